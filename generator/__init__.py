@@ -1,0 +1,1 @@
+"""Development tool: curated specification in, generated client package out. Never shipped."""

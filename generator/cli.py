@@ -1,0 +1,89 @@
+"""Command line: build the generated tree, check it, audit the specification against the reference text."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from generator.audit import Deviation, audit, load_deviations
+from generator.bundle import bundle
+from generator.errors import Finding, GeneratorFailure
+from generator.rules import check_rules
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 all is well, 1 something was found, 2 wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except GeneratorFailure as failure:
+        for finding in failure.findings:
+            print(finding, file=sys.stderr)
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m generator", description=__doc__)
+    parser.add_argument("--root", type=Path, default=PROJECT, help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    build = commands.add_parser("build", help="write generated/ anew")
+    build.set_defaults(run=_build)
+    check = commands.add_parser("check", help="apply the rules and compare generated/ with what build would write")
+    check.add_argument("--rules-only", action="store_true", help="leave generated/ out")
+    check.set_defaults(run=_check)
+    audit_command = commands.add_parser("audit", help="compare the specification with the reference text")
+    audit_command.add_argument("--document", type=Path, required=True, help="the reference text")
+    audit_command.add_argument("--spec", type=Path, help="folder of the specification (default: the project's)")
+    audit_command.add_argument(
+        "--deviations",
+        type=Path,
+        action="append",
+        help="declared differences; may be repeated (default: the project's)",
+    )
+    audit_command.add_argument("--json", action="store_true", help="print the report as JSON")
+    audit_command.set_defaults(run=_audit)
+    return parser
+
+
+def _build(options: argparse.Namespace) -> int:
+    from generator.build import build  # noqa: PLC0415  # the audit runs without the parser and the templates
+
+    build(options.root)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    lines = [str(finding) for finding in check_rules(bundle(options.root / "spec"))]
+    if not lines and not options.rules_only:
+        from generator.build import compare  # noqa: PLC0415  # the rules run without them, too
+
+        lines = compare(options.root)
+    for line in lines:
+        print(line)
+    return 1 if lines else 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    spec: Path = options.spec or options.root / "spec"
+    document: Path = options.document
+    try:
+        text = document.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GeneratorFailure([Finding(str(document), 1, "reference", f"cannot be read: {error}")]) from error
+    report = audit(text, bundle(spec), _deviations(options), document.name)
+    print(report.to_json() if options.json else report.to_text(), end="")
+    return 0 if report.ok else 1
+
+
+def _deviations(options: argparse.Namespace) -> list[Deviation]:
+    """The files that were named, else the project's own if it has one."""
+    named: list[Path] | None = options.deviations
+    own = options.root / "spec" / "deviations.yaml"
+    if named is None:
+        return load_deviations(own, "spec/deviations.yaml") if own.exists() else []
+    return [deviation for path in named for deviation in load_deviations(path, path.name)]

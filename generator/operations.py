@@ -1,0 +1,387 @@
+"""What the templates need to know of the operations and resources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from openapi_python_client.parser import GeneratorData
+from openapi_python_client.parser.openapi import Endpoint
+from openapi_python_client.parser.properties.list_property import ListProperty
+from openapi_python_client.parser.properties.model_property import ModelProperty
+from openapi_python_client.parser.properties.protocol import PropertyProtocol
+
+from generator.annotations import Direction, annotation, class_names
+from generator.docstrings import facts, sections
+from generator.errors import GeneratorFailure
+from generator.fragments import Bundle
+from generator.models import schema_fields
+from generator.upstream import endpoint_key, endpoints, module_name, python_name, text
+
+RETRY_KEYS = ("eventSalt", "time", "recordedAt")
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentView:
+    """One argument of `request`: `wire` is its name in the path or query."""
+
+    name: str
+    wire: str
+    annotation: str
+    required: bool
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class BodyView:
+    """The body argument: one object or a list of them."""
+
+    annotation: str
+    required: bool
+    is_list: bool
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResultView:
+    """What `parse` returns: `kind` is none, text, object or objects; `optional` when some success has no body."""
+
+    kind: str
+    model: str
+    optional: bool
+    annotation: str
+    resource_annotation: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperationView:
+    """One operation and its module."""
+
+    resource: str
+    method: str
+    http_method: str
+    path: str
+    path_code: str
+    facts: dict[str, Any]
+    doc: list[str]
+    method_doc: list[str]
+    path_arguments: list[ArgumentView]
+    query_arguments: list[ArgumentView]
+    body: BodyView | None
+    result: ResultView
+    repeatable: str
+    batch: dict[str, Any] | None
+    deprecation: str
+    imports: list[tuple[str, str]]
+    typing_imports: list[tuple[str, str]]
+
+    @property
+    def summary_line(self) -> str:
+        return f"{self.http_method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceView:
+    """One resource: its operations in the order of the spec."""
+
+    name: str
+    class_name: str
+    operations: list[OperationView]
+
+    @property
+    def imports(self) -> list[tuple[str, str]]:
+        return sorted(
+            {item for operation in self.operations for item in (*operation.imports, *operation.typing_imports)}
+        )
+
+
+def resource_views(bundle: Bundle, data: GeneratorData) -> list[ResourceView]:
+    """Resources and operations in the order of the spec."""
+    found = endpoints(data)
+    names = {op["operationId"]: op["x-sdk"] for _, _, op in bundle.operations()}
+    grouped: dict[str, list[OperationView]] = {}
+    for path, method, operation in bundle.operations():
+        sdk = operation["x-sdk"]
+        endpoint = found[endpoint_key(sdk["resource"], sdk["method"])]
+        try:
+            view = _operation_view(bundle, path, method, operation, endpoint, names)
+        except (TypeError, LookupError) as error:
+            finding = bundle.finding(("paths", path, method), "render", str(error))
+            raise GeneratorFailure([finding]) from error
+        grouped.setdefault(sdk["resource"], []).append(view)
+    return [ResourceView(name, _camel(name), views) for name, views in grouped.items()]
+
+
+def _operation_view(
+    bundle: Bundle, path: str, method: str, operation: dict[str, Any], endpoint: Endpoint, names: dict[str, Any]
+) -> OperationView:
+    parameters = [bundle.resolve(item) for item in operation.get("parameters", [])]
+    by_wire = {(item["in"], item["name"]): item for item in parameters}
+    path_arguments = [_argument(by_wire["path", text(prop.name)], prop) for prop in endpoint.path_parameters]
+    query_arguments = [_argument(by_wire["query", text(prop.name)], prop) for prop in endpoint.query_parameters]
+    body = _body(bundle, operation, endpoint)
+    result = _result(bundle, path, method, endpoint)
+    replacements = [_replacement(item, names) for item in operation.get("x-replaced-by", [])]
+    deprecation = _deprecation(operation, replacements)
+    run_time, typing_only = _imports(endpoint, result)
+    doc = _Doc(
+        summary=operation["summary"],
+        description=operation.get("description", ""),
+        arguments=_described(path_arguments, body, query_arguments),
+        returns=_returns(bundle, operation, result),
+        facts=facts(operation, path, method, deprecation),
+    )
+    keys = _retry_keys(bundle, operation)
+    return OperationView(
+        resource=operation["x-sdk"]["resource"],
+        method=operation["x-sdk"]["method"],
+        http_method=method.upper(),
+        path=path,
+        path_code=_path_code(bundle, path, by_wire),
+        facts=_facts(path, method, operation, parameters, bundle, replacements, keys),
+        doc=doc.lines(_REQUEST_RAISES),
+        method_doc=doc.lines(_METHOD_RAISES),
+        path_arguments=path_arguments,
+        query_arguments=query_arguments,
+        body=body,
+        result=result,
+        repeatable=_repeatable(operation, body),
+        batch=_batch(operation),
+        deprecation=deprecation,
+        imports=run_time,
+        typing_imports=typing_only,
+    )
+
+
+def _argument(parameter: dict[str, Any], prop: PropertyProtocol) -> ArgumentView:
+    required = bool(parameter.get("required"))
+    kind = annotation(prop, Direction.REQUEST)
+    return ArgumentView(
+        name=python_name(parameter["name"]),
+        wire=parameter["name"],
+        annotation=kind if required else f"{kind} | Unset",
+        required=required,
+        doc=parameter.get("description", ""),
+    )
+
+
+def _path_code(bundle: Bundle, path: str, by_wire: dict[tuple[str, str], dict[str, Any]]) -> str:
+    """The path as a Python expression; each value is encoded by itself."""
+    parts: list[str] = []
+    for piece in path.replace("}", "{").split("{"):
+        parameter = by_wire.get(("path", piece))
+        parts.append(piece if parameter is None else "{" + _segment_code(bundle, parameter) + "}")
+    code = "".join(parts)
+    return f'f"{code}"' if "{" in code else f'"{code}"'
+
+
+def _segment_code(bundle: Bundle, parameter: dict[str, Any]) -> str:
+    schema = bundle.resolve(parameter["schema"])
+    name = python_name(parameter["name"])
+    arguments = f"OPERATION, '{name}', {name}"
+    if schema.get("type") == "array":
+        integers = bundle.resolve(schema["items"]).get("type") == "integer"
+        return f"path_list({arguments}, integers={integers}, most={schema.get('maxItems')})"
+    if schema.get("type") == "integer":
+        return f"path_integer({arguments})"
+    return f"path_text({arguments}, slash=True)" if schema.get("format") == "phone" else f"path_text({arguments})"
+
+
+def _body(bundle: Bundle, operation: dict[str, Any], endpoint: Endpoint) -> BodyView | None:
+    if not endpoint.bodies:
+        return None
+    prop = endpoint.bodies[0].prop
+    body = bundle.resolve(operation["requestBody"])
+    required = bool(body.get("required"))
+    kind = annotation(prop, Direction.REQUEST)
+    names = " or ".join(class_names(prop))
+    is_list = isinstance(prop, ListProperty)
+    doc = f"a list of {names} or of mappings" if is_list else f"{names}, or a mapping"
+    return BodyView(
+        annotation=kind.replace("Sequence[", "Iterable[", 1) + ("" if required else " | Unset"),
+        required=required,
+        is_list=is_list,
+        doc=f"{doc} with the publisher's keys.",
+    )
+
+
+def _result(bundle: Bundle, path: str, method: str, endpoint: Endpoint) -> ResultView:
+    """Fold the documented successes into one result; two different bodies are beyond what a method can return."""
+    bodies: dict[tuple[str, str], None] = {}
+    optional = False
+    for response in endpoint.responses.patterns:
+        code_range = response.status_code.range
+        if code_range is None or code_range[0] // 100 != 2:
+            continue
+        found = _result_kind(response.prop, response.source["attribute"])
+        optional = optional or found[0] == "none"
+        if found[0] != "none":
+            bodies[found] = None
+    if len(bodies) > 1:
+        message = "the documented successes have different bodies"
+        raise GeneratorFailure([bundle.finding(("paths", path, method, "responses"), "render", message)])
+    if not bodies:
+        return ResultView("none", "", optional=True, annotation="None", resource_annotation="None")
+    (kind, model), *_ = bodies
+    base = {"text": "str", "object": model, "objects": f"list[{model}]"}[kind]
+    tail = " | None" if optional else ""
+    return ResultView(kind, model, optional, base + tail, base.replace("list[", "builtins.list[") + tail)
+
+
+def _result_kind(prop: PropertyProtocol, source: str) -> tuple[str, str]:
+    if source == "None":
+        return "none", ""
+    if source == "response.text":
+        return "text", ""
+    if isinstance(prop, ModelProperty):
+        return "object", str(prop.class_info.name)
+    if isinstance(prop, ListProperty) and isinstance(prop.inner_property, ModelProperty):
+        return "objects", str(prop.inner_property.class_info.name)
+    raise TypeError(f"a success with a body of {type(prop).__name__} cannot be read; use a named object or a list")
+
+
+def _imports(endpoint: Endpoint, result: ResultView) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """(module, class) pairs: what `parse` needs at run time, and what annotations alone mention."""
+    run_time = [(module_name(result.model), result.model)] if result.model else []
+    mentioned: set[str] = set()
+    for prop in (*endpoint.path_parameters, *endpoint.query_parameters, *(body.prop for body in endpoint.bodies)):
+        mentioned.update(class_names(prop))
+    return run_time, [(module_name(name), name) for name in sorted(mentioned - {result.model})]
+
+
+def _retry_keys(bundle: Bundle, operation: dict[str, Any]) -> tuple[str, ...]:
+    if operation.get("x-retry") != "keyed":
+        return ()
+    body = bundle.resolve(operation["requestBody"])
+    schema = bundle.resolve(body["content"]["application/json"]["schema"])
+    if schema.get("type") == "array":
+        schema = bundle.resolve(schema["items"])
+    return tuple(key for key in RETRY_KEYS if key in schema_fields(bundle, schema))
+
+
+def _repeatable(operation: dict[str, Any], body: BodyView | None) -> str:
+    if operation["x-retry"] == "keyed" and body is not None:
+        return "is_keyed(OPERATION, wire)"
+    return "True" if operation["x-retry"] == "idempotent" else "False"
+
+
+def _replacement(target: str, names: dict[str, Any]) -> str:
+    sdk = names.get(target)
+    return target if sdk is None else f"{sdk['resource']}.{sdk['method']}"
+
+
+def _deprecation(operation: dict[str, Any], replacements: list[str]) -> str:
+    """What is deprecated, instead of what, until when."""
+    if not operation.get("deprecated"):
+        return ""
+    sdk = operation["x-sdk"]
+    sentences = [f"{sdk['resource']}.{sdk['method']} is deprecated"]
+    if replacements:
+        sentences[0] += f": use {' or '.join(replacements)}"
+    if "x-deprecated-reason" in operation:
+        sentences.append(operation["x-deprecated-reason"].rstrip("."))
+    if "x-sunset" in operation:
+        sentences.append(f"It is due to be switched off on {operation['x-sunset']}")
+    return ". ".join(sentences) + "."
+
+
+def _facts(
+    path: str,
+    method: str,
+    operation: dict[str, Any],
+    parameters: list[dict[str, Any]],
+    bundle: Bundle,
+    replacements: list[str],
+    keys: tuple[str, ...],
+) -> dict[str, Any]:
+    """The arguments of `Operation` that differ from its defaults, in its order."""
+    sdk = operation["x-sdk"]
+    values: dict[str, Any] = {
+        "resource": sdk["resource"],
+        "method": sdk["method"],
+        "operation_id": operation["operationId"],
+        "http_method": method.upper(),
+        "path": path,
+        "summary": operation["summary"],
+        "consumers": tuple(operation.get("x-synerise-consumers", [])),
+        "permission": operation.get("x-synerise-permission"),
+        "role": operation.get("x-synerise-role"),
+        "action": operation.get("x-synerise-action"),
+        "authenticated": operation.get("security") != [],
+        "headers": tuple(_constant_headers(parameters, bundle)),
+        "retry": operation["x-retry"],
+        "retry_keys": keys,
+        "irreversible": operation.get("x-irreversible", False),
+        "deprecated": operation.get("deprecated", False),
+        "sunset": operation.get("x-sunset"),
+        "replaced_by": tuple(replacements),
+        "deprecated_reason": operation.get("x-deprecated-reason"),
+    }
+    defaults = {"authenticated": True, "irreversible": False, "deprecated": False}
+    return {key: value for key, value in values.items() if value not in (None, ()) and value is not defaults.get(key)}
+
+
+def _constant_headers(parameters: list[dict[str, Any]], bundle: Bundle) -> list[tuple[str, str]]:
+    headers: list[tuple[str, str]] = []
+    for parameter in parameters:
+        if parameter["in"] == "header":
+            values = bundle.resolve(parameter["schema"]).get("enum", [])
+            if len(values) != 1:
+                raise TypeError(f"header {parameter['name']} must have one value: it is no argument")
+            headers.append((parameter["name"], values[0]))
+    return headers
+
+
+_REQUEST_RAISES = [("InvalidRequestError", "an argument cannot be sent as it is.")]
+_METHOD_RAISES = [("", "InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Doc:
+    """The parts of an operation's docstring."""
+
+    summary: str
+    description: str
+    arguments: list[tuple[str, str]]
+    returns: list[tuple[str, str]]
+    facts: list[tuple[str, str]]
+
+    def lines(self, raises: list[tuple[str, str]]) -> list[str]:
+        blocks = [("Args", self.arguments), ("Returns", self.returns), ("Raises", raises), ("Operation", self.facts)]
+        return sections(self.summary, self.description, blocks)
+
+
+def _described(
+    path_arguments: list[ArgumentView], body: BodyView | None, query_arguments: list[ArgumentView]
+) -> list[tuple[str, str]]:
+    arguments = [(item.name, item.doc) for item in path_arguments]
+    if body is not None:
+        arguments.append(("body", body.doc))
+    return arguments + [(item.name, item.doc) for item in query_arguments]
+
+
+def _returns(bundle: Bundle, operation: dict[str, Any], result: ResultView) -> list[tuple[str, str]]:
+    """The descriptions of the successes that carry a body."""
+    if result.kind == "none":
+        return []
+    successes = [bundle.resolve(item) for status, item in operation["responses"].items() if status[0] == "2"]
+    texts = [item["description"] for item in successes if item.get("content")]
+    tail = " None where the answer has no body." if result.optional else ""
+    return [("", " ".join(texts) + tail)]
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def _batch(operation: dict[str, Any]) -> dict[str, Any] | None:
+    """The arguments of `BatchLimits`."""
+    batch = operation.get("x-batch")
+    if batch is None:
+        return None
+    values: dict[str, Any] = {"max_items": batch["max-items"], "max_bytes": batch["max-bytes"]}
+    if batch.get("uniform-identifier"):
+        values["uniform_identifier"] = True
+    if batch.get("source") == "assumed":
+        values["assumed"] = True
+    return values

@@ -1,0 +1,102 @@
+"""The x- keys: each is known, stands where it belongs and has the form that the templates rely on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from generator.errors import Finding
+from generator.fragments import METHODS, Bundle
+from generator.loading import Pointer, is_list, is_mapping
+from generator.walk import mappings, schemas
+
+PLACES = {
+    "x-region": "a server",
+    "x-login": "a security scheme",
+    "x-sdk": "an operation",
+    "x-synerise-consumers": "an operation",
+    "x-synerise-permission": "an operation",
+    "x-synerise-role": "an operation",
+    "x-synerise-action": "an operation",
+    "x-batch": "an operation",
+    "x-retry": "an operation",
+    "x-irreversible": "an operation",
+    "x-sunset": "an operation",
+    "x-replaced-by": "an operation",
+    "x-deprecated-reason": "an operation",
+    "x-known-values": "a schema",
+    "x-reserved-names": "a schema",
+    "x-source-schema": "a schema",
+    "x-source": "any",
+}
+_SOURCE = re.compile(r"\S.*, (read|inferred)")
+
+
+def are_known(bundle: Bundle) -> Iterator[Finding]:
+    """No x- key that nobody reads, and none where nobody looks for it."""
+    within = {node.pointer for node in schemas(bundle)}
+    for pointer, mapping in mappings(bundle.document):
+        for key in mapping:
+            if not key.startswith("x-"):
+                continue
+            place = PLACES.get(key)
+            if place is None:
+                yield bundle.finding((*pointer, key), "x-key", f"unknown key {key}")
+            elif place not in ("any", _place(pointer, within)):
+                yield bundle.finding((*pointer, key), "x-key", f"{key} stands on {place} only")
+
+
+def _place(pointer: Pointer, within: set[Pointer]) -> str:
+    if len(pointer) == 3 and pointer[0] == "paths" and pointer[2] in METHODS:
+        return "an operation"
+    if pointer[:1] == ("servers",):
+        return "a server"
+    if pointer[:2] == ("components", "securitySchemes"):
+        return "a security scheme"
+    return "a schema" if pointer in within else "other"
+
+
+def have_values(bundle: Bundle) -> Iterator[Finding]:
+    """Each x- key that is there has the right form."""
+    for pointer, mapping in mappings(bundle.document):
+        for key, (is_right, form) in _FORMS.items():
+            if key in mapping and not is_right(mapping[key]):
+                yield bundle.finding((*pointer, key), key, f"{key} must be {form}")
+        if "x-known-values" in mapping and "enum" in mapping:
+            message = "an open enum has no closed one beside it"
+            yield bundle.finding((*pointer, "x-known-values"), "x-known-values", message)
+
+
+def _is_batch(value: Any) -> bool:
+    return (
+        is_mapping(value)
+        and set(value) - {"uniform-identifier", "source"} == {"max-items", "max-bytes"}
+        and all(type(value[key]) is int and value[key] > 0 for key in ("max-items", "max-bytes"))
+        and type(value.get("uniform-identifier", True)) is bool
+        and value.get("source", "assumed") == "assumed"
+    )
+
+
+def _is_list_of_values(value: Any) -> bool:
+    return is_list(value) and bool(value) and all(isinstance(item, str) for item in value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+_FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "x-batch": (_is_batch, "max-items and max-bytes, and maybe uniform-identifier and `source: assumed`"),
+    "x-irreversible": (lambda value: value is True, "true or absent"),
+    "x-synerise-permission": (_is_text, "a text"),
+    "x-synerise-role": (_is_text, "a text"),
+    "x-synerise-action": (_is_text, "a text"),
+    "x-known-values": (_is_list_of_values, "a list of texts"),
+    "x-reserved-names": (_is_list_of_values, "a list of texts"),
+    "x-source-schema": (lambda value: _is_text(value) or _is_list_of_values(value), "a text or a list of texts"),
+    "x-source": (
+        lambda value: _is_text(value) and _SOURCE.fullmatch(value) is not None,
+        "a source that ends with `, read` or `, inferred`",
+    ),
+}

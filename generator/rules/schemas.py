@@ -1,0 +1,118 @@
+"""Schemas: every object and enum has a name, serves one direction, and a response can never fail to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from generator.errors import Finding
+from generator.fragments import Bundle
+from generator.loading import Pointer
+from generator.shapes import kinds, properties
+from generator.walk import SchemaNode, reachable, schemas
+
+
+# What the rules, the parser and the templates know. In a flow mapping an unquoted comma starts a new key, so a
+# sentence in a description may turn into one.
+KEYWORDS = frozenset(
+    """
+    $ref type enum const format pattern description title default examples deprecated discriminator
+    properties patternProperties additionalProperties propertyNames required minProperties maxProperties
+    dependentRequired items prefixItems contains minItems maxItems uniqueItems minLength maxLength minimum maximum
+    exclusiveMinimum exclusiveMaximum multipleOf allOf oneOf anyOf not
+    """.split()
+)
+
+
+def have_known_keywords(bundle: Bundle) -> Iterator[Finding]:
+    """A keyword that nobody knows is silently ignored by every tool, so it is none."""
+    for node in schemas(bundle):
+        for key in node.schema:
+            if key not in KEYWORDS and not key.startswith("x-"):
+                yield bundle.finding((*node.pointer, key), "keyword", f"unknown keyword {key!r} in a schema")
+
+
+def are_named(bundle: Bundle) -> Iterator[Finding]:
+    """No inline object but an allOf part of a component; no inline enum but a header parameter's."""
+    for node in schemas(bundle):
+        extends = node.role == "allOf" and node.parent is not None and node.parent.role == "component"
+        if node.is_object and node.role != "component" and not extends:
+            yield bundle.finding(node.pointer, "inline", f"object under {node.role} must be a named component")
+        is_header = node.role == "parameter" and node.holder.get("in") == "header"
+        if {"enum", "x-known-values"} & set(node.schema) and node.role != "component" and not is_header:
+            yield bundle.finding(node.pointer, "inline", f"enum under {node.role} must be a named component")
+
+
+def have_one_direction(bundle: Bundle) -> Iterator[Finding]:
+    """An object is sent or received, never both: null means delete in one direction and nothing in the other."""
+    requests, responses = _directions(bundle)
+    for node in schemas(bundle):
+        if node.role == "component" and _describes_object(bundle, node) and node.pointer in requests & responses:
+            yield bundle.finding(node.pointer, "direction", f"{node.name} is used in requests and in responses")
+
+
+def are_lenient(bundle: Bundle) -> Iterator[Finding]:
+    """What a response is made of requires nothing, allows null everywhere and knows no closed enum."""
+    _, responses = _directions(bundle)
+    for node in schemas(bundle):
+        if node.pointer[:3] not in responses and not _in_response(node.pointer):
+            continue
+        if "required" in node.schema:
+            yield bundle.finding((*node.pointer, "required"), "response", "a response requires no property")
+        if "enum" in node.schema:
+            yield bundle.finding((*node.pointer, "enum"), "response", "an enum in a response is x-known-values")
+        if node.schema.get("additionalProperties") is False:
+            pointer = (*node.pointer, "additionalProperties")
+            yield bundle.finding(pointer, "response", "a response allows unknown keys")
+        if node.role == "properties" and not is_nullable(bundle, node.schema):
+            yield bundle.finding(node.pointer, "response", f"property {node.name} of a response must allow null")
+
+
+def are_described(bundle: Bundle) -> Iterator[Finding]:
+    """Every named schema, property and parameter has a description of its own; a reference may bring one along."""
+    for node in schemas(bundle):
+        if node.role in ("component", "properties") and not _has_description(bundle, node.schema):
+            kind = "schema" if node.role == "component" else "property"
+            yield bundle.finding(node.pointer, "description", f"{kind} {node.name} has no description")
+        if node.role == "parameter" and not str(node.holder.get("description") or "").strip():
+            name = node.holder.get("name")
+            yield bundle.finding(node.pointer[:-1], "description", f"parameter {name} has no description")
+
+
+def is_nullable(bundle: Bundle, schema: Any) -> bool:
+    """Whether null is a valid value."""
+    node = bundle.resolve(schema)
+    branches = [*node.get("oneOf", []), *node.get("anyOf", [])]
+    if branches and not any(is_nullable(bundle, branch) for branch in branches):
+        return False
+    if not all(is_nullable(bundle, part) for part in node.get("allOf", [])):
+        return False
+    kind = node.get("type")
+    if kind is None:
+        return "enum" not in node and "const" not in node and "properties" not in node
+    return kind == "null" or "null" in kind
+
+
+def _has_description(bundle: Bundle, schema: dict[str, Any]) -> bool:
+    if str(schema.get("description") or "").strip():
+        return True
+    target = bundle.resolve(schema)
+    return target is not schema and bool(str(target.get("description") or "").strip())
+
+
+def _describes_object(bundle: Bundle, node: SchemaNode) -> bool:
+    return "object" in kinds(bundle, node.schema) or bool(properties(bundle, node.schema))
+
+
+def _directions(bundle: Bundle) -> tuple[set[Pointer], set[Pointer]]:
+    """Components that requests lead to, and those that responses lead to."""
+    requests: list[Any] = [item.get("parameters", []) for item in bundle.document.get("paths", {}).values()]
+    responses: list[Any] = []
+    for _, _, node in bundle.operations():
+        requests += [node.get("parameters", []), node.get("requestBody", {})]
+        responses += node.get("responses", {}).values()
+    return reachable(bundle, requests), reachable(bundle, responses)
+
+
+def _in_response(pointer: Pointer) -> bool:
+    return (pointer[0] == "paths" and pointer[3:4] == ("responses",)) or pointer[:2] == ("components", "responses")

@@ -1,0 +1,327 @@
+"""From Python values to what is sent: path segments, query strings and JSON bodies. Refuses what would be misread."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeGuard, TypeVar, cast
+from urllib.parse import quote
+
+import attrs
+import orjson
+
+from .errors import InvalidRequestError
+from .types import UNSET, Operation
+
+__all__ = [
+    "Model",
+    "body_content",
+    "is_keyed",
+    "list_content",
+    "path_integer",
+    "path_list",
+    "path_text",
+    "pop_model",
+    "pop_models",
+    "pop_required",
+    "query_string",
+    "to_wire",
+]
+
+T = TypeVar("T")
+_BINARY = (bytes, bytearray, memoryview)
+_ID_HINT = "send it by an operation that takes it in the body"
+_TOO_DEEP = "is nested too deeply, or contains itself"
+
+
+class Model:
+    """Base of the request and response models: shows which fields are set, never what they hold."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is set as plain JSON types with the publisher's keys.
+
+        Raises InvalidRequestError, naming the field, for a value that JSON cannot carry.
+        """
+        return cast(dict[str, Any], to_wire(self))
+
+    def _fields(self) -> dict[str, Any]:
+        """Return what is set by the publisher's keys, values as they are."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        """Name the fields that are set; values stay hidden, since most are personal data."""
+        shown: list[str] = []
+        for field in attrs.fields(cast(Any, type(self))):
+            value = getattr(self, field.name)
+            if field.name != "additional_properties" and value is not UNSET and value is not None:
+                shown.append(f"{field.name}=…")
+        extra: Mapping[str, Any] = getattr(self, "additional_properties", {})
+        if extra:
+            shown.append(f"{len(extra)} additional")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class _InvalidValueError(Exception):
+    """A value that JSON cannot carry, with the way to it from the inside out."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        self.steps: list[str] = []
+        super().__init__(problem)
+
+
+def path_text(operation: Operation, name: str, value: object, *, slash: bool = False) -> str:
+    """Percent-encode one text value of a path; refuse what a server or a proxy could read as another path."""
+    if not isinstance(value, str):
+        raise InvalidRequestError(f"expected text, got {type(value).__name__}", operation=operation.name, field=name)
+    problem = ""
+    if not value or value.isspace():
+        problem = "is empty; an empty id would address another resource"
+    elif any(part in (".", "..") for part in value.split("/")):
+        problem = "is a relative path segment and cannot be sent in a path; " + _ID_HINT
+    elif ("/" in value and not slash) or "\\" in value:
+        problem = "holds a slash or a backslash, which servers take for a path separator; " + _ID_HINT
+    elif any(ord(char) < 32 or ord(char) == 127 for char in value):
+        problem = "holds a control character; remove it"
+    if problem:
+        raise InvalidRequestError(problem, operation=operation.name, field=name)
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError:
+        problem = "is not valid Unicode (it holds half of a surrogate pair); mend the text where it was decoded"
+        raise InvalidRequestError(problem, operation=operation.name, field=name) from None
+
+
+def path_integer(operation: Operation, name: str, value: object) -> str:
+    """Write one integer of a path."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidRequestError(
+            f"expected an integer, got {type(value).__name__}; convert it with int() where it is read",
+            operation=operation.name,
+            field=name,
+        )
+    return str(int(value))  # int: the text of an enum is its name
+
+
+def path_list(operation: Operation, name: str, values: object, *, integers: bool, most: int | None = None) -> str:
+    """Join ids with literal commas, each percent-encoded by itself; an id with a comma is refused."""
+    if isinstance(values, str) or not _is_iterable(values):
+        kind = type(values).__name__
+        raise InvalidRequestError(f"expected a sequence of ids, got {kind}", operation=operation.name, field=name)
+    parts: list[str] = []
+    for index, value in enumerate(values):
+        at = f"{name}[{index}]"
+        if isinstance(value, str) and "," in value:
+            problem = "holds a comma, which separates ids in this path; merge by another kind of id"
+            raise InvalidRequestError(problem, operation=operation.name, field=at)
+        parts.append(path_integer(operation, at, value) if integers else path_text(operation, at, value))
+    if not parts:
+        raise InvalidRequestError("holds no id", operation=operation.name, field=name)
+    if most is not None and len(parts) > most:
+        problem = f"holds {len(parts)} ids, at most {most} are allowed in one request; split them into groups"
+        raise InvalidRequestError(problem, operation=operation.name, field=name)
+    return ",".join(parts)
+
+
+def query_string(operation: Operation, pairs: Sequence[tuple[str, object]]) -> str:
+    """Encode the query; what is `UNSET` or `None` is left out."""
+    parts: list[str] = []
+    for name, value in pairs:
+        if value is UNSET or value is None:
+            continue
+        try:
+            parts.append(f"{quote(name, safe='')}={quote(_query_text(value), safe='')}")
+        except _InvalidValueError as error:
+            raise InvalidRequestError(error.problem, operation=operation.name, field=name) from None
+        except UnicodeEncodeError:
+            raise InvalidRequestError("is not valid Unicode", operation=operation.name, field=name) from None
+    return "&".join(parts)
+
+
+def _query_text(value: object) -> str:
+    wire = _wire(value)
+    if isinstance(wire, bool):
+        return "true" if wire else "false"
+    if isinstance(wire, str | int | float):
+        return str(wire)
+    raise _InvalidValueError(f"cannot be written in a query: {type(value).__name__}")
+
+
+def body_content(operation: Operation, body: object) -> tuple[bytes, Any]:
+    """Serialise a body that is one object; return its bytes and the mapping that they were made from."""
+    _require_object(operation, "body", body)
+    return _content(operation, body)
+
+
+def list_content(operation: Operation, body: object) -> tuple[bytes, Any]:
+    """Serialise a body that is a list of objects; refuse more items or bytes than the operation allows."""
+    kind = type(body).__name__
+    if isinstance(body, str | bytes | Mapping | Model) or not _is_iterable(body):
+        problem = f"expected a sequence of models or mappings, got {kind}"
+        raise InvalidRequestError(problem, operation=operation.name, field="body")
+    items = list(body)
+    for index, item in enumerate(items):
+        _require_object(operation, f"body[{index}]", item)
+    limits = operation.batch
+    if limits is not None and len(items) > limits.max_items:
+        problem = f"holds {len(items)} items, one request may carry {limits.max_items}; split it"
+        raise InvalidRequestError(problem, operation=operation.name, field="body")
+    content, wire = _content(operation, items)
+    if limits is not None and len(content) > limits.max_bytes:
+        problem = f"is {len(content)} bytes, one request may carry {limits.max_bytes}; split it"
+        raise InvalidRequestError(problem, operation=operation.name, field="body")
+    return content, wire
+
+
+def pop_required(data: dict[str, Any], model: str, key: str) -> Any:
+    """Take a field that a request model cannot do without."""
+    if key not in data:
+        raise InvalidRequestError("is required", field=f"{model}.{key}")
+    return data.pop(key)
+
+
+def pop_model(value: Any, read: Callable[[Mapping[str, Any]], T]) -> Any:
+    """Turn a mapping into its model; anything else stays as it is."""
+    return read(value) if _is_mapping(value) else value
+
+
+def pop_models(value: Any, read: Callable[[Mapping[str, Any]], T]) -> Any:
+    """Turn each mapping of a list into its model; anything else stays as it is."""
+    return [pop_model(item, read) for item in value] if _is_list(value) else value
+
+
+def is_keyed(operation: Operation, wire: Any) -> bool:
+    """Whether every item carries the keys that make a second sending overwrite the first."""
+    items = wire if _is_list(wire) else [wire]
+    return all(item.get(key) for item in items for key in operation.retry_keys)
+
+
+def to_wire(value: object) -> Any:
+    """Turn a value into plain JSON types; raise InvalidRequestError, naming the field, for what JSON cannot carry."""
+    try:
+        return _wire(value)
+    except _InvalidValueError as error:
+        raise InvalidRequestError(error.problem, field=_way(error).removeprefix(".")) from None
+    except RecursionError:
+        raise InvalidRequestError(_TOO_DEEP) from None
+
+
+def _require_object(operation: Operation, field: str, value: object) -> None:
+    if not isinstance(value, Model | Mapping):
+        problem = f"expected a model or a mapping with the publisher's keys, got {type(value).__name__}"
+        raise InvalidRequestError(problem, operation=operation.name, field=field)
+
+
+def _is_iterable(value: object) -> TypeGuard[Iterable[Any]]:
+    return isinstance(value, Iterable)
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
+
+
+def _is_sequence(value: object) -> TypeGuard[Iterable[Any]]:
+    return isinstance(value, Sequence | set | frozenset) and not isinstance(value, _BINARY)
+
+
+def _content(operation: Operation, body: object) -> tuple[bytes, Any]:
+    try:
+        wire = _wire(body)
+        return orjson.dumps(wire), wire
+    except _InvalidValueError as error:
+        raise InvalidRequestError(error.problem, operation=operation.name, field="body" + _way(error)) from None
+    except RecursionError:
+        raise InvalidRequestError(_TOO_DEEP, operation=operation.name, field="body") from None
+    except TypeError as error:  # orjson's texts name types and encodings, never values
+        problem = f"cannot be written as JSON: {error}"
+        raise InvalidRequestError(problem, operation=operation.name, field="body") from None
+
+
+def _way(error: _InvalidValueError) -> str:
+    return "".join(reversed(error.steps))
+
+
+def _wire(value: Any) -> Any:
+    kind = value.__class__
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
+    if kind is dict:
+        return _wire_mapping(value)
+    if kind is list or kind is tuple:
+        return _wire_items(value)
+    if kind is float:
+        if not math.isfinite(value):
+            raise _InvalidValueError("is NaN or infinite, which JSON cannot carry; leave the field out")
+        return value
+    return _wire_other(value)
+
+
+def _wire_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, item in value.items():
+        if item is UNSET:
+            continue
+        if type(key) is not str and not isinstance(key, str):
+            raise _InvalidValueError(f"has a key of type {type(key).__name__}; keys are text")
+        try:
+            result[str.__str__(key)] = _wire(item)
+        except _InvalidValueError as error:
+            error.steps.append(f".{key}")
+            raise
+    return result
+
+
+def _wire_items(values: Iterable[Any]) -> list[Any]:
+    result: list[Any] = []
+    for index, item in enumerate(values):
+        try:
+            result.append(_wire(item))
+        except _InvalidValueError as error:
+            error.steps.append(f"[{index}]")
+            raise
+    return result
+
+
+def _wire_other(value: Any) -> Any:
+    if isinstance(value, Model):
+        return _wire_mapping(value._fields())  # pyright: ignore[reportPrivateUsage]  # one module, one protocol
+    if isinstance(value, datetime.datetime):
+        if value.tzinfo is None or value.utcoffset() is None:
+            raise _InvalidValueError("is a datetime without a zone; attach one, such as datetime.timezone.utc")
+        return value.isoformat()
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return _wire_decimal(value)
+    if value is UNSET:
+        raise _InvalidValueError("is UNSET, which has no place in a list; leave the item out")
+    if _is_mapping(value):
+        return _wire_mapping(value)
+    if isinstance(value, str):
+        return str.__str__(value)  # the text itself: str() of an enum is its name
+    if isinstance(value, float):
+        return _wire(float(value))
+    if isinstance(value, int):
+        return int(value)
+    if _is_sequence(value):
+        return _wire_items(value)
+    raise _InvalidValueError(f"is a {type(value).__name__}, which JSON cannot carry; convert it to text or a number")
+
+
+def _wire_decimal(value: decimal.Decimal) -> int | float:
+    if not value.is_finite():
+        raise _InvalidValueError("is NaN or infinite, which JSON cannot carry; leave the field out")
+    if value == value.to_integral_value() and abs(value) < 2**53:
+        return int(value)
+    number = float(value)
+    if decimal.Decimal(repr(number)) != value:
+        raise _InvalidValueError("has more digits than a JSON number keeps; round it first")
+    return number

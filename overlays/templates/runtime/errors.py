@@ -1,0 +1,51 @@
+"""The root of every error of this library, and the two that arise where requests are built and answers are read."""
+
+from __future__ import annotations
+
+__all__ = ["InvalidRequestError", "ResponseDecodingError", "SyneriseError"]
+
+
+class SyneriseError(Exception):
+    """Root of every error that this library raises."""
+
+
+class InvalidRequestError(SyneriseError, ValueError):
+    """A request that cannot be sent as it was asked for; nothing has been sent.
+
+    `operation` is the method's name (`profiles.get`), `field` where in the arguments the problem is
+    (`body.attributes.score`). The text names what the problem is and what to do, never the value itself.
+    """
+
+    def __init__(self, problem: str, *, operation: str = "", field: str = "") -> None:
+        self.problem = problem
+        self.operation = operation
+        self.field = field
+        super().__init__(": ".join(part for part in (operation, field, problem) if part))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (self.problem, self.operation, self.field)
+
+
+def _rebuild(problem: str, operation: str, field: str) -> InvalidRequestError:
+    return InvalidRequestError(problem, operation=operation, field=field)
+
+
+class ResponseDecodingError(SyneriseError):
+    """The server reported success, but its body is not what the operation answers with.
+
+    The operation was carried out. `content` keeps the raw body, `status_code` the status; neither is in the text.
+    """
+
+    def __init__(self, problem: str, *, operation: str, status_code: int, content: bytes) -> None:
+        self.problem = problem
+        self.operation = operation
+        self.status_code = status_code
+        self.content = content
+        super().__init__(f"{operation}: status {status_code}, {len(content)} bytes: {problem}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_decoding, (self.problem, self.operation, self.status_code, self.content)
+
+
+def _rebuild_decoding(problem: str, operation: str, status_code: int, content: bytes) -> ResponseDecodingError:
+    return ResponseDecodingError(problem, operation=operation, status_code=status_code, content=content)

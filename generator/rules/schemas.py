@@ -11,17 +11,17 @@ from generator.loading import Pointer
 from generator.shapes import kinds, properties
 from generator.walk import SchemaNode, reachable, schemas
 
-
 # What the rules, the parser and the templates know. In a flow mapping an unquoted comma starts a new key, so a
 # sentence in a description may turn into one.
-KEYWORDS = frozenset(
-    """
-    $ref type enum const format pattern description title default examples deprecated discriminator
-    properties patternProperties additionalProperties propertyNames required minProperties maxProperties
-    dependentRequired items prefixItems contains minItems maxItems uniqueItems minLength maxLength minimum maximum
-    exclusiveMinimum exclusiveMaximum multipleOf allOf oneOf anyOf not
-    """.split()
-)
+# fmt: off
+KEYWORDS = {
+    "$ref", "type", "enum", "const", "format", "pattern", "description", "title", "default", "examples",
+    "deprecated", "discriminator", "properties", "patternProperties", "additionalProperties", "propertyNames",
+    "required", "minProperties", "maxProperties", "dependentRequired", "items", "prefixItems", "contains",
+    "minItems", "maxItems", "uniqueItems", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum",
+    "exclusiveMaximum", "multipleOf", "allOf", "oneOf", "anyOf", "not",
+}
+# fmt: on
 
 
 def have_known_keywords(bundle: Bundle) -> Iterator[Finding]:

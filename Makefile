@@ -1,0 +1,75 @@
+# Everything runs in a virtual environment that the first target makes; nothing needs to be installed beforehand but
+# python3 (3.11 or later) and a package index. `make help` lists the targets.
+PYTHON ?= python3
+VENV ?= .venv
+DATA ?=
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+REDOCLY := @redocly/cli@2.77.0
+HANDWRITTEN := generator overlays tests
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help generate check-generated audit lint lint-openapi format type check test test-long wheel check-wheel demo bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml constraints.txt
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable '.[sandbox]'
+	@touch $@
+
+generate: $(READY) ## render generated/ from spec/ and overlays/templates/
+	$(BIN)/python -m generator build
+
+check-generated: $(READY) ## fail if generated/ is not what the spec and the templates make
+	$(BIN)/python -m generator check
+
+audit: $(READY) ## compare the spec with a reference text: make audit DOCUMENT=file.txt
+	$(BIN)/python -m generator audit --document "$(DOCUMENT)"
+
+lint: $(READY) ## ruff on what is handwritten
+	$(BIN)/ruff check $(HANDWRITTEN)
+	$(BIN)/ruff format --check $(HANDWRITTEN)
+
+format: $(READY) ## let ruff mend what it can
+	$(BIN)/ruff check --fix $(HANDWRITTEN)
+	$(BIN)/ruff format $(HANDWRITTEN)
+
+lint-openapi: ## an OpenAPI linter on the bundle, where node is at hand
+	@if command -v npx >/dev/null 2>&1; then npx --yes $(REDOCLY) lint --config .redocly.yaml generated/openapi.yaml; \
+	else echo "lint-openapi: skipped, there is no npx here"; fi
+
+type: $(READY) ## mypy strict on all, pyright strict on what is handwritten
+	$(BIN)/mypy generator overlays/synerise_profiles tests/typing
+	$(BIN)/mypy generated/synerise_profiles_api
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+check: lint type check-generated lint-openapi check-wheel ## everything that needs no test run
+
+test: $(READY) ## the tests, in minutes
+	$(BIN)/python -m pytest -q
+
+test-long: $(READY) ## the tests that take long
+	$(BIN)/python -m pytest -q -m long
+
+wheel: $(READY) ## build the wheel into dist/
+	@rm -rf dist
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
+	@ls dist
+
+check-wheel: wheel ## the wheel holds two packages and nothing else
+	$(BIN)/python -m pytest -q tests/packaging
+
+demo: $(READY) generate ## real customers and purchases through the client to the sandbox: make demo [DATA=file.csv]
+	$(BIN)/python tests/examples/demo.py $(if $(DATA),--data "$(DATA)")
+
+bench: $(READY) ## ratios against bare httpx and bare imports
+	$(BIN)/python tests/benchmarks/import_time.py
+	$(BIN)/python tests/benchmarks/call_overhead.py
+
+clean: ## remove what was built; the environment stays
+	rm -rf dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

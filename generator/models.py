@@ -21,8 +21,9 @@ from openapi_python_client.parser.properties.string import StringProperty
 from generator.annotations import Direction, annotation, class_names, inner_properties
 from generator.docstrings import escape, paragraphs
 from generator.errors import GeneratorFailure
-from generator.fragments import Bundle, ref_pointer
+from generator.fragments import Bundle
 from generator.upstream import class_name, models, module_name, python_name, text
+from generator.walk import reachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class EnumView:
 
 def model_views(bundle: Bundle, data: GeneratorData) -> list[ModelView]:
     """The models in the order of the spec."""
-    requests = _reachable(bundle, requests=True)
+    requests = _requested(bundle)
     found = models(data)
     views: list[ModelView] = []
     for schema in bundle.document.get("components", {}).get("schemas", {}):
@@ -185,7 +186,9 @@ def _kinds(parts: list[PropertyProtocol]) -> str:
     """The types that the JSON values of a union, or of a list's items, may have."""
     names = [_scalar(part)[0] for part in parts]
     if "" in names:
-        raise TypeError(f"{text(parts[0].name)!r} of a response: a moment or a day within a list or a union is not read")
+        raise TypeError(
+            f"{text(parts[0].name)!r} of a response: a moment or a day within a list or a union is not read"
+        )
     return ", ".join(names)
 
 
@@ -207,26 +210,7 @@ def _nested(prop: PropertyProtocol) -> list[str]:
     return names
 
 
-def _reachable(bundle: Bundle, *, requests: bool) -> set[str]:
-    """Names of the schemas that request bodies (or responses) lead to."""
-    seen: set[str] = set()
-    for _, _, operation in bundle.operations():
-        _collect(bundle, operation.get("requestBody") if requests else operation.get("responses"), seen)
-    return seen
-
-
-def _collect(bundle: Bundle, node: Any, seen: set[str]) -> None:
-    if isinstance(node, list):
-        for item in node:
-            _collect(bundle, item, seen)
-    elif isinstance(node, dict):
-        if "$ref" in node:
-            pointer = ref_pointer(node["$ref"])
-            if pointer[-1] in seen and pointer[1] == "schemas":
-                return
-            if pointer[1] == "schemas":
-                seen.add(pointer[-1])
-            _collect(bundle, bundle.at(pointer), seen)
-        for key, value in node.items():
-            if key not in ("example", "examples"):
-                _collect(bundle, value, seen)
+def _requested(bundle: Bundle) -> set[str]:
+    """Names of the schemas that request bodies lead to."""
+    bodies = [operation.get("requestBody") for _, _, operation in bundle.operations()]
+    return {pointer[-1] for pointer in reachable(bundle, bodies) if pointer[1] == "schemas"}

@@ -333,7 +333,9 @@ def _constant_headers(parameters: list[dict[str, Any]], bundle: Bundle) -> list[
 
 
 _REQUEST_RAISES = [("InvalidRequestError", "an argument cannot be sent as it is.")]
-_METHOD_RAISES = [("", "InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.")]
+_METHOD_RAISES = [
+    ("", "InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.")
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ def events_of(client: Synerise, client_id: int) -> list[EventRecord]:
     with warnings.catch_warnings():
         # The listing is deprecated, but its replacement belongs to another API.
         warnings.simplefilter("ignore", DeprecationWarning)
-        return client.events.list_for_profile(client_id, limit=100_000)
+        return client.events.list_for_profile(client_id, limit=100_000)  # pyright: ignore[reportDeprecated]
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

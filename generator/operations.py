@@ -8,7 +8,6 @@ from typing import Any
 from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.openapi import Endpoint
 from openapi_python_client.parser.properties.list_property import ListProperty
-from openapi_python_client.parser.properties.model_property import ModelProperty
 from openapi_python_client.parser.properties.protocol import PropertyProtocol
 
 from generator.annotations import Direction, annotation, class_names
@@ -16,6 +15,7 @@ from generator.docstrings import facts, sections
 from generator.errors import GeneratorFailure
 from generator.fragments import Bundle
 from generator.models import schema_fields
+from generator.results import ResultView, result_view, returned
 from generator.upstream import endpoint_key, endpoints, module_name, python_name, text
 
 RETRY_KEYS = ("eventSalt", "time", "recordedAt")
@@ -40,17 +40,6 @@ class BodyView:
     required: bool
     is_list: bool
     doc: str
-
-
-@dataclass(frozen=True, slots=True)
-class ResultView:
-    """What `parse` returns: `kind` is none, text, object or objects; `optional` when some success has no body."""
-
-    kind: str
-    model: str
-    optional: bool
-    annotation: str
-    resource_annotation: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +109,7 @@ def _operation_view(
     path_arguments = [_argument(by_wire["path", text(prop.name)], prop) for prop in endpoint.path_parameters]
     query_arguments = [_argument(by_wire["query", text(prop.name)], prop) for prop in endpoint.query_parameters]
     body = _body(bundle, operation, endpoint)
-    result = _result(bundle, path, method, endpoint)
+    result = result_view(bundle, path, method, endpoint)
     replacements = [_replacement(item, names) for item in operation.get("x-replaced-by", [])]
     deprecation = _deprecation(operation, replacements)
     run_time, typing_only = _imports(endpoint, result)
@@ -128,7 +117,7 @@ def _operation_view(
         summary=operation["summary"],
         description=operation.get("description", ""),
         arguments=_described(path_arguments, body, query_arguments),
-        returns=_returns(bundle, operation, result),
+        returns=returned(bundle, operation, result),
         facts=facts(operation, path, method, deprecation),
     )
     keys = _retry_keys(bundle, operation)
@@ -203,41 +192,6 @@ def _body(bundle: Bundle, operation: dict[str, Any], endpoint: Endpoint) -> Body
         is_list=is_list,
         doc=f"{doc} with the publisher's keys.",
     )
-
-
-def _result(bundle: Bundle, path: str, method: str, endpoint: Endpoint) -> ResultView:
-    """Fold the documented successes into one result; two different bodies are beyond what a method can return."""
-    bodies: dict[tuple[str, str], None] = {}
-    optional = False
-    for response in endpoint.responses.patterns:
-        code_range = response.status_code.range
-        if code_range is None or code_range[0] // 100 != 2:
-            continue
-        found = _result_kind(response.prop, response.source["attribute"])
-        optional = optional or found[0] == "none"
-        if found[0] != "none":
-            bodies[found] = None
-    if len(bodies) > 1:
-        message = "the documented successes have different bodies"
-        raise GeneratorFailure([bundle.finding(("paths", path, method, "responses"), "render", message)])
-    if not bodies:
-        return ResultView("none", "", optional=True, annotation="None", resource_annotation="None")
-    (kind, model), *_ = bodies
-    base = {"text": "str", "object": model, "objects": f"list[{model}]"}[kind]
-    tail = " | None" if optional else ""
-    return ResultView(kind, model, optional, base + tail, base.replace("list[", "builtins.list[") + tail)
-
-
-def _result_kind(prop: PropertyProtocol, source: str) -> tuple[str, str]:
-    if source == "None":
-        return "none", ""
-    if source == "response.text":
-        return "text", ""
-    if isinstance(prop, ModelProperty):
-        return "object", str(prop.class_info.name)
-    if isinstance(prop, ListProperty) and isinstance(prop.inner_property, ModelProperty):
-        return "objects", str(prop.inner_property.class_info.name)
-    raise TypeError(f"a success with a body of {type(prop).__name__} cannot be read; use a named object or a list")
 
 
 def _imports(endpoint: Endpoint, result: ResultView) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -360,16 +314,6 @@ def _described(
     if body is not None:
         arguments.append(("body", body.doc))
     return arguments + [(item.name, item.doc) for item in query_arguments]
-
-
-def _returns(bundle: Bundle, operation: dict[str, Any], result: ResultView) -> list[tuple[str, str]]:
-    """The descriptions of the successes that carry a body."""
-    if result.kind == "none":
-        return []
-    successes = [bundle.resolve(item) for status, item in operation["responses"].items() if status[0] == "2"]
-    texts = [item["description"] for item in successes if item.get("content")]
-    tail = " None where the answer has no body." if result.optional else ""
-    return [("", " ".join(texts) + tail)]
 
 
 def _camel(name: str) -> str:

@@ -80,6 +80,7 @@ BREACHES = [
     ("x-synerise-action", BOOKS, "action: book.arrived", "action: 1", "a text"),
     ("x-known-values", BOOK, "x-known-values: [NOVEL, POEM, ESSAY]", "x-known-values: []", "a list of texts"),
     ("x-known-values", BOOK, "enum: [SOFT, HARD]", "enum: [SOFT, HARD]\n      x-known-values: [HARD]", "no closed one"),
+    ("x-reserved-names", BOOK, "description: Free attributes.", "description: F.\n      x-reserved-names: 1", "a list"),
     ("x-source-schema", BOOK, "x-source-schema: lending-Book", "x-source-schema: [1]", "a text or a list of texts"),
     ("x-source", BOOK, "x-source: shelf facts, read", "x-source: shelf facts", "`, read` or `, inferred`"),
     (

@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record that a search result was clicked",
     consumers=("workspace", "profile", "anonymous", "web-sdk", "ai-key"),
     permission="API_ITEM_SEARCH_CLICK_EVENT_CREATE",
+    action="item.search.click",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

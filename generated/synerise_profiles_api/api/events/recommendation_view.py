@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record that a recommendation was displayed",
     consumers=("workspace", "profile", "anonymous", "web-sdk", "ai-key"),
     permission="API_RECOMMENDATION_VIEW_EVENT_CREATE",
+    action="recommendation.view",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

@@ -1,0 +1,37 @@
+"""A local server that behaves as the Synerise Profile Management API; needs `pip install synerise-profiles[sandbox]`.
+
+`with Sandbox() as sandbox: ...` starts it on a free loopback port; `create_app()` is the same as an ASGI application.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .app import App as App
+    from .app import create_app as create_app
+    from .log import Exchange as Exchange
+    from .server import Sandbox as Sandbox
+
+__all__ = ["App", "Exchange", "Sandbox", "create_app"]
+
+_HOMES = {"App": "app", "Exchange": "log", "Sandbox": "server", "create_app": "app"}
+_EXTRA = ("jsonschema_rs", "uvicorn")
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(f"{__name__}.{home}"), name)
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        hint = f"the sandbox needs {error.name}; install it with: pip install synerise-profiles[sandbox]"
+        raise ModuleNotFoundError(hint, name=error.name) from error
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

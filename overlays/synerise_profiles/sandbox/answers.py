@@ -1,0 +1,60 @@
+"""What a handler answers with, and the error bodies of the API. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from .bundle import Json
+
+NOTHING: Any = object()
+"""No body at all; None would be a JSON null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status (by default the documented success), body, and the work that the operation asks for.
+
+    `job` carries out what was accepted and returns how many items it applied. It stands apart from the answer because
+    an operation that answers 202 queues its work: what is accepted need not be visible yet.
+    """
+
+    body: Any = NOTHING
+    status: int | None = None
+    job: Callable[[], int] | None = None
+    applied: int = 0
+
+
+class Failure(Exception):  # noqa: N818 - it is an answer, not a fault of the program
+    """A refused request."""
+
+    def __init__(self, status: int, message: str, errors: Sequence[Json] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.errors = list(errors)
+
+
+def problem(field: str, message: str, rejected: Any = None, *, code: int = 400) -> Json:
+    """One entry of `errors`. The publisher's own codes are not documented, so the status stands in for them."""
+    return {"code": code, "field": field, "message": message, "rejectedValue": rejected}
+
+
+def error_body(status: int, message: str, path: str, now: datetime, errors: Sequence[Json] = ()) -> Json:
+    """The error body that every service of the API shares."""
+    return {
+        "error": HTTPStatus(status).phrase if status != 401 else message,
+        "status": status,
+        "timestamp": iso(now),
+        "path": path,
+        "message": message,
+        "errors": list(errors),
+    }
+
+
+def iso(moment: datetime) -> str:
+    """A moment as the API writes it: UTC, milliseconds, Z."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -1,0 +1,178 @@
+"""The API document that ships with the generated package, read into the facts that the sandbox works with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, TypeGuard
+
+import orjson
+
+Json = dict[str, Any]
+
+METHODS = ("get", "put", "post", "delete", "patch")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter; `schema` is resolved, `pointer` says where it stands in the bundle."""
+
+    name: str
+    place: str
+    required: bool
+    schema: Json
+    pointer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One documented response; `media_type` is None when it has no body."""
+
+    media_type: str | None
+    pointer: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operation:
+    """The facts of one operation."""
+
+    name: str
+    operation_id: str
+    method: str
+    path: str
+    parameters: tuple[Parameter, ...]
+    body: str | None
+    body_required: bool
+    body_is_list: bool
+    replies: Mapping[str, Reply]
+    consumers: frozenset[str]
+    schemes: frozenset[str]
+    action: str | None
+    max_items: int | None
+    max_bytes: int | None
+
+    @property
+    def success(self) -> int:
+        """The first documented success status."""
+        return min(int(status) for status in self.replies if status.startswith("2"))
+
+    def reply(self, status: int) -> Reply | None:
+        """What the document says about this status."""
+        return self.replies.get(str(status)) or self.replies.get(f"{status // 100}XX")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How an API key is exchanged for a token."""
+
+    method: str
+    path: str
+    key_field: str
+    token_field: str
+
+
+class Bundle:
+    """The document, its operations in order, and how to log in."""
+
+    def __init__(self, document: Json) -> None:
+        self.document = document
+        self.operations = tuple(_operations(self))
+        login = document["components"]["securitySchemes"]["bearer"]["x-login"]
+        self.login = Login(login["method"], login["path"], login["api-key-field"], login["token-field"])
+
+    def resolve(self, node: Json, pointer: str) -> tuple[Json, str]:
+        """The node, or what its $ref points to, with its pointer."""
+        while "$ref" in node:
+            pointer = node["$ref"]
+            target: Any = self.document
+            for part in pointer[2:].split("/"):
+                target = target[part.replace("~1", "/").replace("~0", "~")]
+            node = target
+        return node, pointer
+
+    def example(self, operation: Operation) -> Any:
+        """The body that the document shows for this operation; None when it takes none."""
+        item = self.document["paths"][operation.path][operation.method.lower()]
+        if "requestBody" not in item:
+            return None
+        body, _ = self.resolve(item["requestBody"], "")
+        return body["content"]["application/json"]["examples"]["default"]["value"]
+
+
+def is_object(value: object) -> TypeGuard[Json]:
+    """Whether a JSON value is an object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether a JSON value is a list."""
+    return isinstance(value, list)
+
+
+@cache
+def load_bundle() -> Bundle:
+    """Read the bundle that the generated package carries."""
+    file = resources.files("synerise_profiles_api") / "openapi.json"
+    return Bundle(orjson.loads(file.read_bytes()))
+
+
+def _operations(bundle: Bundle) -> Iterator[Operation]:
+    for path, item in bundle.document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                place = f"#/paths/{path.replace('~', '~0').replace('/', '~1')}"
+                yield _operation(bundle, path, method, place)
+
+
+def _operation(bundle: Bundle, path: str, method: str, place: str) -> Operation:
+    item: Json = bundle.document["paths"][path]
+    node: Json = item[method]
+    pointer = f"{place}/{method}"
+    sdk = node["x-sdk"]
+    batch = node.get("x-batch", {})
+    security: list[Json] = node["security"] if "security" in node else bundle.document["security"]
+    body, is_list, required = _body(bundle, node, pointer)
+    return Operation(
+        name=f"{sdk['resource']}.{sdk['method']}",
+        operation_id=node["operationId"],
+        method=method.upper(),
+        path=path,
+        parameters=(*_parameters(bundle, item, place), *_parameters(bundle, node, pointer)),
+        body=body,
+        body_required=required,
+        body_is_list=is_list,
+        replies=dict(_replies(bundle, node, pointer)),
+        consumers=frozenset(node.get("x-synerise-consumers", ())),
+        schemes=frozenset(name for choice in security for name in choice),
+        action=node.get("x-synerise-action"),
+        max_items=batch.get("max-items"),
+        max_bytes=batch.get("max-bytes"),
+    )
+
+
+def _parameters(bundle: Bundle, node: Json, pointer: str) -> tuple[Parameter, ...]:
+    found: list[Parameter] = []
+    for index, entry in enumerate(node.get("parameters", ())):
+        value, at = bundle.resolve(entry, f"{pointer}/parameters/{index}")
+        schema, schema_at = bundle.resolve(value["schema"], f"{at}/schema")
+        found.append(Parameter(value["name"], value["in"], value.get("required", False), schema, schema_at))
+    return tuple(found)
+
+
+def _body(bundle: Bundle, node: Json, pointer: str) -> tuple[str | None, bool, bool]:
+    if "requestBody" not in node:
+        return None, False, False
+    body, at = bundle.resolve(node["requestBody"], f"{pointer}/requestBody")
+    schema = body["content"]["application/json"]["schema"]
+    resolved, schema_at = bundle.resolve(schema, f"{at}/content/application~1json/schema")
+    return schema_at, resolved.get("type") == "array", body.get("required", False)
+
+
+def _replies(bundle: Bundle, node: Json, pointer: str) -> Iterator[tuple[str, Reply]]:
+    for status, entry in node["responses"].items():
+        reply, at = bundle.resolve(entry, f"{pointer}/responses/{status}")
+        media_type = next(iter(reply.get("content", {})), None)
+        place = f"{at}/content/{media_type.replace('/', '~1')}/schema" if media_type else None
+        yield str(status), Reply(media_type, place)

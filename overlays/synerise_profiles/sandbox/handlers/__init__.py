@@ -1,0 +1,32 @@
+"""What each operation does, one module a resource: from a checked call to an answer and the work it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from synerise_profiles.sandbox.bundle import Operation
+from synerise_profiles.sandbox.world import Handler
+
+from . import account, devices, events, exports, notes, profiles, registration, tags, transactions
+
+_HANDLERS: Mapping[str, Handler] = {
+    **account.HANDLERS,
+    **devices.HANDLERS,
+    **events.HANDLERS,
+    **exports.HANDLERS,
+    **notes.HANDLERS,
+    **profiles.HANDLERS,
+    **registration.HANDLERS,
+    **tags.HANDLERS,
+    **transactions.HANDLERS,
+}
+
+
+def handler_for(operation: Operation) -> Handler:
+    """The handler of an operation; single events share one, since the spec names their action."""
+    found = _HANDLERS.get(operation.name)
+    if found is None and operation.name.startswith("events."):
+        return events.send
+    if found is None:
+        raise LookupError(f"the sandbox has no handler for {operation.name}")
+    return found

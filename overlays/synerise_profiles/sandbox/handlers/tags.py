@@ -1,0 +1,85 @@
+"""Tags of the workspace, and tags on profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from synerise_profiles.sandbox.answers import Answer, Failure
+from synerise_profiles.sandbox.bundle import Json
+from synerise_profiles.sandbox.store import Store
+from synerise_profiles.sandbox.world import Call, Handler
+
+
+def list_tags(call: Call) -> Answer:
+    """All tags of the workspace."""
+    return Answer(call.store.tags.all())
+
+
+def create(call: Call) -> Answer:
+    """A new tag, or the existing one of this name."""
+    with call.store.transaction():
+        tag = call.store.tags.create(call.body["name"], call.body.get("color"))
+    return Answer({**tag, "businessProfileId": call.world.business_profile_id}, applied=1)
+
+
+def update(call: Call) -> Answer:
+    """Change the colour of a tag."""
+    tag = _tag(call)
+    color: str | None = call.sent.get("color")
+    if color is not None:
+        call.store.tags.recolor(tag["id"], color)
+        tag["color"] = color
+    return Answer({**tag, "businessProfileId": call.world.business_profile_id}, applied=1)
+
+
+def delete(call: Call) -> Answer:
+    """Remove a tag."""
+    return Answer(job=partial(_delete, call.store, _tag(call)["id"]))
+
+
+def list_for_profile(call: Call) -> Answer:
+    """The tags of a profile."""
+    return Answer(call.store.tags.of_profile(call.path["clientId"]))
+
+
+def assign(call: Call) -> Answer:
+    """Put a tag on a profile."""
+    profile = call.profile("clientId", call.path["clientId"], status=400)
+    tag = _tag(call)
+    assignment = call.store.tags.assign(profile.client_id, tag["id"])
+    return Answer({"id": assignment, "clientId": profile.client_id, "tagId": tag["id"]}, applied=1)
+
+
+def unassign(call: Call) -> Answer:
+    """Take a tag off a profile."""
+    profile = call.profile("clientId", call.path["clientId"], status=400)
+    return Answer(job=partial(_unassign, call.store, profile.client_id, _tag(call)["id"]))
+
+
+def _tag(call: Call) -> Json:
+    found = call.store.tags.get(call.path["tagID"])
+    if found is None:
+        raise Failure(404, "Tag not found.")
+    return found
+
+
+def _delete(store: Store, tag_id: int) -> int:
+    store.tags.delete(tag_id)
+    return 1
+
+
+def _unassign(store: Store, client_id: int, tag_id: int) -> int:
+    store.tags.unassign(client_id, tag_id)
+    return 1
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "tags.list": list_tags,
+    "tags.create": create,
+    "tags.update": update,
+    "tags.delete": delete,
+    "tags.list_for_profile": list_for_profile,
+    "tags.assign": assign,
+    "tags.unassign": unassign,
+}

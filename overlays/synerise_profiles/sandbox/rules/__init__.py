@@ -1,0 +1,1 @@
+"""What the API decides, as pure functions: matching, merging, events of a transaction, rows of an export."""

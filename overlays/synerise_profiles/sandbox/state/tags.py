@@ -1,0 +1,106 @@
+"""Tag definitions and which profile carries which, in SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from synerise_profiles.sandbox.bundle import Json
+
+from .database import Database, Row, json_text
+
+COLOR = "#0768ff"
+
+
+class Tags:
+    """Create, change, assign and remove tags."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def __len__(self) -> int:
+        return int(self._db.rows("SELECT count(*) FROM tags")[0][0])
+
+    def all(self) -> list[Json]:
+        """All tags, the oldest first."""
+        return [_tag(row) for row in self._db.rows("SELECT id, name, color FROM tags ORDER BY id")]
+
+    def get(self, tag_id: int) -> Json | None:
+        """The tag with this id."""
+        row = self._db.row("SELECT id, name, color FROM tags WHERE id = ?", (tag_id,))
+        return None if row is None else _tag(row)
+
+    def create(self, name: str, color: str | None) -> Json:
+        """The tag of this name, made where it is new; an existing one stays as it is."""
+        row = self._db.row("SELECT id, name, color FROM tags WHERE name = ?", (name,))
+        if row is not None:
+            return _tag(row)
+        tag_id = self._define([name], color)
+        return {"id": tag_id, "name": name, "color": color or COLOR}
+
+    def recolor(self, tag_id: int, color: str) -> None:
+        """Change the colour of a tag."""
+        self._db.run("UPDATE tags SET color = ? WHERE id = ?", (color, tag_id))
+
+    def delete(self, tag_id: int) -> None:
+        """Remove a tag, from all profiles too."""
+        with self._db.transaction():
+            self._db.run("DELETE FROM tags WHERE id = ?", (tag_id,))
+            self._db.run("DELETE FROM tag_assignments WHERE tag_id = ?", (tag_id,))
+
+    def of_profile(self, client_id: int) -> list[Json]:
+        """The tags of one profile, in the order of their assignment."""
+        return self.of_profiles([client_id]).get(client_id, [])
+
+    def names(self, client_id: int) -> list[str]:
+        """The names of the tags of one profile."""
+        return [tag["name"] for tag in self.of_profile(client_id)]
+
+    def of_profiles(self, client_ids: list[int]) -> dict[int, list[Json]]:
+        """The tags of several profiles, by clientId; profiles without any are left out."""
+        sql = (
+            "SELECT a.client_id, t.id, t.name, t.color FROM tag_assignments a JOIN tags t ON t.id = a.tag_id"
+            " WHERE a.client_id IN (SELECT value FROM json_each(?)) ORDER BY a.id"
+        )
+        found: dict[int, list[Json]] = {}
+        for client_id, *tag in self._db.rows(sql, (json_text(client_ids),)):
+            found.setdefault(client_id, []).append(_tag(tuple(tag)))
+        return found
+
+    def assign(self, client_id: int, tag_id: int) -> int:
+        """Put a tag on a profile; the id of the assignment, the same one when it was there."""
+        values = (client_id, tag_id)
+        self._db.run("INSERT OR IGNORE INTO tag_assignments (client_id, tag_id) VALUES (?, ?)", values)
+        row = self._db.row("SELECT id FROM tag_assignments WHERE client_id = ? AND tag_id = ?", values)
+        return 0 if row is None else int(row[0])
+
+    def unassign(self, client_id: int, tag_id: int) -> None:
+        """Take a tag off a profile."""
+        self._db.run("DELETE FROM tag_assignments WHERE client_id = ? AND tag_id = ?", (client_id, tag_id))
+
+    def replace(self, names: Mapping[int, Iterable[str]]) -> None:
+        """Set the tags of profiles by name; unknown names become tags. The caller holds the transaction."""
+        wanted = {client_id: list(dict.fromkeys(tags)) for client_id, tags in names.items()}
+        distinct = list(dict.fromkeys(name for tags in wanted.values() for name in tags))
+        sql = "SELECT name, id FROM tags WHERE name IN (SELECT value FROM json_each(?))"
+        known: dict[str, int] = {row[0]: row[1] for row in self._db.rows(sql, (json_text(distinct),))}
+        missing = [name for name in distinct if name not in known]
+        if missing:
+            first = self._define(missing, None)
+            known.update({name: first + index for index, name in enumerate(missing)})
+        self._db.run(
+            "DELETE FROM tag_assignments WHERE client_id IN (SELECT value FROM json_each(?))",
+            (json_text(list(wanted)),),
+        )
+        pairs = [(client_id, known[name]) for client_id, tags in wanted.items() for name in tags]
+        self._db.run_many("INSERT INTO tag_assignments (client_id, tag_id) VALUES (?, ?)", pairs)
+
+    def _define(self, names: list[str], color: str | None) -> int:
+        first = self._db.counter("tag_id", 1)
+        rows = [(first + index, name, color or COLOR) for index, name in enumerate(names)]
+        self._db.run_many("INSERT INTO tags VALUES (?, ?, ?)", rows)
+        self._db.set_counter("tag_id", first + len(names))
+        return first
+
+
+def _tag(row: Row) -> Json:
+    return {"id": row[0], "name": row[1], "color": row[2]}

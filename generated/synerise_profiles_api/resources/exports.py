@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import builtins
-import decimal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +67,7 @@ class Exports:
         """
         return self._send(_api.get_status.request(task_id)).body
 
-    def get_data(self, task_id: str, *, offset: float | decimal.Decimal, limit: int) -> builtins.list[ExportRecord]:
+    def get_data(self, task_id: str, *, offset: int, limit: int) -> builtins.list[ExportRecord]:
         """Get a page of exported records.
 
         Both offset and limit are needed.
@@ -139,9 +138,7 @@ class AsyncExports:
         """
         return (await self._send(_api.get_status.request(task_id))).body
 
-    async def get_data(
-        self, task_id: str, *, offset: float | decimal.Decimal, limit: int
-    ) -> builtins.list[ExportRecord]:
+    async def get_data(self, task_id: str, *, offset: int, limit: int) -> builtins.list[ExportRecord]:
         """Get a page of exported records.
 
         Both offset and limit are needed.

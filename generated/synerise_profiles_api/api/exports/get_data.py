@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import decimal
-
 from ...decoding import objects_of
 from ...encoding import path_text, query_string
 from ...models.export_record import ExportRecord
@@ -26,7 +24,7 @@ OPERATION = Operation(
 )
 
 
-def request(task_id: str, *, offset: float | decimal.Decimal, limit: int) -> Request[list[ExportRecord]]:
+def request(task_id: str, *, offset: int, limit: int) -> Request[list[ExportRecord]]:
     """Get a page of exported records.
 
     Both offset and limit are needed.

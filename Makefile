@@ -7,7 +7,6 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 REDOCLY := @redocly/cli@2.77.0
 HANDWRITTEN := generator overlays tests
-export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help generate check-generated audit lint lint-openapi format type check test test-long wheel check-wheel demo bench clean

@@ -21,9 +21,9 @@ from openapi_python_client.parser.properties.string import StringProperty
 from generator.annotations import Direction, annotation, class_names, inner_properties
 from generator.docstrings import escape, paragraphs
 from generator.errors import GeneratorFailure
-from generator.fragments import Bundle
+from generator.fragments import Bundle, ref_pointer
 from generator.upstream import class_name, models, module_name, python_name, text
-from generator.walk import reachable
+from generator.walk import reachable, references
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,12 @@ class EnumView:
 def model_views(bundle: Bundle, data: GeneratorData) -> list[ModelView]:
     """The models in the order of the spec."""
     requests = _requested(bundle)
+    parts_only = _parts_only(bundle)
     found = models(data)
     views: list[ModelView] = []
     for schema in bundle.document.get("components", {}).get("schemas", {}):
         model = found.get(class_name(schema))
-        if model is not None:
+        if model is not None and schema not in parts_only:
             direction = Direction.REQUEST if schema in requests else Direction.RESPONSE
             try:
                 views.append(_model_view(bundle, schema, model, direction))
@@ -214,3 +215,12 @@ def _requested(bundle: Bundle) -> set[str]:
     """Names of the schemas that request bodies lead to."""
     bodies = [operation.get("requestBody") for _, _, operation in bundle.operations()]
     return {pointer[-1] for pointer in reachable(bundle, bodies) if pointer[1] == "schemas"}
+
+
+def _parts_only(bundle: Bundle) -> set[str]:
+    """Names of the schemas that others are only composed of: nothing is ever one of them."""
+    parts: set[str] = set()
+    whole: set[str] = set()
+    for at, ref in references(bundle.document):
+        (parts if "allOf" in at[-3:] else whole).add(ref_pointer(ref)[-1])
+    return parts - whole

@@ -7,7 +7,7 @@ import datetime
 import decimal
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 from urllib.parse import quote
 
 import attrs
@@ -38,9 +38,14 @@ _TOO_DEEP = "is nested too deeply, or contains itself"
 
 
 class Model:
-    """Base of the request and response models: shows which fields are set, never what they hold."""
+    """Base of the request and response models: shows which fields are set, never what they hold.
+
+    `model["key"]` reads and writes `additional_properties`, whose keys are the publisher's.
+    """
 
     __slots__ = ()
+    if TYPE_CHECKING:
+        additional_properties: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is set as plain JSON types with the publisher's keys.
@@ -60,10 +65,21 @@ class Model:
             value = getattr(self, field.name)
             if field.name != "additional_properties" and value is not UNSET and value is not None:
                 shown.append(f"{field.name}=…")
-        extra: Mapping[str, Any] = getattr(self, "additional_properties", {})
-        if extra:
-            shown.append(f"{len(extra)} additional")
+        if self.additional_properties:
+            shown.append(f"{len(self.additional_properties)} additional")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.additional_properties
 
 
 class _InvalidValueError(Exception):

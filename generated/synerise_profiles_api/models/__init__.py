@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .account_deletion import AccountDeletion as AccountDeletion
     from .account_deletion_v1 import AccountDeletionV1 as AccountDeletionV1
     from .account_registration import AccountRegistration as AccountRegistration
+    from .account_update import AccountUpdate as AccountUpdate
     from .activation import Activation as Activation
     from .activation_request import ActivationRequest as ActivationRequest
     from .agreement_filter import AgreementFilter as AgreementFilter
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from .email_change_request_v1 import EmailChangeRequestV1 as EmailChangeRequestV1
     from .error_body import ErrorBody as ErrorBody
     from .event import Event as Event
-    from .event_base import EventBase as EventBase
     from .event_params import EventParams as EventParams
     from .event_record import EventRecord as EventRecord
     from .event_record_client import EventRecordClient as EventRecordClient
@@ -78,7 +78,6 @@ if TYPE_CHECKING:
     from .product_view_params import ProductViewParams as ProductViewParams
     from .profile import Profile as Profile
     from .profile_batch_item import ProfileBatchItem as ProfileBatchItem
-    from .profile_fields import ProfileFields as ProfileFields
     from .profile_identifier_type import ProfileIdentifierType as ProfileIdentifierType
     from .profile_input import ProfileInput as ProfileInput
     from .recommendation_event import RecommendationEvent as RecommendationEvent
@@ -105,6 +104,7 @@ __all__ = [
     "AccountDeletion",
     "AccountDeletionV1",
     "AccountRegistration",
+    "AccountUpdate",
     "Activation",
     "ActivationRequest",
     "AgreementFilter",
@@ -133,7 +133,6 @@ __all__ = [
     "EmailChangeRequestV1",
     "ErrorBody",
     "Event",
-    "EventBase",
     "EventParams",
     "EventRecord",
     "EventRecordClient",
@@ -172,7 +171,6 @@ __all__ = [
     "ProductViewParams",
     "Profile",
     "ProfileBatchItem",
-    "ProfileFields",
     "ProfileIdentifierType",
     "ProfileInput",
     "RecommendationEvent",
@@ -203,6 +201,7 @@ if not TYPE_CHECKING:
             "AccountDeletion": "account_deletion",
             "AccountDeletionV1": "account_deletion_v1",
             "AccountRegistration": "account_registration",
+            "AccountUpdate": "account_update",
             "Activation": "activation",
             "ActivationRequest": "activation_request",
             "AgreementFilter": "agreement_filter",
@@ -231,7 +230,6 @@ if not TYPE_CHECKING:
             "EmailChangeRequestV1": "email_change_request_v1",
             "ErrorBody": "error_body",
             "Event": "event",
-            "EventBase": "event_base",
             "EventParams": "event_params",
             "EventRecord": "event_record",
             "EventRecordClient": "event_record_client",
@@ -270,7 +268,6 @@ if not TYPE_CHECKING:
             "ProductViewParams": "product_view_params",
             "Profile": "profile",
             "ProfileBatchItem": "profile_batch_item",
-            "ProfileFields": "profile_fields",
             "ProfileIdentifierType": "profile_identifier_type",
             "ProfileInput": "profile_input",
             "RecommendationEvent": "recommendation_event",

@@ -52,15 +52,3 @@ class FieldError(Model):
         if self.rejected_value is not None:
             fields["rejectedValue"] = self.rejected_value
         return fields
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.additional_properties

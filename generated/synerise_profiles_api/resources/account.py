@@ -14,6 +14,7 @@ from ..types import UNSET, AsyncSend, Send, Unset
 if TYPE_CHECKING:
     from ..models.account_deletion import AccountDeletion
     from ..models.account_deletion_v1 import AccountDeletionV1
+    from ..models.account_update import AccountUpdate
     from ..models.apple_account_deletion import AppleAccountDeletion
     from ..models.email_change_confirmation import EmailChangeConfirmation
     from ..models.email_change_request import EmailChangeRequest
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from ..models.phone_change_confirmation import PhoneChangeConfirmation
     from ..models.phone_change_request import PhoneChangeRequest
     from ..models.profile import Profile
-    from ..models.profile_fields import ProfileFields
 
 __all__ = ["AsyncAccount", "Account"]
 
@@ -58,14 +58,14 @@ class Account:
         """
         return self._send(_api.get.request()).body
 
-    def update(self, body: ProfileFields | Mapping[str, Any]) -> None:
+    def update(self, body: AccountUpdate | Mapping[str, Any]) -> None:
         """Update one's own profile.
 
         Changes the given fields of the profile whose token is sent and leaves the others. Queued after validation
         and applied later.
 
         Args:
-            body: ProfileFields, or a mapping with the publisher's keys.
+            body: AccountUpdate, or a mapping with the publisher's keys.
 
         Raises:
             InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -376,14 +376,14 @@ class AsyncAccount:
         """
         return (await self._send(_api.get.request())).body
 
-    async def update(self, body: ProfileFields | Mapping[str, Any]) -> None:
+    async def update(self, body: AccountUpdate | Mapping[str, Any]) -> None:
         """Update one's own profile.
 
         Changes the given fields of the profile whose token is sent and leaves the others. Queued after validation
         and applied later.
 
         Args:
-            body: ProfileFields, or a mapping with the publisher's keys.
+            body: AccountUpdate, or a mapping with the publisher's keys.
 
         Raises:
             InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

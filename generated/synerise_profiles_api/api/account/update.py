@@ -10,7 +10,7 @@ from ...encoding import body_content
 from ...types import Operation, RawResponse, Request
 
 if TYPE_CHECKING:
-    from ...models.profile_fields import ProfileFields
+    from ...models.account_update import AccountUpdate
 
 __all__ = ["OPERATION", "parse", "request"]
 
@@ -27,14 +27,14 @@ OPERATION = Operation(
 )
 
 
-def request(body: ProfileFields | Mapping[str, Any]) -> Request[None]:
+def request(body: AccountUpdate | Mapping[str, Any]) -> Request[None]:
     """Update one's own profile.
 
     Changes the given fields of the profile whose token is sent and leaves the others. Queued after validation
     and applied later.
 
     Args:
-        body: ProfileFields, or a mapping with the publisher's keys.
+        body: AccountUpdate, or a mapping with the publisher's keys.
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.

@@ -15,12 +15,12 @@ from .attributes import Attributes
 if TYPE_CHECKING:
     from .sex import Sex
 
-__all__ = ["ProfileFields"]
+__all__ = ["AccountUpdate"]
 
 
 @attrs.define(kw_only=True, repr=False)
-class ProfileFields(Model):
-    """What is written of every profile. Left out means unchanged; null resets a field.
+class AccountUpdate(Model):
+    """Changes that a profile makes to its own data. Left out means unchanged; null resets a field.
 
     Attributes:
         email: E-mail address; an identifier, unless the workspace allows e-mails that are not unique.
@@ -126,15 +126,3 @@ class ProfileFields(Model):
         if self.attributes is not UNSET:
             fields["attributes"] = self.attributes
         return fields
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.additional_properties

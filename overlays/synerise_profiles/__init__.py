@@ -1,0 +1,106 @@
+"""A client of the Synerise Profile Management API.
+
+Start with `Synerise` or `AsyncSynerise`. Names are loaded when they are first used, so that importing this package
+costs next to nothing.
+"""
+
+from __future__ import annotations
+
+# Type checkers take this name for true. Importing it from typing would be most of what this import costs.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from synerise_profiles_api import api
+    from synerise_profiles_api.types import UNSET, Operation, Request, Response, Unset
+
+    from . import models
+    from .client import AsyncSynerise, Synerise
+    from .config import AttemptResult, Options
+    from .errors import (
+        APIConnectionError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        ConfigurationError,
+        ConflictError,
+        FailedDependencyError,
+        InvalidRequestError,
+        NotFoundError,
+        PermissionDeniedError,
+        RateLimitError,
+        ResponseDecodingError,
+        ServerError,
+        SyneriseError,
+        UnsupportedMediaTypeError,
+    )
+    from .retry import RetryPolicy
+
+    __version__: str
+
+__all__ = [
+    "UNSET",
+    "APIConnectionError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AsyncSynerise",
+    "AttemptResult",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConfigurationError",
+    "ConflictError",
+    "FailedDependencyError",
+    "InvalidRequestError",
+    "NotFoundError",
+    "Operation",
+    "Options",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "Request",
+    "Response",
+    "ResponseDecodingError",
+    "RetryPolicy",
+    "ServerError",
+    "Synerise",
+    "SyneriseError",
+    "Unset",
+    "UnsupportedMediaTypeError",
+    "__version__",
+    "api",
+    "models",
+]
+
+_MODULES = {
+    "AsyncSynerise": "synerise_profiles.client",
+    "AttemptResult": "synerise_profiles.config",
+    "Operation": "synerise_profiles_api.types",
+    "Options": "synerise_profiles.config",
+    "Request": "synerise_profiles_api.types",
+    "Response": "synerise_profiles_api.types",
+    "RetryPolicy": "synerise_profiles.retry",
+    "Synerise": "synerise_profiles.client",
+    "UNSET": "synerise_profiles_api.types",
+    "Unset": "synerise_profiles_api.types",
+}
+
+
+if not TYPE_CHECKING:  # or type checkers would believe that every name exists
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module  # noqa: PLC0415 - an import of this package should cost nothing
+
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name == "__version__":
+            value = import_module("importlib.metadata").version("synerise-profiles")
+        elif name == "models":
+            value = import_module("synerise_profiles.models")
+        elif name == "api":
+            value = import_module("synerise_profiles_api.api")
+        else:
+            value = getattr(import_module(_MODULES.get(name, "synerise_profiles.errors")), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,253 @@
+"""Who fetches a token, and who waits for it: the drivers, sync and async, around one pure decision.
+
+However many threads or tasks need a token, one of them logs in and the others wait for what it brings.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, Protocol, TypeVar
+
+import anyio
+
+from .tokens import Token, TokenBox, bearer
+
+__all__ = [
+    "AsyncAuth",
+    "AsyncCallableAuth",
+    "AsyncFixedAuth",
+    "AsyncLoginAuth",
+    "Auth",
+    "CallableAuth",
+    "FixedAuth",
+    "LoginAuth",
+]
+
+
+class _Event(Protocol):
+    def set(self) -> object: ...
+
+
+EventT = TypeVar("EventT", bound=_Event)
+
+
+class _Flight(Generic[EventT]):
+    """One login under way, and what came of it; neither if it was cancelled, and then another caller tries."""
+
+    __slots__ = ("done", "error", "token")
+
+    def __init__(self, done: EventT) -> None:
+        self.done = done
+        self.token: Token | None = None
+        self.error: Exception | None = None
+
+    def result(self) -> Token | None:
+        if self.error is not None:
+            raise self.error
+        return self.token
+
+
+class _Desk(Generic[EventT]):
+    """Decides who logs in and who waits. Its lock is held for moments only, never over a wait."""
+
+    def __init__(self, box: TokenBox, clock: Callable[[], float], event: Callable[[], EventT]) -> None:
+        self.box = box
+        self.clock = clock
+        self._event = event
+        self._lock = threading.Lock()
+        self._flight: _Flight[EventT] | None = None
+
+    def enter(self) -> tuple[_Flight[EventT] | None, bool]:
+        """Return the login to wait for and whether this caller does it; no login if there is a token by now."""
+        with self._lock:
+            if self.box.fresh(self.clock()) is not None:
+                return None, False
+            if self._flight is not None:
+                return self._flight, False
+            self._flight = _Flight(self._event())
+            return self._flight, True
+
+    def land(self, flight: _Flight[EventT]) -> None:
+        """End a login and wake those who wait for it."""
+        with self._lock:
+            self._flight = None
+            if flight.token is not None:
+                self.box.current = flight.token
+        flight.done.set()
+
+    def refuse(self, token: Token) -> None:
+        """Drop a token that the server refused, unless another one has taken its place."""
+        with self._lock:
+            if self.box.current is token:
+                self.box.current = None
+
+
+class Auth(Protocol):
+    """Where the sync client gets tokens from; `renew` returns None if there is no other token than the refused one."""
+
+    def token(self) -> Token:
+        """Return the token to sign with."""
+        ...
+
+    def renew(self, refused: Token, /) -> Token | None:
+        """Return another token than the refused one."""
+        ...
+
+
+class AsyncAuth(Protocol):
+    """Where the async client gets tokens from."""
+
+    async def token(self) -> Token:
+        """Return the token to sign with."""
+        ...
+
+    async def renew(self, refused: Token, /) -> Token | None:
+        """Return another token than the refused one."""
+        ...
+
+
+class FixedAuth:
+    """One token for good: a given JWT, or Basic."""
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+
+    def token(self) -> Token:
+        """Return the token."""
+        return self._token
+
+    def renew(self, _refused: Token, /) -> Token | None:
+        """Return None."""
+        return None
+
+
+class AsyncFixedAuth:
+    """One token for good: a given JWT, or Basic."""
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+
+    async def token(self) -> Token:
+        """Return the token."""
+        return self._token
+
+    async def renew(self, _refused: Token, /) -> Token | None:
+        """Return None."""
+        return None
+
+
+class CallableAuth:
+    """A token from the caller's function, which is asked for every call and keeps tokens itself."""
+
+    def __init__(self, provide: Callable[[], object]) -> None:
+        self._provide = provide
+
+    def token(self) -> Token:
+        """Ask for a token."""
+        return bearer(self._provide())
+
+    def renew(self, refused: Token, /) -> Token | None:
+        """Ask once more; None if the answer is the refused token."""
+        token = self.token()
+        return None if token.header == refused.header else token
+
+
+class AsyncCallableAuth:
+    """A token from the caller's function, sync or async, which is asked for every call and keeps tokens itself."""
+
+    def __init__(self, provide: Callable[[], object]) -> None:
+        self._provide = provide
+
+    async def token(self) -> Token:
+        """Ask for a token."""
+        text = self._provide()
+        return bearer(await text if inspect.isawaitable(text) else text)
+
+    async def renew(self, refused: Token, /) -> Token | None:
+        """Ask once more; None if the answer is the refused token."""
+        token = await self.token()
+        return None if token.header == refused.header else token
+
+
+class LoginAuth:
+    """A token for an API key, kept until it ends or is refused."""
+
+    def __init__(self, box: TokenBox, clock: Callable[[], float], log_in: Callable[[], Token]) -> None:
+        self._desk = _Desk(box, clock, threading.Event)
+        self._log_in = log_in
+
+    def token(self) -> Token:
+        """Return the token; log in first, or wait for another caller's login, if there is none."""
+        desk = self._desk
+        while True:
+            token = desk.box.fresh(desk.clock())
+            if token is not None:
+                return token
+            flight, leads = desk.enter()
+            if flight is None:
+                continue
+            if leads:
+                token = self._lead(flight)
+            else:
+                flight.done.wait()
+                token = flight.result()
+            if token is not None:
+                return token
+
+    def _lead(self, flight: _Flight[threading.Event]) -> Token | None:
+        try:
+            flight.token = self._log_in()
+        except Exception as error:
+            flight.error = error
+            raise
+        finally:
+            self._desk.land(flight)
+        return flight.token
+
+    def renew(self, refused: Token, /) -> Token | None:
+        """Drop the refused token, and return the one that replaces it."""
+        self._desk.refuse(refused)
+        return self.token()
+
+
+class AsyncLoginAuth:
+    """A token for an API key, kept until it ends or is refused; one for each event loop, around the same token."""
+
+    def __init__(self, box: TokenBox, clock: Callable[[], float], log_in: Callable[[], Awaitable[Token]]) -> None:
+        self._desk = _Desk(box, clock, anyio.Event)
+        self._log_in = log_in
+
+    async def token(self) -> Token:
+        """Return the token; log in first, or wait for another caller's login, if there is none."""
+        desk = self._desk
+        while True:
+            token = desk.box.fresh(desk.clock())
+            if token is not None:
+                return token
+            flight, leads = desk.enter()
+            if flight is None:
+                continue
+            if leads:
+                token = await self._lead(flight)
+            else:
+                await flight.done.wait()
+                token = flight.result()
+            if token is not None:
+                return token
+
+    async def _lead(self, flight: _Flight[Any]) -> Token | None:
+        try:
+            flight.token = await self._log_in()
+        except Exception as error:
+            flight.error = error
+            raise
+        finally:
+            self._desk.land(flight)
+        return flight.token
+
+    async def renew(self, refused: Token, /) -> Token | None:
+        """Drop the refused token, and return the one that replaces it."""
+        self._desk.refuse(refused)
+        return await self.token()

@@ -1,0 +1,183 @@
+"""The steps of one call: what to send next, and what an answer or a failure means. Sends nothing, waits for nothing."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import logging
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar, cast
+
+import attrs
+
+from synerise_profiles_api.types import RawResponse, Request, Response
+
+from .config import LONGEST_WAIT, AttemptResult, Options
+from .errors import APIConnectionError, APIStatusError
+from .logs import LOGGER, log_attempt, log_renewal, log_retry
+from .outcomes import connection_error, refusal, token_was_refused
+from .retry import Failure, decide, retry_after
+from .timing import Timing
+from .tokens import Token
+
+__all__ = ["Break", "Call", "Next"]
+
+T = TypeVar("T")
+
+
+class Next(enum.Enum):
+    """What follows an attempt."""
+
+    DONE = enum.auto()
+    RENEW = enum.auto()
+    AGAIN = enum.auto()
+    STOP = enum.auto()
+
+
+@attrs.frozen(kw_only=True)
+class Break:
+    """An attempt without a complete answer: what happened in words, what it means, and the exception to chain."""
+
+    problem: str
+    failure: Failure
+    timed_out: bool
+    cause: Exception | None
+
+
+class Call(Generic[T]):
+    """One call with all its attempts: what to send next, and what an answer or a failure means. Waits for nothing."""
+
+    def __init__(self, options: Options, timing: Timing, request: Request[T]) -> None:
+        self.options = options
+        self.timing = timing
+        self.request = request
+        self.attempts = 0
+        self.delay = 0.0
+        self.error: APIStatusError | APIConnectionError | None = None
+        self._renewals = 0
+        self._maybe_applied = False
+        self._answer: RawResponse | None = None
+        self._problem: str | None = None
+        self._started = self._sent = timing.monotonic()
+
+    def begin(self) -> Mapping[str, float | None]:
+        """Begin an attempt: return the seconds that each of its steps may take."""
+        self._sent = self.timing.monotonic()
+        policy = self.options.retry
+        left = policy.deadline - (self._sent - self._started)
+        if left <= 0:
+            problem = f"the deadline of {policy.deadline:g} s has passed"
+            raise self._connection_error(problem, timed_out=True)
+        left = min(left, LONGEST_WAIT)
+        timeouts = self.options.timeouts
+        if any(value is None or value > left for value in timeouts.values()):
+            timeouts = {step: left if value is None else min(value, left) for step, value in timeouts.items()}
+        self.attempts += 1
+        return timeouts
+
+    def answered(self, answer: RawResponse, token: Token | None) -> Next:
+        """Say what follows a complete answer."""
+        self._answer, self._problem = answer, None
+        status = answer.status_code
+        if LOGGER.isEnabledFor(logging.DEBUG):
+            log_attempt(self.request.operation, status, self._seconds(), self.attempts)
+        if 200 <= status < 300:
+            return Next.DONE
+        if token is not None and not self._renewals and token_was_refused(status, answer.content):
+            self._renewals = 1
+            self.error = self._refusal(answer, None, "")
+            log_renewal(self.request.operation)
+            return Next.RENEW
+        wait = retry_after(answer.headers, self.timing.wall())
+        return self._decide(
+            Failure(status_code=status, retry_after=wait), status, lambda note: self._refusal(answer, wait, note)
+        )
+
+    def failed(self, broken: Break) -> Next:
+        """Say what follows an attempt without a complete answer."""
+        self._answer, self._problem = None, broken.problem
+        self._maybe_applied |= broken.failure.arrived
+        if LOGGER.isEnabledFor(logging.DEBUG):
+            log_attempt(self.request.operation, broken.problem, self._seconds(), self.attempts)
+        return self._decide(broken.failure, broken.problem, lambda note: self._broken(broken, note))
+
+    def response(self) -> Response[T]:
+        """Read the answer that ended the call."""
+        answer, request = cast("RawResponse", self._answer), self.request  # Next.DONE follows an answer only
+        return Response(
+            operation=request.operation,
+            status_code=answer.status_code,
+            headers=answer.headers,
+            content=answer.content,
+            body=request.parse(answer),
+            attempts=self.attempts,
+        )
+
+    def failure(self) -> APIStatusError | APIConnectionError:
+        """Return the error that ended the call."""
+        return cast("APIStatusError | APIConnectionError", self.error)  # Next.STOP and Next.RENEW come with one
+
+    def result(self) -> AttemptResult:
+        """Describe the attempt that just ended, for the caller's hook."""
+        answer = self._answer
+        return AttemptResult(
+            operation=self.request.operation,
+            attempt=self.attempts,
+            seconds=self._seconds(),
+            status_code=None if answer is None else answer.status_code,
+            headers=None if answer is None else answer.headers,
+            failure=self._problem,
+        )
+
+    def _decide(
+        self,
+        failure: Failure,
+        outcome: int | str,
+        make_error: Callable[[str], APIStatusError | APIConnectionError],
+    ) -> Next:
+        decision = decide(
+            self.options.retry,
+            failure,
+            repeatable=self.request.repeatable,
+            attempt=self.attempts - self._renewals,
+            elapsed=self.timing.monotonic() - self._started,
+            random=self.timing.random,
+        )
+        if decision.delay is None:
+            self.error = make_error(decision.note)
+            return Next.STOP
+        self.error = None
+        self.delay = decision.delay
+        log_retry(self.request.operation, outcome, decision.delay, self.attempts)
+        return Next.AGAIN
+
+    def _refusal(self, answer: RawResponse, wait: float | None, note: str) -> APIStatusError:
+        return refusal(
+            self.request.operation,
+            answer.status_code,
+            answer.headers,
+            answer.content,
+            attempts=self.attempts,
+            retry_after=wait,
+            consumer=self.options.consumer,
+            today=datetime.datetime.fromtimestamp(self.timing.wall(), datetime.UTC).date(),
+            note=note,
+        )
+
+    def _broken(self, broken: Break, note: str) -> APIConnectionError:
+        error = self._connection_error(broken.problem, timed_out=broken.timed_out, note=note)
+        error.__cause__ = broken.cause
+        return error
+
+    def _connection_error(self, problem: str, *, timed_out: bool, note: str = "") -> APIConnectionError:
+        return connection_error(
+            self.request.operation,
+            problem,
+            timed_out=timed_out,
+            attempts=self.attempts,
+            maybe_applied=self._maybe_applied,
+            note=note,
+        )
+
+    def _seconds(self) -> float:
+        return self.timing.monotonic() - self._sent

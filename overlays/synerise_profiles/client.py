@@ -1,0 +1,271 @@
+"""The clients, `Synerise` and `AsyncSynerise`: how they are built, copied and closed. Resources come from the spec."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import os
+import ssl
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+import attrs
+
+from synerise_profiles_api.resources import AsyncResources, Resources
+from synerise_profiles_api.types import Request, Response
+
+from .config import (
+    Arguments,
+    Consumer,
+    Options,
+    RequestHook,
+    ResponseHook,
+    Timeout,
+    changed_policy,
+    checked_timeouts,
+    configure,
+    from_environment,
+)
+from .lifetime import AsyncShared, Setup, Shared
+from .retry import RetryPolicy
+from .timing import REAL, Timing
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["AsyncSynerise", "Synerise"]
+
+T = TypeVar("T")
+
+
+class ClientArguments(Arguments, total=False):
+    """The keyword arguments of `Synerise`."""
+
+    token: str | Callable[[], str] | None
+    transport: httpx.BaseTransport | None
+
+
+class AsyncClientArguments(Arguments, total=False):
+    """The keyword arguments of `AsyncSynerise`."""
+
+    token: str | Callable[[], str] | Callable[[], Awaitable[str]] | None
+    transport: httpx.AsyncBaseTransport | None
+
+
+class Synerise(Resources):
+    """A client of the Synerise Profile Management API.
+
+    Sign in by exactly one of: `api_key` (exchanged for a token, which is kept and renewed), `api_key` with
+    `workspace_guid` (Basic), `token` (a JWT, or a callable that returns one and is asked for every call).
+
+    - `region` is `azure-eu` (default), `azure-us` or `gcp-eu`; `base_url` takes any other https URL.
+    - `timeout` is seconds for each step (connecting takes 5 at most), or a tuple (connect, read, write, pool).
+    - `max_retries` and `deadline` (seconds for one call with all its attempts) change the `retry` policy.
+    - `user_agent` is put behind the library's own. `proxy` replaces the proxies of the environment.
+    - `consumer` says what kind of caller the token belongs to, so that a refusal can be explained.
+    - `on_request(request, attempt)` is called before each sending, `on_response(result)` after it; an exception that
+      they raise ends the call and reaches the caller. They see no login.
+    - `transport` replaces the network, for tests.
+
+    Use one client for the whole program: it may be shared by threads, and keeps connections and the token. Close it
+    by `close()` or a `with` block.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        workspace_guid: str | None = None,
+        token: str | Callable[[], str] | None = None,
+        region: str | None = None,
+        base_url: str | None = None,
+        timeout: Timeout = 30.0,
+        max_retries: int | None = None,
+        deadline: float | None = None,
+        retry: RetryPolicy | None = None,
+        user_agent: str | None = None,
+        proxy: str | None = None,
+        verify: ssl.SSLContext | bool = True,
+        consumer: Consumer | None = None,
+        on_request: RequestHook | None = None,
+        on_response: ResponseHook | None = None,
+        transport: httpx.BaseTransport | None = None,
+        _timing: Timing = REAL,
+    ) -> None:
+        self._options, credentials = configure(
+            api_key=api_key,
+            workspace_guid=workspace_guid,
+            token=token,
+            region=region,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            deadline=deadline,
+            retry=retry,
+            user_agent=user_agent,
+            proxy=proxy,
+            verify=verify,
+            consumer=consumer,
+            on_request=on_request,
+            on_response=on_response,
+            waits=True,
+        )
+        self._kind = credentials.kind
+        self._shared = Shared(Setup(self._options, credentials, _timing), transport)
+        self._is_copy = False
+
+    @classmethod
+    def from_env(cls, **given: Unpack[ClientArguments]) -> Self:
+        """Build a client from SYNERISE_API_KEY, _WORKSPACE_GUID, _TOKEN, _REGION and _BASE_URL; arguments win.
+
+        A given `token` or `api_key` sets all credentials of the environment aside, a given `base_url` or `region`
+        its place.
+        """
+        return cls(**from_environment(os.environ, dict(given)))
+
+    @property
+    def options(self) -> Options:
+        """The configuration, without credentials."""
+        return self._options
+
+    def send(self, request: Request[T], /) -> Response[T]:
+        """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
+        return self._shared.send(request, self._options)
+
+    def with_options(
+        self, *, timeout: Timeout | None = None, max_retries: int | None = None, deadline: float | None = None
+    ) -> Self:
+        """Return a copy with other options, which shares connections and token with this client.
+
+        This client stays as it is. Closing the copy does nothing; closing this client closes both.
+        """
+        return _changed_copy(self, timeout, max_retries, deadline)
+
+    def close(self) -> None:
+        """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
+        if not self._is_copy:
+            self._shared.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._options.base_url}, signs in by {self._kind}>"
+
+
+class AsyncSynerise(AsyncResources):
+    """An async client of the Synerise Profile Management API, for asyncio and trio.
+
+    It takes the same arguments as `Synerise`; a token callable and the hooks may be coroutine functions. Close it by
+    `aclose()` or an `async with` block. It may be used in several event loops: each gets its own connections.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        workspace_guid: str | None = None,
+        token: str | Callable[[], str] | Callable[[], Awaitable[str]] | None = None,
+        region: str | None = None,
+        base_url: str | None = None,
+        timeout: Timeout = 30.0,
+        max_retries: int | None = None,
+        deadline: float | None = None,
+        retry: RetryPolicy | None = None,
+        user_agent: str | None = None,
+        proxy: str | None = None,
+        verify: ssl.SSLContext | bool = True,
+        consumer: Consumer | None = None,
+        on_request: RequestHook | None = None,
+        on_response: ResponseHook | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        _timing: Timing = REAL,
+    ) -> None:
+        self._options, credentials = configure(
+            api_key=api_key,
+            workspace_guid=workspace_guid,
+            token=token,
+            region=region,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            deadline=deadline,
+            retry=retry,
+            user_agent=user_agent,
+            proxy=proxy,
+            verify=verify,
+            consumer=consumer,
+            on_request=on_request,
+            on_response=on_response,
+            waits=False,
+        )
+        self._kind = credentials.kind
+        self._shared = AsyncShared(Setup(self._options, credentials, _timing), transport)
+        self._is_copy = False
+
+    @classmethod
+    def from_env(cls, **given: Unpack[AsyncClientArguments]) -> Self:
+        """Build a client from SYNERISE_API_KEY, _WORKSPACE_GUID, _TOKEN, _REGION and _BASE_URL; arguments win.
+
+        A given `token` or `api_key` sets all credentials of the environment aside, a given `base_url` or `region`
+        its place.
+        """
+        return cls(**from_environment(os.environ, dict(given)))
+
+    @property
+    def options(self) -> Options:
+        """The configuration, without credentials."""
+        return self._options
+
+    async def send(self, request: Request[T], /) -> Response[T]:
+        """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
+        return await self._shared.send(request, self._options)
+
+    def with_options(
+        self, *, timeout: Timeout | None = None, max_retries: int | None = None, deadline: float | None = None
+    ) -> Self:
+        """Return a copy with other options, which shares connections and token with this client.
+
+        This client stays as it is. Closing the copy does nothing; closing this client closes both.
+        """
+        return _changed_copy(self, timeout, max_retries, deadline)
+
+    async def aclose(self) -> None:
+        """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
+        if not self._is_copy:
+            await self._shared.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._options.base_url}, signs in by {self._kind}>"
+
+
+C = TypeVar("C", bound="Synerise | AsyncSynerise")
+
+
+def _changed_copy(client: C, timeout: Timeout | None, max_retries: int | None, deadline: float | None) -> C:
+    options = attrs.evolve(client.options, retry=changed_policy(client.options.retry, max_retries, deadline))
+    if timeout is not None:
+        options = attrs.evolve(options, timeouts=checked_timeouts(timeout))
+    result = copy.copy(client)
+    state: dict[str, Any] = result.__dict__
+    for name in list(state):
+        # A resource that was used already is bound to the options of the client that it was made by.
+        if isinstance(getattr(type(client), name, None), functools.cached_property):
+            del state[name]
+    state["_options"] = options
+    state["_is_copy"] = True
+    return result

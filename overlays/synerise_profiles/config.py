@@ -1,0 +1,307 @@
+"""From a client's arguments and the environment to checked options and credentials. No network, no httpx."""
+
+from __future__ import annotations
+
+import inspect
+import ipaddress
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, TypeAlias, TypedDict
+from urllib.parse import SplitResult, urlsplit
+
+import attrs
+
+from synerise_profiles_api import settings
+from synerise_profiles_api.types import Operation, Request
+
+from .errors import ConfigurationError
+from .retry import RetryPolicy
+
+__all__ = [
+    "LONGEST_WAIT",
+    "Arguments",
+    "AttemptResult",
+    "Consumer",
+    "Credentials",
+    "Options",
+    "RequestHook",
+    "ResponseHook",
+    "Timeout",
+    "TokenProvider",
+    "checked_timeouts",
+    "configure",
+    "from_environment",
+]
+
+Consumer: TypeAlias = Literal["workspace", "user", "profile", "anonymous"]
+"""What kind of caller a token belongs to."""
+Timeout: TypeAlias = float | tuple[float | None, float | None, float | None, float | None]
+"""Seconds for each step, or for (connect, read, write, pool: a free connection); None is as long as the deadline."""
+TokenProvider: TypeAlias = Callable[[], str] | Callable[[], Awaitable[str]]
+
+_CONSUMERS = ("workspace", "user", "profile", "anonymous")
+_STEPS = ("connect", "read", "write", "pool")
+_CONNECT_TIMEOUT = 5.0
+LONGEST_WAIT = 1e6
+"""Seconds that a socket can be told to wait for; more would not fit into it on every system."""
+_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+", re.ASCII)
+_PATH = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
+
+
+@attrs.frozen(kw_only=True)
+class AttemptResult:
+    """How one sending ended: `status_code` is None, and `failure` says what happened, if no complete answer arrived."""
+
+    operation: Operation
+    attempt: int
+    seconds: float
+    status_code: int | None = None
+    headers: Mapping[str, str] | None = attrs.field(default=None, repr=False)
+    failure: str | None = None
+
+
+RequestHook: TypeAlias = Callable[[Request[Any], int], object]
+ResponseHook: TypeAlias = Callable[[AttemptResult], object]
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """The configuration of a client, without its credentials. `timeouts` holds seconds by step."""
+
+    base_url: str
+    timeouts: Mapping[str, float | None]
+    retry: RetryPolicy
+    user_agent: str | None
+    consumer: Consumer | None
+    proxy: str | None = attrs.field(repr=False)  # may hold a password
+    verify: ssl.SSLContext | bool
+    on_request: RequestHook | None = attrs.field(repr=False)
+    on_response: ResponseHook | None = attrs.field(repr=False)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the base URL is http, which it may only be on this machine."""
+        return self.base_url.startswith("http:")
+
+
+@attrs.frozen(kw_only=True)
+class Credentials:
+    """One way to sign in: an API key, an API key with its workspace's GUID, a token, or a callable that returns one."""
+
+    api_key: str = attrs.field(default="", repr=False)
+    workspace_guid: str | None = attrs.field(default=None, repr=False)
+    token: str | TokenProvider | None = attrs.field(default=None, repr=False)
+
+    @property
+    def kind(self) -> str:
+        """How the client signs in, in words."""
+        if self.token is not None:
+            return "a given token" if isinstance(self.token, str) else "a token callable"
+        return "an API key" if self.workspace_guid is None else "an API key by Basic"
+
+
+class Arguments(TypedDict, total=False):
+    """The keyword arguments that both clients share."""
+
+    api_key: str | None
+    workspace_guid: str | None
+    region: str | None
+    base_url: str | None
+    timeout: Timeout
+    max_retries: int | None
+    deadline: float | None
+    retry: RetryPolicy | None
+    user_agent: str | None
+    proxy: str | None
+    verify: ssl.SSLContext | bool
+    consumer: Consumer | None
+    on_request: RequestHook | None
+    on_response: ResponseHook | None
+
+
+def configure(
+    *,
+    api_key: str | None,
+    workspace_guid: str | None,
+    token: str | TokenProvider | None,
+    region: str | None,
+    base_url: str | None,
+    timeout: Timeout,
+    max_retries: int | None,
+    deadline: float | None,
+    retry: RetryPolicy | None,
+    user_agent: str | None,
+    proxy: str | None,
+    verify: ssl.SSLContext | bool,
+    consumer: Consumer | None,
+    on_request: RequestHook | None,
+    on_response: ResponseHook | None,
+    waits: bool,
+) -> tuple[Options, Credentials]:
+    """Check a client's arguments; `waits` says that it is the sync client, which cannot await a callable."""
+    if waits:
+        for name, function in (("token", token), ("on_request", on_request), ("on_response", on_response)):
+            if inspect.iscoroutinefunction(function):
+                raise ConfigurationError(f"{name}: is a coroutine function; only AsyncSynerise can await it")
+    credentials = _credentials(api_key, workspace_guid, token)
+    if consumer is None and credentials.api_key:
+        consumer = "workspace"
+    if consumer is not None and consumer not in _CONSUMERS:
+        raise ConfigurationError(f"consumer: expected one of {', '.join(_CONSUMERS)}")
+    if user_agent is not None:
+        _require_text("user_agent", user_agent, spaces=True)
+    options = Options(
+        base_url=_base_url(region, base_url),
+        timeouts=checked_timeouts(timeout),
+        retry=changed_policy(RetryPolicy() if retry is None else retry, max_retries, deadline),
+        user_agent=user_agent,
+        consumer=consumer,
+        proxy=_proxy(proxy),
+        verify=_verify(verify),
+        on_request=on_request,
+        on_response=on_response,
+    )
+    return options, credentials
+
+
+def changed_policy(policy: RetryPolicy, max_retries: int | None, deadline: float | None) -> RetryPolicy:
+    """Return the policy with what is given put in its place."""
+    changes: dict[str, Any] = {"max_retries": max_retries, "deadline": deadline}
+    return attrs.evolve(policy, **{name: value for name, value in changes.items() if value is not None})
+
+
+def checked_timeouts(timeout: Timeout) -> Mapping[str, float | None]:
+    """Turn a timeout into seconds by step."""
+    if isinstance(timeout, tuple):
+        if len(timeout) != len(_STEPS):
+            raise ConfigurationError(f"timeout: expected seconds, or a tuple of 4: {', '.join(_STEPS)}")
+        steps: tuple[float | None, ...] = timeout
+    else:
+        _require_seconds(timeout)
+        steps = (min(timeout, _CONNECT_TIMEOUT), timeout, timeout, timeout)
+    for step in steps:
+        if step is not None:
+            _require_seconds(step)
+    return dict(zip(_STEPS, steps, strict=True))
+
+
+def from_environment(environ: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete the arguments from the environment; what is given wins.
+
+    A given `token` or `api_key` sets all credentials of the environment aside, a given `base_url` or `region` its
+    place; so a key is never combined with the GUID of another workspace.
+    """
+    arguments = dict(given)
+    if arguments.get("token") is None and arguments.get("api_key") is None:
+        _fill(arguments, environ, "token", "api_key", "workspace_guid")
+        if arguments.get("token") is None and arguments.get("api_key") is None:
+            raise ConfigurationError(
+                "no credentials: set SYNERISE_API_KEY (with SYNERISE_WORKSPACE_GUID to sign in by Basic) "
+                "or SYNERISE_TOKEN, or pass api_key or token"
+            )
+    if arguments.get("base_url") is None and arguments.get("region") is None:
+        _fill(arguments, environ, "base_url", "region")
+    return arguments
+
+
+def _fill(arguments: dict[str, Any], environ: Mapping[str, str], *names: str) -> None:
+    for name in names:
+        value = environ.get(f"SYNERISE_{name.upper()}", "").strip()
+        if value and arguments.get(name) is None:
+            arguments[name] = value
+
+
+def _credentials(api_key: str | None, workspace_guid: str | None, token: str | TokenProvider | None) -> Credentials:
+    if token is not None:
+        if api_key is not None:
+            raise ConfigurationError("both api_key and token are given; expected exactly one way to sign in")
+        if workspace_guid is not None:
+            raise ConfigurationError("workspace_guid: goes with api_key (to sign in by Basic), not with token")
+        if isinstance(token, str):
+            _require_text("token", token)
+        elif not callable(token):
+            raise ConfigurationError("token: expected text or a callable that returns text")
+        return Credentials(token=token)
+    if api_key is None:
+        raise ConfigurationError("neither api_key nor token is given; expected exactly one way to sign in")
+    _require_text("api_key", api_key)
+    if workspace_guid is not None:
+        _require_text("workspace_guid", workspace_guid)
+        if ":" in workspace_guid:
+            raise ConfigurationError("workspace_guid: holds a colon, which Basic cannot carry in a user name")
+    return Credentials(api_key=api_key, workspace_guid=workspace_guid)
+
+
+def _require_text(name: str, value: object, *, spaces: bool = False) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigurationError(f"{name}: expected text that is not empty")
+    if not value.isascii() or not value.isprintable() or (" " in value and not spaces):
+        raise ConfigurationError(f"{name}: holds white space or characters that a header cannot carry; strip them")
+
+
+def _require_seconds(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_WAIT:
+        raise ConfigurationError("timeout: expected a positive number of seconds")
+
+
+def _base_url(region: str | None, base_url: str | None) -> str:
+    if base_url is None:
+        url = settings.REGIONS.get(settings.DEFAULT_REGION if region is None else region)
+        if url is None:
+            raise ConfigurationError(f"region: expected one of {', '.join(settings.REGIONS)}; or pass base_url")
+        return url
+    if region is not None:
+        raise ConfigurationError("both region and base_url are given; expected at most one")
+    parts, port = _split(base_url)
+    problem = ""
+    host = parts.hostname
+    if "@" in parts.netloc:
+        problem = "holds a user name or password; pass them as credentials"
+    elif "?" in base_url or "#" in base_url:
+        problem = "holds a query or a fragment; remove it"
+    elif not host:
+        problem = "names no host"
+    elif parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+        problem = "expected https (http is allowed for this machine only)"
+    elif not _HOST.fullmatch(host):
+        problem = "its host is not a host name or an address"
+    elif not _PATH.fullmatch(parts.path) or any(segment in (".", "..") for segment in parts.path.split("/")):
+        problem = "its path holds relative segments or characters that are not encoded"
+    if problem or host is None:
+        raise ConfigurationError(f"base_url: {problem}")
+    authority = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{authority}{'' if port is None else f':{port}'}{parts.path.rstrip('/')}"
+
+
+def _split(base_url: object) -> tuple[SplitResult, int | None]:
+    if not isinstance(base_url, str) or not base_url.isascii() or not base_url.isprintable() or " " in base_url:
+        raise ConfigurationError("base_url: expected a URL in ASCII without white space")
+    try:
+        parts = urlsplit(base_url)
+        port = parts.port
+    except ValueError:
+        raise ConfigurationError("base_url: is not a URL (its host or port cannot be read)") from None
+    return parts, port
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _proxy(proxy: str | None) -> str | None:
+    if proxy is not None and urlsplit(proxy).scheme not in ("http", "https", "socks5", "socks5h"):
+        raise ConfigurationError("proxy: expected a URL that begins with http://, https://, socks5:// or socks5h://")
+    return proxy
+
+
+def _verify(verify: object) -> ssl.SSLContext | bool:
+    if not isinstance(verify, ssl.SSLContext | bool):
+        raise ConfigurationError("verify: expected an ssl.SSLContext or a bool")
+    return verify

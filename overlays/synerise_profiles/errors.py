@@ -1,0 +1,256 @@
+"""Everything that this library raises.
+
+    SyneriseError
+    ├── ConfigurationError             the client cannot be built, or was given an unusable token (a ValueError too)
+    ├── InvalidRequestError            the request cannot be sent; nothing was sent (a ValueError too)
+    ├── ResponseDecodingError          the server reported success with a body that cannot be read
+    ├── APIConnectionError             no complete answer arrived; `maybe_applied` says what may have happened
+    │   └── APITimeoutError
+    └── APIStatusError                 the server answered with another status than 2xx
+        ├── BadRequestError            400
+        ├── AuthenticationError        401, and every refused login
+        ├── PermissionDeniedError      403
+        ├── NotFoundError              404
+        ├── ConflictError              409
+        ├── UnsupportedMediaTypeError  415
+        ├── FailedDependencyError      424
+        ├── RateLimitError             429
+        └── ServerError                5xx
+
+No text of an error holds what a caller sent or what the server wrote about it: both may be personal data. The
+server's own words are in `body` and `content`. Every error can be pickled.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import orjson
+
+from synerise_profiles_api import models
+from synerise_profiles_api.errors import InvalidRequestError, ResponseDecodingError, SyneriseError
+
+if TYPE_CHECKING:
+    from synerise_profiles_api.models import ErrorBody
+
+__all__ = [
+    "APIConnectionError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConfigurationError",
+    "ConflictError",
+    "FailedDependencyError",
+    "InvalidRequestError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "ResponseDecodingError",
+    "ServerError",
+    "SyneriseError",
+    "UnsupportedMediaTypeError",
+]
+
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+_REQUEST_ID_HEADERS: Final = frozenset({"x-request-id", "x-correlation-id"})
+_SHOWN_FIELDS: Final = 10
+# What may stand in a text: a field's name begins with a letter, so that a phone number in its place is not shown.
+_FIELD_NAME: Final = re.compile(r"[A-Za-z_][\w.\[\]-]{0,79}", re.ASCII)
+_ERROR_CODE: Final = re.compile(r"[A-Za-z]{1,10}-\d{1,8}", re.ASCII)
+_TRACE_ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
+
+
+class ConfigurationError(SyneriseError, ValueError):
+    """The client cannot be built from what it was given, or its token callable returned something unusable."""
+
+
+class APIConnectionError(SyneriseError):
+    """No complete answer arrived.
+
+    `operation` is the method's name, `problem` what happened to the last of `attempts` sendings. `maybe_applied` is
+    true if any of them may have reached the server, so that the request may have been carried out.
+    """
+
+    def __init__(
+        self, problem: str, *, operation: str, attempts: int = 1, maybe_applied: bool = False, notes: Iterable[str] = ()
+    ) -> None:
+        self.problem = problem
+        self.operation = operation
+        self.attempts = attempts
+        self.maybe_applied = maybe_applied
+        self.notes = tuple(notes)
+        fate = "the server may have received the request" if maybe_applied else "the request was not carried out"
+        super().__init__("; ".join([f"{operation}: {problem}", _tried(attempts), fate, *self.notes]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rebuild = functools.partial(
+            type(self),
+            self.problem,
+            operation=self.operation,
+            attempts=self.attempts,
+            maybe_applied=self.maybe_applied,
+            notes=self.notes,
+        )
+        return rebuild, ()
+
+
+class APITimeoutError(APIConnectionError):
+    """No complete answer arrived in time."""
+
+
+class APIStatusError(SyneriseError):
+    """The server answered with another status than 2xx.
+
+    `operation` is the method's name, `content` the raw body, `body` what could be read from it, `attempts` how often
+    the request was sent, `retry_after` the seconds that the server asks to wait, `notes` what this library has to
+    add. The text names the status, the publisher's error code, the names of refused fields and the trace id.
+    """
+
+    def __init__(
+        self,
+        *,
+        operation: str,
+        status_code: int,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        content: bytes = b"",
+        attempts: int = 1,
+        retry_after: float | None = None,
+        notes: Iterable[str] = (),
+    ) -> None:
+        self.operation = operation
+        self.status_code = status_code
+        self.headers = headers
+        self.content = content
+        self.attempts = attempts
+        self.retry_after = retry_after
+        self.notes = tuple(notes)
+        super().__init__(self._text())
+
+    @functools.cached_property
+    def body(self) -> ErrorBody | None:
+        """The publisher's error body; None if the server sent none or something else."""
+        return _read_body(self.content)
+
+    @property
+    def request_id(self) -> str | None:
+        """The id that a gateway gave to the request, if it says one."""
+        for name, value in self.headers.items():
+            if name.lower() in _REQUEST_ID_HEADERS:
+                return value
+        return None
+
+    def _text(self) -> str:
+        parts = [f"{self.operation}: {self.status_code} {_reason(self.status_code)}".rstrip()]
+        body = self.body
+        if body is not None:
+            if _ERROR_CODE.fullmatch(str(body.error_code)):
+                parts.append(f"code {body.error_code}")
+            names = _field_names(body)
+            if names:
+                parts.append(f"refused fields: {names}")
+            if body.trace_id is not None and _TRACE_ID.fullmatch(str(body.trace_id)):
+                parts.append(f"trace id {body.trace_id}")
+        if self.attempts > 1:
+            parts.append(_tried(self.attempts))
+        return "; ".join([*parts, *self.notes])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rebuild = functools.partial(
+            type(self),
+            operation=self.operation,
+            status_code=self.status_code,
+            headers=dict(self.headers),
+            content=self.content,
+            attempts=self.attempts,
+            retry_after=self.retry_after,
+            notes=self.notes,
+        )
+        return rebuild, ()
+
+
+class BadRequestError(APIStatusError):
+    """400: the request is malformed or breaks a rule."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: the token is missing, expired, invalid or of the wrong kind; or the login was refused, with any status."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the API key or user lacks a permission, or the token has the wrong scope."""
+
+
+class NotFoundError(APIStatusError):
+    """404: it does not exist, or it is hidden from the caller."""
+
+
+class ConflictError(APIStatusError):
+    """409: it is in a state that does not allow the request."""
+
+
+class UnsupportedMediaTypeError(APIStatusError):
+    """415: the body's media type is not supported."""
+
+
+class FailedDependencyError(APIStatusError):
+    """424: something that the request depends on is missing."""
+
+
+class RateLimitError(APIStatusError):
+    """429: too many requests; `retry_after` says for how long to wait, if the server says so."""
+
+
+class ServerError(APIStatusError):
+    """5xx: the server, or something in front of it, failed."""
+
+
+_BY_STATUS: Final[Mapping[int, type[APIStatusError]]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    415: UnsupportedMediaTypeError,
+    424: FailedDependencyError,
+    429: RateLimitError,
+}
+
+
+def status_error_type(status_code: int) -> type[APIStatusError]:
+    """Return the class for a status."""
+    return _BY_STATUS.get(status_code, ServerError if status_code >= 500 else APIStatusError)
+
+
+def _tried(attempts: int) -> str:
+    return "tried once" if attempts == 1 else f"tried {attempts} times"
+
+
+def _reason(status_code: int) -> str:
+    try:
+        return HTTPStatus(status_code).phrase
+    except ValueError:
+        return ""
+
+
+def _read_body(content: bytes) -> ErrorBody | None:
+    try:
+        data: Any = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return None
+    return models.ErrorBody.from_dict(cast("dict[str, Any]", data)) if isinstance(data, dict) else None
+
+
+def _field_names(body: ErrorBody) -> str:
+    names: dict[str, None] = {}
+    for error in body.errors or ():
+        name = str(error.field)
+        names["(a name that is not shown)" if _FIELD_NAME.fullmatch(name) is None else name] = None
+    shown = list(names)[:_SHOWN_FIELDS]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -1,0 +1,167 @@
+"""What a client shares with its copies: connections and the token. Opened with the first request, and once closed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
+
+import attrs
+
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.types import Request, Response
+
+from . import auth, tokens
+from .config import Credentials, Options
+from .timing import Timing
+from .transport import AsyncSender, Frame, Sender, open_async_transport, open_transport
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["AsyncShared", "Setup", "Shared"]
+
+T = TypeVar("T")
+
+
+@attrs.frozen(repr=False, eq=False)
+class Setup:
+    """What connections are opened with."""
+
+    options: Options
+    credentials: Credentials
+    timing: Timing
+    box: tokens.TokenBox = attrs.field(factory=tokens.TokenBox, init=False)
+
+    def fixed(self) -> tokens.Token | None:
+        """Return the one token of these credentials, if there is but one."""
+        given = self.credentials
+        if isinstance(given.token, str):
+            return tokens.bearer(given.token)
+        if given.workspace_guid is not None:
+            return tokens.basic(given.workspace_guid, given.api_key)
+        return None
+
+    def login(self) -> tuple[Request[str], Options]:
+        """Return the login, and the options to send it with: no hook sees it, since it carries the API key."""
+        quiet = attrs.evolve(self.options, on_request=None, on_response=None)
+        return tokens.login_request(self.credentials.api_key), quiet
+
+    def token(self, answer: Response[str]) -> tokens.Token:
+        """Make a token of the login's answer."""
+        return tokens.token_of(answer, now=self.timing.monotonic(), wall=self.timing.wall())
+
+
+class Shared:
+    """The connections and the token of a sync client."""
+
+    def __init__(self, setup: Setup, transport: httpx.BaseTransport | None) -> None:
+        self._setup = setup
+        self._given = transport
+        self._lock = threading.Lock()
+        self._sender: Sender | None = None
+        self._pid = os.getpid()
+        self.closed = False
+
+    def send(self, request: Request[T], options: Options) -> Response[T]:
+        """Send a request; the first one opens the connections."""
+        sender = self._sender
+        if sender is None or self.closed or self._pid != os.getpid():
+            sender = self._open(request)
+        return sender.send(request, options)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.closed = True
+        transport = self._given if self._sender is None else self._sender.transport
+        self._sender = None
+        if transport is not None and self._pid == os.getpid():
+            transport.close()
+
+    def _open(self, request: Request[T]) -> Sender:
+        if self._pid != os.getpid():
+            # A child of fork must not write to its parent's sockets, nor wait for locks that its threads held.
+            self._lock, self._sender, self._pid = threading.Lock(), None, os.getpid()
+        with self._lock:
+            if self.closed:
+                raise _closed(request)
+            if self._sender is None:
+                transport = open_transport(self._setup.options) if self._given is None else self._given
+                sender = Sender(transport, Frame(self._setup.options), self._setup.timing)
+                sender.auth = self._auth(sender)
+                self._sender = sender
+            return self._sender
+
+    def _auth(self, sender: Sender) -> auth.Auth:
+        setup = self._setup
+        fixed = setup.fixed()
+        if fixed is not None:
+            return auth.FixedAuth(fixed)
+        if callable(setup.credentials.token):
+            return auth.CallableAuth(setup.credentials.token)
+        login, options = setup.login()
+        return auth.LoginAuth(setup.box, setup.timing.monotonic, lambda: setup.token(sender.send(login, options)))
+
+
+class AsyncShared:
+    """The connections and the token of an async client. Connections belong to one event loop, so each gets its own."""
+
+    def __init__(self, setup: Setup, transport: httpx.AsyncBaseTransport | None) -> None:
+        self._setup = setup
+        self._given = transport
+        self._senders: WeakKeyDictionary[object, AsyncSender] = WeakKeyDictionary()
+        self.closed = False
+
+    async def send(self, request: Request[T], options: Options) -> Response[T]:
+        """Send a request; the first one of an event loop opens the connections."""
+        loop = _current_loop()
+        sender = self._senders.get(loop)
+        if sender is None or self.closed:
+            sender = self._open(loop, request)
+        return await sender.send(request, options)
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop; those of an event loop that has ended are gone."""
+        self.closed = True
+        sender = self._senders.get(_current_loop())
+        self._senders.clear()
+        transport = self._given if sender is None else sender.transport
+        if transport is not None:
+            await transport.aclose()
+
+    def _open(self, loop: object, request: Request[T]) -> AsyncSender:
+        if self.closed:
+            raise _closed(request)
+        for other in list(self._senders):
+            if getattr(other, "is_closed", bool)():
+                del self._senders[other]
+        transport = open_async_transport(self._setup.options) if self._given is None else self._given
+        sender = AsyncSender(transport, Frame(self._setup.options), self._setup.timing)
+        sender.auth = self._auth(sender)
+        self._senders[loop] = sender
+        return sender
+
+    def _auth(self, sender: AsyncSender) -> auth.AsyncAuth:
+        setup = self._setup
+        fixed = setup.fixed()
+        if fixed is not None:
+            return auth.AsyncFixedAuth(fixed)
+        if callable(setup.credentials.token):
+            return auth.AsyncCallableAuth(setup.credentials.token)
+        login, options = setup.login()
+
+        async def log_in() -> tokens.Token:
+            return setup.token(await sender.send(login, options))
+
+        return auth.AsyncLoginAuth(setup.box, setup.timing.monotonic, log_in)
+
+
+def _current_loop() -> object:
+    from anyio.lowlevel import current_token  # noqa: PLC0415 - takes a while, and the sync client does without
+
+    return current_token().native_token
+
+
+def _closed(request: Request[T]) -> InvalidRequestError:
+    return InvalidRequestError("the client is closed", operation=request.operation.name)

@@ -1,0 +1,37 @@
+"""What is logged: one DEBUG line an attempt, one WARNING a retry. Names of operations, never values or secrets."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synerise_profiles_api.types import Operation
+
+__all__ = ["LOGGER", "log_attempt", "log_renewal", "log_retry"]
+
+LOGGER = logging.getLogger("synerise_profiles")
+LOGGER.addHandler(logging.NullHandler())
+
+
+def log_attempt(operation: Operation, outcome: int | str, seconds: float, attempt: int) -> None:
+    """Log one sending: `outcome` is the status, or what happened instead of an answer."""
+    LOGGER.debug(
+        "%s %s %s: %s in %.0f ms (attempt %d)",
+        operation.name,
+        operation.http_method,
+        operation.path,
+        outcome,
+        seconds * 1000,
+        attempt,
+    )
+
+
+def log_retry(operation: Operation, outcome: int | str, delay: float, attempt: int) -> None:
+    """Log that a failed attempt is followed by another one."""
+    LOGGER.warning("%s: %s; attempt %d follows in %.2f s", operation.name, outcome, attempt + 1, delay)
+
+
+def log_renewal(operation: Operation) -> None:
+    """Log that the server refused the token and that another one is fetched."""
+    LOGGER.debug("%s: the token was refused; asking for another one", operation.name)

@@ -1,0 +1,151 @@
+"""Whether to send a request again, and after how long: pure decisions, without clock, network or sleep."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import attrs
+
+from .errors import ConfigurationError
+
+__all__ = ["Decision", "Failure", "RetryPolicy", "decide", "retry_after"]
+
+_ALWAYS: Final = frozenset({429, 503})
+"""The server says that it has not begun: safe for every operation."""
+_REPEATABLE: Final = frozenset({408, 499})
+"""Statuses below 500 that a gateway sends when a connection was too slow."""
+_LASTING: Final = frozenset({501, 505})
+"""Server errors that another attempt cannot mend."""
+_SECONDS: Final = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
+
+
+def _not_negative(_: object, attribute: attrs.Attribute[float], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ConfigurationError(f"{attribute.name}: expected a number that is not negative")
+
+
+def _whole(_: object, attribute: attrs.Attribute[int], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigurationError(f"{attribute.name}: expected a whole number that is not negative")
+
+
+def _positive(_: object, attribute: attrs.Attribute[float], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise ConfigurationError(f"{attribute.name}: expected a positive number of seconds (math.inf for no limit)")
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """How failed requests are sent again. All times are seconds.
+
+    Waits grow as `base_delay` * 2^n up to `max_delay`, each drawn at random between zero and that (full jitter). A
+    `Retry-After` of the server is kept exactly, unless it exceeds `retry_after_cap`: then the error is raised at once.
+    `deadline` limits one call with all its attempts and waits; a wait that would pass it is never begun.
+    """
+
+    max_retries: int = attrs.field(default=3, validator=_whole)
+    base_delay: float = attrs.field(default=0.5, validator=_not_negative)
+    max_delay: float = attrs.field(default=8.0, validator=_not_negative)
+    retry_after_cap: float = attrs.field(default=60.0, validator=_not_negative)
+    deadline: float = attrs.field(default=300.0, validator=_positive)
+
+
+@attrs.frozen(kw_only=True)
+class Failure:
+    """What went wrong with one attempt.
+
+    `status_code` is None if no complete answer arrived. `arrived` says whether the request may have reached the
+    server, `lasting` that another attempt cannot end otherwise, `retry_after` what the server asks for.
+    """
+
+    status_code: int | None = None
+    arrived: bool = True
+    lasting: bool = False
+    retry_after: float | None = None
+
+
+@attrs.frozen
+class Decision:
+    """Wait for `delay` and try again; or, if it is None, stop. `note` says why, where that is worth saying."""
+
+    delay: float | None
+    note: str = ""
+
+
+_STOP: Final = Decision(None)
+_UNSAFE: Final = Decision(None, "not tried again, because a second sending could be applied twice")
+
+
+def decide(
+    policy: RetryPolicy,
+    failure: Failure,
+    *,
+    repeatable: bool,
+    attempt: int,
+    elapsed: float,
+    random: Callable[[], float],
+) -> Decision:
+    """Decide what follows the failure of the `attempt`-th sending (from 1), `elapsed` seconds after the call began.
+
+    `repeatable` says that the request may be carried out twice, `random` returns a number from 0 to 1.
+    """
+    if failure.lasting or failure.status_code in _LASTING:
+        return _STOP
+    if not _is_safe(failure):
+        if not _may_pass(failure.status_code):
+            return _STOP
+        if not repeatable:
+            return _UNSAFE
+    if failure.retry_after is not None and failure.retry_after > policy.retry_after_cap:
+        asked, cap = failure.retry_after, policy.retry_after_cap
+        return Decision(None, f"the server asks to wait {asked:g} s, which is beyond the cap of {cap:g} s")
+    if attempt > policy.max_retries:
+        return _STOP
+    delay = failure.retry_after
+    if delay is None:
+        # The exponent is bounded, since a float holds no power of two beyond 2**1023.
+        delay = min(policy.max_delay, policy.base_delay * 2.0 ** min(attempt - 1, 60)) * random()
+    if elapsed + delay >= policy.deadline:
+        return Decision(None, f"another attempt would pass the deadline of {policy.deadline:g} s")
+    return Decision(delay)
+
+
+def _is_safe(failure: Failure) -> bool:
+    return not failure.arrived if failure.status_code is None else failure.status_code in _ALWAYS
+
+
+def _may_pass(status_code: int | None) -> bool:
+    return status_code is None or status_code >= 500 or status_code in _REPEATABLE
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Read `Retry-After` as seconds from now; None if it is absent or unreadable.
+
+    A date is taken relative to the answer's own `Date`, since the two clocks may differ; without one, to `now`
+    (seconds of the epoch).
+    """
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    moment = http_date(value)
+    if moment is None:
+        return None
+    sent = http_date(headers.get("date", ""))
+    return max(0.0, moment - (now if sent is None else sent))
+
+
+def http_date(value: str) -> float | None:
+    """Read an HTTP date as seconds of the epoch; None if it is no date."""
+    try:
+        moment = parsedate_to_datetime(value)
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return seconds if math.isfinite(seconds) else None

@@ -1,0 +1,30 @@
+"""The clock, the sleep and the chance that a client uses, in one place, so that tests can replace them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+import anyio
+import attrs
+
+__all__ = ["REAL", "Timing"]
+
+
+async def _sleep(seconds: float) -> None:
+    await anyio.sleep(seconds)
+
+
+@attrs.frozen(kw_only=True)
+class Timing:
+    """`monotonic` and `wall` tell seconds, `sleep` and `asleep` wait, `random` returns a number from 0 to 1."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    asleep: Callable[[float], Awaitable[None]] = _sleep
+    random: Callable[[], float] = random.random
+
+
+REAL = Timing()

@@ -1,0 +1,114 @@
+"""Tokens: what they are made of, when they end, and the request that fetches one. Pure."""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import Any, Final
+
+import attrs
+import orjson
+
+from synerise_profiles_api import settings
+from synerise_profiles_api.errors import ResponseDecodingError
+from synerise_profiles_api.types import Operation, RawResponse, Request, Response
+
+from .errors import ConfigurationError
+from .retry import http_date
+
+__all__ = ["LOGIN", "Token", "TokenBox", "basic", "bearer", "login_request", "token_of"]
+
+LOGIN: Final = Operation(
+    resource="auth",
+    method="login",
+    operation_id="profileLogin",
+    http_method=settings.LOGIN_METHOD,
+    path=settings.LOGIN_PATH,
+    summary="Exchange a workspace API key for a token",
+    consumers=(),
+    authenticated=False,
+    retry="idempotent",
+)
+_UNKNOWN_LIFETIME: Final = 600.0
+"""How long a token is used whose end cannot be read; the publisher's default life is an hour."""
+_MARGIN: Final = 60.0
+"""A token is renewed this long before its end, or in the last tenth of a short life."""
+
+
+@attrs.frozen(repr=False, eq=False)
+class Token:
+    """What goes into `Authorization`, and until when, on the monotonic clock. Its repr shows neither."""
+
+    header: bytes
+    renew_at: float = math.inf
+
+    def __repr__(self) -> str:
+        return "<Token>"
+
+
+def bearer(text: object, renew_at: float = math.inf) -> Token:
+    """Make a token of its text; refuse what a header cannot carry."""
+    if not isinstance(text, str):
+        raise ConfigurationError(f"token: expected text, got {type(text).__name__}")
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ConfigurationError("token: expected a JWT alone, without white space and without the word Bearer")
+    return Token(b"Bearer " + text.encode("ascii"), renew_at)
+
+
+def basic(workspace_guid: str, api_key: str) -> Token:
+    """Make the value that signs in by Basic."""
+    return Token(b"Basic " + base64.b64encode(f"{workspace_guid}:{api_key}".encode("ascii")))
+
+
+def login_request(api_key: str) -> Request[str]:
+    """Return the request that exchanges the API key for a token; it may be repeated."""
+    content = orjson.dumps({settings.LOGIN_API_KEY_FIELD: api_key})
+    return Request(operation=LOGIN, path=LOGIN.path, parse=_parse_login, content=content, repeatable=True)
+
+
+def _parse_login(response: RawResponse) -> str:
+    try:
+        token: Any = orjson.loads(response.content)[settings.LOGIN_TOKEN_FIELD]
+        bearer(token)
+    except (orjson.JSONDecodeError, LookupError, TypeError, ConfigurationError):
+        raise ResponseDecodingError(
+            "the answer holds no token", operation=LOGIN.name, status_code=response.status_code, content=b""
+        ) from None  # the body is left out, since it may hold a token in another place
+    return str(token)
+
+
+def token_of(answer: Response[str], *, now: float, wall: float) -> Token:
+    """Make a token of a login's answer; `now` is the monotonic clock, `wall` the seconds of the epoch.
+
+    The lifetime is counted from the server's `Date`, so that a wrong clock on this machine does no harm.
+    """
+    issued = http_date(answer.headers.get("date", ""))
+    ends = jwt_end(answer.body)
+    lifetime = _UNKNOWN_LIFETIME if ends is None else ends - (wall if issued is None else issued)
+    if lifetime <= 0:
+        lifetime = _UNKNOWN_LIFETIME
+    return bearer(answer.body, now + lifetime - min(_MARGIN, lifetime / 10))
+
+
+def jwt_end(text: str) -> float | None:
+    """Read `exp` from a JWT, without checking its signature; None if it cannot be read."""
+    payload = text.split(".")[1] if text.count(".") == 2 else ""
+    try:
+        end: Any = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return float(end) if isinstance(end, int | float) and not isinstance(end, bool) else None
+
+
+class TokenBox:
+    """The token in use, shared by a client and its copies."""
+
+    __slots__ = ("current",)
+
+    def __init__(self) -> None:
+        self.current: Token | None = None
+
+    def fresh(self, now: float) -> Token | None:
+        """Return the token, unless it is about to end."""
+        token = self.current
+        return token if token is not None and now < token.renew_at else None

@@ -1,0 +1,260 @@
+"""From a request to an answer or a typed error: what is sent, and the two drivers that only send and wait.
+
+The transports of httpx are driven directly: its client would log every URL, e-mail addresses included, and keep
+cookies.
+"""
+
+from __future__ import annotations
+
+import inspect
+import ssl
+import sys
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import attrs
+import httpx
+
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.types import Request, Response
+
+from .auth import AsyncAuth, Auth
+from .calls import Break, Call, Next
+from .config import Options, is_loopback
+from .errors import ConfigurationError
+from .retry import Failure
+from .timing import Timing
+from .tokens import Token
+
+__all__ = ["AsyncSender", "Frame", "Sender", "open_async_transport", "open_transport"]
+
+T = TypeVar("T")
+
+# As many idle connections as busy ones: a pool of threads would otherwise open new ones for most of its requests.
+_LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=100)
+_JSON: Final = (b"Content-Type", b"application/json")
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+_SENT: Final = Failure()
+_NOT_SENT: Final = Failure(arrived=False)
+_HOPELESS: Final = Failure(arrived=False, lasting=True)
+# The first entry that fits an exception tells what happened. Protocol errors may quote what was sent or received, so
+# their own text is not shown.
+_PROBLEMS: Final[tuple[tuple[type[httpx.RequestError], str, Failure], ...]] = (
+    (httpx.ConnectTimeout, "no connection in time", _NOT_SENT),
+    (httpx.PoolTimeout, "all connections were busy for too long", _NOT_SENT),
+    (httpx.WriteTimeout, "the request could not be sent in time", _SENT),
+    (httpx.TimeoutException, "no answer in time", _SENT),
+    (httpx.ConnectError, "no connection could be made", _NOT_SENT),
+    (httpx.ProxyError, "the proxy made no connection", _NOT_SENT),
+    (httpx.UnsupportedProtocol, "the URL's scheme is not supported", _HOPELESS),
+    (httpx.LocalProtocolError, "the request is not valid HTTP", attrs.evolve(_SENT, lasting=True)),
+    (httpx.RemoteProtocolError, "the server closed the connection early, or its answer is not valid HTTP", _SENT),
+    (httpx.DecodingError, "the answer cannot be decompressed", _SENT),
+)
+
+
+class Frame:
+    """What is the same in every request of a client: the base URL and the constant headers."""
+
+    def __init__(self, options: Options) -> None:
+        self.base_url = options.base_url
+        agent = _user_agent() if options.user_agent is None else f"{_user_agent()} {options.user_agent}"
+        self.headers: list[tuple[bytes, bytes]] = [
+            (b"Host", httpx.URL(options.base_url).netloc),
+            (b"User-Agent", agent.encode("ascii")),
+            (b"Accept", b"application/json"),
+            (b"Accept-Encoding", b"gzip, deflate"),
+        ]
+
+    def message(
+        self, request: Request[Any], token: Token | None, timeouts: Mapping[str, float | None]
+    ) -> httpx.Request:
+        """Build what is sent."""
+        operation, content = request.operation, request.content
+        headers = self.headers.copy()
+        for name, value in operation.headers:
+            headers.append((name.encode("ascii"), value.encode("ascii")))
+        if token is not None:
+            headers.append((b"Authorization", token.header))
+        if content is not None:
+            headers += (_JSON, (b"Content-Length", b"%d" % len(content)))
+        elif operation.http_method in _WITH_BODY:
+            headers.append((b"Content-Length", b"0"))
+        path = f"{request.path}?{request.query}" if request.query else request.path
+        try:
+            url = httpx.URL(self.base_url + path)
+        except httpx.InvalidURL:
+            problem = "the path and query are too long or not a URL"
+            raise InvalidRequestError(problem, operation=operation.name) from None
+        # With `stream` no header is added to these.
+        stream = httpx.ByteStream(content or b"")
+        extensions = {"timeout": timeouts}
+        return httpx.Request(operation.http_method, url, headers=headers, stream=stream, extensions=extensions)
+
+
+class Sender:
+    """Sends requests over a transport of httpx and waits; without `auth` they are not signed."""
+
+    def __init__(self, transport: httpx.BaseTransport, frame: Frame, timing: Timing) -> None:
+        self.transport = transport
+        self.auth: Auth | None = None
+        self._frame = frame
+        self._timing = timing
+
+    def send(self, request: Request[T], options: Options) -> Response[T]:
+        """Send until an answer or a final failure."""
+        auth = self.auth if request.operation.authenticated else None
+        call = Call(options, self._timing, request)
+        token = None if auth is None else auth.token()
+        while True:
+            message = self._frame.message(request, token, call.begin())
+            if options.on_request is not None:
+                options.on_request(request, call.attempts)
+            try:
+                answer = self.transport.handle_request(message)
+                try:
+                    answer.read()
+                finally:
+                    answer.close()
+            except httpx.RequestError as error:
+                following = call.failed(_break(error))
+            else:
+                following = call.answered(answer, token)
+            if options.on_response is not None:
+                options.on_response(call.result())
+            if following is Next.DONE:
+                return call.response()
+            if following is Next.AGAIN:
+                self._timing.sleep(call.delay)
+                continue
+            if following is Next.RENEW and auth is not None and token is not None:
+                token = auth.renew(token)
+                if token is not None:
+                    continue
+            raise call.failure()
+
+
+class AsyncSender:
+    """Sends requests over an async transport of httpx and awaits; without `auth` they are not signed."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, frame: Frame, timing: Timing) -> None:
+        self.transport = transport
+        self.auth: AsyncAuth | None = None
+        self._frame = frame
+        self._timing = timing
+
+    async def send(self, request: Request[T], options: Options) -> Response[T]:
+        """Send until an answer or a final failure."""
+        auth = self.auth if request.operation.authenticated else None
+        call = Call(options, self._timing, request)
+        token = None if auth is None else await auth.token()
+        while True:
+            message = self._frame.message(request, token, call.begin())
+            if options.on_request is not None:
+                await _finish(options.on_request(request, call.attempts))
+            try:
+                answer = await self.transport.handle_async_request(message)
+                try:
+                    await answer.aread()
+                finally:
+                    await answer.aclose()
+            except httpx.RequestError as error:
+                following = call.failed(_break(error))
+            else:
+                following = call.answered(answer, token)
+            if options.on_response is not None:
+                await _finish(options.on_response(call.result()))
+            if following is Next.DONE:
+                return call.response()
+            if following is Next.AGAIN:
+                await self._timing.asleep(call.delay)
+                continue
+            if following is Next.RENEW and auth is not None and token is not None:
+                token = await auth.renew(token)
+                if token is not None:
+                    continue
+            raise call.failure()
+
+
+def open_transport(options: Options) -> httpx.HTTPTransport:
+    """Open the connection pool of a sync client; connections follow with the first request."""
+    try:
+        return httpx.HTTPTransport(verify=_verify(options), proxy=_proxy(options), limits=_LIMITS)
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise _unusable_proxy(error) from None
+
+
+def open_async_transport(options: Options) -> httpx.AsyncHTTPTransport:
+    """Open the connection pool of an async client; connections follow with the first request."""
+    try:
+        return httpx.AsyncHTTPTransport(verify=_verify(options), proxy=_proxy(options), limits=_LIMITS)
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise _unusable_proxy(error) from None
+
+
+def _verify(options: Options) -> ssl.SSLContext | bool:
+    # Loading the certificates takes longer than all else, and http to this machine has no use for them.
+    return False if options.is_plain and options.proxy is None else options.verify
+
+
+def _proxy(options: Options) -> str | None:
+    """Return the proxy for the one host that a client talks to; those of the environment cannot reach this machine."""
+    if options.proxy is not None:
+        return options.proxy
+    parts = urlsplit(options.base_url)
+    if is_loopback(parts.hostname or ""):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.netloc):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _unusable_proxy(error: Exception) -> ConfigurationError:
+    # The exceptions of httpx may quote the proxy's URL with its password, so they are not chained.
+    if isinstance(error, ImportError):
+        return ConfigurationError("proxy: a SOCKS proxy needs the package socksio (pip install 'httpx[socks]')")
+    return ConfigurationError("proxy: the URL of the proxy (proxy=..., or HTTPS_PROXY, ALL_PROXY) cannot be used")
+
+
+def _break(error: httpx.RequestError) -> Break:
+    problem, failure = "the connection broke", _SENT
+    for kind, text, meaning in _PROBLEMS:
+        if isinstance(error, kind):
+            problem, failure = text, meaning
+            break
+    if _is_bad_certificate(error):
+        problem, failure = "the server's certificate was not accepted", _HOPELESS
+    return Break(
+        problem=problem,
+        failure=failure,
+        timed_out=isinstance(error, httpx.TimeoutException),
+        cause=None if isinstance(error, httpx.ProtocolError) else error,
+    )
+
+
+def _is_bad_certificate(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _user_agent() -> str:
+    from importlib import metadata  # noqa: PLC0415 - takes longer than building the client
+
+    try:
+        version = metadata.version("synerise-profiles")
+    except metadata.PackageNotFoundError:  # run from a source tree
+        version = "0"
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"synerise-profiles/{version} Python/{python} httpx/{httpx.__version__}"
+
+
+async def _finish(outcome: object) -> None:
+    if inspect.isawaitable(outcome):
+        await outcome

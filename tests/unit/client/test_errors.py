@@ -1,0 +1,258 @@
+"""The errors: one class a status, texts without personal data, pickles."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import pickle
+
+import pytest
+
+import synerise_profiles.errors as errors_module
+from synerise_profiles.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ConflictError,
+    FailedDependencyError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ResponseDecodingError,
+    ServerError,
+    SyneriseError,
+    UnsupportedMediaTypeError,
+    status_error_type,
+)
+from synerise_profiles.outcomes import connection_error, refusal, token_was_refused
+from synerise_profiles.tokens import LOGIN
+from synerise_profiles_api.types import Operation
+from tests.unit.client.support import operation
+
+SECRET = "jan.kowalski@example.com"
+BODY = json.dumps(
+    {
+        "error": f"Bad Request {SECRET}",
+        "status": 400,
+        "timestamp": "2026-08-01T10:00:00Z",
+        "path": f"/v4/clients/by-email/{SECRET}",
+        "message": f"{SECRET} is wrong",
+        "errors": [
+            {"code": 1, "field": "email", "message": f"bad {SECRET}", "rejectedValue": SECRET},
+            {"code": 1, "field": "items[3].attributes.score", "message": "x", "rejectedValue": "7"},
+            {"code": 1, "field": "email", "message": "again", "rejectedValue": SECRET},
+            {"code": 2, "field": SECRET, "message": "a value in the place of a name", "rejectedValue": None},
+            {"code": 2, "field": "48500100200", "message": "a phone number in the place of a name"},
+        ],
+        "traceId": "7f3a-01",
+        "errorCode": "SAU-601",
+    }
+).encode()
+
+
+def refused(
+    status: int,
+    facts: Operation | None = None,
+    *,
+    content: bytes = b"",
+    consumer: str | None = None,
+    today: datetime.date = datetime.date(2026, 8, 1),
+) -> APIStatusError:
+    return refusal(
+        operation() if facts is None else facts,
+        status,
+        {},
+        content,
+        attempts=1,
+        retry_after=None,
+        consumer=consumer,
+        today=today,
+        note="",
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (400, BadRequestError),
+        (401, AuthenticationError),
+        (403, PermissionDeniedError),
+        (404, NotFoundError),
+        (409, ConflictError),
+        (415, UnsupportedMediaTypeError),
+        (424, FailedDependencyError),
+        (429, RateLimitError),
+        (302, APIStatusError),
+        (410, APIStatusError),
+        (413, APIStatusError),
+        (499, APIStatusError),
+        (500, ServerError),
+        (503, ServerError),
+        (520, ServerError),
+    ],
+)
+def test_each_status_has_its_class(status: int, expected: type[APIStatusError]) -> None:
+    """Documented statuses have a class of their own, 5xx one for all, others the common one."""
+    assert expected is status_error_type(status)
+    assert expected is type(refused(status))
+
+
+def test_every_error_has_the_one_root() -> None:
+    """One except clause catches all; what is wrong with arguments is a ValueError too."""
+    classes = [getattr(errors_module, name) for name in errors_module.__all__]
+    assert [] == [kind for kind in classes if not issubclass(kind, SyneriseError)]
+    assert [ConfigurationError, InvalidRequestError] == [kind for kind in classes if issubclass(kind, ValueError)]
+
+
+def test_text_names_what_is_safe_and_nothing_else() -> None:
+    """The text has status, code, names of fields and trace id; never what the server wrote about the data."""
+    expected = (
+        "things.get: 400 Bad Request; code SAU-601; "
+        "refused fields: email, items[3].attributes.score, (a name that is not shown); trace id 7f3a-01"
+    )
+    error = refused(400, content=BODY)
+    assert expected == str(error)
+    assert SECRET not in repr(error)
+
+
+def test_body_keeps_the_servers_own_words() -> None:
+    """What the text leaves out is in `body` and `content`."""
+    error = refused(400, content=BODY)
+    assert error.body is not None
+    assert f"{SECRET} is wrong" == error.body.message
+    assert BODY == error.content
+
+
+@pytest.mark.parametrize("content", [b"", b"Not Found", b"[1]", b'"text"', b"\xff\xfe", b"<html>", b"null", b"7"])
+def test_any_body_can_come_with_an_error(content: bytes) -> None:
+    """No body, text or another JSON value gives `body` None, and no exception."""
+    error = refused(404, content=content)
+    assert (None, "things.get: 404 Not Found") == (error.body, str(error))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"errors": "none", "traceId": 7, "errorCode": ["x"]},
+        {"errors": [None, 3]},
+        {"errors": [{"field": None}]},
+        {"traceId": "a b\n" + SECRET},
+        {"errorCode": SECRET},
+    ],
+)
+def test_odd_fields_of_an_error_body_do_no_harm(body: dict[str, object]) -> None:
+    """Fields of another type or form than documented are read leniently and not shown."""
+    text = str(refused(400, content=json.dumps(body).encode()))
+    assert text.startswith("things.get: 400 Bad Request")
+    assert SECRET not in text
+
+
+def test_long_lists_of_fields_are_shortened() -> None:
+    """At most ten names are shown."""
+    content = json.dumps({"errors": [{"field": f"field{number}"} for number in range(12)]}).encode()
+    assert str(refused(400, content=content)).endswith("field9 and 2 more")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_refusal_names_who_may_call(status: int) -> None:
+    """Where the client's consumer may not call the operation, the text says who may."""
+    text = str(refused(status, operation(consumers=("profile",)), consumer="workspace"))
+    assert text.endswith("things.get may be called by: profile; this client signs in as: workspace")
+
+
+def test_nothing_is_guessed_about_an_unknown_consumer() -> None:
+    """Without knowing whose token it is, the text does not speak of consumers."""
+    assert "things.get: 401 Unauthorized" == str(refused(401, operation(consumers=("profile",))))
+
+
+def test_missing_permission_is_named() -> None:
+    """A 403 names what an API key or a user needs."""
+    facts = operation(permission="client_info: read", role="crm: read")
+    assert str(refused(403, facts, consumer="workspace")).endswith("an API key needs the permission: client_info: read")
+    assert str(refused(403, facts, consumer="user")).endswith("a user needs the permission: crm: read")
+
+
+def test_refusal_of_an_operation_past_its_end_says_so() -> None:
+    """Once the sunset has passed, a refusal names the date and what to use instead; before, it does not."""
+    facts = operation(deprecated=True, sunset="2026-08-30", replaced_by=("profiles.get",))
+    after = refused(404, facts, today=datetime.date(2026, 8, 30))
+    assert str(after).endswith("it was due to be switched off on 2026-08-30; instead: profiles.get")
+    assert "things.get: 404 Not Found" == str(refused(404, facts, today=datetime.date(2026, 8, 29)))
+    assert "switched off" not in str(refused(400, facts, today=datetime.date(2026, 9, 1)))
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_refused_login_is_an_authentication_error(status: int) -> None:
+    """Whatever the login is refused with, the error is the one for authentication and names the login."""
+    error = refused(status, LOGIN)
+    assert (AuthenticationError, status) == (type(error), error.status_code)
+    assert "the login was refused" in str(error)
+
+
+@pytest.mark.parametrize(("status", "expected"), [(429, RateLimitError), (503, ServerError)])
+def test_login_that_could_not_be_judged_is_no_refusal(status: int, expected: type[APIStatusError]) -> None:
+    """An overloaded server says nothing about the key."""
+    assert expected is type(refused(status, LOGIN))
+
+
+def test_a_login_that_broke_off_changed_nothing() -> None:
+    """What the login was for has not been sent, so nothing was applied."""
+    error = connection_error(LOGIN, "no answer in time", timed_out=True, attempts=4, maybe_applied=True, note="")
+    assert (APITimeoutError, False) == (type(error), error.maybe_applied)
+
+
+@pytest.mark.parametrize(
+    ("maybe_applied", "fate"),
+    [(True, "the server may have received the request"), (False, "the request was not carried out")],
+)
+def test_connection_error_says_what_may_have_happened(*, maybe_applied: bool, fate: str) -> None:
+    """The text says what broke, how often it was tried, and whether the request may have arrived."""
+    error = APIConnectionError("no answer", operation="things.get", attempts=3, maybe_applied=maybe_applied)
+    assert f"things.get: no answer; tried 3 times; {fate}" == str(error)
+
+
+def test_request_id_is_found_in_any_case() -> None:
+    """The header's name may be written in any way; without one there is no id."""
+    error = APIStatusError(operation="x.y", status_code=500, headers={"X-Request-ID": "r-1"})
+    assert ("r-1", None) == (error.request_id, APIStatusError(operation="x.y", status_code=500).request_id)
+
+
+def test_status_outside_the_registry_has_no_reason() -> None:
+    """A status that HTTP does not know is shown as a number."""
+    assert "x.y: 520" == str(ServerError(operation="x.y", status_code=520))
+
+
+ALL: list[SyneriseError] = [
+    ConfigurationError("region: unknown"),
+    InvalidRequestError("is empty", operation="profiles.get", field="client_id"),
+    ResponseDecodingError("no JSON", operation="profiles.get", status_code=200, content=b"x"),
+    APIConnectionError("no answer", operation="x.y", attempts=2, maybe_applied=True, notes=["a note"]),
+    APITimeoutError("no answer in time", operation="x.y"),
+    BadRequestError(operation="x.y", status_code=400, headers={"a": "b"}, content=BODY, attempts=2, notes=["a note"]),
+    RateLimitError(operation="x.y", status_code=429, retry_after=3.0),
+]
+
+
+@pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
+def test_every_error_survives_pickling(error: SyneriseError) -> None:
+    """A worker process hands its errors to the parent unharmed."""
+    copied = pickle.loads(pickle.dumps(error))
+    assert (type(error), str(error), vars(error)) == (type(copied), str(copied), vars(copied))
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "expected"),
+    [
+        (401, b"", True),
+        (403, b'{"error": "Token expired."}', True),
+        (403, b'{"error": "Forbidden"}', False),
+        (400, b"token expired", False),
+    ],
+)
+def test_refused_token_is_told_from_a_refused_request(status: int, content: bytes, *, expected: bool) -> None:
+    """A 401 always speaks of the token, a 403 only if it says that the token has expired."""
+    assert expected is token_was_refused(status, content)

@@ -1,0 +1,90 @@
+"""What importing costs, and who imports what."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import synerise_profiles
+
+PACKAGE = Path(synerise_profiles.__file__).parent
+SEAM = {"client.py", "transport.py", "auth.py"}
+
+
+def loaded(statement: str) -> set[str]:
+    """Return the modules that a fresh interpreter has after a statement."""
+    program = f"import sys; before = set(sys.modules); {statement}\nimport json; print(json.dumps(list(sys.modules)))"
+    environment = {"PYTHONPATH": ":".join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], env=environment, capture_output=True, check=True, text=True
+    )
+    return set(json.loads(done.stdout))
+
+
+def under(modules: set[str], *packages: str) -> list[str]:
+    return sorted(name for name in modules if name.split(".")[0] in packages)
+
+
+def test_importing_the_package_loads_nothing_else() -> None:
+    """`import synerise_profiles` loads neither httpx, attrs or orjson nor anything generated."""
+    modules = loaded("import synerise_profiles")
+    assert [] == under(modules, "httpx", "httpcore", "anyio", "attr", "attrs", "orjson", "synerise_profiles_api")
+    assert ["synerise_profiles"] == under(modules, "synerise_profiles")
+
+
+def test_errors_and_types_need_no_http() -> None:
+    """Naming an error, a retry policy, UNSET or an operation loads no HTTP library."""
+    modules = loaded("from synerise_profiles import UNSET, NotFoundError, Operation, RetryPolicy, api, models")
+    assert [] == under(modules, "httpx", "httpcore", "anyio")
+
+
+def test_building_a_client_loads_no_model_and_no_operation() -> None:
+    """Models and operations are loaded when they are used."""
+    modules = loaded("from synerise_profiles import Synerise; Synerise(token='t')")
+    generated = under(modules, "synerise_profiles_api")
+    assert [] == [name for name in generated if name.startswith("synerise_profiles_api.models.")]
+    assert [] == [name for name in generated if name.startswith("synerise_profiles_api.api.") and name.count(".") > 2]
+
+
+@pytest.mark.parametrize("name", [name for name in synerise_profiles.__all__ if name != "__version__"])
+def test_every_public_name_is_there(name: str) -> None:
+    """Each name of `__all__` can be had, and is the same when asked for again."""
+    assert getattr(synerise_profiles, name) is getattr(synerise_profiles, name)
+
+
+def test_models_are_one_module_however_they_are_imported() -> None:
+    """`from synerise_profiles import models` and `import synerise_profiles.models` give the same module."""
+    assert importlib.import_module("synerise_profiles.models") is synerise_profiles.models
+
+
+def test_public_names_are_listed() -> None:
+    """`dir()` shows the public names before they are loaded; an unknown name is an AttributeError."""
+    assert set(synerise_profiles.__all__) <= set(dir(synerise_profiles))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        synerise_profiles.nothing  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    """What is loaded lazily and what type checkers see does not drift apart."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    names = {alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert names | {"__version__"} == set(synerise_profiles.__all__)
+
+
+def test_httpx_stands_behind_the_seam() -> None:
+    """Of the modules of the client, only those of the seam import httpx when they run."""
+    found: set[str] = set()
+    for path in PACKAGE.glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+        names |= {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
+        if names & {"httpx", "httpcore"}:
+            found.add(path.name)
+    assert found <= SEAM

@@ -9,6 +9,9 @@ from http import HTTPStatus
 from typing import Any
 
 from .bundle import Json
+from .log import Outcome
+
+Job = Callable[[], Sequence[Outcome]]
 
 NOTHING: Any = object()
 """No body at all; None would be a JSON null."""
@@ -18,13 +21,14 @@ NOTHING: Any = object()
 class Answer:
     """Status (by default the documented success), body, and the work that the operation asks for.
 
-    `job` carries out what was accepted and returns how many items it applied. It stands apart from the answer because
-    an operation that answers 202 queues its work: what is accepted need not be visible yet.
+    `job` carries out what was accepted and returns what became of each item. It stands apart from the answer because
+    an operation that answers 202 queues its work: what is accepted need not be visible yet. `applied` counts the items
+    of work that was done at once.
     """
 
     body: Any = NOTHING
     status: int | None = None
-    job: Callable[[], int] | None = None
+    job: Job | None = None
     applied: int = 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from typing import Any
 
 import orjson
 
-from .answers import NOTHING, Answer, Failure, error_body, problem
+from .answers import NOTHING, Answer, Failure, Job, error_body, problem
 from .auth import Authenticator, Caller
 from .bundle import Bundle, Operation, is_object, load_bundle
 from .clock import Clock, system_clock
 from .handlers import handler_for
-from .log import Exchange, Log
+from .log import Exchange, Log, Outcome
+from .options import Options
+from .queue import Queue
 from .routes import Router
 from .state.database import MEMORY
 from .store import Store
@@ -30,6 +33,8 @@ Send = Callable[[Message], Awaitable[None]]
 JSON = "application/json"
 MOST_BYTES = 32_000_000
 """More than any operation allows by far; only keeps a mistake from filling the memory."""
+
+_QUEUED = (202, 207)
 
 _logger = logging.getLogger("synerise_profiles.sandbox")
 
@@ -47,13 +52,12 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """An answer as it goes out, and what the log notes about it."""
+    """An answer as it goes out."""
 
     status: int
     media_type: str | None = None
     content: bytes = b""
     allow: str = ""
-    applied: int = 0
 
 
 class App:
@@ -63,6 +67,8 @@ class App:
         self.world = world
         self.auth = auth
         self.log = log
+        self.queue = Queue()
+        self._lock = threading.RLock()
         self._login = bundle.login
         self._login_path = bundle.login.path.encode()
         self._router = Router(bundle.operations)
@@ -91,11 +97,24 @@ class App:
         await send({"type": "http.response.body", "body": outgoing.content})
 
     def respond(self, incoming: Incoming) -> Outgoing:
-        """Answer one request, do its work and note it in the log."""
-        path, operation, name = incoming.raw_path.decode("latin-1"), None, ""
+        """Answer one request, do its work or queue it, and note it in the log."""
+        with self._lock:
+            self.queue.run_due(self.world.clock())
+            return self._respond(incoming)
+
+    def drain(self) -> int:
+        """Do all queued work now; how many requests that were. Safe from any thread."""
+        with self._lock:
+            return self.queue.drain()
+
+    def _respond(self, incoming: Incoming) -> Outgoing:
+        kept = incoming.content if self.world.options.keep_bodies else None
+        exchange = Exchange(incoming.method, incoming.raw_path.decode("latin-1"), "", 0, len(incoming.content), 0)
+        exchange.body = kept
+        operation: Operation | None = None
         try:
             if incoming.raw_path == self._login_path and incoming.method == self._login.method:
-                name = "login"
+                exchange.operation = "login"
                 outgoing = self._log_in(incoming)
             else:
                 match = self._router.match(incoming.method, incoming.raw_path)
@@ -103,18 +122,18 @@ class App:
                     outgoing = self._unknown(incoming)
                 else:
                     operation = match.operation
-                    path, name = operation.path, operation.name
-                    outgoing = self._perform(operation, match.raw, incoming)
+                    exchange.path, exchange.operation = operation.path, operation.name
+                    outgoing = self._perform(operation, match.raw, incoming, exchange)
         except Failure as failure:
             outgoing = self._refuse(failure, operation, incoming)
         except Exception as error:
-            _logger.exception("%s failed", name or path)
+            _logger.exception("%s failed", exchange.operation or exchange.path)
             outgoing = self._refuse(Failure(500, f"{type(error).__name__} in the sandbox"), operation, incoming)
-        received, sent = len(incoming.content), len(outgoing.content)
-        self.log.add(Exchange(incoming.method, path, name, outgoing.status, received, sent, outgoing.applied))
+        exchange.status, exchange.bytes_sent = outgoing.status, len(outgoing.content)
+        self.log.add(exchange)
         return outgoing
 
-    def _perform(self, operation: Operation, raw: dict[str, bytes], incoming: Incoming) -> Outgoing:
+    def _perform(self, operation: Operation, raw: dict[str, bytes], incoming: Incoming, exchange: Exchange) -> Outgoing:
         validation = self.world.validation
         authorization = incoming.headers.get(b"authorization")
         caller = self.auth.caller(operation, None if authorization is None else authorization.decode("latin-1"))
@@ -130,8 +149,23 @@ class App:
             world=self.world,
         )
         answer = self._handlers[operation.name](call)
-        applied = answer.applied if answer.job is None else answer.job()
-        return _written(operation, answer, applied)
+        if answer.job is None:
+            exchange.outcomes = (Outcome.APPLIED,) * answer.applied
+        else:
+            self._carry_out(operation, answer, answer.job, exchange)
+        return _written(operation, answer)
+
+    def _carry_out(self, operation: Operation, answer: Answer, job: Job, exchange: Exchange) -> None:
+        """Do the work at once, or queue it where the answer says no more than that it was accepted."""
+
+        def work() -> None:
+            exchange.outcomes = tuple(job())
+
+        status = operation.success if answer.status is None else answer.status
+        if status in _QUEUED and (self.world.options.delay > 0 or len(self.queue) > 0):
+            self.queue.add(self.world.clock() + self.world.options.delay, work)
+        else:
+            work()
 
     def _log_in(self, incoming: Incoming) -> Outgoing:
         if len(incoming.content) > 0:
@@ -177,6 +211,7 @@ def create_app(
     workspace_guid: str | None = None,
     clock: Clock = system_clock,
     log_size: int = 10_000,
+    options: Options | None = None,
 ) -> App:
     """Make the application. `state` is a file, or by default the memory; credentials are kept with the state."""
     bundle = load_bundle()
@@ -193,20 +228,22 @@ def create_app(
         for item in bundle.operations
         if item.action is not None and item.path.startswith(prefix)
     }
-    world = World(store=store, clock=clock, validation=Validation(bundle), actions=actions)
+    world = World(
+        store=store, clock=clock, validation=Validation(bundle), actions=actions, options=options or Options()
+    )
     return App(bundle=bundle, world=world, auth=auth, log=Log(log_size))
 
 
-def _written(operation: Operation, answer: Answer, applied: int) -> Outgoing:
+def _written(operation: Operation, answer: Answer) -> Outgoing:
     """A success in the form that the document gives for this operation and status."""
     status = operation.success if answer.status is None else answer.status
     reply = operation.reply(status)
     if reply is None or reply.media_type is None:
-        return Outgoing(status, applied=applied)
+        return Outgoing(status)
     if reply.media_type != JSON:
-        return Outgoing(status, f"{reply.media_type}; charset=utf-8", applied=applied)
+        return Outgoing(status, f"{reply.media_type}; charset=utf-8")
     content = b"{}" if answer.body is NOTHING else orjson.dumps(answer.body)
-    return Outgoing(status, JSON, content, applied=applied)
+    return Outgoing(status, JSON, content)
 
 
 def _check_media_type(incoming: Incoming) -> None:

@@ -1,15 +1,29 @@
-"""What the sandbox received and answered, newest last, bounded."""
+"""What the sandbox received and answered, and what came of it; newest last, bounded."""
 
 from __future__ import annotations
 
+import enum
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+class Outcome(enum.Enum):
+    """What became of one item of a request."""
+
+    APPLIED = "applied"
+    OVERWROTE = "overwrote"
+    DROPPED = "dropped"
+    REFUSED = "refused"
+
+
+@dataclass(slots=True)
 class Exchange:
-    """One request and its answer; `path` is the template, `applied` the number of items that changed the state."""
+    """One request and its answer.
+
+    `path` is the template. `outcomes` has one entry an item, in the request's order; it is empty while the work still
+    waits, and for what changes nothing. `fault` names the fault that was played, `body` is kept when asked for.
+    """
 
     method: str
     path: str
@@ -17,7 +31,14 @@ class Exchange:
     status: int
     bytes_received: int
     bytes_sent: int
-    applied: int
+    outcomes: tuple[Outcome, ...] = ()
+    fault: str = ""
+    body: bytes | None = None
+
+    @property
+    def applied(self) -> int:
+        """How many items changed the state."""
+        return sum(outcome in (Outcome.APPLIED, Outcome.OVERWROTE) for outcome in self.outcomes)
 
 
 class Log:

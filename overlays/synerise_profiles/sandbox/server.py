@@ -13,8 +13,10 @@ import uvicorn
 
 from .app import App, create_app
 from .auth import LIFETIME, Caller
-from .clock import Clock, system_clock
+from .clock import Clock, MovableClock, system_clock
+from .journal import Journal
 from .log import Log
+from .options import Options
 from .state.database import MEMORY
 from .store import Store
 
@@ -53,7 +55,8 @@ class _Server(uvicorn.Server):
 class Sandbox:
     """A local Synerise: `with Sandbox() as sandbox:` serves at `sandbox.url` until the block ends.
 
-    `port` 0 takes a free one; `state` is a file to keep the data in, by default the memory.
+    `port` 0 takes a free one; `state` is a file to keep the data in, by default the memory. `clock` can be moved while
+    it runs, and so can the `options`.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Sandbox:
         workspace_guid: str | None = None,
         clock: Clock = system_clock,
         log_size: int = 10_000,
+        options: Options | None = None,
     ) -> None:
         self._address = (host, port)
         self._socket: socket.socket | None = None
@@ -74,8 +78,14 @@ class Sandbox:
         self._failure: BaseException | None = None
         self._ready = threading.Event()
         self._closed = False
+        self.clock = MovableClock(clock)
         self.app: App = create_app(
-            state=state, api_key=api_key, workspace_guid=workspace_guid, clock=clock, log_size=log_size
+            state=state,
+            api_key=api_key,
+            workspace_guid=workspace_guid,
+            clock=self.clock,
+            log_size=log_size,
+            options=options,
         )
 
     @property
@@ -105,6 +115,20 @@ class Sandbox:
     def log(self) -> Log:
         """What was received and answered, newest last; it can still be read when the sandbox has stopped."""
         return self.app.log
+
+    @property
+    def options(self) -> Options:
+        """How the workspace behaves; may be changed while it runs."""
+        return self.app.world.options
+
+    @property
+    def journal(self) -> Journal:
+        """Items that were accepted and dropped, newest last."""
+        return self.app.world.journal
+
+    def drain(self) -> int:
+        """Make every accepted write visible now; how many requests were waiting."""
+        return self.app.drain()
 
     def token(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,8 @@ from .answers import Answer, Failure
 from .auth import Caller
 from .bundle import Json, Operation
 from .clock import Clock, iso_of, moment
+from .journal import Dropped, Journal
+from .options import Options
 from .rules.profiles import Profile
 from .store import Store
 from .validation import Validation
@@ -24,6 +26,8 @@ class World:
     clock: Clock
     validation: Validation
     actions: Mapping[str, str]
+    options: Options = field(default_factory=Options)
+    journal: Journal = field(default_factory=Journal)
     business_profile_id: int = 1
 
     def now(self) -> datetime:
@@ -37,6 +41,10 @@ class World:
     def iso(self) -> str:
         """The present moment as the API writes it."""
         return iso_of(self.millis())
+
+    def drop(self, operation: str, index: int, reason: str, item: Json) -> None:
+        """Note an item that was accepted and takes no effect."""
+        self.journal.add(Dropped(self.iso(), operation, index, reason, item))
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from functools import partial
 from synerise_profiles.sandbox import jobs
 from synerise_profiles.sandbox.answers import Answer
 from synerise_profiles.sandbox.bundle import Json
+from synerise_profiles.sandbox.log import Outcome
 from synerise_profiles.sandbox.rules.profiles import AGREEMENTS
 from synerise_profiles.sandbox.world import Call, Handler, World
 
@@ -71,12 +72,12 @@ def delete(call: Call) -> Answer:
     return Answer(job=partial(_close, call.world, call.own_profile().client_id))
 
 
-def _close(world: World, client_id: int) -> int:
+def _close(world: World, client_id: int) -> list[Outcome]:
     """The profile stays, with the event in its history and without any agreement."""
     with world.store.transaction():
-        applied = jobs.update_profile(world, client_id, {"agreements": dict.fromkeys(AGREEMENTS, False)})
+        outcomes = jobs.update_profile(world, client_id, {"agreements": dict.fromkeys(AGREEMENTS, False)})
         jobs.record_own_event(world, client_id, "client.deleteAccount", {})
-    return applied
+    return outcomes
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -9,6 +9,7 @@ from synerise_profiles.sandbox import jobs
 from synerise_profiles.sandbox.answers import Answer
 from synerise_profiles.sandbox.bundle import Json
 from synerise_profiles.sandbox.clock import millis_of
+from synerise_profiles.sandbox.log import Outcome
 from synerise_profiles.sandbox.rules.profiles import Profile
 from synerise_profiles.sandbox.world import Call, Handler, World
 
@@ -63,11 +64,11 @@ def _link(call: Call, profile: Profile) -> Answer:
     return Answer(job=partial(_store, call.world, profile.client_id, call.body))
 
 
-def _store(world: World, client_id: int, device: Json) -> int:
+def _store(world: World, client_id: int, device: Json) -> list[Outcome]:
     # Firebase tokens of an app come by these operations; those of a browser never do, so none is of kind "web" yet.
     data = {**device, "push": "mobile", "updated": world.iso()}
     world.store.records.put(_KIND, device["deviceId"], data, client_id)
-    return 1
+    return [Outcome.APPLIED]
 
 
 HANDLERS: Mapping[str, Handler] = {

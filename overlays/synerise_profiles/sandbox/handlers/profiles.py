@@ -8,6 +8,7 @@ from functools import partial
 from synerise_profiles.sandbox import jobs
 from synerise_profiles.sandbox.answers import Answer, Failure, problem
 from synerise_profiles.sandbox.bundle import Json
+from synerise_profiles.sandbox.log import Outcome
 from synerise_profiles.sandbox.rules import contacts
 from synerise_profiles.sandbox.rules.profiles import Profile, missing_identifier
 from synerise_profiles.sandbox.world import Call, Handler
@@ -95,9 +96,9 @@ def get_contact(call: Call) -> Answer:
 def update_contact(call: Call) -> Answer:
     """Change a profile in the older form; the only change that is answered with its result."""
     profile = call.profile("clientId", call.path["clientId"])
-    applied = jobs.update_profile(call.world, profile.client_id, contacts.profile_input(call.body))
+    outcomes = jobs.update_profile(call.world, profile.client_id, contacts.profile_input(call.body))
     changed = call.profile("clientId", profile.client_id)
-    return Answer(contacts.contact(call.store.details(changed)), applied=applied)
+    return Answer(contacts.contact(call.store.details(changed)), applied=outcomes.count(Outcome.APPLIED))
 
 
 def _named_by_path(call: Call) -> Profile:

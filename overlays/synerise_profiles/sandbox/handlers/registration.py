@@ -8,6 +8,7 @@ from functools import partial
 from synerise_profiles.sandbox import jobs
 from synerise_profiles.sandbox.answers import Answer, Failure, problem
 from synerise_profiles.sandbox.bundle import Json
+from synerise_profiles.sandbox.log import Outcome
 from synerise_profiles.sandbox.rules.profiles import missing_identifier
 from synerise_profiles.sandbox.world import Call, Handler, World
 
@@ -32,13 +33,13 @@ def confirm(_: Call) -> Answer:
     return Answer(applied=1)
 
 
-def _open(world: World, item: Json) -> int:
+def _open(world: World, item: Json) -> list[Outcome]:
     with world.store.transaction():
-        applied = jobs.upsert_profiles(world, [item])
+        outcomes = jobs.upsert_profiles(world, [item])
         for name in ("email", "customId"):
             if item.get(name) is not None:
                 world.store.records.put(_KIND, f"{name}:{item[name]}", {"opened": world.iso()})
-    return applied
+    return outcomes
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -7,6 +7,7 @@ from functools import partial
 
 from synerise_profiles.sandbox.answers import Answer, Failure
 from synerise_profiles.sandbox.bundle import Json
+from synerise_profiles.sandbox.log import Outcome
 from synerise_profiles.sandbox.store import Store
 from synerise_profiles.sandbox.world import Call, Handler
 
@@ -64,14 +65,14 @@ def _tag(call: Call) -> Json:
     return found
 
 
-def _delete(store: Store, tag_id: int) -> int:
+def _delete(store: Store, tag_id: int) -> list[Outcome]:
     store.tags.delete(tag_id)
-    return 1
+    return [Outcome.APPLIED]
 
 
-def _unassign(store: Store, client_id: int, tag_id: int) -> int:
+def _unassign(store: Store, client_id: int, tag_id: int) -> list[Outcome]:
     store.tags.unassign(client_id, tag_id)
-    return 1
+    return [Outcome.APPLIED]
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -1,0 +1,16 @@
+"""The work behind accepted requests, each in one transaction: load what is touched, decide, store."""
+
+from __future__ import annotations
+
+from .events import record_events, record_own_event, record_transactions
+from .profiles import delete_profile, merge_profiles, update_profile, upsert_profiles
+
+__all__ = [
+    "delete_profile",
+    "merge_profiles",
+    "record_events",
+    "record_own_event",
+    "record_transactions",
+    "update_profile",
+    "upsert_profiles",
+]

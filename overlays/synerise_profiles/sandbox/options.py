@@ -1,0 +1,23 @@
+"""What can be chosen about a workspace of the sandbox, before it starts and while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True, kw_only=True)
+class Options:
+    """How the workspace behaves; every field may be changed while it runs.
+
+    `delay` is how many seconds of the sandbox's clock pass before a write that was answered with 202 becomes visible.
+    `unique_emails` says that an e-mail address identifies a profile. `pii_protection` hides profiles from callers
+    without the permission, except test profiles. `enforce_sunset` answers 410 once an operation's sunset has passed.
+    `token_lifetime` is in seconds. `keep_bodies` keeps what was received in the log.
+    """
+
+    delay: float = 0.0
+    unique_emails: bool = True
+    pii_protection: bool = False
+    enforce_sunset: bool = False
+    token_lifetime: float = 3600.0
+    keep_bodies: bool = False

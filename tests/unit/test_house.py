@@ -1,0 +1,298 @@
+"""The laws of the house: the folder is the mark, imports go one way, httpx stays in its corner."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from generator import upstream
+from generator.render import MARK
+
+PROJECT = Path(__file__).resolve().parents[2]
+GENERATED = PROJECT / "generated"
+TEMPLATES = PROJECT / "overlays" / "templates"
+LOCK = GENERATED / "generated.lock"
+UPSTREAM_LOCK = TEMPLATES / "upstream.lock"
+ROOTS = {
+    "synerise_profiles": PROJECT / "overlays" / "synerise_profiles",
+    "synerise_profiles_api": GENERATED / "synerise_profiles_api",
+    "generator": PROJECT / "generator",
+}
+MAY_IMPORT_HTTPX = {"synerise_profiles.client", "synerise_profiles.transport", "synerise_profiles.auth"}
+SIDE_ROOMS = re.compile(r"synerise_profiles\.(sandbox|testing|cli)(\.|$)")
+
+
+def _files(folder):
+    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+# --- imports, read from the sources
+
+
+@cache
+def _modules(package):
+    """Sources of a package by module name."""
+    found = {}
+    for path in _files(ROOTS[package]):
+        if path.suffix == ".py":
+            parts = (package, *path.relative_to(ROOTS[package]).with_suffix("").parts)
+            found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+def _is_type_checking(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def _statements(node, *, typing_too):
+    for child in ast.iter_child_nodes(node):
+        if _is_type_checking(child) and not typing_too:
+            for other in child.orelse:
+                yield from _statements(ast.Module([other], []), typing_too=False)
+            continue
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child
+        yield from _statements(child, typing_too=typing_too)
+
+
+def _imports(name, path, *, typing_too=False):
+    """Absolute names of what a module imports: `from a import b` is a.b, which may be a module or a name in one."""
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    for node in _statements(ast.parse(path.read_text(encoding="utf-8")), typing_too=typing_too):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+            continue
+        base = package[: len(package) - node.level + 1] if node.level else []
+        origin = ".".join([*base, *(node.module.split(".") if node.module else [])])
+        yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+def _importers(package, target, *, typing_too=True):
+    """Modules of a package that import a top-level name."""
+    return {
+        name
+        for name, path in _modules(package).items()
+        if any(item.partition(".")[0] == target for item in _imports(name, path, typing_too=typing_too))
+    }
+
+
+def test_the_generated_package_never_imports_the_handwritten_one():
+    """Imports go one way: a generated module knows nothing of the client."""
+    assert _importers("synerise_profiles_api", "synerise_profiles") == set()
+    assert _importers("synerise_profiles", "synerise_profiles_api") != set()
+
+
+@pytest.mark.parametrize("package", ["synerise_profiles", "synerise_profiles_api"])
+def test_the_generator_is_imported_by_nothing_that_is_shipped(package):
+    """The generator is a development tool; nothing that a user installs needs it."""
+    assert _importers(package, "generator") == set()
+
+
+@pytest.mark.parametrize("package", ["synerise_profiles", "synerise_profiles_api"])
+def test_the_generator_imports_nothing_that_it_makes(package):
+    """The tool must run while what it makes is broken or absent."""
+    assert _importers("generator", package) == set()
+
+
+@pytest.mark.parametrize("package", ["synerise_profiles", "generator"])
+def test_imports_form_no_cycle(package):
+    """Handwritten modules can be read in an order in which each needs only those before it."""
+    modules = _modules(package)
+    needs = {}
+    for name, path in modules.items():
+        found = set()
+        for item in _imports(name, path):
+            target = item if item in modules else item.rpartition(".")[0]
+            if target in modules and target != name:
+                found.add(target)
+        needs[name] = found
+
+    while ready := {name for name, wanted in needs.items() if not wanted}:
+        needs = {name: wanted - ready for name, wanted in needs.items() if name not in ready}
+
+    assert needs == {}
+
+
+def test_httpx_stays_in_its_corner():
+    """The day a successor of httpx is wanted, the change stays in three files."""
+    at_run_time = {
+        name for name in _importers("synerise_profiles", "httpx", typing_too=False) if not SIDE_ROOMS.match(name)
+    }
+
+    assert at_run_time <= MAY_IMPORT_HTTPX
+    assert at_run_time
+    assert _importers("synerise_profiles_api", "httpx") == set()
+
+
+def test_only_one_module_drives_the_upstream_generator():
+    """openapi-python-client's insides are no public API, so their names stay in few hands."""
+    whole = {
+        name
+        for name in _importers("generator", "openapi_python_client")
+        if any(
+            item.startswith("openapi_python_client") and not item.startswith("openapi_python_client.parser.")
+            for item in _imports(name, _modules("generator")[name], typing_too=True)
+        )
+    }
+
+    assert whole == {"generator.upstream"}
+
+
+def _loaded_after(statement):
+    sources = [str(ROOTS[name].parent) for name in ("synerise_profiles", "synerise_profiles_api")]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sources)}
+    code = f"import sys\n{statement}\nprint(*sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_loads_neither_httpx_nor_a_model():
+    """The public names cost nothing until one of them is used."""
+    loaded = _loaded_after("import synerise_profiles")
+
+    assert "httpx" not in loaded
+    assert not any(name.startswith("synerise_profiles_api.models.") for name in loaded)
+
+
+@pytest.mark.parametrize(
+    "statement", ["import synerise_profiles", "from synerise_profiles import Synerise, AsyncSynerise"]
+)
+def test_the_side_rooms_stay_closed(statement):
+    """Neither the package nor the clients load the sandbox, the test plugin or the command line."""
+    loaded = _loaded_after(statement)
+
+    assert {name for name in loaded if SIDE_ROOMS.match(name)} == set()
+    assert not loaded & {"uvicorn", "jsonschema_rs", "pytest", "sqlite3", "argparse"}
+
+
+# --- the generated folder
+
+
+@pytest.mark.parametrize("path", _files(GENERATED), ids=lambda path: path.relative_to(GENERATED).as_posix())
+def test_a_generated_file_opens_with_the_mark(path):
+    """Whoever opens a generated file learns in its first line that it is, and by which command."""
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+
+    if path.suffix == ".json":
+        assert next(iter(json.loads(first).items())) == ("x-generated", MARK.removeprefix("# "))
+    elif path != LOCK:  # the lock is JSON, and lists the others
+        assert first == MARK
+
+
+def test_the_lock_lists_every_generated_file():
+    """No file is stale, none is edited by hand: names and hashes are those of the lock."""
+    listed = json.loads(LOCK.read_text(encoding="utf-8"))["outputs"]
+    found = {
+        path.relative_to(GENERATED).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in _files(GENERATED)
+        if path != LOCK
+    }
+
+    assert found == listed
+
+
+def test_the_mark_says_nothing_that_changes():
+    """One constant line: no version, no date."""
+    assert MARK == '# @generated by "python -m generator build"'
+    assert not re.search(r"\d", MARK)
+
+
+def test_nothing_generated_stands_elsewhere():
+    """The mark opens files under generated/ and the expected files of the golden cases alone."""
+    marked = {
+        path.relative_to(PROJECT).as_posix()
+        for path in _tracked()
+        if not path.is_relative_to(GENERATED) and "/expected/" not in path.as_posix()
+        if path.read_bytes().startswith(MARK.encode())
+    }
+
+    assert marked == set()
+
+
+# --- the templates
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.jinja")), ids=lambda path: path.name)
+def test_a_template_opens_with_its_reason(path):
+    """A template says which upstream file of which version it replaces, what it changes and when it may go."""
+    comment = re.match(r"\{#(.*?)#\}", path.read_text(encoding="utf-8"), re.DOTALL)
+    assert comment is not None
+    text = " ".join(comment[1].split())
+
+    if path.name in upstream.template_hashes(TEMPLATES):
+        assert text.startswith(f"Replaces {path.name} of openapi-python-client {upstream.VERSION}. One change: ")
+        assert "Drop it " in text
+    else:
+        assert text.startswith("No upstream counterpart: ")
+
+
+def test_upstream_templates_are_as_we_knew_them():
+    """A new version that changes a template which ours replaces is seen: compare the change, then renew the lock."""
+    now = {"openapi-python-client": upstream.VERSION, "templates": upstream.template_hashes(TEMPLATES)}
+
+    assert json.loads(UPSTREAM_LOCK.read_text(encoding="utf-8")) == now
+    assert now["templates"]
+
+
+# --- the sources
+
+
+@pytest.mark.parametrize("package", ["synerise_profiles", "generator"])
+def test_handwritten_modules_are_short_and_introduced(package):
+    """A module says what it is for, and ends before its reader loses the thread."""
+    for name, path in _modules(package).items():
+        source = path.read_text(encoding="utf-8")
+        assert len(source.splitlines()) <= 350, name
+        assert ast.get_docstring(ast.parse(source)), f"{name} has no docstring"
+
+
+def test_generated_modules_are_short():
+    """A generated module stays below a thousand lines, but for the one resource with a third of all operations."""
+    long = {name for name, path in _modules("synerise_profiles_api").items() if path.read_bytes().count(b"\n") >= 1000}
+
+    # Thirty methods, sync and async, each with its docstring; cutting it would cut the resource.
+    assert long <= {"synerise_profiles_api.resources.events"}
+
+
+@cache
+def _tracked():
+    """Files of the repository, those included that are about to be added."""
+    command = ["git", "-C", str(PROJECT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip("not a checkout")
+    return [path for name in done.stdout.split("\0") if name and (path := PROJECT / name).is_file()]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        rb"(?<![\w.{}*-])/(?:home|root|Users)/(?!somebody/)\w",
+        rb"C:\\\\?Users",
+        rb"files\.pythonhosted\.org",
+        rb"https?://[\w.:@-]+/(?:[\w-]+/)*simple\b",
+        rb"registry\.npmjs\.org",
+        rb"--(?:extra-)?index-url",
+        rb"--find-links",
+    ],
+    ids=["path of a user", "path of a Windows user", "PyPI", "index", "npm", "index option", "links option"],
+)
+def test_no_tracked_file_depends_on_one_machine(pattern):
+    """Neither paths of a machine nor download addresses of a package index stand in the repository."""
+    own = Path(__file__)
+    holding = {
+        path.relative_to(PROJECT).as_posix()
+        for path in _tracked()
+        if path != own and re.search(pattern, path.read_bytes())
+    }
+
+    assert holding == set()

@@ -27,6 +27,7 @@ check-generated: $(READY) ## fail if generated/ is not what the spec and the tem
 	$(BIN)/python -m generator check
 
 audit: $(READY) ## compare the spec with a reference text: make audit DOCUMENT=file.txt
+	@test -n "$(DOCUMENT)" || { echo "usage: make audit DOCUMENT=reference.txt" >&2; exit 2; }
 	$(BIN)/python -m generator audit --document "$(DOCUMENT)"
 
 lint: $(READY) ## ruff on what is handwritten

@@ -29,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     keys.have_values,
     schemas.have_known_keywords,
     schemas.are_named,
+    schemas.are_more_than_another_name,
     schemas.have_one_direction,
     schemas.are_lenient,
     schemas.are_described,

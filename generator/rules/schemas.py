@@ -43,6 +43,15 @@ def are_named(bundle: Bundle) -> Iterator[Finding]:
             yield bundle.finding(node.pointer, "inline", f"enum under {node.role} must be a named component")
 
 
+def are_more_than_another_name(bundle: Bundle) -> Iterator[Finding]:
+    """The parser takes an object that is composed of one reference alone for what it refers to, and loses its name."""
+    for node in schemas(bundle):
+        parts = [part for key in ("allOf", "oneOf", "anyOf") for part in node.schema.get(key, [])]
+        if node.role == "component" and len(parts) == 1 and "$ref" in parts[0] and _describes_object(bundle, node):
+            message = f"{node.name} is but another name; add a part to it, or refer to the other schema"
+            yield bundle.finding(node.pointer, "alias", message)
+
+
 def have_one_direction(bundle: Bundle) -> Iterator[Finding]:
     """An object is sent or received, never both: null means delete in one direction and nothing in the other."""
     requests, responses = _directions(bundle)

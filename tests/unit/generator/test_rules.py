@@ -112,6 +112,13 @@ BREACHES = [
         "{type: string, enum: ['2026-01-01T00:00:00Z']}",
         "parameter",
     ),
+    (
+        "alias",
+        BOOK,
+        "    NewAuthor:\n      type: object\n",
+        "    NewAuthor:\n      allOf: [{$ref: '#/components/schemas/OldBook'}]\n",
+        "name",
+    ),
     ("keyword", BOOK, "description: Number.}", "description: Number, or none.}", "unknown keyword 'or none.'"),
     ("keyword", BOOK, "description: Number.}", "description: Number., nullable: true}", "unknown keyword 'nullable'"),
     ("direction", BOOKS, "{$ref: '#/components/schemas/Book'}", "{$ref: '#/components/schemas/OldBook'}", "OldBook"),

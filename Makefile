@@ -9,7 +9,7 @@ REDOCLY := @redocly/cli@2.77.0
 HANDWRITTEN := generator overlays tests
 
 .DEFAULT_GOAL := help
-.PHONY: help generate check-generated audit lint lint-openapi format type check test test-long wheel check-wheel demo bench clean
+.PHONY: help generate check-generated audit lint lint-openapi format type check test test-long peer wheel check-wheel demo sandbox bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ test: $(READY) ## the tests, in minutes
 test-long: $(READY) ## the tests that take long
 	$(BIN)/python -m pytest -q -m long
 
+peer: $(READY) ## each request of the client against an independent mock server, where npx is at hand
+	$(BIN)/python -m pytest -q -m peer tests/peer
+
 wheel: $(READY) ## build the wheel into dist/
 	@rm -rf dist
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
@@ -66,9 +69,13 @@ check-wheel: wheel ## the wheel holds two packages and nothing else
 demo: $(READY) generate ## real customers and purchases through the client to the sandbox: make demo [DATA=file.csv]
 	$(BIN)/python tests/examples/demo.py $(if $(DATA),--data "$(DATA)")
 
-bench: $(READY) ## ratios against bare httpx and bare imports
+sandbox: $(READY) ## serve the sandbox with its start page: make sandbox [PORT=8080]
+	$(BIN)/synerise-profiles sandbox --port $(or $(PORT),8080)
+
+bench: $(READY) ## ratios against bare httpx, bare imports and a bare server
 	$(BIN)/python tests/benchmarks/import_time.py
 	$(BIN)/python tests/benchmarks/call_overhead.py
+	$(BIN)/python tests/benchmarks/sandbox_throughput.py
 
 clean: ## remove what was built; the environment stays
 	rm -rf dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

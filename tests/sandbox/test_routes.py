@@ -27,6 +27,23 @@ def running() -> Iterator[Sandbox]:
         yield sandbox
 
 
+# Their examples need an account, or a password, token or code that nobody was given; test_account.py and
+# test_registration.py show that the right one works.
+NEEDS_PROOF = {
+    "account.change_password",
+    "account.confirm_email_change",
+    "account.confirm_phone_change",
+    "account.delete_v1",
+    "account.request_email_change_v1",
+    "account.request_password_reset",
+    "account.request_phone_change",
+    "registration.activate",
+    "registration.confirm_with_pin",
+    "registration.resend_activation_email",
+    "registration.resend_pin",
+}
+
+
 class Seed:
     """Two profiles, a tag, a note and an export of this test alone, made over the wire."""
 
@@ -90,10 +107,10 @@ def _request(sandbox: Sandbox, operation: Operation, seed: Seed) -> httpx.Respon
 
 
 @pytest.mark.parametrize("operation", BUNDLE.operations, ids=lambda operation: operation.name)
-def test_operation_answers_as_documented(running: Sandbox, operation: Operation) -> None:
-    """The example of the spec gets a documented success status, with a body that its schema allows."""
-    response = _request(running, operation, Seed(running, operation.name.replace(".", "-")))
-    assert response.is_success, response.text
+def test_operation_answers_as_documented(sandbox: Sandbox, operation: Operation) -> None:
+    """The example of the spec gets a documented status, with a body that its schema allows: success where it can."""
+    response = _request(sandbox, operation, Seed(sandbox, operation.name.replace(".", "-")))
+    assert response.is_success is (operation.name not in NEEDS_PROOF), response.text
     reply = operation.reply(response.status_code)
     assert reply is not None, f"{response.status_code} is not documented"
     if reply.media_type is None:
@@ -101,7 +118,7 @@ def test_operation_answers_as_documented(running: Sandbox, operation: Operation)
     elif reply.media_type == "application/json":
         assert reply.pointer is not None
         assert VALIDATION.problems(reply.pointer, response.json()) == []
-    assert running.log[-1].operation == operation.name
+    assert sandbox.log[-1].operation == operation.name
 
 
 def test_all_operations_are_there() -> None:

@@ -9,13 +9,18 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
 import synerise_profiles.sandbox as package
-from synerise_profiles.sandbox import Sandbox, create_app
+from synerise_profiles.sandbox import Dropped, Exchange, Options, Outcome, Sandbox, create_app
+from synerise_profiles.sandbox.journal import Journal
+from synerise_profiles.sandbox.log import Log, shared
+from tests.sandbox.raw import connect, request
 
 
 def ask(sandbox: Sandbox) -> int:
@@ -74,6 +79,137 @@ def test_the_log_is_bounded() -> None:
     with Sandbox(log_size=2) as sandbox:
         assert [ask(sandbox) for _ in range(3)] == [200] * 3
         assert len(sandbox.log) == 2
+
+
+def test_kept_bodies_are_bounded() -> None:
+    """Of the bodies only the last are kept, by their sizes; the exchanges themselves stay."""
+    log = Log(size=4, most_bytes=10)
+    exchanges = [Exchange("POST", "/", "", 202, 4, 0, body=b"1234") for _ in range(6)]
+    for exchange in exchanges:
+        log.add(exchange)
+    assert list(log) == exchanges[2:]
+    assert [exchange.body for exchange in log] == [None, None, b"1234", b"1234"]
+    log.add(Exchange("POST", "/", "", 202, 20, 0, body=b"x" * 20))
+    assert [exchange.body for exchange in log] == [None] * 4
+
+
+def test_small_bodies_go_with_their_exchanges() -> None:
+    """What the log forgets, its account of bodies forgets too."""
+    log = Log(size=2, most_bytes=100)
+    for _ in range(1000):
+        log.add(Exchange("POST", "/", "", 202, 4, 0, body=b"1234"))
+    assert [exchange.body for exchange in log] == [b"1234"] * 2
+    log.add(Exchange("GET", "/", "", 200, 0, 9))
+    assert [exchange.body for exchange in log] == [b"1234", None]
+    assert log.total == 1001
+
+
+def test_entries_have_numbers() -> None:
+    """The newest come first, each with its number, and so do those before a number."""
+    log = Log(size=3)
+    exchanges = [Exchange("GET", str(index), "", 200, 0, 0) for index in range(5)]
+    for exchange in exchanges:
+        log.add(exchange)
+    assert [(number, item.path) for number, item in log.newest(2)] == [(4, "4"), (3, "3")]
+    assert [number for number, _ in log.newest(10, 3)] == [2]
+    assert log.newest(10, 2) == []
+    log.clear()
+    assert (log.newest(10), log.total) == ([], 0)
+
+
+def test_outcomes_of_many_batches_share_their_memory() -> None:
+    """A log full of batches does not hold a tuple of a thousand for each."""
+    one, two = shared([Outcome.APPLIED] * 1000), shared([Outcome.APPLIED] * 1000)
+    assert one is two
+    assert shared([Outcome.APPLIED, Outcome.DROPPED]) == (Outcome.APPLIED, Outcome.DROPPED)
+    assert shared([]) == ()
+
+
+def test_the_journal_is_bounded() -> None:
+    """By the number of items and by their size; at least the newest is kept."""
+    journal = Journal(size=3, most_bytes=100)
+    for index in range(5):
+        journal.add(Dropped("", "profiles.upsert", index, "", {}))
+    assert [entry.index for entry in journal] == [2, 3, 4]
+    journal.add(Dropped("", "profiles.upsert", 5, "", {"a": "x" * 80}))
+    journal.add(Dropped("", "profiles.upsert", 6, "", {"a": "x" * 200}))
+    assert [entry.index for entry in journal] == [6]
+    assert (journal.total, [number for number, _ in journal.newest(5)]) == (7, [6])
+
+
+def test_date_follows_the_clock(sandbox: Sandbox) -> None:
+    """The one Date header of an answer is the sandbox's own, so that a client counts a token's life from it."""
+    sandbox.clock.set(datetime(2031, 5, 1, 12, 30, 15, tzinfo=UTC))
+    sandbox.clock.stop()
+    answer = httpx.get(f"{sandbox.url}/v4/nothing", trust_env=False)
+    assert answer.headers.get_list("date") == ["Thu, 01 May 2031 12:30:15 GMT"]
+    sandbox.clock.advance(60)
+    answer = httpx.get(f"{sandbox.url}/v4/nothing", trust_env=False)
+    assert answer.headers.get_list("date") == ["Thu, 01 May 2031 12:31:15 GMT"]
+
+
+def test_stopping_does_what_was_accepted(tmp_path: Path) -> None:
+    """Writes that still wait are done before the state is closed."""
+    file = str(tmp_path / "sandbox.db")
+    with Sandbox(state=file, options=Options(delay=3600)) as first:
+        headers = {"Api-Version": "4.4", "Authorization": f"Bearer {first.token()}"}
+        httpx.post(f"{first.url}/v4/clients", headers=headers, json={"customId": "a"}, trust_env=False)
+        assert (len(first.store.profiles), first.log[0].waiting) == (0, True)
+    assert (first.log[0].applied, first.log[0].waiting) == (1, False)
+    with Sandbox(state=file) as second:
+        assert len(second.store.profiles) == 1
+
+
+def test_what_is_due_is_done_when_it_is_looked_for(sandbox: Sandbox, api: httpx.Client) -> None:
+    """After the clock was moved, state, log and journal are as they would be for the next request."""
+    sandbox.options.delay = 10
+    api.post("/v4/clients", json={"customId": "a"})
+    sandbox.clock.advance(9)
+    assert len(sandbox.store.profiles) == 0
+    sandbox.clock.advance(2)
+    assert len(sandbox.store.profiles) == 1
+    api.post("/v4/clients", json={"customId": "b"})
+    sandbox.clock.advance(11)
+    assert sandbox.log[-1].applied == 1
+
+
+def test_reset(sandbox: Sandbox, api: httpx.Client) -> None:
+    """All is as at the start but the address, the credentials and the options; tokens stay good."""
+    sandbox.options.delay = 5
+    sandbox.clock.advance(600)
+    sandbox.clock.stop()
+    sandbox.faults.status(500, times=1)
+    assert [api.post("/v4/clients", json={"customId": "a"}).status_code for _ in range(3)] == [500, 202, 202]
+    sandbox.drain()
+    api.post("/v4/clients", json={"customId": "c"})
+    sandbox.faults.status(500)
+    url, key = sandbox.url, sandbox.api_key
+    sandbox.reset()
+    assert (sandbox.url, sandbox.api_key, sandbox.options.delay) == (url, key, 5)
+    assert (len(sandbox.log), len(sandbox.journal), len(sandbox.faults), sandbox.drain()) == (0, 0, 0, 0)
+    assert (len(sandbox.store.profiles), sandbox.clock.offset, sandbox.clock.stopped) == (0, 0, False)
+    assert api.post("/v4/clients", json={"customId": "a"}).status_code == 202
+    sandbox.drain()
+    assert len(sandbox.store.profiles) == 1
+
+
+def test_a_request_that_breaks_off_is_not_carried_out(sandbox: Sandbox) -> None:
+    """Half a body is no request: it is neither processed nor noted."""
+    with connect(sandbox) as connection:
+        connection.sendall(request(sandbox, "POST", "/v4/clients", {"customId": "a"})[:-5])
+    assert ask(sandbox) == 200
+    assert [exchange.operation for exchange in sandbox.log] == ["events.server_time"]
+
+
+def test_it_starts_and_stops_fast() -> None:
+    """A sandbox for each test is affordable: far below a second (it takes a few milliseconds)."""
+    with Sandbox():
+        begin = time.perf_counter()
+    assert time.perf_counter() - begin < 0.5
+    begin = time.perf_counter()
+    with Sandbox() as sandbox:
+        assert ask(sandbox) == 200
+    assert time.perf_counter() - begin < 0.5
 
 
 def test_state_and_credentials_outlive_the_server(tmp_path: Path) -> None:

@@ -6,6 +6,11 @@ from typing import Any
 
 import httpx
 
+from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sandbox.state.tags import CACHED
+
+JAN = "/v4/clients/by-email/jan@example.com"
+
 
 def test_a_tag_is_made_once(api: httpx.Client) -> None:
     """Making it again answers with the existing one."""
@@ -15,15 +20,69 @@ def test_a_tag_is_made_once(api: httpx.Client) -> None:
     assert api.get("/v4/clients/tags").json() == [{"id": tag["id"], "name": "vip", "color": "#ff0000"}]
 
 
-def test_a_tag_is_recoloured_and_removed(api: httpx.Client, jan: dict[str, Any]) -> None:
-    """The colour is all that can change; a removed tag is gone from profiles too."""
+def test_an_update_changes_the_color_only(api: httpx.Client) -> None:
+    """Other fields are not looked at."""
+    tag = api.post("/v4/tags", json={"name": "vip"}).json()
+    changed = api.put(f"/v4/tags/{tag['id']}", json={"color": "#00ff00", "name": "other"}).json()
+    assert changed == {**tag, "color": "#00ff00"}
+    assert [found["name"] for found in api.get("/v4/clients/tags").json()] == ["vip"]
+
+
+def test_a_removed_tag_is_no_longer_defined(api: httpx.Client) -> None:
+    """It is not listed, and 404 for update and removal; made again it is another one."""
     tag = api.post("/v4/tags", json={"name": "vip"}).json()
     path = f"/v4/tags/{tag['id']}"
-    api.post(f"/v4/clients/{jan['clientId']}/tags/{tag['id']}")
-    assert api.put(path, json={"color": "#00ff00"}).json() == {**tag, "color": "#00ff00"}
     assert api.delete(path).status_code == 202
-    assert api.get(f"/v4/clients/{jan['clientId']}").json()["tags"] == []
     assert [api.put(path, json={}).status_code, api.delete(path).status_code] == [404, 404]
+    assert api.get("/v4/clients/tags").json() == []
+    assert api.post("/v4/tags", json={"name": "vip"}).json()["id"] > tag["id"]
+
+
+def test_a_removed_tag_is_cached_for_a_while(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any]) -> None:
+    """Profiles keep it, and it can be put on and taken off, until the time is over."""
+    tag = api.post("/v4/tags", json={"name": "vip"}).json()["id"]
+    api.post("/v4/clients", json={"customId": "c-2"})
+    other = api.get("/v4/clients/by-custom-id/c-2").json()["clientId"]
+    api.post(f"/v4/clients/{jan['clientId']}/tags/{tag}")
+    api.delete(f"/v4/tags/{tag}")
+    sandbox.clock.advance(CACHED - 5)
+    assert api.get(f"/v4/clients/{jan['clientId']}").json()["tags"] == ["vip"]
+    assert api.post(f"/v4/clients/{other}/tags/{tag}").status_code == 200
+    assert api.delete(f"/v4/clients/{jan['clientId']}/tags/{tag}").status_code == 202
+    assert [api.get(f"/v4/clients/{one}").json()["tags"] for one in (jan["clientId"], other)] == [[], ["vip"]]
+    sandbox.clock.advance(10)
+    assert api.get(f"/v4/clients/{other}").json()["tags"] == []
+    assert api.post(f"/v4/clients/{other}/tags/{tag}").status_code == 404
+    assert api.delete(f"/v4/clients/{other}/tags/{tag}").status_code == 404
+
+
+def test_a_cached_tag_comes_with_a_profile(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any]) -> None:
+    """Sent by name it is the one that is cached, until that is forgotten; what is forgotten leaves the state."""
+    tag = api.post("/v4/tags", json={"name": "vip"}).json()["id"]
+    api.delete(f"/v4/tags/{tag}")
+    api.post("/v4/clients", json={"customId": "c-1", "tags": ["vip"]})
+    assert [found["id"] for found in api.get(f"/v4/clients/{jan['clientId']}/tags").json()] == [tag]
+    assert api.get("/v4/clients/tags").json() == []
+    sandbox.clock.advance(CACHED + 5)
+    api.headers["Authorization"] = f"Bearer {sandbox.token()}"
+    api.post("/v4/clients", json={"customId": "c-1", "tags": ["vip"]})
+    assert [found["id"] for found in api.get("/v4/clients/tags").json()] == [tag + 1]
+    api.delete(f"/v4/tags/{tag + 1}")
+    assert sandbox.store._database.rows("SELECT id FROM tags") == [(tag + 1,)]
+
+
+def test_a_global_tag_is_assigned_and_nothing_else(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any]) -> None:
+    """It is listed and belongs to no workspace; changing or removing it is 404."""
+    tag = sandbox.store.tags.add_global("everywhere")["id"]
+    path = f"/v4/tags/{tag}"
+    assert [api.put(path, json={"color": "#00ff00"}).status_code, api.delete(path).status_code] == [404, 404]
+    assert [found["id"] for found in api.get("/v4/clients/tags").json()] == [tag]
+    existing = api.post("/v4/tags", json={"name": "everywhere"}).json()
+    assert (existing["id"], existing["businessProfileId"]) == (tag, None)
+    assert api.post(f"/v4/clients/{jan['clientId']}/tags/{tag}").status_code == 200
+    assert api.get(JAN).json()["tags"] == ["everywhere"]
+    assert api.delete(f"/v4/clients/{jan['clientId']}/tags/{tag}").status_code == 202
+    assert api.get(JAN).json()["tags"] == []
 
 
 def test_assignment(api: httpx.Client, jan: dict[str, Any]) -> None:
@@ -42,8 +101,9 @@ def test_assignment(api: httpx.Client, jan: dict[str, Any]) -> None:
 def test_unknown_profile_and_tag(api: httpx.Client, jan: dict[str, Any]) -> None:
     """An unknown profile is 400, an unknown tag 404; an unknown profile has no tags."""
     tag = api.post("/v4/tags", json={"name": "vip"}).json()["id"]
-    assert api.post(f"/v4/clients/1/tags/{tag}").status_code == 400
-    assert api.post(f"/v4/clients/{jan['clientId']}/tags/99").status_code == 404
+    for method in ("POST", "DELETE"):
+        assert api.request(method, f"/v4/clients/1/tags/{tag}").status_code == 400
+        assert api.request(method, f"/v4/clients/{jan['clientId']}/tags/99").status_code == 404
     assert api.get("/v4/clients/1/tags").json() == []
 
 

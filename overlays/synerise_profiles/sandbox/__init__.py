@@ -11,13 +11,42 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .app import App as App
     from .app import create_app as create_app
+    from .clock import MovableClock as MovableClock
+    from .faults import Fault as Fault
+    from .faults import Faults as Faults
+    from .journal import Dropped as Dropped
     from .log import Exchange as Exchange
+    from .log import Outcome as Outcome
+    from .options import Options as Options
     from .server import Sandbox as Sandbox
 
-__all__ = ["App", "Exchange", "Sandbox", "create_app"]
+_HOMES = {
+    "App": "app",
+    "Dropped": "journal",
+    "Exchange": "log",
+    "Fault": "faults",
+    "Faults": "faults",
+    "MovableClock": "clock",
+    "Options": "options",
+    "Outcome": "log",
+    "Sandbox": "server",
+    "create_app": "app",
+}
 
-_HOMES = {"App": "app", "Exchange": "log", "Sandbox": "server", "create_app": "app"}
-_EXTRA = ("jsonschema_rs", "uvicorn")
+__all__ = [
+    "App",
+    "Dropped",
+    "Exchange",
+    "Fault",
+    "Faults",
+    "MovableClock",
+    "Options",
+    "Outcome",
+    "Sandbox",
+    "create_app",
+]
+
+_EXTRA = ("httptools", "jsonschema_rs", "uvicorn")
 
 
 def __getattr__(name: str) -> object:

@@ -13,6 +13,8 @@ from .log import Outcome
 
 Job = Callable[[], Sequence[Outcome]]
 
+_PHRASES = {int(item): item.phrase for item in HTTPStatus}
+
 NOTHING: Any = object()
 """No body at all; None would be a JSON null."""
 
@@ -50,7 +52,7 @@ def problem(field: str, message: str, rejected: Any = None, *, code: int = 400) 
 def error_body(status: int, message: str, path: str, now: datetime, errors: Sequence[Json] = ()) -> Json:
     """The error body that every service of the API shares."""
     return {
-        "error": HTTPStatus(status).phrase if status != 401 else message,
+        "error": message if status == 401 or status not in _PHRASES else _PHRASES[status],
         "status": status,
         "timestamp": iso(now),
         "path": path,

@@ -2,143 +2,213 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import threading
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import orjson
 
-from .answers import NOTHING, Answer, Failure, Job, error_body, problem
+from .accounts import Accounts
+from .answers import Answer, Failure, Job
 from .auth import Authenticator, Caller
 from .bundle import Bundle, Operation, is_object, load_bundle
-from .clock import Clock, system_clock
+from .clock import Clock, MovableClock, iso_of, system_clock
+from .control import Control
+from .doors import Entrance, entrances
+from .faults import Fault, Faults, Kind
 from .handlers import handler_for
-from .log import Exchange, Log, Outcome
+from .journal import Journal
+from .log import Exchange, Log, Outcome, shared
+from .mail import Mailbox
+from .messages import JSON, DateHeader, Incoming, Outgoing
 from .options import Options
 from .queue import Queue
-from .routes import Router
+from .replies import check_media_type, refused, spoilt, written
+from .routes import Match, Router
 from .state.database import MEMORY
 from .store import Store
 from .validation import Validation
+from .wire import Message, Receive, Send, body_sent, pause, play, read, write
 from .world import Call, Handler, World
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-JSON = "application/json"
-MOST_BYTES = 32_000_000
-"""More than any operation allows by far; only keeps a mistake from filling the memory."""
 
 _QUEUED = (202, 207)
 
 _logger = logging.getLogger("synerise_profiles.sandbox")
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A request as it came; header names in lower case."""
+@dataclass(slots=True)
+class Arrival:
+    """A request that was received: what it asks for, and the fault that it meets. `name` is "" for nothing known."""
 
-    method: str
-    raw_path: bytes
-    query: bytes
-    headers: dict[bytes, bytes]
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """An answer as it goes out."""
-
-    status: int
-    media_type: str | None = None
-    content: bytes = b""
-    allow: str = ""
+    incoming: Incoming
+    name: str
+    match: Match | None
+    entrance: Entrance | None = None
+    fault: Fault | None = None
 
 
 class App:
     """One workspace of the API. Make it with `create_app`."""
 
-    def __init__(self, *, bundle: Bundle, world: World, auth: Authenticator, log: Log) -> None:
-        self.world = world
-        self.auth = auth
+    def __init__(
+        self, *, bundle: Bundle, make: Callable[[], tuple[World, Authenticator]], log: Log, clock: MovableClock
+    ) -> None:
+        self._make = make
+        self.clock = clock
+        self.world, self.auth = make()
         self.log = log
         self.queue = Queue()
         self._lock = threading.RLock()
-        self._login = bundle.login
-        self._login_path = bundle.login.path.encode()
+        self._token_field = bundle.login.token_field
+        self._entrances = {(item.door.method, item.door.path.encode()): item for item in entrances(bundle.login)}
         self._router = Router(bundle.operations)
         self._handlers: dict[str, Handler] = {item.name: handler_for(item) for item in bundle.operations}
+        self._date = DateHeader()
+        doors = [(item.name, item.door.method, item.door.path) for item in self._entrances.values()]
+        self.faults = Faults([*doors, *((item.name, item.method, item.path) for item in bundle.operations)])
+        self._control = Control(self)
 
     @property
     def store(self) -> Store:
         """The state."""
         return self.world.store
 
+    def mint(
+        self,
+        consumer: str = "workspace",
+        *,
+        client_id: int | None = None,
+        uuid: str | None = None,
+        roles: Collection[str] | None = None,
+        lifetime: float | None = None,
+    ) -> str:
+        """Mint a token of a consumer."""
+        return self.auth.mint(Caller(consumer, client_id, uuid, None if roles is None else frozenset(roles)), lifetime)
+
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request of an ASGI server."""
         if scope["type"] != "http":
             return
-        content = await _read(receive)
-        raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        incoming = Incoming(scope["method"], raw_path, scope["query_string"], headers, content)
-        outgoing = self.respond(incoming)
-        fields = [(b"content-length", str(len(outgoing.content)).encode())]
-        if outgoing.media_type is not None:
-            fields.append((b"content-type", outgoing.media_type.encode()))
-        if outgoing.allow:
-            fields.append((b"allow", outgoing.allow.encode()))
-        await send({"type": "http.response.start", "status": outgoing.status, "headers": fields})
-        await send({"type": "http.response.body", "body": outgoing.content})
+        incoming = await read(scope, receive)
+        if incoming is None:
+            return
+        if self._control.owns(incoming.raw_path):
+            await write(self._control.respond(incoming), self._now(), send)
+            return
+        arrival = self.arrive(incoming)
+        fault = arrival.fault
+        if fault is not None and fault.kind is Kind.DELAY and not fault.processed:
+            await pause(fault.seconds, receive)
+        outgoing = self.answer(arrival)
+        if arrival.fault is None:
+            await write(outgoing, self._now(), send)
+        else:
+            await play(arrival.fault, outgoing, self._now(), scope, receive, send)
 
     def respond(self, incoming: Incoming) -> Outgoing:
-        """Answer one request, do its work or queue it, and note it in the log."""
+        """Answer one request without a connection: `arrive` and `answer` in one."""
+        return self.answer(self.arrive(incoming))
+
+    def arrive(self, incoming: Incoming) -> Arrival:
+        """Find what a request asks for, and the fault that it meets."""
+        entrance = self._entrances.get((incoming.method, incoming.raw_path))
+        if entrance is not None:
+            arrival = Arrival(incoming, entrance.name, None, entrance)
+        else:
+            match = self._router.match(incoming.method, incoming.raw_path)
+            arrival = Arrival(incoming, "" if match is None else match.operation.name, match)
+        if self.faults:
+            arrival.fault = self.faults.pick(arrival.name, bearer=_token(incoming) is not None)
+        return arrival
+
+    def answer(self, arrival: Arrival) -> Outgoing:
+        """Answer a request, do its work or queue it, spoil the answer if it meets a fault, and note it in the log."""
+        incoming, match = arrival.incoming, arrival.match
+        path = incoming.raw_path.decode("latin-1") if match is None else match.operation.path
+        exchange = Exchange(incoming.method, path, arrival.name, 0, len(incoming.content), 0)
+        exchange.body = incoming.content if self.world.options.keep_bodies else None
         with self._lock:
-            self.queue.run_due(self.world.clock())
-            return self._respond(incoming)
+            exchange.time = self.world.clock()
+            self.queue.run_due(exchange.time)
+            if arrival.fault is None or arrival.fault.carries_out:
+                outgoing = self._carry_out(arrival, exchange)
+            else:
+                outgoing = Outgoing(204)
+            if arrival.fault is None and self.faults:
+                arrival.fault = self.faults.pick(arrival.name, status=outgoing.status)
+            exchange.bytes_sent = len(outgoing.content)
+            if arrival.fault is not None:
+                outgoing = self._spoil(arrival, arrival.fault, outgoing)
+                exchange.fault = arrival.fault.label
+                exchange.bytes_sent = body_sent(arrival.fault, outgoing)
+            closed = arrival.fault is not None and arrival.fault.kind is Kind.CLOSE
+            exchange.status = 0 if closed else outgoing.status
+            self.log.add(exchange)
+        return outgoing
+
+    def catch_up(self) -> None:
+        """Do the queued work that is due. Safe from any thread."""
+        if self.queue:
+            with self._lock:
+                self.queue.run_due(self.world.clock())
 
     def drain(self) -> int:
         """Do all queued work now; how many requests that were. Safe from any thread."""
         with self._lock:
             return self.queue.drain()
 
-    def _respond(self, incoming: Incoming) -> Outgoing:
-        kept = incoming.content if self.world.options.keep_bodies else None
-        exchange = Exchange(incoming.method, incoming.raw_path.decode("latin-1"), "", 0, len(incoming.content), 0)
-        exchange.body = kept
-        operation: Operation | None = None
+    def reset(self) -> None:
+        """Forget all but the credentials: state, queued work, journal, log, faults; the clock goes right again.
+
+        Options stay as they are, and ids that were given are not given again. Safe from any thread.
+        """
+        with self._lock:
+            self.queue.clear()
+            self.faults.clear()
+            self.store.clear()
+            self.world.journal.clear()
+            self.world.mailbox.clear()
+            self.log.clear()
+            self.clock.reset()
+            self.world, self.auth = self._make()
+
+    def _now(self) -> bytes:
+        return self._date.at(self.world.clock())
+
+    def _carry_out(self, arrival: Arrival, exchange: Exchange) -> Outgoing:
+        incoming, match = arrival.incoming, arrival.match
+        operation = None if match is None else match.operation
         try:
-            if incoming.raw_path == self._login_path and incoming.method == self._login.method:
-                exchange.operation = "login"
-                outgoing = self._log_in(incoming)
-            else:
-                match = self._router.match(incoming.method, incoming.raw_path)
-                if match is None:
-                    outgoing = self._unknown(incoming)
-                else:
-                    operation = match.operation
-                    exchange.path, exchange.operation = operation.path, operation.name
-                    outgoing = self._perform(operation, match.raw, incoming, exchange)
+            if arrival.entrance is not None:
+                return self._enter(arrival.entrance, incoming)
+            if match is None:
+                return self._unknown(incoming)
+            return self._perform(match.operation, match.raw, incoming, exchange)
         except Failure as failure:
-            outgoing = self._refuse(failure, operation, incoming)
+            return self._refuse(failure, operation, incoming)
         except Exception as error:
             _logger.exception("%s failed", exchange.operation or exchange.path)
-            outgoing = self._refuse(Failure(500, f"{type(error).__name__} in the sandbox"), operation, incoming)
-        exchange.status, exchange.bytes_sent = outgoing.status, len(outgoing.content)
-        self.log.add(exchange)
-        return outgoing
+            return self._refuse(Failure(500, f"{type(error).__name__} in the sandbox"), operation, incoming)
+
+    def _spoil(self, arrival: Arrival, fault: Fault, outgoing: Outgoing) -> Outgoing:
+        if fault.kind is Kind.EXPIRE_TOKEN:
+            with contextlib.suppress(ValueError):  # a token that is none is worth nothing already
+                self.auth.revoke(_token(arrival.incoming) or "")
+        operation = None if arrival.match is None else arrival.match.operation
+        return spoilt(fault, outgoing, operation, arrival.incoming, self.world.now())
 
     def _perform(self, operation: Operation, raw: dict[str, bytes], incoming: Incoming, exchange: Exchange) -> Outgoing:
         validation = self.world.validation
-        authorization = incoming.headers.get(b"authorization")
-        caller = self.auth.caller(operation, None if authorization is None else authorization.decode("latin-1"))
+        self.world.refuse_sunset(operation)
+        caller = self.auth.caller(operation, _authorization(incoming))
         if operation.body is not None and incoming.content:
-            _check_media_type(incoming)
+            check_media_type(incoming)
         validation.headers(operation, incoming.headers)
         call = Call(
             operation=operation,
@@ -152,56 +222,48 @@ class App:
         if answer.job is None:
             exchange.outcomes = (Outcome.APPLIED,) * answer.applied
         else:
-            self._carry_out(operation, answer, answer.job, exchange)
-        return _written(operation, answer)
+            self._do_or_queue(operation, answer, answer.job, exchange)
+        return written(operation, answer)
 
-    def _carry_out(self, operation: Operation, answer: Answer, job: Job, exchange: Exchange) -> None:
+    def _do_or_queue(self, operation: Operation, answer: Answer, job: Job, exchange: Exchange) -> None:
         """Do the work at once, or queue it where the answer says no more than that it was accepted."""
+        status = operation.success if answer.status is None else answer.status
+        delay = self.world.options.delay
+        if status not in _QUEUED or (delay <= 0 and not self.queue):
+            exchange.outcomes = shared(job())
+            return
 
         def work() -> None:
-            exchange.outcomes = tuple(job())
+            exchange.waiting = False
+            try:
+                exchange.outcomes = shared(job())
+            except Exception:  # nobody waits for an answer any more
+                _logger.exception("queued work of %s failed", exchange.operation)
 
-        status = operation.success if answer.status is None else answer.status
-        if status in _QUEUED and (self.world.options.delay > 0 or len(self.queue) > 0):
-            self.queue.add(self.world.clock() + self.world.options.delay, work)
-        else:
-            work()
+        exchange.waiting = True
+        self.queue.add(exchange.time + delay, work)
 
-    def _log_in(self, incoming: Incoming) -> Outgoing:
+    def _enter(self, entrance: Entrance, incoming: Incoming) -> Outgoing:
         if len(incoming.content) > 0:
-            _check_media_type(incoming)
+            check_media_type(incoming)
         try:
             sent: Any = orjson.loads(incoming.content)
         except orjson.JSONDecodeError:
             sent = None
-        key: Any = sent.get(self._login.key_field) if is_object(sent) else None
-        if not isinstance(key, str) or not key:
-            raise Failure(400, "The API key is missing.", [problem(self._login.key_field, "is required")])
-        if not secrets.compare_digest(key.encode(), self.auth.api_key.encode()):
-            raise Failure(401, "Invalid API key.")
-        token = self.auth.mint(Caller("workspace"))
-        return Outgoing(200, JSON, orjson.dumps({self._login.token_field: token}))
+        token = entrance.enter(self.world, sent if is_object(sent) else {}, _authorization(incoming))
+        return Outgoing(200, JSON, orjson.dumps({self._token_field: token}))
 
     def _unknown(self, incoming: Incoming) -> Outgoing:
         allowed = self._router.methods(incoming.raw_path)
-        if incoming.raw_path == self._login_path:
-            allowed.append(self._login.method)
+        allowed.extend(method for method, path in self._entrances if path == incoming.raw_path)
         failure = Failure(405, "Method not allowed.") if allowed else Failure(404, "No such operation.")
         refusal = self._refuse(failure, None, incoming)
-        return Outgoing(refusal.status, refusal.media_type, refusal.content, allow=", ".join(allowed))
+        if allowed:
+            refusal.headers = ((b"allow", ", ".join(allowed).encode()),)
+        return refusal
 
     def _refuse(self, failure: Failure, operation: Operation | None, incoming: Incoming) -> Outgoing:
-        """An error in the form that the document gives for this operation and status."""
-        reply = None if operation is None else operation.reply(failure.status)
-        if reply is not None and reply.media_type is None:
-            return Outgoing(failure.status)
-        if reply is not None and reply.media_type == "text/plain":
-            return Outgoing(failure.status, "text/plain; charset=utf-8", failure.message.encode())
-        path = incoming.raw_path.decode("latin-1")
-        body = error_body(failure.status, failure.message, path, self.world.now(), failure.errors)
-        if path.startswith("/sauth/"):
-            body["traceId"] = secrets.token_hex(8)
-        return Outgoing(failure.status, JSON, orjson.dumps(body))
+        return refused(failure, operation, incoming, self.world.now())
 
 
 def create_app(
@@ -215,57 +277,56 @@ def create_app(
 ) -> App:
     """Make the application. `state` is a file, or by default the memory; credentials are kept with the state."""
     bundle = load_bundle()
-    store = Store(state)
-    auth = Authenticator(
-        api_key=api_key or store.setting("api_key", str(uuid.uuid4())),
-        workspace_guid=workspace_guid or store.setting("workspace_guid", str(uuid.uuid4())),
-        secret=store.setting("secret", secrets.token_hex(32)).encode(),
-        clock=clock,
-    )
+    movable = clock if isinstance(clock, MovableClock) else MovableClock(clock)
+    store = Store(state, movable)
+    journal = Journal()
+    mailbox = Mailbox()
+    chosen = options or Options()
     prefix = "/v4/events/"
     actions = {
         item.path.removeprefix(prefix): item.action
         for item in bundle.operations
         if item.action is not None and item.path.startswith(prefix)
     }
-    world = World(
-        store=store, clock=clock, validation=Validation(bundle), actions=actions, options=options or Options()
-    )
-    return App(bundle=bundle, world=world, auth=auth, log=Log(log_size))
+
+    def make() -> tuple[World, Authenticator]:
+        auth = Authenticator(
+            api_key=api_key or store.setting("api_key", str(uuid.uuid4())),
+            profile_key=store.setting("profile_key", str(uuid.uuid4())),
+            workspace_guid=workspace_guid or store.setting("workspace_guid", str(uuid.uuid4())),
+            secret=store.setting("secret", secrets.token_hex(32)).encode(),
+            clock=movable,
+            store=store,
+            options=chosen,
+        )
+        world = World(
+            store=store,
+            clock=movable,
+            validation=_validation(),
+            actions=actions,
+            reserved=bundle.reserved,
+            auth=auth,
+            accounts=Accounts(store, mailbox, lambda: iso_of(int(movable() * 1000))),
+            mailbox=mailbox,
+            options=chosen,
+            journal=journal,
+        )
+        return world, auth
+
+    return App(bundle=bundle, make=make, log=Log(log_size), clock=movable)
 
 
-def _written(operation: Operation, answer: Answer) -> Outgoing:
-    """A success in the form that the document gives for this operation and status."""
-    status = operation.success if answer.status is None else answer.status
-    reply = operation.reply(status)
-    if reply is None or reply.media_type is None:
-        return Outgoing(status)
-    if reply.media_type != JSON:
-        return Outgoing(status, f"{reply.media_type}; charset=utf-8")
-    content = b"{}" if answer.body is NOTHING else orjson.dumps(answer.body)
-    return Outgoing(status, JSON, content)
+@cache
+def _validation() -> Validation:
+    """Sandboxes share what is compiled: it depends on the bundle alone."""
+    return Validation(load_bundle())
 
 
-def _check_media_type(incoming: Incoming) -> None:
-    sent = incoming.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if sent != JSON.encode():
-        raise Failure(415, f"Media type {sent.decode('latin-1')!r} is not supported; send {JSON}.")
-    coding = incoming.headers.get(b"content-encoding", b"identity").strip().lower()
-    if coding != b"identity":
-        raise Failure(415, "A compressed body is not supported.")
+def _authorization(incoming: Incoming) -> str | None:
+    sent = incoming.headers.get(b"authorization")
+    return None if sent is None else sent.decode("latin-1")
 
 
-async def _read(receive: Receive) -> bytes:
-    """The whole body. What exceeds the bound is read to its end and thrown away, so that the refusal arrives."""
-    message = await receive()
-    content: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        return content
-    chunks, size = [content], len(content)
-    while message.get("more_body", False):
-        message = await receive()
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size <= MOST_BYTES:
-            chunks.append(chunk)
-    return b"".join(chunks)
+def _token(incoming: Incoming) -> str | None:
+    kind, _, value = (_authorization(incoming) or "").partition(" ")
+    return value.strip() if kind.lower() == "bearer" else None

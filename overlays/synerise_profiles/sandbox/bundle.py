@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from importlib import resources
 from typing import Any, TypeGuard
@@ -49,9 +50,14 @@ class Operation:
     replies: Mapping[str, Reply]
     consumers: frozenset[str]
     schemes: frozenset[str]
+    permission: str | None
+    role: str | None
+    sunset: date | None
+    replaced_by: tuple[str, ...]
     action: str | None
     max_items: int | None
     max_bytes: int | None
+    uniform_identifier: bool
 
     @property
     def success(self) -> int:
@@ -64,11 +70,20 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
-    """How an API key is exchanged for a token."""
+class Door:
+    """Where a token is got; none of these is an operation of the document."""
 
     method: str
     path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How an API key is exchanged for a token, how a token is renewed, and how a profile signs in."""
+
+    workspace: Door
+    refresh: Door | None
+    profile: Door | None
     key_field: str
     token_field: str
 
@@ -79,8 +94,13 @@ class Bundle:
     def __init__(self, document: Json) -> None:
         self.document = document
         self.operations = tuple(_operations(self))
-        login = document["components"]["securitySchemes"]["bearer"]["x-login"]
-        self.login = Login(login["method"], login["path"], login["api-key-field"], login["token-field"])
+        self.login = _login(document["components"]["securitySchemes"]["bearer"]["x-login"])
+        # The names that a free-form object cannot have, by the name of its schema.
+        self.reserved: Mapping[str, frozenset[str]] = {
+            name: frozenset(schema["x-reserved-names"])
+            for name, schema in document["components"]["schemas"].items()
+            if "x-reserved-names" in schema
+        }
 
     def resolve(self, node: Json, pointer: str) -> tuple[Json, str]:
         """The node, or what its $ref points to, with its pointer."""
@@ -118,6 +138,17 @@ def load_bundle() -> Bundle:
     return Bundle(orjson.loads(file.read_bytes()))
 
 
+def _login(node: Json) -> Login:
+    doors = {name: Door(node[name]["method"], node[name]["path"]) for name in ("refresh", "profile") if name in node}
+    return Login(
+        workspace=Door(node["method"], node["path"]),
+        refresh=doors.get("refresh"),
+        profile=doors.get("profile"),
+        key_field=node["api-key-field"],
+        token_field=node["token-field"],
+    )
+
+
 def _operations(bundle: Bundle) -> Iterator[Operation]:
     for path, item in bundle.document["paths"].items():
         for method in METHODS:
@@ -146,9 +177,14 @@ def _operation(bundle: Bundle, path: str, method: str, place: str) -> Operation:
         replies=dict(_replies(bundle, node, pointer)),
         consumers=frozenset(node.get("x-synerise-consumers", ())),
         schemes=frozenset(name for choice in security for name in choice),
+        permission=node.get("x-synerise-permission"),
+        role=node.get("x-synerise-role"),
+        sunset=date.fromisoformat(node["x-sunset"]) if "x-sunset" in node else None,
+        replaced_by=tuple(node.get("x-replaced-by", ())),
         action=node.get("x-synerise-action"),
         max_items=batch.get("max-items"),
         max_bytes=batch.get("max-bytes"),
+        uniform_identifier=batch.get("uniform-identifier", False),
     )
 
 

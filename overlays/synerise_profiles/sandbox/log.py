@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 
 class Outcome(enum.Enum):
@@ -21,8 +23,10 @@ class Outcome(enum.Enum):
 class Exchange:
     """One request and its answer.
 
-    `path` is the template. `outcomes` has one entry an item, in the request's order; it is empty while the work still
-    waits, and for what changes nothing. `fault` names the fault that was played, `body` is kept when asked for.
+    `path` is the template. `status` and `bytes_sent` tell what went out: no status if the connection was closed
+    without an answer. `outcomes` has one entry an item, in the request's order; it is empty while the work is still
+    `waiting`, and for what changes nothing. `fault` names the fault that was played, `body` is kept when asked for,
+    `time` is the moment of receipt in seconds of the sandbox's clock.
     """
 
     method: str
@@ -34,6 +38,8 @@ class Exchange:
     outcomes: tuple[Outcome, ...] = ()
     fault: str = ""
     body: bytes | None = None
+    time: float = 0.0
+    waiting: bool = False
 
     @property
     def applied(self) -> int:
@@ -41,19 +47,70 @@ class Exchange:
         return sum(outcome in (Outcome.APPLIED, Outcome.OVERWROTE) for outcome in self.outcomes)
 
 
-class Log:
-    """The last exchanges. Appending and copying are safe from any thread."""
+_uniform: dict[tuple[str, int], tuple[Outcome, ...]] = {}
 
-    def __init__(self, size: int = 10_000) -> None:
+
+def shared(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+    """The outcomes as a tuple; where all are the same, a log of batches holds one tuple for all of that length."""
+    if not outcomes or outcomes.count(outcomes[0]) != len(outcomes):
+        return tuple(outcomes)
+    key = (outcomes[0].value, len(outcomes))
+    found = _uniform.get(key)
+    if found is None:
+        if len(_uniform) >= 1000:
+            _uniform.clear()
+        found = _uniform[key] = tuple(outcomes)
+    return found
+
+
+class Log:
+    """The last exchanges, at most `size`, and of the bodies that are kept the last `most_bytes`; safe from any thread.
+
+    `total` counts all that were noted since the last `clear`, so that each has a number: the newest is `total - 1`.
+    `changes` grows with every change.
+    """
+
+    def __init__(self, size: int = 10_000, most_bytes: int = 64_000_000) -> None:
+        self.total = 0
+        self.changes = 0
+        self._most_bytes = most_bytes
         self._entries: deque[Exchange] = deque(maxlen=size)
+        self._bodies: deque[Exchange] = deque()
+        self._bytes = 0
+        self._lock = threading.Lock()
 
     def add(self, exchange: Exchange) -> None:
         """Note one exchange; beyond the size the oldest goes."""
-        self._entries.append(exchange)
+        with self._lock:
+            if self._bodies and self._bodies[0] is self._entries[0] and len(self._entries) == self._entries.maxlen:
+                self._bytes -= len(self._bodies.popleft().body or b"")
+            self._entries.append(exchange)
+            self.total += 1
+            self.changes += 1
+            if exchange.body is not None:
+                self._bodies.append(exchange)
+                self._bytes += len(exchange.body)
+                while self._bytes > self._most_bytes:
+                    oldest = self._bodies.popleft()
+                    self._bytes -= len(oldest.body or b"")
+                    oldest.body = None
 
     def clear(self) -> None:
-        """Forget all exchanges."""
-        self._entries.clear()
+        """Forget all exchanges and count anew."""
+        with self._lock:
+            self.total = 0
+            self.changes += 1
+            self._entries.clear()
+            self._bodies.clear()
+            self._bytes = 0
+
+    def newest(self, limit: int, before: int | None = None) -> list[tuple[int, Exchange]]:
+        """The last exchanges, or the last before a number, each with its number; newest first."""
+        with self._lock:
+            entries, total = self._entries.copy(), self.total
+        skipped = 0 if before is None else max(0, total - before)
+        numbers = range(total - 1 - skipped, -1, -1)
+        return list(zip(numbers, islice(reversed(entries), skipped, skipped + limit), strict=False))
 
     def __iter__(self) -> Iterator[Exchange]:
         return iter(self._entries.copy())

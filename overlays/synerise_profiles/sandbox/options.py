@@ -13,6 +13,8 @@ class Options:
     `unique_emails` says that an e-mail address identifies a profile. `pii_protection` hides profiles from callers
     without the permission, except test profiles. `enforce_sunset` answers 410 once an operation's sunset has passed.
     `token_lifetime` is in seconds. `keep_bodies` keeps what was received in the log.
+    `export_time` is how many seconds of the sandbox's clock an export takes; exports that are ordered while
+    `failing_exports` is set end as failed.
     """
 
     delay: float = 0.0
@@ -21,3 +23,5 @@ class Options:
     enforce_sunset: bool = False
     token_lifetime: float = 3600.0
     keep_bodies: bool = False
+    export_time: float = 0.0
+    failing_exports: bool = False

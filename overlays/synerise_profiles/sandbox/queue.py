@@ -39,5 +39,9 @@ class Queue:
         """Do all the work, whenever it is due; how much that was."""
         return self.run_due(float("inf"))
 
+    def clear(self) -> None:
+        """Forget all the work: it is never done."""
+        self._waiting.clear()
+
     def __len__(self) -> int:
         return len(self._waiting)

@@ -6,26 +6,44 @@ import asyncio
 import contextlib
 import socket
 import threading
+from collections.abc import Collection
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, cast
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from .answers import Failure
 from .app import App, create_app
-from .auth import LIFETIME, Caller
+from .auth import Authenticator
 from .clock import Clock, MovableClock, system_clock
+from .doors import sign_in
+from .faults import Faults
 from .journal import Journal
 from .log import Log
+from .mail import Mailbox
 from .options import Options
+from .permissions import ApiKey, KeyKind
 from .state.database import MEMORY
 from .store import Store
+from .wire import TRANSPORT
 
 _PATIENCE = 10.0
 """Seconds to start or stop. Both take a fraction of one; more means that something is wrong."""
+_GRACE = 0.5
+"""Seconds that a request in progress has when the sandbox stops."""
+
+
+class _Protocol(HttpToolsProtocol):
+    """Lets the application at the connection, so that it can break it."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        cast("dict[str, Any]", self.scope)["extensions"] = {TRANSPORT: self.transport}
 
 
 class _Server(uvicorn.Server):
-    """Tells when it is ready and ends when it is told to; uvicorn's own loop looks ten times a second."""
+    """Tells when it is ready, and ends as soon as it is told to."""
 
     def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
         super().__init__(config)
@@ -39,10 +57,21 @@ class _Server(uvicorn.Server):
         self._ready.set()
 
     async def main_loop(self) -> None:
-        """Keep the Date header true until the end."""
-        while not await self.on_tick(0):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), 1)
+        """Wait for the end; uvicorn's own loop looks ten times a second."""
+        await self._stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nothing more, let answers go out, break what is left; uvicorn's own waits in tenths of a second."""
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        if not await self._settled(_GRACE):
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            await self._settled(_GRACE)
+        for task in self.server_state.tasks:
+            task.cancel()
 
     def stop(self) -> None:
         """End; callable from any thread."""
@@ -50,6 +79,18 @@ class _Server(uvicorn.Server):
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended by itself
                 self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def _settled(self, seconds: float) -> bool:
+        """Wait until there is neither a connection nor a request; whether that came to pass in time."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        pause = 0.0
+        while self.server_state.connections or self.server_state.tasks:
+            if loop.time() > end:
+                return False
+            await asyncio.sleep(pause)
+            pause = 0.001
+        return True
 
 
 class Sandbox:
@@ -78,12 +119,11 @@ class Sandbox:
         self._failure: BaseException | None = None
         self._ready = threading.Event()
         self._closed = False
-        self.clock = MovableClock(clock)
         self.app: App = create_app(
             state=state,
             api_key=api_key,
             workspace_guid=workspace_guid,
-            clock=self.clock,
+            clock=clock,
             log_size=log_size,
             options=options,
         )
@@ -102,19 +142,24 @@ class Sandbox:
         return self.app.auth.api_key
 
     @property
+    def profile_key(self) -> str:
+        """The API key of apps, with which profiles sign in."""
+        return self.app.auth.profile_key
+
+    @property
     def workspace_guid(self) -> str:
         """The workspace's GUID, the user name of Basic."""
         return self.app.auth.workspace_guid
 
     @property
-    def store(self) -> Store:
-        """The state; reading is safe while the server runs."""
-        return self.app.store
+    def clock(self) -> MovableClock:
+        """The clock that every moment of the sandbox comes from; may be moved while it runs."""
+        return self.app.clock
 
     @property
-    def log(self) -> Log:
-        """What was received and answered, newest last; it can still be read when the sandbox has stopped."""
-        return self.app.log
+    def faults(self) -> Faults:
+        """What goes wrong, on demand: `sandbox.faults.status(503, operation="tags.list", times=2)`."""
+        return self.app.faults
 
     @property
     def options(self) -> Options:
@@ -122,13 +167,41 @@ class Sandbox:
         return self.app.world.options
 
     @property
+    def store(self) -> Store:
+        """The state; reading is safe while the server runs."""
+        self.app.catch_up()
+        return self.app.store
+
+    @property
+    def log(self) -> Log:
+        """What was received and answered, newest last; it can still be read when the sandbox has stopped."""
+        self.app.catch_up()
+        return self.app.log
+
+    @property
     def journal(self) -> Journal:
-        """Items that were accepted and dropped, newest last."""
+        """Items that were accepted and dropped, newest last; it can still be read when the sandbox has stopped."""
+        self.app.catch_up()
         return self.app.world.journal
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """What would have been sent by e-mail or text message, newest last."""
+        self.app.catch_up()
+        return self.app.world.mailbox
+
+    @property
+    def auth(self) -> Authenticator:
+        """The workspace's credentials: further API keys, and the end of keys and tokens."""
+        return self.app.auth
 
     def drain(self) -> int:
         """Make every accepted write visible now; how many requests were waiting."""
         return self.app.drain()
+
+    def reset(self) -> None:
+        """Begin anew with the same address and credentials: all but the options is forgotten, the clock goes right."""
+        self.app.reset()
 
     def token(
         self,
@@ -136,10 +209,40 @@ class Sandbox:
         *,
         client_id: int | None = None,
         uuid: str | None = None,
-        lifetime: float = LIFETIME,
+        roles: Collection[str] | None = None,
+        lifetime: float | None = None,
     ) -> str:
-        """Mint a token: of a workspace, user, profile, anonymous, profile-conditional, web-sdk or ai-key."""
-        return self.app.auth.mint(Caller(consumer, client_id, uuid), lifetime)
+        """Mint a token: of a workspace, user, profile, anonymous, profile-conditional, web-sdk or ai-key.
+
+        `roles` limits a user to these permissions, such as "client_info: read".
+        """
+        return self.app.mint(consumer, client_id=client_id, uuid=uuid, roles=roles, lifetime=lifetime)
+
+    def add_key(
+        self, permissions: Collection[str] | None = None, *, basic: bool = True, kind: KeyKind = "workspace"
+    ) -> ApiKey:
+        """Make another API key, with these permissions or with all; `basic` False disables Basic for it."""
+        return self.app.auth.add_key(permissions, basic=basic, kind=kind)
+
+    def revoke(self, credential: str | ApiKey) -> None:
+        """End a token, or an API key with all its tokens."""
+        self.app.auth.revoke(credential)
+
+    def expire_tokens(self) -> None:
+        """Make every token expired that was minted so far."""
+        self.app.auth.expire_all()
+
+    def sign_in(self, email: str, password: str) -> str:
+        """A token of the account with this e-mail address; PermissionError where the API would refuse it."""
+        self.app.catch_up()
+        try:
+            return sign_in(self.app.world, {"email": email}, password)
+        except Failure as failure:
+            raise PermissionError(failure.message) from None
+
+    def mark_test_profile(self, client_id: int, *, test: bool = True) -> None:
+        """Make a profile a test profile, which everyone may see, whatever is protected."""
+        self.app.world.mark_test_profile(client_id, test=test)
 
     def start(self) -> Self:
         """Begin to serve; returns when requests are answered."""
@@ -147,11 +250,12 @@ class Sandbox:
             raise RuntimeError("a sandbox can be started once; make another one")
         try:
             self._socket = _listen(*self._address)
-        except OSError:
+        except (OSError, OverflowError):
             self.stop()
             raise
         config = uvicorn.Config(
             self.app,
+            http=_Protocol,
             loop="asyncio",
             ws="none",
             lifespan="off",
@@ -159,8 +263,8 @@ class Sandbox:
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            date_header=False,  # the application sends its own
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=2,
         )
         self._server = _Server(config, self._ready)
         self._thread = threading.Thread(target=self._run, name="synerise-sandbox", daemon=True)
@@ -172,7 +276,7 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """End, close the port and the state. Does nothing the second time."""
+        """End, do the queued work, close the port and the state. Does nothing the second time."""
         if self._server is not None:
             self._server.stop()
         if self._thread is not None:
@@ -182,7 +286,8 @@ class Sandbox:
         self._server = self._thread = self._socket = None
         if not self._closed:
             self._closed = True
-            self.store.close()
+            self.app.drain()
+            self.app.store.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -212,7 +317,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-    except OSError:
+    except (OSError, OverflowError):
         listener.close()
         raise
     return listener

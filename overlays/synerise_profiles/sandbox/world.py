@@ -7,25 +7,37 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from .accounts import Accounts
 from .answers import Answer, Failure
-from .auth import Caller
+from .auth import Authenticator, Caller
 from .bundle import Json, Operation
 from .clock import Clock, iso_of, moment
 from .journal import Dropped, Journal
+from .mail import Mailbox
 from .options import Options
 from .rules.profiles import Profile
 from .store import Store
 from .validation import Validation
 
+_TEST_PROFILE = "test-profile"
+
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """One workspace. `actions` has the action of each kind of event, by the end of its endpoint's path."""
+    """One workspace.
+
+    `actions` has the action of each kind of event, by the end of its endpoint's path; `reserved` the names that a
+    free-form object of this schema cannot have; `mailbox` the messages that would have been sent.
+    """
 
     store: Store
     clock: Clock
     validation: Validation
     actions: Mapping[str, str]
+    reserved: Mapping[str, frozenset[str]]
+    auth: Authenticator
+    accounts: Accounts
+    mailbox: Mailbox
     options: Options = field(default_factory=Options)
     journal: Journal = field(default_factory=Journal)
     business_profile_id: int = 1
@@ -41,6 +53,34 @@ class World:
     def iso(self) -> str:
         """The present moment as the API writes it."""
         return iso_of(self.millis())
+
+    def holder(self, item: Json) -> Profile | None:
+        """The profile that the identifiers of an item name."""
+        for name in ("uuid", "customId", "email", "phone"):
+            if item.get(name) and (found := self.store.profiles.find(name, item[name])) is not None:
+                return found
+        return None
+
+    def refuse_sunset(self, operation: Operation) -> None:
+        """Failure for an operation that is switched off by now, where the options say so."""
+        sunset = operation.sunset
+        # "It will be disabled on": gone from the beginning of that day, which is taken in UTC.
+        if sunset is not None and self.options.enforce_sunset and self.now().date() >= sunset:
+            instead = f" Use {' or '.join(operation.replaced_by)}." if operation.replaced_by else ""
+            raise Failure(410, f"{operation.operation_id} was switched off on {sunset}.{instead}")
+
+    def mark_test_profile(self, client_id: int, *, test: bool = True) -> None:
+        """A test profile may be seen by everyone, whatever is protected."""
+        if test:
+            self.store.records.put(_TEST_PROFILE, str(client_id), {}, client_id)
+        else:
+            self.store.records.delete(_TEST_PROFILE, str(client_id))
+
+    def shows(self, profile: Profile, caller: Caller) -> bool:
+        """Whether the caller may see the profile: personal data is protected where the options say so."""
+        if not self.options.pii_protection or caller.sees_personal_data:
+            return True
+        return self.store.records.get(_TEST_PROFILE, str(profile.client_id)) is not None
 
     def drop(self, operation: str, index: int, reason: str, item: Json) -> None:
         """Note an item that was accepted and takes no effect."""
@@ -75,6 +115,12 @@ class Call:
         if found is None:
             raise Failure(status, "Profile not found.")
         return found
+
+    def visible(self, profile: Profile) -> Profile:
+        """The profile, for an operation that shows it: one that the caller may not see is not found either."""
+        if not self.world.shows(profile, self.caller):
+            raise Failure(404, "Profile not found.")
+        return profile
 
     def own_profile(self) -> Profile:
         """The profile whose token was sent; a token of one that is gone is worth nothing."""

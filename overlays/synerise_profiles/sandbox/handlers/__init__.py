@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from synerise_profiles.sandbox.bundle import Operation
 from synerise_profiles.sandbox.world import Handler
 
-from . import account, devices, events, exports, notes, profiles, registration, tags, transactions
+from . import account, devices, events, exports, notes, passwords, profiles, registration, sessions, tags, transactions
 
 _HANDLERS: Mapping[str, Handler] = {
     **account.HANDLERS,
@@ -15,8 +15,10 @@ _HANDLERS: Mapping[str, Handler] = {
     **events.HANDLERS,
     **exports.HANDLERS,
     **notes.HANDLERS,
+    **passwords.HANDLERS,
     **profiles.HANDLERS,
     **registration.HANDLERS,
+    **sessions.HANDLERS,
     **tags.HANDLERS,
     **transactions.HANDLERS,
 }

@@ -7,19 +7,13 @@ from functools import partial
 
 from synerise_profiles.sandbox import jobs
 from synerise_profiles.sandbox.answers import Answer
-from synerise_profiles.sandbox.bundle import Json
 from synerise_profiles.sandbox.clock import millis_of
-from synerise_profiles.sandbox.log import Outcome
 from synerise_profiles.sandbox.rules.profiles import Profile
-from synerise_profiles.sandbox.world import Call, Handler, World
+from synerise_profiles.sandbox.state.devices import Push
+from synerise_profiles.sandbox.world import Call, Handler
 
-_KIND = "device"
 _IDENTIFIERS = {"by-customId": "customId", "by-uuid": "uuid"}
-# What a clean-up removes and leaves behind: the event of each token, the attribute when none is left.
-_CLEAN_UPS = {
-    "devices.clean_up_web_push": ("web", "webpush.tokenDelete", "has_webpush_devices"),
-    "devices.clean_up_mobile_push": ("mobile", "push.tokenDelete", "has_mobile_push_devices"),
-}
+_CLEAN_UPS: Mapping[str, Push] = {"devices.clean_up_web_push": "web", "devices.clean_up_mobile_push": "mobile"}
 
 
 def link(call: Call) -> Answer:
@@ -45,30 +39,20 @@ def link_own(call: Call) -> Answer:
 
 
 def clean_up(call: Call) -> Answer:
-    """Remove the push tokens that are older than a moment."""
+    """Remove the push tokens that are older than a moment, and those of a version of the service worker.
+
+    `BY_UPDATED_BEFORE` is the only type there is, yet a version is said to select tokens too: either reason counts.
+    """
     profile = call.profile("clientId", call.path["clientId"])
-    kind, event, attribute = _CLEAN_UPS[call.operation.name]
-    before = millis_of(call.body["updated"])
-    with call.store.transaction():
-        devices = [item for item in call.store.records.of_profile(_KIND, profile.client_id) if item["push"] == kind]
-        old = [item for item in devices if millis_of(item["updated"]) < before]
-        for item in old:
-            call.store.records.delete(_KIND, item["deviceId"], profile.client_id)
-            jobs.record_own_event(call.world, profile.client_id, event, {"deviceId": item["deviceId"]})
-        if len(old) == len(devices):
-            jobs.update_profile(call.world, profile.client_id, {"attributes": {attribute: False}})
-    return Answer(applied=len(old))
+    sent = call.sent
+    push = _CLEAN_UPS[call.operation.name]
+    version = sent.get("version") if push == "web" else None
+    before = millis_of(sent["updated"])
+    return Answer(applied=jobs.clean_up_devices(call.world, profile.client_id, push, before, version))
 
 
 def _link(call: Call, profile: Profile) -> Answer:
-    return Answer(job=partial(_store, call.world, profile.client_id, call.body))
-
-
-def _store(world: World, client_id: int, device: Json) -> list[Outcome]:
-    # Firebase tokens of an app come by these operations; those of a browser never do, so none is of kind "web" yet.
-    data = {**device, "push": "mobile", "updated": world.iso()}
-    world.store.records.put(_KIND, device["deviceId"], data, client_id)
-    return [Outcome.APPLIED]
+    return Answer(job=partial(jobs.link_device, call.world, call.operation.name, profile.client_id, call.sent))
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -1,4 +1,4 @@
-"""Profiles: create, read, change, merge, delete, sign out; the older contact form."""
+"""Profiles: create, read, change, merge, delete; the older contact form."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from functools import partial
 
 from synerise_profiles.sandbox import jobs
 from synerise_profiles.sandbox.answers import Answer, Failure, problem
-from synerise_profiles.sandbox.bundle import Json
 from synerise_profiles.sandbox.log import Outcome
 from synerise_profiles.sandbox.rules import contacts
+from synerise_profiles.sandbox.rules.checks import wrong_values
 from synerise_profiles.sandbox.rules.profiles import Profile, missing_identifier
 from synerise_profiles.sandbox.world import Call, Handler
+
+from .checks import check_values, refuse, today
 
 # Two of three real spellings; the third belongs to the devices.
 _IDENTIFIERS = {"by-custom-id": "customId", "by-phone": "phone", "by-uuid": "uuid", "by-email": "email"}
@@ -20,51 +22,65 @@ _IDENTIFIERS = {"by-custom-id": "customId", "by-phone": "phone", "by-uuid": "uui
 def upsert(call: Call) -> Answer:
     """Create or change one profile."""
     item = call.sent
-    problems = missing_identifier(item)
-    if problems:
-        raise Failure(400, problems[0]["message"], problems)
+    refuse(missing_identifier(item, unique_emails=call.world.options.unique_emails))
+    check_values(call, item)
     return Answer(job=partial(jobs.upsert_profiles, call.world, [item]))
 
 
 def upsert_batch(call: Call) -> Answer:
-    """Create or change many; invalid ones are reported and left out."""
-    items: list[Json] = call.body
-    invalid = call.world.validation.items(call.operation, items)
+    """Create or change many; invalid ones are reported and left out.
+
+    Where all are invalid, nothing is documented but 207: "Correct entries are sent for further processing, the invalid
+    ones are rejected" holds with no correct one too, and the errors reach the caller in one form.
+    """
+    world, items = call.world, call.body
+    invalid = world.validation.items(call.operation, items)
+    now, unique_emails = today(call), world.options.unique_emails
     for index, item in enumerate(items):
-        if index not in invalid and (problems := missing_identifier(item, updating=True)):
-            invalid[index] = problems
+        if index not in invalid:
+            problems = missing_identifier(item, updating=True, unique_emails=unique_emails) + wrong_values(item, now)
+            if problems:
+                invalid[index] = problems
+    job = partial(
+        jobs.upsert_profiles, world, items, operation=call.operation.name, refused=frozenset(invalid), batch=True
+    )
     if not invalid:
-        return Answer(job=partial(jobs.upsert_profiles, call.world, items))
-    good = [item for index, item in enumerate(items) if index not in invalid]
-    errors = [error for problems in invalid.values() for error in problems]
-    return Answer(errors, 207, job=partial(jobs.upsert_profiles, call.world, good))
+        return Answer(job=job)
+    return Answer([error for index in sorted(invalid) for error in invalid[index]], 207, job=job)
 
 
 def get(call: Call) -> Answer:
     """The profile with this clientId."""
-    return Answer(call.store.details(call.profile("clientId", call.path["clientId"])))
+    return Answer(call.store.details(call.visible(call.profile("clientId", call.path["clientId"]))))
 
 
 def find(call: Call) -> Answer:
     """The profile with this identifier."""
     identifier = _IDENTIFIERS[call.path["identifierType"]]
-    return Answer(call.store.details(call.profile(identifier, call.path["identifierValue"])))
+    return Answer(call.store.details(call.visible(_known(call, identifier, call.path["identifierValue"]))))
 
 
 def list_by_phone(call: Call) -> Answer:
-    """All profiles with this phone number."""
-    return Answer(call.store.all_details(call.store.profiles.all_with("phone", call.path["phoneNumber"])))
+    """All profiles with this phone number that the caller may see; 404 where there are some and none may be seen."""
+    found = call.store.profiles.all_with("phone", call.path["phoneNumber"])
+    visible = [profile for profile in found if call.world.shows(profile, call.caller)]
+    if found and not visible:
+        raise Failure(404, "Profile not found.")
+    return Answer(list(call.store.all_details(visible)))
 
 
 def update(call: Call) -> Answer:
     """Change the profile that the path names."""
     profile = _named_by_path(call)
-    return Answer(job=partial(jobs.update_profile, call.world, profile.client_id, call.sent))
+    item = call.sent
+    check_values(call, item)
+    return Answer(job=partial(jobs.update_profile, call.world, profile.client_id, item, operation=call.operation.name))
 
 
 def delete(call: Call) -> Answer:
     """Remove the profile that the path names."""
-    return Answer(job=partial(jobs.delete_profile, call.world, _named_by_path(call).client_id))
+    client_id = _named_by_path(call).client_id
+    return Answer(job=partial(jobs.delete_profile, call.world, client_id, operation=call.operation.name))
 
 
 def merge_by_id(call: Call) -> Answer:
@@ -77,26 +93,18 @@ def merge_by_custom_id(call: Call) -> Answer:
     return _merge(call, "customId", call.path["sourceCustomIDs"], call.path["targetCustomID"])
 
 
-def log_out(call: Call) -> Answer:
-    """Sign a profile out; leaves an event."""
-    client_id: str = call.path["clientID"]
-    if not client_id.isdecimal():
-        raise Failure(404, "Profile not found.")
-    profile = call.profile("clientId", int(client_id))
-    jobs.record_own_event(call.world, profile.client_id, "client.logout", call.sent)
-    return Answer(applied=1)
-
-
 def get_contact(call: Call) -> Answer:
     """A profile in the older form."""
-    profile = call.profile("clientId", call.path["clientId"])
+    profile = call.visible(call.profile("clientId", call.path["clientId"]))
     return Answer(contacts.contact(call.store.details(profile)))
 
 
 def update_contact(call: Call) -> Answer:
     """Change a profile in the older form; the only change that is answered with its result."""
     profile = call.profile("clientId", call.path["clientId"])
-    outcomes = jobs.update_profile(call.world, profile.client_id, contacts.profile_input(call.body))
+    item = contacts.profile_input(call.body)
+    refuse(contacts.renamed(wrong_values(item, today(call))))
+    outcomes = jobs.update_profile(call.world, profile.client_id, item, operation=call.operation.name)
     changed = call.profile("clientId", profile.client_id)
     return Answer(contacts.contact(call.store.details(changed)), applied=outcomes.count(Outcome.APPLIED))
 
@@ -105,8 +113,15 @@ def _named_by_path(call: Call) -> Profile:
     """The one path parameter names the profile: clientId, customId or clientEmail."""
     for name, identifier in (("clientId", "clientId"), ("customId", "customId"), ("clientEmail", "email")):
         if name in call.path:
-            return call.profile(identifier, call.path[name])
+            return _known(call, identifier, call.path[name])
     raise LookupError(call.operation.path)
+
+
+def _known(call: Call, identifier: str, value: object) -> Profile:
+    """The profile with this identifier; an e-mail address is none where it may repeat."""
+    if identifier == "email" and not call.world.options.unique_emails:
+        raise Failure(404, "E-mail addresses identify no profile in this workspace.")
+    return call.profile(identifier, value)
 
 
 def _merge(call: Call, identifier: str, from_values: Sequence[object], to_value: object) -> Answer:
@@ -136,7 +151,6 @@ HANDLERS: Mapping[str, Handler] = {
     "profiles.delete_by_custom_id": delete,
     "profiles.merge_by_id": merge_by_id,
     "profiles.merge_by_custom_id": merge_by_custom_id,
-    "profiles.log_out": log_out,
     "profiles.get_contact": get_contact,
     "profiles.update_contact": update_contact,
 }

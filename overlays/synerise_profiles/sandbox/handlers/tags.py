@@ -9,7 +9,7 @@ from synerise_profiles.sandbox.answers import Answer, Failure
 from synerise_profiles.sandbox.bundle import Json
 from synerise_profiles.sandbox.log import Outcome
 from synerise_profiles.sandbox.store import Store
-from synerise_profiles.sandbox.world import Call, Handler
+from synerise_profiles.sandbox.world import Call, Handler, World
 
 
 def list_tags(call: Call) -> Answer:
@@ -19,13 +19,14 @@ def list_tags(call: Call) -> Answer:
 
 def create(call: Call) -> Answer:
     """A new tag, or the existing one of this name."""
-    with call.store.transaction():
-        tag = call.store.tags.create(call.body["name"], call.body.get("color"))
-    return Answer({**tag, "businessProfileId": call.world.business_profile_id}, applied=1)
+    tags = call.store.tags
+    tag = tags.create(call.body["name"], call.body.get("color"))
+    workspace = None if tags.is_global(tag["id"]) else call.world.business_profile_id
+    return Answer({**tag, "businessProfileId": workspace}, applied=1)
 
 
 def update(call: Call) -> Answer:
-    """Change the colour of a tag."""
+    """Change the colour of a tag, which is all that can change; a global tag counts as none."""
     tag = _tag(call)
     color: str | None = call.sent.get("color")
     if color is not None:
@@ -35,8 +36,8 @@ def update(call: Call) -> Answer:
 
 
 def delete(call: Call) -> Answer:
-    """Remove a tag."""
-    return Answer(job=partial(_delete, call.store, _tag(call)["id"]))
+    """Remove a tag; a global one counts as none."""
+    return Answer(job=partial(_delete, call.world, _tag(call)["id"]))
 
 
 def list_for_profile(call: Call) -> Answer:
@@ -47,7 +48,7 @@ def list_for_profile(call: Call) -> Answer:
 def assign(call: Call) -> Answer:
     """Put a tag on a profile."""
     profile = call.profile("clientId", call.path["clientId"], status=400)
-    tag = _tag(call)
+    tag = _assignable(call)
     assignment = call.store.tags.assign(profile.client_id, tag["id"])
     return Answer({"id": assignment, "clientId": profile.client_id, "tagId": tag["id"]}, applied=1)
 
@@ -55,7 +56,7 @@ def assign(call: Call) -> Answer:
 def unassign(call: Call) -> Answer:
     """Take a tag off a profile."""
     profile = call.profile("clientId", call.path["clientId"], status=400)
-    return Answer(job=partial(_unassign, call.store, profile.client_id, _tag(call)["id"]))
+    return Answer(job=partial(_unassign, call.store, profile.client_id, _assignable(call)["id"]))
 
 
 def _tag(call: Call) -> Json:
@@ -65,9 +66,20 @@ def _tag(call: Call) -> Json:
     return found
 
 
-def _delete(store: Store, tag_id: int) -> list[Outcome]:
-    store.tags.delete(tag_id)
-    return [Outcome.APPLIED]
+def _assignable(call: Call) -> Json:
+    """Profiles can have global tags, and for a while removed ones too."""
+    found = call.store.tags.assignable(call.path["tagID"])
+    if found is None:
+        raise Failure(404, "Tag not found.")
+    return found
+
+
+def _delete(world: World, tag_id: int) -> list[Outcome]:
+    with world.store.transaction():
+        if world.store.tags.delete(tag_id):
+            return [Outcome.APPLIED]
+    world.drop("tags.delete", 0, f"the tag {tag_id} is gone", {"id": tag_id})
+    return [Outcome.DROPPED]
 
 
 def _unassign(store: Store, client_id: int, tag_id: int) -> list[Outcome]:

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from synerise_profiles.sandbox import jobs
 from synerise_profiles.sandbox.answers import Answer
 from synerise_profiles.sandbox.bundle import Json
+from synerise_profiles.sandbox.rules.events import Draft
+from synerise_profiles.sandbox.rules.transactions import draft_transaction
 from synerise_profiles.sandbox.world import Call, Handler
 
-from .events import refuse_invalid
+from .events import drafts_of, refuse_invalid
 
 
 def create(call: Call) -> Answer:
     """One transaction with its events."""
-    return Answer(job=partial(jobs.record_transactions, call.world, [call.body]))
+    answer = _accept(call, [call.body], "")
+    client: Json = call.body["client"]
+    makers = ("uuid", "customId", "email") if call.world.options.unique_emails else ("uuid", "customId")
+    if "id" in client and not any(client.get(name) for name in makers):
+        # The document lists 404 here and not for a batch. Any other identifier makes the profile; an id can't.
+        call.profile("clientId", client["id"])
+    return answer
 
 
 def create_batch(call: Call) -> Answer:
-    """Several transactions with their events."""
+    """Several transactions with their events; refused whole for one bad item."""
     items: list[Json] = call.body
     refuse_invalid(call, items)
-    return Answer(job=partial(jobs.record_transactions, call.world, items))
+    return _accept(call, items, "[{}].")
+
+
+def _accept(call: Call, items: Sequence[Json], place: str) -> Answer:
+    received, reserved = call.world.millis(), call.world.reserved["EventParams"]
+
+    def make(item: Json) -> Draft:
+        return draft_transaction(item, received, reserved)
+
+    drafts = drafts_of(items, make, place)
+    return Answer(job=partial(jobs.record_transactions, call.world, call.operation.name, drafts))
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from synerise_profiles.sandbox.bundle import Json
-from synerise_profiles.sandbox.rules.matching import WorkingSet, keys_of
+from synerise_profiles.sandbox.rules.matching import Loaded, WorkingSet, keys_of
+from synerise_profiles.sandbox.rules.profiles import Terms
 from synerise_profiles.sandbox.world import World
 
 
 def load(world: World, items: Iterable[Json], id_field: str = "clientId") -> WorkingSet:
     """The profiles that the items can touch."""
+    unique_emails = world.options.unique_emails
     profiles = world.store.profiles
-    loaded = profiles.load(keys_of(items, id_field))
-    return WorkingSet(loaded, next_id=profiles.next_id(), created=world.iso())
+    keys = keys_of(items, id_field, unique_emails=unique_emails)
+    found, aliases = profiles.load(keys)
+    loaded = Loaded(found, aliases, profiles.next_id(), profiles.uuid_prefix, world.iso(), bool(keys.phones))
+    return WorkingSet(loaded, Terms(world.reserved["Attributes"], unique_emails))
 
 
 def save(world: World, working: WorkingSet) -> None:
     """Store what was touched; the caller holds the transaction."""
+    profiles = world.store.profiles
+    for target, source in working.absorbed:
+        profiles.absorb(target, [source])
     if working.touched:
-        world.store.profiles.save(working.touched.values(), working.next_id)
+        profiles.save(working.touched.values(), working.next_id)
+    if working.aliases:
+        profiles.add_aliases(working.aliases)
     if working.tags:
         world.store.tags.replace(working.tags)

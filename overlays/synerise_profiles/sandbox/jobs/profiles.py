@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from synerise_profiles.sandbox.bundle import Json
 from synerise_profiles.sandbox.log import Outcome
@@ -13,38 +13,59 @@ from synerise_profiles.sandbox.world import World
 from .loading import load, save
 
 
-def upsert_profiles(world: World, items: Sequence[Json]) -> list[Outcome]:
-    """Create or change profiles."""
+def upsert_profiles(
+    world: World,
+    items: Sequence[Json],
+    *,
+    operation: str = "profiles.upsert",
+    refused: Collection[int] = (),
+    batch: bool = False,
+) -> list[Outcome]:
+    """Create or change profiles; those at the positions in `refused` are left out.
+
+    Only an item of a `batch` may name a profile by its clientId, or join an anonymous profile with a known one.
+    """
+    if not batch:
+        items = [{name: value for name, value in item.items() if name != "clientId"} for item in items]
+    left = [item for index, item in enumerate(items) if index not in refused] if refused else items
+    outcomes: list[Outcome] = []
     with world.store.transaction():
-        working = load(world, items)
-        outcomes = [_applied(working.upsert(item)) for item in items]
+        working = load(world, left)
+        for index, item in enumerate(items):
+            if index in refused:
+                outcomes.append(Outcome.REFUSED)
+            elif working.upsert(item, joining=batch) is None:
+                world.drop(operation, index, working.reason, item)
+                outcomes.append(Outcome.DROPPED)
+            else:
+                outcomes.append(Outcome.APPLIED)
         save(world, working)
     return outcomes
 
 
-def update_profile(world: World, client_id: int, item: Json) -> list[Outcome]:
+def update_profile(world: World, client_id: int, item: Json, *, operation: str = "profiles.update") -> list[Outcome]:
     """Change one profile; dropped when it is gone or an identifier belongs to another."""
     with world.store.transaction():
         working = load(world, [{**item, "clientId": client_id}])
-        outcome = _applied(working.update(client_id, item))
+        if working.update(client_id, item) is None:
+            world.drop(operation, 0, working.reason, item)
+            return [Outcome.DROPPED]
         save(world, working)
-    return [outcome]
-
-
-def delete_profile(world: World, client_id: int) -> list[Outcome]:
-    """Remove one profile with all that hangs on it."""
-    with world.store.transaction():
-        world.store.profiles.delete(client_id)
     return [Outcome.APPLIED]
 
 
+def delete_profile(world: World, client_id: int, *, operation: str = "profiles.delete") -> list[Outcome]:
+    """Remove one profile with all that hangs on it; dropped when it is gone already."""
+    with world.store.transaction():
+        if world.store.profiles.delete(client_id):
+            return [Outcome.APPLIED]
+    world.drop(operation, 0, f"the profile {client_id} is gone", {"clientId": client_id})
+    return [Outcome.DROPPED]
+
+
 def merge_profiles(world: World, target: Profile, sources: Sequence[Profile]) -> None:
-    """Move the history of the sources to the target, copy what it lacks, remove the sources."""
+    """Move uuids and history of the sources to the target, copy the attributes that it lacks, remove the sources."""
     with world.store.transaction():
         profile_rules.merge(target, sources)
         world.store.profiles.absorb(target.client_id, [source.client_id for source in sources])
         world.store.profiles.save([target])
-
-
-def _applied(profile: Profile | None) -> Outcome:
-    return Outcome.DROPPED if profile is None else Outcome.APPLIED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from synerise_profiles.sandbox.bundle import Json
 
 # Name in a contact -> name in a profile. `firstname`, `birthdate` and `custom_identify` are real spellings.
@@ -50,3 +52,11 @@ def profile_input(sent: Json) -> Json:
         else:
             attributes[name] = value
     return {**item, "attributes": attributes} if attributes else item
+
+
+def renamed(problems: Iterable[Json]) -> list[Json]:
+    """Problems of a profile in the names of a contact."""
+    names = {name: old for old, name in FIELDS.items()}
+    return [
+        {**found, "field": names.get(found["field"], found["field"].removeprefix("attributes."))} for found in problems
+    ]

@@ -1,18 +1,38 @@
-"""Which profiles an export holds, and what a row of it looks like. Pure."""
+"""Which profiles an export holds, what a row of it looks like, and how far it is. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from synerise_profiles.sandbox.bundle import Json
 
-_AGREEMENTS = {"EMAIL": "email", "SMS": "sms", "PUSH": "push", "WEB_PUSH": "webPush"}
+from .profiles import AGREEMENTS
+
+QUEUED = "QUEUED"
+PROCESSING = "PROCESSING"
+COMPLETED = "COMPLETED"
+FAILED = "FAILED"
+
+# NONE asks for no agreement. The reference prints four values and an ellipsis; the names follow the agreements'.
+FILTERS = {"NONE": None} | {re.sub("([A-Z])", r"_\1", name).upper(): name for name in AGREEMENTS}
+
+
+def state(task: Json, now: int) -> str:
+    """How far an export is; the names of the states are not documented, so these are the sandbox's own.
+
+    It waits for the first half of its time and works for the second.
+    """
+    elapsed, duration = now - task["ordered"], task["duration"]
+    if elapsed >= duration:
+        return FAILED if task["fails"] else COMPLETED
+    return QUEUED if elapsed * 2 < duration else PROCESSING
 
 
 def rows(order: Json, profiles: Iterable[Json]) -> Iterable[Json]:
     """The rows of an export of these profiles (as the API shows them)."""
-    excluded = frozenset[int](order.get("excludedIds", ()))
-    agreement = _AGREEMENTS.get(order["agreementFilter"])
+    excluded = frozenset[int](order["excludedIds"])
+    agreement = FILTERS[order["agreementFilter"]]
     for profile in profiles:
         if profile["clientId"] not in excluded and (agreement is None or profile["agreements"][agreement] is True):
             yield _row(order, profile)

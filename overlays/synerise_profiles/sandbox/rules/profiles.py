@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from synerise_profiles.sandbox.answers import problem
 from synerise_profiles.sandbox.bundle import Json
@@ -25,16 +25,32 @@ NATIVE = (
 AGREEMENTS = ("email", "sms", "push", "webPush", "bluetooth", "rfid", "wifi")
 IDENTIFIERS = ("clientId", "uuid", "customId", "email", "phone")
 PLACEHOLDER = "@anonymous.invalid"
+TRUTH: Mapping[str, bool] = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+"""The texts that an agreement may be given as."""
 
 _PLAIN = frozenset({*NATIVE, "sex"})
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a workspace reads what is sent: names that no attribute can have, and whether an e-mail identifies."""
+
+    reserved: frozenset[str] = frozenset()
+    unique_emails: bool = True
+
+
 @dataclass(slots=True, eq=False)
 class Profile:
-    """One profile: its identifiers, and in `data` everything else (native fields, agreements, attributes)."""
+    """One profile: its identifiers, and in `data` everything else (native fields, agreements, attributes).
+
+    `uuid` is the one that is shown; others, from merges and from other devices, find the profile too.
+    """
 
     client_id: int
-    uuid: str | None
+    uuid: str
     email: str | None
     custom_id: str | None
     phone: str | None
@@ -51,15 +67,21 @@ class Profile:
         return self.custom_id is None and (self.email is None or self.email.endswith(PLACEHOLDER))
 
 
-def missing_identifier(item: Json, *, updating: bool = False) -> list[Json]:
-    """The problem of an item that names no profile."""
-    known = IDENTIFIERS if updating else IDENTIFIERS[1:]
-    if any(item.get(name) is not None for name in known):
-        return []
+def missing_identifier(item: Json, *, updating: bool = False, unique_emails: bool = True) -> list[Json]:
+    """The problem of an item that names no profile; an empty text names none."""
+    for name in IDENTIFIERS:
+        if item.get(name) not in (None, "") and (updating or name != "clientId") and (unique_emails or name != "email"):
+            return []
+    known = [name for name in IDENTIFIERS if (updating or name != "clientId") and (unique_emails or name != "email")]
     return [problem("identifier", f"at least one of {', '.join(known)} is required")]
 
 
-def change(profile: Profile, item: Json) -> None:
+def placeholder(client_id: int) -> str:
+    """The made-up address of an anonymous profile. From its id, which is never given twice."""
+    return f"{client_id:032x}{PLACEHOLDER}"
+
+
+def change(profile: Profile, item: Json, terms: Terms) -> None:
     """Apply what was sent, all but the identifiers: null resets a native field and deletes a custom attribute."""
     data = profile.data
     for key, value in item.items():
@@ -69,20 +91,9 @@ def change(profile: Profile, item: Json) -> None:
             else:
                 data[key] = value
         elif key == "attributes":
-            _change_attributes(data, value)
+            _change_attributes(data, value, terms.reserved)
         elif key == "agreements":
-            _change_agreements(data, value)
-
-
-def change_identifiers(profile: Profile, item: Json) -> None:
-    """Take over the identifiers that were sent; null removes one, except the uuid."""
-    uuid, email, custom_id, phone = profile.uuid, profile.email, profile.custom_id, profile.phone
-    profile.uuid = item.get("uuid") or uuid
-    profile.email = item.get("email", email)
-    profile.custom_id = item.get("customId", custom_id)
-    profile.phone = item.get("phone", phone)
-    if (uuid, email, custom_id, phone) != (profile.uuid, profile.email, profile.custom_id, profile.phone):
-        profile.moved = True
+            _change_agreements(data, value, unique_emails=terms.unique_emails)
 
 
 def details(profile: Profile, tags: Iterable[str], previous: Iterable[Any] = ()) -> Json:
@@ -115,28 +126,32 @@ def merge(target: Profile, sources: Iterable[Profile]) -> None:
             attributes.setdefault(name, value)
 
 
-def _change_attributes(data: Json, sent: Json | None) -> None:
+def _change_attributes(data: Json, sent: Json | None, reserved: frozenset[str]) -> None:
     attributes: Json = data.setdefault("attributes", {})
     for name, value in (sent or {}).items():
+        if name in reserved:
+            continue
         if value is None:
             attributes.pop(name, None)
         else:
             attributes[name] = value
 
 
-def _change_agreements(data: Json, sent: Json | None) -> None:
+def _change_agreements(data: Json, sent: Json | None, *, unique_emails: bool) -> None:
     if sent is None:
         data.pop("agreements", None)
         return
     agreements: Json = data.setdefault("agreements", {})
     for name, value in sent.items():
-        agreements[name] = _truth(value)
+        # The publisher's clients say so: that agreement has no effect where an address identifies nobody.
+        if name != "email" or unique_emails:
+            agreements[name] = _truth(value) if name in AGREEMENTS else value
 
 
 def _truth(value: Any) -> Any:
     """Agreements may be sent as booleans, as text or as 1 and 0."""
+    if value is True or value is False:
+        return value
     if isinstance(value, str):
-        return {"true": True, "false": False}.get(value.lower(), cast("Any", value))
-    if value is None:
-        return False
+        return TRUTH.get(value, value)
     return bool(value) if value in (0, 1) else value

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from .schema import SCHEMA
+from .schema import SCHEMA, VERSION
 
 MEMORY = ":memory:"
 Row = tuple[Any, ...]
@@ -30,7 +30,15 @@ class Database:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA cache_size = -65536")
+        self._prepare(path)
+
+    def _prepare(self, path: str) -> None:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version not in (0, VERSION):
+            self._connection.close()
+            raise ValueError(f"{path} has tables of version {version}; this release reads version {VERSION}")
         self._connection.executescript(SCHEMA)
+        self._connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,8 +1,9 @@
-"""What needs no table of its own: notes, devices, exports, accounts and what waits for a confirmation."""
+"""What needs no table of its own: notes, exports, accounts and what waits for a confirmation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import orjson
 
@@ -46,11 +47,21 @@ class Records:
 
     def put_rows(self, task_id: str, rows: Iterable[Json]) -> int:
         """Store the rows of an export; how many there are."""
-        values = [(task_id, index, json_text(row)) for index, row in enumerate(rows)]
-        self._db.run_many("INSERT INTO export_rows VALUES (?, ?, ?)", values)
-        return len(values)
+        stored = 0
+        for page in _pages(rows):
+            values = [(task_id, stored + index, json_text(row)) for index, row in enumerate(page)]
+            self._db.run_many("INSERT INTO export_rows VALUES (?, ?, ?)", values)
+            stored += len(values)
+        return stored
 
     def page(self, task_id: str, offset: int, limit: int) -> list[Json]:
         """Some of the rows of an export."""
         sql = "SELECT data FROM export_rows WHERE task_id = ? AND position >= ? ORDER BY position LIMIT ?"
         return [orjson.loads(row[0]) for row in self._db.rows(sql, (task_id, offset, limit))]
+
+
+def _pages(rows: Iterable[Json], size: int = 1000) -> Iterator[list[Json]]:
+    """The rows in lists of bounded length, so that a large export does not stand in memory."""
+    left = iter(rows)
+    while page := list(islice(left, size)):
+        yield page

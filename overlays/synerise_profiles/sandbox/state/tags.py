@@ -1,51 +1,79 @@
-"""Tag definitions and which profile carries which, in SQLite."""
+"""Tag definitions and which profile carries which, in SQLite.
+
+A removed tag is no longer defined, but stays cached for a while: profiles keep it, and it can be put on and taken off.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
 from synerise_profiles.sandbox.bundle import Json
+from synerise_profiles.sandbox.clock import Clock, system_clock
 
 from .database import Database, Row, json_text
 
 COLOR = "#0768ff"
+CACHED = 300.0
+"""Seconds that a removed tag stays cached. The reference says "for a while"; the length is our choice."""
+
+_SELECT = "SELECT id, name, color FROM tags"
 
 
 class Tags:
     """Create, change, assign and remove tags."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock = system_clock) -> None:
         self._db = database
+        self._clock = clock
 
     def __len__(self) -> int:
-        return int(self._db.rows("SELECT count(*) FROM tags")[0][0])
+        return int(self._db.rows("SELECT count(*) FROM tags WHERE removed IS NULL")[0][0])
 
     def all(self) -> list[Json]:
-        """All tags, the oldest first."""
-        return [_tag(row) for row in self._db.rows("SELECT id, name, color FROM tags ORDER BY id")]
+        """All tags that are defined, the oldest first; global ones too, since they can be assigned."""
+        return [_tag(row) for row in self._db.rows(f"{_SELECT} WHERE removed IS NULL ORDER BY id")]
 
     def get(self, tag_id: int) -> Json | None:
-        """The tag with this id."""
-        row = self._db.row("SELECT id, name, color FROM tags WHERE id = ?", (tag_id,))
+        """The tag with this id, if it is defined and the workspace's own."""
+        row = self._db.row(f"{_SELECT} WHERE id = ? AND removed IS NULL AND NOT global", (tag_id,))
         return None if row is None else _tag(row)
 
-    def create(self, name: str, color: str | None) -> Json:
+    def assignable(self, tag_id: int) -> Json | None:
+        """The tag with this id, if profiles can have it: a global one and a cached one too."""
+        row = self._db.row(f"{_SELECT} WHERE id = ? AND (removed IS NULL OR removed > ?)", (tag_id, self._forgotten()))
+        return None if row is None else _tag(row)
+
+    def is_global(self, tag_id: int) -> bool:
+        """Whether the tag belongs to no workspace."""
+        return self._db.row("SELECT 1 FROM tags WHERE id = ? AND global", (tag_id,)) is not None
+
+    def create(self, name: str, color: str | None = None) -> Json:
         """The tag of this name, made where it is new; an existing one stays as it is."""
-        row = self._db.row("SELECT id, name, color FROM tags WHERE name = ?", (name,))
+        row = self._db.row(f"{_SELECT} WHERE name = ? AND removed IS NULL", (name,))
         if row is not None:
             return _tag(row)
-        tag_id = self._define([name], color)
+        with self._db.transaction():
+            tag_id = self._define([name], color)
         return {"id": tag_id, "name": name, "color": color or COLOR}
+
+    def add_global(self, name: str, color: str | None = None) -> Json:
+        """A tag that belongs to no workspace. No operation makes one: a test does."""
+        with self._db.transaction():
+            tag = self.create(name, color)
+            self._db.run("UPDATE tags SET global = 1 WHERE id = ?", (tag["id"],))
+        return tag
 
     def recolor(self, tag_id: int, color: str) -> None:
         """Change the colour of a tag."""
         self._db.run("UPDATE tags SET color = ? WHERE id = ?", (color, tag_id))
 
-    def delete(self, tag_id: int) -> None:
-        """Remove a tag, from all profiles too."""
-        with self._db.transaction():
-            self._db.run("DELETE FROM tags WHERE id = ?", (tag_id,))
-            self._db.run("DELETE FROM tag_assignments WHERE tag_id = ?", (tag_id,))
+    def delete(self, tag_id: int) -> bool:
+        """Remove a tag; whether it was there. The caller holds the transaction."""
+        gone = "SELECT id FROM tags WHERE removed <= ?"
+        self._db.run(f"DELETE FROM tag_assignments WHERE tag_id IN ({gone})", (self._forgotten(),))  # noqa: S608 - a constant
+        self._db.run("DELETE FROM tags WHERE removed <= ?", (self._forgotten(),))
+        sql = "UPDATE tags SET removed = ? WHERE id = ? AND removed IS NULL AND NOT global"
+        return self._db.run(sql, (self._clock(), tag_id)) > 0
 
     def of_profile(self, client_id: int) -> list[Json]:
         """The tags of one profile, in the order of their assignment."""
@@ -59,10 +87,11 @@ class Tags:
         """The tags of several profiles, by clientId; profiles without any are left out."""
         sql = (
             "SELECT a.client_id, t.id, t.name, t.color FROM tag_assignments a JOIN tags t ON t.id = a.tag_id"
-            " WHERE a.client_id IN (SELECT value FROM json_each(?)) ORDER BY a.id"
+            " WHERE a.client_id IN (SELECT value FROM json_each(?)) AND (t.removed IS NULL OR t.removed > ?)"
+            " ORDER BY a.id"
         )
         found: dict[int, list[Json]] = {}
-        for client_id, *tag in self._db.rows(sql, (json_text(client_ids),)):
+        for client_id, *tag in self._db.rows(sql, (json_text(client_ids), self._forgotten())):
             found.setdefault(client_id, []).append(_tag(tuple(tag)))
         return found
 
@@ -81,8 +110,7 @@ class Tags:
         """Set the tags of profiles by name; unknown names become tags. The caller holds the transaction."""
         wanted = {client_id: list(dict.fromkeys(tags)) for client_id, tags in names.items()}
         distinct = list(dict.fromkeys(name for tags in wanted.values() for name in tags))
-        sql = "SELECT name, id FROM tags WHERE name IN (SELECT value FROM json_each(?))"
-        known: dict[str, int] = {row[0]: row[1] for row in self._db.rows(sql, (json_text(distinct),))}
+        known = self._known(distinct)
         missing = [name for name in distinct if name not in known]
         if missing:
             first = self._define(missing, None)
@@ -94,10 +122,22 @@ class Tags:
         pairs = [(client_id, known[name]) for client_id, tags in wanted.items() for name in tags]
         self._db.run_many("INSERT INTO tag_assignments (client_id, tag_id) VALUES (?, ?)", pairs)
 
+    def _known(self, names: list[str]) -> dict[str, int]:
+        """The ids of tags by name: of defined ones, else of those that are still cached."""
+        sql = (
+            "SELECT name, id FROM tags WHERE name IN (SELECT value FROM json_each(?))"
+            " AND (removed IS NULL OR removed > ?) ORDER BY removed IS NULL, removed"
+        )
+        return {row[0]: row[1] for row in self._db.rows(sql, (json_text(names), self._forgotten()))}
+
+    def _forgotten(self) -> float:
+        """What was removed at this moment or before is no longer cached."""
+        return self._clock() - CACHED
+
     def _define(self, names: list[str], color: str | None) -> int:
         first = self._db.counter("tag_id", 1)
         rows = [(first + index, name, color or COLOR) for index, name in enumerate(names)]
-        self._db.run_many("INSERT INTO tags VALUES (?, ?, ?)", rows)
+        self._db.run_many("INSERT INTO tags (id, name, color) VALUES (?, ?, ?)", rows)
         self._db.set_counter("tag_id", first + len(names))
         return first
 

@@ -1,0 +1,25 @@
+"""The command `synerise-profiles`, one module a subcommand."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from . import sandbox
+from .command import Command, execute
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS: Sequence[Command] = (sandbox.COMMAND,)
+"""Each brings its own arguments, and imports what it needs when it is run."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand; what went wrong is one line."""
+    parser = argparse.ArgumentParser(prog="synerise-profiles", description="Tools around the Profile Management API.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        added = commands.add_parser(command.name, help=command.summary, description=command.description)
+        command.add_arguments(added)
+        added.set_defaults(run=command.run)
+    return execute(parser, arguments)

@@ -1,0 +1,119 @@
+"""`synerise-profiles sandbox`: serve a local, stateful copy of the API until interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import math
+import signal
+import sqlite3
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .command import Command, Problem, execute
+
+if TYPE_CHECKING:
+    from synerise_profiles.sandbox import Sandbox
+
+_DESCRIPTION = (
+    "Serve a local, stateful sandbox of the API until interrupted. Its address opens a start page in a browser;"
+    " /_sandbox/ lists what can be asked of it and changed while it runs."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback only)")
+    parser.add_argument("--port", type=int, default=8080, help="port to listen on; 0 takes a free one (default: 8080)")
+    parser.add_argument("--state", metavar="FILE", help="file to keep the state in (default: memory)")
+    parser.add_argument("--api-key", help="API key of the workspace (default: made once, kept with the state)")
+    parser.add_argument("--workspace-guid", help="GUID of the workspace (default: likewise)")
+    behaviour = parser.add_argument_group("behaviour")
+    behaviour.add_argument(
+        "--delay", type=_seconds, default=0.0, metavar="SECONDS", help="how long accepted writes wait (default: 0)"
+    )
+    behaviour.add_argument(
+        "--token-lifetime", type=_seconds, default=3600.0, metavar="SECONDS", help="of a token (default: 3600)"
+    )
+    behaviour.add_argument("--non-unique-emails", action="store_true", help="an e-mail address identifies no profile")
+    behaviour.add_argument("--pii-protection", action="store_true", help="hide profiles from keys without permission")
+    behaviour.add_argument("--enforce-sunset", action="store_true", help="answer 410 once a sunset date has passed")
+    behaviour.add_argument("--keep-bodies", action="store_true", help="keep what was received in the log")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve, say where and with which credentials, end on SIGINT and SIGTERM."""
+    sandbox = _made(options)
+    if not _is_loopback(options.host):
+        sys.stderr.write(
+            f"warning: listening on {options.host}: whoever can reach it reads all data and controls the sandbox\n"
+        )
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: done.set())
+    try:
+        sandbox.start()
+    except (OSError, OverflowError) as error:
+        raise Problem(f"cannot listen on {options.host} port {options.port}: {error}") from None
+    try:
+        lines = (f"url: {sandbox.url}", f"workspace: {sandbox.workspace_guid}", f"api key: {sandbox.api_key}")
+        sys.stdout.write("\n".join((*lines, "")))
+        sys.stdout.flush()
+        done.wait()
+    finally:
+        sandbox.stop()
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The same as a command of its own: `python -m synerise_profiles.sandbox`."""
+    parser = argparse.ArgumentParser(prog="python -m synerise_profiles.sandbox", description=_DESCRIPTION)
+    add_arguments(parser)
+    parser.set_defaults(run=run)
+    return execute(parser, arguments)
+
+
+def _made(options: argparse.Namespace) -> Sandbox:
+    try:
+        from synerise_profiles.sandbox import Options, Sandbox  # noqa: PLC0415 - needs an extra
+    except ModuleNotFoundError as error:
+        raise Problem(str(error)) from None
+    chosen = Options(
+        delay=options.delay,
+        token_lifetime=options.token_lifetime,
+        unique_emails=not options.non_unique_emails,
+        pii_protection=options.pii_protection,
+        enforce_sunset=options.enforce_sunset,
+        keep_bodies=options.keep_bodies,
+    )
+    credentials = {"api_key": options.api_key, "workspace_guid": options.workspace_guid}
+    place = {} if options.state is None else {"state": options.state}
+    try:
+        return Sandbox(host=options.host, port=options.port, options=chosen, **credentials, **place)
+    except sqlite3.Error as error:
+        raise Problem(f"cannot keep the state in {options.state}: {error}") from None
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError("expected a number of seconds that is not negative")
+    return value
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+COMMAND = Command(
+    name="sandbox",
+    summary="a local, stateful copy of the API",
+    description=_DESCRIPTION,
+    add_arguments=add_arguments,
+    run=run,
+)

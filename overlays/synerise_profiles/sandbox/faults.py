@@ -1,0 +1,302 @@
+"""Faults on demand: which request meets which fault. Pure, but for the lock; `wire` plays them on the connection."""
+
+from __future__ import annotations
+
+import enum
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from http import HTTPStatus
+from math import isfinite
+from typing import TypedDict, Unpack
+
+LOGIN = "login"
+"""The name of the workspace's login, which is no operation of the document."""
+_KEPT = 1000
+"""So many faults are remembered, those that were removed or have been played out included."""
+
+
+class Kind(enum.StrEnum):
+    """What goes wrong."""
+
+    STATUS = "status"
+    DELAY = "delay"
+    CLOSE = "close"
+    TRUNCATE = "truncate"
+    CONTENT_TYPE = "content_type"
+    HTML = "html"
+    DRIP = "drip"
+    EXPIRE_TOKEN = "expire_token"  # noqa: S105 - a kind of fault
+    LOSE_207 = "lose_207"
+
+
+_CHOOSES = frozenset({Kind.STATUS, Kind.CLOSE, Kind.HTML, Kind.DELAY})
+"""Kinds for which `processed` is a choice; an expired token is never processed, all others always are."""
+
+
+class When(TypedDict, total=False):
+    """Which requests meet a fault; see `Fault`."""
+
+    operation: str
+    method: str
+    path: str
+    times: int
+    rate: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One fault and the requests that meet it.
+
+    `operation` is a name such as "profiles.upsert", "login", or a pattern such as "events.*"; `method` and `path` (the
+    template, such as "/v4/clients/{clientId}") likewise; by default any. `times` is how often it is played, by default
+    until it is removed; `rate` is the share of the matching requests that meet it, drawn with `seed`: the same seed
+    chooses the same ones.
+
+    `processed` says whether the request is carried out all the same (for status, html and close), or before the wait
+    (for delay; a delayed request is always carried out). `status` is that of status and html. `retry_after` is in
+    seconds; with `retry_after_date` it is sent as a date, counted from the sandbox's clock. `seconds` is real time: the
+    delay, or the pause between the pieces of a drip. `size` is how many bytes a piece has, or how much a truncated
+    answer keeps of its body (by default half). `reset` breaks the connection with a RST instead of closing it.
+    """
+
+    kind: Kind
+    operation: str = "*"
+    method: str = "*"
+    path: str = "*"
+    times: int | None = None
+    rate: float = 1.0
+    seed: int = 0
+    processed: bool = False
+    status: int = 502
+    retry_after: float | None = None
+    retry_after_date: bool = False
+    seconds: float = 0.0
+    size: int | None = None
+    media_type: str = "text/plain"
+    reset: bool = False
+
+    def __post_init__(self) -> None:
+        problems = (
+            (200 <= self.status <= 599, "status: expected one from 200 to 599"),
+            (self.times is None or self.times > 0, "times: expected a positive number"),
+            (0 < self.rate <= 1, "rate: expected a number above 0 and up to 1"),
+            (isfinite(self.seconds) and self.seconds >= 0, "seconds: expected a number that is not negative"),
+            (self.size is None or self.size >= (self.kind is Kind.DRIP), "size: expected a positive number"),
+            (self.retry_after is None or 0 <= self.retry_after < 1e9, "retry_after: expected seconds from now"),
+            (self.media_type.isascii() and self.media_type.isprintable(), "media_type: expected plain text"),
+        )
+        for good, message in problems:
+            if not good:
+                raise ValueError(message)
+
+    @property
+    def carries_out(self) -> bool:
+        """Whether the request is carried out."""
+        if self.kind is Kind.DELAY:
+            return True
+        return self.processed if self.kind in _CHOOSES else self.kind is not Kind.EXPIRE_TOKEN
+
+    @property
+    def label(self) -> str:
+        """What the log says."""
+        when = " after processing" if self.processed else ""
+        match self.kind:
+            case Kind.STATUS | Kind.HTML:
+                return f"{self.kind} {self.status}{when}"
+            case Kind.DELAY:
+                return f"delay {self.seconds:g} s{when}"
+            case Kind.CLOSE:
+                return f"{'reset' if self.reset else 'closed'}{when or ' before processing'}"
+            case Kind.CONTENT_TYPE:
+                return f"content type {self.media_type}"
+            case Kind.EXPIRE_TOKEN:
+                return "token expired"
+            case Kind.LOSE_207:
+                return "lost 207"
+            case _:
+                return {Kind.TRUNCATE: "truncated", Kind.DRIP: "drip"}[self.kind]
+
+
+class Planned:
+    """A fault that was ordered: how many requests matched, and how often it was played."""
+
+    def __init__(self, number: int, fault: Fault, operations: frozenset[str], forget: Callable[[int], bool]) -> None:
+        self.number = number
+        self.fault = fault
+        self.matched = 0
+        self.played = 0
+        self.active = True
+        self.operations = operations
+        self._random = random.Random(fault.seed)  # noqa: S311 - chooses requests, protects nothing
+        self._forget = forget
+
+    def remove(self) -> bool:
+        """Play it no more; whether it was still active."""
+        return self._forget(self.number)
+
+    def strikes(self) -> bool:
+        """Count a matching request; whether this one meets the fault."""
+        self.matched += 1
+        if self._random.random() >= self.fault.rate:
+            return False
+        self.played += 1
+        return True
+
+    def __repr__(self) -> str:
+        return f"<Planned {self.number}: {self.fault.label}, played {self.played} times>"
+
+
+class Faults:
+    """The faults of one sandbox, in the order in which they were added: the first that strikes is played alone.
+
+    `operations` has method and path template by name. All methods are safe from any thread.
+    """
+
+    def __init__(self, operations: Iterable[tuple[str, str, str]]) -> None:
+        self._operations = tuple(operations)
+        self._lock = threading.Lock()
+        self._active: tuple[Planned, ...] = ()
+        self._all: deque[Planned] = deque(maxlen=_KEPT)
+        self._next = 1
+
+    def add(self, fault: Fault) -> Planned:
+        """Order a fault; ValueError when no request could ever meet it."""
+        names = self._names(fault)
+        with self._lock:
+            planned = Planned(self._next, fault, names, self.remove)
+            self._next += 1
+            self._active = (*self._active, planned)
+            self._all.append(planned)
+        return planned
+
+    def status(
+        self,
+        status: int,
+        *,
+        retry_after: float | None = None,
+        retry_after_date: bool = False,
+        processed: bool = False,
+        **when: Unpack[When],
+    ) -> Planned:
+        """Answer with a status, without carrying out the request or (`processed`) after it."""
+        fault = Fault(
+            kind=Kind.STATUS,
+            status=status,
+            retry_after=retry_after,
+            retry_after_date=retry_after_date,
+            processed=processed,
+            **when,
+        )
+        return self.add(fault)
+
+    def delay(self, seconds: float, *, processed: bool = False, **when: Unpack[When]) -> Planned:
+        """Wait (real time), then carry out the request and answer; or carry it out, wait and answer."""
+        return self.add(Fault(kind=Kind.DELAY, seconds=seconds, processed=processed, **when))
+
+    def close(self, *, processed: bool = False, reset: bool = False, **when: Unpack[When]) -> Planned:
+        """Close the connection without an answer."""
+        return self.add(Fault(kind=Kind.CLOSE, processed=processed, reset=reset, **when))
+
+    def truncate(self, *, size: int | None = None, reset: bool = False, **when: Unpack[When]) -> Planned:
+        """Close the connection in the middle of the answer; one without a body ends within its head."""
+        return self.add(Fault(kind=Kind.TRUNCATE, size=size, reset=reset, **when))
+
+    def content_type(self, media_type: str = "text/plain", **when: Unpack[When]) -> Planned:
+        """Answer with another content type than the body has."""
+        return self.add(Fault(kind=Kind.CONTENT_TYPE, media_type=media_type, **when))
+
+    def html(self, status: int = 502, *, processed: bool = False, **when: Unpack[When]) -> Planned:
+        """Answer with the error page of a gateway."""
+        return self.add(Fault(kind=Kind.HTML, status=status, processed=processed, **when))
+
+    def drip(self, seconds: float = 0.01, *, size: int = 16, **when: Unpack[When]) -> Planned:
+        """Send the answer, its head too, in pieces of `size` bytes with pauses."""
+        return self.add(Fault(kind=Kind.DRIP, seconds=seconds, size=size, **when))
+
+    def expire_token(self, **when: Unpack[When]) -> Planned:
+        """Answer 401 "Token expired." and refuse this token from then on; met by requests with a token only."""
+        return self.add(Fault(kind=Kind.EXPIRE_TOKEN, **when))
+
+    def lose_207(self, **when: Unpack[When]) -> Planned:
+        """Answer an empty 202 where it would be a 207 with the refused entries; met by such answers only."""
+        return self.add(Fault(kind=Kind.LOSE_207, **when))
+
+    def pick(self, operation: str, *, bearer: bool = False, status: int | None = None) -> Fault | None:
+        """The fault that this request meets; `status` once it is carried out. "" stands for an unknown operation."""
+        if not self._active:
+            return None
+        with self._lock:
+            for planned in self._active:
+                fault = planned.fault
+                if operation in planned.operations and _applies(fault, bearer=bearer, status=status):
+                    if not planned.strikes():
+                        continue
+                    if planned.played == fault.times:
+                        self._retire(planned)
+                    return fault
+        return None
+
+    def remove(self, number: int) -> bool:
+        """Play a fault no more; whether it was still active."""
+        with self._lock:
+            found = next((planned for planned in self._active if planned.number == number), None)
+            if found is not None:
+                self._retire(found)
+            return found is not None
+
+    def clear(self) -> None:
+        """Play none any more, and forget them."""
+        with self._lock:
+            for planned in self._active:
+                planned.active = False
+            self._active = ()
+            self._all.clear()
+
+    def __iter__(self) -> Iterator[Planned]:
+        return iter(self._all.copy())
+
+    def __len__(self) -> int:
+        return len(self._active)
+
+    def _retire(self, planned: Planned) -> None:
+        planned.active = False
+        self._active = tuple(other for other in self._active if other is not planned)
+
+    def _names(self, fault: Fault) -> frozenset[str]:
+        names = frozenset(
+            name
+            for name, method, path in self._operations
+            if fnmatchcase(name, fault.operation)
+            and fnmatchcase(method, fault.method.upper())
+            and fnmatchcase(path, fault.path)
+        )
+        if not names:
+            asked = f"operation {fault.operation!r}, method {fault.method!r}, path {fault.path!r}"
+            raise ValueError(f"no request can meet this fault: there is nothing with {asked}")
+        everything = (fault.operation, fault.method, fault.path) == ("*", "*", "*")
+        return names | {""} if everything else names
+
+
+def _applies(fault: Fault, *, bearer: bool, status: int | None) -> bool:
+    if fault.kind is Kind.LOSE_207:
+        return status == HTTPStatus.MULTI_STATUS
+    return status is None and (bearer or fault.kind is not Kind.EXPIRE_TOKEN)
+
+
+def gateway_page(status: int) -> bytes:
+    """What a gateway in front of the API answers with: HTML, whatever was asked for."""
+    text = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1><hr>gateway</body></html>"
+    return text.format(f"{status} {phrase(status)}").encode()
+
+
+def phrase(status: int) -> str:
+    """The words of a status; gateways use some that have none."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

@@ -1,0 +1,26 @@
+"""Refusals that several resources share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from synerise_profiles.sandbox.answers import Failure
+from synerise_profiles.sandbox.bundle import Json
+from synerise_profiles.sandbox.rules.checks import wrong_values
+from synerise_profiles.sandbox.world import Call
+
+
+def refuse(problems: Sequence[Json]) -> None:
+    """Answer 400 where anything is wrong."""
+    if problems:
+        raise Failure(400, f"Bad request: {problems[0]['field']} {problems[0]['message']}", problems)
+
+
+def check_values(call: Call, item: Json) -> None:
+    """Refuse values of a profile that the schema allows and the reference does not."""
+    refuse(wrong_values(item, today(call)))
+
+
+def today(call: Call) -> str:
+    """The present day by the sandbox's clock, in UTC, as yyyy-mm-dd."""
+    return call.world.iso()[:10]

@@ -1,0 +1,63 @@
+"""A request as it came and an answer as it goes out, without a connection."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from email.utils import formatdate
+
+Header = tuple[bytes, bytes]
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+HTML = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request as it came; header names in lower case."""
+
+    method: str
+    raw_path: bytes
+    query: bytes
+    headers: dict[bytes, bytes]
+    content: bytes
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """An answer as it goes out; `headers` are those beside Content-Type, Content-Length and Date."""
+
+    status: int
+    media_type: str | None = None
+    content: bytes = b""
+    headers: tuple[Header, ...] = ()
+
+    def fields(self, date: bytes) -> list[Header]:
+        """All headers."""
+        fields = [(b"date", date), (b"content-length", b"%d" % len(self.content))]
+        if self.media_type is not None:
+            fields.append((b"content-type", self.media_type.encode()))
+        fields.extend(self.headers)
+        return fields
+
+
+class DateHeader:
+    """The value of Date, written once a second of the sandbox's clock."""
+
+    def __init__(self) -> None:
+        self._now = (0, http_date(0))
+
+    def at(self, seconds: float) -> bytes:
+        """The value at a moment."""
+        known, text = self._now
+        second = int(seconds)
+        if second != known:
+            text = http_date(second)
+            self._now = (second, text)
+        return text
+
+
+def http_date(seconds: float) -> bytes:
+    """A moment as HTTP writes it; a part of a second counts as a whole one."""
+    return formatdate(math.ceil(seconds), usegmt=True).encode()

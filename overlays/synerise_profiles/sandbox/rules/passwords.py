@@ -1,0 +1,40 @@
+"""Passwords are kept hashed; tokens and codes that a message carries. Pure but for the source of chance."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import uuid
+
+_ROUNDS = 1000
+"""Far too few for real accounts; a sandbox holds invented ones and has to be fast."""
+
+
+def hashed(password: str) -> str:
+    """What is kept of a password."""
+    salt = secrets.token_hex(8)
+    return f"{salt}${_derived(password, salt)}"
+
+
+def matches(password: object, kept: str | None) -> bool:
+    """Whether this is the password; nothing matches where none is kept."""
+    if kept is None or not isinstance(password, str):
+        return False
+    salt, _, derived = kept.partition("$")
+    return hmac.compare_digest(_derived(password, salt), derived)
+
+
+def new_token() -> str:
+    """What the link of a message carries."""
+    return str(uuid.uuid4())
+
+
+def new_pin() -> str:
+    """The code that a message shows: six digits."""
+    return f"{secrets.randbelow(1_000_000):06d}"
+
+
+def _derived(password: str, salt: str) -> str:
+    # surrogatepass: JSON may hold lone surrogates, and a password is no place to argue about them.
+    return hashlib.pbkdf2_hmac("sha256", password.encode("utf-8", "surrogatepass"), salt.encode(), _ROUNDS).hex()

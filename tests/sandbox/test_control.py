@@ -1,0 +1,230 @@
+"""The sandbox's own control over HTTP, for users in other languages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sandbox.bundle import load_bundle
+
+BATCH = [{"customId": "good"}, {"customId": "bad", "birthDate": "24.10.1987"}]
+
+
+@pytest.fixture
+def control(sandbox: Sandbox) -> Iterator[httpx.Client]:
+    """A client without credentials."""
+    with httpx.Client(base_url=f"{sandbox.url}/_sandbox", trust_env=False, verify=False) as client:
+        yield client
+
+
+def conflict(api: httpx.Client) -> None:
+    """One item is accepted and dropped."""
+    for item in ({"customId": "a", "email": "a@example.com"}, {"customId": "b", "email": "b@example.com"}):
+        api.post("/v4/clients", json=item)
+    assert api.post("/v4/clients", json={"customId": "a", "email": "b@example.com"}).status_code == 202
+
+
+def test_it_is_no_path_of_the_api() -> None:
+    """No operation begins as the control does, and none is the start page."""
+    paths = {operation.path for operation in load_bundle().operations}
+    assert not any(path == "/" or path.startswith("/_") for path in paths)
+
+
+def test_the_index(control: httpx.Client) -> None:
+    """It lists what there is, and all of that answers."""
+    listed = control.get("/").json()
+    assert "POST /_sandbox/faults" in listed
+    for entry in listed:
+        method, path = entry.split()
+        answer = control.request(method, path.removeprefix("/_sandbox").replace("{number}", "0"))
+        assert answer.status_code in (200, 400, 404), entry
+        assert answer.headers["content-type"] == "application/json", entry
+
+
+def test_the_state(sandbox: Sandbox, api: httpx.Client, control: httpx.Client) -> None:
+    """Credentials, counts, clock and options, in one answer."""
+    conflict(api)
+    sandbox.faults.status(500)
+    state = control.get("/state").json()
+    assert (state["api_key"], state["workspace_guid"]) == (sandbox.api_key, sandbox.workspace_guid)
+    expected = {"profiles": 2, "events": 0, "transactions": 0, "tags": 0}
+    assert state["counts"] == {**expected, "requests": 3, "waiting": 0, "dropped": 1, "faults": 1}
+    assert state["options"]["delay"] == 0
+    assert state["clock"]["stopped"] is False
+
+
+def test_it_is_not_in_the_log_and_meets_no_fault(sandbox: Sandbox, control: httpx.Client) -> None:
+    """Faults for all requests are faults for all requests of the API."""
+    planned = sandbox.faults.status(500)
+    assert control.get("/state").status_code == 200
+    assert httpx.get(sandbox.url, trust_env=False).status_code == 200
+    assert (len(sandbox.log), planned.matched) == (0, 0)
+
+
+def test_the_log(sandbox: Sandbox, api: httpx.Client, control: httpx.Client) -> None:
+    """The newest first, in pages; each with what became of its items."""
+    sandbox.options.keep_bodies = True
+    for _ in range(3):
+        api.post("/v4/clients/batch", json=BATCH)
+    page = control.get("/log", params={"limit": 2}).json()
+    assert (page["total"], [entry["number"] for entry in page["entries"]]) == (3, [2, 1])
+    entry = page["entries"][0]
+    assert (entry["method"], entry["path"], entry["operation"]) == (
+        "POST",
+        "/v4/clients/batch",
+        "profiles.upsert_batch",
+    )
+    assert (entry["status"], entry["fault"], entry["waiting"]) == (207, "", False)
+    assert entry["outcomes"] == {"applied": 1, "refused": 1}
+    assert [item["number"] for item in control.get("/log", params={"before": 1}).json()["entries"]] == [0]
+    whole = control.get("/log/1").json()
+    assert whole["each"] == ["applied", "refused"]
+    assert whole["body"].startswith('[{"customId":"good"}')
+    assert control.get("/log/3").status_code == 404
+    assert control.delete("/log").json() == {}
+    assert control.get("/log").json() == {"total": 0, "entries": []}
+
+
+def test_the_journal(api: httpx.Client, control: httpx.Client) -> None:
+    """What was accepted and dropped, with the reason and the item."""
+    conflict(api)
+    page = control.get("/journal").json()
+    (entry,) = page["entries"]
+    assert page["total"] == 1
+    assert (entry["number"], entry["operation"], entry["index"]) == (0, "profiles.upsert", 0)
+    assert entry["item"] == {"customId": "a", "email": "b@example.com"}
+    assert entry["reason"]
+    control.delete("/journal")
+    assert control.get("/journal").json()["entries"] == []
+
+
+def test_faults(sandbox: Sandbox, api: httpx.Client, control: httpx.Client) -> None:
+    """They are ordered, watched and removed as from Python."""
+    sent = {"kind": "status", "status": 429, "retry_after": 2, "operation": "tags.*", "times": 2}
+    made = control.post("/faults", json=sent).json()
+    assert (made["number"], made["label"], made["active"], made["played"]) == (1, "status 429", True, 0)
+    answer = api.get("/v4/clients/tags")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
+    assert control.get("/faults").json()[0]["played"] == 1
+    assert control.delete("/faults/1").json() == {}
+    assert control.delete("/faults/1").status_code == 404
+    assert control.get("/faults/1").json()["active"] is False
+    assert api.get("/v4/clients/tags").status_code == 200
+    control.post("/faults", json={"kind": "close"})
+    control.delete("/faults")
+    assert len(sandbox.faults) == 0
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ({}, "kind: one of status, delay, close"),
+        ({"kind": "explosion"}, "kind: one of"),
+        ({"kind": "status", "times": "2"}, "times: not of the right type"),
+        ({"kind": "status", "times": True}, "times: not of the right type"),
+        ({"kind": "status", "times": 0}, "times: expected a positive number"),
+        ({"kind": "status", "typo": 1}, "typo: unknown"),
+        ({"kind": "status", "operation": "evnts.*"}, "no request can meet this fault"),
+        ([], "not an object"),
+        (b"{", "not JSON"),
+    ],
+)
+def test_a_senseless_fault(sandbox: Sandbox, control: httpx.Client, sent: Any, message: str) -> None:
+    """400 with one line that says what is wrong."""
+    answer = control.post("/faults", content=sent) if isinstance(sent, bytes) else control.post("/faults", json=sent)
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]
+    assert len(sandbox.faults) == 0
+
+
+def test_the_clock(sandbox: Sandbox, control: httpx.Client) -> None:
+    """It is read, stopped, set and moved."""
+    sent = {"stopped": True, "set": "2031-05-01T12:00:00Z", "advance": 30.5}
+    assert control.post("/clock", json=sent).json()["now"] == "2031-05-01T12:00:30.500Z"
+    assert control.get("/clock").json()["stopped"] is True
+    assert control.post("/clock", json={"stopped": False}).json()["stopped"] is False
+    assert sandbox.clock.offset > 0
+    for wrong in (
+        {"set": "noon"},
+        {"set": "2031-05-01T12:00:00"},
+        {"advance": "1"},
+        {"forward": 1},
+        {"advance": 1e300},
+    ):
+        assert control.post("/clock", json=wrong).status_code == 400
+
+
+def test_options(sandbox: Sandbox, control: httpx.Client) -> None:
+    """They are read and changed one by one; nothing changes when one is wrong."""
+    assert control.patch("/options", json={"delay": 5, "keep_bodies": True}).json()["delay"] == 5
+    assert (sandbox.options.delay, sandbox.options.keep_bodies) == (5, True)
+    assert control.patch("/options", json={"delay": 6, "typo": 1}).status_code == 400
+    assert control.patch("/options", json={"delay": True}).status_code == 400
+    assert control.get("/options").json()["delay"] == 5
+
+
+def test_drain_and_reset(sandbox: Sandbox, api: httpx.Client, control: httpx.Client) -> None:
+    """Queued work is done at once; all is forgotten."""
+    sandbox.options.delay = 60
+    api.post("/v4/clients", json={"customId": "a"})
+    assert control.get("/state").json()["counts"]["waiting"] == 1
+    assert control.post("/drain").json() == {"done": 1}
+    assert control.get("/state").json()["counts"]["profiles"] == 1
+    assert control.post("/reset").json() == {}
+    assert control.get("/state").json()["counts"]["profiles"] == 0
+
+
+def test_moving_the_clock_does_what_is_due(sandbox: Sandbox, api: httpx.Client, control: httpx.Client) -> None:
+    """What became due is done before the answer."""
+    sandbox.options.delay = 60
+    api.post("/v4/clients", json={"customId": "a"})
+    control.post("/clock", json={"advance": 61})
+    assert control.get("/state").json()["counts"] == control.get("/state").json()["counts"] | {
+        "profiles": 1,
+        "waiting": 0,
+    }
+
+
+def test_what_is_due_is_done_when_it_is_asked_for(sandbox: Sandbox, api: httpx.Client, control: httpx.Client) -> None:
+    """Whoever moved the clock: the page shows no write as waiting whose time has come."""
+    sandbox.options.delay = 60
+    api.post("/v4/clients", json={"customId": "a"})
+    sandbox.clock.advance(61)
+    assert control.get("/state").json()["counts"]["waiting"] == 0
+
+
+def test_tokens(control: httpx.Client, api: httpx.Client) -> None:
+    """A token of any consumer is minted; it opens what it should."""
+    token = control.post("/tokens", json={"consumer": "workspace", "lifetime": 60}).json()["token"]
+    assert api.get("/v4/clients/tags", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+    assert "unknown consumer" in control.post("/tokens", json={"consumer": "nobody"}).json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/log/x", 404),
+        ("GET", "/log/1/2", 404),
+        ("GET", "x", 404),
+        ("PUT", "/state", 405),
+        ("GET", "/log?limit=x", 400),
+        ("GET", "/log?before=-1", 400),
+    ],
+)
+def test_what_is_not_there(control: httpx.Client, method: str, path: str, status: int) -> None:
+    """Errors are JSON with one line."""
+    url = f"{control.base_url}".rstrip("/") + path
+    answer = control.request(method, url)
+    assert (answer.status_code, list(answer.json())) == (status, ["error"])
+
+
+def test_pages_of_other_sites_are_refused(sandbox: Sandbox, control: httpx.Client) -> None:
+    """A browser says where a request comes from; only the sandbox's own page may ask."""
+    assert control.post("/reset", headers={"Origin": "https://elsewhere.example"}).status_code == 403
+    assert control.post("/reset", headers={"Origin": "null"}).status_code == 403
+    assert control.post("/reset", headers={"Origin": sandbox.url}).status_code == 200

@@ -1,0 +1,304 @@
+"""An independent tool makes requests of the bundle, valid and invalid ones, and holds each answer against it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.generation import GenerationMode
+
+from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sandbox.auth import CONSUMERS
+from synerise_profiles.sandbox.bundle import Operation, load_bundle
+from synerise_profiles.sandbox.validation import Validation
+
+BUNDLE = load_bundle()
+VALIDATION = Validation(BUNDLE)
+MOMENT = 1_790_000_000.0
+
+# Every server answers these, and the document prints them for some operations only: gaps of the document. Each is let
+# through only where it is provoked: 400 by data that the schema does not allow, the others by the tests named so.
+MALFORMED, NO_CREDENTIALS, WRONG_CALLER, WRONG_METHOD, WRONG_MEDIA_TYPE = 400, 401, 403, 405, 415
+# Beside those: the path can name what is not there, and the document has no answer for it at all.
+NOT_PRINTED = {("profiles.update_contact", 404), ("exports.get_status", 404)}
+
+FEW, MANY = 3, 50
+"""Examples an operation and a kind of data: within a minute for all; in the long run."""
+
+
+def _document() -> dict[str, Any]:
+    """The bundle without what is not to be tried here.
+
+    Formats only describe: the patterns beside them are the rule, as the sandbox has it. Credentials have tests of
+    their own.
+    """
+
+    def kept(node: Any) -> Any:
+        if isinstance(node, list):
+            return [kept(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        return {
+            key: kept(value)
+            for key, value in node.items()
+            if key not in ("format", "security") or not isinstance(value, str | list) or value in ("date", "date-time")
+        }
+
+    document: dict[str, Any] = kept(BUNDLE.document)
+    return document
+
+
+def _config() -> schemathesis.Config:
+    """A batch of profiles refuses single items by a 207."""
+    rejected = [*(str(status) for status in (400, 401, 403, 404, 405, 415, 424)), "207"]
+    partial = {"checks": {"negative_data_rejection": {"expected-statuses": rejected}}}
+    operation = next(item for item in BUNDLE.operations if "207" in item.replies)
+    return schemathesis.Config.from_dict({"operations": [{"include-operation-id": operation.operation_id, **partial}]})
+
+
+SCHEMA = schemathesis.openapi.from_dict(_document(), config=_config())
+FOUND = {(found.method.upper(), found.path): found for found in (item.ok() for item in SCHEMA.get_all_operations())}
+load_all_checks()
+CONFORM = CHECKS.get_by_names(
+    ["not_a_server_error", "content_type_conformance", "response_headers_conformance", "response_schema_conformance"]
+)
+REJECT = CHECKS.get_by_names(["negative_data_rejection"])
+
+
+class Workspace:
+    """A running sandbox with profiles, a tag, a note and an export that path parameters can name."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, sandbox: Sandbox, session: requests.Session) -> None:
+        self.sandbox = sandbox
+        self.session = session
+        self.values: dict[str, Any] = {}
+        self.fill()
+
+    def fill(self) -> None:
+        """Make what can be named; again after each example that may have removed it."""
+        number = next(self._numbers)
+        one, two = (self._profile(10 * number + part) for part in (1, 2))
+        client_id = one["clientId"]
+        tag = self._ask("POST", "/v4/tags", {"name": f"tag {number}"})["id"]
+        self._ask("POST", f"/v4/clients/{client_id}/tags/{tag}")
+        note = self._ask("POST", f"/notes-service/by-id/{client_id}", {"subject": "One"}, consumer="user")["id"]
+        order = BUNDLE.example(next(item for item in BUNDLE.operations if item.name == "exports.create"))
+        task = self._ask("POST", "/morph/exports/clients/segmentation", order)["taskId"]
+        self.values = {
+            "clientId": client_id,
+            "clientID": str(client_id),
+            "clientEmail": one["email"],
+            "customId": one["customId"],
+            "phoneNumber": one["phone"],
+            "identifierType": "by-uuid",
+            "identifierValue": one["uuid"],
+            "sourceCustomIDs": two["customId"],
+            "targetCustomID": one["customId"],
+            "fromClientIds": str(two["clientId"]),
+            "toClientId": client_id,
+            "tagID": tag,
+            "noteId": note,
+            "taskId": task,
+        }
+
+    def token(self, consumer: str) -> str:
+        """A token of this kind of caller; those of profiles belong to one that is there."""
+        owned = consumer in ("profile", "profile-conditional")
+        uuid = self.values.get("identifierValue")
+        return self.sandbox.token(consumer, client_id=self.values["clientId"] if owned else None, uuid=uuid)
+
+    def _profile(self, number: int) -> dict[str, Any]:
+        name = f"c-{number}"
+        sent = {"customId": name, "email": f"{name}@example.com", "phone": f"+48{number:09d}"}
+        self._ask("POST", "/v4/clients", sent)
+        found: dict[str, Any] = self._ask("GET", f"/v4/clients/by-custom-id/{name}")
+        return found
+
+    def _ask(self, method: str, path: str, body: Any = None, *, consumer: str = "workspace") -> Any:
+        headers = {"Api-Version": "4.4", "Authorization": f"Bearer {self.sandbox.token(consumer)}"}
+        response = self.session.request(method, self.sandbox.url + path, json=body, headers=headers)
+        assert response.ok, response.text
+        return response.json() if response.content else None
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Sandbox]:
+    with Sandbox(clock=lambda: MOMENT) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def workspace(running: Sandbox) -> Iterator[Workspace]:
+    """Things of this test alone, so that none depends on what was removed before."""
+    with requests.Session() as session:
+        session.trust_env = False
+        yield Workspace(running, session)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _patterns_are_read_once() -> Iterator[None]:
+    """Hypothesis takes wide classes of a pattern apart character by character, anew for each use of the pattern."""
+    from_regex = st.from_regex
+
+    known: dict[str, st.SearchStrategy[Any]] = {}
+
+    def kept(*args: Any, **named: Any) -> st.SearchStrategy[Any]:
+        key = repr((args, named))
+        if key not in known:
+            made = from_regex(*args, **named)
+            known[key] = st.deferred(lambda: made)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(st, "from_regex", kept)
+        yield
+
+
+def _each(operations: tuple[Operation, ...] = BUNDLE.operations) -> Any:
+    return pytest.mark.parametrize("operation", operations, ids=lambda operation: operation.name)
+
+
+def _both_kinds_of_data() -> Any:
+    # The one operation that takes nothing but free text in its path has no invalid data.
+    kinds = [
+        pytest.param(operation, kind, id=f"{operation.name}-{kind.value}")
+        for operation in BUNDLE.operations
+        for kind in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+        if (operation.name, kind) != ("exports.get_status", GenerationMode.NEGATIVE)
+    ]
+    return pytest.mark.parametrize(("operation", "data"), kinds)
+
+
+def _hold(operation: Operation, status: int, content_type: str, content: bytes, allowed: frozenset[int]) -> None:
+    """The status is documented, or allowed here; what has no documented body has none."""
+    reply = operation.reply(status)
+    if reply is None:
+        assert status in allowed, f"{operation.name} answered {status}, documented: {', '.join(operation.replies)}"
+        assert content_type == "application/json"
+        assert VALIDATION.problems("#/components/schemas/ErrorBody", _json(content)) == []
+    elif reply.media_type is None:
+        assert content == b""
+
+
+def _json(content: bytes) -> Any:
+    return requests.models.complexjson.loads(content)
+
+
+def _explore(workspace: Workspace, operation: Operation, data: GenerationMode, examples: int) -> None:
+    cases = FOUND[operation.method, operation.path].as_strategy(generation_mode=data)
+    invalid = data is GenerationMode.NEGATIVE
+    allowed = frozenset(status for name, status in NOT_PRINTED if name == operation.name)
+    allowed |= {MALFORMED} if invalid else set()
+    removes = BUNDLE.document["paths"][operation.path][operation.method.lower()].get("x-irreversible", False)
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=cases, consumer=st.sampled_from(sorted(operation.consumers)), named=st.booleans())
+    def hold(case: schemathesis.Case, consumer: str, named: bool) -> None:  # noqa: FBT001 - hypothesis passes it
+        if removes:
+            workspace.fill()
+        if named and not invalid:
+            for name in case.path_parameters or ():
+                case.path_parameters[name] = workspace.values[name]
+        case.headers["Authorization"] = f"Bearer {workspace.token(consumer)}"
+        response = case.call(workspace.sandbox.url, workspace.session)
+        _hold(operation, response.status_code, _media_type(response.headers), response.content, allowed)
+        case.validate_response(response, checks=CONFORM)
+        if invalid:
+            case.validate_response(response, checks=REJECT)
+
+    hold()
+
+
+def _media_type(headers: Mapping[str, Any]) -> str:
+    value = headers.get("content-type", "")
+    return (value[0] if isinstance(value, list) else value).partition(";")[0]
+
+
+@_both_kinds_of_data()
+def test_answers_stay_inside_the_document(workspace: Workspace, operation: Operation, data: GenerationMode) -> None:
+    """Valid data and invalid data, from every caller that may: status, type and body of the answer are documented."""
+    _explore(workspace, operation, data, FEW)
+
+
+@pytest.mark.long
+@_both_kinds_of_data()
+def test_answers_stay_inside_the_document_for_long(
+    workspace: Workspace, operation: Operation, data: GenerationMode
+) -> None:
+    """The same with many more examples."""
+    _explore(workspace, operation, data, MANY)
+
+
+def _path(operation: Operation, workspace: Workspace) -> str:
+    path = operation.path
+    for name, value in workspace.values.items():
+        path = path.replace("{" + name + "}", str(value))
+    return path
+
+
+def _ask(workspace: Workspace, operation: Operation, token: str | None, **changes: Any) -> requests.Response:
+    """The documented example, but for what a test changes."""
+    headers = {"Api-Version": "4.4", "Content-Type": "application/json"}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    body = BUNDLE.example(operation)
+    request: dict[str, Any] = (
+        {"method": operation.method, "json": body} if body is not None else {"method": operation.method}
+    )
+    headers |= changes.pop("headers", {})
+    url = workspace.sandbox.url + _path(operation, workspace)
+    return workspace.session.request(url=url, headers=headers, **{**request, **changes})
+
+
+def _refused(operation: Operation, response: requests.Response, *statuses: int) -> None:
+    assert response.status_code in statuses
+    allowed = frozenset(statuses)
+    _hold(operation, response.status_code, _media_type(response.headers), response.content, allowed)
+
+
+@_each(tuple(item for item in BUNDLE.operations if item.schemes))
+def test_credentials_are_refused_as_documented(workspace: Workspace, operation: Operation) -> None:
+    """None, unreadable ones and those of a caller that may not: 401, or 403 for the last, as printed or as common."""
+    _refused(operation, _ask(workspace, operation, None), NO_CREDENTIALS)
+    _refused(operation, _ask(workspace, operation, "no.token.atall"), NO_CREDENTIALS)
+    for consumer in set(CONSUMERS) - operation.consumers:
+        response = _ask(workspace, operation, workspace.token(consumer))
+        _refused(operation, response, NO_CREDENTIALS, WRONG_CALLER)
+
+
+@_each(tuple(item for item in BUNDLE.operations if item.body is not None))
+def test_media_types_are_refused_as_documented(workspace: Workspace, operation: Operation) -> None:
+    """A body that does not say that it is JSON: 415, printed or not."""
+    token = workspace.token(min(operation.consumers))
+    response = _ask(workspace, operation, token, headers={"Content-Type": "text/plain"})
+    _refused(operation, response, WRONG_MEDIA_TYPE)
+
+
+@_each()
+def test_methods_are_refused_as_documented(workspace: Workspace, operation: Operation) -> None:
+    """A method that the path does not know: 405, with those that it knows."""
+    response = _ask(workspace, operation, workspace.token(min(operation.consumers)), method="PATCH")
+    assert response.status_code == WRONG_METHOD
+    assert operation.method in response.headers["Allow"].split(", ")
+
+
+def test_what_is_let_through_is_not_printed() -> None:
+    """An exception that the document has an answer for by now is none."""
+    by_name = {item.name: item for item in BUNDLE.operations}
+    assert {(name, status) for name, status in NOT_PRINTED if by_name[name].reply(status) is not None} == set()

@@ -1,0 +1,102 @@
+"""The state on a file: the same after a crash; and bounded in memory."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from synerise_profiles.sandbox import Sandbox
+
+KEY, GUID = "the-key", "the-guid"
+
+
+@contextmanager
+def process(state: Path) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    """A sandbox in a process of its own, and a client of it."""
+    command = [sys.executable, "-m", "synerise_profiles.sandbox", "--state", str(state), "--port", "0"]
+    credentials = ["--api-key", KEY, "--workspace-guid", GUID]
+    with subprocess.Popen([*command, *credentials], stdout=subprocess.PIPE, text=True) as running:
+        try:
+            assert running.stdout is not None
+            url = next(line for line in running.stdout if line.startswith("url: ")).split()[1]
+            client = httpx.Client(base_url=url, headers={"Api-Version": "4.4"}, trust_env=False, verify=False)
+            with client:
+                token = client.post("/uauth/v2/auth/login/profile", json={"apiKey": KEY}).json()["token"]
+                client.headers["Authorization"] = f"Bearer {token}"
+                yield running, client
+        finally:
+            running.kill()
+
+
+def everything(state: Path) -> dict[str, list[Any]]:
+    """All rows of all tables, but for the count of sign-ins."""
+    with closing(sqlite3.connect(state)) as database:
+        database.execute("DELETE FROM counters WHERE name = 'session'")
+        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: database.execute(f"SELECT * FROM {name}").fetchall() for name in tables}
+
+
+def test_the_state_survives_a_kill(tmp_path: Path) -> None:
+    """What was answered before the process was killed is there when it starts again, and goes on from there."""
+    state = tmp_path / "sandbox.db"
+    with process(state) as (running, api):
+        items = [{"customId": f"c-{n}", "uuid": f"u-{n}", "tags": ["vip"], "attributes": {"n": n}} for n in range(500)]
+        assert api.post("/v4/clients/batch", json=items).status_code == 202
+        event = {"label": "x", "client": {"customId": "c-7"}, "action": "my.action"}
+        assert api.post("/v4/events/custom", json=event).status_code == 202
+        assert api.post("/v4/clients/merge/from/custom-ids/c-1,c-2/to/custom-id/c-0").status_code == 200
+        assert api.delete("/v4/clients/by-custom-id/c-3").status_code == 202
+        device = {"deviceId": "d-1", "registrationId": "r-1", "type": "ios"}
+        assert api.post("/v4/clients/by-customId/c-4/linked-devices", json=device).status_code == 200
+        profiles = [api.get(f"/v4/clients/by-custom-id/c-{n}").json() for n in (0, 4, 7, 499)]
+        events = api.get(f"/v4/events/by-client/{profiles[2]['clientId']}").json()
+        running.send_signal(signal.SIGKILL)
+        running.wait(10)
+    before = everything(state)
+    with process(state) as (_, api):
+        assert [api.get(f"/v4/clients/by-custom-id/c-{n}").json() for n in (0, 4, 7, 499)] == profiles
+        assert api.get(f"/v4/events/by-client/{profiles[2]['clientId']}").json() == events
+        assert api.get("/v4/clients/by-uuid/u-2").json()["clientId"] == profiles[0]["clientId"]
+        assert api.get("/v4/clients/by-custom-id/c-3").status_code == 404
+        assert everything(state) == before
+        api.post("/v4/clients", json={"customId": "new"})
+        assert api.get("/v4/clients/by-custom-id/new").json()["clientId"] == profiles[3]["clientId"] + 1
+
+
+def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
+    """Rather than read as what it is not."""
+    state = tmp_path / "sandbox.db"
+    with closing(sqlite3.connect(state)) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(ValueError, match="version 99"):
+        Sandbox(state=str(state))
+
+
+def test_profiles_are_read_a_page_at_a_time(sandbox: Sandbox, api: httpx.Client) -> None:
+    """Walking over all profiles holds no more than a page of them, and misses none."""
+    for start in range(0, 2500, 500):
+        api.post("/v4/clients/batch", json=[{"customId": str(number)} for number in range(start, start + 500)])
+    walk = iter(sandbox.store.profiles)
+    first = next(walk)
+    api.post("/v4/clients", json={"customId": "late"})
+    assert [first.custom_id, *(profile.custom_id for profile in walk)] == [*map(str, range(2500)), "late"]
+
+
+def test_refused_and_repeated_writes_leave_nothing_behind(sandbox: Sandbox, api: httpx.Client) -> None:
+    """The state grows with what is stored, not with what was sent."""
+    for _ in range(20):
+        api.post("/v4/clients/batch", json=[{"customId": "a", "tags": ["x", "y"], "uuid": "u"}, {"email": "no"}])
+        api.post("/v4/clients", json={"customId": "a", "email": "a@example.com"})
+    database = sandbox.store._database
+    rows = {name: database.rows(f"SELECT count(*) FROM {name}")[0][0] for name in ("profiles", "tags", "aliases")}
+    assert rows == {"profiles": 1, "tags": 2, "aliases": 0}
+    assert database.rows("SELECT count(*) FROM tag_assignments") == [(2,)]

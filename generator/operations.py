@@ -15,7 +15,7 @@ from generator.docstrings import facts, sections
 from generator.errors import GeneratorFailure
 from generator.fragments import Bundle
 from generator.models import schema_fields
-from generator.results import ResultView, result_view, returned
+from generator.results import ResultView, accepted, result_view, returned
 from generator.upstream import endpoint_key, endpoints, module_name, python_name, text
 
 RETRY_KEYS = ("eventSalt", "time", "recordedAt")
@@ -262,6 +262,7 @@ def _facts(
         "role": operation.get("x-synerise-role"),
         "action": operation.get("x-synerise-action"),
         "authenticated": operation.get("security") != [],
+        "accept": accepted(bundle, operation),
         "headers": tuple(_constant_headers(parameters, bundle)),
         "retry": operation["x-retry"],
         "retry_keys": keys,
@@ -271,8 +272,8 @@ def _facts(
         "replaced_by": tuple(replacements),
         "deprecated_reason": operation.get("x-deprecated-reason"),
     }
-    defaults = {"authenticated": True, "irreversible": False, "deprecated": False}
-    return {key: value for key, value in values.items() if value not in (None, ()) and value is not defaults.get(key)}
+    defaults = {"authenticated": True, "accept": "application/json", "irreversible": False, "deprecated": False}
+    return {key: value for key, value in values.items() if value not in (None, ()) and value != defaults.get(key)}
 
 
 def _constant_headers(parameters: list[dict[str, Any]], bundle: Bundle) -> list[tuple[str, str]]:

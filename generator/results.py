@@ -68,3 +68,10 @@ def returned(bundle: Bundle, operation: dict[str, Any], result: ResultView) -> l
     texts = [item["description"] for item in successes if item.get("content")]
     tail = " None where the answer has no body." if result.optional else ""
     return [("", " ".join(texts) + tail)]
+
+
+def accepted(bundle: Bundle, operation: dict[str, Any]) -> str:
+    """The media types of an operation's answers, those of its successes first."""
+    ordered = sorted(operation["responses"].items(), key=lambda item: item[0][0] != "2")
+    found = [media_type for _, response in ordered for media_type in bundle.resolve(response).get("content", {})]
+    return ", ".join(dict.fromkeys(found)) or "application/json"

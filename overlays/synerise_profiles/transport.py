@@ -64,7 +64,6 @@ class Frame:
         self.headers: list[tuple[bytes, bytes]] = [
             (b"Host", httpx.URL(options.base_url).netloc),
             (b"User-Agent", agent.encode("ascii")),
-            (b"Accept", b"application/json"),
             (b"Accept-Encoding", b"gzip, deflate"),
         ]
 
@@ -74,6 +73,7 @@ class Frame:
         """Build what is sent."""
         operation, content = request.operation, request.content
         headers = self.headers.copy()
+        headers.append((b"Accept", operation.accept.encode("ascii")))
         for name, value in operation.headers:
             headers.append((name.encode("ascii"), value.encode("ascii")))
         if token is not None:

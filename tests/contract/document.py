@@ -140,6 +140,12 @@ class Documented:
         found = [(status, resolve(node)) for status, node in self.node["responses"].items()]
         return [Answer.of(status, node) for status, node in found if (status[0] == "2") is success]
 
+    @property
+    def media_types(self) -> set[str]:
+        """Media types of all its answers; JSON where none has a body."""
+        found = {answer.content_type for success in (True, False) for answer in self.answers(success=success)}
+        return found - {""} or {"application/json"}
+
 
 @dataclass(frozen=True)
 class Answer:

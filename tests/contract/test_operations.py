@@ -53,7 +53,7 @@ def _expect(server, documented, result=None):
     raw_path, _, query = received.target.partition("?")
     assert received.method == documented.http_method
     assert raw_path == documented.raw_path
-    assert received.header("Accept") == "application/json"
+    assert set(received.header("Accept").split(", ")) == documented.media_types
     assert received.header("Api-Version") == documented.headers.get("Api-Version")
     needs_token = documented.node.get("security") != []
     assert received.header("Authorization") == (f"Bearer {TOKEN}" if needs_token else None)

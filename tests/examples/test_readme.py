@@ -26,6 +26,8 @@ def test_readme_blocks_run_in_order(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert "events.custom: body.time: is a datetime without a zone" in printed
     assert "birthDate" in printed
     assert "profiles.get 404" in printed
+    assert "its identifiers belong to several profiles" in printed
+    assert "[] after a retry; [503, 200]" in printed
 
 
 def test_readme_has_blocks() -> None:

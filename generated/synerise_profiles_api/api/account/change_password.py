@@ -23,6 +23,7 @@ OPERATION = Operation(
     path="/sauth/my-account/change-password",
     summary="Change one's own password",
     consumers=("profile",),
+    accept="text/plain, application/json",
     retry="never",
 )
 

@@ -22,6 +22,7 @@ OPERATION = Operation(
     consumers=("user", "workspace"),
     permission="CRM_DETAILS_CLIENT_READ",
     role="client_info: read",
+    accept="application/json, text/plain",
     retry="idempotent",
     deprecated=True,
     sunset="2026-08-30",

@@ -16,6 +16,7 @@ OPERATION = Operation(
     path="/v1/things",
     summary="Export things",
     consumers=("workspace",),
+    accept="text/plain",
     retry="idempotent",
 )
 

@@ -100,9 +100,26 @@ def test_source_and_target_must_exist(sandbox: Sandbox, api: httpx.Client, three
     assert len(sandbox.store.profiles) == 3
 
 
-def test_the_target_is_no_source(sandbox: Sandbox, api: httpx.Client, three: list[dict[str, Any]]) -> None:
-    """A profile cannot be merged into itself: 400, and nothing happens."""
-    assert api.post("/v4/clients/merge/from/custom-ids/c-2,c-1/to/custom-id/c-1").status_code == 400
+def test_the_target_among_the_sources_is_skipped(
+    sandbox: Sandbox, api: httpx.Client, three: list[dict[str, Any]]
+) -> None:
+    """The reference's own examples name it there; the others are merged, and the target is not its own source."""
+    answer = api.post("/v4/clients/merge/from/custom-ids/c-1,c-2/to/custom-id/c-1")
+    assert (answer.status_code, answer.json()["previousClients"]) == (200, ["c-2"])
+    one, _, last = (profile["clientId"] for profile in three)
+    answer = api.post(BY_ID.format(f"{one},{last}", one))
+    assert (answer.status_code, answer.json()["previousClients"]) == (200, [last])
+    assert [exchange.applied for exchange in sandbox.log][-2:] == [1, 1]
+    assert api.get(JAN).json()["attributes"] == {"a": 1, "b": 2, "c": 3}
+    assert len(sandbox.store.profiles) == 1
+
+
+def test_the_target_alone_stays_as_it_is(sandbox: Sandbox, api: httpx.Client, three: list[dict[str, Any]]) -> None:
+    """Where it is its only source, the answer is the target, and nothing is applied."""
+    for path in ("/v4/clients/merge/from/custom-ids/c-1/to/custom-id/c-1", BY_ID.format(*[three[0]["clientId"]] * 2)):
+        answer = api.post(path)
+        assert (answer.status_code, answer.json()) == (200, three[0])
+        assert sandbox.log[-1].outcomes == ()
     assert len(sandbox.store.profiles) == 3
 
 

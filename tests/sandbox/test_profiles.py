@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sandbox import Outcome, Sandbox
 
 from .conftest import client_of
 
@@ -225,6 +225,16 @@ def test_contact(api: httpx.Client, jan: dict[str, Any]) -> None:
     assert read == answer.json()
     missing = api.get("/crm/v1/clients/1/contacts")
     assert (missing.status_code, missing.headers["content-type"]) == (404, "text/plain; charset=utf-8")
+
+
+def test_a_contact_that_is_dropped(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any]) -> None:
+    """The answer shows the contact as it was, and the log what became of the change."""
+    api.post("/v4/clients", json={"customId": "c-2"})
+    answer = api.put(f"/crm/v1/contacts/{jan['clientId']}", json={"custom_identify": "c-2", "city": "Gdynia"})
+    assert (answer.status_code, answer.json()["base"]["city"]["value"]) == (200, None)
+    assert sandbox.log[-1].outcomes == (Outcome.DROPPED,)
+    assert api.put(f"/crm/v1/contacts/{jan['clientId']}", json={"city": "Gdynia"}).status_code == 200
+    assert sandbox.log[-1].outcomes == (Outcome.APPLIED,)
 
 
 def test_a_contact_is_born_in_the_past(api: httpx.Client, jan: dict[str, Any]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sandbox.state.tags import CACHED
+from synerise_profiles.sandbox.store import Store
 
 JAN = "/v4/clients/by-email/jan@example.com"
 
@@ -114,3 +117,54 @@ def test_tags_of_profiles_become_tags_of_the_workspace(api: httpx.Client) -> Non
     assert list(tags) == ["x", "y"]
     api.delete(f"/v4/tags/{tags['y']}")
     assert api.post("/v4/tags", json={"name": "z"}).json()["id"] > tags["y"]
+
+
+def test_tags_that_are_sent_again_stay_assigned(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any]) -> None:
+    """The same names in the same order change nothing; in another order, fewer or none, they are set anew."""
+
+    def put_on(*tags: str) -> list[Any]:
+        api.post("/v4/clients/batch", json=[{"customId": "c-1", "tags": tags}, {"customId": "c-2", "tags": ["a"]}])
+        assert api.get(JAN).json()["tags"] == list(dict.fromkeys(tags))
+        sql = "SELECT id FROM tag_assignments WHERE client_id = ? ORDER BY id"
+        return sandbox.store._database.rows(sql, (jan["clientId"],))
+
+    first = put_on("a", "b")
+    assert put_on("a", "b", "a") == first
+    assert len({*first, *put_on("b", "a")}) == 4
+    put_on("b")
+    put_on()
+    assert api.get("/v4/clients/by-custom-id/c-2").json()["tags"] == ["a"]
+
+
+def test_a_tag_that_was_removed_is_another_one(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any]) -> None:
+    """A name that came with a profile before means, once its tag is forgotten, a new tag."""
+    ids: list[int] = []
+    for _ in range(2):
+        api.post("/v4/clients", json={"customId": "c-1", "tags": ["vip"]})
+        ids.extend(tag["id"] for tag in api.get("/v4/clients/tags").json())
+        assert [tag["id"] for tag in api.get(f"/v4/clients/{jan['clientId']}/tags").json()] == ids[-1:]
+        api.delete(f"/v4/tags/{ids[-1]}")
+        sandbox.clock.advance(CACHED + 5)
+        api.headers["Authorization"] = f"Bearer {sandbox.token()}"
+    assert len(set(ids)) == 2
+
+
+@pytest.mark.parametrize("on_file", [False, True], ids=["memory", "file"])
+def test_a_tag_of_work_that_was_undone_is_none(tmp_path: Path, *, on_file: bool) -> None:
+    """What a transaction defined is forgotten with it; its numbers may be left out, and are never given twice."""
+    store = Store(str(tmp_path / "state") if on_file else ":memory:")
+    store.tags.create("before")
+
+    def fail() -> None:
+        with store.transaction():
+            store.tags.replace({1: ["vip"]})
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    assert store.tags.names(1) == []
+    with store.transaction():
+        store.tags.replace({1: ["vip"]})
+    assert [tag["name"] for tag in store.tags.all()] == ["before", "vip"]
+    assert store.tags.names(1) == ["vip"]
+    store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -60,7 +61,8 @@ def test_the_api_version_is_required_where_the_spec_says_so(api: httpx.Client) -
     del api.headers["Api-Version"]
     missing = api.get("/v4/clients/1")
     assert (missing.status_code, missing.json()["errors"][0]["field"]) == (400, "Api-Version")
-    assert api.get("/v4/clients/1", headers={"Api-Version": "4.2"}).status_code == 400
+    for version, status in (("4.4", 404), ("4.2", 400), ("4.2", 400), ("4.4", 404)):
+        assert api.get("/v4/clients/1", headers={"Api-Version": version}).status_code == status
     assert api.post("/v4/tags", json={"name": "vip"}).status_code == 200
 
 
@@ -68,7 +70,7 @@ def test_the_api_version_is_required_where_the_spec_says_so(api: httpx.Client) -
     ("path", "field"),
     [
         ("/v4/clients/abc", "clientId"),
-        ("/v4/clients/99999999999999999999999", "clientId"),
+        ("/v4/clients/-", "clientId"),
         ("/v4/clients/by-name/x", "identifierType"),
         ("/v4/clients/by-uuid/%FF", "identifierValue"),
         ("/morph/exports/clients/x/data", "offset"),
@@ -80,6 +82,58 @@ def test_parameters_are_checked(api: httpx.Client, path: str, field: str) -> Non
     """A path or query value of another type names its parameter."""
     response = api.get(path)
     assert (response.status_code, response.json()["errors"][0]["field"]) == (400, field)
+
+
+@pytest.mark.parametrize("digits", ["9" * 20, f"-{'9' * 20}", "9" * 5000])
+def test_an_integer_beyond_64_bits(api: httpx.Client, jan: dict[str, Any], digits: str) -> None:
+    """In a path it names nobody, as any id that is not known; in a query it is the last one that there is."""
+    assert api.get(f"/v4/clients/{digits}").status_code == 404
+    assert api.post(f"/v4/clients/merge/from/ids/{digits}/to/id/{jan['clientId']}").status_code == 404
+    assert api.delete(f"/v4/tags/{digits}").status_code == 404
+    found = api.get(f"/v4/events/by-client/{jan['clientId']}?limit={digits}")
+    assert (found.status_code, found.json()) == (200, [])
+
+
+def nested(depth: int) -> bytes:
+    return b"[" * depth + b"]" * depth
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/v4/clients", b'{"customId":"a","attributes":{"n":%s}}', "attributes"),
+        ("/v4/clients/batch", b'[{"customId":"b"},{"customId":"a","attributes":{"n":%s}}]', "[1].attributes"),
+        ("/v4/events/custom", b'{"label":"x","action":"a.b","client":{"customId":"a"},"params":{"n":%s}}', "params"),
+        (
+            "/v4/events/batch",
+            b'[{"label":"x","action":"a.b","client":{"customId":"a"},"params":{"n":%s}}]',
+            "[0].params",
+        ),
+        ("/v4/clients", b"%s", "body"),
+    ],
+)
+def test_what_is_nested_too_deep_is_refused(
+    sandbox: Sandbox, api: httpx.Client, path: str, body: bytes, field: str
+) -> None:
+    """More could not be written back; the refusal names the field, and nothing of the request happens."""
+    for depth in (200, 260, 900):
+        answer = api.post(path, content=body % nested(depth), headers={"Content-Type": "application/json"})
+        expected = "body" if field == "body" and depth == 200 else field
+        assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (400, [expected])
+    assert len(sandbox.store.profiles) == 0
+
+
+def test_what_is_nested_deep_is_kept(sandbox: Sandbox, api: httpx.Client) -> None:
+    """Up to the bound it can be read back, alone and in lists, and dropped items with it can be listed."""
+    content = b'{"customId":"a","phone":"600700800","attributes":{"n":%s}}' % nested(198)
+    headers = {"Content-Type": "application/json"}
+    assert api.post("/v4/clients", content=content, headers=headers).status_code == 202
+    [found] = api.get("/v4/clients/batch/by-phone/600700800").json()
+    assert json.dumps(found["attributes"]["n"]).encode() == nested(198)
+    content = b'{"label":"x","action":"a.b","client":{"id":1},"params":{"n":%s}}' % nested(198)
+    assert api.post("/v4/events/custom", content=content, headers=headers).status_code == 202
+    assert api.get("/_sandbox/journal").status_code == 200
+    assert len(sandbox.journal) == 1
 
 
 def test_merge_ids_are_checked(api: httpx.Client) -> None:

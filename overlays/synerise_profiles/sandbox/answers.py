@@ -25,13 +25,14 @@ class Answer:
 
     `job` carries out what was accepted and returns what became of each item. It stands apart from the answer because
     an operation that answers 202 queues its work: what is accepted need not be visible yet. `applied` counts the items
-    of work that was done at once.
+    of work that was done at once, `outcomes` tells what became of each where that can differ.
     """
 
     body: Any = NOTHING
     status: int | None = None
     job: Job | None = None
     applied: int = 0
+    outcomes: Sequence[Outcome] = ()
 
 
 class Failure(Exception):  # noqa: N818 - it is an answer, not a fault of the program

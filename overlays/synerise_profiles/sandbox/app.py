@@ -220,7 +220,7 @@ class App:
         )
         answer = self._handlers[operation.name](call)
         if answer.job is None:
-            exchange.outcomes = (Outcome.APPLIED,) * answer.applied
+            exchange.outcomes = shared(answer.outcomes or (Outcome.APPLIED,) * answer.applied)
         else:
             self._do_or_queue(operation, answer, answer.job, exchange)
         return written(operation, answer)

@@ -58,11 +58,8 @@ class Operation:
     max_items: int | None
     max_bytes: int | None
     uniform_identifier: bool
-
-    @property
-    def success(self) -> int:
-        """The first documented success status."""
-        return min(int(status) for status in self.replies if status.startswith("2"))
+    success: int
+    """The first documented success status."""
 
     def reply(self, status: int) -> Reply | None:
         """What the document says about this status."""
@@ -165,6 +162,7 @@ def _operation(bundle: Bundle, path: str, method: str, place: str) -> Operation:
     batch = node.get("x-batch", {})
     security: list[Json] = node["security"] if "security" in node else bundle.document["security"]
     body, is_list, required = _body(bundle, node, pointer)
+    replies = dict(_replies(bundle, node, pointer))
     return Operation(
         name=f"{sdk['resource']}.{sdk['method']}",
         operation_id=node["operationId"],
@@ -174,7 +172,7 @@ def _operation(bundle: Bundle, path: str, method: str, place: str) -> Operation:
         body=body,
         body_required=required,
         body_is_list=is_list,
-        replies=dict(_replies(bundle, node, pointer)),
+        replies=replies,
         consumers=frozenset(node.get("x-synerise-consumers", ())),
         schemes=frozenset(name for choice in security for name in choice),
         permission=node.get("x-synerise-permission"),
@@ -185,6 +183,7 @@ def _operation(bundle: Bundle, path: str, method: str, place: str) -> Operation:
         max_items=batch.get("max-items"),
         max_bytes=batch.get("max-bytes"),
         uniform_identifier=batch.get("uniform-identifier", False),
+        success=min(int(status) for status in replies if status.startswith("2")),
     )
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import isfinite
 
 Clock = Callable[[], float]
@@ -106,4 +107,9 @@ def millis_of(text: str) -> int:
 
 def iso_of(millis: int) -> str:
     """Write ISO 8601 in UTC with milliseconds."""
-    return datetime.fromtimestamp(millis // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{millis % 1000:03d}Z"
+    return f"{_iso_second(millis // 1000)}{millis % 1000:03d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _iso_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.")

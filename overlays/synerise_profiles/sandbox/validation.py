@@ -18,6 +18,12 @@ _CHECKED_FORMATS = frozenset({"date", "date-time"})
 _UNKNOWN = object()
 _MOST = 2**63 - 1
 """The greatest integer that the state can hold; ids are 64 bits wide in the publisher's mobile clients."""
+_DEEPEST = 200
+"""So many lists and objects inside one another are taken: answers and the log put some of their own around them."""
+_WRITTEN = 254
+"""So many are written by orjson; it refuses more."""
+_LONG = 50_000
+_REMEMBERED = 1000
 
 
 class Validation:
@@ -27,6 +33,7 @@ class Validation:
         document = _without_foreign_formats(bundle.document)
         self._registry = jsonschema_rs.Registry([(_ROOT, document)], draft=jsonschema_rs.Draft202012)
         self._compiled: dict[str, jsonschema_rs.Draft202012Validator] = {}
+        self._good_headers: set[tuple[str, str]] = set()
 
     def validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
         """The compiled validator of the schema at this pointer."""
@@ -74,7 +81,7 @@ class Validation:
                 continue
             sent = headers.get(item.name.lower().encode())
             if sent is not None:
-                self._scalar(item, sent.decode("latin-1"), problems)
+                self._header(item, sent.decode("latin-1"), problems)
             elif item.required:
                 problems.append(problem(item.name, "is required"))
         _refuse(problems)
@@ -91,6 +98,11 @@ class Validation:
             value: Any = orjson.loads(content)
         except orjson.JSONDecodeError as error:
             raise Failure(400, "The body is not JSON.", [problem("body", str(error))]) from None
+        # In a long body counting takes as long as looking.
+        may_be_deep = len(content) > _LONG or content.count(b"[") + content.count(b"{") > _DEEPEST
+        if may_be_deep and _is_deep(value):
+            # Its value is not repeated in the answer: that could not be written either.
+            _refuse([problem(name, f"is nested more than {_DEEPEST} deep") for name in _deep_fields(value)])
         if operation.body_is_list:
             return self._list(operation, value)
         _refuse(self.problems(operation.body, value))
@@ -111,6 +123,16 @@ class Validation:
         pointer = operation.body + "/items"
         found = ((index, self.problems(pointer, value)) for index, value in enumerate(values))
         return {index: problems for index, problems in found if problems}
+
+    def _header(self, item: Parameter, text: str, problems: list[Json]) -> None:
+        """Check a header; the same few texts come with every request, so what was good is remembered."""
+        key = (item.pointer, text)
+        if key in self._good_headers:
+            return
+        before = len(problems)
+        self._scalar(item, text, problems)
+        if len(problems) == before and len(self._good_headers) < _REMEMBERED:
+            self._good_headers.add(key)
 
     def _list(self, operation: Operation, value: Any) -> list[Any]:
         if not is_list(value):
@@ -157,8 +179,7 @@ def _decoded(name: str, raw: bytes) -> str:
 def _typed(kind: str, text: str) -> Any:
     try:
         if kind == "integer":
-            number = int(text) if text.removeprefix("-").isdecimal() else _MOST + 1
-            return number if abs(number) <= _MOST else _UNKNOWN
+            return _integer(text)
         if kind == "number":
             return float(text)
     except ValueError:
@@ -166,6 +187,37 @@ def _typed(kind: str, text: str) -> Any:
     if kind == "boolean":
         return {"true": True, "false": False}.get(text, _UNKNOWN)
     return text
+
+
+def _integer(text: str) -> Any:
+    """The number; one beyond 64 bits is taken for the last of them, which no id ever is. `int` reads 4300 digits."""
+    digits = text.removeprefix("-")
+    if not digits.isdecimal():
+        return _UNKNOWN
+    number = min(int(digits), _MOST) if len(digits) <= len(str(_MOST)) else _MOST
+    return number if digits == text else -number
+
+
+def _is_deep(value: Any, outside: int = 0) -> bool:
+    """Whether lists and objects lie too deep in one another. By the writer's own bound, which is far faster."""
+    for _ in range(_WRITTEN - _DEEPEST + outside):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return True
+    return False
+
+
+def _deep_fields(value: Any) -> Iterable[str]:
+    """The fields of a body, or of the items of a list, that make it too deep."""
+    if is_object(value):
+        return [name for name, inner in value.items() if _is_deep(inner, 1)]
+    if not is_list(value):
+        return ["body"]
+    deep = [(index, item) for index, item in enumerate(value) if _is_deep(item, 1)]
+    inner = [(index, item, name) for index, item in deep if is_object(item) for name in item]
+    return [f"[{index}].{name}" for index, item, name in inner if _is_deep(item[name], 2)] or ["body"]
 
 
 def _entries(error: jsonschema_rs.ValidationError) -> Iterable[Json]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from synerise_profiles.sandbox import jobs
-from synerise_profiles.sandbox.answers import Answer, Failure, problem
-from synerise_profiles.sandbox.log import Outcome
+from synerise_profiles.sandbox.answers import Answer, Failure
 from synerise_profiles.sandbox.rules import contacts
 from synerise_profiles.sandbox.rules.checks import wrong_values
 from synerise_profiles.sandbox.rules.profiles import Profile, missing_identifier
@@ -106,7 +105,7 @@ def update_contact(call: Call) -> Answer:
     refuse(contacts.renamed(wrong_values(item, today(call))))
     outcomes = jobs.update_profile(call.world, profile.client_id, item, operation=call.operation.name)
     changed = call.profile("clientId", profile.client_id)
-    return Answer(contacts.contact(call.store.details(changed)), applied=outcomes.count(Outcome.APPLIED))
+    return Answer(contacts.contact(call.store.details(changed)), outcomes=outcomes)
 
 
 def _named_by_path(call: Call) -> Profile:
@@ -125,17 +124,22 @@ def _known(call: Call, identifier: str, value: object) -> Profile:
 
 
 def _merge(call: Call, identifier: str, from_values: Sequence[object], to_value: object) -> Answer:
+    """Merge the sources into the target, which is skipped among them; where it is the only one, nothing changes.
+
+    The reference does not speak of that, but its cURL examples of both operations name the target among the sources:
+    from/custom-ids/customIdExample,customIdExample2,... to/custom-id/customIdExample.
+    """
     target = call.profile(identifier, to_value)
     sources: dict[int, Profile] = {}
-    for value in from_values:
+    merged: list[object] = []
+    for value in dict.fromkeys(from_values):
         source = call.profile(identifier, value)
-        if source.client_id == target.client_id:
-            message = "the target cannot be merged into itself"
-            raise Failure(400, message, [problem(identifier, message, value)])
-        sources[source.client_id] = source
-    jobs.merge_profiles(call.world, target, list(sources.values()))
-    merged = call.profile(identifier, to_value)
-    return Answer(call.store.details(merged, list(dict.fromkeys(from_values))), applied=len(sources))
+        if source.client_id != target.client_id:
+            sources[source.client_id] = source
+            merged.append(value)
+    if sources:
+        jobs.merge_profiles(call.world, target, list(sources.values()))
+    return Answer(call.store.details(call.profile(identifier, to_value), merged), applied=len(sources))
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -30,4 +30,5 @@ def save(world: World, working: WorkingSet) -> None:
     if working.aliases:
         profiles.add_aliases(working.aliases)
     if working.tags:
-        world.store.tags.replace(working.tags)
+        touched = working.touched
+        world.store.tags.replace(working.tags, {client_id for client_id in working.tags if touched[client_id].fresh})

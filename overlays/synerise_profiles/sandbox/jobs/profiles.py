@@ -26,7 +26,7 @@ def upsert_profiles(
     Only an item of a `batch` may name a profile by its clientId, or join an anonymous profile with a known one.
     """
     if not batch:
-        items = [{name: value for name, value in item.items() if name != "clientId"} for item in items]
+        items = [_without_id(item) if "clientId" in item else item for item in items]
     left = [item for index, item in enumerate(items) if index not in refused] if refused else items
     outcomes: list[Outcome] = []
     with world.store.transaction():
@@ -41,6 +41,10 @@ def upsert_profiles(
                 outcomes.append(Outcome.APPLIED)
         save(world, working)
     return outcomes
+
+
+def _without_id(item: Json) -> Json:
+    return {name: value for name, value in item.items() if name != "clientId"}
 
 
 def update_profile(world: World, client_id: int, item: Json, *, operation: str = "profiles.update") -> list[Outcome]:

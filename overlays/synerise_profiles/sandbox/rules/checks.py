@@ -21,10 +21,17 @@ def wrong_values(item: Json, today: str) -> list[Json]:
     born = item.get("birthDate")
     if born is not None and not _BIRTH_AFTER < born < today:
         problems.append(problem("birthDate", f"must be a past date, later than {_BIRTH_AFTER}", born))
+    # Almost every item has nothing but booleans in the one and plain ASCII texts in the other.
     if agreements := item.get("agreements"):
-        problems.extend(_wrong_agreements(agreements))
+        for value in agreements.values():
+            if value is not True and value is not False:
+                problems.extend(_wrong_agreements(agreements))
+                break
     if attributes := item.get("attributes"):
-        problems.extend(wrong_texts(attributes, "attributes."))
+        for value in attributes.values():
+            if isinstance(value, str) and not (value.isascii() and "\0" not in value):
+                problems.extend(wrong_texts(attributes, "attributes."))
+                break
     return problems
 
 

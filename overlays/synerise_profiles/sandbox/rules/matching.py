@@ -102,7 +102,7 @@ class WorkingSet:
             if not self._names_somebody(item) and not item.get("phone"):
                 return self._drop("it has no identifier")
             return self._change(self._create(item), item)
-        if _several(named):
+        if len(named) > 1:
             target = self._join(item, named) if joining else None
             return self._conflict(named) if target is None else self._change(target, item)
         return self._change(named[0], item)
@@ -112,7 +112,7 @@ class WorkingSet:
         if client_id not in self._ids:
             return self._drop(f"the profile {client_id} is gone")
         named = self._named(item, client_id)
-        return self._conflict(named) if _several(named) else self._change(named[0], item)
+        return self._conflict(named) if len(named) > 1 else self._change(named[0], item)
 
     def identify(self, client: Json) -> Profile | None:
         """The profile of an event, made where it is new; the data of a known one stays. None where nobody is named."""
@@ -124,18 +124,18 @@ class WorkingSet:
         return self._change(self._create(client), {name: client.get(name) for name in ("uuid", "email", "customId")})
 
     def _named(self, item: Json, client_id: int | None) -> list[Profile]:
-        """The profiles that the identifiers name, in the order in which the publisher's client picks them."""
+        """The profiles that the identifiers name, each once, in the order of the publisher's client."""
         get = item.get
         named: list[Profile] = []
         uuid, custom_id = get("uuid"), get("customId")
         email = get("email") if self._terms.unique_emails else None
         if client_id is not None and (found := self._ids.get(client_id)) is not None:
             named.append(found)
-        if uuid and (found := self._uuids.get(uuid)) is not None:
+        if uuid and (found := self._uuids.get(uuid)) is not None and found not in named:
             named.append(found)
-        if custom_id and (found := self._custom_ids.get(custom_id)) is not None:
+        if custom_id and (found := self._custom_ids.get(custom_id)) is not None and found not in named:
             named.append(found)
-        if email and (found := self._emails.get(email)) is not None:
+        if email and (found := self._emails.get(email)) is not None and found not in named:
             named.append(found)
         if not (uuid or custom_id or email or client_id is not None):
             holders = self._phones.get(get("phone") or "")
@@ -233,10 +233,6 @@ class WorkingSet:
             holders = self._phones.setdefault(profile.phone, [])
             if profile not in holders:
                 holders.append(profile)
-
-
-def _several(named: list[Profile]) -> bool:
-    return len(named) > 1 and any(profile is not named[0] for profile in named)
 
 
 def _age(profile: Profile) -> int:

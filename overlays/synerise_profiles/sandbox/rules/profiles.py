@@ -69,6 +69,8 @@ class Profile:
 
 def missing_identifier(item: Json, *, updating: bool = False, unique_emails: bool = True) -> list[Json]:
     """The problem of an item that names no profile; an empty text names none."""
+    if item.get("customId") or (unique_emails and item.get("email")):
+        return []  # the usual case first
     for name in IDENTIFIERS:
         if item.get(name) not in (None, "") and (updating or name != "clientId") and (unique_emails or name != "email"):
             return []
@@ -145,13 +147,12 @@ def _change_agreements(data: Json, sent: Json | None, *, unique_emails: bool) ->
     for name, value in sent.items():
         # The publisher's clients say so: that agreement has no effect where an address identifies nobody.
         if name != "email" or unique_emails:
-            agreements[name] = _truth(value) if name in AGREEMENTS else value
+            known = value is True or value is False or name not in AGREEMENTS
+            agreements[name] = value if known else _truth(value)
 
 
 def _truth(value: Any) -> Any:
-    """Agreements may be sent as booleans, as text or as 1 and 0."""
-    if value is True or value is False:
-        return value
+    """Agreements may be sent as booleans, which are none of these, as text or as 1 and 0."""
     if isinstance(value, str):
         return TRUTH.get(value, value)
     return bool(value) if value in (0, 1) else value

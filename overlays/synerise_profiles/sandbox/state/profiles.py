@@ -135,11 +135,17 @@ class Profiles:
         self._db.run(f"DELETE FROM profiles WHERE {among}", values)  # noqa: S608 - see above
 
     def _load(self, found: dict[int, Profile], column: str, values: Sequence[Any]) -> None:
-        if values:
+        if not values:
+            return
+        if len(values) == 1 and isinstance(values[0], str):
+            sql = f"{_SELECT} WHERE {column} = ?"
+            rows = self._db.rows(sql, values)
+        else:
             sql = f"{_SELECT} WHERE {column} IN (SELECT value FROM json_each(?))"  # noqa: S608 - names are constants
-            for row in self._db.rows(sql, (json_text(values),)):
-                if row[0] not in found:
-                    found[row[0]] = _profile(row)
+            rows = self._db.rows(sql, (json_text(values),))
+        for row in rows:
+            if row[0] not in found:
+                found[row[0]] = _profile(row)
 
     def _move(self, moved: list[Row]) -> None:
         """Free all the old identifiers first: an item may take over what an earlier one gave up."""

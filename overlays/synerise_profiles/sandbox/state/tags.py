@@ -5,7 +5,8 @@ A removed tag is no longer defined, but stays cached for a while: profiles keep 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 
 from synerise_profiles.sandbox.bundle import Json
 from synerise_profiles.sandbox.clock import Clock, system_clock
@@ -16,6 +17,7 @@ COLOR = "#0768ff"
 CACHED = 300.0
 """Seconds that a removed tag stays cached. The reference says "for a while"; the length is our choice."""
 
+_REMEMBERED = 10_000
 _SELECT = "SELECT id, name, color FROM tags"
 
 
@@ -25,6 +27,9 @@ class Tags:
     def __init__(self, database: Database, clock: Clock = system_clock) -> None:
         self._db = database
         self._clock = clock
+        self._ids: dict[str, int] = {}
+        """Of defined tags by name. Only their removal can make it wrong, or the end of a transaction that is undone."""
+        self._rollbacks = database.rollbacks
 
     def __len__(self) -> int:
         return int(self._db.rows("SELECT count(*) FROM tags WHERE removed IS NULL")[0][0])
@@ -69,6 +74,7 @@ class Tags:
 
     def delete(self, tag_id: int) -> bool:
         """Remove a tag; whether it was there. The caller holds the transaction."""
+        self._ids.clear()
         gone = "SELECT id FROM tags WHERE removed <= ?"
         self._db.run(f"DELETE FROM tag_assignments WHERE tag_id IN ({gone})", (self._forgotten(),))  # noqa: S608 - a constant
         self._db.run("DELETE FROM tags WHERE removed <= ?", (self._forgotten(),))
@@ -106,29 +112,60 @@ class Tags:
         """Take a tag off a profile."""
         self._db.run("DELETE FROM tag_assignments WHERE client_id = ? AND tag_id = ?", (client_id, tag_id))
 
-    def replace(self, names: Mapping[int, Iterable[str]]) -> None:
-        """Set the tags of profiles by name; unknown names become tags. The caller holds the transaction."""
-        wanted = {client_id: list(dict.fromkeys(tags)) for client_id, tags in names.items()}
-        distinct = list(dict.fromkeys(name for tags in wanted.values() for name in tags))
-        known = self._known(distinct)
-        missing = [name for name in distinct if name not in known]
-        if missing:
-            first = self._define(missing, None)
-            known.update({name: first + index for index, name in enumerate(missing)})
-        self._db.run(
-            "DELETE FROM tag_assignments WHERE client_id IN (SELECT value FROM json_each(?))",
-            (json_text(list(wanted)),),
-        )
-        pairs = [(client_id, known[name]) for client_id, tags in wanted.items() for name in tags]
-        self._db.run_many("INSERT INTO tag_assignments (client_id, tag_id) VALUES (?, ?)", pairs)
+    def replace(self, names: Mapping[int, Iterable[str]], fresh: Collection[int] = ()) -> None:
+        """Set the tags of profiles by name; unknown names become tags. The caller holds the transaction.
 
-    def _known(self, names: list[str]) -> dict[str, int]:
-        """The ids of tags by name: of defined ones, else of those that are still cached."""
+        Profiles that are `fresh` have none yet; of the others those that have these very tags are left alone.
+        """
+        known = self._known(dict.fromkeys([name for tags in names.values() for name in tags]))
+        wanted = {client_id: [known[name] for name in dict.fromkeys(tags)] for client_id, tags in names.items()}
+        old = [client_id for client_id in wanted if client_id not in fresh] if fresh else list(wanted)
+        if old:
+            assigned = self._assigned(old)
+            for client_id in old:
+                if assigned.get(client_id, []) == wanted[client_id]:
+                    del wanted[client_id]
+            gone = [client_id for client_id in wanted if client_id in assigned]
+            if gone:
+                sql = "DELETE FROM tag_assignments WHERE client_id IN (SELECT value FROM json_each(?))"
+                self._db.run(sql, (json_text(gone),))
+        pairs = [(client_id, tag_id) for client_id, tag_ids in wanted.items() for tag_id in tag_ids]
+        if pairs:
+            self._db.run_many("INSERT INTO tag_assignments (client_id, tag_id) VALUES (?, ?)", pairs)
+
+    def _assigned(self, client_ids: list[int]) -> Mapping[int, list[int]]:
+        """What is assigned to profiles, by clientId and in its order; forgotten tags too."""
         sql = (
-            "SELECT name, id FROM tags WHERE name IN (SELECT value FROM json_each(?))"
+            "SELECT client_id, tag_id FROM tag_assignments WHERE client_id IN (SELECT value FROM json_each(?))"
+            " ORDER BY id"
+        )
+        found: defaultdict[int, list[int]] = defaultdict(list)
+        for client_id, tag_id in self._db.rows(sql, (json_text(client_ids),)):
+            found[client_id].append(tag_id)
+        return found
+
+    def _known(self, names: Collection[str]) -> Mapping[str, int]:
+        """The ids of tags by name: of defined ones, else of those that are still cached; new names become tags."""
+        if self._rollbacks != self._db.rollbacks:
+            self._rollbacks = self._db.rollbacks
+            self._ids.clear()
+        ids = self._ids
+        if all(name in ids for name in names):
+            return ids
+        sql = (
+            "SELECT name, id, removed IS NULL FROM tags WHERE name IN (SELECT value FROM json_each(?))"
             " AND (removed IS NULL OR removed > ?) ORDER BY removed IS NULL, removed"
         )
-        return {row[0]: row[1] for row in self._db.rows(sql, (json_text(names), self._forgotten()))}
+        rows = self._db.rows(sql, (json_text(list(names)), self._forgotten()))
+        known = {row[0]: row[1] for row in rows}
+        defined = {row[0]: row[1] for row in rows if row[2]}
+        missing = [name for name in names if name not in known]
+        if missing:
+            first = self._define(missing, None)
+            defined.update({name: first + index for index, name in enumerate(missing)})
+        if len(ids) + len(defined) <= _REMEMBERED:
+            ids.update(defined)
+        return {**known, **defined}
 
     def _forgotten(self) -> float:
         """What was removed at this moment or before is no longer cached."""

@@ -9,7 +9,7 @@ REDOCLY := @redocly/cli@2.77.0
 HANDWRITTEN := generator overlays tests
 
 .DEFAULT_GOAL := help
-.PHONY: help generate check-generated audit lint lint-openapi format type check test test-long peer wheel check-wheel demo sandbox bench clean
+.PHONY: help generate check-generated audit lint lint-openapi format type check test test-long peer wheel check-wheel demo sandbox bench bench-bulk clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -76,6 +76,10 @@ bench: $(READY) ## ratios against bare httpx, bare imports and a bare server
 	$(BIN)/python tests/benchmarks/import_time.py
 	$(BIN)/python tests/benchmarks/call_overhead.py
 	$(BIN)/python tests/benchmarks/sandbox_throughput.py
+
+bench-bulk: $(READY) ## speed and memory of bulk runs, as ratios; takes minutes
+	$(BIN)/python tests/benchmarks/bulk_speed.py
+	$(BIN)/python tests/benchmarks/bulk_memory.py
 
 clean: ## remove what was built; the environment stays
 	rm -rf dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -17,7 +17,7 @@ T = TypeVar("T")
 class Unset(enum.Enum):
     """The type of `UNSET`. An enum, so that type checkers narrow `is UNSET` and copies stay the one value."""
 
-    UNSET = "UNSET"
+    UNSET = b"UNSET"  # bytes, which orjson refuses: what was forgotten is never sent as text
 
     def __bool__(self) -> bool:
         return False

@@ -34,6 +34,8 @@ from .timing import REAL, Timing
 if TYPE_CHECKING:
     import httpx
 
+    from .bulk import AsyncBulk, Bulk
+
 __all__ = ["AsyncSynerise", "Synerise"]
 
 T = TypeVar("T")
@@ -129,6 +131,13 @@ class Synerise(Resources):
         """The configuration, without credentials."""
         return self._options
 
+    @functools.cached_property
+    def bulk(self) -> Bulk:
+        """Batching for millions of rows, with the fate of every one."""
+        from .bulk import Bulk  # noqa: PLC0415 - most programs do without
+
+        return Bulk(self, self._shared.timing)
+
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
         return self._shared.send(request, self._options)
@@ -222,6 +231,13 @@ class AsyncSynerise(AsyncResources):
     def options(self) -> Options:
         """The configuration, without credentials."""
         return self._options
+
+    @functools.cached_property
+    def bulk(self) -> AsyncBulk:
+        """Batching for millions of rows, with the fate of every one."""
+        from .bulk import AsyncBulk  # noqa: PLC0415 - most programs do without
+
+        return AsyncBulk(self, self._shared.timing)
 
     async def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""

@@ -58,6 +58,7 @@ class Shared:
 
     def __init__(self, setup: Setup, transport: httpx.BaseTransport | None) -> None:
         self._setup = setup
+        self.timing = setup.timing
         self._given = transport
         self._lock = threading.Lock()
         self._sender: Sender | None = None
@@ -109,6 +110,7 @@ class AsyncShared:
 
     def __init__(self, setup: Setup, transport: httpx.AsyncBaseTransport | None) -> None:
         self._setup = setup
+        self.timing = setup.timing
         self._given = transport
         self._senders: WeakKeyDictionary[object, AsyncSender] = WeakKeyDictionary()
         self.closed = False

@@ -13,8 +13,11 @@ README = Path(__file__).parents[2] / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def test_readme_blocks_run_in_order(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_readme_blocks_run_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Each block runs after those before it, and what the quick start reads back is what it sent."""
+    monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
     with Sandbox() as sandbox:
         monkeypatch.setenv("SYNERISE_API_KEY", sandbox.api_key)
@@ -28,6 +31,7 @@ def test_readme_blocks_run_in_order(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert "profiles.get 404" in printed
     assert "its identifiers belong to several profiles" in printed
     assert "[] after a retry; [503, 200]" in printed
+    assert "2,500 rows read, 2,500 accepted" in printed
 
 
 def test_readme_has_blocks() -> None:

@@ -1,0 +1,37 @@
+"""A progress bar for a terminal; needs the package rich."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from .report import Progress
+
+__all__ = ["progress_bar"]
+
+
+@contextmanager
+def progress_bar(total: int | None = None) -> Generator[Callable[[Progress], None]]:
+    """Show a bar while a run goes; give what this yields to a bulk method as `progress`.
+
+    `total` is how many rows there are; without it the bar has no end. It is drawn on the standard error stream.
+    """
+    try:
+        from rich.console import Console  # noqa: PLC0415 - an extra
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+        from rich.progress import Progress as Bar  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        hint = "the progress bar needs rich; install it with: pip install synerise-profiles[cli]"
+        raise ModuleNotFoundError(hint, name=error.name) from error
+    columns = (
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} rows, {task.fields[rejected]:,} rejected, {task.fields[rate]:,.0f}/s"),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("rows", total=total, rejected=0, rate=0.0)
+
+        def show(now: Progress) -> None:
+            bar.update(task, completed=now.accepted + now.rejected, rejected=now.rejected, rate=now.rate)
+
+        yield show

@@ -1,0 +1,138 @@
+"""The schemas of the API document that ships in the package, merged to what a check needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import attrs
+import orjson
+
+from synerise_profiles_api.types import Operation
+
+__all__ = ["Schema", "body_schema", "schema_of"]
+
+Json = dict[str, Any]
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Schema:
+    """One schema with its parts merged; null is left out, since nulls are guarded apart from the schemas."""
+
+    name: str
+    description: str
+    types: frozenset[str]
+    patterns: tuple[str, ...]
+    date_format: str | None
+    enum: tuple[Any, ...]
+    min_length: int
+    max_length: int | None
+    minimum: float | None
+    above: float | None
+    required: tuple[str, ...]
+    properties: Mapping[str, Schema]
+    items: Schema | None
+    name_patterns: tuple[str, ...]
+    reserved: frozenset[str]
+    free: bool
+    min_properties: int
+
+
+@cache
+def _document() -> Json:
+    file = resources.files("synerise_profiles_api") / "openapi.json"
+    found: Json = orjson.loads(file.read_bytes())
+    return found
+
+
+@cache
+def schema_of(name: str) -> Schema:
+    """Return a named schema of the document."""
+    try:
+        return _schema({"$ref": f"#/components/schemas/{name}"})
+    finally:
+        _document.cache_clear()  # it is large, and what is needed of it is kept
+
+
+@cache
+def body_schema(operation: Operation) -> Schema:
+    """Return the schema of an operation's body; of one item where the body is a list."""
+    try:
+        node = _document()["paths"][operation.path][operation.http_method.lower()]["requestBody"]
+        if "$ref" in node:
+            node = _resolve(node["$ref"])
+        schema: Json = node["content"]["application/json"]["schema"]
+        return _schema(schema.get("items", schema))
+    finally:
+        _document.cache_clear()
+
+
+def _resolve(pointer: str) -> Json:
+    node: Any = _document()
+    for part in pointer[2:].split("/"):
+        node = node[part.replace("~1", "/").replace("~0", "~")]
+    found: Json = node
+    return found
+
+
+def _schema(node: Json) -> Schema:
+    parts = list(_parts(node))
+    types = [set(_listed(part["type"])) - {"null"} for part in parts if "type" in part]
+    properties: dict[str, Schema] = {}
+    for part in parts:
+        for name, inner in part.get("properties", {}).items():
+            properties[name] = _schema(inner)
+    items = _first(parts, "items")
+    names = [part["propertyNames"] for part in parts if "propertyNames" in part]
+    return Schema(
+        name=next((part["$ref"].rpartition("/")[2] for part in parts if "$ref" in part), ""),
+        description=_described(parts),
+        types=frozenset(set[str].intersection(*types) if types else ()),
+        patterns=tuple(part["pattern"] for part in parts if "pattern" in part),
+        date_format=next((part["format"] for part in parts if part.get("format") in ("date", "date-time")), None),
+        enum=tuple(_first(parts, "enum") or ()),
+        min_length=_first(parts, "minLength") or 0,
+        max_length=_first(parts, "maxLength"),
+        minimum=_first(parts, "minimum"),
+        above=_first(parts, "exclusiveMinimum"),
+        required=tuple(name for part in parts for name in part.get("required", ())),
+        properties=properties,
+        items=None if items is None else _schema(items),
+        name_patterns=tuple(pattern for inner in names for part in _parts(inner) for pattern in _pattern(part)),
+        reserved=frozenset(name for part in parts for name in part.get("x-reserved-names", ())),
+        free=_first(parts, "additionalProperties") is not None,
+        min_properties=_first(parts, "minProperties") or 0,
+    )
+
+
+def _parts(node: Json) -> list[Json]:
+    """The schema, what it refers to and what it is composed of, flat; of a choice with null, the other choice."""
+    found = [node]
+    if "$ref" in node:
+        found += _parts(_resolve(node["$ref"]))
+    for inner in node.get("allOf", ()):
+        found += _parts(inner)
+    choices = [inner for inner in node.get("oneOf", ()) if inner.get("type") != "null"]
+    if len(choices) == 1:
+        found += _parts(choices[0])
+    return found
+
+
+def _described(parts: list[Json]) -> str:
+    """The words of the schema that has the pattern or the values, rather than of the field that uses it."""
+    with_rule = [part for part in parts if part.keys() & {"pattern", "enum", "format", "minimum", "exclusiveMinimum"}]
+    return next((part["description"] for part in (*with_rule, *parts) if "description" in part), "")
+
+
+def _pattern(part: Json) -> tuple[str, ...]:
+    return (part["pattern"],) if "pattern" in part else ()
+
+
+def _first(parts: list[Json], key: str) -> Any:
+    return next((part[key] for part in parts if key in part), None)
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

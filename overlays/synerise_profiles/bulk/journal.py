@@ -1,0 +1,135 @@
+"""The journal of a run in SQLite: which chunks are settled, so that a run that was cut off goes on where it stopped."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from typing import Any, Final
+
+import orjson
+
+from .errors import JournalMismatchError
+from .jobs import Refusal
+from .ledger import Confirmed
+
+__all__ = ["Journal"]
+
+_FLUSH: Final = 1.0
+"""Seconds after which what was written must be on the disk."""
+_CHUNKS: Final = (
+    "CREATE TABLE IF NOT EXISTS chunks (number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL,"
+    " digest BLOB NOT NULL, accepted INTEGER NOT NULL, refused BLOB)"
+)
+_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS times (number INTEGER PRIMARY KEY, time TEXT NOT NULL)",
+    _CHUNKS,
+)
+
+
+class Journal:
+    """Keeps what became of each chunk. It holds digests and reasons, no rows.
+
+    Each entry survives the end of the process at once, and a power cut after a second at most: what is forgotten then
+    is sent again. The times that rows are given survive both before the rows are sent, since a row that is sent again
+    with another time would be stored twice. The file is locked while a run uses it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], call: dict[str, Any]) -> None:
+        try:
+            self._database = sqlite3.connect(os.fspath(path), isolation_level=None, timeout=1.0)
+        except sqlite3.OperationalError as error:
+            raise JournalMismatchError(f"the journal cannot be opened: {error}") from None
+        try:
+            self._prepare(call)
+        except BaseException:
+            self._database.close()
+            raise
+        found = self._database.execute("SELECT max(number) FROM chunks").fetchone()[0]
+        self._last: int = -1 if found is None else found
+        self._finished = self._value("finished") is not None
+        self._flushed = time.monotonic()
+
+    @property
+    def last(self) -> int:
+        """The number of the last chunk that an earlier run settled."""
+        return self._last
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the whole input was sent."""
+        return self._finished
+
+    def confirmed(self, number: int) -> Confirmed | None:
+        """Return what is known of a settled chunk."""
+        if number > self._last:
+            return None
+        row = self._database.execute(
+            "SELECT first, last, digest, accepted, refused FROM chunks WHERE number = ?", (number,)
+        ).fetchone()
+        if row is None:
+            return None
+        entries: list[list[Any]] = [] if row[4] is None else orjson.loads(row[4])
+        refused = {int(entry[0]): Refusal(*entry[1:]) for entry in entries}
+        return Confirmed(first=row[0], last=row[1], digest=row[2], accepted=row[3], refused=refused)
+
+    def confirm(self, number: int, found: Confirmed) -> None:
+        """Keep what became of a chunk."""
+        entries = [[at, item.stage, item.reason, item.field, item.group] for at, item in found.refused.items()]
+        refused = orjson.dumps(entries) if entries else None
+        values = (number, found.first, found.last, found.digest, found.accepted, refused)
+        self._database.execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)", values)
+        if time.monotonic() - self._flushed > _FLUSH:
+            self._flush()
+
+    def time_of(self, number: int) -> str | None:
+        """Return the time that rows of a chunk were given by an earlier run."""
+        row = self._database.execute("SELECT time FROM times WHERE number = ?", (number,)).fetchone()
+        return None if row is None else row[0]
+
+    def keep_time(self, number: int, time: str) -> None:
+        """Keep the time that rows are given, before they are sent."""
+        self._database.execute("PRAGMA synchronous = FULL")
+        self._database.execute("INSERT OR REPLACE INTO times VALUES (?, ?)", (number, time))
+        self._database.execute("PRAGMA synchronous = NORMAL")
+
+    def finish(self) -> None:
+        """Keep that the whole input was sent."""
+        self._database.execute("INSERT OR REPLACE INTO run VALUES ('finished', 'yes')")
+        self._finished = True
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def _prepare(self, call: dict[str, Any]) -> None:
+        try:
+            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA:
+                self._database.execute(statement)
+        except sqlite3.OperationalError as error:
+            raise JournalMismatchError(f"the journal cannot be used, another run may have it open: {error}") from None
+        except sqlite3.DatabaseError:
+            raise JournalMismatchError("the file is no journal; give the name of another one") from None
+        for name, value in call.items():
+            text = orjson.dumps(value).decode()
+            known = self._value(name)
+            if known is None:
+                self._database.execute("INSERT INTO run VALUES (?, ?)", (name, text))
+            elif known != text:
+                problem = f"the journal was made by a call with another {name}: {known}; nothing was sent"
+                raise JournalMismatchError(problem)
+        self._database.execute("COMMIT")
+
+    def _value(self, name: str) -> str | None:
+        row = self._database.execute("SELECT value FROM run WHERE name = ?", (name,)).fetchone()
+        return None if row is None else row[0]
+
+    def _flush(self) -> None:
+        # A checkpoint is what syncs the log to the disk.
+        self._database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._flushed = time.monotonic()

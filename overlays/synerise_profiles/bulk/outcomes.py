@@ -1,0 +1,75 @@
+"""What came of sending a request, in one form for answers, refusals and broken connections. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+
+from synerise_profiles.errors import APIConnectionError, APIStatusError
+from synerise_profiles.retry import Failure
+from synerise_profiles_api.types import Response
+
+__all__ = ["Outcome", "outcome_of"]
+
+_REFUSES_ROWS: Final = frozenset({400, 409, 413, 422, 424})
+"""Statuses that speak of what was sent; any other one below 500 speaks of who sent it, or of the operation."""
+_MAY_PASS: Final = frozenset({408, 429, 499})
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Outcome:
+    """An answer with its status, or the failure that came instead; `error` is what was raised, if anything was."""
+
+    status: int | None = None
+    content: bytes = b""
+    failure: Failure | None = None
+    error: Exception | None = None
+
+    @property
+    def is_success(self) -> bool:
+        """Whether rows were accepted. A page of HTML is not the API's answer, whatever its status."""
+        return self.status is not None and 200 <= self.status < 300 and not self.is_unreadable
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether it is a success by its status, and cannot be believed or understood."""
+        if self.status is None or not 200 <= self.status < 300:
+            return False
+        start = self.content[:64].lstrip()[:1]
+        return start == b"<" or (self.status == 207 and start != b"[")
+
+    @property
+    def refuses_rows(self) -> bool:
+        """Whether rows were refused as a whole."""
+        return self.status in _REFUSES_ROWS
+
+    @property
+    def is_final(self) -> bool:
+        """Whether every other request would end in the same way."""
+        if self.status is None:
+            return self.failure is None
+        return self.status < 500 and self.status not in _MAY_PASS and not self.refuses_rows and not self.is_unreadable
+
+    @property
+    def words(self) -> str:
+        """What happened, without anything of what was sent."""
+        if self.is_unreadable:
+            return f"status {self.status} with an answer that cannot be read"
+        if self.status is not None:
+            return f"status {self.status}"
+        if isinstance(self.error, APIConnectionError):
+            return self.error.problem
+        return type(self.error).__name__
+
+
+def outcome_of(result: Response[Any] | Exception) -> Outcome:
+    """Read what sending a request once returned or raised."""
+    if isinstance(result, Response):
+        return Outcome(status=result.status_code, content=result.content, failure=Failure())
+    if isinstance(result, APIStatusError):
+        failure = Failure(status_code=result.status_code, retry_after=result.retry_after)
+        return Outcome(status=result.status_code, content=result.content, failure=failure, error=result)
+    if isinstance(result, APIConnectionError):
+        return Outcome(failure=Failure(arrived=result.maybe_applied), error=result)
+    return Outcome(error=result)

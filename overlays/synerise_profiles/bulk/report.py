@@ -1,0 +1,145 @@
+"""What became of the rows: `Rejection`, `Report`, and `Progress` for the callback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeAlias
+
+import attrs
+
+from .errors import RejectedRowsError
+from .spool import Spool
+
+__all__ = ["Progress", "Rejection", "Report", "Stage", "mask"]
+
+Stage: TypeAlias = Literal["check", "server", "ambiguous", "unsent"]
+
+
+@attrs.frozen(kw_only=True)
+class Rejection:
+    """A row that was not accepted.
+
+    `index` counts the rows of the input from 0; `reference` is what the caller's `reference` function returned.
+    `identifier` is masked. `stage` says who refused it: `check` before sending, `server`, `ambiguous` (one of the rows
+    with the same `group` was refused, or may have been), `unsent` (no answer confirms it; send it again).
+    """
+
+    index: int
+    stage: Stage
+    reason: str = attrs.field(repr=False)  # the server's own words may quote what was sent
+    field: str | None = None
+    identifier: str | None = None
+    reference: Any = attrs.field(default=None, repr=False)
+    group: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """Where a run stands: rows read, accepted and not accepted, rows of an earlier run, seconds since it began."""
+
+    read: int
+    accepted: int
+    rejected: int
+    resumed: int
+    requests: int
+    in_flight: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Rows a second that were settled in this run."""
+        return (self.accepted + self.rejected - self.resumed) / self.seconds if self.seconds else 0.0
+
+
+@attrs.define(kw_only=True, eq=False)
+class Report:
+    """What became of every row: `read` is `accepted` plus the rows in `rejected`.
+
+    `by_stage` counts the rejected rows. `notes` counts remarks about rows that were sent all the same. `resumed` rows
+    were settled by an earlier run with the same journal. `complete` says that the input was read to its end and that
+    no row is unsent.
+    """
+
+    operation: str
+    read: int = 0
+    accepted: int = 0
+    resumed: int = 0
+    requests: int = 0
+    retries: int = 0
+    bytes_sent: int = 0
+    seconds: float = 0.0
+    complete: bool = False
+    by_stage: dict[Stage, int] = attrs.field(factory=lambda: {"check": 0, "server": 0, "ambiguous": 0, "unsent": 0})
+    notes: dict[str, int] = attrs.field(factory=dict[str, int])
+    spool: Spool[Rejection] = attrs.field(factory=Spool[Rejection], repr=False)
+
+    @property
+    def rejected(self) -> Rejected:
+        """The rows that were not accepted, in the order in which they were settled; a new pass each time."""
+        return Rejected(self)
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows settled by this run a second."""
+        return (self.read - self.resumed) / self.seconds if self.seconds else 0.0
+
+    def count(self) -> int:
+        """How many rows were not accepted."""
+        return sum(self.by_stage.values())
+
+    def summary(self) -> str:
+        """One line of counts, without anything of the rows."""
+        parts = [f"{self.operation}: {self.read:,} rows read", f"{self.accepted:,} accepted"]
+        parts += [f"{count:,} {_STAGES[stage]}" for stage, count in self.by_stage.items() if count]
+        return ", ".join(parts)
+
+    def raise_for_rejected(self) -> None:
+        """Raise RejectedRowsError if a row was not accepted."""
+        if self.count():
+            raise RejectedRowsError(self)
+
+    def add(self, rejection: Rejection, row: bytes) -> None:
+        """Count and keep one rejection; `row` goes to the dead-letter file alone."""
+        self.by_stage[rejection.stage] += 1
+        self.spool.add(rejection, row)
+
+    def note(self, text: str) -> None:
+        """Count a remark."""
+        if text in self.notes or len(self.notes) < _MOST_NOTES:
+            self.notes[text] = self.notes.get(text, 0) + 1
+
+
+class Rejected:
+    """The rejections of a report: iterable as often as wanted, and sized."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def __iter__(self) -> Iterator[Rejection]:
+        return self._report.spool.read(rejection_of)
+
+    def __len__(self) -> int:
+        return self._report.count()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} rejected rows>"
+
+
+_MOST_NOTES = 1000
+_STAGES: Mapping[Stage, str] = {
+    "check": "refused by the checks",
+    "server": "refused by the server",
+    "ambiguous": "ambiguous",
+    "unsent": "unsent",
+}
+
+
+def rejection_of(data: Mapping[str, Any]) -> Rejection:
+    """Read one line of a dead-letter file or of the spool."""
+    return Rejection(**{key: value for key, value in data.items() if key != "row"})
+
+
+def mask(value: object) -> str:
+    """Show just enough of an identifier to recognise it beside the original."""
+    text = str(value)
+    return f"{text[0]}…{text[-1]}" if len(text) >= 6 else "…"

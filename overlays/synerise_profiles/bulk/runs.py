@@ -1,0 +1,62 @@
+"""A run from its arguments to its report: what is opened before, closed after, and raised in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from synerise_profiles.retry import RetryPolicy
+from synerise_profiles.timing import Timing
+
+from .engine import Engine
+from .errors import BulkStoppedError
+from .kinds import Kind
+from .ledger import JournalPort, Ledger
+from .report import Rejection, Report
+from .settings import Settings
+from .spool import Spool
+
+__all__ = ["run"]
+
+
+@contextmanager
+def run(
+    kind: Kind, arguments: Mapping[str, Any], policy: RetryPolicy, timing: Timing, subject: Mapping[str, Any]
+) -> Generator[Engine]:
+    """Prepare a run, let a driver drive it inside, and settle it; `subject` is what the journal knows it by."""
+    settings = Settings(**arguments)
+    journal = _journal(kind, settings, subject)
+    try:
+        with Spool[Rejection](settings.dead_letter) as spool:
+            report = Report(operation=kind.operation.name, spool=spool)
+            engine = Engine(kind, settings, Ledger(kind, settings, report, journal), timing, policy)
+            try:
+                yield engine
+            except Exception as error:
+                error.add_note(f"The run ended early: {report.summary()}")
+                raise
+            if engine.problem is not None:
+                raise BulkStoppedError(engine.problem, report) from engine.error
+    finally:
+        if journal is not None:
+            journal.close()
+
+
+def _journal(kind: Kind, settings: Settings, subject: Mapping[str, Any]) -> JournalPort | None:
+    if settings.journal is None:
+        return None
+    # Loads sqlite3, which a run without a journal does without.
+    from .journal import Journal  # noqa: PLC0415
+
+    # Whatever decides which rows go together: with other choices the chunks would be others.
+    return Journal(
+        settings.journal,
+        {
+            "operation": kind.operation.name,
+            "checks": settings.checks,
+            "allow_null": sorted(settings.allow_null),
+            "keep_duplicates": settings.keep_duplicates,
+            **subject,
+        },
+    )

@@ -1,0 +1,91 @@
+"""What a caller may choose about a run, checked before it begins."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Collection
+from typing import Any, Literal, TypeAlias, TypedDict
+
+import attrs
+
+from synerise_profiles_api.errors import InvalidRequestError
+
+from .report import Progress
+
+__all__ = ["BatchArguments", "Checks", "KeyedArguments", "RunArguments", "Settings"]
+
+Checks: TypeAlias = Literal["strict", "basic", "off"]
+_MOST_AT_ONCE = 100
+"""The connections of a client's pool."""
+
+
+class RunArguments(TypedDict, total=False):
+    """The keyword arguments that every bulk method takes."""
+
+    concurrency: int
+    requests_per_second: float | None
+    max_errors: int | None
+    max_error_rate: float | None
+    dead_letter: str | os.PathLike[str] | None
+    journal: str | os.PathLike[str] | None
+    progress: Callable[[Progress], object] | None
+    reference: Callable[[Any], Any] | None
+
+
+class BatchArguments(RunArguments, total=False):
+    """Those of the methods that send batches."""
+
+    checks: Checks
+    allow_null: Collection[str]
+    max_bisect_requests: int
+
+
+class KeyedArguments(BatchArguments, total=False):
+    """Those of the methods whose rows are keyed."""
+
+    salt: Callable[[Any], str] | None
+    keep_duplicates: bool
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """The choices of one run."""
+
+    concurrency: int = 8
+    requests_per_second: float | None = None
+    max_errors: int | None = None
+    max_error_rate: float | None = None
+    max_bisect_requests: int = 1000
+    dead_letter: str | os.PathLike[str] | None = None
+    journal: str | os.PathLike[str] | None = None
+    progress: Callable[[Progress], object] | None = None
+    reference: Callable[[Any], Any] | None = None
+    checks: Checks = "basic"
+    allow_null: Collection[str] = ()
+    salt: Callable[[Any], str] | None = None
+    keep_duplicates: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what would not work."""
+        _require("concurrency", _whole(self.concurrency, 1, _MOST_AT_ONCE), f"a whole number from 1 to {_MOST_AT_ONCE}")
+        per_second = self.requests_per_second
+        _require("requests_per_second", per_second is None or 0 < per_second < math.inf, "a positive number")
+        _require("max_errors", self.max_errors is None or _whole(self.max_errors, 0, None), "a whole number")
+        rate = self.max_error_rate
+        _require("max_error_rate", rate is None or 0 <= rate <= 1, "a number from 0 to 1")
+        _require("max_bisect_requests", _whole(self.max_bisect_requests, 0, None), "a whole number")
+        _require("checks", self.checks in ("strict", "basic", "off"), "strict, basic or off")
+        names = self.allow_null
+        _require("allow_null", not isinstance(names, str), "a collection of names, such as {'firstName'}")
+
+
+def _whole(value: object, least: int, most: int | None) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return False
+    return least <= value and (most is None or value <= most)
+
+
+def _require(name: str, is_good: bool, expected: str) -> None:  # noqa: FBT001 - it is what is required
+    if not is_good:
+        raise InvalidRequestError(f"expected {expected}", field=name)

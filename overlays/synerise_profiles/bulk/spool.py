@@ -1,0 +1,105 @@
+"""Where rejections are kept: a bounded list, then the dead-letter file, or a temporary file where there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, Generic, Self, TypeVar
+
+import attrs
+import orjson
+
+__all__ = ["Spool", "read_dead_letter"]
+
+T = TypeVar("T", bound=attrs.AttrsInstance)
+_BOUND = 1000
+
+
+class Spool(Generic[T]):
+    """Keeps records, however many there are: the first ones in memory, all of them in a file once they are many.
+
+    With `path` every record is written there at once, with its row: the dead-letter file. Without one, a temporary
+    file without rows is made when the memory's bound is reached, and removed with the spool.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None, bound: int = _BOUND) -> None:
+        self._bound = bound
+        self._kept: list[T] = []
+        self._all_kept = True
+        self._with_rows = path is not None
+        self._path = None if path is None else Path(path)
+        self._file: IO[bytes] | None = None
+        if self._path is not None:
+            self._file = self._path.open("wb")
+
+    def add(self, record: T, row: bytes) -> None:
+        """Keep one record; `row` is JSON."""
+        if self._all_kept and len(self._kept) < self._bound:
+            self._kept.append(record)
+            if self._with_rows:
+                self._write(record, row)
+            return
+        if self._all_kept:
+            self._all_kept = False
+            if not self._with_rows:
+                self._open_temporary()
+        self._write(record, row)
+
+    def read(self, make: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
+        """Yield every record; `make` reads one that is in the file."""
+        if self._all_kept or self._path is None:
+            yield from list(self._kept)
+            return
+        self.flush()
+        with self._path.open("rb") as lines:
+            for line in lines:
+                yield make(orjson.loads(line))
+
+    def flush(self) -> None:
+        """Hand what was written to the system."""
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file; what is kept can still be read."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open_temporary(self) -> None:
+        descriptor, name = tempfile.mkstemp(prefix="synerise-bulk-", suffix=".jsonl")
+        self._path, self._file = Path(name), os.fdopen(descriptor, "wb")
+        weakref.finalize(self, _remove, name)
+        for record in self._kept:
+            self._write(record, b"")
+
+    def _write(self, record: T, row: bytes) -> None:
+        if self._file is None:
+            return
+        data = {key: value for key, value in attrs.asdict(record).items() if value is not None}
+        line = orjson.dumps(data, default=str)
+        if self._with_rows:
+            line = line[:-1] + b',"row":' + (row or b"null") + b"}"
+        self._file.write(line + b"\n")
+
+
+def read_dead_letter(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a dead-letter file; `line["row"]` is the row as it was given, to be mended and sent again."""
+    with Path(path).open("rb") as lines:
+        for line in lines:
+            yield orjson.loads(line)
+
+
+def _remove(name: str) -> None:
+    with contextlib.suppress(OSError):
+        Path(name).unlink()

@@ -1,0 +1,153 @@
+"""`client.bulk`: the five methods, sync and async."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
+
+from synerise_profiles.timing import Timing
+
+from . import kinds
+from .runs import run
+from .settings import BatchArguments, KeyedArguments, RunArguments
+
+if TYPE_CHECKING:
+    from synerise_profiles.client import AsyncSynerise, Synerise
+    from synerise_profiles_api.models import BatchEvent, Profile, ProfileBatchItem, Transaction
+
+    from .kinds import Kind
+    from .report import Report
+
+__all__ = ["AsyncBulk", "Bulk"]
+
+Named: TypeAlias = "int | Profile | Mapping[str, Any]"
+"""A clientId, or something that has one."""
+
+
+class Bulk:
+    """Sends any number of rows, within the documented limits, and tells the fate of every one.
+
+    Every method takes any iterable, a generator without end included, and reads it no further than its window. It
+    returns a `Report` when the input has ended, whatever was rejected; it raises BulkStoppedError when going on would
+    make no sense. All arguments but the rows are optional:
+
+    - `concurrency`: requests in flight (8). With more than one, a later chunk may overtake an earlier one; with 1 the
+      order of the input is kept. `requests_per_second` limits them further.
+    - `checks`: `basic` looks for what would name no profile or the wrong one, for nulls and NaN; `strict` keeps every
+      documented rule; `off` trusts the rows entirely: a NaN is then sent as null, which deletes.
+    - `allow_null`: names of the fields that may be null, such as {"firstName", "attributes.score"}.
+    - `reference`: a function from a row to whatever the caller knows it by; it is repeated in rejections.
+    - `max_errors`, `max_error_rate`: how many rejected rows end the run; the rate counts from 1,000 rows on.
+    - `max_bisect_requests`: how many requests may be spent on finding the refused rows of a refused batch (1,000).
+    - `dead_letter`: a JSONL file of the rejected rows, as they were given, personal data included. It is overwritten.
+    - `journal`: a file that lets the same call go on where it stopped. It holds no rows.
+    - `progress`: a function that is called with a `Progress` after each chunk.
+    """
+
+    def __init__(self, client: Synerise, timing: Timing) -> None:
+        self._client = client
+        self._timing = timing
+
+    def upsert_profiles(
+        self, rows: Iterable[ProfileBatchItem | Mapping[str, Any]], **options: Unpack[BatchArguments]
+    ) -> Report:
+        """Create or update profiles."""
+        return self._run(kinds.profiles(), rows, options, {})
+
+    def send_events(self, rows: Iterable[BatchEvent | Mapping[str, Any]], **options: Unpack[KeyedArguments]) -> Report:
+        """Record events.
+
+        A row without `eventSalt` gets one, made from its content or by `salt(row)`; one without `time` gets the
+        server's. So an event that is sent twice is stored once. Two equal events are one as well, unless
+        `keep_duplicates` is set.
+        """
+        return self._run(kinds.events(), rows, options, {})
+
+    def create_transactions(
+        self, rows: Iterable[Transaction | Mapping[str, Any]], **options: Unpack[KeyedArguments]
+    ) -> Report:
+        """Record purchases; keyed as events are, by `eventSalt` and `recordedAt`."""
+        return self._run(kinds.transactions(), rows, options, {})
+
+    def delete_profiles(self, rows: Iterable[Named], **options: Unpack[RunArguments]) -> Report:
+        """Delete profiles. IRREVERSIBLE. A row is a clientId, or has a clientId or a customId; one request each."""
+        return self._run(kinds.deletions(), rows, options, {})
+
+    def assign_tag(self, rows: Iterable[Named], tag_id: int, **options: Unpack[RunArguments]) -> Report:
+        """Put a tag on profiles. A row is a clientId, or has one; one request each."""
+        return self._run(kinds.assignments(tag_id), rows, options, {"tag_id": tag_id})
+
+    def _run(self, kind: Kind, rows: Iterable[Any], options: Mapping[str, Any], subject: Mapping[str, Any]) -> Report:
+        from .threads import drive  # noqa: PLC0415 - one of two
+
+        client = self._client
+        once = client.with_options(max_retries=0)
+        subject = {"base_url": client.options.base_url, **subject}
+        with run(kind, options, client.options.retry, self._timing, subject) as engine:
+            drive(engine, rows, once.send, self._timing)
+        return engine.report
+
+
+class AsyncBulk:
+    """The methods of `Bulk`, awaited; rows may come from an async iterable too. For asyncio and trio."""
+
+    def __init__(self, client: AsyncSynerise, timing: Timing) -> None:
+        self._client = client
+        self._timing = timing
+
+    async def upsert_profiles(
+        self,
+        rows: Iterable[ProfileBatchItem | Mapping[str, Any]] | AsyncIterable[ProfileBatchItem | Mapping[str, Any]],
+        **options: Unpack[BatchArguments],
+    ) -> Report:
+        """Create or update profiles."""
+        return await self._run(kinds.profiles(), rows, options, {})
+
+    async def send_events(
+        self,
+        rows: Iterable[BatchEvent | Mapping[str, Any]] | AsyncIterable[BatchEvent | Mapping[str, Any]],
+        **options: Unpack[KeyedArguments],
+    ) -> Report:
+        """Record events.
+
+        A row without `eventSalt` gets one, made from its content or by `salt(row)`; one without `time` gets the
+        server's. So an event that is sent twice is stored once. Two equal events are one as well, unless
+        `keep_duplicates` is set.
+        """
+        return await self._run(kinds.events(), rows, options, {})
+
+    async def create_transactions(
+        self,
+        rows: Iterable[Transaction | Mapping[str, Any]] | AsyncIterable[Transaction | Mapping[str, Any]],
+        **options: Unpack[KeyedArguments],
+    ) -> Report:
+        """Record purchases; keyed as events are, by `eventSalt` and `recordedAt`."""
+        return await self._run(kinds.transactions(), rows, options, {})
+
+    async def delete_profiles(
+        self, rows: Iterable[Named] | AsyncIterable[Named], **options: Unpack[RunArguments]
+    ) -> Report:
+        """Delete profiles. IRREVERSIBLE. A row is a clientId, or has a clientId or a customId; one request each."""
+        return await self._run(kinds.deletions(), rows, options, {})
+
+    async def assign_tag(
+        self, rows: Iterable[Named] | AsyncIterable[Named], tag_id: int, **options: Unpack[RunArguments]
+    ) -> Report:
+        """Put a tag on profiles. A row is a clientId, or has one; one request each."""
+        return await self._run(kinds.assignments(tag_id), rows, options, {"tag_id": tag_id})
+
+    async def _run(
+        self,
+        kind: Kind,
+        rows: Iterable[Any] | AsyncIterable[Any],
+        options: Mapping[str, Any],
+        subject: Mapping[str, Any],
+    ) -> Report:
+        from .tasks import drive  # noqa: PLC0415 - one of two
+
+        client = self._client
+        once = client.with_options(max_retries=0)
+        subject = {"base_url": client.options.base_url, **subject}
+        with run(kind, options, client.options.retry, self._timing, subject) as engine:
+            await drive(engine, rows, once.send, self._timing)
+        return engine.report

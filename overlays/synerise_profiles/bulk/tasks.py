@@ -1,0 +1,98 @@
+"""The async driver, for asyncio and trio: reads rows, sends requests from a window of tasks, waits. Decides nothing."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
+
+from synerise_profiles.timing import Timing
+from synerise_profiles_api.types import Request, Response
+
+from .engine import DONE, READ, Engine, Send
+from .outcomes import Outcome, outcome_of
+
+__all__ = ["drive"]
+
+_Sender = Callable[[Request[Any]], Awaitable[Response[Any]]]
+
+
+async def drive(engine: Engine, rows: Iterable[Any] | AsyncIterable[Any], send: _Sender, timing: Timing) -> None:
+    """Run to the end. An error of the rows themselves waits for the answers on their way, a cancellation does not."""
+    iterator = aiter(rows) if isinstance(rows, AsyncIterable) else iter(rows)
+    # Raised after the group has ended, which would wrap it otherwise.
+    failure: Exception | None = None
+    async with anyio.create_task_group() as group:
+        window = _Window(send, group)
+        try:
+            while (step := engine.next()) is not DONE:
+                if step is READ:
+                    await _read(engine, iterator)
+                elif isinstance(step, Send):
+                    window.begin(step)
+                elif window.in_flight:
+                    await window.tell(engine, step.seconds)
+                else:
+                    await timing.asleep(step.seconds or 0.0)
+                window.tell_now(engine)
+        except Exception as error:  # noqa: BLE001 - raised below
+            failure = error
+            while window.in_flight:
+                await window.tell(engine, None)
+    if failure is not None:
+        raise failure
+
+
+async def _read(engine: Engine, rows: Iterable[Any] | AsyncIterable[Any]) -> None:
+    if isinstance(rows, Iterable):
+        if not engine.read(rows):
+            engine.end()
+        # A checkpoint: reading takes a few milliseconds, in which nobody else can run.
+        await checkpoint()
+        return
+    async for row in rows:
+        if engine.read((row,)):
+            return
+    engine.end()
+
+
+class _Window:
+    """Tasks that send one request each."""
+
+    def __init__(self, send: _Sender, group: TaskGroup) -> None:
+        self.in_flight = 0
+        self._send = send
+        self._group = group
+        self._answers: deque[tuple[Send, Outcome]] = deque()
+        self._bell = anyio.Event()
+
+    def begin(self, task: Send) -> None:
+        """Send a request."""
+        self.in_flight += 1
+        self._group.start_soon(self._work, task)
+
+    async def tell(self, engine: Engine, seconds: float | None) -> None:
+        """Hand over the answers that are there; wait for the first one as long as told."""
+        if not self._answers:
+            self._bell = anyio.Event()
+            with anyio.move_on_after(seconds):
+                await self._bell.wait()
+        self.tell_now(engine)
+
+    def tell_now(self, engine: Engine) -> None:
+        """Hand over the answers that are there."""
+        while self._answers:
+            self.in_flight -= 1
+            engine.answered(*self._answers.popleft())
+
+    async def _work(self, task: Send) -> None:
+        try:
+            outcome = outcome_of(await self._send(task.request()))
+        except Exception as error:  # noqa: BLE001 - the engine knows what it means
+            outcome = outcome_of(error)
+        self._answers.append((task, outcome))
+        self._bell.set()

@@ -1,0 +1,168 @@
+"""What the tests of bulk runs share: a clock that never waits, a server in a function, and an engine without I/O."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import httpx
+import orjson
+
+from synerise_profiles.bulk.engine import DONE, READ, Engine, Send, Wait
+from synerise_profiles.bulk.kinds import Kind
+from synerise_profiles.bulk.ledger import JournalPort, Ledger
+from synerise_profiles.bulk.outcomes import Outcome
+from synerise_profiles.bulk.report import Report
+from synerise_profiles.bulk.settings import Settings
+from synerise_profiles.retry import Failure, RetryPolicy
+from synerise_profiles.timing import Timing
+
+PATIENT = RetryPolicy(max_retries=100, deadline=1e9)
+
+
+class Clock:
+    """Time that passes only when somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+        self.timing = Timing(
+            monotonic=lambda: self.now,
+            wall=lambda: 1_700_000_000.0 + self.now,
+            sleep=self.sleep,
+            asleep=self.asleep,
+            random=lambda: 0.5,
+        )
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    async def asleep(self, seconds: float) -> None:
+        self.sleep(seconds)
+
+
+class Server:
+    """Takes lists of rows. Refuses the bad ones as `style` says: 207, 400 with places, or 400 without a word.
+
+    `n` in the attributes or params of a row is its number. `fate` says what else may happen to a request: None, or an
+    outcome that comes instead, before the rows are looked at (`False`) or after (`True`).
+    """
+
+    def __init__(
+        self,
+        bad: Callable[[Any], bool] = lambda _: False,
+        style: str = "207",
+        fate: Callable[[], tuple[bool, Outcome] | None] = lambda: None,
+    ) -> None:
+        self.bad = bad
+        self.style = style
+        self.fate = fate
+        self.bodies: list[bytes] = []
+        self.stored: list[Any] = []
+        self.confirmed: list[Any] = []
+
+    def __call__(self, content: bytes | None) -> Outcome:
+        if content is None:
+            return Outcome(status=200, content=b'{"serverTime":"2023-11-14T22:00:00.000Z"}', failure=Failure())
+        self.bodies.append(content)
+        fate = self.fate()
+        if fate is not None and not fate[0]:
+            return fate[1]
+        rows: list[Any] = orjson.loads(content)
+        outcome, taken = self._look(rows)
+        self.stored += taken
+        if fate is not None:
+            return fate[1]
+        self.confirmed += taken
+        return outcome
+
+    def _look(self, rows: Sequence[Any]) -> tuple[Outcome, list[Any]]:
+        bad = [place for place, row in enumerate(rows) if self.bad(row)]
+        good = [row for row in rows if not self.bad(row)]
+        if not bad:
+            return Outcome(status=202, failure=Failure()), good
+        if self.style == "207":
+            entries = [
+                {"field": "city", "message": "is bad", "rejectedValue": rows[place].get("city")} for place in bad
+            ]
+            return Outcome(status=207, content=orjson.dumps(entries), failure=Failure()), good
+        if self.style == "207 without values":
+            return Outcome(status=207, content=b'[{"message":"something is bad"}]', failure=Failure()), good
+        if self.style == "400 with places":
+            body = {"errors": [{"field": f"[{place}].city", "message": "is bad"} for place in bad]}
+            return Outcome(status=400, content=orjson.dumps(body), failure=Failure(status_code=400)), []
+        return Outcome(status=400, content=b"{}", failure=Failure(status_code=400)), []
+
+    def transport(self) -> httpx.MockTransport:
+        def handle(request: httpx.Request) -> httpx.Response:
+            is_list = request.url.path.endswith("/batch")
+            outcome = self(request.content if is_list else None)
+            return httpx.Response(outcome.status or 500, content=outcome.content)
+
+        return httpx.MockTransport(handle)
+
+
+class Run:
+    """An engine that is driven without I/O; answers come in an order that `seed` chooses."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        rows: Iterable[Any],
+        server: Server,
+        *,
+        seed: int = 0,
+        journal: JournalPort | None = None,
+        policy: RetryPolicy = PATIENT,
+        **settings: Any,
+    ) -> None:
+        self.clock = Clock()
+        self.report = Report(operation=kind.operation.name)
+        chosen = Settings(**settings)
+        ledger = Ledger(kind, chosen, self.report, journal)
+        self.engine = Engine(kind, chosen, ledger, self.clock.timing, policy)
+        self.server = server
+        self.taken = 0
+        self.most_in_flight = 0
+        self._rows = self._counted(rows)
+        self._random = random.Random(seed)
+
+    def _counted(self, rows: Iterable[Any]) -> Iterator[Any]:
+        for row in rows:
+            self.taken += 1
+            yield row
+
+    def steps(self) -> Iterator[list[Send]]:
+        """Run to the end; yields what is in flight before each answer, so that a test can look or stop."""
+        flying: list[Send] = []
+        while (step := self.engine.next()) is not DONE:
+            if isinstance(step, Send):
+                flying.append(step)
+                self.most_in_flight = max(self.most_in_flight, len(flying))
+            elif step is READ:
+                if not self.engine.read(self._rows):
+                    self.engine.end()
+            elif flying and (not isinstance(step, Wait) or not step.seconds or self._random.random() < 0.5):
+                yield flying
+                send = flying.pop(self._random.randrange(len(flying)))
+                self.engine.answered(send, self.server(send.request().content))
+            else:
+                assert isinstance(step, Wait)
+                assert step.seconds is not None
+                assert step.seconds > 0 or flying
+                self.clock.now += step.seconds or 0.0
+
+    def finish(self) -> Report:
+        for _ in self.steps():
+            pass
+        return self.report
+
+
+def fates(report: Report) -> dict[str, list[int]]:
+    """Indexes of the rows that were not accepted, by stage."""
+    found: dict[str, list[int]] = {}
+    for rejection in report.rejected:
+        found.setdefault(rejection.stage, []).append(rejection.index)
+    return {stage: sorted(indexes) for stage, indexes in found.items()}

@@ -1,0 +1,58 @@
+"""Runs that are killed with -9 at any moment and started again: nothing is lost, nothing stored twice."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from synerise_profiles.sandbox import Sandbox
+from tests.bulk.test_sandbox import Outcome, counted
+
+PROGRAM = Path(__file__).with_name("crash_program.py")
+COUNT = 30_000
+
+
+def start(sandbox: Sandbox, journal: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, str(PROGRAM), sandbox.url, sandbox.api_key, str(journal), str(COUNT)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def crash_and_resume(journal: Path, delays: Sequence[float]) -> int:
+    """Kill a run after each of the delays, then let it end; return how many rows were resumed."""
+    with Sandbox(log_size=1_000_000) as sandbox:
+        sandbox.faults.delay(0.01, operation="events.send_batch")
+        for delay in delays:
+            process = start(sandbox, journal)
+            time.sleep(delay)
+            process.kill()
+            process.communicate()
+        process = start(sandbox, journal)
+        out, error = process.communicate(timeout=120)
+        assert process.returncode == 0, error
+        accepted, resumed, complete = out.split()
+        assert (int(accepted), complete) == (COUNT, "True")
+        # Of each row one event is there, however often it arrived.
+        assert counted(sandbox, "events.send_batch")[Outcome.APPLIED] == COUNT
+        return int(resumed)
+
+
+def test_killed_three_times(tmp_path: Path) -> None:
+    """A run that is killed and started again, several times, ends as one that was not."""
+    assert crash_and_resume(tmp_path / "night.db", [0.3, 0.6, 0.45]) > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("round_", range(10))
+def test_killed_a_hundred_times(tmp_path: Path, round_: int) -> None:
+    """The same at ten times ten random moments."""
+    chance = random.Random(round_)
+    crash_and_resume(tmp_path / "night.db", [chance.uniform(0.0, 0.9) for _ in range(10)])

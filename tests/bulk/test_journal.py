@@ -1,0 +1,226 @@
+"""The journal: a run that was cut off goes on where it stopped, and never with another input."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synerise_profiles import Synerise
+from synerise_profiles.bulk import BulkStoppedError, JournalMismatchError, kinds
+from synerise_profiles.bulk.journal import Journal
+from synerise_profiles.bulk.outcomes import Outcome
+from synerise_profiles.retry import Failure
+from tests.bulk.support import Clock, Run, Server, fates
+from tests.bulk.test_engine import STYLES, is_bad, number, profile, small, trouble
+
+CALL = {"operation": "x"}
+
+
+def keyed(n: int, *, time: bool) -> dict[str, Any]:
+    moment = {"time": "2026-01-01T00:00:00Z"} if time else {}
+    client = {"customId": "c"} if n % 3 else {"email": "a@example.com"}
+    return {"label": "x", "action": "a.b", "client": client, "params": {"n": n}, **moment}
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    cities=st.lists(st.sampled_from(["a", "b", "c!", "x" * 300]), max_size=60),
+    style=st.sampled_from(STYLES),
+    stops=st.lists(st.integers(0, 8), max_size=4),
+    draws=st.lists(st.integers(0, 7), max_size=15),
+    seed=st.integers(0, 1000),
+)
+def test_a_run_that_was_cut_off_goes_on(
+    cities: list[str], style: str, stops: list[int], draws: list[int], seed: int
+) -> None:
+    """Wherever a run is cut off: in the end the report is that of a run in one go, and no confirmed row goes again."""
+    rows = [profile(n, city) for n, city in enumerate(cities)]
+    kind = small(7, 350)
+    expected = fates(Run(kind, rows, Server(is_bad, style)).finish())
+    server = Server(is_bad, style, trouble(draws))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "night.db"
+        settled: set[int] = set()
+        for stop in (*stops, None):
+            journal = Journal(path, CALL)
+            run = Run(kind, rows, server, seed=seed, journal=journal, concurrency=3)
+            before = len(server.stored)
+            for _ in itertools.islice(run.steps(), stop):
+                pass
+            again = {number(row) for row in server.stored[before:]}
+            assert not again & settled
+            settled |= confirmed_rows(journal)
+            journal.close()
+    report = run.report
+    assert report.complete
+    assert report.read == len(rows) == report.accepted + report.count()
+    assert fates(report) == expected
+
+
+def confirmed_rows(journal: Journal) -> set[int]:
+    found = journal._database.execute("SELECT first, last FROM chunks").fetchall()
+    return {n for first, last in found for n in range(first, last + 1)}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    count=st.integers(0, 40),
+    stops=st.lists(st.integers(0, 8), max_size=4),
+    has_time=st.sampled_from([True, False]),
+    draws=st.lists(st.integers(0, 7), max_size=15),
+)
+def test_no_event_is_stored_twice(count: int, stops: list[int], has_time: bool, draws: list[int]) -> None:  # noqa: FBT001
+    """Salts and times are the same when a row goes again, so the server overwrites: one event a row."""
+    rows = [keyed(n, time=has_time) for n in range(count)]
+    server = Server(fate=trouble(draws))
+    with tempfile.TemporaryDirectory() as folder:
+        for stop in (*stops, None):
+            journal = Journal(Path(folder) / "night.db", CALL)
+            run = Run(small(5, 10_000, kinds.events()), rows, server, journal=journal, concurrency=3)
+            for _ in itertools.islice(run.steps(), stop):
+                run.clock.now += 10
+            journal.close()
+    assert run.report.accepted == count
+    keys = {(row["eventSalt"], row["time"], str(row["client"])) for row in server.stored}
+    assert len(keys) == count == len({row["params"]["n"] for row in server.stored})
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Path:
+    return tmp_path / "night.db"
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Synerise]:
+    with Synerise(token="t", transport=server.transport(), max_retries=0, _timing=Clock().timing) as client:
+        yield client
+
+
+def test_a_finished_run_sends_nothing_again(client: Synerise, server: Server, night: Path) -> None:
+    """The same call after its end only reads the input, and reports the same."""
+    rows = [profile(n) for n in range(2500)]
+    first = client.bulk.upsert_profiles(rows, journal=night)
+    sent = len(server.bodies)
+    second = client.bulk.upsert_profiles(rows, journal=night)
+    assert (first.resumed, second.resumed, second.requests) == (0, 2500, 0)
+    assert first.accepted == second.accepted == 2500
+    assert len(server.bodies) == sent == 3
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ([profile(n, "other" if n == 2400 else "Kraków") for n in range(2500)], "rows 2000 to 2499 differ"),
+        ([profile(n) for n in range(1, 2501)], "rows 0 to 999 differ"),
+        ([profile(n) for n in range(1500)], "differ"),
+        ([profile(n) for n in range(2000)], "fewer rows"),
+        ([profile(n) for n in range(2500)] + [profile(0)], "differ"),
+        ([], "fewer rows"),
+    ],
+    ids=["changed", "shifted", "cut", "cut at a chunk", "longer", "empty"],
+)
+def test_another_input_is_refused(client: Synerise, server: Server, night: Path, other: list[Any], words: str) -> None:
+    """Nothing of an input that is not the same is sent."""
+    client.bulk.upsert_profiles([profile(n) for n in range(2500)], journal=night)
+    server.bodies.clear()
+    with pytest.raises(JournalMismatchError, match=words):
+        client.bulk.upsert_profiles(other, journal=night)
+    assert server.bodies == []
+
+
+def test_nothing_is_sent_before_all_is_verified(client: Synerise, server: Server, night: Path) -> None:
+    """A chunk that was not confirmed waits until those after it were found to be the same."""
+    down = Outcome(status=500, failure=Failure(status_code=500))
+    server.fate = lambda: (False, down) if b'"c-0"' in server.bodies[-1] else None
+    rows = [profile(n) for n in range(3000)]
+    report = client.bulk.upsert_profiles(rows, journal=night, concurrency=2)
+    assert fates(report) == {"unsent": list(range(1000))}
+    assert not report.complete
+    server.bodies.clear()
+    server.fate = lambda: None
+    with pytest.raises(JournalMismatchError, match="rows 2000 to 2999 differ"):
+        client.bulk.upsert_profiles([*rows[:2999], profile(7)], journal=night)
+    assert server.bodies == []
+    again = client.bulk.upsert_profiles(rows, journal=night)
+    assert (again.accepted, again.resumed, again.requests, again.complete) == (3000, 2000, 1, True)
+
+
+def test_other_arguments_are_refused(client: Synerise, night: Path) -> None:
+    """With other checks other rows would go together, so the journal says no."""
+    client.bulk.upsert_profiles([profile(0)], journal=night)
+    with pytest.raises(JournalMismatchError, match='another checks: "basic"'):
+        client.bulk.upsert_profiles([profile(0)], journal=night, checks="strict")
+    with pytest.raises(JournalMismatchError, match="another operation"):
+        client.bulk.send_events([keyed(0, time=True)], journal=night)
+
+
+def test_a_file_that_is_no_journal(client: Synerise, night: Path) -> None:
+    """A wrong file name is told, and the file stays as it is."""
+    night.write_text("my novel, which is much longer than the header of a database would be" * 10)
+    with pytest.raises(JournalMismatchError, match="no journal"):
+        client.bulk.upsert_profiles([profile(0)], journal=night)
+    assert night.read_text().startswith("my novel")
+    with pytest.raises(JournalMismatchError, match="cannot be opened"):
+        client.bulk.upsert_profiles([profile(0)], journal=night.parent / "nowhere" / "night.db")
+
+
+def test_one_run_at_a_time(client: Synerise, night: Path) -> None:
+    """A journal that another run has open is refused."""
+    other = sqlite3.connect(night, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("PRAGMA journal_mode = WAL")
+    other.execute("CREATE TABLE IF NOT EXISTS x (y)")
+    with pytest.raises(JournalMismatchError, match="another run may have it open"):
+        client.bulk.upsert_profiles([profile(0)], journal=night)
+    other.close()
+
+
+def test_an_interruption_leaves_a_journal(client: Synerise, server: Server, night: Path) -> None:
+    """After Ctrl-C the same call goes on; what was confirmed does not go again."""
+    rows = [profile(n) for n in range(5000)]
+
+    def interrupted() -> Iterator[Any]:
+        yield from rows[:3500]
+        while len(server.bodies) < 3:
+            pass
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        client.bulk.upsert_profiles(interrupted(), journal=night, concurrency=1)
+    report = client.bulk.upsert_profiles(rows, journal=night)
+    assert report.resumed >= 2000
+    assert report.accepted == 5000
+
+
+def test_a_stopped_run_can_go_on(client: Synerise, server: Server, night: Path) -> None:
+    """A run that the server's failure ended goes on as well."""
+    down = Outcome(status=503, failure=Failure(status_code=503))
+    server.fate = lambda: (False, down) if len(server.bodies) > 2 else None
+    rows = [profile(n) for n in range(5000)]
+    with pytest.raises(BulkStoppedError):
+        client.bulk.upsert_profiles(rows, journal=night, concurrency=1)
+    server.fate = lambda: None
+    report = client.bulk.upsert_profiles(rows, journal=night)
+    assert (report.resumed, report.accepted, report.complete) == (2000, 5000, True)
+
+
+def test_the_journal_holds_no_rows(client: Synerise, server: Server, night: Path) -> None:
+    """Personal data stays out of the journal."""
+    server.bad, server.style = is_bad, "400"
+    client.bulk.upsert_profiles([profile(n, "secret!" if n == 3 else "x") for n in range(10)], journal=night)
+    content = night.read_bytes()
+    assert b"c-3" not in content
+    assert b"secret" not in content

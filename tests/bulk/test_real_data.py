@@ -1,0 +1,70 @@
+"""A shop's real sales, as dirty as they are, as profiles, transactions and cancellations."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synerise_profiles import Synerise
+from synerise_profiles.bulk import Report
+from synerise_profiles.sandbox import Outcome, Sandbox
+from tests.examples import retail
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "online-retail-2010-12.csv.gz"
+HINTS = ("is below 0", "is not", "is required", "is empty", "less than the minimum", "one request carries")
+"""Words that tell a person what is wrong with a row."""
+
+
+@pytest.fixture(params=["made", "real"])
+def sales(request: pytest.FixtureRequest) -> retail.Sales:
+    if request.param == "made":
+        return retail.made_sales()
+    if not REAL.exists():
+        pytest.skip("the data set is not beside the checkout")
+    return retail.read_sales(REAL)
+
+
+def cancelled(sales: retail.Sales) -> Iterator[dict[str, Any]]:
+    """Cancellations as rows of a batch: the kind of event is that of its own endpoint."""
+    for event in retail.cancellations(sales):
+        yield {**event.to_dict(), "type": "cancelled-transaction"}
+
+
+def invoice_of(row: Any) -> str:
+    """What the shop knows a purchase by."""
+    found: str = row.order_id
+    return found
+
+
+@pytest.mark.parametrize("checks", ["basic", "strict"])
+def test_every_row_of_a_shop_has_its_fate(sales: retail.Sales, checks: Any) -> None:
+    """What is accepted is stored once; what is not is told with the invoice and words that a person understands."""
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        people = client.bulk.upsert_profiles(retail.profiles(sales), checks=checks)
+        bought = client.bulk.create_transactions(retail.transactions(sales), checks=checks, reference=invoice_of)
+        back = client.bulk.send_events(cancelled(sales), checks=checks, reference=lambda row: row["params"]["orderId"])
+        sandbox.drain()
+        stored: collections.Counter[tuple[str, Outcome]] = collections.Counter()
+        for exchange in sandbox.log:
+            stored.update((exchange.operation, outcome) for outcome in exchange.outcomes)
+
+    assert people.accepted == people.read == len(sales.customers()) + len(sales.guests())
+    purchases = [invoice for invoice in sales.invoices.values() if not invoice.is_cancellation]
+    bad = {invoice.number for invoice in purchases if any(line.price < 0 for line in invoice.lines)}
+    assert told(bought) == bad
+    assert bought.accepted == len(purchases) - len(bad) == stored["transactions.create_batch", Outcome.APPLIED]
+    assert told(back) == set()
+    assert back.accepted == len(sales.invoices) - len(purchases) == stored["events.send_batch", Outcome.APPLIED]
+
+
+def told(report: Report) -> set[str]:
+    assert report.complete
+    assert not report.by_stage["ambiguous"]
+    for rejection in report.rejected:
+        assert any(hint in rejection.reason for hint in HINTS), rejection.reason
+        assert rejection.field
+    return {rejection.reference for rejection in report.rejected}

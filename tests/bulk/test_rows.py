@@ -1,0 +1,254 @@
+"""What the checks refuse, what they let pass, and what is sent of a row."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synerise_profiles.bulk import kinds
+from synerise_profiles.models import ProfileBatchItem
+from synerise_profiles_api.encoding import to_wire
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.types import UNSET
+from tests.bulk.support import Run, Server
+
+PROFILES, EVENTS, TRANSACTIONS = kinds.profiles(), kinds.events(), kinds.transactions()
+
+
+def refusal(row: Any, kind: kinds.Kind = PROFILES, **settings: Any) -> tuple[str | None, str] | None:
+    run = Run(kind, [row], Server(), **settings)
+    found = list(run.finish().rejected)
+    return (found[0].field, found[0].reason) if found else None
+
+
+def event(**more: Any) -> dict[str, Any]:
+    return {"label": "x", "action": "a.b", "client": {"customId": "c"}, **more}
+
+
+def purchase(**more: Any) -> dict[str, Any]:
+    money = {"amount": 1, "currency": "PLN"}
+    product = {"sku": "s", "name": "n", "finalUnitPrice": money, "quantity": 1}
+    parts = {"orderId": "o", "paymentInfo": {"method": "CARD"}, "products": [product], "source": "POS"}
+    return {"client": {"customId": "c"}, "revenue": money, "value": money, **parts, **more}
+
+
+BOTH = ["basic", "strict"]
+NAIVE = datetime.datetime(2026, 1, 1)  # noqa: DTZ001 - that is the point
+JAN = {"customId": "Łódź 17", "email": "jan.kowalski@example.com", "phone": "+48 111 222 333", "sex": "MALE"}
+NOON = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
+FREE = {"amount": 0, "currency": "PLN"}
+ALWAYS: list[tuple[Any, kinds.Kind, str | None, str]] = [
+    ({"firstName": "Jan"}, PROFILES, None, "names no profile"),
+    ({"customId": ""}, PROFILES, None, "names no profile"),
+    ({"customId": 17}, PROFILES, "customId", "is not a text: int"),
+    ({"clientId": True}, PROFILES, "clientId", "is not an integer"),
+    ({"customId": "c", "city": None}, PROFILES, "city", "is null, which deletes"),
+    ({"customId": "c", "attributes": {"a": {"b": [1, None]}}}, PROFILES, "attributes.a.b[1]", "is null"),
+    ({"customId": "c", "attributes": {"a": float("nan")}}, PROFILES, "attributes.a", "is NaN"),
+    ({"customId": "c", "attributes": {"a": float("inf")}}, PROFILES, "attributes.a", "is NaN"),
+    ({"customId": "c", "attributes": {"a": NAIVE}}, PROFILES, "attributes.a", "without a zone"),
+    ({"customId": "c", "attributes": {"a": "\ud800"}}, PROFILES, "attributes.a", "cannot be written as JSON"),
+    ({"customId": "c", "attributes": {"a": object()}}, PROFILES, "attributes.a", "is a object"),
+    ({"customId": "c", "attributes": {1: 2}}, PROFILES, "attributes", "has a key of type int"),
+    ({"customId": "c", "attributes": {"a": 2**70}}, PROFILES, None, "cannot be written as JSON"),
+    ("text", PROFILES, None, "is neither a model nor a mapping"),
+    (None, PROFILES, None, "is neither a model nor a mapping"),
+    ({"action": "a.b", "client": {"customId": "c"}}, EVENTS, "label", "is required"),
+    (event(client={}), EVENTS, "client", "one of customId, id"),
+    (event(client="c"), EVENTS, "client", "is neither a model nor a mapping"),
+    (event(eventSalt=""), EVENTS, "eventSalt", "is empty"),
+    ({"client": {"customId": "c"}}, TRANSACTIONS, "orderId", "is required"),
+]
+
+
+@pytest.mark.parametrize("checks", BOTH)
+@pytest.mark.parametrize(("row", "kind", "field", "reason"), ALWAYS, ids=lambda value: None)
+def test_refused_by_every_check(row: Any, kind: kinds.Kind, field: str | None, reason: str, checks: str) -> None:
+    """Basic checks find what names no profile or the wrong one, what deletes, and what JSON cannot carry."""
+    found = refusal(row, kind, checks=checks)
+    assert found is not None
+    assert field == found[0]
+    assert reason in found[1]
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "field", "reason"),
+    [
+        ({"customId": "a\nb"}, PROFILES, "customId", "is not as documented: Text of an identifier"),
+        ({"customId": "a\U0001f600"}, PROFILES, "customId", "is not as documented"),
+        ({"email": "nobody"}, PROFILES, "email", "is not as documented: An e-mail address"),
+        ({"phone": "call me"}, PROFILES, "phone", "is not as documented: A phone number"),
+        (event(client={"email": "x"}), EVENTS, "client.email", "is not as documented"),
+        ({"customId": "c", "birthDate": "24.10.1987"}, PROFILES, "birthDate", "yyyy-mm-dd"),
+        ({"customId": "c", "birthDate": "1987-13-24"}, PROFILES, "birthDate", "yyyy-mm-dd"),
+        ({"customId": "c", "sex": "M"}, PROFILES, "sex", "is none of FEMALE, MALE"),
+        ({"customId": "c", "firstName": "\ufe0f"}, PROFILES, "firstName", "is not as documented"),
+        ({"customId": "c", "tags": "vip"}, PROFILES, "tags", "is not a list"),
+        ({"customId": "c", "tags": ["a", 1]}, PROFILES, "tags.1", "is not a text"),
+        ({"customId": "c", "attributes": {"a\nb": 1}}, PROFILES, "attributes", "characters that are refused"),
+        (
+            {"customId": "c", "agreements": {"sms": 1.5}},
+            PROFILES,
+            "agreements.sms",
+            "is not boolean or integer",
+        ),
+        (event(action="!"), EVENTS, "action", "is not as documented"),
+        (event(label=""), EVENTS, "label", "is shorter than 1"),
+        (event(time="2026-01-01T00:00:00"), EVENTS, "time", "with its offset"),
+        (purchase(revenue={"amount": -1, "currency": "PLN"}), TRANSACTIONS, "revenue.amount", "is below 0"),
+        (
+            purchase(discountAmount=FREE),
+            TRANSACTIONS,
+            "discountAmount.amount",
+            "not above 0",
+        ),
+        (purchase(revenue={"amount": 1, "currency": "zloty"}), TRANSACTIONS, "revenue.currency", "is longer than 3"),
+        (purchase(products=[{"sku": "s"}]), TRANSACTIONS, "products.0.name", "is required"),
+    ],
+    ids=lambda value: None,
+)
+def test_refused_by_strict_checks(row: Any, kind: kinds.Kind, field: str, reason: str) -> None:
+    """Strict checks keep every documented rule; the others leave these to the server."""
+    found = refusal(row, kind, checks="strict")
+    assert found is not None
+    assert field == found[0]
+    assert reason in found[1]
+    assert refusal(row, kind, checks="basic") is None
+
+
+@pytest.mark.parametrize("checks", ["off", *BOTH])
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        (
+            JAN,
+            PROFILES,
+        ),
+        ({"clientId": 1, "attributes": {"text": "this is null", "flag": "UNSET"}}, PROFILES),
+        ({"uuid": "u", "tags": ("a", "b"), "agreements": {"sms": "true", "push": 0, "email": False}}, PROFILES),
+        ({"uuid": "u", "birthDate": datetime.date(1987, 10, 24)}, PROFILES),
+        (
+            event(time=NOON, params={"price": decimal.Decimal("1.5")}),
+            EVENTS,
+        ),
+        (purchase(), TRANSACTIONS),
+    ],
+    ids=lambda value: None,
+)
+def test_good_rows(row: Any, kind: kinds.Kind, checks: str) -> None:
+    """Nothing that is documented is refused."""
+    assert refusal(row, kind, checks=checks) is None
+
+
+def test_a_null_is_allowed_by_name() -> None:
+    """Nulls delete, so each field that may be null is named."""
+    row = {"customId": "c", "city": None, "attributes": {"score": None}}
+    assert refusal(row, allow_null={"city", "attributes.score"}) is None
+    assert refusal(row, allow_null={"city"}) == (
+        "attributes.score",
+        "is null, which deletes the stored value; leave the field out, or allow it by allow_null",
+    )
+
+
+def test_unset_is_left_out() -> None:
+    """UNSET in a mapping is not sent, neither as text nor as null."""
+    server = Server()
+    rows = [{"customId": "c", "city": UNSET}, ProfileBatchItem(custom_id="d", attributes={"a": UNSET})]
+    assert Run(PROFILES, rows, server).finish().accepted == 2
+    assert server.stored == [{"customId": "c"}, {"customId": "d", "attributes": {}}]
+
+
+def test_notes() -> None:
+    """Reserved and unknown names are sent, and noted: the server ignores the first, and the second may be a slip."""
+    rows = [{"customId": "c", "fristName": "Jan", "attributes": {"email": "x", "good": 1}} for _ in range(3)]
+    report = Run(PROFILES, rows, Server(), checks="strict").finish()
+    assert report.accepted == 3
+    assert report.notes == {
+        "fristName: not in the documentation": 3,
+        "attributes.email: a reserved name, the server ignores it": 3,
+    }
+
+
+class Level(enum.StrEnum):
+    GOLD = "gold"
+
+
+class Odd(Mapping[str, Any]):
+    """A mapping that is no dict."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.data = data
+
+    def __getitem__(self, key: str) -> Any:
+        return self.data[key]
+
+    def __iter__(self) -> Any:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+VALUES = st.recursive(
+    st.one_of(
+        st.text(),
+        st.integers(-(2**53), 2**53),
+        st.booleans(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.dates(),
+        st.datetimes(timezones=st.just(datetime.UTC)),
+        st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-1000, max_value=1000),
+        st.just(Level.GOLD),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(max_size=5), VALUES, max_size=4))
+def test_what_is_sent_is_what_single_calls_send(attributes: dict[str, Any]) -> None:
+    """A row is written as the client writes it in a single request, whatever it holds."""
+    row = Odd({"customId": "c", "attributes": Odd(attributes)})
+    server = Server()
+    report = Run(PROFILES, [row], server).finish()
+    try:
+        expected = orjson.loads(orjson.dumps(to_wire(row)))
+    except (InvalidRequestError, TypeError):
+        assert report.by_stage["check"] == 1
+    else:
+        assert server.stored == [expected]
+
+
+def test_salt_and_time() -> None:
+    """What has no key gets one: a salt from the content, and the server's time; what has one keeps it."""
+    server = Server()
+    given = event(eventSalt="mine", time="2026-01-01T00:00:00Z")
+    report = Run(EVENTS, [event(), event(), event(params={"n": 1}), given], server).finish()
+    assert report.accepted == 4
+    first, second, third, fourth = server.stored
+    assert first == second
+    assert first["eventSalt"] != third["eventSalt"]
+    assert len(first["eventSalt"]) == 32
+    assert first["time"].endswith("Z")
+    # The server's clock stands far behind the one of this machine, and a time in the future would spoil the salt.
+    assert first["time"] == "2023-11-14T22:00:00.000Z"
+    assert fourth == given
+
+
+def test_equal_events_stay_two_when_asked() -> None:
+    """Two equal events are one, unless the caller says that they are two, or gives keys."""
+    server = Server()
+    Run(EVENTS, [event(), event()], server, keep_duplicates=True).finish()
+    assert server.stored[0]["eventSalt"] != server.stored[1]["eventSalt"]
+    server = Server()
+    Run(TRANSACTIONS, [purchase()], server, salt=lambda row: row["orderId"]).finish()
+    assert server.stored[0]["eventSalt"] == "o"
+    assert server.stored[0]["recordedAt"] == "2023-11-14T22:00:00.000Z"

@@ -69,7 +69,7 @@ class Intake:
         chunk = self._open.setdefault(None, Chunk(self.kind))
         append, note, size, index = chunk.items.append, chunk.indexes.append, chunk.size, self.read - 1
         limit, room = self.kind.max_bytes, self.kind.max_items - len(chunk.items)
-        write = orjson.dumps if self._check is None else self._checked
+        write = orjson.dumps if self._check is None else _checked(self._check)
         item: bytes | None
         try:
             for row in rows:
@@ -158,15 +158,6 @@ class Intake:
         self._open.clear()
         return chunks
 
-    def _checked(self, row: Any, default: Any, options: int) -> bytes:
-        """Check a row and write it; a TypeError or RefusedError says that it needs a closer look."""
-        if self._check is None or self._check(row) is not None:
-            raise TypeError
-        item = orjson.dumps(row, default, options)
-        if has_mark(item):
-            raise TypeError
-        return item
-
     def _prepared(self, row: Any, index: int) -> bytes:
         """Check a row, write it, and find its group and its keys."""
         if self._check is not None and (problem := self._check(row)) is not None:
@@ -250,6 +241,21 @@ def _as_text(value: Any) -> Any:
     return str(value) if fields is None else dict(fields)
 
 
+def _checked(check: Check) -> Callable[[Any, Any, int], bytes]:
+    """Check a row and write it; a TypeError or RefusedError says that it needs a closer look."""
+    dumps, look = orjson.dumps, has_mark
+
+    def write(row: Any, default: Any, options: int) -> bytes:
+        if check(row) is not None:
+            raise TypeError
+        item = dumps(row, default, options)
+        if look(item):
+            raise TypeError
+        return item
+
+    return write
+
+
 def _check_of(kind: Kind, options: IntakeOptions, note: Note) -> Check | None:
     schema = kind.schema
     if schema is None or options.checks == "off":
@@ -287,10 +293,9 @@ def _named_check(kind: Kind, schema: Schema) -> Check:
             fields = inner if inner.__class__ is dict else fields_of(inner)
             if fields is None:
                 return holder, f"is neither a model nor a mapping: {type(inner).__name__}"
-        find, is_named = fields.get, False
+        is_named = False
         for name, kind_of in types:
-            value = find(name)
-            if value:
+            if name in fields and (value := fields[name]):
                 if value.__class__ is not kind_of and (type(value) is bool or not isinstance(value, kind_of)):
                     return where + name, f"is not {_WORDS[kind_of]}: {type(value).__name__}"
                 is_named = True

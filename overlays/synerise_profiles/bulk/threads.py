@@ -33,11 +33,11 @@ def drive(engine: Engine, rows: Iterable[Any], send: Callable[[Request[Any]], Re
             else:
                 timing.sleep(step.seconds or 0.0)
             window.tell(engine, 0.0)
-    except Exception:
+    except Exception:  # from the rows or a stopped run: what is in flight was sent, so its answers are still counted
         while window.in_flight:
             window.tell(engine, None)
         raise
-    except BaseException:
+    except BaseException:  # Ctrl-C waits for nothing; what has been answered by now is counted
         window.tell(engine, 0.0)
         raise
     finally:

@@ -14,7 +14,9 @@ __all__ = ["ClientIdentifier"]
 
 @attrs.define(kw_only=True, repr=False)
 class ClientIdentifier(Model):
-    """Which profile an event belongs to; at least one identifier, and the same kind throughout a batch.
+    """Which profile an event belongs to; at least one identifier, and the same kind throughout a batch. From 6
+    July 2026 identifiers with accents, with spaces at their ends, and uuids that several profiles share are
+    treated differently.
 
     Attributes:
         custom_id: Custom id of the profile.

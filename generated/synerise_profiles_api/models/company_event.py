@@ -22,11 +22,13 @@ class CompanyEvent(Model):
     Attributes:
         label: A readable label; required, but not stored.
         client: The profile that the event belongs to.
-        time: When it happened, in ISO 8601 with an offset. A time in the future is replaced by the time of
-            receipt, as is a missing one.
+        time: When it happened, in ISO 8601 with an offset; stored in UTC. A time in the future is replaced by
+            the time of receipt, as is a missing one; the text that was sent stays readable as `snr-original-
+            time` in the activities API.
         event_salt: Makes the event replaceable: an event with the same salt, time, profile and action
-            overwrites it. Unique in the workspace, cannot be added later or read back, has no effect with a
-            future time.
+            overwrites it. Unique in the workspace: never share one between profiles or actions. Cannot be added
+            later or read back, has no effect with a future time. An overwrite starts automations again only
+            after 72 hours.
         params: The company.
     """
 

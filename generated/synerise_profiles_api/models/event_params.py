@@ -13,7 +13,9 @@ __all__ = ["EventParams"]
 
 @attrs.define(kw_only=True, repr=False)
 class EventParams(Model):
-    """Free-form params of an event. An `email` among them must be the profile's own."""
+    """Free-form params of an event. An `email` among them must be the profile's own. A date without a zone is
+    taken as in the zone of the workspace. The workspace may add more from a catalog.
+    """
 
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
 

@@ -33,14 +33,17 @@ class Transaction(Model):
         metadata: Anything more about the purchase.
         order_id: Id of the order. Alone it does not make a transaction replaceable.
         payment_info: How it was paid.
-        products: The items, in an order that stays.
-        recorded_at: When it happened, in ISO 8601 with an offset. A time in the future is replaced by the time
-            of receipt, as is a missing one.
+        products: The items, in an order that stays. Events cannot be deleted: an update keeps a cancelled item
+            in its place, marked by a free property.
+        recorded_at: When it happened, in ISO 8601 with an offset; stored in UTC. A time in the future is
+            replaced by the time of receipt, as is a missing one; the text that was sent stays readable as `snr-
+            original-time` in the activities API.
         revenue: Total after taxes: the sum of finalUnitPrice times quantity. Not computed by the server.
         value: Total before taxes, or the same as revenue.
         source: Where it happened.
         event_salt: Makes the transaction replaceable: one with the same salt, recordedAt and profile overwrites
-            it. Unique in the workspace.
+            it. Unique in the workspace: never share one between profiles. Cannot be added later or read back,
+            has no effect with a future time. An overwrite starts automations again only after 72 hours.
     """
 
     client: ClientIdentifier | Mapping[str, Any]

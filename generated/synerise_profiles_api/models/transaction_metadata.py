@@ -18,8 +18,8 @@ class TransactionMetadata(Model):
     """Free-form params of a transaction.
 
     Attributes:
-        promotion_code: Code of a promotion to redeem.
-        quantity_to_redeem: How many times to redeem it.
+        promotion_code: Code of a promotion to redeem. The publisher has to enable it.
+        quantity_to_redeem: How many times to redeem it. The publisher has to enable it.
     """
 
     promotion_code: str | Unset = UNSET

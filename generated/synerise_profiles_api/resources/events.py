@@ -231,7 +231,7 @@ class Events:
     def product_view(self, body: ProductViewEvent | Mapping[str, Any]) -> None:
         """Record that an item was looked at.
 
-        The params known for it are optional.
+        None of the known params is required.
 
         Args:
             body: ProductViewEvent, or a mapping with the publisher's keys.
@@ -283,7 +283,7 @@ class Events:
     def push_received(self, body: Event | Mapping[str, Any]) -> None:
         """Record that a push message was received.
 
-        Tracks how push messages are met. Exists since version 4.1.2 of the API.
+        Serves the tracking of push messages. Exists since version 4.1.2 of the API.
 
         Args:
             body: Event, or a mapping with the publisher's keys.
@@ -300,7 +300,7 @@ class Events:
     def push_viewed(self, body: Event | Mapping[str, Any]) -> None:
         """Record that a push message was viewed.
 
-        Tracks how push messages are met.
+        Serves the tracking of push messages.
 
         Args:
             body: Event, or a mapping with the publisher's keys.
@@ -317,7 +317,7 @@ class Events:
     def push_clicked(self, body: Event | Mapping[str, Any]) -> None:
         """Record that a push message was clicked.
 
-        Tracks how push messages are met.
+        Serves the tracking of push messages.
 
         Args:
             body: Event, or a mapping with the publisher's keys.
@@ -334,7 +334,7 @@ class Events:
     def push_cancelled(self, body: Event | Mapping[str, Any]) -> None:
         """Record that push messages were cancelled.
 
-        Tracks how push messages are met.
+        Serves the tracking of push messages.
 
         Args:
             body: Event, or a mapping with the publisher's keys.
@@ -351,7 +351,7 @@ class Events:
     def cancelled_transaction(self, body: TransactionCancelledEvent | Mapping[str, Any]) -> None:
         """Record that a transaction was cancelled.
 
-        Leave out what is not known; do not send null. The transaction itself stays as it is.
+        Leave out what is not known; do not send null.
 
         Args:
             body: TransactionCancelledEvent, or a mapping with the publisher's keys.
@@ -772,7 +772,7 @@ class AsyncEvents:
     async def product_view(self, body: ProductViewEvent | Mapping[str, Any]) -> None:
         """Record that an item was looked at.
 
-        The params known for it are optional.
+        None of the known params is required.
 
         Args:
             body: ProductViewEvent, or a mapping with the publisher's keys.
@@ -824,7 +824,7 @@ class AsyncEvents:
     async def push_received(self, body: Event | Mapping[str, Any]) -> None:
         """Record that a push message was received.
 
-        Tracks how push messages are met. Exists since version 4.1.2 of the API.
+        Serves the tracking of push messages. Exists since version 4.1.2 of the API.
 
         Args:
             body: Event, or a mapping with the publisher's keys.
@@ -841,7 +841,7 @@ class AsyncEvents:
     async def push_viewed(self, body: Event | Mapping[str, Any]) -> None:
         """Record that a push message was viewed.
 
-        Tracks how push messages are met.
+        Serves the tracking of push messages.
 
         Args:
             body: Event, or a mapping with the publisher's keys.
@@ -858,7 +858,7 @@ class AsyncEvents:
     async def push_clicked(self, body: Event | Mapping[str, Any]) -> None:
         """Record that a push message was clicked.
 
-        Tracks how push messages are met.
+        Serves the tracking of push messages.
 
         Args:
             body: Event, or a mapping with the publisher's keys.
@@ -875,7 +875,7 @@ class AsyncEvents:
     async def push_cancelled(self, body: Event | Mapping[str, Any]) -> None:
         """Record that push messages were cancelled.
 
-        Tracks how push messages are met.
+        Serves the tracking of push messages.
 
         Args:
             body: Event, or a mapping with the publisher's keys.
@@ -892,7 +892,7 @@ class AsyncEvents:
     async def cancelled_transaction(self, body: TransactionCancelledEvent | Mapping[str, Any]) -> None:
         """Record that a transaction was cancelled.
 
-        Leave out what is not known; do not send null. The transaction itself stays as it is.
+        Leave out what is not known; do not send null.
 
         Args:
             body: TransactionCancelledEvent, or a mapping with the publisher's keys.

@@ -33,7 +33,7 @@ OPERATION = Operation(
 def request(body: TransactionCancelledEvent | Mapping[str, Any]) -> Request[None]:
     """Record that a transaction was cancelled.
 
-    Leave out what is not known; do not send null. The transaction itself stays as it is.
+    Leave out what is not known; do not send null.
 
     Args:
         body: TransactionCancelledEvent, or a mapping with the publisher's keys.

@@ -33,7 +33,7 @@ OPERATION = Operation(
 def request(body: ProductViewEvent | Mapping[str, Any]) -> Request[None]:
     """Record that an item was looked at.
 
-    The params known for it are optional.
+    None of the known params is required.
 
     Args:
         body: ProductViewEvent, or a mapping with the publisher's keys.

@@ -33,7 +33,7 @@ OPERATION = Operation(
 def request(body: Event | Mapping[str, Any]) -> Request[None]:
     """Record that push messages were cancelled.
 
-    Tracks how push messages are met.
+    Serves the tracking of push messages.
 
     Args:
         body: Event, or a mapping with the publisher's keys.

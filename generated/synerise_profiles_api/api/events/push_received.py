@@ -33,7 +33,7 @@ OPERATION = Operation(
 def request(body: Event | Mapping[str, Any]) -> Request[None]:
     """Record that a push message was received.
 
-    Tracks how push messages are met. Exists since version 4.1.2 of the API.
+    Serves the tracking of push messages. Exists since version 4.1.2 of the API.
 
     Args:
         body: Event, or a mapping with the publisher's keys.

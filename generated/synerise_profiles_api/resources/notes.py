@@ -90,7 +90,7 @@ class Notes:
     def update(self, client_id: int, note_id: str, body: NoteInput | Mapping[str, Any]) -> Note | None:
         """Update a note.
 
-        Replaces the title and the text.
+        Changes the title, the text or both.
 
         Args:
             client_id: Id of the profile.
@@ -201,7 +201,7 @@ class AsyncNotes:
     async def update(self, client_id: int, note_id: str, body: NoteInput | Mapping[str, Any]) -> Note | None:
         """Update a note.
 
-        Replaces the title and the text.
+        Changes the title, the text or both.
 
         Args:
             client_id: Id of the profile.

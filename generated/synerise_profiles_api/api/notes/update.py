@@ -32,7 +32,7 @@ OPERATION = Operation(
 def request(client_id: int, note_id: str, body: NoteInput | Mapping[str, Any]) -> Request[Note | None]:
     """Update a note.
 
-    Replaces the title and the text.
+    Changes the title, the text or both.
 
     Args:
         client_id: Id of the profile.

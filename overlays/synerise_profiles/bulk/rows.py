@@ -20,8 +20,8 @@ __all__ = ["OPTIONS", "RefusedError", "default", "encoded_slowly", "guarded", "h
 
 # Datetimes come to `default`, which knows the ones without a zone; dataclasses are refused there, as everywhere else.
 OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
-# NaN is written as null: one look at the bytes finds either, wherever it is.
-_NULL: Final = re.compile(rb"null").search
+has_mark: Final = re.compile(rb"null").search
+"""Whether the bytes may hold what `guarded` has to look at: NaN is written as null, so one look finds either."""
 
 
 class RefusedError(Exception):
@@ -52,11 +52,6 @@ def encoded_slowly(row: Any) -> bytes:
         raise RefusedError(_bad_text(row, "") or "", f"cannot be written as JSON: {error}") from None
 
 
-def _has_null_or_unset(item: bytes) -> object:
-    """Whether a null, a NaN, or UNSET as the text that its enum has, may be there."""
-    return _NULL(item) or _UNSET_TEXT in item
-
-
 def guarded(row: Any, item: bytes, allowed: Collection[str]) -> bytes:
     """Refuse nulls that are not allowed by name, and NaN; return the bytes without what is UNSET."""
     unset = False
@@ -74,19 +69,6 @@ def guarded(row: Any, item: bytes, allowed: Collection[str]) -> bytes:
 def with_fields(item: bytes, fields: bytes) -> bytes:
     """Add fields to the bytes of an object, which is not written again for that."""
     return item[:-1] + (b"," if len(item) > 2 else b"") + fields + b"}"
-
-
-def _written_unset() -> bytes:
-    """What orjson makes of UNSET; empty if it refuses it, so that `default` and `encoded_slowly` leave it out."""
-    try:
-        return orjson.dumps(UNSET)
-    except TypeError:
-        return b""
-
-
-_UNSET_TEXT: Final = _written_unset()
-has_mark: Final = _has_null_or_unset if _UNSET_TEXT else _NULL
-"""Whether the bytes may hold what `guarded` has to look at."""
 
 
 def _odd_values(value: Any, path: str) -> Iterator[tuple[str, Any]]:

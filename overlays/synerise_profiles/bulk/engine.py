@@ -134,7 +134,7 @@ class Engine:
     def end(self) -> None:
         """The input has ended."""
         if self._ledger.problem is None and not self._exhausted:
-            for chunk in self._intake.rest():
+            for chunk in self._rest():
                 self._arrived(chunk)
             self._exhausted = True
             self._ready.extend(self._unverified)
@@ -304,6 +304,11 @@ class Engine:
         else:
             self._clock_due = now + delay
 
+    def _rest(self) -> list[Chunk]:
+        chunks = self._intake.rest()
+        self.report.read = self._intake.read
+        return chunks
+
     def _settle(self, job: Job, now: float) -> None:
         if not job.parts and not job.in_flight:
             self._jobs.remove(job)
@@ -328,7 +333,7 @@ class Engine:
 
     def _give_up(self, problem: str) -> None:
         """Tell of all rows that were read and are not settled."""
-        waiting = [*self._ready, *self._unverified, *self._intake.rest()]
+        waiting = [*self._ready, *self._unverified, *self._rest()]
         for job in [*self._jobs, *(Job.of(chunk, self._budget) for chunk in waiting)]:
             job.give_up_rest(f"the run ended: {problem}")
             self._ledger.settle(job)

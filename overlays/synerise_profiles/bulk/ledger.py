@@ -7,7 +7,6 @@ from typing import Any, Protocol
 import attrs
 import orjson
 
-from .checks import fields_of
 from .chunks import Chunk
 from .errors import JournalMismatchError
 from .intake import held
@@ -15,6 +14,7 @@ from .jobs import Job, Refusal
 from .kinds import Kind
 from .report import Progress, Rejection, Report, mask
 from .settings import Settings
+from .values import fields_of
 
 __all__ = ["Confirmed", "JournalPort", "Ledger"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 import anyio
@@ -18,12 +18,14 @@ from .outcomes import Outcome, outcome_of
 
 __all__ = ["drive"]
 
+_FETCHED = 250
+"""So many rows of an async source are handed over together."""
 _Sender = Callable[[Request[Any]], Awaitable[Response[Any]]]
 
 
 async def drive(engine: Engine, rows: Iterable[Any] | AsyncIterable[Any], send: _Sender, timing: Timing) -> None:
     """Run to the end. An error of the rows themselves waits for the answers on their way, a cancellation does not."""
-    iterator = aiter(rows) if isinstance(rows, AsyncIterable) else iter(rows)
+    source = _Source(rows)
     # Raised after the group has ended, which would wrap it otherwise.
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
@@ -31,7 +33,7 @@ async def drive(engine: Engine, rows: Iterable[Any] | AsyncIterable[Any], send: 
         try:
             while (step := engine.next()) is not DONE:
                 if step is READ:
-                    await _read(engine, iterator)
+                    await source.read_into(engine)
                 elif isinstance(step, Send):
                     window.begin(step)
                 elif window.in_flight:
@@ -47,17 +49,40 @@ async def drive(engine: Engine, rows: Iterable[Any] | AsyncIterable[Any], send: 
         raise failure
 
 
-async def _read(engine: Engine, rows: Iterable[Any] | AsyncIterable[Any]) -> None:
-    if isinstance(rows, Iterable):
-        if not engine.read(rows):
-            engine.end()
+class _Source:
+    """Rows of either kind. Those of an async source are fetched some at a time, since they are read together."""
+
+    def __init__(self, rows: Iterable[Any] | AsyncIterable[Any]) -> None:
+        self._later = aiter(rows) if isinstance(rows, AsyncIterable) else None
+        self._at_hand: Iterator[Any] = iter(()) if isinstance(rows, AsyncIterable) else iter(rows)
+        self._failure: Exception | None = None
+
+    async def read_into(self, engine: Engine) -> None:
+        """Give rows to the engine until it has enough, or they end."""
+        while not engine.read(self._at_hand):
+            fetched = [] if self._later is None else await self._fetch(self._later)
+            if not fetched:
+                engine.end()
+                break
+            self._at_hand = iter(fetched)
         # A checkpoint: reading takes a few milliseconds, in which nobody else can run.
         await checkpoint()
-        return
-    async for row in rows:
-        if engine.read((row,)):
-            return
-    engine.end()
+
+    async def _fetch(self, rows: AsyncIterator[Any]) -> list[Any]:
+        """Wait for the next rows. What a source gave before it failed is handed over first."""
+        if self._failure is not None:
+            raise self._failure
+        fetched: list[Any] = []
+        try:
+            while len(fetched) < _FETCHED:
+                fetched.append(await anext(rows))
+        except StopAsyncIteration:
+            pass
+        except Exception as error:
+            if not fetched:
+                raise
+            self._failure = error
+        return fetched
 
 
 class _Window:

@@ -140,17 +140,16 @@ class IdentifierChange:
     identifier: str
     other: int | None = None
 
-    @property
-    def effect(self) -> str:
-        """What changes, in words."""
-        return _EFFECTS[self.kind].format(other=self.other)
+    def effect(self, unit: str = "row") -> str:
+        """Say what changes, in words; `unit` is what the numbers count."""
+        return _EFFECTS[self.kind].format(unit=unit, other=self.other)
 
 
 _EFFECTS: Final[Mapping[ChangeKind, str]] = {
     "accents": "accents count: it is no longer the same as the spelling without them",
     "whitespace": "the white space at its ends is trimmed, or the profile is removed",
     "blank": "nothing remains without white space: the profile loses it, or is removed",
-    "duplicate-uuid": "uuids become unique: row {other} has it too, and names another profile",
+    "duplicate-uuid": "uuids become unique: {unit} {other} has it too, and names another profile",
 }
 
 

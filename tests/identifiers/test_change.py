@@ -95,11 +95,11 @@ def test_nothing_personal_is_shown() -> None:
     """Neither a representation nor the words hold an identifier."""
     rows = [{"customId": " jan.kowalski.17 ", "uuid": "secret-uuid"}, {"customId": "b", "uuid": "secret-uuid"}]
     changes = list(check_identifier_change(rows))
-    texts = " ".join(f"{change!r} {change.effect}" for change in changes)
+    texts = " ".join(f"{change!r} {change.effect()}" for change in changes)
     assert [change.identifier for change in changes] == ["j…7", "s…d"]
     assert "kowalski" not in texts
     assert "secret-uuid" not in texts
-    assert "row 0" in changes[1].effect
+    assert "row 0" in changes[1].effect()
 
 
 def test_rows_are_read_as_they_are_needed() -> None:

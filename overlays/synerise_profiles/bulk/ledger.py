@@ -7,12 +7,14 @@ from typing import Any, Protocol
 import attrs
 import orjson
 
+from synerise_profiles.identifiers import first_identifier, mask
+
 from .chunks import Chunk
 from .errors import JournalMismatchError
 from .intake import held
 from .jobs import Job, Refusal
 from .kinds import Kind
-from .report import Progress, Rejection, Report, mask
+from .report import Progress, Rejection, Report
 from .settings import Settings
 from .values import fields_of
 
@@ -187,5 +189,5 @@ def _identifier(kind: Kind, row: bytes) -> str | None:
         return None
     if isinstance(found, int):
         return f"clientId {mask(found)}"
-    names = fields_of(held(found, kind.holder)) or {}
-    return next((f"{name} {mask(names[name])}" for name in kind.identifiers if names.get(name)), None)
+    named = first_identifier(fields_of(held(found, kind.holder)) or {}, kind.identifiers)
+    return None if named is None else f"{named[0]} {mask(named[1])}"

@@ -10,7 +10,7 @@ import attrs
 from .errors import RejectedRowsError
 from .spool import Spool
 
-__all__ = ["Progress", "Rejection", "Report", "Stage", "mask"]
+__all__ = ["Progress", "Rejection", "Report", "Stage"]
 
 Stage: TypeAlias = Literal["check", "server", "ambiguous", "unsent"]
 
@@ -137,9 +137,3 @@ _STAGES: Mapping[Stage, str] = {
 def rejection_of(data: Mapping[str, Any]) -> Rejection:
     """Read one line of a dead-letter file or of the spool."""
     return Rejection(**{key: value for key, value in data.items() if key != "row"})
-
-
-def mask(value: object) -> str:
-    """Show just enough of an identifier to recognise it beside the original."""
-    text = str(value)
-    return f"{text[0]}…{text[-1]}" if len(text) >= 6 else "…"

@@ -168,6 +168,8 @@ class ObjectRule:
         names = self._names
         if names is not None and not row.keys() <= names.good and (problem := names.check(row)) is not None:
             return problem
+        if self._naming and not any(row.get(name) for name in self._naming):
+            return "", f"names no profile; give one of {', '.join(self._naming)}"
         problem = _incomplete(self._required, self._at_least, self._properties, row)
         if problem is not None:
             return problem
@@ -179,8 +181,6 @@ class ObjectRule:
             problem = rule.check(item)
             if problem is not None:
                 return f"{key}.{problem[0]}" if problem[0] else key, problem[1]
-        if self._naming and not any(row.get(name) for name in self._naming):
-            return "", f"names no profile; give one of {', '.join(self._naming)}"
         return None
 
     def sweep(self, values: Sequence[Any], places: Sequence[int], suspects: set[int]) -> bool:

@@ -17,10 +17,21 @@ from synerise_profiles_api.types import Request
 from .kinds import Kind, batch_request
 from .rows import with_fields
 
-__all__ = ["TIME_LENGTH", "Chunk", "Part", "ends_of"]
+__all__ = ["TIME_LENGTH", "Chunk", "Part", "Sampled", "ends_of"]
 
 TIME_LENGTH = len("2026-01-01T00:00:00.000Z")
 """How long every time is that is set here, so that its bytes can be counted before it is known."""
+
+
+@attrs.define(eq=False, repr=False)
+class Sampled:
+    """A row that will be read back: its index, what was sent of it, what the caller knows it by, and its fate."""
+
+    index: int
+    data: dict[str, Any]
+    reference: Any = None
+    is_accepted: bool = False
+    doubtful: bool = False
 
 
 @attrs.define(eq=False, repr=False)
@@ -41,6 +52,7 @@ class Chunk:
     timeless: list[int] = attrs.field(factory=list[int])
     time: str | None = None
     requests: list[Request[Any]] | None = None
+    sampled: list[tuple[int, Sampled]] = attrs.field(factory=list[tuple[int, Sampled]])
     _digest: bytes | None = None
     _body: bytes | None = None
     _lengths: array[int] | None = None

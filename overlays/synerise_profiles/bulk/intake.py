@@ -17,6 +17,7 @@ from .checks import Checks, row_rule
 from .chunks import TIME_LENGTH, Chunk
 from .kinds import Kind
 from .rows import OPTIONS, RefusedError, default, encoded_slowly, guarded, has_mark, with_fields
+from .sample import Sample
 from .values import Note, fields_of
 
 __all__ = ["Intake", "IntakeOptions", "Refuse", "held", "readable"]
@@ -54,11 +55,14 @@ class _Look:
 class Intake:
     """Reads rows until a chunk is full. Holds one open chunk a group, and the rest of the block that filled it."""
 
-    def __init__(self, kind: Kind, options: IntakeOptions, refuse: Refuse, note: Note) -> None:
+    def __init__(
+        self, kind: Kind, options: IntakeOptions, refuse: Refuse, note: Note, sample: Sample | None = None
+    ) -> None:
         self.kind = kind
         self.read = 0
         self._options = options
         self._refuse = refuse
+        self._sample = sample
         self._open: dict[Any, Chunk] = {}
         self._groups: dict[tuple[str, ...], frozenset[str]] = {}
         self._rule = row_rule(kind, options.checks, note)
@@ -135,6 +139,8 @@ class Intake:
                 if self._options.reference is not None:
                     chunk.references = chunk.references or []
                     chunk.references.extend(map(self._options.reference, block))
+                if self._sample is not None:
+                    self._sample.offer(chunk, look.rows)
                 return self._open.pop(None) if len(chunk) >= self.kind.max_items else None
         self._most = max(_SMALL_BLOCK, self._most // 2)
         return self._put_rows(block, look)
@@ -173,6 +179,8 @@ class Intake:
                 return None
             if reference is not None or request is not None:
                 _add_more(self._last, reference, row, request)
+            if self._sample is not None:
+                self._sample.offer(self._last, [fields_of(row) or {}])
             if full is None and len(self._last) >= self.kind.max_items:
                 full = self._open.pop(self._group)
             if full is not None:

@@ -147,6 +147,9 @@ class Ledger:
             self._settings.progress(now)
 
     def _tell(self, chunk: Chunk, refused: dict[int, Refusal]) -> None:
+        for position, entry in chunk.sampled:
+            entry.is_accepted = position not in refused
+            entry.reference = None if chunk.references is None else chunk.references[position]
         for position in sorted(refused):
             refusal = refused[position]
             self._add(

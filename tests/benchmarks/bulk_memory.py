@@ -87,9 +87,7 @@ def stalled(concurrency: int) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--rows", type=int, default=1_000_000, help="the smallest size; 2, 4, 8 and 10 times as many follow"
-    )
+    parser.add_argument("--rows", type=int, default=1_000_000, help="the smallest size; up to ten times as many follow")
     parser.add_argument("--checks", choices=["off", "basic", "strict"], default="basic")
     parser.add_argument("--child", metavar="URL")
     given = parser.parse_args()

@@ -10,11 +10,11 @@ import warnings
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from types import FrameType
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 __all__ = ["Site", "caller", "remembers_caller"]
 
-P = ParamSpec("P")
+M = TypeVar("M", bound=Callable[..., Coroutine[Any, Any, Any]])
 R = TypeVar("R")
 
 _OURS = frozenset({"synerise_profiles", "synerise_profiles_api"})
@@ -50,17 +50,17 @@ def caller() -> Site:
     return _SITE.get() or _nearest(frame)
 
 
-def remembers_caller(method: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+def remembers_caller(method: M) -> M:
     """Make an async method whose coroutine knows where it was called: a task runs it without that frame."""
 
     @functools.wraps(method)
-    def begin(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    def begin(*args: Any, **kwargs: Any) -> Any:
         begun: Any = _run(caller(), method, args, kwargs)
         begun.__qualname__, begun.__name__ = method.__qualname__, method.__name__  # for "was never awaited"
-        return cast("Coroutine[Any, Any, R]", begun)
+        return begun
 
     mark = getattr(inspect, "markcoroutinefunction", None)  # since Python 3.12
-    return begin if mark is None else cast("Callable[P, Coroutine[Any, Any, R]]", mark(begin))
+    return cast("M", begin if mark is None else mark(begin))
 
 
 async def _run(

@@ -71,8 +71,10 @@ USES = [
         [(5, 17, OWN)],
     ),
     (
-        "from synerise_profiles_api.resources.events import Events\n"
-        "def f(e: Events, g: 'Events'):\n    e.list_own()\n    g.list_own()",
+        (
+            "from synerise_profiles_api.resources.events import Events\n"
+            "def f(e: Events, g: 'Events'):\n    e.list_own()\n    g.list_own()"
+        ),
         [(3, 7, OWN), (4, 7, OWN)],
     ),
     ("client.profiles.fetch(1)", [(1, 17, REMOVED_METHOD)]),

@@ -242,7 +242,7 @@ def test_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_as_a_module(tree: Path) -> None:
-    """`python -m` runs nothing of the program, loads no HTTP library, and gives its status."""
+    """`python -m` runs nothing of the program and gives its status."""
     (tree / "app" / "bomb.py").write_text("raise SystemExit(7)\nc.events.list_own()\n", encoding="utf-8")
     command = [sys.executable, "-W", "error", "-m", "synerise_profiles.deprecations", "--strict", "app/bomb.py"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

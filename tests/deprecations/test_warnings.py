@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 import httpx
 import pytest
+import trio
 
 from synerise_profiles import (
     AsyncSynerise,
@@ -165,6 +166,19 @@ def test_a_coroutine_in_a_task(road: str) -> None:
     with caught() as found:
         lines = asyncio.run(main())
     assert sorted(places(found)) == [("test_warnings.py", line) for line in lines]
+
+
+def test_an_awaited_method_of_trio() -> None:
+    """The event loop does not matter."""
+
+    async def main() -> int:
+        async with async_client() as client:
+            await client.events.recommendation_seen(EVENT)
+            return here() - 1
+
+    with caught() as found:
+        line = trio.run(main)
+    assert places(found) == [("test_warnings.py", line)]
 
 
 def test_an_awaited_request() -> None:

@@ -17,8 +17,8 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import ServerTime
 from synerise_profiles_api.types import Operation, RawResponse, Request
 
-from .checks import fields_of
 from .facts import Schema, body_schema
+from .values import fields_of
 
 __all__ = [
     "Kind",

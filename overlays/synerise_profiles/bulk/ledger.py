@@ -9,7 +9,6 @@ import orjson
 
 from synerise_profiles.identifiers import first_identifier, mask
 
-from .checks import fields_of
 from .chunks import Chunk
 from .errors import JournalMismatchError
 from .intake import held
@@ -17,6 +16,7 @@ from .jobs import Job, Refusal
 from .kinds import Kind
 from .report import Progress, Rejection, Report
 from .settings import Settings
+from .values import fields_of
 
 __all__ = ["Confirmed", "JournalPort", "Ledger"]
 
@@ -147,6 +147,9 @@ class Ledger:
             self._settings.progress(now)
 
     def _tell(self, chunk: Chunk, refused: dict[int, Refusal]) -> None:
+        for position, entry in chunk.sampled:
+            entry.is_accepted = position not in refused
+            entry.reference = None if chunk.references is None else chunk.references[position]
         for position in sorted(refused):
             refusal = refused[position]
             self._add(

@@ -39,6 +39,7 @@ class BodyView:
     annotation: str
     required: bool
     is_list: bool
+    takes_built: bool
     doc: str
 
 
@@ -76,6 +77,10 @@ class ResourceView:
     name: str
     class_name: str
     operations: list[OperationView]
+
+    @property
+    def takes_built(self) -> bool:
+        return any(operation.body is not None and operation.body.takes_built for operation in self.operations)
 
     @property
     def imports(self) -> list[tuple[str, str]]:
@@ -186,11 +191,23 @@ def _body(bundle: Bundle, operation: dict[str, Any], endpoint: Endpoint) -> Body
     names = " or ".join(class_names(prop))
     is_list = isinstance(prop, ListProperty)
     doc = f"a list of {names} or of mappings" if is_list else f"{names}, or a mapping"
+    takes_built = is_list and _has_events(bundle, operation)
+    if takes_built:
+        kind, doc = kind.replace("Sequence[", "Sequence[BuiltEvent | ", 1), f"events made by builders, or {doc}"
     return BodyView(
         annotation=kind.replace("Sequence[", "Iterable[", 1) + ("" if required else " | Unset"),
         required=required,
         is_list=is_list,
+        takes_built=takes_built,
         doc=f"{doc} with the publisher's keys.",
+    )
+
+
+def _has_events(bundle: Bundle, operation: dict[str, Any]) -> bool:
+    """Whether the items of a list are events of the kinds that builders make: its resource has them."""
+    resource = operation["x-sdk"]["resource"]
+    return any(
+        "x-event-type" in other and other["x-sdk"]["resource"] == resource for _, _, other in bundle.operations()
     )
 
 
@@ -261,6 +278,7 @@ def _facts(
         "permission": operation.get("x-synerise-permission"),
         "role": operation.get("x-synerise-role"),
         "action": operation.get("x-synerise-action"),
+        "event_type": operation.get("x-event-type"),
         "authenticated": operation.get("security") != [],
         "accept": accepted(bundle, operation),
         "headers": tuple(_constant_headers(parameters, bundle)),

@@ -78,6 +78,7 @@ bench: $(READY) ## ratios against bare httpx, bare imports and a bare server
 	$(BIN)/python tests/benchmarks/sandbox_throughput.py
 
 bench-bulk: $(READY) ## speed and memory of bulk runs, as ratios; takes minutes
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group bench
 	$(BIN)/python tests/benchmarks/bulk_speed.py
 	$(BIN)/python tests/benchmarks/bulk_memory.py
 

@@ -12,6 +12,7 @@ from openapi_python_client.parser import GeneratorData
 from generator.bundle import dump_json
 from generator.events import event_views
 from generator.fragments import Bundle
+from generator.identifiers import holder_views
 from generator.models import enum_views, model_views
 from generator.operations import ResourceView, resource_views
 from generator.upstream import environment
@@ -31,6 +32,9 @@ def render(bundle: Bundle, data: GeneratorData, templates: Path) -> dict[str, st
     title = bundle.document["info"]["title"]
     files["__init__.py"] = env.get_template("package_init.py.jinja").render(title=title)
     files["settings.py"] = _settings(env, bundle, resources)
+    files["identifiers.py"] = env.get_template("identifiers.py.jinja").render(
+        holders=holder_views(bundle), change=bundle.document["info"].get("x-identifier-change")
+    )
     marked = {f"{PACKAGE}/{name}": f"{MARK}\n{text}" for name, text in files.items()}
     marked[f"{PACKAGE}/py.typed"] = f"{MARK}\n"
     marked[f"{PACKAGE}/openapi.json"] = dump_json({"x-generated": MARK.removeprefix("# "), **bundle.document}).decode()

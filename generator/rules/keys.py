@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import Any
 
 from generator.errors import Finding
@@ -26,12 +27,15 @@ PLACES = {
     "x-sunset": "an operation",
     "x-replaced-by": "an operation",
     "x-deprecated-reason": "an operation",
+    "x-identifiers": "a schema",
+    "x-identifier-change": "the info",
     "x-known-values": "a schema",
     "x-reserved-names": "a schema",
     "x-source-schema": "a schema",
     "x-source": "any",
 }
 _SOURCE = re.compile(r"\S.*, (read|inferred)")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def are_known(bundle: Bundle) -> Iterator[Finding]:
@@ -51,6 +55,8 @@ def are_known(bundle: Bundle) -> Iterator[Finding]:
 def _place(pointer: Pointer, within: set[Pointer]) -> str:
     if len(pointer) == 3 and pointer[0] == "paths" and pointer[2] in METHODS:
         return "an operation"
+    if pointer == ("info",):
+        return "the info"
     if pointer[:1] == ("servers",):
         return "a server"
     if pointer[:2] == ("components", "securitySchemes"):
@@ -69,6 +75,17 @@ def have_values(bundle: Bundle) -> Iterator[Finding]:
             yield bundle.finding((*pointer, "x-known-values"), "x-known-values", message)
 
 
+def is_date(value: Any) -> bool:
+    """Whether it is an ISO date, as a text."""
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        return False
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_batch(value: Any) -> bool:
     return (
         is_mapping(value)
@@ -83,6 +100,10 @@ def _is_list_of_values(value: Any) -> bool:
     return is_list(value) and bool(value) and all(isinstance(item, str) for item in value)
 
 
+def _is_change(value: Any) -> bool:
+    return is_mapping(value) and set(value) == {"effective", "workspaces-after"} and all(map(is_date, value.values()))
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
@@ -94,6 +115,8 @@ _FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "x-synerise-role": (_is_text, "a text"),
     "x-synerise-action": (_is_text, "a text"),
     "x-event-type": (_is_text, "a text"),
+    "x-identifier-change": (_is_change, "effective and workspaces-after, ISO dates in text"),
+    "x-identifiers": (_is_list_of_values, "a list of texts"),
     "x-known-values": (_is_list_of_values, "a list of texts"),
     "x-reserved-names": (_is_list_of_values, "a list of texts"),
     "x-source-schema": (lambda value: _is_text(value) or _is_list_of_values(value), "a text or a list of texts"),

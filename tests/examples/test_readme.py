@@ -31,6 +31,8 @@ def test_readme_blocks_run_in_order(
     assert "profiles.get 404" in printed
     assert "its identifiers belong to several profiles" in printed
     assert "[] after a retry; [503, 200]" in printed
+    assert "1 uuid 0…f duplicate-uuid" in printed
+    assert "True False" in printed
     assert "2,500 rows read, 2,500 accepted" in printed
 
 

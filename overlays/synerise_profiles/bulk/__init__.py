@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .errors import BulkStoppedError, JournalMismatchError, RejectedRowsError
-from .report import Progress, Rejection, Report
+from .report import Missing, Progress, Rejection, Report, Verification
 from .spool import read_dead_letter
 from .surface import AsyncBulk, Bulk
 
@@ -12,9 +12,11 @@ __all__ = [
     "Bulk",
     "BulkStoppedError",
     "JournalMismatchError",
+    "Missing",
     "Progress",
     "RejectedRowsError",
     "Rejection",
     "Report",
+    "Verification",
     "read_dead_letter",
 ]

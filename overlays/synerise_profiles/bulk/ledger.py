@@ -7,14 +7,16 @@ from typing import Any, Protocol
 import attrs
 import orjson
 
-from .checks import fields_of
+from synerise_profiles.identifiers import first_identifier, mask
+
 from .chunks import Chunk
 from .errors import JournalMismatchError
 from .intake import held
 from .jobs import Job, Refusal
 from .kinds import Kind
-from .report import Progress, Rejection, Report, mask
+from .report import Progress, Rejection, Report
 from .settings import Settings
+from .values import fields_of
 
 __all__ = ["Confirmed", "JournalPort", "Ledger"]
 
@@ -145,6 +147,9 @@ class Ledger:
             self._settings.progress(now)
 
     def _tell(self, chunk: Chunk, refused: dict[int, Refusal]) -> None:
+        for position, entry in chunk.sampled:
+            entry.is_accepted = position not in refused
+            entry.reference = None if chunk.references is None else chunk.references[position]
         for position in sorted(refused):
             refusal = refused[position]
             self._add(
@@ -187,5 +192,5 @@ def _identifier(kind: Kind, row: bytes) -> str | None:
         return None
     if isinstance(found, int):
         return f"clientId {mask(found)}"
-    names = fields_of(held(found, kind.holder)) or {}
-    return next((f"{name} {mask(names[name])}" for name in kind.identifiers if names.get(name)), None)
+    named = first_identifier(fields_of(held(found, kind.holder)) or {}, kind.identifiers)
+    return None if named is None else f"{named[0]} {mask(named[1])}"

@@ -9,7 +9,7 @@ from synerise_profiles.timing import Timing
 
 from . import kinds
 from .runs import run
-from .settings import BatchArguments, KeyedArguments, RunArguments
+from .settings import KeyedArguments, ProfileArguments, RunArguments
 
 if TYPE_CHECKING:
     from synerise_profiles.client import AsyncSynerise, Synerise
@@ -50,9 +50,14 @@ class Bulk:
         self._timing = timing
 
     def upsert_profiles(
-        self, rows: Iterable[ProfileBatchItem | Mapping[str, Any]], **options: Unpack[BatchArguments]
+        self, rows: Iterable[ProfileBatchItem | Mapping[str, Any]], **options: Unpack[ProfileArguments]
     ) -> Report:
-        """Create or update profiles."""
+        """Create or update profiles.
+
+        With `verify=n` so many of the accepted ones, drawn at random, are read back when all is sent, and compared:
+        202 says that they were queued, not that they arrived. `report.verification` names those that are not there as
+        they were sent `verify_within` seconds later (30).
+        """
         return self._run(kinds.profiles(), rows, options, {})
 
     def send_events(
@@ -88,6 +93,10 @@ class Bulk:
         subject = {"base_url": client.options.base_url, **subject}
         with run(kind, options, client.options.retry, self._timing, subject) as engine:
             drive(engine, rows, once.send, self._timing)
+        read_back = engine.read_back()
+        if read_back is not None:
+            drive(read_back, (), client.send, self._timing)
+            engine.report.verification = read_back.result()
         return engine.report
 
 
@@ -101,9 +110,14 @@ class AsyncBulk:
     async def upsert_profiles(
         self,
         rows: Iterable[ProfileBatchItem | Mapping[str, Any]] | AsyncIterable[ProfileBatchItem | Mapping[str, Any]],
-        **options: Unpack[BatchArguments],
+        **options: Unpack[ProfileArguments],
     ) -> Report:
-        """Create or update profiles."""
+        """Create or update profiles.
+
+        With `verify=n` so many of the accepted ones, drawn at random, are read back when all is sent, and compared:
+        202 says that they were queued, not that they arrived. `report.verification` names those that are not there as
+        they were sent `verify_within` seconds later (30).
+        """
         return await self._run(kinds.profiles(), rows, options, {})
 
     async def send_events(
@@ -154,4 +168,8 @@ class AsyncBulk:
         subject = {"base_url": client.options.base_url, **subject}
         with run(kind, options, client.options.retry, self._timing, subject) as engine:
             await drive(engine, rows, once.send, self._timing)
+        read_back = engine.read_back()
+        if read_back is not None:
+            await drive(read_back, (), client.send, self._timing)
+            engine.report.verification = read_back.result()
         return engine.report

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any, Final, TypedDict, TypeVar
 
-from synerise_profiles.bulk.checks import fields_of
+from synerise_profiles.bulk.values import fields_of
 from synerise_profiles_api.api.transactions import create
 from synerise_profiles_api.building import CancelledTransaction, EventBuilder
 from synerise_profiles_api.built import BuiltEvent, SaltChoice

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final, cast
 
-from synerise_profiles.bulk.checks import Check, compile_object
-from synerise_profiles.bulk.facts import Schema, body_schema, schema_of
+from synerise_profiles.bulk.facts import body_schema, schema_of
+from synerise_profiles.bulk.objects import ObjectRule
+from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, problem
 from synerise_profiles_api.encoding import body_content
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
@@ -35,9 +36,9 @@ def checked_body(operation: Operation, body: object) -> dict[str, Any]:
     _, wire = body_content(operation, body)
     for field in _nulls(wire, ""):
         raise InvalidRequestError("is null; leave out what is not known", field=field)
-    problem = _client_problem(wire.get("client")) or _rules(operation)(wire) or _too_much(body_schema(operation), wire)
-    if problem is not None:
-        raise InvalidRequestError(problem[1], field=_PLACE.sub(r"[\1]", problem[0]))
+    wrong = _client_problem(wire.get("client")) or _rule(operation).check(wire)
+    if wrong is not None:
+        raise InvalidRequestError(wrong[1], field=_PLACE.sub(r"[\1]", wrong[0]))
     result: dict[str, Any] = wire
     return result
 
@@ -50,33 +51,23 @@ def refuse_reserved(params: Mapping[str, Any], field: str) -> None:
 
 
 @cache
-def _rules(operation: Operation) -> Check:
-    return compile_object(body_schema(operation), lambda _: None)
+def _rule(operation: Operation) -> ObjectRule:
+    return ObjectRule.of(body_schema(operation), lambda _: None, "")
 
 
 def _client_problem(client: object) -> tuple[str, str] | None:
-    """What is wrong with the identifiers; types and patterns are left to the schema."""
+    """What is wrong with the identifiers."""
     if not isinstance(client, dict):
         return "client", f"is neither a model nor a mapping: {type(client).__name__}"
-    given, names = cast("dict[str, Any]", client), tuple(schema_of("ClientIdentifier").properties)
-    listed = ", ".join(names)
+    listed = ", ".join(CLIENT_IDENTIFIERS)
+    given = cast("dict[str, Any]", client)
     for name, value in given.items():
-        if name not in names:
+        if name not in CLIENT_IDENTIFIERS:
             return f"client.{name}", _PHONE.format(names=listed) if name == "phone" else f"is not one of {listed}"
-        if value == "" or (isinstance(value, str) and value.isspace()):
-            return f"client.{name}", "is empty; leave it out"
+        wrong = problem(name, value)
+        if wrong is not None:
+            return f"client.{name}", wrong
     return None if given else ("client", f"names no profile; give one of {listed}")
-
-
-def _too_much(schema: Schema, wire: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The first number above its maximum, which the compiled checks do not know."""
-    for name, inner in schema.properties.items():
-        value = wire.get(name)
-        if inner.maximum is not None and isinstance(value, int | float) and value > inner.maximum:
-            return name, f"is above {inner.maximum:g}"
-        if isinstance(value, dict) and (found := _too_much(inner, cast("dict[str, Any]", value))) is not None:
-            return f"{name}.{found[0]}", found[1]
-    return None
 
 
 def _nulls(value: Any, path: str) -> Iterator[str]:

@@ -54,7 +54,7 @@ class Model:
         return cast(dict[str, Any], to_wire(self))
 
     def _fields(self) -> dict[str, Any]:
-        """Return what is set by the publisher's keys, values as they are."""
+        """Return what is set by the publisher's keys, values as they are; to be read, not to be changed."""
         raise NotImplementedError
 
     def _body_for(self, operation: Operation) -> object:

@@ -89,12 +89,13 @@ class ClockState:
             return False
         if monotonic - self.estimate.taken > MAX_AGE:
             return True
-        return self._samples < SAMPLES and self.estimate.error(monotonic) > COARSE
+        return self._samples < SAMPLES and self.estimate.error(self.estimate.taken) > COARSE
 
     def told(self, began: float, ended: float, wall: float, moment: datetime.datetime) -> None:
         """Take an answer. The server read its clock at some time from `began` to `ended`, both monotonic."""
         shown, step = (moment - _EPOCH).total_seconds(), _resolution(moment)
-        new = Estimate(shown - step - ended, shown + step - began, ended, wall - ended)
+        slack = step + DRIFT * (ended - began)
+        new = Estimate(shown - slack - ended, shown + slack - began, ended, wall - ended)
         old = None if self._jumped(new.gap) else self.estimate
         self._samples = 1 if old is None or ended - old.taken > MAX_AGE else self._samples + 1
         self._not_before = -math.inf

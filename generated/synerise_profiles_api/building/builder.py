@@ -57,8 +57,8 @@ E = TypeVar("E", bound=BuiltEvent)
 class EventBuilder:
     """Makes events that `client.events` sends one by one and `client.bulk.send_events` in batches."""
 
-    def _finish(self, event: E, salt: SaltChoice | Unset) -> E:
-        """Check an event and give it its time and salt."""
+    def _make(self, kind: type[E], fields: dict[str, Any], salt: SaltChoice | Unset) -> E:
+        """Check the fields of an event and give it its time and salt."""
         raise NotImplementedError
 
     def application_started(
@@ -89,8 +89,8 @@ class EventBuilder:
         """
         from .application_started import ApplicationStarted
 
-        event = ApplicationStarted.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(ApplicationStarted, fields, salt)
 
     def registered(
         self,
@@ -120,8 +120,8 @@ class EventBuilder:
         """
         from .registered import Registered
 
-        event = Registered.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(Registered, fields, salt)
 
     def logged_in(
         self,
@@ -151,8 +151,8 @@ class EventBuilder:
         """
         from .logged_in import LoggedIn
 
-        event = LoggedIn.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(LoggedIn, fields, salt)
 
     def logged_out(
         self,
@@ -182,8 +182,8 @@ class EventBuilder:
         """
         from .logged_out import LoggedOut
 
-        event = LoggedOut.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(LoggedOut, fields, salt)
 
     def added_to_cart(
         self,
@@ -213,8 +213,8 @@ class EventBuilder:
         """
         from .added_to_cart import AddedToCart
 
-        event = AddedToCart.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(AddedToCart, fields, salt)
 
     def removed_from_cart(
         self,
@@ -244,8 +244,8 @@ class EventBuilder:
         """
         from .removed_from_cart import RemovedFromCart
 
-        event = RemovedFromCart.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(RemovedFromCart, fields, salt)
 
     def added_to_favorites(
         self,
@@ -275,8 +275,8 @@ class EventBuilder:
         """
         from .added_to_favorites import AddedToFavorites
 
-        event = AddedToFavorites.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(AddedToFavorites, fields, salt)
 
     def product_view(
         self,
@@ -306,8 +306,8 @@ class EventBuilder:
         """
         from .product_view import ProductView
 
-        event = ProductView.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(ProductView, fields, salt)
 
     def assigned_to_company(
         self,
@@ -337,8 +337,8 @@ class EventBuilder:
         """
         from .assigned_to_company import AssignedToCompany
 
-        event = AssignedToCompany.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(AssignedToCompany, fields, salt)
 
     def appeared_in_location(
         self,
@@ -368,8 +368,8 @@ class EventBuilder:
         """
         from .appeared_in_location import AppearedInLocation
 
-        event = AppearedInLocation.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(AppearedInLocation, fields, salt)
 
     def push_received(
         self,
@@ -399,8 +399,8 @@ class EventBuilder:
         """
         from .push_received import PushReceived
 
-        event = PushReceived.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(PushReceived, fields, salt)
 
     def push_viewed(
         self,
@@ -430,8 +430,8 @@ class EventBuilder:
         """
         from .push_viewed import PushViewed
 
-        event = PushViewed.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(PushViewed, fields, salt)
 
     def push_clicked(
         self,
@@ -461,8 +461,8 @@ class EventBuilder:
         """
         from .push_clicked import PushClicked
 
-        event = PushClicked.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(PushClicked, fields, salt)
 
     def push_cancelled(
         self,
@@ -492,8 +492,8 @@ class EventBuilder:
         """
         from .push_cancelled import PushCancelled
 
-        event = PushCancelled.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(PushCancelled, fields, salt)
 
     def cancelled_transaction(
         self,
@@ -523,8 +523,8 @@ class EventBuilder:
         """
         from .cancelled_transaction import CancelledTransaction
 
-        event = CancelledTransaction.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(CancelledTransaction, fields, salt)
 
     def hit_timer(
         self,
@@ -555,8 +555,8 @@ class EventBuilder:
         """
         from .hit_timer import HitTimer
 
-        event = HitTimer.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(HitTimer, fields, salt)
 
     def searched(
         self,
@@ -586,8 +586,8 @@ class EventBuilder:
         """
         from .searched import Searched
 
-        event = Searched.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(Searched, fields, salt)
 
     def shared(
         self,
@@ -617,8 +617,8 @@ class EventBuilder:
         """
         from .shared import Shared
 
-        event = Shared.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(Shared, fields, salt)
 
     @deprecated("events.recommendation_seen is deprecated: use events.recommendation_view.")
     def recommendation_seen(
@@ -650,8 +650,8 @@ class EventBuilder:
         """
         from .recommendation_seen import RecommendationSeen
 
-        event = RecommendationSeen.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(RecommendationSeen, fields, salt)
 
     @deprecated(
         "events.recommendation_click is deprecated. The AI events API takes this event; it is outside this document."
@@ -686,8 +686,8 @@ class EventBuilder:
         """
         from .recommendation_click import RecommendationClick
 
-        event = RecommendationClick.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(RecommendationClick, fields, salt)
 
     def visited_screen(
         self,
@@ -717,8 +717,8 @@ class EventBuilder:
         """
         from .visited_screen import VisitedScreen
 
-        event = VisitedScreen.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(VisitedScreen, fields, salt)
 
     def custom(
         self,
@@ -751,16 +751,14 @@ class EventBuilder:
         """
         from .custom import Custom
 
-        event = Custom.from_dict(
-            {
-                "client": client,
-                "action": action,
-                "params": params,
-                "label": action if label is UNSET else label,
-                "time": time,
-            }
-        )
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {
+            "client": client,
+            "action": action,
+            "params": params,
+            "label": action if label is UNSET else label,
+            "time": time,
+        }
+        return self._make(Custom, fields, salt)
 
     def recommendation_view(
         self,
@@ -790,8 +788,8 @@ class EventBuilder:
         """
         from .recommendation_view import RecommendationView
 
-        event = RecommendationView.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(RecommendationView, fields, salt)
 
     def item_search_click(
         self,
@@ -821,5 +819,5 @@ class EventBuilder:
         """
         from .item_search_click import ItemSearchClick
 
-        event = ItemSearchClick.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(ItemSearchClick, fields, salt)

@@ -93,7 +93,7 @@ class Builder(EventBuilder):
         }
         with about(create.OPERATION):
             made = purchase(products, fields, revenue=revenue, value=value, discount=discount)
-            return self._purchase(Transaction.from_dict(made), self._choice(salt))
+            return self._purchase(made, self._choice(salt))
 
     def updated_transaction(
         self,
@@ -133,7 +133,7 @@ class Builder(EventBuilder):
         changes = {"paymentInfo": payment, "source": source, "metadata": metadata}
         with about(create.OPERATION):
             made = updated(old, products, changes, revenue=revenue, value=value, discount=discount, tag=tag)
-            return self._purchase(Transaction.from_dict(made), UNSET)
+            return self._purchase(made, UNSET)
 
     def cancellation(
         self,
@@ -212,28 +212,28 @@ class Builder(EventBuilder):
         client = (fields_of(sent) or {}).get("client", {})
         return self.cancelled_transaction(client=client, params=params, time=time, salt=salt, **_named(label))
 
-    def _finish(self, event: E, salt: SaltChoice | Unset) -> E:
-        operation = _operation_of(type(event))
+    def _make(self, kind: type[E], fields: dict[str, Any], salt: SaltChoice | Unset) -> E:
+        operation = _operation_of(kind)
         with about(operation):
-            event.time = time_of(event.time, "time", self._now)
-            wire = checked_body(operation, event)
+            time = fields["time"] = time_of(fields["time"], "time", self._now)
+            wire = checked_body(operation, fields)
             params: dict[str, Any] = wire.get("params", {})
             refuse_reserved(params, "params")
             email = wire["client"].get("email", UNSET)
             if email is not UNSET and params.get("email", email) != email:
-                raise InvalidRequestError(
-                    "differs from client.email; it has to be the profile's own", field="params.email"
-                )
-            kind = operation.action or event.event_type
-            event.event_salt = salt_of(self._choice(salt), event.time, wire, kind=kind, time_field="time")
+                problem = "differs from client.email; it has to be the profile's own"
+                raise InvalidRequestError(problem, field="params.email")
+            event = kind.from_dict(fields)
+            action = operation.action or kind.event_type
+            event.event_salt = salt_of(self._choice(salt), time, wire, kind=action, time_field="time")
         return event
 
-    def _purchase(self, made: Transaction, salt: SaltChoice | Unset) -> Transaction:
-        made.recorded_at = time_of(made.recorded_at, "recordedAt", self._now)
-        wire = checked_body(create.OPERATION, made)
+    def _purchase(self, fields: dict[str, Any], salt: SaltChoice | Unset) -> Transaction:
+        time = fields["recordedAt"] = time_of(fields["recordedAt"], "recordedAt", self._now)
+        wire = checked_body(create.OPERATION, fields)
+        made = Transaction.from_dict(fields)
         if made.event_salt is UNSET:
-            kind = create.OPERATION.name
-            made.event_salt = salt_of(salt, made.recorded_at, wire, kind=kind, time_field="recordedAt")
+            made.event_salt = salt_of(salt, time, wire, kind=create.OPERATION.name, time_field="recordedAt")
         return made
 
     def _choice(self, salt: SaltChoice | Unset) -> SaltChoice | Unset:

@@ -186,10 +186,10 @@ def _line(item: object, at: str) -> _Line:
 
 
 @cache
-def _money_fields() -> frozenset[str]:
+def _money_fields() -> tuple[str, ...]:
     """The fields of a product that are money."""
     properties: Mapping[str, Schema] = schema_of(Product.__name__).properties
-    return frozenset(name for name, schema in properties.items() if schema.name == Money.__name__)
+    return tuple(name for name, schema in properties.items() if schema.name == Money.__name__)
 
 
 def _free_currency(value: object) -> str | None:

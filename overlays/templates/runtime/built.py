@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 from .encoding import Model
 from .errors import InvalidRequestError
@@ -30,6 +31,11 @@ class BuiltEvent(Model):
         client: Any  # each kind says its model
         time: datetime.datetime | str | Unset
         event_salt: str | Unset
+
+        @classmethod
+        def from_dict(cls, data: Mapping[str, Any]) -> Self:
+            """Build the event from a mapping with the publisher's keys."""
+            ...
 
     def _fields(self) -> dict[str, Any]:
         fields = super()._fields()

@@ -27,8 +27,8 @@ E = TypeVar("E", bound=BuiltEvent)
 class EventBuilder:
     """Makes events that `client.events` sends one by one and `client.bulk.send_events` in batches."""
 
-    def _finish(self, event: E, salt: SaltChoice | Unset) -> E:
-        """Check an event and give it its time and salt."""
+    def _make(self, kind: type[E], fields: dict[str, Any], salt: SaltChoice | Unset) -> E:
+        """Check the fields of an event and give it its time and salt."""
         raise NotImplementedError
 
     @deprecated("events.page_seen is deprecated: use events.custom.")
@@ -61,8 +61,8 @@ class EventBuilder:
         """
         from .page_seen import PageSeen
 
-        event = PageSeen.from_dict({"client": client, "params": params, "label": label, "time": time})
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
+        return self._make(PageSeen, fields, salt)
 
     def custom(
         self,
@@ -94,13 +94,11 @@ class EventBuilder:
         """
         from .custom import Custom
 
-        event = Custom.from_dict(
-            {
-                "client": client,
-                "action": action,
-                "params": params,
-                "label": action if label is UNSET else label,
-                "time": time,
-            }
-        )
-        return self._finish(event, salt)
+        fields: dict[str, Any] = {
+            "client": client,
+            "action": action,
+            "params": params,
+            "label": action if label is UNSET else label,
+            "time": time,
+        }
+        return self._make(Custom, fields, salt)

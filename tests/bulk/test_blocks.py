@@ -151,13 +151,39 @@ def test_good_rows_are_cleared(name: str, checks: Checks) -> None:
     assert suspects == set()
 
 
-@pytest.mark.parametrize("value", ODD, ids=lambda value: type(value).__name__)
-@pytest.mark.parametrize("field", [field for row in GOOD.values() for field in row])
-def test_one_odd_value_among_good_ones(field: str, value: Any) -> None:
-    """The sweep of a column misses nothing that the check of a value refuses, in any field."""
-    name = next(name for name, row in GOOD.items() if field in row)
-    rows = [GOOD[name]] * 10 + [{**GOOD[name], field: value}] + [GOOD[name]] * 10
-    assert taken(name, [rows], "strict", (1000, 10**6)) == taken(name, [[row] for row in rows], "strict", (1000, 10**6))
+def leaves(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every value of a row, and to every object and list in it."""
+    if way:
+        yield way
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from leaves(value[key], (*way, key))
+
+
+def varied(row: Any, n: int) -> Any:
+    """The same row with texts, numbers and dates of its own, as the rows of a real input are."""
+    if isinstance(row, dict):
+        return {key: item if key in ("sex", "source", "currency") else varied(item, n) for key, item in row.items()}
+    if isinstance(row, list):
+        return [varied(item, n) for item in row]
+    if isinstance(row, str):
+        return row.replace("24", f"{n + 1:02}") if row[:4] == "1987" else row if row[:4] == "2026" else f"{n}{row}"
+    return row + n if type(row) is int else row
+
+
+@pytest.mark.parametrize("checks", ["basic", "strict"])
+@pytest.mark.parametrize(("name", "way"), [(name, way) for name, row in GOOD.items() for way in leaves(row)])
+def test_one_odd_value_among_good_ones(name: str, way: tuple[Any, ...], checks: Checks) -> None:
+    """The sweep of a column misses nothing that the check of a value refuses, in any place of a row."""
+    for value in [*ODD, -5, "24.10.1987", "M", "zloty"]:
+        rows = [varied(copy.deepcopy(GOOD[name]), n) for n in range(20)]
+        assert taken(name, [rows], checks, (1000, 10**6))[1] == []
+        spot: Any = rows[11]
+        for key in way[:-1]:
+            spot = spot[key]
+        spot[way[-1]] = value
+        one_by_one = taken(name, [[row] for row in rows], checks, (1000, 10**6))
+        assert taken(name, [rows], checks, (1000, 10**6)) == one_by_one
 
 
 @pytest.mark.parametrize(("model", "name"), [(ProfileBatchItem, "profiles"), (BatchEvent, "events")])

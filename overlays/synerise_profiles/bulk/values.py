@@ -229,7 +229,9 @@ class ListRule:
     def sweep(self, values: Sequence[Any], places: Sequence[int], suspects: set[int]) -> bool:
         """Clear lists by the items of all of them together."""
         if set(map(type, values)) != {list}:
-            return _each(self.check, values, places, suspects)
+            suspects.update(place for value, place in zip(values, places, strict=True) if value.__class__ is not list)
+            pairs = [(value, place) for value, place in zip(values, places, strict=True) if value.__class__ is list]
+            values, places = [value for value, _ in pairs], [place for _, place in pairs]
         flat: list[Any] = list(chain.from_iterable(values))
         if self._items is None or not flat:
             return all_safe(flat)
@@ -249,7 +251,7 @@ def _are_finite(values: Sequence[float]) -> bool:
 
 
 def _each(check: Check, values: Sequence[Any], places: Sequence[int], suspects: set[int]) -> bool:
-    """Look at one value after the other. Of what such values hold inside, nothing is known."""
+    """Look at one value after the other, by a check that notes nothing. What such values hold inside is not known."""
     suspects.update(place for value, place in zip(values, places, strict=True) if check(value) is not None)
     return False
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from synerise_profiles_api import api
     from synerise_profiles_api.types import UNSET, Operation, Request, Response, Unset
 
-    from . import models
+    from . import events, models
     from .client import AsyncSynerise, Synerise
     from .config import AttemptResult, Options
     from .deprecations import SyneriseDeprecationWarning, SyneriseSunsetWarning
@@ -73,6 +73,7 @@ __all__ = [
     "UnsupportedMediaTypeError",
     "__version__",
     "api",
+    "events",
     "models",
 ]
 
@@ -101,8 +102,8 @@ if not TYPE_CHECKING:  # or type checkers would believe that every name exists
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if name == "__version__":
             value = import_module("importlib.metadata").version("synerise-profiles")
-        elif name == "models":
-            value = import_module("synerise_profiles.models")
+        elif name in ("events", "models"):
+            value = import_module(f"synerise_profiles.{name}")
         elif name == "api":
             value = import_module("synerise_profiles_api.api")
         else:

@@ -14,7 +14,7 @@ import attrs
 
 from synerise_profiles_api.callers import Site, caller
 from synerise_profiles_api.resources import AsyncResources, Resources
-from synerise_profiles_api.types import Request, Response
+from synerise_profiles_api.types import UNSET, Request, Response, Unset
 
 from .config import (
     Arguments,
@@ -37,7 +37,11 @@ from .timing import REAL, Timing
 if TYPE_CHECKING:
     import httpx
 
+    from synerise_profiles_api.built import SaltChoice
+
     from .bulk import AsyncBulk, Bulk
+    from .clock import AsyncServerClock, ServerClock
+    from .events import Builder
 
 __all__ = ["AsyncSynerise", "Synerise"]
 
@@ -144,6 +148,21 @@ class Synerise(Resources):
         from .bulk import Bulk  # noqa: PLC0415 - most programs do without
 
         return Bulk(self, self._shared.timing)
+
+    @property
+    def clock(self) -> ServerClock:
+        """The server's clock: `client.clock.now()` is never later than the server's own time."""
+        return self._shared.clock
+
+    def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
+        """Return a builder of events and transactions that tells time by the server's clock.
+
+        What it builds has a time always, now where none is given, and `salt` where no other is given. A time in the
+        future is refused. Reading the clock may send GET /v4/server/time, and then raises what a call raises.
+        """
+        from .events import Builder  # noqa: PLC0415 - most programs do without
+
+        return Builder(self.clock.bounds, salt=salt)
 
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
@@ -254,6 +273,24 @@ class AsyncSynerise(AsyncResources):
         from .bulk import AsyncBulk  # noqa: PLC0415 - most programs do without
 
         return AsyncBulk(self, self._shared.timing)
+
+    @property
+    def clock(self) -> AsyncServerClock:
+        """The server's clock: `await client.clock.now()` is never later than the server's own time."""
+        return self._shared.clock
+
+    async def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
+        """Return a builder of events and transactions that tells time by the server's clock.
+
+        What it builds has a time always, now where none is given, and `salt` where no other is given. A time in the
+        future is refused. The clock is read here, by GET /v4/server/time where that is due, and this raises what a call
+        raises; building sends nothing. Get a new one now and then: an old one falls behind by half a second in a
+        thousand.
+        """
+        from .events import Builder  # noqa: PLC0415 - most programs do without
+
+        await self.clock.bounds()
+        return Builder(self.clock.known, salt=salt)
 
     def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""

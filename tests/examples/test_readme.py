@@ -32,6 +32,9 @@ def test_readme_blocks_run_in_order(
     assert "events.custom: body.time: is a datetime without a zone" in printed
     assert "birthDate" in printed
     assert "profiles.get 404" in printed
+    assert "Added to cart True 2\nUTC True\n7.30\n" in printed
+    assert "is 7.00, but finalUnitPrice times quantity sums up to 7.30" in printed
+    assert "[('tea', True), ('cup', False), ('jug', False)] 14.00" in printed
     assert "its identifiers belong to several profiles" in printed
     assert "[] after a retry; [503, 200]" in printed
     assert "1 uuid 0…f duplicate-uuid" in printed

@@ -15,6 +15,7 @@ from ..callers import remembers_caller
 from ..types import UNSET, AsyncSend, Send, Unset
 
 if TYPE_CHECKING:
+    from ..built import BuiltEvent
     from ..models.application_started_event import ApplicationStartedEvent
     from ..models.batch_event import BatchEvent
     from ..models.cart_event import CartEvent
@@ -498,14 +499,14 @@ class Events:
         """
         return self._send(_api.custom.request(body)).body
 
-    def send_batch(self, body: Iterable[BatchEvent | Mapping[str, Any]]) -> None:
+    def send_batch(self, body: Iterable[BuiltEvent | BatchEvent | Mapping[str, Any]]) -> None:
         """Record a batch of events.
 
         All events of a request name their profile by the same kind of identifier. Makes no product.buy events: send
         purchases as transactions. Leave out what is not known; do not send null.
 
         Args:
-            body: a list of BatchEvent or of mappings with the publisher's keys.
+            body: events made by builders, or a list of BatchEvent or of mappings with the publisher's keys.
 
         Raises:
             InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -1044,14 +1045,14 @@ class AsyncEvents:
         """
         return (await self._send(_api.custom.request(body))).body
 
-    async def send_batch(self, body: Iterable[BatchEvent | Mapping[str, Any]]) -> None:
+    async def send_batch(self, body: Iterable[BuiltEvent | BatchEvent | Mapping[str, Any]]) -> None:
         """Record a batch of events.
 
         All events of a request name their profile by the same kind of identifier. Makes no product.buy events: send
         purchases as transactions. Leave out what is not known; do not send null.
 
         Args:
-            body: a list of BatchEvent or of mappings with the publisher's keys.
+            body: events made by builders, or a list of BatchEvent or of mappings with the publisher's keys.
 
         Raises:
             InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

@@ -14,6 +14,7 @@ from .settings import KeyedArguments, ProfileArguments, RunArguments
 
 if TYPE_CHECKING:
     from synerise_profiles.client import AsyncSynerise, Synerise
+    from synerise_profiles_api.built import BuiltEvent
     from synerise_profiles_api.models import BatchEvent, Profile, ProfileBatchItem, Transaction
 
     from .kinds import Kind
@@ -60,7 +61,9 @@ class Bulk:
         """
         return self._run(kinds.profiles(), rows, options, {})
 
-    def send_events(self, rows: Iterable[BatchEvent | Mapping[str, Any]], **options: Unpack[KeyedArguments]) -> Report:
+    def send_events(
+        self, rows: Iterable[BuiltEvent | BatchEvent | Mapping[str, Any]], **options: Unpack[KeyedArguments]
+    ) -> Report:
         """Record events.
 
         A row without `eventSalt` gets one, made from its content or by `salt(row)`; one without `time` gets the
@@ -121,7 +124,8 @@ class AsyncBulk:
 
     async def send_events(
         self,
-        rows: Iterable[BatchEvent | Mapping[str, Any]] | AsyncIterable[BatchEvent | Mapping[str, Any]],
+        rows: Iterable[BuiltEvent | BatchEvent | Mapping[str, Any]]
+        | AsyncIterable[BuiltEvent | BatchEvent | Mapping[str, Any]],
         **options: Unpack[KeyedArguments],
     ) -> Report:
         """Record events.

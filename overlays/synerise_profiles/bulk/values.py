@@ -142,7 +142,7 @@ class NumberRule:
     """A number, or an integer, with its bounds."""
 
     def __init__(self, schema: Schema) -> None:
-        self._minimum, self._above = schema.minimum, schema.above
+        self._minimum, self._above, self._maximum = schema.minimum, schema.above, schema.maximum
         self._is_whole = "number" not in schema.types
         self._kinds = int if self._is_whole else int | float | Decimal
         self._usual = frozenset({int} if self._is_whole else {int, float})
@@ -157,14 +157,18 @@ class NumberRule:
             return "", f"is below {self._minimum:g}"
         if self._above is not None and value <= self._above:
             return "", f"is not above {self._above:g}"
+        if self._maximum is not None and value > self._maximum:
+            return "", f"is above {self._maximum:g}"
         return None
 
     def sweep(self, values: Sequence[Any], places: Sequence[int], suspects: set[int]) -> bool:
-        """Clear numbers of which the smallest is large enough."""
+        """Clear numbers of which the smallest is large enough, and the largest small enough."""
         if not self._usual.issuperset(map(type, values)):
             return _each(self.check, values, places, suspects)
         least = min(values)
         is_good = (self._minimum is None or least >= self._minimum) and (self._above is None or least > self._above)
+        if self._maximum is not None:
+            is_good = is_good and max(values) <= self._maximum
         if is_good and (self._is_whole or _are_finite(values)):
             return True
         return _each(self.check, values, places, suspects)

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from synerise_profiles import AsyncSynerise, Synerise, api
-from synerise_profiles.models import LinkedDevice, Money, NoteInput, ProfileInput, Tag, Transaction
+from synerise_profiles import AsyncSynerise, Synerise, api, events
+from synerise_profiles.models import (
+    CartParams,
+    ClientIdentifier,
+    LinkedDevice,
+    Money,
+    NoteInput,
+    ProfileInput,
+    Tag,
+    Transaction,
+)
 
 
 def arguments(client: Synerise) -> None:
@@ -46,6 +55,22 @@ def bodies(client: Synerise, profile: ProfileInput) -> None:
     client.profiles.upsert(None)  # E: [arg-type]
     client.account.log_out(None)  # E: [arg-type]
     client.tags.create("vip")  # E: [arg-type]
+
+
+def builders(client: Synerise, jan: ClientIdentifier, params: CartParams) -> None:
+    events.added_to_cart(client=jan)  # E: [call-arg]
+    events.added_to_cart(jan, params)  # E: [call-arg]
+    events.added_to_cart(client="customer-17", params=params)  # E: [arg-type]
+    events.added_to_cart(client=jan, params=jan)  # E: [arg-type]
+    events.searched(client=jan, time=17)  # E: [arg-type]
+    events.searched(client=jan, action="a.b")  # E: [call-arg]
+    events.custom(client=jan)  # E: [call-arg]
+    events.money(12.5, "PLN")  # E: [arg-type]
+    client.events.searched(events.added_to_cart(client=jan, params=params))  # E: [arg-type]
+    events.transaction(client=jan, order_id="o", products=[], payment="CARD", source=1)  # E: [arg-type]
+    events.transaction(client=jan, order_id="o", products=[params], payment="CARD", source="POS")  # E: [list-item]
+    client.bulk.send_events([params])  # E: [list-item]
+    events.add_to_cart(client=jan)  # E: [attr-defined]
 
 
 def results(client: Synerise) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import httpx
 
     from .bulk import AsyncBulk, Bulk
+    from .exports import AsyncExports, Exports
 
 __all__ = ["AsyncSynerise", "Synerise"]
 
@@ -138,6 +139,13 @@ class Synerise(Resources):
 
         return Bulk(self, self._shared.timing)
 
+    @functools.cached_property
+    def exports(self) -> Exports:
+        """The operations of exports; `run` and `resume` wait for one and read its records."""
+        from .exports import Exports  # noqa: PLC0415 - most programs do without
+
+        return Exports(self, self._shared.timing)
+
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
         return self._shared.send(request, self._options)
@@ -238,6 +246,13 @@ class AsyncSynerise(AsyncResources):
         from .bulk import AsyncBulk  # noqa: PLC0415 - most programs do without
 
         return AsyncBulk(self, self._shared.timing)
+
+    @functools.cached_property
+    def exports(self) -> AsyncExports:
+        """The operations of exports; `run` and `resume` wait for one and read its records."""
+        from .exports import AsyncExports  # noqa: PLC0415 - most programs do without
+
+        return AsyncExports(self, self._shared.timing)
 
     async def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""

@@ -261,7 +261,7 @@ class Control:
         options = self._app.world.options
         now: Json = asdict(options)
         numbers = {name for name, value in now.items() if isinstance(value, float)}
-        sent = request.body({name: _NUMBER if name in numbers else bool for name in now})
+        sent = request.body({name: _NUMBER if name in numbers else type(value) for name, value in now.items()})
         for name, value in sent.items():
             setattr(options, name, float(value) if name in numbers else value)
         return asdict(options)

@@ -81,6 +81,22 @@ BREACHES = [
     ("x-known-values", BOOK, "x-known-values: [NOVEL, POEM, ESSAY]", "x-known-values: []", "a list of texts"),
     ("x-known-values", BOOK, "enum: [SOFT, HARD]", "enum: [SOFT, HARD]\n      x-known-values: [HARD]", "no closed one"),
     ("x-reserved-names", BOOK, "description: Free attributes.", "description: F.\n      x-reserved-names: 1", "a list"),
+    ("x-page", CLOCK, "x-retry:", "x-page: {size: 0}\n      x-retry:", "a positive size"),
+    ("x-first-item", BOOK, "description: Free attributes.", "description: F.\n      x-first-item: 1", "a text"),
+    (
+        "x-outcomes",
+        BOOK,
+        "x-known-values: [NOVEL, POEM, ESSAY]",
+        "x-known-values: [NOVEL, POEM, ESSAY]\n      x-outcomes: {ready: [NOVEL]}",
+        "two lists of texts",
+    ),
+    (
+        "x-outcomes",
+        BOOK,
+        "x-known-values: [NOVEL, POEM, ESSAY]",
+        "x-known-values: [NOVEL, POEM, ESSAY]\n      x-outcomes: {ready: [NOVEL], failed: [DRAMA]}",
+        "not in x-known-values",
+    ),
     ("x-source-schema", BOOK, "x-source-schema: lending-Book", "x-source-schema: [1]", "a text or a list of texts"),
     ("x-source", BOOK, "x-source: shelf facts, read", "x-source: shelf facts", "`, read` or `, inferred`"),
     (

@@ -1,0 +1,19 @@
+"""The API document that ships in the package: facts that `Operation` does not carry are read from it."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import orjson
+
+__all__ = ["document"]
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Return the whole document. It is large: call `document.cache_clear()` when what is needed of it is kept."""
+    file = resources.files("synerise_profiles_api") / "openapi.json"
+    found: dict[str, Any] = orjson.loads(file.read_bytes())
+    return found

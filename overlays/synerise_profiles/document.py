@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import orjson
@@ -14,6 +13,8 @@ __all__ = ["document"]
 @cache
 def document() -> dict[str, Any]:
     """Return the whole document. It is large: call `document.cache_clear()` when what is needed of it is kept."""
+    from importlib import resources  # noqa: PLC0415 - a client may do without the document
+
     file = resources.files("synerise_profiles_api") / "openapi.json"
     found: dict[str, Any] = orjson.loads(file.read_bytes())
     return found

@@ -15,7 +15,8 @@ from .files import Row, cell_text
 
 __all__ = ["ArrowFile", "ArrowRows", "kind_of_column", "kind_of_value", "load"]
 
-_BATCH: Final = 10_000
+_BATCH: Final = 4096
+"""Rows of a record batch: as many are in memory at once, twice."""
 _EXACT: Final = 2**53
 """Up to here a float holds every whole number."""
 _LONGEST: Final = 2**63

@@ -12,16 +12,15 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final, Protocol, TypeVar
+from typing import IO, Any, Final, Protocol
 
 import orjson
 
 from synerise_profiles_api.errors import InvalidRequestError
 
-__all__ = ["CsvRows", "JsonLines", "Row", "Sink", "cell_text", "writing"]
+__all__ = ["CsvRows", "JsonLines", "Output", "Row", "Sink", "cell_text", "writing"]
 
 Row = dict[str, Any]
-S = TypeVar("S", bound="Sink")
 _LINE_END: Final = b"\r\n"
 
 
@@ -41,9 +40,29 @@ class Sink(Protocol):
         ...
 
 
+class Output:
+    """A file that is being written: `count` rows so far."""
+
+    def __init__(self, sink: Sink, file: IO[bytes]) -> None:
+        self.count = 0
+        self._sink = sink
+        self._file = file
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Write a page of rows."""
+        self._sink.add(rows)
+        self.count += len(rows)
+
+    def finish(self) -> None:
+        """Write what is left, down to the disk."""
+        self._sink.finish()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
 @contextmanager
-def writing(path: str | os.PathLike[str], make: Callable[[IO[bytes]], S]) -> Generator[S]:
-    """Let a sink write beside `path`, and put the file in its place once all is well.
+def writing(path: str | os.PathLike[str], make: Callable[[IO[bytes]], Sink]) -> Generator[Output]:
+    """Let a sink write beside `path`, and put the file in its place once it is finished and all is well.
 
     Until then nothing stands there but what stood there before, so that half a file never looks whole. What is left of
     a failure is removed. A link is followed; the permissions of a file that is replaced are kept.
@@ -53,11 +72,8 @@ def writing(path: str | os.PathLike[str], make: Callable[[IO[bytes]], S]) -> Gen
         raise InvalidRequestError("is there already and no file; choose another path", field="path")
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with part.open("xb+") as file:
-            with closing(make(file)) as sink:
-                yield sink
-            file.flush()
-            os.fsync(file.fileno())
+        with part.open("xb+") as file, closing(make(file)) as sink:
+            yield Output(sink, file)
         if target.exists():
             shutil.copymode(target, part)
         part.replace(target)

@@ -14,7 +14,6 @@ from synerise_profiles_api.types import Request, Response
 
 from .drivers import finish
 from .facts import facts
-from .files import CsvRows, JsonLines, Sink, writing
 from .pages import Pages, row_of
 from .plan import Ready, with_task
 from .progress import ExportProgress
@@ -22,10 +21,14 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from .arrow import ArrowRows
+    from .files import Output
 
 __all__ = ["AsyncExport", "Export"]
 
 _Path = str | os.PathLike[str]
+
+
+# Modules that write are imported where they are used: most programs iterate, or write in one way.
 
 
 class _Known:
@@ -76,20 +79,25 @@ class _Known:
 
         return pages, progress
 
-    def _jsonl(self, path: _Path) -> AbstractContextManager[Sink]:
+    def _jsonl(self, path: _Path) -> AbstractContextManager[Output]:
+        from .files import JsonLines, writing  # noqa: PLC0415
+
         return writing(path, JsonLines)
 
-    def _csv(self, path: _Path) -> AbstractContextManager[Sink]:
+    def _csv(self, path: _Path) -> AbstractContextManager[Output]:
+        from .files import CsvRows, writing  # noqa: PLC0415
+
         return writing(path, partial(CsvRows, columns=self._columns()))
 
-    def _arrow(self, path: _Path) -> AbstractContextManager[Sink]:
-        from .arrow import ArrowFile, load  # noqa: PLC0415 - an extra
+    def _arrow(self, path: _Path) -> AbstractContextManager[Output]:
+        from .arrow import ArrowFile, load  # noqa: PLC0415
+        from .files import writing  # noqa: PLC0415
 
         load()
         return writing(path, partial(ArrowFile, columns=self._columns(), kinds=self._kinds()))
 
     def _arrow_rows(self) -> ArrowRows:
-        from .arrow import ArrowRows  # noqa: PLC0415 - an extra
+        from .arrow import ArrowRows  # noqa: PLC0415
 
         return ArrowRows(self._columns(), self._kinds())
 
@@ -168,14 +176,12 @@ class Export(_Known):
                 rows.add(_rows(page))
             return rows.table()
 
-    def _write(self, opened: AbstractContextManager[Sink]) -> int:
-        count = 0
-        with opened as sink:
+    def _write(self, opened: AbstractContextManager[Output]) -> int:
+        with opened as output:
             for page in self.pages():
-                sink.add(_rows(page))
-                count += len(page)
-            sink.finish()
-        return count
+                output.add(_rows(page))
+            output.finish()
+        return output.count
 
 
 class AsyncExport(_Known):
@@ -236,14 +242,12 @@ class AsyncExport(_Known):
                 await _in_thread(rows.add, _rows(page))
             return await _in_thread(rows.table)
 
-    async def _write(self, opened: AbstractContextManager[Sink]) -> int:
-        count = 0
-        with opened as sink:
+    async def _write(self, opened: AbstractContextManager[Output]) -> int:
+        with opened as output:
             async for page in self.pages():
-                await _in_thread(sink.add, _rows(page))
-                count += len(page)
-            await _in_thread(sink.finish)
-        return count
+                await _in_thread(output.add, _rows(page))
+            await _in_thread(output.finish)
+        return output.count
 
 
 class _AsyncPages:

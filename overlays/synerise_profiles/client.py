@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .bulk import AsyncBulk, Bulk
     from .clock import AsyncServerClock, ServerClock
     from .events import Builder
+    from .exports import AsyncExports, Exports
 
 __all__ = ["AsyncSynerise", "Synerise"]
 
@@ -163,6 +164,12 @@ class Synerise(Resources):
         from .events import Builder  # noqa: PLC0415 - most programs do without
 
         return Builder(self.clock.bounds, salt=salt)
+    @functools.cached_property
+    def exports(self) -> Exports:
+        """The operations of exports; `run` and `resume` wait for one and read its records."""
+        from .exports import Exports  # noqa: PLC0415 - most programs do without
+
+        return Exports(self, self._shared.timing)
 
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
@@ -291,6 +298,13 @@ class AsyncSynerise(AsyncResources):
 
         await self.clock.bounds()
         return Builder(self.clock.known, salt=salt)
+
+    @functools.cached_property
+    def exports(self) -> AsyncExports:
+        """The operations of exports; `run` and `resume` wait for one and read its records."""
+        from .exports import AsyncExports  # noqa: PLC0415 - most programs do without
+
+        return AsyncExports(self, self._shared.timing)
 
     def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""

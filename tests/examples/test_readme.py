@@ -34,6 +34,8 @@ def test_readme_blocks_run_in_order(
     assert "1 uuid 0…f duplicate-uuid" in printed
     assert "True False" in printed
     assert "2,500 rows read, 2,500 accepted" in printed
+    assert "line 3: column 'Visits' is not a whole number" in printed
+    assert "events.send_batch: 2 rows read, 2 accepted" in printed
 
 
 def test_readme_has_blocks() -> None:

@@ -164,6 +164,7 @@ class Synerise(Resources):
         from .events import Builder  # noqa: PLC0415 - most programs do without
 
         return Builder(self.clock.bounds, salt=salt)
+
     @functools.cached_property
     def exports(self) -> Exports:
         """The operations of exports; `run` and `resume` wait for one and read its records."""

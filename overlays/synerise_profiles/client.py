@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import httpx
 
     from .bulk import AsyncBulk, Bulk
+    from .queues import AsyncQueue, Queue
+    from .queues.settings import QueueArguments
 
 __all__ = ["AsyncSynerise", "Synerise"]
 
@@ -138,6 +140,17 @@ class Synerise(Resources):
 
         return Bulk(self, self._shared.timing)
 
+    def queue(self, **options: Unpack[QueueArguments]) -> Queue:
+        """Return a queue for a running service: `put` holds a row, which is sent in the background.
+
+        See `synerise_profiles.queues.Queue` for the options. Close it, or use it by `with`; closing the client does.
+        """
+        from .queues import Queue  # noqa: PLC0415 - most programs do without
+
+        queue = Queue(self, self._shared.timing, **options)
+        self._shared.dependents.add(queue)
+        return queue
+
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
         return self._shared.send(request, self._options)
@@ -238,6 +251,17 @@ class AsyncSynerise(AsyncResources):
         from .bulk import AsyncBulk  # noqa: PLC0415 - most programs do without
 
         return AsyncBulk(self, self._shared.timing)
+
+    def queue(self, **options: Unpack[QueueArguments]) -> AsyncQueue:
+        """Return a queue for a running service, to be used by `async with`; its options are those of `Synerise.queue`.
+
+        `on_rejected` and `on_error` may be coroutine functions.
+        """
+        from .queues import AsyncQueue  # noqa: PLC0415 - most programs do without
+
+        queue = AsyncQueue(self, self._shared.timing, **options)
+        self._shared.dependents.add(queue)
+        return queue
 
     async def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""

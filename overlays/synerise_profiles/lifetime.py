@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, TypeVar
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Protocol, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 import attrs
 
@@ -53,6 +53,22 @@ class Setup:
         return tokens.token_of(answer, now=self.timing.monotonic(), wall=self.timing.wall())
 
 
+class Dependent(Protocol):
+    """What sends by a client in the background, and has to end before its connections are closed."""
+
+    def finish(self) -> None:
+        """Send what is held, within the time that was chosen for that."""
+        ...
+
+
+class AsyncDependent(Protocol):
+    """What sends by an async client in the background, and has to end before its connections are closed."""
+
+    async def finish(self) -> None:
+        """Send what is held, within the time that was chosen for that."""
+        ...
+
+
 class Shared:
     """The connections and the token of a sync client."""
 
@@ -63,6 +79,7 @@ class Shared:
         self._lock = threading.Lock()
         self._sender: Sender | None = None
         self._pid = os.getpid()
+        self.dependents: WeakSet[Dependent] = WeakSet()
         self.closed = False
 
     def send(self, request: Request[T], options: Options) -> Response[T]:
@@ -73,7 +90,9 @@ class Shared:
         return sender.send(request, options)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, once what depends on them has ended."""
+        for dependent in list(self.dependents):
+            dependent.finish()
         self.closed = True
         transport = self._given if self._sender is None else self._sender.transport
         self._sender = None
@@ -113,6 +132,7 @@ class AsyncShared:
         self.timing = setup.timing
         self._given = transport
         self._senders: WeakKeyDictionary[object, AsyncSender] = WeakKeyDictionary()
+        self.dependents: WeakSet[AsyncDependent] = WeakSet()
         self.closed = False
 
     async def send(self, request: Request[T], options: Options) -> Response[T]:
@@ -125,6 +145,8 @@ class AsyncShared:
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop; those of an event loop that has ended are gone."""
+        for dependent in list(self.dependents):
+            await dependent.finish()
         self.closed = True
         sender = self._senders.get(_current_loop())
         self._senders.clear()

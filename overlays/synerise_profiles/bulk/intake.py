@@ -18,7 +18,7 @@ from .facts import Schema
 from .kinds import Kind
 from .rows import OPTIONS, RefusedError, default, encoded_slowly, guarded, has_mark, with_fields
 
-__all__ = ["Checks", "Intake", "IntakeOptions", "Refuse", "held", "readable"]
+__all__ = ["Checks", "Intake", "IntakeOptions", "Refuse", "check_of", "held", "readable"]
 
 Checks: TypeAlias = Literal["strict", "basic", "off"]
 Refuse: TypeAlias = Callable[[int, Any, bytes, str, str], bool]
@@ -47,7 +47,7 @@ class Intake:
         self._refuse = refuse
         self._open: dict[Any, Chunk] = {}
         self._groups: dict[tuple[str, ...], frozenset[str]] = {}
-        self._check = _check_of(kind, options, note)
+        self._check = check_of(kind, options, note)
         self._allowed = None if options.checks == "off" else options.allow_null
         self._identifiers = frozenset(kind.identifiers)
         self._is_keyed = kind.salt_field is not None
@@ -256,7 +256,8 @@ def _checked(check: Check) -> Callable[[Any, Any, int], bytes]:
     return write
 
 
-def _check_of(kind: Kind, options: IntakeOptions, note: Note) -> Check | None:
+def check_of(kind: Kind, options: IntakeOptions, note: Note) -> Check | None:
+    """Make the check of a row, as the options ask for it; None where there is nothing to look at."""
     schema = kind.schema
     if schema is None or options.checks == "off":
         return None

@@ -16,7 +16,7 @@ from .kinds import Kind
 from .report import Progress, Rejection, Report, mask
 from .settings import Settings
 
-__all__ = ["Confirmed", "JournalPort", "Ledger"]
+__all__ = ["Confirmed", "JournalPort", "Ledger", "identifier_of"]
 
 _ENOUGH = 1000
 """How many rows must be settled before their rate of errors says anything."""
@@ -158,7 +158,7 @@ class Ledger:
             )
 
     def _add(self, row: bytes, **parts: Any) -> None:
-        self.report.add(Rejection(identifier=_identifier(self._kind, row), **parts), row)
+        self.report.add(Rejection(identifier=identifier_of(self._kind, row), **parts), row)
         if self.problem is None and parts["stage"] != "unsent":
             self.problem = self._too_many()
 
@@ -179,8 +179,8 @@ _OTHER = (
 )
 
 
-def _identifier(kind: Kind, row: bytes) -> str | None:
-    """The first identifier of a row, masked."""
+def identifier_of(kind: Kind, row: bytes) -> str | None:
+    """Return the first identifier of a row, masked."""
     try:
         found: Any = orjson.loads(row)
     except orjson.JSONDecodeError:

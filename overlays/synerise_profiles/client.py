@@ -147,6 +147,7 @@ class Synerise(Resources):
         """
         from .queues import Queue  # noqa: PLC0415 - most programs do without
 
+        self._shared.prepare("queue")
         queue = Queue(self, self._shared.timing, **options)
         self._shared.dependents.add(queue)
         return queue

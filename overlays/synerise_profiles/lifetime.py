@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -86,8 +87,17 @@ class Shared:
         """Send a request; the first one opens the connections."""
         sender = self._sender
         if sender is None or self.closed or self._pid != os.getpid():
-            sender = self._open(request)
+            sender = self._open(request.operation.name)
         return sender.send(request, options)
+
+    def prepare(self, operation: str) -> None:
+        """Load what the first request needs, without connecting: for who sends from another thread.
+
+        A fork while that thread was loading it would leave the child with half of a module.
+        """
+        self._open(operation)
+        "localhost".encode("idna")
+        import_module("synerise_profiles_api.models.error_body")
 
     def close(self) -> None:
         """Close the connections, once what depends on them has ended."""
@@ -99,13 +109,13 @@ class Shared:
         if transport is not None and self._pid == os.getpid():
             transport.close()
 
-    def _open(self, request: Request[T]) -> Sender:
+    def _open(self, operation: str) -> Sender:
         if self._pid != os.getpid():
             # A child of fork must not write to its parent's sockets, nor wait for locks that its threads held.
             self._lock, self._sender, self._pid = threading.Lock(), None, os.getpid()
         with self._lock:
             if self.closed:
-                raise _closed(request)
+                raise _closed(operation)
             if self._sender is None:
                 transport = open_transport(self._setup.options) if self._given is None else self._given
                 sender = Sender(transport, Frame(self._setup.options), self._setup.timing)
@@ -140,7 +150,7 @@ class AsyncShared:
         loop = _current_loop()
         sender = self._senders.get(loop)
         if sender is None or self.closed:
-            sender = self._open(loop, request)
+            sender = self._open(loop, request.operation.name)
         return await sender.send(request, options)
 
     async def aclose(self) -> None:
@@ -154,9 +164,9 @@ class AsyncShared:
         if transport is not None:
             await transport.aclose()
 
-    def _open(self, loop: object, request: Request[T]) -> AsyncSender:
+    def _open(self, loop: object, operation: str) -> AsyncSender:
         if self.closed:
-            raise _closed(request)
+            raise _closed(operation)
         for other in list(self._senders):
             if getattr(other, "is_closed", bool)():
                 del self._senders[other]
@@ -187,5 +197,5 @@ def _current_loop() -> object:
     return current_token().native_token
 
 
-def _closed(request: Request[T]) -> InvalidRequestError:
-    return InvalidRequestError("the client is closed", operation=request.operation.name)
+def _closed(operation: str) -> InvalidRequestError:
+    return InvalidRequestError("the client is closed", operation=operation)

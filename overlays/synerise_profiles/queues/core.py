@@ -30,7 +30,7 @@ Step: TypeAlias = Send | Wait | Done
 _SEARCHES: Final = 100
 """How many requests may be spent on finding the refused rows of one batch."""
 _SLOW: Final = 60.0
-"""Seconds until what cannot succeed as things are is tried again: things may be mended."""
+"""Seconds to which the waits grow where nothing can succeed as things are: they may be mended."""
 _LEAST: Final = 0.05
 """Seconds between two attempts at least, whatever the policy says: they go on for as long as the server is away."""
 _LONGEST: Final = 3600.0
@@ -44,6 +44,11 @@ class Settled:
     flight: Flight | None
     refused: Sequence[tuple[int, Refusal]] = ()
     error: Exception | None = None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self.refused) or self.error is not None
 
 
 class Lane:
@@ -315,17 +320,20 @@ class Core:
         if outcome.is_unreadable:
             failure = Failure()
         if failure is None or (outcome.is_final and not outcome.is_unreadable):
-            return _SLOW
+            return self._slower(part)
         is_throttled = outcome.status in (429, 503)
         part.maybe_applied = part.maybe_applied or (failure.arrived and not is_throttled)
         attempt = pace.throttled(now, send.at) if is_throttled and pace is not None else part.attempts
         decision = decide(
             self._policy, failure, repeatable=True, attempt=attempt, elapsed=0.0, random=self._timing.random
         )
-        delay = _SLOW if decision.delay is None else max(decision.delay, _LEAST)
+        delay = self._slower(part) if decision.delay is None else max(decision.delay, _LEAST)
         if is_throttled and pace is not None:
             pace.hold(now + delay)
         return delay
+
+    def _slower(self, part: Part) -> float:
+        return min(_SLOW, max(self._policy.base_delay, _LEAST) * 2.0 ** min(part.attempts - 1, 60))
 
     def _clock_answered(self, send: Send, outcome: Outcome, now: float) -> Settled:
         moment = told_time(outcome.content) if outcome.is_success else None
@@ -333,6 +341,6 @@ class Core:
             self.clock.told(moment)
             send.part.attempts = 0
             return Settled(None)
-        delay = _SLOW if outcome.is_success else self._delay(send, outcome, None, now)
+        delay = self._slower(send.part) if outcome.is_success else self._delay(send, outcome, None, now)
         self.clock.failed(now + delay)
         return Settled(None, error=outcome.error)

@@ -62,8 +62,14 @@ def _at_exit() -> None:
     begun = time.monotonic()
     # All of them first, so that none waits for another.
     waits = [(queue, queue.begin_exit()) for queue in list(_queues)]
+    problem: Warning | None = None
     for queue, seconds in waits:
-        queue.finish_exit(max(0.0, begun + seconds - time.monotonic()))
+        try:
+            queue.finish_exit(max(0.0, begun + seconds - time.monotonic()))
+        except Warning as warning:  # where warnings are errors; the other queues come first
+            problem = warning
+    if problem is not None:
+        raise problem
 
 
 def _after_fork() -> None:

@@ -16,7 +16,7 @@ from synerise_profiles.bulk.outcomes import Outcome, outcome_of
 from synerise_profiles.retry import Failure
 from synerise_profiles.timing import Timing
 
-from .core import Core, Lane
+from .core import Core, Lane, Settled
 from .errors import QueueClosedError, QueueFullError
 from .flights import Done, Send
 from .notes import Notes
@@ -82,6 +82,7 @@ class AsyncQueue:
         self._group: TaskGroup | None = None
         self._bell: anyio.Event
         self._change: anyio.Event
+        self._telling: set[int] = set()
         self._is_reported = False
         register(self)
 
@@ -155,7 +156,8 @@ class AsyncQueue:
         if self._group is not None and not core.is_stopped:
             self._bell.set()
             with anyio.move_on_after(timeout):
-                while not core.is_settled(mark):
+                # One of the caller's functions may wait here, but not for itself.
+                while not core.is_settled(mark) or self._telling - {anyio.get_current_task().id}:
                     await self._change.wait()
         return FlushResult(left=core.left(mark), stats=self.stats())
 
@@ -222,13 +224,23 @@ class AsyncQueue:
             settled = self._core.answered(send, outcome, is_judged=is_judged)
             self._bell.set()
             self._changed()
-        for call in calls(self._settings, settled):
-            try:
-                result = call()
-                if inspect.isawaitable(result):
-                    await result
-            except Exception as error:  # noqa: BLE001 - it is the caller's
-                log_raised(error)
+        if settled.has_news:
+            await self._tell(settled)
+
+    async def _tell(self, settled: Settled) -> None:
+        me = anyio.get_current_task().id
+        self._telling.add(me)
+        try:
+            for call in calls(self._settings, settled):
+                try:
+                    result = call()
+                    if inspect.isawaitable(result):
+                        await result
+                except Exception as error:  # noqa: BLE001 - it is the caller's
+                    log_raised(error)
+        finally:
+            self._telling.discard(me)
+            self._changed()
 
     async def __aenter__(self) -> Self:
         if self._group is not None or self._core.is_closed:

@@ -13,7 +13,7 @@ from synerise_profiles.bulk.outcomes import Outcome, outcome_of
 from synerise_profiles.retry import Failure
 from synerise_profiles.timing import Timing
 
-from .core import Core, Lane
+from .core import Core, Lane, Settled
 from .errors import QueueClosedError, QueueFullError
 from .flights import Done, Send
 from .notes import Notes
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["Inlet", "Queue"]
 
 T = TypeVar("T")
-_MOMENT: Final = 1.0
-"""How long the lock may be awaited, which is held for moments: longer than this only by who waits here itself."""
+_MOMENT: Final = 0.25
+"""How long the lock is awaited at least. It is held for microseconds: longer only by the very thread that waits for it,
+in a signal's handler that interrupted a put."""
 _IDLE: Final = 30.0
 """Seconds after which a thread without work ends; the next row starts another one."""
 
@@ -73,8 +74,8 @@ class Queue:
     - `exit_timeout`: seconds for flushing when the queue is left, its client closed or the program ended (10).
     - `spill`: a file to which rows are appended that could not be delivered by then, personal data included.
 
-    Rows are kept and tried again for as long as the server is away, after the waits of the client's retry policy; every
-    60 s where the server refuses all of them, as with a bad API key.
+    Rows are kept and tried again for as long as the server is away, after the waits of the client's retry policy. Where
+    it refuses every request, as with a bad API key, the waits grow to a minute.
     """
 
     def __init__(self, client: Synerise, timing: Timing, **options: Unpack[QueueArguments]) -> None:
@@ -102,6 +103,7 @@ class Queue:
         self._room = threading.Condition(self._lock)
         self._calm = threading.Condition(self._lock)
         self._threads = self._idle = 0
+        self._telling: set[int] = set()
         self._is_reported = False
         self._pid = os.getpid()
 
@@ -146,7 +148,7 @@ class Queue:
         Rows that other threads put meanwhile are not waited for.
         """
         until = self._now() + timeout
-        if not self._lock.acquire(timeout=min(timeout, _MOMENT)):
+        if not self._lock.acquire(timeout=max(timeout, _MOMENT)):
             return self._result()
         try:
             return self._settle(self._core.flush(), until)
@@ -163,7 +165,8 @@ class Queue:
 
     def _close(self, timeout: float, *, warn: bool) -> FlushResult:
         until = self._now() + timeout
-        if not self._lock.acquire(timeout=min(timeout, _MOMENT)):
+        if not self._lock.acquire(timeout=max(timeout, _MOMENT)):
+            self._core.is_closed = True
             return self._result()
         try:
             core = self._core
@@ -192,9 +195,13 @@ class Queue:
                     self._lock.acquire()
                 if not has_thread:
                     self._run(until)
-            while not core.is_settled(mark) and (left := until - self._now()) > 0:
+            while not self._is_settled(mark) and (left := until - self._now()) > 0:
                 self._calm.wait(left)
         return self._result(core.left(mark))
+
+    def _is_settled(self, mark: int) -> bool:
+        """Whether all rows before a mark are settled, and the caller's functions told; one of them may ask this."""
+        return self._core.is_settled(mark) and not self._telling - {threading.get_ident()}
 
     def stats(self) -> QueueStats:
         """Return the counters of this moment."""
@@ -305,16 +312,24 @@ class Queue:
             settled = self._core.answered(send, outcome, is_judged=is_judged)
             self._room.notify_all()
             self._calm.notify_all()
-        if settled.refused or settled.error is not None:
-            self._lock.release()
-            try:
-                for call in calls(self._settings, settled):
-                    try:
-                        call()
-                    except Exception as error:  # noqa: BLE001 - it is the caller's
-                        log_raised(error)
-            finally:
-                self._lock.acquire()
+            if settled.has_news:
+                self._tell(settled)
+
+    def _tell(self, settled: Settled) -> None:
+        """Call the caller's functions, with the lock but while they run."""
+        me = threading.get_ident()
+        self._telling.add(me)
+        self._lock.release()
+        try:
+            for call in calls(self._settings, settled):
+                try:
+                    call()
+                except Exception as error:  # noqa: BLE001 - it is the caller's
+                    log_raised(error)
+        finally:
+            self._lock.acquire()
+            self._telling.discard(me)
+            self._calm.notify_all()
 
     def __enter__(self) -> Self:
         return self

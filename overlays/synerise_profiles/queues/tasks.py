@@ -127,7 +127,7 @@ class AsyncQueue:
         return await self._settle(self._core.flush(), timeout)
 
     async def close(self, timeout: float | None = None) -> FlushResult:  # noqa: ASYNC109
-        """Take no further rows, flush, and end the tasks; return after `timeout` seconds, by default `exit_timeout`.
+        """Take no further rows, flush, and send no more; return after `timeout` seconds, `exit_timeout` by default.
 
         What is left then is not sent any more: `result.left` counts it, `undelivered()` yields it, and the `spill` file
         gets it.
@@ -257,12 +257,25 @@ class AsyncQueue:
         group = self._group
         if group is None:  # in a child of fork
             return
-        # Shielded: a cancellation ends the producers, and what they have put is still sent, as long as was chosen.
-        with anyio.CancelScope(shield=True):
+        until = anyio.current_time() + self._settings.exit_timeout
+        try:
             await self.finish()
+        finally:
             group.cancel_scope.cancel()
-            # It is not told of the exception, which it would wrap.
-            await group.__aexit__(None, None, None)
+            try:
+                # It is not told of the exception, which it would wrap.
+                await group.__aexit__(None, None, None)
+            finally:
+                if not self._core.is_stopped:
+                    await self._rescue(until)
+
+    async def _rescue(self, until: float) -> None:
+        """Deliver what a cancelled block held: its tasks were cancelled with it, so others go on, shielded."""
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._run, group)
+                await self._close(until - anyio.current_time(), warn=True)
+                group.cancel_scope.cancel()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} holding {self._core.held:,} of {self._settings.max_items:,} rows>"

@@ -156,7 +156,7 @@ class Queue:
             self._lock.release()
 
     def close(self, timeout: float | None = None) -> FlushResult:
-        """Take no further rows, flush, and end the threads; return after `timeout` seconds, by default `exit_timeout`.
+        """Take no further rows, flush, and send no more; return after `timeout` seconds, `exit_timeout` by default.
 
         What is left then is not sent any more, except what is on its way: `result.left` counts it, `undelivered()`
         yields it, and the `spill` file gets it.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 
 if sys.argv[1].startswith("gevent"):
+    import gevent
     from gevent import monkey
 
     monkey.patch_all()
 
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -17,7 +19,7 @@ import time
 from typing import Any
 
 from synerise_profiles import AsyncSynerise, Synerise
-from synerise_profiles.queues import Queue
+from synerise_profiles.queues import Queue, QueueFullError
 
 
 def event(n: int) -> dict[str, Any]:
@@ -141,8 +143,6 @@ def multiprocessing_fork() -> None:
 
 
 def gevent_greenlets() -> None:
-    import gevent
-
     queue = client().queue(max_items=200, put_timeout=5)
     gevent.joinall([gevent.spawn(fill, queue, k * 1000, 300) for k in range(5)], raise_error=True)
     assert queue.flush(10).complete
@@ -150,8 +150,6 @@ def gevent_greenlets() -> None:
 
 
 def gevent_dead() -> None:
-    import gevent
-
     beats = []
 
     def beat() -> None:
@@ -165,7 +163,7 @@ def gevent_dead() -> None:
     begun = time.monotonic()
     try:
         queue.events.put(event(10), timeout=0.3)
-    except Exception as error:
+    except QueueFullError as error:
         print(type(error).__name__)
     assert not queue.flush(0.3).complete
     assert time.monotonic() - begun < 2
@@ -174,8 +172,6 @@ def gevent_dead() -> None:
 
 
 def async_left_open() -> None:
-    import asyncio
-
     async def main() -> None:
         service = AsyncSynerise(api_key=sys.argv[3], base_url=sys.argv[2])
         queue = await service.queue().__aenter__()
@@ -187,7 +183,7 @@ def async_left_open() -> None:
 
     kept: list[Any] = []
     loop = asyncio.new_event_loop()
-    loop.create_task(main())
+    kept.append(loop.create_task(main()))
     loop.run_forever()
 
 

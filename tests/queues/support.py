@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import random
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import orjson
 
 from synerise_profiles.bulk.outcomes import Outcome
-from synerise_profiles.errors import APIConnectionError, APIStatusError, PermissionDeniedError
+from synerise_profiles.errors import APIConnectionError, PermissionDeniedError
 from synerise_profiles.retry import Failure
 from synerise_profiles.timing import Timing
 
@@ -24,9 +25,7 @@ class Clock:
         self.now = 100.0
         self.ahead = ahead
         self.random = random.Random(0)
-        self.timing = Timing(
-            monotonic=lambda: self.now, wall=lambda: START + self.now, random=lambda: self.random.random()
-        )
+        self.timing = Timing(monotonic=lambda: self.now, wall=lambda: START + self.now, random=self.random.random)
 
     def server_time(self) -> float:
         return START + self.now + self.ahead
@@ -64,7 +63,6 @@ FATES: dict[str, Callable[[], tuple[bool, Outcome]]] = {
     "403": lambda: (False, Outcome(status=403, failure=Failure(status_code=403), error=NO_ENTRY)),
 }
 """What may happen to a request: whether it is carried out all the same, and what comes back."""
-__all__ = ["APIStatusError"]
 
 
 class Server:
@@ -109,6 +107,5 @@ class Server:
 
 
 def _text(moment: float) -> str:
-    import datetime
-
-    return datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    text = datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00") + "Z"

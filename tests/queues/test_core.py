@@ -97,7 +97,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(by=st.sampled_from(["customId", "email", "profile"]), bad=st.booleans(), timed=st.booleans())
     @precondition(lambda self: not self.rig.core.is_closed)
-    def put(self, by: str, bad: bool, timed: bool) -> None:
+    def put(self, *, by: str, bad: bool, timed: bool) -> None:
         more = {"time": "2020-01-01T00:00:00Z"} if timed and by != "profile" else {}
         self.n += 1
         row = profile(self.n, bad=bad) if by == "profile" else event(self.n, by=by, bad=bad, **more)

@@ -91,19 +91,22 @@ def test_through_faults(sandbox: Sandbox, backend: str) -> None:
 def test_everything_ends_in_time(backend: str) -> None:
     """With a server that never answers: a put, a flush, a close and the end of the block; what is left is counted."""
 
+    async def use(queue: AsyncQueue) -> None:
+        async with queue:
+            for n in range(10):
+                await queue.events.put(event(n, time="2020-01-01T00:00:00Z"))
+            with pytest.raises(QueueFullError):
+                queue.events.put_nowait(event(10))
+            with pytest.raises(QueueFullError):
+                await queue.events.put(event(10), timeout=0.2)
+            assert (await queue.flush(0.2)).left == 10
+
     async def main(url: str) -> None:
         async with AsyncSynerise(token="t", base_url=url) as client:
             queue = client.queue(max_items=10, flush_after=0.0, exit_timeout=0.2)
             begun = time.monotonic()
             with pytest.warns(UndeliveredWarning, match="10 of 10 rows"):
-                async with queue:
-                    for n in range(10):
-                        await queue.events.put(event(n, time="2020-01-01T00:00:00Z"))
-                    with pytest.raises(QueueFullError):
-                        queue.events.put_nowait(event(10))
-                    with pytest.raises(QueueFullError):
-                        await queue.events.put(event(10), timeout=0.2)
-                    assert (await queue.flush(0.2)).left == 10
+                await use(queue)
             assert 0.6 <= time.monotonic() - begun < 2
             stats = queue.stats()
             assert (stats.put, stats.held, stats.full) == (10, 10, 2)
@@ -157,12 +160,15 @@ def test_outside_of_its_block_a_queue_takes_nothing(sandbox: Sandbox, backend: s
 def test_an_error_in_the_block_stays_what_it_is(sandbox: Sandbox, backend: str) -> None:
     """It is not wrapped in a group, and what was put before it is delivered."""
 
+    async def fail(client: AsyncSynerise) -> None:
+        async with client.queue(flush_after=60) as queue:
+            await queue.events.put(event(1))
+            _ = 1 / 0
+
     async def main() -> None:
         async with connect(sandbox) as client:
             with pytest.raises(ZeroDivisionError):
-                async with client.queue(flush_after=60) as queue:
-                    await queue.events.put(event(1))
-                    _ = 1 / 0
+                await fail(client)
 
     anyio.run(main, backend=backend)
     assert arrived(sandbox) == {1: 1}

@@ -13,7 +13,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import orjson
 import pytest
@@ -73,6 +73,11 @@ def arrived(sandbox: Sandbox, operation: str = "events.send_batch") -> collectio
     return found
 
 
+def fill(queue: Queue, count: int) -> None:
+    for n in range(count):
+        queue.events.put(event(n), timeout=5)
+
+
 def wait_until(is_so: Callable[[], bool], seconds: float = 5.0) -> None:
     until = time.monotonic() + seconds
     while not is_so():
@@ -83,7 +88,7 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 5.0) -> None:
 class Watch:
     """How long a block took."""
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         self.begun = time.monotonic()
         return self
 
@@ -358,11 +363,11 @@ def test_a_thread_without_work_ends_and_another_one_begins(
     """So a queue that is forgotten goes, once it is empty; and one that is used again works again."""
     monkeypatch.setattr(threads, "_IDLE", 0.05)
     queue = client.queue(flush_after=0.0)
+    found: Any = weakref.ref(queue)
     for n in range(3):
         queue.events.put(event(n))
         assert queue.flush().complete
-        wait_until(lambda: queue._threads == 0)
-    found = weakref.ref(queue)
+        wait_until(lambda: found()._threads == 0)
     del queue
     wait_until(lambda: gc.collect() >= 0 and found() is None)
     assert arrived(sandbox) == {0: 1, 1: 1, 2: 1}
@@ -372,7 +377,6 @@ def test_where_no_thread_can_be_started_the_caller_of_flush_sends(
     sandbox: Sandbox, client: Synerise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As at the end of a program, or at a limit of the system: a put loses nothing, and a flush delivers."""
-
     queue = client.queue(flush_items=2)
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", only_others)
@@ -389,7 +393,6 @@ def test_where_no_thread_can_be_started_a_stalled_server_still_keeps_nobody(
     stalled: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller's own request ends in time too."""
-
     monkeypatch.setattr(threading.Thread, "start", only_others)
     stalled.events.put(event(1, time="2020-01-01T00:00:00Z"))
     with Watch() as watch:
@@ -422,9 +425,9 @@ def test_a_handler_of_a_signal_may_close(sandbox: Sandbox, client: Synerise) -> 
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(QueueClosedError):
-            for n in range(100):
-                queue.events.put(event(n), timeout=5)
+            fill(queue, 1_000_000)
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
     assert [result.complete for result in results] == [True]
     stats = queue.stats()

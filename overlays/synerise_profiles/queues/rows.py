@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, TypeAlias
 
@@ -46,7 +45,8 @@ class Writer:
         self._check = check_of(kind, options, note)
         self._allowed = None if settings.checks == "off" else settings.allow_null
         self._most = min(kind.max_bytes - 2, settings.max_bytes)
-        self._salt = settings.salt
+        self._make_salt = settings.salt if callable(settings.salt) else None
+        self._is_by_content = settings.salt == "content"
         self._salt_field, self._time_field = kind.salt_field or "", kind.time_field or ""
         self._identifiers = frozenset(kind.identifiers)
         self._groups: dict[tuple[str, ...], Group] = {}
@@ -89,13 +89,11 @@ class Writer:
         return item, False
 
     def _salt_of(self, row: Any, item: bytes) -> bytes:
+        if self._make_salt is not None:
+            return orjson.dumps(str(self._make_salt(row)))
         # Two puts are two events, so by default a salt tells of nothing but its put.
-        if self._salt == "random":
-            return b'"%b"' % os.urandom(16).hex().encode()
-        if self._salt == "content":
-            return b'"%b"' % sha256(item).hexdigest()[:32].encode()
-        make: Callable[[Any], str] = self._salt
-        return orjson.dumps(str(make(row)))
+        salt = sha256(item).hexdigest()[:32] if self._is_by_content else os.urandom(16).hex()
+        return b'"%b"' % salt.encode()
 
     def _group_of(self, row: Any) -> Group:
         client = fields_of(held(row, self.kind.holder))

@@ -143,7 +143,8 @@ class Synerise(Resources):
     def queue(self, **options: Unpack[QueueArguments]) -> Queue:
         """Return a queue for a running service: `put` holds a row, which is sent in the background.
 
-        See `synerise_profiles.queues.Queue` for the options. Close it, or use it by `with`; closing the client does.
+        See `synerise_profiles.queues.QueueArguments` for the options. Close it, or use it by `with`; closing the client
+        closes it too.
         """
         from .queues import Queue  # noqa: PLC0415 - most programs do without
 

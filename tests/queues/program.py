@@ -71,6 +71,69 @@ def exit_by_signal() -> None:
         time.sleep(0.0005)
 
 
+class Interruption(BaseException):
+    pass
+
+
+def interrupted() -> None:
+    """Signals whose handlers raise come at any moment, thousands of them; as Ctrl-C in a session that goes on."""
+
+    def interrupt(*_: object) -> None:
+        raise Interruption
+
+    signal.signal(signal.SIGALRM, interrupt)
+    queue = client().queue(max_items=int(sys.argv[4]), when_full=sys.argv[5], flush_items=40, put_timeout=5)  # type: ignore[arg-type]
+    n = caught = 0
+    until = time.monotonic() + 0.7
+    while time.monotonic() < until:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.00002 + caught % 50 * 0.00001)
+            for _ in range(100):
+                n += 1
+                queue.events.put(event(n))
+        except Interruption:
+            caught += 1
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    result = queue.flush(10)
+    stats = result.stats
+    assert caught > 50, caught
+    assert result.complete
+    assert stats.held == stats.held_bytes == stats.in_flight == 0
+    assert stats.put == stats.delivered + stats.dropped
+    assert 0 <= n - stats.put <= caught
+    print(stats.delivered)
+
+
+def handler_uses_queue() -> None:
+    """Signals whose handlers put, flush and look come at any moment."""
+    queue = client().queue(flush_items=40)
+    refused = handled = 0
+
+    def use(*_: object) -> None:
+        nonlocal refused, handled
+        handled += 1
+        try:
+            queue.events.put(event(1_000_000 + handled))
+        except QueueFullError:
+            refused += 1
+        queue.flush(0)
+        queue.stats()
+
+    signal.signal(signal.SIGALRM, use)
+    n, until = 0, time.monotonic() + 0.7
+    while time.monotonic() < until:
+        signal.setitimer(signal.ITIMER_REAL, 0.00002 + handled % 50 * 0.00001)
+        for _ in range(50):
+            queue.events.put(event(n), timeout=5)
+            n += 1
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    result = queue.flush(10)
+    assert result.complete
+    assert handled > 20, handled
+    assert result.stats.put == result.stats.delivered == n + handled - refused
+    print(result.stats.delivered)
+
+
 def fork() -> None:
     queue = client().queue(flush_after=60)
     fill(queue, 0, 100)
@@ -169,6 +232,16 @@ def gevent_dead() -> None:
     assert time.monotonic() - begun < 2
     # Nobody else had to wait.
     assert len(beats) > 20
+
+
+def gevent_fork() -> None:
+    queue = client().queue(flush_after=60)
+    fill(queue, 0, 100)
+    child = os.fork()
+    if child == 0:
+        gevent.joinall([gevent.spawn(fill, queue, k * 100, 100) for k in (1, 2)], raise_error=True)
+        sys.exit(0)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def async_left_open() -> None:

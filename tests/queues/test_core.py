@@ -383,6 +383,30 @@ def test_a_queue_of_which_all_is_on_its_way_drops_the_newcomer() -> None:
     assert rig.server.order == [1]
 
 
+def test_a_row_as_large_as_the_queue_fits() -> None:
+    """It is sent by itself; one byte more is refused at once, since it would never fit."""
+    size = len(orjson.dumps(profile(1))) + 1
+    rig = Rig(max_bytes=size)
+    assert rig.put(profile(1)) is True
+    assert rig.core.held_bytes == size
+    rig.drain()
+    assert rig.core.delivered == 1
+    with pytest.raises(InvalidRequestError, match="no more than"):
+        Rig(max_bytes=size - 1).put(profile(1))
+
+
+def test_what_was_never_sent_keeps_the_time_of_its_put() -> None:
+    """Rows that are left have salt and time, by the clock here where the server's is not known."""
+    rig = Rig(ahead=3600.0)
+    rig.put(event(1))
+    rig.clock.now += 30
+    (left,) = rig.core.undelivered()
+    row = orjson.loads(left.row)
+    assert row["time"] == "2023-11-14T22:15:00.000Z"
+    assert row["eventSalt"]
+    assert not left.maybe_applied
+
+
 def test_reset_forgets_rows_and_counters_but_not_the_clock() -> None:
     """A child of fork begins with nothing."""
     rig = Rig()

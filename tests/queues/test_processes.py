@@ -78,6 +78,25 @@ def test_a_program_that_is_terminated_delivers_everything(sandbox: Sandbox) -> N
     assert told > 10
 
 
+@pytest.mark.parametrize("options", [("1000000", "block"), ("300", "block"), ("300", "drop_oldest")])
+def test_interruptions_neither_lose_nor_miscount_nor_hang(sandbox: Sandbox, options: tuple[str, str]) -> None:
+    """Ctrl-C or a handler that raises may come at any moment of a put: the counters stay exact and the lock is free."""
+    done = run("interrupted", sandbox.url, sandbox.api_key, *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = arrived(sandbox)
+    assert set(found.values()) == {1}
+    assert len(found) == int(done.stdout)
+
+
+def test_handlers_of_signals_may_use_the_queue(sandbox: Sandbox) -> None:
+    """One that interrupts a put may find the queue busy, and never waits for itself."""
+    done = run("handler_uses_queue", sandbox.url, sandbox.api_key)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = arrived(sandbox)
+    assert set(found.values()) == {1}
+    assert len(found) == int(done.stdout)
+
+
 @pytest.mark.parametrize("server", ["dead", "stalled"])
 def test_a_program_whose_server_is_away_ends_in_time(tmp_path: Path, server: str) -> None:
     """It says on standard error how much was left, and writes it to the file that was asked for."""
@@ -123,6 +142,12 @@ def test_processes_of_multiprocessing(sandbox: Sandbox) -> None:
 def test_gevent(sandbox: Sandbox) -> None:
     """Everything is patched, greenlets put, wait for room and flush; the end delivers the rest."""
     check(sandbox, "gevent_greenlets", {k * 1000 + n for k in range(5) for n in range(300)} | set(range(9000, 9010)))
+
+
+@with_gevent
+def test_gevent_and_fork(sandbox: Sandbox) -> None:
+    """The child's greenlets put, and its end delivers; the parent sends its own."""
+    check(sandbox, "gevent_fork", set(range(300)))
 
 
 @with_gevent

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from .errors import QueueClosedError, QueueFullError, UndeliveredWarning
+from .inlets import AsyncInlet, Inlet
 from .results import FlushResult, QueueStats, Undelivered
-from .tasks import AsyncInlet, AsyncQueue
-from .threads import Inlet, Queue
+from .settings import QueueArguments
+from .tasks import AsyncQueue
+from .threads import Queue
 
 __all__ = [
     "AsyncInlet",
@@ -13,6 +15,7 @@ __all__ = [
     "FlushResult",
     "Inlet",
     "Queue",
+    "QueueArguments",
     "QueueClosedError",
     "QueueFullError",
     "QueueStats",

@@ -44,6 +44,10 @@ class ServerClock:
         self._monotonic = monotonic
         self._wall = wall
 
+    def own(self) -> Reading:
+        """Read the clock here, as if it was the server's."""
+        return Reading(self._wall(), self._monotonic(), self._wall())
+
     def wants_asking(self, now: float) -> bool:
         """Whether to ask now: nothing is known, or it is old. One question at a time."""
         if self.is_asked or now < self.due:

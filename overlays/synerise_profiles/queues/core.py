@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -18,13 +19,14 @@ from synerise_profiles.retry import Failure, RetryPolicy, decide
 from synerise_profiles.timing import Timing
 
 from .clock import ServerClock
-from .flights import DONE, Done, Flight, Send, Wait
-from .lines import Line
+from .flights import DONE, Done, Flight, Send, Wait, timed
+from .lanes import Lane
+from .lines import Batch, Line
 from .results import QueueStats, Undelivered
-from .rows import Group, Written, room_of_time
+from .rows import Written
 from .settings import QueueSettings
 
-__all__ = ["Core", "Lane", "Settled", "Step"]
+__all__ = ["Core", "Settled", "Step"]
 
 Step: TypeAlias = Send | Wait | Done
 _SEARCHES: Final = 100
@@ -49,34 +51,6 @@ class Settled:
     def has_news(self) -> bool:
         """Whether there is anything to tell."""
         return bool(self.refused) or self.error is not None
-
-
-class Lane:
-    """The rows of one kind. Kinds without a time are sent one request at a time, so that the last put wins."""
-
-    def __init__(self, kind: Kind, settings: QueueSettings) -> None:
-        self.kind = kind
-        self.most = 1 if kind.time_field is None else settings.concurrency
-        self.pace = Pace(self.most, None)
-        self.flights: list[Flight] = []
-        self.in_flight = 0
-        self.failing: str | None = None
-        self.room_of_time = room_of_time(kind)
-        # A batch is at most half of the queue, so that dropping always finds something that is not on its way.
-        self._items = min(kind.max_items, settings.flush_items or max(1, settings.max_items // 2))
-        self._bytes = min(kind.max_bytes, settings.flush_bytes or max(2, settings.max_bytes // 2))
-        self._lines: dict[Group, Line] = {}
-
-    def line(self, group: Group) -> Line:
-        """Return the line of a group."""
-        line = self._lines.get(group)
-        if line is None:
-            line = self._lines[group] = Line(self._items, self._bytes, self.room_of_time)
-        return line
-
-    def lines(self) -> Iterator[Line]:
-        """Yield the lines in which something waits."""
-        return filter(None, self._lines.values())
 
 
 class Core:
@@ -106,7 +80,8 @@ class Core:
         """Hold a row; None if there is no room, else whether something may be due earlier than it was before."""
         settings = self._settings
         item, group, is_timeless = written
-        size = len(item) + 1 + (lane.room_of_time if is_timeless else 0)
+        line = lane.line(group)
+        size = line.size_of(item, is_timeless=is_timeless)
         if self.held >= settings.max_items or self.held_bytes + size > settings.max_bytes:
             if settings.when_full != "drop_oldest":
                 return None
@@ -115,10 +90,24 @@ class Core:
                 self.dropped += 1
                 return False
         entry = (self.put_count, self._now(), item, is_timeless)
+        batch = line.place(size)
+        is_due = batch is None or line.fills(batch, size)
+        grows: deque[Any] = line.batches if batch is None else batch.entries
+        grown = Batch(entry, size) if batch is None else entry
+        # Below, the one call comes last. Python looks for signals after calls, so Ctrl-C, or a signal's handler that
+        # raises, finds the row held and counted, or neither.
+        if batch is not None:
+            batch.size += size
+            batch.is_timeless = batch.is_timeless or is_timeless
         self.put_count += 1
         self.held += 1
         self.held_bytes += size
-        return lane.line(group).add(entry, size)
+        grows.append(grown)
+        return is_due
+
+    def turn_away(self) -> None:
+        """Count a row for which there was no room in time."""
+        self.full += 1
 
     def next(self) -> Step:
         """Say what to do next."""
@@ -217,11 +206,14 @@ class Core:
         for lane in self.lanes:
             for flight in lane.flights:
                 yield from flight.undelivered()
+        # Where the server's clock is not known, the one here has to do: these rows are not sent from here any more.
+        reading = self.clock.reading or self.clock.own()
         for lane in self.lanes:
             name = lane.kind.operation.name
             for line in lane.lines():
-                for number, _, item, _ in line:
-                    yield Undelivered(index=number, operation=name, row=item, maybe_applied=False)
+                for entry in line:
+                    row = timed(lane.kind, (entry,), reading)[0]
+                    yield Undelivered(index=entry[0], operation=name, row=row, maybe_applied=False)
 
     def stats(self, notes: dict[str, int]) -> QueueStats:
         """Return the counters of this moment."""
@@ -252,9 +244,16 @@ class Core:
             return False
         while self.held >= settings.max_items or self.held_bytes + size > settings.max_bytes:
             oldest = min((line for lane in self.lanes for line in lane.lines()), key=lambda line: line.head[0])
-            self.held_bytes -= oldest.drop()
+            batch = oldest.batches[0]
+            _, _, item, is_timeless = oldest.head
+            gone = oldest.size_of(item, is_timeless=is_timeless)
+            shrinks: deque[Any] = batch.entries if len(batch.entries) > 1 else oldest.batches
+            # As in `put`: the one call comes last.
+            batch.size -= gone
+            self.held_bytes -= gone
             self.held -= 1
             self.dropped += 1
+            shrinks.popleft()
         return True
 
     def _next_of(self, lane: Lane, now: float) -> Send | None:

@@ -19,7 +19,7 @@ from .clock import Reading, written
 from .lines import Batch, Entry
 from .results import Undelivered
 
-__all__ = ["DONE", "Done", "Flight", "Send", "Wait"]
+__all__ = ["DONE", "Done", "Flight", "Send", "Wait", "timed"]
 
 
 class Flight:
@@ -60,22 +60,24 @@ class Flight:
     def undelivered(self) -> Iterator[Undelivered]:
         """Yield the open rows."""
         chunk, kind = self.job.chunk, self._kind
+        maybe_applied = self.part is not None or any(part.maybe_applied for part in self.job.parts)
         # Taken before it is looked at: the sender lets go of the entries once the body is complete, and not before.
         entries = self._entries
+        rows = timed(kind, entries, self._reading)
         for positions in self.open:
             for position in positions:
                 yield Undelivered(
                     index=chunk.indexes[position],
                     operation=kind.operation.name,
-                    row=entries[position][2] if entries else chunk.item(position),
-                    maybe_applied=any(part.maybe_applied for part in self._parts() if position in part.positions),
+                    row=rows[position] if rows else chunk.item(position),
+                    maybe_applied=maybe_applied,
                 )
 
     def request(self, part: Part) -> Request[Any]:
         """Build the request of a part; of the first one with the times that are due. A second sending has the same."""
         if self._entries:
             chunk = self.job.chunk
-            chunk.items = _timed(self._kind, self._entries, self._reading)
+            chunk.items = timed(self._kind, self._entries, self._reading)
             chunk.pack()
             self._entries = ()
         return self.job.chunk.request(None if part.whole else part.positions)
@@ -85,9 +87,6 @@ class Flight:
         found = list(self.job.refused.items())[self.refused :]
         self.refused = len(self.job.refused)
         return found
-
-    def _parts(self) -> list[Part]:
-        return self.job.parts if self.part is None else [self.part, *self.job.parts]
 
 
 @attrs.frozen(eq=False)
@@ -131,7 +130,8 @@ class Done:
 DONE: Final = Done()
 
 
-def _timed(kind: Kind, entries: Sequence[Entry], reading: Reading | None) -> list[bytes]:
+def timed(kind: Kind, entries: Sequence[Entry], reading: Reading | None) -> list[bytes]:
+    """Return the bytes of rows, those without a time with that of their put."""
     if kind.time_field is None or reading is None:
         return [entry[2] for entry in entries]
     head, write = b'"%b":"' % kind.time_field.encode(), written()

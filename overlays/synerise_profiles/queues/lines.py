@@ -17,10 +17,10 @@ class Batch:
 
     __slots__ = ("entries", "is_timeless", "size")
 
-    def __init__(self) -> None:
-        self.entries: deque[Entry] = deque()
-        self.size = 1
-        self.is_timeless = False
+    def __init__(self, entry: Entry, size: int) -> None:
+        self.entries: deque[Entry] = deque((entry,))
+        self.size = 1 + size
+        self.is_timeless = entry[3]
 
 
 class Line:
@@ -36,23 +36,20 @@ class Line:
         """How many bytes a row adds to a body: its own, a comma, and its time where that is still to come."""
         return len(item) + 1 + self._room_of_time if is_timeless else len(item) + 1
 
-    def add(self, entry: Entry, size: int) -> bool:
-        """Add a row of `size` bytes with its comma; return whether somebody should look: it is the first, or it fills.
+    def place(self, size: int) -> Batch | None:
+        """Return the batch that a row of this size goes to; None if it begins another one.
 
         A row that is larger than a batch should be is a batch of its own.
         """
-        batches = self.batches
-        is_first = not batches
-        batch = Batch() if is_first else batches[-1]
-        has_closed = False
-        if batch.entries and (batch.size + size > self._most_bytes or len(batch.entries) >= self._most_items):
-            batch, has_closed = Batch(), True
-        if is_first or has_closed:
-            batches.append(batch)
-        batch.entries.append(entry)
-        batch.size += size
-        batch.is_timeless = batch.is_timeless or entry[3]
-        return is_first or has_closed or self._is_full(batch)
+        if not self.batches:
+            return None
+        batch = self.batches[-1]
+        fits = batch.size + size <= self._most_bytes and len(batch.entries) < self._most_items
+        return batch if fits else None
+
+    def fills(self, batch: Batch, size: int) -> bool:
+        """Whether a row of this size makes a batch as large as it may grow."""
+        return len(batch.entries) + 1 >= self._most_items or batch.size + size >= self._most_bytes
 
     @property
     def head(self) -> Entry:
@@ -62,21 +59,12 @@ class Line:
     @property
     def is_full(self) -> bool:
         """Whether a batch is as large as it may grow."""
-        return len(self.batches) > 1 or self._is_full(self.batches[0])
+        batch = self.batches[0]
+        return len(self.batches) > 1 or len(batch.entries) >= self._most_items or batch.size >= self._most_bytes
 
     def take(self) -> Batch:
         """Take the oldest batch."""
         return self.batches.popleft()
-
-    def drop(self) -> int:
-        """Throw the oldest row away; return its size."""
-        batch = self.batches[0]
-        entry = batch.entries.popleft()
-        size = self.size_of(entry[2], is_timeless=entry[3])
-        batch.size -= size
-        if not batch.entries:
-            self.batches.popleft()
-        return size
 
     def __iter__(self) -> Iterator[Entry]:
         for batch in self.batches:
@@ -84,6 +72,3 @@ class Line:
 
     def __bool__(self) -> bool:
         return bool(self.batches)
-
-    def _is_full(self, batch: Batch) -> bool:
-        return len(batch.entries) >= self._most_items or batch.size >= self._most_bytes

@@ -54,8 +54,8 @@ class FlushResult:
 class Undelivered:
     """A row that is still held: its number in the order of puts, the operation, and its JSON as it is sent.
 
-    `maybe_applied` says that it was sent, and that no answer told what came of it; with its salt and time, which are
-    in it, it can be sent again without being stored twice.
+    `maybe_applied` says that it was sent, and that no answer told what came of it. Its salt and its time are in it: so
+    it can be sent again without being stored twice, and keeps the time at which it was put.
     """
 
     index: int

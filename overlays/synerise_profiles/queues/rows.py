@@ -44,7 +44,8 @@ class Writer:
         options = IntakeOptions(checks=settings.checks, allow_null=settings.allow_null)
         self._check = check_of(kind, options, note)
         self._allowed = None if settings.checks == "off" else settings.allow_null
-        self._most = min(kind.max_bytes - 2, settings.max_bytes)
+        # With brackets it is a request, and with a comma what is held.
+        self._most = min(kind.max_bytes - 2, settings.max_bytes - 1)
         self._make_salt = settings.salt if callable(settings.salt) else None
         self._is_by_content = settings.salt == "content"
         self._salt_field, self._time_field = kind.salt_field or "", kind.time_field or ""

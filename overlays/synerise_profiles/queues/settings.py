@@ -22,7 +22,23 @@ OnError: TypeAlias = Callable[[Exception], object]
 
 
 class QueueArguments(TypedDict, total=False):
-    """The keyword arguments of `client.queue`."""
+    """The keyword arguments of `client.queue`; all may be left out.
+
+    - `max_items` (100,000) and `max_bytes` (64 MB): how much is held, what is on its way included.
+    - `when_full`: `block` waits for room, as long as `put_timeout` (0.1 s) or the put's own `timeout` says, and raises
+      QueueFullError then; `raise` does so at once; `drop_oldest` drops what has waited longest, and counts it.
+    - `flush_items`, `flush_bytes`, `flush_after` (1 s): what is sent at once; by default a whole batch, as large as is
+      documented and half of the queue at most, or what has waited for so many seconds.
+    - `concurrency`: requests in flight (4). Profiles are sent one request after the other, in the order of puts.
+    - `checks`, `allow_null`: as in `client.bulk`. `salt`: `random` for each put, `content`, or a function of the row.
+    - `on_rejected(rejection, row)` is called for each row that the server refuses, `on_error(error)` for each request
+      that did not succeed and is tried again.
+    - `exit_timeout`: seconds for flushing when the queue is left, its client closed or the program ended (10).
+    - `spill`: a file to which rows are appended that could not be delivered by then, personal data included.
+
+    Rows are kept and tried again for as long as the server is away, after the waits of the client's retry policy. Where
+    it refuses every request, as with a bad API key, the waits grow to a minute.
+    """
 
     max_items: int
     max_bytes: int

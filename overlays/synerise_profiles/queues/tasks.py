@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from synerise_profiles.bulk import kinds
 from synerise_profiles.bulk.outcomes import Outcome, outcome_of
 from synerise_profiles.retry import Failure
 from synerise_profiles.timing import Timing
 
-from .core import Core, Lane, Settled
+from .core import Settled
 from .errors import QueueClosedError, QueueFullError
 from .flights import Done, Send
-from .notes import Notes
+from .inlets import AsyncInlet, Works
+from .lanes import Lane
 from .registry import register
 from .results import FlushResult, QueueStats, Undelivered
-from .rows import Writer, Written
+from .rows import Written
 from .settings import QueueArguments, QueueSettings
 from .telling import calls, log_raised, report_left
 
@@ -30,54 +30,27 @@ if TYPE_CHECKING:
     from synerise_profiles.client import AsyncSynerise
     from synerise_profiles_api.models import BatchEvent, ProfileBatchItem, Transaction
 
-__all__ = ["AsyncInlet", "AsyncQueue"]
-
-T = TypeVar("T")
-
-
-class AsyncInlet(Generic[T]):
-    """Where rows of one kind are put."""
-
-    def __init__(self, queue: AsyncQueue, lane: Lane, writer: Writer) -> None:
-        self._queue = queue
-        self._lane = lane
-        self._write = writer.write
-
-    async def put(self, row: T | Mapping[str, Any], *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as the sync one
-        """Check a row, write it as JSON and hold it; it is sent in the background.
-
-        `row` is a model or a mapping with the publisher's keys; changing it afterwards changes nothing. If there is no
-        room, it waits for `timeout` seconds at most, by default the queue's `put_timeout`; then QueueFullError is
-        raised. InvalidRequestError says what is wrong with a row, QueueClosedError that the queue is closed.
-        """
-        await self._queue.hold(self._lane, self._write(row), timeout)
-
-    def put_nowait(self, row: T | Mapping[str, Any]) -> None:
-        """Put a row without waiting for room; raises as `put` does."""
-        self._queue.hold_now(self._lane, self._write(row))
+__all__ = ["AsyncQueue"]
 
 
 class AsyncQueue:
     """Takes rows without waiting for the server, and sends them in documented batches from tasks of its own.
 
     Use it by `async with`: the tasks live within the block, whose end flushes for `exit_timeout` seconds at most, even
-    if it is cancelled. `events`, `profiles` and `transactions` take rows. It belongs to one event loop. Its options are
-    those of `Queue`; `on_rejected` and `on_error` may be coroutine functions.
+    if it is cancelled. `events`, `profiles` and `transactions` take rows. It belongs to one event loop.
+    `QueueArguments` says what can be chosen; here `on_rejected` and `on_error` may be coroutine functions.
     """
 
     def __init__(self, client: AsyncSynerise, timing: Timing, **options: Unpack[QueueArguments]) -> None:
         self._settings = QueueSettings(**options)
         self._client = client.with_options(max_retries=0)
-        self._notes = Notes()
-        known = (kinds.events(), kinds.profiles(), kinds.transactions())
-        self._core = Core(known, self._settings, client.options.retry, timing)
-        writers = [Writer(kind, self._settings, self._notes.add) for kind in known]
-        events, profiles, transactions = zip(self._core.lanes, writers, strict=True)
-        self.events: AsyncInlet[BatchEvent] = AsyncInlet(self, *events)
+        works = Works(self._settings, client.options.retry, timing)
+        self._core, self._notes = works.core, works.notes
+        self.events: AsyncInlet[BatchEvent] = AsyncInlet(self, *works.events)
         """Events of any type (POST /v4/events/batch). One without `eventSalt` and `time` gets both."""
-        self.profiles: AsyncInlet[ProfileBatchItem] = AsyncInlet(self, *profiles)
+        self.profiles: AsyncInlet[ProfileBatchItem] = AsyncInlet(self, *works.profiles)
         """Profiles to create or update (POST /v4/clients/batch), in the order in which they were put."""
-        self.transactions: AsyncInlet[Transaction] = AsyncInlet(self, *transactions)
+        self.transactions: AsyncInlet[Transaction] = AsyncInlet(self, *works.transactions)
         """Purchases (POST /v4/transactions/batch). One without `eventSalt` and `recordedAt` gets both."""
         self._group: TaskGroup | None = None
         self._bell: anyio.Event
@@ -149,7 +122,7 @@ class AsyncQueue:
         self._core.is_stopped = True
         if not self._is_reported:
             self._is_reported = True
-            report_left(self._core, self._settings, warn=warn)
+            report_left(self._core.put_count, list(self._core.undelivered()), self._settings, warn=warn)
 
     async def _settle(self, mark: int, timeout: float) -> FlushResult:  # noqa: ASYNC109
         core = self._core
@@ -196,7 +169,7 @@ class AsyncQueue:
 
     def _full(self) -> QueueFullError:
         core = self._core
-        core.full += 1
+        core.turn_away()
         return QueueFullError(f"the queue is full: it holds {core.held:,} rows, {core.held_bytes:,} bytes")
 
     def _changed(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from synerise_profiles.bulk.chunks import Chunk
@@ -12,9 +12,9 @@ from synerise_profiles.bulk.ledger import identifier_of
 from synerise_profiles.bulk.report import Rejection
 from synerise_profiles.logs import LOGGER
 
-from .core import Core, Settled
+from .core import Settled
 from .errors import UndeliveredWarning
-from .results import spill
+from .results import Undelivered, spill
 from .settings import QueueSettings
 
 __all__ = ["calls", "log_raised", "report_left"]
@@ -37,19 +37,18 @@ def log_raised(error: Exception) -> None:
     LOGGER.error("a function that a queue calls (on_rejected or on_error) raised %s", type(error).__name__)
 
 
-def report_left(core: Core, settings: QueueSettings, *, warn: bool) -> None:
+def report_left(put: int, rows: Sequence[Undelivered], settings: QueueSettings, *, warn: bool) -> None:
     """Write down what a closed queue could not deliver, and warn where nobody is there to read the result."""
-    left = core.held
-    if not left:
+    if not rows:
         return
     where = ""
     if settings.spill is not None:
         try:
-            spill(settings.spill, core.undelivered())
+            spill(settings.spill, rows)
             where = "; they were written to the spill file"
         except OSError as error:
             where = f"; they could not be written to the spill file ({type(error).__name__})"
-    text = f"{left:,} of {core.put_count:,} rows were left in the queue{where}"
+    text = f"{len(rows):,} of {put:,} rows were left in the queue{where}"
     LOGGER.warning("%s", text)
     if warn:
         warnings.warn(text, UndeliveredWarning, stacklevel=2)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack
 
-from synerise_profiles.bulk import kinds
 from synerise_profiles.bulk.outcomes import Outcome, outcome_of
 from synerise_profiles.retry import Failure
 from synerise_profiles.timing import Timing
 
-from .core import Core, Lane, Settled
+from .core import Settled
 from .errors import QueueClosedError, QueueFullError
 from .flights import Done, Send
-from .notes import Notes
+from .inlets import Inlet, Works
+from .lanes import Lane
 from .registry import register
 from .results import FlushResult, QueueStats, Undelivered
-from .rows import Writer, Written
+from .rows import Written
 from .settings import QueueArguments, QueueSettings
 from .telling import calls, log_raised, report_left
 
@@ -27,32 +27,11 @@ if TYPE_CHECKING:
     from synerise_profiles.client import Synerise
     from synerise_profiles_api.models import BatchEvent, ProfileBatchItem, Transaction
 
-__all__ = ["Inlet", "Queue"]
+__all__ = ["Queue"]
 
 T = TypeVar("T")
-_MOMENT: Final = 0.25
-"""How long the lock is awaited at least. It is held for microseconds: longer only by the very thread that waits for it,
-in a signal's handler that interrupted a put."""
 _IDLE: Final = 30.0
 """Seconds after which a thread without work ends; the next row starts another one."""
-
-
-class Inlet(Generic[T]):
-    """Where rows of one kind are put."""
-
-    def __init__(self, queue: Queue, lane: Lane, writer: Writer) -> None:
-        self._queue = queue
-        self._lane = lane
-        self._write = writer.write
-
-    def put(self, row: T | Mapping[str, Any], *, timeout: float | None = None) -> None:
-        """Check a row, write it as JSON and hold it; it is sent in the background.
-
-        `row` is a model or a mapping with the publisher's keys; changing it afterwards changes nothing. If there is no
-        room, it waits for `timeout` seconds at most, by default the queue's `put_timeout`; then QueueFullError is
-        raised. InvalidRequestError says what is wrong with a row, QueueClosedError that the queue is closed.
-        """
-        self._queue.hold(self._lane, self._write(row), timeout)
 
 
 class Queue:
@@ -60,38 +39,20 @@ class Queue:
 
     `events`, `profiles` and `transactions` take rows. Any number of threads may use a queue. It is flushed when it is
     closed, when its client is, and at the end of the program. In a child of fork it is empty: what it held is sent by
-    the parent. All options may be left out:
-
-    - `max_items` (100,000) and `max_bytes` (64 MB): how much is held, what is on its way included.
-    - `when_full`: `block` waits for room, as long as `put_timeout` (0.1 s) or the put's own `timeout` says, and raises
-      QueueFullError then; `raise` does so at once; `drop_oldest` drops what has waited longest, and counts it.
-    - `flush_items`, `flush_bytes`, `flush_after` (1 s): what is sent at once; by default a whole batch, as large as is
-      documented and half of the queue at most, or what has waited for so many seconds.
-    - `concurrency`: requests in flight (4). Profiles are sent one request after the other, in the order of puts.
-    - `checks`, `allow_null`: as in `client.bulk`. `salt`: `random` for each put, `content`, or a function of the row.
-    - `on_rejected(rejection, row)` is called for each row that the server refuses, `on_error(error)` for each request
-      that did not succeed and is tried again.
-    - `exit_timeout`: seconds for flushing when the queue is left, its client closed or the program ended (10).
-    - `spill`: a file to which rows are appended that could not be delivered by then, personal data included.
-
-    Rows are kept and tried again for as long as the server is away, after the waits of the client's retry policy. Where
-    it refuses every request, as with a bad API key, the waits grow to a minute.
+    the parent. `QueueArguments` says what can be chosen.
     """
 
     def __init__(self, client: Synerise, timing: Timing, **options: Unpack[QueueArguments]) -> None:
         self._settings = QueueSettings(**options)
         self._client = client.with_options(max_retries=0)
         self._now = timing.monotonic
-        self._notes = Notes()
-        known = (kinds.events(), kinds.profiles(), kinds.transactions())
-        self._core = Core(known, self._settings, client.options.retry, timing)
-        writers = [Writer(kind, self._settings, self._notes.add) for kind in known]
-        events, profiles, transactions = zip(self._core.lanes, writers, strict=True)
-        self.events: Inlet[BatchEvent] = Inlet(self, *events)
+        works = Works(self._settings, client.options.retry, timing)
+        self._core, self._notes = works.core, works.notes
+        self.events: Inlet[BatchEvent] = Inlet(self, *works.events)
         """Events of any type (POST /v4/events/batch). One without `eventSalt` and `time` gets both."""
-        self.profiles: Inlet[ProfileBatchItem] = Inlet(self, *profiles)
+        self.profiles: Inlet[ProfileBatchItem] = Inlet(self, *works.profiles)
         """Profiles to create or update (POST /v4/clients/batch), in the order in which they were put."""
-        self.transactions: Inlet[Transaction] = Inlet(self, *transactions)
+        self.transactions: Inlet[Transaction] = Inlet(self, *works.transactions)
         """Purchases (POST /v4/transactions/batch). One without `eventSalt` and `recordedAt` gets both."""
         self._begin()
         register(self)
@@ -100,60 +61,105 @@ class Queue:
         # Looked up now: gevent may have replaced them since this module was loaded.
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
-        self._room = threading.Condition(self._lock)
-        self._calm = threading.Condition(self._lock)
-        self._threads = self._idle = 0
+        self._bells: set[threading.Lock] = set()
+        self._threads: set[threading.Thread] = set()
+        self._idle = 0
+        # Who has the lock: for those who would wait for themselves, called by a signal's handler or a finalizer.
+        self._owner = 0
         self._telling: set[int] = set()
         self._is_reported = False
         self._pid = os.getpid()
 
     def hold(self, lane: Lane, written: Written, timeout: float | None) -> None:
         """Hold a row that was checked and written."""
+        me = threading.get_ident()
         if self._pid != os.getpid():
             self.after_fork()
-        core, lock = self._core, self._lock
-        if not (lock.acquire(False) or lock.acquire(timeout=_MOMENT)):  # noqa: FBT003 - that is its name
-            raise QueueFullError("the queue is busy: put was called from within put, by a signal's handler")
-        is_needed = False
-        try:
-            if core.is_closed:
-                raise QueueClosedError("the queue is closed")
-            is_due = core.put(lane, written)
-            if is_due is None:
-                is_due = self._hold_later(lane, written, timeout)
-            if is_due or not self._threads:
-                is_needed = self._call_thread()
-        finally:
-            lock.release()
+        if self._owner == me:
+            raise QueueFullError("the queue is busy: a signal's handler interrupted a put, and puts by itself")
+        # `with` is what an interruption cannot come in between.
+        with self._lock:
+            self._owner = me
+            try:
+                is_due = self._put(lane, written)
+                is_needed = (is_due is not False or not self._threads) and self._call_thread()
+            finally:
+                self._owner = 0
         if is_needed:
             self._start()
+        if is_due is None:
+            self._hold_later(lane, written, timeout)
 
-    def _hold_later(self, lane: Lane, written: Written, timeout: float | None) -> bool:
+    def _hold_later(self, lane: Lane, written: Written, timeout: float | None) -> None:
+        """Hold a row for which there is no room yet."""
         core, settings = self._core, self._settings
         patience = settings.put_timeout if timeout is None else timeout
         until = self._now() + (0.0 if settings.when_full == "raise" else patience)
-        while (left := until - self._now()) > 0:
-            self._room.wait(left)
-            if core.is_closed:
-                raise QueueClosedError("the queue was closed while it was full; the row was not put")
-            is_due = core.put(lane, written)
-            if is_due is not None:
-                return is_due
-        core.full += 1
-        raise QueueFullError(f"the queue is full: it holds {core.held:,} rows, {core.held_bytes:,} bytes")
+
+        def is_put() -> bool:
+            is_due = self._put(lane, written)
+            if is_due:
+                self._call_thread()
+            return is_due is not None
+
+        if not self._wait_for(is_put, until):
+            self._within(core.turn_away)
+            raise QueueFullError(f"the queue is full: it holds {core.held:,} rows, {core.held_bytes:,} bytes")
+
+    def _put(self, lane: Lane, written: Written) -> bool | None:
+        if self._core.is_closed:
+            raise QueueClosedError("the queue is closed; the row was not put")
+        return self._core.put(lane, written)
+
+    def _wait_for(self, is_so: Callable[[], bool], until: float) -> bool:
+        """Wait, without the lock, until something is so, which is looked at with it; false if it is not in time.
+
+        Bells are bare locks: unlike conditions and events, they are whole after a wait that was interrupted.
+        """
+        bell = threading.Lock()
+
+        def look() -> bool:
+            if is_so():
+                return True
+            bell.acquire(blocking=False)
+            self._bells.add(bell)
+            return False
+
+        while not self._within(look):
+            left = until - self._now()
+            if left <= 0:
+                self._bells.discard(bell)
+                return False
+            bell.acquire(timeout=left)
+            self._bells.discard(bell)
+        return True
+
+    def _within(self, function: Callable[[], T]) -> T:
+        """Call something with the lock."""
+        me = threading.get_ident()
+        with self._lock:
+            self._owner = me
+            try:
+                return function()
+            finally:
+                self._owner = 0
+
+    def _ring(self) -> None:
+        """Let those who wait look again; with the lock."""
+        bells, self._bells = self._bells, set()
+        for bell in bells:
+            bell.release()
 
     def flush(self, timeout: float = 10.0) -> FlushResult:
         """Send what was put until now without waiting for more; return after `timeout` seconds at the latest.
 
-        Rows that other threads put meanwhile are not waited for.
+        Rows that other threads put meanwhile are not waited for. What `on_rejected` and `on_error` have to be told of
+        the others, they have been told then.
         """
         until = self._now() + timeout
-        if not self._lock.acquire(timeout=max(timeout, _MOMENT)):
-            return self._result()
-        try:
-            return self._settle(self._core.flush(), until)
-        finally:
-            self._lock.release()
+        if self._owner == threading.get_ident():  # a signal's handler interrupted a put, which goes on after it
+            return self._result(self._core.held)
+        return self._settle(self._within(self._core.flush), until)
 
     def close(self, timeout: float | None = None) -> FlushResult:
         """Take no further rows, flush, and send no more; return after `timeout` seconds, `exit_timeout` by default.
@@ -164,40 +170,31 @@ class Queue:
         return self._close(self._settings.exit_timeout if timeout is None else timeout, warn=False)
 
     def _close(self, timeout: float, *, warn: bool) -> FlushResult:
-        until = self._now() + timeout
-        if not self._lock.acquire(timeout=max(timeout, _MOMENT)):
-            self._core.is_closed = True
-            return self._result()
-        try:
-            core = self._core
-            mark = core.close()
-            self._room.notify_all()
-            result = self._settle(mark, until)
-            core.is_stopped = True
-            self._work.notify_all()
-            if not self._is_reported:
-                self._is_reported = True
-                report_left(core, self._settings, warn=warn)
-            return result
-        finally:
-            self._lock.release()
+        core, until = self._core, self._now() + timeout
+        if self._owner == threading.get_ident():  # as above; what is held is delivered at the end of the program
+            core.is_closed = True
+            return self._result(core.held)
+        mark = self._within(core.close)
+        self._within(self._ring)
+        result = self._settle(mark, until)
+        self._within(self._stop)
+        if not self._is_reported:
+            self._is_reported = True
+            report_left(core.put_count, list(self.undelivered()), self._settings, warn=warn)
+        return result
+
+    def _stop(self) -> None:
+        self._core.is_stopped = True
+        self._work.notify_all()
+        self._ring()
 
     def _settle(self, mark: int, until: float) -> FlushResult:
-        """Wait with the lock until all rows before a mark are settled."""
+        """Wait until all rows before a mark are settled."""
         core = self._core
-        if core.held and not core.is_stopped:
-            self._work.notify_all()
-            if self._call_thread():
-                self._lock.release()
-                try:
-                    has_thread = self._start()
-                finally:
-                    self._lock.acquire()
-                if not has_thread:
-                    self._run(until)
-            while not self._is_settled(mark) and (left := until - self._now()) > 0:
-                self._calm.wait(left)
-        return self._result(core.left(mark))
+        if core.held and not core.is_stopped and self._within(self._call_thread) and not self._start():
+            self._within(lambda: self._run(until))
+        self._wait_for(lambda: core.is_stopped or self._is_settled(mark), until)
+        return self._within(lambda: self._result(core.left(mark)))
 
     def _is_settled(self, mark: int) -> bool:
         """Whether all rows before a mark are settled, and the caller's functions told; one of them may ask this."""
@@ -205,42 +202,32 @@ class Queue:
 
     def stats(self) -> QueueStats:
         """Return the counters of this moment."""
-        is_mine = self._lock.acquire(timeout=_MOMENT)
-        try:
-            return self._core.stats(self._notes.counts)
-        finally:
-            if is_mine:
-                self._lock.release()
+        return self._stats() if self._owner == threading.get_ident() else self._within(self._stats)
 
-    def _result(self, left: int | None = None) -> FlushResult:
-        core = self._core
-        return FlushResult(left=core.held if left is None else left, stats=core.stats(self._notes.counts))
+    def _stats(self) -> QueueStats:
+        return self._core.stats(self._notes.counts)
+
+    def _result(self, left: int) -> FlushResult:
+        return FlushResult(left=left, stats=self._stats())
 
     def undelivered(self) -> Iterator[Undelivered]:
         """Yield the rows that are held now, as they are sent. They stay held."""
-        with self._lock:
-            rows = list(self._core.undelivered())
-        return iter(rows)
+        return iter(self._within(lambda: list(self._core.undelivered())))
 
     def begin_exit(self) -> float:
         """Begin to send what is held, since the program ends; return the seconds that it may take."""
-        if self._lock.acquire(timeout=_MOMENT):
-            self._core.flush()
-            self._work.notify_all()
-            self._lock.release()
+        self._within(self._core.flush)
+        self._within(self._call_thread)
         return self._settings.exit_timeout
 
     def finish_exit(self, seconds: float) -> None:
         """Close, since the program ends."""
-        self._finish(seconds)
+        if not self._core.is_stopped:
+            self._close(seconds, warn=True)
 
     def finish(self) -> None:
         """Close, since the client is closed."""
-        self._finish(self._settings.exit_timeout)
-
-    def _finish(self, seconds: float) -> None:
-        if not self._core.is_stopped:
-            self._close(seconds, warn=True)
+        self.finish_exit(self._settings.exit_timeout)
 
     def after_fork(self) -> None:
         """Forget what is the parent's."""
@@ -250,31 +237,36 @@ class Queue:
     def _call_thread(self) -> bool:
         """Wake a thread, with the lock; true if one has to be started instead, once the lock is released."""
         if self._idle:
-            self._work.notify()
+            self._work.notify_all()
             return False
-        if self._threads >= self._settings.concurrency:
-            return False
-        self._threads += 1
-        return True
+        return len(self._threads) < self._settings.concurrency
 
     def _start(self) -> bool:
-        """Start a thread that was counted already; false if there can be none."""
+        """Start a thread, without the lock; false if there can be none. One too many would find nothing to do."""
+        # A daemon: the end of the program waits for what is held, as long as was chosen, and not for a server.
+        thread = threading.Thread(target=self._live, name="synerise-queue", daemon=True)
         try:
-            # A daemon: the end of the program waits for what is held, as long as was chosen, and not for a server.
-            threading.Thread(target=self._live, name="synerise-queue", daemon=True).start()
+            self._threads.add(thread)
+            thread.start()
         except RuntimeError:  # there are too many, or the program ends
-            with self._lock:
-                self._threads -= 1
+            self._threads.discard(thread)
             return False
+        except BaseException:  # an interruption; if it runs all the same, it counts itself
+            self._threads.discard(thread)
+            raise
         register(self)
         return True
 
     def _live(self) -> None:
         with self._lock:
+            thread = threading.current_thread()
             try:
+                self._threads.add(thread)
+                self._owner = threading.get_ident()
                 self._run(None)
             finally:
-                self._threads -= 1
+                self._owner = 0
+                self._threads.discard(thread)
 
     def _run(self, until: float | None) -> None:
         """Send what there is to send, with the lock but while sending; until that moment, or until idle for long."""
@@ -287,8 +279,10 @@ class Queue:
                 continue
             self._idle += 1
             try:
+                self._owner = 0
                 was_woken = self._work.wait(left if step.seconds is None else min(step.seconds, left))
             finally:
+                self._owner = threading.get_ident()
                 self._idle -= 1
             if not was_woken and not self._core.held:
                 return
@@ -297,8 +291,8 @@ class Queue:
         # Somebody has to look after what becomes due while this thread is busy.
         is_needed = left is None and self._call_thread()
         outcome, is_judged = Outcome(failure=Failure(), error=InterruptedError()), False
-        self._lock.release()
         try:
+            self._release()
             if is_needed:
                 self._start()
             client = self._client if left is None else self._client.with_options(timeout=left, deadline=left)
@@ -308,28 +302,35 @@ class Queue:
                 outcome = outcome_of(error)
             is_judged = send.judge(outcome)
         finally:  # even if this thread is ended from outside, what it was to send stays held and is sent by another
-            self._lock.acquire()
+            self._acquire()
             settled = self._core.answered(send, outcome, is_judged=is_judged)
-            self._room.notify_all()
-            self._calm.notify_all()
+            self._ring()
             if settled.has_news:
                 self._tell(settled)
+                self._ring()
 
     def _tell(self, settled: Settled) -> None:
         """Call the caller's functions, with the lock but while they run."""
         me = threading.get_ident()
         self._telling.add(me)
-        self._lock.release()
         try:
+            self._release()
             for call in calls(self._settings, settled):
                 try:
                     call()
                 except Exception as error:  # noqa: BLE001 - it is the caller's
                     log_raised(error)
         finally:
-            self._lock.acquire()
+            self._acquire()
             self._telling.discard(me)
-            self._calm.notify_all()
+
+    def _release(self) -> None:
+        self._owner = 0
+        self._lock.release()
+
+    def _acquire(self) -> None:
+        self._lock.acquire()
+        self._owner = threading.get_ident()
 
     def __enter__(self) -> Self:
         return self

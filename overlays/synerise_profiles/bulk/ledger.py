@@ -19,7 +19,7 @@ from .report import Progress, Rejection, Report
 from .settings import Settings
 from .values import fields_of
 
-__all__ = ["Confirmed", "JournalPort", "Ledger"]
+__all__ = ["Confirmed", "JournalPort", "Ledger", "identifier_of"]
 
 _ENOUGH = 1000
 """How many rows must be settled before their rate of errors says anything."""
@@ -180,7 +180,7 @@ class Ledger:
         return None if self._locate is None else self._locate(chunk.indexes[position])
 
     def _add(self, row: bytes, **parts: Any) -> None:
-        self.report.add(Rejection(identifier=_identifier(self._kind, row), **parts), row)
+        self.report.add(Rejection(identifier=identifier_of(self._kind, row), **parts), row)
         if self.problem is None and parts["stage"] != "unsent":
             self.problem = self._too_many()
 
@@ -201,8 +201,8 @@ _OTHER = (
 )
 
 
-def _identifier(kind: Kind, row: bytes) -> str | None:
-    """The first identifier of a row, masked."""
+def identifier_of(kind: Kind, row: bytes) -> str | None:
+    """Return the first identifier of a row, masked."""
     try:
         found: Any = orjson.loads(row)
     except orjson.JSONDecodeError:

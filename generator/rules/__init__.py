@@ -20,6 +20,7 @@ RULES: tuple[Rule, ...] = (
     operations.have_summaries,
     operations.have_tags,
     operations.have_retry,
+    operations.have_merge_limits,
     operations.have_path_parameters,
     security.consumers_are_known,
     security.scheme_fits_consumers,

@@ -20,6 +20,7 @@ PLACES = {
     "x-synerise-role": "an operation",
     "x-synerise-action": "an operation",
     "x-batch": "an operation",
+    "x-merge": "an operation",
     "x-retry": "an operation",
     "x-irreversible": "an operation",
     "x-sunset": "an operation",
@@ -78,6 +79,14 @@ def _is_batch(value: Any) -> bool:
     )
 
 
+def _is_merge(value: Any) -> bool:
+    return (
+        is_mapping(value)
+        and set(value) == {"default-sources", "max-path-bytes"}
+        and all(type(item) is int and item > 0 for item in value.values())
+    )
+
+
 def _is_list_of_values(value: Any) -> bool:
     return is_list(value) and bool(value) and all(isinstance(item, str) for item in value)
 
@@ -88,6 +97,7 @@ def _is_text(value: Any) -> bool:
 
 _FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "x-batch": (_is_batch, "max-items and max-bytes, and maybe uniform-identifier and `source: assumed`"),
+    "x-merge": (_is_merge, "default-sources and max-path-bytes"),
     "x-irreversible": (lambda value: value is True, "true or absent"),
     "x-synerise-permission": (_is_text, "a text"),
     "x-synerise-role": (_is_text, "a text"),

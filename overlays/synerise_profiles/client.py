@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import httpx
 
     from .bulk import AsyncBulk, Bulk
+    from .merges import AsyncMerges, Merges
 
 __all__ = ["AsyncSynerise", "Synerise"]
 
@@ -138,6 +139,13 @@ class Synerise(Resources):
 
         return Bulk(self, self._shared.timing)
 
+    @functools.cached_property
+    def merges(self) -> Merges:
+        """Merging profiles by a plan that says first what would be copied and lost."""
+        from .merges import Merges  # noqa: PLC0415 - most programs do without
+
+        return Merges(self, self._shared.timing)
+
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
         return self._shared.send(request, self._options)
@@ -238,6 +246,13 @@ class AsyncSynerise(AsyncResources):
         from .bulk import AsyncBulk  # noqa: PLC0415 - most programs do without
 
         return AsyncBulk(self, self._shared.timing)
+
+    @functools.cached_property
+    def merges(self) -> AsyncMerges:
+        """Merging profiles by a plan that says first what would be copied and lost."""
+        from .merges import AsyncMerges  # noqa: PLC0415 - most programs do without
+
+        return AsyncMerges(self, self._shared.timing)
 
     async def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""

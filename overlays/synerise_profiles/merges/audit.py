@@ -8,6 +8,7 @@ import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final, Protocol, Self, cast
 
 import attrs
@@ -82,6 +83,7 @@ class Audit:
         self._known: dict[str, Known] = {}
         try:
             self._file = os.open(self._name, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o600)
+            _sync_folder(self._name)
         except OSError as error:
             raise AuditError(f"the audit file cannot be opened: {error.strerror}") from None
         try:
@@ -147,9 +149,19 @@ class Audit:
                 raise AuditError("the file exists and is no audit; give the name of another one") from None
 
 
+def _sync_folder(name: str) -> None:
+    """A new file survives a power cut only once its folder is on the disk."""
+    if sys.platform != "win32":
+        folder = os.open(Path(name).resolve().parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
 def read_audit(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """Yield the entries of an audit file, ids included; lines that a crash cut off are left out."""
-    with open(path, "rb") as lines:  # noqa: PTH123 - a path of any kind
+    with Path(path).open("rb") as lines:
         for line in lines:
             with contextlib.suppress(orjson.JSONDecodeError):
                 yield orjson.loads(line)

@@ -35,7 +35,11 @@ def apply_plan(plan: BasePlan, base_url: str, choices: Choices, log: Log) -> Ste
         raise MergeRefusedError(["the plan was made at another base URL than this client's"])
     if plan.problems:
         raise MergeRefusedError(plan.problems)
-    checked = yield from check(plan, kind, log.known(plan.fingerprint), allow_changes=choices.allow_changes)
+    try:
+        checked = yield from check(plan, kind, log.known(plan.fingerprint), allow_changes=choices.allow_changes)
+    except MergeRefusedError as error:
+        log.write("refused", plan.fingerprint, problems=list(error.problems))
+        raise
     run = _Run(plan, kind, checked, log)
     run.begin(size, choices)
     groups = kind.groups(checked.ready, plan.target.key, size)
@@ -140,7 +144,10 @@ class _Run:
             new = (now for key, now in self._checked.present.items() if key in self.merged)
             unexpected = _unexpected(after_merging(self._checked.target, new), outcome)
         result = self._result(unexpected)
-        self._write("finished", **self._outcome(result))
+        try:
+            self._write("finished", **self._outcome(result))
+        except AuditError as error:
+            raise MergeStoppedError("all groups are merged, but the audit cannot be written", result) from error
         return result
 
     def _take(self, group: Sequence[Key], status: int | None, *, looked: bool = False) -> None:

@@ -110,7 +110,7 @@ class BasePlan:
         gone = sum(not member.found for member in self.sources)
         if gone:
             warnings.append(f"{gone} of {len(self.sources)} sources were not found and will not be merged")
-        warnings += [f"{name} is refused by a source and given by the target" for name in effects.consents]
+        warnings += [f"{name} is not given by a source, and is given by the target" for name in effects.consents]
         if effects.contested:
             names = ", ".join(effects.contested)
             warnings.append(
@@ -127,8 +127,8 @@ class BasePlan:
         """Return a table for a person. With `show_values` it holds personal data; without, ids are masked."""
         return to_table(self, show_values=show_values)
 
-    def to_html(self, *, show_values: bool = True) -> str:
-        """Return a self-contained page for sign-off. It holds personal data, unless `show_values` is false."""
+    def to_html(self, *, show_values: bool = False) -> str:
+        """Return a self-contained page for sign-off. With `show_values` it holds personal data."""
         return to_html(self, show_values=show_values)
 
     def to_dict(self) -> dict[str, Any]:

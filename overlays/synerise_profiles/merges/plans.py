@@ -111,12 +111,12 @@ class BasePlanSet(Generic[P]):
             lines.append(f"  and {len(self) - len(first):,} more; write_html() and save() hold all of them")
         return "\n".join(lines)
 
-    def write_html(self, path: str | os.PathLike[str], *, show_values: bool = True) -> None:
-        """Write a page for sign-off of all plans. It holds personal data, unless `show_values` is false."""
+    def write_html(self, path: str | os.PathLike[str], *, show_values: bool = False) -> None:
+        """Write a page for sign-off of all plans. With `show_values` it holds personal data."""
         with _private(path) as file:
             file.writelines(part.encode() for part in self._page(show_values=show_values))
 
-    def to_html(self, *, show_values: bool = True) -> str:
+    def to_html(self, *, show_values: bool = False) -> str:
         """Return that page; for many plans `write_html` needs less memory."""
         return "".join(self._page(show_values=show_values))
 

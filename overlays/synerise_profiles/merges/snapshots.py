@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeGuard
 
@@ -14,6 +15,8 @@ from synerise_profiles_api.encoding import Model
 __all__ = ["Snapshot", "after_merging", "differences", "digest", "is_same", "snapshot_of"]
 
 Json = dict[str, Any]
+_NAME = re.compile(r"[^\W\d][\w .:-]{0,79}")
+"""What is a name, rather than data in the place of one, such as a phone number or an address."""
 _APART = ("clientId", "uuid", "attributes", "tags")
 # Says nothing that a merge could lose: derived, meaningless as documented, and filled by a merge's own answer alone.
 _LEFT_OUT = ("anonymous", "lastActivityDate", "previousClients")
@@ -126,14 +129,15 @@ def _changes(
     prefix: str, planned: Mapping[str, Any], now: Mapping[str, Any], merged: Iterable[Snapshot]
 ) -> Iterator[str]:
     for name in sorted(planned.keys() | now.keys()):
+        shown = prefix + (name if _NAME.fullmatch(name) else "(a name that is not shown)")
         if name not in now:
-            yield f"{prefix}{name} is gone"
+            yield f"{shown} is gone"
         elif name not in planned:
-            yield f"{prefix}{name} is new"
+            yield f"{shown} is new"
         elif not is_same(planned[name], now[name]):
             given = (source.attributes[name] for source in merged if name in source.attributes)
             if not any(is_same(value, now[name]) for value in given):
-                yield f"{prefix}{name} has changed"
+                yield f"{shown} has changed"
 
 
 def _is_object(value: object) -> TypeGuard[dict[str, Any]]:

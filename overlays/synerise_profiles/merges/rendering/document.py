@@ -47,7 +47,7 @@ def document_of(plan: BasePlan, *, show_values: bool) -> Document:
     view = _View(plan, show_values=show_values)
     effects = plan.effects
     count = len(plan.found)
-    title = f"Merge {count} profile{'' if count == 1 else 's'} into one, by {plan.by}. Irreversible."
+    title = f"Merge {count} source{'' if count == 1 else 's'} into one target, by {plan.by}. Irreversible."
     facts = (
         ("fingerprint", plan.fingerprint),
         ("read at", plan.made),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from synerise_profiles import APIConnectionError, Synerise
-from synerise_profiles.merges import MergePlan, MergeResult, MergeStoppedError
+from synerise_profiles.merges import MergeChangedError, MergePlan, MergeResult, MergeStoppedError
 from synerise_profiles.sandbox import Sandbox
-from tests.merges.support import Naps, merges, stored
+from tests.merges.support import Naps, ids, merges, stored
 
 pytestmark = pytest.mark.usefixtures("family")
 MERGE = "profiles.merge_by_custom_id"
@@ -165,3 +166,31 @@ def test_a_limit_of_the_server_is_no_doubt(sandbox: Sandbox, client: Synerise) -
         plan.apply(audit=None, actor="anna")
     assert fates(caught.value.result) == {"janek": "failed", "jasiek": "failed"}
     assert "429" in str(caught.value)
+
+
+class Killed(BaseException):
+    """Ends a call as Ctrl-C does."""
+
+
+def test_a_key_that_may_not_ask_for_uuids(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
+    """What went after it was sent is merged, by the audit; without the audit it is a change that nobody explains."""
+    target, *sources = ids(sandbox, ("jan", "janek", "jasiek"))
+    key = sandbox.add_key(permissions=["API_BY_ID_CLIENT_READ", "API_MERGE_BY_ID_CLIENT_UPDATE"]).key
+    audit = tmp_path / "merges.jsonl"
+    killed = {"is": True}
+
+    def kill(operation: str) -> None:
+        if operation == "profiles.merge_by_id" and killed["is"]:
+            raise Killed
+
+    with Synerise(
+        api_key=key, base_url=sandbox.url, on_response=lambda attempt: kill(attempt.operation.name)
+    ) as limited:
+        plan = limited.merges.plan(into=target, sources=sources, by="id")
+        with pytest.raises(Killed):
+            plan.apply(audit=audit, actor="anna", group_size=1)
+        killed["is"] = False
+        with pytest.raises(MergeChangedError, match="source 1 is gone"):
+            plan.apply(audit=None, actor="anna")
+        result = plan.apply(audit=audit, actor="anna", group_size=1)
+    assert (result.resumed, result.complete, len(merges(sandbox))) == (1, True, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from synerise_profiles_api.api.profiles import find, get, merge_by_custom_id, merge_by_id
 from synerise_profiles_api.encoding import path_integer, path_list, path_text
@@ -40,25 +40,41 @@ class Kind:
 
     def check(self, target: object, sources: Iterable[object]) -> None:
         """Refuse what cannot be one merge, naming the place and never the value."""
-        _check_path(self, "into", target)
-        seen: dict[object, int] = {}
+        room: int | None = None
+        into = self.check_key("into", target)
+        seen: dict[Key, int] = {}
         for index, source in enumerate(sources):
             at = f"sources[{index}]"
-            _check_path(self, at, source)
-            if source == target:
+            key = self.check_key(at, source)
+            if key == into:
                 raise _refused(at, "is the target itself; leave it out")
-            if source in seen:
-                raise _refused(at, f"is the same as sources[{seen[source]}]; name each profile once")
-            seen[source] = index
-            if isinstance(source, int | str) and isinstance(target, int | str):
-                self._check_length(at, source, target)
+            if key in seen:
+                raise _refused(at, f"is the same as sources[{seen[key]}]; name each profile once")
+            seen[key] = index
+            length = self._length(key)
+            if room is None:
+                room = self.limits.max_path_bytes + length - len(self._path([key], into))
+            if length > room:
+                hint = "" if self.by == "id" else "; merge by id instead"
+                most = self.limits.max_path_bytes
+                raise _refused(at, f"makes a path of more than {most} bytes together with the target{hint}")
         if not seen:
             raise _refused("sources", "holds no profile; name at least one")
 
     def check_key(self, at: str, key: object) -> Key:
         """Refuse what names no profile."""
-        _check_path(self, at, key)
-        return key  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # just checked
+        expected = int if self.by == "id" else str
+        if isinstance(key, int | str) and (isinstance(key, bool) or not isinstance(key, expected)):
+            found = type(key).__name__
+            problem = (
+                f"is of type {found}, and profiles are named by {self.by}: all of them must be {expected.__name__}"
+            )
+            raise _refused(at, problem)
+        try:
+            path_list(self.operation, at, [key], integers=self.by == "id")
+        except InvalidRequestError as error:
+            raise _refused(at, error.problem) from None
+        return cast("Key", key)
 
     def groups(self, sources: Sequence[Key], target: Key, size: int) -> list[tuple[Key, ...]]:
         """Cut sources, in their order, into groups that one request can carry."""
@@ -73,13 +89,6 @@ class Kind:
             length = length + more if group else len(self._path([key], target))
             group.append(key)
         return [*found, tuple(group)] if group else found
-
-    def _check_length(self, at: str, source: Key, target: Key) -> None:
-        most = self.limits.max_path_bytes
-        if len(self._path([source], target)) > most:
-            problem = f"makes a path of more than {most} bytes together with the target"
-            hint = "" if self.by == "id" else "; merge by id instead"
-            raise _refused(at, problem + hint)
 
     def _path(self, sources: Sequence[Key], target: Key) -> str:
         return self.merge(sources, target).path
@@ -108,18 +117,6 @@ def kind_of(by: Any) -> Kind:
     if kind is None:
         raise _refused("by", f"expected one of {', '.join(_KINDS)}")
     return kind
-
-
-def _check_path(kind: Kind, at: str, key: object) -> None:
-    expected = int if kind.by == "id" else str
-    if isinstance(key, int | str) and (isinstance(key, bool) or not isinstance(key, expected)):
-        name = type(key).__name__
-        problem = f"is of type {name}, and profiles are named by {kind.by}: all of them must be {expected.__name__}"
-        raise _refused(at, problem)
-    try:
-        path_list(kind.operation, at, [key], integers=kind.by == "id")
-    except InvalidRequestError as error:
-        raise _refused(at, error.problem) from None
 
 
 def _refused(at: str, problem: str) -> InvalidRequestError:

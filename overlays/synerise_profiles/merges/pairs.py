@@ -6,7 +6,7 @@ import csv
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, TypeGuard, cast
 
 import attrs
 
@@ -93,7 +93,7 @@ class _Pairs:
 
     def __init__(self, source: Source, kind: Kind, columns: Columns) -> None:
         self.problems: list[str] = []
-        self.word = "line" if isinstance(source, str | os.PathLike) else "pair"
+        self.word = "line" if _is_path(source) else "pair"
         self._source: Any = source
         self._kind = kind
         self._columns = columns
@@ -115,10 +115,10 @@ class _Pairs:
 
     def _raw(self) -> Iterator[tuple[int, tuple[Any, Any]]]:
         source = self._source
-        if isinstance(source, str | os.PathLike):
+        if _is_path(source):
             yield from self._rows(source)
             return
-        pairs: Any = source.items() if isinstance(source, Mapping) else source
+        pairs: Any = source.items() if _is_mapping(source) else source
         if not hasattr(pairs, "__iter__"):
             raise _refused([f"expected a mapping, pairs or the path of a CSV file, got {type(source).__name__}"])
         for place, pair in enumerate(pairs, 1):
@@ -131,12 +131,11 @@ class _Pairs:
         columns = self._columns
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, delimiter=columns.delimiter, strict=True)
-            for name in (columns.duplicate, columns.survivor):
-                if name not in (rows.fieldnames or ()):
-                    raise _refused(
-                        [f"line 1: there is no column {name!r}; name it by duplicate_column, survivor_column"]
-                    )
             try:
+                for name in (columns.duplicate, columns.survivor):
+                    if name not in (rows.fieldnames or ()):
+                        hint = "name it by duplicate_column, survivor_column"
+                        raise _refused([f"line 1: there is no column {name!r}; {hint}"])
                 for row in rows:
                     yield rows.line_num, (self._cell(row[columns.duplicate]), self._cell(row[columns.survivor]))
             except (csv.Error, UnicodeDecodeError) as error:
@@ -148,6 +147,14 @@ class _Pairs:
         digits = (text or "").strip()
         is_number = self._kind.by == "id" and digits.isascii() and digits.isdigit()
         return int(digits) if is_number else text or ""
+
+
+def _is_path(value: object) -> TypeGuard[str | os.PathLike[str]]:
+    return isinstance(value, str | os.PathLike)
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
 
 
 def _cycles(survivors: Mapping[Key, Key], places: Mapping[Key, int], word: str) -> Iterator[str]:

@@ -32,6 +32,8 @@ def test_readme_blocks_run_in_order(
     assert "its identifiers belong to several profiles" in printed
     assert "[] after a retry; [503, 200]" in printed
     assert "2,500 rows read, 2,500 accepted" in printed
+    assert "{'anna-2': 'anna-1', 'anna-3': 'anna-1'}" in printed
+    assert "2 of 2 plans applied: 3 merged" in printed
 
 
 def test_readme_has_blocks() -> None:

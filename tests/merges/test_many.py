@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import stat
 import sys
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from synerise_profiles.merges.snapshots import snapshot_of
 from synerise_profiles.sandbox import Sandbox
 from tests.merges.support import merges, numbered, put, stored
 
+resource = pytest.importorskip("resource")
 COLUMNS = Columns(duplicate="duplicate", survivor="survivor", delimiter=",")
 MERGE = "profiles.merge_by_custom_id"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import assert_type
 
 from synerise_profiles import (
@@ -20,6 +20,15 @@ from synerise_profiles import (
     Synerise,
     SyneriseError,
     api,
+)
+from synerise_profiles.merges import (
+    AsyncMergePlan,
+    AsyncMergePlanSet,
+    Copied,
+    MergePlan,
+    MergePlanSet,
+    MergeResult,
+    MergeSetResult,
 )
 from synerise_profiles.models import (
     AccountRegistration,
@@ -164,6 +173,18 @@ def exports(client: Synerise) -> None:
         assert_type(client.exports.get_data(task.task_id, offset=0, limit=100), list[ExportRecord])
 
 
+def merges(client: Synerise) -> None:
+    plan = assert_type(client.merges.plan(into="c-1", sources=["c-2"], by="custom_id"), MergePlan)
+    assert_type(plan.effects.copied, tuple[Copied, ...])
+    result = assert_type(plan.apply(audit="merges.jsonl", actor="anna", group_size=5), MergeResult)
+    assert_type(result.merged, Mapping[int | str, int | str])
+    assert_type(client.merges.apply(MergePlan.from_dict(plan.to_dict()), audit=None, actor="anna"), MergeResult)
+    plans = assert_type(client.merges.plan_many({1: 2}, by="id", on_chain="order"), MergePlanSet)
+    client.merges.plan_many("duplicates.csv", by="custom_id", delimiter=";")
+    assert_type(plans[0], MergePlan)
+    assert_type(plans.apply(audit=None, actor="anna", on_refusal="skip"), MergeSetResult)
+
+
 def low_road(client: Synerise) -> None:
     request = assert_type(api.profiles.get.request(1), Request[Profile])
     response = assert_type(client.send(request), Response[Profile])
@@ -203,3 +224,7 @@ async def asynchronous() -> None:
         assert_type(await client.notes.create(1, {"subject": "Call"}), Note | None)
         assert_type(await client.exports.get_data("t-1", offset=0, limit=1), list[ExportRecord])
         assert_type((await client.send(api.notes.get.request(1, "n-1"))).body, Note)
+        plan = assert_type(await client.merges.plan(into=1, sources=(2, 3), by="id"), AsyncMergePlan)
+        assert_type(await plan.apply(audit=None, actor="anna"), MergeResult)
+        plans = assert_type(await client.merges.plan_many([(1, 2)], by="id"), AsyncMergePlanSet)
+        assert_type(await client.merges.apply_many(plans, audit=None, actor="anna"), MergeSetResult)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Sequence
 
 from synerise_profiles.errors import APIConnectionError, APIStatusError, ConfigurationError
+from synerise_profiles.logs import log_doubt
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
 from synerise_profiles_api.types import Response
 
@@ -52,7 +53,8 @@ def apply_plan(plan: BasePlan, base_url: str, choices: Choices, log: Log) -> Ste
             problem = f"group {number} of {len(groups)}: {failure[0]}"
             raise MergeStoppedError(problem, run.stop(problem)) from failure[1]
         if choices.progress is not None:
-            choices.progress(MergeProgress(plans_done=0, plans=1, profiles=len(run.merged)))
+            done = int(number == len(groups))
+            choices.progress(MergeProgress(plans_done=done, plans=1, profiles=len(run.merged)))
     return (yield from run.finish())
 
 
@@ -108,6 +110,7 @@ class _Run:
             self._fail(group, dict.fromkeys(group, "failed"), status)
             self._write("group-refused", group=number, answer=_answer(outcome), sources=list(group))
             return _words(outcome), outcome
+        log_doubt(self._kind.operation, number)
         self._write("group-doubtful", group=number, answer=_answer(outcome))
         return (yield from self._look(number, group, outcome, status))
 

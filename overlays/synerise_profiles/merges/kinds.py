@@ -64,7 +64,7 @@ class Kind:
     def check_key(self, at: str, key: object) -> Key:
         """Refuse what names no profile."""
         expected = int if self.by == "id" else str
-        if isinstance(key, int | str) and (isinstance(key, bool) or not isinstance(key, expected)):
+        if isinstance(key, int | str) and (isinstance(key, bool) or isinstance(key, int) != (expected is int)):
             found = type(key).__name__
             problem = (
                 f"is of type {found}, and profiles are named by {self.by}: all of them must be {expected.__name__}"

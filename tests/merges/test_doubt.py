@@ -194,3 +194,16 @@ def test_a_key_that_may_not_ask_for_uuids(sandbox: Sandbox, client: Synerise, tm
             plan.apply(audit=None, actor="anna")
         result = plan.apply(audit=audit, actor="anna", group_size=1)
     assert (result.resumed, result.complete, len(merges(sandbox))) == (1, True, 2)
+
+
+def test_a_source_seen_there_and_then_deleted_is_not_merged(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
+    """The audit says that it was sent, but also that it was there afterwards: a deletion is no merge."""
+    plan = plan_of(client)
+    audit = tmp_path / "merges.jsonl"
+    sandbox.faults.close(operation=MERGE, times=1)
+    with pytest.raises(MergeStoppedError):
+        plan.apply(audit=audit, actor="anna")
+    client.profiles.delete_by_custom_id("janek")
+    with pytest.raises(MergeChangedError, match="source 1 is gone"):
+        plan.apply(audit=audit, actor="anna")
+    assert fates(plan.apply(audit=audit, actor="anna", allow_changes=True)) == {"janek": "gone"}

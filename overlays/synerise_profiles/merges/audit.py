@@ -39,9 +39,9 @@ class Known:
         if kind == "group-sent":
             self.sent |= set(cast("list[Key]", entry["sources"])) - self.merged
         elif kind in ("group-answered", "group-looked"):
-            merged = {pair[0] for pair in entry["merged"]}
-            self.merged |= merged
-            self.sent -= merged
+            self.merged |= {pair[0] for pair in entry["merged"]}
+            # One that was seen there afterwards was not merged; should it be gone one day, this says nothing of it.
+            self.sent -= self.merged | {key for key, fate in entry.get("seen", ()) if fate == "there"}
         elif kind == "group-refused":
             self.sent -= set(cast("list[Key]", entry["sources"]))
 

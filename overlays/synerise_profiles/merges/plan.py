@@ -133,16 +133,20 @@ class BasePlan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain JSON types, personal data included; `from_dict` reads it back."""
-        found = {"format": FORMAT, **self._facts(), "made": self.made, "fingerprint": self.fingerprint}
-        return found | {
+        return {
+            **self.to_record(),
             "effects": effects_to_dict(self.effects),
             "warnings": list(self.warnings),
             "problems": list(self.problems),
         }
 
+    def to_record(self) -> dict[str, Any]:
+        """Return what `from_dict` needs: the same without what follows from it."""
+        return {"format": FORMAT, **self._facts(), "made": self.made, "fingerprint": self.fingerprint}
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` returned. Raises InvalidRequestError for data that was altered, or is no plan."""
+        """Read what `to_dict` or `to_record` returned. Raises InvalidRequestError for data that was altered."""
         try:
             plan = cls(
                 by=data["by"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast
 
@@ -73,7 +74,7 @@ class BasePlanSet(Generic[P]):
 
     def add(self, plan: BasePlan) -> None:
         """Add a plan, to be applied after those that are there."""
-        self._store.add(plan.to_dict())
+        self._store.add(plan.to_record())
         self.counts.add(plan)
 
     def __len__(self) -> int:
@@ -122,7 +123,7 @@ class BasePlanSet(Generic[P]):
 
     def to_dict(self) -> dict[str, Any]:
         """Return all plans as plain JSON types, personal data included; for many plans `save` needs less memory."""
-        return {**self._header(), "plans": [self._store[index] for index in range(len(self))]}
+        return {**self._header(), "plans": [plan.to_dict() for plan in self]}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all plans as JSON lines, personal data included; the file is for its owner alone (mode 0600)."""
@@ -136,7 +137,7 @@ class BasePlanSet(Generic[P]):
     def _page(self, *, show_values: bool) -> Iterator[str]:
         title = f"{len(self):,} merges, by {self.by}. Irreversible."
         head = f"<h1>{title}</h1>\n<p>{self.summary()}</p>\n"
-        return page(title, (head, *(section_of(plan, show_values=show_values) for plan in self)))
+        return page(title, chain([head], (section_of(plan, show_values=show_values) for plan in self)))
 
     def _read(self, path: str | os.PathLike[str]) -> None:
         """Take in what `save` wrote; each plan is checked against its fingerprint."""

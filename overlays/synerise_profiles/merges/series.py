@@ -25,7 +25,7 @@ def apply_plans(
     total = MergeSetResult(plans=count)
     each = attrs.evolve(choices, progress=None)
     left = iter(plans)
-    for plan in left:
+    for number, plan in enumerate(left, 1):
         try:
             total.add((yield from apply_plan(plan, base_url, each, log)))
             total.done += 1
@@ -33,13 +33,12 @@ def apply_plans(
             total.refused[plan.target.key] = error.problems
             _leave_out(total, [plan], "refused")
             if choices.on_refusal == "stop":
-                raise _stopped(f"plan {total.done + 1}: {error}", total, left) from error
+                raise _stopped(f"plan {number}: {error}", total, left) from error
         except MergeStoppedError as error:
             total.add(cast("MergeResult", error.result))
-            raise _stopped(f"plan {total.done + 1}: {error.problem}", total, left) from error.__cause__
+            raise _stopped(f"plan {number}: {error.problem}", total, left) from error.__cause__
         if choices.progress is not None:
-            done = total.done + len(total.refused)
-            choices.progress(MergeProgress(plans_done=done, plans=count, profiles=len(total.merged)))
+            choices.progress(MergeProgress(plans_done=number, plans=count, profiles=len(total.merged)))
     return total
 
 

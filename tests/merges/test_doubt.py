@@ -207,3 +207,17 @@ def test_a_source_seen_there_and_then_deleted_is_not_merged(sandbox: Sandbox, cl
     with pytest.raises(MergeChangedError, match="source 1 is gone"):
         plan.apply(audit=audit, actor="anna")
     assert fates(plan.apply(audit=audit, actor="anna", allow_changes=True)) == {"janek": "gone"}
+
+
+def test_a_source_that_goes_elsewhere_meanwhile(sandbox: Sandbox, client: Synerise) -> None:
+    """Somebody merged it into a third profile just before: it is gone, and yet not merged by this plan."""
+    plan = plan_of(client)
+    client.profiles.upsert({"customId": "third"})
+
+    def race() -> None:
+        client.profiles.merge_by_custom_id(["janek"], "third")
+
+    with hooked(sandbox, before=race) as other, pytest.raises(MergeStoppedError) as caught:
+        other.merges.apply(plan, audit=None, actor="anna")
+    assert "1 of 2 sources are still there, 1 belong to another profile now" in str(caught.value)
+    assert fates(caught.value.result) == {"janek": "gone", "jasiek": "failed"}

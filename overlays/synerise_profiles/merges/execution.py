@@ -165,14 +165,15 @@ class _Run:
         self._groups.append(GroupResult(sources=group, state="failed", status=status, looked=looked))
 
     def _result(self, unexpected: tuple[str, ...]) -> MergeResult:
-        left = {**dict.fromkeys((key for key in self._checked.ready if key not in self.merged), "unsent"), **self._left}
+        left: dict[Key, Reason] = {key: "unsent" for key in self._checked.ready if key not in self.merged}
+        left |= self._left
         order = [member.key for member in self._plan.sources if member.key in left]
         return MergeResult(
             plan=self._fingerprint,
             target=self._plan.target.key,
             merged=dict(self.merged),
             client_ids=dict(self._client_ids(self.merged)),
-            not_merged=tuple(NotMerged(source=key, reason=left[key]) for key in order),  # type: ignore[arg-type]
+            not_merged=tuple(NotMerged(source=key, reason=left[key]) for key in order),
             groups=tuple(self._groups),
             resumed=len(self._checked.merged),
             unexpected=unexpected,
@@ -228,8 +229,9 @@ def _told(fates: dict[Key, Fate]) -> str:
     values = list(fates.values())
     if "unknown" in values:
         return "the server could not be asked what became of it; apply the plan again, which looks first"
-    count = values.count("there")
-    return f"{count} of {len(values)} sources are still there"
+    told = f"{values.count('there')} of {len(values)} sources are still there"
+    other = values.count("elsewhere")
+    return f"{told}, {other} belong to another profile now" if other else told
 
 
 def _unexpected(predicted: Snapshot, outcome: Outcome) -> tuple[str, ...]:

@@ -82,6 +82,21 @@ def test_it_is_only_ever_appended_to(client: Synerise, plan: MergePlan, path: Pa
     assert [entry["actor"] for entry in read_audit(path) if entry["entry"] == "finished"] == ["anna", "piotr", "anna"]
 
 
+def test_what_somebody_else_appends_stays(plan: MergePlan, path: Path) -> None:
+    """Each line goes to the end of the file as it is then, whoever wrote there meanwhile."""
+
+    def scribble(_: object) -> None:
+        with path.open("ab") as file:
+            file.write(b'{"entry":"note","plan":"another"}\n')
+
+    plan.apply(audit=path, actor="anna", group_size=2, progress=scribble)
+    assert kinds(path) == [
+        "started",
+        *["group-sent", "group-answered", "note"] * 2,
+        "finished",
+    ]
+
+
 def test_failures_doubts_and_refusals_are_in_it(
     sandbox: Sandbox, client: Synerise, plan: MergePlan, path: Path
 ) -> None:

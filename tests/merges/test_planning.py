@@ -141,6 +141,7 @@ def test_by_id(sandbox: Sandbox, client: Synerise) -> None:
     by_id = client.merges.plan(into=target, sources=sources, by="id")
     assert [(item.name, item.value) for item in by_id.effects.copied] == [("b", "primo"), ("c", True)]
     assert by_id.after == plan_of(client).after
+    assert all(str(key) in str(by_id) for key in (target, *sources))
 
 
 def test_two_ids_of_one_profile_cannot_be_applied() -> None:

@@ -46,7 +46,7 @@ class Member:
 class BasePlan:
     """What merging `sources`, in this order, into `target` would do, as the profiles were at `made` (ISO 8601, UTC).
 
-    `str(plan)` and `to_table()` mask identifiers and hide values; `to_table(show_values=True)`,
+    `str(plan)` and `to_table()` mask identifiers, all but clientIds, and hide values; `to_table(show_values=True)`,
     `to_html(show_values=True)` and `to_dict()` hold personal data. The repr holds none.
     """
 

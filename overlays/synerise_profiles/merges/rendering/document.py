@@ -107,17 +107,19 @@ class _View:
         self.id: Callable[[object], str] = _plain if show_values else mask
 
     def members(self) -> Table:
-        rows = [
-            (
-                label,
-                self.id(member.key),
-                "" if member.snapshot is None else str(member.snapshot.client_id or ""),
-                NOT_FOUND if member.snapshot is None else "found",
-            )
-            for label, member in self._plan.labelled()
-        ]
-        # A clientId is shown as it is: it is what the portal's addresses show, and says nothing of a person.
-        return Table("Profiles", "Sources are removed.", ("profile", self._plan.by, "clientId", "state"), tuple(rows))
+        """The clientId is shown as it is, since it leads to the profile and says nothing of the person."""
+        rows: list[Row] = []
+        for label, member in self._plan.labelled():
+            state = NOT_FOUND if member.snapshot is None else "found"
+            if isinstance(member.key, int):
+                rows.append((label, str(member.key), state))
+            else:
+                client_id = None if member.snapshot is None else member.snapshot.client_id
+                rows.append((label, self.id(member.key), "" if client_id is None else str(client_id), state))
+        head = (
+            ("profile", "clientId", "state") if self._plan.by == "id" else ("profile", "customId", "clientId", "state")
+        )
+        return Table("Profiles", "Sources are removed.", head, tuple(rows))
 
     def losses(self, title: str, note: str, lost: Iterable[Lost]) -> Table:
         rows = (

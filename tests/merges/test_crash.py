@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import time
@@ -90,4 +91,24 @@ def test_killed_while_a_merge_is_on_its_way(sandbox: Sandbox, client: Synerise, 
     result = crashes.finish()
     assert (result["resumed"], result["complete"]) == (2, True)
     assert len(sandbox.store.profiles) == 1
+    assert stored(client, "jan") == crashes.plan.after
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("round_", range(10))
+def test_killed_at_random_moments(sandbox: Sandbox, client: Synerise, crashes: Crashes, round_: int) -> None:
+    """Wherever it is killed, and however often: each source ends up in the target, and the plan comes true."""
+    chance = random.Random(round_)
+    sandbox.faults.delay(0.1, processed=True, operation=MERGE)
+    for _ in range(4):
+        process = crashes.start()
+        assert process.stdout is not None
+        if process.stdout.readline() == "ready\n":
+            time.sleep(chance.uniform(0.0, 0.5))
+        process.kill()
+        process.communicate()
+    sandbox.faults.clear()
+    result = crashes.finish()
+    assert dict(result["merged"]) == dict.fromkeys(crashes.sources, "jan")
+    assert result["complete"] is True
     assert stored(client, "jan") == crashes.plan.after

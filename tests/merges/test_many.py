@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import stat
 import sys
 from collections.abc import Mapping
@@ -319,6 +320,18 @@ def test_planning_many_reads_each_profile_once(sandbox: Sandbox, client: Syneris
     assert len(sandbox.log) == 600
     assert len(seen) == 3
     assert (seen[-1].plans_done, seen[-1].plans, seen[-1].profiles) == (200, 200, 600)
+
+
+def test_planning_a_long_chain_reads_each_profile_once(sandbox: Sandbox, client: Synerise) -> None:
+    """Also where it is ordered, and its links are in different pages."""
+    keys = numbered(client, 300)
+    sandbox.log.clear()
+    plans = client.merges.plan_many(dict(itertools.pairwise(keys)), by="custom_id", on_chain="order")
+    assert len(plans) == 299
+    assert len(sandbox.log) == 300
+    last = plans[-1].after
+    assert last is not None
+    assert len(last.attributes) == 300
 
 
 def test_a_set_does_not_grow_in_memory(client: Synerise) -> None:

@@ -85,6 +85,18 @@ def test_the_plan_comes_true(world: tuple[Sandbox, Synerise], people: list[dict[
     assert MergePlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
 
 
+def test_a_path_may_be_as_long_as_allowed() -> None:
+    """To the byte."""
+    kind = kind_of("custom_id")
+    empty = len(merge_by_custom_id.request(["x"], "target").path) - 1
+    fitting = (kind.limits.max_path_bytes - empty - 9) // 10
+    keys: list[Any] = [str(number) * fitting for number in range(9)]
+    keys.append("z" * (kind.limits.max_path_bytes - empty - 9 - 9 * fitting))
+    assert len(merge_by_custom_id.request(keys, "target").path) == kind.limits.max_path_bytes
+    assert kind.groups(keys, "target", 10) == [tuple(keys)]
+    assert kind.groups([*keys[:9], keys[9] + "z"], "target", 10) == [tuple(keys[:9]), (keys[9] + "z",)]
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     keys=st.lists(st.text(st.characters(codec="utf-8", categories=["L", "N"]), min_size=1, max_size=300), unique=True),

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 import attrs
 
 from synerise_profiles_api.callers import Site, caller
-from synerise_profiles_api.resources import AsyncResources, Resources
-from synerise_profiles_api.types import UNSET, Request, Response, Unset
+from synerise_profiles_api.types import Request, Response
 
 from .config import (
     Arguments,
@@ -30,21 +29,13 @@ from .config import (
     from_environment,
 )
 from .deprecations import Policy, announce
+from .features import AsyncFeatures, Features
 from .lifetime import AsyncShared, Setup, Shared
 from .retry import RetryPolicy
 from .timing import REAL, Timing
 
 if TYPE_CHECKING:
     import httpx
-
-    from synerise_profiles_api.built import SaltChoice
-
-    from .bulk import AsyncBulk, Bulk
-    from .clock import AsyncServerClock, ServerClock
-    from .events import Builder
-    from .exports import AsyncExports, Exports
-    from .queues import AsyncQueue, Queue
-    from .queues.settings import QueueArguments
 
 __all__ = ["AsyncSynerise", "Synerise"]
 
@@ -65,7 +56,7 @@ class AsyncClientArguments(Arguments, total=False):
     transport: httpx.AsyncBaseTransport | None
 
 
-class Synerise(Resources):
+class Synerise(Features):
     """A client of the Synerise Profile Management API.
 
     Sign in by exactly one of: `api_key` (exchanged for a token, which is kept and renewed), `api_key` with
@@ -145,48 +136,6 @@ class Synerise(Resources):
         """The configuration, without credentials."""
         return self._options
 
-    @functools.cached_property
-    def bulk(self) -> Bulk:
-        """Batching for millions of rows, with the fate of every one."""
-        from .bulk import Bulk  # noqa: PLC0415 - most programs do without
-
-        return Bulk(self, self._shared.timing)
-
-    @property
-    def clock(self) -> ServerClock:
-        """The server's clock: `client.clock.now()` is never later than the server's own time."""
-        return self._shared.clock
-
-    def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
-        """Return a builder of events and transactions that tells time by the server's clock.
-
-        What it builds has a time always, now where none is given, and `salt` where no other is given. A time in the
-        future is refused. Reading the clock may send GET /v4/server/time, and then raises what a call raises.
-        """
-        from .events import Builder  # noqa: PLC0415 - most programs do without
-
-        return Builder(self.clock.bounds, salt=salt)
-
-    @functools.cached_property
-    def exports(self) -> Exports:
-        """The operations of exports; `run` and `resume` wait for one and read its records."""
-        from .exports import Exports  # noqa: PLC0415 - most programs do without
-
-        return Exports(self, self._shared.timing)
-
-    def queue(self, **options: Unpack[QueueArguments]) -> Queue:
-        """Return a queue for a running service: `put` holds a row, which is sent in the background.
-
-        See `synerise_profiles.queues.QueueArguments` for the options. Close it, or use it by `with`; closing the client
-        closes it too.
-        """
-        from .queues import Queue  # noqa: PLC0415 - most programs do without
-
-        self._shared.prepare("queue")
-        queue = Queue(self, self._shared.timing, **options)
-        self._shared.dependents.add(queue)
-        return queue
-
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
         if request.operation.deprecated:
@@ -224,7 +173,7 @@ class Synerise(Resources):
         return f"<{type(self).__name__} {self._options.base_url}, signs in by {self._kind}>"
 
 
-class AsyncSynerise(AsyncResources):
+class AsyncSynerise(AsyncFeatures):
     """An async client of the Synerise Profile Management API, for asyncio and trio.
 
     It takes the same arguments as `Synerise`; a token callable and the hooks may be coroutine functions. Close it by
@@ -289,49 +238,6 @@ class AsyncSynerise(AsyncResources):
     def options(self) -> Options:
         """The configuration, without credentials."""
         return self._options
-
-    @functools.cached_property
-    def bulk(self) -> AsyncBulk:
-        """Batching for millions of rows, with the fate of every one."""
-        from .bulk import AsyncBulk  # noqa: PLC0415 - most programs do without
-
-        return AsyncBulk(self, self._shared.timing)
-
-    @property
-    def clock(self) -> AsyncServerClock:
-        """The server's clock: `await client.clock.now()` is never later than the server's own time."""
-        return self._shared.clock
-
-    async def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
-        """Return a builder of events and transactions that tells time by the server's clock.
-
-        What it builds has a time always, now where none is given, and `salt` where no other is given. A time in the
-        future is refused. The clock is read here, by GET /v4/server/time where that is due, and this raises what a call
-        raises; building sends nothing. Get a new one now and then: an old one falls behind by half a second in a
-        thousand.
-        """
-        from .events import Builder  # noqa: PLC0415 - most programs do without
-
-        await self.clock.bounds()
-        return Builder(self.clock.known, salt=salt)
-
-    @functools.cached_property
-    def exports(self) -> AsyncExports:
-        """The operations of exports; `run` and `resume` wait for one and read its records."""
-        from .exports import AsyncExports  # noqa: PLC0415 - most programs do without
-
-        return AsyncExports(self, self._shared.timing)
-
-    def queue(self, **options: Unpack[QueueArguments]) -> AsyncQueue:
-        """Return a queue for a running service, to be used by `async with`; its options are those of `Synerise.queue`.
-
-        `on_rejected` and `on_error` may be coroutine functions.
-        """
-        from .queues import AsyncQueue  # noqa: PLC0415 - most programs do without
-
-        queue = AsyncQueue(self, self._shared.timing, **options)
-        self._shared.dependents.add(queue)
-        return queue
 
     def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""

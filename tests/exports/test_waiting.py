@@ -137,9 +137,9 @@ def test_an_order_that_never_arrived() -> None:
     def refuse(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("")
 
-    with Synerise(token="t", transport=httpx.MockTransport(refuse), _timing=Clock().timing) as client:
-        with pytest.raises(APIConnectionError) as caught:
-            client.exports.run(order())
+    client = Synerise(token="t", transport=httpx.MockTransport(refuse), _timing=Clock().timing)
+    with client, pytest.raises(APIConnectionError) as caught:
+        client.exports.run(order())
     assert not hasattr(caught.value, "__notes__")
 
 

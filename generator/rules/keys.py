@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import Any
 
 from generator.errors import Finding
@@ -19,6 +20,7 @@ PLACES = {
     "x-synerise-permission": "an operation",
     "x-synerise-role": "an operation",
     "x-synerise-action": "an operation",
+    "x-event-type": "an operation",
     "x-batch": "an operation",
     "x-page": "an operation",
     "x-retry": "an operation",
@@ -26,6 +28,9 @@ PLACES = {
     "x-sunset": "an operation",
     "x-replaced-by": "an operation",
     "x-deprecated-reason": "an operation",
+    "x-identifiers": "a schema",
+    "x-identifier-change": "the info",
+    "x-removed-names": "the info",
     "x-known-values": "a schema",
     "x-outcomes": "a schema",
     "x-first-item": "a schema",
@@ -34,6 +39,7 @@ PLACES = {
     "x-source": "any",
 }
 _SOURCE = re.compile(r"\S.*, (read|inferred)")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def are_known(bundle: Bundle) -> Iterator[Finding]:
@@ -53,6 +59,8 @@ def are_known(bundle: Bundle) -> Iterator[Finding]:
 def _place(pointer: Pointer, within: set[Pointer]) -> str:
     if len(pointer) == 3 and pointer[0] == "paths" and pointer[2] in METHODS:
         return "an operation"
+    if pointer == ("info",):
+        return "the info"
     if pointer[:1] == ("servers",):
         return "a server"
     if pointer[:2] == ("components", "securitySchemes"):
@@ -74,6 +82,17 @@ def have_values(bundle: Bundle) -> Iterator[Finding]:
         if _is_outcomes(outcomes) and not known.issuperset(outcomes["ready"] + outcomes["failed"]):
             message = "a value that is not in x-known-values"
             yield bundle.finding((*pointer, "x-outcomes"), "x-outcomes", message)
+
+
+def is_date(value: Any) -> bool:
+    """Whether it is an ISO date, as a text."""
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        return False
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_batch(value: Any) -> bool:
@@ -104,6 +123,17 @@ def _is_list_of_values(value: Any) -> bool:
     return is_list(value) and bool(value) and all(isinstance(item, str) for item in value)
 
 
+def _is_change(value: Any) -> bool:
+    return is_mapping(value) and set(value) == {"effective", "workspaces-after"} and all(map(is_date, value.values()))
+
+
+def _is_list_of_removals(value: Any) -> bool:
+    return is_list(value) and all(
+        is_mapping(item) and set(item) == {"name", "version", "instead"} and all(map(_is_text, item.values()))
+        for item in value
+    )
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
@@ -117,6 +147,10 @@ _FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "x-synerise-permission": (_is_text, "a text"),
     "x-synerise-role": (_is_text, "a text"),
     "x-synerise-action": (_is_text, "a text"),
+    "x-event-type": (_is_text, "a text"),
+    "x-identifier-change": (_is_change, "effective and workspaces-after, ISO dates in text"),
+    "x-removed-names": (_is_list_of_removals, "a list of name, version and instead, all of them texts"),
+    "x-identifiers": (_is_list_of_values, "a list of texts"),
     "x-known-values": (_is_list_of_values, "a list of texts"),
     "x-reserved-names": (_is_list_of_values, "a list of texts"),
     "x-source-schema": (lambda value: _is_text(value) or _is_list_of_values(value), "a text or a list of texts"),

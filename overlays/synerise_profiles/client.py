@@ -6,14 +6,15 @@ import copy
 import functools
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import attrs
 
+from synerise_profiles_api.callers import Site, caller
 from synerise_profiles_api.resources import AsyncResources, Resources
-from synerise_profiles_api.types import Request, Response
+from synerise_profiles_api.types import UNSET, Request, Response, Unset
 
 from .config import (
     Arguments,
@@ -23,10 +24,12 @@ from .config import (
     ResponseHook,
     Timeout,
     changed_policy,
+    checked_deprecations,
     checked_timeouts,
     configure,
     from_environment,
 )
+from .deprecations import Policy, announce
 from .lifetime import AsyncShared, Setup, Shared
 from .retry import RetryPolicy
 from .timing import REAL, Timing
@@ -34,7 +37,11 @@ from .timing import REAL, Timing
 if TYPE_CHECKING:
     import httpx
 
+    from synerise_profiles_api.built import SaltChoice
+
     from .bulk import AsyncBulk, Bulk
+    from .clock import AsyncServerClock, ServerClock
+    from .events import Builder
     from .exports import AsyncExports, Exports
 
 __all__ = ["AsyncSynerise", "Synerise"]
@@ -69,6 +76,8 @@ class Synerise(Resources):
     - `consumer` says what kind of caller the token belongs to, so that a refusal can be explained.
     - `on_request(request, attempt)` is called before each sending, `on_response(result)` after it; an exception that
       they raise ends the call and reaches the caller. They see no login.
+    - `deprecations` says what happens before a deprecated operation is sent: `warn` (at the line of the call, once),
+      `error` (DeprecatedOperationError, and nothing is sent) or `ignore`.
     - `transport` replaces the network, for tests.
 
     Use one client for the whole program: it may be shared by threads, and keeps connections and the token. Close it
@@ -93,6 +102,7 @@ class Synerise(Resources):
         consumer: Consumer | None = None,
         on_request: RequestHook | None = None,
         on_response: ResponseHook | None = None,
+        deprecations: Policy = "warn",
         transport: httpx.BaseTransport | None = None,
         _timing: Timing = REAL,
     ) -> None:
@@ -112,6 +122,7 @@ class Synerise(Resources):
             consumer=consumer,
             on_request=on_request,
             on_response=on_response,
+            deprecations=deprecations,
             waits=True,
         )
         self._kind = credentials.kind
@@ -139,6 +150,21 @@ class Synerise(Resources):
 
         return Bulk(self, self._shared.timing)
 
+    @property
+    def clock(self) -> ServerClock:
+        """The server's clock: `client.clock.now()` is never later than the server's own time."""
+        return self._shared.clock
+
+    def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
+        """Return a builder of events and transactions that tells time by the server's clock.
+
+        What it builds has a time always, now where none is given, and `salt` where no other is given. A time in the
+        future is refused. Reading the clock may send GET /v4/server/time, and then raises what a call raises.
+        """
+        from .events import Builder  # noqa: PLC0415 - most programs do without
+
+        return Builder(self.clock.bounds, salt=salt)
+
     @functools.cached_property
     def exports(self) -> Exports:
         """The operations of exports; `run` and `resume` wait for one and read its records."""
@@ -148,16 +174,23 @@ class Synerise(Resources):
 
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
+        if request.operation.deprecated:
+            announce(request.operation, self._options.deprecations, self._shared.timing.wall())
         return self._shared.send(request, self._options)
 
     def with_options(
-        self, *, timeout: Timeout | None = None, max_retries: int | None = None, deadline: float | None = None
+        self,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        deadline: float | None = None,
+        deprecations: Policy | None = None,
     ) -> Self:
         """Return a copy with other options, which shares connections and token with this client.
 
         This client stays as it is. Closing the copy does nothing; closing this client closes both.
         """
-        return _changed_copy(self, timeout, max_retries, deadline)
+        return _changed_copy(self, timeout, max_retries, deadline, deprecations)
 
     def close(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -201,6 +234,7 @@ class AsyncSynerise(AsyncResources):
         consumer: Consumer | None = None,
         on_request: RequestHook | None = None,
         on_response: ResponseHook | None = None,
+        deprecations: Policy = "warn",
         transport: httpx.AsyncBaseTransport | None = None,
         _timing: Timing = REAL,
     ) -> None:
@@ -220,6 +254,7 @@ class AsyncSynerise(AsyncResources):
             consumer=consumer,
             on_request=on_request,
             on_response=on_response,
+            deprecations=deprecations,
             waits=False,
         )
         self._kind = credentials.kind
@@ -247,6 +282,24 @@ class AsyncSynerise(AsyncResources):
 
         return AsyncBulk(self, self._shared.timing)
 
+    @property
+    def clock(self) -> AsyncServerClock:
+        """The server's clock: `await client.clock.now()` is never later than the server's own time."""
+        return self._shared.clock
+
+    async def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
+        """Return a builder of events and transactions that tells time by the server's clock.
+
+        What it builds has a time always, now where none is given, and `salt` where no other is given. A time in the
+        future is refused. The clock is read here, by GET /v4/server/time where that is due, and this raises what a call
+        raises; building sends nothing. Get a new one now and then: an old one falls behind by half a second in a
+        thousand.
+        """
+        from .events import Builder  # noqa: PLC0415 - most programs do without
+
+        await self.clock.bounds()
+        return Builder(self.clock.known, salt=salt)
+
     @functools.cached_property
     def exports(self) -> AsyncExports:
         """The operations of exports; `run` and `resume` wait for one and read its records."""
@@ -254,18 +307,30 @@ class AsyncSynerise(AsyncResources):
 
         return AsyncExports(self, self._shared.timing)
 
-    async def send(self, request: Request[T], /) -> Response[T]:
+    def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
+        if request.operation.deprecated:
+            # A task would run the coroutine without the frame of the caller.
+            return self._send_deprecated(request, caller())
+        return self._shared.send(request, self._options)
+
+    async def _send_deprecated(self, request: Request[T], site: Site) -> Response[T]:
+        announce(request.operation, self._options.deprecations, self._shared.timing.wall(), site)
         return await self._shared.send(request, self._options)
 
     def with_options(
-        self, *, timeout: Timeout | None = None, max_retries: int | None = None, deadline: float | None = None
+        self,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        deadline: float | None = None,
+        deprecations: Policy | None = None,
     ) -> Self:
         """Return a copy with other options, which shares connections and token with this client.
 
         This client stays as it is. Closing the copy does nothing; closing this client closes both.
         """
-        return _changed_copy(self, timeout, max_retries, deadline)
+        return _changed_copy(self, timeout, max_retries, deadline, deprecations)
 
     async def aclose(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -287,10 +352,14 @@ class AsyncSynerise(AsyncResources):
 C = TypeVar("C", bound="Synerise | AsyncSynerise")
 
 
-def _changed_copy(client: C, timeout: Timeout | None, max_retries: int | None, deadline: float | None) -> C:
+def _changed_copy(
+    client: C, timeout: Timeout | None, max_retries: int | None, deadline: float | None, deprecations: Policy | None
+) -> C:
     options = attrs.evolve(client.options, retry=changed_policy(client.options.retry, max_retries, deadline))
     if timeout is not None:
         options = attrs.evolve(options, timeouts=checked_timeouts(timeout))
+    if deprecations is not None:
+        options = attrs.evolve(options, deprecations=checked_deprecations(deprecations))
     result = copy.copy(client)
     state: dict[str, Any] = result.__dict__
     for name in list(state):

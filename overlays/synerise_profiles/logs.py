@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from synerise_profiles_api.types import Operation
 
-__all__ = ["LOGGER", "log_attempt", "log_renewal", "log_retry"]
+__all__ = ["LOGGER", "log_attempt", "log_renewal", "log_retry", "log_stale_clock"]
 
 LOGGER = logging.getLogger("synerise_profiles")
 LOGGER.addHandler(logging.NullHandler())
@@ -35,3 +35,8 @@ def log_retry(operation: Operation, outcome: int | str, delay: float, attempt: i
 def log_renewal(operation: Operation) -> None:
     """Log that the server refused the token and that another one is fetched."""
     LOGGER.debug("%s: the token was refused; asking for another one", operation.name)
+
+
+def log_stale_clock(operation: Operation, failure: str) -> None:
+    """Log that the server did not tell its time, and that what is known of it is kept."""
+    LOGGER.warning("%s: %s; the time that was told before is kept", operation.name, failure)

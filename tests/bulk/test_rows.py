@@ -62,7 +62,7 @@ ALWAYS: list[tuple[Any, kinds.Kind, str | None, str]] = [
     ("text", PROFILES, None, "is neither a model nor a mapping"),
     (None, PROFILES, None, "is neither a model nor a mapping"),
     ({"action": "a.b", "client": {"customId": "c"}}, EVENTS, "label", "is required"),
-    (event(client={}), EVENTS, "client", "one of customId, id"),
+    (event(client={}), EVENTS, "client", "one of id, uuid"),
     (event(client="c"), EVENTS, "client", "is neither a model nor a mapping"),
     (event(eventSalt=""), EVENTS, "eventSalt", "is empty"),
     ({"client": {"customId": "c"}}, TRANSACTIONS, "orderId", "is required"),

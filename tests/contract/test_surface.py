@@ -70,6 +70,7 @@ def test_facts_are_those_of_the_document(documented):
     assert facts.permission == node.get("x-synerise-permission")
     assert facts.role == node.get("x-synerise-role")
     assert facts.action == node.get("x-synerise-action")
+    assert facts.event_type == node.get("x-event-type")
     assert facts.authenticated is (node.get("security") != [])
     assert dict(facts.headers) == documented.headers
     assert facts.retry == node["x-retry"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import io
+import warnings
 from collections.abc import Iterator
-from typing import assert_type
+from typing import Any, assert_type
 
 from synerise_profiles import (
     UNSET,
@@ -13,14 +15,19 @@ from synerise_profiles import (
     AsyncSynerise,
     NotFoundError,
     Operation,
+    OperationSunsetError,
     RateLimitError,
     Request,
     Response,
     RetryPolicy,
     Synerise,
+    SyneriseDeprecationWarning,
     SyneriseError,
+    SyneriseSunsetWarning,
     api,
+    identifiers,
 )
+from synerise_profiles.bulk import Report, UnreadableRow
 from synerise_profiles.exports import AsyncExport, Backoff, Export, ExportFailedError, ExportTimeoutError
 from synerise_profiles.models import (
     AccountRegistration,
@@ -51,6 +58,7 @@ from synerise_profiles.models import (
     Transaction,
     WebPushCleanUp,
 )
+from synerise_profiles.sources import Goal, RowMapping, read_arrow, read_csv, read_jsonl, to
 
 NOW = datetime.datetime.now(tz=datetime.UTC)
 
@@ -59,6 +67,7 @@ def clients() -> Iterator[Synerise]:
     yield Synerise(api_key="key")
     yield Synerise(api_key="key", workspace_guid="guid", region="azure-us", timeout=5)
     yield Synerise(token="token", base_url="https://synerise.example.com", max_retries=0, deadline=10.0)
+    yield Synerise(token="token", deprecations="error").with_options(deprecations="ignore")
     yield Synerise(token=lambda: "token", retry=RetryPolicy(), timeout=(1, 2, 3, None), user_agent="shop/1")
     yield Synerise.from_env(consumer="profile").with_options(timeout=1, max_retries=5)
 
@@ -203,6 +212,26 @@ def failures(client: Synerise) -> str:
     return "found"
 
 
+def rows_from_files(client: Synerise, frame: object) -> None:
+    goals: dict[str, Goal] = {
+        "id": "customId",
+        "born": to("birthDate", "date", format="%d.%m.%Y", zone=None),
+        "*": "attributes.*",
+    }
+    columns = RowMapping.for_profiles(goals, constants={"attributes.source": "shop"}, empty="null", trim=True)
+    assert_type(columns, RowMapping)
+    RowMapping.for_events(
+        {"no": ["eventSalt", "params.number"], "note": None, "sex": to("params.sex", values={1: "F"})}
+    )
+    source = read_csv("rows.csv", columns, encoding="cp1250", delimiter=";", names=["id", "born"])
+    assert_type(client.bulk.upsert_profiles(source, allow_null={"firstName"}), Report)
+    client.bulk.send_events(read_jsonl(io.BytesIO(b"")))
+    client.bulk.delete_profiles(read_arrow(frame, RowMapping.for_identifiers({"id": "clientId"})))
+    for row in source:
+        assert_type(row, dict[str, Any] | UnreadableRow)
+    assert_type(source.locate(0), int)
+
+
 async def asynchronous() -> None:
     async def token() -> str:
         return "token"
@@ -223,3 +252,24 @@ async def asynchronous() -> None:
         assert_type([record async for record in export], list[ExportRecord])
         assert_type(await export.to_csv("a.csv"), int)
         assert_type((await client.send(api.notes.get.request(1, "n-1"))).body, Note)
+        columns = RowMapping.for_transactions({"*": "*"})
+        assert_type(await client.bulk.create_transactions(read_csv(io.StringIO(), columns)), Report)
+
+
+def deprecations(error: OperationSunsetError) -> None:
+    warnings.simplefilter("error", SyneriseDeprecationWarning)
+    warnings.simplefilter("error", SyneriseSunsetWarning)
+    assert_type(error.sunset, str | None)
+    assert_type(error.replaced_by, tuple[str, ...])
+    assert_type(error.status_code, int)
+
+
+def named(rows: list[dict[str, object]]) -> None:
+    assert_type(identifiers.PROFILE_IDENTIFIERS, tuple[str, ...])
+    assert_type(identifiers.problem("email", rows), str | None)
+    assert_type(identifiers.same("customId", "a", "b"), bool)
+    for change in identifiers.check_identifier_change(rows):
+        assert_type(change.row, int)
+        assert_type(change.effect(), str)
+    for change in identifiers.check_identifier_change([ProfileInput(uuid="u")]):
+        assert_type(change.other, int | None)

@@ -29,6 +29,7 @@ class Schema:
     min_length: int
     max_length: int | None
     minimum: float | None
+    maximum: float | None
     above: float | None
     required: tuple[str, ...]
     properties: Mapping[str, Schema]
@@ -88,6 +89,7 @@ def _schema(node: Json) -> Schema:
         min_length=_first(parts, "minLength") or 0,
         max_length=_first(parts, "maxLength"),
         minimum=_first(parts, "minimum"),
+        maximum=_first(parts, "maximum"),
         above=_first(parts, "exclusiveMinimum"),
         required=tuple(name for part in parts for name in part.get("required", ())),
         properties=properties,

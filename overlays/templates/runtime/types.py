@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
-from typing import Final, Generic, Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import attrs
 
@@ -58,9 +58,9 @@ class Operation:
     """The facts of one operation, as the spec states them.
 
     `resource` and `method` name the client's method, `consumers` who may call it, `permission` and `role` what an API
-    key or a user needs. `accept` holds the media types of its answers. `retry` is `idempotent`, `keyed` (safe when
-    `retry_keys` are in every item) or `never`. `sunset` is an ISO date; `replaced_by` holds method names, or paths of
-    operations outside the spec.
+    key or a user needs. `action` is what the server calls a single event, `event_type` what a batch calls it. `accept`
+    holds the media types of its answers. `retry` is `idempotent`, `keyed` (safe when `retry_keys` are in every item) or
+    `never`. `sunset` is an ISO date; `replaced_by` holds method names, or paths of operations outside the spec.
     """
 
     resource: str
@@ -73,6 +73,7 @@ class Operation:
     permission: str | None = None
     role: str | None = None
     action: str | None = None
+    event_type: str | None = None
     authenticated: bool = True
     accept: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
@@ -148,4 +149,4 @@ class Send(Protocol):
 class AsyncSend(Protocol):
     """Sends a request; the answer is awaited."""
 
-    async def __call__(self, request: Request[T], /) -> Response[T]: ...
+    def __call__(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]: ...

@@ -92,4 +92,7 @@ def _builders(
 def _settings(env: Environment, bundle: Bundle, resources: list[ResourceView]) -> str:
     servers: list[dict[str, Any]] = bundle.document["servers"]
     login: dict[str, Any] = bundle.document["components"]["securitySchemes"]["bearer"]["x-login"]
-    return env.get_template("settings.py.jinja").render(servers=servers, login=login, resources=resources)
+    removed: list[Any] = bundle.document["info"].get("x-removed-names", [])
+    return env.get_template("settings.py.jinja").render(
+        servers=servers, login=login, resources=resources, removed=removed
+    )

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
-from typing import Final, Generic, Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import attrs
 
@@ -140,4 +140,4 @@ class Send(Protocol):
 class AsyncSend(Protocol):
     """Sends a request; the answer is awaited."""
 
-    async def __call__(self, request: Request[T], /) -> Response[T]: ...
+    def __call__(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]: ...

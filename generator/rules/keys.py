@@ -29,6 +29,7 @@ PLACES = {
     "x-deprecated-reason": "an operation",
     "x-identifiers": "a schema",
     "x-identifier-change": "the info",
+    "x-removed-names": "the info",
     "x-known-values": "a schema",
     "x-reserved-names": "a schema",
     "x-source-schema": "a schema",
@@ -104,6 +105,13 @@ def _is_change(value: Any) -> bool:
     return is_mapping(value) and set(value) == {"effective", "workspaces-after"} and all(map(is_date, value.values()))
 
 
+def _is_list_of_removals(value: Any) -> bool:
+    return is_list(value) and all(
+        is_mapping(item) and set(item) == {"name", "version", "instead"} and all(map(_is_text, item.values()))
+        for item in value
+    )
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
@@ -116,6 +124,7 @@ _FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "x-synerise-action": (_is_text, "a text"),
     "x-event-type": (_is_text, "a text"),
     "x-identifier-change": (_is_change, "effective and workspaces-after, ISO dates in text"),
+    "x-removed-names": (_is_list_of_removals, "a list of name, version and instead, all of them texts"),
     "x-identifiers": (_is_list_of_values, "a list of texts"),
     "x-known-values": (_is_list_of_values, "a list of texts"),
     "x-reserved-names": (_is_list_of_values, "a list of texts"),

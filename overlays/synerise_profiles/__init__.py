@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from . import events, models
     from .client import AsyncSynerise, Synerise
     from .config import AttemptResult, Options
+    from .deprecations import SyneriseDeprecationWarning, SyneriseSunsetWarning
     from .errors import (
         APIConnectionError,
         APIStatusError,
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
         BadRequestError,
         ConfigurationError,
         ConflictError,
+        DeprecatedOperationError,
         FailedDependencyError,
         InvalidRequestError,
         NotFoundError,
+        OperationSunsetError,
         PermissionDeniedError,
         RateLimitError,
         ResponseDecodingError,
@@ -48,10 +51,12 @@ __all__ = [
     "BadRequestError",
     "ConfigurationError",
     "ConflictError",
+    "DeprecatedOperationError",
     "FailedDependencyError",
     "InvalidRequestError",
     "NotFoundError",
     "Operation",
+    "OperationSunsetError",
     "Options",
     "PermissionDeniedError",
     "RateLimitError",
@@ -61,7 +66,9 @@ __all__ = [
     "RetryPolicy",
     "ServerError",
     "Synerise",
+    "SyneriseDeprecationWarning",
     "SyneriseError",
+    "SyneriseSunsetWarning",
     "Unset",
     "UnsupportedMediaTypeError",
     "__version__",
@@ -79,6 +86,8 @@ _MODULES = {
     "Response": "synerise_profiles_api.types",
     "RetryPolicy": "synerise_profiles.retry",
     "Synerise": "synerise_profiles.client",
+    "SyneriseDeprecationWarning": "synerise_profiles.deprecations",
+    "SyneriseSunsetWarning": "synerise_profiles.deprecations",
     "UNSET": "synerise_profiles_api.types",
     "Unset": "synerise_profiles_api.types",
 }

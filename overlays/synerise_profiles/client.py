@@ -6,12 +6,13 @@ import copy
 import functools
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import attrs
 
+from synerise_profiles_api.callers import Site, caller
 from synerise_profiles_api.resources import AsyncResources, Resources
 from synerise_profiles_api.types import UNSET, Request, Response, Unset
 
@@ -23,10 +24,12 @@ from .config import (
     ResponseHook,
     Timeout,
     changed_policy,
+    checked_deprecations,
     checked_timeouts,
     configure,
     from_environment,
 )
+from .deprecations import Policy, announce
 from .lifetime import AsyncShared, Setup, Shared
 from .retry import RetryPolicy
 from .timing import REAL, Timing
@@ -72,6 +75,8 @@ class Synerise(Resources):
     - `consumer` says what kind of caller the token belongs to, so that a refusal can be explained.
     - `on_request(request, attempt)` is called before each sending, `on_response(result)` after it; an exception that
       they raise ends the call and reaches the caller. They see no login.
+    - `deprecations` says what happens before a deprecated operation is sent: `warn` (at the line of the call, once),
+      `error` (DeprecatedOperationError, and nothing is sent) or `ignore`.
     - `transport` replaces the network, for tests.
 
     Use one client for the whole program: it may be shared by threads, and keeps connections and the token. Close it
@@ -96,6 +101,7 @@ class Synerise(Resources):
         consumer: Consumer | None = None,
         on_request: RequestHook | None = None,
         on_response: ResponseHook | None = None,
+        deprecations: Policy = "warn",
         transport: httpx.BaseTransport | None = None,
         _timing: Timing = REAL,
     ) -> None:
@@ -115,6 +121,7 @@ class Synerise(Resources):
             consumer=consumer,
             on_request=on_request,
             on_response=on_response,
+            deprecations=deprecations,
             waits=True,
         )
         self._kind = credentials.kind
@@ -159,16 +166,23 @@ class Synerise(Resources):
 
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
+        if request.operation.deprecated:
+            announce(request.operation, self._options.deprecations, self._shared.timing.wall())
         return self._shared.send(request, self._options)
 
     def with_options(
-        self, *, timeout: Timeout | None = None, max_retries: int | None = None, deadline: float | None = None
+        self,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        deadline: float | None = None,
+        deprecations: Policy | None = None,
     ) -> Self:
         """Return a copy with other options, which shares connections and token with this client.
 
         This client stays as it is. Closing the copy does nothing; closing this client closes both.
         """
-        return _changed_copy(self, timeout, max_retries, deadline)
+        return _changed_copy(self, timeout, max_retries, deadline, deprecations)
 
     def close(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -212,6 +226,7 @@ class AsyncSynerise(AsyncResources):
         consumer: Consumer | None = None,
         on_request: RequestHook | None = None,
         on_response: ResponseHook | None = None,
+        deprecations: Policy = "warn",
         transport: httpx.AsyncBaseTransport | None = None,
         _timing: Timing = REAL,
     ) -> None:
@@ -231,6 +246,7 @@ class AsyncSynerise(AsyncResources):
             consumer=consumer,
             on_request=on_request,
             on_response=on_response,
+            deprecations=deprecations,
             waits=False,
         )
         self._kind = credentials.kind
@@ -276,18 +292,30 @@ class AsyncSynerise(AsyncResources):
         await self.clock.bounds()
         return Builder(self.clock.known, salt=salt)
 
-    async def send(self, request: Request[T], /) -> Response[T]:
+    def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
+        if request.operation.deprecated:
+            # A task would run the coroutine without the frame of the caller.
+            return self._send_deprecated(request, caller())
+        return self._shared.send(request, self._options)
+
+    async def _send_deprecated(self, request: Request[T], site: Site) -> Response[T]:
+        announce(request.operation, self._options.deprecations, self._shared.timing.wall(), site)
         return await self._shared.send(request, self._options)
 
     def with_options(
-        self, *, timeout: Timeout | None = None, max_retries: int | None = None, deadline: float | None = None
+        self,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        deadline: float | None = None,
+        deprecations: Policy | None = None,
     ) -> Self:
         """Return a copy with other options, which shares connections and token with this client.
 
         This client stays as it is. Closing the copy does nothing; closing this client closes both.
         """
-        return _changed_copy(self, timeout, max_retries, deadline)
+        return _changed_copy(self, timeout, max_retries, deadline, deprecations)
 
     async def aclose(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -309,10 +337,14 @@ class AsyncSynerise(AsyncResources):
 C = TypeVar("C", bound="Synerise | AsyncSynerise")
 
 
-def _changed_copy(client: C, timeout: Timeout | None, max_retries: int | None, deadline: float | None) -> C:
+def _changed_copy(
+    client: C, timeout: Timeout | None, max_retries: int | None, deadline: float | None, deprecations: Policy | None
+) -> C:
     options = attrs.evolve(client.options, retry=changed_policy(client.options.retry, max_retries, deadline))
     if timeout is not None:
         options = attrs.evolve(options, timeouts=checked_timeouts(timeout))
+    if deprecations is not None:
+        options = attrs.evolve(options, deprecations=checked_deprecations(deprecations))
     result = copy.copy(client)
     state: dict[str, Any] = result.__dict__
     for name in list(state):

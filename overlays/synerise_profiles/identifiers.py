@@ -157,7 +157,7 @@ class ChangeCheck:
     """Finds what the change touches, row by row; close it afterwards.
 
     For each uuid it keeps a digest, in a temporary file that goes with it: some 64 MB of memory however many rows
-    there are, and about 100 bytes a uuid on disk.
+    there are, and about 50 bytes a uuid on disk.
     """
 
     def __init__(self) -> None:

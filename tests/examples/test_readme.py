@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import pytest
 
+from synerise_profiles import SyneriseDeprecationWarning
 from synerise_profiles.sandbox import Sandbox
 
 README = Path(__file__).parents[2] / "README.md"
@@ -19,7 +21,8 @@ def test_readme_blocks_run_in_order(
     """Each block runs after those before it, and what the quick start reads back is what it sent."""
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
-    with Sandbox() as sandbox:
+    with warnings.catch_warnings(record=True) as told, Sandbox() as sandbox:
+        warnings.simplefilter("error")
         monkeypatch.setenv("SYNERISE_API_KEY", sandbox.api_key)
         monkeypatch.setenv("SYNERISE_BASE_URL", sandbox.url)
         for number, block in enumerate(BLOCKS, 1):
@@ -36,6 +39,10 @@ def test_readme_blocks_run_in_order(
     assert "[] after a retry; [503, 200]" in printed
     assert "1 uuid 0…f duplicate-uuid" in printed
     assert "True False" in printed
+    assert "use profiles.get or profiles.find." in printed
+    (warning,) = told
+    assert warning.category is SyneriseDeprecationWarning
+    assert warning.filename.startswith("README.md, block ")
     assert "2,500 rows read, 2,500 accepted" in printed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import warnings
 from collections.abc import Iterator
 from typing import assert_type
 
@@ -13,13 +14,17 @@ from synerise_profiles import (
     AsyncSynerise,
     NotFoundError,
     Operation,
+    OperationSunsetError,
     RateLimitError,
     Request,
     Response,
     RetryPolicy,
     Synerise,
+    SyneriseDeprecationWarning,
     SyneriseError,
+    SyneriseSunsetWarning,
     api,
+    identifiers,
 )
 from synerise_profiles.models import (
     AccountRegistration,
@@ -58,6 +63,7 @@ def clients() -> Iterator[Synerise]:
     yield Synerise(api_key="key")
     yield Synerise(api_key="key", workspace_guid="guid", region="azure-us", timeout=5)
     yield Synerise(token="token", base_url="https://synerise.example.com", max_retries=0, deadline=10.0)
+    yield Synerise(token="token", deprecations="error").with_options(deprecations="ignore")
     yield Synerise(token=lambda: "token", retry=RetryPolicy(), timeout=(1, 2, 3, None), user_agent="shop/1")
     yield Synerise.from_env(consumer="profile").with_options(timeout=1, max_retries=5)
 
@@ -203,3 +209,22 @@ async def asynchronous() -> None:
         assert_type(await client.notes.create(1, {"subject": "Call"}), Note | None)
         assert_type(await client.exports.get_data("t-1", offset=0, limit=1), list[ExportRecord])
         assert_type((await client.send(api.notes.get.request(1, "n-1"))).body, Note)
+
+
+def deprecations(error: OperationSunsetError) -> None:
+    warnings.simplefilter("error", SyneriseDeprecationWarning)
+    warnings.simplefilter("error", SyneriseSunsetWarning)
+    assert_type(error.sunset, str | None)
+    assert_type(error.replaced_by, tuple[str, ...])
+    assert_type(error.status_code, int)
+
+
+def named(rows: list[dict[str, object]]) -> None:
+    assert_type(identifiers.PROFILE_IDENTIFIERS, tuple[str, ...])
+    assert_type(identifiers.problem("email", rows), str | None)
+    assert_type(identifiers.same("customId", "a", "b"), bool)
+    for change in identifiers.check_identifier_change(rows):
+        assert_type(change.row, int)
+        assert_type(change.effect(), str)
+    for change in identifiers.check_identifier_change([ProfileInput(uuid="u")]):
+        assert_type(change.other, int | None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import deprecated
 
 from ..api import events as _api
+from ..callers import remembers_caller
 from ..types import UNSET, AsyncSend, Send, Unset
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Events:
     def __init__(self, send: Send) -> None:
         self._send = send
 
-    @deprecated("events.list_for_profile is deprecated: use /activities-api/events/by/{identifierType}.")
+    @deprecated("events.list_for_profile is deprecated: use /activities-api/events/by/{identifierType}.", category=None)
     def list_for_profile(
         self,
         client_id: int,
@@ -78,7 +79,7 @@ class Events:
             _api.list_for_profile.request(client_id, time_from=time_from, time_to=time_to, action=action, limit=limit)
         ).body
 
-    @deprecated("events.list_own is deprecated: use /activities-api/events.")
+    @deprecated("events.list_own is deprecated: use /activities-api/events.", category=None)
     def list_own(
         self,
         *,
@@ -418,7 +419,7 @@ class Events:
         """
         return self._send(_api.shared.request(body)).body
 
-    @deprecated("events.recommendation_seen is deprecated: use events.recommendation_view.")
+    @deprecated("events.recommendation_seen is deprecated: use events.recommendation_view.", category=None)
     def recommendation_seen(self, body: RecommendationEvent | Mapping[str, Any]) -> None:
         """Record that a recommended item was seen.
 
@@ -439,7 +440,8 @@ class Events:
         return self._send(_api.recommendation_seen.request(body)).body
 
     @deprecated(
-        "events.recommendation_click is deprecated. The AI events API takes this event; it is outside this document."
+        "events.recommendation_click is deprecated. The AI events API takes this event; it is outside this document.",
+        category=None,
     )
     def recommendation_click(self, body: RecommendationEvent | Mapping[str, Any]) -> None:
         """Record that a recommended item was clicked.
@@ -576,7 +578,8 @@ class AsyncEvents:
     def __init__(self, send: AsyncSend) -> None:
         self._send = send
 
-    @deprecated("events.list_for_profile is deprecated: use /activities-api/events/by/{identifierType}.")
+    @deprecated("events.list_for_profile is deprecated: use /activities-api/events/by/{identifierType}.", category=None)
+    @remembers_caller
     async def list_for_profile(
         self,
         client_id: int,
@@ -617,7 +620,8 @@ class AsyncEvents:
             )
         ).body
 
-    @deprecated("events.list_own is deprecated: use /activities-api/events.")
+    @deprecated("events.list_own is deprecated: use /activities-api/events.", category=None)
+    @remembers_caller
     async def list_own(
         self,
         *,
@@ -959,7 +963,8 @@ class AsyncEvents:
         """
         return (await self._send(_api.shared.request(body))).body
 
-    @deprecated("events.recommendation_seen is deprecated: use events.recommendation_view.")
+    @deprecated("events.recommendation_seen is deprecated: use events.recommendation_view.", category=None)
+    @remembers_caller
     async def recommendation_seen(self, body: RecommendationEvent | Mapping[str, Any]) -> None:
         """Record that a recommended item was seen.
 
@@ -980,8 +985,10 @@ class AsyncEvents:
         return (await self._send(_api.recommendation_seen.request(body))).body
 
     @deprecated(
-        "events.recommendation_click is deprecated. The AI events API takes this event; it is outside this document."
+        "events.recommendation_click is deprecated. The AI events API takes this event; it is outside this document.",
+        category=None,
     )
+    @remembers_caller
     async def recommendation_click(self, body: RecommendationEvent | Mapping[str, Any]) -> None:
         """Record that a recommended item was clicked.
 

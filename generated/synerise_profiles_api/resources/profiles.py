@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import deprecated
 
 from ..api import profiles as _api
+from ..callers import remembers_caller
 from ..types import UNSET, AsyncSend, Send, Unset
 
 if TYPE_CHECKING:
@@ -274,7 +275,8 @@ class Profiles:
         return self._send(_api.list_by_phone.request(phone_number)).body
 
     @deprecated(
-        "profiles.get_contact is deprecated: use profiles.get or profiles.find. It is due to be switched off on 2026-08-30."
+        "profiles.get_contact is deprecated: use profiles.get or profiles.find. It is due to be switched off on 2026-08-30.",
+        category=None,
     )
     def get_contact(self, client_id: int) -> Contact:
         """Get a contact.
@@ -299,7 +301,8 @@ class Profiles:
         return self._send(_api.get_contact.request(client_id)).body
 
     @deprecated(
-        "profiles.update_contact is deprecated: use profiles.update or profiles.upsert. It is due to be switched off on 2026-08-16."
+        "profiles.update_contact is deprecated: use profiles.update or profiles.upsert. It is due to be switched off on 2026-08-16.",
+        category=None,
     )
     def update_contact(self, client_id: int, body: ContactUpdate | Mapping[str, Any]) -> Contact:
         """Update a contact.
@@ -596,8 +599,10 @@ class AsyncProfiles:
         return (await self._send(_api.list_by_phone.request(phone_number))).body
 
     @deprecated(
-        "profiles.get_contact is deprecated: use profiles.get or profiles.find. It is due to be switched off on 2026-08-30."
+        "profiles.get_contact is deprecated: use profiles.get or profiles.find. It is due to be switched off on 2026-08-30.",
+        category=None,
     )
+    @remembers_caller
     async def get_contact(self, client_id: int) -> Contact:
         """Get a contact.
 
@@ -621,8 +626,10 @@ class AsyncProfiles:
         return (await self._send(_api.get_contact.request(client_id))).body
 
     @deprecated(
-        "profiles.update_contact is deprecated: use profiles.update or profiles.upsert. It is due to be switched off on 2026-08-16."
+        "profiles.update_contact is deprecated: use profiles.update or profiles.upsert. It is due to be switched off on 2026-08-16.",
+        category=None,
     )
+    @remembers_caller
     async def update_contact(self, client_id: int, body: ContactUpdate | Mapping[str, Any]) -> Contact:
         """Update a contact.
 

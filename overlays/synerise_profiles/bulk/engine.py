@@ -25,7 +25,7 @@ from .pace import Pace
 from .readback import ReadBack
 from .sample import Sample
 from .settings import Settings
-from .steps import DONE, READ, Signal, Wait
+from .steps import DONE, Read, Signal, Wait
 
 __all__ = ["Engine", "Send", "Step"]
 
@@ -46,7 +46,7 @@ class Send:
         return self.job.chunk.request(None if self.part.whole else self.part.positions, with_digest=self.with_digest)
 
 
-Step: TypeAlias = Send | Wait | Signal
+Step: TypeAlias = Send | Read | Wait | Signal
 _HOPELESS: Final = 3
 """After so many requests in a row that were given up, with all their retries, nothing more is tried."""
 
@@ -99,7 +99,7 @@ class Engine:
         if send is not None:
             return send
         if not self._exhausted and not self._ready:
-            return READ
+            return Read(self._pause(now).seconds)
         if not self._jobs and not self._ready:
             return self._finish(now)
         return self._pause(now)

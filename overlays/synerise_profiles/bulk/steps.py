@@ -12,20 +12,24 @@ from synerise_profiles_api.types import Request
 
 from .outcomes import Outcome
 
-__all__ = ["DONE", "READ", "Course", "Signal", "Task", "Wait"]
+__all__ = ["DONE", "Course", "Read", "Signal", "Task", "Wait"]
 
 
 class Signal(enum.Enum):
     """A step without particulars."""
 
-    READ = enum.auto()
     DONE = enum.auto()
 
 
-READ: Final = Signal.READ
-"""Read rows: call `read`."""
 DONE: Final = Signal.DONE
 """Nothing is left to do."""
+
+
+@attrs.frozen
+class Read:
+    """Read rows: call `read`. Should they be slow to come, ask again after these seconds; None is as they come."""
+
+    seconds: float | None
 
 
 @attrs.frozen
@@ -49,7 +53,7 @@ T = TypeVar("T", bound=Task)
 class Course(Protocol[T]):
     """What a driver drives. It neither sends, waits nor sleeps."""
 
-    def next(self) -> T | Wait | Signal:
+    def next(self) -> T | Read | Wait | Signal:
         """Say what to do next. Asked again at once, it may say the same: only a task is said once."""
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
+from synerise_profiles.deprecations import announce
 from synerise_profiles.timing import Timing
 
 from . import kinds
@@ -89,7 +90,8 @@ class Bulk:
         from .threads import drive  # noqa: PLC0415 - one of two
 
         client = self._client
-        once = client.with_options(max_retries=0)
+        announce(kind.operation, client.options.deprecations, self._timing.wall())
+        once = client.with_options(max_retries=0, deprecations="ignore")
         subject = {"base_url": client.options.base_url, **subject}
         with run(kind, options, client.options.retry, self._timing, subject) as engine:
             drive(engine, rows, once.send, self._timing)
@@ -164,7 +166,8 @@ class AsyncBulk:
         from .tasks import drive  # noqa: PLC0415 - one of two
 
         client = self._client
-        once = client.with_options(max_retries=0)
+        announce(kind.operation, client.options.deprecations, self._timing.wall())
+        once = client.with_options(max_retries=0, deprecations="ignore")
         subject = {"base_url": client.options.base_url, **subject}
         with run(kind, options, client.options.retry, self._timing, subject) as engine:
             await drive(engine, rows, once.send, self._timing)

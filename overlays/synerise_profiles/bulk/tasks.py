@@ -14,7 +14,7 @@ from synerise_profiles.timing import Timing
 from synerise_profiles_api.types import Request, Response
 
 from .outcomes import Outcome, outcome_of
-from .steps import DONE, Course, Signal, Task, Wait
+from .steps import DONE, Course, Read, Signal, Task, Wait
 
 __all__ = ["drive"]
 
@@ -26,16 +26,21 @@ _Sender = Callable[[Request[Any]], Awaitable[Response[Any]]]
 
 async def drive(course: Course[T], rows: Iterable[Any] | AsyncIterable[Any], send: _Sender, timing: Timing) -> None:
     """Run to the end. An error of the rows themselves waits for the answers on their way, a cancellation does not."""
-    source = _Source(rows)
     # Raised after the group has ended, which would wrap it otherwise.
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
         window = _Window[T](send, group)
+        source = _Source(rows) if isinstance(rows, Iterable) else _AsyncSource(rows, group, window.ring)
         try:
             while (step := course.next()) is not DONE:
-                if isinstance(step, Signal):
-                    await source.read_into(course)
-                elif not isinstance(step, Wait):
+                if isinstance(step, Read):
+                    if source.is_waiting:  # answers are taken meanwhile, and what is due is sent
+                        await window.tell(course, step.seconds)
+                    elif not course.read(source.rows) and not source.more():
+                        course.end()
+                    # A checkpoint: reading takes a few milliseconds, in which nobody else can run.
+                    await checkpoint()
+                elif not isinstance(step, Wait | Signal):
                     window.begin(step)
                 elif window.in_flight:
                     await window.tell(course, step.seconds)
@@ -46,43 +51,73 @@ async def drive(course: Course[T], rows: Iterable[Any] | AsyncIterable[Any], sen
             failure = error
             while window.in_flight:
                 await window.tell(course, None)
+        finally:
+            source.close()
     if failure is not None:
         raise failure
 
 
 class _Source:
-    """Rows of either kind. Those of an async source are fetched some at a time, since they are read together."""
+    """Rows that are all at hand."""
 
-    def __init__(self, rows: Iterable[Any] | AsyncIterable[Any]) -> None:
-        self._later = aiter(rows) if isinstance(rows, AsyncIterable) else None
-        self._at_hand: Iterator[Any] = iter(()) if isinstance(rows, AsyncIterable) else iter(rows)
+    is_waiting = False
+
+    def __init__(self, rows: Iterable[Any]) -> None:
+        self.rows: Iterator[Any] = iter(rows)
+
+    def more(self) -> bool:
+        """Ask for further rows; false if there are none."""
+        return False
+
+    def close(self) -> None:
+        """Read nothing more."""
+
+
+class _AsyncSource(_Source):
+    """Rows that are waited for, by one task from the first to the last, since they may come from a context of it."""
+
+    def __init__(self, rows: AsyncIterable[Any], group: TaskGroup, ring: Callable[[], None]) -> None:
+        super().__init__(())
+        self._later = aiter(rows)
+        self._ring = ring
+        self._asked = anyio.Event()
+        self._scope = anyio.CancelScope()
+        self._ended = False
         self._failure: Exception | None = None
+        group.start_soon(self._fetch_all)
 
-    async def read_into(self, course: Course[Any]) -> None:
-        """Give rows to the core until it has enough, or they end."""
-        while not course.read(self._at_hand):
-            fetched = [] if self._later is None else await self._fetch(self._later)
-            if not fetched:
-                course.end()
-                break
-            self._at_hand = iter(fetched)
-        # A checkpoint: reading takes a few milliseconds, in which nobody else can run.
-        await checkpoint()
-
-    async def _fetch(self, rows: AsyncIterator[Any]) -> list[Any]:
-        """Wait for the next rows. What a source gave before it failed is handed over first."""
+    def more(self) -> bool:
+        """Ask for further rows. What the source gave before it failed has been handed over by then."""
         if self._failure is not None:
             raise self._failure
+        if self._ended:
+            return False
+        self.is_waiting = True
+        self._asked.set()
+        return True
+
+    def close(self) -> None:
+        """Read nothing more."""
+        self._scope.cancel()
+
+    async def _fetch_all(self) -> None:
+        with self._scope:
+            while not self._ended:
+                await self._asked.wait()
+                self._asked = anyio.Event()
+                self.rows = iter(await self._fetch(self._later))
+                self.is_waiting = False
+                self._ring()
+
+    async def _fetch(self, rows: AsyncIterator[Any]) -> list[Any]:
         fetched: list[Any] = []
         try:
             while len(fetched) < _FETCHED:
                 fetched.append(await anext(rows))
         except StopAsyncIteration:
-            pass
-        except Exception as error:
-            if not fetched:
-                raise
-            self._failure = error
+            self._ended = True
+        except Exception as error:  # noqa: BLE001 - raised when it is asked for more
+            self._ended, self._failure = True, error
         return fetched
 
 
@@ -101,12 +136,16 @@ class _Window(Generic[T]):
         self.in_flight += 1
         self._group.start_soon(self._work, task)
 
+    def ring(self) -> None:
+        """End the wait for an answer."""
+        self._bell.set()
+
     async def tell(self, course: Course[T], seconds: float | None) -> None:
-        """Hand over the answers that are there; wait for the first one as long as told."""
+        """Hand over the answers that are there; wait for the first one, or for a ring, as long as told."""
         if not self._answers:
-            self._bell = anyio.Event()
             with anyio.move_on_after(seconds):
                 await self._bell.wait()
+            self._bell = anyio.Event()
         self.tell_now(course)
 
     def tell_now(self, course: Course[T]) -> None:
@@ -121,4 +160,4 @@ class _Window(Generic[T]):
         except Exception as error:  # noqa: BLE001 - the core knows what it means
             outcome = outcome_of(error)
         self._answers.append((task, outcome))
-        self._bell.set()
+        self.ring()

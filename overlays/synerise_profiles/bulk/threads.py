@@ -12,7 +12,7 @@ from synerise_profiles.timing import Timing
 from synerise_profiles_api.types import Request, Response
 
 from .outcomes import Outcome, outcome_of
-from .steps import DONE, Course, Signal, Task, Wait
+from .steps import DONE, Course, Read, Signal, Task, Wait
 
 __all__ = ["drive"]
 
@@ -26,10 +26,10 @@ def drive(course: Course[T], rows: Iterable[Any], send: _Sender, timing: Timing)
     window = _Window[T](send)
     try:
         while (step := course.next()) is not DONE:
-            if isinstance(step, Signal):
+            if isinstance(step, Read):
                 if not course.read(iterator):
                     course.end()
-            elif not isinstance(step, Wait):
+            elif not isinstance(step, Wait | Signal):
                 window.begin(step)
             elif window.in_flight:
                 window.tell(course, step.seconds)

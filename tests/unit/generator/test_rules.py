@@ -100,6 +100,7 @@ BREACHES = [
         "tags is neither",
     ),
     ("x-identifier-change", ROOT, "info: {", "info: {x-identifier-change: {effective: '2026-07-06'}, ", "ISO dates"),
+    ("x-removed-names", ROOT, "info: {", "info: {x-removed-names: [{name: a.b}], ", "name, version and instead"),
     ("x-key", CLOCK, "x-retry:", "x-identifier-change: {}\n      x-retry:", "stands on the info only"),
     ("x-source-schema", BOOK, "x-source-schema: lending-Book", "x-source-schema: [1]", "a text or a list of texts"),
     ("x-source", BOOK, "x-source: shelf facts, read", "x-source: shelf facts", "`, read` or `, inferred`"),

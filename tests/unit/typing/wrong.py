@@ -104,3 +104,9 @@ async def waiting(client: AsyncSynerise, sync: Synerise) -> None:
         pass
     async with sync:  # E: [attr-defined]
         pass
+
+
+async def deprecated(client: Synerise, asynchronous: AsyncSynerise) -> None:
+    client.profiles.get_contact(1)  # E: [deprecated]
+    await asynchronous.profiles.get_contact(1)  # E: [deprecated]
+    api.profiles.get_contact.request(1)  # E: [deprecated]

@@ -155,14 +155,10 @@ class Synerise(Resources):
         return self._shared.clock
 
     def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
-        """Return a builder of events and transactions that tells time by the server's clock.
-
-        What it builds has a time always, now where none is given, and `salt` where no other is given. A time in the
-        future is refused. Reading the clock may send GET /v4/server/time, and then raises what a call raises.
-        """
+        """Return a builder of events and transactions that tells time by `clock`; `salt` is used where none is given."""
         from .events import Builder  # noqa: PLC0415 - most programs do without
 
-        return Builder(self.clock.bounds, salt=salt)
+        return Builder(self.clock.bounds, salt=salt, deprecations=self._options.deprecations)
 
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
@@ -280,17 +276,14 @@ class AsyncSynerise(AsyncResources):
         return self._shared.clock
 
     async def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
-        """Return a builder of events and transactions that tells time by the server's clock.
+        """Return a builder as the sync client's does. The clock is read here, where building cannot wait.
 
-        What it builds has a time always, now where none is given, and `salt` where no other is given. A time in the
-        future is refused. The clock is read here, by GET /v4/server/time where that is due, and this raises what a call
-        raises; building sends nothing. Get a new one now and then: an old one falls behind by half a second in a
-        thousand.
+        Get a new one now and then: an old one falls behind by half a second in a thousand.
         """
         from .events import Builder  # noqa: PLC0415 - most programs do without
 
         await self.clock.bounds()
-        return Builder(self.clock.known, salt=salt)
+        return Builder(self.clock.known, salt=salt, deprecations=self._options.deprecations)
 
     def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""

@@ -155,7 +155,7 @@ class Synerise(Resources):
         return self._shared.clock
 
     def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
-        """Return a builder of events and transactions that tells time by `clock`; `salt` is used where none is given."""
+        """Return a builder of events and transactions that tells time by `clock`; `salt` is used by default."""
         from .events import Builder  # noqa: PLC0415 - most programs do without
 
         return Builder(self.clock.bounds, salt=salt, deprecations=self._options.deprecations)

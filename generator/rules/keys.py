@@ -22,6 +22,7 @@ PLACES = {
     "x-synerise-action": "an operation",
     "x-event-type": "an operation",
     "x-batch": "an operation",
+    "x-page": "an operation",
     "x-retry": "an operation",
     "x-irreversible": "an operation",
     "x-sunset": "an operation",
@@ -31,6 +32,8 @@ PLACES = {
     "x-identifier-change": "the info",
     "x-removed-names": "the info",
     "x-known-values": "a schema",
+    "x-outcomes": "a schema",
+    "x-first-item": "a schema",
     "x-reserved-names": "a schema",
     "x-source-schema": "a schema",
     "x-source": "any",
@@ -74,6 +77,11 @@ def have_values(bundle: Bundle) -> Iterator[Finding]:
         if "x-known-values" in mapping and "enum" in mapping:
             message = "an open enum has no closed one beside it"
             yield bundle.finding((*pointer, "x-known-values"), "x-known-values", message)
+        outcomes = mapping.get("x-outcomes", {})
+        known = {*mapping.get("x-known-values", ())}
+        if _is_outcomes(outcomes) and not known.issuperset(outcomes["ready"] + outcomes["failed"]):
+            message = "a value that is not in x-known-values"
+            yield bundle.finding((*pointer, "x-outcomes"), "x-outcomes", message)
 
 
 def is_date(value: Any) -> bool:
@@ -97,6 +105,20 @@ def _is_batch(value: Any) -> bool:
     )
 
 
+def _is_page(value: Any) -> bool:
+    return (
+        is_mapping(value)
+        and set(value) - {"source"} == {"size"}
+        and type(value["size"]) is int
+        and value["size"] > 0
+        and value.get("source", "assumed") == "assumed"
+    )
+
+
+def _is_outcomes(value: Any) -> bool:
+    return is_mapping(value) and set(value) == {"ready", "failed"} and all(map(_is_list_of_values, value.values()))
+
+
 def _is_list_of_values(value: Any) -> bool:
     return is_list(value) and bool(value) and all(isinstance(item, str) for item in value)
 
@@ -118,6 +140,9 @@ def _is_text(value: Any) -> bool:
 
 _FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "x-batch": (_is_batch, "max-items and max-bytes, and maybe uniform-identifier and `source: assumed`"),
+    "x-page": (_is_page, "a positive size, and maybe `source: assumed`"),
+    "x-outcomes": (_is_outcomes, "two lists of texts, ready and failed"),
+    "x-first-item": (_is_text, "a text"),
     "x-irreversible": (lambda value: value is True, "true or absent"),
     "x-synerise-permission": (_is_text, "a text"),
     "x-synerise-role": (_is_text, "a text"),

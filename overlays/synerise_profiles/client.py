@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import os
 import ssl
@@ -10,25 +9,22 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-import attrs
-
 from synerise_profiles_api.callers import Site, caller
 from synerise_profiles_api.resources import AsyncResources, Resources
 from synerise_profiles_api.types import UNSET, Request, Response, Unset
 
 from .config import (
-    Arguments,
+    AsyncClientArguments,
+    ClientArguments,
     Consumer,
     Options,
     RequestHook,
     ResponseHook,
     Timeout,
-    changed_policy,
-    checked_deprecations,
-    checked_timeouts,
     configure,
     from_environment,
 )
+from .copies import changed_copy
 from .deprecations import Policy, announce
 from .lifetime import AsyncShared, Setup, Shared
 from .retry import RetryPolicy
@@ -42,24 +38,11 @@ if TYPE_CHECKING:
     from .bulk import AsyncBulk, Bulk
     from .clock import AsyncServerClock, ServerClock
     from .events import Builder
+    from .exports import AsyncExports, Exports
 
 __all__ = ["AsyncSynerise", "Synerise"]
 
 T = TypeVar("T")
-
-
-class ClientArguments(Arguments, total=False):
-    """The keyword arguments of `Synerise`."""
-
-    token: str | Callable[[], str] | None
-    transport: httpx.BaseTransport | None
-
-
-class AsyncClientArguments(Arguments, total=False):
-    """The keyword arguments of `AsyncSynerise`."""
-
-    token: str | Callable[[], str] | Callable[[], Awaitable[str]] | None
-    transport: httpx.AsyncBaseTransport | None
 
 
 class Synerise(Resources):
@@ -160,6 +143,13 @@ class Synerise(Resources):
 
         return Builder(self.clock.bounds, salt=salt, deprecations=self._options.deprecations)
 
+    @functools.cached_property
+    def exports(self) -> Exports:
+        """The operations of exports; `run` and `resume` wait for one and read its records."""
+        from .exports import Exports  # noqa: PLC0415 - most programs do without
+
+        return Exports(self, self._shared.timing)
+
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
         if request.operation.deprecated:
@@ -178,7 +168,7 @@ class Synerise(Resources):
 
         This client stays as it is. Closing the copy does nothing; closing this client closes both.
         """
-        return _changed_copy(self, timeout, max_retries, deadline, deprecations)
+        return changed_copy(self, timeout, max_retries, deadline, deprecations)
 
     def close(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -285,6 +275,13 @@ class AsyncSynerise(AsyncResources):
         await self.clock.bounds()
         return Builder(self.clock.known, salt=salt, deprecations=self._options.deprecations)
 
+    @functools.cached_property
+    def exports(self) -> AsyncExports:
+        """The operations of exports; `run` and `resume` wait for one and read its records."""
+        from .exports import AsyncExports  # noqa: PLC0415 - most programs do without
+
+        return AsyncExports(self, self._shared.timing)
+
     def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
         if request.operation.deprecated:
@@ -308,7 +305,7 @@ class AsyncSynerise(AsyncResources):
 
         This client stays as it is. Closing the copy does nothing; closing this client closes both.
         """
-        return _changed_copy(self, timeout, max_retries, deadline, deprecations)
+        return changed_copy(self, timeout, max_retries, deadline, deprecations)
 
     async def aclose(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -325,25 +322,3 @@ class AsyncSynerise(AsyncResources):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._options.base_url}, signs in by {self._kind}>"
-
-
-C = TypeVar("C", bound="Synerise | AsyncSynerise")
-
-
-def _changed_copy(
-    client: C, timeout: Timeout | None, max_retries: int | None, deadline: float | None, deprecations: Policy | None
-) -> C:
-    options = attrs.evolve(client.options, retry=changed_policy(client.options.retry, max_retries, deadline))
-    if timeout is not None:
-        options = attrs.evolve(options, timeouts=checked_timeouts(timeout))
-    if deprecations is not None:
-        options = attrs.evolve(options, deprecations=checked_deprecations(deprecations))
-    result = copy.copy(client)
-    state: dict[str, Any] = result.__dict__
-    for name in list(state):
-        # A resource that was used already is bound to the options of the client that it was made by.
-        if isinstance(getattr(type(client), name, None), functools.cached_property):
-            del state[name]
-    state["_options"] = options
-    state["_is_copy"] = True
-    return result

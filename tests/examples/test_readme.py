@@ -44,6 +44,7 @@ def test_readme_blocks_run_in_order(
     assert warning.category is SyneriseDeprecationWarning
     assert warning.filename.startswith("README.md, block ")
     assert "2,500 rows read, 2,500 accepted" in printed
+    assert re.search(r"^\d+ customer-\d false\nTrue\nCOMPLETED True$", printed, re.MULTILINE)
 
 
 def test_readme_has_blocks() -> None:

@@ -26,6 +26,7 @@ from synerise_profiles import (
     api,
     identifiers,
 )
+from synerise_profiles.exports import AsyncExport, Backoff, Export, ExportFailedError, ExportTimeoutError
 from synerise_profiles.models import (
     AccountRegistration,
     ClientIdentifier,
@@ -170,6 +171,22 @@ def exports(client: Synerise) -> None:
         assert_type(client.exports.get_data(task.task_id, offset=0, limit=100), list[ExportRecord])
 
 
+def whole_exports(client: Synerise) -> int:
+    wanted = {"name": "all", "fields": ["id"], "agreementFilter": "NONE", "segmentationHash": "h", "excludedIds": []}
+    try:
+        export = assert_type(client.exports.run(wanted, deadline=60, poll=Backoff(most=5)), Export)
+    except ExportTimeoutError as error:
+        export = client.exports.resume(error.task_id, statuses={"ARCHIVED": "ready"}, page_size=10, progress=print)
+    except ExportFailedError as error:
+        return len(error.status or "")
+    for record in export:
+        assert_type(record, ExportRecord)
+    for page in export.pages():
+        assert_type(page, list[ExportRecord])
+    assert_type(export.estimated_count, int | None)
+    return export.to_jsonl("a.jsonl") + export.to_csv("a.csv") + export.to_arrow("a.arrow")
+
+
 def low_road(client: Synerise) -> None:
     request = assert_type(api.profiles.get.request(1), Request[Profile])
     response = assert_type(client.send(request), Response[Profile])
@@ -208,6 +225,9 @@ async def asynchronous() -> None:
         assert_type(await client.events.server_time(), ServerTime)
         assert_type(await client.notes.create(1, {"subject": "Call"}), Note | None)
         assert_type(await client.exports.get_data("t-1", offset=0, limit=1), list[ExportRecord])
+        export = assert_type(await client.exports.resume("t-1"), AsyncExport)
+        assert_type([record async for record in export], list[ExportRecord])
+        assert_type(await export.to_csv("a.csv"), int)
         assert_type((await client.send(api.notes.get.request(1, "n-1"))).body, Note)
 
 

@@ -102,6 +102,22 @@ BREACHES = [
     ("x-identifier-change", ROOT, "info: {", "info: {x-identifier-change: {effective: '2026-07-06'}, ", "ISO dates"),
     ("x-removed-names", ROOT, "info: {", "info: {x-removed-names: [{name: a.b}], ", "name, version and instead"),
     ("x-key", CLOCK, "x-retry:", "x-identifier-change: {}\n      x-retry:", "stands on the info only"),
+    ("x-page", CLOCK, "x-retry:", "x-page: {size: 0}\n      x-retry:", "a positive size"),
+    ("x-first-item", BOOK, "description: Free attributes.", "description: F.\n      x-first-item: 1", "a text"),
+    (
+        "x-outcomes",
+        BOOK,
+        "x-known-values: [NOVEL, POEM, ESSAY]",
+        "x-known-values: [NOVEL, POEM, ESSAY]\n      x-outcomes: {ready: [NOVEL]}",
+        "two lists of texts",
+    ),
+    (
+        "x-outcomes",
+        BOOK,
+        "x-known-values: [NOVEL, POEM, ESSAY]",
+        "x-known-values: [NOVEL, POEM, ESSAY]\n      x-outcomes: {ready: [NOVEL], failed: [DRAMA]}",
+        "not in x-known-values",
+    ),
     ("x-source-schema", BOOK, "x-source-schema: lending-Book", "x-source-schema: [1]", "a text or a list of texts"),
     ("x-source", BOOK, "x-source: shelf facts, read", "x-source: shelf facts", "`, read` or `, inferred`"),
     (

@@ -31,7 +31,7 @@ from synerise_profiles_api.building import functions
 from synerise_profiles_api.operations import all_operations, load
 from tests.contract.document import operations, properties, resolve, sample
 from tests.events.conftest import JAN
-from tests.events.support import sent, stored, times_asked
+from tests.events.support import sent, stored, was_asked_once
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 DOCUMENTED = [item for item in operations() if "x-event-type" in item.node]
@@ -287,7 +287,7 @@ def test_a_builder_of_a_client_sets_the_time(client: Synerise, sandbox: Sandbox)
     assert event.time <= datetime.datetime.fromtimestamp(sandbox.clock(), datetime.UTC)
     assert event.time.microsecond % 1000 == 0
     assert "time" not in events.added_to_cart(client=JAN, params=TEA).to_dict()
-    assert times_asked(sandbox) == 1
+    assert was_asked_once(sandbox)
 
 
 def test_the_async_client_builds_the_same(sandbox: Sandbox) -> None:
@@ -305,7 +305,7 @@ def test_the_async_client_builds_the_same(sandbox: Sandbox) -> None:
 
     asyncio.run(main())
     assert len(stored(sandbox)) == 1
-    assert times_asked(sandbox) == 1
+    assert was_asked_once(sandbox)
 
 
 # --- salt

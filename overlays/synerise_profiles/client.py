@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from .clock import AsyncServerClock, ServerClock
     from .events import Builder
     from .exports import AsyncExports, Exports
+    from .queues import AsyncQueue, Queue
+    from .queues.settings import QueueArguments
 
 __all__ = ["AsyncSynerise", "Synerise"]
 
@@ -149,6 +151,19 @@ class Synerise(Resources):
         from .exports import Exports  # noqa: PLC0415 - most programs do without
 
         return Exports(self, self._shared.timing)
+
+    def queue(self, **options: Unpack[QueueArguments]) -> Queue:
+        """Return a queue for a running service: `put` holds a row, which is sent in the background.
+
+        See `synerise_profiles.queues.QueueArguments` for the options. Close it, or use it by `with`; closing the client
+        closes it too.
+        """
+        from .queues import Queue  # noqa: PLC0415 - most programs do without
+
+        self._shared.prepare("queue")
+        queue = Queue(self, self._shared.timing, **options)
+        self._shared.dependents.add(queue)
+        return queue
 
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
@@ -281,6 +296,17 @@ class AsyncSynerise(AsyncResources):
         from .exports import AsyncExports  # noqa: PLC0415 - most programs do without
 
         return AsyncExports(self, self._shared.timing)
+
+    def queue(self, **options: Unpack[QueueArguments]) -> AsyncQueue:
+        """Return a queue for a running service, to be used by `async with`; its options are those of `Synerise.queue`.
+
+        `on_rejected` and `on_error` may be coroutine functions.
+        """
+        from .queues import AsyncQueue  # noqa: PLC0415 - most programs do without
+
+        queue = AsyncQueue(self, self._shared.timing, **options)
+        self._shared.dependents.add(queue)
+        return queue
 
     def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from typing import TYPE_CHECKING, TypeVar
-from weakref import WeakKeyDictionary
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 import attrs
 
@@ -56,6 +57,22 @@ class Setup:
         return tokens.token_of(answer, now=self.timing.monotonic(), wall=self.timing.wall())
 
 
+class Dependent(Protocol):
+    """What sends by a client in the background, and has to end before its connections are closed."""
+
+    def finish(self) -> None:
+        """Send what is held, within the time that was chosen for that."""
+        ...
+
+
+class AsyncDependent(Protocol):
+    """What sends by an async client in the background, and has to end before its connections are closed."""
+
+    async def finish(self) -> None:
+        """Send what is held, within the time that was chosen for that."""
+        ...
+
+
 class Shared:
     """The connections and the token of a sync client."""
 
@@ -66,13 +83,14 @@ class Shared:
         self._lock = threading.Lock()
         self._sender: Sender | None = None
         self._pid = os.getpid()
+        self.dependents: WeakSet[Dependent] = WeakSet()
         self.closed = False
 
     def send(self, request: Request[T], options: Options) -> Response[T]:
         """Send a request; the first one opens the connections."""
         sender = self._sender
         if sender is None or self.closed or self._pid != os.getpid():
-            sender = self._open(request)
+            sender = self._open(request.operation.name)
         return sender.send(request, options)
 
     @functools.cached_property
@@ -82,21 +100,32 @@ class Shared:
 
         return ServerClock(lambda request: self.send(request, self._setup.options), self.timing)
 
+    def prepare(self, operation: str) -> None:
+        """Load what the first request needs, without connecting: for who sends from another thread.
+
+        A fork while that thread was loading it would leave the child with half of a module.
+        """
+        self._open(operation)
+        "localhost".encode("idna")
+        import_module("synerise_profiles_api.models.error_body")
+
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, once what depends on them has ended."""
+        for dependent in list(self.dependents):
+            dependent.finish()
         self.closed = True
         transport = self._given if self._sender is None else self._sender.transport
         self._sender = None
         if transport is not None and self._pid == os.getpid():
             transport.close()
 
-    def _open(self, request: Request[T]) -> Sender:
+    def _open(self, operation: str) -> Sender:
         if self._pid != os.getpid():
             # A child of fork must not write to its parent's sockets, nor wait for locks that its threads held.
             self._lock, self._sender, self._pid = threading.Lock(), None, os.getpid()
         with self._lock:
             if self.closed:
-                raise _closed(request)
+                raise _closed(operation)
             if self._sender is None:
                 transport = open_transport(self._setup.options) if self._given is None else self._given
                 sender = Sender(transport, Frame(self._setup.options), self._setup.timing)
@@ -123,6 +152,7 @@ class AsyncShared:
         self.timing = setup.timing
         self._given = transport
         self._senders: WeakKeyDictionary[object, AsyncSender] = WeakKeyDictionary()
+        self.dependents: WeakSet[AsyncDependent] = WeakSet()
         self.closed = False
 
     async def send(self, request: Request[T], options: Options) -> Response[T]:
@@ -130,7 +160,7 @@ class AsyncShared:
         loop = _current_loop()
         sender = self._senders.get(loop)
         if sender is None or self.closed:
-            sender = self._open(loop, request)
+            sender = self._open(loop, request.operation.name)
         return await sender.send(request, options)
 
     @functools.cached_property
@@ -142,6 +172,8 @@ class AsyncShared:
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop; those of an event loop that has ended are gone."""
+        for dependent in list(self.dependents):
+            await dependent.finish()
         self.closed = True
         sender = self._senders.get(_current_loop())
         self._senders.clear()
@@ -149,9 +181,9 @@ class AsyncShared:
         if transport is not None:
             await transport.aclose()
 
-    def _open(self, loop: object, request: Request[T]) -> AsyncSender:
+    def _open(self, loop: object, operation: str) -> AsyncSender:
         if self.closed:
-            raise _closed(request)
+            raise _closed(operation)
         for other in list(self._senders):
             if getattr(other, "is_closed", bool)():
                 del self._senders[other]
@@ -182,5 +214,5 @@ def _current_loop() -> object:
     return current_token().native_token
 
 
-def _closed(request: Request[T]) -> InvalidRequestError:
-    return InvalidRequestError("the client is closed", operation=request.operation.name)
+def _closed(operation: str) -> InvalidRequestError:
+    return InvalidRequestError("the client is closed", operation=operation)

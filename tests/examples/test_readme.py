@@ -45,6 +45,8 @@ def test_readme_blocks_run_in_order(
     assert warning.filename.startswith("README.md, block ")
     assert "2,500 rows read, 2,500 accepted" in printed
     assert re.search(r"^\d+ customer-\d false\nTrue\nCOMPLETED True$", printed, re.MULTILINE)
+    assert "line 3: column 'Visits' is not a whole number" in printed
+    assert "events.send_batch: 2 rows read, 2 accepted" in printed
 
 
 def test_readme_has_blocks() -> None:

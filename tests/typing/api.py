@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import io
 import warnings
 from collections.abc import Iterator
-from typing import assert_type
+from typing import Any, assert_type
 
 from synerise_profiles import (
     UNSET,
@@ -26,6 +27,7 @@ from synerise_profiles import (
     api,
     identifiers,
 )
+from synerise_profiles.bulk import Report, UnreadableRow
 from synerise_profiles.exports import AsyncExport, Backoff, Export, ExportFailedError, ExportTimeoutError
 from synerise_profiles.models import (
     AccountRegistration,
@@ -56,6 +58,7 @@ from synerise_profiles.models import (
     Transaction,
     WebPushCleanUp,
 )
+from synerise_profiles.sources import Goal, RowMapping, read_arrow, read_csv, read_jsonl, to
 
 NOW = datetime.datetime.now(tz=datetime.UTC)
 
@@ -209,6 +212,26 @@ def failures(client: Synerise) -> str:
     return "found"
 
 
+def rows_from_files(client: Synerise, frame: object) -> None:
+    goals: dict[str, Goal] = {
+        "id": "customId",
+        "born": to("birthDate", "date", format="%d.%m.%Y", zone=None),
+        "*": "attributes.*",
+    }
+    columns = RowMapping.for_profiles(goals, constants={"attributes.source": "shop"}, empty="null", trim=True)
+    assert_type(columns, RowMapping)
+    RowMapping.for_events(
+        {"no": ["eventSalt", "params.number"], "note": None, "sex": to("params.sex", values={1: "F"})}
+    )
+    source = read_csv("rows.csv", columns, encoding="cp1250", delimiter=";", names=["id", "born"])
+    assert_type(client.bulk.upsert_profiles(source, allow_null={"firstName"}), Report)
+    client.bulk.send_events(read_jsonl(io.BytesIO(b"")))
+    client.bulk.delete_profiles(read_arrow(frame, RowMapping.for_identifiers({"id": "clientId"})))
+    for row in source:
+        assert_type(row, dict[str, Any] | UnreadableRow)
+    assert_type(source.locate(0), int)
+
+
 async def asynchronous() -> None:
     async def token() -> str:
         return "token"
@@ -229,6 +252,8 @@ async def asynchronous() -> None:
         assert_type([record async for record in export], list[ExportRecord])
         assert_type(await export.to_csv("a.csv"), int)
         assert_type((await client.send(api.notes.get.request(1, "n-1"))).body, Note)
+        columns = RowMapping.for_transactions({"*": "*"})
+        assert_type(await client.bulk.create_transactions(read_csv(io.StringIO(), columns)), Report)
 
 
 def deprecations(error: OperationSunsetError) -> None:

@@ -6,6 +6,7 @@ from .errors import BulkStoppedError, JournalMismatchError, RejectedRowsError
 from .report import Missing, Progress, Rejection, Report, Verification
 from .spool import read_dead_letter
 from .surface import AsyncBulk, Bulk
+from .unreadable import RowSource, UnreadableRow
 
 __all__ = [
     "AsyncBulk",
@@ -17,6 +18,8 @@ __all__ = [
     "RejectedRowsError",
     "Rejection",
     "Report",
+    "RowSource",
+    "UnreadableRow",
     "Verification",
     "read_dead_letter",
 ]

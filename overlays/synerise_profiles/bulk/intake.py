@@ -18,6 +18,7 @@ from .chunks import TIME_LENGTH, Chunk
 from .kinds import Kind
 from .rows import OPTIONS, RefusedError, default, encoded_slowly, guarded, has_mark, with_fields
 from .sample import Sample
+from .unreadable import UnreadableRow
 from .values import Note, fields_of
 
 __all__ = ["Intake", "IntakeOptions", "Refuse", "held", "readable"]
@@ -251,9 +252,13 @@ class Intake:
         return b'"%b"' % sha256(content).hexdigest()[:32].encode()
 
     def _refused(self, index: int, row: Any, error: RefusedError | InvalidRequestError) -> bool:
+        field, reference = error.field, None
         reason = error.reason if isinstance(error, RefusedError) else error.problem
-        reference = None if self._options.reference is None else self._options.reference(row)
-        self.is_halted = not self._refuse(index, reference, readable(row), error.field, reason)
+        if isinstance(row, UnreadableRow):  # no check takes it, but it knows better why it is refused
+            field, reason, row = row.field, row.reason, row.row
+        elif self._options.reference is not None:
+            reference = self._options.reference(row)
+        self.is_halted = not self._refuse(index, reference, readable(row), field, reason)
         return not self.is_halted
 
 

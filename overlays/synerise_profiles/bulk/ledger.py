@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import attrs
@@ -18,7 +19,7 @@ from .report import Progress, Rejection, Report
 from .settings import Settings
 from .values import fields_of
 
-__all__ = ["Confirmed", "JournalPort", "Ledger"]
+__all__ = ["Confirmed", "JournalPort", "Ledger", "identifier_of"]
 
 _ENOUGH = 1000
 """How many rows must be settled before their rate of errors says anything."""
@@ -76,16 +77,26 @@ class JournalPort(Protocol):
 class Ledger:
     """Writes down what became of rows."""
 
-    def __init__(self, kind: Kind, settings: Settings, report: Report, journal: JournalPort | None) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        settings: Settings,
+        report: Report,
+        journal: JournalPort | None,
+        locate: Callable[[int], Any] | None = None,
+    ) -> None:
         self.report = report
         self.journal = journal
         self.problem: str | None = None
         """Why the run has to end: too many rejections."""
         self._kind = kind
         self._settings = settings
+        self._locate = locate
 
     def refuse(self, index: int, reference: Any, row: bytes, field: str, reason: str) -> bool:
         """Write down a row that the checks refused; return whether to read on."""
+        if reference is None and self._locate is not None:
+            reference = self._locate(index)
         self._add(row, index=index, reference=reference, stage="check", reason=reason, field=field or None)
         return self.problem is None
 
@@ -149,21 +160,27 @@ class Ledger:
     def _tell(self, chunk: Chunk, refused: dict[int, Refusal]) -> None:
         for position, entry in chunk.sampled:
             entry.is_accepted = position not in refused
-            entry.reference = None if chunk.references is None else chunk.references[position]
+            entry.reference = self._reference_of(chunk, position)
         for position in sorted(refused):
             refusal = refused[position]
             self._add(
                 chunk.item(position),
                 index=chunk.indexes[position],
-                reference=None if chunk.references is None else chunk.references[position],
+                reference=self._reference_of(chunk, position),
                 stage=refusal.stage,
                 reason=refusal.reason,
                 field=refusal.field,
                 group=refusal.group,
             )
 
+    def _reference_of(self, chunk: Chunk, position: int) -> Any:
+        """What the caller knows a row by, or where its source says that it stands."""
+        if chunk.references is not None:
+            return chunk.references[position]
+        return None if self._locate is None else self._locate(chunk.indexes[position])
+
     def _add(self, row: bytes, **parts: Any) -> None:
-        self.report.add(Rejection(identifier=_identifier(self._kind, row), **parts), row)
+        self.report.add(Rejection(identifier=identifier_of(self._kind, row), **parts), row)
         if self.problem is None and parts["stage"] != "unsent":
             self.problem = self._too_many()
 
@@ -184,8 +201,8 @@ _OTHER = (
 )
 
 
-def _identifier(kind: Kind, row: bytes) -> str | None:
-    """The first identifier of a row, masked."""
+def identifier_of(kind: Kind, row: bytes) -> str | None:
+    """Return the first identifier of a row, masked."""
     try:
         found: Any = orjson.loads(row)
     except orjson.JSONDecodeError:

@@ -19,7 +19,8 @@ Stage: TypeAlias = Literal["check", "server", "ambiguous", "unsent"]
 class Rejection:
     """A row that was not accepted.
 
-    `index` counts the rows of the input from 0; `reference` is what the caller's `reference` function returned.
+    `index` counts the rows of the input from 0; `reference` is what the caller's `reference` function returned,
+    or where a source says that the row stands: the line of a file.
     `identifier` is masked. `stage` says who refused it: `check` before sending, `server`, `ambiguous` (one of the rows
     with the same `group` was refused, or may have been), `unsent` (no answer confirms it; send it again).
     """

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
     from .kinds import Kind
     from .report import Report
+    from .unreadable import UnreadableRow
 
 __all__ = ["AsyncBulk", "Bulk"]
 
-Named: TypeAlias = "int | Profile | Mapping[str, Any]"
+Row: TypeAlias = "Mapping[str, Any] | UnreadableRow"
+"""A mapping with the publisher's keys, or what stands for one that a source could not read."""
+
+Named: TypeAlias = "int | Profile | Row"
 """A clientId, or something that has one."""
 
 
@@ -38,7 +42,8 @@ class Bulk:
     - `checks`: `basic` looks for what would name no profile or the wrong one, for nulls and NaN; `strict` keeps every
       documented rule; `off` trusts the rows entirely: a NaN is then sent as null, which deletes.
     - `allow_null`: names of the fields that may be null, such as {"firstName", "attributes.score"}.
-    - `reference`: a function from a row to whatever the caller knows it by; it is repeated in rejections.
+    - `reference`: a function from a row to whatever the caller knows it by; it is repeated in rejections. Without it
+      a row of `synerise_profiles.sources` is known by its line.
     - `max_errors`, `max_error_rate`: how many rejected rows end the run; the rate counts from 1,000 rows on.
     - `max_bisect_requests`: how many requests may be spent on finding the refused rows of a refused batch (1,000).
     - `dead_letter`: a JSONL file of the rejected rows, as they were given, personal data included. It is overwritten.
@@ -50,9 +55,7 @@ class Bulk:
         self._client = client
         self._timing = timing
 
-    def upsert_profiles(
-        self, rows: Iterable[ProfileBatchItem | Mapping[str, Any]], **options: Unpack[ProfileArguments]
-    ) -> Report:
+    def upsert_profiles(self, rows: Iterable[ProfileBatchItem | Row], **options: Unpack[ProfileArguments]) -> Report:
         """Create or update profiles.
 
         With `verify=n` so many of the accepted ones, drawn at random, are read back when all is sent, and compared:
@@ -61,9 +64,7 @@ class Bulk:
         """
         return self._run(kinds.profiles(), rows, options, {})
 
-    def send_events(
-        self, rows: Iterable[BuiltEvent | BatchEvent | Mapping[str, Any]], **options: Unpack[KeyedArguments]
-    ) -> Report:
+    def send_events(self, rows: Iterable[BuiltEvent | BatchEvent | Row], **options: Unpack[KeyedArguments]) -> Report:
         """Record events.
 
         A row without `eventSalt` gets one, made from its content or by `salt(row)`; one without `time` gets the
@@ -72,9 +73,7 @@ class Bulk:
         """
         return self._run(kinds.events(), rows, options, {})
 
-    def create_transactions(
-        self, rows: Iterable[Transaction | Mapping[str, Any]], **options: Unpack[KeyedArguments]
-    ) -> Report:
+    def create_transactions(self, rows: Iterable[Transaction | Row], **options: Unpack[KeyedArguments]) -> Report:
         """Record purchases; keyed as events are, by `eventSalt` and `recordedAt`."""
         return self._run(kinds.transactions(), rows, options, {})
 
@@ -93,7 +92,7 @@ class Bulk:
         announce(kind.operation, client.options.deprecations, self._timing.wall())
         once = client.with_options(max_retries=0, deprecations="ignore")
         subject = {"base_url": client.options.base_url, **subject}
-        with run(kind, options, client.options.retry, self._timing, subject) as engine:
+        with run(kind, rows, options, client.options.retry, self._timing, subject) as engine:
             drive(engine, rows, once.send, self._timing)
         read_back = engine.read_back()
         if read_back is not None:
@@ -111,7 +110,7 @@ class AsyncBulk:
 
     async def upsert_profiles(
         self,
-        rows: Iterable[ProfileBatchItem | Mapping[str, Any]] | AsyncIterable[ProfileBatchItem | Mapping[str, Any]],
+        rows: Iterable[ProfileBatchItem | Row] | AsyncIterable[ProfileBatchItem | Row],
         **options: Unpack[ProfileArguments],
     ) -> Report:
         """Create or update profiles.
@@ -124,8 +123,7 @@ class AsyncBulk:
 
     async def send_events(
         self,
-        rows: Iterable[BuiltEvent | BatchEvent | Mapping[str, Any]]
-        | AsyncIterable[BuiltEvent | BatchEvent | Mapping[str, Any]],
+        rows: Iterable[BuiltEvent | BatchEvent | Row] | AsyncIterable[BuiltEvent | BatchEvent | Row],
         **options: Unpack[KeyedArguments],
     ) -> Report:
         """Record events.
@@ -138,7 +136,7 @@ class AsyncBulk:
 
     async def create_transactions(
         self,
-        rows: Iterable[Transaction | Mapping[str, Any]] | AsyncIterable[Transaction | Mapping[str, Any]],
+        rows: Iterable[Transaction | Row] | AsyncIterable[Transaction | Row],
         **options: Unpack[KeyedArguments],
     ) -> Report:
         """Record purchases; keyed as events are, by `eventSalt` and `recordedAt`."""
@@ -169,7 +167,7 @@ class AsyncBulk:
         announce(kind.operation, client.options.deprecations, self._timing.wall())
         once = client.with_options(max_retries=0, deprecations="ignore")
         subject = {"base_url": client.options.base_url, **subject}
-        with run(kind, options, client.options.retry, self._timing, subject) as engine:
+        with run(kind, rows, options, client.options.retry, self._timing, subject) as engine:
             await drive(engine, rows, once.send, self._timing)
         read_back = engine.read_back()
         if read_back is not None:

@@ -1,0 +1,254 @@
+"""The queue of the async client: tasks that send, for asyncio and trio. It decides nothing."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, Unpack
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
+
+from synerise_profiles.bulk.outcomes import Outcome, outcome_of
+from synerise_profiles.retry import Failure
+from synerise_profiles.timing import Timing
+
+from .core import Settled
+from .errors import QueueClosedError, QueueFullError
+from .flights import Done, Send
+from .inlets import AsyncInlet, Works
+from .lanes import Lane
+from .registry import register
+from .results import FlushResult, QueueStats, Undelivered
+from .rows import Written
+from .settings import QueueArguments, QueueSettings
+from .telling import calls, log_raised, report_left
+
+if TYPE_CHECKING:
+    from synerise_profiles.client import AsyncSynerise
+    from synerise_profiles_api.models import BatchEvent, ProfileBatchItem, Transaction
+
+__all__ = ["AsyncQueue"]
+
+
+class AsyncQueue:
+    """Takes rows without waiting for the server, and sends them in documented batches from tasks of its own.
+
+    Use it by `async with`: the tasks live within the block, whose end flushes for `exit_timeout` seconds at most, even
+    if it is cancelled. `events`, `profiles` and `transactions` take rows. It belongs to one event loop.
+    `QueueArguments` says what can be chosen; here `on_rejected` and `on_error` may be coroutine functions.
+    """
+
+    def __init__(self, client: AsyncSynerise, timing: Timing, **options: Unpack[QueueArguments]) -> None:
+        self._settings = QueueSettings(**options)
+        self._client = client.with_options(max_retries=0)
+        works = Works(self._settings, client.options.retry, timing)
+        self._core, self._notes = works.core, works.notes
+        self.events: AsyncInlet[BatchEvent] = AsyncInlet(self, *works.events)
+        """Events of any type (POST /v4/events/batch). One without `eventSalt` and `time` gets both."""
+        self.profiles: AsyncInlet[ProfileBatchItem] = AsyncInlet(self, *works.profiles)
+        """Profiles to create or update (POST /v4/clients/batch), in the order in which they were put."""
+        self.transactions: AsyncInlet[Transaction] = AsyncInlet(self, *works.transactions)
+        """Purchases (POST /v4/transactions/batch). One without `eventSalt` and `recordedAt` gets both."""
+        self._group: TaskGroup | None = None
+        self._bell: anyio.Event
+        self._change: anyio.Event
+        self._telling: set[int] = set()
+        self._is_reported = False
+        register(self)
+
+    async def hold(self, lane: Lane, written: Written, timeout: float | None) -> None:  # noqa: ASYNC109
+        """Hold a row that was checked and written."""
+        self._require_open()
+        is_due = self._core.put(lane, written)
+        if is_due is None:
+            is_due = await self._hold_later(lane, written, timeout)
+        if is_due:
+            self._bell.set()
+            # Or a producer that never waits would never let anybody send.
+            await checkpoint()
+
+    def hold_now(self, lane: Lane, written: Written) -> None:
+        """Hold a row that was checked and written, without waiting."""
+        self._require_open()
+        is_due = self._core.put(lane, written)
+        if is_due is None:
+            raise self._full()
+        if is_due:
+            self._bell.set()
+
+    async def _hold_later(self, lane: Lane, written: Written, timeout: float | None) -> bool:  # noqa: ASYNC109
+        settings = self._settings
+        patience = settings.put_timeout if timeout is None else timeout
+        if settings.when_full != "raise":
+            with anyio.move_on_after(patience):
+                while True:
+                    await self._change.wait()
+                    self._require_open()
+                    is_due = self._core.put(lane, written)
+                    if is_due is not None:
+                        return is_due
+        raise self._full()
+
+    async def flush(self, timeout: float = 10.0) -> FlushResult:  # noqa: ASYNC109
+        """Send what was put until now without waiting for more; return after `timeout` seconds at the latest.
+
+        Rows that other tasks put meanwhile are not waited for.
+        """
+        return await self._settle(self._core.flush(), timeout)
+
+    async def close(self, timeout: float | None = None) -> FlushResult:  # noqa: ASYNC109
+        """Take no further rows, flush, and send no more; return after `timeout` seconds, `exit_timeout` by default.
+
+        What is left then is not sent any more: `result.left` counts it, `undelivered()` yields it, and the `spill` file
+        gets it.
+        """
+        return await self._close(self._settings.exit_timeout if timeout is None else timeout, warn=False)
+
+    async def _close(self, timeout: float, *, warn: bool) -> FlushResult:  # noqa: ASYNC109
+        core = self._core
+        mark = core.close()
+        if self._group is not None:
+            self._changed()
+        result = await self._settle(mark, timeout)
+        self._stop(warn=warn)
+        if self._group is not None:
+            self._bell.set()
+        return result
+
+    def _stop(self, *, warn: bool) -> None:
+        self._core.is_stopped = True
+        if not self._is_reported:
+            self._is_reported = True
+            report_left(self._core.put_count, list(self._core.undelivered()), self._settings, warn=warn)
+
+    async def _settle(self, mark: int, timeout: float) -> FlushResult:  # noqa: ASYNC109
+        core = self._core
+        if self._group is not None and not core.is_stopped:
+            self._bell.set()
+            with anyio.move_on_after(timeout):
+                # One of the caller's functions may wait here, but not for itself.
+                while not core.is_settled(mark) or self._telling - {anyio.get_current_task().id}:
+                    await self._change.wait()
+        return FlushResult(left=core.left(mark), stats=self.stats())
+
+    def stats(self) -> QueueStats:
+        """Return the counters of this moment."""
+        return self._core.stats(self._notes.counts)
+
+    def undelivered(self) -> Iterator[Undelivered]:
+        """Yield the rows that are held now, as they are sent. They stay held."""
+        return iter(list(self._core.undelivered()))
+
+    async def finish(self) -> None:
+        """Close, since the client is closed."""
+        if not self._core.is_stopped:
+            await self._close(self._settings.exit_timeout, warn=True)
+
+    def begin_exit(self) -> float:
+        """Begin nothing: at the end of the program there is no event loop any more."""
+        return 0.0
+
+    def finish_exit(self, _seconds: float) -> None:
+        """Warn of what is left, since the program ends without having left the block."""
+        if not self._core.is_stopped:
+            self._stop(warn=True)
+
+    def after_fork(self) -> None:
+        """Forget what is the parent's, its event loop included."""
+        self._core.reset()
+        self._group = None
+
+    def _require_open(self) -> None:
+        if self._group is None:
+            raise QueueClosedError("the queue runs within `async with client.queue() as queue:` only")
+        if self._core.is_closed:
+            raise QueueClosedError("the queue is closed")
+
+    def _full(self) -> QueueFullError:
+        core = self._core
+        core.turn_away()
+        return QueueFullError(f"the queue is full: it holds {core.held:,} rows, {core.held_bytes:,} bytes")
+
+    def _changed(self) -> None:
+        self._change.set()
+        self._change = anyio.Event()
+
+    async def _run(self, group: TaskGroup) -> None:
+        while not isinstance(step := self._core.next(), Done):
+            if isinstance(step, Send):
+                group.start_soon(self._send, step)
+                continue
+            self._bell = anyio.Event()
+            with anyio.move_on_after(step.seconds):
+                await self._bell.wait()
+
+    async def _send(self, send: Send) -> None:
+        outcome, is_judged = Outcome(failure=Failure(), error=InterruptedError()), False
+        try:
+            try:
+                outcome = outcome_of(await self._client.send(send.request()))
+            except Exception as error:  # noqa: BLE001 - the core knows what it means
+                outcome = outcome_of(error)
+            is_judged = send.judge(outcome)
+        finally:  # even if it is cancelled, what was to be sent stays held
+            settled = self._core.answered(send, outcome, is_judged=is_judged)
+            self._bell.set()
+            self._changed()
+        if settled.has_news:
+            await self._tell(settled)
+
+    async def _tell(self, settled: Settled) -> None:
+        me = anyio.get_current_task().id
+        self._telling.add(me)
+        try:
+            for call in calls(self._settings, settled):
+                try:
+                    result = call()
+                    if inspect.isawaitable(result):
+                        await result
+                except Exception as error:  # noqa: BLE001 - it is the caller's
+                    log_raised(error)
+        finally:
+            self._telling.discard(me)
+            self._changed()
+
+    async def __aenter__(self) -> Self:
+        if self._group is not None or self._core.is_closed:
+            raise QueueClosedError("a queue is entered once; make another one by client.queue()")
+        self._bell, self._change = anyio.Event(), anyio.Event()
+        group = anyio.create_task_group()
+        self._group = await group.__aenter__()
+        group.start_soon(self._run, group)
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        group = self._group
+        if group is None:  # in a child of fork
+            return
+        until = anyio.current_time() + self._settings.exit_timeout
+        try:
+            await self.finish()
+        finally:
+            group.cancel_scope.cancel()
+            try:
+                # It is not told of the exception, which it would wrap.
+                await group.__aexit__(None, None, None)
+            finally:
+                if not self._core.is_stopped:
+                    await self._rescue(until)
+
+    async def _rescue(self, until: float) -> None:
+        """Deliver what a cancelled block held: its tasks were cancelled with it, so others go on, shielded."""
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._run, group)
+                await self._close(until - anyio.current_time(), warn=True)
+                group.cancel_scope.cancel()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} holding {self._core.held:,} of {self._settings.max_items:,} rows>"

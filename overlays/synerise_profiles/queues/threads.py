@@ -1,0 +1,344 @@
+"""The queue of the sync client: daemon threads that send, locks, and waits that end in time. It decides nothing."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack
+
+from synerise_profiles.bulk.outcomes import Outcome, outcome_of
+from synerise_profiles.retry import Failure
+from synerise_profiles.timing import Timing
+
+from .core import Settled
+from .errors import QueueClosedError, QueueFullError
+from .flights import Done, Send
+from .inlets import Inlet, Works
+from .lanes import Lane
+from .registry import register
+from .results import FlushResult, QueueStats, Undelivered
+from .rows import Written
+from .settings import QueueArguments, QueueSettings
+from .telling import calls, log_raised, report_left
+
+if TYPE_CHECKING:
+    from synerise_profiles.client import Synerise
+    from synerise_profiles_api.models import BatchEvent, ProfileBatchItem, Transaction
+
+__all__ = ["Queue"]
+
+T = TypeVar("T")
+_IDLE: Final = 30.0
+"""Seconds after which a thread without work ends; the next row starts another one."""
+
+
+class Queue:
+    """Takes rows without waiting for the server, and sends them in documented batches from threads of its own.
+
+    `events`, `profiles` and `transactions` take rows. Any number of threads may use a queue. It is flushed when it is
+    closed, when its client is, and at the end of the program. In a child of fork it is empty: what it held is sent by
+    the parent. `QueueArguments` says what can be chosen.
+    """
+
+    def __init__(self, client: Synerise, timing: Timing, **options: Unpack[QueueArguments]) -> None:
+        self._settings = QueueSettings(**options)
+        self._client = client.with_options(max_retries=0)
+        self._now = timing.monotonic
+        works = Works(self._settings, client.options.retry, timing)
+        self._core, self._notes = works.core, works.notes
+        self.events: Inlet[BatchEvent] = Inlet(self, *works.events)
+        """Events of any type (POST /v4/events/batch). One without `eventSalt` and `time` gets both."""
+        self.profiles: Inlet[ProfileBatchItem] = Inlet(self, *works.profiles)
+        """Profiles to create or update (POST /v4/clients/batch), in the order in which they were put."""
+        self.transactions: Inlet[Transaction] = Inlet(self, *works.transactions)
+        """Purchases (POST /v4/transactions/batch). One without `eventSalt` and `recordedAt` gets both."""
+        self._begin()
+        register(self)
+
+    def _begin(self) -> None:
+        # Looked up now: gevent may have replaced them since this module was loaded.
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._bells: set[threading.Lock] = set()
+        self._threads: set[threading.Thread] = set()
+        self._idle = 0
+        # Who has the lock: for those who would wait for themselves, called by a signal's handler or a finalizer.
+        self._owner = 0
+        self._telling: set[int] = set()
+        self._is_reported = False
+        self._pid = os.getpid()
+
+    def hold(self, lane: Lane, written: Written, timeout: float | None) -> None:
+        """Hold a row that was checked and written."""
+        me = threading.get_ident()
+        if self._pid != os.getpid():
+            self.after_fork()
+        if self._owner == me:
+            raise QueueFullError("the queue is busy: a signal's handler interrupted a put, and puts by itself")
+        # `with` is what an interruption cannot come in between.
+        with self._lock:
+            self._owner = me
+            try:
+                is_due = self._put(lane, written)
+                is_needed = (is_due is not False or not self._threads) and self._call_thread()
+            finally:
+                self._owner = 0
+        if is_needed:
+            self._start()
+        if is_due is None:
+            self._hold_later(lane, written, timeout)
+
+    def _hold_later(self, lane: Lane, written: Written, timeout: float | None) -> None:
+        """Hold a row for which there is no room yet."""
+        core, settings = self._core, self._settings
+        patience = settings.put_timeout if timeout is None else timeout
+        until = self._now() + (0.0 if settings.when_full == "raise" else patience)
+
+        def is_put() -> bool:
+            is_due = self._put(lane, written)
+            if is_due:
+                self._call_thread()
+            return is_due is not None
+
+        if not self._wait_for(is_put, until):
+            self._within(core.turn_away)
+            raise QueueFullError(f"the queue is full: it holds {core.held:,} rows, {core.held_bytes:,} bytes")
+
+    def _put(self, lane: Lane, written: Written) -> bool | None:
+        if self._core.is_closed:
+            raise QueueClosedError("the queue is closed; the row was not put")
+        return self._core.put(lane, written)
+
+    def _wait_for(self, is_so: Callable[[], bool], until: float) -> bool:
+        """Wait, without the lock, until something is so, which is looked at with it; false if it is not in time.
+
+        Bells are bare locks: unlike conditions and events, they are whole after a wait that was interrupted.
+        """
+        bell = threading.Lock()
+
+        def look() -> bool:
+            if is_so():
+                return True
+            bell.acquire(blocking=False)
+            self._bells.add(bell)
+            return False
+
+        while not self._within(look):
+            left = until - self._now()
+            if left <= 0:
+                self._bells.discard(bell)
+                return False
+            bell.acquire(timeout=left)
+            self._bells.discard(bell)
+        return True
+
+    def _within(self, function: Callable[[], T]) -> T:
+        """Call something with the lock."""
+        me = threading.get_ident()
+        with self._lock:
+            self._owner = me
+            try:
+                return function()
+            finally:
+                self._owner = 0
+
+    def _ring(self) -> None:
+        """Let those who wait look again; with the lock."""
+        bells, self._bells = self._bells, set()
+        for bell in bells:
+            bell.release()
+
+    def flush(self, timeout: float = 10.0) -> FlushResult:
+        """Send what was put until now without waiting for more; return after `timeout` seconds at the latest.
+
+        Rows that other threads put meanwhile are not waited for. What `on_rejected` and `on_error` have to be told of
+        the others, they have been told then.
+        """
+        until = self._now() + timeout
+        if self._owner == threading.get_ident():  # a signal's handler interrupted a put, which goes on after it
+            return self._result(self._core.held)
+        return self._settle(self._within(self._core.flush), until)
+
+    def close(self, timeout: float | None = None) -> FlushResult:
+        """Take no further rows, flush, and send no more; return after `timeout` seconds, `exit_timeout` by default.
+
+        What is left then is not sent any more, except what is on its way: `result.left` counts it, `undelivered()`
+        yields it, and the `spill` file gets it.
+        """
+        return self._close(self._settings.exit_timeout if timeout is None else timeout, warn=False)
+
+    def _close(self, timeout: float, *, warn: bool) -> FlushResult:
+        core, until = self._core, self._now() + timeout
+        if self._owner == threading.get_ident():  # as above; what is held is delivered at the end of the program
+            core.is_closed = True
+            return self._result(core.held)
+        mark = self._within(core.close)
+        self._within(self._ring)
+        result = self._settle(mark, until)
+        self._within(self._stop)
+        if not self._is_reported:
+            self._is_reported = True
+            report_left(core.put_count, list(self.undelivered()), self._settings, warn=warn)
+        return result
+
+    def _stop(self) -> None:
+        self._core.is_stopped = True
+        self._work.notify_all()
+        self._ring()
+
+    def _settle(self, mark: int, until: float) -> FlushResult:
+        """Wait until all rows before a mark are settled."""
+        core = self._core
+        if core.held and not core.is_stopped and self._within(self._call_thread) and not self._start():
+            self._within(lambda: self._run(until))
+        self._wait_for(lambda: core.is_stopped or self._is_settled(mark), until)
+        return self._within(lambda: self._result(core.left(mark)))
+
+    def _is_settled(self, mark: int) -> bool:
+        """Whether all rows before a mark are settled, and the caller's functions told; one of them may ask this."""
+        return self._core.is_settled(mark) and not self._telling - {threading.get_ident()}
+
+    def stats(self) -> QueueStats:
+        """Return the counters of this moment."""
+        return self._stats() if self._owner == threading.get_ident() else self._within(self._stats)
+
+    def _stats(self) -> QueueStats:
+        return self._core.stats(self._notes.counts)
+
+    def _result(self, left: int) -> FlushResult:
+        return FlushResult(left=left, stats=self._stats())
+
+    def undelivered(self) -> Iterator[Undelivered]:
+        """Yield the rows that are held now, as they are sent. They stay held."""
+        return iter(self._within(lambda: list(self._core.undelivered())))
+
+    def begin_exit(self) -> float:
+        """Begin to send what is held, since the program ends; return the seconds that it may take."""
+        self._within(self._core.flush)
+        self._within(self._call_thread)
+        return self._settings.exit_timeout
+
+    def finish_exit(self, seconds: float) -> None:
+        """Close, since the program ends."""
+        if not self._core.is_stopped:
+            self._close(seconds, warn=True)
+
+    def finish(self) -> None:
+        """Close, since the client is closed."""
+        self.finish_exit(self._settings.exit_timeout)
+
+    def after_fork(self) -> None:
+        """Forget what is the parent's."""
+        self._core.reset()
+        self._begin()
+
+    def _call_thread(self) -> bool:
+        """Wake a thread, with the lock; true if one has to be started instead, once the lock is released."""
+        if self._idle:
+            self._work.notify_all()
+            return False
+        return len(self._threads) < self._settings.concurrency
+
+    def _start(self) -> bool:
+        """Start a thread, without the lock; false if there can be none. One too many would find nothing to do."""
+        # A daemon: the end of the program waits for what is held, as long as was chosen, and not for a server.
+        thread = threading.Thread(target=self._live, name="synerise-queue", daemon=True)
+        try:
+            self._threads.add(thread)
+            thread.start()
+        except RuntimeError:  # there are too many, or the program ends
+            self._threads.discard(thread)
+            return False
+        except BaseException:  # an interruption; if it runs all the same, it counts itself
+            self._threads.discard(thread)
+            raise
+        register(self)
+        return True
+
+    def _live(self) -> None:
+        with self._lock:
+            thread = threading.current_thread()
+            try:
+                self._threads.add(thread)
+                self._owner = threading.get_ident()
+                self._run(None)
+            finally:
+                self._owner = 0
+                self._threads.discard(thread)
+
+    def _run(self, until: float | None) -> None:
+        """Send what there is to send, with the lock but while sending; until that moment, or until idle for long."""
+        while not isinstance(step := self._core.next(), Done):
+            left = _IDLE if until is None else until - self._now()
+            if until is not None and (left <= 0 or not self._core.held):
+                return
+            if isinstance(step, Send):
+                self._send(step, None if until is None else left)
+                continue
+            self._idle += 1
+            try:
+                self._owner = 0
+                was_woken = self._work.wait(left if step.seconds is None else min(step.seconds, left))
+            finally:
+                self._owner = threading.get_ident()
+                self._idle -= 1
+            if not was_woken and not self._core.held:
+                return
+
+    def _send(self, send: Send, left: float | None) -> None:
+        # Somebody has to look after what becomes due while this thread is busy.
+        is_needed = left is None and self._call_thread()
+        outcome, is_judged = Outcome(failure=Failure(), error=InterruptedError()), False
+        try:
+            self._release()
+            if is_needed:
+                self._start()
+            client = self._client if left is None else self._client.with_options(timeout=left, deadline=left)
+            try:
+                outcome = outcome_of(client.send(send.request()))
+            except Exception as error:  # noqa: BLE001 - the core knows what it means
+                outcome = outcome_of(error)
+            is_judged = send.judge(outcome)
+        finally:  # even if this thread is ended from outside, what it was to send stays held and is sent by another
+            self._acquire()
+            settled = self._core.answered(send, outcome, is_judged=is_judged)
+            self._ring()
+            if settled.has_news:
+                self._tell(settled)
+                self._ring()
+
+    def _tell(self, settled: Settled) -> None:
+        """Call the caller's functions, with the lock but while they run."""
+        me = threading.get_ident()
+        self._telling.add(me)
+        try:
+            self._release()
+            for call in calls(self._settings, settled):
+                try:
+                    call()
+                except Exception as error:  # noqa: BLE001 - it is the caller's
+                    log_raised(error)
+        finally:
+            self._acquire()
+            self._telling.discard(me)
+
+    def _release(self) -> None:
+        self._owner = 0
+        self._lock.release()
+
+    def _acquire(self) -> None:
+        self._lock.acquire()
+        self._owner = threading.get_ident()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.finish()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} holding {self._core.held:,} of {self._settings.max_items:,} rows>"

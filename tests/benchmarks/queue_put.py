@@ -1,0 +1,99 @@
+"""What a put costs its caller, beside the least that it could: 20,000 events a second on one core, sending included.
+
+The reference writes the same event by orjson and appends it to a deque under a lock. Budget: 20 us at the median, the
+pace kept, nothing lost. A pace that this machine cannot keep on one core, shared with others, shows in `late`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from bulk_server import Answerer
+
+from synerise_profiles import Synerise
+
+BUDGET = 20e-6
+PACE = 20_000
+
+
+def event(n: int) -> dict[str, Any]:
+    """An event of about 300 bytes, as a shop sends it."""
+    return {
+        "label": "Dodano do koszyka",
+        "action": "cart.add",
+        "client": {"customId": f"customer-{n % 5000}"},
+        "params": {
+            "sku": f"sku-{n % 900}",
+            "name": "Herbata Earl Grey, 100 torebek",
+            "category": "Spożywcze > Herbata",
+            "quantity": 2,
+            "price": 18.99,
+            "currency": "PLN",
+            "source": "WEB_DESKTOP",
+            "url": f"https://shop.example.com/p/{n % 900}",
+        },
+    }
+
+
+def paced(put: Callable[[Any], object], seconds: float) -> tuple[list[float], float]:
+    """Call at the pace; return how long each call took, and how late the last one was."""
+    clock, took, count = time.perf_counter, list[float](), int(PACE * seconds)
+    begun = clock()
+    for n in range(count):
+        row = event(n)
+        due = begun + n / PACE
+        while (now := clock()) < due:
+            if due - now > 0.001:
+                time.sleep(0.0005)
+        put(row)
+        took.append(clock() - now)
+    return took, clock() - begun - (count - 1) / PACE
+
+
+def reference(seconds: float) -> list[float]:
+    """The same pace through a deque."""
+    held, lock = deque[bytes](maxlen=100_000), threading.Lock()
+
+    def put(row: Any) -> None:
+        item = orjson.dumps(row)
+        with lock:
+            held.append(item)
+
+    return paced(put, seconds)[0]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--delay", type=float, default=0.05, help="how long the server takes for an answer")
+    arguments = parser.parse_args()
+    with Answerer(arguments.delay) as server, Synerise(token="t", base_url=server.url) as client:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        base = reference(arguments.seconds / 2)
+        queue = client.queue()
+        queue._core.clock.told(time.time())  # the server of the benchmarks does not tell its time
+        took, late = paced(queue.events.put, arguments.seconds)
+        result = queue.close(20)
+    median, share = statistics.median(took), statistics.median(took) / statistics.median(base)
+    last = sorted(took)[int(len(took) * 0.99)]
+    print(
+        f"put: median {median * 1e6:.1f} us, p99 {last * 1e6:.1f} us, worst {max(took) * 1e3:.1f} ms, "
+        f"{share:.1f} times orjson and a deque ({statistics.median(base) * 1e6:.1f} us); budget {BUDGET * 1e6:.0f} us\n"
+        f"{len(took):,} events of {len(orjson.dumps(event(1)))} bytes at {PACE:,} a second, "
+        f"the last one {late * 1e3:.1f} ms late; {result.stats.delivered:,} delivered, {result.left} left"
+    )
+    return int(median > BUDGET or not result.complete or late > 0.5)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""What the tests of queues share: a clock that never waits, rows with numbers, a server in a function."""
+
+from __future__ import annotations
+
+import datetime
+import random
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from synerise_profiles.bulk.outcomes import Outcome
+from synerise_profiles.errors import APIConnectionError, PermissionDeniedError
+from synerise_profiles.retry import Failure
+from synerise_profiles.timing import Timing
+
+START = 1_700_000_000.0
+"""Where the wall clock of `Clock` starts."""
+
+
+class Clock:
+    """Time that passes only when a test says so. The server's clock is `ahead` of the wall clock here."""
+
+    def __init__(self, ahead: float = 0.0) -> None:
+        self.now = 100.0
+        self.ahead = ahead
+        self.random = random.Random(0)
+        self.timing = Timing(monotonic=lambda: self.now, wall=lambda: START + self.now, random=self.random.random)
+
+    def server_time(self) -> float:
+        return START + self.now + self.ahead
+
+
+def event(n: int, *, by: str = "customId", bad: bool = False, **more: Any) -> dict[str, Any]:
+    who = {"customId": f"c-{n % 50}", "email": f"p{n % 50}@example.com"}[by]
+    return {"label": "!" if bad else "Visit", "action": "shop.visit", "client": {by: who}, "params": {"n": n}, **more}
+
+
+def profile(n: int, *, bad: bool = False, **more: Any) -> dict[str, Any]:
+    return {"customId": f"c-{n}", "city": "!" if bad else "Łódź", "attributes": {"n": n}, **more}
+
+
+def number(row: Any) -> int:
+    found: int = row["params"]["n"] if "params" in row else row["attributes"]["n"]
+    return found
+
+
+def is_bad(row: Any) -> bool:
+    return "!" in (row.get("label"), row.get("city"))
+
+
+BROKE = APIConnectionError("the connection broke", operation="x", maybe_applied=True)
+NO_ENTRY = PermissionDeniedError(operation="x", status_code=403, headers={}, content=b"{}", attempts=1)
+FATES: dict[str, Callable[[], tuple[bool, Outcome]]] = {
+    "refused connection": lambda: (False, Outcome(failure=Failure(arrived=False), error=BROKE)),
+    "lost before": lambda: (False, Outcome(failure=Failure(arrived=True), error=BROKE)),
+    "lost after": lambda: (True, Outcome(failure=Failure(arrived=True), error=BROKE)),
+    "429": lambda: (False, Outcome(status=429, failure=Failure(status_code=429, retry_after=2.0))),
+    "503": lambda: (False, Outcome(status=503, failure=Failure(status_code=503))),
+    "500 after": lambda: (True, Outcome(status=500, failure=Failure(status_code=500))),
+    "page before": lambda: (False, Outcome(status=200, content=b"<html>", failure=Failure())),
+    "page after": lambda: (True, Outcome(status=200, content=b"<html>", failure=Failure())),
+    "403": lambda: (False, Outcome(status=403, failure=Failure(status_code=403), error=NO_ENTRY)),
+}
+"""What may happen to a request: whether it is carried out all the same, and what comes back."""
+
+
+class Server:
+    """Takes batches; refuses the bad rows as `style` says. Keeps what it stored by the row's salt or number."""
+
+    def __init__(self, clock: Clock, style: str = "207") -> None:
+        self.clock = clock
+        self.style = style
+        self.stored: dict[Any, Any] = {}
+        self.sizes: list[tuple[int, int]] = []
+        self.order: list[int] = []
+
+    def __call__(self, content: bytes | None, fate: str = "well") -> Outcome:
+        is_carried_out, instead = (True, None) if fate == "well" else FATES[fate]()
+        if not is_carried_out and instead is not None:
+            return instead
+        if content is None:
+            told = orjson.dumps({"serverTime": _text(self.clock.server_time())})
+            return instead or Outcome(status=200, content=told, failure=Failure())
+        rows: list[Any] = orjson.loads(content)
+        self.sizes.append((len(rows), len(content)))
+        outcome, taken = self._look(rows)
+        for row in taken:
+            assert row.get("time") is None or row["time"] <= _text(self.clock.server_time())
+            key = (row.get("eventSalt"), row.get("time"), number(row))
+            self.stored[key] = row
+            self.order.append(number(row))
+        return instead or outcome
+
+    def _look(self, rows: list[Any]) -> tuple[Outcome, list[Any]]:
+        bad = [place for place, row in enumerate(rows) if is_bad(row)]
+        good = [row for row in rows if not is_bad(row)]
+        if not bad:
+            return Outcome(status=202, failure=Failure()), good
+        if self.style == "207":
+            named = [{"field": "label" if "label" in rows[place] else "city", "rejectedValue": "!"} for place in bad]
+            return Outcome(status=207, content=orjson.dumps(named), failure=Failure()), good
+        if self.style == "400 with places":
+            body = {"errors": [{"field": f"[{place}].label", "message": "is bad"} for place in bad]}
+            return Outcome(status=400, content=orjson.dumps(body), failure=Failure(status_code=400)), []
+        return Outcome(status=400, content=b"{}", failure=Failure(status_code=400)), []
+
+
+def _text(moment: float) -> str:
+    text = datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00") + "Z"

@@ -1,0 +1,498 @@
+"""The queue's state machine without I/O: every row delivered once, rejected, counted as dropped, or still held."""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+import attrs
+import orjson
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from synerise_profiles import InvalidRequestError
+from synerise_profiles.bulk import kinds
+from synerise_profiles.queues.core import Core
+from synerise_profiles.queues.flights import Done, Send, Wait
+from synerise_profiles.queues.rows import Writer
+from synerise_profiles.queues.settings import QueueSettings
+from synerise_profiles.retry import RetryPolicy
+from tests.queues.support import FATES, START, Clock, Server, event, is_bad, number, profile
+
+POLICY = RetryPolicy()
+
+
+class Rig:
+    """A core with writers, a clock and a server; what is on its way is in `flying`."""
+
+    def __init__(self, *, style: str = "207", items: int = 1000, ahead: float = 0.0, **options: Any) -> None:
+        self.clock = Clock(ahead)
+        self.server = Server(self.clock, style)
+        self.settings = QueueSettings(**options)
+        self.kinds = [attrs.evolve(kind, max_items=items) for kind in (kinds.events(), kinds.profiles())]
+        self.core = Core(self.kinds, self.settings, POLICY, self.clock.timing)
+        self.writers = [Writer(kind, self.settings, lambda _: None) for kind in self.kinds]
+        self.flying: list[Send] = []
+        self.rejected: list[int] = []
+        self.errors: list[Exception] = []
+
+    def put(self, row: dict[str, Any]) -> bool | None:
+        at = 0 if "label" in row else 1
+        return self.core.put(self.core.lanes[at], self.writers[at].write(row))
+
+    def begin(self) -> Send | Wait | Done:
+        step = self.core.next()
+        if isinstance(step, Send):
+            self.flying.append(step)
+        return step
+
+    def answer(self, send: Send, fate: str = "well") -> None:
+        self.flying.remove(send)
+        outcome = self.server(send.request().content, fate)
+        is_judged = send.judge(outcome)
+        settled = self.core.answered(send, outcome, is_judged=is_judged)
+        if settled.error is not None:
+            self.errors.append(settled.error)
+        for position, _ in settled.refused:
+            assert settled.flight is not None
+            self.rejected.append(settled.flight.job.chunk.indexes[position])
+
+    def drain(self, most: int = 5000) -> None:
+        """Let everything go well until nothing is left."""
+        for _ in range(most):
+            while self.flying:
+                self.answer(self.flying[0])
+            step = self.begin()
+            if isinstance(step, Done) or (isinstance(step, Wait) and step.seconds is None and not self.flying):
+                return
+            if isinstance(step, Wait) and not self.flying:
+                assert step.seconds is not None
+                self.clock.now += step.seconds
+        raise AssertionError("it never ends")
+
+    def held(self) -> list[int]:
+        return [left.index for left in self.core.undelivered()]
+
+
+class Machine(RuleBasedStateMachine):
+    """Puts, sendings, answers of every kind, flushes, time and closing, in any order."""
+
+    @initialize(
+        style=st.sampled_from(["207", "400 with places", "400"]),
+        items=st.integers(1, 5),
+        max_items=st.integers(1, 14),
+        max_bytes=st.integers(400, 3000),
+        when_full=st.sampled_from(["block", "drop_oldest", "raise"]),
+        flush_items=st.none() | st.integers(1, 6),
+        flush_bytes=st.none() | st.integers(100, 1000),
+        concurrency=st.integers(1, 3),
+    )
+    def start(self, style: str, items: int, **options: Any) -> None:
+        self.rig = Rig(style=style, items=items, **options)
+        self.rows: dict[int, dict[str, Any]] = {}
+        self.dropped: set[int] = set()
+        self.n = 0
+
+    @rule(by=st.sampled_from(["customId", "email", "profile"]), bad=st.booleans(), timed=st.booleans())
+    @precondition(lambda self: not self.rig.core.is_closed)
+    def put(self, *, by: str, bad: bool, timed: bool) -> None:
+        more = {"time": "2020-01-01T00:00:00Z"} if timed and by != "profile" else {}
+        self.n += 1
+        row = profile(self.n, bad=bad) if by == "profile" else event(self.n, by=by, bad=bad, **more)
+        core = self.rig.core
+        before, flying = set(self.rig.held()), self.in_flight()
+        at = core.put_count
+        if self.rig.put(row) is None:
+            assert core.put_count == at
+            assert self.rig.settings.when_full != "drop_oldest"
+            assert set(self.rig.held()) == before
+            return
+        self.rows[at] = row
+        gone = (before | {at}) - set(self.rig.held())
+        assert not gone or self.rig.settings.when_full == "drop_oldest"
+        assert not gone & flying
+        # The oldest ones go, of those that are not being sent.
+        assert not gone or max(gone) <= min(before - gone - self.sealed(), default=at)
+        self.dropped |= gone
+
+    @rule()
+    def send(self) -> None:
+        self.rig.begin()
+
+    @rule(data=st.data(), fate=st.sampled_from(["well", "well", *FATES]))
+    @precondition(lambda self: self.rig.flying)
+    def answer(self, data: Any, fate: str) -> None:
+        self.rig.answer(data.draw(st.sampled_from(self.rig.flying)), fate)
+
+    @rule(seconds=st.floats(0, 70))
+    def pass_time(self, seconds: float) -> None:
+        self.rig.clock.now += seconds
+
+    @rule()
+    def flush(self) -> None:
+        self.rig.core.flush()
+
+    @rule()
+    def close(self) -> None:
+        self.rig.core.close()
+
+    @rule()
+    def recover(self) -> None:
+        mark = self.rig.core.flush()
+        self.rig.drain()
+        assert self.rig.core.is_settled(mark)
+        assert self.rig.core.left(mark) == 0
+
+    def in_flight(self) -> set[int]:
+        return {
+            send.flight.job.chunk.indexes[position]
+            for send in self.rig.flying
+            if send.flight is not None
+            for position in send.part.positions
+        }
+
+    def sealed(self) -> set[int]:
+        return {n for lane in self.rig.core.lanes for flight in lane.flights for n in flight.numbers()}
+
+    @invariant()
+    def every_row_has_one_fate(self) -> None:
+        core = self.rig.core
+        held, rejected = self.rig.held(), self.rig.rejected
+        assert core.put_count == core.delivered + core.rejected + core.dropped + core.held == len(self.rows)
+        assert len(held) == len(set(held)) == core.held
+        assert len(rejected) == len(set(rejected)) == core.rejected
+        assert len(self.dropped) == core.dropped
+        assert not set(held) & set(rejected)
+        assert not (set(held) | set(rejected)) & self.dropped
+        delivered = self.rows.keys() - set(held) - set(rejected) - self.dropped
+        assert len(delivered) == core.delivered
+        # Each that counts as delivered is there, and nothing is there twice, whatever was sent again.
+        stored = collections.Counter(number(row) for row in self.rig.server.stored.values())
+        assert all(stored[number(self.rows[n])] == 1 for n in delivered)
+        assert max(stored.values(), default=1) == 1
+        assert not any(stored[number(self.rows[n])] for n in self.dropped)
+
+    @invariant()
+    def bounds_are_kept(self) -> None:
+        core, chosen = self.rig.core, self.rig.settings
+        assert 0 <= core.held <= chosen.max_items
+        assert 0 <= core.held_bytes <= chosen.max_bytes
+        assert (core.held_bytes == 0) is (core.held == 0)
+        assert sum(map(len, [send.part.positions for send in self.rig.flying])) == core.in_flight <= core.held
+        assert len(self.rig.flying) <= chosen.concurrency
+        assert sum(send.flight is not None and send.flight in core.lanes[1].flights for send in self.rig.flying) <= 1
+        for rows, size in self.rig.server.sizes:
+            assert rows <= self.rig.kinds[0].max_items
+            assert size <= max(chosen.flush_bytes or 0, chosen.max_bytes)
+
+    def teardown(self) -> None:
+        if hasattr(self, "rig"):
+            self.recover()
+            self.every_row_has_one_fate()
+            assert self.rig.core.held == 0
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
+
+
+def test_only_bad_rows_are_rejected() -> None:
+    """Whatever form a refusal has, the rows that it means are found, and no other one is lost."""
+    for style in ("207", "400 with places", "400"):
+        rig = Rig(style=style)
+        for n in range(200):
+            rig.put(event(n, bad=n % 67 == 66))
+        rig.core.flush()
+        rig.drain()
+        assert sorted(rig.rejected) == [66, 133], style
+        assert rig.core.delivered == 198
+
+
+def test_a_batch_goes_when_it_is_full_or_old() -> None:
+    """By number of rows, by bytes, or by age, whichever comes first."""
+    rig = Rig(flush_items=3, flush_after=5.0)
+    rig.put(profile(1))
+    assert rig.core.next() == Wait(5.0)
+    rig.clock.now += 4
+    rig.put(profile(2))
+    assert rig.core.next() == Wait(1.0)
+    rig.clock.now += 1
+    step = rig.begin()
+    assert isinstance(step, Send)
+    assert step.part.positions == range(2)
+    rig.answer(step)
+    for n in range(3):
+        rig.put(profile(n))
+    assert isinstance(rig.begin(), Send)
+
+    size = len(orjson.dumps(profile(1)))
+    rig = Rig(flush_bytes=2 * size + 3)
+    for n in range(1, 3):
+        assert isinstance(rig.core.next(), Wait)
+        rig.put(profile(n))
+    step = rig.begin()
+    assert isinstance(step, Send)
+    assert len(step.request().content or b"") == 2 * size + 3
+
+
+def test_rows_of_one_request_name_their_profile_in_one_way() -> None:
+    """Events by different kinds of identifier go in different requests."""
+    rig = Rig()
+    for n in range(10):
+        rig.put(event(n, by="email" if n % 2 else "customId"))
+    rig.core.flush()
+    rig.drain()
+    assert rig.server.sizes == [(5, size) for _, size in rig.server.sizes]
+    assert len(rig.server.sizes) == 2
+
+
+def test_profiles_arrive_in_the_order_of_puts() -> None:
+    """One request after the other, even if one has to be sent again: the last put wins."""
+    rig = Rig(flush_items=2, concurrency=4)
+    for n in range(10):
+        rig.put(profile(n))
+    first = rig.begin()
+    assert isinstance(first, Send)
+    assert isinstance(rig.begin(), Wait)
+    rig.answer(first, "refused connection")
+    rig.drain()
+    assert rig.server.order == list(range(10))
+
+
+def test_a_row_without_time_gets_that_of_its_put() -> None:
+    """By the server's clock, milliseconds cut off; one put later is later. A second sending has the same bytes."""
+    rig = Rig(ahead=-3600.25)
+    rig.put(event(1))
+    rig.clock.now += 7
+    rig.put(event(2))
+    rig.core.flush()
+    question = rig.begin()
+    assert isinstance(question, Send)
+    assert question.flight is None
+    rig.answer(question)
+    send = rig.begin()
+    assert isinstance(send, Send)
+    content = send.request().content
+    rig.answer(send, "lost after")
+    rig.core.flush()
+    again = rig.begin()
+    assert isinstance(again, Send)
+    assert again.request().content == content
+    rig.answer(again)
+    assert [row["time"] for row in rig.server.stored.values()] == [
+        "2023-11-14T21:14:59.750Z",
+        "2023-11-14T21:15:06.750Z",
+    ]
+    assert START + 100 == 1700000100.0
+
+
+def test_the_clock_is_read_again_when_it_is_old_or_was_set() -> None:
+    """An old reading serves until the next one is there; drift never makes a time one of the future."""
+    rig = Rig(ahead=5.0)
+    rig.put(event(1))
+    rig.core.flush()
+    rig.drain()
+    for n in range(2, 6):
+        rig.clock.now += 250
+        rig.clock.ahead -= 0.04  # the server's clock is slower
+        rig.put(event(n))
+        rig.core.flush()
+        rig.drain()  # the server in it refuses times of the future
+    assert rig.core.delivered == 5
+    assert rig.core.requests == 5 + 3
+
+
+def test_a_bad_key_is_tried_again_slowly_and_told() -> None:
+    """Nothing is lost while the key is refused; it is tried ever more rarely, and by a flush at once."""
+    rig = Rig()
+    rig.put(profile(1))
+    rig.core.flush()
+    waits = []
+    for _ in range(10):
+        send = rig.begin()
+        assert isinstance(send, Send)
+        rig.answer(send, "403")
+        step = rig.core.next()
+        assert isinstance(step, Wait)
+        waits.append(step.seconds)
+        rig.clock.now += step.seconds or 0.0
+    assert waits == [0.5, 1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert {type(error).__name__ for error in rig.errors} == {"PermissionDeniedError"}
+    assert rig.core.stats({}).failing == {"profiles.upsert_batch": "status 403"}
+    rig.core.flush()
+    rig.drain()
+    assert rig.core.delivered == 1
+    assert rig.core.stats({}).failing == {}
+
+
+def test_one_kind_that_fails_does_not_hold_the_others() -> None:
+    """A key without the permission for events still sends profiles."""
+    rig = Rig(concurrency=1)
+    rig.put(event(1, time="2020-01-01T00:00:00Z"))
+    rig.put(profile(2))
+    rig.core.flush()
+    for _ in range(2):
+        send = rig.begin()
+        assert isinstance(send, Send)
+        rig.answer(send, "403" if b"label" in (send.request().content or b"") else "well")
+    assert rig.core.delivered == 1
+    assert rig.core.held == 1
+
+
+def test_waits_grow_to_the_policys_longest_and_never_stop() -> None:
+    """A server that is away is tried for ever, neither in a rush nor rarer than the policy says."""
+    rig = Rig()
+    rig.put(profile(1))
+    rig.core.flush()
+    waits = []
+    for _ in range(60):
+        send = rig.begin()
+        assert isinstance(send, Send)
+        rig.answer(send, "refused connection")
+        step = rig.core.next()
+        assert isinstance(step, Wait)
+        assert step.seconds is not None
+        waits.append(step.seconds)
+        rig.clock.now += step.seconds
+    assert min(waits) >= 0.049
+    assert POLICY.max_delay / 2 < max(waits[20:]) <= POLICY.max_delay
+
+
+def test_what_the_server_asks_to_wait_is_kept_even_by_a_flush() -> None:
+    """Retry-After holds all of a kind back."""
+    rig = Rig()
+    rig.put(profile(1))
+    rig.core.flush()
+    send = rig.begin()
+    assert isinstance(send, Send)
+    rig.answer(send, "429")
+    rig.core.flush()
+    assert rig.core.next() == Wait(2.0)
+
+
+def test_a_queue_of_which_all_is_on_its_way_drops_the_newcomer() -> None:
+    """What is being sent is never dropped: it may have been applied, and the count would be wrong."""
+    rig = Rig(max_items=1, when_full="drop_oldest")
+    rig.put(profile(1))
+    assert isinstance(rig.begin(), Send)
+    assert rig.put(profile(2)) is False
+    assert (rig.core.put_count, rig.core.dropped, rig.core.held) == (2, 1, 1)
+    rig.drain()
+    assert rig.server.order == [1]
+
+
+def test_a_row_as_large_as_the_queue_fits() -> None:
+    """It is sent by itself; one byte more is refused at once, since it would never fit."""
+    size = len(orjson.dumps(profile(1))) + 1
+    rig = Rig(max_bytes=size)
+    assert rig.put(profile(1)) is True
+    assert rig.core.held_bytes == size
+    rig.drain()
+    assert rig.core.delivered == 1
+    with pytest.raises(InvalidRequestError, match="no more than"):
+        Rig(max_bytes=size - 1).put(profile(1))
+
+
+def test_what_was_never_sent_keeps_the_time_of_its_put() -> None:
+    """Rows that are left have salt and time, by the clock here where the server's is not known."""
+    rig = Rig(ahead=3600.0)
+    rig.put(event(1))
+    rig.clock.now += 30
+    (left,) = rig.core.undelivered()
+    row = orjson.loads(left.row)
+    assert row["time"] == "2023-11-14T22:15:00.000Z"
+    assert row["eventSalt"]
+    assert not left.maybe_applied
+
+
+def test_reset_forgets_rows_and_counters_but_not_the_clock() -> None:
+    """A child of fork begins with nothing."""
+    rig = Rig()
+    for n in range(5):
+        rig.put(event(n))
+    rig.core.flush()
+    rig.drain()
+    rig.put(event(6))
+    lanes = list(rig.core.lanes)
+    rig.core.reset()
+    assert rig.core.stats({}).put == 0
+    assert rig.held() == []
+    assert rig.core.lanes == lanes
+    rig.flying.clear()
+    rig.put(event(7))
+    rig.core.flush()
+    step = rig.begin()
+    assert isinstance(step, Send)
+    assert step.flight is not None
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        ({"label": "v", "action": "a.b", "client": {}}, "client"),
+        ({"label": "v", "client": {"customId": "c"}, "params": {"x": None}}, "params.x"),
+        ({"label": "v", "client": {"customId": "c"}, "params": {"x": float("nan")}}, "params.x"),
+        ({"label": "v", "client": {"customId": "c"}, "eventSalt": ""}, "eventSalt"),
+        ({"label": "v", "client": {"customId": "c"}, "time": ""}, "time"),
+        ({"label": "v", "client": {"customId": "c"}, "params": {"x": "y" * 1_000_000}}, ""),
+        ("text", ""),
+    ],
+)
+def test_a_bad_row_is_refused_at_once(row: Any, field: str) -> None:
+    """The caller learns of it in `put`, by the same checks as those of bulk runs; its values stay out of the text."""
+    rig = Rig()
+    with pytest.raises(InvalidRequestError) as caught:
+        rig.core.put(rig.core.lanes[0], rig.writers[0].write(row))
+    assert caught.value.field == field
+    assert caught.value.operation == "events.send_batch"
+    assert "yyy" not in str(caught.value)
+    assert rig.core.put_count == 0
+
+
+def test_salts_are_of_the_put_of_the_content_or_the_callers() -> None:
+    """Two puts are two events, unless the salt is asked to come from the content; one that is there stays."""
+    row = event(1)
+
+    def salts(**options: Any) -> list[str]:
+        rig = Rig(**options)
+        return [orjson.loads(rig.writers[0].write(row)[0])["eventSalt"] for _ in range(2)]
+
+    one, two = salts()
+    assert one != two
+    assert len(one) == 32
+    one, two = salts(salt="content")
+    assert one == two
+    assert salts(salt=lambda row: f"s-{row['params']['n']}") == ["s-1", "s-1"]
+    kept = Rig().writers[0].write({**row, "eventSalt": "mine"})[0]
+    assert orjson.loads(kept)["eventSalt"] == "mine"
+    assert kept.count(b"eventSalt") == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_items": 0},
+        {"max_bytes": True},
+        {"when_full": "drop"},
+        {"put_timeout": -1},
+        {"flush_after": float("inf")},
+        {"flush_items": 0},
+        {"concurrency": 0},
+        {"checks": "some"},
+        {"allow_null": "firstName"},
+        {"salt": "sugar"},
+        {"exit_timeout": None},
+    ],
+)
+def test_options_that_cannot_work_are_refused(options: Any) -> None:
+    """At once, with the option's name."""
+    with pytest.raises(InvalidRequestError, match=next(iter(options))):
+        QueueSettings(**options)
+
+
+def test_is_bad_is_told_apart() -> None:
+    """The rows of these tests are good or bad as they say."""
+    assert is_bad(event(1, bad=True))
+    assert not is_bad(profile(1))

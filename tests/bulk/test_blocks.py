@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from synerise_profiles.bulk import kinds
 from synerise_profiles.bulk.checks import Checks, row_rule
 from synerise_profiles.bulk.chunks import ends_of
+from synerise_profiles.bulk.facts import schema_of
 from synerise_profiles.bulk.intake import Intake, IntakeOptions
+from synerise_profiles.bulk.objects import rule_of
 from synerise_profiles.models import BatchEvent, ProfileBatchItem
 from synerise_profiles_api.types import UNSET
 
@@ -233,3 +235,14 @@ def test_rows_are_found_in_a_body(rows: list[Any]) -> None:
         cut = [text[start + 1 : end] for start, end in itertools.pairwise(ends)]
         assert orjson.loads(text) == [orjson.loads(part) for part in cut]
         assert b"[" + b",".join(cut) + b"]" == text
+
+
+@given(st.lists(st.integers(-200, 200) | st.floats(-200, 200) | st.decimals(-200, 200, places=1), min_size=1))
+def test_bounds_of_numbers_hold_in_a_sweep(values: list[Any]) -> None:
+    """A number above its maximum or below its minimum is never cleared with the others."""
+    rule = rule_of(schema_of("LocationParams").properties["lat"], lambda _: None)
+    assert rule is not None
+    suspects: set[int] = set()
+    rule.sweep(values, range(len(values)), suspects)
+    assert {place for place, value in enumerate(values) if not -90 <= value <= 90} <= suspects
+    assert all((rule.check(value) is None) is (-90 <= value <= 90) for value in values)

@@ -14,14 +14,24 @@ from typing import Any
 import attrs
 import pytest
 
-from synerise_profiles import UNSET, AsyncSynerise, BadRequestError, InvalidRequestError, Operation, Synerise, events
+from synerise_profiles import (
+    UNSET,
+    AsyncSynerise,
+    BadRequestError,
+    DeprecatedOperationError,
+    InvalidRequestError,
+    Operation,
+    Synerise,
+    SyneriseDeprecationWarning,
+    events,
+)
 from synerise_profiles.models import CartParams, ClientIdentifier, EventParams, Money
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles_api.building import functions
 from synerise_profiles_api.operations import all_operations, load
 from tests.contract.document import operations, properties, resolve, sample
 from tests.events.conftest import JAN
-from tests.events.support import sent, stored, times_asked
+from tests.events.support import sent, stored, was_asked_once
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 DOCUMENTED = [item for item in operations() if "x-event-type" in item.node]
@@ -131,11 +141,14 @@ def test_an_event_is_sent_by_its_own_method(client: Synerise, sandbox: Sandbox) 
     assert stored(sandbox) == []
 
 
-def test_a_deprecated_builder_warns_where_it_is_called() -> None:
-    """The warning names the replacement, and points at this file."""
-    with pytest.warns(DeprecationWarning, match="use events.recommendation_view") as caught:
-        events.recommendation_seen(client=JAN)
-    assert caught[0].filename == __file__
+def test_a_deprecated_builder_warns_where_it_is_called(client: Synerise) -> None:
+    """The warning names the replacement and points at this file; built and sent in one line, it comes once."""
+    with pytest.warns(SyneriseDeprecationWarning, match=r"use events.recommendation_view") as caught:
+        client.events.recommendation_seen(events.recommendation_seen(client=JAN))
+    assert [warning.filename for warning in caught] == [__file__]
+    client.with_options(deprecations="ignore").builder().recommendation_seen(client=JAN)
+    with pytest.raises(DeprecatedOperationError):
+        client.with_options(deprecations="error").builder().recommendation_seen(client=JAN)
 
 
 # --- what is refused: each rule, and what the server would have done
@@ -274,7 +287,7 @@ def test_a_builder_of_a_client_sets_the_time(client: Synerise, sandbox: Sandbox)
     assert event.time <= datetime.datetime.fromtimestamp(sandbox.clock(), datetime.UTC)
     assert event.time.microsecond % 1000 == 0
     assert "time" not in events.added_to_cart(client=JAN, params=TEA).to_dict()
-    assert times_asked(sandbox) == 1
+    assert was_asked_once(sandbox)
 
 
 def test_the_async_client_builds_the_same(sandbox: Sandbox) -> None:
@@ -292,7 +305,7 @@ def test_the_async_client_builds_the_same(sandbox: Sandbox) -> None:
 
     asyncio.run(main())
     assert len(stored(sandbox)) == 1
-    assert times_asked(sandbox) == 1
+    assert was_asked_once(sandbox)
 
 
 # --- salt

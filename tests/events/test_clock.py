@@ -20,7 +20,7 @@ from synerise_profiles import APIConnectionError, AsyncSynerise, ResponseDecodin
 from synerise_profiles.clock import COARSE, DRIFT, MAX_AGE, PATIENCE, SAMPLES, ClockState
 from synerise_profiles.sandbox import Outcome, Sandbox
 from tests.events.conftest import JAN
-from tests.events.support import stored, times_asked
+from tests.events.support import stored, was_asked_once
 from tests.unit.client.support import JWT_EPOCH, Clock
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -217,7 +217,7 @@ def test_threads_share_one_request(client: Synerise, sandbox: Sandbox) -> None:
     for thread in threads:
         thread.join()
     assert len(moments) == 16
-    assert times_asked(sandbox) == 1
+    assert was_asked_once(sandbox)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -233,7 +233,7 @@ def test_tasks_share_one_request(sandbox: Sandbox, backend: str) -> None:
                 group.start_soon(client.clock.now)
 
     anyio.run(main, backend=backend)
-    assert times_asked(sandbox) == 1
+    assert was_asked_once(sandbox)
 
 
 def test_several_event_loops_share_what_is_known(server: Server) -> None:

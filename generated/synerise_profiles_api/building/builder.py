@@ -620,7 +620,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(Shared, fields, salt)
 
-    @deprecated("events.recommendation_seen is deprecated: use events.recommendation_view.")
+    @deprecated("events.recommendation_seen is deprecated: use events.recommendation_view.", category=None)
     def recommendation_seen(
         self,
         *,
@@ -654,7 +654,8 @@ class EventBuilder:
         return self._make(RecommendationSeen, fields, salt)
 
     @deprecated(
-        "events.recommendation_click is deprecated. The AI events API takes this event; it is outside this document."
+        "events.recommendation_click is deprecated. The AI events API takes this event; it is outside this document.",
+        category=None,
     )
     def recommendation_click(
         self,

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final, TypedDict, TypeVar
 
 from synerise_profiles.bulk.values import fields_of
+from synerise_profiles.deprecations import Policy, announce
+from synerise_profiles.timing import REAL
 from synerise_profiles_api.api.transactions import create
 from synerise_profiles_api.building import CancelledTransaction, EventBuilder
 from synerise_profiles_api.built import BuiltEvent, SaltChoice
@@ -36,14 +38,18 @@ class LabelArgument(TypedDict, total=False):
 class Builder(EventBuilder):
     """Builds events and transactions, checked by the rules of the document. Get one by `client.builder()`.
 
-    `now` tells the server's time: then everything built has a time, and a time in the future is refused. Without it, a
-    time that is left out stays left out: a single event gets the time of its receipt, and `client.bulk` sets times and
-    salts itself. `salt` is used where none is given.
+    `now` tells the server's time: then everything built has a time, and a time in the future is refused. Asking it may
+    send GET /v4/server/time (no permission is needed), and raises what a call raises then. Without it, a time that is
+    left out stays left out: a single event gets the time of its receipt, and `client.bulk` sets times and salts itself.
+    `salt` is used where none is given; `deprecations` is what a client's argument of that name is.
     """
 
-    def __init__(self, now: Now | None = None, *, salt: SaltChoice | Unset = UNSET) -> None:
+    def __init__(
+        self, now: Now | None = None, *, salt: SaltChoice | Unset = UNSET, deprecations: Policy = "warn"
+    ) -> None:
         self._now = now
         self._salt = salt
+        self._deprecations: Policy = deprecations
 
     def transaction(
         self,
@@ -214,6 +220,7 @@ class Builder(EventBuilder):
 
     def _make(self, kind: type[E], fields: dict[str, Any], salt: SaltChoice | Unset) -> E:
         operation = _operation_of(kind)
+        announce(operation, self._deprecations, REAL.wall())  # in a batch nothing else would tell
         with about(operation):
             time = fields["time"] = time_of(fields["time"], "time", self._now)
             wire = checked_body(operation, fields)

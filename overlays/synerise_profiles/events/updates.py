@@ -38,16 +38,20 @@ def aligned(old: Iterable[Any], new: Iterable[Any], tag: str) -> list[dict[str, 
     """
     before, after = _all(old, "products of the old transaction"), _all(new, "products")
     places: list[int | None] = [None] * len(before)
-    left = dict(enumerate(after))
-    for compare in (_equal, _same_sku):
+    waiting: dict[str, list[int]] = {}
+    for index, item in enumerate(after):
+        waiting.setdefault(_sku(item), []).append(index)
+    for unchanged in (True, False):
         for place, item in enumerate(before):
-            if places[place] is None:
-                found = next((index for index, other in left.items() if compare(item, other, tag)), None)
-                if found is not None:
-                    places[place] = found
-                    del left[found]
+            if places[place] is not None:
+                continue
+            left = waiting.get(_sku(item), [])
+            found = next((index for index in left if not unchanged or _is_equal(item, after[index], tag)), None)
+            if found is not None:
+                places[place] = found
+                left.remove(found)
     kept = [{**item, tag: True} if index is None else after[index] for item, index in zip(before, places, strict=True)]
-    return kept + list(left.values())
+    return kept + [after[index] for index in sorted(index for left in waiting.values() for index in left)]
 
 
 def tagged(products: Iterable[Fields], tag: str) -> set[int]:
@@ -66,12 +70,13 @@ def _all(items: Iterable[Any], field: str) -> list[dict[str, Any]]:
     return found
 
 
-def _same_sku(item: Fields, other: Fields, _: str) -> bool:
-    return item.get("sku") == other.get("sku")
+def _sku(item: Fields) -> str:
+    return str(item.get("sku"))
 
 
-def _equal(item: Fields, other: Fields, tag: str) -> bool:
-    if not _same_sku(item, other, tag):
-        return False
-    plain = {name: value for name, value in item.items() if name != tag}
-    return bool(to_wire(plain) == to_wire({name: value for name, value in other.items() if name != tag}))
+def _is_equal(item: Fields, other: Fields, tag: str) -> bool:
+    """Whether both are sent as the same, but for the mark."""
+    plain, expected = (
+        to_wire({name: value for name, value in fields.items() if name != tag}) for fields in (item, other)
+    )
+    return bool(plain == expected)

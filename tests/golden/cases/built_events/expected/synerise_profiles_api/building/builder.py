@@ -31,7 +31,7 @@ class EventBuilder:
         """Check the fields of an event and give it its time and salt."""
         raise NotImplementedError
 
-    @deprecated("events.page_seen is deprecated: use events.custom.")
+    @deprecated("events.page_seen is deprecated: use events.custom.", category=None)
     def page_seen(
         self,
         *,

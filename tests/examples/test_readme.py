@@ -32,6 +32,8 @@ def test_readme_blocks_run_in_order(
     assert "its identifiers belong to several profiles" in printed
     assert "[] after a retry; [503, 200]" in printed
     assert "2,500 rows read, 2,500 accepted" in printed
+    assert "0 left; 2 delivered" in printed
+    assert "2 delivered by the async queue" in printed
 
 
 def test_readme_has_blocks() -> None:

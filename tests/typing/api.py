@@ -23,6 +23,7 @@ from synerise_profiles import (
 )
 from synerise_profiles.models import (
     AccountRegistration,
+    BatchEvent,
     ClientIdentifier,
     CustomEvent,
     Event,
@@ -50,6 +51,7 @@ from synerise_profiles.models import (
     Transaction,
     WebPushCleanUp,
 )
+from synerise_profiles.queues import FlushResult, QueueStats
 
 NOW = datetime.datetime.now(tz=datetime.UTC)
 
@@ -186,6 +188,16 @@ def failures(client: Synerise) -> str:
     return "found"
 
 
+def queue(client: Synerise) -> None:
+    with client.queue(max_items=10, when_full="drop_oldest", on_rejected=lambda rejection, row: None) as queue:
+        queue.events.put(BatchEvent(label="Visit", action="shop.visit", client=ClientIdentifier(custom_id="c-1")))
+        queue.profiles.put({"customId": "c-1"}, timeout=0.5)
+        result = assert_type(queue.flush(timeout=1), FlushResult)
+        assert_type(result.left, int)
+        assert_type([left.row for left in queue.undelivered()], list[bytes])
+    assert_type(queue.stats(), QueueStats)
+
+
 async def asynchronous() -> None:
     async def token() -> str:
         return "token"
@@ -203,3 +215,7 @@ async def asynchronous() -> None:
         assert_type(await client.notes.create(1, {"subject": "Call"}), Note | None)
         assert_type(await client.exports.get_data("t-1", offset=0, limit=1), list[ExportRecord])
         assert_type((await client.send(api.notes.get.request(1, "n-1"))).body, Note)
+        async with client.queue(flush_after=5, spill="left.jsonl") as queue:
+            await queue.transactions.put({"client": {"id": 1}})
+            queue.profiles.put_nowait(ProfileBatchItem(client_id=1))
+            assert_type(await queue.close(timeout=5), FlushResult)

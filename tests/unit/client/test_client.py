@@ -368,6 +368,7 @@ def signature(function: Callable[..., Any]) -> str:
         (" | Callable[[], Awaitable[str]]", ""),
         ("httpx.AsyncBaseTransport", "httpx.BaseTransport"),
         ("AsyncClientArguments", "ClientArguments"),
+        ("AsyncQueue", "Queue"),
     ):
         text = text.replace(asynchronous, plain)
     return text

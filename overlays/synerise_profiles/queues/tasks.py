@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 import anyio
 from anyio.abc import TaskGroup
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import cancel_shielded_checkpoint
 
 from synerise_profiles.bulk.outcomes import Outcome, outcome_of
 from synerise_profiles.retry import Failure
@@ -67,8 +67,8 @@ class AsyncQueue:
             is_due = await self._hold_later(lane, written, timeout)
         if is_due:
             self._bell.set()
-            # Or a producer that never waits would never let anybody send.
-            await checkpoint()
+            # Or a producer that never waits would let nobody send. The row is put, so it is too late to cancel.
+            await cancel_shielded_checkpoint()
 
     def hold_now(self, lane: Lane, written: Written) -> None:
         """Hold a row that was checked and written, without waiting."""

@@ -7,25 +7,18 @@ import importlib.util
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 import pytest
 
 from synerise_profiles.bulk import read_dead_letter
-from synerise_profiles.sandbox import Options, Sandbox
+from synerise_profiles.sandbox import Sandbox
 from tests.queues.support import number
 from tests.unit.client.support import Server, silence, unused_url
 
 PROGRAM = Path(__file__).with_name("program.py")
 with_gevent = pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is not installed")
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(options=Options(keep_bodies=True), log_size=100_000) as running:
-        yield running
 
 
 def run(name: str, url: str, key: str, *more: str, seconds: float = 30.0) -> subprocess.CompletedProcess[str]:
@@ -78,7 +71,7 @@ def test_a_program_that_is_terminated_delivers_everything(sandbox: Sandbox) -> N
     assert told > 10
 
 
-@pytest.mark.parametrize("options", [("1000000", "block"), ("300", "block"), ("300", "drop_oldest")])
+@pytest.mark.parametrize("options", [("1000000", "block"), ("200", "drop_oldest")])
 def test_interruptions_neither_lose_nor_miscount_nor_hang(sandbox: Sandbox, options: tuple[str, str]) -> None:
     """Ctrl-C or a handler that raises may come at any moment of a put: the counters stay exact and the lock is free."""
     done = run("interrupted", sandbox.url, sandbox.api_key, *options)
@@ -124,7 +117,7 @@ def test_a_fork_at_any_moment_leaves_no_lock_behind(sandbox: Sandbox) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     found = arrived(sandbox)
     assert set(found.values()) == {1}
-    assert {n for n in found if n < 1_000_000} == set(range(100))
+    assert {n for n in found if n < 1_000_000} == set(range(60))
     assert sum(n >= 1_000_000 for n in found) == int(done.stdout) > 0
 
 

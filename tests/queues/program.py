@@ -77,7 +77,6 @@ class Interruption(BaseException):
 
 def interrupted() -> None:
     """Signals whose handlers raise come at any moment, thousands of them; as Ctrl-C in a session that goes on."""
-
     is_armed = False
 
     def interrupt(*_: object) -> None:

@@ -119,7 +119,8 @@ class Machine(RuleBasedStateMachine):
         # Nothing is there twice, nothing that was not put, and all that is neither left nor dropped.
         assert max(stored.values(), default=1) == 1
         assert stored.keys() <= self.put_rows
-        assert len(held) == stats.held >= result.left
+        # What was on its way when the queue was closed may have been delivered since.
+        assert len(held) == stats.held <= result.left
         assert len(stored.keys() - held) == stats.delivered
         assert len(self.put_rows) == stats.delivered + stats.dropped + len(held)
 

@@ -56,6 +56,7 @@ def test_a_program_that_raises_delivers_everything(sandbox: Sandbox) -> None:
     assert arrived(sandbox) == dict.fromkeys(range(10), 1)
 
 
+@pytest.mark.long
 def test_threads_that_outlive_the_main_one_may_put(sandbox: Sandbox) -> None:
     """The end comes when all threads of the program have ended."""
     check(sandbox, "exit_after_user_thread", set(range(10)))
@@ -81,6 +82,7 @@ def test_interruptions_neither_lose_nor_miscount_nor_hang(sandbox: Sandbox, opti
     assert len(found) == int(done.stdout)
 
 
+@pytest.mark.long
 def test_handlers_of_signals_may_use_the_queue(sandbox: Sandbox) -> None:
     """One that interrupts a put may find the queue busy, and never waits for itself."""
     done = run("handler_uses_queue", sandbox.url, sandbox.api_key)
@@ -137,6 +139,7 @@ def test_gevent(sandbox: Sandbox) -> None:
     check(sandbox, "gevent_greenlets", {k * 1000 + n for k in range(5) for n in range(300)} | set(range(9000, 9010)))
 
 
+@pytest.mark.long
 @with_gevent
 def test_gevent_and_fork(sandbox: Sandbox) -> None:
     """The child's greenlets put, and its end delivers; the parent sends its own."""

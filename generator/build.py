@@ -10,6 +10,7 @@ from generator.bundle import bundle, dump_yaml
 from generator.errors import GeneratorFailure
 from generator.formatting import format_python, ruff_version
 from generator.lock import make_lock
+from generator.pages import render_pages
 from generator.render import MARK, render
 from generator.rules import check_rules
 from generator.tree import compare_tree, write_tree
@@ -37,7 +38,9 @@ def make_files(spec: Path, templates: Path) -> dict[str, bytes]:
     findings = check_rules(merged)
     if findings:
         raise GeneratorFailure(findings)
-    rendered = format_python(render(merged, upstream.parse(merged), templates))
+    data = upstream.parse(merged)
+    rendered = format_python(render(merged, data, templates))
+    rendered.update(render_pages(merged, data, templates))
     rendered[BUNDLE_FILE] = f"{MARK}\n{dump_yaml(merged.document)}"
     outputs = {name: rendered[name].encode() for name in sorted(rendered)}
     outputs[LOCK_FILE] = make_lock(_inputs(spec, templates), _tools(), outputs)

@@ -13,12 +13,10 @@ from openapi_python_client.parser.properties.protocol import PropertyProtocol
 from generator.annotations import Direction, annotation, class_names
 from generator.docstrings import facts, sections
 from generator.errors import GeneratorFailure
+from generator.facts import batch_limits, operation_facts, retry_keys
 from generator.fragments import Bundle
-from generator.models import schema_fields
-from generator.results import ResultView, accepted, result_view, returned
+from generator.results import ResultView, result_view, returned
 from generator.upstream import endpoint_key, endpoints, module_name, python_name, text
-
-RETRY_KEYS = ("eventSalt", "time", "recordedAt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,7 @@ class BodyView:
     annotation: str
     required: bool
     is_list: bool
+    takes_built: bool
     doc: str
 
 
@@ -60,6 +59,7 @@ class OperationView:
     result: ResultView
     repeatable: str
     batch: dict[str, Any] | None
+    merge: dict[str, Any] | None
     deprecation: str
     imports: list[tuple[str, str]]
     typing_imports: list[tuple[str, str]]
@@ -76,6 +76,10 @@ class ResourceView:
     name: str
     class_name: str
     operations: list[OperationView]
+
+    @property
+    def takes_built(self) -> bool:
+        return any(operation.body is not None and operation.body.takes_built for operation in self.operations)
 
     @property
     def imports(self) -> list[tuple[str, str]]:
@@ -120,14 +124,14 @@ def _operation_view(
         returns=returned(bundle, operation, result),
         facts=facts(operation, path, method, deprecation),
     )
-    keys = _retry_keys(bundle, operation)
+    keys = retry_keys(bundle, operation)
     return OperationView(
         resource=operation["x-sdk"]["resource"],
         method=operation["x-sdk"]["method"],
         http_method=method.upper(),
         path=path,
         path_code=_path_code(bundle, path, by_wire),
-        facts=_facts(path, method, operation, parameters, bundle, replacements, keys),
+        facts=operation_facts(path, method, operation, parameters, bundle, replacements, keys),
         doc=doc.lines(_REQUEST_RAISES),
         method_doc=doc.lines(_METHOD_RAISES),
         path_arguments=path_arguments,
@@ -135,7 +139,8 @@ def _operation_view(
         body=body,
         result=result,
         repeatable=_repeatable(operation, body),
-        batch=_batch(operation),
+        batch=batch_limits(operation),
+        merge=_merge(bundle, operation, parameters),
         deprecation=deprecation,
         imports=run_time,
         typing_imports=typing_only,
@@ -186,11 +191,23 @@ def _body(bundle: Bundle, operation: dict[str, Any], endpoint: Endpoint) -> Body
     names = " or ".join(class_names(prop))
     is_list = isinstance(prop, ListProperty)
     doc = f"a list of {names} or of mappings" if is_list else f"{names}, or a mapping"
+    takes_built = is_list and _has_events(bundle, operation)
+    if takes_built:
+        kind, doc = kind.replace("Sequence[", "Sequence[BuiltEvent | ", 1), f"events made by builders, or {doc}"
     return BodyView(
         annotation=kind.replace("Sequence[", "Iterable[", 1) + ("" if required else " | Unset"),
         required=required,
         is_list=is_list,
+        takes_built=takes_built,
         doc=f"{doc} with the publisher's keys.",
+    )
+
+
+def _has_events(bundle: Bundle, operation: dict[str, Any]) -> bool:
+    """Whether the items of a list are events of the kinds that builders make: its resource has them."""
+    resource = operation["x-sdk"]["resource"]
+    return any(
+        "x-event-type" in other and other["x-sdk"]["resource"] == resource for _, _, other in bundle.operations()
     )
 
 
@@ -201,16 +218,6 @@ def _imports(endpoint: Endpoint, result: ResultView) -> tuple[list[tuple[str, st
     for prop in (*endpoint.path_parameters, *endpoint.query_parameters, *(body.prop for body in endpoint.bodies)):
         mentioned.update(class_names(prop))
     return run_time, [(module_name(name), name) for name in sorted(mentioned - {result.model})]
-
-
-def _retry_keys(bundle: Bundle, operation: dict[str, Any]) -> tuple[str, ...]:
-    if operation.get("x-retry") != "keyed":
-        return ()
-    body = bundle.resolve(operation["requestBody"])
-    schema = bundle.resolve(body["content"]["application/json"]["schema"])
-    if schema.get("type") == "array":
-        schema = bundle.resolve(schema["items"])
-    return tuple(key for key in RETRY_KEYS if key in schema_fields(bundle, schema))
 
 
 def _repeatable(operation: dict[str, Any], body: BodyView | None) -> str:
@@ -237,54 +244,6 @@ def _deprecation(operation: dict[str, Any], replacements: list[str]) -> str:
     if "x-sunset" in operation:
         sentences.append(f"It is due to be switched off on {operation['x-sunset']}")
     return ". ".join(sentences) + "."
-
-
-def _facts(
-    path: str,
-    method: str,
-    operation: dict[str, Any],
-    parameters: list[dict[str, Any]],
-    bundle: Bundle,
-    replacements: list[str],
-    keys: tuple[str, ...],
-) -> dict[str, Any]:
-    """The arguments of `Operation` that differ from its defaults, in its order."""
-    sdk = operation["x-sdk"]
-    values: dict[str, Any] = {
-        "resource": sdk["resource"],
-        "method": sdk["method"],
-        "operation_id": operation["operationId"],
-        "http_method": method.upper(),
-        "path": path,
-        "summary": operation["summary"],
-        "consumers": tuple(operation.get("x-synerise-consumers", [])),
-        "permission": operation.get("x-synerise-permission"),
-        "role": operation.get("x-synerise-role"),
-        "action": operation.get("x-synerise-action"),
-        "authenticated": operation.get("security") != [],
-        "accept": accepted(bundle, operation),
-        "headers": tuple(_constant_headers(parameters, bundle)),
-        "retry": operation["x-retry"],
-        "retry_keys": keys,
-        "irreversible": operation.get("x-irreversible", False),
-        "deprecated": operation.get("deprecated", False),
-        "sunset": operation.get("x-sunset"),
-        "replaced_by": tuple(replacements),
-        "deprecated_reason": operation.get("x-deprecated-reason"),
-    }
-    defaults = {"authenticated": True, "accept": "application/json", "irreversible": False, "deprecated": False}
-    return {key: value for key, value in values.items() if value not in (None, ()) and value != defaults.get(key)}
-
-
-def _constant_headers(parameters: list[dict[str, Any]], bundle: Bundle) -> list[tuple[str, str]]:
-    headers: list[tuple[str, str]] = []
-    for parameter in parameters:
-        if parameter["in"] == "header":
-            values = bundle.resolve(parameter["schema"]).get("enum", [])
-            if len(values) != 1:
-                raise TypeError(f"header {parameter['name']} must have one value: it is no argument")
-            headers.append((parameter["name"], values[0]))
-    return headers
 
 
 _REQUEST_RAISES = [("InvalidRequestError", "an argument cannot be sent as it is.")]
@@ -321,14 +280,15 @@ def _camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-def _batch(operation: dict[str, Any]) -> dict[str, Any] | None:
-    """The arguments of `BatchLimits`."""
-    batch = operation.get("x-batch")
-    if batch is None:
+def _merge(bundle: Bundle, operation: dict[str, Any], parameters: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The arguments of `MergeLimits`; the most sources are those of the path's list."""
+    merge = operation.get("x-merge")
+    if merge is None:
         return None
-    values: dict[str, Any] = {"max_items": batch["max-items"], "max_bytes": batch["max-bytes"]}
-    if batch.get("uniform-identifier"):
-        values["uniform_identifier"] = True
-    if batch.get("source") == "assumed":
-        values["assumed"] = True
-    return values
+    listed = (bundle.resolve(item["schema"]) for item in parameters if item["in"] == "path")
+    most = next(schema["maxItems"] for schema in listed if "maxItems" in schema)
+    return {
+        "default_sources": merge["default-sources"],
+        "max_sources": most,
+        "max_path_bytes": merge["max-path-bytes"],
+    }

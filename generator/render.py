@@ -10,7 +10,9 @@ from jinja2 import Environment
 from openapi_python_client.parser import GeneratorData
 
 from generator.bundle import dump_json
+from generator.events import event_views
 from generator.fragments import Bundle
+from generator.identifiers import holder_views
 from generator.models import enum_views, model_views
 from generator.operations import ResourceView, resource_views
 from generator.upstream import environment
@@ -26,9 +28,13 @@ def render(bundle: Bundle, data: GeneratorData, templates: Path) -> dict[str, st
     files = dict(_runtime(templates / "runtime"))
     files.update(_models(env, bundle, data))
     files.update(_operations(env, resources))
+    files.update(_builders(env, bundle, data, resources))
     title = bundle.document["info"]["title"]
     files["__init__.py"] = env.get_template("package_init.py.jinja").render(title=title)
     files["settings.py"] = _settings(env, bundle, resources)
+    files["identifiers.py"] = env.get_template("identifiers.py.jinja").render(
+        holders=holder_views(bundle), change=bundle.document["info"].get("x-identifier-change")
+    )
     marked = {f"{PACKAGE}/{name}": f"{MARK}\n{text}" for name, text in files.items()}
     marked[f"{PACKAGE}/py.typed"] = f"{MARK}\n"
     marked[f"{PACKAGE}/openapi.json"] = dump_json({"x-generated": MARK.removeprefix("# "), **bundle.document}).decode()
@@ -67,7 +73,26 @@ def _operations(env: Environment, resources: list[ResourceView]) -> Iterator[tup
     yield "resources/__init__.py", env.get_template("resources_init.py.jinja").render(resources=resources)
 
 
+def _builders(
+    env: Environment, bundle: Bundle, data: GeneratorData, resources: list[ResourceView]
+) -> Iterator[tuple[str, str]]:
+    events = event_views(bundle, data, [operation for resource in resources for operation in resource.operations])
+    if not events:
+        return
+    imports = sorted({item for event in events for item in event.imports})
+    builder = env.get_template("event_builder.py.jinja").render(events=events, imports=imports)
+    yield "building/__init__.py", env.get_template("building_init.py.jinja").render(events=events)
+    yield "building/builder.py", builder
+    yield "building/functions.py", env.get_template("event_functions.py.jinja").render(events=events)
+    kind = env.get_template("built_event.py.jinja")
+    for event in events:
+        yield f"building/{event.method}.py", kind.render(event=event)
+
+
 def _settings(env: Environment, bundle: Bundle, resources: list[ResourceView]) -> str:
     servers: list[dict[str, Any]] = bundle.document["servers"]
     login: dict[str, Any] = bundle.document["components"]["securitySchemes"]["bearer"]["x-login"]
-    return env.get_template("settings.py.jinja").render(servers=servers, login=login, resources=resources)
+    removed: list[Any] = bundle.document["info"].get("x-removed-names", [])
+    return env.get_template("settings.py.jinja").render(
+        servers=servers, login=login, resources=resources, removed=removed
+    )

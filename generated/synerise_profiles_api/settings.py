@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = [
     "DEFAULT_REGION",
@@ -15,6 +15,8 @@ __all__ = [
     "LOGIN_TOKEN_FIELD",
     "OPERATIONS",
     "REGIONS",
+    "REMOVED_NAMES",
+    "RemovedName",
 ]
 
 REGIONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -25,6 +27,17 @@ REGIONS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 DEFAULT_REGION: Final = "azure-eu"
+
+
+class RemovedName(NamedTuple):
+    """A method (`resource.method`) or a public name (with its module) that an older version of the client had."""
+
+    name: str
+    version: str
+    instead: str
+
+
+REMOVED_NAMES: Final[tuple[RemovedName, ...]] = ()
 
 LOGIN_METHOD: Final = "POST"
 LOGIN_PATH: Final = "/uauth/v2/auth/login/profile"

@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterator
 
 from generator.errors import Finding
 from generator.fragments import Bundle
-from generator.rules import deprecation, document, examples, keys, operations, references, schemas, security
+from generator.rules import (
+    deprecation,
+    document,
+    examples,
+    identifiers,
+    keys,
+    operations,
+    references,
+    schemas,
+    security,
+)
 
 Rule = Callable[[Bundle], Iterator[Finding]]
 
@@ -20,6 +30,8 @@ RULES: tuple[Rule, ...] = (
     operations.have_summaries,
     operations.have_tags,
     operations.have_retry,
+    operations.have_event_types,
+    operations.have_merge_limits,
     operations.have_path_parameters,
     security.consumers_are_known,
     security.scheme_fits_consumers,
@@ -27,6 +39,7 @@ RULES: tuple[Rule, ...] = (
     deprecation.has_sunset,
     keys.are_known,
     keys.have_values,
+    identifiers.are_fields,
     schemas.have_known_keywords,
     schemas.are_named,
     schemas.are_more_than_another_name,

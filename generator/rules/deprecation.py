@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from datetime import date
 from typing import Any
 
 from generator.errors import Finding
 from generator.fragments import Bundle
 from generator.loading import Pointer, is_list
-
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+from generator.rules.keys import is_date
 
 
 def has_replacement(bundle: Bundle) -> Iterator[Finding]:
@@ -53,15 +50,5 @@ def has_sunset(bundle: Bundle) -> Iterator[Finding]:
         pointer = ("paths", path, method, "x-sunset")
         if not node.get("deprecated"):
             yield bundle.finding(pointer, "deprecation", "x-sunset is for deprecated operations only")
-        if not _is_date(node["x-sunset"]):
+        if not is_date(node["x-sunset"]):
             yield bundle.finding(pointer, "deprecation", f"x-sunset {node['x-sunset']!r} is no ISO date")
-
-
-def _is_date(value: Any) -> bool:
-    if not isinstance(value, str) or not _DATE.fullmatch(value):
-        return False
-    try:
-        date.fromisoformat(value)
-    except ValueError:
-        return False
-    return True

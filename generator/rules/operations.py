@@ -98,6 +98,36 @@ def have_retry(bundle: Bundle) -> Iterator[Finding]:
             yield bundle.finding((*pointer[:-1], "x-batch"), "x-batch", "a batch needs an array as body")
 
 
+def have_event_types(bundle: Bundle) -> Iterator[Finding]:
+    """An event's type is its own, and its body has what the builders of events set."""
+    seen: set[str] = set()
+    for path, method, node in bundle.operations():
+        if "x-event-type" not in node:
+            continue
+        pointer = ("paths", path, method, "x-event-type")
+        name = str(node["x-event-type"])
+        if name in seen:
+            yield bundle.finding(pointer, "x-event-type", f"{name} is used twice")
+        seen.add(name)
+        _, schema = body_schema(bundle, node)
+        lacking = {"label", "client", "time", "eventSalt"} - set(properties(bundle, schema))
+        if lacking:
+            yield bundle.finding(pointer, "x-event-type", f"the body of an event has no {', '.join(sorted(lacking))}")
+
+
+def have_merge_limits(bundle: Bundle) -> Iterator[Finding]:
+    """x-merge needs one list in the path that says how many it may hold, and no fewer than the default."""
+    for path, method, node in bundle.operations():
+        if not is_mapping(merge := node.get("x-merge")):
+            continue
+        parameters = [bundle.resolve(item) for item in node.get("parameters", [])]
+        schemas = [bundle.resolve(item["schema"]) for item in parameters if item.get("in") == "path"]
+        most = [schema["maxItems"] for schema in schemas if "maxItems" in schema]
+        if len(most) != 1 or most[0] < merge.get("default-sources", 0):
+            message = "a merge needs one list in its path, with maxItems of at least default-sources"
+            yield bundle.finding(("paths", path, method, "x-merge"), "x-merge", message)
+
+
 def have_path_parameters(bundle: Bundle) -> Iterator[Finding]:
     """Every variable of the path has one path parameter, and every path parameter its variable."""
     for path, method, node in bundle.operations():

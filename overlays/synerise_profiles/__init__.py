@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from synerise_profiles_api import api
     from synerise_profiles_api.types import UNSET, Operation, Request, Response, Unset
 
-    from . import models
+    from . import events, models
     from .client import AsyncSynerise, Synerise
     from .config import AttemptResult, Options
+    from .deprecations import SyneriseDeprecationWarning, SyneriseSunsetWarning
     from .errors import (
         APIConnectionError,
         APIStatusError,
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
         BadRequestError,
         ConfigurationError,
         ConflictError,
+        DeprecatedOperationError,
         FailedDependencyError,
         InvalidRequestError,
         NotFoundError,
+        OperationSunsetError,
         PermissionDeniedError,
         RateLimitError,
         ResponseDecodingError,
@@ -48,10 +51,12 @@ __all__ = [
     "BadRequestError",
     "ConfigurationError",
     "ConflictError",
+    "DeprecatedOperationError",
     "FailedDependencyError",
     "InvalidRequestError",
     "NotFoundError",
     "Operation",
+    "OperationSunsetError",
     "Options",
     "PermissionDeniedError",
     "RateLimitError",
@@ -61,11 +66,14 @@ __all__ = [
     "RetryPolicy",
     "ServerError",
     "Synerise",
+    "SyneriseDeprecationWarning",
     "SyneriseError",
+    "SyneriseSunsetWarning",
     "Unset",
     "UnsupportedMediaTypeError",
     "__version__",
     "api",
+    "events",
     "models",
 ]
 
@@ -78,6 +86,8 @@ _MODULES = {
     "Response": "synerise_profiles_api.types",
     "RetryPolicy": "synerise_profiles.retry",
     "Synerise": "synerise_profiles.client",
+    "SyneriseDeprecationWarning": "synerise_profiles.deprecations",
+    "SyneriseSunsetWarning": "synerise_profiles.deprecations",
     "UNSET": "synerise_profiles_api.types",
     "Unset": "synerise_profiles_api.types",
 }
@@ -92,8 +102,8 @@ if not TYPE_CHECKING:  # or type checkers would believe that every name exists
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if name == "__version__":
             value = import_module("importlib.metadata").version("synerise-profiles")
-        elif name == "models":
-            value = import_module("synerise_profiles.models")
+        elif name in ("events", "models"):
+            value = import_module(f"synerise_profiles.{name}")
         elif name == "api":
             value = import_module("synerise_profiles_api.api")
         else:

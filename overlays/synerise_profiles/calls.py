@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import enum
 import logging
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ import attrs
 from synerise_profiles_api.types import RawResponse, Request, Response
 
 from .config import LONGEST_WAIT, AttemptResult, Options
+from .deprecations import today
 from .errors import APIConnectionError, APIStatusError
 from .logs import LOGGER, log_attempt, log_renewal, log_retry
 from .outcomes import connection_error, refusal, token_was_refused
@@ -160,7 +160,7 @@ class Call(Generic[T]):
             attempts=self.attempts,
             retry_after=wait,
             consumer=self.options.consumer,
-            today=datetime.datetime.fromtimestamp(self.timing.wall(), datetime.UTC).date(),
+            today=today(self.timing.wall()),
             note=note,
         )
 

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-import attrs
-
-from synerise_profiles_api.resources import AsyncResources, Resources
+from synerise_profiles_api.callers import Site, caller
 from synerise_profiles_api.types import Request, Response
 
 from .config import (
-    Arguments,
+    AsyncClientArguments,
+    ClientArguments,
     Consumer,
     Options,
     RequestHook,
     ResponseHook,
     Timeout,
-    changed_policy,
-    checked_timeouts,
     configure,
     from_environment,
 )
+from .copies import changed_copy
+from .deprecations import Policy, announce
+from .features import AsyncFeatures, Features
 from .lifetime import AsyncShared, Setup, Shared
 from .retry import RetryPolicy
 from .timing import REAL, Timing
@@ -34,30 +32,12 @@ from .timing import REAL, Timing
 if TYPE_CHECKING:
     import httpx
 
-    from .bulk import AsyncBulk, Bulk
-    from .queues import AsyncQueue, Queue
-    from .queues.settings import QueueArguments
-
 __all__ = ["AsyncSynerise", "Synerise"]
 
 T = TypeVar("T")
 
 
-class ClientArguments(Arguments, total=False):
-    """The keyword arguments of `Synerise`."""
-
-    token: str | Callable[[], str] | None
-    transport: httpx.BaseTransport | None
-
-
-class AsyncClientArguments(Arguments, total=False):
-    """The keyword arguments of `AsyncSynerise`."""
-
-    token: str | Callable[[], str] | Callable[[], Awaitable[str]] | None
-    transport: httpx.AsyncBaseTransport | None
-
-
-class Synerise(Resources):
+class Synerise(Features):
     """A client of the Synerise Profile Management API.
 
     Sign in by exactly one of: `api_key` (exchanged for a token, which is kept and renewed), `api_key` with
@@ -70,6 +50,8 @@ class Synerise(Resources):
     - `consumer` says what kind of caller the token belongs to, so that a refusal can be explained.
     - `on_request(request, attempt)` is called before each sending, `on_response(result)` after it; an exception that
       they raise ends the call and reaches the caller. They see no login.
+    - `deprecations` says what happens before a deprecated operation is sent: `warn` (at the line of the call, once),
+      `error` (DeprecatedOperationError, and nothing is sent) or `ignore`.
     - `transport` replaces the network, for tests.
 
     Use one client for the whole program: it may be shared by threads, and keeps connections and the token. Close it
@@ -94,6 +76,7 @@ class Synerise(Resources):
         consumer: Consumer | None = None,
         on_request: RequestHook | None = None,
         on_response: ResponseHook | None = None,
+        deprecations: Policy = "warn",
         transport: httpx.BaseTransport | None = None,
         _timing: Timing = REAL,
     ) -> None:
@@ -113,6 +96,7 @@ class Synerise(Resources):
             consumer=consumer,
             on_request=on_request,
             on_response=on_response,
+            deprecations=deprecations,
             waits=True,
         )
         self._kind = credentials.kind
@@ -133,38 +117,25 @@ class Synerise(Resources):
         """The configuration, without credentials."""
         return self._options
 
-    @functools.cached_property
-    def bulk(self) -> Bulk:
-        """Batching for millions of rows, with the fate of every one."""
-        from .bulk import Bulk  # noqa: PLC0415 - most programs do without
-
-        return Bulk(self, self._shared.timing)
-
-    def queue(self, **options: Unpack[QueueArguments]) -> Queue:
-        """Return a queue for a running service: `put` holds a row, which is sent in the background.
-
-        See `synerise_profiles.queues.QueueArguments` for the options. Close it, or use it by `with`; closing the client
-        closes it too.
-        """
-        from .queues import Queue  # noqa: PLC0415 - most programs do without
-
-        self._shared.prepare("queue")
-        queue = Queue(self, self._shared.timing, **options)
-        self._shared.dependents.add(queue)
-        return queue
-
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
+        if request.operation.deprecated:
+            announce(request.operation, self._options.deprecations, self._shared.timing.wall())
         return self._shared.send(request, self._options)
 
     def with_options(
-        self, *, timeout: Timeout | None = None, max_retries: int | None = None, deadline: float | None = None
+        self,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        deadline: float | None = None,
+        deprecations: Policy | None = None,
     ) -> Self:
         """Return a copy with other options, which shares connections and token with this client.
 
         This client stays as it is. Closing the copy does nothing; closing this client closes both.
         """
-        return _changed_copy(self, timeout, max_retries, deadline)
+        return changed_copy(self, timeout, max_retries, deadline, deprecations)
 
     def close(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -183,7 +154,7 @@ class Synerise(Resources):
         return f"<{type(self).__name__} {self._options.base_url}, signs in by {self._kind}>"
 
 
-class AsyncSynerise(AsyncResources):
+class AsyncSynerise(AsyncFeatures):
     """An async client of the Synerise Profile Management API, for asyncio and trio.
 
     It takes the same arguments as `Synerise`; a token callable and the hooks may be coroutine functions. Close it by
@@ -208,6 +179,7 @@ class AsyncSynerise(AsyncResources):
         consumer: Consumer | None = None,
         on_request: RequestHook | None = None,
         on_response: ResponseHook | None = None,
+        deprecations: Policy = "warn",
         transport: httpx.AsyncBaseTransport | None = None,
         _timing: Timing = REAL,
     ) -> None:
@@ -227,6 +199,7 @@ class AsyncSynerise(AsyncResources):
             consumer=consumer,
             on_request=on_request,
             on_response=on_response,
+            deprecations=deprecations,
             waits=False,
         )
         self._kind = credentials.kind
@@ -247,36 +220,30 @@ class AsyncSynerise(AsyncResources):
         """The configuration, without credentials."""
         return self._options
 
-    @functools.cached_property
-    def bulk(self) -> AsyncBulk:
-        """Batching for millions of rows, with the fate of every one."""
-        from .bulk import AsyncBulk  # noqa: PLC0415 - most programs do without
-
-        return AsyncBulk(self, self._shared.timing)
-
-    def queue(self, **options: Unpack[QueueArguments]) -> AsyncQueue:
-        """Return a queue for a running service, to be used by `async with`; its options are those of `Synerise.queue`.
-
-        `on_rejected` and `on_error` may be coroutine functions.
-        """
-        from .queues import AsyncQueue  # noqa: PLC0415 - most programs do without
-
-        queue = AsyncQueue(self, self._shared.timing, **options)
-        self._shared.dependents.add(queue)
-        return queue
-
-    async def send(self, request: Request[T], /) -> Response[T]:
+    def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
+        if request.operation.deprecated:
+            # A task would run the coroutine without the frame of the caller.
+            return self._send_deprecated(request, caller())
+        return self._shared.send(request, self._options)
+
+    async def _send_deprecated(self, request: Request[T], site: Site) -> Response[T]:
+        announce(request.operation, self._options.deprecations, self._shared.timing.wall(), site)
         return await self._shared.send(request, self._options)
 
     def with_options(
-        self, *, timeout: Timeout | None = None, max_retries: int | None = None, deadline: float | None = None
+        self,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        deadline: float | None = None,
+        deprecations: Policy | None = None,
     ) -> Self:
         """Return a copy with other options, which shares connections and token with this client.
 
         This client stays as it is. Closing the copy does nothing; closing this client closes both.
         """
-        return _changed_copy(self, timeout, max_retries, deadline)
+        return changed_copy(self, timeout, max_retries, deadline, deprecations)
 
     async def aclose(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -293,21 +260,3 @@ class AsyncSynerise(AsyncResources):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._options.base_url}, signs in by {self._kind}>"
-
-
-C = TypeVar("C", bound="Synerise | AsyncSynerise")
-
-
-def _changed_copy(client: C, timeout: Timeout | None, max_retries: int | None, deadline: float | None) -> C:
-    options = attrs.evolve(client.options, retry=changed_policy(client.options.retry, max_retries, deadline))
-    if timeout is not None:
-        options = attrs.evolve(options, timeouts=checked_timeouts(timeout))
-    result = copy.copy(client)
-    state: dict[str, Any] = result.__dict__
-    for name in list(state):
-        # A resource that was used already is bound to the options of the client that it was made by.
-        if isinstance(getattr(type(client), name, None), functools.cached_property):
-            del state[name]
-    state["_options"] = options
-    state["_is_copy"] = True
-    return result

@@ -7,7 +7,7 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
@@ -15,13 +15,19 @@ import attrs
 from synerise_profiles_api import settings
 from synerise_profiles_api.types import Operation, Request
 
+from .deprecations import Policy
 from .errors import ConfigurationError
 from .retry import RetryPolicy
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = [
     "LONGEST_WAIT",
     "Arguments",
+    "AsyncClientArguments",
     "AttemptResult",
+    "ClientArguments",
     "Consumer",
     "Credentials",
     "Options",
@@ -29,6 +35,7 @@ __all__ = [
     "ResponseHook",
     "Timeout",
     "TokenProvider",
+    "checked_deprecations",
     "checked_timeouts",
     "configure",
     "from_environment",
@@ -41,6 +48,7 @@ Timeout: TypeAlias = float | tuple[float | None, float | None, float | None, flo
 TokenProvider: TypeAlias = Callable[[], str] | Callable[[], Awaitable[str]]
 
 _CONSUMERS = ("workspace", "user", "profile", "anonymous")
+_POLICIES = ("warn", "error", "ignore")
 _STEPS = ("connect", "read", "write", "pool")
 _CONNECT_TIMEOUT = 5.0
 LONGEST_WAIT = 1e6
@@ -78,6 +86,7 @@ class Options:
     verify: ssl.SSLContext | bool
     on_request: RequestHook | None = attrs.field(repr=False)
     on_response: ResponseHook | None = attrs.field(repr=False)
+    deprecations: Policy = "warn"
 
     @property
     def is_plain(self) -> bool:
@@ -118,6 +127,21 @@ class Arguments(TypedDict, total=False):
     consumer: Consumer | None
     on_request: RequestHook | None
     on_response: ResponseHook | None
+    deprecations: Policy
+
+
+class ClientArguments(Arguments, total=False):
+    """The keyword arguments of `Synerise`."""
+
+    token: str | Callable[[], str] | None
+    transport: httpx.BaseTransport | None
+
+
+class AsyncClientArguments(Arguments, total=False):
+    """The keyword arguments of `AsyncSynerise`."""
+
+    token: str | Callable[[], str] | Callable[[], Awaitable[str]] | None
+    transport: httpx.AsyncBaseTransport | None
 
 
 def configure(
@@ -137,6 +161,7 @@ def configure(
     consumer: Consumer | None,
     on_request: RequestHook | None,
     on_response: ResponseHook | None,
+    deprecations: Policy,
     waits: bool,
 ) -> tuple[Options, Credentials]:
     """Check a client's arguments; `waits` says that it is the sync client, which cannot await a callable."""
@@ -161,8 +186,16 @@ def configure(
         verify=_verify(verify),
         on_request=on_request,
         on_response=on_response,
+        deprecations=checked_deprecations(deprecations),
     )
     return options, credentials
+
+
+def checked_deprecations(policy: Policy) -> Policy:
+    """Refuse what is no policy."""
+    if policy not in _POLICIES:
+        raise ConfigurationError(f"deprecations: expected one of {', '.join(_POLICIES)}")
+    return policy
 
 
 def changed_policy(policy: RetryPolicy, max_retries: int | None, deadline: float | None) -> RetryPolicy:

@@ -3,6 +3,7 @@
     SyneriseError
     ├── ConfigurationError             the client cannot be built, or was given an unusable token (a ValueError too)
     ├── InvalidRequestError            the request cannot be sent; nothing was sent (a ValueError too)
+    │   └── DeprecatedOperationError   the operation is deprecated, and the client refuses those
     ├── ResponseDecodingError          the server reported success with a body that cannot be read
     ├── APIConnectionError             no complete answer arrived; `maybe_applied` says what may have happened
     │   └── APITimeoutError
@@ -15,7 +16,8 @@
         ├── UnsupportedMediaTypeError  415
         ├── FailedDependencyError      424
         ├── RateLimitError             429
-        └── ServerError                5xx
+        ├── ServerError                5xx
+        └── OperationSunsetError       404, 405, 410 or 501 of an operation that was switched off
 
 No text of an error holds what a caller sent or what the server wrote about it: both may be personal data. The
 server's own words are in `body` and `content`. Every error can be pickled.
@@ -46,9 +48,11 @@ __all__ = [
     "BadRequestError",
     "ConfigurationError",
     "ConflictError",
+    "DeprecatedOperationError",
     "FailedDependencyError",
     "InvalidRequestError",
     "NotFoundError",
+    "OperationSunsetError",
     "PermissionDeniedError",
     "RateLimitError",
     "ResponseDecodingError",
@@ -68,6 +72,10 @@ _TRACE_ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 class ConfigurationError(SyneriseError, ValueError):
     """The client cannot be built from what it was given, or its token callable returned something unusable."""
+
+
+class DeprecatedOperationError(InvalidRequestError):
+    """The operation is deprecated, and the client was built with `deprecations="error"`; nothing was sent."""
 
 
 class APIConnectionError(SyneriseError):
@@ -160,18 +168,20 @@ class APIStatusError(SyneriseError):
             parts.append(_tried(self.attempts))
         return "; ".join([*parts, *self.notes])
 
+    def _arguments(self) -> dict[str, Any]:
+        """What to build it from again."""
+        return {
+            "operation": self.operation,
+            "status_code": self.status_code,
+            "headers": dict(self.headers),
+            "content": self.content,
+            "attempts": self.attempts,
+            "retry_after": self.retry_after,
+            "notes": self.notes,
+        }
+
     def __reduce__(self) -> tuple[Any, ...]:
-        rebuild = functools.partial(
-            type(self),
-            operation=self.operation,
-            status_code=self.status_code,
-            headers=dict(self.headers),
-            content=self.content,
-            attempts=self.attempts,
-            retry_after=self.retry_after,
-            notes=self.notes,
-        )
-        return rebuild, ()
+        return functools.partial(type(self), **self._arguments()), ()
 
 
 class BadRequestError(APIStatusError):
@@ -210,6 +220,37 @@ class ServerError(APIStatusError):
     """5xx: the server, or something in front of it, failed."""
 
 
+class OperationSunsetError(APIStatusError):
+    """The server refused a deprecated operation in a way that says that it is gone: 404, 405, 410 or 501.
+
+    `sunset` is the ISO date on which it was due to be switched off, if there is one; `replaced_by` holds the names of
+    the methods, or the paths of operations outside this library, to use instead. One with 404 is a NotFoundError too,
+    since what was asked for may simply not be there; one with 501 is a ServerError too.
+    """
+
+    def __init__(self, *, sunset: str | None = None, replaced_by: Iterable[str] = (), **parts: Any) -> None:
+        self.sunset = sunset
+        self.replaced_by = tuple(replaced_by)
+        super().__init__(**parts)
+
+    def _arguments(self) -> dict[str, Any]:
+        return {**super()._arguments(), "sunset": self.sunset, "replaced_by": self.replaced_by}
+
+
+class SunsetNotFoundError(OperationSunsetError, NotFoundError):
+    """404 of an operation that was switched off; or what was asked for is not there."""
+
+
+class SunsetServerError(OperationSunsetError, ServerError):
+    """501 of an operation that was switched off."""
+
+
+_SUNSET_BY_STATUS: Final[Mapping[int, type[OperationSunsetError]]] = {
+    404: SunsetNotFoundError,
+    405: OperationSunsetError,
+    410: OperationSunsetError,
+    501: SunsetServerError,
+}
 _BY_STATUS: Final[Mapping[int, type[APIStatusError]]] = {
     400: BadRequestError,
     401: AuthenticationError,
@@ -225,6 +266,11 @@ _BY_STATUS: Final[Mapping[int, type[APIStatusError]]] = {
 def status_error_type(status_code: int) -> type[APIStatusError]:
     """Return the class for a status."""
     return _BY_STATUS.get(status_code, ServerError if status_code >= 500 else APIStatusError)
+
+
+def sunset_error_type(status_code: int) -> type[OperationSunsetError] | None:
+    """Return the class for a status by which a server says that an operation is gone; None for any other."""
+    return _SUNSET_BY_STATUS.get(status_code)
 
 
 def _tried(attempts: int) -> str:

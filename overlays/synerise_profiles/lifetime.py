@@ -1,7 +1,8 @@
-"""What a client shares with its copies: connections and the token. Opened with the first request, and once closed."""
+"""What a client shares with its copies: connections, token, the server's clock. Opened when first used."""
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from importlib import import_module
@@ -20,6 +21,8 @@ from .transport import AsyncSender, Frame, Sender, open_async_transport, open_tr
 
 if TYPE_CHECKING:
     import httpx
+
+    from .clock import AsyncServerClock, ServerClock
 
 __all__ = ["AsyncShared", "Setup", "Shared"]
 
@@ -90,6 +93,13 @@ class Shared:
             sender = self._open(request.operation.name)
         return sender.send(request, options)
 
+    @functools.cached_property
+    def clock(self) -> ServerClock:
+        """The server's clock; one for all copies of a client, since it is the same server."""
+        from .clock import ServerClock  # noqa: PLC0415 - most programs do without
+
+        return ServerClock(lambda request: self.send(request, self._setup.options), self.timing)
+
     def prepare(self, operation: str) -> None:
         """Load what the first request needs, without connecting: for who sends from another thread.
 
@@ -152,6 +162,13 @@ class AsyncShared:
         if sender is None or self.closed:
             sender = self._open(loop, request.operation.name)
         return await sender.send(request, options)
+
+    @functools.cached_property
+    def clock(self) -> AsyncServerClock:
+        """The server's clock; one for all copies of a client, since it is the same server."""
+        from .clock import AsyncServerClock  # noqa: PLC0415 - most programs do without
+
+        return AsyncServerClock(lambda request: self.send(request, self._setup.options), self.timing, _current_loop)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop; those of an event loop that has ended are gone."""

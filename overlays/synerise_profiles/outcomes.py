@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from synerise_profiles_api.types import Operation
 
-from .errors import APIConnectionError, APIStatusError, APITimeoutError, AuthenticationError, status_error_type
+from .deprecations import has_ended, instead_of
+from .errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    status_error_type,
+    sunset_error_type,
+)
 from .tokens import LOGIN
 
 __all__ = ["connection_error", "refusal", "token_was_refused"]
 
-_SWITCHED_OFF = frozenset({401, 403, 404, 405, 410, 501})
-"""How a server may refuse an operation that no longer exists."""
+_MAY_BE_SWITCHED_OFF = frozenset({401, 403})
+"""How a gateway may refuse an operation that no longer exists; but missing rights are likelier."""
 _NO_REFUSAL = frozenset({408, 429, 499})
 """Statuses below 500 that say nothing about the credentials of a login."""
 
@@ -41,12 +50,17 @@ def refusal(
     """Make the error for an answer with another status than 2xx."""
     kind = status_error_type(status_code)
     notes = [note] if note else []
+    parts: dict[str, Any] = {}
     if operation is LOGIN:
         if 400 <= status_code < 500 and status_code not in _NO_REFUSAL:
             kind = AuthenticationError
             notes.append("the login was refused; check that it is a workspace API key, its region and its IP rules")
     else:
-        notes.extend(_notes(operation, status_code, consumer, today))
+        notes.extend(_notes(operation, status_code, consumer))
+        if (gone := _gone_type(operation, status_code, today)) is not None:
+            kind, parts = gone, {"sunset": operation.sunset, "replaced_by": operation.replaced_by}
+        if gone is not None or (has_ended(operation, today) and status_code in _MAY_BE_SWITCHED_OFF):
+            notes.append(_farewell(operation))
     return kind(
         operation=operation.name,
         status_code=status_code,
@@ -55,6 +69,7 @@ def refusal(
         attempts=attempts,
         retry_after=retry_after,
         notes=notes,
+        **parts,
     )
 
 
@@ -69,15 +84,30 @@ def connection_error(
     return kind(problem, operation=operation.name, attempts=attempts, maybe_applied=applied, notes=notes)
 
 
-def _notes(operation: Operation, status_code: int, consumer: str | None, today: datetime.date) -> Iterator[str]:
-    if status_code in (401, 403):
-        if consumer is not None and operation.consumers and consumer not in operation.consumers:
-            callers = ", ".join(operation.consumers)
-            yield f"{operation.name} may be called by: {callers}; this client signs in as: {consumer}"
-        elif status_code == 403 and operation.permission and consumer in (None, "workspace"):
-            yield f"an API key needs the permission: {operation.permission}"
-        elif status_code == 403 and operation.role and consumer == "user":
-            yield f"a user needs the permission: {operation.role}"
-    if operation.sunset and status_code in _SWITCHED_OFF and today.isoformat() >= operation.sunset:
-        instead = ", ".join(operation.replaced_by) or operation.deprecated_reason or ""
-        yield f"it was due to be switched off on {operation.sunset}" + (f"; instead: {instead}" if instead else "")
+def _gone_type(operation: Operation, status_code: int, today: datetime.date) -> type[APIStatusError] | None:
+    """The class for a deprecated operation that is gone.
+
+    A 404 may mean that the profile is not there, so it counts only once the day has come; the others say by themselves
+    that the path is no longer served.
+    """
+    if not operation.deprecated or (status_code == 404 and not has_ended(operation, today)):
+        return None
+    return sunset_error_type(status_code)
+
+
+def _farewell(operation: Operation) -> str:
+    due = f"it was due to be switched off on {operation.sunset}" if operation.sunset else "it is deprecated"
+    instead = instead_of(operation)
+    return f"{due}; {instead}" if instead else due
+
+
+def _notes(operation: Operation, status_code: int, consumer: str | None) -> Iterator[str]:
+    if status_code not in (401, 403):
+        return
+    if consumer is not None and operation.consumers and consumer not in operation.consumers:
+        callers = ", ".join(operation.consumers)
+        yield f"{operation.name} may be called by: {callers}; this client signs in as: {consumer}"
+    elif status_code == 403 and operation.permission and consumer in (None, "workspace"):
+        yield f"an API key needs the permission: {operation.permission}"
+    elif status_code == 403 and operation.role and consumer == "user":
+        yield f"a user needs the permission: {operation.role}"

@@ -39,11 +39,11 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def child(url: str, count: int) -> None:
+def child(url: str, count: int, checks: Any) -> None:
     with Synerise(token="t", base_url=url) as client:
         client.send(server_time_request())
         before, begun = peak(), time.perf_counter()
-        report = client.bulk.upsert_profiles(rows(count), checks="off")
+        report = client.bulk.upsert_profiles(rows(count), checks=checks)
         assert report.accepted == count
         print(time.perf_counter() - begun, peak() - before)
 
@@ -53,9 +53,9 @@ def server_time_request() -> Any:
     return Request(operation=request.operation, path=request.path, repeatable=True, parse=lambda _: None)
 
 
-def measure(count: int) -> tuple[float, float]:
+def measure(count: int, checks: str) -> tuple[float, float]:
     with Answerer(0.0) as server:
-        command = [sys.executable, __file__, "--child", server.url, "--rows", str(count)]
+        command = [sys.executable, __file__, "--child", server.url, "--rows", str(count), "--checks", checks]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     seconds, megabytes = map(float, done.stdout.split())
     return seconds, megabytes
@@ -87,19 +87,20 @@ def stalled(concurrency: int) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000, help="the smallest of four sizes, doubled each time")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="the smallest size; up to ten times as many follow")
+    parser.add_argument("--checks", choices=["off", "basic", "strict"], default="basic")
     parser.add_argument("--child", metavar="URL")
     given = parser.parse_args()
     if given.child:
-        child(given.child, given.rows)
+        child(given.child, given.rows, given.checks)
         return 0
     failed = 0
-    for factor in (1, 2, 4, 8):
-        seconds, megabytes = measure(given.rows * factor)
+    for factor in (1, 2, 4, 8, 10):
+        seconds, megabytes = measure(given.rows * factor, given.checks)
         failed += megabytes > MEMORY_BUDGET
         rate = given.rows * factor / seconds
         text = f"{seconds:7.1f} s, {rate:>9,.0f} rows a second, {megabytes:.0f} MB over the client"
-        print(f"{given.rows * factor:>12,} rows: {text} (budget {MEMORY_BUDGET:.0f})")
+        print(f"{given.rows * factor:>12,} rows, {given.checks}: {text} (budget {MEMORY_BUDGET:.0f})", flush=True)
     chunk = 1000
     for concurrency in (1, 8):
         taken = stalled(concurrency)

@@ -9,12 +9,13 @@ from typing import Any
 import httpx
 import orjson
 
-from synerise_profiles.bulk.engine import DONE, READ, Engine, Send, Wait
+from synerise_profiles.bulk.engine import Engine, Send
 from synerise_profiles.bulk.kinds import Kind
 from synerise_profiles.bulk.ledger import JournalPort, Ledger
 from synerise_profiles.bulk.outcomes import Outcome
 from synerise_profiles.bulk.report import Report
 from synerise_profiles.bulk.settings import Settings
+from synerise_profiles.bulk.steps import DONE, Read, Wait
 from synerise_profiles.retry import Failure, RetryPolicy
 from synerise_profiles.timing import Timing
 
@@ -141,7 +142,7 @@ class Run:
             if isinstance(step, Send):
                 flying.append(step)
                 self.most_in_flight = max(self.most_in_flight, len(flying))
-            elif step is READ:
+            elif isinstance(step, Read):
                 if not self.engine.read(self._rows):
                     self.engine.end()
             elif flying and (not isinstance(step, Wait) or not step.seconds or self._random.random() < 0.5):

@@ -26,13 +26,23 @@ def start(sandbox: Sandbox, journal: Path) -> subprocess.Popen[str]:
     return process
 
 
-def crash_and_resume(journal: Path, delays: Sequence[float]) -> int:
-    """Kill a run after each of the delays, then let it end; return how many rows were resumed."""
+def wait_for(sandbox: Sandbox, moment: float) -> None:
+    """Wait for so many seconds, or, if the moment is an integer, until so many more batches have arrived."""
+    if not isinstance(moment, int):
+        time.sleep(moment)
+        return
+    until = len(sandbox.log) + moment
+    while len(sandbox.log) < until:
+        time.sleep(0.01)
+
+
+def crash_and_resume(journal: Path, moments: Sequence[float]) -> int:
+    """Kill a run at each of the moments, then let it end; return how many rows were resumed."""
     with Sandbox(log_size=1_000_000) as sandbox:
         sandbox.faults.delay(0.01, operation="events.send_batch")
-        for delay in delays:
+        for moment in moments:
             process = start(sandbox, journal)
-            time.sleep(delay)
+            wait_for(sandbox, moment)
             process.kill()
             process.communicate()
         process = start(sandbox, journal)
@@ -47,7 +57,7 @@ def crash_and_resume(journal: Path, delays: Sequence[float]) -> int:
 
 def test_killed_three_times(tmp_path: Path) -> None:
     """A run that is killed and started again, several times, ends as one that was not."""
-    assert crash_and_resume(tmp_path / "night.db", [0.3, 0.6, 0.45]) > 0
+    assert crash_and_resume(tmp_path / "night.db", [8, 13, 5]) > 0
 
 
 @pytest.mark.long

@@ -20,7 +20,7 @@ from synerise_profiles.bulk import AsyncBulk, Bulk, BulkStoppedError, Progress, 
 from synerise_profiles.bulk.bar import progress_bar
 from synerise_profiles.bulk.outcomes import Outcome
 from synerise_profiles.models import BatchEvent, ClientIdentifier, ProfileBatchItem
-from synerise_profiles.retry import Failure
+from synerise_profiles.retry import Failure, RetryPolicy
 from tests.bulk.support import Clock, Server, fates
 from tests.bulk.test_engine import STYLES, is_bad, profile
 
@@ -229,3 +229,53 @@ def test_a_cancelled_run_ends_at_once() -> None:
 
     asyncio.run(main())
     assert taken == 4000
+
+
+def test_a_slow_source_holds_nothing_up() -> None:
+    """While rows are slow to come, answers are taken and what was refused for a moment is sent again."""
+    answered: list[int] = []
+    moments = itertools.count()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        status = 503 if next(moments) == 0 else 202
+        answered.append(status)
+        return httpx.Response(status)
+
+    async def main() -> Report:
+        again = asyncio.Event()
+
+        async def source() -> AsyncIterator[Any]:
+            for n in range(1000):
+                yield {"customId": f"c{n}"}
+            await again.wait()  # for ever, unless the first chunk is sent again meanwhile
+            yield {"customId": "last"}
+
+        def look(now: Progress) -> None:
+            if now.accepted == 1000:
+                again.set()
+
+        quick = RetryPolicy(base_delay=0.001)
+        async with AsyncSynerise(token="t", transport=httpx.MockTransport(answer), retry=quick) as client:
+            return await asyncio.wait_for(client.bulk.upsert_profiles(source(), progress=look), 30)
+
+    report = asyncio.run(main())
+    assert (report.accepted, report.retries, answered) == (1001, 1, [503, 202, 202])
+
+
+def test_an_async_source_that_fails_is_heard_last() -> None:
+    """What a source gave before it failed is sent; then its error is raised, as it is."""
+    server = Server()
+
+    async def source() -> AsyncIterator[Any]:
+        for n in range(1500):
+            yield {"customId": f"c{n}"}
+        raise OSError("the disk is gone")
+
+    async def main() -> None:
+        async with async_client(server) as client:
+            await client.bulk.upsert_profiles(source())
+
+    with pytest.raises(OSError, match="the disk is gone") as caught:
+        asyncio.run(main())
+    assert "1,500 rows read" in caught.value.__notes__[0]
+    assert len(server.stored) == 1000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +27,15 @@ def sales(request: pytest.FixtureRequest) -> retail.Sales:
     return retail.read_sales(REAL)
 
 
-def cancelled(sales: retail.Sales) -> Iterator[dict[str, Any]]:
-    """Cancellations as rows of a batch: the kind of event is that of its own endpoint."""
-    for event in retail.cancellations(sales):
-        yield {**event.to_dict(), "type": "cancelled-transaction"}
-
-
 def invoice_of(row: Any) -> str:
     """What the shop knows a purchase by."""
     found: str = row.order_id
+    return found
+
+
+def invoice_back(row: Any) -> str:
+    """What the shop knows a cancellation by."""
+    found: str = row.params.order_id
     return found
 
 
@@ -46,7 +45,7 @@ def test_every_row_of_a_shop_has_its_fate(sales: retail.Sales, checks: Any) -> N
     with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
         people = client.bulk.upsert_profiles(retail.profiles(sales), checks=checks)
         bought = client.bulk.create_transactions(retail.transactions(sales), checks=checks, reference=invoice_of)
-        back = client.bulk.send_events(cancelled(sales), checks=checks, reference=lambda row: row["params"]["orderId"])
+        back = client.bulk.send_events(retail.cancellations(sales), checks=checks, reference=invoice_back)
         sandbox.drain()
         stored: collections.Counter[tuple[str, Outcome]] = collections.Counter()
         for exchange in sandbox.log:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import warnings
 
 import pytest
 
@@ -21,7 +20,7 @@ def server():
 
 @pytest.fixture(scope="session")
 def client(server):
-    with Synerise(token=TOKEN, base_url=server.url, max_retries=0) as built:
+    with Synerise(token=TOKEN, base_url=server.url, max_retries=0, deprecations="ignore") as built:
         yield built
 
 
@@ -33,7 +32,7 @@ def runner():
 
 @pytest.fixture(scope="session")
 def async_client(server, runner):
-    built = AsyncSynerise(token=TOKEN, base_url=server.url, max_retries=0)
+    built = AsyncSynerise(token=TOKEN, base_url=server.url, max_retries=0, deprecations="ignore")
     yield built
     runner.run(built.aclose())
 
@@ -43,12 +42,9 @@ def call(request, client, async_client, runner):
     """Call a method of a resource by name, sync and async, deprecated or not."""
 
     def call_method(documented, *arguments, **named):
-        with warnings.catch_warnings():
-            if documented.node.get("deprecated"):
-                warnings.simplefilter("ignore", DeprecationWarning)
-            chosen = client if request.param == "sync" else async_client
-            result = getattr(getattr(chosen, documented.resource), documented.method)(*arguments, **named)
-            return result if request.param == "sync" else runner.run(_awaited(result))
+        chosen = client if request.param == "sync" else async_client
+        result = getattr(getattr(chosen, documented.resource), documented.method)(*arguments, **named)
+        return result if request.param == "sync" else runner.run(_awaited(result))
 
     return call_method
 

@@ -158,7 +158,9 @@ def test_what_is_raised(documented, answer, server, call):
         call(documented, *_arguments(documented, documented.example), **documented.required_query)
 
     error = caught.value
-    assert type(error) is ERROR_CLASSES[answer.status]
+    # One that may be switched off by the day of the test is told so by a class of its own, under that of the status.
+    kinds = type(error).__mro__ if "x-sunset" in documented.node else (type(error),)
+    assert ERROR_CLASSES[answer.status] in kinds
     assert (error.operation, error.status_code, error.content) == (documented.name, answer.status, answer.content)
     if answer.content_type == "application/json":
         assert type(error.body).__name__ == reference_name(answer.schema)

@@ -70,6 +70,7 @@ def test_facts_are_those_of_the_document(documented):
     assert facts.permission == node.get("x-synerise-permission")
     assert facts.role == node.get("x-synerise-role")
     assert facts.action == node.get("x-synerise-action")
+    assert facts.event_type == node.get("x-event-type")
     assert facts.authenticated is (node.get("security") != [])
     assert dict(facts.headers) == documented.headers
     assert facts.retry == node["x-retry"]
@@ -97,6 +98,17 @@ def test_no_other_operation_has_limits():
     limited = {item.name for item in all_operations() if item.batch is not None}
 
     assert limited == {item.name for item in OPERATIONS if "x-batch" in item.node}
+
+
+@_each([item for item in OPERATIONS if item.resource == "profiles" and item.method.startswith("merge_")])
+def test_limits_of_merges_are_those_of_the_document(documented):
+    """How many sources and how long a path, from x-merge and the list in the path."""
+    limits = load(documented.resource, documented.method).OPERATION.merge
+    merge = documented.node["x-merge"]
+    (most,) = (item["schema"]["maxItems"] for item in documented.parameters("path") if "maxItems" in item["schema"])
+
+    assert (limits.default_sources, limits.max_path_bytes) == (merge["default-sources"], merge["max-path-bytes"])
+    assert limits.max_sources == most
 
 
 @_each(OPERATIONS)

@@ -6,7 +6,6 @@ import argparse
 import collections
 import itertools
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,10 +143,9 @@ def find(client: Synerise, buyer: ClientIdentifier) -> Profile:
 
 
 def events_of(client: Synerise, client_id: int) -> list[EventRecord]:
-    with warnings.catch_warnings():
-        # The listing is deprecated, but its replacement belongs to another API.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return client.events.list_for_profile(client_id, limit=100_000)  # pyright: ignore[reportDeprecated]
+    # The listing is deprecated, but its replacement belongs to another API.
+    knowing = client.with_options(deprecations="ignore")
+    return knowing.events.list_for_profile(client_id, limit=100_000)  # pyright: ignore[reportDeprecated]
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -14,16 +14,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TextIO
 
-from synerise_profiles.models import (
-    ClientIdentifier,
-    Money,
-    PaymentInfo,
-    Product,
-    ProfileBatchItem,
-    Transaction,
-    TransactionCancelledEvent,
-    TransactionCancelledParams,
-)
+from synerise_profiles import events
+from synerise_profiles.models import ClientIdentifier, Money, PaymentInfo, Product, ProfileBatchItem, Transaction
 
 CURRENCY = "GBP"
 GUESTS = uuid.uuid5(uuid.NAMESPACE_URL, "https://shop.example.com/guests")
@@ -143,22 +135,17 @@ def transaction(invoice: Invoice) -> Transaction:
     )
 
 
-def cancellations(sales: Sales) -> Iterator[TransactionCancelledEvent]:
+def cancellations(sales: Sales) -> Iterator[events.CancelledTransaction]:
     """Cancelled quantities are negative in the file; what was given back is positive in the event."""
     for invoice in sales.invoices.values():
         if invoice.is_cancellation:
-            total = Money(amount=abs(_total(invoice)), currency=CURRENCY)
-            yield TransactionCancelledEvent(
+            yield events.cancellation(
                 label="Order cancelled",
                 client=invoice.buyer,
                 time=invoice.moment,
-                event_salt=f"cancellation-{invoice.number}",
-                params=TransactionCancelledParams(
-                    order_id=invoice.number,
-                    revenue=total,
-                    value=total,
-                    products=[_product(line, abs(line.quantity)) for line in invoice.lines],
-                ),
+                salt=f"cancellation-{invoice.number}",
+                order_id=invoice.number,
+                products=[_product(line, abs(line.quantity)) for line in invoice.lines],
             )
 
 

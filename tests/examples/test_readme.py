@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import pytest
 
+from synerise_profiles import SyneriseDeprecationWarning
 from synerise_profiles.sandbox import Sandbox
 
 README = Path(__file__).parents[2] / "README.md"
@@ -19,7 +21,8 @@ def test_readme_blocks_run_in_order(
     """Each block runs after those before it, and what the quick start reads back is what it sent."""
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
-    with Sandbox() as sandbox:
+    with warnings.catch_warnings(record=True) as told, Sandbox() as sandbox:
+        warnings.simplefilter("error")
         monkeypatch.setenv("SYNERISE_API_KEY", sandbox.api_key)
         monkeypatch.setenv("SYNERISE_BASE_URL", sandbox.url)
         for number, block in enumerate(BLOCKS, 1):
@@ -29,9 +32,23 @@ def test_readme_blocks_run_in_order(
     assert "events.custom: body.time: is a datetime without a zone" in printed
     assert "birthDate" in printed
     assert "profiles.get 404" in printed
+    assert "Added to cart True 2\nUTC True\n7.30\n" in printed
+    assert "is 7.00, but finalUnitPrice times quantity sums up to 7.30" in printed
+    assert "[('tea', True), ('cup', False), ('jug', False)] 14.00" in printed
     assert "its identifiers belong to several profiles" in printed
     assert "[] after a retry; [503, 200]" in printed
+    assert "1 uuid 0…f duplicate-uuid" in printed
+    assert "True False" in printed
+    assert "use profiles.get or profiles.find." in printed
+    (warning,) = told
+    assert warning.category is SyneriseDeprecationWarning
+    assert warning.filename.startswith("README.md, block ")
     assert "2,500 rows read, 2,500 accepted" in printed
+    assert re.search(r"^\d+ customer-\d false\nTrue\nCOMPLETED True$", printed, re.MULTILINE)
+    assert "line 3: column 'Visits' is not a whole number" in printed
+    assert "events.send_batch: 2 rows read, 2 accepted" in printed
+    assert "{'anna-2': 'anna-1', 'anna-3': 'anna-1'}" in printed
+    assert "2 of 2 plans applied: 3 merged" in printed
     assert "0 left; 2 delivered" in printed
     assert "2 delivered by the async queue" in printed
 

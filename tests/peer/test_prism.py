@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,15 +49,12 @@ def witness() -> Witness:
 
 @pytest.fixture(scope="module")
 def client(prism: str, witness: Witness) -> Iterator[Synerise]:
-    with Synerise(token=TOKEN, base_url=prism, max_retries=0, on_response=witness) as made:
+    with Synerise(token=TOKEN, base_url=prism, max_retries=0, deprecations="ignore", on_response=witness) as made:
         yield made
 
 
 def _call(client: Synerise | AsyncSynerise, documented: Documented, *arguments: Any, **named: Any) -> Any:
-    with warnings.catch_warnings():
-        if documented.node.get("deprecated"):
-            warnings.simplefilter("ignore", DeprecationWarning)
-        return getattr(getattr(client, documented.resource), documented.method)(*arguments, **named)
+    return getattr(getattr(client, documented.resource), documented.method)(*arguments, **named)
 
 
 def _sent(client: Synerise, witness: Witness, documented: Documented, *arguments: Any, **named: Any) -> None:
@@ -98,7 +94,8 @@ def test_the_async_client_sends_the_same(prism: str, witness: Witness) -> None:
     """Every request of the other client is valid too."""
 
     async def send() -> None:
-        async with AsyncSynerise(token=TOKEN, base_url=prism, max_retries=0, on_response=witness) as client:
+        made = AsyncSynerise(token=TOKEN, base_url=prism, max_retries=0, deprecations="ignore", on_response=witness)
+        async with made as client:
             for documented in OPERATIONS:
                 witness.seen.clear()
                 with contextlib.suppress(APIStatusError):

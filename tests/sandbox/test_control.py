@@ -164,6 +164,9 @@ def test_options(sandbox: Sandbox, control: httpx.Client) -> None:
     assert (sandbox.options.delay, sandbox.options.keep_bodies) == (5, True)
     assert control.patch("/options", json={"delay": 6, "typo": 1}).status_code == 400
     assert control.patch("/options", json={"delay": True}).status_code == 400
+    assert control.patch("/options", json={"export_status": "WARMING_UP"}).status_code == 200
+    assert sandbox.options.export_status == "WARMING_UP"
+    assert control.patch("/options", json={"export_status": True}).status_code == 400
     assert control.get("/options").json()["delay"] == 5
 
 

@@ -103,6 +103,19 @@ def test_an_export_that_fails(sandbox: Sandbox, api: httpx.Client, three: list[i
     assert (data(api, failing).status_code, len(data(api, good).json())) == (400, len(three))
 
 
+def test_a_status_that_nobody_knows(sandbox: Sandbox, api: httpx.Client, three: list[int]) -> None:
+    """Ordered by the option, it is told until the export has ended; there are no data meanwhile."""
+    sandbox.clock.stop()
+    sandbox.options.export_time = 60
+    sandbox.options.export_status = "WARMING_UP"
+    task = ordered(api)
+    for seconds in (0, 30):
+        sandbox.clock.advance(seconds)
+        assert (status(api, task), data(api, task).status_code) == ("WARMING_UP", 400)
+    sandbox.clock.advance(30)
+    assert (status(api, task), len(data(api, task).json())) == ("COMPLETED", len(three))
+
+
 def test_an_empty_export(api: httpx.Client, three: list[int]) -> None:
     """It completes and holds nothing."""
     task = ordered(api, excludedIds=three)

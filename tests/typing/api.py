@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Iterator
-from typing import assert_type
+import io
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any, assert_type
 
 from synerise_profiles import (
     UNSET,
@@ -13,13 +15,28 @@ from synerise_profiles import (
     AsyncSynerise,
     NotFoundError,
     Operation,
+    OperationSunsetError,
     RateLimitError,
     Request,
     Response,
     RetryPolicy,
     Synerise,
+    SyneriseDeprecationWarning,
     SyneriseError,
+    SyneriseSunsetWarning,
     api,
+    identifiers,
+)
+from synerise_profiles.bulk import Report, UnreadableRow
+from synerise_profiles.exports import AsyncExport, Backoff, Export, ExportFailedError, ExportTimeoutError
+from synerise_profiles.merges import (
+    AsyncMergePlan,
+    AsyncMergePlanSet,
+    Copied,
+    MergePlan,
+    MergePlanSet,
+    MergeResult,
+    MergeSetResult,
 )
 from synerise_profiles.models import (
     AccountRegistration,
@@ -52,6 +69,7 @@ from synerise_profiles.models import (
     WebPushCleanUp,
 )
 from synerise_profiles.queues import FlushResult, QueueStats
+from synerise_profiles.sources import Goal, RowMapping, read_arrow, read_csv, read_jsonl, to
 
 NOW = datetime.datetime.now(tz=datetime.UTC)
 
@@ -60,6 +78,7 @@ def clients() -> Iterator[Synerise]:
     yield Synerise(api_key="key")
     yield Synerise(api_key="key", workspace_guid="guid", region="azure-us", timeout=5)
     yield Synerise(token="token", base_url="https://synerise.example.com", max_retries=0, deadline=10.0)
+    yield Synerise(token="token", deprecations="error").with_options(deprecations="ignore")
     yield Synerise(token=lambda: "token", retry=RetryPolicy(), timeout=(1, 2, 3, None), user_agent="shop/1")
     yield Synerise.from_env(consumer="profile").with_options(timeout=1, max_retries=5)
 
@@ -166,6 +185,34 @@ def exports(client: Synerise) -> None:
         assert_type(client.exports.get_data(task.task_id, offset=0, limit=100), list[ExportRecord])
 
 
+def whole_exports(client: Synerise) -> int:
+    wanted = {"name": "all", "fields": ["id"], "agreementFilter": "NONE", "segmentationHash": "h", "excludedIds": []}
+    try:
+        export = assert_type(client.exports.run(wanted, deadline=60, poll=Backoff(most=5)), Export)
+    except ExportTimeoutError as error:
+        export = client.exports.resume(error.task_id, statuses={"ARCHIVED": "ready"}, page_size=10, progress=print)
+    except ExportFailedError as error:
+        return len(error.status or "")
+    for record in export:
+        assert_type(record, ExportRecord)
+    for page in export.pages():
+        assert_type(page, list[ExportRecord])
+    assert_type(export.estimated_count, int | None)
+    return export.to_jsonl("a.jsonl") + export.to_csv("a.csv") + export.to_arrow("a.arrow")
+
+
+def merges(client: Synerise) -> None:
+    plan = assert_type(client.merges.plan(into="c-1", sources=["c-2"], by="custom_id"), MergePlan)
+    assert_type(plan.effects.copied, tuple[Copied, ...])
+    result = assert_type(plan.apply(audit="merges.jsonl", actor="anna", group_size=5), MergeResult)
+    assert_type(result.merged, Mapping[int | str, int | str])
+    assert_type(client.merges.apply(MergePlan.from_dict(plan.to_dict()), audit=None, actor="anna"), MergeResult)
+    plans = assert_type(client.merges.plan_many({1: 2}, by="id", on_chain="order"), MergePlanSet)
+    client.merges.plan_many("duplicates.csv", by="custom_id", delimiter=";")
+    assert_type(plans[0], MergePlan)
+    assert_type(plans.apply(audit=None, actor="anna", on_refusal="skip"), MergeSetResult)
+
+
 def low_road(client: Synerise) -> None:
     request = assert_type(api.profiles.get.request(1), Request[Profile])
     response = assert_type(client.send(request), Response[Profile])
@@ -186,6 +233,26 @@ def failures(client: Synerise) -> str:
     except SyneriseError:
         return ""
     return "found"
+
+
+def rows_from_files(client: Synerise, frame: object) -> None:
+    goals: dict[str, Goal] = {
+        "id": "customId",
+        "born": to("birthDate", "date", format="%d.%m.%Y", zone=None),
+        "*": "attributes.*",
+    }
+    columns = RowMapping.for_profiles(goals, constants={"attributes.source": "shop"}, empty="null", trim=True)
+    assert_type(columns, RowMapping)
+    RowMapping.for_events(
+        {"no": ["eventSalt", "params.number"], "note": None, "sex": to("params.sex", values={1: "F"})}
+    )
+    source = read_csv("rows.csv", columns, encoding="cp1250", delimiter=";", names=["id", "born"])
+    assert_type(client.bulk.upsert_profiles(source, allow_null={"firstName"}), Report)
+    client.bulk.send_events(read_jsonl(io.BytesIO(b"")))
+    client.bulk.delete_profiles(read_arrow(frame, RowMapping.for_identifiers({"id": "clientId"})))
+    for row in source:
+        assert_type(row, dict[str, Any] | UnreadableRow)
+    assert_type(source.locate(0), int)
 
 
 def queue(client: Synerise) -> None:
@@ -214,8 +281,36 @@ async def asynchronous() -> None:
         assert_type(await client.events.server_time(), ServerTime)
         assert_type(await client.notes.create(1, {"subject": "Call"}), Note | None)
         assert_type(await client.exports.get_data("t-1", offset=0, limit=1), list[ExportRecord])
+        export = assert_type(await client.exports.resume("t-1"), AsyncExport)
+        assert_type([record async for record in export], list[ExportRecord])
+        assert_type(await export.to_csv("a.csv"), int)
         assert_type((await client.send(api.notes.get.request(1, "n-1"))).body, Note)
+        columns = RowMapping.for_transactions({"*": "*"})
+        assert_type(await client.bulk.create_transactions(read_csv(io.StringIO(), columns)), Report)
         async with client.queue(flush_after=5, spill="left.jsonl") as queue:
             await queue.transactions.put({"client": {"id": 1}})
             queue.profiles.put_nowait(ProfileBatchItem(client_id=1))
             assert_type(await queue.close(timeout=5), FlushResult)
+        plan = assert_type(await client.merges.plan(into=1, sources=(2, 3), by="id"), AsyncMergePlan)
+        assert_type(await plan.apply(audit=None, actor="anna"), MergeResult)
+        plans = assert_type(await client.merges.plan_many([(1, 2)], by="id"), AsyncMergePlanSet)
+        assert_type(await client.merges.apply_many(plans, audit=None, actor="anna"), MergeSetResult)
+
+
+def deprecations(error: OperationSunsetError) -> None:
+    warnings.simplefilter("error", SyneriseDeprecationWarning)
+    warnings.simplefilter("error", SyneriseSunsetWarning)
+    assert_type(error.sunset, str | None)
+    assert_type(error.replaced_by, tuple[str, ...])
+    assert_type(error.status_code, int)
+
+
+def named(rows: list[dict[str, object]]) -> None:
+    assert_type(identifiers.PROFILE_IDENTIFIERS, tuple[str, ...])
+    assert_type(identifiers.problem("email", rows), str | None)
+    assert_type(identifiers.same("customId", "a", "b"), bool)
+    for change in identifiers.check_identifier_change(rows):
+        assert_type(change.row, int)
+        assert_type(change.effect(), str)
+    for change in identifiers.check_identifier_change([ProfileInput(uuid="u")]):
+        assert_type(change.other, int | None)

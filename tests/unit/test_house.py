@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from generator import upstream
+from generator.pages import PAGE_MARK
 from generator.render import MARK
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -184,6 +185,8 @@ def test_a_generated_file_opens_with_the_mark(path):
 
     if path.suffix == ".json":
         assert next(iter(json.loads(first).items())) == ("x-generated", MARK.removeprefix("# "))
+    elif path.suffix == ".md":
+        assert first == PAGE_MARK
     elif path != LOCK:  # the lock is JSON, and lists the others
         assert first == MARK
 

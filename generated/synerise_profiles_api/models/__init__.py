@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .event_source import EventSource as EventSource
     from .export_record import ExportRecord as ExportRecord
     from .export_request import ExportRequest as ExportRequest
+    from .export_state import ExportState as ExportState
     from .export_status import ExportStatus as ExportStatus
     from .export_task import ExportTask as ExportTask
     from .facebook_account_deletion import FacebookAccountDeletion as FacebookAccountDeletion
@@ -140,6 +141,7 @@ __all__ = [
     "EventSource",
     "ExportRecord",
     "ExportRequest",
+    "ExportState",
     "ExportStatus",
     "ExportTask",
     "FacebookAccountDeletion",
@@ -237,6 +239,7 @@ if not TYPE_CHECKING:
             "EventSource": "event_source",
             "ExportRecord": "export_record",
             "ExportRequest": "export_request",
+            "ExportState": "export_state",
             "ExportStatus": "export_status",
             "ExportTask": "export_task",
             "FacebookAccountDeletion": "facebook_account_deletion",

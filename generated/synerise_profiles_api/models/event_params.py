@@ -29,5 +29,4 @@ class EventParams(Model):
         return cls(additional_properties=rest)
 
     def _fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = dict(self.additional_properties)
-        return fields
+        return self.additional_properties

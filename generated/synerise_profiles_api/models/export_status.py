@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
 from ..decoding import take_str
 from ..encoding import Model
+
+if TYPE_CHECKING:
+    from .export_state import ExportState
 
 __all__ = ["ExportStatus"]
 
@@ -22,7 +25,7 @@ class ExportStatus(Model):
     """
 
     task_id: str | None = None
-    status: str | None = None
+    status: ExportState | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
 
     @classmethod

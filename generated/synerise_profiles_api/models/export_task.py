@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import attrs
 
-from ..decoding import take_str
+from ..decoding import take_int, take_list, take_str
 from ..encoding import Model
 
 __all__ = ["ExportTask"]
@@ -18,19 +18,32 @@ class ExportTask(Model):
 
     Attributes:
         task_id: Id of the export task.
+        column_order: Names of what a record holds, in order.
+        estimated_count: About how many records there will be.
     """
 
     task_id: str | None = None
+    column_order: list[str] | None = None
+    estimated_count: int | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the model from a mapping; what it does not know or understand is kept in `additional_properties`."""
         rest = dict(data)
-        return cls(task_id=take_str(rest, "taskId"), additional_properties=rest)
+        return cls(
+            task_id=take_str(rest, "taskId"),
+            column_order=take_list(rest, "columnOrder", (str,)),
+            estimated_count=take_int(rest, "estimatedCount"),
+            additional_properties=rest,
+        )
 
     def _fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = dict(self.additional_properties)
         if self.task_id is not None:
             fields["taskId"] = self.task_id
+        if self.column_order is not None:
+            fields["columnOrder"] = self.column_order
+        if self.estimated_count is not None:
+            fields["estimatedCount"] = self.estimated_count
         return fields

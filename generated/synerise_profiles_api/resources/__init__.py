@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..types import Request, Response
 
@@ -98,7 +99,7 @@ class Resources:
 class AsyncResources:
     """The resources as attributes; a client supplies `send`."""
 
-    async def send(self, request: Request[T], /) -> Response[T]:
+    def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:
         """Send a request and return the whole answer."""
         raise NotImplementedError
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import deprecated
 
 from ..api import account as _api
+from ..callers import remembers_caller
 from ..types import UNSET, AsyncSend, Send, Unset
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ class Account:
         """
         return self._send(_api.change_facebook_email.request(body)).body
 
-    @deprecated("account.delete_oauth is deprecated: use account.delete.")
+    @deprecated("account.delete_oauth is deprecated: use account.delete.", category=None)
     def delete_oauth(self, body: OauthAccountDeletion | Mapping[str, Any]) -> None:
         """Delete one's own account (OAuth).
 
@@ -273,7 +274,7 @@ class Account:
         """
         return self._send(_api.delete_oauth.request(body)).body
 
-    @deprecated("account.delete_apple is deprecated: use account.delete.")
+    @deprecated("account.delete_apple is deprecated: use account.delete.", category=None)
     def delete_apple(self, body: AppleAccountDeletion | Mapping[str, Any]) -> None:
         """Delete one's own account (Apple).
 
@@ -292,7 +293,7 @@ class Account:
         """
         return self._send(_api.delete_apple.request(body)).body
 
-    @deprecated("account.delete_facebook is deprecated: use account.delete.")
+    @deprecated("account.delete_facebook is deprecated: use account.delete.", category=None)
     def delete_facebook(self, body: FacebookAccountDeletion | Mapping[str, Any]) -> None:
         """Delete one's own account (Facebook).
 
@@ -311,7 +312,7 @@ class Account:
         """
         return self._send(_api.delete_facebook.request(body)).body
 
-    @deprecated("account.delete_v1 is deprecated: use account.delete.")
+    @deprecated("account.delete_v1 is deprecated: use account.delete.", category=None)
     def delete_v1(self, body: AccountDeletionV1 | Mapping[str, Any] | Unset = UNSET) -> None:
         """Delete one's own account (first version).
 
@@ -330,7 +331,7 @@ class Account:
         """
         return self._send(_api.delete_v1.request(body)).body
 
-    @deprecated("account.request_email_change_v1 is deprecated: use account.request_email_change.")
+    @deprecated("account.request_email_change_v1 is deprecated: use account.request_email_change.", category=None)
     def request_email_change_v1(self, body: EmailChangeRequestV1 | Mapping[str, Any]) -> None:
         """Ask for a change of e-mail address (first version).
 
@@ -572,7 +573,8 @@ class AsyncAccount:
         """
         return (await self._send(_api.change_facebook_email.request(body))).body
 
-    @deprecated("account.delete_oauth is deprecated: use account.delete.")
+    @deprecated("account.delete_oauth is deprecated: use account.delete.", category=None)
+    @remembers_caller
     async def delete_oauth(self, body: OauthAccountDeletion | Mapping[str, Any]) -> None:
         """Delete one's own account (OAuth).
 
@@ -591,7 +593,8 @@ class AsyncAccount:
         """
         return (await self._send(_api.delete_oauth.request(body))).body
 
-    @deprecated("account.delete_apple is deprecated: use account.delete.")
+    @deprecated("account.delete_apple is deprecated: use account.delete.", category=None)
+    @remembers_caller
     async def delete_apple(self, body: AppleAccountDeletion | Mapping[str, Any]) -> None:
         """Delete one's own account (Apple).
 
@@ -610,7 +613,8 @@ class AsyncAccount:
         """
         return (await self._send(_api.delete_apple.request(body))).body
 
-    @deprecated("account.delete_facebook is deprecated: use account.delete.")
+    @deprecated("account.delete_facebook is deprecated: use account.delete.", category=None)
+    @remembers_caller
     async def delete_facebook(self, body: FacebookAccountDeletion | Mapping[str, Any]) -> None:
         """Delete one's own account (Facebook).
 
@@ -629,7 +633,8 @@ class AsyncAccount:
         """
         return (await self._send(_api.delete_facebook.request(body))).body
 
-    @deprecated("account.delete_v1 is deprecated: use account.delete.")
+    @deprecated("account.delete_v1 is deprecated: use account.delete.", category=None)
+    @remembers_caller
     async def delete_v1(self, body: AccountDeletionV1 | Mapping[str, Any] | Unset = UNSET) -> None:
         """Delete one's own account (first version).
 
@@ -648,7 +653,8 @@ class AsyncAccount:
         """
         return (await self._send(_api.delete_v1.request(body))).body
 
-    @deprecated("account.request_email_change_v1 is deprecated: use account.request_email_change.")
+    @deprecated("account.request_email_change_v1 is deprecated: use account.request_email_change.", category=None)
+    @remembers_caller
     async def request_email_change_v1(self, body: EmailChangeRequestV1 | Mapping[str, Any]) -> None:
         """Ask for a change of e-mail address (first version).
 

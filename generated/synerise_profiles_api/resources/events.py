@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import deprecated
 
 from ..api import events as _api
+from ..callers import remembers_caller
 from ..types import UNSET, AsyncSend, Send, Unset
 
 if TYPE_CHECKING:
+    from ..built import BuiltEvent
     from ..models.application_started_event import ApplicationStartedEvent
     from ..models.batch_event import BatchEvent
     from ..models.cart_event import CartEvent
@@ -40,7 +42,7 @@ class Events:
     def __init__(self, send: Send) -> None:
         self._send = send
 
-    @deprecated("events.list_for_profile is deprecated: use /activities-api/events/by/{identifierType}.")
+    @deprecated("events.list_for_profile is deprecated: use /activities-api/events/by/{identifierType}.", category=None)
     def list_for_profile(
         self,
         client_id: int,
@@ -77,7 +79,7 @@ class Events:
             _api.list_for_profile.request(client_id, time_from=time_from, time_to=time_to, action=action, limit=limit)
         ).body
 
-    @deprecated("events.list_own is deprecated: use /activities-api/events.")
+    @deprecated("events.list_own is deprecated: use /activities-api/events.", category=None)
     def list_own(
         self,
         *,
@@ -417,7 +419,7 @@ class Events:
         """
         return self._send(_api.shared.request(body)).body
 
-    @deprecated("events.recommendation_seen is deprecated: use events.recommendation_view.")
+    @deprecated("events.recommendation_seen is deprecated: use events.recommendation_view.", category=None)
     def recommendation_seen(self, body: RecommendationEvent | Mapping[str, Any]) -> None:
         """Record that a recommended item was seen.
 
@@ -438,7 +440,8 @@ class Events:
         return self._send(_api.recommendation_seen.request(body)).body
 
     @deprecated(
-        "events.recommendation_click is deprecated. The AI events API takes this event; it is outside this document."
+        "events.recommendation_click is deprecated. The AI events API takes this event; it is outside this document.",
+        category=None,
     )
     def recommendation_click(self, body: RecommendationEvent | Mapping[str, Any]) -> None:
         """Record that a recommended item was clicked.
@@ -496,14 +499,14 @@ class Events:
         """
         return self._send(_api.custom.request(body)).body
 
-    def send_batch(self, body: Iterable[BatchEvent | Mapping[str, Any]]) -> None:
+    def send_batch(self, body: Iterable[BuiltEvent | BatchEvent | Mapping[str, Any]]) -> None:
         """Record a batch of events.
 
         All events of a request name their profile by the same kind of identifier. Makes no product.buy events: send
         purchases as transactions. Leave out what is not known; do not send null.
 
         Args:
-            body: a list of BatchEvent or of mappings with the publisher's keys.
+            body: events made by builders, or a list of BatchEvent or of mappings with the publisher's keys.
 
         Raises:
             InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -575,7 +578,8 @@ class AsyncEvents:
     def __init__(self, send: AsyncSend) -> None:
         self._send = send
 
-    @deprecated("events.list_for_profile is deprecated: use /activities-api/events/by/{identifierType}.")
+    @deprecated("events.list_for_profile is deprecated: use /activities-api/events/by/{identifierType}.", category=None)
+    @remembers_caller
     async def list_for_profile(
         self,
         client_id: int,
@@ -616,7 +620,8 @@ class AsyncEvents:
             )
         ).body
 
-    @deprecated("events.list_own is deprecated: use /activities-api/events.")
+    @deprecated("events.list_own is deprecated: use /activities-api/events.", category=None)
+    @remembers_caller
     async def list_own(
         self,
         *,
@@ -958,7 +963,8 @@ class AsyncEvents:
         """
         return (await self._send(_api.shared.request(body))).body
 
-    @deprecated("events.recommendation_seen is deprecated: use events.recommendation_view.")
+    @deprecated("events.recommendation_seen is deprecated: use events.recommendation_view.", category=None)
+    @remembers_caller
     async def recommendation_seen(self, body: RecommendationEvent | Mapping[str, Any]) -> None:
         """Record that a recommended item was seen.
 
@@ -979,8 +985,10 @@ class AsyncEvents:
         return (await self._send(_api.recommendation_seen.request(body))).body
 
     @deprecated(
-        "events.recommendation_click is deprecated. The AI events API takes this event; it is outside this document."
+        "events.recommendation_click is deprecated. The AI events API takes this event; it is outside this document.",
+        category=None,
     )
+    @remembers_caller
     async def recommendation_click(self, body: RecommendationEvent | Mapping[str, Any]) -> None:
         """Record that a recommended item was clicked.
 
@@ -1037,14 +1045,14 @@ class AsyncEvents:
         """
         return (await self._send(_api.custom.request(body))).body
 
-    async def send_batch(self, body: Iterable[BatchEvent | Mapping[str, Any]]) -> None:
+    async def send_batch(self, body: Iterable[BuiltEvent | BatchEvent | Mapping[str, Any]]) -> None:
         """Record a batch of events.
 
         All events of a request name their profile by the same kind of identifier. Makes no product.buy events: send
         purchases as transactions. Leave out what is not known; do not send null.
 
         Args:
-            body: a list of BatchEvent or of mappings with the publisher's keys.
+            body: events made by builders, or a list of BatchEvent or of mappings with the publisher's keys.
 
         Raises:
             InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

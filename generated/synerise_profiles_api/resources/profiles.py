@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import deprecated
 
 from ..api import profiles as _api
+from ..callers import remembers_caller
 from ..types import UNSET, AsyncSend, Send, Unset
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class Profiles:
 
         IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
         sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-        sources are lost. Merge at most 10 to 20 profiles at once.
+        sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
+        shows first what would be copied and lost, and applies it in groups with an audit.
 
         Args:
             source_custom_ids: Custom ids of the profiles to merge and remove.
@@ -80,7 +82,8 @@ class Profiles:
 
         IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
         sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-        sources are lost. Merge at most 10 to 20 profiles at once.
+        sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
+        shows first what would be copied and lost, and applies it in groups with an audit.
 
         Args:
             from_client_ids: Ids of the profiles to merge and remove.
@@ -274,7 +277,8 @@ class Profiles:
         return self._send(_api.list_by_phone.request(phone_number)).body
 
     @deprecated(
-        "profiles.get_contact is deprecated: use profiles.get or profiles.find. It is due to be switched off on 2026-08-30."
+        "profiles.get_contact is deprecated: use profiles.get or profiles.find. It is due to be switched off on 2026-08-30.",
+        category=None,
     )
     def get_contact(self, client_id: int) -> Contact:
         """Get a contact.
@@ -299,7 +303,8 @@ class Profiles:
         return self._send(_api.get_contact.request(client_id)).body
 
     @deprecated(
-        "profiles.update_contact is deprecated: use profiles.update or profiles.upsert. It is due to be switched off on 2026-08-16."
+        "profiles.update_contact is deprecated: use profiles.update or profiles.upsert. It is due to be switched off on 2026-08-16.",
+        category=None,
     )
     def update_contact(self, client_id: int, body: ContactUpdate | Mapping[str, Any]) -> Contact:
         """Update a contact.
@@ -377,7 +382,8 @@ class AsyncProfiles:
 
         IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
         sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-        sources are lost. Merge at most 10 to 20 profiles at once.
+        sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
+        shows first what would be copied and lost, and applies it in groups with an audit.
 
         Args:
             source_custom_ids: Custom ids of the profiles to merge and remove.
@@ -400,7 +406,8 @@ class AsyncProfiles:
 
         IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
         sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-        sources are lost. Merge at most 10 to 20 profiles at once.
+        sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
+        shows first what would be copied and lost, and applies it in groups with an audit.
 
         Args:
             from_client_ids: Ids of the profiles to merge and remove.
@@ -596,8 +603,10 @@ class AsyncProfiles:
         return (await self._send(_api.list_by_phone.request(phone_number))).body
 
     @deprecated(
-        "profiles.get_contact is deprecated: use profiles.get or profiles.find. It is due to be switched off on 2026-08-30."
+        "profiles.get_contact is deprecated: use profiles.get or profiles.find. It is due to be switched off on 2026-08-30.",
+        category=None,
     )
+    @remembers_caller
     async def get_contact(self, client_id: int) -> Contact:
         """Get a contact.
 
@@ -621,8 +630,10 @@ class AsyncProfiles:
         return (await self._send(_api.get_contact.request(client_id))).body
 
     @deprecated(
-        "profiles.update_contact is deprecated: use profiles.update or profiles.upsert. It is due to be switched off on 2026-08-16."
+        "profiles.update_contact is deprecated: use profiles.update or profiles.upsert. It is due to be switched off on 2026-08-16.",
+        category=None,
     )
+    @remembers_caller
     async def update_contact(self, client_id: int, body: ContactUpdate | Mapping[str, Any]) -> Contact:
         """Update a contact.
 

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 import attrs
 import orjson
 
-__all__ = ["Complaint", "Verdict", "by_index", "by_value", "complaints_of"]
+__all__ = ["Complaint", "Verdict", "by_index", "by_value", "complaints_of", "is_list", "is_object"]
 
 # A place in a list, as servers write it in a field's name: `[3].client`, `items[3].client`.
 _INDEX = re.compile(r"^\w{0,40}\[(\d{1,6})\]\.?", re.ASCII)
@@ -38,12 +38,12 @@ def complaints_of(content: bytes) -> list[Complaint] | None:
         data: Any = orjson.loads(content)
     except orjson.JSONDecodeError:
         return None
-    if _is_object(data):
+    if is_object(data):
         message = str(data.get("message") or data.get("error") or "")
         data = data.get("errors") or [{"message": message}]
-    if not _is_list(data):
+    if not is_list(data):
         return None
-    return [_complaint(entry) for entry in data if _is_object(entry)]
+    return [_complaint(entry) for entry in data if is_object(entry)]
 
 
 def by_index(complaints: Sequence[Complaint], size: int) -> dict[int, Complaint]:
@@ -85,14 +85,14 @@ def by_value(complaints: Sequence[Complaint], rows: Mapping[int, Any]) -> Verdic
 
 def _values_at(row: Any, field: str) -> Iterator[str]:
     """What a row has in a field: the name may be the way to it, with dots, or the name of an inner field alone."""
-    if not _is_object(row):
+    if not is_object(row):
         return
     if field in row:
         yield _text(row[field])
     for key, value in row.items():
         if field.startswith(f"{key}."):
             rest = field[len(key) + 1 :]
-            if _is_list(value):
+            if is_list(value):
                 head, _, tail = rest.partition(".")
                 if head.isdecimal() and int(head) < len(value):
                     yield from _values_at(value[int(head)], tail) if tail else iter([_text(value[int(head)])])
@@ -111,9 +111,11 @@ def _complaint(entry: Mapping[str, Any]) -> Complaint:
     return Complaint(str(field) if field else None, str(message), entry.get("rejectedValue"))
 
 
-def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a value of JSON is an object."""
     return isinstance(value, dict)
 
 
-def _is_list(value: object) -> TypeGuard[list[Any]]:
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether a value of JSON is a list."""
     return isinstance(value, list)

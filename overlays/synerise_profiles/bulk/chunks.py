@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from array import array
-from collections.abc import Sequence
-from hashlib import sha256
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, Final
 from zlib import crc32
 
 import attrs
@@ -17,46 +17,77 @@ from synerise_profiles_api.types import Request
 from .kinds import Kind, batch_request
 from .rows import with_fields
 
-__all__ = ["TIME_LENGTH", "Chunk", "Part"]
+__all__ = ["TIME_LENGTH", "Chunk", "Part", "Sampled", "ends_of"]
 
 TIME_LENGTH = len("2026-01-01T00:00:00.000Z")
 """How long every time is that is set here, so that its bytes can be counted before it is known."""
 
 
 @attrs.define(eq=False, repr=False)
+class Sampled:
+    """A row that will be read back: its index, what was sent of it, what the caller knows it by, and its fate."""
+
+    index: int
+    data: dict[str, Any]
+    reference: Any = None
+    is_accepted: bool = False
+    doubtful: bool = False
+
+
+@attrs.define(eq=False, repr=False)
 class Chunk:
     """Rows in the order of the input: their bytes, their indexes, and the positions of those that lack a time.
 
-    `size` is that of the body: a bracket, and with each item one more byte. `time` is set before the first sending.
+    `pieces` are the bytes of rows, a piece a row or, once `has_runs`, of several with commas between them. `size` is
+    that of the body: a bracket, and with each row one more byte. `time` is set before the first sending.
     """
 
     kind: Kind
-    items: list[bytes] = attrs.field(factory=list[bytes])
+    pieces: list[bytes | memoryview] = attrs.field(factory=list[bytes | memoryview])
     indexes: list[int] = attrs.field(factory=list[int])
     size: int = 1
     number: int = -1
+    has_runs: bool = False
     references: list[Any] | None = None
     timeless: list[int] = attrs.field(factory=list[int])
     time: str | None = None
     requests: list[Request[Any]] | None = None
+    sampled: list[tuple[int, Sampled]] = attrs.field(factory=list[tuple[int, Sampled]])
     _digest: bytes | None = None
     _body: bytes | None = None
     _lengths: array[int] | None = None
-    _ends: list[int] | None = None
+    _ends: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.indexes)
 
+    def add(self, item: bytes, index: int) -> None:
+        """Add a row."""
+        self.pieces.append(item)
+        self.indexes.append(index)
+        self.size += len(item) + 1
+
+    def add_run(self, listed: bytes, indexes: Iterable[int]) -> None:
+        """Add rows that were written as a list; `size_after` tells whether they fit."""
+        self.size = self.size_after(listed)
+        self.pieces.append(memoryview(listed)[1:-1])
+        self.indexes.extend(indexes)
+        self.has_runs = True
+
+    def size_after(self, listed: bytes) -> int:
+        """How large the body is once rows are added that were written as a list."""
+        return self.size + len(listed) - 1
+
     def digest(self) -> bytes:
         """Return what tells these rows from others: of what was given, so it is made before times are set here.
 
-        A checksum of the bytes and a hash of their lengths: it finds what was changed by mistake, at half the time
-        that a hash of the bytes would take.
+        A checksum with the size and the number of rows: it finds what was changed by mistake, in less than half the
+        time that a hash of the bytes would take.
         """
         if self._digest is None:
-            content = b",".join(self.items) if self._body is None else memoryview(self._body)[1:-1]
-            lengths = self._lengths or array("L", map(len, self.items))
-            self._digest = crc32(content).to_bytes(4, "big") + sha256(lengths).digest()[:12]
+            content = b",".join(self.pieces) if self._body is None else memoryview(self._body)[1:-1]
+            facts = crc32(content), len(content), len(self)
+            self._digest = b"".join(number.to_bytes(6, "big") for number in facts)
         return self._digest
 
     def size_of(self, part: Part) -> int:
@@ -73,15 +104,18 @@ class Chunk:
         self.time = time
         added = b'"' + field.encode() + b'":"' + time.encode() + b'"'
         for position in self.timeless:
-            self.items[position] = with_fields(self.items[position], added)
+            self.pieces[position] = with_fields(bytes(self.pieces[position]), added)
 
     def item(self, position: int) -> bytes:
         """Return the bytes of a row."""
-        if self._body is None:
-            return self.items[position]
+        if self._body is None and not self.has_runs:
+            return bytes(self.pieces[position])
+        self.pack()
+        body = self._body or b""
         if self._ends is None:
-            self._ends = list(accumulate(self._lengths or (), lambda end, length: end + length + 1, initial=0))
-        return self._body[self._ends[position] + 1 : self._ends[position + 1]]
+            lengths = self._lengths
+            self._ends = ends_of(body) if lengths is None else list(_ends(lengths))
+        return body[self._ends[position] + 1 : self._ends[position + 1]]
 
     def row(self, position: int) -> Any:
         """Read a row back."""
@@ -102,9 +136,9 @@ class Chunk:
     def pack(self) -> None:
         """Build the body. The rows are in it then, and need not be in the memory twice."""
         if self._body is None and self.requests is None:
-            self._body = b"[" + b",".join(self.items) + b"]"
-            self._lengths = array("L", map(len, self.items))
-            self.items = []
+            self._body = b"[" + b",".join(self.pieces) + b"]"
+            self._lengths = None if self.has_runs else array("L", map(len, self.pieces))
+            self.pieces = []
 
 
 @attrs.define(eq=False)
@@ -116,3 +150,29 @@ class Part:
     attempts: int = 0
     begun: float = 0.0
     maybe_applied: bool = False
+
+
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]')
+_DEPTH: Final = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
+
+
+def ends_of(body: bytes) -> list[int]:
+    """Find the rows of a body: where the opening bracket, each comma between two rows, and the closing bracket stand.
+
+    Written again, rows have the bytes that they had before, so their lengths can be told; where that does not hold,
+    such as for a number with digits that Python does not keep, the commas are looked for.
+    """
+    written = [orjson.dumps(row) for row in orjson.loads(body)]
+    if b"[" + b",".join(written) + b"]" == body:
+        return list(_ends(map(len, written)))
+    ends, depth = [0], 0
+    for token in _TOKEN.finditer(body):
+        change = _DEPTH.get(token[0], 0)
+        depth += change
+        if (depth == 1 and token[0] == b",") or (not depth and change):
+            ends.append(token.start())
+    return ends
+
+
+def _ends(lengths: Iterable[int]) -> Iterator[int]:
+    return accumulate(lengths, lambda end, length: end + length + 1, initial=0)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
-import enum
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 import attrs
 
+from synerise_profiles.clock import ClockState
 from synerise_profiles.logs import log_retry
 from synerise_profiles.retry import Failure, RetryPolicy, decide
 from synerise_profiles.timing import Timing
@@ -23,22 +22,12 @@ from .kinds import Kind, clock_request, told_time
 from .ledger import Ledger
 from .outcomes import Outcome
 from .pace import Pace
+from .readback import ReadBack
+from .sample import Sample
 from .settings import Settings
+from .steps import DONE, Read, Signal, Wait
 
-__all__ = ["DONE", "READ", "Engine", "Send", "Step", "Wait"]
-
-
-class Signal(enum.Enum):
-    """A step without particulars."""
-
-    READ = enum.auto()
-    DONE = enum.auto()
-
-
-READ: Final = Signal.READ
-"""Read rows: call `read`."""
-DONE: Final = Signal.DONE
-"""Nothing is left to do."""
+__all__ = ["Engine", "Send", "Step"]
 
 
 @attrs.frozen(eq=False)
@@ -57,14 +46,7 @@ class Send:
         return self.job.chunk.request(None if self.part.whole else self.part.positions, with_digest=self.with_digest)
 
 
-@attrs.frozen
-class Wait:
-    """Wait for an answer, but no longer than this; None is as long as it takes."""
-
-    seconds: float | None
-
-
-Step: TypeAlias = Send | Wait | Signal
+Step: TypeAlias = Send | Read | Wait | Signal
 _HOPELESS: Final = 3
 """After so many requests in a row that were given up, with all their retries, nothing more is tried."""
 
@@ -91,7 +73,8 @@ class Engine:
             salt=settings.salt,
             keep_duplicates=settings.keep_duplicates,
         )
-        self._intake = Intake(kind, options, ledger.refuse, ledger.report.note)
+        self._sample = Sample(settings.verify, kind.identifiers, timing.random) if settings.verify else None
+        self._intake = Intake(kind, options, ledger.refuse, ledger.report.note, self._sample)
         self._jobs: list[Job] = []
         self._ready: deque[Chunk] = deque()
         self._unverified: list[Chunk] = []
@@ -99,7 +82,7 @@ class Engine:
         self._chunks = 0
         self._exhausted = False
         self._done = False
-        self._offset: float | None = None
+        self._server_clock = ClockState()
         self._clock = Part(())
         self._clock_due: float | None = 0.0
         self._begun = timing.monotonic()
@@ -116,7 +99,7 @@ class Engine:
         if send is not None:
             return send
         if not self._exhausted and not self._ready:
-            return READ
+            return Read(self._pause(now).seconds)
         if not self._jobs and not self._ready:
             return self._finish(now)
         return self._pause(now)
@@ -134,7 +117,7 @@ class Engine:
     def end(self) -> None:
         """The input has ended."""
         if self._ledger.problem is None and not self._exhausted:
-            for chunk in self._intake.rest():
+            for chunk in self._rest():
                 self._arrived(chunk)
             self._exhausted = True
             self._ready.extend(self._unverified)
@@ -164,6 +147,19 @@ class Engine:
         else:
             self._failed(job, send, outcome, now)
         self._settle(job, now)
+
+    def read_back(self) -> ReadBack | None:
+        """Begin to compare a sample with what the server holds, where that was asked for and the run came to an end."""
+        if self._sample is None or self._kind.schema is None or self.problem is not None:
+            return None
+        settings = self._settings
+        return ReadBack(
+            self._sample,
+            self._kind.schema,
+            concurrency=settings.concurrency,
+            within=settings.verify_within,
+            timing=self._timing,
+        )
 
     def _next_send(self, now: float) -> Send | None:
         if self._in_flight >= self._pace.window or self._pace.wait(now) > 0:
@@ -274,10 +270,11 @@ class Engine:
         journal = self._ledger.journal
         time = None if journal is None else journal.time_of(chunk.number)
         if time is None:
-            if self._offset is None:
+            # Never later than the server's own: a time in the future would take a salt its effect.
+            bounds = self._server_clock.bounds(self._timing.monotonic())
+            if bounds is None:
                 return False
-            moment = datetime.datetime.fromtimestamp(self._timing.wall() + self._offset, datetime.UTC)
-            time = moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+            time = bounds.earliest.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         if journal is not None:
             chunk.digest()
             journal.keep_time(chunk.number, time)
@@ -294,15 +291,18 @@ class Engine:
         if outcome.is_success:
             told = told_time(outcome.content)
             if told is not None:
-                # The answer was written before it arrived: by this the server's clock is never overtaken, and a time
-                # in the future would take a salt its effect.
-                self._offset = told - self._timing.wall()
+                self._server_clock.told(send.at, now, self._timing.wall(), told)
                 return
         delay = None if outcome.is_success else self._delay(send.part, outcome, send.at, now)
         if delay is None:
             self._stop(f"the server does not tell its time: {outcome.words}", outcome.error)
         else:
             self._clock_due = now + delay
+
+    def _rest(self) -> list[Chunk]:
+        chunks = self._intake.rest()
+        self.report.read = self._intake.read
+        return chunks
 
     def _settle(self, job: Job, now: float) -> None:
         if not job.parts and not job.in_flight:
@@ -328,7 +328,7 @@ class Engine:
 
     def _give_up(self, problem: str) -> None:
         """Tell of all rows that were read and are not settled."""
-        waiting = [*self._ready, *self._unverified, *self._intake.rest()]
+        waiting = [*self._ready, *self._unverified, *self._rest()]
         for job in [*self._jobs, *(Job.of(chunk, self._budget) for chunk in waiting)]:
             job.give_up_rest(f"the run ended: {problem}")
             self._ledger.settle(job)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import attrs
-import orjson
 
+from synerise_profiles.document import document
 from synerise_profiles_api.types import Operation
 
 __all__ = ["Schema", "body_schema", "schema_of"]
@@ -30,6 +29,7 @@ class Schema:
     min_length: int
     max_length: int | None
     minimum: float | None
+    maximum: float | None
     above: float | None
     required: tuple[str, ...]
     properties: Mapping[str, Schema]
@@ -41,36 +41,29 @@ class Schema:
 
 
 @cache
-def _document() -> Json:
-    file = resources.files("synerise_profiles_api") / "openapi.json"
-    found: Json = orjson.loads(file.read_bytes())
-    return found
-
-
-@cache
 def schema_of(name: str) -> Schema:
     """Return a named schema of the document."""
     try:
         return _schema({"$ref": f"#/components/schemas/{name}"})
     finally:
-        _document.cache_clear()  # it is large, and what is needed of it is kept
+        document.cache_clear()  # it is large, and what is needed of it is kept
 
 
 @cache
 def body_schema(operation: Operation) -> Schema:
     """Return the schema of an operation's body; of one item where the body is a list."""
     try:
-        node = _document()["paths"][operation.path][operation.http_method.lower()]["requestBody"]
+        node = document()["paths"][operation.path][operation.http_method.lower()]["requestBody"]
         if "$ref" in node:
             node = _resolve(node["$ref"])
         schema: Json = node["content"]["application/json"]["schema"]
         return _schema(schema.get("items", schema))
     finally:
-        _document.cache_clear()
+        document.cache_clear()
 
 
 def _resolve(pointer: str) -> Json:
-    node: Any = _document()
+    node: Any = document()
     for part in pointer[2:].split("/"):
         node = node[part.replace("~1", "/").replace("~0", "~")]
     found: Json = node
@@ -96,6 +89,7 @@ def _schema(node: Json) -> Schema:
         min_length=_first(parts, "minLength") or 0,
         max_length=_first(parts, "maxLength"),
         minimum=_first(parts, "minimum"),
+        maximum=_first(parts, "maximum"),
         above=_first(parts, "exclusiveMinimum"),
         required=tuple(name for part in parts for name in part.get("required", ())),
         properties=properties,

@@ -1,10 +1,11 @@
-"""Rows in, chunks out: serialise each row once, check it, group it, and close a chunk before it grows too large."""
+"""Rows in, chunks out: check and write each row once, group it, and close a chunk before it grows too large."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from hashlib import sha256
-from typing import Any, Literal, TypeAlias
+from itertools import islice
+from typing import Any, Final, TypeAlias
 
 import attrs
 import orjson
@@ -12,18 +13,24 @@ import orjson
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import UNSET
 
-from .checks import Check, Note, Problem, compile_object, fields_of
+from .checks import Checks, row_rule
 from .chunks import TIME_LENGTH, Chunk
-from .facts import Schema
 from .kinds import Kind
 from .rows import OPTIONS, RefusedError, default, encoded_slowly, guarded, has_mark, with_fields
+from .sample import Sample
+from .unreadable import UnreadableRow
+from .values import Note, fields_of
 
-__all__ = ["Checks", "Intake", "IntakeOptions", "Refuse", "check_of", "held", "readable"]
+__all__ = ["Intake", "IntakeOptions", "Refuse", "held", "readable"]
 
-Checks: TypeAlias = Literal["strict", "basic", "off"]
 Refuse: TypeAlias = Callable[[int, Any, bytes, str, str], bool]
 """Told of a refused row: index, reference, bytes if there are any, field, reason. Returns whether to read on."""
-_REMEMBERED = 1000
+_REMEMBERED: Final = 1000
+_BLOCK: Final = 250
+"""So many rows are checked and written together; the next ones after some that needed a closer look are fewer."""
+_SMALL_BLOCK: Final = 16
+_FEW: Final = 8
+"""So many rows are checked and written faster one by one."""
 
 
 @attrs.frozen(kw_only=True)
@@ -37,90 +44,149 @@ class IntakeOptions:
     keep_duplicates: bool = False
 
 
-class Intake:
-    """Reads rows until a chunk is full. Holds one open chunk a group, and nothing else."""
+@attrs.frozen(eq=False)
+class _Look:
+    """What a look at a block found: its rows' fields, who needs a closer look, whether the others hold no null."""
 
-    def __init__(self, kind: Kind, options: IntakeOptions, refuse: Refuse, note: Note) -> None:
+    rows: Sequence[Any]
+    suspects: Collection[int]
+    is_safe: bool
+
+
+class Intake:
+    """Reads rows until a chunk is full. Holds one open chunk a group, and the rest of the block that filled it."""
+
+    def __init__(
+        self, kind: Kind, options: IntakeOptions, refuse: Refuse, note: Note, sample: Sample | None = None
+    ) -> None:
         self.kind = kind
         self.read = 0
         self._options = options
         self._refuse = refuse
+        self._sample = sample
         self._open: dict[Any, Chunk] = {}
         self._groups: dict[tuple[str, ...], frozenset[str]] = {}
-        self._check = check_of(kind, options, note)
+        self._rule = row_rule(kind, options.checks, note)
         self._allowed = None if options.checks == "off" else options.allow_null
         self._identifiers = frozenset(kind.identifiers)
         self._is_keyed = kind.salt_field is not None
+        self._is_plain = not (self._is_keyed or kind.uniform or kind.single)
         self._time_room = 0 if kind.time_field is None else TIME_LENGTH + len(kind.time_field) + len(',"":""')
         # Of the row that was prepared last: its group, and how many bytes a time will add to it.
         self._group: frozenset[str] | None = None
         self._extra = 0
         self._last = Chunk(kind)
+        self._left: Sequence[Any] = ()
+        self._most = _SMALL_BLOCK
+        self._row_size = 1.0
         self.is_halted = False
         """Whether refusals have ended the run."""
 
     def take(self, rows: Iterable[Any]) -> Chunk | None:
         """Read rows until a chunk is full; None when they end before, or when refusals end the run."""
-        is_plain = not (self._is_keyed or self.kind.uniform or self.kind.single or self._options.reference)
-        return self._take_plain(rows) if is_plain else self._take_any(rows)
-
-    def _take_plain(self, rows: Iterable[Any]) -> Chunk | None:
-        """The short way, for rows that are only checked and written: each instruction here is paid a million times."""
-        chunk = self._open.setdefault(None, Chunk(self.kind))
-        append, note, size, index = chunk.items.append, chunk.indexes.append, chunk.size, self.read - 1
-        limit, room = self.kind.max_bytes, self.kind.max_items - len(chunk.items)
-        write = orjson.dumps if self._check is None else _checked(self._check)
-        item: bytes | None
-        try:
-            for row in rows:
-                index += 1
-                try:
-                    item = write(row, default, OPTIONS)
-                    grown = size + len(item) + 1
-                except (TypeError, RefusedError):
-                    item, grown = None, limit + 1
-                if item is not None and grown <= limit:
-                    size = grown
-                    append(item)
-                    note(index)
-                    room -= 1
-                    if not room:
-                        return self._open.pop(None)
-                    continue
-                chunk.size = size
-                full = self._put_slowly(row, item, index)
-                chunk = self._open.setdefault(None, Chunk(self.kind))
-                append, note, size = chunk.items.append, chunk.indexes.append, chunk.size
-                room = self.kind.max_items - len(chunk.items)
-                if full is not None or self.is_halted:
-                    return full
-        finally:
-            self.read = index + 1
-            chunk.size = size
+        rows = iter(rows)
+        while block := self._left or self._next_block(rows):
+            self._left = ()
+            full = self._put_block(block)
+            if full is not None or self.is_halted:
+                return full
         return None
 
-    def _take_any(self, rows: Iterable[Any]) -> Chunk | None:
-        """The long way, for rows that are grouped, keyed, referred to or sent one by one."""
-        kind, reference, index = self.kind, self._options.reference, self.read - 1
+    def rest(self) -> list[Chunk]:
+        """Close and return the open chunks, in the order of their first rows."""
+        chunks: list[Chunk] = []
+        while self._left:
+            full = self.take(())
+            if full is not None:
+                chunks.append(full)
+        chunks += sorted((chunk for chunk in self._open.values() if len(chunk)), key=lambda chunk: chunk.indexes[0])
+        self._open.clear()
+        return chunks
+
+    def _next_block(self, rows: Iterator[Any]) -> list[Any]:
+        block: list[Any] = []
         try:
-            for row in rows:
-                index += 1
-                try:
-                    item = self._prepared(row, index)
-                    request = None if kind.single is None else kind.single(row)
-                    full = self._put(item, index)
-                except (RefusedError, InvalidRequestError) as error:
-                    if self._refused(index, row, error):
-                        continue
-                    return None
-                if reference is not None or request is not None:
-                    _add_more(self._last, reference, row, request)
-                if full is None and len(self._last) >= kind.max_items:
-                    full = self._open.pop(self._group)
-                if full is not None:
-                    return full
-        finally:
-            self.read = index + 1
+            block.extend(islice(rows, self._block_size()))
+        except BaseException:
+            self._left = block  # those that it gave before it failed were read
+            raise
+        return block
+
+    def _block_size(self) -> int:
+        """How many rows to read next: of a plain kind no more than the open chunk has room for, by all we know."""
+        if not self._is_plain:
+            return min(self._most, self.kind.max_items)
+        chunk = self._open.get(None)
+        if chunk is None:
+            return min(self._most, self.kind.max_items)
+        most = min(self._most, self.kind.max_items - len(chunk))
+        fitting = int((self.kind.max_bytes - chunk.size) / self._row_size)
+        # Rows differ, so not quite as many as would fit if they did not.
+        return most if most < fitting else max(fitting * 7 // 8, min(most, _SMALL_BLOCK))
+
+    def _put_block(self, block: Sequence[Any]) -> Chunk | None:
+        """Check rows together, and where that finds nothing, write them together; else one by one."""
+        if len(block) < _FEW:
+            return self._put_rows(block, _Look(block, range(len(block)), is_safe=True))
+        look = self._look(block)
+        if self._is_plain and not look.suspects:
+            listed = self._listed(look)
+            chunk = self._open.setdefault(None, Chunk(self.kind))
+            if listed is not None and chunk.size_after(listed) <= self.kind.max_bytes:
+                chunk.add_run(listed, range(self.read, self.read + len(block)))
+                self.read += len(block)
+                self._row_size = len(listed) / len(block)
+                self._most = min(_BLOCK, 2 * self._most)
+                if self._options.reference is not None:
+                    chunk.references = chunk.references or []
+                    chunk.references.extend(map(self._options.reference, block))
+                if self._sample is not None:
+                    self._sample.offer(chunk, look.rows)
+                return self._open.pop(None) if len(chunk) >= self.kind.max_items else None
+        self._most = max(_SMALL_BLOCK, self._most // 2)
+        return self._put_rows(block, look)
+
+    def _look(self, block: Sequence[Any]) -> _Look:
+        if set(map(type, block)) != {dict}:  # what the checks and the writer would each do
+            block = [row if (fields := fields_of(row)) is None else fields for row in block]
+        if self._rule is None:
+            return _Look(block, (), is_safe=self._allowed is None)
+        suspects = set[int]()
+        is_safe = self._rule.sweep(block, range(len(block)), suspects)
+        return _Look(block, suspects, is_safe)
+
+    def _listed(self, look: _Look) -> bytes | None:
+        """Write rows as a list; None if one of them has to be looked at."""
+        try:
+            listed = orjson.dumps(look.rows, default, OPTIONS)
+        except TypeError:
+            return None
+        return listed if look.is_safe or not has_mark(listed) else None
+
+    def _put_rows(self, block: Sequence[Any], look: _Look) -> Chunk | None:
+        """Put rows one by one, until a chunk is full; those that were cleared are not checked again."""
+        reference, single = self._options.reference, self.kind.single
+        for place, row in enumerate(block):
+            index = self.read
+            self.read += 1
+            try:
+                item = self._prepared(row, index, is_suspect=place in look.suspects, is_safe=look.is_safe)
+                request = None if single is None else single(row)
+                full = self._put(item, index)
+            except (RefusedError, InvalidRequestError) as error:
+                if self._refused(index, row, error):
+                    continue
+                self._left = block[place + 1 :]
+                return None
+            if reference is not None or request is not None:
+                _add_more(self._last, reference, row, request)
+            if self._sample is not None:
+                self._sample.offer(self._last, [fields_of(row) or {}])
+            if full is None and len(self._last) >= self.kind.max_items:
+                full = self._open.pop(self._group)
+            if full is not None:
+                self._left = block[place + 1 :]
+                return full
         return None
 
     def _put(self, item: bytes, index: int) -> Chunk | None:
@@ -134,36 +200,21 @@ class Intake:
             full, chunk = chunk, Chunk(self.kind)
             self._open[self._group] = chunk
         if self._extra:
-            chunk.timeless.append(len(chunk.items))
-        chunk.items.append(item)
-        chunk.indexes.append(index)
-        chunk.size += size
+            chunk.timeless.append(len(chunk))
+            chunk.size += self._extra
+        chunk.add(item, index)
         self._last = chunk
         return full if full is None or len(full) else None
 
-    def _put_slowly(self, row: Any, item: bytes | None, index: int) -> Chunk | None:
-        """Put a row that was refused, or does not fit into the open chunk."""
-        try:
-            full = self._put(self._prepared(row, index) if item is None else item, index)
-        except RefusedError as error:
-            self._refused(index, row, error)
-            return None
-        if full is None and len(self._last) >= self.kind.max_items:
-            return self._open.pop(None)
-        return full
-
-    def rest(self) -> list[Chunk]:
-        """Close and return the open chunks, in the order of their first rows."""
-        chunks = sorted((chunk for chunk in self._open.values() if len(chunk)), key=lambda chunk: chunk.indexes[0])
-        self._open.clear()
-        return chunks
-
-    def _prepared(self, row: Any, index: int) -> bytes:
+    def _prepared(self, row: Any, index: int, *, is_suspect: bool, is_safe: bool) -> bytes:
         """Check a row, write it, and find its group and its keys."""
-        if self._check is not None and (problem := self._check(row)) is not None:
+        if is_suspect and self._rule is not None and (problem := self._rule.check(row)) is not None:
             raise RefusedError(*problem)
-        item = _plain(row, index)
-        if self._allowed is not None and has_mark(item):
+        try:
+            item = orjson.dumps(row, default, OPTIONS)
+        except TypeError:
+            item = encoded_slowly(row)
+        if self._allowed is not None and (is_suspect or not is_safe) and has_mark(item):
             item = guarded(row, item, self._allowed)
         if self.kind.uniform:
             self._group = self._group_of(row)
@@ -201,9 +252,13 @@ class Intake:
         return b'"%b"' % sha256(content).hexdigest()[:32].encode()
 
     def _refused(self, index: int, row: Any, error: RefusedError | InvalidRequestError) -> bool:
+        field, reference = error.field, None
         reason = error.reason if isinstance(error, RefusedError) else error.problem
-        reference = None if self._options.reference is None else self._options.reference(row)
-        self.is_halted = not self._refuse(index, reference, readable(row), error.field, reason)
+        if isinstance(row, UnreadableRow):  # no check takes it, but it knows better why it is refused
+            field, reason, row = row.field, row.reason, row.row
+        elif self._options.reference is not None:
+            reference = self._options.reference(row)
+        self.is_halted = not self._refuse(index, reference, readable(row), field, reason)
         return not self.is_halted
 
 
@@ -213,13 +268,6 @@ def _add_more(chunk: Chunk, reference: Callable[[Any], Any] | None, row: Any, re
         chunk.references.append(reference(row))
     if request is not None:
         chunk.requests = [request]
-
-
-def _plain(row: Any, _: int) -> bytes:
-    try:
-        return orjson.dumps(row, default, OPTIONS)
-    except TypeError:
-        return encoded_slowly(row)
 
 
 def held(row: Any, holder: str | None) -> Any:
@@ -239,70 +287,3 @@ def readable(row: Any) -> bytes:
 def _as_text(value: Any) -> Any:
     fields = fields_of(value)
     return str(value) if fields is None else dict(fields)
-
-
-def _checked(check: Check) -> Callable[[Any, Any, int], bytes]:
-    """Check a row and write it; a TypeError or RefusedError says that it needs a closer look."""
-    dumps, look = orjson.dumps, has_mark
-
-    def write(row: Any, default: Any, options: int) -> bytes:
-        if check(row) is not None:
-            raise TypeError
-        item = dumps(row, default, options)
-        if look(item):
-            raise TypeError
-        return item
-
-    return write
-
-
-def check_of(kind: Kind, options: IntakeOptions, note: Note) -> Check | None:
-    """Make the check of a row, as the options ask for it; None where there is nothing to look at."""
-    schema = kind.schema
-    if schema is None or options.checks == "off":
-        return None
-    named = _named_check(kind, schema)
-    if options.checks == "basic":
-        return named
-    inner = compile_object(schema, note)
-
-    def check(row: Any) -> Problem | None:
-        return named(row) or inner(row)
-
-    return check
-
-
-def _named_check(kind: Kind, schema: Schema) -> Check:
-    """The check that a row names a profile by identifiers of the right type, and has what is required.
-
-    Their patterns are left to the strict checks: the one of e-mail addresses takes longer than all else together.
-    """
-    holder, names = kind.holder, kind.identifiers
-    required = frozenset(schema.required)
-    owner = schema if holder is None else schema.properties[holder]
-    types = [(name, int if "integer" in owner.properties[name].types else str) for name in names]
-    where = "" if holder is None else f"{holder}."
-
-    def check(row: Any) -> Problem | None:
-        fields = row if row.__class__ is dict else fields_of(row)
-        if fields is None:
-            return "", f"is neither a model nor a mapping: {type(row).__name__}"
-        if required and not required <= fields.keys():
-            return min(required - fields.keys()), "is required"
-        if holder is not None:
-            inner = fields[holder]
-            fields = inner if inner.__class__ is dict else fields_of(inner)
-            if fields is None:
-                return holder, f"is neither a model nor a mapping: {type(inner).__name__}"
-        is_named = False
-        for name, kind_of in types:
-            if name in fields and (value := fields[name]):
-                if value.__class__ is not kind_of and (type(value) is bool or not isinstance(value, kind_of)):
-                    return where + name, f"is not {_WORDS[kind_of]}: {type(value).__name__}"
-                is_named = True
-        return None if is_named else (holder or "", f"names no profile; give one of {', '.join(names)}")
-
-    return check
-
-
-_WORDS = {int: "an integer", str: "a text"}

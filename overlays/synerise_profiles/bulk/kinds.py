@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from typing import Any
 
 import attrs
 import orjson
 
+from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, PROFILE_IDENTIFIERS, first_identifier
 from synerise_profiles_api.api.events import send_batch, server_time
 from synerise_profiles_api.api.profiles import delete, delete_by_custom_id, upsert_batch
 from synerise_profiles_api.api.tags import assign
@@ -16,8 +18,8 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import ServerTime
 from synerise_profiles_api.types import Operation, RawResponse, Request
 
-from .checks import fields_of
-from .facts import Schema, body_schema, schema_of
+from .facts import Schema, body_schema
+from .values import fields_of
 
 __all__ = [
     "Kind",
@@ -30,9 +32,6 @@ __all__ = [
     "told_time",
     "transactions",
 ]
-
-# The schema does not say which of its fields name a profile: the reference says so in words alone.
-_PROFILE_IDENTIFIERS = ("clientId", "uuid", "customId", "email", "phone")
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -58,17 +57,17 @@ class Kind:
 
 def profiles() -> Kind:
     """Profiles to create or update."""
-    return _batch(upsert_batch.OPERATION, _PROFILE_IDENTIFIERS, None)
+    return _batch(upsert_batch.OPERATION, PROFILE_IDENTIFIERS, None)
 
 
 def events() -> Kind:
     """Events of any type."""
-    return _batch(send_batch.OPERATION, tuple(schema_of("ClientIdentifier").properties), "client")
+    return _batch(send_batch.OPERATION, CLIENT_IDENTIFIERS, "client")
 
 
 def transactions() -> Kind:
     """Purchases."""
-    return _batch(create_batch.OPERATION, tuple(schema_of("ClientIdentifier").properties), "client")
+    return _batch(create_batch.OPERATION, CLIENT_IDENTIFIERS, "client")
 
 
 def deletions() -> Kind:
@@ -100,14 +99,13 @@ def clock_request() -> Request[Any]:
     return Request(operation=request.operation, path=request.path, repeatable=True, parse=_unread)
 
 
-def told_time(content: bytes) -> float | None:
-    """Read the server's time as seconds of the epoch."""
+def told_time(content: bytes) -> datetime.datetime | None:
+    """Read the server's time."""
     try:
         data: Any = orjson.loads(content)
-        moment = ServerTime.from_dict(data).server_time
+        return ServerTime.from_dict(data).server_time
     except (ValueError, TypeError):
         return None
-    return None if moment is None else moment.timestamp()
 
 
 def _batch(operation: Operation, identifiers: tuple[str, ...], holder: str | None) -> Kind:
@@ -152,8 +150,7 @@ def _deletion(row: Any) -> Request[Any]:
 def _named(row: Any, names: tuple[str, ...]) -> tuple[str | None, Any]:
     if isinstance(row, int):
         return "clientId", row
-    found = fields_of(row) or {}
-    return next(((name, found[name]) for name in names if found.get(name) is not None), (None, None))
+    return first_identifier(fields_of(row) or {}, names) or (None, None)
 
 
 def _unread(_: RawResponse) -> None:

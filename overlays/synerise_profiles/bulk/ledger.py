@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import attrs
 import orjson
 
-from .checks import fields_of
+from synerise_profiles.identifiers import first_identifier, mask
+
 from .chunks import Chunk
 from .errors import JournalMismatchError
 from .intake import held
 from .jobs import Job, Refusal
 from .kinds import Kind
-from .report import Progress, Rejection, Report, mask
+from .report import Progress, Rejection, Report
 from .settings import Settings
+from .values import fields_of
 
 __all__ = ["Confirmed", "JournalPort", "Ledger", "identifier_of"]
 
@@ -74,16 +77,26 @@ class JournalPort(Protocol):
 class Ledger:
     """Writes down what became of rows."""
 
-    def __init__(self, kind: Kind, settings: Settings, report: Report, journal: JournalPort | None) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        settings: Settings,
+        report: Report,
+        journal: JournalPort | None,
+        locate: Callable[[int], Any] | None = None,
+    ) -> None:
         self.report = report
         self.journal = journal
         self.problem: str | None = None
         """Why the run has to end: too many rejections."""
         self._kind = kind
         self._settings = settings
+        self._locate = locate
 
     def refuse(self, index: int, reference: Any, row: bytes, field: str, reason: str) -> bool:
         """Write down a row that the checks refused; return whether to read on."""
+        if reference is None and self._locate is not None:
+            reference = self._locate(index)
         self._add(row, index=index, reference=reference, stage="check", reason=reason, field=field or None)
         return self.problem is None
 
@@ -145,17 +158,26 @@ class Ledger:
             self._settings.progress(now)
 
     def _tell(self, chunk: Chunk, refused: dict[int, Refusal]) -> None:
+        for position, entry in chunk.sampled:
+            entry.is_accepted = position not in refused
+            entry.reference = self._reference_of(chunk, position)
         for position in sorted(refused):
             refusal = refused[position]
             self._add(
                 chunk.item(position),
                 index=chunk.indexes[position],
-                reference=None if chunk.references is None else chunk.references[position],
+                reference=self._reference_of(chunk, position),
                 stage=refusal.stage,
                 reason=refusal.reason,
                 field=refusal.field,
                 group=refusal.group,
             )
+
+    def _reference_of(self, chunk: Chunk, position: int) -> Any:
+        """What the caller knows a row by, or where its source says that it stands."""
+        if chunk.references is not None:
+            return chunk.references[position]
+        return None if self._locate is None else self._locate(chunk.indexes[position])
 
     def _add(self, row: bytes, **parts: Any) -> None:
         self.report.add(Rejection(identifier=identifier_of(self._kind, row), **parts), row)
@@ -187,5 +209,5 @@ def identifier_of(kind: Kind, row: bytes) -> str | None:
         return None
     if isinstance(found, int):
         return f"clientId {mask(found)}"
-    names = fields_of(held(found, kind.holder)) or {}
-    return next((f"{name} {mask(names[name])}" for name in kind.identifiers if names.get(name)), None)
+    named = first_identifier(fields_of(held(found, kind.holder)) or {}, kind.identifiers)
+    return None if named is None else f"{named[0]} {mask(named[1])}"

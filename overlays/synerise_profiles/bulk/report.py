@@ -10,7 +10,7 @@ import attrs
 from .errors import RejectedRowsError
 from .spool import Spool
 
-__all__ = ["Progress", "Rejection", "Report", "Stage", "mask"]
+__all__ = ["Missing", "Progress", "Rejection", "Report", "Stage", "Verification"]
 
 Stage: TypeAlias = Literal["check", "server", "ambiguous", "unsent"]
 
@@ -19,7 +19,8 @@ Stage: TypeAlias = Literal["check", "server", "ambiguous", "unsent"]
 class Rejection:
     """A row that was not accepted.
 
-    `index` counts the rows of the input from 0; `reference` is what the caller's `reference` function returned.
+    `index` counts the rows of the input from 0; `reference` is what the caller's `reference` function returned,
+    or where a source says that the row stands: the line of a file.
     `identifier` is masked. `stage` says who refused it: `check` before sending, `server`, `ambiguous` (one of the rows
     with the same `group` was refused, or may have been), `unsent` (no answer confirms it; send it again).
     """
@@ -51,13 +52,43 @@ class Progress:
         return (self.accepted + self.rejected - self.resumed) / self.seconds if self.seconds else 0.0
 
 
+@attrs.frozen(kw_only=True)
+class Missing:
+    """A profile that was accepted, and is not there as it was sent.
+
+    `index` and `reference` name the row; `identifier` is masked; `fields` differ, none where there is no profile.
+    """
+
+    index: int
+    reason: str
+    identifier: str
+    fields: tuple[str, ...] = ()
+    reference: Any = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Verification:
+    """What came of reading profiles back: of `sample` profiles that were compared, `arrived` are as they were sent.
+
+    Not in the sample are `skipped` ones (another row of the run names the same profile, or its identifier cannot stand
+    in a path) and `unread` ones, of which no answer came; `problem` says why, where all were refused.
+    """
+
+    sample: int
+    arrived: int
+    missing: tuple[Missing, ...] = ()
+    skipped: int = 0
+    unread: int = 0
+    problem: str | None = None
+
+
 @attrs.define(kw_only=True, eq=False)
 class Report:
     """What became of every row: `read` is `accepted` plus the rows in `rejected`.
 
     `by_stage` counts the rejected rows. `notes` counts remarks about rows that were sent all the same. `resumed` rows
     were settled by an earlier run with the same journal. `complete` says that the input was read to its end and that
-    no row is unsent.
+    no row is unsent. `verification` is what was found by reading back, where that was asked for.
     """
 
     operation: str
@@ -71,6 +102,7 @@ class Report:
     complete: bool = False
     by_stage: dict[Stage, int] = attrs.field(factory=lambda: {"check": 0, "server": 0, "ambiguous": 0, "unsent": 0})
     notes: dict[str, int] = attrs.field(factory=dict[str, int])
+    verification: Verification | None = None
     spool: Spool[Rejection] = attrs.field(factory=Spool[Rejection], repr=False)
 
     @property
@@ -91,6 +123,8 @@ class Report:
         """One line of counts, without anything of the rows."""
         parts = [f"{self.operation}: {self.read:,} rows read", f"{self.accepted:,} accepted"]
         parts += [f"{count:,} {_STAGES[stage]}" for stage, count in self.by_stage.items() if count]
+        if self.verification is not None:
+            parts.append(f"{self.verification.arrived:,} of {self.verification.sample:,} read back as sent")
         return ", ".join(parts)
 
     def raise_for_rejected(self) -> None:
@@ -137,9 +171,3 @@ _STAGES: Mapping[Stage, str] = {
 def rejection_of(data: Mapping[str, Any]) -> Rejection:
     """Read one line of a dead-letter file or of the spool."""
     return Rejection(**{key: value for key, value in data.items() if key != "row"})
-
-
-def mask(value: object) -> str:
-    """Show just enough of an identifier to recognise it beside the original."""
-    text = str(value)
-    return f"{text[0]}…{text[-1]}" if len(text) >= 6 else "…"

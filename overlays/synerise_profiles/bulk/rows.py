@@ -14,7 +14,7 @@ from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import UNSET
 
-from .checks import fields_of
+from .values import fields_of
 
 __all__ = ["OPTIONS", "RefusedError", "default", "encoded_slowly", "guarded", "has_mark", "with_fields"]
 

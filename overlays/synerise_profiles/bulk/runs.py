@@ -16,21 +16,31 @@ from .ledger import JournalPort, Ledger
 from .report import Rejection, Report
 from .settings import Settings
 from .spool import Spool
+from .unreadable import RowSource
 
 __all__ = ["run"]
 
 
 @contextmanager
 def run(
-    kind: Kind, arguments: Mapping[str, Any], policy: RetryPolicy, timing: Timing, subject: Mapping[str, Any]
+    kind: Kind,
+    rows: object,
+    arguments: Mapping[str, Any],
+    policy: RetryPolicy,
+    timing: Timing,
+    subject: Mapping[str, Any],
 ) -> Generator[Engine]:
     """Prepare a run, let a driver drive it inside, and settle it; `subject` is what the journal knows it by."""
     settings = Settings(**arguments)
+    source = rows if isinstance(rows, RowSource) else None
+    if source is not None:
+        source.check(kind.operation)
     journal = _journal(kind, settings, subject)
     try:
         with Spool[Rejection](settings.dead_letter) as spool:
             report = Report(operation=kind.operation.name, spool=spool)
-            engine = Engine(kind, settings, Ledger(kind, settings, report, journal), timing, policy)
+            ledger = Ledger(kind, settings, report, journal, None if source is None else source.locate)
+            engine = Engine(kind, settings, ledger, timing, policy)
             try:
                 yield engine
             except Exception as error:

@@ -13,7 +13,7 @@ from synerise_profiles_api.errors import InvalidRequestError
 
 from .report import Progress
 
-__all__ = ["BatchArguments", "Checks", "KeyedArguments", "RunArguments", "Settings"]
+__all__ = ["BatchArguments", "Checks", "KeyedArguments", "ProfileArguments", "RunArguments", "Settings"]
 
 Checks: TypeAlias = Literal["strict", "basic", "off"]
 _MOST_AT_ONCE = 100
@@ -41,6 +41,13 @@ class BatchArguments(RunArguments, total=False):
     max_bisect_requests: int
 
 
+class ProfileArguments(BatchArguments, total=False):
+    """Those of the method that writes profiles."""
+
+    verify: int
+    verify_within: float
+
+
 class KeyedArguments(BatchArguments, total=False):
     """Those of the methods whose rows are keyed."""
 
@@ -65,6 +72,8 @@ class Settings:
     allow_null: Collection[str] = ()
     salt: Callable[[Any], str] | None = None
     keep_duplicates: bool = False
+    verify: int = 0
+    verify_within: float = 30.0
 
     def __attrs_post_init__(self) -> None:
         """Refuse what would not work."""
@@ -75,6 +84,8 @@ class Settings:
         rate = self.max_error_rate
         _require("max_error_rate", rate is None or 0 <= rate <= 1, "a number from 0 to 1")
         _require("max_bisect_requests", _whole(self.max_bisect_requests, 0, None), "a whole number")
+        _require("verify", _whole(self.verify, 0, None), "a whole number")
+        _require("verify_within", 0 <= self.verify_within < math.inf, "seconds")
         _require("checks", self.checks in ("strict", "basic", "off"), "strict, basic or off")
         names = self.allow_null
         _require("allow_null", not isinstance(names, str), "a collection of names, such as {'firstName'}")

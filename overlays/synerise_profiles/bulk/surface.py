@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
+from synerise_profiles.deprecations import announce
 from synerise_profiles.timing import Timing
 
 from . import kinds
 from .runs import run
-from .settings import BatchArguments, KeyedArguments, RunArguments
+from .settings import KeyedArguments, ProfileArguments, RunArguments
 
 if TYPE_CHECKING:
     from synerise_profiles.client import AsyncSynerise, Synerise
+    from synerise_profiles_api.built import BuiltEvent
     from synerise_profiles_api.models import BatchEvent, Profile, ProfileBatchItem, Transaction
 
     from .kinds import Kind
     from .report import Report
+    from .unreadable import UnreadableRow
 
 __all__ = ["AsyncBulk", "Bulk"]
 
-Named: TypeAlias = "int | Profile | Mapping[str, Any]"
+Row: TypeAlias = "Mapping[str, Any] | UnreadableRow"
+"""A mapping with the publisher's keys, or what stands for one that a source could not read."""
+
+Named: TypeAlias = "int | Profile | Row"
 """A clientId, or something that has one."""
 
 
@@ -36,7 +42,8 @@ class Bulk:
     - `checks`: `basic` looks for what would name no profile or the wrong one, for nulls and NaN; `strict` keeps every
       documented rule; `off` trusts the rows entirely: a NaN is then sent as null, which deletes.
     - `allow_null`: names of the fields that may be null, such as {"firstName", "attributes.score"}.
-    - `reference`: a function from a row to whatever the caller knows it by; it is repeated in rejections.
+    - `reference`: a function from a row to whatever the caller knows it by; it is repeated in rejections. Without it
+      a row of `synerise_profiles.sources` is known by its line.
     - `max_errors`, `max_error_rate`: how many rejected rows end the run; the rate counts from 1,000 rows on.
     - `max_bisect_requests`: how many requests may be spent on finding the refused rows of a refused batch (1,000).
     - `dead_letter`: a JSONL file of the rejected rows, as they were given, personal data included. It is overwritten.
@@ -48,13 +55,16 @@ class Bulk:
         self._client = client
         self._timing = timing
 
-    def upsert_profiles(
-        self, rows: Iterable[ProfileBatchItem | Mapping[str, Any]], **options: Unpack[BatchArguments]
-    ) -> Report:
-        """Create or update profiles."""
+    def upsert_profiles(self, rows: Iterable[ProfileBatchItem | Row], **options: Unpack[ProfileArguments]) -> Report:
+        """Create or update profiles.
+
+        With `verify=n` so many of the accepted ones, drawn at random, are read back when all is sent, and compared:
+        202 says that they were queued, not that they arrived. `report.verification` names those that are not there as
+        they were sent `verify_within` seconds later (30).
+        """
         return self._run(kinds.profiles(), rows, options, {})
 
-    def send_events(self, rows: Iterable[BatchEvent | Mapping[str, Any]], **options: Unpack[KeyedArguments]) -> Report:
+    def send_events(self, rows: Iterable[BuiltEvent | BatchEvent | Row], **options: Unpack[KeyedArguments]) -> Report:
         """Record events.
 
         A row without `eventSalt` gets one, made from its content or by `salt(row)`; one without `time` gets the
@@ -63,9 +73,7 @@ class Bulk:
         """
         return self._run(kinds.events(), rows, options, {})
 
-    def create_transactions(
-        self, rows: Iterable[Transaction | Mapping[str, Any]], **options: Unpack[KeyedArguments]
-    ) -> Report:
+    def create_transactions(self, rows: Iterable[Transaction | Row], **options: Unpack[KeyedArguments]) -> Report:
         """Record purchases; keyed as events are, by `eventSalt` and `recordedAt`."""
         return self._run(kinds.transactions(), rows, options, {})
 
@@ -81,10 +89,15 @@ class Bulk:
         from .threads import drive  # noqa: PLC0415 - one of two
 
         client = self._client
-        once = client.with_options(max_retries=0)
+        announce(kind.operation, client.options.deprecations, self._timing.wall())
+        once = client.with_options(max_retries=0, deprecations="ignore")
         subject = {"base_url": client.options.base_url, **subject}
-        with run(kind, options, client.options.retry, self._timing, subject) as engine:
+        with run(kind, rows, options, client.options.retry, self._timing, subject) as engine:
             drive(engine, rows, once.send, self._timing)
+        read_back = engine.read_back()
+        if read_back is not None:
+            drive(read_back, (), client.send, self._timing)
+            engine.report.verification = read_back.result()
         return engine.report
 
 
@@ -97,15 +110,20 @@ class AsyncBulk:
 
     async def upsert_profiles(
         self,
-        rows: Iterable[ProfileBatchItem | Mapping[str, Any]] | AsyncIterable[ProfileBatchItem | Mapping[str, Any]],
-        **options: Unpack[BatchArguments],
+        rows: Iterable[ProfileBatchItem | Row] | AsyncIterable[ProfileBatchItem | Row],
+        **options: Unpack[ProfileArguments],
     ) -> Report:
-        """Create or update profiles."""
+        """Create or update profiles.
+
+        With `verify=n` so many of the accepted ones, drawn at random, are read back when all is sent, and compared:
+        202 says that they were queued, not that they arrived. `report.verification` names those that are not there as
+        they were sent `verify_within` seconds later (30).
+        """
         return await self._run(kinds.profiles(), rows, options, {})
 
     async def send_events(
         self,
-        rows: Iterable[BatchEvent | Mapping[str, Any]] | AsyncIterable[BatchEvent | Mapping[str, Any]],
+        rows: Iterable[BuiltEvent | BatchEvent | Row] | AsyncIterable[BuiltEvent | BatchEvent | Row],
         **options: Unpack[KeyedArguments],
     ) -> Report:
         """Record events.
@@ -118,7 +136,7 @@ class AsyncBulk:
 
     async def create_transactions(
         self,
-        rows: Iterable[Transaction | Mapping[str, Any]] | AsyncIterable[Transaction | Mapping[str, Any]],
+        rows: Iterable[Transaction | Row] | AsyncIterable[Transaction | Row],
         **options: Unpack[KeyedArguments],
     ) -> Report:
         """Record purchases; keyed as events are, by `eventSalt` and `recordedAt`."""
@@ -146,8 +164,13 @@ class AsyncBulk:
         from .tasks import drive  # noqa: PLC0415 - one of two
 
         client = self._client
-        once = client.with_options(max_retries=0)
+        announce(kind.operation, client.options.deprecations, self._timing.wall())
+        once = client.with_options(max_retries=0, deprecations="ignore")
         subject = {"base_url": client.options.base_url, **subject}
-        with run(kind, options, client.options.retry, self._timing, subject) as engine:
+        with run(kind, rows, options, client.options.retry, self._timing, subject) as engine:
             await drive(engine, rows, once.send, self._timing)
+        read_back = engine.read_back()
+        if read_back is not None:
+            await drive(read_back, (), client.send, self._timing)
+            engine.report.verification = read_back.result()
         return engine.report

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -13,86 +13,151 @@ from anyio.lowlevel import checkpoint
 from synerise_profiles.timing import Timing
 from synerise_profiles_api.types import Request, Response
 
-from .engine import DONE, READ, Engine, Send
 from .outcomes import Outcome, outcome_of
+from .steps import DONE, Course, Read, Signal, Task, Wait
 
 __all__ = ["drive"]
 
+_FETCHED = 250
+"""So many rows of an async source are handed over together."""
+T = TypeVar("T", bound=Task)
 _Sender = Callable[[Request[Any]], Awaitable[Response[Any]]]
 
 
-async def drive(engine: Engine, rows: Iterable[Any] | AsyncIterable[Any], send: _Sender, timing: Timing) -> None:
+async def drive(course: Course[T], rows: Iterable[Any] | AsyncIterable[Any], send: _Sender, timing: Timing) -> None:
     """Run to the end. An error of the rows themselves waits for the answers on their way, a cancellation does not."""
-    iterator = aiter(rows) if isinstance(rows, AsyncIterable) else iter(rows)
     # Raised after the group has ended, which would wrap it otherwise.
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
-        window = _Window(send, group)
+        window = _Window[T](send, group)
+        source = _Source(rows) if isinstance(rows, Iterable) else _AsyncSource(rows, group, window.ring)
         try:
-            while (step := engine.next()) is not DONE:
-                if step is READ:
-                    await _read(engine, iterator)
-                elif isinstance(step, Send):
+            while (step := course.next()) is not DONE:
+                if isinstance(step, Read):
+                    if source.is_waiting:  # answers are taken meanwhile, and what is due is sent
+                        await window.tell(course, step.seconds)
+                    elif not course.read(source.rows) and not source.more():
+                        course.end()
+                    # A checkpoint: reading takes a few milliseconds, in which nobody else can run.
+                    await checkpoint()
+                elif not isinstance(step, Wait | Signal):
                     window.begin(step)
                 elif window.in_flight:
-                    await window.tell(engine, step.seconds)
+                    await window.tell(course, step.seconds)
                 else:
                     await timing.asleep(step.seconds or 0.0)
-                window.tell_now(engine)
+                window.tell_now(course)
         except Exception as error:  # noqa: BLE001 - raised below
             failure = error
             while window.in_flight:
-                await window.tell(engine, None)
+                await window.tell(course, None)
+        finally:
+            source.close()
     if failure is not None:
         raise failure
 
 
-async def _read(engine: Engine, rows: Iterable[Any] | AsyncIterable[Any]) -> None:
-    if isinstance(rows, Iterable):
-        if not engine.read(rows):
-            engine.end()
-        # A checkpoint: reading takes a few milliseconds, in which nobody else can run.
-        await checkpoint()
-        return
-    async for row in rows:
-        if engine.read((row,)):
-            return
-    engine.end()
+class _Source:
+    """Rows that are all at hand."""
+
+    is_waiting = False
+
+    def __init__(self, rows: Iterable[Any]) -> None:
+        self.rows: Iterator[Any] = iter(rows)
+
+    def more(self) -> bool:
+        """Ask for further rows; false if there are none."""
+        return False
+
+    def close(self) -> None:
+        """Read nothing more."""
 
 
-class _Window:
+class _AsyncSource(_Source):
+    """Rows that are waited for, by one task from the first to the last, since they may come from a context of it."""
+
+    def __init__(self, rows: AsyncIterable[Any], group: TaskGroup, ring: Callable[[], None]) -> None:
+        super().__init__(())
+        self._later = aiter(rows)
+        self._ring = ring
+        self._asked = anyio.Event()
+        self._scope = anyio.CancelScope()
+        self._ended = False
+        self._failure: Exception | None = None
+        group.start_soon(self._fetch_all)
+
+    def more(self) -> bool:
+        """Ask for further rows. What the source gave before it failed has been handed over by then."""
+        if self._failure is not None:
+            raise self._failure
+        if self._ended:
+            return False
+        self.is_waiting = True
+        self._asked.set()
+        return True
+
+    def close(self) -> None:
+        """Read nothing more."""
+        self._scope.cancel()
+
+    async def _fetch_all(self) -> None:
+        with self._scope:
+            while not self._ended:
+                await self._asked.wait()
+                self._asked = anyio.Event()
+                self.rows = iter(await self._fetch(self._later))
+                self.is_waiting = False
+                self._ring()
+
+    async def _fetch(self, rows: AsyncIterator[Any]) -> list[Any]:
+        fetched: list[Any] = []
+        try:
+            while len(fetched) < _FETCHED:
+                fetched.append(await anext(rows))
+        except StopAsyncIteration:
+            self._ended = True
+        except Exception as error:  # noqa: BLE001 - raised when it is asked for more
+            self._ended, self._failure = True, error
+        return fetched
+
+
+class _Window(Generic[T]):
     """Tasks that send one request each."""
 
     def __init__(self, send: _Sender, group: TaskGroup) -> None:
         self.in_flight = 0
         self._send = send
         self._group = group
-        self._answers: deque[tuple[Send, Outcome]] = deque()
+        self._answers: deque[tuple[T, Outcome]] = deque()
         self._bell = anyio.Event()
 
-    def begin(self, task: Send) -> None:
+    def begin(self, task: T) -> None:
         """Send a request."""
         self.in_flight += 1
         self._group.start_soon(self._work, task)
 
-    async def tell(self, engine: Engine, seconds: float | None) -> None:
-        """Hand over the answers that are there; wait for the first one as long as told."""
+    def ring(self) -> None:
+        """End the wait for an answer."""
+        self._bell.set()
+
+    async def tell(self, course: Course[T], seconds: float | None) -> None:
+        """Hand over the answers that are there; wait for the first one, or for a ring, as long as told."""
         if not self._answers:
-            self._bell = anyio.Event()
             with anyio.move_on_after(seconds):
                 await self._bell.wait()
-        self.tell_now(engine)
+            self._bell = anyio.Event()
+        self.tell_now(course)
 
-    def tell_now(self, engine: Engine) -> None:
+    def tell_now(self, course: Course[T]) -> None:
         """Hand over the answers that are there."""
         while self._answers:
             self.in_flight -= 1
-            engine.answered(*self._answers.popleft())
+            course.answered(*self._answers.popleft())
 
-    async def _work(self, task: Send) -> None:
+    async def _work(self, task: T) -> None:
         try:
             outcome = outcome_of(await self._send(task.request()))
-        except Exception as error:  # noqa: BLE001 - the engine knows what it means
+        except Exception as error:  # noqa: BLE001 - the core knows what it means
             outcome = outcome_of(error)
         self._answers.append((task, outcome))
-        self._bell.set()
+        self.ring()

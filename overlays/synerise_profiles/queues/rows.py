@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from synerise_profiles.bulk.checks import Note, fields_of
+from synerise_profiles.bulk.checks import row_rule
 from synerise_profiles.bulk.chunks import TIME_LENGTH
-from synerise_profiles.bulk.intake import IntakeOptions, check_of, held
+from synerise_profiles.bulk.intake import held
 from synerise_profiles.bulk.kinds import Kind
 from synerise_profiles.bulk.rows import (
     OPTIONS,
@@ -21,6 +21,7 @@ from synerise_profiles.bulk.rows import (
     has_mark,
     with_fields,
 )
+from synerise_profiles.bulk.values import Note, fields_of
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import UNSET
 
@@ -41,8 +42,8 @@ class Writer:
     def __init__(self, kind: Kind, settings: QueueSettings, note: Note) -> None:
         self.kind = kind
         self.room_of_time = room_of_time(kind)
-        options = IntakeOptions(checks=settings.checks, allow_null=settings.allow_null)
-        self._check = check_of(kind, options, note)
+        rule = row_rule(kind, settings.checks, note)
+        self._check = None if rule is None else rule.check
         self._allowed = None if settings.checks == "off" else settings.allow_null
         # With brackets it is a request, and with a comma what is held.
         self._most = min(kind.max_bytes - 2, settings.max_bytes - 1)

@@ -282,11 +282,10 @@ def create_app(
     journal = Journal()
     mailbox = Mailbox()
     chosen = options or Options()
-    prefix = "/v4/events/"
     actions = {
-        item.path.removeprefix(prefix): item.action
+        item.event_type: item.action
         for item in bundle.operations
-        if item.action is not None and item.path.startswith(prefix)
+        if item.action is not None and item.event_type is not None
     }
 
     def make() -> tuple[World, Authenticator]:

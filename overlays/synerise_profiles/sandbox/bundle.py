@@ -55,6 +55,7 @@ class Operation:
     sunset: date | None
     replaced_by: tuple[str, ...]
     action: str | None
+    event_type: str | None
     max_items: int | None
     max_bytes: int | None
     uniform_identifier: bool
@@ -180,6 +181,7 @@ def _operation(bundle: Bundle, path: str, method: str, place: str) -> Operation:
         sunset=date.fromisoformat(node["x-sunset"]) if "x-sunset" in node else None,
         replaced_by=tuple(node.get("x-replaced-by", ())),
         action=node.get("x-synerise-action"),
+        event_type=node.get("x-event-type"),
         max_items=batch.get("max-items"),
         max_bytes=batch.get("max-bytes"),
         uniform_identifier=batch.get("uniform-identifier", False),

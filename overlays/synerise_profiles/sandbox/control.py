@@ -261,7 +261,8 @@ class Control:
         options = self._app.world.options
         now: Json = asdict(options)
         numbers = {name for name, value in now.items() if isinstance(value, float)}
-        sent = request.body({name: _NUMBER if name in numbers else bool for name in now})
+        texts = {name for name, value in now.items() if isinstance(value, str)}
+        sent = request.body({name: _NUMBER if name in numbers else str if name in texts else bool for name in now})
         for name, value in sent.items():
             setattr(options, name, float(value) if name in numbers else value)
         return asdict(options)

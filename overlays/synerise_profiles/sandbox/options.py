@@ -14,7 +14,8 @@ class Options:
     without the permission, except test profiles. `enforce_sunset` answers 410 once an operation's sunset has passed.
     `token_lifetime` is in seconds. `keep_bodies` keeps what was received in the log.
     `export_time` is how many seconds of the sandbox's clock an export takes; exports that are ordered while
-    `failing_exports` is set end as failed.
+    `failing_exports` is set end as failed. `export_status` is the status of those that take their time, instead of
+    QUEUED and PROCESSING: the document lists no values, so that a program has to bear with others.
     """
 
     delay: float = 0.0
@@ -25,3 +26,4 @@ class Options:
     keep_bodies: bool = False
     export_time: float = 0.0
     failing_exports: bool = False
+    export_status: str = ""

@@ -26,7 +26,7 @@ _TEST_PROFILE = "test-profile"
 class World:
     """One workspace.
 
-    `actions` has the action of each kind of event, by the end of its endpoint's path; `reserved` the names that a
+    `actions` has the action of each kind of event, by its type in a batch; `reserved` the names that a
     free-form object of this schema cannot have; `mailbox` the messages that would have been sent.
     """
 

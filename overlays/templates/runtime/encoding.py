@@ -54,8 +54,13 @@ class Model:
         return cast(dict[str, Any], to_wire(self))
 
     def _fields(self) -> dict[str, Any]:
-        """Return what is set by the publisher's keys, values as they are."""
+        """Return what is set by the publisher's keys, values as they are; to be read, not to be changed."""
         raise NotImplementedError
+
+    def _body_for(self, operation: Operation) -> object:
+        """Return what the body of one operation is made of; the model itself, unless it is made for another."""
+        del operation
+        return self
 
     def __repr__(self) -> str:
         """Name the fields that are set; values stay hidden, since most are personal data."""
@@ -170,6 +175,8 @@ def _query_text(value: object) -> str:
 def body_content(operation: Operation, body: object) -> tuple[bytes, Any]:
     """Serialise a body that is one object; return its bytes and the mapping that they were made from."""
     _require_object(operation, "body", body)
+    if isinstance(body, Model):
+        body = body._body_for(operation)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # our own protocol
     return _content(operation, body)
 
 

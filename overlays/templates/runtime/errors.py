@@ -23,11 +23,11 @@ class InvalidRequestError(SyneriseError, ValueError):
         super().__init__(": ".join(part for part in (operation, field, problem) if part))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (self.problem, self.operation, self.field)
+        return _rebuild, (type(self), self.problem, self.operation, self.field)
 
 
-def _rebuild(problem: str, operation: str, field: str) -> InvalidRequestError:
-    return InvalidRequestError(problem, operation=operation, field=field)
+def _rebuild(kind: type[InvalidRequestError], problem: str, operation: str, field: str) -> InvalidRequestError:
+    return kind(problem, operation=operation, field=field)
 
 
 class ResponseDecodingError(SyneriseError):

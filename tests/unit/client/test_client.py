@@ -366,6 +366,7 @@ def signature(function: Callable[..., Any]) -> str:
     text = str(inspect.signature(function))
     for asynchronous, plain in (
         (" | Callable[[], Awaitable[str]]", ""),
+        ("Coroutine[Any, Any, Response[T]]", "Response[T]"),
         ("httpx.AsyncBaseTransport", "httpx.BaseTransport"),
         ("AsyncClientArguments", "ClientArguments"),
         ("AsyncQueue", "Queue"),
@@ -380,14 +381,15 @@ def test_both_clients_have_the_same_surface() -> None:
     assert {"__init__", "close", "from_env", "options", "send", "with_options"} <= surface(Synerise).keys()
 
 
-@pytest.mark.parametrize("name", ["send", "close"])
-def test_what_waits_is_awaited(name: str) -> None:
-    """What waits for the network is a coroutine function in the async client, and a function in the other."""
-    asynchronous = getattr(AsyncSynerise, {"close": "aclose"}.get(name, name))
-    assert (False, True) == (
-        inspect.iscoroutinefunction(getattr(Synerise, name)),
-        inspect.iscoroutinefunction(asynchronous),
-    )
+def test_what_waits_is_awaited() -> None:
+    """What waits for the network is awaited in the async client, and called in the other."""
+    assert not inspect.iscoroutinefunction(Synerise.close)
+    assert inspect.iscoroutinefunction(AsyncSynerise.aclose)
+    # It notes where it was called and returns a coroutine, deprecated or not.
+    for facts in (operation(), operation(deprecated=True)):
+        coroutine = AsyncSynerise(token=TOKEN).send(request(operation=facts))
+        assert inspect.iscoroutine(coroutine)
+        coroutine.close()
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -17,13 +17,17 @@ from synerise_profiles.errors import (
     BadRequestError,
     ConfigurationError,
     ConflictError,
+    DeprecatedOperationError,
     FailedDependencyError,
     InvalidRequestError,
     NotFoundError,
+    OperationSunsetError,
     PermissionDeniedError,
     RateLimitError,
     ResponseDecodingError,
     ServerError,
+    SunsetNotFoundError,
+    SunsetServerError,
     SyneriseError,
     UnsupportedMediaTypeError,
     status_error_type,
@@ -105,7 +109,8 @@ def test_every_error_has_the_one_root() -> None:
     """One except clause catches all; what is wrong with arguments is a ValueError too."""
     classes = [getattr(errors_module, name) for name in errors_module.__all__]
     assert [] == [kind for kind in classes if not issubclass(kind, SyneriseError)]
-    assert [ConfigurationError, InvalidRequestError] == [kind for kind in classes if issubclass(kind, ValueError)]
+    of_arguments = [ConfigurationError, DeprecatedOperationError, InvalidRequestError]
+    assert of_arguments == [kind for kind in classes if issubclass(kind, ValueError)]
 
 
 def test_text_names_what_is_safe_and_nothing_else() -> None:
@@ -180,9 +185,46 @@ def test_refusal_of_an_operation_past_its_end_says_so() -> None:
     """Once the sunset has passed, a refusal names the date and what to use instead; before, it does not."""
     facts = operation(deprecated=True, sunset="2026-08-30", replaced_by=("profiles.get",))
     after = refused(404, facts, today=datetime.date(2026, 8, 30))
-    assert str(after).endswith("it was due to be switched off on 2026-08-30; instead: profiles.get")
+    assert str(after).endswith("it was due to be switched off on 2026-08-30; use profiles.get")
     assert "things.get: 404 Not Found" == str(refused(404, facts, today=datetime.date(2026, 8, 29)))
     assert "switched off" not in str(refused(400, facts, today=datetime.date(2026, 9, 1)))
+
+
+AFTER, BEFORE = datetime.date(2026, 8, 30), datetime.date(2026, 8, 29)
+DATED: dict[str, object] = {"deprecated": True, "sunset": "2026-08-30", "replaced_by": ("profiles.get",)}
+DATELESS: dict[str, object] = {"deprecated": True, "deprecated_reason": "It moved elsewhere."}
+
+
+@pytest.mark.parametrize(
+    ("status", "facts", "day", "expected"),
+    [
+        (404, DATED, AFTER, SunsetNotFoundError),
+        (404, DATED, BEFORE, NotFoundError),
+        (404, DATELESS, AFTER, NotFoundError),
+        (405, DATED, AFTER, OperationSunsetError),
+        (410, DATED, AFTER, OperationSunsetError),
+        (410, DATED, BEFORE, OperationSunsetError),
+        (410, DATELESS, AFTER, OperationSunsetError),
+        (410, {}, AFTER, APIStatusError),
+        (501, DATED, AFTER, SunsetServerError),
+        (501, {}, AFTER, ServerError),
+        (500, DATED, AFTER, ServerError),
+        (400, DATED, AFTER, BadRequestError),
+        (401, DATED, AFTER, AuthenticationError),
+        (403, DATED, AFTER, PermissionDeniedError),
+    ],
+)
+def test_what_was_switched_off_has_its_class(
+    status: int, facts: dict[str, object], day: datetime.date, expected: type[APIStatusError]
+) -> None:
+    """405, 410 and 501 say that an operation is gone, 404 only once its day has come; the status's class holds too."""
+    error = refused(status, operation(**facts), content=BODY, today=day)
+    assert type(error) is expected
+    assert isinstance(error, status_error_type(status))
+    assert (error.status_code, error.content) == (status, BODY)
+    if isinstance(error, OperationSunsetError):
+        assert (error.sunset, error.replaced_by) == (facts.get("sunset"), facts.get("replaced_by", ()))
+        assert str(error).endswith("use profiles.get" if error.replaced_by else "it is deprecated; It moved elsewhere")
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
@@ -234,6 +276,12 @@ ALL: list[SyneriseError] = [
     APITimeoutError("no answer in time", operation="x.y"),
     BadRequestError(operation="x.y", status_code=400, headers={"a": "b"}, content=BODY, attempts=2, notes=["a note"]),
     RateLimitError(operation="x.y", status_code=429, retry_after=3.0),
+    DeprecatedOperationError("is deprecated", operation="x.y"),
+    OperationSunsetError(
+        operation="x.y", status_code=410, content=BODY, notes=["gone"], sunset="2026-08-30", replaced_by=("x.z",)
+    ),
+    SunsetNotFoundError(operation="x.y", status_code=404, sunset="2026-08-30"),
+    SunsetServerError(operation="x.y", status_code=501),
 ]
 
 

@@ -44,6 +44,12 @@ def test_errors_and_types_need_no_http() -> None:
     assert [] == under(modules, "httpx", "httpcore", "anyio")
 
 
+def test_looking_for_deprecated_calls_needs_no_http() -> None:
+    """The scanner reads facts and sources alone."""
+    modules = loaded("import synerise_profiles.deprecations.__main__")
+    assert [] == under(modules, "httpx", "httpcore", "anyio")
+
+
 def test_building_a_client_loads_no_model_and_no_operation() -> None:
     """Models and operations are loaded when they are used."""
     modules = loaded("from synerise_profiles import Synerise; Synerise(token='t')")

@@ -18,6 +18,7 @@ CONFIG = """
 strict = true
 python_version = 3.11
 follow_imports = silent
+enable_error_code = deprecated
 """
 
 

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from synerise_profiles import AsyncSynerise, Synerise, api
-from synerise_profiles.models import LinkedDevice, Money, NoteInput, ProfileInput, Tag, Transaction
+from synerise_profiles import AsyncSynerise, Synerise, api, events
+from synerise_profiles.models import (
+    CartParams,
+    ClientIdentifier,
+    LinkedDevice,
+    Money,
+    NoteInput,
+    ProfileInput,
+    Tag,
+    Transaction,
+)
 
 
 def arguments(client: Synerise) -> None:
@@ -48,6 +57,22 @@ def bodies(client: Synerise, profile: ProfileInput) -> None:
     client.tags.create("vip")  # E: [arg-type]
 
 
+def builders(client: Synerise, jan: ClientIdentifier, params: CartParams) -> None:
+    events.added_to_cart(client=jan)  # E: [call-arg]
+    events.added_to_cart(jan, params)  # E: [call-arg]
+    events.added_to_cart(client="customer-17", params=params)  # E: [arg-type]
+    events.added_to_cart(client=jan, params=jan)  # E: [arg-type]
+    events.searched(client=jan, time=17)  # E: [arg-type]
+    events.searched(client=jan, action="a.b")  # E: [call-arg]
+    events.custom(client=jan)  # E: [call-arg]
+    events.money(12.5, "PLN")  # E: [arg-type]
+    client.events.searched(events.added_to_cart(client=jan, params=params))  # E: [arg-type]
+    events.transaction(client=jan, order_id="o", products=[], payment="CARD", source=1)  # E: [arg-type]
+    events.transaction(client=jan, order_id="o", products=[params], payment="CARD", source="POS")  # E: [list-item]
+    client.bulk.send_events([params])  # E: [list-item]
+    events.add_to_cart(client=jan)  # E: [attr-defined]
+
+
 def results(client: Synerise) -> None:
     _ = client.notes.create(1, {}).subject  # E: [union-attr]
     _ = client.profiles.upsert({}).email  # E: [attr-defined] [func-returns-value]
@@ -79,3 +104,9 @@ async def waiting(client: AsyncSynerise, sync: Synerise) -> None:
         pass
     async with sync:  # E: [attr-defined]
         pass
+
+
+async def deprecated(client: Synerise, asynchronous: AsyncSynerise) -> None:
+    client.profiles.get_contact(1)  # E: [deprecated]
+    await asynchronous.profiles.get_contact(1)  # E: [deprecated]
+    api.profiles.get_contact.request(1)  # E: [deprecated]

@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("workspace", "profile", "anonymous"),
     permission="API_ADDED_TO_FAVORITES_EVENTS_CREATE",
     action="product.addToFavorite",
+    event_type="added-to-favorites",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

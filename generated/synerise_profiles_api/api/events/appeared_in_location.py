@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("workspace", "profile", "anonymous"),
     permission="API_APPEARED_IN_LOCATION_EVENTS_CREATE",
     action="client.location",
+    event_type="appeared-in-location",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("workspace", "profile", "anonymous"),
     permission="API_APPLICATION_STARTED_EVENTS_CREATE",
     action="client.applicationStarted",
+    event_type="application-started",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

@@ -25,6 +25,7 @@ OPERATION = Operation(
     permission="API_ASSIGNED_TO_COMPANY_EVENTS_CREATE",
     role="client_activities: create",
     action="client.assignToCompany",
+    event_type="assigned-to-company",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("workspace",),
     permission="API_CANCELLED_TRANSACTION_EVENTS_CREATE",
     action="transaction.cancel",
+    event_type="cancelled-transaction",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

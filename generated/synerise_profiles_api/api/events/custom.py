@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("workspace", "profile", "anonymous", "user"),
     permission="API_CUSTOM_EVENTS_CREATE",
     role="client_activities: create",
+    event_type="custom",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("workspace", "profile", "anonymous", "web-sdk", "ai-key"),
     permission="API_ITEM_SEARCH_CLICK_EVENT_CREATE",
     action="item.search.click",
+    event_type="item-search-click",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

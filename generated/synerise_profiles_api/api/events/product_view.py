@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("workspace", "profile", "anonymous"),
     permission="API_PRODUCT_VIEW_EVENTS_CREATE",
     action="product.view",
+    event_type="product-view",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("workspace", "profile", "anonymous"),
     permission="API_PUSH_CANCELLED_EVENTS_CREATE",
     action="push.cancel",
+    event_type="push/cancelled",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

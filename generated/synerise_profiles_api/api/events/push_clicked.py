@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("workspace", "profile", "anonymous"),
     permission="API_PUSH_CLICKED_EVENTS_CREATE",
     action="push.click",
+    event_type="push/clicked",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

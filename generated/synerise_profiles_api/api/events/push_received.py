@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("workspace", "profile", "anonymous"),
     permission="API_PUSH_RECIVED_EVENTS_CREATE",
     action="push.receiveInBackground",
+    event_type="push/received",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

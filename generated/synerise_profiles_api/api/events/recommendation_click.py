@@ -26,6 +26,7 @@ OPERATION = Operation(
     consumers=("workspace", "profile", "anonymous", "web-sdk", "ai-key"),
     permission="API_RECOMMENDATION_CLICK_EVENTS_CREATE",
     action="recommendation.click",
+    event_type="recommendation-click",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

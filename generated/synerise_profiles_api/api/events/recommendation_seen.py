@@ -26,6 +26,7 @@ OPERATION = Operation(
     consumers=("workspace", "profile", "anonymous", "web-sdk", "ai-key"),
     permission="API_RECOMENDATION_SEEN_EVENTS_CREATE",
     action="recommendation.view",
+    event_type="recommendation-seen",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("workspace", "profile", "anonymous", "web-sdk", "ai-key"),
     permission="API_RECOMMENDATION_VIEW_EVENT_CREATE",
     action="recommendation.view",
+    event_type="recommendation-view",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

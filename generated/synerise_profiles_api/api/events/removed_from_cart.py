@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("workspace", "profile", "anonymous"),
     permission="API_REMOVED_FROM_CART_EVENTS_CREATE",
     action="product.removeFromCart",
+    event_type="removed-from-cart",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

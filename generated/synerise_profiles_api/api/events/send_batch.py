@@ -10,6 +10,7 @@ from ...encoding import is_keyed, list_content
 from ...types import BatchLimits, Operation, RawResponse, Request
 
 if TYPE_CHECKING:
+    from ...built import BuiltEvent
     from ...models.batch_event import BatchEvent
 
 __all__ = ["OPERATION", "parse", "request"]
@@ -30,14 +31,14 @@ OPERATION = Operation(
 )
 
 
-def request(body: Iterable[BatchEvent | Mapping[str, Any]]) -> Request[None]:
+def request(body: Iterable[BuiltEvent | BatchEvent | Mapping[str, Any]]) -> Request[None]:
     """Record a batch of events.
 
     All events of a request name their profile by the same kind of identifier. Makes no product.buy events: send
     purchases as transactions. Leave out what is not known; do not send null.
 
     Args:
-        body: a list of BatchEvent or of mappings with the publisher's keys.
+        body: events made by builders, or a list of BatchEvent or of mappings with the publisher's keys.
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.

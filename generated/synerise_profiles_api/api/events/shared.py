@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("workspace", "profile", "anonymous"),
     permission="API_SHARED_EVENTS_CREATE",
     action="client.shared",
+    event_type="shared",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from synerise_profiles.identifiers import CLIENT_IDENTIFIERS
 from synerise_profiles.sandbox import jobs
 from synerise_profiles.sandbox.answers import Answer, Failure, problem
 from synerise_profiles.sandbox.bundle import Json
 from synerise_profiles.sandbox.clock import millis_of
 from synerise_profiles.sandbox.rules.events import (
-    IDENTIFIERS,
     Draft,
     FieldError,
     batch_action,
@@ -45,7 +45,7 @@ def drafts_of(items: Sequence[Json], make: Callable[[Json], Draft], place: str) 
     problems: list[Json] = []
     for index, item in enumerate(items):
         if identifier_of(item["client"]) is None:
-            message = f"needs at least one of {', '.join(IDENTIFIERS)}"
+            message = f"needs at least one of {', '.join(CLIENT_IDENTIFIERS)}"
             problems.append(problem(f"{place.format(index)}client", message, item["client"]))
             continue
         try:

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha1
 from typing import Any, NamedTuple
 
+from synerise_profiles.identifiers import CLIENT_IDENTIFIERS
 from synerise_profiles.sandbox.bundle import Json
 from synerise_profiles.sandbox.clock import iso_of, millis_of
 
-IDENTIFIERS = ("id", "uuid", "customId", "email")
-"""Of several identifiers in one event the first of these counts, as in the publisher's own client."""
 CUSTOM = "custom"
 ORIGINAL_TIME = "snr-original-time"
 _OLDEST = millis_of("0001-01-01T00:00:00Z")
@@ -97,7 +96,7 @@ def derived_uuid(text: str) -> str:
 
 def identifier_of(client: Json) -> str | None:
     """The kind of identifier that names the profile; an empty text is none."""
-    for name in IDENTIFIERS:
+    for name in CLIENT_IDENTIFIERS:
         if client.get(name) not in (None, ""):
             return name
     return None

@@ -13,6 +13,7 @@ QUEUED = "QUEUED"
 PROCESSING = "PROCESSING"
 COMPLETED = "COMPLETED"
 FAILED = "FAILED"
+ENDED = frozenset({COMPLETED, FAILED})
 
 # NONE asks for no agreement. The reference prints four values and an ellipsis; the names follow the agreements'.
 FILTERS = {"NONE": None} | {re.sub("([A-Z])", r"_\1", name).upper(): name for name in AGREEMENTS}

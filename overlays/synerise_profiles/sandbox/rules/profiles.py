@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from synerise_profiles.identifiers import PROFILE_IDENTIFIERS
 from synerise_profiles.sandbox.answers import problem
 from synerise_profiles.sandbox.bundle import Json
 
@@ -23,7 +24,6 @@ NATIVE = (
     "avatarUrl",
 )
 AGREEMENTS = ("email", "sms", "push", "webPush", "bluetooth", "rfid", "wifi")
-IDENTIFIERS = ("clientId", "uuid", "customId", "email", "phone")
 PLACEHOLDER = "@anonymous.invalid"
 TRUTH: Mapping[str, bool] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -71,10 +71,12 @@ def missing_identifier(item: Json, *, updating: bool = False, unique_emails: boo
     """The problem of an item that names no profile; an empty text names none."""
     if item.get("customId") or (unique_emails and item.get("email")):
         return []  # the usual case first
-    for name in IDENTIFIERS:
+    for name in PROFILE_IDENTIFIERS:
         if item.get(name) not in (None, "") and (updating or name != "clientId") and (unique_emails or name != "email"):
             return []
-    known = [name for name in IDENTIFIERS if (updating or name != "clientId") and (unique_emails or name != "email")]
+    known = [
+        name for name in PROFILE_IDENTIFIERS if (updating or name != "clientId") and (unique_emails or name != "email")
+    ]
     return [problem("identifier", f"at least one of {', '.join(known)} is required")]
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing_extensions import deprecated
 
 from ..api import things as _api
+from ..callers import remembers_caller
 from ..types import AsyncSend, Send
 
 __all__ = ["AsyncThings", "Things"]
@@ -33,7 +34,10 @@ class Things:
         """
         return self._send(_api.read.request()).body
 
-    @deprecated("things.read_replaced is deprecated: use things.read. It is due to be switched off on 2026-08-30.")
+    @deprecated(
+        "things.read_replaced is deprecated: use things.read. It is due to be switched off on 2026-08-30.",
+        category=None,
+    )
     def read_replaced(self) -> None:
         """Read things, the old way.
 
@@ -50,7 +54,7 @@ class Things:
         """
         return self._send(_api.read_replaced.request()).body
 
-    @deprecated("things.read_outside is deprecated: use things.read or /v9/things.")
+    @deprecated("things.read_outside is deprecated: use things.read or /v9/things.", category=None)
     def read_outside(self) -> None:
         """Read things, the oldest way.
 
@@ -66,7 +70,7 @@ class Things:
         """
         return self._send(_api.read_outside.request()).body
 
-    @deprecated("things.read_dropped is deprecated. Things of this kind are no longer made.")
+    @deprecated("things.read_dropped is deprecated. Things of this kind are no longer made.", category=None)
     def read_dropped(self) -> None:
         """Read things that are gone.
 
@@ -105,7 +109,11 @@ class AsyncThings:
         """
         return (await self._send(_api.read.request())).body
 
-    @deprecated("things.read_replaced is deprecated: use things.read. It is due to be switched off on 2026-08-30.")
+    @deprecated(
+        "things.read_replaced is deprecated: use things.read. It is due to be switched off on 2026-08-30.",
+        category=None,
+    )
+    @remembers_caller
     async def read_replaced(self) -> None:
         """Read things, the old way.
 
@@ -122,7 +130,8 @@ class AsyncThings:
         """
         return (await self._send(_api.read_replaced.request())).body
 
-    @deprecated("things.read_outside is deprecated: use things.read or /v9/things.")
+    @deprecated("things.read_outside is deprecated: use things.read or /v9/things.", category=None)
+    @remembers_caller
     async def read_outside(self) -> None:
         """Read things, the oldest way.
 
@@ -138,7 +147,8 @@ class AsyncThings:
         """
         return (await self._send(_api.read_outside.request())).body
 
-    @deprecated("things.read_dropped is deprecated. Things of this kind are no longer made.")
+    @deprecated("things.read_dropped is deprecated. Things of this kind are no longer made.", category=None)
+    @remembers_caller
     async def read_dropped(self) -> None:
         """Read things that are gone.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import deprecated
 
 from ..api import things as _api
+from ..callers import remembers_caller
 from ..types import UNSET, AsyncSend, Send, Unset
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Things:
     def __init__(self, send: Send) -> None:
         self._send = send
 
-    @deprecated("things.bite is deprecated. Says \"no\" with a \\ and an 'apostrophe'.")
+    @deprecated("things.bite is deprecated. Says \"no\" with a \\ and an 'apostrophe'.", category=None)
     def bite(self, thing_name: str, body: ThingInput | Mapping[str, Any], *, quotedname: str | Unset = UNSET) -> Thing:
         """Say "things" with C:\\new\\table and \"\"\"three\"\"\".
 
@@ -64,7 +65,8 @@ class AsyncThings:
     def __init__(self, send: AsyncSend) -> None:
         self._send = send
 
-    @deprecated("things.bite is deprecated. Says \"no\" with a \\ and an 'apostrophe'.")
+    @deprecated("things.bite is deprecated. Says \"no\" with a \\ and an 'apostrophe'.", category=None)
+    @remembers_caller
     async def bite(
         self, thing_name: str, body: ThingInput | Mapping[str, Any], *, quotedname: str | Unset = UNSET
     ) -> Thing:

@@ -1,0 +1,207 @@
+"""Reading back what was sent: 202 says that profiles were queued, not that they arrived. Sends nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, get_args
+
+import attrs
+import orjson
+
+from synerise_profiles.identifiers import first_identifier, mask, same
+from synerise_profiles.timing import Timing
+from synerise_profiles_api.api.profiles import find, get
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.models.profile_identifier_type import ProfileIdentifierType
+from synerise_profiles_api.types import Request
+
+from .attribution import is_list, is_object
+from .chunks import Sampled
+from .facts import Schema
+from .outcomes import Outcome
+from .report import Missing, Verification
+from .sample import Sample
+from .steps import DONE, Signal, Wait
+
+__all__ = ["ReadBack", "differences"]
+
+_FIRST_DELAY: Final = 0.25
+_LONGEST_DELAY: Final = 8.0
+_GONE: Final = "was not found, or cannot be read with this key"
+_YES: Final = frozenset({"true", "1"})
+
+
+@attrs.define(eq=False)
+class LookUp:
+    """One profile that is read until it is as it was sent, or time is up."""
+
+    entry: Sampled
+    name: str
+    value: Any
+    due: float = 0.0
+    tries: int = 0
+    in_flight: bool = False
+
+    def request(self) -> Request[Any]:
+        """Build the request."""
+        if self.name == get.OPERATION.path.partition("{")[2].rstrip("}"):
+            return get.request(self.value)
+        return find.request(_identifier_type(self.name), self.value)
+
+
+class ReadBack:
+    """Compares a sample with what the server holds. Drive it like an engine; it reads no rows."""
+
+    def __init__(self, sample: Sample, schema: Schema, *, concurrency: int, within: float, timing: Timing) -> None:
+        self._schema = schema
+        self._concurrency = concurrency
+        self._timing = timing
+        self._deadline = timing.monotonic() + within
+        self._left: list[LookUp] = []
+        self._missing: list[Missing] = []
+        self._arrived = self._skipped = self._unread = 0
+        self._problem: str | None = None
+        for entry in sample.accepted():
+            look = None if entry.doubtful else _look_up(entry)
+            if look is None:
+                self._skipped += 1
+            else:
+                self._left.append(look)
+
+    def result(self) -> Verification:
+        """Say what was found."""
+        return Verification(
+            sample=self._arrived + len(self._missing),
+            arrived=self._arrived,
+            missing=tuple(sorted(self._missing, key=lambda missing: missing.index)),
+            skipped=self._skipped,
+            unread=self._unread,
+            problem=self._problem,
+        )
+
+    def next(self) -> LookUp | Wait | Signal:
+        """Say what to do next."""
+        if not self._left:
+            return DONE
+        now = self._timing.monotonic()
+        flying = sum(look.in_flight for look in self._left)
+        waiting = [look for look in self._left if not look.in_flight]
+        if not waiting or flying >= self._concurrency:
+            return Wait(None)
+        look = min(waiting, key=lambda look: look.due)
+        if look.due > now:
+            return Wait(look.due - now)
+        look.in_flight = True
+        look.tries += 1
+        return look
+
+    def read(self, rows: Iterable[Any]) -> bool:  # noqa: ARG002 - it reads none
+        """Read no rows."""
+        return False
+
+    def end(self) -> None:
+        """Nothing ends that was not read."""
+
+    def answered(self, task: LookUp, outcome: Outcome) -> None:
+        """Take what came of reading a profile."""
+        task.in_flight = False
+        stored = _profile(outcome) if outcome.is_success else None
+        fields = () if stored is None else tuple(differences(task.entry.data, stored, self._schema))
+        if stored is not None and not fields:
+            self._left.remove(task)
+            self._arrived += 1
+        elif outcome.is_final and not outcome.is_success and outcome.status != 404:
+            self._problem = f"profiles cannot be read: {outcome.words}"
+            self._unread += len(self._left)
+            self._left.clear()
+        elif task in self._left:
+            self._try_later(task, fields, known=stored is not None or outcome.status == 404)
+
+    def _try_later(self, task: LookUp, fields: tuple[str, ...], *, known: bool) -> None:
+        """Come back, since what was queued takes its time; until the deadline, with which the last word is spoken."""
+        now = self._timing.monotonic()
+        due = now + min(_LONGEST_DELAY, _FIRST_DELAY * 2**task.tries)
+        if now < self._deadline:
+            task.due = min(due, self._deadline)
+            return
+        self._left.remove(task)
+        if not known:
+            self._unread += 1
+            return
+        entry = task.entry
+        self._missing.append(
+            Missing(
+                index=entry.index,
+                identifier=f"{task.name} {mask(task.value)}",
+                fields=fields,
+                reason="is not as it was sent" if fields else _GONE,
+                reference=entry.reference,
+            )
+        )
+
+
+def differences(sent: Mapping[str, Any], stored: Mapping[str, Any], schema: Schema) -> Iterator[str]:
+    """Name the fields of a profile that are not stored as they were sent.
+
+    What the server may change or not return is passed over: uuids, of which a profile has several, and reserved names.
+    """
+    for name, value in sent.items():
+        rule, found = schema.properties.get(name), stored.get(name)
+        if rule is None or name in ("uuid", "clientId"):
+            continue
+        if is_object(value):
+            there = found if is_object(found) else {}
+            is_same = _is_same_agreement if name == "agreements" else _is_same
+            mine = {key: item for key, item in value.items() if key not in rule.reserved}
+            yield from (f"{name}.{key}" for key, item in mine.items() if not is_same(item, there.get(key)))
+        elif is_list(value):
+            if not all(item in (found if is_list(found) else ()) for item in value):
+                yield name
+        elif value != found and not (name in _IDENTIFIERS and _is_same_identifier(name, value, found)):
+            yield name
+
+
+_IDENTIFIERS: Final = ("email", "phone", "customId")
+
+
+def _is_same(sent: Any, stored: Any) -> bool:
+    return bool(sent == stored)
+
+
+def _is_same_agreement(sent: Any, stored: Any) -> bool:
+    """Agreements are sent as booleans, texts or numbers, and come back as booleans."""
+    return (str(sent).lower() in _YES) == (str(stored).lower() in _YES)
+
+
+def _is_same_identifier(name: str, sent: Any, stored: Any) -> bool:
+    if not isinstance(sent, str) or not isinstance(stored, str):
+        return False
+    return same(name, sent, stored) or (name == "email" and sent.strip().lower() == stored.lower())
+
+
+def _profile(outcome: Outcome) -> Mapping[str, Any] | None:
+    try:
+        found: Any = orjson.loads(outcome.content)
+    except orjson.JSONDecodeError:
+        return None
+    return found if is_object(found) else None
+
+
+def _identifier_type(name: str) -> ProfileIdentifierType:
+    """Find the publisher's word for looking a profile up by a field: customId is by-custom-id."""
+    word = "by-" + "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name)
+    known: Sequence[ProfileIdentifierType] = get_args(ProfileIdentifierType)
+    return next(kind for kind in known if kind == word)
+
+
+def _look_up(entry: Sampled) -> LookUp | None:
+    """Prepare to read a profile; None if its identifier cannot stand in a path."""
+    named = first_identifier(entry.data)
+    if named is None:
+        return None
+    look = LookUp(entry, *named)
+    try:
+        look.request()
+    except InvalidRequestError:
+        return None
+    return look

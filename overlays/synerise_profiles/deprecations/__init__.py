@@ -1,0 +1,83 @@
+"""Warnings of deprecated operations: what, instead of what, until when. Driven by `Operation` alone.
+
+`python -m synerise_profiles.deprecations PATH...` finds them in a program without running it.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Literal, TypeAlias
+
+from synerise_profiles.errors import DeprecatedOperationError
+from synerise_profiles_api.callers import Site, caller
+from synerise_profiles_api.types import Operation
+
+__all__ = [
+    "Policy",
+    "SyneriseDeprecationWarning",
+    "SyneriseSunsetWarning",
+    "announce",
+    "explain",
+    "has_ended",
+    "instead_of",
+    "today",
+]
+
+Policy: TypeAlias = Literal["warn", "error", "ignore"]
+"""What a client does before it sends a deprecated operation."""
+
+
+class SyneriseDeprecationWarning(DeprecationWarning):
+    """An operation is deprecated. Python shows it in the program's main module and in tests, or with `-W default`."""
+
+
+class SyneriseSunsetWarning(FutureWarning):
+    """An operation was due to be switched off.
+
+    It is no DeprecationWarning, which Python hides by default: this one is for those who run the program too.
+    """
+
+
+def today(wall: float) -> datetime.date:
+    """Return the day (UTC) of a wall clock's seconds."""
+    return datetime.datetime.fromtimestamp(wall, datetime.UTC).date()
+
+
+def has_ended(operation: Operation, on: datetime.date) -> bool:
+    """Whether the day on which it was due to be switched off has come."""
+    return operation.sunset is not None and on.isoformat() >= operation.sunset
+
+
+def instead_of(operation: Operation) -> str:
+    """Say what to use instead, or why there is nothing."""
+    if operation.replaced_by:
+        return f"use {' or '.join(operation.replaced_by)}"
+    return (operation.deprecated_reason or "").rstrip(".")
+
+
+def explain(operation: Operation, on: datetime.date) -> str:
+    """Say that it is deprecated, or was due to be switched off; what to use instead; until when."""
+    instead = instead_of(operation)
+    if has_ended(operation, on):
+        text = f"{operation.name} was due to be switched off on {operation.sunset} and may fail from one day to another"
+        return f"{text}: {instead}." if instead else f"{text}."
+    joint = ": " if operation.replaced_by else ". "
+    text = f"{operation.name} is deprecated{joint + instead if instead else ''}."
+    return f"{text} It is due to be switched off on {operation.sunset}." if operation.sunset else text
+
+
+def announce(operation: Operation, policy: Policy, wall: float, site: Site | None = None) -> None:
+    """Warn of a deprecated operation at the caller's line, or raise; does nothing for one that is not deprecated.
+
+    Each line is told once, whatever the filters of warnings say; after a change of the filters once more. `site` is
+    the line, where it is known. With the policy `error` DeprecatedOperationError is raised.
+    """
+    if policy == "ignore" or not operation.deprecated:
+        return
+    on = today(wall)
+    text = explain(operation, on)
+    if policy == "error":
+        problem = f'{text.removeprefix(f"{operation.name} ")} This client refuses it, by deprecations="error"'
+        raise DeprecatedOperationError(problem, operation=operation.name)
+    kind = SyneriseSunsetWarning if has_ended(operation, on) else SyneriseDeprecationWarning
+    (site or caller()).warn(kind(text))

@@ -1,0 +1,271 @@
+"""Where a program uses names that should not be used any more: found in its syntax tree, nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from .names import Target, Targets
+
+__all__ = ["Finding", "Unread", "python_files", "scan_file", "scan_source"]
+
+_PACKAGES = ("synerise_profiles", "synerise_profiles_api")
+_API = "synerise_profiles_api.api."
+_SUFFIXES = frozenset({".py", ".pyw", ".pyi", ".ipynb"})
+_SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """A use of a name; `line` and `column` count from 1, in a notebook within the cell that `file` names."""
+
+    file: str
+    line: int
+    column: int
+    target: Target
+
+
+@attrs.frozen(kw_only=True)
+class Unread:
+    """A file, or a cell of a notebook, that could not be looked at."""
+
+    file: str
+    line: int
+    problem: str
+
+
+def python_files(path: Path) -> Iterator[Path]:
+    """Yield a file, or the Python files and notebooks of a folder in order; environments and caches are left out."""
+    try:
+        items = sorted(path.iterdir()) if path.is_dir() else None
+    except OSError:
+        items = None  # reading it tells why
+    if items is None:
+        yield path
+        return
+    for item in items:
+        if item.is_dir():
+            hidden = item.name.startswith(".") or item.name in _SKIPPED or (item / "pyvenv.cfg").exists()
+            if not hidden and not item.is_symlink():
+                yield from python_files(item)
+        elif item.suffix in _SUFFIXES:
+            yield item
+
+
+def scan_file(path: Path, targets: Targets) -> Iterator[Finding | Unread]:
+    """Look through a file; what cannot be parsed is yielded, not raised."""
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        yield Unread(file=str(path), line=1, problem=error.strerror or type(error).__name__)
+        return
+    if path.suffix != ".ipynb":
+        yield from scan_source(source, str(path), targets)
+        return
+    try:
+        cells = list(_cells(json.loads(source)))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        yield Unread(file=str(path), line=1, problem="is no notebook")
+        return
+    for number, text in cells:
+        yield from scan_source(text.encode(), f"{path}[cell {number}]", targets)
+
+
+def scan_source(source: bytes, name: str, targets: Targets) -> Iterator[Finding | Unread]:
+    """Look through the text of a module."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the program that is looked at, which is not run here
+            tree = ast.parse(source, name)
+    except SyntaxError as error:
+        yield Unread(file=name, line=error.lineno or 1, problem=f"cannot be parsed: {error.msg}")
+        return
+    except (ValueError, RecursionError, MemoryError) as error:
+        yield Unread(file=name, line=1, problem=f"cannot be parsed: {type(error).__name__}")
+        return
+    visitor = _Visitor(name, targets)
+    try:
+        visitor.visit(tree)
+    except RecursionError:
+        yield Unread(file=name, line=1, problem="is nested too deeply")
+    yield from sorted(visitor.found, key=lambda found: (found.line, found.column))
+
+
+def _cells(notebook: Any) -> Iterator[tuple[int, str]]:
+    """The code cells of a notebook with their numbers; lines for the notebook itself are blanked out."""
+    for number, cell in enumerate(notebook["cells"], 1):
+        if cell["cell_type"] == "code":
+            text = "".join(cell["source"])
+            if not text.startswith("%%"):
+                yield number, "\n".join(_without_magic(line) for line in text.split("\n"))
+
+
+def _without_magic(line: str) -> str:
+    bare = line.lstrip()
+    return line[: len(line) - len(bare)] + "pass" if bare.startswith(("%", "!")) else line
+
+
+class _Visitor(ast.NodeVisitor):
+    """Finds `<anything>.resource.method`, what stands for a resource, imports, and getattr with a constant."""
+
+    def __init__(self, file: str, targets: Targets) -> None:
+        self.found: list[Finding] = []
+        self._file = file
+        self._targets = targets
+        self._resources = targets.resources
+        self._scopes: list[dict[str, str]] = [{}]  # names that stand for a resource, or a module ("module a.b")
+        self._attributes: dict[str, str] = {}  # likewise attributes, such as self._events
+
+    # --- names that stand for something
+
+    def visit_Module(self, node: ast.Module) -> None:
+        self._note(node)
+        self.generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
+        arguments = node.args
+        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+        # An argument hides an outer name, and is a resource itself if it is annotated so.
+        self._scopes.append({item.arg: self._annotated(item) for item in every if item is not None})
+        self._note(node)
+        self.generic_visit(node)
+        self._scopes.pop()
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815 - ast calls it so
+    visit_Lambda = visit_FunctionDef  # noqa: N815 - likewise
+
+    def _note(self, scope: ast.AST) -> None:
+        """Note the assignments and imports of a scope, those of inner functions left out."""
+        for node in _within(scope):
+            if isinstance(node, ast.Assign):
+                self._bind(node.targets, node.value)
+            elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+                self._bind([node.target], node.value)
+            elif isinstance(node, ast.Import):
+                for alias in node.names:
+                    if alias.name.partition(".")[0] in _PACKAGES:
+                        bound = alias.asname or alias.name.partition(".")[0]
+                        self._scopes[-1][bound] = f"module {alias.name if alias.asname else bound}"
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in _PACKAGES:
+                for alias in node.names:
+                    is_resource = f"{node.module}." == _API and alias.name in self._resources
+                    meaning = alias.name if is_resource else f"module {node.module}.{alias.name}"
+                    self._scopes[-1][alias.asname or alias.name] = meaning
+
+    def _annotated(self, argument: ast.arg) -> str:
+        kind = argument.annotation
+        if isinstance(kind, ast.Constant) and isinstance(kind.value, str):
+            kind = ast.Name(kind.value)
+        path = "" if kind is None else self._path(kind)
+        name = path.rpartition(".")[2].removeprefix("Async").lower()
+        return name if name in self._resources else ""
+
+    def _bind(self, names: list[ast.expr], value: ast.expr) -> None:
+        resource = self._resource(value)
+        if resource is None:
+            return
+        for name in names:
+            if isinstance(name, ast.Name):
+                self._scopes[-1][name.id] = resource
+            elif isinstance(name, ast.Attribute):
+                self._attributes[name.attr] = resource
+
+    def _resource(self, node: ast.expr) -> str | None:
+        """The resource that an expression is, if it looks like one."""
+        if isinstance(node, ast.Attribute):
+            return node.attr if node.attr in self._resources else self._attributes.get(node.attr)
+        if isinstance(node, ast.Name):
+            meaning = self._meaning(node.id)
+            return meaning if meaning in self._resources else None
+        name = _constant_getattr(node)
+        return name if name in self._resources else None
+
+    def _meaning(self, name: str) -> str:
+        return next((scope[name] for scope in reversed(self._scopes) if name in scope), "")
+
+    # --- uses
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        resource = self._resource(node.value)
+        if resource is not None:
+            self._tell_method(resource, node.attr, node)
+        path = self._path(node)
+        if path in self._targets.names:
+            self._tell(self._targets.names[path], node)
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        name = _constant_getattr(node)
+        if name is not None and (resource := self._resource(node.args[0])) is not None:
+            self._tell_method(resource, name, node.args[1], at_start=True)
+        self.generic_visit(node)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self._tell_import(alias.name, alias)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        if node.level or not node.module:
+            return
+        if self._tell_import(node.module, node):
+            return
+        for alias in node.names:
+            self._tell_import(f"{node.module}.{alias.name}", alias)
+
+    def _path(self, node: ast.expr) -> str:
+        """The dotted name of an attribute of one of our modules."""
+        if isinstance(node, ast.Name):
+            meaning = self._meaning(node.id)
+            return meaning.removeprefix("module ") if meaning.startswith("module ") else ""
+        if isinstance(node, ast.Attribute):
+            base = self._path(node.value)
+            return f"{base}.{node.attr}" if base else ""
+        return ""
+
+    def _tell_import(self, name: str, node: ast.stmt | ast.alias) -> bool:
+        target = self._targets.names.get(name)
+        if name.startswith(_API):
+            resource, _, method = name.removeprefix(_API).partition(".")
+            target = self._targets.methods.get((resource, method.partition(".")[0]), target)
+        if target is not None:
+            self._tell(target, node, at_start=True)
+        return target is not None
+
+    def _tell_method(self, resource: str, method: str, node: ast.expr, *, at_start: bool = False) -> None:
+        target = self._targets.methods.get((resource, method))
+        if target is not None:
+            self._tell(target, node, at_start=at_start)
+
+    def _tell(self, target: Target, node: ast.expr | ast.stmt | ast.alias, *, at_start: bool = False) -> None:
+        """Name the place; of an attribute that of its last name, since a call may go over several lines."""
+        line, column = node.lineno, node.col_offset
+        if not at_start and isinstance(node, ast.Attribute):
+            line, column = node.end_lineno or line, (node.end_col_offset or 0) - len(node.attr.encode())
+        self.found.append(Finding(file=self._file, line=line, column=column + 1, target=target))
+
+
+def _within(scope: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a scope in the order of the text, without those of functions inside it."""
+    for node in ast.iter_child_nodes(scope):
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from _within(node)
+
+
+def _constant_getattr(node: ast.expr) -> str | None:
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "getattr"
+        and len(node.args) >= 2
+        and isinstance(node.args[1], ast.Constant)
+        and isinstance(node.args[1].value, str)
+    ):
+        return node.args[1].value
+    return None

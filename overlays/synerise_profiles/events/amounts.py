@@ -1,0 +1,75 @@
+"""Amounts of money, exact: from Decimal, text or whole numbers to what JSON carries without loss."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final, TypeAlias, cast
+
+from synerise_profiles_api.encoding import to_wire
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.models import Money
+
+__all__ = ["Amount", "amount_of", "money", "read_money"]
+
+Amount: TypeAlias = Money | Mapping[str, Any] | Decimal | str | int
+"""Money, or its amount alone where the currency is known."""
+_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+_CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
+
+
+def money(amount: Decimal | str | int, currency: str) -> Money:
+    """Make an amount of money; `currency` is its code in ISO 4217, such as PLN.
+
+    Raises InvalidRequestError for a float, which does not hold 0.1, for what is below zero, and for more digits than a
+    JSON number keeps.
+    """
+    if isinstance(amount, float):
+        problem = "is a float, which does not hold most prices exactly; give a Decimal, a text or an int"
+        raise InvalidRequestError(problem, field="amount")
+    return Money(amount=amount_of(amount, "amount"), currency=currency_of(currency, "currency"))
+
+
+def amount_of(value: object, field: str) -> Decimal:
+    """Read an amount; of a float, the number that JSON would show."""
+    if isinstance(value, bool) or not isinstance(value, Decimal | str | int | float):
+        problem = f"is no amount: {type(value).__name__}; give a Decimal, a text or an int"
+        raise InvalidRequestError(problem, field=field)
+    if isinstance(value, str) and _NUMBER.fullmatch(value) is None:
+        raise InvalidRequestError("is no amount such as 12.50: digits, and a point before the decimals", field=field)
+    amount = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
+    try:
+        to_wire(amount)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(error.problem, field=field) from None
+    if amount < 0:
+        raise InvalidRequestError("is below zero; amounts are zero or more", field=field)
+    return amount
+
+
+def currency_of(value: object, field: str) -> str:
+    """Check the code of a currency."""
+    if not isinstance(value, str) or _CURRENCY.fullmatch(value) is None:
+        raise InvalidRequestError("is no code of a currency: three capital letters, such as PLN", field=field)
+    return value
+
+
+def read_money(value: object, field: str, currency: str | None = None) -> Money:
+    """Read money as a caller may give it; an amount alone takes `currency`."""
+    if isinstance(value, Money):
+        amount, code = value.amount, value.currency
+    elif isinstance(value, Mapping):
+        given = cast("Mapping[str, Any]", value)
+        lacking = [name for name in ("amount", "currency") if name not in given]
+        if lacking:
+            raise InvalidRequestError("is required", field=f"{field}.{lacking[0]}")
+        amount, code = given["amount"], given["currency"]
+    elif currency is None:
+        raise InvalidRequestError("has no currency; give money(amount, currency)", field=field)
+    elif isinstance(value, float):
+        problem = "is a float, which does not hold most prices exactly; give a Decimal, a text or an int"
+        raise InvalidRequestError(problem, field=field)
+    else:
+        return Money(amount=amount_of(value, field), currency=currency)
+    return Money(amount=amount_of(amount, f"{field}.amount"), currency=currency_of(code, f"{field}.currency"))

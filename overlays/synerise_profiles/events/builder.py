@@ -1,0 +1,265 @@
+"""The builder: every event of the document, transactions, their updates and their cancellation."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any, Final, TypedDict, TypeVar
+
+from synerise_profiles.bulk.values import fields_of
+from synerise_profiles.deprecations import Policy, announce
+from synerise_profiles.timing import REAL
+from synerise_profiles_api.api.transactions import create
+from synerise_profiles_api.building import CancelledTransaction, EventBuilder
+from synerise_profiles_api.built import BuiltEvent, SaltChoice
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.models import ClientIdentifier, EventSource, Transaction, TransactionMetadata
+from synerise_profiles_api.operations import load
+from synerise_profiles_api.types import UNSET, Operation, Unset
+
+from .amounts import Amount
+from .checks import about, checked_body, refuse_reserved
+from .purchases import Items, Payment, Products, cancelled, cancelled_of, purchase, updated
+from .stamps import Now, salt_of, time_of
+
+__all__ = ["PURE", "Builder", "cancellation", "cancellation_of", "transaction", "updated_transaction"]
+
+E = TypeVar("E", bound=BuiltEvent)
+CANCELLED: Final = "cancelled"
+"""The free property that marks a cancelled item, where the caller names no other."""
+
+
+class LabelArgument(TypedDict, total=False):
+    """A label, where one is given."""
+
+    label: str
+
+
+class Builder(EventBuilder):
+    """Builds events and transactions, checked by the rules of the document. Get one by `client.builder()`.
+
+    `now` tells the server's time: then everything built has a time, and a time in the future is refused. Asking it may
+    send GET /v4/server/time (no permission is needed), and raises what a call raises then. Without it, a time that is
+    left out stays left out: a single event gets the time of its receipt, and `client.bulk` sets times and salts itself.
+    `salt` is used where none is given; `deprecations` is what a client's argument of that name is.
+    """
+
+    def __init__(
+        self, now: Now | None = None, *, salt: SaltChoice | Unset = UNSET, deprecations: Policy = "warn"
+    ) -> None:
+        self._now = now
+        self._salt = salt
+        self._deprecations: Policy = deprecations
+
+    def transaction(
+        self,
+        *,
+        client: ClientIdentifier | Mapping[str, Any],
+        order_id: str,
+        products: Products,
+        payment: Payment,
+        source: EventSource,
+        revenue: Amount | Unset = UNSET,
+        value: Amount | Unset = UNSET,
+        discount: Amount | Unset = UNSET,
+        metadata: TransactionMetadata | Mapping[str, Any] | Unset = UNSET,
+        time: datetime.datetime | str | Unset = UNSET,
+        salt: SaltChoice | Unset = UNSET,
+    ) -> Transaction:
+        """Build a purchase.
+
+        Args:
+            client: Who bought.
+            order_id: Id of the order. Alone it does not make a transaction replaceable.
+            products: The items. Their order stays: an update finds an item by its position.
+            payment: The method of payment, such as CARD, or more about it.
+            source: Where it happened.
+            revenue: Total after taxes. Left out, it is the sum of finalUnitPrice times quantity; given, it has to be.
+            value: Total before taxes. Left out, it is the revenue.
+            discount: How much the total was lowered; the prices are lower already.
+            metadata: Anything more about the purchase.
+            time: When it happened, with its zone; left out, it is now by the builder's clock.
+            salt: Makes it replaceable: a text of your own, "content" or "unique"; needs a time.
+
+        An amount is money, or a Decimal, text or int in the currency of the products.
+
+        Raises:
+            InvalidRequestError: it would be refused, or stored as something else.
+
+        Operation:
+            POST /v4/transactions, POST /v4/transactions/batch
+        """
+        fields = {
+            "client": client,
+            "metadata": metadata,
+            "orderId": order_id,
+            "paymentInfo": payment,
+            "recordedAt": time,
+            "source": source,
+        }
+        with about(create.OPERATION):
+            made = purchase(products, fields, revenue=revenue, value=value, discount=discount)
+            return self._purchase(made, self._choice(salt))
+
+    def updated_transaction(
+        self,
+        old: Transaction | Mapping[str, Any],
+        *,
+        products: Products | Unset = UNSET,
+        payment: Payment | Unset = UNSET,
+        source: EventSource | Unset = UNSET,
+        revenue: Amount | Unset = UNSET,
+        value: Amount | Unset = UNSET,
+        discount: Amount | Unset | None = UNSET,
+        metadata: TransactionMetadata | Mapping[str, Any] | Unset = UNSET,
+        tag: str = CANCELLED,
+    ) -> Transaction:
+        """Build what overwrites a transaction that was sent: the same profile, order, time and salt, and the changes.
+
+        A product.buy event belongs to the position of its item. So every item that was there keeps its position, by its
+        SKU; new items follow; an item that is gone stays, with the free property `tag` set to true, and counts no more.
+
+        Args:
+            old: The transaction as it was sent.
+            products: All items as they are now, in any order; left out, they stay.
+            payment: The method of payment, or more about it; left out, it stays.
+            source: Where it happened; left out, it stays.
+            revenue: Total after taxes; left out, it is summed.
+            value: Total before taxes; left out, it is the revenue.
+            discount: How much the total was lowered; left out, it stays; None takes it away.
+            metadata: Anything more; left out, it stays.
+            tag: Name of the free property that marks items that are gone.
+
+        Raises:
+            InvalidRequestError: it cannot be overwritten, or would be refused.
+
+        Operation:
+            POST /v4/transactions, POST /v4/transactions/batch
+        """
+        changes = {"paymentInfo": payment, "source": source, "metadata": metadata}
+        with about(create.OPERATION):
+            made = updated(old, products, changes, revenue=revenue, value=value, discount=discount, tag=tag)
+            return self._purchase(made, UNSET)
+
+    def cancellation(
+        self,
+        *,
+        client: ClientIdentifier | Mapping[str, Any],
+        order_id: str,
+        products: Products,
+        revenue: Amount | Unset = UNSET,
+        value: Amount | Unset = UNSET,
+        discount: Amount | Unset = UNSET,
+        payment: Payment | Unset = UNSET,
+        source: EventSource | Unset = UNSET,
+        status: str | Unset = UNSET,
+        label: str | Unset = UNSET,
+        time: datetime.datetime | str | Unset = UNSET,
+        salt: SaltChoice | Unset = UNSET,
+    ) -> CancelledTransaction:
+        """Build the event of a cancelled purchase, or of some items of one, with totals of what was cancelled.
+
+        Args:
+            client: Who had bought.
+            order_id: Id of the order.
+            products: The items that were cancelled, with positive quantities.
+            revenue: Total after taxes of these; summed if it is left out, else checked.
+            value: Total before taxes of these; the revenue if it is left out.
+            discount: The discount that is lost.
+            payment: The method of payment, or more about it.
+            source: Where it happened.
+            status: Status of the order.
+            label: A readable label; not stored.
+            time: When it was cancelled, with its zone; left out, it is now by the builder's clock.
+            salt: Makes it replaceable: a text of your own, "content" or "unique"; needs a time.
+
+        Raises:
+            InvalidRequestError: it would be refused, or stored as something else.
+
+        Operation:
+            POST /v4/events/cancelled-transaction, or `type` cancelled-transaction of a batch
+        """
+        given = {"orderId": order_id, "orderStatus": status, "source": source, "paymentInfo": payment}
+        with about(_operation_of(CancelledTransaction)):
+            params = cancelled(products, given, revenue=revenue, value=value, discount=discount)
+        return self.cancelled_transaction(client=client, params=params, time=time, salt=salt, **_named(label))
+
+    def cancellation_of(
+        self,
+        sent: Transaction | Mapping[str, Any],
+        *,
+        items: Items | Unset = UNSET,
+        status: str | Unset = UNSET,
+        label: str | Unset = UNSET,
+        time: datetime.datetime | str | Unset = UNSET,
+        salt: SaltChoice | Unset = UNSET,
+        tag: str = CANCELLED,
+    ) -> CancelledTransaction:
+        """Build the event that cancels a transaction that was sent, or some items of it.
+
+        Args:
+            sent: The transaction.
+            items: Positions of the cancelled items, or a mapping from position to the cancelled quantity; left out, all
+                that are not marked by `tag`.
+            status: Status of the order.
+            label: A readable label; not stored.
+            time: When it was cancelled, with its zone; left out, it is now by the builder's clock.
+            salt: Makes it replaceable: a text of your own, "content" or "unique"; needs a time.
+            tag: Name of the free property that marks items that were cancelled before.
+
+        Raises:
+            InvalidRequestError: an item is not there, is cancelled already, or fewer were bought.
+
+        Operation:
+            POST /v4/events/cancelled-transaction, or `type` cancelled-transaction of a batch
+        """
+        with about(_operation_of(CancelledTransaction)):
+            params = cancelled_of(sent, items, {"orderStatus": status}, tag)
+        client = (fields_of(sent) or {}).get("client", {})
+        return self.cancelled_transaction(client=client, params=params, time=time, salt=salt, **_named(label))
+
+    def _make(self, kind: type[E], fields: dict[str, Any], salt: SaltChoice | Unset) -> E:
+        operation = _operation_of(kind)
+        announce(operation, self._deprecations, REAL.wall())  # in a batch nothing else would tell
+        with about(operation):
+            time = fields["time"] = time_of(fields["time"], "time", self._now)
+            wire = checked_body(operation, fields)
+            params: dict[str, Any] = wire.get("params", {})
+            refuse_reserved(params, "params")
+            email = wire["client"].get("email", UNSET)
+            if email is not UNSET and params.get("email", email) != email:
+                problem = "differs from client.email; it has to be the profile's own"
+                raise InvalidRequestError(problem, field="params.email")
+            event = kind.from_dict(fields)
+            action = operation.action or kind.event_type
+            event.event_salt = salt_of(self._choice(salt), time, wire, kind=action, time_field="time")
+        return event
+
+    def _purchase(self, fields: dict[str, Any], salt: SaltChoice | Unset) -> Transaction:
+        time = fields["recordedAt"] = time_of(fields["recordedAt"], "recordedAt", self._now)
+        wire = checked_body(create.OPERATION, fields)
+        made = Transaction.from_dict(fields)
+        if made.event_salt is UNSET:
+            made.event_salt = salt_of(salt, time, wire, kind=create.OPERATION.name, time_field="recordedAt")
+        return made
+
+    def _choice(self, salt: SaltChoice | Unset) -> SaltChoice | Unset:
+        return self._salt if salt is UNSET else salt
+
+
+def _operation_of(kind: type[BuiltEvent]) -> Operation:
+    resource, method = kind.sent_by.split(".")
+    found: Operation = load(resource, method).OPERATION
+    return found
+
+
+def _named(label: str | Unset) -> LabelArgument:
+    return {} if label is UNSET else {"label": label}
+
+
+PURE: Final = Builder()
+"""The builder without a clock, whose methods are the functions of `synerise_profiles.events`."""
+transaction = PURE.transaction
+updated_transaction = PURE.updated_transaction
+cancellation = PURE.cancellation
+cancellation_of = PURE.cancellation_of

@@ -1,0 +1,82 @@
+"""What a built event or transaction has to keep before it is handed out, by the schemas of the document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, Final, cast
+
+from synerise_profiles.bulk.facts import body_schema, schema_of
+from synerise_profiles.bulk.objects import ObjectRule
+from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, problem
+from synerise_profiles_api.encoding import body_content
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.types import Operation
+
+__all__ = ["about", "checked_body", "refuse_reserved"]
+
+_PLACE: Final = re.compile(r"\.([0-9]+)(?=\.|$)")
+_PHONE: Final = "is not one of {names}: look the profile up by profiles.list_by_phone, and name it by one of these"
+
+
+@contextmanager
+def about(operation: Operation) -> Generator[None]:
+    """Name the operation in the errors of what is built for it."""
+    try:
+        yield
+    except InvalidRequestError as error:
+        field = error.field.removeprefix("body").removeprefix(".")
+        raise InvalidRequestError(error.problem, operation=operation.name, field=field) from None
+
+
+def checked_body(operation: Operation, body: object) -> dict[str, Any]:
+    """Return the body as plain JSON types; raise InvalidRequestError for what would be refused, ignored or misread."""
+    content, wire = body_content(operation, body)
+    if b"null" in content:
+        for field in _nulls(wire, ""):
+            raise InvalidRequestError("is null; leave out what is not known", field=field)
+    wrong = _client_problem(wire.get("client")) or _rule(operation).check(wire)
+    if wrong is not None:
+        raise InvalidRequestError(wrong[1], field=_PLACE.sub(r"[\1]", wrong[0]))
+    result: dict[str, Any] = wire
+    return result
+
+
+def refuse_reserved(params: Mapping[str, Any], field: str) -> None:
+    """Refuse names that the server would ignore or overwrite."""
+    for name in schema_of("EventParams").reserved.intersection(params):
+        problem = "is reserved for the system: the server ignores it; choose another name"
+        raise InvalidRequestError(problem, field=f"{field}.{name}")
+
+
+@cache
+def _rule(operation: Operation) -> ObjectRule:
+    return ObjectRule.of(body_schema(operation), lambda _: None, "")
+
+
+def _client_problem(client: object) -> tuple[str, str] | None:
+    """What is wrong with the identifiers."""
+    if not isinstance(client, dict):
+        return "client", f"is neither a model nor a mapping: {type(client).__name__}"
+    listed = ", ".join(CLIENT_IDENTIFIERS)
+    given = cast("dict[str, Any]", client)
+    for name, value in given.items():
+        if name not in CLIENT_IDENTIFIERS:
+            return f"client.{name}", _PHONE.format(names=listed) if name == "phone" else f"is not one of {listed}"
+        wrong = problem(name, value)
+        if wrong is not None:
+            return f"client.{name}", wrong
+    return None if given else ("client", f"names no profile; give one of {listed}")
+
+
+def _nulls(value: Any, path: str) -> Iterator[str]:
+    if value is None:
+        yield path
+    elif isinstance(value, dict):
+        for key, item in cast("dict[str, Any]", value).items():
+            yield from _nulls(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for index, item in enumerate(cast("Iterable[Any]", value)):
+            yield from _nulls(item, f"{path}[{index}]")

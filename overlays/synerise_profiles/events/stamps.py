@@ -1,0 +1,67 @@
+"""Time and salt: what makes an event replaceable. Pure; the clock is a function."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+from synerise_profiles.clock import Bounds
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.types import UNSET, Unset
+
+__all__ = ["Now", "salt_of", "time_of"]
+
+Now: TypeAlias = Callable[[], Bounds | None]
+"""Tells between which moments the server's time lies."""
+_NO_CLOCK: Final = "needs a time; give one, or build by client.builder(), which tells it by the server's clock"
+
+
+def time_of(time: object, field: str, now: Now | None) -> Any:
+    """Return the time to send: the given one, or now. One in the future is refused where the clock is known."""
+    bounds = None if now is None else now()
+    if time is UNSET:
+        return UNSET if bounds is None else bounds.earliest
+    moment = _moment(time, field)
+    if bounds is not None and moment > bounds.latest:
+        problem = "is in the future by the server's clock: it would be replaced, and a salt would have no effect"
+        raise InvalidRequestError(problem, field=field)
+    return time
+
+
+def salt_of(salt: object, time: object, wire: Mapping[str, Any], *, kind: str, time_field: str) -> str | Unset:
+    """Return the salt to send; `wire` is the body, `kind` the action or type that it becomes an event of."""
+    if salt is UNSET:
+        return UNSET
+    if time is UNSET:
+        raise InvalidRequestError(_NO_CLOCK, field="salt")
+    if not isinstance(salt, str):
+        raise InvalidRequestError(f"is not a text: {type(salt).__name__}", field="salt")
+    if not salt or salt.isspace():
+        raise InvalidRequestError("is empty; a salt is unique in the workspace", field="salt")
+    if salt == "unique":
+        return uuid.uuid4().hex
+    if salt != "content":
+        return salt
+    # The label is not stored, and a moment is the same in every zone.
+    content = {name: value for name, value in wire.items() if name not in ("label", "eventSalt", time_field)}
+    moment = _moment(time, time_field).astimezone(datetime.UTC).isoformat()
+    return sha256(orjson.dumps([kind, moment, content], option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
+
+def _moment(time: object, field: str) -> datetime.datetime:
+    if isinstance(time, str):
+        try:
+            time = datetime.datetime.fromisoformat(time)
+        except ValueError:
+            raise InvalidRequestError("is no moment in ISO 8601 with its offset from UTC", field=field) from None
+    if not isinstance(time, datetime.datetime):
+        raise InvalidRequestError(f"is no moment: {type(time).__name__}; give a datetime with a zone", field=field)
+    if time.utcoffset() is None:
+        problem = "has no zone; attach one, such as datetime.timezone.utc"
+        raise InvalidRequestError(problem, field=field)
+    return time

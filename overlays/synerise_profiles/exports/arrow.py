@@ -1,0 +1,131 @@
+"""Records as Arrow: a column for each name, with one type for all its values. Needs the package pyarrow."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Final
+
+import orjson
+
+from .files import Row, cell_text
+
+__all__ = ["ArrowFile", "ArrowRows", "kind_of_column", "kind_of_value", "load"]
+
+_BATCH: Final = 4096
+"""Rows of a record batch: as many are in memory at once, twice."""
+_EXACT: Final = 2**53
+"""Up to here a float holds every whole number."""
+_LONGEST: Final = 2**63
+
+
+def load() -> Any:
+    """Return pyarrow, or say how to get it."""
+    try:
+        return import_module("pyarrow")
+    except ModuleNotFoundError as error:
+        hint = "Arrow needs pyarrow; install it with: pip install 'synerise-profiles[arrow]'"
+        raise ModuleNotFoundError(hint, name=error.name) from error
+
+
+def kind_of_value(value: Any) -> str:
+    """Return what a value that is not null needs: bool, int, long (an int that no float holds), float or text."""
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        if abs(value) <= _EXACT:
+            return "int"
+        return "long" if -_LONGEST <= value < _LONGEST else "text"
+    return "float" if isinstance(value, float) else "text"
+
+
+def kind_of_column(kinds: frozenset[str] | set[str]) -> str:
+    """Return the one type that holds all these values without loss, whatever their order: else it is text."""
+    if kinds == {"bool"}:
+        return "bool"
+    if kinds and kinds <= {"int", "long"}:
+        return "int"
+    if kinds and kinds <= {"int", "float"}:
+        return "float"
+    return "text"
+
+
+class ArrowRows:
+    """Rows in a temporary file without a name, until the type of every column is known."""
+
+    def __init__(self, columns: Sequence[str], kinds: Mapping[str, str], folder: Path | None = None) -> None:
+        self._arrow = load()
+        self._kinds: dict[str, set[str]] = {name: set() for name in columns}
+        for name, kind in kinds.items():
+            self._kinds.setdefault(name, set()).add(kind)
+        self._spool: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `close`
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Take a page of rows."""
+        for row in rows:
+            for name, value in row.items():
+                kinds = self._kinds.setdefault(name, set())
+                if value is not None:
+                    kinds.add(kind_of_value(value))
+        self._spool.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+
+    def schema(self) -> Any:
+        """Return the schema of what was taken so far; a column without values is text."""
+        arrow = self._arrow
+        types = {"bool": arrow.bool_(), "int": arrow.int64(), "float": arrow.float64(), "text": arrow.string()}
+        return arrow.schema([(name, types[kind_of_column(kinds)]) for name, kinds in self._kinds.items()])
+
+    def batches(self, schema: Any) -> Iterator[Any]:
+        """Yield the rows again, as record batches."""
+        arrow = self._arrow
+        texts = {name for name, kinds in self._kinds.items() if kind_of_column(kinds) == "text"}
+        self._spool.seek(0)
+        while rows := [orjson.loads(line) for line in islice(self._spool, _BATCH)]:
+            arrays = [arrow.array(_values(rows, field.name, field.name in texts), field.type) for field in schema]
+            yield arrow.record_batch(arrays, schema=schema)
+
+    def table(self) -> Any:
+        """Return a pyarrow.Table of all rows."""
+        schema = self.schema()
+        return self._arrow.Table.from_batches(self.batches(schema), schema=schema)
+
+    def write(self, file: IO[bytes]) -> None:
+        """Write an Arrow IPC file of all rows, batch by batch."""
+        schema = self.schema()
+        with self._arrow.ipc.new_file(file, schema) as writer:
+            for batch in self.batches(schema):
+                writer.write_batch(batch)
+
+    def close(self) -> None:
+        """Remove the rows."""
+        self._spool.close()
+
+
+class ArrowFile:
+    """A sink that writes an Arrow IPC file, in the end, when the types are known."""
+
+    def __init__(self, file: IO[bytes], columns: Sequence[str], kinds: Mapping[str, str]) -> None:
+        self._file = file
+        self._rows = ArrowRows(columns, kinds, Path(file.name).parent)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Take a page of rows."""
+        self._rows.add(rows)
+
+    def finish(self) -> None:
+        """Write the file."""
+        self._rows.write(self._file)
+
+    def close(self) -> None:
+        """Remove the rows that are not needed any more."""
+        self._rows.close()
+
+
+def _values(rows: Iterable[Row], name: str, as_text: bool) -> list[Any]:  # noqa: FBT001 - one of two
+    values = [row.get(name) for row in rows]
+    if not as_text:
+        return values
+    return [None if value is None else str(cell_text(value)) for value in values]

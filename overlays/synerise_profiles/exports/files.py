@@ -1,0 +1,181 @@
+"""Where records are written: a file that is whole or not there, as JSON lines or as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Final, Protocol
+
+import orjson
+
+from synerise_profiles_api.errors import InvalidRequestError
+
+__all__ = ["CsvRows", "JsonLines", "Output", "Row", "Sink", "cell_text", "writing"]
+
+Row = dict[str, Any]
+_LINE_END: Final = b"\r\n"
+
+
+class Sink(Protocol):
+    """Takes rows page by page, and puts what is left into its file at the end."""
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Take a page of rows."""
+        ...
+
+    def finish(self) -> None:
+        """Complete the file."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds, whether it is complete or not."""
+        ...
+
+
+class Output:
+    """A file that is being written: `count` rows so far."""
+
+    def __init__(self, sink: Sink, file: IO[bytes]) -> None:
+        self.count = 0
+        self._sink = sink
+        self._file = file
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Write a page of rows."""
+        self._sink.add(rows)
+        self.count += len(rows)
+
+    def finish(self) -> None:
+        """Write what is left, down to the disk."""
+        self._sink.finish()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str], make: Callable[[IO[bytes]], Sink]) -> Generator[Output]:
+    """Let a sink write beside `path`, and put the file in its place once it is finished and all is well.
+
+    Until then nothing stands there but what stood there before, so that half a file never looks whole. What is left of
+    a failure is removed. A link is followed; the permissions of a file that is replaced are kept.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        raise InvalidRequestError("is there already and no file; choose another path", field="path")
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with part.open("xb+") as file, closing(make(file)) as sink:
+            yield Output(sink, file)
+        if target.exists():
+            shutil.copymode(target, part)
+        part.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+class JsonLines:
+    """A line of JSON for each row, as the server sent it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Write a line for each row."""
+        self._file.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+
+    def finish(self) -> None:
+        """There is nothing left to write."""
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+class CsvRows:
+    """Comma-separated values as RFC 4180 has them, in UTF-8, with a header.
+
+    The columns that are known beforehand come first; a name that a row brings gets a column behind them. As that is
+    seldom so after the first page, rows are written at once, and the file is written anew only if it was.
+    """
+
+    def __init__(self, file: IO[bytes], columns: Sequence[str]) -> None:
+        self._file = file
+        self._columns = dict.fromkeys(columns)
+        self._text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        self._writer = csv.writer(self._text)
+        self._rows = 0
+        # From which row on rows had how many columns.
+        self._widths: list[tuple[int, int]] = []
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Write the rows; the first ones decide what the header is."""
+        for row in rows:
+            self._columns.update(dict.fromkeys(row))
+        if not self._widths:
+            self._writer.writerow(self._columns)
+        if not self._widths or self._widths[-1][1] < len(self._columns):
+            self._widths.append((self._rows, len(self._columns)))
+        names = tuple(self._columns)
+        self._writer.writerows([cell_text(row.get(name)) for name in names] for row in rows)
+        self._rows += len(rows)
+
+    def finish(self) -> None:
+        """Write the header if there was no row, or give the rows from before a new column an empty cell for it."""
+        self.add(())
+        if len(self._widths) > 1:
+            self._widen()
+
+    def close(self) -> None:
+        """Leave the file open."""
+        self._text.detach()
+
+    def _widen(self) -> None:
+        columns = len(self._columns)
+        ends = [*(start for start, _ in self._widths[1:]), self._rows]
+        self._file.seek(0)
+        with tempfile.TemporaryFile(dir=Path(self._file.name).parent) as spare:
+            rows = _csv_rows(self._file)
+            next(rows)
+            spare.write(_csv_row(self._columns))
+            for (start, width), end in zip(self._widths, ends, strict=True):
+                missing = b"," * (columns - width)
+                spare.writelines(row[: -len(_LINE_END)] + missing + _LINE_END for row in islice(rows, end - start))
+            spare.seek(0)
+            self._file.seek(0)
+            shutil.copyfileobj(spare, self._file)  # longer than what it takes the place of
+
+
+def _csv_rows(file: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut what was written into rows: a line end inside a cell stands between quotes, whose number is odd there."""
+    row = b""
+    for line in file:
+        row += line
+        if row.count(b'"') % 2 == 0 and row.endswith(_LINE_END):
+            yield row
+            row = b""
+
+
+def _csv_row(cells: Iterable[str]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(cells)
+    return text.getvalue().encode()
+
+
+def cell_text(value: Any) -> str | int | float:
+    """Return a value as a cell shows it: nothing for null, JSON for lists and objects, text unchanged."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    return orjson.dumps(value).decode()

@@ -1,0 +1,253 @@
+"""What names a profile: which fields, what they may hold, which is taken first, when two are the same, how to mask one.
+
+The fields, their order, types and patterns, and the day of the change of July 2026, come from the spec.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+import unicodedata
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any, Final, Literal, TypeAlias, cast
+
+import attrs
+
+from synerise_profiles_api.encoding import Model
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.identifiers import IDENTIFIER_CHANGE, IDENTIFIERS, Identifier
+from synerise_profiles_api.types import UNSET
+
+from .digests import Digests
+
+__all__ = [
+    "CHANGES_ON",
+    "CLIENT_IDENTIFIERS",
+    "PROFILE_IDENTIFIERS",
+    "ChangeCheck",
+    "ChangeKind",
+    "IdentifierChange",
+    "canonical",
+    "check_identifier_change",
+    "email_uuid",
+    "first_identifier",
+    "mask",
+    "problem",
+    "same",
+]
+
+PROFILE_IDENTIFIERS: Final[tuple[str, ...]] = tuple(item.name for item in IDENTIFIERS["ProfileBatchItem"])
+"""The fields that name a profile where profiles are written, in the order in which the server takes them."""
+CLIENT_IDENTIFIERS: Final[tuple[str, ...]] = tuple(item.name for item in IDENTIFIERS["ClientIdentifier"])
+"""The fields that name the profile of an event or a transaction, likewise; a phone number is none of them."""
+CHANGES_ON: Final[str | None] = None if IDENTIFIER_CHANGE is None else IDENTIFIER_CHANGE.effective
+"""The day (ISO) from which accents count, white space at the ends is trimmed and uuids are unique."""
+
+ChangeKind: TypeAlias = Literal["accents", "whitespace", "blank", "duplicate-uuid"]
+
+_FIELDS: Final[Mapping[str, Identifier]] = {item.name: item for items in IDENTIFIERS.values() for item in items}
+_HOLDER: Final = "client"
+
+
+def mask(value: object) -> str:
+    """Show just enough of an identifier to recognise it beside the original: its first and last character."""
+    text = str(value)
+    return f"{text[0]}…{text[-1]}" if len(text) >= 6 else "…"
+
+
+def problem(field: str, value: object) -> str | None:
+    """Say what is wrong with an identifier by the type and the patterns of the spec; None if it is well formed.
+
+    `field` is a name of the publisher: clientId, id, uuid, customId, email or phone; any other raises
+    InvalidRequestError. The words never quote the value.
+    """
+    found = _field(field)
+    if found.type == "integer":
+        is_right = isinstance(value, int) and not isinstance(value, bool)
+        return None if is_right else f"is not an integer: {type(value).__name__}"
+    if not isinstance(value, str):
+        return f"is not a text: {type(value).__name__}"
+    if not value or value.isspace():
+        return "is blank"
+    return next((f"is not as documented: {words}" for match, words in _matchers(field) if match(value) is None), None)
+
+
+def first_identifier(
+    row: Mapping[str, Any] | Model, names: Sequence[str] = PROFILE_IDENTIFIERS
+) -> tuple[str, Any] | None:
+    """Return the name and the value of the identifier that the server takes first; None if the row has none.
+
+    What is missing, None, UNSET or an empty text is passed over. A phone number comes last: it counts only alone.
+    """
+    fields = _fields_of(row)
+    for name in names:
+        value = fields.get(name)
+        if value is not None and value is not UNSET and value != "":
+            return name, value
+    return None
+
+
+def email_uuid(email: str, namespace: uuid.UUID) -> str:
+    """Return the uuid (version 5) of an e-mail address in a namespace, the same in every program.
+
+    `namespace` is the one that your other integrations use: the publisher's own do not agree on one. The address is
+    taken as it is, its case and its spaces count: normalise it as those integrations do, most often by
+    `email.strip().lower()`. Raises InvalidRequestError for what is no e-mail address, since the uuid of an empty text
+    would join the profiles of strangers.
+    """
+    wrong = problem("email", email)
+    if wrong is not None:
+        raise InvalidRequestError(wrong, field="email")
+    if not isinstance(namespace, uuid.UUID):  # pyright: ignore[reportUnnecessaryIsInstance]  # told in clear words
+        raise InvalidRequestError("is no uuid.UUID; wrap the text in uuid.UUID(...)", field="namespace")
+    return str(uuid.uuid5(namespace, email))
+
+
+def canonical(field: str, value: object) -> str:
+    """Return an identifier as the server compares it from `CHANGES_ON`: without white space at its ends.
+
+    Accents count, and so does case. Whether composed and decomposed accents are the same is not documented: they are
+    kept apart, since a merge of two profiles cannot be undone. Raises InvalidRequestError for what is neither a text
+    nor an integer.
+    """
+    _field(field)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise InvalidRequestError(f"is neither a text nor an integer: {type(value).__name__}", field=field)
+    return str.strip(value) if isinstance(value, str) else str(int(value))
+
+
+def same(field: str, a: object, b: object) -> bool:
+    """Whether two identifiers name the same profile from `CHANGES_ON`. Blank ones name none, so they never do."""
+    first = canonical(field, a)
+    return first != "" and first == canonical(field, b)
+
+
+@attrs.frozen(kw_only=True)
+class IdentifierChange:
+    """An identifier that the change of `CHANGES_ON` touches.
+
+    `row` is the row's number, from 0 unless the caller numbers otherwise. `kind` is `accents` (it is no longer the
+    same as without them), `whitespace` (trimmed, or the profile is removed), `blank` (nothing would remain) or
+    `duplicate-uuid` (row `other` has the same uuid and names another profile). `identifier` is masked.
+    """
+
+    row: int
+    field: str
+    kind: ChangeKind
+    identifier: str
+    other: int | None = None
+
+    def effect(self, unit: str = "row") -> str:
+        """Say what changes, in words; `unit` is what the numbers count."""
+        return _EFFECTS[self.kind].format(unit=unit, other=self.other)
+
+
+_EFFECTS: Final[Mapping[ChangeKind, str]] = {
+    "accents": "accents count: it is no longer the same as the spelling without them",
+    "whitespace": "the white space at its ends is trimmed, or the profile is removed",
+    "blank": "nothing remains without white space: the profile loses it, or is removed",
+    "duplicate-uuid": "uuids become unique: {unit} {other} has it too, and names another profile",
+}
+
+
+class ChangeCheck:
+    """Finds what the change touches, row by row; close it afterwards.
+
+    For each uuid it keeps a digest, in a temporary file that goes with it: some 64 MB of memory however many rows
+    there are, and about 50 bytes a uuid on disk.
+    """
+
+    def __init__(self) -> None:
+        self._uuids = Digests()
+
+    def changes(self, row: Mapping[str, Any] | Model, number: int) -> Iterator[IdentifierChange]:
+        """Yield what the change touches in a row. An event or a transaction names its profile in `client`."""
+        fields = _fields_of(row)
+        held = fields.get(_HOLDER)
+        names = PROFILE_IDENTIFIERS
+        if isinstance(held, Mapping | Model):
+            fields, names = _fields_of(cast("Mapping[str, Any] | Model", held)), CLIENT_IDENTIFIERS
+        texts = {name: value for name in names if isinstance(value := fields.get(name), str) and value}
+        for name, value in texts.items():
+            if _FIELDS[name].type == "string":
+                for kind in _touches(value):
+                    yield IdentifierChange(row=number, field=name, kind=kind, identifier=mask(value.strip()))
+        key = texts.get("uuid", "").strip()
+        if key:
+            owner = _owner(fields, names)
+            first, first_owner = self._uuids.first(_digest([key]), number, owner)
+            if owner != first_owner:
+                yield IdentifierChange(
+                    row=number, field="uuid", kind="duplicate-uuid", identifier=mask(key), other=first
+                )
+
+    def close(self) -> None:
+        """Remove the temporary file."""
+        self._uuids.close()
+
+
+def check_identifier_change(rows: Iterable[Mapping[str, Any] | Model]) -> Iterator[IdentifierChange]:
+    """Yield which identifiers of rows the change of `CHANGES_ON` touches, and how, while the rows are read.
+
+    A row is a profile, or an event or a transaction with its profile in `client`. A shared uuid is yielded with the
+    later row, and `other` is the earlier one; rows whose other identifiers agree are the same profile, and are not.
+    What it needs of memory and disk stands at `ChangeCheck`. Raises InvalidRequestError for a row that is neither a
+    mapping nor a model.
+    """
+    with closing(ChangeCheck()) as check:
+        for number, row in enumerate(rows):
+            if not isinstance(row, Mapping | Model):  # pyright: ignore[reportUnnecessaryIsInstance]  # from a file
+                raise InvalidRequestError(
+                    f"is neither a model nor a mapping: {type(row).__name__}", field=f"rows[{number}]"
+                )
+            yield from check.changes(row, number)
+
+
+def _fields_of(row: Mapping[str, Any] | Model) -> Mapping[str, Any]:
+    return row._fields() if isinstance(row, Model) else row  # pyright: ignore[reportPrivateUsage]  # their own protocol
+
+
+def _field(name: str) -> Identifier:
+    found = _FIELDS.get(name)
+    if found is None:
+        raise InvalidRequestError(f"is no identifier; one of {', '.join(_FIELDS)}", field=name)
+    return found
+
+
+@functools.cache
+def _matchers(field: str) -> tuple[tuple[Callable[[str], object], str], ...]:
+    return tuple((re.compile(pattern).search, words) for pattern, words in _FIELDS[field].rules)
+
+
+def _touches(value: str) -> Iterator[ChangeKind]:
+    trimmed = value.strip()
+    if trimmed != value:
+        yield "whitespace" if trimmed else "blank"
+    if not value.isascii() and any(map(_is_accented, value)):
+        yield "accents"
+
+
+@functools.cache
+def _is_accented(char: str) -> bool:
+    """Whether it has a mark, or is one: letters with a stroke do not decompose, but their names say it."""
+    if char.isascii():
+        return False
+    marks = any(unicodedata.category(part) == "Mn" for part in unicodedata.normalize("NFD", char))
+    return marks or (char.isalpha() and " WITH " in unicodedata.name(char, ""))
+
+
+def _owner(fields: Mapping[str, Any], names: Sequence[str]) -> bytes:
+    """What tells the profile apart from others with the same uuid; a phone number names none beside a uuid."""
+    parts: list[str] = []
+    for name in names:
+        value = fields.get(name)
+        if name not in ("uuid", "phone") and value is not None and value is not UNSET and value != "":
+            parts += (name, str(value).strip())
+    return _digest(parts) if parts else b""
+
+
+def _digest(parts: Sequence[str]) -> bytes:
+    return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()

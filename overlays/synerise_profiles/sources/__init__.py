@@ -1,0 +1,27 @@
+"""Rows for bulk runs from CSV files, JSON Lines, and Arrow tables or DataFrames, through one mapping of columns."""
+
+from __future__ import annotations
+
+from .delimited import CsvSource, read_csv
+from .errors import MappingError, Mistake
+from .json_lines import JsonLinesSource, read_jsonl
+from .mapping import Goal, RowMapping
+from .source import Source
+from .tables import ArrowSource, read_arrow
+from .targets import Target, to
+
+__all__ = [
+    "ArrowSource",
+    "CsvSource",
+    "Goal",
+    "JsonLinesSource",
+    "MappingError",
+    "Mistake",
+    "RowMapping",
+    "Source",
+    "Target",
+    "read_arrow",
+    "read_csv",
+    "read_jsonl",
+    "to",
+]

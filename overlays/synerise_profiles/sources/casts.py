@@ -1,0 +1,241 @@
+"""From a cell to the value that is sent. A cast takes what CSV, JSON or Arrow hold, and raises BadCellError."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, TypeAlias, TypeGuard
+
+import orjson
+
+from synerise_profiles_api.encoding import to_wire
+from synerise_profiles_api.errors import InvalidRequestError
+
+from .errors import BadCellError
+from .moments import date_cast, datetime_cast
+from .targets import Target
+
+__all__ = ["Cast", "cast_of", "of_types", "pruned"]
+
+Cast: TypeAlias = Callable[[Any], Any]
+_WORDS: Final = {
+    **dict.fromkeys(("true", "yes", "y", "t", "1"), True),
+    **dict.fromkeys(("false", "no", "n", "f", "0"), False),
+}
+_DIGITS: Final = 16
+"""Fewer digits than these are kept by any kind of number."""
+_EXACT: Final = 2**53
+"""Whole numbers below are the same as floating-point numbers."""
+
+
+def cast_of(kind: str, target: Target) -> Cast | None:
+    """Make the cast to a type; None where a cell is its own value."""
+    if target.values is not None:
+        return _values_cast(target.values)
+    if kind in ("integer", "number", "decimal"):
+        return _number_cast(kind, target.decimal, target.thousands)
+    if kind == "datetime":
+        return datetime_cast(target.format, target.zone)
+    if kind == "date":
+        return date_cast(target.format, target.zone)
+    if kind == "list":
+        return _list_cast(target.separator)
+    return {"text": text, "boolean": boolean, "json": json, "nested": nested}.get(kind)
+
+
+def text(cell: Any) -> str:
+    """Write what has one obvious spelling: a whole number has no fraction, whatever type a DataFrame made of it."""
+    if cell.__class__ is str:
+        return cell
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, int):
+        return str(cell)
+    if isinstance(cell, float):
+        return _float_text(cell)
+    if isinstance(cell, Decimal):
+        return f"{cell:f}"
+    if isinstance(cell, datetime.date):
+        return cell.isoformat()
+    if isinstance(cell, str):
+        return str.__str__(cell)
+    raise BadCellError(f"is no text but a {type(cell).__name__}")
+
+
+def _float_text(cell: float) -> str:
+    if not cell.is_integer():
+        return repr(cell)
+    if abs(cell) >= _EXACT:
+        raise BadCellError("is a floating-point number that has lost digits; read it as text or as an integer")
+    return str(int(cell))
+
+
+def boolean(cell: Any) -> bool:
+    """Read a word for yes or no."""
+    if cell.__class__ is bool:
+        return cell
+    word = cell.strip().lower() if isinstance(cell, str) else str(cell) if isinstance(cell, int) else ""
+    found = _WORDS.get(word)
+    if found is None:
+        raise BadCellError("is neither true nor false; other words are given by values=")
+    return found
+
+
+def json(cell: Any) -> Any:
+    """Parse a text as JSON."""
+    if not isinstance(cell, str):
+        return pruned(cell)
+    try:
+        return orjson.loads(cell)
+    except (orjson.JSONDecodeError, UnicodeEncodeError):
+        raise BadCellError("is not JSON") from None
+
+
+def nested(cell: Any) -> Any:
+    """Take a list or an object, in which null means that there is nothing."""
+    if not isinstance(cell, list | dict):
+        raise BadCellError("is neither a list nor an object")
+    return pruned(cell)
+
+
+def of_types(read: Cast, types: frozenset[str]) -> Cast:
+    """Refuse a list where an object is wanted, and the other way round."""
+    name = next(iter(types)) if len(types) == 1 else ""
+    wanted: Any = {"object": dict, "array": list}.get(name)
+    if wanted is None:
+        return read
+
+    def look(cell: Any) -> Any:
+        found = read(cell)
+        if found is not None and not isinstance(found, wanted):
+            raise BadCellError(f"is no {name}")
+        return found
+
+    return look
+
+
+def pruned(value: Any) -> Any:
+    """Leave out the fields of structs that are null or NaN: a table has every field in every row."""
+    if _is_object(value):
+        return {key: pruned(item) for key, item in value.items() if item is not None and item == item}  # noqa: PLR0124 - NaN
+    if _is_list(value):
+        return [pruned(item) for item in value]
+    return value
+
+
+def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def _values_cast(values: Mapping[Any, Any]) -> Cast:
+    def look_up(cell: Any) -> Any:
+        try:
+            return values[cell.strip() if isinstance(cell, str) else cell]
+        except (KeyError, TypeError):
+            raise BadCellError("is none of the words that values= gives") from None
+
+    return look_up
+
+
+def _list_cast(separator: str | None) -> Cast:
+    def split(cell: Any) -> Any:
+        if isinstance(cell, str):
+            return [item for part in cell.split(separator) if (item := part.strip())]
+        if isinstance(cell, list):
+            return pruned(cell)
+        raise BadCellError(f"is no list but a {type(cell).__name__}")
+
+    return split
+
+
+def _number_cast(kind: str, mark: str, thousands: str) -> Cast:
+    match = _number_pattern(kind, mark, thousands).fullmatch
+    away = str.maketrans({**dict.fromkeys(thousands), **({mark: "."} if mark != "." else {})})
+    is_plain = not away
+    finish = {"integer": _integer, "number": _number, "decimal": _decimal}[kind]
+
+    def read(cell: Any) -> Any:
+        if cell.__class__ is str:
+            if len(cell) < _DIGITS and cell.isdigit() and cell.isascii():
+                return int(cell)
+            if match(cell) is None:
+                raise BadCellError(_NO_NUMBER[kind])
+            return finish(cell if is_plain else cell.translate(away))
+        if isinstance(cell, bool) or not isinstance(cell, int | float | Decimal):
+            raise BadCellError(_NO_NUMBER[kind])
+        return _typed(kind, cell)
+
+    return read
+
+
+_NO_NUMBER: Final = {"integer": "is not a whole number", "number": "is not a number", "decimal": "is not a number"}
+
+
+def _number_pattern(kind: str, mark: str, thousands: str) -> re.Pattern[str]:
+    digits = "[0-9]+"
+    if thousands:
+        digits = rf"(?:[0-9]{{1,3}}(?:[{re.escape(thousands)}][0-9]{{3}})+|[0-9]+)"
+    whole = rf"\s*[+-]?{digits}"
+    point = re.escape(mark)
+    # A whole number may come as 6.0, as spreadsheets and DataFrames write it.
+    rest = rf"(?:{point}0*)?" if kind == "integer" else rf"(?:{point}[0-9]*)?(?:[eE][+-]?[0-9]+)?"
+    start = whole if kind == "integer" else rf"(?:{whole}|\s*[+-]?(?={point}[0-9]))"
+    return re.compile(start + rest + r"\s*", re.ASCII)
+
+
+def _integer(cell: str) -> int:
+    digits = cell.partition(".")[0]
+    if len(digits) > 30:
+        raise BadCellError(_TOO_LARGE)
+    return _in_range(int(digits))
+
+
+def _number(cell: str) -> int | float:
+    found = float(cell)
+    if not math.isfinite(found):
+        raise BadCellError(_TOO_LARGE)
+    return found
+
+
+def _decimal(cell: str | float | Decimal) -> int | float:
+    if isinstance(cell, str) and len(cell) <= _DIGITS and "e" not in cell and "E" not in cell:
+        number = float(cell)  # so few digits come back as they were
+        return int(number) if number.is_integer() else number
+    try:
+        found: int | float = to_wire(Decimal(repr(cell) if isinstance(cell, float) else cell))
+    except InvalidOperation:
+        raise BadCellError("is not a number") from None
+    except InvalidRequestError:
+        raise BadCellError("has more digits than a JSON number keeps") from None
+    return found
+
+
+def _typed(kind: str, cell: float | Decimal) -> int | float:
+    """Take a number that is one already."""
+    if isinstance(cell, int):
+        return _in_range(cell)
+    if not (cell.is_finite() if isinstance(cell, Decimal) else math.isfinite(cell)):
+        raise BadCellError("is not finite")
+    if kind == "integer":
+        if cell != int(cell):
+            raise BadCellError(_NO_NUMBER["integer"])
+        if isinstance(cell, float) and abs(cell) >= _EXACT:
+            raise BadCellError("is a floating-point number that has lost digits; read it as text or as an integer")
+        return _in_range(int(cell))
+    return _decimal(cell) if kind == "decimal" or isinstance(cell, Decimal) else cell
+
+
+def _in_range(number: int) -> int:
+    if not -(2**63) <= number < 2**64:
+        raise BadCellError(_TOO_LARGE)
+    return number
+
+
+_TOO_LARGE: Final = "is larger than a JSON number may be"

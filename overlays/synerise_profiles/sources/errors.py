@@ -1,0 +1,54 @@
+"""What is raised for a mapping that does not fit, before anything is sent; and for a cell: one rejected row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import attrs
+
+from synerise_profiles_api.errors import InvalidRequestError
+
+__all__ = ["HIDDEN", "BadCellError", "MappingError", "Mistake", "shown"]
+
+
+@attrs.frozen
+class Mistake:
+    """One thing that is wrong with a mapping: in which column or field, and what to do about it."""
+
+    column: str
+    field: str
+    problem: str
+
+    def __str__(self) -> str:
+        places = [f"column {shown(self.column)}"] if self.column else []
+        places += [f"field {self.field}"] if self.field and shown(self.field) != HIDDEN else []
+        return f"{', '.join(places)}: {self.problem}" if places else self.problem
+
+
+HIDDEN = "(a name that is not shown)"
+
+
+def shown(name: str) -> str:
+    """Quote a column's name, unless it looks like somebody's data: where a header is missing, a row stands for it."""
+    return repr(name) if re.fullmatch(r"(?!.*[0-9]{5})[^@]{1,80}", name, re.DOTALL) else HIDDEN
+
+
+class MappingError(InvalidRequestError):
+    """A mapping does not fit the operation or the file. Nothing was sent; `mistakes` has all that were found."""
+
+    def __init__(self, mistakes: Iterable[Mistake], *, operation: str = "") -> None:
+        self.mistakes = tuple(mistakes)
+        lines = [str(mistake) for mistake in self.mistakes]
+        super().__init__("\n  ".join(["the rows cannot be read like this", *lines]), operation=operation)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (self.mistakes, self.operation)
+
+
+def _rebuild(mistakes: tuple[Mistake, ...], operation: str) -> MappingError:
+    return MappingError(mistakes, operation=operation)
+
+
+class BadCellError(ValueError):
+    """A cell is not what its column is mapped as. The text is the reason; it never holds the cell."""

@@ -1,0 +1,187 @@
+"""`read_jsonl`: rows of JSON Lines files, plain or gzip, as they are or through a mapping of their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import chain, islice
+from typing import Any, Final, cast
+
+import orjson
+
+from synerise_profiles.bulk.unreadable import UnreadableRow
+
+from .blocks import LONGEST, Given, Input, cut
+from .columns import Column
+from .errors import BadCellError, MappingError
+from .layout import Layout
+from .lines import Lines
+from .mapping import RowMapping
+from .source import Row, Source
+
+__all__ = ["JsonLinesSource", "read_jsonl"]
+
+_LOOKED_AT: Final = 1000
+_MOST_COLUMNS: Final = 1000
+"""Keys that come later than those of the first rows are columns too, up to so many: each costs a new layout."""
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+def read_jsonl(file: Given, mapping: RowMapping | None = None) -> JsonLinesSource:
+    """Read the rows of a JSON Lines file: a path, or a file object of bytes or text, plain or gzip.
+
+    Without a mapping a line is a row with the publisher's keys, as it stands. With one, the keys of its objects are the
+    columns. A column that none of the first 1,000 rows has is taken for a mistake, unless it is optional: raises
+    MappingError then, and OSError for a file that cannot be opened. A line that is not JSON, or has a bad value, is
+    rejected by the run with its number, and the run goes on. Blank lines are skipped.
+    """
+    return JsonLinesSource(Input(file), mapping)
+
+
+class JsonLinesSource(Source):
+    """The rows of a JSON Lines file; made by `read_jsonl`."""
+
+    def __init__(self, file: Input, mapping: RowMapping | None) -> None:
+        super().__init__(mapping)
+        self._file = file
+        self._lines = Lines()
+        stack, blocks = self._begin()
+        self._begun: tuple[ExitStack, Iterator[bytes | None]] | None = (stack, blocks)
+        self._objects: _Objects | None = None
+        try:
+            if mapping is not None:
+                first = _first_blocks(blocks)
+                self._objects = _Objects(mapping, _keys(first))
+                self._begun = (stack, chain(first, blocks))
+        except BaseException:
+            stack.close()
+            raise
+        if file.is_path:
+            stack.close()
+            self._begun = None
+
+    def locate(self, index: int) -> int:
+        """Return the line of a row, counted from 1."""
+        return self._lines.locate(index)
+
+    def __iter__(self) -> Iterator[Row]:
+        """Read the rows from the first one."""
+        begun, self._begun = self._begun, None
+        stack, blocks = self._begin() if begun is None else begun
+        self._lines = Lines()
+        with stack:
+            yield from self._rows(blocks, self._lines)
+
+    def _begin(self) -> tuple[ExitStack, Iterator[bytes | None]]:
+        stack = ExitStack()
+        read = stack.enter_context(self._file.open())
+        return stack, cut(_bytes(read), b"\n", b"")
+
+    def _rows(self, blocks: Iterator[bytes | None], lines: Lines) -> Iterator[Row]:
+        make = None if self._objects is None else self._objects.row
+        loads, index, number, delta = orjson.loads, -1, 0, 0
+        for block in blocks:
+            for line in (b"",) if block is None else _split(block):
+                number += 1
+                if block is not None and (not line or line.isspace()):
+                    continue
+                index += 1
+                if number - index != delta:
+                    lines.note(index, number)
+                    delta = number - index
+                if block is None:
+                    yield UnreadableRow("", f"is longer than {LONGEST:,} bytes")
+                    continue
+                try:
+                    found = loads(line)
+                except orjson.JSONDecodeError as error:
+                    yield _unreadable(line, error)
+                    continue
+                yield found if make is None else make(found)
+
+
+class _Objects:
+    """Rows from objects whose keys are the columns."""
+
+    def __init__(self, mapping: RowMapping, seen: tuple[str, ...]) -> None:
+        self._mapping = mapping
+        names = seen or tuple(name for name in mapping.targets if "*" not in name)
+        self._names: dict[str, None] = {}
+        self._layout = self._extended(names)
+        self._is_open = mapping.has_patterns
+
+    def row(self, found: Any) -> Row:
+        """Make a row of one object."""
+        if not isinstance(found, dict):
+            return UnreadableRow("", "is JSON, but no object", found)
+        found = cast("dict[str, Any]", found)
+        if self._is_open and not found.keys() <= self._names.keys():
+            try:
+                if len(self._names) + len(found) > _MOST_COLUMNS:
+                    return UnreadableRow("", f"has new keys, after {len(self._names):,} others in this file", found)
+                self._layout = self._extended(name for name in found if name not in self._names)
+            except MappingError as error:
+                mistake = error.mistakes[0]
+                return UnreadableRow(mistake.field, f"column {mistake.column!r} {mistake.problem}", found)
+        cells: list[Any] = list(map(found.get, self._layout.columns))
+        try:
+            return self._layout.convert(cells)
+        except BadCellError:
+            return self._layout.explain(cells, found)
+
+    def _extended(self, more: Any) -> Layout:
+        names = {**self._names, **dict.fromkeys(more)}
+        layout = self._mapping.layout([Column(name, "json", "JSON") for name in names])
+        self._names = names
+        return layout
+
+
+def _bytes(read: Callable[[], bytes | str]) -> Iterator[bytes]:
+    is_first = True
+    while part := read():
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        yield data.removeprefix(_BOM) if is_first else data
+        is_first = False
+
+
+def _first_blocks(blocks: Iterator[bytes | None]) -> list[bytes | None]:
+    """Read so many lines as are looked at, but not without end."""
+    found: list[bytes | None] = []
+    lines = size = 0
+    for block in blocks:
+        found.append(block)
+        if block is not None:
+            lines += block.count(b"\n")
+            size += len(block)
+        if lines >= _LOOKED_AT or size >= LONGEST:
+            break
+    return found
+
+
+def _keys(blocks: list[bytes | None]) -> tuple[str, ...]:
+    """The keys of the first objects of a file."""
+    found: dict[str, None] = {}
+    lines = (line for block in blocks if block is not None for line in _split(block))
+    for line in islice(lines, _LOOKED_AT):
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(row, dict):
+            found.update(dict.fromkeys(cast("dict[str, Any]", row)))
+    return tuple(found)
+
+
+def _split(block: bytes) -> list[bytes]:
+    """The lines of a block; a lone carriage return is a blank of JSON, and ends none."""
+    lines = block.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def _unreadable(line: bytes, error: orjson.JSONDecodeError) -> UnreadableRow:
+    try:
+        return UnreadableRow("", f"is not JSON, at character {error.pos + 1} of the line", line.decode())
+    except UnicodeDecodeError:
+        return UnreadableRow("", "is not UTF-8, in which JSON is written", line.decode("utf-8", "replace"))

@@ -1,0 +1,51 @@
+"""What is wrong with the fields of a mapping taken together: given twice, or never given though required. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from synerise_profiles.bulk.facts import Schema
+from synerise_profiles.bulk.kinds import Kind
+
+from .errors import Mistake
+from .fields import Field
+
+__all__ = ["clashes", "lacking"]
+
+
+def clashes(given: Sequence[tuple[str, Field]]) -> Iterator[Mistake]:
+    """Find fields that are given twice, or as a whole and in parts; each comes with its column, "" for a constant."""
+    owners: dict[tuple[str, ...], str] = {}
+    parts: dict[tuple[str, ...], str] = {}
+    for column, field in given:
+        way = tuple(step.name for step in field.steps)
+        prefixes = [way[:length] for length in range(1, len(way))]
+        if way in owners:
+            yield Mistake(column, field.path, f"is given twice; the other time by {_named(owners[way])}")
+        elif way in parts:
+            yield Mistake(column, field.path, f"is given whole, and a part of it by {_named(parts[way])}")
+        elif (whole := next((prefix for prefix in prefixes if prefix in owners), None)) is not None:
+            yield Mistake(
+                column, field.path, f"is part of {'.'.join(whole)}, which is given by {_named(owners[whole])}"
+            )
+        owners.setdefault(way, column)
+        for prefix in prefixes:
+            parts.setdefault(prefix, column)
+
+
+def lacking(fields: Sequence[Field], kind: Kind, schema: Schema) -> Iterator[Mistake]:
+    """Find what no row could have: required fields, and an identifier of its profile."""
+    tops = {field.steps[0].name for field in fields}
+    for name in schema.required:
+        if name not in tops:
+            yield Mistake("", name, "is required, and no column or constant gives it")
+    holder = () if kind.holder is None else (kind.holder,)
+    ways = {tuple(step.name for step in field.steps) for field in fields}
+    wanted = {(*holder, name) for name in kind.identifiers}
+    if not ways & wanted and holder not in ways:
+        names = ", ".join(".".join(way) for way in sorted(wanted))
+        yield Mistake("", "", f"no row would name a profile; map a column to one of {names}")
+
+
+def _named(column: str) -> str:
+    return f"column {column!r}" if column else "a constant"

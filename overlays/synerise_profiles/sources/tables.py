@@ -1,0 +1,193 @@
+"""`read_arrow`: rows of Arrow tables, batches and streams, and of DataFrames, by the protocols that these speak."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from itertools import repeat
+from typing import Any, Final
+
+from synerise_profiles.bulk.unreadable import UnreadableRow
+from synerise_profiles.errors import ConfigurationError
+from synerise_profiles_api.errors import InvalidRequestError
+
+from .columns import Column
+from .errors import BadCellError
+from .mapping import RowMapping
+from .source import Row, Source
+
+__all__ = ["ArrowSource", "read_arrow"]
+
+_SLICE: Final = 4096
+"""So many rows are Python objects at a time, however large a batch is."""
+
+
+def read_arrow(table: object, mapping: RowMapping) -> ArrowSource:
+    """Read the rows of a table, a batch, a stream or a DataFrame: whatever speaks one of the protocols.
+
+    These are `__arrow_c_stream__` and `__arrow_c_array__` (pyarrow, polars, pandas, DuckDB and others), and the older
+    `__dataframe__`. Null, NaN and the empty text are empty cells. The types of the columns are checked at once against
+    the mapping: raises MappingError; InvalidRequestError for an object that is no table; and ConfigurationError where
+    pyarrow is not installed, which comes with `pip install 'synerise-profiles[arrow]'`. `locate` tells the number of a
+    row, counted from 0.
+    """
+    return ArrowSource(table, mapping)
+
+
+class ArrowSource(Source):
+    """The rows of a table; made by `read_arrow`."""
+
+    def __init__(self, table: object, mapping: RowMapping) -> None:
+        super().__init__(mapping)
+        self._arrow = _pyarrow()
+        self._table = table
+        reader: Any = self._open()
+        self._reader: Any = reader
+        columns = [Column(field.name, _kind(self._arrow, field.type), str(field.type)) for field in reader.schema]
+        leaves = mapping.layout(columns).leaves
+        # Only columns that are used become Python objects.
+        self._places = sorted({leaf.position for leaf in leaves})
+        self._layout = mapping.layout([columns[place] for place in self._places])
+
+    def locate(self, index: int) -> int:
+        """Return the number of a row, counted from 0."""
+        return index
+
+    def __iter__(self) -> Iterator[Row]:
+        """Read the rows from the first one; a stream is read once."""
+        reader, self._reader = self._reader or self._open(), None
+        for batch in reader:
+            for start in range(0, batch.num_rows, _SLICE):
+                part = batch.slice(start, _SLICE)
+                columns = [part.column(place) for place in self._places]
+                try:
+                    cells = [list(_values(self._arrow, column)) for column in columns]
+                except (ValueError, OverflowError):  # one of them is no Python object, such as text that is not UTF-8
+                    cells = [[_value(self._arrow, column, row) for row in range(len(column))] for column in columns]
+                yield from self._rows(zip(*cells, strict=True) if cells else repeat((), part.num_rows))
+
+    def _rows(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
+        layout = self._layout
+        convert = layout.convert
+        for cells in rows:
+            if _NO_VALUE in cells:
+                yield self._unreadable(cells)
+                continue
+            try:
+                row = convert(cells)
+            except BadCellError:
+                yield layout.explain(cells)
+                continue
+            yield row
+
+    def _unreadable(self, cells: tuple[Any, ...]) -> UnreadableRow:
+        leaf = next(leaf for leaf in self._layout.leaves if cells[leaf.position] is _NO_VALUE)
+        row = {name: cell for name, cell in zip(self._layout.columns, cells, strict=True) if cell is not _NO_VALUE}
+        return UnreadableRow(
+            leaf.path,
+            f"column {leaf.column!r} holds what cannot be read: text that is not UTF-8, or a "
+            "moment beyond the year 9999",
+            row,
+        )
+
+    def _open(self) -> Any:
+        arrow, table = self._arrow, self._table
+        try:
+            if hasattr(table, "__arrow_c_stream__"):
+                return arrow.RecordBatchReader.from_stream(table)
+            if hasattr(table, "__arrow_c_array__"):
+                return arrow.Table.from_batches([arrow.record_batch(table)]).to_reader()
+            if hasattr(table, "__dataframe__"):
+                return import_module("pyarrow.interchange").from_dataframe(table).to_reader()
+        except (arrow.ArrowException, TypeError, ValueError, NotImplementedError, RuntimeError) as error:
+            raise InvalidRequestError(_words(error), field="table") from None  # their texts quote values
+        problem = f"expected an object with the Arrow or the dataframe protocol, got {type(table).__name__}"
+        raise InvalidRequestError(problem, field="table")
+
+
+_NO_VALUE: Final = object()
+
+
+def _values(arrow: Any, column: Any) -> Iterable[Any]:
+    """The cells of a column as Python objects."""
+    kind = column.type
+    if arrow.types.is_timestamp(kind) and kind.unit == "ns":
+        # Python's moments have microseconds.
+        column = column.cast(arrow.timestamp("us", kind.tz), safe=False)
+    elif arrow.types.is_float16(kind):
+        column = column.cast(arrow.float32())
+    cells: list[Any] = column.to_pylist()
+    if arrow.types.is_map(kind):
+        return [None if cell is None else dict(cell) for cell in cells]
+    return cells
+
+
+def _value(arrow: Any, column: Any, row: int) -> Any:
+    try:
+        return next(iter(_values(arrow, column.slice(row, 1))))
+    except (ValueError, OverflowError):
+        return _NO_VALUE
+
+
+_KINDS: Final = (
+    ("text", ("is_string", "is_large_string", "is_string_view")),
+    ("boolean", ("is_boolean",)),
+    ("integer", ("is_integer",)),
+    ("float", ("is_floating",)),
+    ("decimal", ("is_decimal",)),
+    ("date", ("is_date",)),
+    ("json", ("is_null",)),
+    ("list", ("is_list", "is_large_list", "is_fixed_size_list")),
+    ("struct", ("is_struct", "is_map")),
+)
+"""Kinds of cell, and the names of Arrow's own questions."""
+
+
+def _kind(arrow: Any, kind: Any) -> str:
+    types = arrow.types
+    if types.is_dictionary(kind):
+        return _kind(arrow, kind.value_type)
+    if isinstance(kind, arrow.BaseExtensionType):
+        return _kind(arrow, kind.storage_type)
+    if types.is_timestamp(kind):
+        return "local" if kind.tz is None else "moment"
+    for name, questions in _KINDS:
+        # An older pyarrow does not know them all.
+        if any(getattr(types, question, _never)(kind) for question in questions):
+            return name if name not in ("list", "struct") or _is_plain(arrow, kind) else "other"
+    return "other"
+
+
+def _is_plain(arrow: Any, kind: Any) -> bool:
+    """Whether what is in a list, a struct or a map is something that JSON carries."""
+    inner = [kind.field(place).type for place in range(kind.num_fields)]
+    if arrow.types.is_map(kind):
+        inner = [kind.key_type, kind.item_type]
+        if _kind(arrow, kind.key_type) != "text":
+            return False
+    for other in inner:
+        is_nano = arrow.types.is_timestamp(other) and other.unit == "ns"
+        if is_nano or arrow.types.is_map(other) or _kind(arrow, other) in ("other", "local"):
+            return False
+    return True
+
+
+def _never(_: Any) -> bool:
+    return False
+
+
+def _pyarrow() -> Any:
+    try:
+        return import_module("pyarrow")
+    except ImportError:
+        problem = "tables and DataFrames are read by pyarrow: pip install 'synerise-profiles[arrow]'"
+        raise ConfigurationError(problem) from None
+
+
+def _words(error: Exception) -> str:
+    """Say why an object could not be taken as a table."""
+    found = re.search(r"Conversion failed for column (\S+) with type object", " ".join(map(str, error.args)))
+    if found is not None:
+        return f"column {found[1]!r} holds values of several types; make it one, such as .astype('string')"
+    return f"cannot be read as a table: {type(error).__name__}"

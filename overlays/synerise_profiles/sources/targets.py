@@ -1,0 +1,128 @@
+"""Where a column goes and as what: `to("params.quantity", "integer")`."""
+
+from __future__ import annotations
+
+import datetime
+import zoneinfo
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias, get_args
+
+import attrs
+
+from .errors import MappingError, Mistake
+
+__all__ = ["Empty", "Target", "TypeName", "to"]
+
+TypeName: TypeAlias = Literal[
+    "auto", "text", "integer", "number", "decimal", "boolean", "datetime", "date", "json", "list"
+]
+Empty: TypeAlias = Literal["omit", "null", "keep"]
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """A field and how cells become its values; made by `to`."""
+
+    field: str
+    type: TypeName = "auto"
+    format: str | None = None
+    zone: datetime.tzinfo | None = None
+    separator: str | None = None
+    decimal: str = "."
+    thousands: str = ""
+    values: Mapping[Any, Any] | None = None
+    empty: Empty | None = None
+    trim: bool | None = None
+    optional: bool = False
+
+
+def to(
+    field: str,
+    type: TypeName = "auto",  # noqa: A002 - what it is
+    *,
+    format: str | None = None,  # noqa: A002 - as strptime and its kin call it
+    zone: str | datetime.tzinfo | None = None,
+    separator: str | None = None,
+    decimal: str = ".",
+    thousands: str = "",
+    values: Mapping[Any, Any] | None = None,
+    empty: Empty | None = None,
+    trim: bool | None = None,
+    optional: bool = False,
+) -> Target:
+    """Say where a column goes and as what.
+
+    `field` is the publisher's path, such as `customId`, `attributes.country` or `products[].sku`. `type` is how cells
+    are read:
+
+    - `auto` (the default): as the field is documented; where anything goes, a text stays a text and a typed value of a
+      table keeps its type.
+    - `text`, `integer`, `number`, `decimal` (refuses what JSON would round), `boolean` (true, yes, y, t, 1 and their
+      opposites), `json`, and `list` of texts, between `separator`.
+    - `datetime` and `date`: ISO 8601, or `format` as strptime takes it; `unix` and `unix_ms` are seconds and
+      milliseconds since 1970. `zone`, such as `Europe/Warsaw`, is that of moments that tell none.
+
+    `decimal` and `thousands` are the marks in numbers: `decimal=",", thousands=" "`. `values` gives the value of each
+    word, and refuses other words: `values={"M": "MALE", "F": "FEMALE"}`. `empty` says what an empty cell means: `omit`
+    the field, `null`, which deletes and has to be allowed by the run's `allow_null`, or `keep` the empty text. `trim`
+    takes blanks off both ends of a text. Both are the mapping's own choice where they are not given. An `optional`
+    column may be missing in the file.
+
+    Raises MappingError for an unknown type or zone, and for options that go with another type.
+    """
+    problems = _problems(type, format, zone, separator, values, empty)
+    if len(decimal) != 1 or decimal in thousands or any(mark in "0123456789+-eE" for mark in decimal + thousands):
+        problems.append("decimal is one mark and thousands are others, neither of them a digit or a sign")
+    if problems:
+        raise MappingError(Mistake("", field, problem) for problem in problems)
+    return Target(
+        field=field,
+        type=type,
+        format=format,
+        zone=zoneinfo.ZoneInfo(zone) if isinstance(zone, str) else zone,
+        separator=separator,
+        decimal=decimal,
+        thousands=thousands,
+        values=values,
+        empty=empty,
+        trim=trim,
+        optional=optional,
+    )
+
+
+def _problems(
+    kind: object,
+    format: str | None,  # noqa: A002
+    zone: str | datetime.tzinfo | None,
+    separator: str | None,
+    values: Mapping[Any, Any] | None,
+    empty: object,
+) -> list[str]:
+    found: list[str] = []
+    if kind not in get_args(TypeName):
+        found.append(f"there is no type {kind!r}; give one of {', '.join(get_args(TypeName))}")
+    if empty is not None and empty not in get_args(Empty):
+        found.append(f"empty={empty!r} is none of {', '.join(get_args(Empty))}")
+    if empty == "keep" and kind not in ("auto", "text"):
+        found.append(f"empty='keep' keeps an empty text, which is no {kind}")
+    if format is not None and kind not in ("auto", "date", "datetime"):
+        found.append(f"format is for dates; the type is {kind}")
+    if separator is not None and kind != "list":
+        found.append(f"separator is for lists; the type is {kind}")
+    if kind == "list" and not separator:
+        found.append("a list needs its separator, such as separator=';'")
+    if values is not None and kind != "auto":
+        found.append("values are sent as they are; leave the type out")
+    if isinstance(zone, str) and not _is_zone(zone):
+        found.append(
+            f"there is no zone {zone!r}; give one such as 'Europe/Warsaw', or pip install tzdata where there are none"
+        )
+    return found
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True

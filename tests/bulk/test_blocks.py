@@ -1,0 +1,248 @@
+"""Rows that are checked and written together are treated like rows that come one by one."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import decimal
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+import orjson
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from synerise_profiles.bulk import kinds
+from synerise_profiles.bulk.checks import Checks, row_rule
+from synerise_profiles.bulk.chunks import ends_of
+from synerise_profiles.bulk.facts import schema_of
+from synerise_profiles.bulk.intake import Intake, IntakeOptions
+from synerise_profiles.bulk.objects import rule_of
+from synerise_profiles.models import BatchEvent, ProfileBatchItem
+from synerise_profiles_api.types import UNSET
+
+NAIVE = datetime.datetime(2026, 1, 1)  # noqa: DTZ001 - one of the things that are refused
+ODD: list[Any] = [
+    None, UNSET, "", "x", "Łódź", "a\nb", "\ud800", "null", 0, 1, -1, True, 2**70, 1.5, float("nan"), float("-inf"),
+    decimal.Decimal("1.10"), decimal.Decimal("NaN"), [], ["vip"], ["a", None], [float("nan")], ("t",), {}, {"a": None},
+    {"a": {"b": [1, {"c": None}]}}, {"email": "x"}, {"a\nb": 1}, {1: 2}, datetime.date(2026, 1, 1), NAIVE, object(),
+    b"b",
+]  # fmt: skip
+MONEY = {"amount": 1, "currency": "PLN"}
+PROFILE = {
+    "customId": "customer-1",
+    "email": "jan.kowalski@example.com",
+    "firstName": "Łucja",
+    "birthDate": "1987-10-24",
+    "sex": "FEMALE",
+    "agreements": {"email": True, "sms": 0},
+    "tags": ["vip", "newsletter"],
+    "attributes": {"visits": 3, "shop": "Kraków", "share": 0.5},
+}
+EVENT = {"label": "Visit", "action": "shop.visit", "client": {"customId": "c"}, "params": {"n": 1}, "eventSalt": "s"}
+PURCHASE = {
+    "client": {"email": "jan.kowalski@example.com"},
+    "orderId": "order-1",
+    "paymentInfo": {"method": "CARD"},
+    "products": [{"sku": "s", "name": "n", "finalUnitPrice": MONEY, "quantity": 2}],
+    "source": "POS",
+    "revenue": MONEY,
+    "value": MONEY,
+    "eventSalt": "s",
+    "recordedAt": "2026-01-01T00:00:00Z",
+}
+GOOD = {"profiles": PROFILE, "events": EVENT, "transactions": PURCHASE}
+ODD_KEYS = st.sampled_from(["customId", "clientId", "phone", "fristName", "attributes", "tags", "client", "a\nb", "x"])
+
+
+@st.composite
+def blocks(draw: st.DrawFn, name: str) -> list[Any]:
+    """Rows of which most are good, some have an odd value somewhere, and some are no rows at all."""
+    rows: list[Any] = []
+    for _ in range(draw(st.integers(0, 30))):
+        row = copy.deepcopy(GOOD[name])
+        kind = draw(st.integers(0, 9))
+        if kind == 0:
+            rows.append(draw(st.sampled_from(ODD)))
+            continue
+        if kind < 4:
+            spot: Any = row
+            while True:
+                keys = list(spot) if isinstance(spot, dict) else list(range(len(spot)))
+                key = draw(st.sampled_from(keys)) if keys else "x"
+                if isinstance(spot, dict) and draw(st.integers(0, 5)) == 0:
+                    key = draw(ODD_KEYS)
+                inner = spot[key] if key in keys else None
+                if isinstance(inner, dict | list) and inner and draw(st.booleans()):
+                    spot = inner
+                    continue
+                if isinstance(spot, dict) and draw(st.integers(0, 4)) == 0:
+                    spot.pop(key, None)
+                else:
+                    spot[key] = draw(st.sampled_from(ODD))
+                break
+        if kind == 4:
+            row["eventSalt" if name != "profiles" else "email"] = draw(st.text(max_size=4))
+        rows.append(row)
+    return rows
+
+
+def taken(name: str, sources: Iterable[Iterable[Any]], checks: Checks, limits: tuple[int, int], **options: Any) -> Any:
+    """What an intake makes of rows: its chunks with their indexes, what it refuses, and what it notes."""
+    kind = attrs.evolve(getattr(kinds, name)(), max_items=limits[0], max_bytes=limits[1])
+    refused: list[tuple[int, Any, str, str]] = []
+    notes: list[str] = []
+
+    def refuse(index: int, reference: Any, _: bytes, field: str, reason: str) -> bool:
+        refused.append((index, reference, field, reason))
+        return True
+
+    intake = Intake(kind, IntakeOptions(checks=checks, **options), refuse, notes.append)
+    chunks = []
+    for source in sources:
+        rows = iter(source)
+        while (chunk := intake.take(rows)) is not None:
+            chunks.append(chunk)
+    chunks += intake.rest()
+    found = [(chunk.request(None).content, chunk.indexes, chunk.size, chunk.references) for chunk in chunks]
+    for content, indexes, size, _ in found:
+        assert len(content or b"") + chunk_time(chunks, indexes) == size
+        assert size <= limits[1]
+        assert 0 < len(indexes) <= limits[0]
+    return found, refused, sorted(notes), intake.read
+
+
+def chunk_time(chunks: list[Any], indexes: list[int]) -> int:
+    """The bytes that are kept free for times in the chunk of these rows."""
+    chunk = next(chunk for chunk in chunks if chunk.indexes is indexes)
+    return len(chunk.timeless) * len(f',"{chunk.kind.time_field}":"2026-01-01T00:00:00.000Z"')
+
+
+@pytest.mark.parametrize("checks", ["off", "basic", "strict"])
+@pytest.mark.parametrize("name", list(GOOD))
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_block_is_treated_like_its_rows(name: str, checks: Checks, data: st.DataObject) -> None:
+    """Chunks, refusals with their words, and notes are the same, however many rows are read at a time."""
+    rows = data.draw(blocks(name))
+    limits = data.draw(st.integers(1, 40)), data.draw(st.integers(900, 6000))
+    options: dict[str, Any] = {"reference": repr} if data.draw(st.booleans()) else {}
+    if data.draw(st.booleans()):
+        options["allow_null"] = {"attributes.a", "phone"}
+    together = taken(name, [rows], checks, limits, **options)
+    one_by_one = taken(name, [[row] for row in rows], checks, limits, **options)
+    assert together == one_by_one
+    cut = data.draw(st.integers(0, len(rows)))
+    assert taken(name, [rows[:cut], rows[cut:]], checks, limits, **options) == together
+
+
+@pytest.mark.parametrize("checks", ["basic", "strict"])
+@pytest.mark.parametrize("name", list(GOOD))
+def test_good_rows_are_cleared(name: str, checks: Checks) -> None:
+    """A block of good rows has no suspects: none of them costs a check of its own."""
+    rule = row_rule(getattr(kinds, name)(), checks, lambda _: None)
+    assert rule is not None
+    for _ in range(2):  # names of attributes are learnt from the first rows
+        suspects = set[int]()
+        for row in [GOOD[name]] * 20:
+            assert rule.check(row) is None
+        rule.sweep([GOOD[name]] * 20, range(20), suspects)
+    assert suspects == set()
+
+
+def leaves(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every value of a row, and to every object and list in it."""
+    if way:
+        yield way
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from leaves(value[key], (*way, key))
+
+
+def varied(row: Any, n: int) -> Any:
+    """The same row with texts, numbers and dates of its own, as the rows of a real input are."""
+    if isinstance(row, dict):
+        return {key: item if key in ("sex", "source", "currency") else varied(item, n) for key, item in row.items()}
+    if isinstance(row, list):
+        return [varied(item, n) for item in row]
+    if isinstance(row, str):
+        return row.replace("24", f"{n + 1:02}") if row[:4] == "1987" else row if row[:4] == "2026" else f"{n}{row}"
+    return row + n if type(row) is int else row
+
+
+@pytest.mark.parametrize("checks", ["basic", "strict"])
+@pytest.mark.parametrize(("name", "way"), [(name, way) for name, row in GOOD.items() for way in leaves(row)])
+def test_one_odd_value_among_good_ones(name: str, way: tuple[Any, ...], checks: Checks) -> None:
+    """The sweep of a column misses nothing that the check of a value refuses, in any place of a row."""
+    for value in [*ODD, -5, "24.10.1987", "M", "zloty"]:
+        rows = [varied(copy.deepcopy(GOOD[name]), n) for n in range(20)]
+        assert taken(name, [rows], checks, (1000, 10**6))[1] == []
+        spot: Any = rows[11]
+        for key in way[:-1]:
+            spot = spot[key]
+        spot[way[-1]] = value
+        one_by_one = taken(name, [[row] for row in rows], checks, (1000, 10**6))
+        assert taken(name, [rows], checks, (1000, 10**6)) == one_by_one
+
+
+@pytest.mark.parametrize(("model", "name"), [(ProfileBatchItem, "profiles"), (BatchEvent, "events")])
+def test_models_are_written_like_mappings(model: Any, name: str) -> None:
+    """A block of models has the fates of the same rows as mappings."""
+    rows = [
+        {**GOOD[name], **more} for more in [{}, {"customId": "c"}, {"label": "y"}, {"time": "2026-01-01T00:00:00Z"}]
+    ]
+    models = [model.from_dict(row) for row in rows] * 5
+    for checks in ("basic", "strict"):
+        found = taken(name, [models], checks, (7, 10**5))
+        assert found == taken(name, [[each] for each in models], checks, (7, 10**5))
+        written = [row for content, *_ in found[0] for row in orjson.loads(content)]
+        assert [model.from_dict({**row, "eventSalt": "s"}) for row in written] == [
+            model.from_dict({**row, "eventSalt": "s"}) for row in rows * 5
+        ]
+
+
+def test_a_source_that_fails_loses_nothing_that_it_gave() -> None:
+    """Rows that a source gave before it raised are in an open chunk, or at least counted."""
+
+    def failing() -> Iterator[Any]:
+        yield from [PROFILE] * 21
+        raise OSError("disk")
+
+    intake = Intake(kinds.profiles(), IntakeOptions(), lambda *_: True, lambda _: None)
+    with pytest.raises(OSError, match="disk"):
+        intake.take(failing())
+    assert [len(chunk) for chunk in intake.rest()] == [21]
+    assert intake.read == 21
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False), st.text()),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
+    max_leaves=10,
+)
+
+
+@given(st.lists(JSON, min_size=1, max_size=6))
+@example([",", '"', "\\", '\\"],[', {"a,b": ["],"]}])
+def test_rows_are_found_in_a_body(rows: list[Any]) -> None:
+    """The bytes of each row can be cut out of a body that was written in one go."""
+    body = orjson.dumps(rows)
+    for text in (body, b"[" + b",".join(b"[1.0000000000000000000001,%b]" % orjson.dumps(row) for row in rows) + b"]"):
+        ends = ends_of(text)
+        cut = [text[start + 1 : end] for start, end in itertools.pairwise(ends)]
+        assert orjson.loads(text) == [orjson.loads(part) for part in cut]
+        assert b"[" + b",".join(cut) + b"]" == text
+
+
+@given(st.lists(st.integers(-200, 200) | st.floats(-200, 200) | st.decimals(-200, 200, places=1), min_size=1))
+def test_bounds_of_numbers_hold_in_a_sweep(values: list[Any]) -> None:
+    """A number above its maximum or below its minimum is never cleared with the others."""
+    rule = rule_of(schema_of("LocationParams").properties["lat"], lambda _: None)
+    assert rule is not None
+    suspects: set[int] = set()
+    rule.sweep(values, range(len(values)), suspects)
+    assert {place for place, value in enumerate(values) if not -90 <= value <= 90} <= suspects
+    assert all((rule.check(value) is None) is (-90 <= value <= 90) for value in values)

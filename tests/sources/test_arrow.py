@@ -1,0 +1,256 @@
+"""Tables by the Arrow and the dataframe protocol: types are checked at once, cells one by one."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import sys
+import warnings
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synerise_profiles import ConfigurationError, InvalidRequestError
+from synerise_profiles.bulk import UnreadableRow
+from synerise_profiles.sources import MappingError, RowMapping, read_arrow, read_csv, to
+
+pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+MOMENT = datetime.datetime(2010, 12, 1, 8, 26, tzinfo=datetime.UTC)
+
+
+def table(**columns):
+    return pa.table({"id": pa.array(["1"] * len(next(iter(columns.values())))), **columns})
+
+
+def rows(data, goals, **options):
+    return list(read_arrow(data, RowMapping.for_profiles({"id": "customId", **goals}, **options)))
+
+
+def values(column, goal="attributes.x"):
+    """What a column becomes in the attributes."""
+    return [row.get("attributes", {}).get("x", "missing") for row in rows(table(x=column), {"x": goal})]
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (pa.array([6, None, 0]), [6, "missing", 0]),
+        (pa.array([2.55, None, float("nan"), 0.0]), [2.55, "missing", "missing", 0.0]),
+        (pa.array([True, False, None]), [True, False, "missing"]),
+        (pa.array(["ł", "", None]), ["ł", "missing", "missing"]),
+        (pa.array(["ł", None], pa.large_string()), ["ł", "missing"]),
+        (pa.array(["ł", None]).dictionary_encode(), ["ł", "missing"]),
+        (pa.array([Decimal("2.55"), Decimal("3.00"), None]), [2.55, 3, "missing"]),
+        (pa.array([datetime.date(2010, 12, 1), None]), ["2010-12-01", "missing"]),
+        (pa.array([MOMENT], pa.timestamp("s", "UTC")), ["2010-12-01T08:26:00+00:00"]),
+        (pa.array([MOMENT], pa.timestamp("ns", "Europe/Warsaw")), ["2010-12-01T09:26:00+01:00"]),
+        (pa.array([["a", "b"], [], None]), [["a", "b"], [], "missing"]),
+        (pa.array([{"a": 1, "b": None}, None]), [{"a": 1}, "missing"]),
+        (pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int64())), [{"a": 1}, "missing"]),
+        (pa.nulls(2), ["missing", "missing"]),
+        (pa.chunked_array([["a"], [], ["b"]]), ["a", "b"]),
+    ],
+    ids=lambda value: str(getattr(value, "type", "")),
+)
+def test_cells_keep_their_types(column, expected):
+    """Where anything goes a typed cell stays what it is; null and NaN are empty cells."""
+    assert values(column) == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "goal", "expected"),
+    [
+        (pa.array([17850.0, None]), to("attributes.x", "text"), ["17850", "missing"]),
+        (pa.array([17850]), to("attributes.x", "text"), ["17850"]),
+        (pa.array([6.0, None]), to("attributes.x", "integer"), [6, "missing"]),
+        (pa.array(["6"]), to("attributes.x", "integer"), [6]),
+        (pa.array([1, 0]), to("attributes.x", "boolean"), [True, False]),
+        (pa.array([1291191960]), to("attributes.x", "datetime", format="unix"), ["2010-12-01T08:26:00+00:00"]),
+        (
+            pa.array([datetime.datetime(2010, 12, 1, 8, 26)]),  # noqa: DTZ001
+            to("attributes.x", zone="Europe/Warsaw"),
+            ["2010-12-01T08:26:00+01:00"],
+        ),
+        (pa.array([MOMENT]), to("attributes.x", "date"), ["2010-12-01"]),
+        (pa.array(["a;b"]), to("attributes.x", "list", separator=";"), [["a", "b"]]),
+        (pa.array([["a"]]), to("attributes.x", "list", separator=";"), [["a"]]),
+        (pa.array(['{"a":1}']), to("attributes.x", "json"), [{"a": 1}]),
+        (pa.array(["M"]), to("attributes.x", values={"M": "MALE"}), ["MALE"]),
+    ],
+)
+def test_a_type_may_be_named(column, goal, expected):
+    """One mapping reads a column whether a file brought it as text or a DataFrame made a number of it."""
+    assert values(column, goal) == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "goal", "problem"),
+    [
+        (pa.array([17850.0]), "city", "holds double, and the field takes a text; say that it is one by type 'text'"),
+        (pa.array([True]), "city", "holds bool, and the field takes a text"),
+        (pa.array([True]), to("attributes.x", "integer"), "holds bool, which cannot be read as integer"),
+        (pa.array([["a"]]), "city", "cannot be read as text"),
+        (pa.array(["a"]), "tags", "takes a list"),
+        (pa.array(["a"]), "agreements", "is an object"),
+        (pa.array([1.5]), "agreements.email", "name a type"),
+        (pa.array([datetime.datetime(2010, 12, 1)]), "attributes.x", "tells no zone; add zone="),  # noqa: DTZ001
+        (pa.array([20101201]), to("attributes.x", "date"), "say what the numbers count"),
+        (pa.array([b"a"]), "attributes.x", "holds binary, which JSON cannot carry"),
+        (pa.array([datetime.timedelta(1)]), "attributes.x", "holds duration[us], which JSON cannot carry"),
+        (pa.array([[b"a"]]), "attributes.x", "which JSON cannot carry"),
+        (pa.array([MOMENT]), "city", "cannot be read as text"),
+    ],
+)
+def test_a_type_that_does_not_fit_is_one_error(column, goal, problem):
+    """It is told before a row is read, with the column, its type and what to do."""
+    with pytest.raises(MappingError) as caught:
+        rows(table(x=column), {"x": goal})
+    ((mistake),) = caught.value.mistakes
+    assert mistake.column == "x"
+    assert problem in mistake.problem
+
+
+def test_a_documented_list_and_object_take_typed_columns():
+    """Tags as a list, agreements as a struct."""
+    data = table(tags=pa.array([["vip"]]), agr=pa.array([{"email": True, "sms": None}]))
+    (row,) = rows(data, {"tags": "tags", "agr": "agreements"})
+    assert row == {"customId": "1", "tags": ["vip"], "agreements": {"email": True}}
+
+
+def test_a_bad_cell_is_one_row_with_its_number():
+    """A text that is not UTF-8, or a moment that Python does not know, refuses its row and no other."""
+    text = pa.array([b"ok", b"\xff", b"ok"], pa.binary()).view(pa.string())
+    late = pa.array([0, 0, 10**15], pa.timestamp("s", "UTC"))
+    source = read_arrow(table(x=text, y=late), RowMapping.for_profiles({"id": "customId", "*": "attributes.*"}))
+    one, two, three = source
+    assert one == {"customId": "1", "attributes": {"x": "ok", "y": "1970-01-01T00:00:00+00:00"}}
+    assert isinstance(two, UnreadableRow)
+    assert isinstance(three, UnreadableRow)
+    assert (two.field, three.field) == ("attributes.x", "attributes.y")
+    assert "cannot be read" in two.reason
+    assert source.locate(1) == 1
+    (bad,) = rows(table(x=pa.array([6.5])), {"x": to("attributes.x", "integer")})
+    assert bad.reason == "column 'x' is not a whole number"
+
+
+def test_tables_batches_streams_and_their_likes():
+    """Whatever speaks one of the protocols is read; a table as often as wanted, a stream once."""
+    data = pa.table({"id": ["1", "2"], "x": [6, 7]})
+    expected = [{"customId": "1", "attributes": {"x": 6}}, {"customId": "2", "attributes": {"x": 7}}]
+    mapping = RowMapping.for_profiles({"id": "customId", "x": "attributes.x"})
+    for one in (data, data.to_batches()[0], data.to_reader(), Stream(data), Array(data.to_batches()[0])):
+        assert list(read_arrow(one, mapping)) == expected
+    source = read_arrow(data, mapping)
+    assert list(source) == list(source)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the old protocol is on its way out
+        assert list(read_arrow(Frame(data), mapping)) == expected
+
+
+class Stream:
+    def __init__(self, table):
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+class Array:
+    def __init__(self, batch):
+        self.batch = batch
+
+    def __arrow_c_array__(self, requested_schema=None):
+        return self.batch.__arrow_c_array__(requested_schema)
+
+
+class Frame:
+    def __init__(self, table):
+        self.table = table
+
+    def __dataframe__(self, **options):
+        return self.table.__dataframe__(**options)
+
+
+COLUMNS = {
+    "text": (st.text(st.characters(exclude_categories=["Cs"]), max_size=5), pa.string()),
+    "integer": (st.integers(-(2**63), 2**63 - 1), pa.int64()),
+    "number": (st.floats(allow_infinity=False), pa.float64()),
+    "boolean": (st.booleans(), pa.bool_()),
+    "date": (st.dates(), pa.date32()),
+    "datetime": (st.datetimes(timezones=st.just(datetime.UTC)), pa.timestamp("us", "UTC")),
+    "decimal": (st.decimals(-(10**6), 10**6, places=2), pa.decimal128(12, 2)),
+}
+NAMES = {name: to(f"attributes.{name}", name) for name in COLUMNS}
+
+
+@given(st.lists(st.tuples(*(st.none() | cells for cells, _ in COLUMNS.values())), max_size=5))
+def test_files_and_tables_give_the_same_rows(cells):
+    """One mapping that names its types makes the same rows of a CSV file and of a typed table."""
+    columns = list(zip(*cells, strict=True)) or [()] * len(COLUMNS)
+    arrays = [pa.array(values, kind) for values, (_, kind) in zip(columns, COLUMNS.values(), strict=True)]
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    for row in cells:
+        writer.writerow("" if cell is None or cell != cell else str(cell) for cell in row)  # noqa: PLR0124 - NaN
+    out.seek(0)
+    mapping = RowMapping.for_profiles({**NAMES, "text": ["customId", "attributes.text"]})
+    assert list(read_csv(out, mapping)) == list(read_arrow(pa.table(arrays, list(COLUMNS)), mapping))
+
+
+def test_large_batches_become_rows_a_slice_at_a_time():
+    """However many rows a batch has, and where they begin."""
+    count = 10_000
+    data = pa.table({"id": [str(n) for n in range(count)], "x": range(count)}).slice(5)
+    found = rows(data, {"x": "attributes.x"})
+    assert [row["attributes"]["x"] for row in found] == list(range(5, count))
+
+
+def test_what_is_no_table_is_refused():
+    """It is told what was expected; and what to install where pyarrow is missing."""
+    mapping = RowMapping.for_profiles({"id": "customId"})
+    with pytest.raises(InvalidRequestError, match="with the Arrow or the dataframe protocol, got list"):
+        read_arrow([], mapping)
+    with pytest.raises(InvalidRequestError, match="cannot be read as a table"):
+        read_arrow(pa.chunked_array([["a"]]), mapping)
+
+
+def test_without_pyarrow_the_error_says_what_to_install(monkeypatch):
+    """The extra is named."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'synerise-profiles\[arrow\]'"):
+        read_arrow(object(), RowMapping.for_profiles({"id": "customId"}))
+
+
+def test_dataframes_of_pandas():
+    """An id that pandas made a number of, because some are missing, is the id; the index is no column."""
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = pandas.DataFrame(
+        {
+            "id": [17850, None],
+            "kind": pandas.Categorical(["a", "b"]),
+            "at": pandas.to_datetime(["2010-12-01 08:26", None]),
+            "n": pandas.array([1, None], "Int64"),
+        },
+        index=["x", "y"],
+    )
+    goals = {"id": to("customId", "text"), "at": to("attributes.at", zone="Europe/Warsaw"), "*": "attributes.*"}
+    one, two = read_arrow(frame, RowMapping.for_profiles(goals))
+    assert one == {"customId": "17850", "attributes": {"at": "2010-12-01T08:26:00+01:00", "kind": "a", "n": 1}}
+    assert two == {"attributes": {"kind": "b"}}
+    mixed = pandas.DataFrame({"id": [1, "x@example.com"]})
+    with pytest.raises(InvalidRequestError, match="column 'id' holds values of several types") as caught:
+        read_arrow(mixed, RowMapping.for_profiles(goals))
+    assert "example" not in str(caught.value)
+
+
+def test_dataframes_of_polars():
+    """Another library, the same protocol."""
+    polars = pytest.importorskip("polars", reason="polars is not installed")
+    frame = polars.DataFrame({"id": ["1", None], "n": [1, None], "f": [float("nan"), 2.5]})
+    one, two = read_arrow(frame, RowMapping.for_profiles({"id": "customId", "*": "attributes.*"}))
+    assert one == {"customId": "1", "attributes": {"n": 1}}
+    assert two == {"attributes": {"f": 2.5}}

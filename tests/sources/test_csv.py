@@ -1,0 +1,243 @@
+"""CSV as files have it: quotes, lines, encodings, gzip; and what cannot be read is one row with its line."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synerise_profiles import InvalidRequestError
+from synerise_profiles.bulk import UnreadableRow
+from synerise_profiles.sources import MappingError, RowMapping, blocks, read_csv, to
+from synerise_profiles.sources.lines import Lines
+
+PLAIN = RowMapping.for_profiles({"id": "customId", "note": "attributes.note"})
+TYPED = RowMapping.for_profiles({"id": "customId", "n": to("attributes.n", "integer")})
+
+
+def fates(source):
+    """Each row, or the reason why it is none, with its line."""
+    return [
+        (source.locate(index), row.reason if isinstance(row, UnreadableRow) else row)
+        for index, row in enumerate(list(source))
+    ]
+
+
+def cells():
+    return st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('",\n\r x'), max_size=8)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(cells(), cells()), max_size=12),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from(["utf-8-sig", "utf-8", "utf-16"]),
+    st.sampled_from(["path", "binary", "text", "gzip"]),
+    st.integers(1, 40),
+)
+def test_what_a_csv_writer_writes_is_read_back_with_its_lines(tmp_path_factory, rows, newline, encoding, way, block):
+    """Any cells, line ends and encodings, in blocks of any size: the same rows, each on the line where it begins."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator=newline, quoting=csv.QUOTE_ALL)
+    writer.writerow(("id", "note"))
+    expected = []
+    for one, two in rows:
+        begin = len(list(io.StringIO(out.getvalue(), newline=""))) + 1
+        writer.writerow((one, two))
+        row = {"customId": one} if one else {}
+        expected.append((begin, {**row, "attributes": {"note": two}} if two else row))
+    data = out.getvalue().encode(encoding)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "_BLOCK", block)
+        source = read_csv(given_as(way, data, encoding, tmp_path_factory), PLAIN, encoding=encoding)
+        assert fates(source) == expected
+
+
+def given_as(way, data, encoding, factory):
+    if way == "binary":
+        return io.BytesIO(data)
+    if way == "text":
+        return io.TextIOWrapper(io.BytesIO(data), encoding=encoding, newline="")
+    path = factory.mktemp("csv") / "rows.txt"
+    path.write_bytes(gzip.compress(data) if way == "gzip" else data)
+    return path
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 400)), max_size=2000))
+def test_lines_are_found_whatever_the_steps(steps):
+    """The line of every row is found from what is kept of some of them."""
+    lines, expected, line = Lines(), [], 0
+    for index, (kind, step) in enumerate(steps):
+        before, line = line, line + (1 if kind == 1 else step)
+        expected.append(line)
+        if index == 0 or line != before + 1:
+            lines.note(index, line)
+    assert [lines.locate(index) for index in range(len(steps))] == expected
+
+
+def test_lines_take_next_to_no_memory():
+    """A row of several lines takes two bytes, others none: the lines of a large file can be kept whole."""
+    lines = Lines()
+    for index in range(100_000):
+        lines.note(index, 2 * index + 1)
+    assert len(lines._jumps) <= 200_000
+    assert len(lines._lines) < 200
+    assert lines.locate(77_777) == 155_555
+
+
+def test_a_bad_row_is_one_row_with_its_line():
+    """A cell that is no number, a wrong number of cells, a stray quote: each is refused alone, on its line."""
+    text = 'id,n\na,1\nb,one\n\nc\nd,1,2\n"e"x,1\n"f\ng",2\nh,3\n'
+    assert fates(read_csv(io.StringIO(text), TYPED)) == [
+        (2, {"customId": "a", "attributes": {"n": 1}}),
+        (3, "column 'n' is not a whole number"),
+        (5, "has 1 cells, and there are 2 columns; is a cell with the delimiter not quoted?"),
+        (6, "has 3 cells, and there are 2 columns; is a cell with the delimiter not quoted?"),
+        (7, "has a quote in the wrong place"),
+        (8, {"customId": "f\ng", "attributes": {"n": 2}}),
+        (10, {"customId": "h", "attributes": {"n": 3}}),
+    ]
+
+
+def test_a_quote_that_is_never_closed_is_no_row():
+    """It swallows the rest, so it must not pass for a cell."""
+    text = 'id,note\na,1\nb,"2\nc,3\nd,4\n'
+    assert fates(read_csv(io.StringIO(text), PLAIN))[1:] == [(3, "has a quote that is not closed (lines 3 to 5)")]
+    swallowed = f'id,note\nb,"2\n{"c,3" + chr(10)}' + "x" * csv.field_size_limit() + "\nd,4\n"
+    found = fates(read_csv(io.StringIO(swallowed), PLAIN))
+    assert [line for line, _ in found] == [2, 5]
+    assert found[0][1] == "has a cell of more than 131,072 characters; is a quote not closed? (lines 2 to 4)"
+    assert found[1][1] == {"customId": "d", "attributes": {"note": "4"}}
+
+
+def test_bytes_of_another_encoding_are_one_row_each():
+    """The rows before and after are read; what is damaged in a column that is not used does no harm."""
+    data = "id,note,x\na,Łódź,\n".encode() + b"b,Gda\xf1sk,\nc,ok,\xb3\n" + "d,Kraków,\n".encode()
+    source = read_csv(io.BytesIO(data), PLAIN)
+    assert fates(source) == [
+        (2, {"customId": "a", "attributes": {"note": "Łódź"}}),
+        (3, "column 'note' has bytes that are not utf-8-sig; give the file's encoding="),
+        (4, {"customId": "c", "attributes": {"note": "ok"}}),
+        (5, {"customId": "d", "attributes": {"note": "Kraków"}}),
+    ]
+    (bad,) = (row for row in read_csv(io.BytesIO(data), PLAIN) if isinstance(row, UnreadableRow))
+    assert (bad.field, bad.row) == ("attributes.note", {"id": "b", "note": "Gda\ufffdsk", "x": ""})
+
+
+@pytest.mark.parametrize("encoding", ["cp1250", "iso8859-2", "utf-16-le"])
+def test_a_file_in_another_encoding_is_read_by_its_name(encoding):
+    """Files of spreadsheets and mainframes are not UTF-8."""
+    data = "id,note\na,Żółć\n".encode(encoding)
+    assert fates(read_csv(io.BytesIO(data), PLAIN, encoding=encoding)) == [
+        (2, {"customId": "a", "attributes": {"note": "Żółć"}})
+    ]
+
+
+def test_a_wide_encoding_without_its_mark_is_one_error():
+    """Which byte comes first is not guessed."""
+    with pytest.raises(InvalidRequestError, match="does not begin with a mark of its byte order"):
+        read_csv(io.BytesIO(b"id,note\n"), PLAIN, encoding="utf-16")
+
+
+def test_damage_in_a_wide_encoding_is_found_too():
+    """Half a character at the end of a UTF-16 file is no text."""
+    data = "id,note\na,ok\nb,x".encode("utf-16") + b"\xd8"
+    found = fates(read_csv(io.BytesIO(data), PLAIN, encoding="utf-16"))
+    assert found[1] == (3, "column 'note' has bytes that are not utf-16; give the file's encoding=")
+
+
+def test_a_line_without_an_end_does_not_fill_the_memory(monkeypatch):
+    """A line that is too long is dropped as it is read, and is one refused row."""
+    monkeypatch.setattr(blocks, "LONGEST", 100)
+    monkeypatch.setattr(blocks, "_BLOCK", 32)
+    text = "id,note\na,1\n" + "b," + "x," * 500 + "\nc,3\n"
+    found = fates(read_csv(io.StringIO(text), PLAIN))
+    assert [line for line, _ in found] == [2, 3, 4]
+    assert "is longer than" in found[1][1]
+    assert found[2][1] == {"customId": "c", "attributes": {"note": "3"}}
+    assert len(fates(read_csv(io.StringIO(text.rstrip("3\nc,")), PLAIN))) == 2
+
+
+def test_dialects():
+    """Another delimiter, another quote, none at all, and a file without a header."""
+    expected = [{"customId": "a", "attributes": {"note": "x,y"}}]
+    assert list(read_csv(io.StringIO("id;note\na;x,y\n"), PLAIN, delimiter=";")) == expected
+    assert list(read_csv(io.StringIO("id,note\na,'x,y'\n"), PLAIN, quotechar="'")) == expected
+    assert list(read_csv(io.StringIO("id\tnote\na\tx,y\n"), PLAIN, delimiter="\t", quotechar=None)) == expected
+    assert list(read_csv(io.StringIO("a,x\\,y\n"), PLAIN, escapechar="\\", names=["id", "note"])) == expected
+    source = read_csv(io.StringIO("a,1\nb\n"), PLAIN, names=["id", "note"])
+    assert [line for line, _ in fates(source)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [({"delimiter": ";;"}, "delimiter"), ({"encoding": "utf-9"}, "utf-9"), ({"quotechar": "''"}, "quotechar")],
+)
+def test_an_impossible_dialect_is_refused(options, problem):
+    """It is told before the file is opened."""
+    with pytest.raises(InvalidRequestError, match=problem):
+        read_csv(io.StringIO("id\n"), PLAIN, **options)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"", "the file is empty: it has no header"),
+        (b"\n\n", "the file is empty: it has no header"),
+        ("id,treść\n".encode("cp1250"), "the header is not utf-8-sig; give the file's encoding="),
+        ("id,note\n".encode("utf-16"), "the header is not utf-8-sig"),
+        (b'id,"note\n', "the header cannot be read as CSV"),
+    ],
+)
+def test_a_header_that_cannot_be_read_is_one_error(data, problem):
+    """Without it no column is known."""
+    with pytest.raises(MappingError, match=problem):
+        read_csv(io.BytesIO(data), PLAIN)
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    """A path that does not exist is the system's own error; a list is no file."""
+    with pytest.raises(FileNotFoundError):
+        read_csv(tmp_path / "none.csv", PLAIN)
+    with pytest.raises(InvalidRequestError, match="expected a path or a file object, got list"):
+        read_csv([], PLAIN)
+
+
+def test_a_path_is_read_again_and_a_file_object_once(tmp_path):
+    """A source of a path can be given to a second run; that of a file object says why it cannot."""
+    path = tmp_path / "rows.csv"
+    path.write_text("id,note\na,1\n")
+    source = read_csv(path, PLAIN)
+    assert list(source) == list(source) != []
+    with path.open("rb") as file:
+        source = read_csv(file, PLAIN)
+        assert len(list(source)) == 1
+        with pytest.raises(InvalidRequestError, match="was read before; give a path"):
+            list(source)
+        assert not file.closed
+
+
+def test_a_file_that_changes_its_header_is_not_read(tmp_path):
+    """The mapping was checked against other columns."""
+    path = tmp_path / "rows.csv"
+    path.write_text("id,note\na,1\n")
+    source = read_csv(path, PLAIN)
+    path.write_text("note,id\n1,a\n")
+    with pytest.raises(InvalidRequestError, match="another header"):
+        list(source)
+
+
+def test_gzip_is_known_by_its_first_bytes(tmp_path):
+    """Whatever the name says; several members are one file; one that is cut off is no end of the input."""
+    path = tmp_path / "rows.csv"
+    path.write_bytes(gzip.compress(b"id,note\na,1\n") + gzip.compress(b"b,2\n"))
+    assert [row["customId"] for row in read_csv(path, PLAIN)] == ["a", "b"]
+    with path.open("rb") as file:
+        assert len(list(read_csv(file, PLAIN))) == 2
+    path.write_bytes(gzip.compress(b"id,note\n" + b"a,1\n" * 10_000)[:-20])
+    with pytest.raises(EOFError):
+        list(read_csv(path, PLAIN))

@@ -1,0 +1,105 @@
+"""JSON Lines: rows as they stand, or through a mapping of their keys."""
+
+from __future__ import annotations
+
+import gzip
+import io
+
+import orjson
+import pytest
+
+from synerise_profiles.bulk import UnreadableRow
+from synerise_profiles.sources import MappingError, RowMapping, blocks, read_jsonl, to
+
+MAPPING = RowMapping.for_profiles(
+    {"id": to("customId", "text"), "born": to("birthDate", optional=True), "*": "attributes.*"}
+)
+
+
+def lines(*rows):
+    return io.BytesIO(b"".join(row if isinstance(row, bytes) else orjson.dumps(row) + b"\n" for row in rows))
+
+
+def fates(source):
+    return [
+        (source.locate(index), row.reason if isinstance(row, UnreadableRow) else row)
+        for index, row in enumerate(list(source))
+    ]
+
+
+def test_without_a_mapping_a_line_is_a_row():
+    """The row is what the line says, nulls included, which the run's checks look at."""
+    rows = [{"customId": "a", "firstName": None}, {"customId": "b"}]
+    assert list(read_jsonl(lines(*rows))) == rows
+
+
+@pytest.mark.parametrize("block", [5, 1 << 18])
+@pytest.mark.parametrize("way", ["path", "gzip", "text"])
+def test_a_bad_line_is_one_row_with_its_number(tmp_path, monkeypatch, way, block):
+    """Broken JSON, bytes that are not UTF-8 and no object are refused alone; blank lines are no rows."""
+    monkeypatch.setattr(blocks, "_BLOCK", block)
+    data = b'\xef\xbb\xbf{"id":1}\r\n\n{"id":\n \n[1]\n{"id":"\xf1"}\n{"id":"\xc5\x82"}'
+    if way == "text":
+        file = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="")
+    else:
+        file = tmp_path / "rows"
+        file.write_bytes(gzip.compress(data) if way == "gzip" else data)
+    assert fates(read_jsonl(file, MAPPING)) == [
+        (1, {"customId": "1"}),
+        (3, "is not JSON, at character 7 of the line"),
+        (5, "is JSON, but no object"),
+        (6, "is not UTF-8, in which JSON is written"),
+        (7, {"customId": "ł"}),
+    ]
+
+
+def test_a_mapping_reads_typed_values():
+    """Numbers keep their type where anything goes; null and the empty text are empty cells."""
+    rows = [
+        {"id": 17, "born": "1987-10-24", "visits": 3, "vip": True, "likes": ["a"], "gone": None, "none": ""},
+        {"id": "18", "born": "24.10.1987"},
+        {"id": [1]},
+    ]
+    found = fates(read_jsonl(lines(*rows), MAPPING))
+    attributes = {"visits": 3, "vip": True, "likes": ["a"]}
+    assert found == [
+        (1, {"customId": "17", "birthDate": "1987-10-24", "attributes": attributes}),
+        (2, "column 'born' is not a date in ISO 8601; say what it is by format="),
+        (3, "column 'id' is no text but a list"),
+    ]
+
+
+def test_a_column_that_no_row_has_is_a_mistake():
+    """It is found in the first rows, before any is given out; an optional one is none, and an empty file has none."""
+    mapping = RowMapping.for_profiles({"id": "customId", "cty": "city", "x": to("company", optional=True)})
+    with pytest.raises(MappingError, match="column 'cty': is not there; did you mean 'city'"):
+        read_jsonl(lines({"id": "1"}, {"id": "2", "city": "Hel"}), mapping)
+    assert list(read_jsonl(lines(b""), mapping)) == []
+    assert fates(read_jsonl(lines(b"{\n"), mapping)) == [(1, "is not JSON, at character 2 of the line")]
+
+
+def test_keys_that_come_late_are_taken_by_a_star():
+    """A key that the first rows lack is a column all the same; one that cannot be sent refuses its own row alone."""
+    rows = [{"id": str(n)} for n in range(1500)]
+    rows += [{"id": "x", "late": 1}, {"id": "y", "email": "a@example.com"}, {"id": "z", "late": 2}]
+    found = fates(read_jsonl(lines(*rows), MAPPING))
+    assert found[1500] == (1501, {"customId": "x", "attributes": {"late": 1}})
+    assert found[1501][1] == "column 'email' is a reserved name, which the server ignores; give it another name"
+    assert found[1502] == (1503, {"customId": "z", "attributes": {"late": 2}})
+
+
+def test_keys_without_end_do_not_fill_the_memory():
+    """A file whose keys are data is refused row by row from some number of keys on."""
+    rows = [{"id": "a", **{f"k{n}-{m}": 1 for m in range(500)}} for n in range(12)]
+    found = fates(read_jsonl(lines(*[{"id": "0"}] * 1001, *rows), MAPPING))
+    assert isinstance(found[1001][1], dict)
+    assert "has new keys, after" in found[-1][1]
+
+
+def test_a_line_that_is_too_long_is_one_row(monkeypatch):
+    """It is dropped as it is read."""
+    monkeypatch.setattr(blocks, "LONGEST", 100)
+    monkeypatch.setattr(blocks, "_BLOCK", 32)
+    found = fates(read_jsonl(lines({"id": "a"}, {"id": "x" * 1000}, {"id": "b"}), MAPPING))
+    assert [line for line, _ in found] == [1, 2, 3]
+    assert "is longer than" in found[1][1]

@@ -1,0 +1,74 @@
+"""The function that a mapping is written out to does what its tree says, cell by cell."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synerise_profiles.bulk import UnreadableRow
+from synerise_profiles.sources.columns import Column
+from synerise_profiles.sources.errors import BadCellError
+from synerise_profiles.sources.layout import Layout, Leaf, Node
+from synerise_profiles.sources.mapping import RowMapping
+from synerise_profiles.sources.targets import to
+
+KINDS = {
+    "text": st.sampled_from(["", " ", "x", " 7 ", "no", "6.5"]),
+    "json": st.sampled_from([None, "", " ", "x", 7, 6.5, True, [1], {"a": None}]),
+    "integer": st.sampled_from([None, 0, 1, 2**60]),
+    "float": st.sampled_from([None, math.nan, 0.0, 6.5, math.inf]),
+}
+PATHS = ["attributes.a", "attributes.b.c", "attributes.b.d", 'attributes.it\'s "a" \\name', "attributes.list[].x"]
+TYPES = ["auto", "text", "integer", "number", "boolean"]
+
+
+@st.composite
+def laid_out(draw):
+    """A mapping, columns and cells."""
+    chosen = draw(st.lists(st.sampled_from(PATHS), unique=True))
+    goals, columns = {"id": "customId"}, [Column("id")]
+    for number, path in enumerate(chosen):
+        kind, name = draw(st.sampled_from(list(KINDS))), draw(st.sampled_from(TYPES))
+        empty = draw(st.sampled_from(["omit", "null", "keep"] if name in ("auto", "text") else ["omit", "null"]))
+        goals[f"c{number}"] = to(path, name, empty=empty, trim=draw(st.booleans()))
+        columns.append(Column(f"c{number}", kind, kind))
+        if kind == "float" and name == "boolean":
+            goals[f"c{number}"] = to(path)
+    constants = draw(st.sampled_from([{}, {"attributes.k": 1}, {"city": "Hel", "attributes.b.k": "x"}]))
+    layout = RowMapping.for_profiles(goals, constants=constants).layout(columns)
+    return layout, draw(st.tuples(*(KINDS[column.kind] for column in columns)))
+
+
+@given(laid_out())
+def test_the_written_function_does_what_the_tree_says(given_):
+    """Same row, or both refuse; and a refusal finds its cell."""
+    layout, cells = given_
+    try:
+        expected = layout.root.build(cells)
+    except BadCellError:
+        with pytest.raises(BadCellError):
+            layout.convert(cells)
+        found = layout.explain(cells)
+        assert isinstance(found, UnreadableRow)
+        assert found.field.startswith("attributes.")
+        assert found.reason.startswith("column 'c")
+    else:
+        assert repr(layout.convert(cells)) == repr(expected)
+
+
+@given(st.lists(st.text(max_size=6) | st.text("\"'\\\n{}%#\0"), min_size=2, max_size=4, unique=True))
+def test_names_are_names_whatever_they_hold(names):
+    """A file's header decides what stands in the function's text: it is a literal there, and nothing else."""
+    *outer, last = names
+    root = node = Node()
+    for name in outer:
+        node.children[name] = Node()
+        node = node.children[name]
+    node.leaves.append(Leaf(name=last, path=last, column=last, position=0))
+    expected = {last: "x"}
+    for name in reversed(outer):
+        expected = {name: expected}
+    assert Layout(root, [last]).convert(["x"]) == expected

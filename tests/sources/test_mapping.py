@@ -1,0 +1,295 @@
+"""What a mapping refuses, all at once and before a row is read; and what rows it makes."""
+
+from __future__ import annotations
+
+import io
+import pickle
+
+import pytest
+
+from synerise_profiles import InvalidRequestError
+from synerise_profiles.bulk import UnreadableRow
+from synerise_profiles.sources import MappingError, RowMapping, read_csv, to
+
+
+def rows(text, mapping, **options):
+    return list(read_csv(io.StringIO(text), mapping, **options))
+
+
+def mistakes(make):
+    with pytest.raises(MappingError) as caught:
+        make()
+    return {(found.column, found.field): found.problem for found in caught.value.mistakes}
+
+
+def profile(columns, **options):
+    return RowMapping.for_profiles({"id": "customId", **columns}, **options)
+
+
+# --- mistakes
+
+
+@pytest.mark.parametrize(
+    ("goal", "problem"),
+    [
+        ("customID", "did you mean 'customId'?"),
+        ("FirstName", "did you mean 'firstName'"),
+        ("agreements.mail", "did you mean 'agreements.email'"),
+        ("country", "is no field"),
+        ("shoeSize", "below attributes"),
+        ("email.domain", "leads into email, which is no object"),
+        ("attributes.", "empty name"),
+        ("attributes.clientId", "reserved name"),
+        ("attributes.a\nb", "characters that are refused"),
+        ("tags[]", "ends in []"),
+        ("attributes[].x", "no list of objects"),
+        (to("birthDate", "integer"), "takes a date, and integer makes an integer"),
+        (to("birthDate", "datetime"), "the type is 'date'"),
+        (to("clientId", "text"), "takes an integer, and text makes a text"),
+        (to("firstName", "list", separator=";"), "takes a text, and list makes a list"),
+        (to("tags", "text"), "text makes a text"),
+        (to("attributes.at", "datetime", format="%d.%m.%Y"), "tells no zone; add zone="),
+        (to("attributes.at", format="%d.%m.%Y"), "say by the type whether"),
+        (to("sex", values={"M": "MAN"}), "value 1 of values="),
+    ],
+)
+def test_a_wrong_field_or_type_is_a_mistake_of_the_mapping(goal, problem):
+    """A field that does not exist, or a type that it does not take, is told when the mapping is made."""
+    found = mistakes(lambda: profile({"x": goal}))
+    ((key, text),) = found.items()
+    assert key[0] == "x"
+    assert problem in text
+
+
+def test_all_mistakes_are_told_at_once():
+    """Whoever mends a mapping sees everything that is wrong with it, with the column, the field and what to do."""
+    with pytest.raises(MappingError) as caught:
+        profile({"a": "customID", "b": to("birthDate", "integer"), "c": "attributes.x", "d": "attributes.x"})
+    text = str(caught.value)
+    assert text.startswith("profiles.upsert_batch: the rows cannot be read like this\n")
+    assert len(caught.value.mistakes) == 3
+    assert "column 'a', field customID: is no field of this operation; did you mean 'customId'?" in text
+    assert "column 'd', field attributes.x: is given twice; the other time by column 'c'" in text
+    assert isinstance(caught.value, InvalidRequestError)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.mistakes) == (text, caught.value.mistakes)
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "problem"),
+    [
+        (
+            {"a": to("attributes", "json"), "b": "attributes.x"},
+            {},
+            "is part of attributes, which is given by column 'a'",
+        ),
+        ({"b": "attributes.x", "a": to("attributes", "json")}, {}, "is given whole, and a part of it by column 'b'"),
+        ({"a": "city"}, {"constants": {"city": "Gdynia"}}, "is given twice; the other time by column 'a'"),
+        ({}, {"constants": {"birthDate": "1.1.2000"}}, "the constant is not as documented"),
+        ({}, {"constants": {"town": "Gdynia"}}, "is no field"),
+        ({}, {"empty": "nothing"}, "is none of omit, null, keep"),
+    ],
+)
+def test_fields_and_constants_must_not_contradict(columns, options, problem):
+    """A field has one origin, and a constant is what its field takes."""
+    (text,) = mistakes(lambda: profile(columns, **options)).values()
+    assert problem in text
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (
+            lambda: RowMapping.for_profiles({"a": "city"}),
+            "no row would name a profile; map a column to one of clientId",
+        ),
+        (lambda: RowMapping.for_events({"a": "params.x"}, constants={"label": "l"}), "client.customId"),
+        (
+            lambda: RowMapping.for_identifiers({}),
+            "no row would name a profile; map a column to one of clientId, customId",
+        ),
+    ],
+)
+def test_rows_that_never_name_a_profile_are_a_mistake(make, problem):
+    """All rows would be refused; one look at the mapping tells."""
+    assert any(problem in text for text in mistakes(make).values())
+
+
+def test_required_fields_must_have_an_origin():
+    """An event has a label and a client, a transaction much more."""
+    found = mistakes(lambda: RowMapping.for_events({"id": "client.customId"}))
+    assert found == {("", "label"): "is required, and no column or constant gives it"}
+    found = mistakes(lambda: RowMapping.for_transactions({"id": "client.customId"}))
+    assert {field for _, field in found} == {"orderId", "paymentInfo", "products", "revenue", "value", "source"}
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda: to("city", "string"), "there is no type 'string'"),
+        (lambda: to("city", zone="Europe/Warszawa"), "there is no zone"),
+        (lambda: to("tags", "list"), "needs its separator"),
+        (lambda: to("attributes.x", "integer", empty="keep"), "empty text, which is no integer"),
+        (lambda: to("attributes.x", "integer", format="%d"), "format is for dates"),
+        (lambda: to("attributes.x", "text", separator=";"), "separator is for lists"),
+        (lambda: to("attributes.x", "boolean", values={"TAK": True}), "leave the type out"),
+        (lambda: to("attributes.x", "number", decimal=",", thousands=","), "one mark"),
+        (lambda: to("attributes.x", empty="drop"), "is none of"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(make, problem):
+    """An option of another type would be ignored without a word."""
+    (text,) = mistakes(make).values()
+    assert problem in text
+
+
+@pytest.mark.parametrize(
+    ("header", "problem"),
+    [
+        ("Identifier,ctry", "is not there; did you mean 'Identifier'?"),
+        ("identifier ,ctry", "did you mean 'identifier '?"),
+        ("identifierr;ctry", "';' may be the delimiter"),
+        ("12,x", "nor is any other of the mapping, among 2 columns; is the header missing?"),
+        ("identifier,ctry,identifier", "is there twice"),
+    ],
+)
+def test_columns_are_looked_for_when_a_file_is_opened(header, problem):
+    """An unknown column is told with what it may have meant, before anything is read."""
+    mapping = RowMapping.for_profiles({"identifier": "customId", "ctry": to("attributes.country", optional=True)})
+    found = mistakes(lambda: read_csv(io.StringIO(header + "\n1,PL\n"), mapping))
+    assert problem in found["identifier", ""]
+
+
+def test_what_is_no_mapping_is_refused():
+    """A list of columns, or a number for a field."""
+    assert "expected a mapping from columns" in str(mistakes(lambda: RowMapping.for_profiles(["id"])))
+    assert "expected a path or what to() makes, got int" in str(mistakes(lambda: profile({"x": 5})))
+    assert "expected a path or what to() makes, got list" in str(mistakes(lambda: profile({"x": ["city", 5]})))
+
+
+def test_a_near_miss_never_shows_somebodys_data():
+    """Where the header is missing, the first row must not end up in an error's text."""
+    mapping = RowMapping.for_profiles({"email": "email", "phone": "phone"})
+    with pytest.raises(MappingError) as caught:
+        read_csv(io.StringIO("email@example.com,phone600700800\n"), mapping)
+    assert "example" not in str(caught.value)
+    assert "600700" not in str(caught.value)
+    with pytest.raises(MappingError) as caught:
+        read_csv(
+            io.StringIO("email,jan@example.com,jan@example.com\n"),
+            RowMapping.for_profiles({"email": "email", "*": "attributes.*"}),
+        )
+    assert "is there twice" in str(caught.value)
+    assert "jan" not in str(caught.value)
+
+
+def test_a_mistake_of_a_pattern_is_found_with_the_columns():
+    """Which names a star stands for is known when the file is: a reserved one is refused then."""
+    mapping = profile({"*": "attributes.*"})
+    found = mistakes(lambda: read_csv(io.StringIO("id,City,city,\n"), mapping))
+    assert found["city", "attributes.city"] == "is a reserved name, which the server ignores; give it another name"
+    assert "empty name" in found["", "attributes."]
+    assert len(found) == 2
+
+
+# --- rows
+
+
+def test_paths_make_nested_objects():
+    """One mapping makes the objects, constants and the one product of a transaction."""
+    mapping = RowMapping.for_transactions(
+        {
+            "id": "client.customId",
+            "no": ["orderId", "eventSalt"],
+            "sku": "products[].sku",
+            "name": "products[].name",
+            "price": ["products[].finalUnitPrice.amount", "revenue.amount", "value.amount"],
+            "n": "products[].quantity",
+            "off": "discountAmount.amount",
+            "when": to("recordedAt", format="%d/%m/%Y %H:%M", zone="Europe/London"),
+            "ref": "metadata.source.page",
+        },
+        constants={
+            "paymentInfo.method": "CARD",
+            "source": "WEB_DESKTOP",
+            "products[].finalUnitPrice.currency": "GBP",
+            "revenue.currency": "GBP",
+            "value.currency": "GBP",
+            "discountAmount.currency": "GBP",
+            "metadata.list": "B",
+        },
+    )
+    (row,) = rows("id,no,sku,name,price,n,off,when,ref\n17,A1,S,Łyżka,2.55,6,,01/07/2010 08:26,\n", mapping)
+    money = {"amount": 2.55, "currency": "GBP"}
+    assert row == {
+        "client": {"customId": "17"},
+        "orderId": "A1",
+        "eventSalt": "A1",
+        "products": [{"sku": "S", "name": "Łyżka", "quantity": 6, "finalUnitPrice": money}],
+        "revenue": money,
+        "value": money,
+        "paymentInfo": {"method": "CARD"},
+        "source": "WEB_DESKTOP",
+        "recordedAt": "2010-07-01T08:26:00+01:00",
+        "metadata": {"list": "B"},  # but no discount: a currency alone is none
+    }
+
+
+def test_a_star_takes_what_is_not_named():
+    """A pattern takes columns by their beginning, the longest pattern first; names keep their dots; None leaves out."""
+    mapping = profile({"agr_*": to("agreements.*", "boolean"), "*": "attributes.*", "note": None})
+    (row,) = rows("id,agr_sms,a.b,note,Country\n1,yes,x,secret,PL\n", mapping)
+    assert row == {"customId": "1", "agreements": {"sms": True}, "attributes": {"a.b": "x", "Country": "PL"}}
+
+
+def test_columns_may_be_the_fields_themselves():
+    """A file whose header has the publisher's names needs one line."""
+    mapping = RowMapping.for_profiles({"*": "*"})
+    assert rows("customId,city\n1,Łódź\n", mapping) == [{"customId": "1", "city": "Łódź"}]
+    assert "no row would name a profile" in str(mistakes(lambda: rows("city\nŁódź\n", mapping)))
+
+
+def test_empty_cells():
+    """They are left out, or null, or kept, as the mapping or one column of it says."""
+    text = "id,city,company,note\n1,,,\n2, ,x,y\n"
+    mapping = profile(
+        {"city": "city", "company": to("company", empty="null"), "note": to("attributes.n", empty="keep")}
+    )
+    first, second = rows(text, mapping)
+    assert first == {"customId": "1", "company": None, "attributes": {"n": ""}}
+    assert second == {"customId": "2", "city": " ", "company": "x", "attributes": {"n": "y"}}
+    assert rows(text, profile({"city": "city"}, empty="null", trim=True))[1] == {"customId": "2", "city": None}
+
+
+def test_empty_texts_are_kept_where_texts_go_alone():
+    """Kept by the whole mapping, they do not become dates or numbers; kept by such a column, they are a mistake."""
+    text = "id,born,n,note\n1,,,\n"
+    columns = {"born": "birthDate", "n": to("attributes.n", "integer"), "note": "attributes.note"}
+    assert rows(text, profile(columns, empty="keep")) == [{"customId": "1", "attributes": {"note": ""}}]
+    (problem,) = mistakes(lambda: rows(text, profile({"born": to("birthDate", empty="keep")}))).values()
+    assert problem == "empty='keep' keeps an empty text, which is no date"
+
+
+def test_an_optional_column_may_be_missing():
+    """It is taken where it is there, and no mistake where it is not."""
+    mapping = profile({"city": to("city", optional=True)})
+    assert rows("id\n1\n", mapping) == [{"customId": "1"}]
+    assert rows("id,city\n1,Hel\n", mapping) == [{"customId": "1", "city": "Hel"}]
+
+
+def test_the_order_of_a_mapping_changes_nothing():
+    """An event's salt is made of its row: two spellings of a mapping must not make two events of one."""
+    text = "id,b,a\n1,x,y\n"
+    one, two = {"a": "attributes.a", "b": "attributes.b"}, {"b": "attributes.b", "a": "attributes.a"}
+    assert repr(rows(text, profile(one))) == repr(rows(text, profile(two)))
+    assert repr(rows(text, profile(one))) == repr(rows("b,a,id\nx,y,1\n", profile(two)))
+
+
+def test_a_bad_cell_names_column_and_field_and_not_the_cell():
+    """Its reason is for a report that anybody may read; the row itself is for the dead-letter file."""
+    mapping = profile({"n": to("attributes.visits", "integer")})
+    (row,) = rows("id,n\n1,many\n", mapping)
+    assert isinstance(row, UnreadableRow)
+    assert (row.field, row.reason) == ("attributes.visits", "column 'n' is not a whole number")
+    assert row.row == {"id": "1", "n": "many"}
+    assert "many" not in repr(row)

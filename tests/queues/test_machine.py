@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from synerise_profiles import Synerise
 from synerise_profiles.queues import QueueFullError
 from synerise_profiles.retry import RetryPolicy
-from synerise_profiles.sandbox import Options, Sandbox
+from synerise_profiles.sandbox import Sandbox
 from tests.queues.support import event, number
 
 BRISK = RetryPolicy(base_delay=0.001, max_delay=0.01)
@@ -119,21 +119,21 @@ class Machine(RuleBasedStateMachine):
         # Nothing is there twice, nothing that was not put, and all that is neither left nor dropped.
         assert max(stored.values(), default=1) == 1
         assert stored.keys() <= self.put_rows
-        assert len(held) == stats.held >= result.left
+        # What was on its way when the queue was closed may have been delivered since.
+        assert len(held) == stats.held <= result.left
         assert len(stored.keys() - held) == stats.delivered
         assert len(self.put_rows) == stats.delivered + stats.dropped + len(held)
 
 
-def test_the_queue_with_threads_and_sockets() -> None:
+def test_the_queue_with_threads_and_sockets(sandbox: Sandbox) -> None:
     """Every row is delivered once, counted as dropped, or still held."""
 
     class OverSockets(Machine):
         pass
 
-    with Sandbox(options=Options(keep_bodies=True), log_size=100_000) as sandbox:
-        OverSockets.sandbox = sandbox
-        case = OverSockets.TestCase
-        case.settings = settings(
-            max_examples=12, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
-        )
-        case().runTest()
+    OverSockets.sandbox = sandbox
+    case = OverSockets.TestCase
+    case.settings = settings(
+        max_examples=12, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    case().runTest()

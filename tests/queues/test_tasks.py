@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -15,18 +14,12 @@ import pytest
 from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
 from synerise_profiles.queues import AsyncQueue, Queue, QueueClosedError, QueueFullError, UndeliveredWarning
 from synerise_profiles.retry import RetryPolicy
-from synerise_profiles.sandbox import Options, Outcome, Sandbox
+from synerise_profiles.sandbox import Outcome, Sandbox
 from tests.queues.support import event, number, profile
 from tests.unit.client.support import Server, silence
 
 BRISK = RetryPolicy(base_delay=0.001, max_delay=0.01)
 both = pytest.mark.parametrize("backend", ["asyncio", "trio"])
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(options=Options(keep_bodies=True), log_size=100_000) as running:
-        yield running
 
 
 def connect(sandbox: Sandbox) -> AsyncSynerise:

@@ -23,17 +23,11 @@ from synerise_profiles.bulk import Rejection, read_dead_letter
 from synerise_profiles.models import BatchEvent, ClientIdentifier
 from synerise_profiles.queues import Queue, QueueClosedError, QueueFullError, UndeliveredWarning, threads
 from synerise_profiles.retry import RetryPolicy
-from synerise_profiles.sandbox import Options, Outcome, Sandbox
+from synerise_profiles.sandbox import Outcome, Sandbox
 from tests.queues.support import event, number, profile
 from tests.unit.client.support import Server, silence, unused_url
 
 BRISK = RetryPolicy(base_delay=0.001, max_delay=0.01)
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(options=Options(keep_bodies=True), log_size=100_000) as running:
-        yield running
 
 
 @pytest.fixture
@@ -162,16 +156,16 @@ def test_through_faults(sandbox: Sandbox, client: Synerise) -> None:
         ][at]
         getattr(sandbox.faults, name)(operation="events.send_batch", rate=0.1, seed=at, **parts)
     queue = client.queue(flush_items=50)
-    for n in range(3000):
+    for n in range(1500):
         queue.events.put(event(n))
     result = queue.flush(30)
     assert result.complete
-    assert result.stats.delivered == 3000
+    assert result.stats.delivered == 1500
     assert result.stats.retries > 0
     sandbox.faults.clear()
     sandbox.drain()
     outcomes = [outcome for exchange in sandbox.log for outcome in exchange.outcomes]
-    assert outcomes.count(Outcome.APPLIED) == 3000
+    assert outcomes.count(Outcome.APPLIED) == 1500
 
 
 def test_refused_rows_are_told(sandbox: Sandbox, client: Synerise, caplog: pytest.LogCaptureFixture) -> None:
@@ -179,6 +173,7 @@ def test_refused_rows_are_told(sandbox: Sandbox, client: Synerise, caplog: pytes
     told: list[tuple[Rejection, Any]] = []
 
     def on_rejected(rejection: Rejection, row: Any) -> None:
+        time.sleep(0.05)  # a flush waits for it
         told.append((rejection, row))
         raise RuntimeError("c-7 is nobody")
 
@@ -267,7 +262,7 @@ def test_a_dead_server_costs_bounded_memory_and_the_count_is_exact() -> None:
             queue.profiles.put(profile(n))
         first, _ = tracemalloc.get_traced_memory()
         tracemalloc.reset_peak()
-        for n in range(3000, 30_000):
+        for n in range(3000, 12_000):
             queue.profiles.put(profile(n))
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -277,12 +272,12 @@ def test_a_dead_server_costs_bounded_memory_and_the_count_is_exact() -> None:
     with pytest.raises(QueueClosedError):
         queue.profiles.put(profile(0))
     stats = result.stats
-    assert stats.put == 30_000 == stats.dropped + stats.held
+    assert stats.put == 12_000 == stats.dropped + stats.held
     assert stats.held == result.left == len(list(queue.undelivered())) <= 2000
     assert stats.held_bytes <= 200_000
     kept = sorted(left.index for left in queue.undelivered())
     # The newest are kept, beside the batch that is tried again and again.
-    assert kept[-1000:] == list(range(29_000, 30_000))
+    assert kept[-1000:] == list(range(11_000, 12_000))
 
 
 def test_flush_and_close_return_in_time_and_say_what_is_left(stalled: Queue, tmp_path: Path) -> None:

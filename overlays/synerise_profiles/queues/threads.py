@@ -147,7 +147,7 @@ class Queue:
     def _ring(self) -> None:
         """Let those who wait look again; with the lock."""
         bells, self._bells = self._bells, set()
-        for bell in bells:
+        for bell in list(bells):
             bell.release()
 
     def flush(self, timeout: float = 10.0) -> FlushResult:

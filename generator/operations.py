@@ -59,6 +59,7 @@ class OperationView:
     result: ResultView
     repeatable: str
     batch: dict[str, Any] | None
+    merge: dict[str, Any] | None
     deprecation: str
     imports: list[tuple[str, str]]
     typing_imports: list[tuple[str, str]]
@@ -139,6 +140,7 @@ def _operation_view(
         result=result,
         repeatable=_repeatable(operation, body),
         batch=batch_limits(operation),
+        merge=_merge(bundle, operation, parameters),
         deprecation=deprecation,
         imports=run_time,
         typing_imports=typing_only,
@@ -276,3 +278,17 @@ def _described(
 
 def _camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
+
+
+def _merge(bundle: Bundle, operation: dict[str, Any], parameters: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The arguments of `MergeLimits`; the most sources are those of the path's list."""
+    merge = operation.get("x-merge")
+    if merge is None:
+        return None
+    listed = (bundle.resolve(item["schema"]) for item in parameters if item["in"] == "path")
+    most = next(schema["maxItems"] for schema in listed if "maxItems" in schema)
+    return {
+        "default_sources": merge["default-sources"],
+        "max_sources": most,
+        "max_path_bytes": merge["max-path-bytes"],
+    }

@@ -31,6 +31,7 @@ RULES: tuple[Rule, ...] = (
     operations.have_tags,
     operations.have_retry,
     operations.have_event_types,
+    operations.have_merge_limits,
     operations.have_path_parameters,
     security.consumers_are_known,
     security.scheme_fits_consumers,

@@ -23,6 +23,7 @@ PLACES = {
     "x-event-type": "an operation",
     "x-batch": "an operation",
     "x-page": "an operation",
+    "x-merge": "an operation",
     "x-retry": "an operation",
     "x-irreversible": "an operation",
     "x-sunset": "an operation",
@@ -119,6 +120,14 @@ def _is_outcomes(value: Any) -> bool:
     return is_mapping(value) and set(value) == {"ready", "failed"} and all(map(_is_list_of_values, value.values()))
 
 
+def _is_merge(value: Any) -> bool:
+    return (
+        is_mapping(value)
+        and set(value) == {"default-sources", "max-path-bytes"}
+        and all(type(item) is int and item > 0 for item in value.values())
+    )
+
+
 def _is_list_of_values(value: Any) -> bool:
     return is_list(value) and bool(value) and all(isinstance(item, str) for item in value)
 
@@ -143,6 +152,7 @@ _FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "x-page": (_is_page, "a positive size, and maybe `source: assumed`"),
     "x-outcomes": (_is_outcomes, "two lists of texts, ready and failed"),
     "x-first-item": (_is_text, "a text"),
+    "x-merge": (_is_merge, "default-sources and max-path-bytes"),
     "x-irreversible": (lambda value: value is True, "true or absent"),
     "x-synerise-permission": (_is_text, "a text"),
     "x-synerise-role": (_is_text, "a text"),

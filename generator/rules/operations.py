@@ -115,6 +115,19 @@ def have_event_types(bundle: Bundle) -> Iterator[Finding]:
             yield bundle.finding(pointer, "x-event-type", f"the body of an event has no {', '.join(sorted(lacking))}")
 
 
+def have_merge_limits(bundle: Bundle) -> Iterator[Finding]:
+    """x-merge needs one list in the path that says how many it may hold, and no fewer than the default."""
+    for path, method, node in bundle.operations():
+        if not is_mapping(merge := node.get("x-merge")):
+            continue
+        parameters = [bundle.resolve(item) for item in node.get("parameters", [])]
+        schemas = [bundle.resolve(item["schema"]) for item in parameters if item.get("in") == "path"]
+        most = [schema["maxItems"] for schema in schemas if "maxItems" in schema]
+        if len(most) != 1 or most[0] < merge.get("default-sources", 0):
+            message = "a merge needs one list in its path, with maxItems of at least default-sources"
+            yield bundle.finding(("paths", path, method, "x-merge"), "x-merge", message)
+
+
 def have_path_parameters(bundle: Bundle) -> Iterator[Finding]:
     """Every variable of the path has one path parameter, and every path parameter its variable."""
     for path, method, node in bundle.operations():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 import ssl
@@ -9,23 +10,26 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
+import attrs
+
 from synerise_profiles_api.callers import Site, caller
-from synerise_profiles_api.resources import AsyncResources, Resources
-from synerise_profiles_api.types import UNSET, Request, Response, Unset
+from synerise_profiles_api.types import Request, Response
 
 from .config import (
-    AsyncClientArguments,
-    ClientArguments,
+    Arguments,
     Consumer,
     Options,
     RequestHook,
     ResponseHook,
     Timeout,
+    changed_policy,
+    checked_deprecations,
+    checked_timeouts,
     configure,
     from_environment,
 )
-from .copies import changed_copy
 from .deprecations import Policy, announce
+from .features import AsyncFeatures, Features
 from .lifetime import AsyncShared, Setup, Shared
 from .retry import RetryPolicy
 from .timing import REAL, Timing
@@ -33,21 +37,26 @@ from .timing import REAL, Timing
 if TYPE_CHECKING:
     import httpx
 
-    from synerise_profiles_api.built import SaltChoice
-
-    from .bulk import AsyncBulk, Bulk
-    from .clock import AsyncServerClock, ServerClock
-    from .events import Builder
-    from .exports import AsyncExports, Exports
-    from .queues import AsyncQueue, Queue
-    from .queues.settings import QueueArguments
-
 __all__ = ["AsyncSynerise", "Synerise"]
 
 T = TypeVar("T")
 
 
-class Synerise(Resources):
+class ClientArguments(Arguments, total=False):
+    """The keyword arguments of `Synerise`."""
+
+    token: str | Callable[[], str] | None
+    transport: httpx.BaseTransport | None
+
+
+class AsyncClientArguments(Arguments, total=False):
+    """The keyword arguments of `AsyncSynerise`."""
+
+    token: str | Callable[[], str] | Callable[[], Awaitable[str]] | None
+    transport: httpx.AsyncBaseTransport | None
+
+
+class Synerise(Features):
     """A client of the Synerise Profile Management API.
 
     Sign in by exactly one of: `api_key` (exchanged for a token, which is kept and renewed), `api_key` with
@@ -127,44 +136,6 @@ class Synerise(Resources):
         """The configuration, without credentials."""
         return self._options
 
-    @functools.cached_property
-    def bulk(self) -> Bulk:
-        """Batching for millions of rows, with the fate of every one."""
-        from .bulk import Bulk  # noqa: PLC0415 - most programs do without
-
-        return Bulk(self, self._shared.timing)
-
-    @property
-    def clock(self) -> ServerClock:
-        """The server's clock: `client.clock.now()` is never later than the server's own time."""
-        return self._shared.clock
-
-    def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
-        """Return a builder of events and transactions that tells time by `clock`; `salt` is used by default."""
-        from .events import Builder  # noqa: PLC0415 - most programs do without
-
-        return Builder(self.clock.bounds, salt=salt, deprecations=self._options.deprecations)
-
-    @functools.cached_property
-    def exports(self) -> Exports:
-        """The operations of exports; `run` and `resume` wait for one and read its records."""
-        from .exports import Exports  # noqa: PLC0415 - most programs do without
-
-        return Exports(self, self._shared.timing)
-
-    def queue(self, **options: Unpack[QueueArguments]) -> Queue:
-        """Return a queue for a running service: `put` holds a row, which is sent in the background.
-
-        See `synerise_profiles.queues.QueueArguments` for the options. Close it, or use it by `with`; closing the client
-        closes it too.
-        """
-        from .queues import Queue  # noqa: PLC0415 - most programs do without
-
-        self._shared.prepare("queue")
-        queue = Queue(self, self._shared.timing, **options)
-        self._shared.dependents.add(queue)
-        return queue
-
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
         if request.operation.deprecated:
@@ -183,7 +154,7 @@ class Synerise(Resources):
 
         This client stays as it is. Closing the copy does nothing; closing this client closes both.
         """
-        return changed_copy(self, timeout, max_retries, deadline, deprecations)
+        return _changed_copy(self, timeout, max_retries, deadline, deprecations)
 
     def close(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -202,7 +173,7 @@ class Synerise(Resources):
         return f"<{type(self).__name__} {self._options.base_url}, signs in by {self._kind}>"
 
 
-class AsyncSynerise(AsyncResources):
+class AsyncSynerise(AsyncFeatures):
     """An async client of the Synerise Profile Management API, for asyncio and trio.
 
     It takes the same arguments as `Synerise`; a token callable and the hooks may be coroutine functions. Close it by
@@ -268,46 +239,6 @@ class AsyncSynerise(AsyncResources):
         """The configuration, without credentials."""
         return self._options
 
-    @functools.cached_property
-    def bulk(self) -> AsyncBulk:
-        """Batching for millions of rows, with the fate of every one."""
-        from .bulk import AsyncBulk  # noqa: PLC0415 - most programs do without
-
-        return AsyncBulk(self, self._shared.timing)
-
-    @property
-    def clock(self) -> AsyncServerClock:
-        """The server's clock: `await client.clock.now()` is never later than the server's own time."""
-        return self._shared.clock
-
-    async def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
-        """Return a builder as the sync client's does. The clock is read here, where building cannot wait.
-
-        Get a new one now and then: an old one falls behind by half a second in a thousand.
-        """
-        from .events import Builder  # noqa: PLC0415 - most programs do without
-
-        await self.clock.bounds()
-        return Builder(self.clock.known, salt=salt, deprecations=self._options.deprecations)
-
-    @functools.cached_property
-    def exports(self) -> AsyncExports:
-        """The operations of exports; `run` and `resume` wait for one and read its records."""
-        from .exports import AsyncExports  # noqa: PLC0415 - most programs do without
-
-        return AsyncExports(self, self._shared.timing)
-
-    def queue(self, **options: Unpack[QueueArguments]) -> AsyncQueue:
-        """Return a queue for a running service, to be used by `async with`; its options are those of `Synerise.queue`.
-
-        `on_rejected` and `on_error` may be coroutine functions.
-        """
-        from .queues import AsyncQueue  # noqa: PLC0415 - most programs do without
-
-        queue = AsyncQueue(self, self._shared.timing, **options)
-        self._shared.dependents.add(queue)
-        return queue
-
     def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
         if request.operation.deprecated:
@@ -331,7 +262,7 @@ class AsyncSynerise(AsyncResources):
 
         This client stays as it is. Closing the copy does nothing; closing this client closes both.
         """
-        return changed_copy(self, timeout, max_retries, deadline, deprecations)
+        return _changed_copy(self, timeout, max_retries, deadline, deprecations)
 
     async def aclose(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -348,3 +279,25 @@ class AsyncSynerise(AsyncResources):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._options.base_url}, signs in by {self._kind}>"
+
+
+C = TypeVar("C", bound="Synerise | AsyncSynerise")
+
+
+def _changed_copy(
+    client: C, timeout: Timeout | None, max_retries: int | None, deadline: float | None, deprecations: Policy | None
+) -> C:
+    options = attrs.evolve(client.options, retry=changed_policy(client.options.retry, max_retries, deadline))
+    if timeout is not None:
+        options = attrs.evolve(options, timeouts=checked_timeouts(timeout))
+    if deprecations is not None:
+        options = attrs.evolve(options, deprecations=checked_deprecations(deprecations))
+    result = copy.copy(client)
+    state: dict[str, Any] = result.__dict__
+    for name in list(state):
+        # A resource that was used already is bound to the options of the client that it was made by.
+        if isinstance(getattr(type(client), name, None), functools.cached_property):
+            del state[name]
+    state["_options"] = options
+    state["_is_copy"] = True
+    return result

@@ -1,4 +1,4 @@
-"""What is logged: one DEBUG line an attempt, one WARNING a retry. Names of operations, never values or secrets."""
+"""What is logged: a DEBUG line an attempt, a WARNING a retry or doubtful merge. Names of operations, never values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from synerise_profiles_api.types import Operation
 
-__all__ = ["LOGGER", "log_attempt", "log_renewal", "log_retry", "log_stale_clock"]
+__all__ = ["LOGGER", "log_attempt", "log_doubt", "log_renewal", "log_retry", "log_stale_clock"]
 
 LOGGER = logging.getLogger("synerise_profiles")
 LOGGER.addHandler(logging.NullHandler())
@@ -30,6 +30,11 @@ def log_attempt(operation: Operation, outcome: int | str, seconds: float, attemp
 def log_retry(operation: Operation, outcome: int | str, delay: float, attempt: int) -> None:
     """Log that a failed attempt is followed by another one."""
     LOGGER.warning("%s: %s; attempt %d follows in %.2f s", operation.name, outcome, attempt + 1, delay)
+
+
+def log_doubt(operation: Operation, group: int) -> None:
+    """Log that a merge had no clear answer, and that its sources are looked for."""
+    LOGGER.warning("%s: group %d had no clear answer; looking for its sources", operation.name, group)
 
 
 def log_renewal(operation: Operation) -> None:

@@ -100,6 +100,17 @@ def test_no_other_operation_has_limits():
     assert limited == {item.name for item in OPERATIONS if "x-batch" in item.node}
 
 
+@_each([item for item in OPERATIONS if item.resource == "profiles" and item.method.startswith("merge_")])
+def test_limits_of_merges_are_those_of_the_document(documented):
+    """How many sources and how long a path, from x-merge and the list in the path."""
+    limits = load(documented.resource, documented.method).OPERATION.merge
+    merge = documented.node["x-merge"]
+    (most,) = (item["schema"]["maxItems"] for item in documented.parameters("path") if "maxItems" in item["schema"])
+
+    assert (limits.default_sources, limits.max_path_bytes) == (merge["default-sources"], merge["max-path-bytes"])
+    assert limits.max_sources == most
+
+
 @_each(OPERATIONS)
 def test_arguments_are_those_of_the_document(documented):
     """Path values come first in the path's order, then the body; query values are named, optional unless required."""

@@ -47,6 +47,8 @@ def test_readme_blocks_run_in_order(
     assert re.search(r"^\d+ customer-\d false\nTrue\nCOMPLETED True$", printed, re.MULTILINE)
     assert "line 3: column 'Visits' is not a whole number" in printed
     assert "events.send_batch: 2 rows read, 2 accepted" in printed
+    assert "{'anna-2': 'anna-1', 'anna-3': 'anna-1'}" in printed
+    assert "2 of 2 plans applied: 3 merged" in printed
 
 
 def test_readme_has_blocks() -> None:

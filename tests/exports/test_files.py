@@ -108,6 +108,30 @@ def test_arrow_columns_have_one_type(tmp_path: Path, rows: list[dict[str, Any]],
         assert (str(table.schema.field(name).type), table.column(name).to_pylist()) == (kind, values)
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1, 0.5], ("double", [1.0, 0.5])),
+        ([2**53, 0.5], ("double", [2.0**53, 0.5])),
+        ([2**53 + 1, 0.5], ("string", ["9007199254740993", "0.5"])),
+        ([2**53 + 1, -(2**63)], ("int64", [2**53 + 1, -(2**63)])),
+        ([2**63, 1], ("string", ["9223372036854775808", "1"])),
+        ([True, 1], ("string", ["true", "1"])),
+        (["1", 1, None], ("string", ["1", "1", None])),
+        ([None, [1, None]], ("string", [None, "[1,null]"])),
+        ([None, None], ("string", [None, None])),
+    ],
+    ids=str,
+)
+def test_mixed_columns(values: list[Any], expected: tuple[str, list[Any]]) -> None:
+    """No value changes: where no type of numbers holds all of them, they are text, on whatever page they come."""
+    for ordered in (values, values[::-1]):
+        with Server([{"id": n, "x": value} for n, value in enumerate(ordered)]).client() as client:
+            column = client.exports.run(order(fields=["id", "x"]), page_size=1).to_table().column("x")
+        found = column.to_pylist() if ordered is values else column.to_pylist()[::-1]
+        assert (str(column.type), found) == expected
+
+
 def test_numbers_and_flags_in_csv(tmp_path: Path) -> None:
     """Null is empty, flags and nested values are JSON, a formula stays as it is."""
     row = {"id": 1, "a": None, "b": True, "c": 1.5, "d": [1, "ł"], "e": {"k": None}, "f": "=1+1"}

@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synerise_profiles import APIStatusError, InvalidRequestError, NotFoundError, ResponseDecodingError, SyneriseError
+from synerise_profiles import (
+    APIConnectionError,
+    APIStatusError,
+    InvalidRequestError,
+    NotFoundError,
+    ResponseDecodingError,
+    Synerise,
+    SyneriseError,
+)
 from synerise_profiles.exports import Backoff, ExportFailedError, ExportTimeoutError
 from synerise_profiles.exports.facts import facts
 from tests.exports.support import Clock, Server, answer, numbered, order
@@ -123,6 +131,18 @@ def test_an_order_without_a_task(task: Any) -> None:
     assert caught.value.content.startswith(b"{")
 
 
+def test_an_order_that_never_arrived() -> None:
+    """Where no connection was made nothing was started, and no note says that it may have been."""
+
+    def refuse(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("")
+
+    client = Synerise(token="t", transport=httpx.MockTransport(refuse), _timing=Clock().timing)
+    with client, pytest.raises(APIConnectionError) as caught:
+        client.exports.run(order())
+    assert not hasattr(caught.value, "__notes__")
+
+
 def test_what_the_order_tells(tmp_path: Path) -> None:
     """Column order and estimated count are there if the server tells them; a file has these columns too."""
     task = {"taskId": "t-1", "columnOrder": ["id", "customId", "city", "segment"], "estimatedCount": 12}
@@ -141,8 +161,9 @@ def test_a_new_task_may_be_hidden_for_a_while() -> None:
     with Server(statuses=[HIDDEN]).client(clock := Clock()) as client, pytest.raises(NotFoundError):
         client.exports.run(order())
     assert len(clock.slept) == 5
-    with Server(statuses=["QUEUED", HIDDEN]).client() as client, pytest.raises(NotFoundError):
+    with Server(statuses=["QUEUED", HIDDEN]).client(clock := Clock()) as client, pytest.raises(NotFoundError):
         client.exports.run(order())
+    assert clock.slept == [1.0]
     with Server(statuses=[HIDDEN]).client(clock := Clock()) as client, pytest.raises(NotFoundError):
         client.exports.resume("t-1")
     assert clock.slept == []

@@ -6,7 +6,7 @@ import datetime
 import decimal
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, assert_type
 
 from synerise_profiles import (
@@ -29,6 +29,15 @@ from synerise_profiles import (
 )
 from synerise_profiles.bulk import Report, UnreadableRow
 from synerise_profiles.exports import AsyncExport, Backoff, Export, ExportFailedError, ExportTimeoutError
+from synerise_profiles.merges import (
+    AsyncMergePlan,
+    AsyncMergePlanSet,
+    Copied,
+    MergePlan,
+    MergePlanSet,
+    MergeResult,
+    MergeSetResult,
+)
 from synerise_profiles.models import (
     AccountRegistration,
     ClientIdentifier,
@@ -190,6 +199,18 @@ def whole_exports(client: Synerise) -> int:
     return export.to_jsonl("a.jsonl") + export.to_csv("a.csv") + export.to_arrow("a.arrow")
 
 
+def merges(client: Synerise) -> None:
+    plan = assert_type(client.merges.plan(into="c-1", sources=["c-2"], by="custom_id"), MergePlan)
+    assert_type(plan.effects.copied, tuple[Copied, ...])
+    result = assert_type(plan.apply(audit="merges.jsonl", actor="anna", group_size=5), MergeResult)
+    assert_type(result.merged, Mapping[int | str, int | str])
+    assert_type(client.merges.apply(MergePlan.from_dict(plan.to_dict()), audit=None, actor="anna"), MergeResult)
+    plans = assert_type(client.merges.plan_many({1: 2}, by="id", on_chain="order"), MergePlanSet)
+    client.merges.plan_many("duplicates.csv", by="custom_id", delimiter=";")
+    assert_type(plans[0], MergePlan)
+    assert_type(plans.apply(audit=None, actor="anna", on_refusal="skip"), MergeSetResult)
+
+
 def low_road(client: Synerise) -> None:
     request = assert_type(api.profiles.get.request(1), Request[Profile])
     response = assert_type(client.send(request), Response[Profile])
@@ -254,6 +275,10 @@ async def asynchronous() -> None:
         assert_type((await client.send(api.notes.get.request(1, "n-1"))).body, Note)
         columns = RowMapping.for_transactions({"*": "*"})
         assert_type(await client.bulk.create_transactions(read_csv(io.StringIO(), columns)), Report)
+        plan = assert_type(await client.merges.plan(into=1, sources=(2, 3), by="id"), AsyncMergePlan)
+        assert_type(await plan.apply(audit=None, actor="anna"), MergeResult)
+        plans = assert_type(await client.merges.plan_many([(1, 2)], by="id"), AsyncMergePlanSet)
+        assert_type(await client.merges.apply_many(plans, audit=None, actor="anna"), MergeSetResult)
 
 
 def deprecations(error: OperationSunsetError) -> None:

@@ -58,7 +58,8 @@ class Profiles:
 
         IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
         sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-        sources are lost. Merge at most 10 to 20 profiles at once.
+        sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
+        shows first what would be copied and lost, and applies it in groups with an audit.
 
         Args:
             source_custom_ids: Custom ids of the profiles to merge and remove.
@@ -81,7 +82,8 @@ class Profiles:
 
         IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
         sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-        sources are lost. Merge at most 10 to 20 profiles at once.
+        sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
+        shows first what would be copied and lost, and applies it in groups with an audit.
 
         Args:
             from_client_ids: Ids of the profiles to merge and remove.
@@ -380,7 +382,8 @@ class AsyncProfiles:
 
         IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
         sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-        sources are lost. Merge at most 10 to 20 profiles at once.
+        sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
+        shows first what would be copied and lost, and applies it in groups with an audit.
 
         Args:
             source_custom_ids: Custom ids of the profiles to merge and remove.
@@ -403,7 +406,8 @@ class AsyncProfiles:
 
         IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
         sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-        sources are lost. Merge at most 10 to 20 profiles at once.
+        sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
+        shows first what would be copied and lost, and applies it in groups with an audit.
 
         Args:
             from_client_ids: Ids of the profiles to merge and remove.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 import attrs
 
+from synerise_profiles.clock import ClockState
 from synerise_profiles.logs import log_retry
 from synerise_profiles.retry import Failure, RetryPolicy, decide
 from synerise_profiles.timing import Timing
@@ -82,7 +82,7 @@ class Engine:
         self._chunks = 0
         self._exhausted = False
         self._done = False
-        self._offset: float | None = None
+        self._server_clock = ClockState()
         self._clock = Part(())
         self._clock_due: float | None = 0.0
         self._begun = timing.monotonic()
@@ -270,10 +270,11 @@ class Engine:
         journal = self._ledger.journal
         time = None if journal is None else journal.time_of(chunk.number)
         if time is None:
-            if self._offset is None:
+            # Never later than the server's own: a time in the future would take a salt its effect.
+            bounds = self._server_clock.bounds(self._timing.monotonic())
+            if bounds is None:
                 return False
-            moment = datetime.datetime.fromtimestamp(self._timing.wall() + self._offset, datetime.UTC)
-            time = moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+            time = bounds.earliest.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         if journal is not None:
             chunk.digest()
             journal.keep_time(chunk.number, time)
@@ -290,9 +291,7 @@ class Engine:
         if outcome.is_success:
             told = told_time(outcome.content)
             if told is not None:
-                # The answer was written before it arrived: by this the server's clock is never overtaken, and a time
-                # in the future would take a salt its effect.
-                self._offset = told - self._timing.wall()
+                self._server_clock.told(send.at, now, self._timing.wall(), told)
                 return
         delay = None if outcome.is_success else self._delay(send.part, outcome, send.at, now)
         if delay is None:

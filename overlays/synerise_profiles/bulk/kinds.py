@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -98,14 +99,13 @@ def clock_request() -> Request[Any]:
     return Request(operation=request.operation, path=request.path, repeatable=True, parse=_unread)
 
 
-def told_time(content: bytes) -> float | None:
-    """Read the server's time as seconds of the epoch."""
+def told_time(content: bytes) -> datetime.datetime | None:
+    """Read the server's time."""
     try:
         data: Any = orjson.loads(content)
-        moment = ServerTime.from_dict(data).server_time
+        return ServerTime.from_dict(data).server_time
     except (ValueError, TypeError):
         return None
-    return None if moment is None else moment.timestamp()
 
 
 def _batch(operation: Operation, identifiers: tuple[str, ...], holder: str | None) -> Kind:

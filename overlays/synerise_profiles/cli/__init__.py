@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from . import check_identifiers, sandbox
+from . import check_identifiers, merges, sandbox
 from .command import Command, execute
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS: Sequence[Command] = (sandbox.COMMAND, check_identifiers.COMMAND)
+COMMANDS: Sequence[Command] = (sandbox.COMMAND, check_identifiers.COMMAND, merges.PLAN, merges.APPLY)
 """Each brings its own arguments, and imports what it needs when it is run."""
 
 

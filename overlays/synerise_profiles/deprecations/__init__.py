@@ -77,6 +77,7 @@ def announce(operation: Operation, policy: Policy, wall: float, site: Site | Non
     on = today(wall)
     text = explain(operation, on)
     if policy == "error":
-        raise DeprecatedOperationError(text.removeprefix(f"{operation.name} "), operation=operation.name)
+        problem = f'{text.removeprefix(f"{operation.name} ")} This client refuses it, by deprecations="error"'
+        raise DeprecatedOperationError(problem, operation=operation.name)
     kind = SyneriseSunsetWarning if has_ended(operation, on) else SyneriseDeprecationWarning
     (site or caller()).warn(kind(text))

@@ -42,10 +42,14 @@ class Unread:
 
 def python_files(path: Path) -> Iterator[Path]:
     """Yield a file, or the Python files and notebooks of a folder in order; environments and caches are left out."""
-    if not path.is_dir():
+    try:
+        items = sorted(path.iterdir()) if path.is_dir() else None
+    except OSError:
+        items = None  # reading it tells why
+    if items is None:
         yield path
         return
-    for item in sorted(path.iterdir()):
+    for item in items:
         if item.is_dir():
             hidden = item.name.startswith(".") or item.name in _SKIPPED or (item / "pyvenv.cfg").exists()
             if not hidden and not item.is_symlink():

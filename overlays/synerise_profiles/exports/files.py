@@ -151,8 +151,7 @@ class CsvRows:
                 spare.writelines(row[: -len(_LINE_END)] + missing + _LINE_END for row in islice(rows, end - start))
             spare.seek(0)
             self._file.seek(0)
-            shutil.copyfileobj(spare, self._file)
-            self._file.truncate()
+            shutil.copyfileobj(spare, self._file)  # longer than what it takes the place of
 
 
 def _csv_rows(file: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,73 +1,53 @@
-"""The server's clock as it is known here: always a little behind, since a time in the future counts for nothing.
+"""When a queue asks the server for its time. What was told serves until it is replaced.
 
 A row that has no time gets the one at which it was put. With its salt, a second sending then overwrites the first.
 """
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Callable
 
-import attrs
+from synerise_profiles.clock import ClockState, Estimate
+from synerise_profiles.timing import Timing
 
-__all__ = ["Reading", "ServerClock", "written"]
-
-_FRESH = 300.0
-"""Seconds for which a reading is trusted."""
-_DRIFT = 2e-4
-"""How much two clocks may drift apart: far more than they do."""
-_JUMP = 1.0
-"""By so many seconds the two clocks of this machine come apart when it slept, or when its time was set."""
+__all__ = ["QueueClock", "written"]
 
 
-@attrs.frozen
-class Reading:
-    """What the server told (seconds of the epoch), and when that was on the monotonic and the wall clock here."""
+class QueueClock:
+    """One question at a time, and after a failure a pause."""
 
-    told: float
-    monotonic: float
-    wall: float
-
-    def at(self, moment: float) -> float:
-        """Return the server's time at a monotonic moment. The answer took its time, so the server is ahead of it."""
-        passed = moment - self.monotonic
-        return self.told + passed - max(0.0, passed) * _DRIFT
-
-
-class ServerClock:
-    """Says when to ask the server for its time, and keeps what it told."""
-
-    def __init__(self, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
-        self.reading: Reading | None = None
+    def __init__(self, timing: Timing) -> None:
+        self.state = ClockState()
         self.is_asked = False
         self.due = 0.0
-        self._monotonic = monotonic
-        self._wall = wall
+        self._timing = timing
 
-    def own(self) -> Reading:
+    @property
+    def estimate(self) -> Estimate | None:
+        """What is known of the server's clock."""
+        return self.state.estimate
+
+    def own(self) -> Estimate:
         """Read the clock here, as if it was the server's."""
-        return Reading(self._wall(), self._monotonic(), self._wall())
+        now = self._timing.monotonic()
+        gap = self._timing.wall() - now
+        return Estimate(gap, gap, now, gap)
 
     def wants_asking(self, now: float) -> bool:
-        """Whether to ask now: nothing is known, or it is old. One question at a time."""
-        if self.is_asked or now < self.due:
-            return False
-        known = self.reading
-        return known is None or now - known.monotonic > _FRESH or self._jumped(known)
+        """Whether to ask now: nothing is known, or it is old."""
+        return not self.is_asked and now >= self.due and self.state.wants(now, self._timing.wall())
 
-    def told(self, moment: float) -> None:
-        """Keep what the server told."""
+    def told(self, began: float, moment: datetime.datetime) -> None:
+        """Keep what the server told when it was asked at `began`."""
         self.is_asked = False
-        self.reading = Reading(moment, self._monotonic(), self._wall())
+        self.state.told(began, self._timing.monotonic(), self._timing.wall(), moment)
 
     def failed(self, until: float) -> None:
-        """Ask again then; what was known serves until it is replaced."""
+        """Ask again then."""
         self.is_asked = False
         self.due = until
-
-    def _jumped(self, known: Reading) -> bool:
-        passed = (self._wall() - known.wall) - (self._monotonic() - known.monotonic)
-        return abs(passed) > _JUMP
 
 
 def written() -> Callable[[float], bytes]:

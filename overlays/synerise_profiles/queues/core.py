@@ -18,7 +18,7 @@ from synerise_profiles.logs import log_retry
 from synerise_profiles.retry import Failure, RetryPolicy, decide
 from synerise_profiles.timing import Timing
 
-from .clock import ServerClock
+from .clock import QueueClock
 from .flights import DONE, Done, Flight, Send, Wait, timed
 from .lanes import Lane
 from .lines import Batch, Line
@@ -61,7 +61,7 @@ class Core:
 
     def __init__(self, kinds: Sequence[Kind], settings: QueueSettings, policy: RetryPolicy, timing: Timing) -> None:
         self.lanes = [Lane(kind, settings) for kind in kinds]
-        self.clock = ServerClock(timing.monotonic, timing.wall)
+        self.clock = QueueClock(timing)
         self.put_count = self.delivered = self.rejected = self.dropped = self.full = 0
         self.held = self.held_bytes = self.in_flight = self.requests = self.retries = 0
         self.is_closed = self.is_stopped = False
@@ -184,7 +184,7 @@ class Core:
         """Forget all that is held and was counted: in a child of fork all of it belongs to the parent."""
         fresh = Core([lane.kind for lane in self.lanes], self._settings, self._policy, self._timing)
         fresh.is_closed, fresh.is_stopped = self.is_closed, self.is_stopped
-        fresh.clock.reading = self.clock.reading
+        fresh.clock.state = self.clock.state
         # The lanes stay the ones that they are, since whoever puts knows them.
         for lane, other in zip(self.lanes, fresh.lanes, strict=True):
             lane.__dict__.update(other.__dict__)
@@ -207,12 +207,12 @@ class Core:
             for flight in lane.flights:
                 yield from flight.undelivered()
         # Where the server's clock is not known, the one here has to do: these rows are not sent from here any more.
-        reading = self.clock.reading or self.clock.own()
+        estimate = self.clock.estimate or self.clock.own()
         for lane in self.lanes:
             name = lane.kind.operation.name
             for line in lane.lines():
                 for entry in line:
-                    row = timed(lane.kind, (entry,), reading)[0]
+                    row = timed(lane.kind, (entry,), estimate)[0]
                     yield Undelivered(index=entry[0], operation=name, row=row, maybe_applied=False)
 
     def stats(self, notes: dict[str, int]) -> QueueStats:
@@ -268,7 +268,7 @@ class Core:
                 if self.clock.wants_asking(now):
                     self.clock.is_asked = True
                     return Send(self._clock_part, now)
-                if self.clock.reading is None:
+                if self.clock.estimate is None:
                     return None
             flight = self._sealed_of(lane, line)
         part = flight.part = flight.job.parts.pop()
@@ -295,7 +295,7 @@ class Core:
         # There are no more groups of suspects than rows, so that no two batches use the same numbers.
         budget = Budget(_SEARCHES, self._groups)
         self._groups += len(batch.entries)
-        flight = Flight(lane.kind, batch, self.clock.reading, budget)
+        flight = Flight(lane.kind, batch, self.clock.estimate, budget)
         lane.flights.append(flight)
         return flight
 
@@ -309,7 +309,7 @@ class Core:
                 yield max(flight.due, earliest)
         if len(lane.flights) < lane.most:
             for line in lane.lines():
-                waits_for_clock = line.batches[0].is_timeless and self.clock.reading is None
+                waits_for_clock = line.batches[0].is_timeless and self.clock.estimate is None
                 if not (waits_for_clock and self.clock.is_asked):
                     yield max(self._due_of(line), earliest, self.clock.due if waits_for_clock else 0.0)
 
@@ -337,7 +337,7 @@ class Core:
     def _clock_answered(self, send: Send, outcome: Outcome, now: float) -> Settled:
         moment = told_time(outcome.content) if outcome.is_success else None
         if moment is not None:
-            self.clock.told(moment)
+            self.clock.told(send.at, moment)
             send.part.attempts = 0
             return Settled(None)
         delay = self._slower(send.part) if outcome.is_success else self._delay(send, outcome, None, now)

@@ -13,9 +13,10 @@ from synerise_profiles.bulk.jobs import Budget, Job, Refusal
 from synerise_profiles.bulk.kinds import Kind, clock_request
 from synerise_profiles.bulk.outcomes import Outcome
 from synerise_profiles.bulk.rows import with_fields
+from synerise_profiles.clock import Estimate
 from synerise_profiles_api.types import Request
 
-from .clock import Reading, written
+from .clock import written
 from .lines import Batch, Entry
 from .results import Undelivered
 
@@ -29,7 +30,7 @@ class Flight:
     the job is its sender's own as long as a request is on its way.
     """
 
-    def __init__(self, kind: Kind, batch: Batch, reading: Reading | None, budget: Budget) -> None:
+    def __init__(self, kind: Kind, batch: Batch, estimate: Estimate | None, budget: Budget) -> None:
         self.size = batch.size
         self.job = Job.of(Chunk(kind, indexes=[entry[0] for entry in batch.entries]), budget)
         self.open: list[Sequence[int]] = [range(len(batch.entries))]
@@ -40,7 +41,7 @@ class Flight:
         """How many of the refused rows are counted."""
         self._kind = kind
         self._entries: Sequence[Entry] = batch.entries
-        self._reading = reading
+        self._estimate = estimate
 
     @property
     def rows(self) -> int:
@@ -63,7 +64,7 @@ class Flight:
         maybe_applied = self.part is not None or any(part.maybe_applied for part in self.job.parts)
         # Taken before it is looked at: the sender lets go of the entries once the body is complete, and not before.
         entries = self._entries
-        rows = timed(kind, entries, self._reading)
+        rows = timed(kind, entries, self._estimate)
         for positions in self.open:
             for position in positions:
                 yield Undelivered(
@@ -77,7 +78,7 @@ class Flight:
         """Build the request of a part; of the first one with the times that are due. A second sending has the same."""
         if self._entries:
             chunk = self.job.chunk
-            chunk.pieces[:] = timed(self._kind, self._entries, self._reading)
+            chunk.pieces[:] = timed(self._kind, self._entries, self._estimate)
             chunk.pack()
             self._entries = ()
         return self.job.chunk.request(None if part.whole else part.positions)
@@ -130,12 +131,12 @@ class Done:
 DONE: Final = Done()
 
 
-def timed(kind: Kind, entries: Sequence[Entry], reading: Reading | None) -> list[bytes]:
+def timed(kind: Kind, entries: Sequence[Entry], estimate: Estimate | None) -> list[bytes]:
     """Return the bytes of rows, those without a time with that of their put."""
-    if kind.time_field is None or reading is None:
+    if kind.time_field is None or estimate is None:
         return [entry[2] for entry in entries]
     head, write = b'"%b":"' % kind.time_field.encode(), written()
     return [
-        with_fields(item, head + write(reading.at(put_at)) + b'"') if is_timeless else item
+        with_fields(item, head + write(estimate.earliest(put_at)) + b'"') if is_timeless else item
         for _, put_at, item, is_timeless in entries
     ]

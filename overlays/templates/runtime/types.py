@@ -12,6 +12,7 @@ __all__ = [
     "UNSET",
     "AsyncSend",
     "BatchLimits",
+    "MergeLimits",
     "Operation",
     "RawResponse",
     "Request",
@@ -54,6 +55,18 @@ class BatchLimits:
 
 
 @attrs.frozen(kw_only=True)
+class MergeLimits:
+    """How many sources one merge may name: `default_sources` where nobody chooses, `max_sources` at most.
+
+    `max_path_bytes` is the length of the encoded path that servers and proxies surely take; the reference is silent.
+    """
+
+    default_sources: int
+    max_sources: int
+    max_path_bytes: int
+
+
+@attrs.frozen(kw_only=True)
 class Operation:
     """The facts of one operation, as the spec states them.
 
@@ -81,6 +94,7 @@ class Operation:
     retry_keys: tuple[str, ...] = ()
     irreversible: bool = False
     batch: BatchLimits | None = None
+    merge: MergeLimits | None = None
     deprecated: bool = False
     sunset: str | None = None
     replaced_by: tuple[str, ...] = ()

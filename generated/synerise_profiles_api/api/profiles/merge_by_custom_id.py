@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ...decoding import object_of
 from ...encoding import path_list, path_text
 from ...models.profile import Profile
-from ...types import Operation, RawResponse, Request
+from ...types import MergeLimits, Operation, RawResponse, Request
 
 __all__ = ["OPERATION", "parse", "request"]
 
@@ -24,6 +24,7 @@ OPERATION = Operation(
     headers=(("Api-Version", "4.4"),),
     retry="never",
     irreversible=True,
+    merge=MergeLimits(default_sources=10, max_sources=20, max_path_bytes=4000),
 )
 
 
@@ -32,7 +33,8 @@ def request(source_custom_ids: Sequence[str], target_custom_id: str) -> Request[
 
     IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
     sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-    sources are lost. Merge at most 10 to 20 profiles at once.
+    sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
+    shows first what would be copied and lost, and applies it in groups with an audit.
 
     Args:
         source_custom_ids: Custom ids of the profiles to merge and remove.

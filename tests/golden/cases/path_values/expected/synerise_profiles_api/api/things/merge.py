@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...encoding import path_integer, path_list
-from ...types import Operation, RawResponse, Request
+from ...types import MergeLimits, Operation, RawResponse, Request
 
 __all__ = ["OPERATION", "parse", "request"]
 
@@ -20,6 +20,7 @@ OPERATION = Operation(
     consumers=("workspace",),
     retry="never",
     irreversible=True,
+    merge=MergeLimits(default_sources=10, max_sources=20, max_path_bytes=4000),
 )
 
 

@@ -1,0 +1,149 @@
+"""`synerise-profiles merge-plan` and `merge-apply`: what merges would do, as a table, page and file; and doing it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from .command import Command, Problem
+
+if TYPE_CHECKING:
+    from synerise_profiles import Synerise
+    from synerise_profiles.merges import MergePlanSet, MergeSetResult
+
+_SIGN_IN = " It signs in by the environment: SYNERISE_API_KEY, and SYNERISE_REGION or SYNERISE_BASE_URL."
+
+
+def _add_plan_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--by", choices=("custom_id", "id"), required=True, help="how profiles are named")
+    parser.add_argument("--into", metavar="ID", help="the profile that stays")
+    parser.add_argument("sources", metavar="ID", nargs="*", help="profiles to merge into it, in this order")
+    parser.add_argument("--show-values", action="store_true", help="show ids and values: personal data")
+    parser.add_argument("--html", metavar="FILE", help="write a page for sign-off; with --show-values it shows values")
+    parser.add_argument("--save", metavar="FILE", help="write the plans for merge-apply, personal data included")
+    pairs = parser.add_argument_group("many at once")
+    pairs.add_argument("--pairs", metavar="CSV", help="file of duplicates and survivors, instead of --into")
+    pairs.add_argument("--duplicate-column", default="duplicate", metavar="NAME", help="(default: duplicate)")
+    pairs.add_argument("--survivor-column", default="survivor", metavar="NAME", help="(default: survivor)")
+    pairs.add_argument("--delimiter", default=",", metavar="CHARACTER", help="(default: ,)")
+    pairs.add_argument(
+        "--on-chain",
+        choices=("flatten", "order", "refuse"),
+        default="flatten",
+        help="what to do where a survivor is a duplicate itself (default: flatten)",
+    )
+
+
+def _add_apply_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("plans", metavar="FILE", help="plans that merge-plan --save wrote")
+    parser.add_argument("--actor", required=True, help="who merges, for the audit")
+    parser.add_argument("--audit", required=True, metavar="FILE", help="JSONL file that is appended to, ids included")
+    parser.add_argument("--group-size", type=int, metavar="NUMBER", help="sources a request")
+    parser.add_argument("--allow-changes", action="store_true", help="merge although profiles have changed since")
+    parser.add_argument("--skip-refused", action="store_true", help="leave out plans that are refused")
+    parser.add_argument("--yes", action="store_true", help="merge: it is irreversible, so this has to be said")
+
+
+def _plan(options: argparse.Namespace) -> int:
+    """Show plans; change nothing."""
+    if (options.pairs is None) == (options.into is None) or bool(options.sources) != (options.into is not None):
+        raise Problem("merge-plan: give --into ID and the ids to merge, or --pairs CSV")
+    with _told(), _client() as client:
+        plans = _plans(client, options)
+        sys.stdout.write(plans.to_table(show_values=options.show_values) + "\n")
+        if options.html is not None:
+            plans.write_html(options.html, show_values=options.show_values)
+        if options.save is not None:
+            plans.save(options.save)
+    return 0
+
+
+def _plans(client: Synerise, options: argparse.Namespace) -> MergePlanSet:
+    if options.pairs is not None:
+        return client.merges.plan_many(
+            options.pairs,
+            by=options.by,
+            on_chain=options.on_chain,
+            duplicate_column=options.duplicate_column,
+            survivor_column=options.survivor_column,
+            delimiter=options.delimiter,
+        )
+    into, *sources = (_key(text, options.by) for text in (options.into, *options.sources))
+    return client.merges.plan_many([(source, into) for source in sources], by=options.by)
+
+
+def _apply(options: argparse.Namespace) -> int:
+    """Merge; 0 only if everything is merged."""
+    from synerise_profiles.merges import MergePlanSet, MergeSetResult, MergeStoppedError  # noqa: PLC0415 - when run
+
+    with _told(), _client() as client:
+        plans = MergePlanSet.load(options.plans)
+        if not options.yes:
+            raise Problem(f"{plans.summary()}. Merging is irreversible; say --yes to do it")
+        try:
+            result = client.merges.apply_many(
+                plans,
+                actor=options.actor,
+                audit=options.audit,
+                group_size=options.group_size,
+                allow_changes=options.allow_changes,
+                on_refusal="skip" if options.skip_refused else "stop",
+            )
+        except MergeStoppedError as error:
+            if isinstance(error.result, MergeSetResult):
+                _tell(error.result)
+            raise Problem(f"{error.problem}. What is not merged is named in the audit; run it again to go on") from None
+    _tell(result)
+    return 0 if result.complete else 1
+
+
+def _tell(result: MergeSetResult) -> None:
+    sys.stdout.write(result.summary() + "\n")
+    reasons = {problem for problems in result.refused.values() for problem in problems}
+    for reason in sorted(reasons):
+        sys.stderr.write(f"refused: {reason}\n")
+
+
+def _key(text: str, by: str) -> int | str:
+    if by == "custom_id":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise Problem("merge-plan: with --by id every id is a number") from None
+
+
+@contextmanager
+def _told() -> Generator[None]:
+    """What goes wrong is one line."""
+    from synerise_profiles import SyneriseError  # noqa: PLC0415 - when run
+
+    try:
+        yield
+    except (SyneriseError, OSError) as error:
+        raise Problem(str(error)) from None
+
+
+def _client() -> Synerise:
+    from synerise_profiles import Synerise  # noqa: PLC0415 - when run
+
+    return Synerise.from_env()
+
+
+PLAN = Command(
+    name="merge-plan",
+    summary="what merging profiles would do; changes nothing",
+    description="Read profiles and show what merging them would copy and lose." + _SIGN_IN,
+    add_arguments=_add_plan_arguments,
+    run=_plan,
+)
+APPLY = Command(
+    name="merge-apply",
+    summary="merge profiles as saved plans say; irreversible",
+    description="Merge as plans say that merge-plan saved, with an audit. Run again to go on after a stop." + _SIGN_IN,
+    add_arguments=_add_apply_arguments,
+    run=_apply,
+)

@@ -1,0 +1,138 @@
+"""What a client has beside the operations of the spec. Each part is loaded when it is first used."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Unpack, cast
+
+from synerise_profiles_api.resources import AsyncResources, Resources
+from synerise_profiles_api.types import UNSET, Unset
+
+from .lifetime import AsyncShared, Shared
+
+if TYPE_CHECKING:
+    from synerise_profiles_api.built import SaltChoice
+
+    from .bulk import AsyncBulk, Bulk
+    from .client import AsyncSynerise, Synerise
+    from .clock import AsyncServerClock, ServerClock
+    from .events import Builder
+    from .exports import AsyncExports, Exports
+    from .merges import AsyncMerges, Merges
+    from .queues import AsyncQueue, Queue
+    from .queues.settings import QueueArguments
+
+__all__ = ["AsyncFeatures", "Features"]
+
+
+class Features(Resources):
+    """The parts of `Synerise` that are more than one operation."""
+
+    _shared: Shared
+
+    @functools.cached_property
+    def bulk(self) -> Bulk:
+        """Batching for millions of rows, with the fate of every one."""
+        from .bulk import Bulk  # noqa: PLC0415 - most programs do without
+
+        return Bulk(cast("Synerise", self), self._shared.timing)
+
+    @property
+    def clock(self) -> ServerClock:
+        """The server's clock: `client.clock.now()` is never later than the server's own time."""
+        return self._shared.clock
+
+    def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
+        """Return a builder of events and transactions that tells time by the server's clock.
+
+        What it builds has a time always, now where none is given, and `salt` where no other is given. A time in the
+        future is refused. Reading the clock may send GET /v4/server/time, and then raises what a call raises.
+        """
+        from .events import Builder  # noqa: PLC0415 - most programs do without
+
+        policy = cast("Synerise", self).options.deprecations
+        return Builder(self.clock.bounds, salt=salt, deprecations=policy)
+
+    @functools.cached_property
+    def exports(self) -> Exports:
+        """The operations of exports; `run` and `resume` wait for one and read its records."""
+        from .exports import Exports  # noqa: PLC0415 - most programs do without
+
+        return Exports(cast("Synerise", self), self._shared.timing)
+
+    def queue(self, **options: Unpack[QueueArguments]) -> Queue:
+        """Return a queue for a running service: `put` holds a row, which is sent in the background.
+
+        See `synerise_profiles.queues.QueueArguments` for the options. Close it, or use it by `with`; closing the client
+        closes it too.
+        """
+        from .queues import Queue  # noqa: PLC0415 - most programs do without
+
+        self._shared.prepare("queue")
+        queue = Queue(cast("Synerise", self), self._shared.timing, **options)
+        self._shared.dependents.add(queue)
+        return queue
+
+    @functools.cached_property
+    def merges(self) -> Merges:
+        """Merging profiles by a plan that says first what would be copied and lost."""
+        from .merges import Merges  # noqa: PLC0415 - most programs do without
+
+        return Merges(cast("Synerise", self), self._shared.timing)
+
+
+class AsyncFeatures(AsyncResources):
+    """The parts of `AsyncSynerise` that are more than one operation."""
+
+    _shared: AsyncShared
+
+    @functools.cached_property
+    def bulk(self) -> AsyncBulk:
+        """Batching for millions of rows, with the fate of every one."""
+        from .bulk import AsyncBulk  # noqa: PLC0415 - most programs do without
+
+        return AsyncBulk(cast("AsyncSynerise", self), self._shared.timing)
+
+    @property
+    def clock(self) -> AsyncServerClock:
+        """The server's clock: `await client.clock.now()` is never later than the server's own time."""
+        return self._shared.clock
+
+    async def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
+        """Return a builder of events and transactions that tells time by the server's clock.
+
+        What it builds has a time always, now where none is given, and `salt` where no other is given. A time in the
+        future is refused. The clock is read here, by GET /v4/server/time where that is due, and this raises what a call
+        raises; building sends nothing. Get a new one now and then: an old one falls behind by half a second in a
+        thousand.
+        """
+        from .events import Builder  # noqa: PLC0415 - most programs do without
+
+        await self.clock.bounds()
+        policy = cast("AsyncSynerise", self).options.deprecations
+        return Builder(self.clock.known, salt=salt, deprecations=policy)
+
+    @functools.cached_property
+    def exports(self) -> AsyncExports:
+        """The operations of exports; `run` and `resume` wait for one and read its records."""
+        from .exports import AsyncExports  # noqa: PLC0415 - most programs do without
+
+        return AsyncExports(cast("AsyncSynerise", self), self._shared.timing)
+
+    def queue(self, **options: Unpack[QueueArguments]) -> AsyncQueue:
+        """Return a queue for a running service, to be used by `async with`; its options are those of `Synerise.queue`.
+
+        `on_rejected` and `on_error` may be coroutine functions.
+        """
+        from .queues import AsyncQueue  # noqa: PLC0415 - most programs do without
+
+        queue = AsyncQueue(cast("AsyncSynerise", self), self._shared.timing, **options)
+        self._shared.dependents.add(queue)
+        return queue
+
+    @functools.cached_property
+    def merges(self) -> AsyncMerges:
+        """Merging profiles by a plan that says first what would be copied and lost."""
+        from .merges import AsyncMerges  # noqa: PLC0415 - most programs do without
+
+        return AsyncMerges(cast("AsyncSynerise", self), self._shared.timing)

@@ -1,0 +1,40 @@
+"""Merging profiles: plan, show what would be lost, apply in groups with an audit. Reached by `client.merges`."""
+
+from __future__ import annotations
+
+from .audit import read_audit
+from .effects import Copied, Effects, Lost, TagsLost, UuidMoved
+from .errors import AuditError, MergeChangedError, MergeRefusedError, MergeStoppedError
+from .plan import AsyncMergePlan, BasePlan, Member, MergePlan
+from .plans import AsyncMergePlanSet, BasePlanSet, MergePlanSet
+from .result import GroupResult, MergeProgress, MergeResult, MergeSetResult, NotMerged
+from .snapshots import Snapshot
+from .surface import AsyncMerges, Merges
+
+__all__ = [
+    "AsyncMergePlan",
+    "AsyncMergePlanSet",
+    "AsyncMerges",
+    "AuditError",
+    "BasePlan",
+    "BasePlanSet",
+    "Copied",
+    "Effects",
+    "GroupResult",
+    "Lost",
+    "Member",
+    "MergeChangedError",
+    "MergePlan",
+    "MergePlanSet",
+    "MergeProgress",
+    "MergeRefusedError",
+    "MergeResult",
+    "MergeSetResult",
+    "MergeStoppedError",
+    "Merges",
+    "NotMerged",
+    "Snapshot",
+    "TagsLost",
+    "UuidMoved",
+    "read_audit",
+]

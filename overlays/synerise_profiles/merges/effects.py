@@ -1,0 +1,159 @@
+"""What a merge would do to what was read: copied, lost, moved; and what a person should look at. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from .kinds import Key
+from .snapshots import Snapshot, is_same
+
+__all__ = ["Copied", "Effects", "Lost", "TagsLost", "UuidMoved", "effects_of"]
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Copied:
+    """An attribute that the target lacks, and the source that gives it."""
+
+    name: str
+    source: Key
+    value: Any
+
+    def __repr__(self) -> str:
+        return f"<Copied {self.name}>"
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Lost:
+    """A value of a source that is lost.
+
+    `kept_from` names whose value stays: the target, another source whose value is copied, or None where the target
+    gets none (a property). `kept` is that value.
+    """
+
+    name: str
+    source: Key
+    value: Any
+    kept_from: Key | None
+    kept: Any = None
+
+    def __repr__(self) -> str:
+        return f"<Lost {self.name}>"
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class TagsLost:
+    """Tags of a source that the target does not have."""
+
+    source: Key
+    tags: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<TagsLost {len(self.tags)}>"
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class UuidMoved:
+    """The uuid of a source, which finds the target from then on."""
+
+    source: Key
+    uuid: str
+
+    def __repr__(self) -> str:
+        return "<UuidMoved>"
+
+
+@attrs.frozen(kw_only=True)
+class Effects:
+    """Everything that a merge does to what can be read of profiles.
+
+    `contested` names attributes for which several sources have different values and the target none.
+    """
+
+    copied: tuple[Copied, ...]
+    lost: tuple[Lost, ...]
+    properties_lost: tuple[Lost, ...]
+    tags_lost: tuple[TagsLost, ...]
+    uuids: tuple[UuidMoved, ...]
+    contested: tuple[str, ...]
+    consents: tuple[str, ...]
+
+
+def effects_of(target: tuple[Key, Snapshot], sources: Sequence[tuple[Key, Snapshot]]) -> Effects:
+    """Say what merging the sources, in their order, into the target does."""
+    copied, lost = _attributes(target, sources)
+    into, kept = target
+    properties = [
+        Lost(name=name, source=key, value=value, kept_from=into if name in kept.properties else None, kept=own)
+        for key, source in sources
+        for name, value in source.properties.items()
+        if not is_same(value, own := kept.properties.get(name)) and not _is_default(name, value, own)
+    ]
+    tags = [
+        TagsLost(source=key, tags=gone)
+        for key, source in sources
+        if (gone := tuple(tag for tag in source.tags if tag not in kept.tags))
+    ]
+    return Effects(
+        copied=tuple(copied),
+        lost=tuple(lost),
+        properties_lost=tuple(properties),
+        tags_lost=tuple(tags),
+        uuids=tuple(UuidMoved(source=key, uuid=source.uuid) for key, source in sources if source.uuid is not None),
+        contested=tuple(sorted({item.name for item in lost if item.kept_from != into})),
+        consents=tuple(sorted(set(_refused_consents(properties)))),
+    )
+
+
+def _attributes(
+    target: tuple[Key, Snapshot], sources: Sequence[tuple[Key, Snapshot]]
+) -> tuple[list[Copied], list[Lost]]:
+    into, own = target
+    holder: dict[str, tuple[Key, Any]] = {name: (into, value) for name, value in own.attributes.items()}
+    copied: list[Copied] = []
+    lost: list[Lost] = []
+    for key, source in sources:
+        for name, value in source.attributes.items():
+            if name not in holder:
+                holder[name] = (key, value)
+                copied.append(Copied(name=name, source=key, value=value))
+            elif not is_same(value, holder[name][1]):
+                giver, kept = holder[name]
+                lost.append(Lost(name=name, source=key, value=value, kept_from=giver, kept=kept))
+    return copied, lost
+
+
+def _is_default(name: str, value: object, own: object) -> bool:
+    """An agreement that was never given is no loss where the target has none either."""
+    return name.startswith("agreements.") and value is False and own is None
+
+
+def _refused_consents(properties: Sequence[Lost]) -> Iterator[str]:
+    for item in properties:
+        if item.name.startswith("agreements.") and item.value is False and item.kept is True:
+            yield item.name
+
+
+def effects_to_dict(effects: Effects) -> Mapping[str, Any]:
+    """Return them as plain JSON types."""
+    return {
+        "copied": [attrs.asdict(item, recurse=False) for item in effects.copied],
+        "lost": [_lost(item) for item in effects.lost],
+        "properties_lost": [_lost(item) for item in effects.properties_lost],
+        "tags_lost": [{"source": item.source, "tags": list(item.tags)} for item in effects.tags_lost],
+        "uuids_moved": [attrs.asdict(item, recurse=False) for item in effects.uuids],
+        "contested": list(effects.contested),
+        "consents_overruled": list(effects.consents),
+    }
+
+
+def _lost(item: Lost) -> dict[str, Any]:
+    return {
+        "name": item.name,
+        "source": item.source,
+        "value": item.value,
+        "kept_from": item.kept_from,
+        "kept": item.kept,
+    }

@@ -1,0 +1,123 @@
+"""The two ways to name profiles in a merge, by clientId and by customId: their requests, limits and checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, TypeAlias, cast
+
+from synerise_profiles_api.api.profiles import find, get, merge_by_custom_id, merge_by_id
+from synerise_profiles_api.encoding import path_integer, path_list, path_text
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.models import Profile
+from synerise_profiles_api.types import MergeLimits, Operation, Request
+
+__all__ = ["By", "Key", "Kind", "find_by_uuid", "kind_of"]
+
+By: TypeAlias = Literal["id", "custom_id"]
+Key: TypeAlias = int | str
+"""A clientId, or a customId."""
+
+
+class Kind:
+    """One way to name profiles."""
+
+    def __init__(self, by: By, operation: Operation) -> None:
+        self.by: By = by
+        self.operation = operation
+        if operation.merge is None:
+            raise LookupError(operation.name)
+        self.limits: MergeLimits = operation.merge
+
+    def read(self, key: Key) -> Request[Profile]:
+        """Return the request that reads a profile."""
+        return get.request(int(key)) if self.by == "id" else find.request("by-custom-id", str(key))
+
+    def merge(self, sources: Sequence[Key], target: Key) -> Request[Profile]:
+        """Return the request that merges some sources into the target."""
+        if self.by == "id":
+            return merge_by_id.request([int(key) for key in sources], int(target))
+        return merge_by_custom_id.request([str(key) for key in sources], str(target))
+
+    def check(self, target: object, sources: Iterable[object]) -> None:
+        """Refuse what cannot be one merge, naming the place and never the value."""
+        room: int | None = None
+        into = self.check_key("into", target)
+        seen: dict[Key, int] = {}
+        for index, source in enumerate(sources):
+            at = f"sources[{index}]"
+            key = self.check_key(at, source)
+            if key == into:
+                raise _refused(at, "is the target itself; leave it out")
+            if key in seen:
+                raise _refused(at, f"is the same as sources[{seen[key]}]; name each profile once")
+            seen[key] = index
+            length = self._length(key)
+            if room is None:
+                room = self.limits.max_path_bytes + length - len(self._path([key], into))
+            if length > room:
+                hint = "" if self.by == "id" else "; merge by id instead"
+                most = self.limits.max_path_bytes
+                raise _refused(at, f"makes a path of more than {most} bytes together with the target{hint}")
+        if not seen:
+            raise _refused("sources", "holds no profile; name at least one")
+
+    def check_key(self, at: str, key: object) -> Key:
+        """Refuse what names no profile."""
+        expected = int if self.by == "id" else str
+        if isinstance(key, int | str) and (isinstance(key, bool) or isinstance(key, int) != (expected is int)):
+            found = type(key).__name__
+            problem = (
+                f"is of type {found}, and profiles are named by {self.by}: all of them must be {expected.__name__}"
+            )
+            raise _refused(at, problem)
+        try:
+            path_list(self.operation, at, [key], integers=self.by == "id")
+        except InvalidRequestError as error:
+            raise _refused(at, error.problem) from None
+        return cast("Key", key)
+
+    def groups(self, sources: Sequence[Key], target: Key, size: int) -> list[tuple[Key, ...]]:
+        """Cut sources, in their order, into groups that one request can carry."""
+        found: list[tuple[Key, ...]] = []
+        group: list[Key] = []
+        length = 0
+        for key in sources:
+            more = self._length(key) + 1  # the comma
+            if group and (len(group) == size or length + more > self.limits.max_path_bytes):
+                found.append(tuple(group))
+                group = []
+            length = length + more if group else len(self._path([key], target))
+            group.append(key)
+        return [*found, tuple(group)] if group else found
+
+    def _path(self, sources: Sequence[Key], target: Key) -> str:
+        return self.merge(sources, target).path
+
+    def _length(self, key: Key) -> int:
+        operation = self.operation
+        if self.by == "id":
+            return len(path_integer(operation, "key", key))
+        return len(path_text(operation, "key", key))
+
+
+def find_by_uuid(uuid: str) -> Request[Profile]:
+    """Return the request that finds the profile to which a uuid belongs now."""
+    return find.request("by-uuid", uuid)
+
+
+_KINDS: dict[str, Kind] = {
+    "id": Kind("id", merge_by_id.OPERATION),
+    "custom_id": Kind("custom_id", merge_by_custom_id.OPERATION),
+}
+
+
+def kind_of(by: Any) -> Kind:
+    """Return the kind of this name."""
+    kind = _KINDS.get(by) if isinstance(by, str) else None
+    if kind is None:
+        raise _refused("by", f"expected one of {', '.join(_KINDS)}")
+    return kind
+
+
+def _refused(at: str, problem: str) -> InvalidRequestError:
+    return InvalidRequestError(problem, operation="merges.plan", field=at)

@@ -1,0 +1,227 @@
+"""From pairs of duplicate and survivor to merges: a mapping, pairs or a CSV file; chains ordered, cycles refused."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeGuard, cast
+
+import attrs
+
+from synerise_profiles.identifiers import mask
+from synerise_profiles_api.errors import InvalidRequestError
+
+from .kinds import Key, Kind
+
+__all__ = ["Merge", "OnChain", "Resolved", "Source", "resolve"]
+
+OnChain: TypeAlias = Literal["flatten", "order", "refuse"]
+Source: TypeAlias = "Mapping[Any, Any] | Iterable[tuple[Any, Any]] | str | os.PathLike[str]"
+_MOST_PROBLEMS = 10
+_SHOWN_OF_CYCLE = 10
+
+
+@attrs.frozen
+class Merge:
+    """One merge: its sources, in their order, into a target."""
+
+    target: Key = attrs.field(repr=False)
+    sources: tuple[Key, ...] = attrs.field(repr=False)
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """The target and the sources."""
+        return (self.target, *self.sources)
+
+
+@attrs.frozen
+class Resolved:
+    """The merges in the order in which they must be made; how many links of chains and repeated pairs there were."""
+
+    merges: tuple[Merge, ...] = attrs.field(repr=False)
+    chained: int
+    repeated: int
+
+
+@attrs.frozen(kw_only=True)
+class Columns:
+    """How a CSV file is read."""
+
+    duplicate: str
+    survivor: str
+    delimiter: str
+
+
+def resolve(source: Source, kind: Kind, on_chain: OnChain, columns: Columns) -> Resolved:
+    """Read all pairs and find out what is merged into what. Raises InvalidRequestError, naming lines or pairs."""
+    if on_chain not in ("flatten", "order", "refuse"):
+        raise _refused(["on_chain: expected one of flatten, order, refuse"])
+    survivors: dict[Key, Key] = {}
+    places: dict[Key, int] = {}
+    pairs = _Pairs(source, kind, columns)
+    repeated = 0
+    problems: list[str] = []
+    for place, duplicate, survivor in pairs:
+        before = survivors.setdefault(duplicate, survivor)
+        first = places.setdefault(duplicate, place)
+        if duplicate == survivor:
+            problems.append(f"{pairs.word} {place}: the duplicate is its own survivor")
+        elif before != survivor:
+            problems.append(f"{pairs.word} {place}: the duplicate has another survivor in {pairs.word} {first}")
+        elif first != place:
+            repeated += 1
+    problems += pairs.problems
+    if not problems:
+        problems += _cycles(survivors, places, pairs.word)
+    chained = [key for key, survivor in survivors.items() if survivor in survivors]
+    if on_chain == "refuse" and not problems:
+        problems += [_chain(key, survivors, places, pairs.word) for key in chained]
+    if not survivors and not problems:
+        problems.append("there is no pair of duplicate and survivor")
+    if problems:
+        raise _refused(problems)
+    merges = (_ordered if on_chain == "order" else _flattened)(survivors)
+    for merge in merges:
+        kind.check(merge.target, merge.sources)
+    return Resolved(tuple(merges), chained=len(chained), repeated=repeated)
+
+
+class _Pairs:
+    """Pairs with their places, checked one by one; what is wrong is collected."""
+
+    def __init__(self, source: Source, kind: Kind, columns: Columns) -> None:
+        self.problems: list[str] = []
+        self.word = "line" if _is_path(source) else "pair"
+        self._source: Any = source
+        self._kind = kind
+        self._columns = columns
+
+    def __iter__(self) -> Iterator[tuple[int, Key, Key]]:
+        for place, pair in self._raw():
+            keys: list[Key] = []
+            for name, value in zip(("duplicate", "survivor"), pair, strict=True):
+                at = f"{self.word} {place}, {name}"
+                if self.word == "line" and isinstance(value, str) and self._kind.by == "id":
+                    self.problems.append(f"{at}: is {'no number' if value.strip() else 'empty'}")
+                    continue
+                try:
+                    keys.append(self._kind.check_key(at, value))
+                except InvalidRequestError as error:
+                    self.problems.append(f"{at}: {error.problem}")
+            if len(keys) == 2:
+                yield place, keys[0], keys[1]
+
+    def _raw(self) -> Iterator[tuple[int, tuple[Any, Any]]]:
+        source = self._source
+        if _is_path(source):
+            yield from self._rows(source)
+            return
+        pairs: Any = source.items() if _is_mapping(source) else source
+        if not hasattr(pairs, "__iter__"):
+            raise _refused([f"expected a mapping, pairs or the path of a CSV file, got {type(source).__name__}"])
+        for place, pair in enumerate(pairs, 1):
+            if isinstance(pair, tuple | list) and len(cast("Sequence[Any]", pair)) == 2:
+                yield place, (pair[0], pair[1])
+            else:
+                self.problems.append(f"pair {place}: expected a duplicate and its survivor")
+
+    def _rows(self, path: str | os.PathLike[str]) -> Iterator[tuple[int, tuple[Any, Any]]]:
+        columns = self._columns
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file, delimiter=columns.delimiter, strict=True)
+            try:
+                for name in (columns.duplicate, columns.survivor):
+                    if name not in (rows.fieldnames or ()):
+                        hint = "name it by duplicate_column, survivor_column"
+                        raise _refused([f"line 1: there is no column {name!r}; {hint}"])
+                for row in rows:
+                    yield rows.line_num, (self._cell(row[columns.duplicate]), self._cell(row[columns.survivor]))
+            except (csv.Error, UnicodeDecodeError) as error:
+                word = type(error).__name__
+                self.problems.append(f"line {rows.line_num + 1}: cannot be read as CSV in UTF-8 ({word})")
+
+    def _cell(self, text: str | None) -> Key:
+        """A clientId is a number; what is none stays text, which the check refuses."""
+        digits = (text or "").strip()
+        is_number = self._kind.by == "id" and digits.isascii() and digits.isdigit()
+        return int(digits) if is_number else text or ""
+
+
+def _is_path(value: object) -> TypeGuard[str | os.PathLike[str]]:
+    return isinstance(value, str | os.PathLike)
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
+
+
+def _cycles(survivors: Mapping[Key, Key], places: Mapping[Key, int], word: str) -> Iterator[str]:
+    """Name each cycle once. Every duplicate has one survivor, so following them either ends or comes back."""
+    settled: set[Key] = set()
+    for start in survivors:
+        way: dict[Key, None] = {}
+        key = start
+        while key in survivors and key not in settled and key not in way:
+            way[key] = None
+            key = survivors[key]
+        if key in way:
+            path = list(way)
+            cycle = path[path.index(key) :]
+            shown = [mask(item) for item in cycle[:_SHOWN_OF_CYCLE]] + (["…"] if len(cycle) > _SHOWN_OF_CYCLE else [])
+            at = ", ".join(str(places[item]) for item in cycle[:_SHOWN_OF_CYCLE])
+            yield f"a cycle of {len(cycle)}: {' into '.join([*shown, mask(key)])} ({word}s {at}); decide who survives"
+        settled.update(way)
+
+
+def _chain(key: Key, survivors: Mapping[Key, Key], places: Mapping[Key, int], word: str) -> str:
+    return f"{word} {places[key]}: the survivor is a duplicate itself in {word} {places[survivors[key]]}"
+
+
+def _children(survivors: Mapping[Key, Key]) -> dict[Key, list[Key]]:
+    children: dict[Key, list[Key]] = {}
+    for duplicate, survivor in survivors.items():
+        children.setdefault(survivor, []).append(duplicate)
+    return children
+
+
+def _flattened(survivors: Mapping[Key, Key]) -> list[Merge]:
+    """All of a tree into its root, each profile before those that are merged into it: so the same values win."""
+    children = _children(survivors)
+    merges: list[Merge] = []
+    for root in children:
+        if root in survivors:
+            continue
+        sources: list[Key] = []
+        stack = children[root][::-1]
+        while stack:
+            key = stack.pop()
+            sources.append(key)
+            stack += children.get(key, [])[::-1]
+        merges.append(Merge(root, tuple(sources)))
+    return merges
+
+
+def _ordered(survivors: Mapping[Key, Key]) -> list[Merge]:
+    """One merge a survivor; those into a survivor before the one that merges it on."""
+    children = _children(survivors)
+    merges: list[Merge] = []
+    for root in children:
+        if root in survivors:
+            continue
+        stack = [root]
+        found: list[Merge] = []
+        while stack:
+            key = stack.pop()
+            found.append(Merge(key, tuple(children[key])))
+            stack += [child for child in children[key] if child in children]
+        merges += found[::-1]
+    return merges
+
+
+def _refused(problems: Sequence[str]) -> InvalidRequestError:
+    shown = "; ".join(problems[:_MOST_PROBLEMS])
+    more = len(problems) - _MOST_PROBLEMS
+    problem = f"{shown}; and {more:,} more" if more > 0 else shown
+    return InvalidRequestError(problem, operation="merges.plan_many", field="pairs")

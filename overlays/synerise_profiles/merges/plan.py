@@ -1,0 +1,238 @@
+"""A merge plan: what was read, what a merge would do, and a fingerprint of both. Values, without I/O."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+import attrs
+
+from synerise_profiles.errors import ConfigurationError
+from synerise_profiles_api.errors import InvalidRequestError
+
+from .effects import Effects, effects_of, effects_to_dict
+from .kinds import By, Key
+from .rendering import to_html, to_table
+from .settings import ApplyArguments
+from .snapshots import Snapshot, after_merging, digest
+
+if TYPE_CHECKING:
+    from .result import MergeResult
+    from .surface import AsyncMerges, Merges
+
+__all__ = ["AsyncMergePlan", "BasePlan", "Member", "MergePlan"]
+
+FORMAT = 1
+
+
+@attrs.frozen(repr=False)
+class Member:
+    """A profile that a plan names; `snapshot` is None if it was not found, or is not readable with this key."""
+
+    key: Key
+    snapshot: Snapshot | None
+
+    @property
+    def found(self) -> bool:
+        """Whether the profile was found."""
+        return self.snapshot is not None
+
+    def __repr__(self) -> str:
+        return f"<Member {'found' if self.found else 'not found'}>"
+
+
+@attrs.frozen(kw_only=True, repr=False, slots=False)
+class BasePlan:
+    """What merging `sources`, in this order, into `target` would do, as the profiles were at `made` (ISO 8601, UTC).
+
+    `str(plan)` and `to_table()` mask identifiers, all but clientIds, and hide values; `to_table(show_values=True)`,
+    `to_html(show_values=True)` and `to_dict()` hold personal data. The repr holds none.
+    """
+
+    by: By
+    base_url: str
+    made: str
+    target: Member
+    sources: tuple[Member, ...]
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Digest of everything that was read, and of what would be merged into what."""
+        return digest(self._facts())
+
+    @functools.cached_property
+    def effects(self) -> Effects:
+        """What the merge would do; empty if the target was not found."""
+        target = self.target.snapshot
+        if target is None:
+            return effects_of((self.target.key, _NOBODY), ())
+        return effects_of((self.target.key, target), self.found)
+
+    @property
+    def found(self) -> list[tuple[Key, Snapshot]]:
+        """The sources that were found, in order: those that would be merged."""
+        return [(member.key, member.snapshot) for member in self.sources if member.snapshot is not None]
+
+    @property
+    def missing(self) -> tuple[Key, ...]:
+        """The target and sources that were not found, or are not readable with this key."""
+        return tuple(member.key for member in (self.target, *self.sources) if not member.found)
+
+    @functools.cached_property
+    def after(self) -> Snapshot | None:
+        """The target as it is after the merge."""
+        target = self.target.snapshot
+        return None if target is None else after_merging(target, (snapshot for _, snapshot in self.found))
+
+    @functools.cached_property
+    def problems(self) -> tuple[str, ...]:
+        """Why the plan cannot be applied; empty if it can."""
+        problems: list[str] = []
+        if not self.target.found:
+            problems.append("the target was not found (or is not readable with this key)")
+        if not self.found:
+            problems.append("no source was found")
+        seen: dict[int, str] = {}
+        for label, member in self.labelled():
+            client_id = None if member.snapshot is None else member.snapshot.client_id
+            if client_id is not None and client_id in seen:
+                problems.append(f"{label} is the same profile as {seen[client_id]}")
+            elif client_id is not None:
+                seen[client_id] = label
+        return tuple(problems)
+
+    @functools.cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should look at before signing, without personal data."""
+        effects = self.effects
+        warnings: list[str] = []
+        gone = sum(not member.found for member in self.sources)
+        if gone:
+            warnings.append(f"{gone} of {len(self.sources)} sources were not found and will not be merged")
+        warnings += [f"{name} is not given by a source, and is given by the target" for name in effects.consents]
+        if effects.contested:
+            names = ", ".join(effects.contested)
+            warnings.append(
+                f"several sources have different values for: {names}. The first one is taken to win; the API's "
+                "reference does not say so. With group_size=1 each is merged by its own request, in this order"
+            )
+        return tuple(warnings)
+
+    def labelled(self) -> list[tuple[str, Member]]:
+        """The members as a person calls them: target, source 1, source 2 ..."""
+        return [("target", self.target), *((f"source {n}", member) for n, member in enumerate(self.sources, 1))]
+
+    def to_table(self, *, show_values: bool = False) -> str:
+        """Return a table for a person. With `show_values` it holds personal data; without, ids are masked."""
+        return to_table(self, show_values=show_values)
+
+    def to_html(self, *, show_values: bool = False) -> str:
+        """Return a self-contained page for sign-off. With `show_values` it holds personal data."""
+        return to_html(self, show_values=show_values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain JSON types, personal data included; `from_dict` reads it back."""
+        return {
+            **self.to_record(),
+            "effects": effects_to_dict(self.effects),
+            "warnings": list(self.warnings),
+            "problems": list(self.problems),
+        }
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what `from_dict` needs: the same without what follows from it."""
+        return {"format": FORMAT, **self._facts(), "made": self.made, "fingerprint": self.fingerprint}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` or `to_record` returned. Raises InvalidRequestError for data that was altered."""
+        try:
+            plan = cls(
+                by=data["by"],
+                base_url=data["base_url"],
+                made=data["made"],
+                target=_member(data["target"]),
+                sources=tuple(_member(item) for item in data["sources"]),
+            )
+            is_whole = data["format"] == FORMAT and plan.fingerprint == data["fingerprint"]
+        except (KeyError, TypeError, ValueError) as error:
+            problem = f"is no plan that to_dict() returned ({type(error).__name__})"
+            raise InvalidRequestError(problem, operation="merges", field="plan") from None
+        if not is_whole:
+            problem = "does not match its fingerprint: it was altered after it was made; make a new one"
+            raise InvalidRequestError(problem, operation="merges", field="plan")
+        return plan
+
+    def __str__(self) -> str:
+        return self.to_table()
+
+    def __repr__(self) -> str:
+        name, count = type(self).__name__, len(self.sources)
+        return f"<{name} {self.fingerprint[:12]}: {len(self.found)} of {count} sources into one target, by {self.by}>"
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "by": self.by,
+            "base_url": self.base_url,
+            "target": _facts_of(self.target),
+            "sources": [_facts_of(member) for member in self.sources],
+        }
+
+
+@attrs.frozen(kw_only=True, repr=False, slots=False)
+class MergePlan(BasePlan):
+    """A plan of `client.merges`; see `BasePlan` for what it shows."""
+
+    _merges: Merges | None = attrs.field(default=None, eq=False, alias="merges")
+
+    def apply(self, **choices: Unpack[ApplyArguments]) -> MergeResult:
+        """Merge. IRREVERSIBLE. The same as `client.merges.apply(plan, ...)` of the client that made the plan."""
+        if self._merges is None:
+            raise _unbound()
+        return self._merges.apply(self, **choices)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return _state(self)
+
+
+@attrs.frozen(kw_only=True, repr=False, slots=False)
+class AsyncMergePlan(BasePlan):
+    """A plan of the async client's `merges`; see `BasePlan` for what it shows."""
+
+    _merges: AsyncMerges | None = attrs.field(default=None, eq=False, alias="merges")
+
+    async def apply(self, **choices: Unpack[ApplyArguments]) -> MergeResult:
+        """Merge. IRREVERSIBLE. The same as `client.merges.apply(plan, ...)` of the client that made the plan."""
+        if self._merges is None:
+            raise _unbound()
+        return await self._merges.apply(self, **choices)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return _state(self)
+
+
+_NOBODY = Snapshot(client_id=None, uuid=None, properties={}, attributes={}, tags=())
+
+
+def members(keys: Sequence[Key], snapshots: Sequence[Snapshot | None]) -> tuple[Member, ...]:
+    """Pair ids with what was read."""
+    return tuple(Member(key, snapshot) for key, snapshot in zip(keys, snapshots, strict=True))
+
+
+def _facts_of(member: Member) -> dict[str, Any]:
+    return {"key": member.key, "profile": None if member.snapshot is None else member.snapshot.to_dict()}
+
+
+def _member(data: Mapping[str, Any]) -> Member:
+    profile = data["profile"]
+    return Member(data["key"], None if profile is None else Snapshot.from_dict(profile))
+
+
+def _state(plan: BasePlan) -> dict[str, Any]:
+    """What is pickled: the plan without its client."""
+    return {**plan.__dict__, "_merges": None}
+
+
+def _unbound() -> ConfigurationError:
+    return ConfigurationError("this plan was read from data and has no client; use client.merges.apply(plan, ...)")

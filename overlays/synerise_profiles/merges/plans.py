@@ -1,0 +1,246 @@
+"""A set of plans: made from pairs of duplicates and survivors, shown, saved, loaded and applied as one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast
+
+import attrs
+import orjson
+
+from synerise_profiles.errors import ConfigurationError
+from synerise_profiles_api.errors import InvalidRequestError
+
+from .kinds import By, kind_of
+from .plan import AsyncMergePlan, BasePlan, MergePlan
+from .rendering import page, section_of
+from .rendering.table import columns
+from .settings import ApplyManyArguments
+from .store import Store
+
+if TYPE_CHECKING:
+    from .result import MergeSetResult
+    from .surface import AsyncMerges, Merges
+
+__all__ = ["AsyncMergePlanSet", "BasePlanSet", "Counts", "MergePlanSet"]
+
+FORMAT = 1
+P = TypeVar("P", bound=BasePlan)
+_SHOWN = 50
+
+
+@attrs.define(kw_only=True)
+class Counts:
+    """What a set holds, in numbers.
+
+    `chained` pairs had a survivor that is a duplicate itself, `repeated` ones stood there before.
+    """
+
+    plans: int = 0
+    profiles: int = 0
+    missing: int = 0
+    copied: int = 0
+    lost: int = 0
+    inapplicable: int = 0
+    chained: int = 0
+    repeated: int = 0
+
+    def add(self, plan: BasePlan) -> None:
+        """Count one plan."""
+        self.plans += 1
+        self.profiles += len(plan.found)
+        self.missing += len(plan.missing)
+        self.copied += len(plan.effects.copied)
+        self.lost += len(plan.effects.lost)
+        self.inapplicable += bool(plan.problems)
+
+
+class BasePlanSet(Generic[P]):
+    """Plans in the order in which they are applied; sized, and iterable as often as wanted, one at a time in memory.
+
+    The plans are kept in a nameless temporary file once they take more than a few megabytes; `save` keeps them for
+    good. The repr and `str()` hold no personal data.
+    """
+
+    def __init__(self, by: By, make: Callable[[Mapping[str, Any]], P]) -> None:
+        self.by: By = by
+        self.counts = Counts()
+        self._make = make
+        self._store = Store()
+
+    def add(self, plan: BasePlan) -> None:
+        """Add a plan, to be applied after those that are there."""
+        self._store.add(plan.to_record())
+        self.counts.add(plan)
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def __iter__(self) -> Iterator[P]:
+        return (self._make(self._store[index]) for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> P:
+        return self._make(self._store[range(len(self))[index]])
+
+    def summary(self) -> str:
+        """One line of counts."""
+        counts = self.counts
+        parts = [
+            f"{counts.plans:,} plans by {self.by}: {counts.profiles:,} profiles to merge",
+            f"{counts.copied:,} attributes copied, {counts.lost:,} values lost",
+        ]
+        parts += [f"{counts.missing:,} profiles not found"] if counts.missing else []
+        parts += [f"{counts.inapplicable:,} plans that cannot be applied"] if counts.inapplicable else []
+        parts += [f"{counts.chained:,} links of chains"] if counts.chained else []
+        parts += [f"{counts.repeated:,} repeated pairs"] if counts.repeated else []
+        return ", ".join(parts)
+
+    def to_table(self, *, show_values: bool = False, most: int = _SHOWN) -> str:
+        """Return counts and a row for each of the first plans; with `show_values` whole plans, with personal data."""
+        first = [self[index] for index in range(min(most, len(self)))]
+        lines = [self.summary(), ""]
+        if show_values:
+            lines += [f"{plan.to_table(show_values=True)}\n" for plan in first]
+        else:
+            head = ("plan", "sources", "not found", "copied", "lost", "properties lost", "tags lost", "applicable")
+            lines += columns(head, [_row(plan) for plan in first])
+        if len(self) > len(first):
+            lines.append(f"  and {len(self) - len(first):,} more; write_html() and save() hold all of them")
+        return "\n".join(lines)
+
+    def write_html(self, path: str | os.PathLike[str], *, show_values: bool = False) -> None:
+        """Write a page for sign-off of all plans. With `show_values` it holds personal data."""
+        with _private(path) as file:
+            file.writelines(part.encode() for part in self._page(show_values=show_values))
+
+    def to_html(self, *, show_values: bool = False) -> str:
+        """Return that page; for many plans `write_html` needs less memory."""
+        return "".join(self._page(show_values=show_values))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all plans as plain JSON types, personal data included; for many plans `save` needs less memory."""
+        return {**self._header(), "plans": [plan.to_dict() for plan in self]}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all plans as JSON lines, personal data included; the file is for its owner alone (mode 0600)."""
+        with _private(path) as file:
+            file.write(orjson.dumps(self._header()) + b"\n")
+            file.writelines(self._store.line(index) for index in range(len(self)))
+
+    def _header(self) -> dict[str, Any]:
+        return {"format": FORMAT, "by": self.by, "counts": attrs.asdict(self.counts)}
+
+    def _page(self, *, show_values: bool) -> Iterator[str]:
+        title = f"{len(self):,} merges, by {self.by}. Irreversible."
+        head = f"<h1>{title}</h1>\n<p>{self.summary()}</p>\n"
+        return page(title, chain([head], (section_of(plan, show_values=show_values) for plan in self)))
+
+    def _read(self, path: str | os.PathLike[str]) -> None:
+        """Take in what `save` wrote; each plan is checked against its fingerprint."""
+        with Path(path).open("rb") as lines:
+            header = next(lines, b"")
+            for line in lines:
+                self.add(self._make(_object(line)))
+        found = _object(header)["counts"]
+        if found["plans"] != len(self):
+            raise _no_set()
+        self.counts.chained, self.counts.repeated = found["chained"], found["repeated"]
+
+    def __str__(self) -> str:
+        return self.to_table()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.summary()}>"
+
+
+class MergePlanSet(BasePlanSet[MergePlan]):
+    """The plans of `client.merges.plan_many`; see `BasePlanSet`."""
+
+    def __init__(self, by: By, merges: Merges | None = None) -> None:
+        super().__init__(by, lambda data: attrs.evolve(MergePlan.from_dict(data), merges=merges))
+        self._merges = merges
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote. Apply it by `client.merges.apply_many(plans, ...)`."""
+        plans = cls(_by_of(path))
+        plans._read(path)
+        return plans
+
+    def apply(self, **choices: Unpack[ApplyManyArguments]) -> MergeSetResult:
+        """Merge all. IRREVERSIBLE. The same as `client.merges.apply_many(plans, ...)`."""
+        if self._merges is None:
+            raise _unbound()
+        return self._merges.apply_many(self, **choices)
+
+
+class AsyncMergePlanSet(BasePlanSet[AsyncMergePlan]):
+    """The plans of the async client's `merges.plan_many`; see `BasePlanSet`."""
+
+    def __init__(self, by: By, merges: AsyncMerges | None = None) -> None:
+        super().__init__(by, lambda data: attrs.evolve(AsyncMergePlan.from_dict(data), merges=merges))
+        self._merges = merges
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote. Apply it by `client.merges.apply_many(plans, ...)`."""
+        plans = cls(_by_of(path))
+        plans._read(path)
+        return plans
+
+    async def apply(self, **choices: Unpack[ApplyManyArguments]) -> MergeSetResult:
+        """Merge all. IRREVERSIBLE. The same as `client.merges.apply_many(plans, ...)`."""
+        if self._merges is None:
+            raise _unbound()
+        return await self._merges.apply_many(self, **choices)
+
+
+def _by_of(path: str | os.PathLike[str]) -> By:
+    with Path(path).open("rb") as lines:
+        by = _object(next(lines, b"")).get("by")
+    return kind_of(by).by
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        found = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        raise _no_set() from None
+    if not isinstance(found, dict):
+        raise _no_set()
+    return cast("dict[str, Any]", found)
+
+
+@contextmanager
+def _private(path: str | os.PathLike[str]) -> Generator[IO[bytes]]:
+    """A new file for its owner alone: it holds personal data."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        yield file
+
+
+def _row(plan: BasePlan) -> tuple[str, ...]:
+    effects = plan.effects
+    tags = sum(len(item.tags) for item in effects.tags_lost)
+    counts = (
+        len(plan.sources),
+        len(plan.missing),
+        len(effects.copied),
+        len(effects.lost),
+        len(effects.properties_lost),
+    )
+    return (plan.fingerprint[:12], *map(str, counts), str(tags), "no" if plan.problems else "yes")
+
+
+def _no_set() -> InvalidRequestError:
+    return InvalidRequestError(
+        "is no set of plans that save() wrote, or not all of it", operation="merges", field="path"
+    )
+
+
+def _unbound() -> ConfigurationError:
+    return ConfigurationError("these plans were read from a file; use client.merges.apply_many(plans, ...)")

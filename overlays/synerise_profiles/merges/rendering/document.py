@@ -1,0 +1,153 @@
+"""What is shown of a plan, before it has a form: titles, facts and tables of plain text. Masks, and unmasks if told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+import orjson
+
+from synerise_profiles.identifiers import mask
+
+if TYPE_CHECKING:
+    from synerise_profiles.merges.effects import Lost
+    from synerise_profiles.merges.kinds import Key
+    from synerise_profiles.merges.plan import BasePlan
+
+__all__ = ["Document", "Table", "document_of", "printable"]
+
+Row: TypeAlias = tuple[str, ...]
+NOT_FOUND = "not found (or not readable with this key)"
+
+
+@attrs.frozen
+class Table:
+    """A titled table; `note` stands under the title."""
+
+    title: str
+    note: str
+    head: Row
+    rows: tuple[Row, ...]
+
+
+@attrs.frozen
+class Document:
+    """All that is shown of one plan."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+    tables: tuple[Table, ...]
+
+
+def document_of(plan: BasePlan, *, show_values: bool) -> Document:
+    """Say what a plan says; ids are masked and values left out unless they are to be shown."""
+    view = _View(plan, show_values=show_values)
+    effects = plan.effects
+    count = len(plan.found)
+    title = f"Merge {count} source{'' if count == 1 else 's'} into one target, by {plan.by}. Irreversible."
+    facts = (
+        ("fingerprint", plan.fingerprint),
+        ("read at", plan.made),
+        ("from", printable(plan.base_url)),
+    )
+    tables = (
+        view.members(),
+        view.table(
+            "Attributes copied", "The target lacks them.", ("attribute", "from"), ("value",),
+            (((item.name, view.label(item.source)), (view.value(item.value),)) for item in effects.copied),
+        ),
+        view.losses("Attribute values lost", "A value of the target, or of an earlier source, stays.", effects.lost),
+        view.losses(
+            "Properties lost", "Those of sources are never copied, not even where the target has none.",
+            effects.properties_lost,
+        ),
+        view.table(
+            "Tags lost", "The target does not have them.", ("source", "tags"), ("names",),
+            (
+                ((view.label(item.source), str(len(item.tags))), (printable(", ".join(item.tags)),))
+                for item in effects.tags_lost
+            ),
+        ),
+        view.table(
+            "UUIDs and events moved", "From then on they are the target's; so are uuids that reading does not show.",
+            ("source", "uuid"), (), (((view.label(item.source), view.id(item.uuid)), ()) for item in effects.uuids),
+        ),
+    )  # fmt: skip
+    return Document(
+        title=title,
+        facts=facts,
+        problems=plan.problems,
+        warnings=tuple(printable(text) for text in plan.warnings),
+        tables=tables,
+    )
+
+
+def printable(text: str) -> str:
+    r"""Write what a screen would not show, or would obey, as \u escapes: line ends, terminal codes, text direction."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+class _View:
+    """Cells of one plan's tables."""
+
+    def __init__(self, plan: BasePlan, *, show_values: bool) -> None:
+        self._plan = plan
+        self._shows = show_values
+        self._labels: dict[Key, str] = {member.key: label for label, member in plan.labelled()}
+        self.id: Callable[[object], str] = _plain if show_values else mask
+
+    def members(self) -> Table:
+        """The clientId is shown as it is, since it leads to the profile and says nothing of the person."""
+        rows: list[Row] = []
+        for label, member in self._plan.labelled():
+            state = NOT_FOUND if member.snapshot is None else "found"
+            if isinstance(member.key, int):
+                rows.append((label, str(member.key), state))
+            else:
+                client_id = None if member.snapshot is None else member.snapshot.client_id
+                rows.append((label, self.id(member.key), "" if client_id is None else str(client_id), state))
+        head = (
+            ("profile", "clientId", "state") if self._plan.by == "id" else ("profile", "customId", "clientId", "state")
+        )
+        return Table("Profiles", "Sources are removed.", head, tuple(rows))
+
+    def losses(self, title: str, note: str, lost: Iterable[Lost]) -> Table:
+        rows = (
+            (
+                (printable(item.name), self.label(item.source), self._kept_from(item)),
+                (self.value(item.value), "" if item.kept_from is None else self.value(item.kept)),
+            )
+            for item in lost
+        )
+        return self.table(title, note, ("name", "of", "in favour of"), ("value lost", "value kept"), rows)
+
+    def table(self, title: str, note: str, head: Row, head_of_values: Row, rows: Iterable[tuple[Row, Row]]) -> Table:
+        """A table whose second part of each row is shown only where values are."""
+        shown = tuple(
+            (*(printable(cell) for cell in names), *(values if self._shows else ())) for names, values in rows
+        )
+        return Table(title, note, (*head, *(head_of_values if self._shows else ())), shown)
+
+    def label(self, key: Key) -> str:
+        return self._labels[key]
+
+    def value(self, value: Any) -> str:
+        """JSON, so that text and numbers are told apart."""
+        return printable(orjson.dumps(value).decode()) if self._shows else ""
+
+    def _kept_from(self, item: Lost) -> str:
+        return "nothing" if item.kept_from is None else self.label(item.kept_from)
+
+
+def _plain(value: object) -> str:
+    return printable(str(value))

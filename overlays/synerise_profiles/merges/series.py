@@ -1,0 +1,55 @@
+"""Applying a set of plans, one after the other, with one audit. Pure; asks by steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import cast
+
+import attrs
+
+from .audit import Log
+from .errors import MergeRefusedError, MergeStoppedError
+from .execution import apply_plan
+from .plan import BasePlan
+from .result import MergeProgress, MergeResult, MergeSetResult, NotMerged, Reason
+from .settings import Choices
+from .steps import Steps
+
+__all__ = ["apply_plans"]
+
+
+def apply_plans(
+    plans: Iterable[BasePlan], count: int, base_url: str, choices: Choices, log: Log
+) -> Steps[MergeSetResult]:
+    """Apply plans in their order. A plan that is refused ends it, or is left out where `on_refusal` is `skip`."""
+    total = MergeSetResult(plans=count)
+    each = attrs.evolve(choices, progress=None)
+    left = iter(plans)
+    for number, plan in enumerate(left, 1):
+        try:
+            total.add((yield from apply_plan(plan, base_url, each, log)))
+            total.done += 1
+        except MergeRefusedError as error:
+            total.refused[plan.target.key] = error.problems
+            _leave_out(total, [plan], "refused")
+            if choices.on_refusal == "stop":
+                raise _stopped(f"plan {number}: {error}", total, left) from error
+        except MergeStoppedError as error:
+            total.add(cast("MergeResult", error.result))
+            raise _stopped(f"plan {number}: {error.problem}", total, left) from error.__cause__
+        if choices.progress is not None:
+            choices.progress(MergeProgress(plans_done=number, plans=count, profiles=len(total.merged)))
+    return total
+
+
+def _stopped(problem: str, total: MergeSetResult, left: Iterator[BasePlan]) -> MergeStoppedError:
+    _leave_out(total, left, "unsent")
+    return MergeStoppedError(problem, total)
+
+
+def _leave_out(total: MergeSetResult, plans: Iterable[BasePlan], reason: Reason) -> None:
+    total.not_merged.extend(
+        NotMerged(source=member.key, reason=reason if member.found else "missing")
+        for plan in plans
+        for member in plan.sources
+    )

@@ -1,0 +1,152 @@
+"""What was read of a profile, as far as a merge concerns it; what differs between two readings. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeGuard
+
+import attrs
+import orjson
+
+from synerise_profiles_api.encoding import Model
+
+__all__ = ["Snapshot", "after_merging", "differences", "digest", "is_same", "snapshot_of"]
+
+Json = dict[str, Any]
+_NAME = re.compile(r"[^\W\d][\w .:-]{0,79}")
+"""What is a name, rather than data in the place of one, such as a phone number or an address."""
+_APART = ("clientId", "uuid", "attributes", "tags")
+# Says nothing that a merge could lose: derived, meaningless as documented, and filled by a merge's own answer alone.
+_LEFT_OUT = ("anonymous", "lastActivityDate", "previousClients")
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Snapshot:
+    """A profile at the moment when it was read; repr shows no value.
+
+    `properties` are all fields of the profile itself that have a value, agreements among them as `agreements.email`.
+    """
+
+    client_id: int | None
+    uuid: str | None
+    properties: Mapping[str, Any]
+    attributes: Mapping[str, Any]
+    tags: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.properties)} properties, {len(self.attributes)} attributes, {len(self.tags)} tags"
+        return f"<Snapshot: {counts}>"
+
+    def to_dict(self) -> Json:
+        """Return it as plain JSON types."""
+        return {
+            "client_id": self.client_id,
+            "uuid": self.uuid,
+            "properties": dict(self.properties),
+            "attributes": dict(self.attributes),
+            "tags": list(self.tags),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Snapshot:
+        """Read what `to_dict` returned."""
+        return cls(
+            client_id=data["client_id"],
+            uuid=data["uuid"],
+            properties=dict(data["properties"]),
+            attributes=dict(data["attributes"]),
+            tags=tuple(data["tags"]),
+        )
+
+
+def snapshot_of(profile: Model) -> Snapshot:
+    """Keep what a merge concerns. Unknown fields are properties too: whatever they are, the sources' are lost."""
+    data = profile.to_dict()
+    client_id, uuid, attributes, tags = (data.pop(name, None) for name in _APART)
+    for name in _LEFT_OUT:
+        data.pop(name, None)
+    if data.get("sex") == "NOT_SPECIFIED":
+        del data["sex"]
+    # What is not of the documented type is kept as it is, so that it is at least seen to be lost.
+    if not _is_object(attributes):
+        data |= {} if attributes is None else {"attributes": attributes}
+        attributes = {}
+    if not _is_list(tags):
+        data |= {} if tags is None else {"tags": tags}
+        tags = []
+    found: Json = {}
+    for name, value in data.items():
+        if name == "agreements" and _is_object(value):
+            found |= {f"agreements.{key}": given for key, given in value.items() if given is not None}
+        elif value is not None:
+            found[name] = value
+    return Snapshot(
+        client_id=client_id if isinstance(client_id, int) else None,
+        uuid=uuid if isinstance(uuid, str) else None,
+        properties=found,
+        attributes=attributes,
+        tags=tuple(str(tag) for tag in tags),
+    )
+
+
+def after_merging(target: Snapshot, sources: Iterable[Snapshot]) -> Snapshot:
+    """Return the target as it is after a merge: attributes that it lacks come from the first source that has them."""
+    attributes = dict(target.attributes)
+    for source in sources:
+        for name, value in source.attributes.items():
+            attributes.setdefault(name, value)
+    return attrs.evolve(target, attributes=attributes)
+
+
+def is_same(one: object, other: object) -> bool:
+    """Whether two JSON values are equal; unlike in Python, 1 is not true."""
+    return _canonical(one) == _canonical(other)
+
+
+def differences(planned: Snapshot, now: Snapshot, merged: Iterable[Snapshot] = ()) -> Iterator[str]:
+    """Name what is no longer as planned, without values.
+
+    `planned` is the target with `merged` taken in. Which of several sources gives an attribute is not documented, so
+    the value of any of them is as planned.
+    """
+    taken = list(merged)
+    if now.uuid not in {planned.uuid, *(source.uuid for source in taken)}:
+        yield "its uuid has changed"
+    yield from _changes("", planned.properties, now.properties, ())
+    yield from _changes("attributes.", planned.attributes, now.attributes, taken)
+    if sorted(planned.tags) != sorted(now.tags):
+        yield "its tags have changed"
+
+
+def digest(value: object) -> str:
+    """Return a digest of a JSON value that depends on nothing but the value."""
+    return hashlib.sha256(_canonical(value)).hexdigest()
+
+
+def _changes(
+    prefix: str, planned: Mapping[str, Any], now: Mapping[str, Any], merged: Iterable[Snapshot]
+) -> Iterator[str]:
+    for name in sorted(planned.keys() | now.keys()):
+        shown = prefix + (name if _NAME.fullmatch(name) else "(a name that is not shown)")
+        if name not in now:
+            yield f"{shown} is gone"
+        elif name not in planned:
+            yield f"{shown} is new"
+        elif not is_same(planned[name], now[name]):
+            given = (source.attributes[name] for source in merged if name in source.attributes)
+            if not any(is_same(value, now[name]) for value in given):
+                yield f"{shown} has changed"
+
+
+def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def _canonical(value: object) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

@@ -1,0 +1,206 @@
+"""`client.merges`: plan, look, apply; sync and async."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+
+from synerise_profiles.timing import Timing
+
+from .audit import Audit, Log, NoAudit
+from .execution import apply_plan
+from .kinds import By, kind_of
+from .pairs import Columns, OnChain, Resolved, Source, resolve
+from .plan import AsyncMergePlan, BasePlan, MergePlan
+from .planning import Maker, listed, plan_many, plan_one
+from .plans import AsyncMergePlanSet, BasePlanSet, MergePlanSet
+from .series import apply_plans
+from .settings import ApplyArguments, ApplyManyArguments, Choices
+from .steps import Steps
+
+if TYPE_CHECKING:
+    from synerise_profiles.client import AsyncSynerise, Synerise
+
+    from .result import MergeProgress, MergeResult, MergeSetResult
+
+__all__ = ["AsyncMerges", "Merges"]
+
+T = TypeVar("T")
+S = TypeVar("S", bound=BasePlanSet[Any])
+_AT_ONCE = 4
+"""Profiles that are read at the same time: modest, since the API publishes no rate limit."""
+
+
+class PlanManyArguments(TypedDict, total=False):
+    """The keyword arguments of `plan_many` that may be left out; see `Merges.plan_many`."""
+
+    on_chain: OnChain
+    duplicate_column: str
+    survivor_column: str
+    delimiter: str
+    progress: Callable[[MergeProgress], object] | None
+
+
+class Merges:
+    """Says what a merge would do before anything does, and then does it, in groups, with an audit.
+
+    Merging is IRREVERSIBLE: the sources are removed, and what the target does not take over is lost.
+    """
+
+    def __init__(self, client: Synerise, timing: Timing) -> None:
+        self._client = client
+        self._timing = timing
+
+    def plan(self, *, into: int | str, sources: Iterable[int | str], by: By) -> MergePlan:
+        """Read every profile concerned and say what merging the sources, in this order, into `into` would do.
+
+        Changes nothing. `by="id"` takes clientIds (int), `by="custom_id"` customIds (str). A profile that is not
+        found, or is not readable with this key, is `missing` in the plan.
+
+        Raises:
+            InvalidRequestError: no sources, the target among them, a duplicate, an id with a comma, mixed kinds.
+            APIStatusError, APIConnectionError: a profile could not be read.
+
+        Operation:
+            GET /v4/clients/{clientId} (profiles.get), or GET /v4/clients/{identifierType}/{identifierValue}
+            (profiles.find), once a profile, with their permissions.
+        """
+        steps = plan_one(self._maker(by), into, listed(sources), partial(MergePlan, merges=self))
+        return self._drive(steps)
+
+    def plan_many(self, pairs: Source, *, by: By, **options: Unpack[PlanManyArguments]) -> MergePlanSet:
+        """Make a plan for each survivor of many duplicates.
+
+        `pairs` is a mapping {duplicate: survivor}, an iterable of such pairs, or the path of a CSV file in UTF-8 whose
+        columns are named by `duplicate_column` ("duplicate"), `survivor_column` ("survivor") and separated by
+        `delimiter` (","). Pairs are held in memory, plans are not; see `BasePlanSet`.
+
+        Where a survivor is a duplicate itself (a into b, b into c), `on_chain` says what to do: "flatten" (default)
+        merges both into c, b before a, which gives c the same attributes by fewer merges; "order" merges a into b and
+        then b into c; "refuse" refuses. A cycle is always refused. `progress` is called with a `MergeProgress`.
+
+        Raises InvalidRequestError, which names lines or pairs, before anything is read.
+
+        Operation:
+            As `plan`.
+        """
+        maker = self._maker(by)
+        resolved = _resolved(maker, pairs, options)
+        plans = MergePlanSet(by, self)
+        self._drive(plan_many(maker, resolved.merges, plans.add, options.get("progress")))
+        return _counted(plans, resolved)
+
+    def apply(self, plan: BasePlan, **choices: Unpack[ApplyArguments]) -> MergeResult:
+        """Merge as a plan says. IRREVERSIBLE.
+
+        Reads all profiles again first and refuses if one has changed. Merges in groups, and stops at the first one that
+        fails. A group without a clear answer is never sent again: its sources are looked for. Applying the same plan
+        again goes on where it stopped, also after a crash.
+
+        - `audit` (required): path of a JSONL file that is appended to, ids included; None keeps none.
+        - `actor` (required): who merges, for the audit.
+        - `group_size`: sources a request (default and limit are those that the reference names).
+        - `allow_changes`: merge although profiles have changed; sources that are gone are left out.
+        - `progress`: a function that is called with a `MergeProgress` after each group.
+
+        Raises:
+            MergeRefusedError: the plan cannot be applied; MergeChangedError: profiles have changed. Nothing was sent.
+            MergeStoppedError: a group failed; its `result` says what is merged and what is not.
+            AuditError: the audit cannot be used.
+
+        Operation:
+            POST /v4/clients/merge/from/ids/{fromClientIds}/to/id/{toClientId} (profiles.merge_by_id), or
+            POST /v4/clients/merge/from/custom-ids/{sourceCustomIDs}/to/custom-id/{targetCustomID}
+            (profiles.merge_by_custom_id), with their permissions; and those of `plan`. To look for a source that is
+            gone, it is also asked for by uuid.
+        """
+        with _audited(choices, self._timing) as (chosen, log):
+            return self._drive(apply_plan(plan, self._client.options.base_url, chosen, log))
+
+    def apply_many(self, plans: BasePlanSet[Any], **choices: Unpack[ApplyManyArguments]) -> MergeSetResult:
+        """Merge as all plans of a set say, one after the other, with one audit. IRREVERSIBLE.
+
+        As `apply`, which see. Where a plan is refused, `on_refusal` says what to do: "stop" (default) raises
+        MergeStoppedError, "skip" leaves it out; the result has the reasons. A group that fails always stops.
+        """
+        with _audited(choices, self._timing) as (chosen, log):
+            return self._drive(apply_plans(plans, len(plans), self._client.options.base_url, chosen, log))
+
+    def _maker(self, by: By) -> Maker:
+        return Maker(kind_of(by), self._client.options.base_url, self._timing.wall)
+
+    def _drive(self, steps: Steps[T]) -> T:
+        from .threads import drive  # noqa: PLC0415 - one of two
+
+        return drive(steps, self._client.send, self._timing, _AT_ONCE)
+
+    def __repr__(self) -> str:
+        return f"<Merges of {self._client!r}>"
+
+
+class AsyncMerges:
+    """The methods of `Merges`, awaited. For asyncio and trio."""
+
+    def __init__(self, client: AsyncSynerise, timing: Timing) -> None:
+        self._client = client
+        self._timing = timing
+
+    async def plan(self, *, into: int | str, sources: Iterable[int | str], by: By) -> AsyncMergePlan:
+        """Read every profile concerned and say what a merge would do; see `Merges.plan`."""
+        steps = plan_one(self._maker(by), into, listed(sources), partial(AsyncMergePlan, merges=self))
+        return await self._drive(steps)
+
+    async def plan_many(self, pairs: Source, *, by: By, **options: Unpack[PlanManyArguments]) -> AsyncMergePlanSet:
+        """Make a plan for each survivor of many duplicates; see `Merges.plan_many`."""
+        maker = self._maker(by)
+        resolved = _resolved(maker, pairs, options)
+        plans = AsyncMergePlanSet(by, self)
+        await self._drive(plan_many(maker, resolved.merges, plans.add, options.get("progress")))
+        return _counted(plans, resolved)
+
+    async def apply(self, plan: BasePlan, **choices: Unpack[ApplyArguments]) -> MergeResult:
+        """Merge as a plan says. IRREVERSIBLE. See `Merges.apply`."""
+        with _audited(choices, self._timing) as (chosen, log):
+            return await self._drive(apply_plan(plan, self._client.options.base_url, chosen, log))
+
+    async def apply_many(self, plans: BasePlanSet[Any], **choices: Unpack[ApplyManyArguments]) -> MergeSetResult:
+        """Merge as all plans of a set say. IRREVERSIBLE. See `Merges.apply_many`."""
+        with _audited(choices, self._timing) as (chosen, log):
+            return await self._drive(apply_plans(plans, len(plans), self._client.options.base_url, chosen, log))
+
+    def _maker(self, by: By) -> Maker:
+        return Maker(kind_of(by), self._client.options.base_url, self._timing.wall)
+
+    async def _drive(self, steps: Steps[T]) -> T:
+        from .tasks import drive  # noqa: PLC0415 - one of two
+
+        return await drive(steps, self._client.send, self._timing, _AT_ONCE)
+
+    def __repr__(self) -> str:
+        return f"<AsyncMerges of {self._client!r}>"
+
+
+@contextmanager
+def _audited(arguments: ApplyArguments, timing: Timing) -> Generator[tuple[Choices, Log]]:
+    choices = Choices(**arguments)
+    if choices.audit is None:
+        yield choices, NoAudit()
+        return
+    with Audit(choices.audit, choices.actor, timing.wall) as audit:
+        yield choices, audit
+
+
+def _resolved(maker: Maker, pairs: Source, options: PlanManyArguments) -> Resolved:
+    columns = Columns(
+        duplicate=options.get("duplicate_column", "duplicate"),
+        survivor=options.get("survivor_column", "survivor"),
+        delimiter=options.get("delimiter", ","),
+    )
+    return resolve(pairs, maker.kind, options.get("on_chain", "flatten"), columns)
+
+
+def _counted(plans: S, resolved: Resolved) -> S:
+    plans.counts.chained, plans.counts.repeated = resolved.chained, resolved.repeated
+    return plans

@@ -1,0 +1,61 @@
+"""A running sandbox, a client whose waits take no time, and three people of whom two are one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from synerise_profiles import Synerise
+from synerise_profiles.sandbox import Sandbox
+from tests.merges.support import Naps, put
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def naps() -> Naps:
+    return Naps()
+
+
+@pytest.fixture
+def client(sandbox: Sandbox, naps: Naps) -> Iterator[Synerise]:
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, timeout=5, _timing=naps.timing) as client:
+        yield client
+
+
+@pytest.fixture
+def family(client: Synerise) -> None:
+    """The target `jan`, and the sources `janek`, `jasiek`; attribute `b` is wanted from both."""
+    put(
+        client,
+        {
+            "customId": "jan",
+            "email": "jan@example.com",
+            "city": "Kraków",
+            "uuid": "u-jan",
+            "tags": ["vip"],
+            "attributes": {"a": 1, "same": [1, {"x": 2}]},
+            "agreements": {"email": True, "sms": True},
+        },
+        {
+            "customId": "janek",
+            "email": "janek@example.com",
+            "city": "Łódź",
+            "phone": "+48600700800",
+            "uuid": "u-janek",
+            "tags": ["vip", "old"],
+            "attributes": {"a": 2, "b": "primo", "same": [1, {"x": 2}]},
+            "agreements": {"email": False, "sms": True, "push": True},
+        },
+        {
+            "customId": "jasiek",
+            "uuid": "u-jasiek",
+            "firstName": "Jan",
+            "attributes": {"b": "secundo", "c": True},
+        },
+    )

@@ -1,0 +1,82 @@
+"""The commands merge-plan and merge-apply against the sandbox."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from synerise_profiles import Synerise, cli
+from synerise_profiles.merges import read_audit
+from synerise_profiles.sandbox import Sandbox
+from tests.merges.support import ids, merges, put
+
+pytestmark = pytest.mark.usefixtures("family", "environment")
+
+
+@pytest.fixture
+def environment(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNERISE_API_KEY", sandbox.api_key)
+    monkeypatch.setenv("SYNERISE_BASE_URL", sandbox.url)
+
+
+def test_a_plan_is_shown_saved_and_applied(
+    sandbox: Sandbox, client: Synerise, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is merged until it is said; then all is, once."""
+    plans, page, audit = (str(tmp_path / name) for name in ("plans.jsonl", "page.html", "audit.jsonl"))
+    plan = ["merge-plan", "--by", "custom_id", "--into", "jan", "janek", "jasiek", "--save", plans, "--html", page]
+    assert cli.main(plan) == 0
+    shown = capsys.readouterr().out
+    assert "1 plans by custom_id: 2 profiles to merge, 2 attributes copied, 2 values lost" in shown
+    assert "janek" not in shown + Path(page).read_text(encoding="utf-8")
+    assert cli.main([*plan, "--show-values"]) == 0
+    assert "janek@example.com" in capsys.readouterr().out
+    assert "janek@example.com" in Path(page).read_text(encoding="utf-8")
+
+    apply = ["merge-apply", plans, "--actor", "anna", "--audit", audit]
+    assert cli.main(apply) == 1
+    assert "Merging is irreversible; say --yes" in capsys.readouterr().err
+    assert merges(sandbox) == []
+    assert cli.main([*apply, "--yes"]) == 0
+    assert capsys.readouterr().out == "1 of 1 plans applied: 2 merged\n"
+    assert cli.main([*apply, "--yes"]) == 0
+    assert capsys.readouterr().out == "1 of 1 plans applied: 2 merged (2 of them before)\n"
+    assert merges(sandbox) == [200]
+    assert {entry["actor"] for entry in read_audit(audit)} == {"anna"}
+
+
+def test_pairs(sandbox: Sandbox, client: Synerise, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A CSV file of clientIds; a refused plan is named by its reason, and the status says that not all is done."""
+    jan, janek = ids(sandbox, ("jan", "janek"))
+    pairs, plans = tmp_path / "pairs.csv", str(tmp_path / "plans.jsonl")
+    pairs.write_text(f"old;new\n{janek};{jan}\n")
+    plan = ["merge-plan", "--by", "id", "--pairs", str(pairs), "--delimiter", ";", "--duplicate-column", "old"]
+    assert cli.main([*plan, "--survivor-column", "new", "--save", plans]) == 0
+    put(client, {"customId": "jan", "city": "Sopot"})
+    apply = ["merge-apply", plans, "--actor", "anna", "--audit", str(tmp_path / "audit.jsonl"), "--yes"]
+    assert cli.main(apply) == 1
+    assert "plan 1: target: city has changed" in capsys.readouterr().err
+    assert cli.main([*apply, "--skip-refused"]) == 1
+    assert capsys.readouterr().err == "refused: target: city has changed\n"
+    assert cli.main([*apply, "--allow-changes", "--group-size", "1"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["merge-plan", "--by", "id"], "give --into ID and the ids to merge, or --pairs CSV"),
+        (["merge-plan", "--by", "id", "--into", "1"], "give --into ID"),
+        (["merge-plan", "--by", "id", "1"], "give --into ID"),
+        (["merge-plan", "--by", "id", "--into", "1", "jan"], "every id is a number"),
+        (["merge-plan", "--by", "custom_id", "--into", "jan", "jan"], "its own survivor"),
+        (["merge-plan", "--by", "custom_id", "--pairs", "nowhere.csv"], "No such file"),
+        (["merge-apply", "nowhere.jsonl", "--actor", "a", "--audit", "b"], "No such file"),
+    ],
+)
+def test_problems_are_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str) -> None:
+    """Without a traceback."""
+    assert cli.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert problem in error
+    assert error.count("\n") == 1

@@ -1,0 +1,223 @@
+"""Merges without a clear answer: never sent again, but looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from synerise_profiles import APIConnectionError, Synerise
+from synerise_profiles.merges import MergeChangedError, MergePlan, MergeResult, MergeStoppedError
+from synerise_profiles.sandbox import Sandbox
+from tests.merges.support import Naps, ids, merges, stored
+
+pytestmark = pytest.mark.usefixtures("family")
+MERGE = "profiles.merge_by_custom_id"
+Break = Callable[[Sandbox], object]
+
+
+def plan_of(client: Synerise) -> MergePlan:
+    return client.merges.plan(into="jan", sources=["janek", "jasiek"], by="custom_id")
+
+
+def fates(result: object) -> dict[object, str]:
+    assert isinstance(result, MergeResult)
+    return {item.source: item.reason for item in result.not_merged}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda sandbox: sandbox.faults.close(operation=MERGE, processed=True, times=1),
+        lambda sandbox: sandbox.faults.close(operation=MERGE, processed=True, reset=True, times=1),
+        lambda sandbox: sandbox.faults.status(500, operation=MERGE, processed=True, times=1),
+        lambda sandbox: sandbox.faults.html(502, operation=MERGE, processed=True, times=1),
+        lambda sandbox: sandbox.faults.truncate(operation=MERGE, times=1),
+        lambda sandbox: sandbox.faults.html(200, operation=MERGE, processed=True, times=1),
+        lambda sandbox: sandbox.faults.status(408, operation=MERGE, processed=True, times=1),
+    ],
+    ids=["closed", "reset", "500", "502 page", "cut off", "200 with a page", "408"],
+)
+def test_a_merge_that_was_carried_out_is_found(sandbox: Sandbox, client: Synerise, naps: Naps, broken: Break) -> None:
+    """The sources are gone and their uuids find the target, so it goes on; one request was sent."""
+    plan = plan_of(client)
+    broken(sandbox)
+    result = plan.apply(audit=None, actor="anna", group_size=1)
+    assert set(result.merged) == {"janek", "jasiek"}
+    assert [group.looked for group in result.groups] == [True, False]
+    assert len(merges(sandbox)) == 2
+    assert naps.slept == []
+    assert stored(client, "jan") == plan.after
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda sandbox: sandbox.faults.close(operation=MERGE, times=1),
+        lambda sandbox: sandbox.faults.status(500, operation=MERGE, times=1),
+        lambda sandbox: sandbox.faults.status(404, operation=MERGE, times=1),
+    ],
+    ids=["closed", "500", "404"],
+)
+def test_a_merge_that_was_not_carried_out_stops_it(
+    sandbox: Sandbox, client: Synerise, naps: Naps, broken: Break
+) -> None:
+    """The sources are still there after a while; it is not sent again by this call, but by the next one."""
+    plan = plan_of(client)
+    broken(sandbox)
+    with pytest.raises(MergeStoppedError, match="1 of 1 sources are still there") as caught:
+        plan.apply(audit=None, actor="anna", group_size=1)
+    assert fates(caught.value.result) == {"janek": "failed", "jasiek": "unsent"}
+    assert len(merges(sandbox)) == 1
+    assert naps.slept == [1.0, 2.0, 5.0]
+    assert plan.apply(audit=None, actor="anna").complete
+
+
+def test_a_merge_that_comes_late_is_found(sandbox: Sandbox, client: Synerise, naps: Naps) -> None:
+    """A server that gave up on the answer may still do the work, so it is looked at more than once."""
+    plan = plan_of(client)
+    sandbox.faults.close(operation=MERGE, times=1)
+    naps.wake = lambda: naps.slept == [1.0, 2.0] and client.profiles.merge_by_custom_id(["janek", "jasiek"], "jan")  # type: ignore[assignment, func-returns-value]
+    result = plan.apply(audit=None, actor="anna")
+    assert (result.complete, naps.slept) == (True, [1.0, 2.0])
+
+
+def hooked(sandbox: Sandbox, *, before: Callable[[], object] = str, after: Callable[[], object] = str) -> Synerise:
+    """A client that does something before a merge is sent, or once it has ended."""
+    return Synerise(
+        api_key=sandbox.api_key,
+        base_url=sandbox.url,
+        on_request=lambda request, _: before() if request.operation.name == MERGE else None,
+        on_response=lambda attempt: after() if attempt.operation.name == MERGE else None,
+        _timing=Naps().timing,
+    )
+
+
+def test_half_of_a_group_is_told_apart(sandbox: Sandbox, client: Synerise) -> None:
+    """A server that merges one by one may stop half-way: those that are gone are merged, the others are not."""
+    plan = plan_of(client)
+
+    def half() -> None:
+        client.profiles.merge_by_custom_id(["jasiek"], "jan")
+        sandbox.faults.status(500, operation=MERGE, times=1)
+
+    with hooked(sandbox, before=half) as other, pytest.raises(MergeStoppedError) as caught:
+        other.merges.apply(plan, audit=None, actor="anna")
+    assert fates(caught.value.result) == {"janek": "failed"}
+    assert set(caught.value.result.merged) == {"jasiek"}
+    assert plan.apply(audit=None, actor="anna").resumed == 1
+
+
+def test_a_server_that_cannot_be_asked(sandbox: Sandbox, client: Synerise) -> None:
+    """Nobody knows, so it says so; the next call looks first and finds that all is done."""
+    plan = plan_of(client)
+    sandbox.faults.close(operation=MERGE, processed=True, times=1)
+
+    def deafen() -> None:
+        sandbox.faults.status(403, operation="profiles.find")
+
+    with hooked(sandbox, after=deafen) as other, pytest.raises(MergeStoppedError, match="not be asked") as caught:
+        other.merges.apply(plan, audit=None, actor="anna")
+    assert fates(caught.value.result) == {"janek": "unknown", "jasiek": "unknown"}
+    assert isinstance(caught.value.__cause__, APIConnectionError)
+    sandbox.faults.clear()
+    again = plan.apply(audit=None, actor="anna")
+    assert (again.resumed, again.complete, len(merges(sandbox))) == (2, True, 1)
+
+
+def test_when_nothing_can_be_read_nothing_is_taken_for_merged(sandbox: Sandbox, client: Synerise) -> None:
+    """If the target is not found either, a source that is not found proves nothing."""
+    plan = plan_of(client)
+    sandbox.faults.close(operation=MERGE, times=1)
+
+    def hide() -> None:
+        sandbox.faults.status(404, operation="profiles.find")
+
+    with hooked(sandbox, after=hide) as other, pytest.raises(MergeStoppedError) as caught:
+        other.merges.apply(plan, audit=None, actor="anna")
+    assert fates(caught.value.result) == {"janek": "unknown", "jasiek": "unknown"}
+
+
+def test_a_source_that_somebody_else_merged_elsewhere(sandbox: Sandbox, client: Synerise) -> None:
+    """Its uuid finds a third profile: it is not merged by this plan, whatever the audit may think."""
+    plan = plan_of(client)
+    client.profiles.upsert({"customId": "third"})
+    client.profiles.merge_by_custom_id(["janek"], "third")
+    result = plan.apply(audit=None, actor="anna", allow_changes=True)
+    assert fates(result) == {"janek": "gone"}
+
+
+def test_a_503_is_tried_again_and_a_merge_behind_it_is_found(sandbox: Sandbox, client: Synerise) -> None:
+    """The transport sends again after 503; if the first was carried out, the 404 of the second is looked into."""
+    plan = plan_of(client)
+    sandbox.faults.status(503, operation=MERGE, processed=True, times=1)
+    result = plan.apply(audit=None, actor="anna")
+    assert result.complete
+    assert [(group.looked, group.status) for group in result.groups] == [(True, 404)]
+    assert merges(sandbox) == [503, 404]
+
+
+def test_a_limit_of_the_server_is_no_doubt(sandbox: Sandbox, client: Synerise) -> None:
+    """429 means that nothing was done: no look, a clean stop."""
+    plan = plan_of(client)
+    sandbox.faults.status(429, retry_after=0, operation=MERGE)
+    with pytest.raises(MergeStoppedError) as caught:
+        plan.apply(audit=None, actor="anna")
+    assert fates(caught.value.result) == {"janek": "failed", "jasiek": "failed"}
+    assert "429" in str(caught.value)
+
+
+class Killed(BaseException):
+    """Ends a call as Ctrl-C does."""
+
+
+def test_a_key_that_may_not_ask_for_uuids(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
+    """What went after it was sent is merged, by the audit; without the audit it is a change that nobody explains."""
+    target, *sources = ids(sandbox, ("jan", "janek", "jasiek"))
+    key = sandbox.add_key(permissions=["API_BY_ID_CLIENT_READ", "API_MERGE_BY_ID_CLIENT_UPDATE"]).key
+    audit = tmp_path / "merges.jsonl"
+    killed = {"is": True}
+
+    def kill(operation: str) -> None:
+        if operation == "profiles.merge_by_id" and killed["is"]:
+            raise Killed
+
+    with Synerise(
+        api_key=key, base_url=sandbox.url, on_response=lambda attempt: kill(attempt.operation.name)
+    ) as limited:
+        plan = limited.merges.plan(into=target, sources=sources, by="id")
+        with pytest.raises(Killed):
+            plan.apply(audit=audit, actor="anna", group_size=1)
+        killed["is"] = False
+        with pytest.raises(MergeChangedError, match="source 1 is gone"):
+            plan.apply(audit=None, actor="anna")
+        result = plan.apply(audit=audit, actor="anna", group_size=1)
+    assert (result.resumed, result.complete, len(merges(sandbox))) == (1, True, 2)
+
+
+def test_a_source_seen_there_and_then_deleted_is_not_merged(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
+    """The audit says that it was sent, but also that it was there afterwards: a deletion is no merge."""
+    plan = plan_of(client)
+    audit = tmp_path / "merges.jsonl"
+    sandbox.faults.close(operation=MERGE, times=1)
+    with pytest.raises(MergeStoppedError):
+        plan.apply(audit=audit, actor="anna")
+    client.profiles.delete_by_custom_id("janek")
+    with pytest.raises(MergeChangedError, match="source 1 is gone"):
+        plan.apply(audit=audit, actor="anna")
+    assert fates(plan.apply(audit=audit, actor="anna", allow_changes=True)) == {"janek": "gone"}
+
+
+def test_a_source_that_goes_elsewhere_meanwhile(sandbox: Sandbox, client: Synerise) -> None:
+    """Somebody merged it into a third profile just before: it is gone, and yet not merged by this plan."""
+    plan = plan_of(client)
+    client.profiles.upsert({"customId": "third"})
+
+    def race() -> None:
+        client.profiles.merge_by_custom_id(["janek"], "third")
+
+    with hooked(sandbox, before=race) as other, pytest.raises(MergeStoppedError) as caught:
+        other.merges.apply(plan, audit=None, actor="anna")
+    assert "1 of 2 sources are still there, 1 belong to another profile now" in str(caught.value)
+    assert fates(caught.value.result) == {"janek": "gone", "jasiek": "failed"}

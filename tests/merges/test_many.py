@@ -1,0 +1,347 @@
+"""Many duplicates at once: pairs, CSV files, chains, cycles; sets of plans that are saved, loaded and applied."""
+
+from __future__ import annotations
+
+import itertools
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from synerise_profiles import ConfigurationError, InvalidRequestError, Synerise
+from synerise_profiles.merges import (
+    MergePlanSet,
+    MergeProgress,
+    MergeRefusedError,
+    MergeSetResult,
+    MergeStoppedError,
+    read_audit,
+)
+from synerise_profiles.merges.kinds import kind_of
+from synerise_profiles.merges.pairs import Columns, Resolved, resolve
+from synerise_profiles.merges.snapshots import snapshot_of
+from synerise_profiles.sandbox import Sandbox
+from tests.merges.support import merges, numbered, put, stored
+
+resource = pytest.importorskip("resource")
+COLUMNS = Columns(duplicate="duplicate", survivor="survivor", delimiter=",")
+MERGE = "profiles.merge_by_custom_id"
+
+
+def resolved(pairs: Any, on_chain: Any = "flatten", by: Any = "custom_id") -> Resolved:
+    return resolve(pairs, kind_of(by), on_chain, COLUMNS)
+
+
+def shape(found: Resolved) -> list[tuple[Any, ...]]:
+    return [merge.keys for merge in found.merges]
+
+
+def test_pairs_are_grouped_by_survivor() -> None:
+    """In the order of the first pair of each; a repeated pair counts once."""
+    pairs = [("a", "x"), ("b", "y"), ("c", "x"), ("a", "x")]
+    found = resolved(pairs)
+    assert shape(found) == [("x", "a", "c"), ("y", "b")]
+    assert (found.repeated, found.chained) == (1, 0)
+    assert shape(resolved(dict(pairs))) == shape(found)
+
+
+def test_a_chain_is_flattened() -> None:
+    """All goes into the last survivor, each before what is merged into it, so that the same values win."""
+    found = resolved({"a": "b", "b": "c", "d": "c", "e": "b"})
+    assert shape(found) == [("c", "b", "a", "e", "d")]
+    assert found.chained == 2
+
+
+def test_a_chain_is_ordered() -> None:
+    """A survivor takes in its own before it is merged on."""
+    assert shape(resolved({"b": "c", "a": "b", "d": "c", "z": "a"}, "order")) == [
+        ("a", "z"),
+        ("b", "a"),
+        ("c", "b", "d"),
+    ]
+
+
+def test_a_chain_is_refused() -> None:
+    """By the places of both pairs."""
+    with pytest.raises(InvalidRequestError, match="pair 2: the survivor is a duplicate itself in pair 1"):
+        resolved([("b", "c"), ("a", "b")], "refuse")
+    with pytest.raises(InvalidRequestError, match="on_chain: expected one of flatten, order, refuse"):
+        resolved([("b", "c")], "ignore")
+
+
+@pytest.mark.parametrize("on_chain", ["flatten", "order", "refuse"])
+def test_a_cycle_is_refused(on_chain: str) -> None:
+    """Whatever is chosen; it is named once, masked, with its places."""
+    pairs = [("someone", "x"), ("aaaaaaa", "bbbbbbb"), ("bbbbbbb", "ccccccc"), ("ccccccc", "aaaaaaa"), ("k", "aaaaaaa")]
+    with pytest.raises(InvalidRequestError) as caught:
+        resolved(pairs, on_chain)
+    text = "a cycle of 3: a…a into b…b into c…c into a…a (pairs 2, 3, 4); decide who survives"
+    assert text in str(caught.value)
+    assert str(caught.value).count("cycle") == 1
+
+
+def test_contradictions_are_refused() -> None:
+    """All of them at once, up to ten."""
+    with pytest.raises(InvalidRequestError) as caught:
+        resolved([("a", "x"), ("a", "y"), ("b", "b"), ("c,d", "x"), ("", "x"), 7, ("e", 8)])
+    text = str(caught.value)
+    assert "pair 2: the duplicate has another survivor in pair 1" in text
+    assert "pair 3: the duplicate is its own survivor" in text
+    assert "pair 4, duplicate: holds a comma" in text
+    assert "pair 5, duplicate: is empty" in text
+    assert "pair 6: expected a duplicate and its survivor" in text
+    assert "pair 7, survivor: is of type int" in text
+    with pytest.raises(InvalidRequestError, match="and 90 more"):
+        resolved([("a", "a")] * 100)
+    for nothing in ([], {}, iter(())):
+        with pytest.raises(InvalidRequestError, match="there is no pair"):
+            resolved(nothing)
+    with pytest.raises(InvalidRequestError, match="expected a mapping, pairs or the path"):
+        resolved(7)
+
+
+def test_a_csv_file(tmp_path: Path) -> None:
+    """Two columns by name, whatever else is there; a spreadsheet's byte order mark and quotes are read."""
+    path = tmp_path / "pairs.csv"
+    path.write_bytes('\ufefforder;"survivor";duplicate\r\n1;"x";a\r\n2;"y;z";"ż ""q"""\r\n'.encode())
+    columns = Columns(duplicate="duplicate", survivor="survivor", delimiter=";")
+    found = resolve(path, kind_of("custom_id"), "flatten", columns)
+    assert shape(found) == [("x", "a"), ("y;z", 'ż "q"')]
+    path.write_text("duplicate,survivor\n 7 ,8\n9,8\n")
+    assert shape(resolved(str(path), by="id")) == [(8, 7, 9)]
+
+
+def test_a_wrong_csv_file(tmp_path: Path) -> None:
+    """Errors name lines."""
+    path = tmp_path / "pairs.csv"
+    path.write_text('duplicate,survivor\na,x\n\nb\n"c\nc",x\na,y\n')
+    with pytest.raises(InvalidRequestError) as caught:
+        resolved(path)
+    assert "line 4, survivor: is empty" in str(caught.value)
+    assert "line 6, duplicate: holds a control character" in str(caught.value)
+    assert "line 7: the duplicate has another survivor in line 2" in str(caught.value)
+    path.write_text("duplicate,survivor\n1,x\n2,\n-3,4\n")
+    with pytest.raises(InvalidRequestError) as caught:
+        resolved(path, by="id")
+    assert "line 2, survivor: is no number" in str(caught.value)
+    assert "line 3, survivor: is empty" in str(caught.value)
+    assert "line 4, duplicate: is no number" in str(caught.value)
+    path.write_text("old,new\n1,2\n")
+    with pytest.raises(InvalidRequestError, match="line 1: there is no column 'duplicate'"):
+        resolved(path)
+    path.write_bytes(b"duplicate,survivor\n\xff,x\n")
+    with pytest.raises(InvalidRequestError, match="cannot be read as CSV in UTF-8"):
+        resolved(path)
+    path.write_bytes(b"")
+    with pytest.raises(InvalidRequestError, match="there is no column"):
+        resolved(path)
+
+
+def test_long_chains_and_many_pairs() -> None:
+    """No recursion, and no time to speak of: a chain of thousands, and thousands of pairs."""
+    chain = {str(number): str(number + 1) for number in range(5_000)}
+    (merge,) = resolved(chain).merges
+    assert merge.keys[:3] == ("5000", "4999", "4998")
+    assert len(resolved(chain, "order").merges) == 5_000
+    with pytest.raises(InvalidRequestError, match=r"a cycle of 5001: .* into …"):
+        resolved({**chain, "5000": "0"})
+    pairs = ((f"d-{number}", f"s-{number // 3}") for number in range(9_000))
+    assert len(resolved(pairs).merges) == 3_000
+
+
+def family(client: Synerise) -> None:
+    put(
+        client,
+        {"customId": "a", "attributes": {"x": "a", "y": "a", "z": "a"}},
+        {"customId": "b", "attributes": {"x": "b", "y": "b"}},
+        {"customId": "c", "attributes": {"x": "c"}},
+        {"customId": "d", "attributes": {"z": "d", "w": "d"}},
+        {"customId": "p", "attributes": {"q": 1}},
+        {"customId": "q", "attributes": {"q": 2, "r": 2}},
+    )
+
+
+PAIRS = {"a": "b", "b": "c", "d": "c", "q": "p"}
+
+
+@pytest.mark.parametrize("on_chain", ["flatten", "order"])
+def test_a_set_comes_true(sandbox: Sandbox, client: Synerise, tmp_path: Path, on_chain: Any) -> None:
+    """Each plan foresees what those before it leave; applied again, all of it is done."""
+    family(client)
+    plans = client.merges.plan_many(PAIRS, by="custom_id", on_chain=on_chain)
+    expected = {plan.target.key: plan.after for plan in plans}
+    seen: list[MergeProgress] = []
+    result = plans.apply(audit=tmp_path / "audit.jsonl", actor="anna", progress=seen.append)
+    assert isinstance(result, MergeSetResult)
+    assert (result.complete, result.done, result.plans, result.unexpected) == (True, len(plans), len(plans), {})
+    assert result.merged == (PAIRS if on_chain == "order" else {"b": "c", "a": "c", "d": "c", "q": "p"})
+    assert stored(client, "c") == expected["c"]
+    assert stored(client, "c").attributes == {"x": "c", "y": "b", "z": "a", "w": "d"}
+    assert stored(client, "p") == expected["p"]
+    assert [now.plans_done for now in seen] == list(range(1, len(plans) + 1))
+    count = len(merges(sandbox))
+    again = plans.apply(audit=tmp_path / "audit.jsonl", actor="anna")
+    assert (again.complete, again.resumed, len(merges(sandbox))) == (True, 4, count)
+    assert str(again) == f"{len(plans)} of {len(plans)} plans applied: 4 merged (4 of them before)"
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    parents=st.lists(st.integers(0, 6), min_size=1, max_size=6),
+    holders=st.lists(st.frozensets(st.integers(0, 6)), min_size=3, max_size=3),
+)
+def test_flat_and_ordered_chains_are_one(
+    world: tuple[Sandbox, Synerise], parents: list[int], holders: list[frozenset[int]]
+) -> None:
+    """Whichever way a tree of duplicates is merged, the survivors hold the same."""
+    sandbox, client = world
+    keys = [f"k-{number}" for number in range(len(parents) + 1)]
+    # Each duplicate's survivor has a lower number, so there is no cycle.
+    pairs = {keys[number]: keys[parent % number] for number, parent in enumerate(parents, 1)}
+    found = []
+    for on_chain in ("flatten", "order"):
+        sandbox.store.clear()
+        for number, key in enumerate(keys):
+            mine = {f"n-{at}": key for at, of in enumerate(holders) if number in of}
+            client.profiles.upsert({"customId": key, "attributes": mine})
+        plans = client.merges.plan_many(pairs, by="custom_id", on_chain=on_chain)  # type: ignore[arg-type]
+        assert plans.apply(audit=None, actor="hypothesis").complete
+        found.append(
+            {
+                key: snapshot_of(client.profiles.find("by-custom-id", key)).attributes
+                for key in keys
+                if sandbox.store.profiles.find("customId", key) is not None
+            }
+        )
+    assert found[0] == found[1]
+
+
+@pytest.fixture(scope="module")
+def world() -> Any:
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        yield sandbox, client
+
+
+def test_a_set_is_shown(client: Synerise, tmp_path: Path) -> None:
+    """Counts and a row a plan; values where they are asked for; nothing personal in the repr."""
+    family(client)
+    pairs = [*PAIRS.items(), ("nobody", "p"), ("a", "b"), ("x", "nowhere")]
+    plans = client.merges.plan_many(pairs, by="custom_id")
+    text = str(plans)
+    assert plans.summary() in text
+    assert "3 plans by custom_id: 4 profiles to merge" in text
+    assert "3 profiles not found, 1 plans that cannot be applied, 1 links of chains, 1 repeated pairs" in text
+    assert len(plans) == len(list(plans)) == 3
+    assert [plan.fingerprint for plan in plans] == [plans[0].fingerprint, plans[1].fingerprint, plans[-1].fingerprint]
+    assert "nowhere" not in repr(plans) + text
+    assert "nowhere" in plans.to_table(show_values=True)
+    assert "and 2 more" in plans.to_table(most=1)
+    page = plans.to_html(show_values=True)
+    plans.write_html(tmp_path / "page.html", show_values=True)
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
+    assert page.count("<section>") == 3
+    assert "nowhere" in page
+    assert "nowhere" not in plans.to_html()
+    assert len(plans.to_dict()["plans"]) == 3
+
+
+def test_a_set_is_saved_and_loaded(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
+    """Signed one day, applied the next; what was altered or cut off is refused."""
+    family(client)
+    path = tmp_path / "plans.jsonl"
+    plans = client.merges.plan_many(PAIRS, by="custom_id")
+    plans.save(path)
+    if sys.platform != "win32":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    loaded = MergePlanSet.load(path)
+    assert (str(loaded), list(loaded), loaded.counts) == (str(plans), list(plans), plans.counts)
+    with pytest.raises(ConfigurationError, match=r"client\.merges\.apply_many"):
+        loaded.apply(audit=None, actor="anna")
+    whole = path.read_bytes()
+    for wrong in (b"", b"{}\n", whole[: whole.rindex(b"\n", 0, -1) + 1], whole.replace(b'"w":"d"', b'"w":"e"'), b"x\n"):
+        path.write_bytes(wrong)
+        with pytest.raises(InvalidRequestError):
+            MergePlanSet.load(path)
+    assert client.merges.apply_many(loaded, audit=None, actor="anna").complete
+
+
+def test_a_refused_plan_stops_a_set_or_is_left_out(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
+    """As told; either way it is said which, and why."""
+    family(client)
+    plans = client.merges.plan_many({"a": "b", "q": "p", "d": "c"}, by="custom_id")
+    put(client, {"customId": "p", "city": "Sopot"})
+    audit = tmp_path / "audit.jsonl"
+    with pytest.raises(MergeStoppedError, match="plan 2: target: city is new") as caught:
+        plans.apply(audit=audit, actor="anna")
+    stopped = caught.value.result
+    assert isinstance(stopped, MergeSetResult)
+    assert isinstance(caught.value.__cause__, MergeRefusedError)
+    assert (stopped.done, dict(stopped.merged)) == (1, {"a": "b"})
+    assert {item.source: item.reason for item in stopped.not_merged} == {"q": "refused", "d": "unsent"}
+    result = plans.apply(audit=audit, actor="anna", on_refusal="skip")
+    assert (result.done, result.merged, result.complete) == (2, {"a": "b", "d": "c"}, False)
+    assert result.refused == {"p": ("target: city is new",)}
+    assert "1 plans refused" in str(result)
+    with pytest.raises(InvalidRequestError, match="on_refusal"):
+        plans.apply(audit=None, actor="anna", on_refusal="never")  # type: ignore[arg-type]
+
+
+def test_a_failed_group_stops_a_set(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
+    """Even where refused plans are left out; the same set goes on from there, by one audit."""
+    family(client)
+    plans = client.merges.plan_many({"a": "b", "q": "p", "d": "c"}, by="custom_id")
+    audit = tmp_path / "audit.jsonl"
+
+    def breaks(now: MergeProgress) -> None:
+        if now.plans_done == 1:
+            sandbox.faults.status(400, operation=MERGE, times=1)
+
+    with pytest.raises(MergeStoppedError, match="plan 2: group 1 of 1") as caught:
+        plans.apply(audit=audit, actor="anna", on_refusal="skip", progress=breaks)
+    assert {item.source: item.reason for item in caught.value.result.not_merged} == {"q": "failed", "d": "unsent"}
+    result = plans.apply(audit=audit, actor="anna")
+    assert (result.complete, result.resumed, merges(sandbox)) == (True, 1, [200, 400, 200, 200])
+    assert len({entry["plan"] for entry in read_audit(audit)}) == 3
+
+
+def test_planning_many_reads_each_profile_once(sandbox: Sandbox, client: Synerise) -> None:
+    """In pages; the progress is told."""
+    keys = numbered(client, 600)
+    pairs: Mapping[str, str] = {key: keys[at - at % 3] for at, key in enumerate(keys) if at % 3}
+    sandbox.log.clear()
+    seen: list[MergeProgress] = []
+    plans = client.merges.plan_many(pairs, by="custom_id", progress=seen.append)
+    assert (len(plans), plans.counts.profiles, plans.counts.missing) == (200, 400, 0)
+    assert len(sandbox.log) == 600
+    assert len(seen) == 3
+    assert (seen[-1].plans_done, seen[-1].plans, seen[-1].profiles) == (200, 200, 600)
+
+
+def test_planning_a_long_chain_reads_each_profile_once(sandbox: Sandbox, client: Synerise) -> None:
+    """Also where it is ordered, and its links are in different pages."""
+    keys = numbered(client, 300)
+    sandbox.log.clear()
+    plans = client.merges.plan_many(dict(itertools.pairwise(keys)), by="custom_id", on_chain="order")
+    assert len(plans) == 299
+    assert len(sandbox.log) == 300
+    last = plans[-1].after
+    assert last is not None
+    assert len(last.attributes) == 300
+
+
+def test_a_set_does_not_grow_in_memory(client: Synerise) -> None:
+    """Plans beyond a few megabytes are on the disk, and read one at a time."""
+    put(client, {"customId": "jan"}, {"customId": "janek", "attributes": {"text": "x" * 100_000}})
+    plan = client.merges.plan(into="jan", sources=["janek"], by="custom_id")
+    plans = MergePlanSet("custom_id")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(600):  # 120 MB
+        plans.add(plan)
+    assert sum(1 for _ in plans) == 600
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000
+    assert plans[599] == plan

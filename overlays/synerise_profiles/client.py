@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-import attrs
-
 from synerise_profiles_api.callers import Site, caller
 from synerise_profiles_api.types import Request, Response
 
 from .config import (
-    Arguments,
+    AsyncClientArguments,
+    ClientArguments,
     Consumer,
     Options,
     RequestHook,
     ResponseHook,
     Timeout,
-    changed_policy,
-    checked_deprecations,
-    checked_timeouts,
     configure,
     from_environment,
 )
+from .copies import changed_copy
 from .deprecations import Policy, announce
 from .features import AsyncFeatures, Features
 from .lifetime import AsyncShared, Setup, Shared
@@ -40,20 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["AsyncSynerise", "Synerise"]
 
 T = TypeVar("T")
-
-
-class ClientArguments(Arguments, total=False):
-    """The keyword arguments of `Synerise`."""
-
-    token: str | Callable[[], str] | None
-    transport: httpx.BaseTransport | None
-
-
-class AsyncClientArguments(Arguments, total=False):
-    """The keyword arguments of `AsyncSynerise`."""
-
-    token: str | Callable[[], str] | Callable[[], Awaitable[str]] | None
-    transport: httpx.AsyncBaseTransport | None
 
 
 class Synerise(Features):
@@ -154,7 +135,7 @@ class Synerise(Features):
 
         This client stays as it is. Closing the copy does nothing; closing this client closes both.
         """
-        return _changed_copy(self, timeout, max_retries, deadline, deprecations)
+        return changed_copy(self, timeout, max_retries, deadline, deprecations)
 
     def close(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -262,7 +243,7 @@ class AsyncSynerise(AsyncFeatures):
 
         This client stays as it is. Closing the copy does nothing; closing this client closes both.
         """
-        return _changed_copy(self, timeout, max_retries, deadline, deprecations)
+        return changed_copy(self, timeout, max_retries, deadline, deprecations)
 
     async def aclose(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -279,25 +260,3 @@ class AsyncSynerise(AsyncFeatures):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._options.base_url}, signs in by {self._kind}>"
-
-
-C = TypeVar("C", bound="Synerise | AsyncSynerise")
-
-
-def _changed_copy(
-    client: C, timeout: Timeout | None, max_retries: int | None, deadline: float | None, deprecations: Policy | None
-) -> C:
-    options = attrs.evolve(client.options, retry=changed_policy(client.options.retry, max_retries, deadline))
-    if timeout is not None:
-        options = attrs.evolve(options, timeouts=checked_timeouts(timeout))
-    if deprecations is not None:
-        options = attrs.evolve(options, deprecations=checked_deprecations(deprecations))
-    result = copy.copy(client)
-    state: dict[str, Any] = result.__dict__
-    for name in list(state):
-        # A resource that was used already is bound to the options of the client that it was made by.
-        if isinstance(getattr(type(client), name, None), functools.cached_property):
-            del state[name]
-    state["_options"] = options
-    state["_is_copy"] = True
-    return result

@@ -7,7 +7,7 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
@@ -19,10 +19,15 @@ from .deprecations import Policy
 from .errors import ConfigurationError
 from .retry import RetryPolicy
 
+if TYPE_CHECKING:
+    import httpx
+
 __all__ = [
     "LONGEST_WAIT",
     "Arguments",
+    "AsyncClientArguments",
     "AttemptResult",
+    "ClientArguments",
     "Consumer",
     "Credentials",
     "Options",
@@ -123,6 +128,20 @@ class Arguments(TypedDict, total=False):
     on_request: RequestHook | None
     on_response: ResponseHook | None
     deprecations: Policy
+
+
+class ClientArguments(Arguments, total=False):
+    """The keyword arguments of `Synerise`."""
+
+    token: str | Callable[[], str] | None
+    transport: httpx.BaseTransport | None
+
+
+class AsyncClientArguments(Arguments, total=False):
+    """The keyword arguments of `AsyncSynerise`."""
+
+    token: str | Callable[[], str] | Callable[[], Awaitable[str]] | None
+    transport: httpx.AsyncBaseTransport | None
 
 
 def configure(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Unpack, cast
 from synerise_profiles_api.resources import AsyncResources, Resources
 from synerise_profiles_api.types import UNSET, Unset
 
+from .config import Options
 from .lifetime import AsyncShared, Shared
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ __all__ = ["AsyncFeatures", "Features"]
 class Features(Resources):
     """The parts of `Synerise` that are more than one operation."""
 
+    _options: Options
     _shared: Shared
 
     @functools.cached_property
@@ -50,8 +52,7 @@ class Features(Resources):
         """
         from .events import Builder  # noqa: PLC0415 - most programs do without
 
-        policy = cast("Synerise", self).options.deprecations
-        return Builder(self.clock.bounds, salt=salt, deprecations=policy)
+        return Builder(self.clock.bounds, salt=salt, deprecations=self._options.deprecations)
 
     @functools.cached_property
     def exports(self) -> Exports:
@@ -84,6 +85,7 @@ class Features(Resources):
 class AsyncFeatures(AsyncResources):
     """The parts of `AsyncSynerise` that are more than one operation."""
 
+    _options: Options
     _shared: AsyncShared
 
     @functools.cached_property
@@ -109,8 +111,7 @@ class AsyncFeatures(AsyncResources):
         from .events import Builder  # noqa: PLC0415 - most programs do without
 
         await self.clock.bounds()
-        policy = cast("AsyncSynerise", self).options.deprecations
-        return Builder(self.clock.known, salt=salt, deprecations=policy)
+        return Builder(self.clock.known, salt=salt, deprecations=self._options.deprecations)
 
     @functools.cached_property
     def exports(self) -> AsyncExports:

@@ -49,6 +49,8 @@ def test_readme_blocks_run_in_order(
     assert "events.send_batch: 2 rows read, 2 accepted" in printed
     assert "{'anna-2': 'anna-1', 'anna-3': 'anna-1'}" in printed
     assert "2 of 2 plans applied: 3 merged" in printed
+    assert "0 left; 2 delivered" in printed
+    assert "2 delivered by the async queue" in printed
 
 
 def test_readme_has_blocks() -> None:

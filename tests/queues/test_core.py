@@ -410,6 +410,19 @@ def test_what_was_never_sent_keeps_the_time_of_its_put() -> None:
     assert not left.maybe_applied
 
 
+def test_what_was_delivered_leaves_room_for_good() -> None:
+    """However much went through it, a queue that is full drops its oldest row, and not the newcomer."""
+    rig = Rig(max_items=4, flush_items=2, when_full="drop_oldest")
+    for n in range(10):
+        rig.put(profile(n))
+        rig.core.flush()
+        rig.drain()
+    for n in range(10, 16):
+        rig.put(profile(n))
+    assert rig.held() == [12, 13, 14, 15]
+    assert rig.core.dropped == 2
+
+
 def test_reset_forgets_rows_and_counters_but_not_the_clock() -> None:
     """A child of fork begins with nothing."""
     rig = Rig()

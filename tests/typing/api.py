@@ -40,6 +40,7 @@ from synerise_profiles.merges import (
 )
 from synerise_profiles.models import (
     AccountRegistration,
+    BatchEvent,
     ClientIdentifier,
     CustomEvent,
     Event,
@@ -67,6 +68,7 @@ from synerise_profiles.models import (
     Transaction,
     WebPushCleanUp,
 )
+from synerise_profiles.queues import FlushResult, QueueStats
 from synerise_profiles.sources import Goal, RowMapping, read_arrow, read_csv, read_jsonl, to
 
 NOW = datetime.datetime.now(tz=datetime.UTC)
@@ -253,6 +255,16 @@ def rows_from_files(client: Synerise, frame: object) -> None:
     assert_type(source.locate(0), int)
 
 
+def queue(client: Synerise) -> None:
+    with client.queue(max_items=10, when_full="drop_oldest", on_rejected=lambda rejection, row: None) as queue:
+        queue.events.put(BatchEvent(label="Visit", action="shop.visit", client=ClientIdentifier(custom_id="c-1")))
+        queue.profiles.put({"customId": "c-1"}, timeout=0.5)
+        result = assert_type(queue.flush(timeout=1), FlushResult)
+        assert_type(result.left, int)
+        assert_type([left.row for left in queue.undelivered()], list[bytes])
+    assert_type(queue.stats(), QueueStats)
+
+
 async def asynchronous() -> None:
     async def token() -> str:
         return "token"
@@ -275,6 +287,10 @@ async def asynchronous() -> None:
         assert_type((await client.send(api.notes.get.request(1, "n-1"))).body, Note)
         columns = RowMapping.for_transactions({"*": "*"})
         assert_type(await client.bulk.create_transactions(read_csv(io.StringIO(), columns)), Report)
+        async with client.queue(flush_after=5, spill="left.jsonl") as queue:
+            await queue.transactions.put({"client": {"id": 1}})
+            queue.profiles.put_nowait(ProfileBatchItem(client_id=1))
+            assert_type(await queue.close(timeout=5), FlushResult)
         plan = assert_type(await client.merges.plan(into=1, sources=(2, 3), by="id"), AsyncMergePlan)
         assert_type(await plan.apply(audit=None, actor="anna"), MergeResult)
         plans = assert_type(await client.merges.plan_many([(1, 2)], by="id"), AsyncMergePlanSet)

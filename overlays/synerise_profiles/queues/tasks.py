@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 import anyio
 from anyio.abc import TaskGroup
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import cancel_shielded_checkpoint
 
 from synerise_profiles.bulk.outcomes import Outcome, outcome_of
 from synerise_profiles.retry import Failure
@@ -47,11 +47,11 @@ class AsyncQueue:
         works = Works(self._settings, client.options.retry, timing)
         self._core, self._notes = works.core, works.notes
         self.events: AsyncInlet[BatchEvent] = AsyncInlet(self, *works.events)
-        """Events of any type (POST /v4/events/batch). One without `eventSalt` and `time` gets both."""
+        """Events (POST /v4/events/batch, API_BATCH_EVENTS_CREATE). One without `eventSalt` or `time` gets it."""
         self.profiles: AsyncInlet[ProfileBatchItem] = AsyncInlet(self, *works.profiles)
-        """Profiles to create or update (POST /v4/clients/batch), in the order in which they were put."""
+        """Profiles (POST /v4/clients/batch, API_BATCH_CLIENT_CREATE). They arrive in the order of puts."""
         self.transactions: AsyncInlet[Transaction] = AsyncInlet(self, *works.transactions)
-        """Purchases (POST /v4/transactions/batch). One without `eventSalt` and `recordedAt` gets both."""
+        """Purchases (POST /v4/transactions/batch, API_BATCH_TRANSACTION_CREATE). Keyed as events are."""
         self._group: TaskGroup | None = None
         self._bell: anyio.Event
         self._change: anyio.Event
@@ -67,8 +67,8 @@ class AsyncQueue:
             is_due = await self._hold_later(lane, written, timeout)
         if is_due:
             self._bell.set()
-            # Or a producer that never waits would never let anybody send.
-            await checkpoint()
+            # Or a producer that never waits would let nobody send. The row is put, so it is too late to cancel.
+            await cancel_shielded_checkpoint()
 
     def hold_now(self, lane: Lane, written: Written) -> None:
         """Hold a row that was checked and written, without waiting."""

@@ -49,11 +49,11 @@ class Queue:
         works = Works(self._settings, client.options.retry, timing)
         self._core, self._notes = works.core, works.notes
         self.events: Inlet[BatchEvent] = Inlet(self, *works.events)
-        """Events of any type (POST /v4/events/batch). One without `eventSalt` and `time` gets both."""
+        """Events (POST /v4/events/batch, API_BATCH_EVENTS_CREATE). One without `eventSalt` or `time` gets it."""
         self.profiles: Inlet[ProfileBatchItem] = Inlet(self, *works.profiles)
-        """Profiles to create or update (POST /v4/clients/batch), in the order in which they were put."""
+        """Profiles (POST /v4/clients/batch, API_BATCH_CLIENT_CREATE). They arrive in the order of puts."""
         self.transactions: Inlet[Transaction] = Inlet(self, *works.transactions)
-        """Purchases (POST /v4/transactions/batch). One without `eventSalt` and `recordedAt` gets both."""
+        """Purchases (POST /v4/transactions/batch, API_BATCH_TRANSACTION_CREATE). Keyed as events are."""
         self._begin()
         register(self)
 

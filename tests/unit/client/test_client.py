@@ -369,6 +369,7 @@ def signature(function: Callable[..., Any]) -> str:
         ("Coroutine[Any, Any, Response[T]]", "Response[T]"),
         ("httpx.AsyncBaseTransport", "httpx.BaseTransport"),
         ("AsyncClientArguments", "ClientArguments"),
+        ("AsyncQueue", "Queue"),
     ):
         text = text.replace(asynchronous, plain)
     return text

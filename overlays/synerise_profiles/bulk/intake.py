@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 import orjson
 
+from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .checks import Checks, row_rule
@@ -143,8 +144,7 @@ class Intake:
         return self._put_rows(block, look)
 
     def _look(self, block: Sequence[Any]) -> _Look:
-        if set(map(type, block)) != {dict}:  # what the checks and the writer would each do
-            block = [row if (fields := fields_of(row)) is None else fields for row in block]
+        block = _as_fields(block)
         if self._rule is None:
             return _Look(block, (), is_safe=not self._looks_for_nulls)
         suspects = set[int]()
@@ -229,6 +229,17 @@ class Intake:
             reference = self._options.reference(row)
         self.is_halted = not self._refuse(index, reference, readable(row), field, reason)
         return not self.is_halted
+
+
+def _as_fields(block: Sequence[Any]) -> Sequence[Any]:
+    """Turn models into what is set of them, once: the checks and the writer would each do it."""
+    kinds: set[type[Any]] = set(map(type, block))
+    kind = kinds.pop()
+    if kind is dict and not kinds:
+        return block
+    if issubclass(kind, Model) and not kinds:
+        return [row._fields() for row in block]  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
+    return [row if (fields := fields_of(row)) is None else fields for row in block]
 
 
 def _add_more(chunk: Chunk, reference: Callable[[Any], Any] | None, row: Any, request: Any) -> None:

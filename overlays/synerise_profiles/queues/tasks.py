@@ -28,6 +28,7 @@ from .telling import calls, log_raised, report_left
 
 if TYPE_CHECKING:
     from synerise_profiles.client import AsyncSynerise
+    from synerise_profiles_api.built import BuiltEvent
     from synerise_profiles_api.models import BatchEvent, ProfileBatchItem, Transaction
 
 __all__ = ["AsyncQueue"]
@@ -46,7 +47,7 @@ class AsyncQueue:
         self._client = client.with_options(max_retries=0)
         works = Works(self._settings, client.options.retry, timing)
         self._core, self._notes = works.core, works.notes
-        self.events: AsyncInlet[BatchEvent] = AsyncInlet(self, *works.events)
+        self.events: AsyncInlet[BuiltEvent | BatchEvent] = AsyncInlet(self, *works.events)
         """Events (POST /v4/events/batch, API_BATCH_EVENTS_CREATE). One without `eventSalt` or `time` gets it."""
         self.profiles: AsyncInlet[ProfileBatchItem] = AsyncInlet(self, *works.profiles)
         """Profiles (POST /v4/clients/batch, API_BATCH_CLIENT_CREATE). They arrive in the order of puts."""

@@ -25,6 +25,7 @@ from .telling import calls, log_raised, report_left
 
 if TYPE_CHECKING:
     from synerise_profiles.client import Synerise
+    from synerise_profiles_api.built import BuiltEvent
     from synerise_profiles_api.models import BatchEvent, ProfileBatchItem, Transaction
 
 __all__ = ["Queue"]
@@ -48,7 +49,7 @@ class Queue:
         self._now = timing.monotonic
         works = Works(self._settings, client.options.retry, timing)
         self._core, self._notes = works.core, works.notes
-        self.events: Inlet[BatchEvent] = Inlet(self, *works.events)
+        self.events: Inlet[BuiltEvent | BatchEvent] = Inlet(self, *works.events)
         """Events (POST /v4/events/batch, API_BATCH_EVENTS_CREATE). One without `eventSalt` or `time` gets it."""
         self.profiles: Inlet[ProfileBatchItem] = Inlet(self, *works.profiles)
         """Profiles (POST /v4/clients/batch, API_BATCH_CLIENT_CREATE). They arrive in the order of puts."""

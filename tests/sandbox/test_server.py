@@ -280,7 +280,7 @@ def test_a_missing_extra_says_what_to_install() -> None:
     code = "import sys; sys.modules['uvicorn'] = None\nimport synerise_profiles.sandbox as s\ns.Sandbox"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
-    assert "pip install synerise-profiles[sandbox]" in result.stderr
+    assert "pip install 'synerise-profiles[sandbox]'" in result.stderr
 
 
 def test_public_names() -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synerise_profiles import ConfigurationError, InvalidRequestError
+from synerise_profiles import InvalidRequestError
 from synerise_profiles.bulk import UnreadableRow
 from synerise_profiles.sources import MappingError, RowMapping, read_arrow, read_csv, to
 
@@ -221,7 +221,7 @@ def test_what_is_no_table_is_refused():
 def test_without_pyarrow_the_error_says_what_to_install(monkeypatch):
     """The extra is named."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ConfigurationError, match=r"pip install 'synerise-profiles\[arrow\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'synerise-profiles\[arrow\]'"):
         read_arrow(object(), RowMapping.for_profiles({"id": "customId"}))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
+from synerise_profiles.extras import missing
+
 from .report import Progress
 
 __all__ = ["progress_bar"]
@@ -21,8 +23,7 @@ def progress_bar(total: int | None = None) -> Generator[Callable[[Progress], Non
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
         from rich.progress import Progress as Bar  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        hint = "the progress bar needs rich; install it with: pip install synerise-profiles[cli]"
-        raise ModuleNotFoundError(hint, name=error.name) from error
+        raise missing(error, "cli", "the progress bar") from error
     columns = (
         BarColumn(),
         TextColumn("{task.completed:,.0f} rows, {task.fields[rejected]:,} rejected, {task.fields[rate]:,.0f}/s"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from hashlib import sha256
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
@@ -11,21 +10,20 @@ import attrs
 import orjson
 
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.types import UNSET
 
 from .checks import Checks, row_rule
-from .chunks import TIME_LENGTH, Chunk
+from .chunks import Chunk
 from .kinds import Kind
-from .rows import OPTIONS, RefusedError, default, encoded_slowly, guarded, has_mark, with_fields
+from .rows import OPTIONS, RefusedError, default, has_mark
 from .sample import Sample
 from .unreadable import UnreadableRow
 from .values import Note, fields_of
+from .writing import Group, RowWriter, content_salt, room_of_time
 
-__all__ = ["Intake", "IntakeOptions", "Refuse", "held", "readable"]
+__all__ = ["Intake", "IntakeOptions", "Refuse", "readable"]
 
 Refuse: TypeAlias = Callable[[int, Any, bytes, str, str], bool]
 """Told of a refused row: index, reference, bytes if there are any, field, reason. Returns whether to read on."""
-_REMEMBERED: Final = 1000
 _BLOCK: Final = 250
 """So many rows are checked and written together; the next ones after some that needed a closer look are fewer."""
 _SMALL_BLOCK: Final = 16
@@ -65,15 +63,13 @@ class Intake:
         self._refuse = refuse
         self._sample = sample
         self._open: dict[Any, Chunk] = {}
-        self._groups: dict[tuple[str, ...], frozenset[str]] = {}
         self._rule = row_rule(kind, options.checks, note)
-        self._allowed = None if options.checks == "off" else options.allow_null
-        self._identifiers = frozenset(kind.identifiers)
-        self._is_keyed = kind.salt_field is not None
-        self._is_plain = not (self._is_keyed or kind.uniform or kind.single)
-        self._time_room = 0 if kind.time_field is None else TIME_LENGTH + len(kind.time_field) + len(',"":""')
+        self._looks_for_nulls = options.checks != "off"
+        self._writer = RowWriter(kind, options.allow_null if self._looks_for_nulls else None, self._salt)
+        self._is_plain = not (self._writer.is_keyed or kind.uniform or kind.single)
+        self._time_room = room_of_time(kind)
         # Of the row that was prepared last: its group, and how many bytes a time will add to it.
-        self._group: frozenset[str] | None = None
+        self._group: Group = None
         self._extra = 0
         self._last = Chunk(kind)
         self._left: Sequence[Any] = ()
@@ -150,7 +146,7 @@ class Intake:
         if set(map(type, block)) != {dict}:  # what the checks and the writer would each do
             block = [row if (fields := fields_of(row)) is None else fields for row in block]
         if self._rule is None:
-            return _Look(block, (), is_safe=self._allowed is None)
+            return _Look(block, (), is_safe=not self._looks_for_nulls)
         suspects = set[int]()
         is_safe = self._rule.sweep(block, range(len(block)), suspects)
         return _Look(block, suspects, is_safe)
@@ -210,46 +206,19 @@ class Intake:
         """Check a row, write it, and find its group and its keys."""
         if is_suspect and self._rule is not None and (problem := self._rule.check(row)) is not None:
             raise RefusedError(*problem)
-        try:
-            item = orjson.dumps(row, default, OPTIONS)
-        except TypeError:
-            item = encoded_slowly(row)
-        if self._allowed is not None and (is_suspect or not is_safe) and has_mark(item):
-            item = guarded(row, item, self._allowed)
-        if self.kind.uniform:
-            self._group = self._group_of(row)
-        return self._keyed(row, item, index) if self._is_keyed else item
-
-    def _group_of(self, row: Any) -> frozenset[str]:
-        """The kinds of identifier by which a row names its profile, all of them: uniform by any server's rule."""
-        client = fields_of(held(row, self.kind.holder))
-        names = tuple(client) if client is not None else ()
-        group = self._groups.get(names)
-        if group is None:
-            group = self._identifiers.intersection(names)
-            if len(self._groups) < _REMEMBERED:
-                self._groups[names] = group
-        return group
-
-    def _keyed(self, row: Any, item: bytes, index: int) -> bytes:
-        """Set the salt, and make room for a time where there is none."""
-        fields = fields_of(row) or {}
-        salt_field, time_field = self.kind.salt_field or "", self.kind.time_field or ""
-        salt, moment = fields.get(salt_field, UNSET), fields.get(time_field, UNSET)
-        if salt is UNSET:
-            item = with_fields(item, b'"%b":%b' % (salt_field.encode(), self._salt(row, item, index)))
-        elif not salt:
-            raise RefusedError(salt_field, "is empty; leave it out, and it is made from the row")
-        if moment is not UNSET and not moment:
-            raise RefusedError(time_field, "is empty; leave it out, and it is set")
-        self._extra = self._time_room if moment is UNSET else 0
+        writer = self._writer
+        item = writer.write(row, looks=is_suspect or not is_safe)
+        self._group = writer.group_of(row)
+        if not writer.is_keyed:
+            return item
+        item, is_timeless = writer.keyed(row, item, index)
+        self._extra = self._time_room if is_timeless else 0
         return item
 
-    def _salt(self, row: Any, item: bytes, index: int) -> bytes:
+    def _salt(self, row: Any, item: bytes, index: int) -> str:
         if self._options.salt is not None:
-            return orjson.dumps(str(self._options.salt(row)))
-        content = b"%b#%d" % (item, index) if self._options.keep_duplicates else item
-        return b'"%b"' % sha256(content).hexdigest()[:32].encode()
+            return str(self._options.salt(row))
+        return content_salt(b"%b#%d" % (item, index) if self._options.keep_duplicates else item)
 
     def _refused(self, index: int, row: Any, error: RefusedError | InvalidRequestError) -> bool:
         field, reference = error.field, None
@@ -268,12 +237,6 @@ def _add_more(chunk: Chunk, reference: Callable[[Any], Any] | None, row: Any, re
         chunk.references.append(reference(row))
     if request is not None:
         chunk.requests = [request]
-
-
-def held(row: Any, holder: str | None) -> Any:
-    """Return what holds a row's identifiers: the row itself, or one of its fields."""
-    fields = fields_of(row)
-    return fields if holder is None or fields is None else fields.get(holder)
 
 
 def readable(row: Any) -> bytes:

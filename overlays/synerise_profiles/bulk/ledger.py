@@ -12,12 +12,12 @@ from synerise_profiles.identifiers import first_identifier, mask
 
 from .chunks import Chunk
 from .errors import JournalMismatchError
-from .intake import held
 from .jobs import Job, Refusal
 from .kinds import Kind
 from .report import Progress, Rejection, Report
 from .settings import Settings
 from .values import fields_of
+from .writing import held
 
 __all__ = ["Confirmed", "JournalPort", "Ledger", "identifier_of"]
 

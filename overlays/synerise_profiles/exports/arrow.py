@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
 
 import orjson
 
+from synerise_profiles.extras import pyarrow
+
 from .files import Row, cell_text
 
-__all__ = ["ArrowFile", "ArrowRows", "kind_of_column", "kind_of_value", "load"]
+__all__ = ["ArrowFile", "ArrowRows", "kind_of_column", "kind_of_value"]
 
 _BATCH: Final = 4096
 """Rows of a record batch: as many are in memory at once, twice."""
 _EXACT: Final = 2**53
 """Up to here a float holds every whole number."""
 _LONGEST: Final = 2**63
-
-
-def load() -> Any:
-    """Return pyarrow, or say how to get it."""
-    try:
-        return import_module("pyarrow")
-    except ModuleNotFoundError as error:
-        hint = "Arrow needs pyarrow; install it with: pip install 'synerise-profiles[arrow]'"
-        raise ModuleNotFoundError(hint, name=error.name) from error
 
 
 def kind_of_value(value: Any) -> str:
@@ -57,7 +49,7 @@ class ArrowRows:
     """Rows in a temporary file without a name, until the type of every column is known."""
 
     def __init__(self, columns: Sequence[str], kinds: Mapping[str, str], folder: Path | None = None) -> None:
-        self._arrow = load()
+        self._arrow = pyarrow()
         self._kinds: dict[str, set[str]] = {name: set() for name in columns}
         for name, kind in kinds.items():
             self._kinds.setdefault(name, set()).add(kind)

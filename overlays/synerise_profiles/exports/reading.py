@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from synerise_profiles.extras import pyarrow
 from synerise_profiles.timing import Timing
 from synerise_profiles_api.models import ExportRecord
 from synerise_profiles_api.types import Request, Response
@@ -90,10 +91,10 @@ class _Known:
         return writing(path, partial(CsvRows, columns=self._columns()))
 
     def _arrow(self, path: _Path) -> AbstractContextManager[Output]:
-        from .arrow import ArrowFile, load  # noqa: PLC0415
+        from .arrow import ArrowFile  # noqa: PLC0415
         from .files import writing  # noqa: PLC0415
 
-        load()
+        pyarrow()
         return writing(path, partial(ArrowFile, columns=self._columns(), kinds=self._kinds()))
 
     def _arrow_rows(self) -> ArrowRows:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from synerise_profiles.extras import missing
+
 if TYPE_CHECKING:
     from .app import App as App
     from .app import create_app as create_app
@@ -58,8 +60,7 @@ def __getattr__(name: str) -> object:
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise
-        hint = f"the sandbox needs {error.name}; install it with: pip install synerise-profiles[sandbox]"
-        raise ModuleNotFoundError(hint, name=error.name) from error
+        raise missing(error, "sandbox", "the sandbox") from error
 
 
 def __dir__() -> list[str]:

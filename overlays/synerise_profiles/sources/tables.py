@@ -9,7 +9,7 @@ from itertools import repeat
 from typing import Any, Final
 
 from synerise_profiles.bulk.unreadable import UnreadableRow
-from synerise_profiles.errors import ConfigurationError
+from synerise_profiles.extras import pyarrow
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .columns import Column
@@ -40,7 +40,7 @@ class ArrowSource(Source):
 
     def __init__(self, table: object, mapping: RowMapping) -> None:
         super().__init__(mapping)
-        self._arrow = _pyarrow()
+        self._arrow = pyarrow()
         self._table = table
         reader: Any = self._open()
         self._reader: Any = reader
@@ -175,14 +175,6 @@ def _is_plain(arrow: Any, kind: Any) -> bool:
 
 def _never(_: Any) -> bool:
     return False
-
-
-def _pyarrow() -> Any:
-    try:
-        return import_module("pyarrow")
-    except ImportError:
-        problem = "tables and DataFrames are read by pyarrow: pip install 'synerise-profiles[arrow]'"
-        raise ConfigurationError(problem) from None
 
 
 def _words(error: Exception) -> str:

@@ -166,7 +166,9 @@ def test_a_missing_extra_is_one_line(name: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=False)
     assert done.returncode == 1
-    expected = f"synerise-profiles: the sandbox needs {name}; install it with: pip install synerise-profiles[sandbox]\n"
+    expected = (
+        f"synerise-profiles: the sandbox needs {name}; install it with: pip install 'synerise-profiles[sandbox]'\n"
+    )
     assert done.stderr == expected
 
 

@@ -84,8 +84,6 @@ def main() -> int:
         queue = client.queue()
         # The server of the benchmarks does not tell its time.
         queue._core.clock.told(time.monotonic(), datetime.datetime.now(datetime.UTC))
-            time.monotonic(), datetime.datetime.now(datetime.UTC)
-        )  # the server of the benchmarks does not tell its time
         took, late = paced(queue.events.put, arguments.seconds)
         result = queue.close(20)
     median, share = statistics.median(took), statistics.median(took) / statistics.median(base)

@@ -22,7 +22,7 @@ with_gevent = pytest.mark.skipif(importlib.util.find_spec("gevent") is None, rea
 
 
 def run(name: str, url: str, key: str, *more: str, seconds: float = 30.0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(PROGRAM), name, url, key, *more]
+    command = [sys.executable, "-W", "ignore:This process:DeprecationWarning", str(PROGRAM), name, url, key, *more]
     return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
 
 

@@ -166,7 +166,8 @@ class Queue:
         """Take no further rows, flush, and send no more; return after `timeout` seconds, `exit_timeout` by default.
 
         What is left then is not sent any more, except what is on its way: `result.left` counts it, `undelivered()`
-        yields it, and the `spill` file gets it.
+        yields it, and the `spill` file gets it. A signal's handler that interrupted a put cannot wait for it: this only
+        refuses further rows then, and what is held is delivered by and by, or at the end of the program.
         """
         return self._close(self._settings.exit_timeout if timeout is None else timeout, warn=False)
 

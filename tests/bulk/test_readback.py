@@ -134,6 +134,14 @@ def test_refused_rows_are_not_in_the_sample(client: Synerise) -> None:
     assert (report.accepted, report.verification.sample, report.verification.arrived) == (29, 10, 10)
 
 
+def test_without_checks_anything_may_be_in_a_sample(client: Synerise) -> None:
+    """What is no profile is refused by the server, not by the sample."""
+    rows: list[Any] = [*people(10), "text", 5, None, {"customId": ["a"]}]
+    report = client.bulk.upsert_profiles(rows, verify=100, checks="off")
+    assert report.verification is not None
+    assert (report.accepted, report.verification.sample, report.verification.arrived) == (10, 10, 10)
+
+
 def test_no_permission_to_read(sandbox: Sandbox) -> None:
     """Where profiles may be written and not read, the report says so, and that nothing was compared."""
     key = sandbox.add_key(permissions=["API_BATCH_CLIENT_CREATE"])

@@ -138,7 +138,8 @@ class Intake:
                     chunk.references = chunk.references or []
                     chunk.references.extend(map(self._options.reference, block))
                 if self._sample is not None:
-                    self._sample.offer(chunk, look.rows)
+                    rows = look.rows if self._rule is not None else [fields_of(row) or {} for row in look.rows]
+                    self._sample.offer(chunk, rows)
                 return self._open.pop(None) if len(chunk) >= self.kind.max_items else None
         self._most = max(_SMALL_BLOCK, self._most // 2)
         return self._put_rows(block, look)

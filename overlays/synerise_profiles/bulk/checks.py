@@ -6,10 +6,11 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from .facts import Schema
+from synerise_profiles.schemas.facts import Schema
+from synerise_profiles.schemas.objects import ObjectRule, rule_of
+from synerise_profiles.schemas.values import Note, Rule
+
 from .kinds import Kind
-from .objects import ObjectRule, rule_of
-from .values import Note, Rule
 
 __all__ = ["Checks", "row_rule"]
 

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 import orjson
 
+from synerise_profiles.schemas.values import Note, fields_of
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 
@@ -18,7 +19,6 @@ from .kinds import Kind
 from .rows import OPTIONS, RefusedError, default, has_mark
 from .sample import Sample
 from .unreadable import UnreadableRow
-from .values import Note, fields_of
 from .writing import Group, RowWriter, content_salt, room_of_time
 
 __all__ = ["Intake", "IntakeOptions", "Refuse", "readable"]

@@ -10,6 +10,8 @@ import attrs
 import orjson
 
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, PROFILE_IDENTIFIERS, first_identifier
+from synerise_profiles.schemas.facts import Schema, body_schema
+from synerise_profiles.schemas.values import fields_of
 from synerise_profiles_api.api.events import send_batch, server_time
 from synerise_profiles_api.api.profiles import delete, delete_by_custom_id, upsert_batch
 from synerise_profiles_api.api.tags import assign
@@ -17,9 +19,6 @@ from synerise_profiles_api.api.transactions import create_batch
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import ServerTime
 from synerise_profiles_api.types import Operation, RawResponse, Request
-
-from .facts import Schema, body_schema
-from .values import fields_of
 
 __all__ = [
     "Kind",

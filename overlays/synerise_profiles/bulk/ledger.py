@@ -9,6 +9,7 @@ import attrs
 import orjson
 
 from synerise_profiles.identifiers import first_identifier, mask
+from synerise_profiles.schemas.values import fields_of
 
 from .chunks import Chunk
 from .errors import JournalMismatchError
@@ -16,7 +17,6 @@ from .jobs import Job, Refusal
 from .kinds import Kind
 from .report import Progress, Rejection, Report
 from .settings import Settings
-from .values import fields_of
 from .writing import held
 
 __all__ = ["Confirmed", "JournalPort", "Ledger", "identifier_of"]

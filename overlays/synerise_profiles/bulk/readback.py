@@ -9,6 +9,7 @@ import attrs
 import orjson
 
 from synerise_profiles.identifiers import first_identifier, mask, same
+from synerise_profiles.schemas.facts import Schema
 from synerise_profiles.timing import Timing
 from synerise_profiles_api.api.profiles import find, get
 from synerise_profiles_api.errors import InvalidRequestError
@@ -17,7 +18,6 @@ from synerise_profiles_api.types import Request
 
 from .attribution import is_list, is_object
 from .chunks import Sampled
-from .facts import Schema
 from .outcomes import Outcome
 from .report import Missing, Verification
 from .sample import Sample

@@ -10,11 +10,10 @@ from typing import Any, Final, cast
 
 import orjson
 
+from synerise_profiles.schemas.values import fields_of
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import UNSET
-
-from .values import fields_of
 
 __all__ = ["OPTIONS", "RefusedError", "default", "encoded_slowly", "guarded", "has_mark", "with_fields"]
 

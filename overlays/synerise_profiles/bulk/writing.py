@@ -8,12 +8,12 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
+from synerise_profiles.schemas.values import fields_of
 from synerise_profiles_api.types import UNSET
 
 from .chunks import TIME_LENGTH
 from .kinds import Kind
 from .rows import OPTIONS, RefusedError, default, encoded_slowly, guarded, has_mark, with_fields
-from .values import fields_of
 
 __all__ = ["Group", "RowWriter", "content_salt", "held", "room_of_time"]
 

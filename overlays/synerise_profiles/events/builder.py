@@ -6,8 +6,8 @@ import datetime
 from collections.abc import Mapping
 from typing import Any, Final, TypedDict, TypeVar
 
-from synerise_profiles.bulk.values import fields_of
 from synerise_profiles.deprecations import Policy, announce
+from synerise_profiles.schemas.values import fields_of
 from synerise_profiles.timing import REAL
 from synerise_profiles_api.api.transactions import create
 from synerise_profiles_api.building import CancelledTransaction, EventBuilder

@@ -9,8 +9,8 @@ from typing import Any, Final, cast
 
 import attrs
 
-from synerise_profiles.bulk.facts import Schema, schema_of
-from synerise_profiles.bulk.values import fields_of
+from synerise_profiles.schemas.facts import Schema, schema_of
+from synerise_profiles.schemas.values import fields_of
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import Money, Product

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 from synerise_profiles.bulk.checks import row_rule
 from synerise_profiles.bulk.kinds import Kind
 from synerise_profiles.bulk.rows import RefusedError
-from synerise_profiles.bulk.values import Note
 from synerise_profiles.bulk.writing import Group, RowWriter, content_salt, room_of_time
+from synerise_profiles.schemas.values import Note
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .settings import QueueSettings

@@ -204,6 +204,28 @@ def test_models_are_written_like_mappings(model: Any, name: str) -> None:
         ]
 
 
+@pytest.mark.parametrize("name", list(GOOD))
+def test_no_row_is_read_beyond_a_full_chunk(name: str) -> None:
+    """Where the number of rows is what fills a chunk, the row after it is left in the source, whatever the groups."""
+    taken_rows = 0
+
+    def endless() -> Iterator[Any]:
+        nonlocal taken_rows
+        for n in itertools.count():
+            taken_rows += 1
+            row = varied(GOOD[name], n)
+            yield row if name == "profiles" or n % 3 else {**row, "client": {"id": n}}
+
+    intake = Intake(
+        attrs.evolve(getattr(kinds, name)(), max_items=90), IntakeOptions(), lambda *_: True, lambda _: None
+    )
+    rows = endless()
+    for _ in range(12):
+        chunk = intake.take(rows)
+        assert chunk is not None
+        assert (len(chunk), taken_rows) == (90, intake.read)
+
+
 def test_a_source_that_fails_loses_nothing_that_it_gave() -> None:
     """Rows that a source gave before it raised are in an open chunk, or at least counted."""
 

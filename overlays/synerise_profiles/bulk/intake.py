@@ -110,13 +110,11 @@ class Intake:
         return block
 
     def _block_size(self) -> int:
-        """How many rows to read next: of a plain kind no more than the open chunk has room for, by all we know."""
-        if not self._is_plain:
-            return min(self._most, self.kind.max_items)
+        """How many rows to read next: no more than every open chunk has room for, by all we know."""
+        most = min(self._most, self.kind.max_items - max(map(len, self._open.values()), default=0))
         chunk = self._open.get(None)
-        if chunk is None:
-            return min(self._most, self.kind.max_items)
-        most = min(self._most, self.kind.max_items - len(chunk))
+        if chunk is None or not self._is_plain:
+            return most
         fitting = int((self.kind.max_bytes - chunk.size) / self._row_size)
         # Rows differ, so not quite as many as would fit if they did not.
         return most if most < fitting else max(fitting * 7 // 8, min(most, _SMALL_BLOCK))
@@ -141,7 +139,8 @@ class Intake:
                     rows = look.rows if self._rule is not None else [fields_of(row) or {} for row in look.rows]
                     self._sample.offer(chunk, rows)
                 return self._open.pop(None) if len(chunk) >= self.kind.max_items else None
-        self._most = max(_SMALL_BLOCK, self._most // 2)
+        is_clear = not (self._is_plain or look.suspects)
+        self._most = min(_BLOCK, 2 * self._most) if is_clear else max(_SMALL_BLOCK, self._most // 2)
         return self._put_rows(block, look)
 
     def _look(self, block: Sequence[Any]) -> _Look:

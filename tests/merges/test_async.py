@@ -46,7 +46,7 @@ def test_plan_and_apply(sandbox: Sandbox, client: Synerise, tmp_path: Path, back
     async def body(other: AsyncSynerise) -> Any:
         plan = await other.merges.plan(into="jan", sources=["janek", "jasiek"], by="custom_id")
         assert plan.fingerprint == sync.fingerprint
-        assert str(plan) == str(sync)
+        assert str(plan).replace(plan.made, sync.made) == str(sync)
         sandbox.faults.close(operation=MERGE, processed=True, times=1)
         first = await plan.apply(audit=audit, actor="anna", group_size=1)
         again = await other.merges.apply(AsyncMergePlan.from_dict(plan.to_dict()), audit=audit, actor="anna")

@@ -15,8 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from synerise_profiles import InvalidRequestError
 from synerise_profiles.bulk import kinds
+from synerise_profiles.bulk.steps import DONE, Signal, Wait
 from synerise_profiles.queues.core import Core
-from synerise_profiles.queues.flights import Done, Send, Wait
+from synerise_profiles.queues.flights import Send
 from synerise_profiles.queues.rows import Writer
 from synerise_profiles.queues.settings import QueueSettings
 from synerise_profiles.retry import RetryPolicy
@@ -43,7 +44,7 @@ class Rig:
         at = 0 if "label" in row else 1
         return self.core.put(self.core.lanes[at], self.writers[at].write(row))
 
-    def begin(self) -> Send | Wait | Done:
+    def begin(self) -> Send | Wait | Signal:
         step = self.core.next()
         if isinstance(step, Send):
             self.flying.append(step)
@@ -66,7 +67,7 @@ class Rig:
             while self.flying:
                 self.answer(self.flying[0])
             step = self.begin()
-            if isinstance(step, Done) or (isinstance(step, Wait) and step.seconds is None and not self.flying):
+            if step is DONE or (isinstance(step, Wait) and step.seconds is None and not self.flying):
                 return
             if isinstance(step, Wait) and not self.flying:
                 assert step.seconds is not None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 import attrs
 import orjson
 
-__all__ = ["Complaint", "Verdict", "by_index", "by_value", "complaints_of", "is_list", "is_object"]
+from synerise_profiles.shapes import is_list, is_object
+
+__all__ = ["Complaint", "Verdict", "by_index", "by_value", "complaints_of"]
 
 # A place in a list, as servers write it in a field's name: `[3].client`, `items[3].client`.
 _INDEX = re.compile(r"^\w{0,40}\[(\d{1,6})\]\.?", re.ASCII)
@@ -109,13 +111,3 @@ def _complaint(entry: Mapping[str, Any]) -> Complaint:
     field = entry.get("field")
     message = entry.get("message") or entry.get("error") or "refused"
     return Complaint(str(field) if field else None, str(message), entry.get("rejectedValue"))
-
-
-def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Whether a value of JSON is an object."""
-    return isinstance(value, dict)
-
-
-def is_list(value: object) -> TypeGuard[list[Any]]:
-    """Whether a value of JSON is a list."""
-    return isinstance(value, list)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -100,11 +100,6 @@ class Job:
         for part in self.parts:
             self.give_up(part, reason)
         self.parts.clear()
-
-    def each_refused(self, tell: Callable[[int, Refusal], None]) -> None:
-        """Tell of the rows that were not accepted, in their order."""
-        for position in sorted(self.refused):
-            tell(position, self.refused[position])
 
     def _search(self, suspects: Sequence[int], complaint: Complaint, *, guilty: bool) -> None:
         if guilty:

@@ -8,15 +8,15 @@ from typing import Any, Final, get_args
 import attrs
 import orjson
 
-from synerise_profiles.identifiers import first_identifier, mask, same
+from synerise_profiles.identifiers import PROFILE_IDENTIFIERS, first_identifier, mask, same
 from synerise_profiles.schemas.facts import Schema
+from synerise_profiles.shapes import is_list, is_object
 from synerise_profiles.timing import Timing
 from synerise_profiles_api.api.profiles import find, get
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models.profile_identifier_type import ProfileIdentifierType
 from synerise_profiles_api.types import Request
 
-from .attribution import is_list, is_object
 from .chunks import Sampled
 from .outcomes import Outcome
 from .report import Missing, Verification
@@ -157,11 +157,8 @@ def differences(sent: Mapping[str, Any], stored: Mapping[str, Any], schema: Sche
         elif is_list(value):
             if not all(item in (found if is_list(found) else ()) for item in value):
                 yield name
-        elif value != found and not (name in _IDENTIFIERS and _is_same_identifier(name, value, found)):
+        elif value != found and not (name in PROFILE_IDENTIFIERS and _is_same_identifier(name, value, found)):
             yield name
-
-
-_IDENTIFIERS: Final = ("email", "phone", "customId")
 
 
 def _is_same(sent: Any, stored: Any) -> bool:

@@ -10,7 +10,7 @@ import attrs
 from .errors import RejectedRowsError
 from .spool import Spool
 
-__all__ = ["Missing", "Progress", "Rejection", "Report", "Stage", "Verification"]
+__all__ = ["Missing", "Progress", "Rejection", "Report", "Stage", "Verification", "count_note"]
 
 Stage: TypeAlias = Literal["check", "server", "ambiguous", "unsent"]
 
@@ -139,8 +139,7 @@ class Report:
 
     def note(self, text: str) -> None:
         """Count a remark."""
-        if text in self.notes or len(self.notes) < _MOST_NOTES:
-            self.notes[text] = self.notes.get(text, 0) + 1
+        count_note(self.notes, text)
 
 
 class Rejected:
@@ -160,6 +159,14 @@ class Rejected:
 
 
 _MOST_NOTES = 1000
+
+
+def count_note(notes: dict[str, int], text: str) -> None:
+    """Count a remark by its text; beyond so many texts there are no new ones."""
+    if text in notes or len(notes) < _MOST_NOTES:
+        notes[text] = notes.get(text, 0) + 1
+
+
 _STAGES: Mapping[Stage, str] = {
     "check": "refused by the checks",
     "server": "refused by the server",

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Collection
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, TypedDict
 
 import attrs
 
 from synerise_profiles_api.errors import InvalidRequestError
 
+from .checks import Checks
 from .report import Progress
 
-__all__ = ["BatchArguments", "Checks", "KeyedArguments", "ProfileArguments", "RunArguments", "Settings"]
+__all__ = ["BatchArguments", "KeyedArguments", "ProfileArguments", "RunArguments", "Settings"]
 
-Checks: TypeAlias = Literal["strict", "basic", "off"]
 _MOST_AT_ONCE = 100
 """The connections of a client's pool."""
 

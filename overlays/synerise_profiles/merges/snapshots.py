@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 import attrs
 import orjson
 
+from synerise_profiles.shapes import is_list, is_object
 from synerise_profiles_api.encoding import Model
 
 __all__ = ["Snapshot", "after_merging", "differences", "digest", "is_same", "snapshot_of"]
@@ -70,15 +71,15 @@ def snapshot_of(profile: Model) -> Snapshot:
     if data.get("sex") == "NOT_SPECIFIED":
         del data["sex"]
     # What is not of the documented type is kept as it is, so that it is at least seen to be lost.
-    if not _is_object(attributes):
+    if not is_object(attributes):
         data |= {} if attributes is None else {"attributes": attributes}
         attributes = {}
-    if not _is_list(tags):
+    if not is_list(tags):
         data |= {} if tags is None else {"tags": tags}
         tags = []
     found: Json = {}
     for name, value in data.items():
-        if name == "agreements" and _is_object(value):
+        if name == "agreements" and is_object(value):
             found |= {f"agreements.{key}": given for key, given in value.items() if given is not None}
         elif value is not None:
             found[name] = value
@@ -138,14 +139,6 @@ def _changes(
             given = (source.attributes[name] for source in merged if name in source.attributes)
             if not any(is_same(value, now[name]) for value in given):
                 yield f"{shown} has changed"
-
-
-def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    return isinstance(value, dict)
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
 
 
 def _canonical(value: object) -> bytes:

@@ -14,12 +14,13 @@ from synerise_profiles.bulk.jobs import Budget, Refusal
 from synerise_profiles.bulk.kinds import Kind, told_time
 from synerise_profiles.bulk.outcomes import Outcome
 from synerise_profiles.bulk.pace import Pace
+from synerise_profiles.bulk.steps import DONE, Signal, Wait
 from synerise_profiles.logs import log_retry
 from synerise_profiles.retry import Failure, RetryPolicy, decide
 from synerise_profiles.timing import Timing
 
 from .clock import QueueClock
-from .flights import DONE, Done, Flight, Send, Wait, timed
+from .flights import Flight, Send, timed
 from .lanes import Lane
 from .lines import Batch, Line
 from .results import QueueStats, Undelivered
@@ -28,7 +29,7 @@ from .settings import QueueSettings
 
 __all__ = ["Core", "Settled", "Step"]
 
-Step: TypeAlias = Send | Wait | Done
+Step: TypeAlias = Send | Wait | Signal
 _SEARCHES: Final = 100
 """How many requests may be spent on finding the refused rows of one batch."""
 _SLOW: Final = 60.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
@@ -20,7 +20,7 @@ from .clock import written
 from .lines import Batch, Entry
 from .results import Undelivered
 
-__all__ = ["DONE", "Done", "Flight", "Send", "Wait", "timed"]
+__all__ = ["Flight", "Send", "timed"]
 
 
 class Flight:
@@ -115,20 +115,6 @@ class Send:
         elif outcome.refuses_rows:
             job.refuse(self.part, outcome.content)
         return outcome.is_success or outcome.refuses_rows
-
-
-@attrs.frozen
-class Wait:
-    """Nothing can be done for so many seconds, unless something happens; None is for as long as nothing does."""
-
-    seconds: float | None
-
-
-class Done:
-    """Nothing will ever be left to do."""
-
-
-DONE: Final = Done()
 
 
 def timed(kind: Kind, entries: Sequence[Entry], estimate: Estimate | None) -> list[bytes]:

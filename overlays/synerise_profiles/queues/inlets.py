@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from synerise_profiles.bulk import kinds
+from synerise_profiles.bulk.report import count_note
 from synerise_profiles.retry import RetryPolicy
 from synerise_profiles.timing import Timing
 
 from .core import Core
 from .lanes import Lane
-from .notes import Notes
 from .rows import Writer, Written
 from .settings import QueueSettings
 
@@ -25,9 +26,10 @@ class Works:
 
     def __init__(self, settings: QueueSettings, policy: RetryPolicy, timing: Timing) -> None:
         known = (kinds.events(), kinds.profiles(), kinds.transactions())
-        self.notes = Notes()
+        self.notes: dict[str, int] = {}
+        note = partial(count_note, self.notes)
         self.core = Core(known, settings, policy, timing)
-        writers = [Writer(kind, settings, self.notes.add) for kind in known]
+        writers = [Writer(kind, settings, note) for kind in known]
         self.events, self.profiles, self.transactions = zip(self.core.lanes, writers, strict=True)
 
 

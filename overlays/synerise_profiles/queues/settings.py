@@ -9,12 +9,12 @@ from typing import Any, Literal, TypeAlias, TypedDict
 
 import attrs
 
+from synerise_profiles.bulk.checks import Checks
 from synerise_profiles.bulk.report import Rejection
 from synerise_profiles_api.errors import InvalidRequestError
 
 __all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "WhenFull"]
 
-Checks: TypeAlias = Literal["strict", "basic", "off"]
 WhenFull: TypeAlias = Literal["block", "drop_oldest", "raise"]
 Salt: TypeAlias = Literal["random", "content"] | Callable[[Any], str]
 OnRejected: TypeAlias = Callable[[Rejection, Mapping[str, Any]], object]

@@ -12,12 +12,13 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import cancel_shielded_checkpoint
 
 from synerise_profiles.bulk.outcomes import Outcome, outcome_of
+from synerise_profiles.bulk.steps import DONE
 from synerise_profiles.retry import Failure
 from synerise_profiles.timing import Timing
 
 from .core import Settled
 from .errors import QueueClosedError, QueueFullError
-from .flights import Done, Send
+from .flights import Send
 from .inlets import AsyncInlet, Works
 from .lanes import Lane
 from .registry import register
@@ -137,7 +138,7 @@ class AsyncQueue:
 
     def stats(self) -> QueueStats:
         """Return the counters of this moment."""
-        return self._core.stats(self._notes.counts)
+        return self._core.stats(self._notes)
 
     def undelivered(self) -> Iterator[Undelivered]:
         """Yield the rows that are held now, as they are sent. They stay held."""
@@ -178,7 +179,7 @@ class AsyncQueue:
         self._change = anyio.Event()
 
     async def _run(self, group: TaskGroup) -> None:
-        while not isinstance(step := self._core.next(), Done):
+        while (step := self._core.next()) is not DONE:
             if isinstance(step, Send):
                 group.start_soon(self._send, step)
                 continue

@@ -9,12 +9,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack
 
 from synerise_profiles.bulk.outcomes import Outcome, outcome_of
+from synerise_profiles.bulk.steps import DONE
 from synerise_profiles.retry import Failure
 from synerise_profiles.timing import Timing
 
 from .core import Settled
 from .errors import QueueClosedError, QueueFullError
-from .flights import Done, Send
+from .flights import Send
 from .inlets import Inlet, Works
 from .lanes import Lane
 from .registry import register
@@ -207,7 +208,7 @@ class Queue:
         return self._stats() if self._owner == threading.get_ident() else self._within(self._stats)
 
     def _stats(self) -> QueueStats:
-        return self._core.stats(self._notes.counts)
+        return self._core.stats(self._notes)
 
     def _result(self, left: int) -> FlushResult:
         return FlushResult(left=left, stats=self._stats())
@@ -272,7 +273,7 @@ class Queue:
 
     def _run(self, until: float | None) -> None:
         """Send what there is to send, with the lock but while sending; until that moment, or until idle for long."""
-        while not isinstance(step := self._core.next(), Done):
+        while (step := self._core.next()) is not DONE:
             left = _IDLE if until is None else until - self._now()
             if until is not None and (left <= 0 or not self._core.held):
                 return

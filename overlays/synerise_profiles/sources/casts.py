@@ -7,10 +7,11 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, TypeAlias, TypeGuard
+from typing import Any, Final, TypeAlias
 
 import orjson
 
+from synerise_profiles.shapes import is_list, is_object
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 
@@ -119,19 +120,11 @@ def of_types(read: Cast, types: frozenset[str]) -> Cast:
 
 def pruned(value: Any) -> Any:
     """Leave out the fields of structs that are null or NaN: a table has every field in every row."""
-    if _is_object(value):
+    if is_object(value):
         return {key: pruned(item) for key, item in value.items() if item is not None and item == item}  # noqa: PLR0124 - NaN
-    if _is_list(value):
+    if is_list(value):
         return [pruned(item) for item in value]
     return value
-
-
-def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    return isinstance(value, dict)
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
 
 
 def _values_cast(values: Mapping[Any, Any]) -> Cast:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from synerise_profiles_api.types import UNSET, Operation, Request, Response, Unset
 
     from . import events, models
+    from ._core.config import AttemptResult, Options
+    from ._core.retry import RetryPolicy
     from .client import AsyncSynerise, Synerise
-    from .config import AttemptResult, Options
     from .deprecations import SyneriseDeprecationWarning, SyneriseSunsetWarning
     from .errors import (
         APIConnectionError,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
         SyneriseError,
         UnsupportedMediaTypeError,
     )
-    from .retry import RetryPolicy
 
     __version__: str
 
@@ -79,12 +79,12 @@ __all__ = [
 
 _MODULES = {
     "AsyncSynerise": "synerise_profiles.client",
-    "AttemptResult": "synerise_profiles.config",
+    "AttemptResult": "synerise_profiles._core.config",
     "Operation": "synerise_profiles_api.types",
-    "Options": "synerise_profiles.config",
+    "Options": "synerise_profiles._core.config",
     "Request": "synerise_profiles_api.types",
     "Response": "synerise_profiles_api.types",
-    "RetryPolicy": "synerise_profiles.retry",
+    "RetryPolicy": "synerise_profiles._core.retry",
     "Synerise": "synerise_profiles.client",
     "SyneriseDeprecationWarning": "synerise_profiles.deprecations",
     "SyneriseSunsetWarning": "synerise_profiles.deprecations",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from synerise_profiles_api.callers import Site, caller
 from synerise_profiles_api.types import Request, Response
 
-from .config import (
+from ._core.config import (
     AsyncClientArguments,
     ClientArguments,
     Consumer,
@@ -22,12 +22,12 @@ from .config import (
     configure,
     from_environment,
 )
-from .copies import changed_copy
+from ._core.connections import AsyncShared, Setup, Shared
+from ._core.retry import RetryPolicy
+from ._core.timing import REAL, Timing
+from ._core.with_options import changed_copy
+from ._features import AsyncFeatures, Features
 from .deprecations import Policy, announce
-from .features import AsyncFeatures, Features
-from .lifetime import AsyncShared, Setup, Shared
-from .retry import RetryPolicy
-from .timing import REAL, Timing
 
 if TYPE_CHECKING:
     import httpx

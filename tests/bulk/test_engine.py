@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synerise_profiles._core.retry import Failure, RetryPolicy
 from synerise_profiles.bulk import kinds
 from synerise_profiles.bulk.outcomes import Outcome
 from synerise_profiles.errors import APIConnectionError
-from synerise_profiles.retry import Failure, RetryPolicy
 from tests.bulk.support import Run, Server, fates
 
 PROFILES = kinds.profiles()

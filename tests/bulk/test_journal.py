@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synerise_profiles import Synerise
+from synerise_profiles._core.retry import Failure
 from synerise_profiles.bulk import BulkStoppedError, JournalMismatchError, kinds
 from synerise_profiles.bulk.journal import Journal
 from synerise_profiles.bulk.outcomes import Outcome
-from synerise_profiles.retry import Failure
 from tests.bulk.support import Clock, Run, Server, fates
 from tests.bulk.test_engine import STYLES, is_bad, number, profile, small, trouble
 

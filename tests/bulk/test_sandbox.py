@@ -12,10 +12,10 @@ import orjson
 import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
+from synerise_profiles._core.retry import RetryPolicy
+from synerise_profiles._core.timing import Timing
 from synerise_profiles.bulk import Report, read_dead_letter
-from synerise_profiles.retry import RetryPolicy
 from synerise_profiles.sandbox import Outcome, Sandbox
-from synerise_profiles.timing import Timing
 from tests.bulk.support import fates
 
 # Faults come often, so retries are many and waits are short: what is tested is what arrives, not how long it takes.

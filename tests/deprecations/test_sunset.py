@@ -14,8 +14,8 @@ from synerise_profiles import (
     Synerise,
     SyneriseSunsetWarning,
 )
+from synerise_profiles._core.timing import Timing
 from synerise_profiles.sandbox import Options, Sandbox
-from synerise_profiles.timing import Timing
 
 END = datetime.datetime(2026, 8, 30, tzinfo=datetime.UTC)
 

@@ -29,9 +29,9 @@ from synerise_profiles import (
     SyneriseSunsetWarning,
     api,
 )
+from synerise_profiles._core.timing import Timing
 from synerise_profiles.bulk import kinds
 from synerise_profiles.deprecations import explain
-from synerise_profiles.timing import Timing
 from synerise_profiles_api.operations import all_operations, load
 from tests.unit.client.support import operation
 
@@ -290,7 +290,7 @@ def test_what_is_not_deprecated_says_nothing() -> None:
 SCRIPT = """
 import datetime, httpx
 from synerise_profiles import Synerise
-from synerise_profiles.timing import Timing
+from synerise_profiles._core.timing import Timing
 wall = datetime.datetime.fromisoformat({at!r}).timestamp
 transport = httpx.MockTransport(lambda request: httpx.Response(200, content=b"{{}}"))
 client = Synerise(token="t", transport=transport, _timing=Timing(wall=wall))

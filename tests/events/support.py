@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from synerise_profiles.clock import SAMPLES
+from synerise_profiles._core.server_clock import SAMPLES
 from synerise_profiles.sandbox import Sandbox
 
 

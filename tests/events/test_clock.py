@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synerise_profiles import APIConnectionError, AsyncSynerise, ResponseDecodingError, ServerError, Synerise
-from synerise_profiles.clock import COARSE, DRIFT, MAX_AGE, PATIENCE, SAMPLES, ClockState
+from synerise_profiles._core.server_clock import COARSE, DRIFT, MAX_AGE, PATIENCE, SAMPLES, ClockState
 from synerise_profiles.sandbox import Outcome, Sandbox
 from tests.events.conftest import JAN
 from tests.events.support import stored, was_asked_once

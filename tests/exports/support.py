@@ -9,8 +9,8 @@ import httpx
 import orjson
 
 from synerise_profiles import AsyncSynerise, Synerise
+from synerise_profiles._core.timing import Timing
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.timing import Timing
 
 SEGMENTATION = "e7cff342-b484-4fcb-aa34-4735122bc9e7"
 

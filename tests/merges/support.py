@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from synerise_profiles import Synerise
+from synerise_profiles._core.timing import Timing
 from synerise_profiles.merges import Snapshot
 from synerise_profiles.merges.snapshots import snapshot_of
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.timing import Timing
 
 
 class Naps:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
-from synerise_profiles.config import AttemptResult
+from synerise_profiles._core.config import AttemptResult
 from synerise_profiles.errors import APIStatusError
 from tests.contract.document import Documented, operations, python_name
 

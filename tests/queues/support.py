@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
+from synerise_profiles._core.retry import Failure
+from synerise_profiles._core.timing import Timing
 from synerise_profiles.bulk.outcomes import Outcome
 from synerise_profiles.errors import APIConnectionError, PermissionDeniedError
-from synerise_profiles.retry import Failure
-from synerise_profiles.timing import Timing
 
 START = 1_700_000_000.0
 """Where the wall clock of `Clock` starts."""

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from synerise_profiles import InvalidRequestError
+from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles.bulk import kinds
 from synerise_profiles.bulk.steps import DONE, Signal, Wait
 from synerise_profiles.queues.core import Core
 from synerise_profiles.queues.flights import Send
 from synerise_profiles.queues.rows import Writer
 from synerise_profiles.queues.settings import QueueSettings
-from synerise_profiles.retry import RetryPolicy
 from tests.queues.support import FATES, START, Clock, Server, event, is_bad, number, profile
 
 POLICY = RetryPolicy()

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from synerise_profiles import Synerise
+from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles.queues import QueueFullError
-from synerise_profiles.retry import RetryPolicy
 from synerise_profiles.sandbox import Sandbox
 from tests.queues.support import event, number
 

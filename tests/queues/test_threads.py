@@ -19,10 +19,10 @@ import orjson
 import pytest
 
 from synerise_profiles import AuthenticationError, InvalidRequestError, Synerise
+from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles.bulk import Rejection, read_dead_letter
 from synerise_profiles.models import BatchEvent, ClientIdentifier
 from synerise_profiles.queues import Queue, QueueClosedError, QueueFullError, UndeliveredWarning, threads
-from synerise_profiles.retry import RetryPolicy
 from synerise_profiles.sandbox import Outcome, Sandbox
 from tests.queues.support import event, number, profile
 from tests.unit.client.support import Server, silence, unused_url

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import assert_type
 
 from synerise_profiles import UNSET, AsyncSynerise, Synerise, Unset, events
-from synerise_profiles.clock import AsyncServerClock, Bounds, ServerClock
+from synerise_profiles._core.server_clock import AsyncServerClock, Bounds, ServerClock
 from synerise_profiles.models import (
     ApplicationStartedParams,
     CartEvent,

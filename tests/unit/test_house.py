@@ -28,7 +28,7 @@ ROOTS = {
     "synerise_profiles_api": GENERATED / "synerise_profiles_api",
     "generator": PROJECT / "generator",
 }
-MAY_IMPORT_HTTPX = {"synerise_profiles.client", "synerise_profiles.transport", "synerise_profiles.auth"}
+MAY_IMPORT_HTTPX = {"synerise_profiles.client", "synerise_profiles._core.transport", "synerise_profiles._core.auth"}
 SIDE_ROOMS = re.compile(r"synerise_profiles\.(sandbox|testing|cli)(\.|$)")
 
 

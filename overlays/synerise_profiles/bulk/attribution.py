@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import orjson
 
-from synerise_profiles.shapes import is_list, is_object
+from synerise_profiles._core.json_types import is_list, is_object
 
 __all__ = ["Complaint", "Verdict", "by_index", "by_value", "complaints_of"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-from synerise_profiles.extras import missing
+from synerise_profiles._core.optional_deps import missing
 
 from .report import Progress
 

@@ -8,10 +8,10 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from synerise_profiles.clock import ClockState
-from synerise_profiles.logs import log_retry
-from synerise_profiles.retry import Failure, RetryPolicy, decide
-from synerise_profiles.timing import Timing
+from synerise_profiles._core.logging import log_retry
+from synerise_profiles._core.retry import Failure, RetryPolicy, decide
+from synerise_profiles._core.server_clock import ClockState
+from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request
 
 from .attribution import complaints_of

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import attrs
 
+from synerise_profiles._core.retry import Failure
 from synerise_profiles.errors import APIConnectionError, APIStatusError
-from synerise_profiles.retry import Failure
 from synerise_profiles_api.types import Response
 
 __all__ = ["Outcome", "outcome_of"]

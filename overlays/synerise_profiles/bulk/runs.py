@@ -6,8 +6,8 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from synerise_profiles.retry import RetryPolicy
-from synerise_profiles.timing import Timing
+from synerise_profiles._core.retry import RetryPolicy
+from synerise_profiles._core.timing import Timing
 
 from .engine import Engine
 from .errors import BulkStoppedError

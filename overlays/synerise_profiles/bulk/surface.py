@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
+from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import announce
-from synerise_profiles.timing import Timing
 
 from . import kinds
 from .runs import run

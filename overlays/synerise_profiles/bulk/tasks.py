@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from synerise_profiles.timing import Timing
+from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request, Response
 
 from .outcomes import Outcome, outcome_of

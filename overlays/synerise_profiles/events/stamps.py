@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from synerise_profiles.clock import Bounds
+from synerise_profiles._core.server_clock import Bounds
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import UNSET, Unset
 

@@ -10,7 +10,7 @@ from typing import IO, Any, Final
 
 import orjson
 
-from synerise_profiles.extras import pyarrow
+from synerise_profiles._core.optional_deps import pyarrow
 
 from .files import Row, cell_text
 

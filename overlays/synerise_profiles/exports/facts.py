@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from synerise_profiles.document import document
+from synerise_profiles._core.openapi import document
 from synerise_profiles_api.api.exports import get_data
 
 __all__ = ["Facts", "Meaning", "facts"]

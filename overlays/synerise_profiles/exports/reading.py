@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from synerise_profiles.extras import pyarrow
-from synerise_profiles.timing import Timing
+from synerise_profiles._core.optional_deps import pyarrow
+from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.models import ExportRecord
 from synerise_profiles_api.types import Request, Response
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from synerise_profiles.timing import Timing
+from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.resources import exports
 from synerise_profiles_api.types import Request, Response
 

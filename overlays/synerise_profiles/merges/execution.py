@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
+from synerise_profiles._core.logging import log_doubt
 from synerise_profiles.errors import APIConnectionError, APIStatusError, ConfigurationError
-from synerise_profiles.logs import log_doubt
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
 from synerise_profiles_api.types import Response
 

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import orjson
 
-from synerise_profiles.shapes import is_list, is_object
+from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles_api.encoding import Model
 
 __all__ = ["Snapshot", "after_merging", "differences", "digest", "is_same", "snapshot_of"]

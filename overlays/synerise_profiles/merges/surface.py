@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
-from synerise_profiles.timing import Timing
+from synerise_profiles._core.timing import Timing
 
 from .audit import Audit, Log, NoAudit
 from .execution import apply_plan

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 import anyio
 
-from synerise_profiles.timing import Timing
+from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.models import Profile
 from synerise_profiles_api.types import Request, Response
 

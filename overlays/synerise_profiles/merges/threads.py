@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from typing import Any, TypeVar
 
-from synerise_profiles.timing import Timing
+from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.models import Profile
 from synerise_profiles_api.types import Request, Response
 

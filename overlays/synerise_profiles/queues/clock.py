@@ -9,8 +9,8 @@ import datetime
 import time
 from collections.abc import Callable
 
-from synerise_profiles.clock import ClockState, Estimate
-from synerise_profiles.timing import Timing
+from synerise_profiles._core.server_clock import ClockState, Estimate
+from synerise_profiles._core.timing import Timing
 
 __all__ = ["QueueClock", "written"]
 

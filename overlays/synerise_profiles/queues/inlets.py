@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
+from synerise_profiles._core.retry import RetryPolicy
+from synerise_profiles._core.timing import Timing
 from synerise_profiles.bulk import kinds
 from synerise_profiles.bulk.report import count_note
-from synerise_profiles.retry import RetryPolicy
-from synerise_profiles.timing import Timing
 
 from .core import Core
 from .lanes import Lane

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from synerise_profiles.extras import missing
+from synerise_profiles._core.optional_deps import missing
 
 if TYPE_CHECKING:
     from .app import App as App

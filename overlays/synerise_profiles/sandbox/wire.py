@@ -16,7 +16,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-TRANSPORT = "synerise_profiles.transport"
+TRANSPORT = "synerise_profiles._core.transport"
 """Where in the scope's extensions the server puts the connection; ASGI itself has no word for breaking it."""
 MOST_BYTES = 32_000_000
 """More than any operation allows by far; only keeps a mistake from filling the memory."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from synerise_profiles.document import document
+from synerise_profiles._core.openapi import document
 from synerise_profiles_api.types import Operation
 
 __all__ = ["Schema", "body_schema", "schema_of"]

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from synerise_profiles.shapes import is_list, is_object
+from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 

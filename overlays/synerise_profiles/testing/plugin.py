@@ -16,8 +16,8 @@ import pytest
 
 if TYPE_CHECKING:
     from synerise_profiles import AsyncSynerise, Synerise
+    from synerise_profiles._core.timing import Timing
     from synerise_profiles.sandbox import Sandbox
-    from synerise_profiles.timing import Timing
 
 __all__ = ["async_synerise", "synerise", "synerise_sandbox"]
 
@@ -61,7 +61,7 @@ def async_synerise(synerise_sandbox: Sandbox) -> AsyncSynerise:
 def _timing(sandbox: Sandbox) -> Timing:
     import random  # noqa: PLC0415 - as above
 
-    from synerise_profiles.timing import Timing  # noqa: PLC0415 - as above
+    from synerise_profiles._core.timing import Timing  # noqa: PLC0415 - as above
 
     clock = sandbox.clock
 

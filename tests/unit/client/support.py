@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import httpx
 
-from synerise_profiles.timing import Timing
+from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Operation, RawResponse, Request
 
 JWT_EPOCH = 1_800_000_000.0

@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
-from synerise_profiles.config import AttemptResult
+from synerise_profiles._core.config import AttemptResult
+from synerise_profiles._core.tokens import Token, bearer, jwt_end, token_of
 from synerise_profiles.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -25,7 +26,6 @@ from synerise_profiles.errors import (
     ResponseDecodingError,
     ServerError,
 )
-from synerise_profiles.tokens import Token, bearer, jwt_end, token_of
 from synerise_profiles_api import settings
 from synerise_profiles_api.types import Request, Response
 from tests.unit.client.support import JWT_EPOCH, ONCE, Clock, jwt, operation, request

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from synerise_profiles import AsyncSynerise, RetryPolicy, Synerise
-from synerise_profiles.config import Arguments, checked_timeouts
+from synerise_profiles._core.config import Arguments, checked_timeouts
 from synerise_profiles.errors import ConfigurationError, SyneriseError
 from synerise_profiles_api import settings
 from tests.unit.client.support import Clock, mock, operation, request

@@ -9,6 +9,8 @@ import pickle
 import pytest
 
 import synerise_profiles.errors as errors_module
+from synerise_profiles._core.status_errors import connection_error, refusal, token_was_refused
+from synerise_profiles._core.tokens import LOGIN
 from synerise_profiles.errors import (
     APIConnectionError,
     APIStatusError,
@@ -32,8 +34,6 @@ from synerise_profiles.errors import (
     UnsupportedMediaTypeError,
     status_error_type,
 )
-from synerise_profiles.outcomes import connection_error, refusal, token_was_refused
-from synerise_profiles.tokens import LOGIN
 from synerise_profiles_api.types import Operation
 from tests.unit.client.support import operation
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synerise_profiles._core.retry import Decision, Failure, RetryPolicy, decide, retry_after
 from synerise_profiles.errors import ConfigurationError
-from synerise_profiles.retry import Decision, Failure, RetryPolicy, decide, retry_after
 
 POLICY = RetryPolicy()
 NOT_SENT = Failure(arrived=False)

@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
-from synerise_profiles.config import AttemptResult
+from synerise_profiles._core.config import AttemptResult
+from synerise_profiles._core.transport import _proxy
 from synerise_profiles.errors import (
     APIConnectionError,
     APIStatusError,
@@ -26,7 +27,6 @@ from synerise_profiles.errors import (
     ServerError,
     SyneriseError,
 )
-from synerise_profiles.transport import _proxy
 from synerise_profiles_api.types import Request, Response
 from tests.unit.client.support import (
     ONCE,

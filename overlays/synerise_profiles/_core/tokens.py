@@ -9,11 +9,11 @@ from typing import Any, Final
 import attrs
 import orjson
 
+from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api import settings
 from synerise_profiles_api.errors import ResponseDecodingError
 from synerise_profiles_api.types import Operation, RawResponse, Request, Response
 
-from .errors import ConfigurationError
 from .retry import http_date
 
 __all__ = ["LOGIN", "Token", "TokenBox", "basic", "bearer", "login_request", "token_of"]

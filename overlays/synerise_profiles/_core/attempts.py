@@ -9,14 +9,14 @@ from typing import Generic, TypeVar, cast
 
 import attrs
 
+from synerise_profiles.deprecations import today
+from synerise_profiles.errors import APIConnectionError, APIStatusError
 from synerise_profiles_api.types import RawResponse, Request, Response
 
 from .config import LONGEST_WAIT, AttemptResult, Options
-from .deprecations import today
-from .errors import APIConnectionError, APIStatusError
-from .logs import LOGGER, log_attempt, log_renewal, log_retry
-from .outcomes import connection_error, refusal, token_was_refused
+from .logging import LOGGER, log_attempt, log_renewal, log_retry
 from .retry import Failure, decide, retry_after
+from .status_errors import connection_error, refusal, token_was_refused
 from .timing import Timing
 from .tokens import Token
 

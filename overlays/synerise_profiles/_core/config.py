@@ -12,11 +12,11 @@ from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
+from synerise_profiles.deprecations import Policy
+from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api import settings
 from synerise_profiles_api.types import Operation, Request
 
-from .deprecations import Policy
-from .errors import ConfigurationError
 from .retry import RetryPolicy
 
 if TYPE_CHECKING:

@@ -6,10 +6,8 @@ import datetime
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from synerise_profiles_api.types import Operation
-
-from .deprecations import has_ended, instead_of
-from .errors import (
+from synerise_profiles.deprecations import has_ended, instead_of
+from synerise_profiles.errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
@@ -17,6 +15,8 @@ from .errors import (
     status_error_type,
     sunset_error_type,
 )
+from synerise_profiles_api.types import Operation
+
 from .tokens import LOGIN
 
 __all__ = ["connection_error", "refusal", "token_was_refused"]

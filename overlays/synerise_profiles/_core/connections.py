@@ -22,7 +22,7 @@ from .transport import AsyncSender, Frame, Sender, open_async_transport, open_tr
 if TYPE_CHECKING:
     import httpx
 
-    from .clock import AsyncServerClock, ServerClock
+    from .server_clock import AsyncServerClock, ServerClock
 
 __all__ = ["AsyncShared", "Setup", "Shared"]
 
@@ -96,7 +96,7 @@ class Shared:
     @functools.cached_property
     def clock(self) -> ServerClock:
         """The server's clock; one for all copies of a client, since it is the same server."""
-        from .clock import ServerClock  # noqa: PLC0415 - most programs do without
+        from .server_clock import ServerClock  # noqa: PLC0415 - most programs do without
 
         return ServerClock(lambda request: self.send(request, self._setup.options), self.timing)
 
@@ -166,7 +166,7 @@ class AsyncShared:
     @functools.cached_property
     def clock(self) -> AsyncServerClock:
         """The server's clock; one for all copies of a client, since it is the same server."""
-        from .clock import AsyncServerClock  # noqa: PLC0415 - most programs do without
+        from .server_clock import AsyncServerClock  # noqa: PLC0415 - most programs do without
 
         return AsyncServerClock(lambda request: self.send(request, self._setup.options), self.timing, _current_loop)
 

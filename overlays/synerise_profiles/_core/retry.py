@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from .errors import ConfigurationError
+from synerise_profiles.errors import ConfigurationError
 
 __all__ = ["Decision", "Failure", "RetryPolicy", "decide", "retry_after"]
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Unpack, cast
 from synerise_profiles_api.resources import AsyncResources, Resources
 from synerise_profiles_api.types import UNSET, Unset
 
-from .config import Options
-from .lifetime import AsyncShared, Shared
+from ._core.config import Options
+from ._core.connections import AsyncShared, Shared
 
 if TYPE_CHECKING:
     from synerise_profiles_api.built import SaltChoice
 
+    from ._core.server_clock import AsyncServerClock, ServerClock
     from .bulk import AsyncBulk, Bulk
     from .client import AsyncSynerise, Synerise
-    from .clock import AsyncServerClock, ServerClock
     from .events import Builder
     from .exports import AsyncExports, Exports
     from .merges import AsyncMerges, Merges

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
+from synerise_profiles.deprecations import Policy
+
 from .config import Timeout, changed_policy, checked_deprecations, checked_timeouts
-from .deprecations import Policy
 
 if TYPE_CHECKING:
-    from .client import AsyncSynerise, Synerise
+    from synerise_profiles.client import AsyncSynerise, Synerise
 
 __all__ = ["changed_copy"]
 

@@ -17,13 +17,13 @@ from urllib.request import getproxies, proxy_bypass
 import attrs
 import httpx
 
+from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Request, Response
 
+from .attempts import Break, Call, Next
 from .auth import AsyncAuth, Auth
-from .calls import Break, Call, Next
 from .config import Options, is_loopback
-from .errors import ConfigurationError
 from .retry import Failure
 from .timing import Timing
 from .tokens import Token

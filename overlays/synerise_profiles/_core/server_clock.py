@@ -13,13 +13,13 @@ from weakref import WeakKeyDictionary
 import anyio
 import attrs
 
+from synerise_profiles.errors import APIConnectionError, APIStatusError
 from synerise_profiles_api.api.events import server_time
 from synerise_profiles_api.errors import ResponseDecodingError
 from synerise_profiles_api.models import ServerTime
 from synerise_profiles_api.types import Request, Response
 
-from .errors import APIConnectionError, APIStatusError
-from .logs import log_stale_clock
+from .logging import log_stale_clock
 from .timing import Timing
 
 __all__ = ["AsyncServerClock", "Bounds", "ClockState", "Estimate", "ServerClock"]

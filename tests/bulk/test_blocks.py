@@ -15,13 +15,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from synerise_profiles._validation.object_rules import rule_of
+from synerise_profiles._validation.schema import schema_of
 from synerise_profiles.bulk import kinds
 from synerise_profiles.bulk.checks import Checks, row_rule
 from synerise_profiles.bulk.chunks import ends_of
 from synerise_profiles.bulk.intake import Intake, IntakeOptions
 from synerise_profiles.models import BatchEvent, ProfileBatchItem
-from synerise_profiles.schemas.facts import schema_of
-from synerise_profiles.schemas.objects import rule_of
 from synerise_profiles_api.types import UNSET
 
 NAIVE = datetime.datetime(2026, 1, 1)  # noqa: DTZ001 - one of the things that are refused

@@ -6,9 +6,9 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from synerise_profiles.schemas.facts import Schema
-from synerise_profiles.schemas.objects import ObjectRule, rule_of
-from synerise_profiles.schemas.values import Note, Rule
+from synerise_profiles._validation.object_rules import ObjectRule, rule_of
+from synerise_profiles._validation.rules import Note, Rule
+from synerise_profiles._validation.schema import Schema
 
 from .kinds import Kind
 

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 import orjson
 
-from synerise_profiles.schemas.values import Note, fields_of
+from synerise_profiles._validation.rules import Note, fields_of
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 

@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 import orjson
 
+from synerise_profiles._validation.rules import fields_of
+from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, PROFILE_IDENTIFIERS, first_identifier
-from synerise_profiles.schemas.facts import Schema, body_schema
-from synerise_profiles.schemas.values import fields_of
 from synerise_profiles_api.api.events import send_batch, server_time
 from synerise_profiles_api.api.profiles import delete, delete_by_custom_id, upsert_batch
 from synerise_profiles_api.api.tags import assign

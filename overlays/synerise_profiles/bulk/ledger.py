@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import attrs
 import orjson
 
+from synerise_profiles._validation.rules import fields_of
 from synerise_profiles.identifiers import first_identifier, mask
-from synerise_profiles.schemas.values import fields_of
 
 from .chunks import Chunk
 from .errors import JournalMismatchError

@@ -10,8 +10,8 @@ import orjson
 
 from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles._core.timing import Timing
+from synerise_profiles._validation.schema import Schema
 from synerise_profiles.identifiers import PROFILE_IDENTIFIERS, first_identifier, mask, same
-from synerise_profiles.schemas.facts import Schema
 from synerise_profiles_api.api.profiles import find, get
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models.profile_identifier_type import ProfileIdentifierType

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 import orjson
 
-from synerise_profiles.schemas.values import fields_of
+from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import UNSET

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from synerise_profiles.schemas.values import fields_of
+from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.types import UNSET
 
 from .chunks import TIME_LENGTH

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final, TypedDict, TypeVar
 
 from synerise_profiles._core.timing import REAL
+from synerise_profiles._validation.rules import fields_of
 from synerise_profiles.deprecations import Policy, announce
-from synerise_profiles.schemas.values import fields_of
 from synerise_profiles_api.api.transactions import create
 from synerise_profiles_api.building import CancelledTransaction, EventBuilder
 from synerise_profiles_api.built import BuiltEvent, SaltChoice

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final, cast
 
+from synerise_profiles._validation.object_rules import ObjectRule
+from synerise_profiles._validation.schema import body_schema, schema_of
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, problem
-from synerise_profiles.schemas.facts import body_schema, schema_of
-from synerise_profiles.schemas.objects import ObjectRule
 from synerise_profiles_api.encoding import body_content
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, TypeAlias, cast
 
-from synerise_profiles.schemas.facts import schema_of
-from synerise_profiles.schemas.values import fields_of
+from synerise_profiles._validation.rules import fields_of
+from synerise_profiles._validation.schema import schema_of
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import PaymentInfo, Product, Transaction
 from synerise_profiles_api.types import UNSET, Unset

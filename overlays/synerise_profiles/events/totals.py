@@ -9,8 +9,8 @@ from typing import Any, Final, cast
 
 import attrs
 
-from synerise_profiles.schemas.facts import Schema, schema_of
-from synerise_profiles.schemas.values import fields_of
+from synerise_profiles._validation.rules import fields_of
+from synerise_profiles._validation.schema import Schema, schema_of
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import Money, Product

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from synerise_profiles.schemas.values import fields_of
+from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import UNSET

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from synerise_profiles.schemas.facts import Schema
+from synerise_profiles._validation.schema import Schema
 
 from .errors import HIDDEN, shown
 

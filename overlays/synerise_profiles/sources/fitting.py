@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from synerise_profiles.schemas.facts import Schema
-from synerise_profiles.schemas.objects import rule_of
+from synerise_profiles._validation.object_rules import rule_of
+from synerise_profiles._validation.schema import Schema
 
 from .columns import Column
 from .moments import has_zone

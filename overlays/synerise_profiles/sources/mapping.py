@@ -7,8 +7,8 @@ from typing import Any, Self, TypeAlias, cast, get_args
 
 import attrs
 
+from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles.bulk import kinds
-from synerise_profiles.schemas.facts import Schema, body_schema
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeAlias, cast
 
 from synerise_profiles_api.encoding import Model
 
-from .facts import Schema
+from .schema import Schema
 
 __all__ = [
     "REMEMBERED",

@@ -11,8 +11,7 @@ import attrs
 
 from synerise_profiles_api.types import UNSET
 
-from .facts import Schema
-from .values import (
+from .rules import (
     REMEMBERED,
     KindsRule,
     ListRule,
@@ -25,6 +24,7 @@ from .values import (
     fields_of,
     matcher,
 )
+from .schema import Schema
 
 __all__ = ["FreeRule", "ObjectRule", "rule_of"]
 

@@ -28,7 +28,7 @@ import orjson
 from bulk_server import Answerer
 
 from synerise_profiles import Synerise
-from synerise_profiles.bulk import kinds
+from synerise_profiles._batching import operations
 from synerise_profiles.bulk.intake import Intake, IntakeOptions
 from synerise_profiles.models import ProfileBatchItem
 
@@ -36,7 +36,7 @@ BUDGETS = {"off": 0.8, "basic": 0.5, "strict": 0.3}
 MODELS_BUDGET = 2.0
 END_TO_END_BUDGET = 0.9
 JOURNAL_BUDGET = 0.05
-LIMITS = kinds.profiles()
+LIMITS = operations.profiles()
 
 
 def item(n: int) -> dict[str, Any]:

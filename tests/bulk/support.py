@@ -9,15 +9,15 @@ from typing import Any
 import httpx
 import orjson
 
+from synerise_profiles._batching.machine import DONE, Read, Wait
+from synerise_profiles._batching.operations import Kind
+from synerise_profiles._batching.send_result import Outcome
 from synerise_profiles._core.retry import Failure, RetryPolicy
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.bulk.engine import Engine, Send
-from synerise_profiles.bulk.kinds import Kind
 from synerise_profiles.bulk.ledger import JournalPort, Ledger
-from synerise_profiles.bulk.outcomes import Outcome
 from synerise_profiles.bulk.report import Report
 from synerise_profiles.bulk.settings import Settings
-from synerise_profiles.bulk.steps import DONE, Read, Wait
 
 PATIENT = RetryPolicy(max_retries=100, deadline=1e9)
 

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from synerise_profiles._batching import operations
+from synerise_profiles._batching.batch import ends_of
+from synerise_profiles._batching.row_rules import Checks, row_rule
 from synerise_profiles._validation.object_rules import rule_of
 from synerise_profiles._validation.schema import schema_of
-from synerise_profiles.bulk import kinds
-from synerise_profiles.bulk.checks import Checks, row_rule
-from synerise_profiles.bulk.chunks import ends_of
 from synerise_profiles.bulk.intake import Intake, IntakeOptions
 from synerise_profiles.models import BatchEvent, ProfileBatchItem
 from synerise_profiles_api.types import UNSET
@@ -92,7 +92,7 @@ def blocks(draw: st.DrawFn, name: str) -> list[Any]:
 
 def taken(name: str, sources: Iterable[Iterable[Any]], checks: Checks, limits: tuple[int, int], **options: Any) -> Any:
     """What an intake makes of rows: its chunks with their indexes, what it refuses, and what it notes."""
-    kind = attrs.evolve(getattr(kinds, name)(), max_items=limits[0], max_bytes=limits[1])
+    kind = attrs.evolve(getattr(operations, name)(), max_items=limits[0], max_bytes=limits[1])
     refused: list[tuple[int, Any, str, str]] = []
     notes: list[str] = []
 
@@ -143,7 +143,7 @@ def test_a_block_is_treated_like_its_rows(name: str, checks: Checks, data: st.Da
 @pytest.mark.parametrize("name", list(GOOD))
 def test_good_rows_are_cleared(name: str, checks: Checks) -> None:
     """A block of good rows has no suspects: none of them costs a check of its own."""
-    rule = row_rule(getattr(kinds, name)(), checks, lambda _: None)
+    rule = row_rule(getattr(operations, name)(), checks, lambda _: None)
     assert rule is not None
     for _ in range(2):  # names of attributes are learnt from the first rows
         suspects = set[int]()
@@ -217,7 +217,7 @@ def test_no_row_is_read_beyond_a_full_chunk(name: str) -> None:
             yield row if name == "profiles" or n % 3 else {**row, "client": {"id": n}}
 
     intake = Intake(
-        attrs.evolve(getattr(kinds, name)(), max_items=90), IntakeOptions(), lambda *_: True, lambda _: None
+        attrs.evolve(getattr(operations, name)(), max_items=90), IntakeOptions(), lambda *_: True, lambda _: None
     )
     rows = endless()
     for _ in range(12):
@@ -233,7 +233,7 @@ def test_a_source_that_fails_loses_nothing_that_it_gave() -> None:
         yield from [PROFILE] * 21
         raise OSError("disk")
 
-    intake = Intake(kinds.profiles(), IntakeOptions(), lambda *_: True, lambda _: None)
+    intake = Intake(operations.profiles(), IntakeOptions(), lambda *_: True, lambda _: None)
     with pytest.raises(OSError, match="disk"):
         intake.take(failing())
     assert [len(chunk) for chunk in intake.rest()] == [21]

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synerise_profiles._batching import operations
+from synerise_profiles._batching.send_result import Outcome
 from synerise_profiles._core.retry import Failure, RetryPolicy
-from synerise_profiles.bulk import kinds
-from synerise_profiles.bulk.outcomes import Outcome
 from synerise_profiles.errors import APIConnectionError
 from tests.bulk.support import Run, Server, fates
 
-PROFILES = kinds.profiles()
-EVENTS = kinds.events()
+PROFILES = operations.profiles()
+EVENTS = operations.events()
 STYLES = ["207", "207 without values", "400 with places", "400"]
 TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), max_size=30)
 
 
-def small(items: int, size: int, kind: kinds.Kind = PROFILES) -> kinds.Kind:
+def small(items: int, size: int, kind: operations.Kind = PROFILES) -> operations.Kind:
     return attrs.evolve(kind, max_items=items, max_bytes=size)
 
 

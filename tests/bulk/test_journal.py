@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synerise_profiles import Synerise
+from synerise_profiles._batching import operations
+from synerise_profiles._batching.send_result import Outcome
 from synerise_profiles._core.retry import Failure
-from synerise_profiles.bulk import BulkStoppedError, JournalMismatchError, kinds
+from synerise_profiles.bulk import BulkStoppedError, JournalMismatchError
 from synerise_profiles.bulk.journal import Journal
-from synerise_profiles.bulk.outcomes import Outcome
 from tests.bulk.support import Clock, Run, Server, fates
 from tests.bulk.test_engine import STYLES, is_bad, number, profile, small, trouble
 
@@ -84,7 +85,7 @@ def test_no_event_is_stored_twice(count: int, stops: list[int], has_time: bool, 
     with tempfile.TemporaryDirectory() as folder:
         for stop in (*stops, None):
             journal = Journal(Path(folder) / "night.db", CALL)
-            run = Run(small(5, 10_000, kinds.events()), rows, server, journal=journal, concurrency=3)
+            run = Run(small(5, 10_000, operations.events()), rows, server, journal=journal, concurrency=3)
             for _ in itertools.islice(run.steps(), stop):
                 run.clock.now += 10
             journal.close()

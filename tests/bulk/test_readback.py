@@ -14,14 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
-from synerise_profiles.bulk import BulkStoppedError, kinds
-from synerise_profiles.bulk.chunks import Chunk
+from synerise_profiles._batching import operations
+from synerise_profiles._batching.batch import Chunk
+from synerise_profiles.bulk import BulkStoppedError
 from synerise_profiles.bulk.readback import differences
 from synerise_profiles.bulk.sample import Sample
 from synerise_profiles.sandbox import Options, Sandbox
 from tests.bulk.support import Clock
 
-KIND = kinds.profiles()
+KIND = operations.profiles()
 
 
 @pytest.fixture

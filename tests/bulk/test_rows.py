@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synerise_profiles.bulk import kinds
+from synerise_profiles._batching import operations
 from synerise_profiles.models import ProfileBatchItem
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import UNSET
 from tests.bulk.support import Run, Server
 
-PROFILES, EVENTS, TRANSACTIONS = kinds.profiles(), kinds.events(), kinds.transactions()
+PROFILES, EVENTS, TRANSACTIONS = operations.profiles(), operations.events(), operations.transactions()
 
 
-def refusal(row: Any, kind: kinds.Kind = PROFILES, **settings: Any) -> tuple[str | None, str] | None:
+def refusal(row: Any, kind: operations.Kind = PROFILES, **settings: Any) -> tuple[str | None, str] | None:
     run = Run(kind, [row], Server(), **settings)
     found = list(run.finish().rejected)
     return (found[0].field, found[0].reason) if found else None
@@ -45,7 +45,7 @@ NAIVE = datetime.datetime(2026, 1, 1)  # noqa: DTZ001 - that is the point
 JAN = {"customId": "Łódź 17", "email": "jan.kowalski@example.com", "phone": "+48 111 222 333", "sex": "MALE"}
 NOON = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
 FREE = {"amount": 0, "currency": "PLN"}
-ALWAYS: list[tuple[Any, kinds.Kind, str | None, str]] = [
+ALWAYS: list[tuple[Any, operations.Kind, str | None, str]] = [
     ({"firstName": "Jan"}, PROFILES, None, "names no profile"),
     ({"customId": ""}, PROFILES, None, "names no profile"),
     ({"customId": 17}, PROFILES, "customId", "is not a text: int"),
@@ -71,7 +71,7 @@ ALWAYS: list[tuple[Any, kinds.Kind, str | None, str]] = [
 
 @pytest.mark.parametrize("checks", BOTH)
 @pytest.mark.parametrize(("row", "kind", "field", "reason"), ALWAYS, ids=lambda value: None)
-def test_refused_by_every_check(row: Any, kind: kinds.Kind, field: str | None, reason: str, checks: str) -> None:
+def test_refused_by_every_check(row: Any, kind: operations.Kind, field: str | None, reason: str, checks: str) -> None:
     """Basic checks find what names no profile or the wrong one, what deletes, and what JSON cannot carry."""
     found = refusal(row, kind, checks=checks)
     assert found is not None
@@ -115,7 +115,7 @@ def test_refused_by_every_check(row: Any, kind: kinds.Kind, field: str | None, r
     ],
     ids=lambda value: None,
 )
-def test_refused_by_strict_checks(row: Any, kind: kinds.Kind, field: str, reason: str) -> None:
+def test_refused_by_strict_checks(row: Any, kind: operations.Kind, field: str, reason: str) -> None:
     """Strict checks keep every documented rule; the others leave these to the server."""
     found = refusal(row, kind, checks="strict")
     assert found is not None
@@ -143,7 +143,7 @@ def test_refused_by_strict_checks(row: Any, kind: kinds.Kind, field: str, reason
     ],
     ids=lambda value: None,
 )
-def test_good_rows(row: Any, kind: kinds.Kind, checks: str) -> None:
+def test_good_rows(row: Any, kind: operations.Kind, checks: str) -> None:
     """Nothing that is documented is refused."""
     assert refusal(row, kind, checks=checks) is None
 

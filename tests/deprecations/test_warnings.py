@@ -29,8 +29,8 @@ from synerise_profiles import (
     SyneriseSunsetWarning,
     api,
 )
+from synerise_profiles._batching import operations
 from synerise_profiles._core.timing import Timing
-from synerise_profiles.bulk import kinds
 from synerise_profiles.deprecations import explain
 from synerise_profiles_api.operations import all_operations, load
 from tests.unit.client.support import operation
@@ -201,9 +201,9 @@ def test_an_awaited_request() -> None:
 @pytest.fixture
 def old_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the operation of bulk events be a deprecated one."""
-    events = kinds.events()
+    events = operations.events()
     facts = attrs.evolve(events.operation, deprecated=True, replaced_by=("events.custom",))
-    monkeypatch.setattr(kinds, "events", lambda: attrs.evolve(events, operation=facts))
+    monkeypatch.setattr(operations, "events", lambda: attrs.evolve(events, operation=facts))
 
 
 ROWS = [{"label": "Visit", "action": "shop.visit", "client": {"customId": "c"}, "time": "2026-01-01T00:00:00Z"}] * 1500

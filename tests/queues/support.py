@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
+from synerise_profiles._batching.send_result import Outcome
 from synerise_profiles._core.retry import Failure
 from synerise_profiles._core.timing import Timing
-from synerise_profiles.bulk.outcomes import Outcome
 from synerise_profiles.errors import APIConnectionError, PermissionDeniedError
 
 START = 1_700_000_000.0

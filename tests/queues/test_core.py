@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from synerise_profiles import InvalidRequestError
+from synerise_profiles._batching import operations
+from synerise_profiles._batching.machine import DONE, Signal, Wait
 from synerise_profiles._core.retry import RetryPolicy
-from synerise_profiles.bulk import kinds
-from synerise_profiles.bulk.steps import DONE, Signal, Wait
 from synerise_profiles.queues.core import Core
 from synerise_profiles.queues.flights import Send
 from synerise_profiles.queues.rows import Writer
@@ -33,7 +33,7 @@ class Rig:
         self.clock = Clock(ahead)
         self.server = Server(self.clock, style)
         self.settings = QueueSettings(**options)
-        self.kinds = [attrs.evolve(kind, max_items=items) for kind in (kinds.events(), kinds.profiles())]
+        self.kinds = [attrs.evolve(kind, max_items=items) for kind in (operations.events(), operations.profiles())]
         self.core = Core(self.kinds, self.settings, POLICY, self.clock.timing)
         self.writers = [Writer(kind, self.settings, lambda _: None) for kind in self.kinds]
         self.flying: list[Send] = []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from synerise_profiles._batching.rejection import Rejection
+from synerise_profiles._batching.row_source import RowSource, UnreadableRow
+
 from .errors import BulkStoppedError, JournalMismatchError, RejectedRowsError
-from .report import Missing, Progress, Rejection, Report, Verification
+from .report import Missing, Progress, Report, Verification
 from .spool import read_dead_letter
 from .surface import AsyncBulk, Bulk
-from .unreadable import RowSource, UnreadableRow
 
 __all__ = [
     "AsyncBulk",

@@ -8,24 +8,24 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from synerise_profiles._batching.attribution import complaints_of
+from synerise_profiles._batching.batch import Chunk, Part
+from synerise_profiles._batching.bisection import Budget, Job
+from synerise_profiles._batching.machine import DONE, Read, Signal, Wait
+from synerise_profiles._batching.operations import Kind, clock_request, told_time
+from synerise_profiles._batching.send_result import Outcome
+from synerise_profiles._batching.throttle import Pace
 from synerise_profiles._core.logging import log_retry
 from synerise_profiles._core.retry import Failure, RetryPolicy, decide
 from synerise_profiles._core.server_clock import ClockState
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request
 
-from .attribution import complaints_of
-from .chunks import Chunk, Part
 from .intake import Intake, IntakeOptions
-from .jobs import Budget, Job
-from .kinds import Kind, clock_request, told_time
 from .ledger import Ledger
-from .outcomes import Outcome
-from .pace import Pace
 from .readback import ReadBack
 from .sample import Sample
 from .settings import Settings
-from .steps import DONE, Read, Signal, Wait
 
 __all__ = ["Engine", "Send", "Step"]
 

@@ -9,17 +9,17 @@ from typing import Any, Final, TypeAlias
 import attrs
 import orjson
 
+from synerise_profiles._batching.batch import Chunk
+from synerise_profiles._batching.encoding import OPTIONS, RefusedError, default, has_mark
+from synerise_profiles._batching.operations import Kind
+from synerise_profiles._batching.row_encoder import Group, RowWriter, content_salt, room_of_time
+from synerise_profiles._batching.row_rules import Checks, row_rule
+from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._validation.rules import Note, fields_of
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .checks import Checks, row_rule
-from .chunks import Chunk
-from .kinds import Kind
-from .rows import OPTIONS, RefusedError, default, has_mark
 from .sample import Sample
-from .unreadable import UnreadableRow
-from .writing import Group, RowWriter, content_salt, room_of_time
 
 __all__ = ["Intake", "IntakeOptions", "Refuse", "readable"]
 

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import orjson
 
+from synerise_profiles._batching.bisection import Refusal
+
 from .errors import JournalMismatchError
-from .jobs import Refusal
 from .ledger import Confirmed
 
 __all__ = ["Journal"]

@@ -6,20 +6,17 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import attrs
-import orjson
 
-from synerise_profiles._validation.rules import fields_of
-from synerise_profiles.identifiers import first_identifier, mask
+from synerise_profiles._batching.batch import Chunk
+from synerise_profiles._batching.bisection import Job, Refusal
+from synerise_profiles._batching.operations import Kind
+from synerise_profiles._batching.rejection import Rejection, identifier_of
 
-from .chunks import Chunk
 from .errors import JournalMismatchError
-from .jobs import Job, Refusal
-from .kinds import Kind
-from .report import Progress, Rejection, Report
+from .report import Progress, Report
 from .settings import Settings
-from .writing import held
 
-__all__ = ["Confirmed", "JournalPort", "Ledger", "identifier_of"]
+__all__ = ["Confirmed", "JournalPort", "Ledger"]
 
 _ENOUGH = 1000
 """How many rows must be settled before their rate of errors says anything."""
@@ -199,15 +196,3 @@ _OTHER = (
     "the journal belongs to another input: {}. Give the input that it was made with, or another file as the journal; "
     "nothing of this input was sent"
 )
-
-
-def identifier_of(kind: Kind, row: bytes) -> str | None:
-    """Return the first identifier of a row, masked."""
-    try:
-        found: Any = orjson.loads(row)
-    except orjson.JSONDecodeError:
-        return None
-    if isinstance(found, int):
-        return f"clientId {mask(found)}"
-    named = first_identifier(fields_of(held(found, kind.holder)) or {}, kind.identifiers)
-    return None if named is None else f"{named[0]} {mask(named[1])}"

@@ -8,6 +8,9 @@ from typing import Any, Final, get_args
 import attrs
 import orjson
 
+from synerise_profiles._batching.batch import Sampled
+from synerise_profiles._batching.machine import DONE, Signal, Wait
+from synerise_profiles._batching.send_result import Outcome
 from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._validation.schema import Schema
@@ -17,11 +20,8 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models.profile_identifier_type import ProfileIdentifierType
 from synerise_profiles_api.types import Request
 
-from .chunks import Sampled
-from .outcomes import Outcome
 from .report import Missing, Verification
 from .sample import Sample
-from .steps import DONE, Signal, Wait
 
 __all__ = ["ReadBack", "differences"]
 

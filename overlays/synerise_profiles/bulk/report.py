@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import attrs
+
+from synerise_profiles._batching.rejection import Rejection, Stage, count_note
 
 from .errors import RejectedRowsError
 from .spool import Spool
 
-__all__ = ["Missing", "Progress", "Rejection", "Report", "Stage", "Verification", "count_note"]
-
-Stage: TypeAlias = Literal["check", "server", "ambiguous", "unsent"]
-
-
-@attrs.frozen(kw_only=True)
-class Rejection:
-    """A row that was not accepted.
-
-    `index` counts the rows of the input from 0; `reference` is what the caller's `reference` function returned,
-    or where a source says that the row stands: the line of a file.
-    `identifier` is masked. `stage` says who refused it: `check` before sending, `server`, `ambiguous` (one of the rows
-    with the same `group` was refused, or may have been), `unsent` (no answer confirms it; send it again).
-    """
-
-    index: int
-    stage: Stage
-    reason: str = attrs.field(repr=False)  # the server's own words may quote what was sent
-    field: str | None = None
-    identifier: str | None = None
-    reference: Any = attrs.field(default=None, repr=False)
-    group: int | None = None
+__all__ = ["Missing", "Progress", "Report", "Verification"]
 
 
 @attrs.frozen(kw_only=True)
@@ -156,15 +137,6 @@ class Rejected:
 
     def __repr__(self) -> str:
         return f"<{len(self)} rejected rows>"
-
-
-_MOST_NOTES = 1000
-
-
-def count_note(notes: dict[str, int], text: str) -> None:
-    """Count a remark by its text; beyond so many texts there are no new ones."""
-    if text in notes or len(notes) < _MOST_NOTES:
-        notes[text] = notes.get(text, 0) + 1
 
 
 _STAGES: Mapping[Stage, str] = {

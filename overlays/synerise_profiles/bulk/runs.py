@@ -6,17 +6,18 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from synerise_profiles._batching.operations import Kind
+from synerise_profiles._batching.rejection import Rejection
+from synerise_profiles._batching.row_source import RowSource
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
 
 from .engine import Engine
 from .errors import BulkStoppedError
-from .kinds import Kind
 from .ledger import JournalPort, Ledger
-from .report import Rejection, Report
+from .report import Report
 from .settings import Settings
 from .spool import Spool
-from .unreadable import RowSource
 
 __all__ = ["run"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from .chunks import Chunk, Sampled
-from .rows import OPTIONS, default
+from synerise_profiles._batching.batch import Chunk, Sampled
+from synerise_profiles._batching.encoding import OPTIONS, default
 
 __all__ = ["Sample"]
 

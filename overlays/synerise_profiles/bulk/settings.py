@@ -9,9 +9,9 @@ from typing import Any, TypedDict
 
 import attrs
 
+from synerise_profiles._batching.row_rules import Checks
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .checks import Checks
 from .report import Progress
 
 __all__ = ["BatchArguments", "KeyedArguments", "ProfileArguments", "RunArguments", "Settings"]

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
+from synerise_profiles._batching import operations
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import announce
 
-from . import kinds
 from .runs import run
 from .settings import KeyedArguments, ProfileArguments, RunArguments
 
 if TYPE_CHECKING:
+    from synerise_profiles._batching.operations import Kind
+    from synerise_profiles._batching.row_source import UnreadableRow
     from synerise_profiles.client import AsyncSynerise, Synerise
     from synerise_profiles_api.built import BuiltEvent
     from synerise_profiles_api.models import BatchEvent, Profile, ProfileBatchItem, Transaction
 
-    from .kinds import Kind
     from .report import Report
-    from .unreadable import UnreadableRow
 
 __all__ = ["AsyncBulk", "Bulk"]
 
@@ -62,7 +62,7 @@ class Bulk:
         202 says that they were queued, not that they arrived. `report.verification` names those that are not there as
         they were sent `verify_within` seconds later (30).
         """
-        return self._run(kinds.profiles(), rows, options, {})
+        return self._run(operations.profiles(), rows, options, {})
 
     def send_events(self, rows: Iterable[BuiltEvent | BatchEvent | Row], **options: Unpack[KeyedArguments]) -> Report:
         """Record events.
@@ -71,22 +71,22 @@ class Bulk:
         server's. So an event that is sent twice is stored once. Two equal events are one as well, unless
         `keep_duplicates` is set.
         """
-        return self._run(kinds.events(), rows, options, {})
+        return self._run(operations.events(), rows, options, {})
 
     def create_transactions(self, rows: Iterable[Transaction | Row], **options: Unpack[KeyedArguments]) -> Report:
         """Record purchases; keyed as events are, by `eventSalt` and `recordedAt`."""
-        return self._run(kinds.transactions(), rows, options, {})
+        return self._run(operations.transactions(), rows, options, {})
 
     def delete_profiles(self, rows: Iterable[Named], **options: Unpack[RunArguments]) -> Report:
         """Delete profiles. IRREVERSIBLE. A row is a clientId, or has a clientId or a customId; one request each."""
-        return self._run(kinds.deletions(), rows, options, {})
+        return self._run(operations.deletions(), rows, options, {})
 
     def assign_tag(self, rows: Iterable[Named], tag_id: int, **options: Unpack[RunArguments]) -> Report:
         """Put a tag on profiles. A row is a clientId, or has one; one request each."""
-        return self._run(kinds.assignments(tag_id), rows, options, {"tag_id": tag_id})
+        return self._run(operations.assignments(tag_id), rows, options, {"tag_id": tag_id})
 
     def _run(self, kind: Kind, rows: Iterable[Any], options: Mapping[str, Any], subject: Mapping[str, Any]) -> Report:
-        from .threads import drive  # noqa: PLC0415 - one of two
+        from synerise_profiles._batching.sync_driver import drive  # noqa: PLC0415 - one of two
 
         client = self._client
         announce(kind.operation, client.options.deprecations, self._timing.wall())
@@ -119,7 +119,7 @@ class AsyncBulk:
         202 says that they were queued, not that they arrived. `report.verification` names those that are not there as
         they were sent `verify_within` seconds later (30).
         """
-        return await self._run(kinds.profiles(), rows, options, {})
+        return await self._run(operations.profiles(), rows, options, {})
 
     async def send_events(
         self,
@@ -132,7 +132,7 @@ class AsyncBulk:
         server's. So an event that is sent twice is stored once. Two equal events are one as well, unless
         `keep_duplicates` is set.
         """
-        return await self._run(kinds.events(), rows, options, {})
+        return await self._run(operations.events(), rows, options, {})
 
     async def create_transactions(
         self,
@@ -140,19 +140,19 @@ class AsyncBulk:
         **options: Unpack[KeyedArguments],
     ) -> Report:
         """Record purchases; keyed as events are, by `eventSalt` and `recordedAt`."""
-        return await self._run(kinds.transactions(), rows, options, {})
+        return await self._run(operations.transactions(), rows, options, {})
 
     async def delete_profiles(
         self, rows: Iterable[Named] | AsyncIterable[Named], **options: Unpack[RunArguments]
     ) -> Report:
         """Delete profiles. IRREVERSIBLE. A row is a clientId, or has a clientId or a customId; one request each."""
-        return await self._run(kinds.deletions(), rows, options, {})
+        return await self._run(operations.deletions(), rows, options, {})
 
     async def assign_tag(
         self, rows: Iterable[Named] | AsyncIterable[Named], tag_id: int, **options: Unpack[RunArguments]
     ) -> Report:
         """Put a tag on profiles. A row is a clientId, or has one; one request each."""
-        return await self._run(kinds.assignments(tag_id), rows, options, {"tag_id": tag_id})
+        return await self._run(operations.assignments(tag_id), rows, options, {"tag_id": tag_id})
 
     async def _run(
         self,
@@ -161,7 +161,7 @@ class AsyncBulk:
         options: Mapping[str, Any],
         subject: Mapping[str, Any],
     ) -> Report:
-        from .tasks import drive  # noqa: PLC0415 - one of two
+        from synerise_profiles._batching.async_driver import drive  # noqa: PLC0415 - one of two
 
         client = self._client
         announce(kind.operation, client.options.deprecations, self._timing.wall())

@@ -9,15 +9,15 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from synerise_profiles._batching.batch import Part
+from synerise_profiles._batching.bisection import Budget, Refusal
+from synerise_profiles._batching.machine import DONE, Signal, Wait
+from synerise_profiles._batching.operations import Kind, told_time
+from synerise_profiles._batching.send_result import Outcome
+from synerise_profiles._batching.throttle import Pace
 from synerise_profiles._core.logging import log_retry
 from synerise_profiles._core.retry import Failure, RetryPolicy, decide
 from synerise_profiles._core.timing import Timing
-from synerise_profiles.bulk.chunks import Part
-from synerise_profiles.bulk.jobs import Budget, Refusal
-from synerise_profiles.bulk.kinds import Kind, told_time
-from synerise_profiles.bulk.outcomes import Outcome
-from synerise_profiles.bulk.pace import Pace
-from synerise_profiles.bulk.steps import DONE, Signal, Wait
 
 from .clock import QueueClock
 from .flights import Flight, Send, timed

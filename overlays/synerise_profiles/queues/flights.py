@@ -7,13 +7,13 @@ from typing import Any
 
 import attrs
 
+from synerise_profiles._batching.attribution import complaints_of
+from synerise_profiles._batching.batch import Chunk, Part
+from synerise_profiles._batching.bisection import Budget, Job, Refusal
+from synerise_profiles._batching.encoding import with_fields
+from synerise_profiles._batching.operations import Kind, clock_request
+from synerise_profiles._batching.send_result import Outcome
 from synerise_profiles._core.server_clock import Estimate
-from synerise_profiles.bulk.attribution import complaints_of
-from synerise_profiles.bulk.chunks import Chunk, Part
-from synerise_profiles.bulk.jobs import Budget, Job, Refusal
-from synerise_profiles.bulk.kinds import Kind, clock_request
-from synerise_profiles.bulk.outcomes import Outcome
-from synerise_profiles.bulk.rows import with_fields
 from synerise_profiles_api.types import Request
 
 from .clock import written

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
+from synerise_profiles._batching import operations
+from synerise_profiles._batching.rejection import count_note
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
-from synerise_profiles.bulk import kinds
-from synerise_profiles.bulk.report import count_note
 
 from .core import Core
 from .lanes import Lane
@@ -25,7 +25,7 @@ class Works:
     """What both queues are made of: the core, and what writes the rows of each of its lanes."""
 
     def __init__(self, settings: QueueSettings, policy: RetryPolicy, timing: Timing) -> None:
-        known = (kinds.events(), kinds.profiles(), kinds.transactions())
+        known = (operations.events(), operations.profiles(), operations.transactions())
         self.notes: dict[str, int] = {}
         note = partial(count_note, self.notes)
         self.core = Core(known, settings, policy, timing)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from synerise_profiles.bulk.kinds import Kind
-from synerise_profiles.bulk.pace import Pace
+from synerise_profiles._batching.operations import Kind
+from synerise_profiles._batching.throttle import Pace
 
 from .flights import Flight
 from .lines import Line

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any, TypeAlias
 
+from synerise_profiles._batching.encoding import RefusedError
+from synerise_profiles._batching.operations import Kind
+from synerise_profiles._batching.row_encoder import Group, RowWriter, content_salt, room_of_time
+from synerise_profiles._batching.row_rules import row_rule
 from synerise_profiles._validation.rules import Note
-from synerise_profiles.bulk.checks import row_rule
-from synerise_profiles.bulk.kinds import Kind
-from synerise_profiles.bulk.rows import RefusedError
-from synerise_profiles.bulk.writing import Group, RowWriter, content_salt, room_of_time
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .settings import QueueSettings

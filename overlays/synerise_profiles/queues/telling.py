@@ -6,11 +6,10 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from synerise_profiles._batching.batch import Chunk
+from synerise_profiles._batching.bisection import Refusal
+from synerise_profiles._batching.rejection import Rejection, identifier_of
 from synerise_profiles._core.logging import LOGGER
-from synerise_profiles.bulk.chunks import Chunk
-from synerise_profiles.bulk.jobs import Refusal
-from synerise_profiles.bulk.ledger import identifier_of
-from synerise_profiles.bulk.report import Rejection
 
 from .core import Settled
 from .errors import UndeliveredWarning

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack
 
+from synerise_profiles._batching.machine import DONE
+from synerise_profiles._batching.send_result import Outcome, outcome_of
 from synerise_profiles._core.retry import Failure
 from synerise_profiles._core.timing import Timing
-from synerise_profiles.bulk.outcomes import Outcome, outcome_of
-from synerise_profiles.bulk.steps import DONE
 
 from .core import Settled
 from .errors import QueueClosedError, QueueFullError

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from itertools import chain
 from typing import Any, Final, Protocol
 
-from synerise_profiles.bulk.unreadable import UnreadableRow
+from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .blocks import LONGEST, Given, Input, cut

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import orjson
 
-from synerise_profiles.bulk.unreadable import UnreadableRow
+from synerise_profiles._batching.row_source import UnreadableRow
 
 from .blocks import LONGEST, Given, Input, cut
 from .columns import Column

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from synerise_profiles.bulk.unreadable import UnreadableRow
+from synerise_profiles._batching.row_source import UnreadableRow
 
 from .casts import Cast
 from .errors import BadCellError

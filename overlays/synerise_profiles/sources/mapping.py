@@ -7,8 +7,8 @@ from typing import Any, Self, TypeAlias, cast, get_args
 
 import attrs
 
+from synerise_profiles._batching import operations
 from synerise_profiles._validation.schema import Schema, body_schema
-from synerise_profiles.bulk import kinds
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
 
@@ -52,7 +52,7 @@ class RowMapping:
 
     def __init__(
         self,
-        kind: kinds.Kind,
+        kind: operations.Kind,
         schema: Schema,
         operations: Iterable[Operation],
         columns: Mapping[str, Goal],
@@ -87,7 +87,7 @@ class RowMapping:
         trim: bool = False,
     ) -> Self:
         """Make rows for `client.bulk.upsert_profiles`."""
-        return cls._batch(kinds.profiles(), columns, constants, empty, trim=trim)
+        return cls._batch(operations.profiles(), columns, constants, empty, trim=trim)
 
     @classmethod
     def for_events(
@@ -99,7 +99,7 @@ class RowMapping:
         trim: bool = False,
     ) -> Self:
         """Make rows for `client.bulk.send_events`."""
-        return cls._batch(kinds.events(), columns, constants, empty, trim=trim)
+        return cls._batch(operations.events(), columns, constants, empty, trim=trim)
 
     @classmethod
     def for_transactions(
@@ -111,20 +111,20 @@ class RowMapping:
         trim: bool = False,
     ) -> Self:
         """Make rows for `client.bulk.create_transactions`: one purchase a row."""
-        return cls._batch(kinds.transactions(), columns, constants, empty, trim=trim)
+        return cls._batch(operations.transactions(), columns, constants, empty, trim=trim)
 
     @classmethod
     def for_identifiers(cls, columns: Mapping[str, Goal], *, trim: bool = False) -> Self:
         """Make rows for `client.bulk.delete_profiles` and `assign_tag`: a `clientId`, or a `customId` to delete."""
-        kind = kinds.deletions()
-        whole = body_schema(kinds.profiles().operation)
+        kind = operations.deletions()
+        whole = body_schema(operations.profiles().operation)
         schema = attrs.evolve(whole, properties={name: whole.properties[name] for name in kind.identifiers})
-        return cls(kind, schema, (kind.operation, kinds.assignments(0).operation), columns, trim=trim)
+        return cls(kind, schema, (kind.operation, operations.assignments(0).operation), columns, trim=trim)
 
     @classmethod
     def _batch(
         cls,
-        kind: kinds.Kind,
+        kind: operations.Kind,
         columns: Mapping[str, Goal],
         constants: Mapping[str, Any] | None,
         empty: Empty,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from synerise_profiles._batching.operations import Kind
 from synerise_profiles._validation.schema import Schema
-from synerise_profiles.bulk.kinds import Kind
 
 from .errors import Mistake
 from .fields import Field

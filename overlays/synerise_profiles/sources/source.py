@@ -6,7 +6,7 @@ import abc
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from synerise_profiles.bulk.unreadable import UnreadableRow
+from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles_api.types import Operation
 
 from .mapping import RowMapping

@@ -8,8 +8,8 @@ from importlib import import_module
 from itertools import repeat
 from typing import Any, Final
 
+from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.optional_deps import pyarrow
-from synerise_profiles.bulk.unreadable import UnreadableRow
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .columns import Column

@@ -14,8 +14,8 @@ import orjson
 
 from synerise_profiles_api.types import Request
 
-from .kinds import Kind, batch_request
-from .rows import with_fields
+from .encoding import with_fields
+from .operations import Kind, batch_request
 
 __all__ = ["TIME_LENGTH", "Chunk", "Part", "Sampled", "ends_of"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from .attribution import Complaint, by_index, by_value, complaints_of
-from .chunks import Chunk, Part
-from .report import Stage
+from .batch import Chunk, Part
+from .rejection import Stage
 
 __all__ = ["Budget", "Job", "Refusal"]
 

@@ -13,8 +13,8 @@ from anyio.lowlevel import checkpoint
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request, Response
 
-from .outcomes import Outcome, outcome_of
-from .steps import DONE, Course, Read, Signal, Task, Wait
+from .machine import DONE, Course, Read, Signal, Task, Wait
+from .send_result import Outcome, outcome_of
 
 __all__ = ["drive"]
 

@@ -10,7 +10,7 @@ from synerise_profiles._validation.object_rules import ObjectRule, rule_of
 from synerise_profiles._validation.rules import Note, Rule
 from synerise_profiles._validation.schema import Schema
 
-from .kinds import Kind
+from .operations import Kind
 
 __all__ = ["Checks", "row_rule"]
 

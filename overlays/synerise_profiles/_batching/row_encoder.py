@@ -11,9 +11,9 @@ import orjson
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.types import UNSET
 
-from .chunks import TIME_LENGTH
-from .kinds import Kind
-from .rows import OPTIONS, RefusedError, default, encoded_slowly, guarded, has_mark, with_fields
+from .batch import TIME_LENGTH
+from .encoding import OPTIONS, RefusedError, default, encoded_slowly, guarded, has_mark, with_fields
+from .operations import Kind
 
 __all__ = ["Group", "RowWriter", "content_salt", "held", "room_of_time"]
 

@@ -10,7 +10,7 @@ import attrs
 
 from synerise_profiles_api.types import Request
 
-from .outcomes import Outcome
+from .send_result import Outcome
 
 __all__ = ["DONE", "Course", "Read", "Signal", "Task", "Wait"]
 

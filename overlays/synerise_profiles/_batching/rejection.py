@@ -1,0 +1,58 @@
+"""A rejected row: who refused it, why, and which profile it names; and remarks about rows, counted by their text."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import attrs
+import orjson
+
+from synerise_profiles._validation.rules import fields_of
+from synerise_profiles.identifiers import first_identifier, mask
+
+from .operations import Kind
+from .row_encoder import held
+
+__all__ = ["Rejection", "Stage", "count_note", "identifier_of"]
+
+Stage: TypeAlias = Literal["check", "server", "ambiguous", "unsent"]
+
+
+@attrs.frozen(kw_only=True)
+class Rejection:
+    """A row that was not accepted.
+
+    `index` counts the rows of the input from 0; `reference` is what the caller's `reference` function returned,
+    or where a source says that the row stands: the line of a file.
+    `identifier` is masked. `stage` says who refused it: `check` before sending, `server`, `ambiguous` (one of the rows
+    with the same `group` was refused, or may have been), `unsent` (no answer confirms it; send it again).
+    """
+
+    index: int
+    stage: Stage
+    reason: str = attrs.field(repr=False)  # the server's own words may quote what was sent
+    field: str | None = None
+    identifier: str | None = None
+    reference: Any = attrs.field(default=None, repr=False)
+    group: int | None = None
+
+
+_MOST_NOTES = 1000
+
+
+def count_note(notes: dict[str, int], text: str) -> None:
+    """Count a remark by its text; beyond so many texts there are no new ones."""
+    if text in notes or len(notes) < _MOST_NOTES:
+        notes[text] = notes.get(text, 0) + 1
+
+
+def identifier_of(kind: Kind, row: bytes) -> str | None:
+    """Return the first identifier of a row, masked."""
+    try:
+        found: Any = orjson.loads(row)
+    except orjson.JSONDecodeError:
+        return None
+    if isinstance(found, int):
+        return f"clientId {mask(found)}"
+    named = first_identifier(fields_of(held(found, kind.holder)) or {}, kind.identifiers)
+    return None if named is None else f"{named[0]} {mask(named[1])}"

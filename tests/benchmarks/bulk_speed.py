@@ -29,7 +29,7 @@ from bulk_server import Answerer
 
 from synerise_profiles import Synerise
 from synerise_profiles._batching import operations
-from synerise_profiles.bulk.intake import Intake, IntakeOptions
+from synerise_profiles.bulk.chunker import Intake, IntakeOptions
 from synerise_profiles.models import ProfileBatchItem
 
 BUDGETS = {"off": 0.8, "basic": 0.5, "strict": 0.3}

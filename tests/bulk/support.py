@@ -15,7 +15,7 @@ from synerise_profiles._batching.send_result import Outcome
 from synerise_profiles._core.retry import Failure, RetryPolicy
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.bulk.engine import Engine, Send
-from synerise_profiles.bulk.ledger import JournalPort, Ledger
+from synerise_profiles.bulk.recorder import JournalPort, Ledger
 from synerise_profiles.bulk.report import Report
 from synerise_profiles.bulk.settings import Settings
 

@@ -20,7 +20,7 @@ from synerise_profiles._batching.batch import ends_of
 from synerise_profiles._batching.row_rules import Checks, row_rule
 from synerise_profiles._validation.object_rules import rule_of
 from synerise_profiles._validation.schema import schema_of
-from synerise_profiles.bulk.intake import Intake, IntakeOptions
+from synerise_profiles.bulk.chunker import Intake, IntakeOptions
 from synerise_profiles.models import BatchEvent, ProfileBatchItem
 from synerise_profiles_api.types import UNSET
 

@@ -17,8 +17,8 @@ from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles.bulk import BulkStoppedError
-from synerise_profiles.bulk.readback import differences
 from synerise_profiles.bulk.sample import Sample
+from synerise_profiles.bulk.verification import differences
 from synerise_profiles.sandbox import Options, Sandbox
 from tests.bulk.support import Clock
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from synerise_profiles._batching.rejection import Rejection
 from synerise_profiles._batching.row_source import RowSource, UnreadableRow
 
+from .client import AsyncBulk, Bulk
+from .dead_letter import read_dead_letter
 from .errors import BulkStoppedError, JournalMismatchError, RejectedRowsError
 from .report import Missing, Progress, Report, Verification
-from .spool import read_dead_letter
-from .surface import AsyncBulk, Bulk
 
 __all__ = [
     "AsyncBulk",

@@ -21,11 +21,11 @@ from synerise_profiles._core.server_clock import ClockState
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request
 
-from .intake import Intake, IntakeOptions
-from .ledger import Ledger
-from .readback import ReadBack
+from .chunker import Intake, IntakeOptions
+from .recorder import Ledger
 from .sample import Sample
 from .settings import Settings
+from .verification import ReadBack
 
 __all__ = ["Engine", "Send", "Step"]
 

@@ -12,7 +12,7 @@ import orjson
 from synerise_profiles._batching.bisection import Refusal
 
 from .errors import JournalMismatchError
-from .ledger import Confirmed
+from .recorder import Confirmed
 
 __all__ = ["Journal"]
 

@@ -9,8 +9,8 @@ import attrs
 
 from synerise_profiles._batching.rejection import Rejection, Stage, count_note
 
+from .dead_letter import Spool
 from .errors import RejectedRowsError
-from .spool import Spool
 
 __all__ = ["Missing", "Progress", "Report", "Verification"]
 

@@ -9,7 +9,7 @@ from synerise_profiles._batching import operations
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import announce
 
-from .runs import run
+from .run import run
 from .settings import KeyedArguments, ProfileArguments, RunArguments
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from synerise_profiles._batching.row_source import RowSource
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
 
+from .dead_letter import Spool
 from .engine import Engine
 from .errors import BulkStoppedError
-from .ledger import JournalPort, Ledger
+from .recorder import JournalPort, Ledger
 from .report import Report
 from .settings import Settings
-from .spool import Spool
 
 __all__ = ["run"]
 

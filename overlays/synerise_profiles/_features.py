@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from .events import Builder
     from .exports import AsyncExports, Exports
     from .merges import AsyncMerges, Merges
-    from .queues import AsyncQueue, Queue
-    from .queues.settings import QueueArguments
+    from .queue import AsyncQueue, Queue
+    from .queue.settings import QueueArguments
 
 __all__ = ["AsyncFeatures", "Features"]
 
@@ -64,10 +64,10 @@ class Features(Resources):
     def queue(self, **options: Unpack[QueueArguments]) -> Queue:
         """Return a queue for a running service: `put` holds a row, which is sent in the background.
 
-        See `synerise_profiles.queues.QueueArguments` for the options. Close it, or use it by `with`; closing the client
+        See `synerise_profiles.queue.QueueArguments` for the options. Close it, or use it by `with`; closing the client
         closes it too.
         """
-        from .queues import Queue  # noqa: PLC0415 - most programs do without
+        from .queue import Queue  # noqa: PLC0415 - most programs do without
 
         self._shared.prepare("queue")
         queue = Queue(cast("Synerise", self), self._shared.timing, **options)
@@ -125,7 +125,7 @@ class AsyncFeatures(AsyncResources):
 
         `on_rejected` and `on_error` may be coroutine functions.
         """
-        from .queues import AsyncQueue  # noqa: PLC0415 - most programs do without
+        from .queue import AsyncQueue  # noqa: PLC0415 - most programs do without
 
         queue = AsyncQueue(cast("AsyncSynerise", self), self._shared.timing, **options)
         self._shared.dependents.add(queue)

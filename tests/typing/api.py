@@ -68,7 +68,7 @@ from synerise_profiles.models import (
     Transaction,
     WebPushCleanUp,
 )
-from synerise_profiles.queues import FlushResult, QueueStats
+from synerise_profiles.queue import FlushResult, QueueStats
 from synerise_profiles.sources import Goal, RowMapping, read_arrow, read_csv, read_jsonl, to
 
 NOW = datetime.datetime.now(tz=datetime.UTC)

@@ -19,13 +19,13 @@ from synerise_profiles._core.logging import log_retry
 from synerise_profiles._core.retry import Failure, RetryPolicy, decide
 from synerise_profiles._core.timing import Timing
 
-from .clock import QueueClock
-from .flights import Flight, Send, timed
-from .lanes import Lane
-from .lines import Batch, Line
-from .results import QueueStats, Undelivered
-from .rows import Written
+from .buffer import Batch, Line
+from .channels import Lane
+from .encoding import Written
+from .inflight import Flight, Send, timed
 from .settings import QueueSettings
+from .stats import QueueStats, Undelivered
+from .timestamps import QueueClock
 
 __all__ = ["Core", "Settled", "Step"]
 

@@ -11,9 +11,9 @@ from synerise_profiles._batching.rejection import count_note
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
 
+from .channels import Lane
 from .core import Core
-from .lanes import Lane
-from .rows import Writer, Written
+from .encoding import Writer, Written
 from .settings import QueueSettings
 
 __all__ = ["AsyncInlet", "Inlet", "Works"]

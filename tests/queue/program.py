@@ -19,7 +19,7 @@ import time
 from typing import Any
 
 from synerise_profiles import AsyncSynerise, Synerise
-from synerise_profiles.queues import Queue, QueueFullError
+from synerise_profiles.queue import Queue, QueueFullError
 
 
 def event(n: int) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from synerise_profiles._core.logging import LOGGER
 
 from .core import Settled
 from .errors import UndeliveredWarning
-from .results import Undelivered, spill
 from .settings import QueueSettings
+from .stats import Undelivered, spill
 
 __all__ = ["calls", "log_raised", "report_left"]
 

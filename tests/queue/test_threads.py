@@ -22,9 +22,9 @@ from synerise_profiles import AuthenticationError, InvalidRequestError, Synerise
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles.bulk import Rejection, read_dead_letter
 from synerise_profiles.models import BatchEvent, ClientIdentifier
-from synerise_profiles.queues import Queue, QueueClosedError, QueueFullError, UndeliveredWarning, threads
+from synerise_profiles.queue import Queue, QueueClosedError, QueueFullError, UndeliveredWarning, sync_queue
 from synerise_profiles.sandbox import Outcome, Sandbox
-from tests.queues.support import event, number, profile
+from tests.queue.support import event, number, profile
 from tests.unit.client.support import Server, silence, unused_url
 
 BRISK = RetryPolicy(base_delay=0.001, max_delay=0.01)
@@ -356,7 +356,7 @@ def test_a_thread_without_work_ends_and_another_one_begins(
     sandbox: Sandbox, client: Synerise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So a queue that is forgotten goes, once it is empty; and one that is used again works again."""
-    monkeypatch.setattr(threads, "_IDLE", 0.05)
+    monkeypatch.setattr(sync_queue, "_IDLE", 0.05)
     queue = client.queue(flush_after=0.0)
     found: Any = weakref.ref(queue)
     for n in range(3):

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from synerise_profiles._batching.operations import Kind
 from synerise_profiles._batching.throttle import Pace
 
-from .flights import Flight
-from .lines import Line
-from .rows import Group, room_of_time
+from .buffer import Line
+from .encoding import Group, room_of_time
+from .inflight import Flight
 from .settings import QueueSettings
 
 __all__ = ["Lane"]

@@ -13,9 +13,9 @@ import pytest
 
 from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
 from synerise_profiles._core.retry import RetryPolicy
-from synerise_profiles.queues import AsyncQueue, Queue, QueueClosedError, QueueFullError, UndeliveredWarning
+from synerise_profiles.queue import AsyncQueue, Queue, QueueClosedError, QueueFullError, UndeliveredWarning
 from synerise_profiles.sandbox import Outcome, Sandbox
-from tests.queues.support import event, number, profile
+from tests.queue.support import event, number, profile
 from tests.unit.client.support import Server, silence
 
 BRISK = RetryPolicy(base_delay=0.001, max_delay=0.01)

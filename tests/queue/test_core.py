@@ -17,11 +17,11 @@ from synerise_profiles import InvalidRequestError
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.machine import DONE, Signal, Wait
 from synerise_profiles._core.retry import RetryPolicy
-from synerise_profiles.queues.core import Core
-from synerise_profiles.queues.flights import Send
-from synerise_profiles.queues.rows import Writer
-from synerise_profiles.queues.settings import QueueSettings
-from tests.queues.support import FATES, START, Clock, Server, event, is_bad, number, profile
+from synerise_profiles.queue.core import Core
+from synerise_profiles.queue.encoding import Writer
+from synerise_profiles.queue.inflight import Send
+from synerise_profiles.queue.settings import QueueSettings
+from tests.queue.support import FATES, START, Clock, Server, event, is_bad, number, profile
 
 POLICY = RetryPolicy()
 

@@ -13,16 +13,16 @@ from synerise_profiles._batching.send_result import Outcome, outcome_of
 from synerise_profiles._core.retry import Failure
 from synerise_profiles._core.timing import Timing
 
+from .callbacks import calls, log_raised, report_left
+from .channels import Lane
 from .core import Settled
+from .encoding import Written
 from .errors import QueueClosedError, QueueFullError
-from .flights import Send
-from .inlets import Inlet, Works
-from .lanes import Lane
-from .registry import register
-from .results import FlushResult, QueueStats, Undelivered
-from .rows import Written
+from .inflight import Send
+from .producers import Inlet, Works
 from .settings import QueueArguments, QueueSettings
-from .telling import calls, log_raised, report_left
+from .shutdown import register
+from .stats import FlushResult, QueueStats, Undelivered
 
 if TYPE_CHECKING:
     from synerise_profiles.client import Synerise

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from .async_queue import AsyncQueue
 from .errors import QueueClosedError, QueueFullError, UndeliveredWarning
-from .inlets import AsyncInlet, Inlet
-from .results import FlushResult, QueueStats, Undelivered
+from .producers import AsyncInlet, Inlet
 from .settings import QueueArguments
-from .tasks import AsyncQueue
-from .threads import Queue
+from .stats import FlushResult, QueueStats, Undelivered
+from .sync_queue import Queue
 
 __all__ = [
     "AsyncInlet",

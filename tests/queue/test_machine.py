@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from synerise_profiles import Synerise
 from synerise_profiles._core.retry import RetryPolicy
-from synerise_profiles.queues import QueueFullError
+from synerise_profiles.queue import QueueFullError
 from synerise_profiles.sandbox import Sandbox
-from tests.queues.support import event, number
+from tests.queue.support import event, number
 
 BRISK = RetryPolicy(base_delay=0.001, max_delay=0.01)
 FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (

@@ -16,9 +16,9 @@ from synerise_profiles._batching.send_result import Outcome
 from synerise_profiles._core.server_clock import Estimate
 from synerise_profiles_api.types import Request
 
-from .clock import written
-from .lines import Batch, Entry
-from .results import Undelivered
+from .buffer import Batch, Entry
+from .stats import Undelivered
+from .timestamps import written
 
 __all__ = ["Flight", "Send", "timed"]
 

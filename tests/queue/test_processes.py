@@ -14,7 +14,7 @@ import pytest
 
 from synerise_profiles.bulk import read_dead_letter
 from synerise_profiles.sandbox import Sandbox
-from tests.queues.support import number
+from tests.queue.support import number
 from tests.unit.client.support import Server, silence, unused_url
 
 PROGRAM = Path(__file__).with_name("program.py")

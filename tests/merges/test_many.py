@@ -22,7 +22,7 @@ from synerise_profiles.merges import (
     MergeStoppedError,
     read_audit,
 )
-from synerise_profiles.merges.kinds import kind_of
+from synerise_profiles.merges.key_type import kind_of
 from synerise_profiles.merges.pairs import Columns, Resolved, resolve
 from synerise_profiles.merges.snapshots import snapshot_of
 from synerise_profiles.sandbox import Sandbox

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from synerise_profiles import Synerise
 from synerise_profiles.merges import MergePlan
-from synerise_profiles.merges.kinds import kind_of
+from synerise_profiles.merges.key_type import kind_of
 from synerise_profiles.merges.snapshots import is_same, snapshot_of
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles_api.api.profiles import merge_by_custom_id

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from .audit import read_audit
+from .client import AsyncMerges, Merges
 from .effects import Copied, Effects, Lost, TagsLost, UuidMoved
 from .errors import AuditError, MergeChangedError, MergeRefusedError, MergeStoppedError
 from .plan import AsyncMergePlan, BasePlan, Member, MergePlan
-from .plans import AsyncMergePlanSet, BasePlanSet, MergePlanSet
+from .plan_set import AsyncMergePlanSet, BasePlanSet, MergePlanSet
 from .result import GroupResult, MergeProgress, MergeResult, MergeSetResult, NotMerged
 from .snapshots import Snapshot
-from .surface import AsyncMerges, Merges
 
 __all__ = [
     "AsyncMergePlan",

@@ -15,7 +15,7 @@ import attrs
 import orjson
 
 from .errors import AuditError
-from .kinds import Key
+from .key_type import Key
 
 if sys.platform != "win32":
     import fcntl

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from .kinds import Key
+from .key_type import Key
 from .snapshots import Snapshot, is_same
 
 __all__ = ["Copied", "Effects", "Lost", "TagsLost", "UuidMoved", "effects_of"]

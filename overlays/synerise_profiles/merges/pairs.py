@@ -13,7 +13,7 @@ import attrs
 from synerise_profiles.identifiers import mask
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .kinds import Key, Kind
+from .key_type import Key, Kind
 
 __all__ = ["Merge", "OnChain", "Resolved", "Source", "resolve"]
 

@@ -12,14 +12,14 @@ from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .effects import Effects, effects_of, effects_to_dict
-from .kinds import By, Key
+from .key_type import By, Key
 from .rendering import to_html, to_table
 from .settings import ApplyArguments
 from .snapshots import Snapshot, after_merging, digest
 
 if TYPE_CHECKING:
+    from .client import AsyncMerges, Merges
     from .result import MergeResult
-    from .surface import AsyncMerges, Merges
 
 __all__ = ["AsyncMergePlan", "BasePlan", "Member", "MergePlan"]
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from .kinds import Key
+from .key_type import Key
 
 __all__ = ["GroupResult", "MergeProgress", "MergeResult", "MergeSetResult", "NotMerged", "Reason"]
 

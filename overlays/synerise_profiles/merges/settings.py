@@ -10,7 +10,7 @@ import attrs
 
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .kinds import Kind
+from .key_type import Kind
 from .result import MergeProgress
 
 __all__ = ["ApplyArguments", "ApplyManyArguments", "Choices", "OnRefusal"]

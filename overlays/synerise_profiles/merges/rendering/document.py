@@ -12,7 +12,7 @@ from synerise_profiles.identifiers import mask
 
 if TYPE_CHECKING:
     from synerise_profiles.merges.effects import Lost
-    from synerise_profiles.merges.kinds import Key
+    from synerise_profiles.merges.key_type import Key
     from synerise_profiles.merges.plan import BasePlan
 
 __all__ = ["Document", "Table", "document_of", "printable"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
-from .kinds import Key, Kind, find_by_uuid
+from .key_type import Key, Kind, find_by_uuid
 from .snapshots import Snapshot
 from .steps import Outcome, Pause, Steps, found, read
 

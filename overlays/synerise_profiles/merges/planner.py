@@ -10,7 +10,7 @@ import attrs
 
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .kinds import Key, Kind
+from .key_type import Key, Kind
 from .pairs import Merge
 from .plan import BasePlan, members
 from .result import MergeProgress

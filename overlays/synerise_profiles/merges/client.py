@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from synerise_profiles._core.timing import Timing
 
+from .apply import apply_plan
+from .apply_many import apply_plans
 from .audit import Audit, Log, NoAudit
-from .execution import apply_plan
-from .kinds import By, kind_of
+from .key_type import By, kind_of
 from .pairs import Columns, OnChain, Resolved, Source, resolve
 from .plan import AsyncMergePlan, BasePlan, MergePlan
-from .planning import Maker, listed, plan_many, plan_one
-from .plans import AsyncMergePlanSet, BasePlanSet, MergePlanSet
-from .series import apply_plans
+from .plan_set import AsyncMergePlanSet, BasePlanSet, MergePlanSet
+from .planner import Maker, listed, plan_many, plan_one
 from .settings import ApplyArguments, ApplyManyArguments, Choices
 from .steps import Steps
 

@@ -8,9 +8,9 @@ import attrs
 
 from .audit import Known
 from .errors import MergeChangedError, MergeRefusedError
-from .kinds import Key, Kind
-from .looking import Fate, is_other, whereabouts
+from .key_type import Key, Kind
 from .plan import BasePlan
+from .reconciliation import Fate, is_other, whereabouts
 from .result import Reason
 from .snapshots import Snapshot, after_merging, differences
 from .steps import Steps, found, read

@@ -11,11 +11,11 @@ from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
 from synerise_profiles_api.types import Response
 
 from .audit import Log
-from .checking import Checked, check
 from .errors import AuditError, MergeRefusedError, MergeStoppedError
-from .kinds import Key, Kind, kind_of
-from .looking import Fate, look
+from .key_type import Key, Kind, kind_of
 from .plan import BasePlan
+from .preflight import Checked, check
+from .reconciliation import Fate, look
 from .result import GroupResult, MergeProgress, MergeResult, NotMerged, Reason
 from .settings import Choices
 from .snapshots import Snapshot, after_merging, differences

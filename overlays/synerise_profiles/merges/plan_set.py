@@ -15,16 +15,16 @@ import orjson
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .kinds import By, kind_of
+from .key_type import By, kind_of
 from .plan import AsyncMergePlan, BasePlan, MergePlan
+from .plan_store import Store
 from .rendering import page, section_of
 from .rendering.table import columns
 from .settings import ApplyManyArguments
-from .store import Store
 
 if TYPE_CHECKING:
+    from .client import AsyncMerges, Merges
     from .result import MergeSetResult
-    from .surface import AsyncMerges, Merges
 
 __all__ = ["AsyncMergePlanSet", "BasePlanSet", "Counts", "MergePlanSet"]
 

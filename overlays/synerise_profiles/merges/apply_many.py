@@ -7,9 +7,9 @@ from typing import cast
 
 import attrs
 
+from .apply import apply_plan
 from .audit import Log
 from .errors import MergeRefusedError, MergeStoppedError
-from .execution import apply_plan
 from .plan import BasePlan
 from .result import MergeProgress, MergeResult, MergeSetResult, NotMerged, Reason
 from .settings import Choices

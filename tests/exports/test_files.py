@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from synerise_profiles import InvalidRequestError
 from synerise_profiles.exports import ExportProgress
-from synerise_profiles.exports.files import CsvRows, writing
+from synerise_profiles.exports.writers import CsvRows, writing
 from tests.exports.support import Server, answer, numbered, order
 
 pyarrow = pytest.importorskip("pyarrow")

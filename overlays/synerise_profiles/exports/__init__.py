@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from .client import AsyncExports, Exports
 from .errors import ExportError, ExportFailedError, ExportTimeoutError
+from .export import AsyncExport, Export
 from .progress import ExportProgress
-from .reading import AsyncExport, Export
 from .settings import Backoff
-from .surface import AsyncExports, Exports
 
 __all__ = [
     "AsyncExport",

@@ -12,7 +12,7 @@ import orjson
 
 from synerise_profiles._core.optional_deps import pyarrow
 
-from .files import Row, cell_text
+from .writers import Row, cell_text
 
 __all__ = ["ArrowFile", "ArrowRows", "kind_of_column", "kind_of_value"]
 

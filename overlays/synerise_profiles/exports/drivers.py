@@ -9,7 +9,7 @@ from typing import Any
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request, Response
 
-from .plan import Ask, Pause, Plan, Ready, Step
+from .polling import Ask, Pause, Plan, Ready, Step
 from .progress import ExportProgress
 
 __all__ = ["drive", "drive_async", "finish"]

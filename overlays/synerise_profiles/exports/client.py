@@ -10,9 +10,9 @@ from synerise_profiles_api.resources import exports
 from synerise_profiles_api.types import Request, Response
 
 from .drivers import drive, drive_async
+from .export import AsyncExport, Export
 from .facts import facts
-from .plan import Plan, ordered, resumed
-from .reading import AsyncExport, Export
+from .polling import Plan, ordered, resumed
 from .settings import RunArguments, Settings
 
 if TYPE_CHECKING:

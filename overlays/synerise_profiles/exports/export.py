@@ -15,14 +15,14 @@ from synerise_profiles_api.types import Request, Response
 
 from .drivers import finish
 from .facts import facts
-from .pages import Pages, row_of
-from .plan import Ready, with_task
+from .pagination import Pages, row_of
+from .polling import Ready, with_task
 from .progress import ExportProgress
 from .settings import Settings
 
 if TYPE_CHECKING:
     from .arrow import ArrowRows
-    from .files import Output
+    from .writers import Output
 
 __all__ = ["AsyncExport", "Export"]
 
@@ -81,18 +81,18 @@ class _Known:
         return pages, progress
 
     def _jsonl(self, path: _Path) -> AbstractContextManager[Output]:
-        from .files import JsonLines, writing  # noqa: PLC0415
+        from .writers import JsonLines, writing  # noqa: PLC0415
 
         return writing(path, JsonLines)
 
     def _csv(self, path: _Path) -> AbstractContextManager[Output]:
-        from .files import CsvRows, writing  # noqa: PLC0415
+        from .writers import CsvRows, writing  # noqa: PLC0415
 
         return writing(path, partial(CsvRows, columns=self._columns()))
 
     def _arrow(self, path: _Path) -> AbstractContextManager[Output]:
         from .arrow import ArrowFile  # noqa: PLC0415
-        from .files import writing  # noqa: PLC0415
+        from .writers import writing  # noqa: PLC0415
 
         pyarrow()
         return writing(path, partial(ArrowFile, columns=self._columns(), kinds=self._kinds()))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from synerise_profiles import InvalidRequestError
 from synerise_profiles.bulk import UnreadableRow
-from synerise_profiles.sources import MappingError, RowMapping, blocks, read_csv, to
-from synerise_profiles.sources.lines import Lines
+from synerise_profiles.sources import MappingError, RowMapping, block_reader, read_csv, to
+from synerise_profiles.sources.line_index import Lines
 
 PLAIN = RowMapping.for_profiles({"id": "customId", "note": "attributes.note"})
 TYPED = RowMapping.for_profiles({"id": "customId", "n": to("attributes.n", "integer")})
@@ -52,7 +52,7 @@ def test_what_a_csv_writer_writes_is_read_back_with_its_lines(tmp_path_factory, 
         expected.append((begin, {**row, "attributes": {"note": two}} if two else row))
     data = out.getvalue().encode(encoding)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "_BLOCK", block)
+        patch.setattr(block_reader, "_BLOCK", block)
         source = read_csv(given_as(way, data, encoding, tmp_path_factory), PLAIN, encoding=encoding)
         assert fates(source) == expected
 
@@ -152,8 +152,8 @@ def test_damage_in_a_wide_encoding_is_found_too():
 
 def test_a_line_without_an_end_does_not_fill_the_memory(monkeypatch):
     """A line that is too long is dropped as it is read, and is one refused row."""
-    monkeypatch.setattr(blocks, "LONGEST", 100)
-    monkeypatch.setattr(blocks, "_BLOCK", 32)
+    monkeypatch.setattr(block_reader, "LONGEST", 100)
+    monkeypatch.setattr(block_reader, "_BLOCK", 32)
     text = "id,note\na,1\n" + "b," + "x," * 500 + "\nc,3\n"
     found = fates(read_csv(io.StringIO(text), PLAIN))
     assert [line for line, _ in found] == [2, 3, 4]

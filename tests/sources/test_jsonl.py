@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from synerise_profiles.bulk import UnreadableRow
-from synerise_profiles.sources import MappingError, RowMapping, blocks, read_jsonl, to
+from synerise_profiles.sources import MappingError, RowMapping, block_reader, read_jsonl, to
 
 MAPPING = RowMapping.for_profiles(
     {"id": to("customId", "text"), "born": to("birthDate", optional=True), "*": "attributes.*"}
@@ -37,7 +37,7 @@ def test_without_a_mapping_a_line_is_a_row():
 @pytest.mark.parametrize("way", ["path", "gzip", "text"])
 def test_a_bad_line_is_one_row_with_its_number(tmp_path, monkeypatch, way, block):
     """Broken JSON, bytes that are not UTF-8 and no object are refused alone; blank lines are no rows."""
-    monkeypatch.setattr(blocks, "_BLOCK", block)
+    monkeypatch.setattr(block_reader, "_BLOCK", block)
     data = b'\xef\xbb\xbf{"id":1}\r\n\n{"id":\n \n[1]\n{"id":"\xf1"}\n{"id":"\xc5\x82"}'
     if way == "text":
         file = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="")
@@ -98,8 +98,8 @@ def test_keys_without_end_do_not_fill_the_memory():
 
 def test_a_line_that_is_too_long_is_one_row(monkeypatch):
     """It is dropped as it is read."""
-    monkeypatch.setattr(blocks, "LONGEST", 100)
-    monkeypatch.setattr(blocks, "_BLOCK", 32)
+    monkeypatch.setattr(block_reader, "LONGEST", 100)
+    monkeypatch.setattr(block_reader, "_BLOCK", 32)
     found = fates(read_jsonl(lines({"id": "a"}, {"id": "x" * 1000}, {"id": "b"}), MAPPING))
     assert [line for line, _ in found] == [1, 2, 3]
     assert "is longer than" in found[1][1]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from synerise_profiles.bulk import UnreadableRow
 from synerise_profiles.sources.columns import Column
 from synerise_profiles.sources.errors import BadCellError
-from synerise_profiles.sources.layout import Layout, Leaf, Node
 from synerise_profiles.sources.mapping import RowMapping
+from synerise_profiles.sources.row_builder import Layout, Leaf, Node
 from synerise_profiles.sources.targets import to
 
 KINDS = {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .delimited import CsvSource, read_csv
+from .arrow import ArrowSource, read_arrow
+from .csv import CsvSource, read_csv
 from .errors import MappingError, Mistake
-from .json_lines import JsonLinesSource, read_jsonl
+from .jsonl import JsonLinesSource, read_jsonl
 from .mapping import Goal, RowMapping
 from .source import Source
-from .tables import ArrowSource, read_arrow
 from .targets import Target, to
 
 __all__ = [

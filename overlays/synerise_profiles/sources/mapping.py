@@ -12,14 +12,14 @@ from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
 
-from .casts import cast_of, of_types
 from .columns import Column, chosen, is_pattern
+from .converters import cast_of, of_types
 from .errors import MappingError, Mistake
 from .fields import Field, Step, UnknownFieldError, find_field, steps_of
-from .fitting import UnfitError, constant_problem, fit, type_problem
-from .layout import Layout, Leaf, Missing, Node
+from .row_builder import Layout, Leaf, Missing, Node
 from .rules import clashes, lacking
 from .targets import Empty, Target, to
+from .type_matching import UnfitError, constant_problem, fit, type_problem
 
 __all__ = ["Goal", "RowMapping"]
 

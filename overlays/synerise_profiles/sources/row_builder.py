@@ -9,7 +9,7 @@ import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
 
-from .casts import Cast
+from .converters import Cast
 from .errors import BadCellError
 from .targets import Empty
 

@@ -9,7 +9,7 @@ from synerise_profiles._validation.object_rules import rule_of
 from synerise_profiles._validation.schema import Schema
 
 from .columns import Column
-from .moments import has_zone
+from .datetimes import has_zone
 from .targets import Target
 
 __all__ = ["UnfitError", "constant_problem", "fit", "type_problem"]

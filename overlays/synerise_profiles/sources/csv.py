@@ -14,10 +14,10 @@ from typing import Any, Final, Protocol
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .blocks import LONGEST, Given, Input, cut
+from .block_reader import LONGEST, Given, Input, cut
 from .columns import Column
 from .errors import BadCellError, MappingError, Mistake
-from .lines import Lines
+from .line_index import Lines
 from .mapping import RowMapping
 from .source import Row, Source
 

@@ -11,12 +11,12 @@ import orjson
 
 from synerise_profiles._batching.row_source import UnreadableRow
 
-from .blocks import LONGEST, Given, Input, cut
+from .block_reader import LONGEST, Given, Input, cut
 from .columns import Column
 from .errors import BadCellError, MappingError
-from .layout import Layout
-from .lines import Lines
+from .line_index import Lines
 from .mapping import RowMapping
+from .row_builder import Layout
 from .source import Row, Source
 
 __all__ = ["JsonLinesSource", "read_jsonl"]

@@ -15,8 +15,8 @@ from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 
+from .datetimes import date_cast, datetime_cast
 from .errors import BadCellError
-from .moments import date_cast, datetime_cast
 from .targets import Target
 
 __all__ = ["Cast", "cast_of", "of_types", "pruned"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from synerise_profiles.deprecations.__main__ import main
-from synerise_profiles.deprecations.names import known_targets
+from synerise_profiles.deprecations.registry import known_targets
 from synerise_profiles.deprecations.scan import Finding, Unread, scan_source
 from synerise_profiles_api.operations import all_operations
 from synerise_profiles_api.settings import RemovedName

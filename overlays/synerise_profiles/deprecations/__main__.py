@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .names import Targets, known_targets
+from .registry import Targets, known_targets
 from .scan import Finding, Unread, python_files, scan_file
 
 _DESCRIPTION = (

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from .names import Target, Targets
+from .registry import Target, Targets
 
 __all__ = ["Finding", "Unread", "python_files", "scan_file", "scan_source"]
 

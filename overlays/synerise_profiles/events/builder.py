@@ -19,8 +19,8 @@ from synerise_profiles_api.types import UNSET, Operation, Unset
 
 from .amounts import Amount
 from .checks import about, checked_body, refuse_reserved
-from .purchases import Items, Payment, Products, cancelled, cancelled_of, purchase, updated
-from .stamps import Now, salt_of, time_of
+from .salt_and_time import Now, salt_of, time_of
+from .transactions import Items, Payment, Products, cancelled, cancelled_of, purchase, updated
 
 __all__ = ["PURE", "Builder", "cancellation", "cancellation_of", "transaction", "updated_transaction"]
 

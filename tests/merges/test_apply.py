@@ -245,8 +245,8 @@ def test_what_comes_out_differently_is_said(
     """The reference does not say which of several sources wins; a server that sees it otherwise is noticed."""
     from synerise_profiles.sandbox.handlers import profiles as handlers  # noqa: PLC0415
 
-    merge = handlers.jobs.merge_profiles
-    monkeypatch.setattr(handlers.jobs, "merge_profiles", lambda world, into, of: merge(world, into, of[::-1]))
+    merge = handlers.writes.merge_profiles
+    monkeypatch.setattr(handlers.writes, "merge_profiles", lambda world, into, of: merge(world, into, of[::-1]))
     plan = plan_of(client)
     result = plan.apply(audit=None, actor="anna")
     assert result.unexpected == ("attributes.b has changed",)

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.accounts import Account
-from synerise_profiles.sandbox.rules import passwords
+from synerise_profiles.sandbox.domain import passwords
+from synerise_profiles.sandbox.domain.accounts import Account
 
 from .conftest import client_of
 

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.bundle import Door, load_bundle
+from synerise_profiles.sandbox.spec import Door, load_bundle
 
 LOGIN = "/uauth/v2/auth/login/profile"
 TAGS = "/v4/clients/tags"

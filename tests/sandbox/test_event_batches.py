@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.bundle import load_bundle
-from synerise_profiles.sandbox.log import Outcome
-from synerise_profiles.sandbox.rules.events import Event
+from synerise_profiles.sandbox.admin.request_log import Outcome
+from synerise_profiles.sandbox.domain.events import Event
+from synerise_profiles.sandbox.spec import load_bundle
 
 BATCH = "/v4/events/batch"
 CUSTOM = "/v4/events/custom"

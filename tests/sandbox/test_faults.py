@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from synerise_profiles.sandbox import Fault, Outcome, Sandbox, create_app
-from synerise_profiles.sandbox.faults import Faults, Kind
+from synerise_profiles.sandbox.admin.faults import Faults, Kind
 from tests.sandbox.conftest import client_of
 from tests.sandbox.raw import connect, request, send
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.auth import CONSUMERS
-from synerise_profiles.sandbox.bundle import Operation, load_bundle
+from synerise_profiles.sandbox.http.auth import CONSUMERS
+from synerise_profiles.sandbox.spec import Operation, load_bundle
 
 OPERATIONS = load_bundle().operations
 REFUSED = (401, 403)

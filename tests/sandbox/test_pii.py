@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.permissions import PII_ACCESS
+from synerise_profiles.sandbox.domain.permissions import PII_ACCESS
 
 READ = ["API_BY_ID_CLIENT_READ", "API_BY_IDENTIFIER_CLIENT_READ", "CRM_DETAILS_CLIENT_READ", "API_BY_ID_CLIENT_UPDATE"]
 ROLES = ["client_info: read", "client_info: update"]

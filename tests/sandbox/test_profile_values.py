@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.bundle import load_bundle
+from synerise_profiles.sandbox.spec import load_bundle
 
 JAN = "/v4/clients/by-email/jan@example.com"
 

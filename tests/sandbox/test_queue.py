@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.log import Outcome
+from synerise_profiles.sandbox.admin.request_log import Outcome
 
 APPLIED, DROPPED, REFUSED = Outcome.APPLIED, Outcome.DROPPED, Outcome.REFUSED
 JAN = "/v4/clients/by-email/jan@example.com"

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.auth import CONSUMERS
-from synerise_profiles.sandbox.bundle import Operation, load_bundle
-from synerise_profiles.sandbox.routes import Router
-from synerise_profiles.sandbox.validation import Validation
+from synerise_profiles.sandbox.http.auth import CONSUMERS
+from synerise_profiles.sandbox.http.routing import Router
+from synerise_profiles.sandbox.http.validation import Validation
+from synerise_profiles.sandbox.spec import Operation, load_bundle
 
 BUNDLE = load_bundle()
 VALIDATION = Validation(BUNDLE)

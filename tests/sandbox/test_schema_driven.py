@@ -15,9 +15,9 @@ from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.generation import GenerationMode
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.auth import CONSUMERS
-from synerise_profiles.sandbox.bundle import Operation, load_bundle
-from synerise_profiles.sandbox.validation import Validation
+from synerise_profiles.sandbox.http.auth import CONSUMERS
+from synerise_profiles.sandbox.http.validation import Validation
+from synerise_profiles.sandbox.spec import Operation, load_bundle
 
 BUNDLE = load_bundle()
 VALIDATION = Validation(BUNDLE)

@@ -18,8 +18,8 @@ import pytest
 
 import synerise_profiles.sandbox as package
 from synerise_profiles.sandbox import Dropped, Exchange, Options, Outcome, Sandbox, create_app
-from synerise_profiles.sandbox.journal import Journal
-from synerise_profiles.sandbox.log import Log, shared
+from synerise_profiles.sandbox.admin.dropped_writes import Journal
+from synerise_profiles.sandbox.admin.request_log import Log, shared
 from tests.sandbox.raw import connect, request
 
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.store import Store
+from synerise_profiles.sandbox.storage.store import Store
 
 KEY, GUID = "the-key", "the-guid"
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.bundle import Operation, load_bundle
+from synerise_profiles.sandbox.spec import Operation, load_bundle
 
 ENDING = [item for item in load_bundle().operations if item.sunset is not None]
 

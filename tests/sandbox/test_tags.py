@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.state.tags import CACHED
-from synerise_profiles.sandbox.store import Store
+from synerise_profiles.sandbox.storage.store import Store
+from synerise_profiles.sandbox.storage.tags import CACHED
 
 JAN = "/v4/clients/by-email/jan@example.com"
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.log import Outcome
-from synerise_profiles.sandbox.rules.events import ORIGINAL_TIME, Event
+from synerise_profiles.sandbox.admin.request_log import Outcome
+from synerise_profiles.sandbox.domain.events import ORIGINAL_TIME, Event
 
 SINGLE = "/v4/transactions"
 BATCH = "/v4/transactions/batch"

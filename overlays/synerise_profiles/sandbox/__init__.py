@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING
 from synerise_profiles._core.optional_deps import missing
 
 if TYPE_CHECKING:
+    from .admin.dropped_writes import Dropped as Dropped
+    from .admin.faults import Fault as Fault
+    from .admin.faults import Faults as Faults
+    from .admin.request_log import Exchange as Exchange
+    from .admin.request_log import Outcome as Outcome
     from .app import App as App
     from .app import create_app as create_app
     from .clock import MovableClock as MovableClock
-    from .faults import Fault as Fault
-    from .faults import Faults as Faults
-    from .journal import Dropped as Dropped
-    from .log import Exchange as Exchange
-    from .log import Outcome as Outcome
     from .options import Options as Options
     from .server import Sandbox as Sandbox
 
 _HOMES = {
     "App": "app",
-    "Dropped": "journal",
-    "Exchange": "log",
-    "Fault": "faults",
-    "Faults": "faults",
+    "Dropped": "admin.dropped_writes",
+    "Exchange": "admin.request_log",
+    "Fault": "admin.faults",
+    "Faults": "admin.faults",
     "MovableClock": "clock",
     "Options": "options",
-    "Outcome": "log",
+    "Outcome": "admin.request_log",
     "Sandbox": "server",
     "create_app": "app",
 }

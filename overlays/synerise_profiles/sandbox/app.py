@@ -14,28 +14,28 @@ from typing import Any
 
 import orjson
 
-from .accounts import Accounts
-from .answers import Answer, Failure, Job
-from .auth import Authenticator, Caller
-from .bundle import Bundle, Operation, is_object, load_bundle
+from .admin.control import Control
+from .admin.dropped_writes import Journal
+from .admin.faults import Fault, Faults, Kind
+from .admin.request_log import Exchange, Log, Outcome, shared
 from .clock import Clock, MovableClock, iso_of, system_clock
-from .control import Control
-from .doors import Entrance, entrances
-from .faults import Fault, Faults, Kind
+from .context import Call, Handler, World
+from .domain.accounts import Accounts
+from .domain.mailbox import Mailbox
 from .handlers import handler_for
-from .journal import Journal
-from .log import Exchange, Log, Outcome, shared
-from .mail import Mailbox
-from .messages import JSON, DateHeader, Incoming, Outgoing
+from .http.asgi import Message, Receive, Send, body_sent, pause, play, read, write
+from .http.auth import Authenticator, Caller
+from .http.messages import JSON, DateHeader, Incoming, Outgoing
+from .http.rendering import check_media_type, refused, spoilt, written
+from .http.routing import Match, Router
+from .http.token_endpoints import Entrance, entrances
+from .http.validation import Validation
 from .options import Options
-from .queue import Queue
-from .replies import check_media_type, refused, spoilt, written
-from .routes import Match, Router
-from .state.database import MEMORY
-from .store import Store
-from .validation import Validation
-from .wire import Message, Receive, Send, body_sent, pause, play, read, write
-from .world import Call, Handler, World
+from .responses import Answer, Failure, Job
+from .spec import Bundle, Operation, is_object, load_bundle
+from .storage.database import MEMORY
+from .storage.delayed_writes import Queue
+from .storage.store import Store
 
 _QUEUED = (202, 207)
 

@@ -13,20 +13,20 @@ from typing import Any, Self, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .answers import Failure
+from .admin.dropped_writes import Journal
+from .admin.faults import Faults
+from .admin.request_log import Log
 from .app import App, create_app
-from .auth import Authenticator
 from .clock import Clock, MovableClock, system_clock
-from .doors import sign_in
-from .faults import Faults
-from .journal import Journal
-from .log import Log
-from .mail import Mailbox
+from .domain.mailbox import Mailbox
+from .domain.permissions import ApiKey, KeyKind
+from .http.asgi import TRANSPORT
+from .http.auth import Authenticator
+from .http.token_endpoints import sign_in
 from .options import Options
-from .permissions import ApiKey, KeyKind
-from .state.database import MEMORY
-from .store import Store
-from .wire import TRANSPORT
+from .responses import Failure
+from .storage.database import MEMORY
+from .storage.store import Store
 
 _PATIENCE = 10.0
 """Seconds to start or stop. Both take a fraction of one; more means that something is wrong."""

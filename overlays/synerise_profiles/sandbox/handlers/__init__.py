@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from synerise_profiles.sandbox.bundle import Operation
-from synerise_profiles.sandbox.world import Handler
+from synerise_profiles.sandbox.context import Handler
+from synerise_profiles.sandbox.spec import Operation
 
 from . import account, devices, events, exports, notes, passwords, profiles, registration, sessions, tags, transactions
 

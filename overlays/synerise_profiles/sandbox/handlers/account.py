@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from synerise_profiles.sandbox import jobs
-from synerise_profiles.sandbox.accounts import SYNERISE, Account
-from synerise_profiles.sandbox.answers import Answer, Failure, problem
-from synerise_profiles.sandbox.bundle import Json
-from synerise_profiles.sandbox.log import Outcome
-from synerise_profiles.sandbox.mail import Kind
-from synerise_profiles.sandbox.rules.profiles import AGREEMENTS, Profile
-from synerise_profiles.sandbox.world import Call, Handler, World
+from synerise_profiles.sandbox.admin.request_log import Outcome
+from synerise_profiles.sandbox.context import Call, Handler, World
+from synerise_profiles.sandbox.domain import writes
+from synerise_profiles.sandbox.domain.accounts import SYNERISE, Account
+from synerise_profiles.sandbox.domain.mailbox import Kind
+from synerise_profiles.sandbox.domain.profiles import AGREEMENTS, Profile
+from synerise_profiles.sandbox.responses import Answer, Failure, problem
+from synerise_profiles.sandbox.spec import Json
 
 from .checks import check_values, refuse
 
@@ -168,8 +168,8 @@ def _close(call: Call, profile: Profile, account: Account | None) -> Answer:
     account.deleted = True
     account.password = None
     with world.store.transaction():
-        jobs.update_profile(world, client_id, {"agreements": dict.fromkeys(AGREEMENTS, False)})
-        jobs.record_own_event(world, client_id, "client.deleteAccount", {})
+        writes.update_profile(world, client_id, {"agreements": dict.fromkeys(AGREEMENTS, False)})
+        writes.record_own_event(world, client_id, "client.deleteAccount", {})
         world.accounts.save(account)
         world.auth.end_sessions(client_id, profile.uuid)
     return Answer(applied=1)
@@ -201,7 +201,9 @@ def _with_agreement(item: Json, name: str, agreed: bool | None) -> Json:  # noqa
 
 
 def _change(call: Call, profile: Profile, item: Json) -> Answer:
-    return Answer(job=partial(jobs.update_profile, call.world, profile.client_id, item, operation=call.operation.name))
+    return Answer(
+        job=partial(writes.update_profile, call.world, profile.client_id, item, operation=call.operation.name)
+    )
 
 
 def _sending(send: Callable[[], None]) -> Callable[[], Sequence[Outcome]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from synerise_profiles.sandbox.answers import Failure
-from synerise_profiles.sandbox.bundle import Json
-from synerise_profiles.sandbox.rules.checks import wrong_values
-from synerise_profiles.sandbox.world import Call
+from synerise_profiles.sandbox.context import Call
+from synerise_profiles.sandbox.domain.value_checks import wrong_values
+from synerise_profiles.sandbox.responses import Failure
+from synerise_profiles.sandbox.spec import Json
 
 
 def refuse(problems: Sequence[Json]) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from synerise_profiles.sandbox import jobs
-from synerise_profiles.sandbox.answers import Answer
 from synerise_profiles.sandbox.clock import millis_of
-from synerise_profiles.sandbox.rules.profiles import Profile
-from synerise_profiles.sandbox.state.devices import Push
-from synerise_profiles.sandbox.world import Call, Handler
+from synerise_profiles.sandbox.context import Call, Handler
+from synerise_profiles.sandbox.domain import writes
+from synerise_profiles.sandbox.domain.profiles import Profile
+from synerise_profiles.sandbox.responses import Answer
+from synerise_profiles.sandbox.storage.devices import Push
 
 _IDENTIFIERS = {"by-customId": "customId", "by-uuid": "uuid"}
 _CLEAN_UPS: Mapping[str, Push] = {"devices.clean_up_web_push": "web", "devices.clean_up_mobile_push": "mobile"}
@@ -48,11 +48,11 @@ def clean_up(call: Call) -> Answer:
     push = _CLEAN_UPS[call.operation.name]
     version = sent.get("version") if push == "web" else None
     before = millis_of(sent["updated"])
-    return Answer(applied=jobs.clean_up_devices(call.world, profile.client_id, push, before, version))
+    return Answer(applied=writes.clean_up_devices(call.world, profile.client_id, push, before, version))
 
 
 def _link(call: Call, profile: Profile) -> Answer:
-    return Answer(job=partial(jobs.link_device, call.world, call.operation.name, profile.client_id, call.sent))
+    return Answer(job=partial(writes.link_device, call.world, call.operation.name, profile.client_id, call.sent))
 
 
 HANDLERS: Mapping[str, Handler] = {

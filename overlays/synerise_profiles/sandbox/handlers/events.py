@@ -7,11 +7,10 @@ from functools import partial
 from typing import Any
 
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS
-from synerise_profiles.sandbox import jobs
-from synerise_profiles.sandbox.answers import Answer, Failure, problem
-from synerise_profiles.sandbox.bundle import Json
 from synerise_profiles.sandbox.clock import millis_of
-from synerise_profiles.sandbox.rules.events import (
+from synerise_profiles.sandbox.context import Call, Handler
+from synerise_profiles.sandbox.domain import writes
+from synerise_profiles.sandbox.domain.events import (
     Draft,
     FieldError,
     batch_action,
@@ -20,8 +19,9 @@ from synerise_profiles.sandbox.rules.events import (
     listed,
     mixed,
 )
-from synerise_profiles.sandbox.rules.profiles import Profile
-from synerise_profiles.sandbox.world import Call, Handler
+from synerise_profiles.sandbox.domain.profiles import Profile
+from synerise_profiles.sandbox.responses import Answer, Failure, problem
+from synerise_profiles.sandbox.spec import Json
 
 
 def send(call: Call) -> Answer:
@@ -99,7 +99,7 @@ def _accept(call: Call, items: Sequence[Json], action_of: Callable[[Json], str],
         return draft(item, action_of(item), item.get("params", {}), received, reserved)
 
     drafts = drafts_of(items, make, place)
-    return Answer(job=partial(jobs.record_events, call.world, call.operation.name, drafts))
+    return Answer(job=partial(writes.record_events, call.world, call.operation.name, drafts))
 
 
 def _listed(call: Call, profile: Profile) -> list[Json]:

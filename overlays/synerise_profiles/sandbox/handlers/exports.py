@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from synerise_profiles.sandbox.answers import Answer, Failure, problem
-from synerise_profiles.sandbox.bundle import Json
-from synerise_profiles.sandbox.rules.exports import COMPLETED, ENDED, FILTERS, rows, state
-from synerise_profiles.sandbox.world import Call, Handler
+from synerise_profiles.sandbox.context import Call, Handler
+from synerise_profiles.sandbox.domain.exports import COMPLETED, ENDED, FILTERS, rows, state
+from synerise_profiles.sandbox.responses import Answer, Failure, problem
+from synerise_profiles.sandbox.spec import Json
 
 _KIND = "export"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from synerise_profiles.sandbox.answers import Answer, Failure
-from synerise_profiles.sandbox.bundle import Json
-from synerise_profiles.sandbox.world import Call, Handler
+from synerise_profiles.sandbox.context import Call, Handler
+from synerise_profiles.sandbox.responses import Answer, Failure
+from synerise_profiles.sandbox.spec import Json
 
 _KIND = "note"
 _AUTHOR = "sandbox@example.com"

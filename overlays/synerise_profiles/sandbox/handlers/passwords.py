@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from synerise_profiles.sandbox.accounts import SYNERISE
-from synerise_profiles.sandbox.answers import Answer, Failure, problem
-from synerise_profiles.sandbox.mail import Kind
-from synerise_profiles.sandbox.rules import passwords
-from synerise_profiles.sandbox.world import Call, Handler
+from synerise_profiles.sandbox.context import Call, Handler
+from synerise_profiles.sandbox.domain import passwords
+from synerise_profiles.sandbox.domain.accounts import SYNERISE
+from synerise_profiles.sandbox.domain.mailbox import Kind
+from synerise_profiles.sandbox.responses import Answer, Failure, problem
 
 _RESET: Kind = "password-reset"
 

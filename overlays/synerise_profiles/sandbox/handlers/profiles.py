@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from synerise_profiles.sandbox import jobs
-from synerise_profiles.sandbox.answers import Answer, Failure
-from synerise_profiles.sandbox.rules import contacts
-from synerise_profiles.sandbox.rules.checks import wrong_values
-from synerise_profiles.sandbox.rules.profiles import Profile, missing_identifier
-from synerise_profiles.sandbox.world import Call, Handler
+from synerise_profiles.sandbox.context import Call, Handler
+from synerise_profiles.sandbox.domain import contacts, writes
+from synerise_profiles.sandbox.domain.profiles import Profile, missing_identifier
+from synerise_profiles.sandbox.domain.value_checks import wrong_values
+from synerise_profiles.sandbox.responses import Answer, Failure
 
 from .checks import check_values, refuse, today
 
@@ -23,7 +22,7 @@ def upsert(call: Call) -> Answer:
     item = call.sent
     refuse(missing_identifier(item, unique_emails=call.world.options.unique_emails))
     check_values(call, item)
-    return Answer(job=partial(jobs.upsert_profiles, call.world, [item]))
+    return Answer(job=partial(writes.upsert_profiles, call.world, [item]))
 
 
 def upsert_batch(call: Call) -> Answer:
@@ -41,7 +40,7 @@ def upsert_batch(call: Call) -> Answer:
             if problems:
                 invalid[index] = problems
     job = partial(
-        jobs.upsert_profiles, world, items, operation=call.operation.name, refused=frozenset(invalid), batch=True
+        writes.upsert_profiles, world, items, operation=call.operation.name, refused=frozenset(invalid), batch=True
     )
     if not invalid:
         return Answer(job=job)
@@ -73,13 +72,15 @@ def update(call: Call) -> Answer:
     profile = _named_by_path(call)
     item = call.sent
     check_values(call, item)
-    return Answer(job=partial(jobs.update_profile, call.world, profile.client_id, item, operation=call.operation.name))
+    return Answer(
+        job=partial(writes.update_profile, call.world, profile.client_id, item, operation=call.operation.name)
+    )
 
 
 def delete(call: Call) -> Answer:
     """Remove the profile that the path names."""
     client_id = _named_by_path(call).client_id
-    return Answer(job=partial(jobs.delete_profile, call.world, client_id, operation=call.operation.name))
+    return Answer(job=partial(writes.delete_profile, call.world, client_id, operation=call.operation.name))
 
 
 def merge_by_id(call: Call) -> Answer:
@@ -103,7 +104,7 @@ def update_contact(call: Call) -> Answer:
     profile = call.profile("clientId", call.path["clientId"])
     item = contacts.profile_input(call.body)
     refuse(contacts.renamed(wrong_values(item, today(call))))
-    outcomes = jobs.update_profile(call.world, profile.client_id, item, operation=call.operation.name)
+    outcomes = writes.update_profile(call.world, profile.client_id, item, operation=call.operation.name)
     changed = call.profile("clientId", profile.client_id)
     return Answer(contacts.contact(call.store.details(changed)), outcomes=outcomes)
 
@@ -138,7 +139,7 @@ def _merge(call: Call, identifier: str, from_values: Sequence[object], to_value:
             sources[source.client_id] = source
             merged.append(value)
     if sources:
-        jobs.merge_profiles(call.world, target, list(sources.values()))
+        writes.merge_profiles(call.world, target, list(sources.values()))
     return Answer(call.store.details(call.profile(identifier, to_value), merged), applied=len(sources))
 
 

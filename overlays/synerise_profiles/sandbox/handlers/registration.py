@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from synerise_profiles.sandbox import jobs
-from synerise_profiles.sandbox.accounts import Account
-from synerise_profiles.sandbox.answers import Answer, Failure, problem
-from synerise_profiles.sandbox.bundle import Json
-from synerise_profiles.sandbox.log import Outcome
-from synerise_profiles.sandbox.mail import Kind
-from synerise_profiles.sandbox.rules import passwords
-from synerise_profiles.sandbox.rules.profiles import Profile, missing_identifier
-from synerise_profiles.sandbox.world import Call, Handler, World
+from synerise_profiles.sandbox.admin.request_log import Outcome
+from synerise_profiles.sandbox.context import Call, Handler, World
+from synerise_profiles.sandbox.domain import passwords, writes
+from synerise_profiles.sandbox.domain.accounts import Account
+from synerise_profiles.sandbox.domain.mailbox import Kind
+from synerise_profiles.sandbox.domain.profiles import Profile, missing_identifier
+from synerise_profiles.sandbox.responses import Answer, Failure, problem
+from synerise_profiles.sandbox.spec import Json
 
 from .checks import check_values, refuse
 
@@ -90,7 +89,7 @@ def _open(world: World, operation: str, item: Json, password: str | None) -> lis
         if taken:
             world.drop(operation, 0, f"{taken[0]['field']} {taken[0]['message']}", item)
             return [Outcome.DROPPED]
-        outcomes = jobs.upsert_profiles(world, [item], operation=operation)
+        outcomes = writes.upsert_profiles(world, [item], operation=operation)
         profile = world.holder(item)
         if profile is None or Outcome.DROPPED in outcomes:
             return outcomes

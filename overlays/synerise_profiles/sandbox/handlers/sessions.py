@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from synerise_profiles.sandbox import jobs
-from synerise_profiles.sandbox.answers import Answer, Failure
-from synerise_profiles.sandbox.rules.profiles import Profile
-from synerise_profiles.sandbox.world import Call, Handler
+from synerise_profiles.sandbox.context import Call, Handler
+from synerise_profiles.sandbox.domain import writes
+from synerise_profiles.sandbox.domain.profiles import Profile
+from synerise_profiles.sandbox.responses import Answer, Failure
 
 _LOGOUT = "client.logout"
 _ALL_SESSIONS = "LOGOUT_WITH_SESSION_CLEARING"
@@ -40,7 +40,7 @@ def end_sessions(call: Call, profile: Profile) -> None:
 
 
 def _left(call: Call, profile: Profile) -> Answer:
-    jobs.record_own_event(call.world, profile.client_id, _LOGOUT, call.sent)
+    writes.record_own_event(call.world, profile.client_id, _LOGOUT, call.sent)
     return Answer(applied=1)
 
 

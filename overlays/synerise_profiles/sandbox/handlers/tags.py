@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from synerise_profiles.sandbox.answers import Answer, Failure
-from synerise_profiles.sandbox.bundle import Json
-from synerise_profiles.sandbox.log import Outcome
-from synerise_profiles.sandbox.store import Store
-from synerise_profiles.sandbox.world import Call, Handler, World
+from synerise_profiles.sandbox.admin.request_log import Outcome
+from synerise_profiles.sandbox.context import Call, Handler, World
+from synerise_profiles.sandbox.responses import Answer, Failure
+from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.storage.store import Store
 
 
 def list_tags(call: Call) -> Answer:

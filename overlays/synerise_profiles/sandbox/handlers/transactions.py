@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from synerise_profiles.sandbox import jobs
-from synerise_profiles.sandbox.answers import Answer
-from synerise_profiles.sandbox.bundle import Json
-from synerise_profiles.sandbox.rules.events import Draft
-from synerise_profiles.sandbox.rules.transactions import draft_transaction
-from synerise_profiles.sandbox.world import Call, Handler
+from synerise_profiles.sandbox.context import Call, Handler
+from synerise_profiles.sandbox.domain import writes
+from synerise_profiles.sandbox.domain.events import Draft
+from synerise_profiles.sandbox.domain.transactions import draft_transaction
+from synerise_profiles.sandbox.responses import Answer
+from synerise_profiles.sandbox.spec import Json
 
 from .events import drafts_of, refuse_invalid
 
@@ -40,7 +40,7 @@ def _accept(call: Call, items: Sequence[Json], place: str) -> Answer:
         return draft_transaction(item, received, reserved)
 
     drafts = drafts_of(items, make, place)
-    return Answer(job=partial(jobs.record_transactions, call.world, call.operation.name, drafts))
+    return Answer(job=partial(writes.record_transactions, call.world, call.operation.name, drafts))
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -1,0 +1,239 @@
+"""Which profile an item means. Pure: works on the profiles that a request can touch, loaded beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from synerise_profiles.sandbox.spec import Json
+
+from .profiles import Profile, Terms, change, merge, placeholder
+
+
+@dataclass(slots=True)
+class Keys:
+    """The identifiers that a request mentions: what has to be loaded to decide it."""
+
+    ids: list[int] = field(default_factory=list[int])
+    uuids: list[str] = field(default_factory=list[str])
+    emails: list[str] = field(default_factory=list[str])
+    custom_ids: list[str] = field(default_factory=list[str])
+    phones: list[str] = field(default_factory=list[str])
+
+
+def keys_of(items: Iterable[Json], id_field: str = "clientId", *, unique_emails: bool = True) -> Keys:
+    """Collect the identifiers of items; a phone counts only where it is the only one. An empty text is none."""
+    keys = Keys()
+    for item in items:
+        get = item.get
+        alone = True
+        if (value := get(id_field)) is not None:
+            keys.ids.append(value)
+            alone = False
+        if value := get("uuid"):
+            keys.uuids.append(value)
+            alone = False
+        if value := get("customId"):
+            keys.custom_ids.append(value)
+            alone = False
+        if unique_emails and (value := get("email")):
+            keys.emails.append(value)
+            alone = False
+        if alone and (value := get("phone")):
+            keys.phones.append(value)
+    return keys
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What a request starts from: the profiles, and which of them a uuid that is not shown belongs to."""
+
+    profiles: Iterable[Profile] = ()
+    aliases: Mapping[str, int] = field(default_factory=dict[str, int])
+    next_id: int = 1
+    uuid_prefix: str = "00000000-0000-4000-8000-"
+    created: str = ""
+    by_phone: bool = True
+    """Whether the request names any profile by its phone."""
+
+
+class WorkingSet:
+    """The profiles of one request by each identifier; items are applied to it one after another.
+
+    An item is dropped, without an error, when its identifiers belong to several profiles, when it names a clientId
+    that does not exist, or when it names nobody. `reason` says why the last one was.
+    """
+
+    def __init__(self, loaded: Loaded, terms: Terms) -> None:
+        self.reason = ""
+        self.next_id = loaded.next_id
+        self.touched: dict[int, Profile] = {}
+        self.tags: dict[int, list[str]] = {}
+        self.aliases: dict[str, int] = {}
+        """Further uuids of profiles, to be stored."""
+        self.absorbed: list[tuple[int, int]] = []
+        """Target and source of each anonymous profile that was taken in."""
+        self._terms = terms
+        self._created = loaded.created
+        self._uuid_prefix = loaded.uuid_prefix
+        self._by_phone = loaded.by_phone
+        self._ids: dict[int, Profile] = {}
+        self._uuids: dict[str, Profile] = {}
+        self._emails: dict[str, Profile] = {}
+        self._custom_ids: dict[str, Profile] = {}
+        self._phones: dict[str, list[Profile]] = {}
+        for profile in loaded.profiles:
+            self._ids[profile.client_id] = profile
+            self._uuids[profile.uuid] = profile
+            self._index(profile)
+        for uuid, client_id in loaded.aliases.items():
+            self._uuids[uuid] = self._ids[client_id]
+
+    def upsert(self, item: Json, *, joining: bool = False) -> Profile | None:
+        """Change the profile that the item means, or make it; None when the item is dropped.
+
+        `joining` lets an item with the uuid of an anonymous profile and the e-mail address of a known one join both.
+        """
+        client_id = item.get("clientId")
+        named = self._named(item, client_id)
+        if client_id is not None and client_id not in self._ids:
+            return self._drop(f"no profile has the clientId {client_id}")
+        if not named:
+            if not self._names_somebody(item) and not item.get("phone"):
+                return self._drop("it has no identifier")
+            return self._change(self._create(item), item)
+        if len(named) > 1:
+            target = self._join(item, named) if joining else None
+            return self._conflict(named) if target is None else self._change(target, item)
+        return self._change(named[0], item)
+
+    def update(self, client_id: int, item: Json) -> Profile | None:
+        """Change a profile named by the path; None when it is gone or an identifier sent belongs to another."""
+        if client_id not in self._ids:
+            return self._drop(f"the profile {client_id} is gone")
+        named = self._named(item, client_id)
+        return self._conflict(named) if len(named) > 1 else self._change(named[0], item)
+
+    def identify(self, client: Json) -> Profile | None:
+        """The profile of an event, made where it is new; the data of a known one stays. None where nobody is named."""
+        named = self._named(client, client.get("id"))
+        if named:
+            return named[0]
+        if not self._names_somebody(client):
+            return self._drop("its client has no identifier of a profile, nor one that makes a profile")
+        return self._change(self._create(client), {name: client.get(name) for name in ("uuid", "email", "customId")})
+
+    def _named(self, item: Json, client_id: int | None) -> list[Profile]:
+        """The profiles that the identifiers name, each once, in the order of the publisher's client."""
+        get = item.get
+        named: list[Profile] = []
+        uuid, custom_id = get("uuid"), get("customId")
+        email = get("email") if self._terms.unique_emails else None
+        if client_id is not None and (found := self._ids.get(client_id)) is not None:
+            named.append(found)
+        if uuid and (found := self._uuids.get(uuid)) is not None and found not in named:
+            named.append(found)
+        if custom_id and (found := self._custom_ids.get(custom_id)) is not None and found not in named:
+            named.append(found)
+        if email and (found := self._emails.get(email)) is not None and found not in named:
+            named.append(found)
+        if not (uuid or custom_id or email or client_id is not None):
+            holders = self._phones.get(get("phone") or "")
+            if holders:
+                named.append(min(holders, key=_age))
+        return named
+
+    def _names_somebody(self, item: Json) -> bool:
+        get = item.get
+        return bool(get("uuid") or get("customId") or (self._terms.unique_emails and get("email")))
+
+    def _create(self, item: Json) -> Profile:
+        client_id = self.next_id
+        self.next_id += 1
+        uuid = item.get("uuid") or f"{self._uuid_prefix}{client_id:012d}"
+        profile = Profile(client_id, uuid, None, None, None, self._created, {}, fresh=True)
+        self._ids[client_id] = profile
+        self._uuids[uuid] = profile
+        return profile
+
+    def _change(self, profile: Profile, item: Json) -> Profile:
+        email, custom_id, phone = profile.email, profile.custom_id, profile.phone
+        self._change_identifiers(profile, item)
+        if profile.email != email or profile.custom_id != custom_id or profile.phone != phone:
+            profile.moved = True
+            self._forget(profile, email, custom_id, phone)
+            self._index(profile)
+        change(profile, item, self._terms)
+        if "tags" in item:
+            self.tags[profile.client_id] = item["tags"] or []
+        self.touched[profile.client_id] = profile
+        return profile
+
+    def _change_identifiers(self, profile: Profile, item: Json) -> None:
+        """Take over the identifiers that were sent; null or an empty text removes one, except the uuid."""
+        uuid = item.get("uuid")
+        if uuid and uuid != profile.uuid and self._uuids.get(uuid) is not profile:
+            # The one that was sent is shown from now on. The one before still belongs to the profile: each of its
+            # devices has its own.
+            self.aliases[profile.uuid] = profile.client_id
+            profile.uuid = uuid
+            profile.moved = True
+            self._uuids[uuid] = profile
+        if "customId" in item:
+            profile.custom_id = item["customId"] or None
+        if "email" in item:
+            profile.email = item["email"] or None
+        if "phone" in item:
+            profile.phone = item["phone"] or None
+        if profile.email is None and profile.custom_id is None and self._terms.unique_emails:
+            profile.email = placeholder(profile.client_id)
+
+    def _join(self, item: Json, named: list[Profile]) -> Profile | None:
+        """The known profile with the item's e-mail address, once it has taken in the anonymous one with its uuid.
+
+        The reference is silent; the publisher's clients merge so, by a batch. None where it is not that case.
+        """
+        target, source = self._emails.get(item.get("email", "")), self._uuids.get(item.get("uuid", ""))
+        if target is None or source is None or not source.anonymous:
+            return None
+        if item.get("clientId") == source.client_id or any(one is not target and one is not source for one in named):
+            return None
+        merge(target, [source])
+        self._forget(source, source.email, source.custom_id, source.phone)
+        for uuid in [uuid for uuid, owner in self._uuids.items() if owner is source]:
+            self._uuids[uuid] = target
+            self.aliases[uuid] = target.client_id
+        for known in (self._ids, self.touched, self.tags):
+            known.pop(source.client_id, None)
+        self.absorbed.append((target.client_id, source.client_id))
+        return target
+
+    def _conflict(self, named: Iterable[Profile]) -> Profile | None:
+        owners = ", ".join(str(client_id) for client_id in sorted({profile.client_id for profile in named}))
+        return self._drop(f"its identifiers belong to several profiles: {owners}")
+
+    def _drop(self, reason: str) -> Profile | None:
+        self.reason = reason
+        return None
+
+    def _forget(self, profile: Profile, email: str | None, custom_id: str | None, phone: str | None) -> None:
+        if email is not None and self._emails.get(email) is profile:
+            del self._emails[email]
+        if custom_id is not None and self._custom_ids.get(custom_id) is profile:
+            del self._custom_ids[custom_id]
+        if phone is not None and profile in (holders := self._phones.get(phone, [])):
+            holders.remove(profile)
+
+    def _index(self, profile: Profile) -> None:
+        if profile.email is not None:
+            self._emails.setdefault(profile.email, profile)
+        if profile.custom_id is not None:
+            self._custom_ids[profile.custom_id] = profile
+        if profile.phone is not None and self._by_phone:
+            holders = self._phones.setdefault(profile.phone, [])
+            if profile not in holders:
+                holders.append(profile)
+
+
+def _age(profile: Profile) -> int:
+    return profile.client_id

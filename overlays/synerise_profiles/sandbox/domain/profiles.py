@@ -1,0 +1,160 @@
+"""What a profile is, how sent data changes it, and what the API shows of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from synerise_profiles.identifiers import PROFILE_IDENTIFIERS
+from synerise_profiles.sandbox.responses import problem
+from synerise_profiles.sandbox.spec import Json
+
+NATIVE = (
+    "firstName",
+    "lastName",
+    "displayName",
+    "company",
+    "address",
+    "city",
+    "province",
+    "zipCode",
+    "countryCode",
+    "birthDate",
+    "avatarUrl",
+)
+AGREEMENTS = ("email", "sms", "push", "webPush", "bluetooth", "rfid", "wifi")
+PLACEHOLDER = "@anonymous.invalid"
+TRUTH: Mapping[str, bool] = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+"""The texts that an agreement may be given as."""
+
+_PLAIN = frozenset({*NATIVE, "sex"})
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a workspace reads what is sent: names that no attribute can have, and whether an e-mail identifies."""
+
+    reserved: frozenset[str] = frozenset()
+    unique_emails: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Profile:
+    """One profile: its identifiers, and in `data` everything else (native fields, agreements, attributes).
+
+    `uuid` is the one that is shown; others, from merges and from other devices, find the profile too.
+    """
+
+    client_id: int
+    uuid: str
+    email: str | None
+    custom_id: str | None
+    phone: str | None
+    created: str
+    data: Json = field(default_factory=dict[str, Any])
+    fresh: bool = False
+    """Not stored yet."""
+    moved: bool = False
+    """An identifier differs from what is stored."""
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether nothing says who it is: neither a custom id nor a real e-mail address."""
+        return self.custom_id is None and (self.email is None or self.email.endswith(PLACEHOLDER))
+
+
+def missing_identifier(item: Json, *, updating: bool = False, unique_emails: bool = True) -> list[Json]:
+    """The problem of an item that names no profile; an empty text names none."""
+    if item.get("customId") or (unique_emails and item.get("email")):
+        return []  # the usual case first
+    for name in PROFILE_IDENTIFIERS:
+        if item.get(name) not in (None, "") and (updating or name != "clientId") and (unique_emails or name != "email"):
+            return []
+    known = [
+        name for name in PROFILE_IDENTIFIERS if (updating or name != "clientId") and (unique_emails or name != "email")
+    ]
+    return [problem("identifier", f"at least one of {', '.join(known)} is required")]
+
+
+def placeholder(client_id: int) -> str:
+    """The made-up address of an anonymous profile. From its id, which is never given twice."""
+    return f"{client_id:032x}{PLACEHOLDER}"
+
+
+def change(profile: Profile, item: Json, terms: Terms) -> None:
+    """Apply what was sent, all but the identifiers: null resets a native field and deletes a custom attribute."""
+    data = profile.data
+    for key, value in item.items():
+        if key in _PLAIN:
+            if value is None:
+                data.pop(key, None)
+            else:
+                data[key] = value
+        elif key == "attributes":
+            _change_attributes(data, value, terms.reserved)
+        elif key == "agreements":
+            _change_agreements(data, value, unique_emails=terms.unique_emails)
+
+
+def details(profile: Profile, tags: Iterable[str], previous: Iterable[Any] = ()) -> Json:
+    """The profile as the API shows it."""
+    data = profile.data
+    agreements: Json = data.get("agreements", {})
+    return {
+        "clientId": profile.client_id,
+        "email": profile.email,
+        "phone": profile.phone,
+        "customId": profile.custom_id,
+        "uuid": profile.uuid,
+        **{name: data.get(name) for name in NATIVE},
+        "sex": data.get("sex", "NOT_SPECIFIED"),
+        # Equal to the moment of creation, as the publisher has it.
+        "lastActivityDate": profile.created,
+        "anonymous": profile.anonymous,
+        "agreements": dict.fromkeys(AGREEMENTS, False) | agreements,
+        "attributes": data.get("attributes", {}),
+        "tags": list(tags),
+        "previousClients": list(previous),
+    }
+
+
+def merge(target: Profile, sources: Iterable[Profile]) -> None:
+    """Copy the attributes that the target lacks; all else of the sources is lost. The first source wins."""
+    attributes: Json = target.data.setdefault("attributes", {})
+    for source in sources:
+        for name, value in source.data.get("attributes", {}).items():
+            attributes.setdefault(name, value)
+
+
+def _change_attributes(data: Json, sent: Json | None, reserved: frozenset[str]) -> None:
+    attributes: Json = data.setdefault("attributes", {})
+    for name, value in (sent or {}).items():
+        if name in reserved:
+            continue
+        if value is None:
+            attributes.pop(name, None)
+        else:
+            attributes[name] = value
+
+
+def _change_agreements(data: Json, sent: Json | None, *, unique_emails: bool) -> None:
+    if sent is None:
+        data.pop("agreements", None)
+        return
+    agreements: Json = data.setdefault("agreements", {})
+    for name, value in sent.items():
+        # The publisher's clients say so: that agreement has no effect where an address identifies nobody.
+        if name != "email" or unique_emails:
+            known = value is True or value is False or name not in AGREEMENTS
+            agreements[name] = value if known else _truth(value)
+
+
+def _truth(value: Any) -> Any:
+    """Agreements may be sent as booleans, which are none of these, as text or as 1 and 0."""
+    if isinstance(value, str):
+        return TRUTH.get(value, value)
+    return bool(value) if value in (0, 1) else value

@@ -1,0 +1,55 @@
+"""What a transaction must keep, and the events that it makes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from synerise_profiles.sandbox.spec import Json, is_object
+
+from .events import ORIGINAL_TIME, Draft, Event, FieldError, cleaned, derived_uuid, draft
+
+CHARGE = "transaction.charge"
+BUY = "product.buy"
+
+_NOT_PARAMS = frozenset({"client", "recordedAt", "eventSalt"})
+_OF_THE_ORDER = ("orderId", "source")
+
+
+def draft_transaction(item: Json, received: int, reserved: frozenset[str]) -> Draft:
+    """A charge with what was bought; an order in several currencies is refused."""
+    _check_currency(item)
+    params = {name: value for name, value in item.items() if name not in _NOT_PARAMS}
+    made = draft(item, CHARGE, params, received, reserved, time_field="recordedAt")
+    shared = {name: made.params[name] for name in (*_OF_THE_ORDER, ORIGINAL_TIME) if name in made.params}
+    return made._replace(purchases=[{**cleaned(product, reserved), **shared} for product in item["products"]])
+
+
+def purchases(made: Draft, charge: Event) -> Iterator[Event]:
+    """One event an item. Its uuid comes from the charge's and from its position, not from what was bought.
+
+    So an update with the items in another order overwrites one item's event with another's, and one with fewer items
+    leaves the events at the later positions as they were: events can't be deleted.
+    """
+    for position, params in enumerate(made.purchases):
+        uuid = derived_uuid(f"{charge.uuid}\0{position}")
+        yield Event(uuid, charge.client_id, BUY, charge.time, params)
+
+
+def _check_currency(item: Json) -> None:
+    """All monetary values of a transaction have one currency; free keys that look like one count too."""
+    expected: str = item["revenue"]["currency"]
+    for field, currency in _currencies(item):
+        if currency != expected:
+            message = f"differs from {expected}, the currency of revenue; a transaction has one"
+            raise FieldError(field, message, currency)
+
+
+def _currencies(item: Json) -> Iterator[tuple[str, Any]]:
+    for name, value in item.items():
+        if is_object(value) and isinstance(value.get("currency"), str):
+            yield f"{name}.currency", value["currency"]
+    for position, product in enumerate(item["products"]):
+        for name, value in product.items():
+            if is_object(value) and isinstance(value.get("currency"), str):
+                yield f"products.{position}.{name}.currency", value["currency"]

@@ -1,0 +1,75 @@
+"""Profiles: create, change, delete, merge."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from synerise_profiles.sandbox.admin.request_log import Outcome
+from synerise_profiles.sandbox.context import World
+from synerise_profiles.sandbox.domain import profiles as profile_rules
+from synerise_profiles.sandbox.domain.profiles import Profile
+from synerise_profiles.sandbox.spec import Json
+
+from .unit_of_work import load, save
+
+
+def upsert_profiles(
+    world: World,
+    items: Sequence[Json],
+    *,
+    operation: str = "profiles.upsert",
+    refused: Collection[int] = (),
+    batch: bool = False,
+) -> list[Outcome]:
+    """Create or change profiles; those at the positions in `refused` are left out.
+
+    Only an item of a `batch` may name a profile by its clientId, or join an anonymous profile with a known one.
+    """
+    if not batch:
+        items = [_without_id(item) if "clientId" in item else item for item in items]
+    left = [item for index, item in enumerate(items) if index not in refused] if refused else items
+    outcomes: list[Outcome] = []
+    with world.store.transaction():
+        working = load(world, left)
+        for index, item in enumerate(items):
+            if index in refused:
+                outcomes.append(Outcome.REFUSED)
+            elif working.upsert(item, joining=batch) is None:
+                world.drop(operation, index, working.reason, item)
+                outcomes.append(Outcome.DROPPED)
+            else:
+                outcomes.append(Outcome.APPLIED)
+        save(world, working)
+    return outcomes
+
+
+def _without_id(item: Json) -> Json:
+    return {name: value for name, value in item.items() if name != "clientId"}
+
+
+def update_profile(world: World, client_id: int, item: Json, *, operation: str = "profiles.update") -> list[Outcome]:
+    """Change one profile; dropped when it is gone or an identifier belongs to another."""
+    with world.store.transaction():
+        working = load(world, [{**item, "clientId": client_id}])
+        if working.update(client_id, item) is None:
+            world.drop(operation, 0, working.reason, item)
+            return [Outcome.DROPPED]
+        save(world, working)
+    return [Outcome.APPLIED]
+
+
+def delete_profile(world: World, client_id: int, *, operation: str = "profiles.delete") -> list[Outcome]:
+    """Remove one profile with all that hangs on it; dropped when it is gone already."""
+    with world.store.transaction():
+        if world.store.profiles.delete(client_id):
+            return [Outcome.APPLIED]
+    world.drop(operation, 0, f"the profile {client_id} is gone", {"clientId": client_id})
+    return [Outcome.DROPPED]
+
+
+def merge_profiles(world: World, target: Profile, sources: Sequence[Profile]) -> None:
+    """Move uuids and history of the sources to the target, copy the attributes that it lacks, remove the sources."""
+    with world.store.transaction():
+        profile_rules.merge(target, sources)
+        world.store.profiles.absorb(target.client_id, [source.client_id for source in sources])
+        world.store.profiles.save([target])

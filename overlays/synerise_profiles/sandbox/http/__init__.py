@@ -1,0 +1,1 @@
+"""HTTP without a connection: routing, messages, sign-in, validation of requests, rendering of answers, ASGI."""

@@ -1,0 +1,281 @@
+"""Credentials: API keys, tokens that look like the publisher's, Basic; what ends them.
+
+The header of a token says RS512 because clients only ever read its claims; the signature is an HMAC of this sandbox.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from synerise_profiles.sandbox.clock import Clock
+from synerise_profiles.sandbox.domain.permissions import CONSUMERS, NOBODY, PROFILES, ApiKey, Caller, KeyKind, check
+from synerise_profiles.sandbox.options import Options
+from synerise_profiles.sandbox.responses import Failure
+from synerise_profiles.sandbox.spec import Json, Operation
+from synerise_profiles.sandbox.storage.store import Store
+
+__all__ = ["CONSUMERS", "NOBODY", "ApiKey", "Authenticator", "Caller"]
+
+EXPIRED = "Token expired."
+"""The publisher's clients log in again on this text, so it answers for every token that is worth nothing (any more)."""
+
+_KEY = "api-key"
+_ENDED = "ended"
+_CACHE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A credential that was found good: its scheme in the spec, when it ends by itself, whose it is."""
+
+    scheme: str
+    ends: float
+    caller: Caller
+
+
+class Authenticator:
+    """Mints, reads and ends the credentials of one workspace. Safe from any thread.
+
+    What was read is remembered. Reading and ending exclude each other, so that nothing ended is remembered as good.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        profile_key: str,
+        workspace_guid: str,
+        secret: bytes,
+        clock: Clock,
+        store: Store,
+        options: Options,
+    ) -> None:
+        self.api_key = api_key
+        self.profile_key = profile_key
+        self.workspace_guid = workspace_guid
+        self._secret = secret
+        self._clock = clock
+        self._store = store
+        self._options = options
+        self._known: dict[str, _Known] = {}
+        own = (ApiKey(api_key, _key_id(api_key)), ApiKey(profile_key, _key_id(profile_key), kind="profile"))
+        self._own = {key.key_id: key for key in own}
+
+    # --- API keys
+
+    def add_key(
+        self, permissions: Iterable[str] | None = None, *, basic: bool = True, kind: KeyKind = "workspace"
+    ) -> ApiKey:
+        """Make another API key; it is kept with the state."""
+        if isinstance(permissions, str):
+            raise TypeError("permissions are a list of names, or None for all of them")
+        granted = None if permissions is None else frozenset(permissions)
+        key = str(uuid.uuid4())
+        made = ApiKey(key, _key_id(key), granted, basic, kind)
+        data: Json = {"permissions": None if granted is None else sorted(granted), "basic": basic, "kind": kind}
+        self._store.records.put(_KEY, made.key_id, data)
+        return made
+
+    def find_key(self, key: str, kind: KeyKind) -> ApiKey:
+        """The key with this text; Failure when there is none, it is revoked, or of the other kind."""
+        found = self._key(_key_id(key))
+        if found is None or found.kind != kind:
+            raise Failure(401, "Invalid API key.")
+        return replace(found, key=key)
+
+    # --- tokens
+
+    def mint(self, caller: Caller, lifetime: float | None = None) -> str:
+        """Write a token for this caller; without a lifetime it lives as long as the options say."""
+        if caller.consumer not in CONSUMERS:
+            raise ValueError(f"unknown consumer {caller.consumer!r}; one of {', '.join(CONSUMERS)}")
+        if caller.granted is not None and caller.consumer != "user" and not caller.key_id:
+            raise ValueError("only a user has roles; an API key has permissions")
+        now = self._clock()
+        roles = caller.granted if caller.consumer == "user" else None
+        claims = {
+            "iss": "Synerise",
+            "jti": self._next_session(),
+            "sub": str(caller.client_id or caller.uuid or self.workspace_guid),
+            "iat": int(now),
+            "exp": int(now + (self._options.token_lifetime if lifetime is None else lifetime)),
+            "businessProfileGuid": self.workspace_guid,
+            "consumer": caller.consumer,
+            "clientId": caller.client_id,
+            "uuid": caller.uuid,
+            "roles": None if roles is None else sorted(roles),
+            "keyId": caller.key_id or _key_id(self.api_key),
+        }
+        signed = f"{_encode(orjson.dumps({'alg': 'RS512', 'typ': 'JWT'}))}.{_encode(orjson.dumps(claims))}"
+        return f"{signed}.{_encode(self._sign(signed))}"
+
+    def log_in(self, key: str) -> str:
+        """Exchange an API key of the workspace for a token."""
+        return self.mint(Caller("workspace", key_id=self.find_key(key, "workspace").key_id))
+
+    def refresh(self, header: str | None) -> str:
+        """A new token for the one that was sent, as long as that one is good."""
+        known = self._look_up(header)
+        if known.scheme != "bearer":
+            raise Failure(401, "Unauthorized")
+        if known.caller.consumer != "workspace":
+            raise Failure(403, f"A token of kind '{known.caller.consumer}' is not renewed here.")
+        return self.mint(known.caller)
+
+    # --- requests
+
+    def caller(self, operation: Operation, header: str | None) -> Caller:
+        """Who calls; Failure when nobody may, or not this one."""
+        if not operation.schemes:
+            return NOBODY
+        known = self._look_up(header)
+        if known.scheme not in operation.schemes:
+            raise Failure(401, "This kind of authorization is not accepted here.")
+        check(operation, known.caller)
+        return known.caller
+
+    # --- ends
+
+    def revoke(self, credential: str | ApiKey) -> None:
+        """End a token, or an API key with all its tokens."""
+        key = self._key(credential.key_id if isinstance(credential, ApiKey) else _key_id(credential))
+        if key is not None:
+            self._end(f"key:{key.key_id}")
+        elif isinstance(credential, str) and (claims := self._claims(credential)) is not None:
+            self._end(f"token:{claims['jti']}")
+        elif isinstance(credential, str):
+            raise ValueError("this is neither a token nor an API key of this sandbox")
+
+    def expire_all(self) -> None:
+        """Every token that was minted so far is expired from now on; new ones are not."""
+        self._end("all")
+
+    def end_session(self, caller: Caller) -> None:
+        """The token that was sent is worth nothing any more."""
+        self._end(f"token:{caller.session}")
+
+    def end_sessions(self, client_id: int, profile_uuid: str | None) -> None:
+        """All tokens of a profile are worth nothing any more."""
+        self._end(*_subjects(client_id, profile_uuid))
+
+    def _end(self, *subjects: str) -> None:
+        with self._store.transaction():
+            until = self._next_session()
+            for subject in subjects:
+                self._store.records.put(_ENDED, subject, {"until": until})
+            self._known.clear()
+
+    def _is_ended(self, subjects: Iterable[str], session: str) -> bool:
+        marks = (self._store.records.get(_ENDED, subject) for subject in subjects)
+        # Ids count up and have one length, so that text compares as numbers would.
+        return any(mark is not None and session <= mark["until"] for mark in marks)
+
+    def _next_session(self) -> str:
+        with self._store.transaction():
+            return self._store.records.next_id("session")
+
+    # --- reading
+
+    def _look_up(self, header: str | None) -> _Known:
+        if header is None:
+            raise Failure(401, "Unauthorized")
+        known = self._known.get(header)
+        if known is None:
+            with self._store.transaction():
+                known = self._read(header)
+                if len(self._known) >= _CACHE:
+                    self._known.clear()
+                self._known[header] = known
+        if known.ends <= self._clock():
+            raise Failure(401, EXPIRED)
+        return known
+
+    def _read(self, header: str) -> _Known:
+        kind, _, value = header.partition(" ")
+        if kind.lower() == "bearer":
+            return self._read_token(value.strip())
+        if kind.lower() == "basic":
+            return self._read_basic(value.strip())
+        raise Failure(401, "This kind of authorization is not accepted here.")
+
+    def _read_basic(self, value: str) -> _Known:
+        try:
+            guid, _, text = base64.b64decode(value, validate=True).decode().partition(":")
+        except ValueError:
+            guid = text = ""
+        if not hmac.compare_digest(guid.encode(), self.workspace_guid.encode()):
+            raise Failure(401, "Invalid API key.")
+        key = self.find_key(text, "workspace")
+        if not key.basic:
+            raise Failure(401, "Basic is not enabled for this API key.")
+        return _Known("workspaceBasic", float("inf"), Caller("workspace", granted=key.permissions, key_id=key.key_id))
+
+    def _read_token(self, token: str) -> _Known:
+        claims = self._claims(token)
+        if claims is None:
+            raise Failure(401, EXPIRED)
+        consumer, client_id, profile_uuid = claims["consumer"], claims["clientId"], claims["uuid"]
+        session, key_id = claims["jti"], claims["keyId"]
+        subjects = ["all", f"token:{session}"]
+        if consumer in PROFILES:
+            subjects.extend(_subjects(client_id, profile_uuid))
+        granted = claims["roles"] if consumer == "user" else None
+        if consumer == "workspace":
+            key = self._key(key_id)
+            if key is None:
+                raise Failure(401, EXPIRED)
+            granted = key.permissions
+        if self._is_ended(subjects, session):
+            raise Failure(401, EXPIRED)
+        held = None if granted is None else frozenset(granted)
+        return _Known("bearer", claims["exp"], Caller(consumer, client_id, profile_uuid, held, key_id, session))
+
+    def _key(self, key_id: str) -> ApiKey | None:
+        """The key with this id unless it is revoked; its text is known for the workspace's own two alone."""
+        if self._store.records.get(_ENDED, f"key:{key_id}") is not None:
+            return None
+        if key_id in self._own:
+            return self._own[key_id]
+        data = self._store.records.get(_KEY, key_id)
+        if data is None:
+            return None
+        permissions = data["permissions"]
+        granted = None if permissions is None else frozenset[str](permissions)
+        return ApiKey("", key_id, granted, data["basic"], data["kind"])
+
+    def _claims(self, token: str) -> dict[str, Any] | None:
+        signed, _, signature = token.rpartition(".")
+        if not hmac.compare_digest(signature.encode(), _encode(self._sign(signed)).encode()):
+            return None
+        try:
+            claims: dict[str, Any] = orjson.loads(base64.urlsafe_b64decode(signed.partition(".")[2] + "=="))
+        except (binascii.Error, orjson.JSONDecodeError):
+            return None
+        return claims
+
+    def _sign(self, text: str) -> bytes:
+        return hmac.new(self._secret, text.encode(), hashlib.sha512).digest()
+
+
+def _subjects(client_id: int | None, profile_uuid: str | None) -> list[str]:
+    """A token names its profile by one of these, or by both."""
+    named = (("client", client_id), ("uuid", profile_uuid))
+    return [f"{name}:{value}" for name, value in named if value is not None]
+
+
+def _key_id(key: str) -> str:
+    """The id of a key, which its tokens carry: it does not give the key away."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def _encode(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()

@@ -1,0 +1,253 @@
+"""Checks a request against the bundle: path, query and headers by type, bodies by schema. Compiled when first used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote_to_bytes
+
+import jsonschema_rs
+import orjson
+
+from synerise_profiles.sandbox.responses import Failure, problem
+from synerise_profiles.sandbox.spec import Bundle, Json, Operation, Parameter, is_list, is_object
+
+_ROOT = "urn:synerise:bundle"
+# The patterns of the spec are the documented rule for these; a library's own idea of an address or a number is not.
+_CHECKED_FORMATS = frozenset({"date", "date-time"})
+_UNKNOWN = object()
+_MOST = 2**63 - 1
+"""The greatest integer that the state can hold; ids are 64 bits wide in the publisher's mobile clients."""
+_DEEPEST = 200
+"""So many lists and objects inside one another are taken: answers and the log put some of their own around them."""
+_WRITTEN = 254
+"""So many are written by orjson; it refuses more."""
+_LONG = 50_000
+_REMEMBERED = 1000
+
+
+class Validation:
+    """The validators of one bundle."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        document = _without_foreign_formats(bundle.document)
+        self._registry = jsonschema_rs.Registry([(_ROOT, document)], draft=jsonschema_rs.Draft202012)
+        self._compiled: dict[str, jsonschema_rs.Draft202012Validator] = {}
+        self._good_headers: set[tuple[str, str]] = set()
+
+    def validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
+        """The compiled validator of the schema at this pointer."""
+        found = self._compiled.get(pointer)
+        if found is None:
+            found = jsonschema_rs.Draft202012Validator(
+                {"$ref": _ROOT + quote(pointer, safe="#/~$")},
+                registry=self._registry,
+                validate_formats=True,
+                pattern_options=jsonschema_rs.RegexOptions(),
+            )
+            self._compiled[pointer] = found
+        return found
+
+    def path(self, operation: Operation, raw: Mapping[str, bytes]) -> Json:
+        """Decode and check the path parameters."""
+        if not raw:
+            return {}
+        problems: list[Json] = []
+        places = [item for item in operation.parameters if item.place == "path"]
+        values = {item.name: self._path_value(item, raw[item.name], problems) for item in places}
+        _refuse(problems)
+        return values
+
+    def query(self, operation: Operation, query: bytes) -> Json:
+        """Read and check the query; unknown names are ignored."""
+        sent = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {}
+        problems: list[Json] = []
+        values: Json = {}
+        for item in operation.parameters:
+            if item.place != "query":
+                continue
+            if item.name in sent:
+                values[item.name] = self._scalar(item, sent[item.name], problems)
+            elif item.required:
+                problems.append(problem(item.name, "is required"))
+        _refuse(problems)
+        return values
+
+    def headers(self, operation: Operation, headers: Mapping[bytes, bytes]) -> None:
+        """Check the headers that the document lists."""
+        problems: list[Json] = []
+        for item in operation.parameters:
+            if item.place != "header":
+                continue
+            sent = headers.get(item.name.lower().encode())
+            if sent is not None:
+                self._header(item, sent.decode("latin-1"), problems)
+            elif item.required:
+                problems.append(problem(item.name, "is required"))
+        _refuse(problems)
+
+    def body(self, operation: Operation, content: bytes) -> Any:
+        """Read and check the body; None when there is none. The items of a list are left to `items`."""
+        if operation.max_bytes is not None and len(content) > operation.max_bytes:
+            raise Failure(400, f"The body is {len(content)} bytes; at most {operation.max_bytes} are allowed.")
+        if operation.body is None or not content.strip():
+            if operation.body_required:
+                raise Failure(400, "A body is required.", [problem("body", "is required")])
+            return None
+        try:
+            value: Any = orjson.loads(content)
+        except orjson.JSONDecodeError as error:
+            raise Failure(400, "The body is not JSON.", [problem("body", str(error))]) from None
+        # In a long body counting takes as long as looking.
+        may_be_deep = len(content) > _LONG or content.count(b"[") + content.count(b"{") > _DEEPEST
+        if may_be_deep and _is_deep(value):
+            # Its value is not repeated in the answer: that could not be written either.
+            _refuse([problem(name, f"is nested more than {_DEEPEST} deep") for name in _deep_fields(value)])
+        if operation.body_is_list:
+            return self._list(operation, value)
+        _refuse(self.problems(operation.body, value))
+        return value
+
+    def problems(self, pointer: str, value: Any) -> list[Json]:
+        """What is wrong with a value, one entry a field; empty when nothing is."""
+        validator = self.validator(pointer)
+        if validator.is_valid(value):
+            return []
+        found = [entry for error in validator.iter_errors(value) for entry in _entries(error)]
+        return list({entry["field"]: entry for entry in reversed(found)}.values())[::-1]
+
+    def items(self, operation: Operation, values: list[Any]) -> dict[int, list[Json]]:
+        """What is wrong with the items of a list body, by index; one pass when nothing is."""
+        if operation.body is None or self.validator(operation.body).is_valid(values):
+            return {}
+        pointer = operation.body + "/items"
+        found = ((index, self.problems(pointer, value)) for index, value in enumerate(values))
+        return {index: problems for index, problems in found if problems}
+
+    def _header(self, item: Parameter, text: str, problems: list[Json]) -> None:
+        """Check a header; the same few texts come with every request, so what was good is remembered."""
+        key = (item.pointer, text)
+        if key in self._good_headers:
+            return
+        before = len(problems)
+        self._scalar(item, text, problems)
+        if len(problems) == before and len(self._good_headers) < _REMEMBERED:
+            self._good_headers.add(key)
+
+    def _list(self, operation: Operation, value: Any) -> list[Any]:
+        if not is_list(value):
+            raise Failure(400, "The body must be a list.", [problem("body", "must be a list")])
+        if operation.max_items is not None and len(value) > operation.max_items:
+            raise Failure(400, f"The body holds {len(value)} items; at most {operation.max_items} are allowed.")
+        return value
+
+    def _path_value(self, item: Parameter, raw: bytes, problems: list[Json]) -> Any:
+        if item.schema.get("type") != "array":
+            return self._scalar(item, _decoded(item.name, raw), problems)
+        # The commas between the values are literal; one inside a value would be percent-encoded.
+        kind = item.schema.get("items", {}).get("type", "string")
+        texts = [_decoded(item.name, part) for part in raw.split(b",")]
+        values = [_typed(kind, text) for text in texts]
+        if _UNKNOWN in values:
+            problems.append(problem(item.name, f"must hold values of type {kind}", ",".join(texts)))
+        else:
+            problems.extend(problem(item.name, e["message"], texts) for e in self.problems(item.pointer, values))
+        return values
+
+    def _scalar(self, item: Parameter, text: str, problems: list[Json]) -> Any:
+        kind: Any = item.schema.get("type", "string")
+        value = _typed(kind, text)
+        if value is _UNKNOWN:
+            problems.append(problem(item.name, f"must be of type {kind}", text))
+        elif item.schema.keys() - {"type", "description"}:
+            problems.extend(problem(item.name, e["message"], text) for e in self.problems(item.pointer, value))
+        return value
+
+
+def _refuse(problems: list[Json]) -> None:
+    if problems:
+        raise Failure(400, f"Bad request: {problems[0]['field']} {problems[0]['message']}", problems)
+
+
+def _decoded(name: str, raw: bytes) -> str:
+    try:
+        return unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        raise Failure(400, "The path is not UTF-8.", [problem(name, "is not UTF-8")]) from None
+
+
+def _typed(kind: str, text: str) -> Any:
+    try:
+        if kind == "integer":
+            return _integer(text)
+        if kind == "number":
+            return float(text)
+    except ValueError:
+        return _UNKNOWN
+    if kind == "boolean":
+        return {"true": True, "false": False}.get(text, _UNKNOWN)
+    return text
+
+
+def _integer(text: str) -> Any:
+    """The number; one beyond 64 bits is taken for the last of them, which no id ever is. `int` reads 4300 digits."""
+    digits = text.removeprefix("-")
+    if not digits.isdecimal():
+        return _UNKNOWN
+    number = min(int(digits), _MOST) if len(digits) <= len(str(_MOST)) else _MOST
+    return number if digits == text else -number
+
+
+def _is_deep(value: Any, outside: int = 0) -> bool:
+    """Whether lists and objects lie too deep in one another. By the writer's own bound, which is far faster."""
+    for _ in range(_WRITTEN - _DEEPEST + outside):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return True
+    return False
+
+
+def _deep_fields(value: Any) -> Iterable[str]:
+    """The fields of a body, or of the items of a list, that make it too deep."""
+    if is_object(value):
+        return [name for name, inner in value.items() if _is_deep(inner, 1)]
+    if not is_list(value):
+        return ["body"]
+    deep = [(index, item) for index, item in enumerate(value) if _is_deep(item, 1)]
+    inner = [(index, item, name) for index, item in deep if is_object(item) for name in item]
+    return [f"[{index}].{name}" for index, item, name in inner if _is_deep(item[name], 2)] or ["body"]
+
+
+def _entries(error: jsonschema_rs.ValidationError) -> Iterable[Json]:
+    """One entry an error; of a value that may also be null, what is wrong with the value."""
+    kind = error.kind
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.OneOfNotValid | jsonschema_rs.ValidationErrorKind.AnyOf):
+        inner = [choice for choice in kind.context if choice and not _is_null(choice)]
+        if len(inner) == 1:
+            return [entry for cause in inner[0] for entry in _entries(cause)]
+    field = ".".join(str(part) for part in error.instance_path)
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
+        return [problem(f"{field}.{kind.property}".lstrip("."), "is required")]
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Pattern):
+        return [problem(field or "body", "does not match the documented pattern", error.instance)]
+    return [problem(field or "body", error.message, error.instance)]
+
+
+def _is_null(choice: list[jsonschema_rs.ValidationError]) -> bool:
+    return choice[0].schema_path[-1:] == ["type"] and choice[0].message.endswith('is not of type "null"')
+
+
+def _without_foreign_formats(node: Any) -> Any:
+    if is_object(node):
+        kept = {key: value for key, value in node.items() if key != "format" or _is_checked(value)}
+        return {key: _without_foreign_formats(value) for key, value in kept.items()}
+    if is_list(node):
+        return [_without_foreign_formats(value) for value in node]
+    return node
+
+
+def _is_checked(value: Any) -> bool:
+    """Whether a `format` stays; a property that is called so is a schema, and stays too."""
+    return not isinstance(value, str) or value in _CHECKED_FORMATS

@@ -1,0 +1,67 @@
+"""What a handler answers with, and the error bodies of the API. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from .admin.request_log import Outcome
+from .spec import Json
+
+Job = Callable[[], Sequence[Outcome]]
+
+_PHRASES = {int(item): item.phrase for item in HTTPStatus}
+
+NOTHING: Any = object()
+"""No body at all; None would be a JSON null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status (by default the documented success), body, and the work that the operation asks for.
+
+    `job` carries out what was accepted and returns what became of each item. It stands apart from the answer because
+    an operation that answers 202 queues its work: what is accepted need not be visible yet. `applied` counts the items
+    of work that was done at once, `outcomes` tells what became of each where that can differ.
+    """
+
+    body: Any = NOTHING
+    status: int | None = None
+    job: Job | None = None
+    applied: int = 0
+    outcomes: Sequence[Outcome] = ()
+
+
+class Failure(Exception):  # noqa: N818 - it is an answer, not a fault of the program
+    """A refused request."""
+
+    def __init__(self, status: int, message: str, errors: Sequence[Json] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.errors = list(errors)
+
+
+def problem(field: str, message: str, rejected: Any = None, *, code: int = 400) -> Json:
+    """One entry of `errors`. The publisher's own codes are not documented, so the status stands in for them."""
+    return {"code": code, "field": field, "message": message, "rejectedValue": rejected}
+
+
+def error_body(status: int, message: str, path: str, now: datetime, errors: Sequence[Json] = ()) -> Json:
+    """The error body that every service of the API shares."""
+    return {
+        "error": message if status == 401 or status not in _PHRASES else _PHRASES[status],
+        "status": status,
+        "timestamp": iso(now),
+        "path": path,
+        "message": message,
+        "errors": list(errors),
+    }
+
+
+def iso(moment: datetime) -> str:
+    """A moment as the API writes it: UTC, milliseconds, Z."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

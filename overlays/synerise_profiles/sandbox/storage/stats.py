@@ -1,0 +1,54 @@
+"""What a look at the whole state shows: its size and its newest entries; and emptying it."""
+
+from __future__ import annotations
+
+import orjson
+
+from synerise_profiles.sandbox.clock import iso_of
+from synerise_profiles.sandbox.spec import Json
+
+from .database import Database
+
+_COUNTED = ("profiles", "events", "transactions", "tags")
+_KEPT = frozenset({"settings", "counters"})
+_CREDENTIALS = "'api-key', 'ended'"
+"""Kinds of records that outlive the data as well: what was ended must not come to life again."""
+
+
+class Overview:
+    """Reads over all kinds of records; safe from any thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def counts(self) -> dict[str, int]:
+        """How many there are of each kind."""
+        return {name: self._db.rows(f"SELECT count(*) FROM {name}")[0][0] for name in _COUNTED}  # noqa: S608 - constants
+
+    def newest_profiles(self, limit: int) -> list[int]:
+        """The clientIds that were given last, newest first."""
+        sql = "SELECT client_id FROM profiles ORDER BY client_id DESC LIMIT ?"
+        return [row[0] for row in self._db.rows(sql, (limit,))]
+
+    def newest_events(self, limit: int) -> list[Json]:
+        """The events that were stored last, newest first."""
+        sql = "SELECT uuid, client_id, action, time, params FROM events ORDER BY seq DESC LIMIT ?"
+        return [
+            {
+                "uuid": uuid,
+                "clientId": client_id,
+                "action": action,
+                "time": iso_of(time),
+                "params": orjson.loads(params),
+            }
+            for uuid, client_id, action, time, params in self._db.rows(sql, (limit,))
+        ]
+
+    def clear(self) -> None:
+        """Remove all but what outlives the data: settings, credentials, and counters, so that no id is given twice."""
+        tables = [row[0] for row in self._db.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        with self._db.transaction():
+            for name in tables:
+                if name not in _KEPT and not name.startswith("sqlite_"):
+                    those = f" WHERE kind NOT IN ({_CREDENTIALS})" if name == "records" else ""
+                    self._db.run(f'DELETE FROM "{name}"{those}')  # noqa: S608 - names from the schema, and a constant

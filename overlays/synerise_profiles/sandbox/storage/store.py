@@ -1,0 +1,74 @@
+"""The state of a sandbox: one class a kind of record over one database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from itertools import islice
+
+from synerise_profiles.sandbox.clock import Clock, system_clock
+from synerise_profiles.sandbox.domain import profiles as profile_rules
+from synerise_profiles.sandbox.domain.profiles import Profile
+from synerise_profiles.sandbox.spec import Json
+
+from .counting import Counts
+from .database import MEMORY, Database
+from .devices import Devices
+from .events import Events, Transactions
+from .profiles import Profiles
+from .records import Records
+from .stats import Overview
+from .tags import Tags
+
+
+class Store:
+    """Profiles, tags, devices, events, transactions and other records; reading is safe from any thread."""
+
+    def __init__(self, path: str = MEMORY, clock: Clock = system_clock) -> None:
+        self._database = Database(path)
+        self._clock = clock
+        self._open()
+
+    def _open(self) -> None:
+        self.profiles = Profiles(self._database)
+        self.tags = Tags(self._database, self._clock)
+        self.devices = Devices(self._database, self.profiles, self._clock)
+        self.events = Events(self._database)
+        self.transactions = Transactions(self._database)
+        self.records = Records(self._database)
+        self.counts = Counts(self._database)
+        self.overview = Overview(self._database)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Everything inside is stored together or not at all."""
+        return self._database.transaction()
+
+    def setting(self, name: str, default: str) -> str:
+        """A value that is chosen once and kept with the state."""
+        return self._database.setting(name, default)
+
+    def clear(self) -> None:
+        """Remove everything but the settings and the counters: ids are not given twice."""
+        self.overview.clear()
+        self._open()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def profile(self, client_id: int) -> Json | None:
+        """A profile as the API shows it, or None."""
+        found = self.profiles.get(client_id)
+        return None if found is None else self.details(found)
+
+    def details(self, profile: Profile, previous: Iterable[object] = ()) -> Json:
+        """A profile with its tags, as the API shows it."""
+        return profile_rules.details(profile, self.tags.names(profile.client_id), previous)
+
+    def all_details(self, profiles: Iterable[Profile]) -> Iterator[Json]:
+        """Several profiles as the API shows them; their tags are read for a thousand at a time."""
+        left = iter(profiles)
+        while page := list(islice(left, 1000)):
+            tags = self.tags.of_profiles([profile.client_id for profile in page])
+            for profile in page:
+                yield profile_rules.details(profile, [tag["name"] for tag in tags.get(profile.client_id, ())])

@@ -33,7 +33,7 @@ from synerise_profiles._batching import operations
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import explain
 from synerise_profiles_api.operations import all_operations, load
-from tests.unit.client.support import operation
+from tests._core.support import operation
 
 EVENT = {"label": "Seen", "client": {"customId": "c"}, "params": {}}
 DEPRECATED = [item for item in all_operations() if item.deprecated]

@@ -14,8 +14,8 @@ import pytest
 
 from synerise_profiles.bulk import read_dead_letter
 from synerise_profiles.sandbox import Sandbox
+from tests._core.support import Server, silence, unused_url
 from tests.queue.support import number
-from tests.unit.client.support import Server, silence, unused_url
 
 PROGRAM = Path(__file__).with_name("program.py")
 with_gevent = pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is not installed")

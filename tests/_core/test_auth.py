@@ -28,7 +28,7 @@ from synerise_profiles.errors import (
 )
 from synerise_profiles_api import settings
 from synerise_profiles_api.types import Request, Response
-from tests.unit.client.support import JWT_EPOCH, ONCE, Clock, jwt, operation, request
+from tests._core.support import JWT_EPOCH, ONCE, Clock, jwt, operation, request
 
 KEY = "0c0ffee0-key"
 GUID = "a1b2c3d4-guid"

@@ -24,8 +24,8 @@ from synerise_profiles.bulk import Rejection, read_dead_letter
 from synerise_profiles.models import BatchEvent, ClientIdentifier
 from synerise_profiles.queue import Queue, QueueClosedError, QueueFullError, UndeliveredWarning, sync_queue
 from synerise_profiles.sandbox import Outcome, Sandbox
+from tests._core.support import Server, silence, unused_url
 from tests.queue.support import event, number, profile
-from tests.unit.client.support import Server, silence, unused_url
 
 BRISK = RetryPolicy(base_delay=0.001, max_delay=0.01)
 

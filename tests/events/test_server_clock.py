@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from synerise_profiles import APIConnectionError, AsyncSynerise, ResponseDecodingError, ServerError, Synerise
 from synerise_profiles._core.server_clock import COARSE, DRIFT, MAX_AGE, PATIENCE, SAMPLES, ClockState
 from synerise_profiles.sandbox import Outcome, Sandbox
+from tests._core.support import JWT_EPOCH, Clock
 from tests.events.conftest import JAN
 from tests.events.support import stored, was_asked_once
-from tests.unit.client.support import JWT_EPOCH, Clock
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 

@@ -15,8 +15,8 @@ from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles.queue import AsyncQueue, Queue, QueueClosedError, QueueFullError, UndeliveredWarning
 from synerise_profiles.sandbox import Outcome, Sandbox
+from tests._core.support import Server, silence
 from tests.queue.support import event, number, profile
-from tests.unit.client.support import Server, silence
 
 BRISK = RetryPolicy(base_delay=0.001, max_delay=0.01)
 both = pytest.mark.parametrize("backend", ["asyncio", "trio"])

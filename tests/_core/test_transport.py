@@ -28,7 +28,7 @@ from synerise_profiles.errors import (
     SyneriseError,
 )
 from synerise_profiles_api.types import Request, Response
-from tests.unit.client.support import (
+from tests._core.support import (
     ONCE,
     Act,
     Clock,

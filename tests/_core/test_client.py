@@ -15,7 +15,7 @@ from synerise_profiles import AsyncSynerise, RetryPolicy, Synerise
 from synerise_profiles._core.config import Arguments, checked_timeouts
 from synerise_profiles.errors import ConfigurationError, SyneriseError
 from synerise_profiles_api import settings
-from tests.unit.client.support import Clock, mock, operation, request
+from tests._core.support import Clock, mock, operation, request
 
 KEY = "0c0ffee0-secret-key"
 GUID = "a1b2c3d4-guid"

@@ -35,7 +35,7 @@ from synerise_profiles.errors import (
     status_error_type,
 )
 from synerise_profiles_api.types import Operation
-from tests.unit.client.support import operation
+from tests._core.support import operation
 
 SECRET = "jan.kowalski@example.com"
 BODY = json.dumps(

@@ -9,7 +9,7 @@ import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
 from synerise_profiles.errors import APIConnectionError, SyneriseError
-from tests.unit.client.support import Act, Clock, Server, answer, hang_up, mock, operation, request
+from tests._core.support import Act, Clock, Server, answer, hang_up, mock, operation, request
 
 EMAIL = "jan.kowalski@example.com"
 SECRETS = [EMAIL, "jan.kowalski", "0c0ffee0-key", "Bearer", "eyJ.secret.token", "c2VjcmV0"]

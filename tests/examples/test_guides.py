@@ -1,0 +1,159 @@
+"""The Python of README and the guides is run as it stands, page by page, against the sandbox."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synerise_profiles import Synerise, SyneriseDeprecationWarning
+from synerise_profiles.sandbox import Sandbox
+
+PROJECT = Path(__file__).parents[2]
+GUIDES = PROJECT / "overlays" / "guides"
+PAGES = {path.name: path for path in sorted(GUIDES.glob("*.md")) if path.name != "README.md"}
+PAGES["README.md"] = PROJECT / "README.md"
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PRINTED = {
+    "README.md": [
+        r" Jan$",
+        r"^profiles\.upsert_batch: 2 rows read, 1 accepted, ",
+        r"^line 3: column 'Visits' is not a whole number",
+        r"its identifiers belong to several profiles",
+    ],
+    "authentication.md": [
+        r"^<Synerise http://\S+, signs in by an API key>$",
+        r"^\('user', 'workspace'\) API_BY_ID_CLIENT_READ$",
+    ],
+    "bulk.md": [
+        r"^profiles\.upsert_batch: 2,500 rows read, 2,500 accepted$",
+        r"^1 check None ",
+        r"^2 check firstName ",
+        r"^3 server birthDate ",
+        r"^20 of 20$",
+        r"^1500 0\n1500 1500$",
+        r"^10$",
+    ],
+    "deprecations.md": [r"^profiles\.get_contact: .*: use profiles\.get or profiles\.find\."],
+    "errors-and-retries.md": [r"^profiles\.get 404 "],
+    "events.md": [r"^Added to cart True 2$", r"^UTC True$"],
+    "exports.md": [r"^\d+ customer-\d+ false$", r"^True$", r"^COMPLETED True$"],
+    "identifiers.md": [
+        r"^is not as documented: A phone number\.$",
+        r"^j…m$",
+        r"^1 uuid 0…f duplicate-uuid",
+        r"^True False$",
+    ],
+    "merges.md": [
+        r"^2 merged$",
+        r"^\{'anna-2': 'anna-1', 'anna-3': 'anna-1'\}$",
+        r"^2 plans by custom_id: 3 profiles to merge, ",
+        r"^2 of 2 plans applied: 3 merged$",
+    ],
+    "observability.md": [r"^tags\.list attempt 1 status 200$"],
+    "queue.md": [r"^0 left; 2 delivered$", r"^True$", r"^2 delivered by the async queue$"],
+    "requests-and-responses.md": [
+        r"^events\.custom: body\.time: is a datetime without a zone; attach one, such as ",
+        r"^birthDate ",
+        r"^200 application/json\S* \d+$",
+    ],
+    "sandbox-and-testing.md": [r"its identifiers belong to several profiles", r"^\[\] after a retry; \[503, 200\]$"],
+    "sources.md": [
+        r"^line 3: column 'Visits' is not a whole number",
+        r"^events\.send_batch: 1 rows read, 1 accepted$",
+        r"^events\.send_batch: 2 rows read, 2 accepted$",
+    ],
+    "transactions.md": [
+        r"^7\.30$",
+        r"^transactions\.create: revenue: is 7\.00, but finalUnitPrice times quantity sums up to 7\.30, ",
+        r"^\[\('tea', True\), \('cup', False\), \('jug', False\)\] 14\.00$",
+    ],
+}
+"""What the code of each page has to print; also what is said about it in the page."""
+
+
+def blocks(page: str, language: str) -> list[str]:
+    fenced = FENCED.findall(PAGES[page].read_text(encoding="utf-8"))
+    return [code for name, code in fenced if name == language]
+
+
+def run(page: str) -> dict[str, Any]:
+    """Run the page's Python, each block after those before it, and return what it defines."""
+    namespace: dict[str, Any] = {}
+    for number, block in enumerate(blocks(page, "python"), 1):
+        exec(compile(block, f"{page}, block {number}", "exec", dont_inherit=True), namespace)
+    return namespace
+
+
+@pytest.fixture(autouse=True)
+def levels() -> Iterator[None]:
+    """Put the level of the library's logger back: a page sets it."""
+    logger = logging.getLogger("synerise_profiles")
+    level = logger.level
+    yield
+    logger.setLevel(level)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """An empty sandbox, which `from_env` finds, and an empty folder to write in."""
+    monkeypatch.chdir(tmp_path)
+    with Sandbox() as sandbox:
+        monkeypatch.setenv("SYNERISE_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("SYNERISE_BASE_URL", sandbox.url)
+        yield sandbox
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_runs_by_itself(page: str, workspace: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """The blocks of a page run in order, need no other page, and print what the page says; only one page warns."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("error")
+        run(page)
+    printed = capsys.readouterr().out
+    for pattern in PRINTED[page]:
+        assert re.search(pattern, printed, re.MULTILINE), f"{pattern} is not in:\n{printed}"
+    assert [warning.category for warning in caught] == [SyneriseDeprecationWarning] * (page == "deprecations.md")
+    assert all(warning.filename.startswith(f"{page}, block ") for warning in caught)
+
+
+def test_the_example_of_a_test_passes(
+    workspace: Sandbox, synerise_sandbox: Sandbox, synerise: Synerise, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The test that the page on testing shows passes with the fixtures that it names."""
+    run("sandbox-and-testing.md")["test_import"](synerise_sandbox, synerise)
+
+
+def test_every_block_says_what_it_is() -> None:
+    """No block is left out of the run because of its fence: all that is fenced is Python, shell or plain text."""
+    for page, path in PAGES.items():
+        text = path.read_text(encoding="utf-8")
+        languages = [language for language, _ in FENCED.findall(text)]
+        assert {*languages} <= {"python", "bash", "text"}, page
+        assert 2 * len(languages) == len(re.findall(r"^\s*(?:```|~~~)", text, re.MULTILINE)), page
+        assert "python" in languages, page
+
+
+def test_the_index_names_each_guide_once() -> None:
+    """The index of the guides has one line for each page, and README links to each."""
+    index = (GUIDES / "README.md").read_text(encoding="utf-8")
+    linked = re.findall(r"^- \[[^\]]+\]\(([^)]+)\): .+\.$", index, re.MULTILINE)
+    guides = [page for page in PAGES if page != "README.md"]
+    assert sorted(linked) == guides
+    front = PAGES["README.md"].read_text(encoding="utf-8")
+    assert [page for page in guides if f"](overlays/guides/{page})" not in front] == []
+
+
+def test_counts_are_those_of_the_document() -> None:
+    """The numbers of operations and of deprecated ones that the pages tell are those of the bundle."""
+    bundle = json.loads((PROJECT / "generated" / "synerise_profiles_api" / "openapi.json").read_bytes())
+    operations = [operation for item in bundle["paths"].values() for operation in item.values()]
+    deprecated = [operation for operation in operations if operation.get("deprecated")]
+    assert f"It has {len(operations)} operations" in PAGES["README.md"].read_text(encoding="utf-8")
+    assert f"[{len(deprecated)} operations]" in PAGES["deprecations.md"].read_text(encoding="utf-8")

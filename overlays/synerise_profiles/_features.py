@@ -14,9 +14,9 @@ from ._core.connections import AsyncShared, Shared
 if TYPE_CHECKING:
     from synerise_profiles_api.built import SaltChoice
 
+    from ._core.protocols import AsyncClientProtocol, ClientProtocol
     from ._core.server_clock import AsyncServerClock, ServerClock
     from .bulk import AsyncBulk, Bulk
-    from .client import AsyncSynerise, Synerise
     from .events import Builder
     from .exports import AsyncExports, Exports
     from .merges import AsyncMerges, Merges
@@ -37,7 +37,7 @@ class Features(Resources):
         """Batching for millions of rows, with the fate of every one."""
         from .bulk import Bulk  # noqa: PLC0415 - most programs do without
 
-        return Bulk(cast("Synerise", self), self._shared.timing)
+        return Bulk(cast("ClientProtocol", self), self._shared.timing)
 
     @property
     def clock(self) -> ServerClock:
@@ -59,7 +59,7 @@ class Features(Resources):
         """The operations of exports; `run` and `resume` wait for one and read its records."""
         from .exports import Exports  # noqa: PLC0415 - most programs do without
 
-        return Exports(cast("Synerise", self), self._shared.timing)
+        return Exports(cast("ClientProtocol", self), self._shared.timing)
 
     def queue(self, **options: Unpack[QueueArguments]) -> Queue:
         """Return a queue for a running service: `put` holds a row, which is sent in the background.
@@ -70,7 +70,7 @@ class Features(Resources):
         from .queue import Queue  # noqa: PLC0415 - most programs do without
 
         self._shared.prepare("queue")
-        queue = Queue(cast("Synerise", self), self._shared.timing, **options)
+        queue = Queue(cast("ClientProtocol", self), self._shared.timing, **options)
         self._shared.dependents.add(queue)
         return queue
 
@@ -79,7 +79,7 @@ class Features(Resources):
         """Merging profiles by a plan that says first what would be copied and lost."""
         from .merges import Merges  # noqa: PLC0415 - most programs do without
 
-        return Merges(cast("Synerise", self), self._shared.timing)
+        return Merges(cast("ClientProtocol", self), self._shared.timing)
 
 
 class AsyncFeatures(AsyncResources):
@@ -93,7 +93,7 @@ class AsyncFeatures(AsyncResources):
         """Batching for millions of rows, with the fate of every one."""
         from .bulk import AsyncBulk  # noqa: PLC0415 - most programs do without
 
-        return AsyncBulk(cast("AsyncSynerise", self), self._shared.timing)
+        return AsyncBulk(cast("AsyncClientProtocol", self), self._shared.timing)
 
     @property
     def clock(self) -> AsyncServerClock:
@@ -118,7 +118,7 @@ class AsyncFeatures(AsyncResources):
         """The operations of exports; `run` and `resume` wait for one and read its records."""
         from .exports import AsyncExports  # noqa: PLC0415 - most programs do without
 
-        return AsyncExports(cast("AsyncSynerise", self), self._shared.timing)
+        return AsyncExports(cast("AsyncClientProtocol", self), self._shared.timing)
 
     def queue(self, **options: Unpack[QueueArguments]) -> AsyncQueue:
         """Return a queue for a running service, to be used by `async with`; its options are those of `Synerise.queue`.
@@ -127,7 +127,7 @@ class AsyncFeatures(AsyncResources):
         """
         from .queue import AsyncQueue  # noqa: PLC0415 - most programs do without
 
-        queue = AsyncQueue(cast("AsyncSynerise", self), self._shared.timing, **options)
+        queue = AsyncQueue(cast("AsyncClientProtocol", self), self._shared.timing, **options)
         self._shared.dependents.add(queue)
         return queue
 
@@ -136,4 +136,4 @@ class AsyncFeatures(AsyncResources):
         """Merging profiles by a plan that says first what would be copied and lost."""
         from .merges import AsyncMerges  # noqa: PLC0415 - most programs do without
 
-        return AsyncMerges(cast("AsyncSynerise", self), self._shared.timing)
+        return AsyncMerges(cast("AsyncClientProtocol", self), self._shared.timing)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+import attrs
 
 from synerise_profiles_api.callers import Site, caller
 from synerise_profiles_api.types import Request, Response
@@ -19,13 +23,15 @@ from ._core.config import (
     RequestHook,
     ResponseHook,
     Timeout,
+    changed_policy,
+    checked_deprecations,
+    checked_timeouts,
     configure,
     from_environment,
 )
 from ._core.connections import AsyncShared, Setup, Shared
 from ._core.retry import RetryPolicy
 from ._core.timing import REAL, Timing
-from ._core.with_options import changed_copy
 from ._features import AsyncFeatures, Features
 from .deprecations import Policy, announce
 
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncSynerise", "Synerise"]
 
 T = TypeVar("T")
+C = TypeVar("C", bound="Synerise | AsyncSynerise")
 
 
 class Synerise(Features):
@@ -135,7 +142,7 @@ class Synerise(Features):
 
         This client stays as it is. Closing the copy does nothing; closing this client closes both.
         """
-        return changed_copy(self, timeout, max_retries, deadline, deprecations)
+        return _copy_with(self, timeout, max_retries, deadline, deprecations)
 
     def close(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -243,7 +250,7 @@ class AsyncSynerise(AsyncFeatures):
 
         This client stays as it is. Closing the copy does nothing; closing this client closes both.
         """
-        return changed_copy(self, timeout, max_retries, deadline, deprecations)
+        return _copy_with(self, timeout, max_retries, deadline, deprecations)
 
     async def aclose(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -260,3 +267,23 @@ class AsyncSynerise(AsyncFeatures):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._options.base_url}, signs in by {self._kind}>"
+
+
+def _copy_with(
+    client: C, timeout: Timeout | None, max_retries: int | None, deadline: float | None, deprecations: Policy | None
+) -> C:
+    """Return a copy with other options, which shares connections and token; what is None stays as it is."""
+    options = attrs.evolve(client.options, retry=changed_policy(client.options.retry, max_retries, deadline))
+    if timeout is not None:
+        options = attrs.evolve(options, timeouts=checked_timeouts(timeout))
+    if deprecations is not None:
+        options = attrs.evolve(options, deprecations=checked_deprecations(deprecations))
+    result = copy.copy(client)
+    state: dict[str, Any] = result.__dict__
+    for name in list(state):
+        # A resource that was used already is bound to the options of the client that it was made by.
+        if isinstance(getattr(type(client), name, None), functools.cached_property):
+            del state[name]
+    state["_options"] = options
+    state["_is_copy"] = True
+    return result

@@ -7,8 +7,8 @@ from synerise_profiles._batching.row_source import RowSource, UnreadableRow
 
 from .client import AsyncBulk, Bulk
 from .dead_letter import read_dead_letter
-from .errors import BulkStoppedError, JournalMismatchError, RejectedRowsError
-from .report import Missing, Progress, Report, Verification
+from .recorder import JournalMismatchError
+from .report import BulkStoppedError, Missing, Progress, RejectedRowsError, Report, Verification
 
 __all__ = [
     "AsyncBulk",

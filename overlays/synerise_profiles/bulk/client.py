@@ -15,7 +15,7 @@ from .settings import KeyedArguments, ProfileArguments, RunArguments
 if TYPE_CHECKING:
     from synerise_profiles._batching.operations import Kind
     from synerise_profiles._batching.row_source import UnreadableRow
-    from synerise_profiles.client import AsyncSynerise, Synerise
+    from synerise_profiles._core.protocols import AsyncClientProtocol, ClientProtocol
     from synerise_profiles_api.built import BuiltEvent
     from synerise_profiles_api.models import BatchEvent, Profile, ProfileBatchItem, Transaction
 
@@ -51,7 +51,7 @@ class Bulk:
     - `progress`: a function that is called with a `Progress` after each chunk.
     """
 
-    def __init__(self, client: Synerise, timing: Timing) -> None:
+    def __init__(self, client: ClientProtocol, timing: Timing) -> None:
         self._client = client
         self._timing = timing
 
@@ -104,7 +104,7 @@ class Bulk:
 class AsyncBulk:
     """The methods of `Bulk`, awaited; rows may come from an async iterable too. For asyncio and trio."""
 
-    def __init__(self, client: AsyncSynerise, timing: Timing) -> None:
+    def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:
         self._client = client
         self._timing = timing
 

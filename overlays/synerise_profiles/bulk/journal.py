@@ -11,8 +11,7 @@ import orjson
 
 from synerise_profiles._batching.bisection import Refusal
 
-from .errors import JournalMismatchError
-from .recorder import Confirmed
+from .recorder import Confirmed, JournalMismatchError
 
 __all__ = ["Journal"]
 

@@ -11,15 +11,19 @@ from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.bisection import Job, Refusal
 from synerise_profiles._batching.operations import Kind
 from synerise_profiles._batching.rejection import Rejection, identifier_of
+from synerise_profiles_api.errors import SyneriseError
 
-from .errors import JournalMismatchError
 from .report import Progress, Report
 from .settings import Settings
 
-__all__ = ["Confirmed", "JournalPort", "Ledger"]
+__all__ = ["Confirmed", "JournalMismatchError", "JournalPort", "Ledger"]
 
 _ENOUGH = 1000
 """How many rows must be settled before their rate of errors says anything."""
+
+
+class JournalMismatchError(SyneriseError, ValueError):
+    """The journal belongs to another input, or to a call with other arguments; nothing was sent."""
 
 
 @attrs.frozen(kw_only=True)

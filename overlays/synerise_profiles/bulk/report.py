@@ -8,11 +8,11 @@ from typing import Any
 import attrs
 
 from synerise_profiles._batching.rejection import Rejection, Stage, count_note
+from synerise_profiles_api.errors import SyneriseError
 
 from .dead_letter import Spool
-from .errors import RejectedRowsError
 
-__all__ = ["Missing", "Progress", "Report", "Verification"]
+__all__ = ["BulkStoppedError", "Missing", "Progress", "RejectedRowsError", "Report", "Verification"]
 
 
 @attrs.frozen(kw_only=True)
@@ -150,3 +150,29 @@ _STAGES: Mapping[Stage, str] = {
 def rejection_of(data: Mapping[str, Any]) -> Rejection:
     """Read one line of a dead-letter file or of the spool."""
     return Rejection(**{key: value for key, value in data.items() if key != "row"})
+
+
+class BulkStoppedError(SyneriseError):
+    """The run ended early: too many rows were rejected, or the server takes nothing more.
+
+    `report` says what became of each row that was read. The error that ended the run is its `__cause__`.
+    """
+
+    def __init__(self, problem: str, report: Report) -> None:
+        self.problem = problem
+        self.report = report
+        super().__init__(f"{problem}; {report.summary()}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.problem, self.report)
+
+
+class RejectedRowsError(SyneriseError):
+    """Some rows were not accepted; raised by `report.raise_for_rejected()`."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        super().__init__(report.summary())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.report,)

@@ -14,9 +14,8 @@ from synerise_profiles._core.timing import Timing
 
 from .dead_letter import Spool
 from .engine import Engine
-from .errors import BulkStoppedError
 from .recorder import JournalPort, Ledger
-from .report import Report
+from .report import BulkStoppedError, Report
 from .settings import Settings
 
 __all__ = ["run"]

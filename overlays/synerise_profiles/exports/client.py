@@ -16,12 +16,12 @@ from .polling import Plan, ordered, resumed
 from .settings import RunArguments, Settings
 
 if TYPE_CHECKING:
-    from synerise_profiles.client import AsyncSynerise, Synerise
+    from synerise_profiles._core.protocols import AsyncClientProtocol, ClientProtocol
     from synerise_profiles_api.models import ExportRequest
 
 __all__ = ["AsyncExports", "Exports"]
 
-C = TypeVar("C", "Synerise", "AsyncSynerise")
+C = TypeVar("C", "ClientProtocol", "AsyncClientProtocol")
 
 
 class Exports(exports.Exports):
@@ -39,7 +39,7 @@ class Exports(exports.Exports):
 
     __slots__ = ("_client", "_timing")
 
-    def __init__(self, client: Synerise, timing: Timing) -> None:
+    def __init__(self, client: ClientProtocol, timing: Timing) -> None:
         super().__init__(client.send)
         self._client = client
         self._timing = timing
@@ -110,7 +110,7 @@ class AsyncExports(exports.AsyncExports):
 
     __slots__ = ("_client", "_timing")
 
-    def __init__(self, client: AsyncSynerise, timing: Timing) -> None:
+    def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:
         super().__init__(client.send)
         self._client = client
         self._timing = timing

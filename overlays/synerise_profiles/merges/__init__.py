@@ -6,10 +6,10 @@ from .audit import read_audit
 from .client import AsyncMerges, Merges
 from .effects import Copied, Effects, Lost, TagsLost, UuidMoved
 from .errors import AuditError, MergeChangedError, MergeRefusedError, MergeStoppedError
-from .plan import AsyncMergePlan, BasePlan, Member, MergePlan
+from .plan import AsyncMergePlan, BasePlan, MergePlan
 from .plan_set import AsyncMergePlanSet, BasePlanSet, MergePlanSet
 from .result import GroupResult, MergeProgress, MergeResult, MergeSetResult, NotMerged
-from .snapshots import Snapshot
+from .snapshots import Member, Snapshot
 
 __all__ = [
     "AsyncMergePlan",

@@ -21,7 +21,7 @@ from .settings import ApplyArguments, ApplyManyArguments, Choices
 from .steps import Steps
 
 if TYPE_CHECKING:
-    from synerise_profiles.client import AsyncSynerise, Synerise
+    from synerise_profiles._core.protocols import AsyncClientProtocol, ClientProtocol
 
     from .result import MergeProgress, MergeResult, MergeSetResult
 
@@ -49,7 +49,7 @@ class Merges:
     Merging is IRREVERSIBLE: the sources are removed, and what the target does not take over is lost.
     """
 
-    def __init__(self, client: Synerise, timing: Timing) -> None:
+    def __init__(self, client: ClientProtocol, timing: Timing) -> None:
         self._client = client
         self._timing = timing
 
@@ -143,7 +143,7 @@ class Merges:
 class AsyncMerges:
     """The methods of `Merges`, awaited. For asyncio and trio."""
 
-    def __init__(self, client: AsyncSynerise, timing: Timing) -> None:
+    def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:
         self._client = client
         self._timing = timing
 

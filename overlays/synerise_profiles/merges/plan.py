@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 import attrs
 
@@ -13,33 +13,16 @@ from synerise_profiles_api.errors import InvalidRequestError
 
 from .effects import Effects, effects_of, effects_to_dict
 from .key_type import By, Key
-from .rendering import to_html, to_table
+from .rendering import ShownPlan, to_html, to_table
 from .settings import ApplyArguments
-from .snapshots import Snapshot, after_merging, digest
+from .snapshots import Member, Snapshot, after_merging, digest
 
 if TYPE_CHECKING:
-    from .client import AsyncMerges, Merges
     from .result import MergeResult
 
-__all__ = ["AsyncMergePlan", "BasePlan", "Member", "MergePlan"]
+__all__ = ["AsyncMergePlan", "AsyncPlanApplier", "BasePlan", "MergePlan", "PlanApplier", "shown_plan"]
 
 FORMAT = 1
-
-
-@attrs.frozen(repr=False)
-class Member:
-    """A profile that a plan names; `snapshot` is None if it was not found, or is not readable with this key."""
-
-    key: Key
-    snapshot: Snapshot | None
-
-    @property
-    def found(self) -> bool:
-        """Whether the profile was found."""
-        return self.snapshot is not None
-
-    def __repr__(self) -> str:
-        return f"<Member {'found' if self.found else 'not found'}>"
 
 
 @attrs.frozen(kw_only=True, repr=False, slots=False)
@@ -125,11 +108,11 @@ class BasePlan:
 
     def to_table(self, *, show_values: bool = False) -> str:
         """Return a table for a person. With `show_values` it holds personal data; without, ids are masked."""
-        return to_table(self, show_values=show_values)
+        return to_table(shown_plan(self), show_values=show_values)
 
     def to_html(self, *, show_values: bool = False) -> str:
         """Return a self-contained page for sign-off. With `show_values` it holds personal data."""
-        return to_html(self, show_values=show_values)
+        return to_html(shown_plan(self), show_values=show_values)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain JSON types, personal data included; `from_dict` reads it back."""
@@ -180,11 +163,27 @@ class BasePlan:
         }
 
 
+class PlanApplier(Protocol):
+    """`client.merges`, as a plan sees it."""
+
+    def apply(self, plan: BasePlan, /, **choices: Unpack[ApplyArguments]) -> MergeResult:
+        """Merge as a plan says."""
+        ...
+
+
+class AsyncPlanApplier(Protocol):
+    """`client.merges` of the async client, as a plan sees it."""
+
+    async def apply(self, plan: BasePlan, /, **choices: Unpack[ApplyArguments]) -> MergeResult:
+        """Merge as a plan says."""
+        ...
+
+
 @attrs.frozen(kw_only=True, repr=False, slots=False)
 class MergePlan(BasePlan):
     """A plan of `client.merges`; see `BasePlan` for what it shows."""
 
-    _merges: Merges | None = attrs.field(default=None, eq=False, alias="merges")
+    _merges: PlanApplier | None = attrs.field(default=None, eq=False, alias="merges")
 
     def apply(self, **choices: Unpack[ApplyArguments]) -> MergeResult:
         """Merge. IRREVERSIBLE. The same as `client.merges.apply(plan, ...)` of the client that made the plan."""
@@ -200,7 +199,7 @@ class MergePlan(BasePlan):
 class AsyncMergePlan(BasePlan):
     """A plan of the async client's `merges`; see `BasePlan` for what it shows."""
 
-    _merges: AsyncMerges | None = attrs.field(default=None, eq=False, alias="merges")
+    _merges: AsyncPlanApplier | None = attrs.field(default=None, eq=False, alias="merges")
 
     async def apply(self, **choices: Unpack[ApplyArguments]) -> MergeResult:
         """Merge. IRREVERSIBLE. The same as `client.merges.apply(plan, ...)` of the client that made the plan."""
@@ -213,6 +212,21 @@ class AsyncMergePlan(BasePlan):
 
 
 _NOBODY = Snapshot(client_id=None, uuid=None, properties={}, attributes={}, tags=())
+
+
+def shown_plan(plan: BasePlan) -> ShownPlan:
+    """Gather what is shown of a plan."""
+    return ShownPlan(
+        by=plan.by,
+        base_url=plan.base_url,
+        made=plan.made,
+        fingerprint=plan.fingerprint,
+        effects=plan.effects,
+        problems=plan.problems,
+        warnings=plan.warnings,
+        found=len(plan.found),
+        labelled=tuple(plan.labelled()),
+    )
 
 
 def members(keys: Sequence[Key], snapshots: Sequence[Snapshot | None]) -> tuple[Member, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast
+from typing import IO, TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, Unpack, cast
 
 import attrs
 import orjson
@@ -16,14 +16,13 @@ from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .key_type import By, kind_of
-from .plan import AsyncMergePlan, BasePlan, MergePlan
+from .plan import AsyncMergePlan, AsyncPlanApplier, BasePlan, MergePlan, PlanApplier, shown_plan
 from .plan_store import Store
 from .rendering import page, section_of
 from .rendering.table import columns
 from .settings import ApplyManyArguments
 
 if TYPE_CHECKING:
-    from .client import AsyncMerges, Merges
     from .result import MergeSetResult
 
 __all__ = ["AsyncMergePlanSet", "BasePlanSet", "Counts", "MergePlanSet"]
@@ -137,7 +136,7 @@ class BasePlanSet(Generic[P]):
     def _page(self, *, show_values: bool) -> Iterator[str]:
         title = f"{len(self):,} merges, by {self.by}. Irreversible."
         head = f"<h1>{title}</h1>\n<p>{self.summary()}</p>\n"
-        return page(title, chain([head], (section_of(plan, show_values=show_values) for plan in self)))
+        return page(title, chain([head], (section_of(shown_plan(plan), show_values=show_values) for plan in self)))
 
     def _read(self, path: str | os.PathLike[str]) -> None:
         """Take in what `save` wrote; each plan is checked against its fingerprint."""
@@ -157,10 +156,26 @@ class BasePlanSet(Generic[P]):
         return f"<{type(self).__name__} {self.summary()}>"
 
 
+class PlanSetApplier(PlanApplier, Protocol):
+    """`client.merges`, as a set of plans sees it."""
+
+    def apply_many(self, plans: BasePlanSet[Any], /, **choices: Unpack[ApplyManyArguments]) -> MergeSetResult:
+        """Merge as all plans of a set say."""
+        ...
+
+
+class AsyncPlanSetApplier(AsyncPlanApplier, Protocol):
+    """`client.merges` of the async client, as a set of plans sees it."""
+
+    async def apply_many(self, plans: BasePlanSet[Any], /, **choices: Unpack[ApplyManyArguments]) -> MergeSetResult:
+        """Merge as all plans of a set say."""
+        ...
+
+
 class MergePlanSet(BasePlanSet[MergePlan]):
     """The plans of `client.merges.plan_many`; see `BasePlanSet`."""
 
-    def __init__(self, by: By, merges: Merges | None = None) -> None:
+    def __init__(self, by: By, merges: PlanSetApplier | None = None) -> None:
         super().__init__(by, lambda data: attrs.evolve(MergePlan.from_dict(data), merges=merges))
         self._merges = merges
 
@@ -181,7 +196,7 @@ class MergePlanSet(BasePlanSet[MergePlan]):
 class AsyncMergePlanSet(BasePlanSet[AsyncMergePlan]):
     """The plans of the async client's `merges.plan_many`; see `BasePlanSet`."""
 
-    def __init__(self, by: By, merges: AsyncMerges | None = None) -> None:
+    def __init__(self, by: By, merges: AsyncPlanSetApplier | None = None) -> None:
         super().__init__(by, lambda data: attrs.evolve(AsyncMergePlan.from_dict(data), merges=merges))
         self._merges = merges
 

@@ -13,7 +13,9 @@ import orjson
 from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles_api.encoding import Model
 
-__all__ = ["Snapshot", "after_merging", "differences", "digest", "is_same", "snapshot_of"]
+from .key_type import Key
+
+__all__ = ["Member", "Snapshot", "after_merging", "differences", "digest", "is_same", "snapshot_of"]
 
 Json = dict[str, Any]
 _NAME = re.compile(r"[^\W\d][\w .:-]{0,79}")
@@ -60,6 +62,22 @@ class Snapshot:
             attributes=dict(data["attributes"]),
             tags=tuple(data["tags"]),
         )
+
+
+@attrs.frozen(repr=False)
+class Member:
+    """A profile that a plan names; `snapshot` is None if it was not found, or is not readable with this key."""
+
+    key: Key
+    snapshot: Snapshot | None
+
+    @property
+    def found(self) -> bool:
+        """Whether the profile was found."""
+        return self.snapshot is not None
+
+    def __repr__(self) -> str:
+        return f"<Member {'found' if self.found else 'not found'}>"
 
 
 def snapshot_of(profile: Model) -> Snapshot:

@@ -28,7 +28,7 @@ from .shutdown import register
 from .stats import FlushResult, QueueStats, Undelivered
 
 if TYPE_CHECKING:
-    from synerise_profiles.client import AsyncSynerise
+    from synerise_profiles._core.protocols import AsyncClientProtocol
     from synerise_profiles_api.built import BuiltEvent
     from synerise_profiles_api.models import BatchEvent, ProfileBatchItem, Transaction
 
@@ -43,7 +43,7 @@ class AsyncQueue:
     `QueueArguments` says what can be chosen; here `on_rejected` and `on_error` may be coroutine functions.
     """
 
-    def __init__(self, client: AsyncSynerise, timing: Timing, **options: Unpack[QueueArguments]) -> None:
+    def __init__(self, client: AsyncClientProtocol, timing: Timing, **options: Unpack[QueueArguments]) -> None:
         self._settings = QueueSettings(**options)
         self._client = client.with_options(max_retries=0)
         works = Works(self._settings, client.options.retry, timing)

@@ -25,7 +25,7 @@ from .shutdown import register
 from .stats import FlushResult, QueueStats, Undelivered
 
 if TYPE_CHECKING:
-    from synerise_profiles.client import Synerise
+    from synerise_profiles._core.protocols import ClientProtocol
     from synerise_profiles_api.built import BuiltEvent
     from synerise_profiles_api.models import BatchEvent, ProfileBatchItem, Transaction
 
@@ -44,7 +44,7 @@ class Queue:
     the parent. `QueueArguments` says what can be chosen.
     """
 
-    def __init__(self, client: Synerise, timing: Timing, **options: Unpack[QueueArguments]) -> None:
+    def __init__(self, client: ClientProtocol, timing: Timing, **options: Unpack[QueueArguments]) -> None:
         self._settings = QueueSettings(**options)
         self._client = client.with_options(max_retries=0)
         self._now = timing.monotonic

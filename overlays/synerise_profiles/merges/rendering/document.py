@@ -11,14 +11,29 @@ import orjson
 from synerise_profiles.identifiers import mask
 
 if TYPE_CHECKING:
-    from synerise_profiles.merges.effects import Lost
+    from synerise_profiles.merges.effects import Effects, Lost
     from synerise_profiles.merges.key_type import Key
-    from synerise_profiles.merges.plan import BasePlan
+    from synerise_profiles.merges.snapshots import Member
 
-__all__ = ["Document", "Table", "document_of", "printable"]
+__all__ = ["Document", "ShownPlan", "Table", "document_of", "printable"]
 
 Row: TypeAlias = tuple[str, ...]
 NOT_FOUND = "not found (or not readable with this key)"
+
+
+@attrs.frozen(kw_only=True)
+class ShownPlan:
+    """What is shown of a plan; `labelled` are all profiles with their labels, `found` counts the sources."""
+
+    by: str
+    base_url: str
+    made: str
+    fingerprint: str
+    effects: Effects
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+    found: int
+    labelled: tuple[tuple[str, Member], ...]
 
 
 @attrs.frozen
@@ -42,11 +57,11 @@ class Document:
     tables: tuple[Table, ...]
 
 
-def document_of(plan: BasePlan, *, show_values: bool) -> Document:
+def document_of(plan: ShownPlan, *, show_values: bool) -> Document:
     """Say what a plan says; ids are masked and values left out unless they are to be shown."""
     view = _View(plan, show_values=show_values)
     effects = plan.effects
-    count = len(plan.found)
+    count = plan.found
     title = f"Merge {count} source{'' if count == 1 else 's'} into one target, by {plan.by}. Irreversible."
     facts = (
         ("fingerprint", plan.fingerprint),
@@ -100,16 +115,16 @@ def _escape(char: str) -> str:
 class _View:
     """Cells of one plan's tables."""
 
-    def __init__(self, plan: BasePlan, *, show_values: bool) -> None:
+    def __init__(self, plan: ShownPlan, *, show_values: bool) -> None:
         self._plan = plan
         self._shows = show_values
-        self._labels: dict[Key, str] = {member.key: label for label, member in plan.labelled()}
+        self._labels: dict[Key, str] = {member.key: label for label, member in plan.labelled}
         self.id: Callable[[object], str] = _plain if show_values else mask
 
     def members(self) -> Table:
         """The clientId is shown as it is, since it leads to the profile and says nothing of the person."""
         rows: list[Row] = []
-        for label, member in self._plan.labelled():
+        for label, member in self._plan.labelled:
             state = NOT_FOUND if member.snapshot is None else "found"
             if isinstance(member.key, int):
                 rows.append((label, str(member.key), state))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from .document import NOT_FOUND, Document, Table, document_of
 
 if TYPE_CHECKING:
-    from synerise_profiles.merges.plan import BasePlan
+    from .document import ShownPlan
 
 __all__ = ["page", "section_of", "to_html"]
 
@@ -50,7 +50,7 @@ _HEAD: Final = """<!DOCTYPE html>
 _SIGN: Final = '<div class="sign"><div>Name</div><div>Date</div><div>Signature</div></div>\n</body>\n</html>\n'
 
 
-def to_html(plan: BasePlan, *, show_values: bool) -> str:
+def to_html(plan: ShownPlan, *, show_values: bool) -> str:
     """Show a plan as a page."""
     document = document_of(plan, show_values=show_values)
     return "".join(page(document.title, [_document(document, "h1")]))
@@ -63,7 +63,7 @@ def page(title: str, parts: Iterable[str]) -> Iterator[str]:
     yield _SIGN
 
 
-def section_of(plan: BasePlan, *, show_values: bool) -> str:
+def section_of(plan: ShownPlan, *, show_values: bool) -> str:
     """Show a plan as one of many on a page."""
     return _document(document_of(plan, show_values=show_values), "h2")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from .document import Document, Table, document_of
 
 if TYPE_CHECKING:
-    from synerise_profiles.merges.plan import BasePlan
+    from .document import ShownPlan
 
 __all__ = ["columns", "to_table"]
 
@@ -16,7 +16,7 @@ _WIDEST: Final = 60
 _MOST_ROWS: Final = 200
 
 
-def to_table(plan: BasePlan, *, show_values: bool) -> str:
+def to_table(plan: ShownPlan, *, show_values: bool) -> str:
     """Show a plan as text."""
     return "\n".join(_lines(document_of(plan, show_values=show_values)))
 

@@ -1,0 +1,52 @@
+"""The client as the features see it: what bulk, queue, merges and exports need of it, sync and async.
+
+Features know these protocols and never the client, so that imports form no circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any, Protocol, Self, TypeVar
+
+from synerise_profiles.deprecations import Policy
+from synerise_profiles_api.types import Request, Response
+
+from .config import Options, Timeout
+
+__all__ = ["AsyncClientProtocol", "ClientProtocol"]
+
+T = TypeVar("T")
+
+
+class _HasOptions(Protocol):
+    @property
+    def options(self) -> Options:
+        """The configuration, without credentials."""
+        ...
+
+    def with_options(
+        self,
+        *,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        deadline: float | None = None,
+        deprecations: Policy | None = None,
+    ) -> Self:
+        """Return a copy with other options, which shares connections and token."""
+        ...
+
+
+class ClientProtocol(_HasOptions, Protocol):
+    """A `Synerise`, seen from its features."""
+
+    def send(self, request: Request[T], /) -> Response[T]:
+        """Send a request and return the answer."""
+        ...
+
+
+class AsyncClientProtocol(_HasOptions, Protocol):
+    """An `AsyncSynerise`, seen from its features."""
+
+    def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:
+        """Send a request and return the answer."""
+        ...

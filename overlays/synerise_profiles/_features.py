@@ -9,7 +9,7 @@ from synerise_profiles_api.resources import AsyncResources, Resources
 from synerise_profiles_api.types import UNSET, Unset
 
 from ._core.config import Options
-from ._core.connections import AsyncShared, Shared
+from ._core.connections import AsyncConnectionManager, ConnectionManager
 
 if TYPE_CHECKING:
     from synerise_profiles_api.built import SaltChoice
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
     from .queue import AsyncQueue, Queue
     from .queue.settings import QueueArguments
 
-__all__ = ["AsyncFeatures", "Features"]
+__all__ = ["AsyncClientExtensions", "ClientExtensions"]
 
 
-class Features(Resources):
+class ClientExtensions(Resources):
     """The parts of `Synerise` that are more than one operation."""
 
     _options: Options
-    _shared: Shared
+    _connections: ConnectionManager
 
     @functools.cached_property
     def bulk(self) -> Bulk:
         """Batching for millions of rows, with the fate of every one."""
         from .bulk import Bulk  # noqa: PLC0415 - most programs do without
 
-        return Bulk(cast("ClientProtocol", self), self._shared.timing)
+        return Bulk(cast("ClientProtocol", self), self._connections.timing)
 
     @property
     def clock(self) -> ServerClock:
         """The server's clock: `client.clock.now()` is never later than the server's own time."""
-        return self._shared.clock
+        return self._connections.clock
 
     def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
         """Return a builder of events and transactions that tells time by the server's clock.
@@ -59,7 +59,7 @@ class Features(Resources):
         """The operations of exports; `run` and `resume` wait for one and read its records."""
         from .exports import Exports  # noqa: PLC0415 - most programs do without
 
-        return Exports(cast("ClientProtocol", self), self._shared.timing)
+        return Exports(cast("ClientProtocol", self), self._connections.timing)
 
     def queue(self, **options: Unpack[QueueArguments]) -> Queue:
         """Return a queue for a running service: `put` holds a row, which is sent in the background.
@@ -69,9 +69,9 @@ class Features(Resources):
         """
         from .queue import Queue  # noqa: PLC0415 - most programs do without
 
-        self._shared.prepare("queue")
-        queue = Queue(cast("ClientProtocol", self), self._shared.timing, **options)
-        self._shared.dependents.add(queue)
+        self._connections.prepare("queue")
+        queue = Queue(cast("ClientProtocol", self), self._connections.timing, **options)
+        self._connections.closeables.add(queue)
         return queue
 
     @functools.cached_property
@@ -79,26 +79,26 @@ class Features(Resources):
         """Merging profiles by a plan that says first what would be copied and lost."""
         from .merges import Merges  # noqa: PLC0415 - most programs do without
 
-        return Merges(cast("ClientProtocol", self), self._shared.timing)
+        return Merges(cast("ClientProtocol", self), self._connections.timing)
 
 
-class AsyncFeatures(AsyncResources):
+class AsyncClientExtensions(AsyncResources):
     """The parts of `AsyncSynerise` that are more than one operation."""
 
     _options: Options
-    _shared: AsyncShared
+    _connections: AsyncConnectionManager
 
     @functools.cached_property
     def bulk(self) -> AsyncBulk:
         """Batching for millions of rows, with the fate of every one."""
         from .bulk import AsyncBulk  # noqa: PLC0415 - most programs do without
 
-        return AsyncBulk(cast("AsyncClientProtocol", self), self._shared.timing)
+        return AsyncBulk(cast("AsyncClientProtocol", self), self._connections.timing)
 
     @property
     def clock(self) -> AsyncServerClock:
         """The server's clock: `await client.clock.now()` is never later than the server's own time."""
-        return self._shared.clock
+        return self._connections.clock
 
     async def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
         """Return a builder of events and transactions that tells time by the server's clock.
@@ -118,7 +118,7 @@ class AsyncFeatures(AsyncResources):
         """The operations of exports; `run` and `resume` wait for one and read its records."""
         from .exports import AsyncExports  # noqa: PLC0415 - most programs do without
 
-        return AsyncExports(cast("AsyncClientProtocol", self), self._shared.timing)
+        return AsyncExports(cast("AsyncClientProtocol", self), self._connections.timing)
 
     def queue(self, **options: Unpack[QueueArguments]) -> AsyncQueue:
         """Return a queue for a running service, to be used by `async with`; its options are those of `Synerise.queue`.
@@ -127,8 +127,8 @@ class AsyncFeatures(AsyncResources):
         """
         from .queue import AsyncQueue  # noqa: PLC0415 - most programs do without
 
-        queue = AsyncQueue(cast("AsyncClientProtocol", self), self._shared.timing, **options)
-        self._shared.dependents.add(queue)
+        queue = AsyncQueue(cast("AsyncClientProtocol", self), self._connections.timing, **options)
+        self._connections.closeables.add(queue)
         return queue
 
     @functools.cached_property
@@ -136,4 +136,4 @@ class AsyncFeatures(AsyncResources):
         """Merging profiles by a plan that says first what would be copied and lost."""
         from .merges import AsyncMerges  # noqa: PLC0415 - most programs do without
 
-        return AsyncMerges(cast("AsyncClientProtocol", self), self._shared.timing)
+        return AsyncMerges(cast("AsyncClientProtocol", self), self._connections.timing)

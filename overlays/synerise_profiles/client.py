@@ -23,17 +23,17 @@ from ._core.config import (
     RequestHook,
     ResponseHook,
     Timeout,
-    changed_policy,
     checked_deprecations,
     checked_timeouts,
     configure,
     from_environment,
+    override_policy,
 )
-from ._core.connections import AsyncShared, Setup, Shared
+from ._core.connections import AsyncConnectionManager, ConnectionManager, ConnectionSettings
 from ._core.retry import RetryPolicy
-from ._core.timing import REAL, Timing
-from ._features import AsyncFeatures, Features
-from .deprecations import Policy, announce
+from ._core.timing import SYSTEM_TIMING, Timing
+from ._features import AsyncClientExtensions, ClientExtensions
+from .deprecations import DeprecationPolicy, warn_deprecated
 
 if TYPE_CHECKING:
     import httpx
@@ -44,7 +44,7 @@ T = TypeVar("T")
 C = TypeVar("C", bound="Synerise | AsyncSynerise")
 
 
-class Synerise(Features):
+class Synerise(ClientExtensions):
     """A client of the Synerise Profile Management API.
 
     Sign in by exactly one of: `api_key` (exchanged for a token, which is kept and renewed), `api_key` with
@@ -83,9 +83,9 @@ class Synerise(Features):
         consumer: Consumer | None = None,
         on_request: RequestHook | None = None,
         on_response: ResponseHook | None = None,
-        deprecations: Policy = "warn",
+        deprecations: DeprecationPolicy = "warn",
         transport: httpx.BaseTransport | None = None,
-        _timing: Timing = REAL,
+        _timing: Timing = SYSTEM_TIMING,
     ) -> None:
         self._options, credentials = configure(
             api_key=api_key,
@@ -104,10 +104,10 @@ class Synerise(Features):
             on_request=on_request,
             on_response=on_response,
             deprecations=deprecations,
-            waits=True,
+            is_sync=True,
         )
-        self._kind = credentials.kind
-        self._shared = Shared(Setup(self._options, credentials, _timing), transport)
+        self._sign_in_method = credentials.sign_in_method
+        self._connections = ConnectionManager(ConnectionSettings(self._options, credentials, _timing), transport)
         self._is_copy = False
 
     @classmethod
@@ -127,8 +127,8 @@ class Synerise(Features):
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
         if request.operation.deprecated:
-            announce(request.operation, self._options.deprecations, self._shared.timing.wall())
-        return self._shared.send(request, self._options)
+            warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall())
+        return self._connections.send(request, self._options)
 
     def with_options(
         self,
@@ -136,7 +136,7 @@ class Synerise(Features):
         timeout: Timeout | None = None,
         max_retries: int | None = None,
         deadline: float | None = None,
-        deprecations: Policy | None = None,
+        deprecations: DeprecationPolicy | None = None,
     ) -> Self:
         """Return a copy with other options, which shares connections and token with this client.
 
@@ -147,7 +147,7 @@ class Synerise(Features):
     def close(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
         if not self._is_copy:
-            self._shared.close()
+            self._connections.close()
 
     def __enter__(self) -> Self:
         return self
@@ -158,10 +158,10 @@ class Synerise(Features):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._options.base_url}, signs in by {self._kind}>"
+        return f"<{type(self).__name__} {self._options.base_url}, signs in by {self._sign_in_method}>"
 
 
-class AsyncSynerise(AsyncFeatures):
+class AsyncSynerise(AsyncClientExtensions):
     """An async client of the Synerise Profile Management API, for asyncio and trio.
 
     It takes the same arguments as `Synerise`; a token callable and the hooks may be coroutine functions. Close it by
@@ -186,9 +186,9 @@ class AsyncSynerise(AsyncFeatures):
         consumer: Consumer | None = None,
         on_request: RequestHook | None = None,
         on_response: ResponseHook | None = None,
-        deprecations: Policy = "warn",
+        deprecations: DeprecationPolicy = "warn",
         transport: httpx.AsyncBaseTransport | None = None,
-        _timing: Timing = REAL,
+        _timing: Timing = SYSTEM_TIMING,
     ) -> None:
         self._options, credentials = configure(
             api_key=api_key,
@@ -207,10 +207,10 @@ class AsyncSynerise(AsyncFeatures):
             on_request=on_request,
             on_response=on_response,
             deprecations=deprecations,
-            waits=False,
+            is_sync=False,
         )
-        self._kind = credentials.kind
-        self._shared = AsyncShared(Setup(self._options, credentials, _timing), transport)
+        self._sign_in_method = credentials.sign_in_method
+        self._connections = AsyncConnectionManager(ConnectionSettings(self._options, credentials, _timing), transport)
         self._is_copy = False
 
     @classmethod
@@ -232,11 +232,11 @@ class AsyncSynerise(AsyncFeatures):
         if request.operation.deprecated:
             # A task would run the coroutine without the frame of the caller.
             return self._send_deprecated(request, caller())
-        return self._shared.send(request, self._options)
+        return self._connections.send(request, self._options)
 
     async def _send_deprecated(self, request: Request[T], site: Site) -> Response[T]:
-        announce(request.operation, self._options.deprecations, self._shared.timing.wall(), site)
-        return await self._shared.send(request, self._options)
+        warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall(), site)
+        return await self._connections.send(request, self._options)
 
     def with_options(
         self,
@@ -244,7 +244,7 @@ class AsyncSynerise(AsyncFeatures):
         timeout: Timeout | None = None,
         max_retries: int | None = None,
         deadline: float | None = None,
-        deprecations: Policy | None = None,
+        deprecations: DeprecationPolicy | None = None,
     ) -> Self:
         """Return a copy with other options, which shares connections and token with this client.
 
@@ -255,7 +255,7 @@ class AsyncSynerise(AsyncFeatures):
     async def aclose(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
         if not self._is_copy:
-            await self._shared.aclose()
+            await self._connections.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -266,14 +266,18 @@ class AsyncSynerise(AsyncFeatures):
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._options.base_url}, signs in by {self._kind}>"
+        return f"<{type(self).__name__} {self._options.base_url}, signs in by {self._sign_in_method}>"
 
 
 def _copy_with(
-    client: C, timeout: Timeout | None, max_retries: int | None, deadline: float | None, deprecations: Policy | None
+    client: C,
+    timeout: Timeout | None,
+    max_retries: int | None,
+    deadline: float | None,
+    deprecations: DeprecationPolicy | None,
 ) -> C:
     """Return a copy with other options, which shares connections and token; what is None stays as it is."""
-    options = attrs.evolve(client.options, retry=changed_policy(client.options.retry, max_retries, deadline))
+    options = attrs.evolve(client.options, retry=override_policy(client.options.retry, max_retries, deadline))
     if timeout is not None:
         options = attrs.evolve(options, timeouts=checked_timeouts(timeout))
     if deprecations is not None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["Digests"]
+__all__ = ["FirstSeenIndex"]
 
-_SET_UP = """
+_SCHEMA_SQL = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA locking_mode = EXCLUSIVE;
@@ -19,15 +19,15 @@ BEGIN;
 """
 
 
-class Digests:
+class FirstSeenIndex:
     """Digests with a number and an owner each. The file is opened with the first one, and goes when it is closed."""
 
     def __init__(self) -> None:
-        self._file: sqlite3.Connection | None = None
+        self._database: sqlite3.Connection | None = None
 
-    def first(self, digest: bytes, number: int, owner: bytes) -> tuple[int, bytes]:
+    def first_seen(self, digest: bytes, number: int, owner: bytes) -> tuple[int, bytes]:
         """Return the number and the owner with which a digest came first; these ones, if it is new."""
-        file = self._opened() if self._file is None else self._file
+        file = self._open() if self._database is None else self._database
         added = file.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (digest, number, owner))
         if added.rowcount:
             return number, owner
@@ -36,14 +36,14 @@ class Digests:
 
     def close(self) -> None:
         """Remove the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._database is not None:
+            self._database.close()
+            self._database = None
 
-    def _opened(self) -> sqlite3.Connection:
+    def _open(self) -> sqlite3.Connection:
         import sqlite3  # noqa: PLC0415 - most programs do without
 
         # An empty name is a file of SQLite's own, which nobody else can open and which goes with the connection.
-        self._file = sqlite3.connect("", isolation_level=None)
-        self._file.executescript(_SET_UP)
-        return self._file
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.executescript(_SCHEMA_SQL)
+        return self._database

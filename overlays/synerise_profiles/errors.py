@@ -63,11 +63,11 @@ __all__ = [
 
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _REQUEST_ID_HEADERS: Final = frozenset({"x-request-id", "x-correlation-id"})
-_SHOWN_FIELDS: Final = 10
+_MAX_SHOWN_FIELDS: Final = 10
 # What may stand in a text: a field's name begins with a letter, so that a phone number in its place is not shown.
-_FIELD_NAME: Final = re.compile(r"[A-Za-z_][\w.\[\]-]{0,79}", re.ASCII)
-_ERROR_CODE: Final = re.compile(r"[A-Za-z]{1,10}-\d{1,8}", re.ASCII)
-_TRACE_ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
+_FIELD_NAME_PATTERN: Final = re.compile(r"[A-Za-z_][\w.\[\]-]{0,79}", re.ASCII)
+_ERROR_CODE_PATTERN: Final = re.compile(r"[A-Za-z]{1,10}-\d{1,8}", re.ASCII)
+_TRACE_ID_PATTERN: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 class ConfigurationError(SyneriseError, ValueError):
@@ -94,7 +94,7 @@ class APIConnectionError(SyneriseError):
         self.maybe_applied = maybe_applied
         self.notes = tuple(notes)
         fate = "the server may have received the request" if maybe_applied else "the request was not carried out"
-        super().__init__("; ".join([f"{operation}: {problem}", _tried(attempts), fate, *self.notes]))
+        super().__init__("; ".join([f"{operation}: {problem}", _attempts_text(attempts), fate, *self.notes]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         rebuild = functools.partial(
@@ -154,18 +154,18 @@ class APIStatusError(SyneriseError):
         return None
 
     def _text(self) -> str:
-        parts = [f"{self.operation}: {self.status_code} {_reason(self.status_code)}".rstrip()]
+        parts = [f"{self.operation}: {self.status_code} {_reason_phrase(self.status_code)}".rstrip()]
         body = self.body
         if body is not None:
-            if _ERROR_CODE.fullmatch(str(body.error_code)):
+            if _ERROR_CODE_PATTERN.fullmatch(str(body.error_code)):
                 parts.append(f"code {body.error_code}")
             names = _field_names(body)
             if names:
                 parts.append(f"refused fields: {names}")
-            if body.trace_id is not None and _TRACE_ID.fullmatch(str(body.trace_id)):
+            if body.trace_id is not None and _TRACE_ID_PATTERN.fullmatch(str(body.trace_id)):
                 parts.append(f"trace id {body.trace_id}")
         if self.attempts > 1:
-            parts.append(_tried(self.attempts))
+            parts.append(_attempts_text(self.attempts))
         return "; ".join([*parts, *self.notes])
 
     def _arguments(self) -> dict[str, Any]:
@@ -245,13 +245,13 @@ class SunsetServerError(OperationSunsetError, ServerError):
     """501 of an operation that was switched off."""
 
 
-_SUNSET_BY_STATUS: Final[Mapping[int, type[OperationSunsetError]]] = {
+_SUNSET_ERRORS_BY_STATUS: Final[Mapping[int, type[OperationSunsetError]]] = {
     404: SunsetNotFoundError,
     405: OperationSunsetError,
     410: OperationSunsetError,
     501: SunsetServerError,
 }
-_BY_STATUS: Final[Mapping[int, type[APIStatusError]]] = {
+_ERRORS_BY_STATUS: Final[Mapping[int, type[APIStatusError]]] = {
     400: BadRequestError,
     401: AuthenticationError,
     403: PermissionDeniedError,
@@ -265,19 +265,19 @@ _BY_STATUS: Final[Mapping[int, type[APIStatusError]]] = {
 
 def status_error_type(status_code: int) -> type[APIStatusError]:
     """Return the class for a status."""
-    return _BY_STATUS.get(status_code, ServerError if status_code >= 500 else APIStatusError)
+    return _ERRORS_BY_STATUS.get(status_code, ServerError if status_code >= 500 else APIStatusError)
 
 
 def sunset_error_type(status_code: int) -> type[OperationSunsetError] | None:
     """Return the class for a status by which a server says that an operation is gone; None for any other."""
-    return _SUNSET_BY_STATUS.get(status_code)
+    return _SUNSET_ERRORS_BY_STATUS.get(status_code)
 
 
-def _tried(attempts: int) -> str:
+def _attempts_text(attempts: int) -> str:
     return "tried once" if attempts == 1 else f"tried {attempts} times"
 
 
-def _reason(status_code: int) -> str:
+def _reason_phrase(status_code: int) -> str:
     try:
         return HTTPStatus(status_code).phrase
     except ValueError:
@@ -296,7 +296,7 @@ def _field_names(body: ErrorBody) -> str:
     names: dict[str, None] = {}
     for error in body.errors or ():
         name = str(error.field)
-        names["(a name that is not shown)" if _FIELD_NAME.fullmatch(name) is None else name] = None
-    shown = list(names)[:_SHOWN_FIELDS]
+        names["(a name that is not shown)" if _FIELD_NAME_PATTERN.fullmatch(name) is None else name] = None
+    shown = list(names)[:_MAX_SHOWN_FIELDS]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")

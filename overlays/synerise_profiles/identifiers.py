@@ -21,11 +21,11 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.identifiers import IDENTIFIER_CHANGE, IDENTIFIERS, Identifier
 from synerise_profiles_api.types import UNSET
 
-from .digests import Digests
+from .digests import FirstSeenIndex
 
 __all__ = [
-    "CHANGES_ON",
     "CLIENT_IDENTIFIERS",
+    "IDENTIFIER_CHANGE_DATE",
     "PROFILE_IDENTIFIERS",
     "ChangeCheck",
     "ChangeKind",
@@ -43,13 +43,15 @@ PROFILE_IDENTIFIERS: Final[tuple[str, ...]] = tuple(item.name for item in IDENTI
 """The fields that name a profile where profiles are written, in the order in which the server takes them."""
 CLIENT_IDENTIFIERS: Final[tuple[str, ...]] = tuple(item.name for item in IDENTIFIERS["ClientIdentifier"])
 """The fields that name the profile of an event or a transaction, likewise; a phone number is none of them."""
-CHANGES_ON: Final[str | None] = None if IDENTIFIER_CHANGE is None else IDENTIFIER_CHANGE.effective
+IDENTIFIER_CHANGE_DATE: Final[str | None] = None if IDENTIFIER_CHANGE is None else IDENTIFIER_CHANGE.effective
 """The day (ISO) from which accents count, white space at the ends is trimmed and uuids are unique."""
 
 ChangeKind: TypeAlias = Literal["accents", "whitespace", "blank", "duplicate-uuid"]
 
-_FIELDS: Final[Mapping[str, Identifier]] = {item.name: item for items in IDENTIFIERS.values() for item in items}
-_HOLDER: Final = "client"
+_IDENTIFIERS_BY_NAME: Final[Mapping[str, Identifier]] = {
+    item.name: item for items in IDENTIFIERS.values() for item in items
+}
+_PROFILE_FIELD: Final = "client"
 
 
 def mask(value: object) -> str:
@@ -64,7 +66,7 @@ def problem(field: str, value: object) -> str | None:
     `field` is a name of the publisher: clientId, id, uuid, customId, email or phone; any other raises
     InvalidRequestError. The words never quote the value.
     """
-    found = _field(field)
+    found = _identifier(field)
     if found.type == "integer":
         is_right = isinstance(value, int) and not isinstance(value, bool)
         return None if is_right else f"is not an integer: {type(value).__name__}"
@@ -107,27 +109,27 @@ def email_uuid(email: str, namespace: uuid.UUID) -> str:
 
 
 def canonical(field: str, value: object) -> str:
-    """Return an identifier as the server compares it from `CHANGES_ON`: without white space at its ends.
+    """Return an identifier as the server compares it from `IDENTIFIER_CHANGE_DATE`: without white space at its ends.
 
     Accents count, and so does case. Whether composed and decomposed accents are the same is not documented: they are
     kept apart, since a merge of two profiles cannot be undone. Raises InvalidRequestError for what is neither a text
     nor an integer.
     """
-    _field(field)
+    _identifier(field)
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise InvalidRequestError(f"is neither a text nor an integer: {type(value).__name__}", field=field)
     return str.strip(value) if isinstance(value, str) else str(int(value))
 
 
 def same(field: str, a: object, b: object) -> bool:
-    """Whether two identifiers name the same profile from `CHANGES_ON`. Blank ones name none, so they never do."""
+    """Whether two identifiers name the same profile from `IDENTIFIER_CHANGE_DATE`. Blank ones name none, so never."""
     first = canonical(field, a)
     return first != "" and first == canonical(field, b)
 
 
 @attrs.frozen(kw_only=True)
 class IdentifierChange:
-    """An identifier that the change of `CHANGES_ON` touches.
+    """An identifier that the change of `IDENTIFIER_CHANGE_DATE` touches.
 
     `row` is the row's number, from 0 unless the caller numbers otherwise. `kind` is `accents` (it is no longer the
     same as without them), `whitespace` (trimmed, or the profile is removed), `blank` (nothing would remain) or
@@ -161,24 +163,24 @@ class ChangeCheck:
     """
 
     def __init__(self) -> None:
-        self._uuids = Digests()
+        self._uuids = FirstSeenIndex()
 
     def changes(self, row: Mapping[str, Any] | Model, number: int) -> Iterator[IdentifierChange]:
         """Yield what the change touches in a row. An event or a transaction names its profile in `client`."""
         fields = _fields_of(row)
-        held = fields.get(_HOLDER)
+        held = fields.get(_PROFILE_FIELD)
         names = PROFILE_IDENTIFIERS
         if isinstance(held, Mapping | Model):
             fields, names = _fields_of(cast("Mapping[str, Any] | Model", held)), CLIENT_IDENTIFIERS
         texts = {name: value for name in names if isinstance(value := fields.get(name), str) and value}
         for name, value in texts.items():
-            if _FIELDS[name].type == "string":
-                for kind in _touches(value):
+            if _IDENTIFIERS_BY_NAME[name].type == "string":
+                for kind in _change_kinds(value):
                     yield IdentifierChange(row=number, field=name, kind=kind, identifier=mask(value.strip()))
         key = texts.get("uuid", "").strip()
         if key:
-            owner = _owner(fields, names)
-            first, first_owner = self._uuids.first(_digest([key]), number, owner)
+            owner = _owner_digest(fields, names)
+            first, first_owner = self._uuids.first_seen(_digest([key]), number, owner)
             if owner != first_owner:
                 yield IdentifierChange(
                     row=number, field="uuid", kind="duplicate-uuid", identifier=mask(key), other=first
@@ -190,7 +192,7 @@ class ChangeCheck:
 
 
 def check_identifier_change(rows: Iterable[Mapping[str, Any] | Model]) -> Iterator[IdentifierChange]:
-    """Yield which identifiers of rows the change of `CHANGES_ON` touches, and how, while the rows are read.
+    """Yield which identifiers of rows the change of `IDENTIFIER_CHANGE_DATE` touches, and how, while the rows are read.
 
     A row is a profile, or an event or a transaction with its profile in `client`. A shared uuid is yielded with the
     later row, and `other` is the earlier one; rows whose other identifiers agree are the same profile, and are not.
@@ -210,19 +212,19 @@ def _fields_of(row: Mapping[str, Any] | Model) -> Mapping[str, Any]:
     return row._fields() if isinstance(row, Model) else row  # pyright: ignore[reportPrivateUsage]  # their own protocol
 
 
-def _field(name: str) -> Identifier:
-    found = _FIELDS.get(name)
+def _identifier(name: str) -> Identifier:
+    found = _IDENTIFIERS_BY_NAME.get(name)
     if found is None:
-        raise InvalidRequestError(f"is no identifier; one of {', '.join(_FIELDS)}", field=name)
+        raise InvalidRequestError(f"is no identifier; one of {', '.join(_IDENTIFIERS_BY_NAME)}", field=name)
     return found
 
 
 @functools.cache
 def _matchers(field: str) -> tuple[tuple[Callable[[str], object], str], ...]:
-    return tuple((re.compile(pattern).search, words) for pattern, words in _FIELDS[field].rules)
+    return tuple((re.compile(pattern).search, words) for pattern, words in _IDENTIFIERS_BY_NAME[field].rules)
 
 
-def _touches(value: str) -> Iterator[ChangeKind]:
+def _change_kinds(value: str) -> Iterator[ChangeKind]:
     trimmed = value.strip()
     if trimmed != value:
         yield "whitespace" if trimmed else "blank"
@@ -239,7 +241,7 @@ def _is_accented(char: str) -> bool:
     return marks or (char.isalpha() and " WITH " in unicodedata.name(char, ""))
 
 
-def _owner(fields: Mapping[str, Any], names: Sequence[str]) -> bytes:
+def _owner_digest(fields: Mapping[str, Any], names: Sequence[str]) -> bytes:
     """What tells the profile apart from others with the same uuid; a phone number names none beside a uuid."""
     parts: list[str] = []
     for name in names:

@@ -31,7 +31,7 @@ class Clock:
             monotonic=lambda: self.now,
             wall=lambda: JWT_EPOCH + self.now - 50.0 + self.skew,
             sleep=self._sleep,
-            asleep=self._asleep,
+            sleep_async=self._asleep,
             random=lambda: chance,
         )
 

@@ -17,7 +17,7 @@ import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
 from synerise_profiles._core.config import AttemptResult
-from synerise_profiles._core.tokens import Token, bearer, jwt_end, token_of
+from synerise_profiles._core.tokens import Token, bearer_token, jwt_expiry, token_from_login
 from synerise_profiles.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -80,18 +80,18 @@ def answered(token: str, **headers: str) -> Response[str]:
 
 def test_token_is_used_until_shortly_before_its_end() -> None:
     """A token of an hour is renewed a minute before it ends."""
-    assert 100 + 3540 == token_of(answered(jwt(JWT_EPOCH + 3600)), now=100.0, wall=JWT_EPOCH).renew_at
+    assert 100 + 3540 == token_from_login(answered(jwt(JWT_EPOCH + 3600)), now=100.0, wall=JWT_EPOCH).renew_at
 
 
 def test_short_token_is_used_for_nine_tenths_of_its_life() -> None:
     """The margin never eats a short life."""
-    assert 100 + 27 == token_of(answered(jwt(JWT_EPOCH + 30)), now=100.0, wall=JWT_EPOCH).renew_at
+    assert 100 + 27 == token_from_login(answered(jwt(JWT_EPOCH + 30)), now=100.0, wall=JWT_EPOCH).renew_at
 
 
 def test_wrong_clock_of_this_machine_does_not_matter() -> None:
     """The life is counted from the server's own Date, whatever this machine takes for now."""
     answer = answered(jwt(JWT_EPOCH + 3600), date=formatdate(JWT_EPOCH, usegmt=True))
-    lives = [token_of(answer, now=0.0, wall=JWT_EPOCH + skew).renew_at for skew in (-86400, 0, 86400)]
+    lives = [token_from_login(answer, now=0.0, wall=JWT_EPOCH + skew).renew_at for skew in (-86400, 0, 86400)]
     assert [3540.0] * 3 == lives
 
 
@@ -110,19 +110,19 @@ def test_wrong_clock_of_this_machine_does_not_matter() -> None:
 )
 def test_token_without_a_usable_end_is_kept_for_a_short_while(text: str) -> None:
     """An end that cannot be read, or that has passed, is replaced by ten minutes."""
-    assert 540.0 == token_of(answered(text), now=0.0, wall=JWT_EPOCH).renew_at
+    assert 540.0 == token_from_login(answered(text), now=0.0, wall=JWT_EPOCH).renew_at
 
 
 def test_end_is_read_without_the_key() -> None:
     """The payload is read as it is, whole or broken seconds."""
-    assert [1800000000.0, 1.5, None] == [jwt_end(jwt(1800000000)), jwt_end(jwt(1.5)), jwt_end("x")]
+    assert [1800000000.0, 1.5, None] == [jwt_expiry(jwt(1800000000)), jwt_expiry(jwt(1.5)), jwt_expiry("x")]
 
 
 @pytest.mark.parametrize("text", ["", "Bearer abc", "abc\n", "abcą", "a\x00b", None, 7])
 def test_token_that_a_header_cannot_carry_is_refused_unseen(text: object) -> None:
     """What would spoil the header is refused, and the text of the refusal does not show it."""
     with pytest.raises(ConfigurationError) as caught:
-        bearer(text)
+        bearer_token(text)
     assert "abc" not in str(caught.value)
 
 
@@ -335,8 +335,8 @@ def test_failed_login_fails_all_who_wait_for_it() -> None:
     leader = threading.Thread(target=call)
     leader.start()
     assert flying.wait(10)
-    sender: Any = synerise._shared._sender
-    event = sender.auth._desk._flight.done
+    sender: Any = synerise._connections._transport
+    event = sender.auth._coordinator._pending.done
     waiting = [0]
     wait: Callable[[float | None], bool] = event.wait
 
@@ -360,7 +360,7 @@ def test_only_the_refused_token_is_dropped() -> None:
     api = Api()
     synerise = client(api)
     synerise.send(request())
-    sender: Any = synerise._shared._sender
+    sender: Any = synerise._connections._transport
     auth = sender.auth
     old = auth.token()
     new = auth.renew(old)

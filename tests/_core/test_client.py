@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from synerise_profiles import AsyncSynerise, RetryPolicy, Synerise
-from synerise_profiles._core.config import Arguments, checked_timeouts
+from synerise_profiles._core.config import CommonClientArguments, checked_timeouts
 from synerise_profiles.errors import ConfigurationError, SyneriseError
 from synerise_profiles_api import settings
 from tests._core.support import Clock, mock, operation, request
@@ -333,7 +333,7 @@ def test_timeouts_are_read_from_a_tuple_by_step() -> None:
 def test_building_a_client_opens_nothing() -> None:
     """A client that is never used needs no closing: there is no connection, no pool and no thread."""
     client = Synerise(api_key=KEY)
-    assert client._shared._sender is None
+    assert client._connections._transport is None
     client.close()
 
 
@@ -396,7 +396,7 @@ def test_what_waits_is_awaited() -> None:
 def test_from_env_takes_what_the_client_takes(client: Client) -> None:
     """Every argument of the client can be given to from_env, and no other."""
     arguments = {name for name in inspect.signature(client).parameters if not name.startswith("_")}
-    assert arguments == {*Arguments.__annotations__, "token", "transport"}
+    assert arguments == {*CommonClientArguments.__annotations__, "token", "transport"}
 
 
 def test_errors_of_a_client_can_be_pickled() -> None:

@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 import synerise_profiles.errors as errors_module
-from synerise_profiles._core.status_errors import connection_error, refusal, token_was_refused
+from synerise_profiles._core.status_errors import connection_error, status_error, token_was_refused
 from synerise_profiles._core.tokens import LOGIN
 from synerise_profiles.errors import (
     APIConnectionError,
@@ -66,7 +66,7 @@ def refused(
     consumer: str | None = None,
     today: datetime.date = datetime.date(2026, 8, 1),
 ) -> APIStatusError:
-    return refusal(
+    return status_error(
         operation() if facts is None else facts,
         status,
         {},

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synerise_profiles._core.retry import Decision, Failure, RetryPolicy, decide, retry_after
+from synerise_profiles._core.retry import AttemptFailure, RetryDecision, RetryPolicy, decide_retry, parse_retry_after
 from synerise_profiles.errors import ConfigurationError
 
 POLICY = RetryPolicy()
-NOT_SENT = Failure(arrived=False)
-BROKEN = Failure(arrived=True)
+NOT_SENT = AttemptFailure(maybe_received=False)
+BROKEN = AttemptFailure(maybe_received=True)
 
 
 def delay(
-    failure: Failure,
+    failure: AttemptFailure,
     *,
     policy: RetryPolicy = POLICY,
     repeatable: bool = True,
@@ -31,24 +31,26 @@ def delay(
 
 
 def decision(
-    failure: Failure,
+    failure: AttemptFailure,
     policy: RetryPolicy = POLICY,
     repeatable: bool = True,  # noqa: FBT001, FBT002 - a helper of two callers
     attempt: int = 1,
     elapsed: float = 0.0,
     chance: float = 1.0,
-) -> Decision:
-    return decide(policy, failure, repeatable=repeatable, attempt=attempt, elapsed=elapsed, random=lambda: chance)
+) -> RetryDecision:
+    return decide_retry(policy, failure, repeatable=repeatable, attempt=attempt, elapsed=elapsed, random=lambda: chance)
 
 
-@pytest.mark.parametrize("failure", [NOT_SENT, Failure(status_code=429), Failure(status_code=503)])
-def test_what_was_not_begun_is_retried_for_every_operation(failure: Failure) -> None:
+@pytest.mark.parametrize("failure", [NOT_SENT, AttemptFailure(status_code=429), AttemptFailure(status_code=503)])
+def test_what_was_not_begun_is_retried_for_every_operation(failure: AttemptFailure) -> None:
     """A failed connection, 429 and 503 are retried even where a second sending would not be safe."""
     assert (0.5, 0.5) == (delay(failure), delay(failure, repeatable=False))
 
 
-@pytest.mark.parametrize("failure", [BROKEN, *(Failure(status_code=code) for code in (408, 499, 500, 502, 504, 520))])
-def test_what_may_have_arrived_is_retried_only_where_it_is_safe(failure: Failure) -> None:
+@pytest.mark.parametrize(
+    "failure", [BROKEN, *(AttemptFailure(status_code=code) for code in (408, 499, 500, 502, 504, 520))]
+)
+def test_what_may_have_arrived_is_retried_only_where_it_is_safe(failure: AttemptFailure) -> None:
     """A broken connection or an unclear server error is retried for repeatable requests alone; the error says so."""
     assert 0.5 == delay(failure)
     assert delay(failure, repeatable=False) is None
@@ -58,12 +60,12 @@ def test_what_may_have_arrived_is_retried_only_where_it_is_safe(failure: Failure
 @pytest.mark.parametrize("status", [300, 302, 400, 401, 403, 404, 409, 413, 415, 424, 501, 505])
 def test_an_answer_that_another_attempt_cannot_change_is_final(status: int) -> None:
     """Refusals, redirects and missing features of the server are not retried."""
-    assert Decision(None) == decision(Failure(status_code=status))
+    assert RetryDecision(None) == decision(AttemptFailure(status_code=status))
 
 
 def test_lasting_failure_is_final() -> None:
     """A failure that another attempt cannot mend is not retried, not even one that was never sent."""
-    assert delay(Failure(arrived=False, lasting=True)) is None
+    assert delay(AttemptFailure(maybe_received=False, permanent=True)) is None
 
 
 def test_number_of_retries_is_bounded() -> None:
@@ -75,13 +77,13 @@ def test_number_of_retries_is_bounded() -> None:
 
 def test_retry_after_replaces_the_computed_delay() -> None:
     """The server's wish is kept exactly."""
-    assert [0.0, 7.0, 60.0] == [delay(Failure(status_code=429, retry_after=wish)) for wish in (0.0, 7.0, 60.0)]
+    assert [0.0, 7.0, 60.0] == [delay(AttemptFailure(status_code=429, retry_after=wish)) for wish in (0.0, 7.0, 60.0)]
 
 
 def test_retry_after_beyond_the_cap_ends_the_call() -> None:
     """A wish beyond the cap is neither kept nor shortened: the call ends and says why."""
-    ended = decision(Failure(status_code=503, retry_after=61.0))
-    assert Decision(None, "the server asks to wait 61 s, which is beyond the cap of 60 s") == ended
+    ended = decision(AttemptFailure(status_code=503, retry_after=61.0))
+    assert RetryDecision(None, "the server asks to wait 61 s, which is beyond the cap of 60 s") == ended
 
 
 def test_no_wait_begins_that_would_pass_the_deadline() -> None:
@@ -126,7 +128,7 @@ def test_bounds_hold_for_every_failure(
     repeatable: bool,
 ) -> None:
     """Whatever happens, a wait stays within the deadline, the cap and the number of retries."""
-    failure = Failure(status_code=status, arrived=arrived, retry_after=wish)
+    failure = AttemptFailure(status_code=status, maybe_received=arrived, retry_after=wish)
     waited = delay(failure, repeatable=repeatable, attempt=attempt, elapsed=elapsed, chance=chance)
     if waited is not None:
         assert attempt <= POLICY.max_retries
@@ -137,39 +139,39 @@ def test_bounds_hold_for_every_failure(
 def test_retry_after_is_read_as_seconds() -> None:
     """Whole and broken seconds are read, with space around them."""
     values = ["0", "120", " 3 ", "1.5"]
-    assert [0.0, 120.0, 3.0, 1.5] == [retry_after({"retry-after": value}, 0.0) for value in values]
+    assert [0.0, 120.0, 3.0, 1.5] == [parse_retry_after({"retry-after": value}, 0.0) for value in values]
 
 
 def test_retry_after_date_is_relative_to_the_answers_own_date() -> None:
     """The wait is the difference of two times of the server, so the clock here does not matter."""
     headers = {"retry-after": "Wed, 21 Oct 2026 07:28:30 GMT", "date": "Wed, 21 Oct 2026 07:28:00 GMT"}
-    assert 30.0 == retry_after(headers, now=0.0)
+    assert 30.0 == parse_retry_after(headers, now=0.0)
 
 
 def test_retry_after_date_without_a_date_is_relative_to_now() -> None:
     """Without the server's time this machine's clock has to do; a moment that has passed is no wait."""
     moment = 1_800_000_000.0
     headers = {"retry-after": formatdate(moment, usegmt=True)}
-    assert [30.0, 0.0] == [retry_after(headers, now=now) for now in (moment - 30, moment + 30)]
+    assert [30.0, 0.0] == [parse_retry_after(headers, now=now) for now in (moment - 30, moment + 30)]
 
 
 @pytest.mark.parametrize("value", ["", " ", "soon", "-1", "nan", "inf", "1e400", "٣", "9" * 400, "Wed, 99 Xyz 2026"])
 def test_unreadable_retry_after_is_ignored(value: str) -> None:
     """A header that says nothing usable is as good as none."""
-    assert retry_after({"retry-after": value}, 0.0) is None
+    assert parse_retry_after({"retry-after": value}, 0.0) is None
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_retry_after_never_raises(value: str, date: str) -> None:
     """Whatever a server writes, the answer is None or a finite number of seconds that is not negative."""
-    seconds = retry_after({"retry-after": value, "date": date}, 0.0)
+    seconds = parse_retry_after({"retry-after": value, "date": date}, 0.0)
     assert seconds is None or 0 <= seconds < math.inf
 
 
 @given(st.integers(0, 10**12))
 def test_retry_after_seconds_round_trip(seconds: int) -> None:
     """Delta seconds are read as they are written."""
-    assert float(seconds) == retry_after({"retry-after": str(seconds)}, 0.0)
+    assert float(seconds) == parse_retry_after({"retry-after": str(seconds)}, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -168,12 +168,12 @@ def test_child_of_a_fork_opens_its_own_connections(monkeypatch: pytest.MonkeyPat
     """After a fork the parent's connection is not written to."""
     with Server([answer()]) as server, client(base_url=server.url) as synerise:
         synerise.send(request())
-        parent = synerise._shared._sender
+        parent = synerise._connections._transport
         monkeypatch.setattr(os, "getpid", lambda: -1)
         synerise.send(request())
         assert 2 == server.connections
         assert parent is not None
-        parent.transport.close()
+        parent.httpx_transport.close()
 
 
 # How it ends

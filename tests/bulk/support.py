@@ -12,7 +12,7 @@ import orjson
 from synerise_profiles._batching.machine import DONE, Read, Wait
 from synerise_profiles._batching.operations import Kind
 from synerise_profiles._batching.send_result import Outcome
-from synerise_profiles._core.retry import Failure, RetryPolicy
+from synerise_profiles._core.retry import AttemptFailure, RetryPolicy
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.bulk.engine import Engine, Send
 from synerise_profiles.bulk.recorder import JournalPort, Ledger
@@ -32,7 +32,7 @@ class Clock:
             monotonic=lambda: self.now,
             wall=lambda: 1_700_000_000.0 + self.now,
             sleep=self.sleep,
-            asleep=self.asleep,
+            sleep_async=self.asleep,
             random=lambda: 0.5,
         )
 
@@ -66,7 +66,7 @@ class Server:
 
     def __call__(self, content: bytes | None) -> Outcome:
         if content is None:
-            return Outcome(status=200, content=b'{"serverTime":"2023-11-14T22:00:00.000Z"}', failure=Failure())
+            return Outcome(status=200, content=b'{"serverTime":"2023-11-14T22:00:00.000Z"}', failure=AttemptFailure())
         self.bodies.append(content)
         fate = self.fate()
         if fate is not None and not fate[0]:
@@ -83,18 +83,18 @@ class Server:
         bad = [place for place, row in enumerate(rows) if self.bad(row)]
         good = [row for row in rows if not self.bad(row)]
         if not bad:
-            return Outcome(status=202, failure=Failure()), good
+            return Outcome(status=202, failure=AttemptFailure()), good
         if self.style == "207":
             entries = [
                 {"field": "city", "message": "is bad", "rejectedValue": rows[place].get("city")} for place in bad
             ]
-            return Outcome(status=207, content=orjson.dumps(entries), failure=Failure()), good
+            return Outcome(status=207, content=orjson.dumps(entries), failure=AttemptFailure()), good
         if self.style == "207 without values":
-            return Outcome(status=207, content=b'[{"message":"something is bad"}]', failure=Failure()), good
+            return Outcome(status=207, content=b'[{"message":"something is bad"}]', failure=AttemptFailure()), good
         if self.style == "400 with places":
             body = {"errors": [{"field": f"[{place}].city", "message": "is bad"} for place in bad]}
-            return Outcome(status=400, content=orjson.dumps(body), failure=Failure(status_code=400)), []
-        return Outcome(status=400, content=b"{}", failure=Failure(status_code=400)), []
+            return Outcome(status=400, content=orjson.dumps(body), failure=AttemptFailure(status_code=400)), []
+        return Outcome(status=400, content=b"{}", failure=AttemptFailure(status_code=400)), []
 
     def transport(self) -> httpx.MockTransport:
         def handle(request: httpx.Request) -> httpx.Response:

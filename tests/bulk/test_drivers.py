@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from synerise_profiles import AsyncSynerise, PermissionDeniedError, Synerise
 from synerise_profiles._batching.send_result import Outcome
-from synerise_profiles._core.retry import Failure, RetryPolicy
+from synerise_profiles._core.retry import AttemptFailure, RetryPolicy
 from synerise_profiles.bulk import AsyncBulk, Bulk, BulkStoppedError, Progress, RejectedRowsError, Report
 from synerise_profiles.bulk.progress_bar import progress_bar
 from synerise_profiles.models import BatchEvent, ClientIdentifier, ProfileBatchItem
@@ -60,7 +60,9 @@ def test_sync_equals_async(cities: list[str], style: str, statuses: list[int | N
 
         def fate() -> tuple[bool, Outcome] | None:
             status = next(left, None)
-            return None if status is None else (False, Outcome(status=status, failure=Failure(status_code=status)))
+            return (
+                None if status is None else (False, Outcome(status=status, failure=AttemptFailure(status_code=status)))
+            )
 
         return Server(is_bad, style, fate)
 
@@ -124,7 +126,7 @@ def test_an_error_of_the_rows_waits_for_the_answers() -> None:
 
 def test_a_stopped_run_keeps_its_report() -> None:
     """The error has the report and what caused it; neither shows a row."""
-    refused = Outcome(status=403, failure=Failure(status_code=403))
+    refused = Outcome(status=403, failure=AttemptFailure(status_code=403))
     with sync_client(Server(fate=lambda: (False, refused))) as client, pytest.raises(BulkStoppedError) as caught:
         client.bulk.upsert_profiles([profile(n) for n in range(10)])
     assert isinstance(caught.value.__cause__, PermissionDeniedError)
@@ -195,7 +197,7 @@ def test_the_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_retry_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A request that is sent again leaves a line in the log, without anything of its rows."""
-    answers = iter([(False, Outcome(status=500, failure=Failure(status_code=500)))])
+    answers = iter([(False, Outcome(status=500, failure=AttemptFailure(status_code=500)))])
     with sync_client(Server(fate=lambda: next(answers, None))) as client, caplog.at_level("WARNING"):
         client.bulk.upsert_profiles([profile(7)])
     (record,) = caplog.records

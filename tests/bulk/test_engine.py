@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.send_result import Outcome
-from synerise_profiles._core.retry import Failure, RetryPolicy
+from synerise_profiles._core.retry import AttemptFailure, RetryPolicy
 from synerise_profiles.errors import APIConnectionError
 from tests.bulk.support import Run, Server, fates
 
@@ -45,11 +45,12 @@ def trouble(draws: list[int]) -> Callable[[], tuple[bool, Outcome] | None]:
     """What happens to each request in turn: nothing, or one of the things that pass."""
     left = iter(draws)
     broken = Outcome(
-        failure=Failure(arrived=True), error=APIConnectionError("broke", operation="x", maybe_applied=True)
+        failure=AttemptFailure(maybe_received=True),
+        error=APIConnectionError("broke", operation="x", maybe_applied=True),
     )
-    busy = Outcome(status=429, failure=Failure(status_code=429, retry_after=1.0))
-    down = Outcome(status=502, failure=Failure(status_code=502))
-    page = Outcome(status=200, content=b"<html>", failure=Failure())
+    busy = Outcome(status=429, failure=AttemptFailure(status_code=429, retry_after=1.0))
+    down = Outcome(status=502, failure=AttemptFailure(status_code=502))
+    page = Outcome(status=200, content=b"<html>", failure=AttemptFailure())
     kinds_of = [None, None, (False, broken), (True, broken), (False, busy), (True, down), (False, page), (True, page)]
     return lambda: kinds_of[next(left, 0)]
 
@@ -158,7 +159,7 @@ def test_a_stalled_server_stops_the_reading(concurrency: int) -> None:
 
 def test_one_429_slows_the_whole_window() -> None:
     """After a 429 nothing is sent before its Retry-After has passed, and fewer requests fly afterwards."""
-    busy = Outcome(status=429, failure=Failure(status_code=429, retry_after=7.0))
+    busy = Outcome(status=429, failure=AttemptFailure(status_code=429, retry_after=7.0))
     answers = iter([(False, busy)])
     server = Server(fate=lambda: next(answers, None))
     run = Run(small(1, 1000), [profile(n) for n in range(40)], server, concurrency=8)
@@ -186,7 +187,7 @@ def test_requests_per_second() -> None:
 
 def test_a_server_that_is_down_ends_the_run() -> None:
     """When retries are spent and nothing was taken meanwhile, what was read is unsent, and nothing more is read."""
-    down = Outcome(status=503, failure=Failure(status_code=503))
+    down = Outcome(status=503, failure=AttemptFailure(status_code=503))
     run = Run(
         small(10, 10_000),
         (profile(n) for n in itertools.count()),
@@ -203,7 +204,7 @@ def test_a_server_that_is_down_ends_the_run() -> None:
 
 def test_a_refused_caller_ends_the_run() -> None:
     """A 403 is not about the rows: no other request is tried."""
-    refused = Outcome(status=403, failure=Failure(status_code=403))
+    refused = Outcome(status=403, failure=AttemptFailure(status_code=403))
     server = Server(fate=lambda: (False, refused))
     run = Run(small(5, 10_000), [profile(n) for n in range(100)], server, concurrency=1)
     report = run.finish()
@@ -214,7 +215,7 @@ def test_a_refused_caller_ends_the_run() -> None:
 
 def test_a_token_that_expires_again_does_not_end_the_run() -> None:
     """A 401 after the renewal is tried again where requests were accepted before; at the start it ends the run."""
-    refused = Outcome(status=401, failure=Failure(status_code=401))
+    refused = Outcome(status=401, failure=AttemptFailure(status_code=401))
     rows = [profile(n) for n in range(30)]
     answers = iter([None, (False, refused), (False, refused)])
     run = Run(small(5, 10_000), rows, Server(fate=lambda: next(answers, None)), concurrency=1)
@@ -280,7 +281,7 @@ def test_ambiguous_rows_share_a_group() -> None:
     """Without a budget for the search the candidates are reported together, and the rest is accepted."""
     rows = [profile(n, "same!" if n in (3, 4) else "good") for n in range(10)]
     one = b'[{"field":"city","message":"is bad","rejectedValue":"same!"}]'
-    server = Server(fate=lambda: (True, Outcome(status=207, content=one, failure=Failure())))
+    server = Server(fate=lambda: (True, Outcome(status=207, content=one, failure=AttemptFailure())))
     report = Run(PROFILES, rows, server, max_bisect_requests=0).finish()
     assert report.accepted == 8
     assert [(3, "ambiguous", 1), (4, "ambiguous", 1)] == [

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from synerise_profiles.deprecations.__main__ import main
-from synerise_profiles.deprecations.registry import known_targets
-from synerise_profiles.deprecations.scan import Finding, Unread, scan_source
+from synerise_profiles.deprecations.registry import known_deprecated_names
+from synerise_profiles.deprecations.scan import Finding, UnreadableFile, scan_source
 from synerise_profiles_api.operations import all_operations
 from synerise_profiles_api.settings import RemovedName
 
@@ -22,22 +22,22 @@ REMOVED = (
     RemovedName("synerise_profiles.Client", "0.2", "synerise_profiles.Synerise"),
     RemovedName("synerise_profiles.sandbox.Server", "0.3", "synerise_profiles.sandbox.Sandbox"),
 )
-TARGETS = known_targets(REMOVED)
+TARGETS = known_deprecated_names(REMOVED)
 ON = datetime.date(2026, 8, 20)
 
 
 def found(source: str) -> list[tuple[int, int, str]]:
     told = list(scan_source(source.encode(), "x.py", TARGETS))
     assert all(isinstance(item, Finding) for item in told), told
-    return [(item.line, item.column, item.target.name) for item in told if isinstance(item, Finding)]
+    return [(item.line, item.column, item.deprecated_name.name) for item in told if isinstance(item, Finding)]
 
 
 def test_every_deprecated_operation_is_looked_for() -> None:
     """The list is the spec's; there is no second one. Nothing that was released has been removed yet."""
     names = [item.name for item in all_operations() if item.deprecated]
     assert len(names) == 11
-    assert sorted(item.name for item in known_targets().methods.values()) == sorted(names)
-    assert known_targets().names == {}
+    assert sorted(item.name for item in known_deprecated_names().methods.values()) == sorted(names)
+    assert known_deprecated_names().names == {}
     for name in names:
         assert found(f"client.{name}(1)") == [(1, 9 + name.index("."), name)]
 
@@ -127,7 +127,7 @@ def test_no_use(source: str) -> None:
 def test_what_cannot_be_parsed(source: bytes) -> None:
     """It is reported, and nothing is raised."""
     (told,) = scan_source(source, "x.py", TARGETS)
-    assert isinstance(told, Unread)
+    assert isinstance(told, UnreadableFile)
     assert told.file == "x.py"
 
 
@@ -213,7 +213,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     """One document with all that the lines say."""
     Path("removed.py").write_text("from synerise_profiles import Client\n", encoding="utf-8")
     arguments = ["--json", "--strict", "app/jobs/contact.py", "removed.py", "app/broken.py", "app/jobs"]
-    assert main(arguments, targets=TARGETS, on=ON) == 1
+    assert main(arguments, deprecated=TARGETS, on=ON) == 1
     document = json.loads(capsys.readouterr().out)
     assert document["files"] == 3
     assert document["findings"][0] == {

@@ -31,7 +31,7 @@ from synerise_profiles import (
 )
 from synerise_profiles._batching import operations
 from synerise_profiles._core.timing import Timing
-from synerise_profiles.deprecations import explain
+from synerise_profiles.deprecations import deprecation_text
 from synerise_profiles_api.operations import all_operations, load
 from tests._core.support import operation
 
@@ -329,16 +329,16 @@ def test_what_python_shows_by_itself(tmp_path: Path, at: datetime.datetime, plac
 def test_the_words_are_those_of_type_checkers(facts: Any) -> None:
     """What editors show beside the struck name and what is warned of at run time are the same."""
     on = datetime.date(2026, 1, 1)
-    assert explain(facts, on) == load(facts.resource, facts.method).request.__deprecated__
+    assert deprecation_text(facts, on) == load(facts.resource, facts.method).request.__deprecated__
 
 
 def test_words_after_the_day() -> None:
     """The day itself is after."""
     facts = operation(deprecated=True, sunset="2026-08-30", replaced_by=("profiles.get", "profiles.find"))
     gone = "things.get was due to be switched off on 2026-08-30 and may fail from one day to another"
-    assert explain(facts, datetime.date(2026, 8, 30)) == f"{gone}: use profiles.get or profiles.find."
-    assert explain(facts, datetime.date(2026, 8, 29)).endswith("It is due to be switched off on 2026-08-30.")
-    assert explain(operation(deprecated=True), datetime.date(2026, 8, 29)) == "things.get is deprecated."
+    assert deprecation_text(facts, datetime.date(2026, 8, 30)) == f"{gone}: use profiles.get or profiles.find."
+    assert deprecation_text(facts, datetime.date(2026, 8, 29)).endswith("It is due to be switched off on 2026-08-30.")
+    assert deprecation_text(operation(deprecated=True), datetime.date(2026, 8, 29)) == "things.get is deprecated."
 
 
 def test_the_clients_clock_decides() -> None:

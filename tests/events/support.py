@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from synerise_profiles._core.server_clock import SAMPLES
+from synerise_profiles._core.server_clock import MAX_SAMPLES
 from synerise_profiles.sandbox import Sandbox
 
 
@@ -26,4 +26,4 @@ def sent(sandbox: Sandbox) -> Any:
 
 def was_asked_once(sandbox: Sandbox) -> bool:
     """Whether the server was asked for its time once; a busy machine may have made it ask again at once."""
-    return 1 <= sum(exchange.operation == "events.server_time" for exchange in sandbox.log) <= SAMPLES
+    return 1 <= sum(exchange.operation == "events.server_time" for exchange in sandbox.log) <= MAX_SAMPLES

@@ -17,7 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synerise_profiles import APIConnectionError, AsyncSynerise, ResponseDecodingError, ServerError, Synerise
-from synerise_profiles._core.server_clock import COARSE, DRIFT, MAX_AGE, PATIENCE, SAMPLES, ClockState
+from synerise_profiles._core.server_clock import (
+    COARSE_ERROR_SECONDS,
+    FAILURE_PAUSE_SECONDS,
+    MAX_AGE_SECONDS,
+    MAX_DRIFT_RATE,
+    MAX_SAMPLES,
+    ClockState,
+)
 from synerise_profiles.sandbox import Outcome, Sandbox
 from tests._core.support import JWT_EPOCH, Clock
 from tests.events.conftest import JAN
@@ -73,7 +80,7 @@ SECONDS = st.floats(0, 3, allow_nan=False)
 
 @given(
     ahead=st.floats(-1e8, 1e8),
-    rate=st.floats(-DRIFT * 0.99, DRIFT * 0.99),
+    rate=st.floats(-MAX_DRIFT_RATE * 0.99, MAX_DRIFT_RATE * 0.99),
     trips=st.lists(st.tuples(SECONDS, SECONDS, st.floats(0, 3000)), min_size=1, max_size=6),
     step=st.sampled_from([1.0, 1e-3, 1e-6]),
 )
@@ -89,15 +96,15 @@ def test_the_bounds_hold(ahead: float, rate: float, trips: list[tuple[float, flo
         now += there
         shown = EPOCH + datetime.timedelta(microseconds=math.floor(server_time() / step) * round(step * 1e6))
         now += back
-        state.told(began, now, 5e8 + now, shown)
+        state.record_measurement(began, now, 5e8 + now, shown)
         for wait in (0.0, pause):
             now += wait
-            assert state.estimate is not None
-            assert state.estimate.earliest(now) <= server_time() + 1e-6
-            assert state.estimate.latest(now) >= server_time() - 1e-6
-            assert state.estimate.earliest(now) >= last - 1e-6
-            last = state.estimate.earliest(now)
-            assert state.estimate.error(now) <= state.estimate.high - state.estimate.low + 2 * DRIFT * 3010
+            assert state.offset is not None
+            assert state.offset.earliest(now) <= server_time() + 1e-6
+            assert state.offset.latest(now) >= server_time() - 1e-6
+            assert state.offset.earliest(now) >= last - 1e-6
+            last = state.offset.earliest(now)
+            assert state.offset.uncertainty(now) <= state.offset.high - state.offset.low + 2 * MAX_DRIFT_RATE * 3010
 
 
 def test_it_is_asked_once_and_again_after_its_age(server: Server) -> None:
@@ -109,22 +116,22 @@ def test_it_is_asked_once_and_again_after_its_age(server: Server) -> None:
             behind = server.lag(client)
             assert client.clock.error is not None
             assert 0 <= behind <= client.clock.error + 0.021
-            server.clock.now += MAX_AGE / 51
+            server.clock.now += MAX_AGE_SECONDS / 51
         assert server.asked == 1
-        assert client.clock.error < COARSE + 2 * DRIFT * MAX_AGE
-        server.clock.now += MAX_AGE / 50
+        assert client.clock.error < COARSE_ERROR_SECONDS + 2 * MAX_DRIFT_RATE * MAX_AGE_SECONDS
+        server.clock.now += MAX_AGE_SECONDS / 50
         client.clock.now()
         assert server.asked == 2
 
 
 def test_a_slow_answer_is_asked_for_again(server: Server) -> None:
     """The first request has to connect: a coarse answer is followed by others, but by no more than a few."""
-    server.way_there = COARSE
+    server.way_there = COARSE_ERROR_SECONDS
     with server.client() as client:
         client.clock.now()
-        assert server.asked == SAMPLES
+        assert server.asked == MAX_SAMPLES
         assert client.clock.now() <= moment(server.time())
-        assert server.asked == SAMPLES
+        assert server.asked == MAX_SAMPLES
 
 
 def test_the_local_clock_does_not_matter(server: Server) -> None:
@@ -154,7 +161,7 @@ def test_a_server_that_is_set_is_followed(server: Server) -> None:
     with server.client() as client:
         client.clock.now()
         server.ahead -= 60.0
-        server.clock.now += MAX_AGE + 1
+        server.clock.now += MAX_AGE_SECONDS + 1
         assert 0 <= server.lag(client) < 0.05
 
 
@@ -162,13 +169,13 @@ def test_a_failed_renewal_keeps_what_is_known(server: Server, caplog: pytest.Log
     """Its bounds still hold, since drift is counted: it is used, with a warning, and asked for again a minute later."""
     with server.client() as client:
         client.clock.now()
-        server.clock.now += MAX_AGE + 1
+        server.clock.now += MAX_AGE_SECONDS + 1
         server.status = 503
         for _ in range(5):
             assert client.clock.now() <= moment(server.time())
         assert server.asked == 2
         assert "events.server_time: ServerError" in caplog.text
-        server.clock.now += PATIENCE + 1
+        server.clock.now += FAILURE_PAUSE_SECONDS + 1
         client.clock.now()
         assert server.asked == 3
 

@@ -37,7 +37,7 @@ class Clock:
             monotonic=lambda: self.now,
             wall=lambda: 1_700_000_000.0 + self.now,
             sleep=self.sleep,
-            asleep=self.asleep,
+            sleep_async=self.asleep,
             random=lambda: chance,
         )
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from synerise_profiles import InvalidRequestError
 from synerise_profiles.identifiers import (
-    CHANGES_ON,
     CLIENT_IDENTIFIERS,
+    IDENTIFIER_CHANGE_DATE,
     PROFILE_IDENTIFIERS,
     canonical,
     email_uuid,
@@ -34,7 +34,7 @@ def test_the_facts_are_those_of_the_document() -> None:
     """Names, their order and the day stand in the spec, and nowhere else."""
     assert list(PROFILE_IDENTIFIERS) == SCHEMAS["ProfileBatchItem"]["x-identifiers"]
     assert list(CLIENT_IDENTIFIERS) == SCHEMAS["ClientIdentifier"]["x-identifiers"]
-    assert DOCUMENT["info"]["x-identifier-change"]["effective"] == CHANGES_ON
+    assert DOCUMENT["info"]["x-identifier-change"]["effective"] == IDENTIFIER_CHANGE_DATE
     assert set(CLIENT_IDENTIFIERS) == set(SCHEMAS["ClientIdentifier"]["properties"])
 
 

@@ -18,7 +18,7 @@ class Naps:
     def __init__(self) -> None:
         self.slept: list[float] = []
         self.wake = lambda: None
-        self.timing = Timing(sleep=self.sleep, asleep=self.asleep, random=lambda: 0.0)
+        self.timing = Timing(sleep=self.sleep, sleep_async=self.asleep, random=lambda: 0.0)
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import assert_type
 
 from synerise_profiles import UNSET, AsyncSynerise, Synerise, Unset, events
-from synerise_profiles._core.server_clock import AsyncServerClock, Bounds, ServerClock
+from synerise_profiles._core.server_clock import AsyncServerClock, ServerClock, TimeBounds
 from synerise_profiles.models import (
     ApplicationStartedParams,
     CartEvent,
@@ -62,7 +62,7 @@ def sending(client: Synerise) -> None:
 def purchases(client: Synerise) -> None:
     assert_type(client.clock, ServerClock)
     assert_type(client.clock.now(), datetime.datetime)
-    assert_type(client.clock.bounds(), Bounds)
+    assert_type(client.clock.bounds(), TimeBounds)
     assert_type(client.clock.error, float | None)
     build = assert_type(client.builder(salt="content"), events.Builder)
     tea = Product(sku="tea", name="Tea", quantity=2, final_unit_price=events.money("12.50", "PLN"))

@@ -45,7 +45,7 @@ async def drive(course: Course[T], rows: Iterable[Any] | AsyncIterable[Any], sen
                 elif window.in_flight:
                     await window.tell(course, step.seconds)
                 else:
-                    await timing.asleep(step.seconds or 0.0)
+                    await timing.sleep_async(step.seconds or 0.0)
                 window.tell_now(course)
         except Exception as error:  # noqa: BLE001 - raised below
             failure = error

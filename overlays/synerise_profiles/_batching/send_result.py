@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import attrs
 
-from synerise_profiles._core.retry import Failure
+from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles.errors import APIConnectionError, APIStatusError
 from synerise_profiles_api.types import Response
 
@@ -23,7 +23,7 @@ class Outcome:
 
     status: int | None = None
     content: bytes = b""
-    failure: Failure | None = None
+    failure: AttemptFailure | None = None
     error: Exception | None = None
 
     @property
@@ -66,10 +66,10 @@ class Outcome:
 def outcome_of(result: Response[Any] | Exception) -> Outcome:
     """Read what sending a request once returned or raised."""
     if isinstance(result, Response):
-        return Outcome(status=result.status_code, content=result.content, failure=Failure())
+        return Outcome(status=result.status_code, content=result.content, failure=AttemptFailure())
     if isinstance(result, APIStatusError):
-        failure = Failure(status_code=result.status_code, retry_after=result.retry_after)
+        failure = AttemptFailure(status_code=result.status_code, retry_after=result.retry_after)
         return Outcome(status=result.status_code, content=result.content, failure=failure, error=result)
     if isinstance(result, APIConnectionError):
-        return Outcome(failure=Failure(arrived=result.maybe_applied), error=result)
+        return Outcome(failure=AttemptFailure(maybe_received=result.maybe_applied), error=result)
     return Outcome(error=result)

@@ -9,42 +9,42 @@ from typing import Generic, TypeVar, cast
 
 import attrs
 
-from synerise_profiles.deprecations import today
+from synerise_profiles.deprecations import utc_date
 from synerise_profiles.errors import APIConnectionError, APIStatusError
 from synerise_profiles_api.types import RawResponse, Request, Response
 
-from .config import LONGEST_WAIT, AttemptResult, Options
-from .logging import LOGGER, log_attempt, log_renewal, log_retry
-from .retry import Failure, decide, retry_after
-from .status_errors import connection_error, refusal, token_was_refused
+from .config import MAX_WAIT_SECONDS, AttemptResult, Options
+from .logging import LOGGER, log_attempt, log_retry, log_token_renewal
+from .retry import AttemptFailure, decide_retry, parse_retry_after
+from .status_errors import connection_error, status_error, token_was_refused
 from .timing import Timing
 from .tokens import Token
 
-__all__ = ["Break", "Call", "Next"]
+__all__ = ["NextAction", "RequestAttempts", "TransportFailure"]
 
 T = TypeVar("T")
 
 
-class Next(enum.Enum):
+class NextAction(enum.Enum):
     """What follows an attempt."""
 
     DONE = enum.auto()
-    RENEW = enum.auto()
-    AGAIN = enum.auto()
-    STOP = enum.auto()
+    RENEW_TOKEN = enum.auto()
+    RETRY = enum.auto()
+    FAIL = enum.auto()
 
 
 @attrs.frozen(kw_only=True)
-class Break:
+class TransportFailure:
     """An attempt without a complete answer: what happened in words, what it means, and the exception to chain."""
 
     problem: str
-    failure: Failure
+    failure: AttemptFailure
     timed_out: bool
     cause: Exception | None
 
 
-class Call(Generic[T]):
+class RequestAttempts(Generic[T]):
     """One call with all its attempts: what to send next, and what an answer or a failure means. Waits for nothing."""
 
     def __init__(self, options: Options, timing: Timing, request: Request[T]) -> None:
@@ -54,56 +54,58 @@ class Call(Generic[T]):
         self.attempts = 0
         self.delay = 0.0
         self.error: APIStatusError | APIConnectionError | None = None
-        self._renewals = 0
+        self._token_renewals = 0
         self._maybe_applied = False
-        self._answer: RawResponse | None = None
+        self._response: RawResponse | None = None
         self._problem: str | None = None
-        self._started = self._sent = timing.monotonic()
+        self._call_started = self._attempt_started = timing.monotonic()
 
-    def begin(self) -> Mapping[str, float | None]:
+    def start_attempt(self) -> Mapping[str, float | None]:
         """Begin an attempt: return the seconds that each of its steps may take."""
-        self._sent = self.timing.monotonic()
+        self._attempt_started = self.timing.monotonic()
         policy = self.options.retry
-        left = policy.deadline - (self._sent - self._started)
+        left = policy.deadline - (self._attempt_started - self._call_started)
         if left <= 0:
             problem = f"the deadline of {policy.deadline:g} s has passed"
             raise self._connection_error(problem, timed_out=True)
-        left = min(left, LONGEST_WAIT)
+        left = min(left, MAX_WAIT_SECONDS)
         timeouts = self.options.timeouts
         if any(value is None or value > left for value in timeouts.values()):
             timeouts = {step: left if value is None else min(value, left) for step, value in timeouts.items()}
         self.attempts += 1
         return timeouts
 
-    def answered(self, answer: RawResponse, token: Token | None) -> Next:
+    def handle_response(self, answer: RawResponse, token: Token | None) -> NextAction:
         """Say what follows a complete answer."""
-        self._answer, self._problem = answer, None
+        self._response, self._problem = answer, None
         status = answer.status_code
         if LOGGER.isEnabledFor(logging.DEBUG):
-            log_attempt(self.request.operation, status, self._seconds(), self.attempts)
+            log_attempt(self.request.operation, status, self._attempt_seconds(), self.attempts)
         if 200 <= status < 300:
-            return Next.DONE
-        if token is not None and not self._renewals and token_was_refused(status, answer.content):
-            self._renewals = 1
-            self.error = self._refusal(answer, None, "")
-            log_renewal(self.request.operation)
-            return Next.RENEW
-        wait = retry_after(answer.headers, self.timing.wall())
+            return NextAction.DONE
+        if token is not None and not self._token_renewals and token_was_refused(status, answer.content):
+            self._token_renewals = 1
+            self.error = self._status_error(answer, None, "")
+            log_token_renewal(self.request.operation)
+            return NextAction.RENEW_TOKEN
+        wait = parse_retry_after(answer.headers, self.timing.wall())
         return self._decide(
-            Failure(status_code=status, retry_after=wait), status, lambda note: self._refusal(answer, wait, note)
+            AttemptFailure(status_code=status, retry_after=wait),
+            status,
+            lambda note: self._status_error(answer, wait, note),
         )
 
-    def failed(self, broken: Break) -> Next:
+    def handle_failure(self, broken: TransportFailure) -> NextAction:
         """Say what follows an attempt without a complete answer."""
-        self._answer, self._problem = None, broken.problem
-        self._maybe_applied |= broken.failure.arrived
+        self._response, self._problem = None, broken.problem
+        self._maybe_applied |= broken.failure.maybe_received
         if LOGGER.isEnabledFor(logging.DEBUG):
-            log_attempt(self.request.operation, broken.problem, self._seconds(), self.attempts)
-        return self._decide(broken.failure, broken.problem, lambda note: self._broken(broken, note))
+            log_attempt(self.request.operation, broken.problem, self._attempt_seconds(), self.attempts)
+        return self._decide(broken.failure, broken.problem, lambda note: self._transport_error(broken, note))
 
     def response(self) -> Response[T]:
         """Read the answer that ended the call."""
-        answer, request = cast("RawResponse", self._answer), self.request  # Next.DONE follows an answer only
+        answer, request = cast("RawResponse", self._response), self.request  # Next.DONE follows an answer only
         return Response(
             operation=request.operation,
             status_code=answer.status_code,
@@ -113,17 +115,17 @@ class Call(Generic[T]):
             attempts=self.attempts,
         )
 
-    def failure(self) -> APIStatusError | APIConnectionError:
+    def final_error(self) -> APIStatusError | APIConnectionError:
         """Return the error that ended the call."""
         return cast("APIStatusError | APIConnectionError", self.error)  # Next.STOP and Next.RENEW come with one
 
-    def result(self) -> AttemptResult:
+    def attempt_result(self) -> AttemptResult:
         """Describe the attempt that just ended, for the caller's hook."""
-        answer = self._answer
+        answer = self._response
         return AttemptResult(
             operation=self.request.operation,
             attempt=self.attempts,
-            seconds=self._seconds(),
+            seconds=self._attempt_seconds(),
             status_code=None if answer is None else answer.status_code,
             headers=None if answer is None else answer.headers,
             failure=self._problem,
@@ -131,28 +133,28 @@ class Call(Generic[T]):
 
     def _decide(
         self,
-        failure: Failure,
+        failure: AttemptFailure,
         outcome: int | str,
         make_error: Callable[[str], APIStatusError | APIConnectionError],
-    ) -> Next:
-        decision = decide(
+    ) -> NextAction:
+        decision = decide_retry(
             self.options.retry,
             failure,
             repeatable=self.request.repeatable,
-            attempt=self.attempts - self._renewals,
-            elapsed=self.timing.monotonic() - self._started,
+            attempt=self.attempts - self._token_renewals,
+            elapsed=self.timing.monotonic() - self._call_started,
             random=self.timing.random,
         )
         if decision.delay is None:
             self.error = make_error(decision.note)
-            return Next.STOP
+            return NextAction.FAIL
         self.error = None
         self.delay = decision.delay
         log_retry(self.request.operation, outcome, decision.delay, self.attempts)
-        return Next.AGAIN
+        return NextAction.RETRY
 
-    def _refusal(self, answer: RawResponse, wait: float | None, note: str) -> APIStatusError:
-        return refusal(
+    def _status_error(self, answer: RawResponse, wait: float | None, note: str) -> APIStatusError:
+        return status_error(
             self.request.operation,
             answer.status_code,
             answer.headers,
@@ -160,11 +162,11 @@ class Call(Generic[T]):
             attempts=self.attempts,
             retry_after=wait,
             consumer=self.options.consumer,
-            today=today(self.timing.wall()),
+            today=utc_date(self.timing.wall()),
             note=note,
         )
 
-    def _broken(self, broken: Break, note: str) -> APIConnectionError:
+    def _transport_error(self, broken: TransportFailure, note: str) -> APIConnectionError:
         error = self._connection_error(broken.problem, timed_out=broken.timed_out, note=note)
         error.__cause__ = broken.cause
         return error
@@ -179,5 +181,5 @@ class Call(Generic[T]):
             note=note,
         )
 
-    def _seconds(self) -> float:
-        return self.timing.monotonic() - self._sent
+    def _attempt_seconds(self) -> float:
+        return self.timing.monotonic() - self._attempt_started

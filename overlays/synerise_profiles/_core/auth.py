@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
 
-from .tokens import Token, TokenBox, bearer
+from .tokens import Token, TokenCache, bearer_token
 
 __all__ = [
     "AsyncAuth",
@@ -26,14 +26,14 @@ __all__ = [
 ]
 
 
-class _Event(Protocol):
+class _WakeEvent(Protocol):
     def set(self) -> object: ...
 
 
-EventT = TypeVar("EventT", bound=_Event)
+EventT = TypeVar("EventT", bound=_WakeEvent)
 
 
-class _Flight(Generic[EventT]):
+class _PendingLogin(Generic[EventT]):
     """One login under way, and what came of it; neither if it was cancelled, and then another caller tries."""
 
     __slots__ = ("done", "error", "token")
@@ -49,39 +49,39 @@ class _Flight(Generic[EventT]):
         return self.token
 
 
-class _Desk(Generic[EventT]):
+class _LoginCoordinator(Generic[EventT]):
     """Decides who logs in and who waits. Its lock is held for moments only, never over a wait."""
 
-    def __init__(self, box: TokenBox, clock: Callable[[], float], event: Callable[[], EventT]) -> None:
-        self.box = box
+    def __init__(self, cache: TokenCache, clock: Callable[[], float], event: Callable[[], EventT]) -> None:
+        self.cache = cache
         self.clock = clock
-        self._event = event
+        self._make_event = event
         self._lock = threading.Lock()
-        self._flight: _Flight[EventT] | None = None
+        self._pending: _PendingLogin[EventT] | None = None
 
-    def enter(self) -> tuple[_Flight[EventT] | None, bool]:
+    def acquire(self) -> tuple[_PendingLogin[EventT] | None, bool]:
         """Return the login to wait for and whether this caller does it; no login if there is a token by now."""
         with self._lock:
-            if self.box.fresh(self.clock()) is not None:
+            if self.cache.valid(self.clock()) is not None:
                 return None, False
-            if self._flight is not None:
-                return self._flight, False
-            self._flight = _Flight(self._event())
-            return self._flight, True
+            if self._pending is not None:
+                return self._pending, False
+            self._pending = _PendingLogin(self._make_event())
+            return self._pending, True
 
-    def land(self, flight: _Flight[EventT]) -> None:
+    def finish(self, login: _PendingLogin[EventT]) -> None:
         """End a login and wake those who wait for it."""
         with self._lock:
-            self._flight = None
-            if flight.token is not None:
-                self.box.current = flight.token
-        flight.done.set()
+            self._pending = None
+            if login.token is not None:
+                self.cache.current = login.token
+        login.done.set()
 
-    def refuse(self, token: Token) -> None:
+    def discard(self, token: Token) -> None:
         """Drop a token that the server refused, unless another one has taken its place."""
         with self._lock:
-            if self.box.current is token:
-                self.box.current = None
+            if self.cache.current is token:
+                self.cache.current = None
 
 
 class Auth(Protocol):
@@ -146,7 +146,7 @@ class CallableAuth:
 
     def token(self) -> Token:
         """Ask for a token."""
-        return bearer(self._provide())
+        return bearer_token(self._provide())
 
     def renew(self, refused: Token, /) -> Token | None:
         """Ask once more; None if the answer is the refused token."""
@@ -163,7 +163,7 @@ class AsyncCallableAuth:
     async def token(self) -> Token:
         """Ask for a token."""
         text = self._provide()
-        return bearer(await text if inspect.isawaitable(text) else text)
+        return bearer_token(await text if inspect.isawaitable(text) else text)
 
     async def renew(self, refused: Token, /) -> Token | None:
         """Ask once more; None if the answer is the refused token."""
@@ -174,80 +174,80 @@ class AsyncCallableAuth:
 class LoginAuth:
     """A token for an API key, kept until it ends or is refused."""
 
-    def __init__(self, box: TokenBox, clock: Callable[[], float], log_in: Callable[[], Token]) -> None:
-        self._desk = _Desk(box, clock, threading.Event)
+    def __init__(self, cache: TokenCache, clock: Callable[[], float], log_in: Callable[[], Token]) -> None:
+        self._coordinator = _LoginCoordinator(cache, clock, threading.Event)
         self._log_in = log_in
 
     def token(self) -> Token:
         """Return the token; log in first, or wait for another caller's login, if there is none."""
-        desk = self._desk
+        desk = self._coordinator
         while True:
-            token = desk.box.fresh(desk.clock())
+            token = desk.cache.valid(desk.clock())
             if token is not None:
                 return token
-            flight, leads = desk.enter()
+            flight, leads = desk.acquire()
             if flight is None:
                 continue
             if leads:
-                token = self._lead(flight)
+                token = self._perform_login(flight)
             else:
                 flight.done.wait()
                 token = flight.result()
             if token is not None:
                 return token
 
-    def _lead(self, flight: _Flight[threading.Event]) -> Token | None:
+    def _perform_login(self, login: _PendingLogin[threading.Event]) -> Token | None:
         try:
-            flight.token = self._log_in()
+            login.token = self._log_in()
         except Exception as error:
-            flight.error = error
+            login.error = error
             raise
         finally:
-            self._desk.land(flight)
-        return flight.token
+            self._coordinator.finish(login)
+        return login.token
 
     def renew(self, refused: Token, /) -> Token | None:
         """Drop the refused token, and return the one that replaces it."""
-        self._desk.refuse(refused)
+        self._coordinator.discard(refused)
         return self.token()
 
 
 class AsyncLoginAuth:
     """A token for an API key, kept until it ends or is refused; one for each event loop, around the same token."""
 
-    def __init__(self, box: TokenBox, clock: Callable[[], float], log_in: Callable[[], Awaitable[Token]]) -> None:
-        self._desk = _Desk(box, clock, anyio.Event)
+    def __init__(self, cache: TokenCache, clock: Callable[[], float], log_in: Callable[[], Awaitable[Token]]) -> None:
+        self._coordinator = _LoginCoordinator(cache, clock, anyio.Event)
         self._log_in = log_in
 
     async def token(self) -> Token:
         """Return the token; log in first, or wait for another caller's login, if there is none."""
-        desk = self._desk
+        desk = self._coordinator
         while True:
-            token = desk.box.fresh(desk.clock())
+            token = desk.cache.valid(desk.clock())
             if token is not None:
                 return token
-            flight, leads = desk.enter()
+            flight, leads = desk.acquire()
             if flight is None:
                 continue
             if leads:
-                token = await self._lead(flight)
+                token = await self._perform_login(flight)
             else:
                 await flight.done.wait()
                 token = flight.result()
             if token is not None:
                 return token
 
-    async def _lead(self, flight: _Flight[Any]) -> Token | None:
+    async def _perform_login(self, login: _PendingLogin[Any]) -> Token | None:
         try:
-            flight.token = await self._log_in()
+            login.token = await self._log_in()
         except Exception as error:
-            flight.error = error
+            login.error = error
             raise
         finally:
-            self._desk.land(flight)
-        return flight.token
+            self._coordinator.finish(login)
+        return login.token
 
     async def renew(self, refused: Token, /) -> Token | None:
         """Drop the refused token, and return the one that replaces it."""
-        self._desk.refuse(refused)
+        self._coordinator.discard(refused)
         return await self.token()

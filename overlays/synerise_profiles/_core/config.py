@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
-from synerise_profiles.deprecations import Policy
+from synerise_profiles.deprecations import DeprecationPolicy
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api import settings
 from synerise_profiles_api.types import Operation, Request
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     import httpx
 
 __all__ = [
-    "LONGEST_WAIT",
-    "Arguments",
+    "MAX_WAIT_SECONDS",
     "AsyncClientArguments",
     "AttemptResult",
     "ClientArguments",
+    "CommonClientArguments",
     "Consumer",
     "Credentials",
     "Options",
@@ -48,13 +48,13 @@ Timeout: TypeAlias = float | tuple[float | None, float | None, float | None, flo
 TokenProvider: TypeAlias = Callable[[], str] | Callable[[], Awaitable[str]]
 
 _CONSUMERS = ("workspace", "user", "profile", "anonymous")
-_POLICIES = ("warn", "error", "ignore")
-_STEPS = ("connect", "read", "write", "pool")
-_CONNECT_TIMEOUT = 5.0
-LONGEST_WAIT = 1e6
+_DEPRECATION_POLICIES = ("warn", "error", "ignore")
+_TIMEOUT_STEPS = ("connect", "read", "write", "pool")
+_CONNECT_TIMEOUT_SECONDS = 5.0
+MAX_WAIT_SECONDS = 1e6
 """Seconds that a socket can be told to wait for; more would not fit into it on every system."""
-_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+", re.ASCII)
-_PATH = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
+_HOST_PATTERN = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+", re.ASCII)
+_PATH_PATTERN = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
 
 
 @attrs.frozen(kw_only=True)
@@ -86,7 +86,7 @@ class Options:
     verify: ssl.SSLContext | bool
     on_request: RequestHook | None = attrs.field(repr=False)
     on_response: ResponseHook | None = attrs.field(repr=False)
-    deprecations: Policy = "warn"
+    deprecations: DeprecationPolicy = "warn"
 
     @property
     def is_plain(self) -> bool:
@@ -103,14 +103,14 @@ class Credentials:
     token: str | TokenProvider | None = attrs.field(default=None, repr=False)
 
     @property
-    def kind(self) -> str:
+    def sign_in_method(self) -> str:
         """How the client signs in, in words."""
         if self.token is not None:
             return "a given token" if isinstance(self.token, str) else "a token callable"
         return "an API key" if self.workspace_guid is None else "an API key by Basic"
 
 
-class Arguments(TypedDict, total=False):
+class CommonClientArguments(TypedDict, total=False):
     """The keyword arguments that both clients share."""
 
     api_key: str | None
@@ -127,17 +127,17 @@ class Arguments(TypedDict, total=False):
     consumer: Consumer | None
     on_request: RequestHook | None
     on_response: ResponseHook | None
-    deprecations: Policy
+    deprecations: DeprecationPolicy
 
 
-class ClientArguments(Arguments, total=False):
+class ClientArguments(CommonClientArguments, total=False):
     """The keyword arguments of `Synerise`."""
 
     token: str | Callable[[], str] | None
     transport: httpx.BaseTransport | None
 
 
-class AsyncClientArguments(Arguments, total=False):
+class AsyncClientArguments(CommonClientArguments, total=False):
     """The keyword arguments of `AsyncSynerise`."""
 
     token: str | Callable[[], str] | Callable[[], Awaitable[str]] | None
@@ -161,11 +161,11 @@ def configure(
     consumer: Consumer | None,
     on_request: RequestHook | None,
     on_response: ResponseHook | None,
-    deprecations: Policy,
-    waits: bool,
+    deprecations: DeprecationPolicy,
+    is_sync: bool,
 ) -> tuple[Options, Credentials]:
     """Check a client's arguments; `waits` says that it is the sync client, which cannot await a callable."""
-    if waits:
+    if is_sync:
         for name, function in (("token", token), ("on_request", on_request), ("on_response", on_response)):
             if inspect.iscoroutinefunction(function):
                 raise ConfigurationError(f"{name}: is a coroutine function; only AsyncSynerise can await it")
@@ -179,7 +179,7 @@ def configure(
     options = Options(
         base_url=_base_url(region, base_url),
         timeouts=checked_timeouts(timeout),
-        retry=changed_policy(RetryPolicy() if retry is None else retry, max_retries, deadline),
+        retry=override_policy(RetryPolicy() if retry is None else retry, max_retries, deadline),
         user_agent=user_agent,
         consumer=consumer,
         proxy=_proxy(proxy),
@@ -191,14 +191,14 @@ def configure(
     return options, credentials
 
 
-def checked_deprecations(policy: Policy) -> Policy:
+def checked_deprecations(policy: DeprecationPolicy) -> DeprecationPolicy:
     """Refuse what is no policy."""
-    if policy not in _POLICIES:
-        raise ConfigurationError(f"deprecations: expected one of {', '.join(_POLICIES)}")
+    if policy not in _DEPRECATION_POLICIES:
+        raise ConfigurationError(f"deprecations: expected one of {', '.join(_DEPRECATION_POLICIES)}")
     return policy
 
 
-def changed_policy(policy: RetryPolicy, max_retries: int | None, deadline: float | None) -> RetryPolicy:
+def override_policy(policy: RetryPolicy, max_retries: int | None, deadline: float | None) -> RetryPolicy:
     """Return the policy with what is given put in its place."""
     changes: dict[str, Any] = {"max_retries": max_retries, "deadline": deadline}
     return attrs.evolve(policy, **{name: value for name, value in changes.items() if value is not None})
@@ -207,16 +207,16 @@ def changed_policy(policy: RetryPolicy, max_retries: int | None, deadline: float
 def checked_timeouts(timeout: Timeout) -> Mapping[str, float | None]:
     """Turn a timeout into seconds by step."""
     if isinstance(timeout, tuple):
-        if len(timeout) != len(_STEPS):
-            raise ConfigurationError(f"timeout: expected seconds, or a tuple of 4: {', '.join(_STEPS)}")
+        if len(timeout) != len(_TIMEOUT_STEPS):
+            raise ConfigurationError(f"timeout: expected seconds, or a tuple of 4: {', '.join(_TIMEOUT_STEPS)}")
         steps: tuple[float | None, ...] = timeout
     else:
         _require_seconds(timeout)
-        steps = (min(timeout, _CONNECT_TIMEOUT), timeout, timeout, timeout)
+        steps = (min(timeout, _CONNECT_TIMEOUT_SECONDS), timeout, timeout, timeout)
     for step in steps:
         if step is not None:
             _require_seconds(step)
-    return dict(zip(_STEPS, steps, strict=True))
+    return dict(zip(_TIMEOUT_STEPS, steps, strict=True))
 
 
 def from_environment(environ: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -274,7 +274,7 @@ def _require_text(name: str, value: object, *, spaces: bool = False) -> None:
 
 
 def _require_seconds(value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_WAIT:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_WAIT_SECONDS:
         raise ConfigurationError("timeout: expected a positive number of seconds")
 
 
@@ -297,9 +297,9 @@ def _base_url(region: str | None, base_url: str | None) -> str:
         problem = "names no host"
     elif parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         problem = "expected https (http is allowed for this machine only)"
-    elif not _HOST.fullmatch(host):
+    elif not _HOST_PATTERN.fullmatch(host):
         problem = "its host is not a host name or an address"
-    elif not _PATH.fullmatch(parts.path) or any(segment in (".", "..") for segment in parts.path.split("/")):
+    elif not _PATH_PATTERN.fullmatch(parts.path) or any(segment in (".", "..") for segment in parts.path.split("/")):
         problem = "its path holds relative segments or characters that are not encoded"
     if problem or host is None:
         raise ConfigurationError(f"base_url: {problem}")

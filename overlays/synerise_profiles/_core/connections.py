@@ -17,47 +17,47 @@ from synerise_profiles_api.types import Request, Response
 from . import auth, tokens
 from .config import Credentials, Options
 from .timing import Timing
-from .transport import AsyncSender, Frame, Sender, open_async_transport, open_transport
+from .transport import AsyncTransport, RequestBuilder, Transport, open_async_httpx_transport, open_httpx_transport
 
 if TYPE_CHECKING:
     import httpx
 
     from .server_clock import AsyncServerClock, ServerClock
 
-__all__ = ["AsyncShared", "Setup", "Shared"]
+__all__ = ["AsyncConnectionManager", "ConnectionManager", "ConnectionSettings"]
 
 T = TypeVar("T")
 
 
 @attrs.frozen(repr=False, eq=False)
-class Setup:
+class ConnectionSettings:
     """What connections are opened with."""
 
     options: Options
     credentials: Credentials
     timing: Timing
-    box: tokens.TokenBox = attrs.field(factory=tokens.TokenBox, init=False)
+    token_cache: tokens.TokenCache = attrs.field(factory=tokens.TokenCache, init=False)
 
-    def fixed(self) -> tokens.Token | None:
+    def fixed_token(self) -> tokens.Token | None:
         """Return the one token of these credentials, if there is but one."""
         given = self.credentials
         if isinstance(given.token, str):
-            return tokens.bearer(given.token)
+            return tokens.bearer_token(given.token)
         if given.workspace_guid is not None:
-            return tokens.basic(given.workspace_guid, given.api_key)
+            return tokens.basic_token(given.workspace_guid, given.api_key)
         return None
 
-    def login(self) -> tuple[Request[str], Options]:
+    def login_request(self) -> tuple[Request[str], Options]:
         """Return the login, and the options to send it with: no hook sees it, since it carries the API key."""
         quiet = attrs.evolve(self.options, on_request=None, on_response=None)
         return tokens.login_request(self.credentials.api_key), quiet
 
-    def token(self, answer: Response[str]) -> tokens.Token:
+    def read_token(self, answer: Response[str]) -> tokens.Token:
         """Make a token of the login's answer."""
-        return tokens.token_of(answer, now=self.timing.monotonic(), wall=self.timing.wall())
+        return tokens.token_from_login(answer, now=self.timing.monotonic(), wall=self.timing.wall())
 
 
-class Dependent(Protocol):
+class Closeable(Protocol):
     """What sends by a client in the background, and has to end before its connections are closed."""
 
     def finish(self) -> None:
@@ -65,7 +65,7 @@ class Dependent(Protocol):
         ...
 
 
-class AsyncDependent(Protocol):
+class AsyncCloseable(Protocol):
     """What sends by an async client in the background, and has to end before its connections are closed."""
 
     async def finish(self) -> None:
@@ -73,22 +73,22 @@ class AsyncDependent(Protocol):
         ...
 
 
-class Shared:
+class ConnectionManager:
     """The connections and the token of a sync client."""
 
-    def __init__(self, setup: Setup, transport: httpx.BaseTransport | None) -> None:
-        self._setup = setup
-        self.timing = setup.timing
-        self._given = transport
+    def __init__(self, settings: ConnectionSettings, transport: httpx.BaseTransport | None) -> None:
+        self._settings = settings
+        self.timing = settings.timing
+        self._given_transport = transport
         self._lock = threading.Lock()
-        self._sender: Sender | None = None
+        self._transport: Transport | None = None
         self._pid = os.getpid()
-        self.dependents: WeakSet[Dependent] = WeakSet()
+        self.closeables: WeakSet[Closeable] = WeakSet()
         self.closed = False
 
     def send(self, request: Request[T], options: Options) -> Response[T]:
         """Send a request; the first one opens the connections."""
-        sender = self._sender
+        sender = self._transport
         if sender is None or self.closed or self._pid != os.getpid():
             sender = self._open(request.operation.name)
         return sender.send(request, options)
@@ -98,7 +98,7 @@ class Shared:
         """The server's clock; one for all copies of a client, since it is the same server."""
         from .server_clock import ServerClock  # noqa: PLC0415 - most programs do without
 
-        return ServerClock(lambda request: self.send(request, self._setup.options), self.timing)
+        return ServerClock(lambda request: self.send(request, self._settings.options), self.timing)
 
     def prepare(self, operation: str) -> None:
         """Load what the first request needs, without connecting: for who sends from another thread.
@@ -111,54 +111,60 @@ class Shared:
 
     def close(self) -> None:
         """Close the connections, once what depends on them has ended."""
-        for dependent in list(self.dependents):
+        for dependent in list(self.closeables):
             dependent.finish()
         self.closed = True
-        transport = self._given if self._sender is None else self._sender.transport
-        self._sender = None
+        transport = self._given_transport if self._transport is None else self._transport.httpx_transport
+        self._transport = None
         if transport is not None and self._pid == os.getpid():
             transport.close()
 
-    def _open(self, operation: str) -> Sender:
+    def _open(self, operation: str) -> Transport:
         if self._pid != os.getpid():
             # A child of fork must not write to its parent's sockets, nor wait for locks that its threads held.
-            self._lock, self._sender, self._pid = threading.Lock(), None, os.getpid()
+            self._lock, self._transport, self._pid = threading.Lock(), None, os.getpid()
         with self._lock:
             if self.closed:
-                raise _closed(operation)
-            if self._sender is None:
-                transport = open_transport(self._setup.options) if self._given is None else self._given
-                sender = Sender(transport, Frame(self._setup.options), self._setup.timing)
-                sender.auth = self._auth(sender)
-                self._sender = sender
-            return self._sender
+                raise _closed_error(operation)
+            if self._transport is None:
+                transport = (
+                    open_httpx_transport(self._settings.options)
+                    if self._given_transport is None
+                    else self._given_transport
+                )
+                sender = Transport(transport, RequestBuilder(self._settings.options), self._settings.timing)
+                sender.auth = self._make_auth(sender)
+                self._transport = sender
+            return self._transport
 
-    def _auth(self, sender: Sender) -> auth.Auth:
-        setup = self._setup
-        fixed = setup.fixed()
+    def _make_auth(self, transport: Transport) -> auth.Auth:
+        setup = self._settings
+        fixed = setup.fixed_token()
         if fixed is not None:
             return auth.FixedAuth(fixed)
         if callable(setup.credentials.token):
             return auth.CallableAuth(setup.credentials.token)
-        login, options = setup.login()
-        return auth.LoginAuth(setup.box, setup.timing.monotonic, lambda: setup.token(sender.send(login, options)))
+        login, options = setup.login_request()
+        return auth.LoginAuth(
+            setup.token_cache, setup.timing.monotonic, lambda: setup.read_token(transport.send(login, options))
+        )
 
 
-class AsyncShared:
+class AsyncConnectionManager:
     """The connections and the token of an async client. Connections belong to one event loop, so each gets its own."""
 
-    def __init__(self, setup: Setup, transport: httpx.AsyncBaseTransport | None) -> None:
-        self._setup = setup
-        self.timing = setup.timing
-        self._given = transport
-        self._senders: WeakKeyDictionary[object, AsyncSender] = WeakKeyDictionary()
-        self.dependents: WeakSet[AsyncDependent] = WeakSet()
+    def __init__(self, settings: ConnectionSettings, transport: httpx.AsyncBaseTransport | None) -> None:
+        self._settings = settings
+        self.timing = settings.timing
+        self._given_transport = transport
+        self._transports: WeakKeyDictionary[object, AsyncTransport] = WeakKeyDictionary()
+        self.closeables: WeakSet[AsyncCloseable] = WeakSet()
         self.closed = False
 
     async def send(self, request: Request[T], options: Options) -> Response[T]:
         """Send a request; the first one of an event loop opens the connections."""
         loop = _current_loop()
-        sender = self._senders.get(loop)
+        sender = self._transports.get(loop)
         if sender is None or self.closed:
             sender = self._open(loop, request.operation.name)
         return await sender.send(request, options)
@@ -168,44 +174,48 @@ class AsyncShared:
         """The server's clock; one for all copies of a client, since it is the same server."""
         from .server_clock import AsyncServerClock  # noqa: PLC0415 - most programs do without
 
-        return AsyncServerClock(lambda request: self.send(request, self._setup.options), self.timing, _current_loop)
+        return AsyncServerClock(lambda request: self.send(request, self._settings.options), self.timing, _current_loop)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop; those of an event loop that has ended are gone."""
-        for dependent in list(self.dependents):
+        for dependent in list(self.closeables):
             await dependent.finish()
         self.closed = True
-        sender = self._senders.get(_current_loop())
-        self._senders.clear()
-        transport = self._given if sender is None else sender.transport
+        sender = self._transports.get(_current_loop())
+        self._transports.clear()
+        transport = self._given_transport if sender is None else sender.httpx_transport
         if transport is not None:
             await transport.aclose()
 
-    def _open(self, loop: object, operation: str) -> AsyncSender:
+    def _open(self, loop: object, operation: str) -> AsyncTransport:
         if self.closed:
-            raise _closed(operation)
-        for other in list(self._senders):
+            raise _closed_error(operation)
+        for other in list(self._transports):
             if getattr(other, "is_closed", bool)():
-                del self._senders[other]
-        transport = open_async_transport(self._setup.options) if self._given is None else self._given
-        sender = AsyncSender(transport, Frame(self._setup.options), self._setup.timing)
-        sender.auth = self._auth(sender)
-        self._senders[loop] = sender
+                del self._transports[other]
+        transport = (
+            open_async_httpx_transport(self._settings.options)
+            if self._given_transport is None
+            else self._given_transport
+        )
+        sender = AsyncTransport(transport, RequestBuilder(self._settings.options), self._settings.timing)
+        sender.auth = self._make_auth(sender)
+        self._transports[loop] = sender
         return sender
 
-    def _auth(self, sender: AsyncSender) -> auth.AsyncAuth:
-        setup = self._setup
-        fixed = setup.fixed()
+    def _make_auth(self, transport: AsyncTransport) -> auth.AsyncAuth:
+        setup = self._settings
+        fixed = setup.fixed_token()
         if fixed is not None:
             return auth.AsyncFixedAuth(fixed)
         if callable(setup.credentials.token):
             return auth.AsyncCallableAuth(setup.credentials.token)
-        login, options = setup.login()
+        login, options = setup.login_request()
 
         async def log_in() -> tokens.Token:
-            return setup.token(await sender.send(login, options))
+            return setup.read_token(await transport.send(login, options))
 
-        return auth.AsyncLoginAuth(setup.box, setup.timing.monotonic, log_in)
+        return auth.AsyncLoginAuth(setup.token_cache, setup.timing.monotonic, log_in)
 
 
 def _current_loop() -> object:
@@ -214,5 +224,5 @@ def _current_loop() -> object:
     return current_token().native_token
 
 
-def _closed(operation: str) -> InvalidRequestError:
+def _closed_error(operation: str) -> InvalidRequestError:
     return InvalidRequestError("the client is closed", operation=operation)

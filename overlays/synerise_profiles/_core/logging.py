@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from synerise_profiles_api.types import Operation
 
-__all__ = ["LOGGER", "log_attempt", "log_doubt", "log_renewal", "log_retry", "log_stale_clock"]
+__all__ = ["LOGGER", "log_attempt", "log_retry", "log_stale_clock", "log_token_renewal", "log_uncertain_merge"]
 
 LOGGER = logging.getLogger("synerise_profiles")
 LOGGER.addHandler(logging.NullHandler())
@@ -32,12 +32,12 @@ def log_retry(operation: Operation, outcome: int | str, delay: float, attempt: i
     LOGGER.warning("%s: %s; attempt %d follows in %.2f s", operation.name, outcome, attempt + 1, delay)
 
 
-def log_doubt(operation: Operation, group: int) -> None:
+def log_uncertain_merge(operation: Operation, group: int) -> None:
     """Log that a merge had no clear answer, and that its sources are looked for."""
     LOGGER.warning("%s: group %d had no clear answer; looking for its sources", operation.name, group)
 
 
-def log_renewal(operation: Operation) -> None:
+def log_token_renewal(operation: Operation) -> None:
     """Log that the server refused the token and that another one is fetched."""
     LOGGER.debug("%s: the token was refused; asking for another one", operation.name)
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import orjson
 
-__all__ = ["document"]
+__all__ = ["openapi_document"]
 
 
 @cache
-def document() -> dict[str, Any]:
+def openapi_document() -> dict[str, Any]:
     """Return the whole document. It is large: call `document.cache_clear()` when what is needed of it is kept."""
     from importlib import resources  # noqa: PLC0415 - a client may do without the document
 

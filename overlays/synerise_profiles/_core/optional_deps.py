@@ -5,18 +5,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__all__ = ["missing", "pyarrow"]
+__all__ = ["import_pyarrow", "missing_dependency_error"]
 
 
-def missing(error: ModuleNotFoundError, extra: str, purpose: str) -> ModuleNotFoundError:
+def missing_dependency_error(error: ModuleNotFoundError, extra: str, purpose: str) -> ModuleNotFoundError:
     """Return the error that says how to install what is missing."""
     hint = f"{purpose} needs {error.name}; install it with: pip install 'synerise-profiles[{extra}]'"
     return ModuleNotFoundError(hint, name=error.name)
 
 
-def pyarrow() -> Any:
+def import_pyarrow() -> Any:
     """Return pyarrow, which has no types of its own."""
     try:
         return import_module("pyarrow")
     except ModuleNotFoundError as error:
-        raise missing(error, "arrow", "Arrow") from error
+        raise missing_dependency_error(error, "arrow", "Arrow") from error

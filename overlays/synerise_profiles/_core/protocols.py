@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Protocol, Self, TypeVar
 
-from synerise_profiles.deprecations import Policy
+from synerise_profiles.deprecations import DeprecationPolicy
 from synerise_profiles_api.types import Request, Response
 
 from .config import Options, Timeout
@@ -30,7 +30,7 @@ class _HasOptions(Protocol):
         timeout: Timeout | None = None,
         max_retries: int | None = None,
         deadline: float | None = None,
-        deprecations: Policy | None = None,
+        deprecations: DeprecationPolicy | None = None,
     ) -> Self:
         """Return a copy with other options, which shares connections and token."""
         ...

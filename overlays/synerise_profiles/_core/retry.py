@@ -13,15 +13,15 @@ import attrs
 
 from synerise_profiles.errors import ConfigurationError
 
-__all__ = ["Decision", "Failure", "RetryPolicy", "decide", "retry_after"]
+__all__ = ["AttemptFailure", "RetryDecision", "RetryPolicy", "decide_retry", "parse_retry_after"]
 
-_ALWAYS: Final = frozenset({429, 503})
+_ALWAYS_SAFE_STATUSES: Final = frozenset({429, 503})
 """The server says that it has not begun: safe for every operation."""
-_REPEATABLE: Final = frozenset({408, 499})
+_TRANSIENT_STATUSES: Final = frozenset({408, 499})
 """Statuses below 500 that a gateway sends when a connection was too slow."""
-_LASTING: Final = frozenset({501, 505})
+_PERMANENT_STATUSES: Final = frozenset({501, 505})
 """Server errors that another attempt cannot mend."""
-_SECONDS: Final = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
+_DELAY_SECONDS_PATTERN: Final = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
 
 
 def _not_negative(_: object, attribute: attrs.Attribute[float], value: object) -> None:
@@ -56,7 +56,7 @@ class RetryPolicy:
 
 
 @attrs.frozen(kw_only=True)
-class Failure:
+class AttemptFailure:
     """What went wrong with one attempt.
 
     `status_code` is None if no complete answer arrived. `arrived` says whether the request may have reached the
@@ -64,46 +64,46 @@ class Failure:
     """
 
     status_code: int | None = None
-    arrived: bool = True
-    lasting: bool = False
+    maybe_received: bool = True
+    permanent: bool = False
     retry_after: float | None = None
 
 
 @attrs.frozen
-class Decision:
+class RetryDecision:
     """Wait for `delay` and try again; or, if it is None, stop. `note` says why, where that is worth saying."""
 
     delay: float | None
     note: str = ""
 
 
-_STOP: Final = Decision(None)
-_UNSAFE: Final = Decision(None, "not tried again, because a second sending could be applied twice")
+_STOP: Final = RetryDecision(None)
+_UNSAFE: Final = RetryDecision(None, "not tried again, because a second sending could be applied twice")
 
 
-def decide(
+def decide_retry(
     policy: RetryPolicy,
-    failure: Failure,
+    failure: AttemptFailure,
     *,
     repeatable: bool,
     attempt: int,
     elapsed: float,
     random: Callable[[], float],
-) -> Decision:
+) -> RetryDecision:
     """Decide what follows the failure of the `attempt`-th sending (from 1), `elapsed` seconds after the call began.
 
     `repeatable` says that the request may be carried out twice, `random` returns a number from 0 to 1.
     """
-    if failure.lasting or failure.status_code in _LASTING:
+    if failure.permanent or failure.status_code in _PERMANENT_STATUSES:
         return _STOP
-    if not _is_safe(failure):
-        if not _may_pass(failure.status_code):
+    if not _is_safe_to_repeat(failure):
+        if not _is_transient(failure.status_code):
             return _STOP
         if not repeatable:
             return _UNSAFE
     if failure.retry_after is not None and failure.retry_after > policy.retry_after_cap:
         asked, cap = failure.retry_after, policy.retry_after_cap
-        return Decision(None, f"the server asks to wait {asked:g} s, which is beyond the cap of {cap:g} s")
+        return RetryDecision(None, f"the server asks to wait {asked:g} s, which is beyond the cap of {cap:g} s")
     if attempt > policy.max_retries:
         return _STOP
     delay = failure.retry_after
@@ -111,19 +111,19 @@ def decide(
         # The exponent is bounded, since a float holds no power of two beyond 2**1023.
         delay = min(policy.max_delay, policy.base_delay * 2.0 ** min(attempt - 1, 60)) * random()
     if elapsed + delay >= policy.deadline:
-        return Decision(None, f"another attempt would pass the deadline of {policy.deadline:g} s")
-    return Decision(delay)
+        return RetryDecision(None, f"another attempt would pass the deadline of {policy.deadline:g} s")
+    return RetryDecision(delay)
 
 
-def _is_safe(failure: Failure) -> bool:
-    return not failure.arrived if failure.status_code is None else failure.status_code in _ALWAYS
+def _is_safe_to_repeat(failure: AttemptFailure) -> bool:
+    return not failure.maybe_received if failure.status_code is None else failure.status_code in _ALWAYS_SAFE_STATUSES
 
 
-def _may_pass(status_code: int | None) -> bool:
-    return status_code is None or status_code >= 500 or status_code in _REPEATABLE
+def _is_transient(status_code: int | None) -> bool:
+    return status_code is None or status_code >= 500 or status_code in _TRANSIENT_STATUSES
 
 
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Read `Retry-After` as seconds from now; None if it is absent or unreadable.
 
     A date is taken relative to the answer's own `Date`, since the two clocks may differ; without one, to `now`
@@ -132,16 +132,16 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     value = headers.get("retry-after", "").strip()
     if not value:
         return None
-    if _SECONDS.fullmatch(value):
+    if _DELAY_SECONDS_PATTERN.fullmatch(value):
         return float(value)
-    moment = http_date(value)
+    moment = parse_http_date(value)
     if moment is None:
         return None
-    sent = http_date(headers.get("date", ""))
+    sent = parse_http_date(headers.get("date", ""))
     return max(0.0, moment - (now if sent is None else sent))
 
 
-def http_date(value: str) -> float | None:
+def parse_http_date(value: str) -> float | None:
     """Read an HTTP date as seconds of the epoch; None if it is no date."""
     try:
         moment = parsedate_to_datetime(value)

@@ -22,24 +22,24 @@ from synerise_profiles_api.types import Request, Response
 from .logging import log_stale_clock
 from .timing import Timing
 
-__all__ = ["AsyncServerClock", "Bounds", "ClockState", "Estimate", "ServerClock"]
+__all__ = ["AsyncServerClock", "ClockOffset", "ClockState", "ServerClock", "TimeBounds"]
 
-MAX_AGE: Final = 600.0
+MAX_AGE_SECONDS: Final = 600.0
 """Seconds after which the server is asked again."""
-DRIFT: Final = 5e-4
+MAX_DRIFT_RATE: Final = 5e-4
 """How many seconds two clocks may come apart in a second: what NTP may slew one by."""
-JUMP: Final = 1.0
+MIN_JUMP_SECONDS: Final = 1.0
 """A step of the local clock that is noticed: it was set, or the machine slept and its monotonic clock with it."""
-COARSE: Final = 0.25
+COARSE_ERROR_SECONDS: Final = 0.25
 """An error, in seconds, at which it is worth asking again at once: the first request has to connect."""
-SAMPLES: Final = 3
-PATIENCE: Final = 60.0
+MAX_SAMPLES: Final = 3
+FAILURE_PAUSE_SECONDS: Final = 60.0
 """Seconds for which an older measurement is kept when the server does not tell its time anew."""
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_FAILURES: Final = (APIConnectionError, APIStatusError, ResponseDecodingError)
+_MEASUREMENT_ERRORS: Final = (APIConnectionError, APIStatusError, ResponseDecodingError)
 
 
-class Bounds(NamedTuple):
+class TimeBounds(NamedTuple):
     """Between which moments the server's time lies; in UTC."""
 
     earliest: datetime.datetime
@@ -47,7 +47,7 @@ class Bounds(NamedTuple):
 
 
 @attrs.frozen
-class Estimate:
+class ClockOffset:
     """How far the server's clock is ahead of the monotonic one: between `low` and `high` seconds at the time `taken`.
 
     `gap` is how far the local clock was ahead of the monotonic one then.
@@ -55,18 +55,18 @@ class Estimate:
 
     low: float
     high: float
-    taken: float
-    gap: float
+    measured_at: float
+    wall_offset: float
 
     def earliest(self, monotonic: float) -> float:
         """Return the least that the server's clock can show, in seconds of the epoch."""
-        return self.low + monotonic - DRIFT * abs(monotonic - self.taken)
+        return self.low + monotonic - MAX_DRIFT_RATE * abs(monotonic - self.measured_at)
 
     def latest(self, monotonic: float) -> float:
         """Return the most that the server's clock can show, in seconds of the epoch."""
-        return self.high + monotonic + DRIFT * abs(monotonic - self.taken)
+        return self.high + monotonic + MAX_DRIFT_RATE * abs(monotonic - self.measured_at)
 
-    def error(self, monotonic: float) -> float:
+    def uncertainty(self, monotonic: float) -> float:
         """Return how far `earliest` may be behind the server's clock, in seconds."""
         return self.latest(monotonic) - self.earliest(monotonic)
 
@@ -75,29 +75,29 @@ class ClockState:
     """What is known of the server's clock, and when to ask for it. Asks nobody, reads no clock."""
 
     def __init__(self) -> None:
-        self.estimate: Estimate | None = None
+        self.offset: ClockOffset | None = None
         self._samples = 0
         self._not_before = -math.inf
 
-    def wants(self, monotonic: float, wall: float) -> bool:
+    def is_due(self, monotonic: float, wall: float) -> bool:
         """Say whether the server is to be asked now."""
-        if self.estimate is None:
+        if self.offset is None:
             return True
-        if self._jumped(wall - monotonic):
+        if self._has_jumped(wall - monotonic):
             return True
         if monotonic < self._not_before:
             return False
-        if monotonic - self.estimate.taken > MAX_AGE:
+        if monotonic - self.offset.measured_at > MAX_AGE_SECONDS:
             return True
-        return self._samples < SAMPLES and self.estimate.error(self.estimate.taken) > COARSE
+        return self._samples < MAX_SAMPLES and self.offset.uncertainty(self.offset.measured_at) > COARSE_ERROR_SECONDS
 
-    def told(self, began: float, ended: float, wall: float, moment: datetime.datetime) -> None:
+    def record_measurement(self, began: float, ended: float, wall: float, moment: datetime.datetime) -> None:
         """Take an answer. The server read its clock at some time from `began` to `ended`, both monotonic."""
         shown, step = (moment - _EPOCH).total_seconds(), _resolution(moment)
-        slack = step + DRIFT * (ended - began)
-        new = Estimate(shown - slack - ended, shown + slack - began, ended, wall - ended)
-        old = None if self._jumped(new.gap) else self.estimate
-        self._samples = 1 if old is None or ended - old.taken > MAX_AGE else self._samples + 1
+        slack = step + MAX_DRIFT_RATE * (ended - began)
+        new = ClockOffset(shown - slack - ended, shown + slack - began, ended, wall - ended)
+        old = None if self._has_jumped(new.wall_offset) else self.offset
+        self._samples = 1 if old is None or ended - old.measured_at > MAX_AGE_SECONDS else self._samples + 1
         self._not_before = -math.inf
         if old is not None:
             low = max(new.low, old.earliest(ended) - ended)
@@ -105,29 +105,29 @@ class ClockState:
             # Where the two contradict each other, the server's clock was set: the new one counts.
             if low <= high:
                 new = attrs.evolve(new, low=low, high=high)
-        self.estimate = new
+        self.offset = new
 
-    def failed(self, monotonic: float, wall: float) -> bool:
+    def record_failure(self, monotonic: float, wall: float) -> bool:
         """Say whether to go on with what is known: its bounds still hold, as long as no clock has jumped."""
-        if self.estimate is None or self._jumped(wall - monotonic):
+        if self.offset is None or self._has_jumped(wall - monotonic):
             return False
-        self._not_before = monotonic + PATIENCE
+        self._not_before = monotonic + FAILURE_PAUSE_SECONDS
         return True
 
-    def bounds(self, monotonic: float) -> Bounds | None:
+    def bounds(self, monotonic: float) -> TimeBounds | None:
         """Return between which moments the server's time lies; None if it was never told."""
-        estimate = self.estimate
+        estimate = self.offset
         if estimate is None:
             return None
         # Whole milliseconds, which is what the server keeps.
         earliest = _EPOCH + datetime.timedelta(milliseconds=math.floor(estimate.earliest(monotonic) * 1000))
-        return Bounds(earliest, _EPOCH + datetime.timedelta(seconds=estimate.latest(monotonic)))
+        return TimeBounds(earliest, _EPOCH + datetime.timedelta(seconds=estimate.latest(monotonic)))
 
-    def _jumped(self, gap: float) -> bool:
-        return self.estimate is not None and abs(gap - self.estimate.gap) > JUMP
+    def _has_jumped(self, wall_offset: float) -> bool:
+        return self.offset is not None and abs(wall_offset - self.offset.wall_offset) > MIN_JUMP_SECONDS
 
 
-class _Clock:
+class _ClockReader:
     """What both clocks share: reading what is known."""
 
     def __init__(self, timing: Timing) -> None:
@@ -137,17 +137,17 @@ class _Clock:
     @property
     def error(self) -> float | None:
         """How many seconds `now` may be behind the server's clock; None before it was measured."""
-        estimate = self._state.estimate
-        return None if estimate is None else estimate.error(self._timing.monotonic())
+        estimate = self._state.offset
+        return None if estimate is None else estimate.uncertainty(self._timing.monotonic())
 
-    def known(self) -> Bounds | None:
+    def known(self) -> TimeBounds | None:
         """Return between which moments the server's time lies, by what was measured last; sends nothing."""
         return self._state.bounds(self._timing.monotonic())
 
     def _is_due(self) -> bool:
-        return self._state.wants(self._timing.monotonic(), self._timing.wall())
+        return self._state.is_due(self._timing.monotonic(), self._timing.wall())
 
-    def _take(self, began: float, answer: Response[ServerTime]) -> None:
+    def _record(self, began: float, answer: Response[ServerTime]) -> None:
         ended, moment = self._timing.monotonic(), answer.body.server_time
         if moment is None:
             raise ResponseDecodingError(
@@ -156,22 +156,22 @@ class _Clock:
                 status_code=answer.status_code,
                 content=answer.content,
             )
-        self._state.told(began, ended, self._timing.wall(), moment)
+        self._state.record_measurement(began, ended, self._timing.wall(), moment)
 
-    def _goes_on(self, error: Exception) -> bool:
-        goes_on = self._state.failed(self._timing.monotonic(), self._timing.wall())
+    def _keeps_measurement(self, error: Exception) -> bool:
+        goes_on = self._state.record_failure(self._timing.monotonic(), self._timing.wall())
         if goes_on:
             log_stale_clock(server_time.OPERATION, type(error).__name__)
         return goes_on
 
-    def _bounds(self) -> Bounds:
+    def _known_bounds(self) -> TimeBounds:
         found = self.known()
         if found is None:  # only after a measurement
             raise LookupError("the server's clock was not measured")
         return found
 
 
-class ServerClock(_Clock):
+class ServerClock(_ClockReader):
     """The server's clock, in `client.clock`. It is measured when it is first read, and again after ten minutes.
 
     What is read is never later than the server's own time, and behind it by at most `error` seconds: the time that a
@@ -194,11 +194,11 @@ class ServerClock(_Clock):
         """
         return self.bounds().earliest
 
-    def bounds(self) -> Bounds:
+    def bounds(self) -> TimeBounds:
         """Return between which moments the server's time lies. Raises what `now` does."""
         if self._is_due():
             self._measure()
-        return self._bounds()
+        return self._known_bounds()
 
     def _measure(self) -> None:
         if self._pid != os.getpid():  # a child of fork must not wait for a lock that a thread of its parent held
@@ -207,13 +207,13 @@ class ServerClock(_Clock):
             try:
                 while self._is_due():
                     began = self._timing.monotonic()
-                    self._take(began, self._send(server_time.request()))
-            except _FAILURES as error:
-                if not self._goes_on(error):
+                    self._record(began, self._send(server_time.request()))
+            except _MEASUREMENT_ERRORS as error:
+                if not self._keeps_measurement(error):
                     raise
 
 
-class AsyncServerClock(_Clock):
+class AsyncServerClock(_ClockReader):
     """The server's clock of an async client; what `ServerClock` says holds for it. `known` reads it without waiting."""
 
     def __init__(
@@ -231,20 +231,20 @@ class AsyncServerClock(_Clock):
         """
         return (await self.bounds()).earliest
 
-    async def bounds(self) -> Bounds:
+    async def bounds(self) -> TimeBounds:
         """Return between which moments the server's time lies. Raises what `now` does."""
         if self._is_due():
             await self._measure()
-        return self._bounds()
+        return self._known_bounds()
 
     async def _measure(self) -> None:
         async with self._locks.setdefault(self._loop(), anyio.Lock()):
             try:
                 while self._is_due():
                     began = self._timing.monotonic()
-                    self._take(began, await self._send(server_time.request()))
-            except _FAILURES as error:
-                if not self._goes_on(error):
+                    self._record(began, await self._send(server_time.request()))
+            except _MEASUREMENT_ERRORS as error:
+                if not self._keeps_measurement(error):
                     raise
 
 

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from synerise_profiles.deprecations import has_ended, instead_of
+from synerise_profiles.deprecations import is_past_sunset, replacement_text
 from synerise_profiles.errors import (
     APIConnectionError,
     APIStatusError,
@@ -19,11 +19,11 @@ from synerise_profiles_api.types import Operation
 
 from .tokens import LOGIN
 
-__all__ = ["connection_error", "refusal", "token_was_refused"]
+__all__ = ["connection_error", "status_error", "token_was_refused"]
 
-_MAY_BE_SWITCHED_OFF = frozenset({401, 403})
+_MAYBE_SUNSET_STATUSES = frozenset({401, 403})
 """How a gateway may refuse an operation that no longer exists; but missing rights are likelier."""
-_NO_REFUSAL = frozenset({408, 429, 499})
+_TRANSIENT_LOGIN_STATUSES = frozenset({408, 429, 499})
 """Statuses below 500 that say nothing about the credentials of a login."""
 
 
@@ -35,7 +35,7 @@ def token_was_refused(status_code: int, content: bytes) -> bool:
     return status_code == 401 or (status_code == 403 and b"token expired" in content.lower())
 
 
-def refusal(
+def status_error(
     operation: Operation,
     status_code: int,
     headers: Mapping[str, str],
@@ -52,15 +52,15 @@ def refusal(
     notes = [note] if note else []
     parts: dict[str, Any] = {}
     if operation is LOGIN:
-        if 400 <= status_code < 500 and status_code not in _NO_REFUSAL:
+        if 400 <= status_code < 500 and status_code not in _TRANSIENT_LOGIN_STATUSES:
             kind = AuthenticationError
             notes.append("the login was refused; check that it is a workspace API key, its region and its IP rules")
     else:
-        notes.extend(_notes(operation, status_code, consumer))
-        if (gone := _gone_type(operation, status_code, today)) is not None:
+        notes.extend(_permission_notes(operation, status_code, consumer))
+        if (gone := _sunset_type(operation, status_code, today)) is not None:
             kind, parts = gone, {"sunset": operation.sunset, "replaced_by": operation.replaced_by}
-        if gone is not None or (has_ended(operation, today) and status_code in _MAY_BE_SWITCHED_OFF):
-            notes.append(_farewell(operation))
+        if gone is not None or (is_past_sunset(operation, today) and status_code in _MAYBE_SUNSET_STATUSES):
+            notes.append(_sunset_note(operation))
     return kind(
         operation=operation.name,
         status_code=status_code,
@@ -84,24 +84,24 @@ def connection_error(
     return kind(problem, operation=operation.name, attempts=attempts, maybe_applied=applied, notes=notes)
 
 
-def _gone_type(operation: Operation, status_code: int, today: datetime.date) -> type[APIStatusError] | None:
+def _sunset_type(operation: Operation, status_code: int, today: datetime.date) -> type[APIStatusError] | None:
     """The class for a deprecated operation that is gone.
 
     A 404 may mean that the profile is not there, so it counts only once the day has come; the others say by themselves
     that the path is no longer served.
     """
-    if not operation.deprecated or (status_code == 404 and not has_ended(operation, today)):
+    if not operation.deprecated or (status_code == 404 and not is_past_sunset(operation, today)):
         return None
     return sunset_error_type(status_code)
 
 
-def _farewell(operation: Operation) -> str:
+def _sunset_note(operation: Operation) -> str:
     due = f"it was due to be switched off on {operation.sunset}" if operation.sunset else "it is deprecated"
-    instead = instead_of(operation)
+    instead = replacement_text(operation)
     return f"{due}; {instead}" if instead else due
 
 
-def _notes(operation: Operation, status_code: int, consumer: str | None) -> Iterator[str]:
+def _permission_notes(operation: Operation, status_code: int, consumer: str | None) -> Iterator[str]:
     if status_code not in (401, 403):
         return
     if consumer is not None and operation.consumers and consumer not in operation.consumers:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import attrs
 
-__all__ = ["REAL", "Timing"]
+__all__ = ["SYSTEM_TIMING", "Timing"]
 
 
 async def _sleep(seconds: float) -> None:
@@ -23,8 +23,8 @@ class Timing:
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
-    asleep: Callable[[float], Awaitable[None]] = _sleep
+    sleep_async: Callable[[float], Awaitable[None]] = _sleep
     random: Callable[[], float] = random.random
 
 
-REAL = Timing()
+SYSTEM_TIMING = Timing()

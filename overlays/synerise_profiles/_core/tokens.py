@@ -14,9 +14,9 @@ from synerise_profiles_api import settings
 from synerise_profiles_api.errors import ResponseDecodingError
 from synerise_profiles_api.types import Operation, RawResponse, Request, Response
 
-from .retry import http_date
+from .retry import parse_http_date
 
-__all__ = ["LOGIN", "Token", "TokenBox", "basic", "bearer", "login_request", "token_of"]
+__all__ = ["LOGIN", "Token", "TokenCache", "basic_token", "bearer_token", "login_request", "token_from_login"]
 
 LOGIN: Final = Operation(
     resource="auth",
@@ -29,9 +29,9 @@ LOGIN: Final = Operation(
     authenticated=False,
     retry="idempotent",
 )
-_UNKNOWN_LIFETIME: Final = 600.0
+_DEFAULT_LIFETIME_SECONDS: Final = 600.0
 """How long a token is used whose end cannot be read; the publisher's default life is an hour."""
-_MARGIN: Final = 60.0
+_RENEWAL_MARGIN_SECONDS: Final = 60.0
 """A token is renewed this long before its end, or in the last tenth of a short life."""
 
 
@@ -46,7 +46,7 @@ class Token:
         return "<Token>"
 
 
-def bearer(text: object, renew_at: float = math.inf) -> Token:
+def bearer_token(text: object, renew_at: float = math.inf) -> Token:
     """Make a token of its text; refuse what a header cannot carry."""
     if not isinstance(text, str):
         raise ConfigurationError(f"token: expected text, got {type(text).__name__}")
@@ -55,7 +55,7 @@ def bearer(text: object, renew_at: float = math.inf) -> Token:
     return Token(b"Bearer " + text.encode("ascii"), renew_at)
 
 
-def basic(workspace_guid: str, api_key: str) -> Token:
+def basic_token(workspace_guid: str, api_key: str) -> Token:
     """Make the value that signs in by Basic."""
     return Token(b"Basic " + base64.b64encode(f"{workspace_guid}:{api_key}".encode("ascii")))
 
@@ -69,7 +69,7 @@ def login_request(api_key: str) -> Request[str]:
 def _parse_login(response: RawResponse) -> str:
     try:
         token: Any = orjson.loads(response.content)[settings.LOGIN_TOKEN_FIELD]
-        bearer(token)
+        bearer_token(token)
     except (orjson.JSONDecodeError, LookupError, TypeError, ConfigurationError):
         raise ResponseDecodingError(
             "the answer holds no token", operation=LOGIN.name, status_code=response.status_code, content=b""
@@ -77,20 +77,20 @@ def _parse_login(response: RawResponse) -> str:
     return str(token)
 
 
-def token_of(answer: Response[str], *, now: float, wall: float) -> Token:
+def token_from_login(response: Response[str], *, now: float, wall: float) -> Token:
     """Make a token of a login's answer; `now` is the monotonic clock, `wall` the seconds of the epoch.
 
     The lifetime is counted from the server's `Date`, so that a wrong clock on this machine does no harm.
     """
-    issued = http_date(answer.headers.get("date", ""))
-    ends = jwt_end(answer.body)
-    lifetime = _UNKNOWN_LIFETIME if ends is None else ends - (wall if issued is None else issued)
+    issued = parse_http_date(response.headers.get("date", ""))
+    ends = jwt_expiry(response.body)
+    lifetime = _DEFAULT_LIFETIME_SECONDS if ends is None else ends - (wall if issued is None else issued)
     if lifetime <= 0:
-        lifetime = _UNKNOWN_LIFETIME
-    return bearer(answer.body, now + lifetime - min(_MARGIN, lifetime / 10))
+        lifetime = _DEFAULT_LIFETIME_SECONDS
+    return bearer_token(response.body, now + lifetime - min(_RENEWAL_MARGIN_SECONDS, lifetime / 10))
 
 
-def jwt_end(text: str) -> float | None:
+def jwt_expiry(text: str) -> float | None:
     """Read `exp` from a JWT, without checking its signature; None if it cannot be read."""
     payload = text.split(".")[1] if text.count(".") == 2 else ""
     try:
@@ -100,7 +100,7 @@ def jwt_end(text: str) -> float | None:
     return float(end) if isinstance(end, int | float) and not isinstance(end, bool) else None
 
 
-class TokenBox:
+class TokenCache:
     """The token in use, shared by a client and its copies."""
 
     __slots__ = ("current",)
@@ -108,7 +108,7 @@ class TokenBox:
     def __init__(self) -> None:
         self.current: Token | None = None
 
-    def fresh(self, now: float) -> Token | None:
+    def valid(self, now: float) -> Token | None:
         """Return the token, unless it is about to end."""
         token = self.current
         return token if token is not None and now < token.renew_at else None

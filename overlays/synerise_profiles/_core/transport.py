@@ -21,41 +21,45 @@ from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Request, Response
 
-from .attempts import Break, Call, Next
+from .attempts import NextAction, RequestAttempts, TransportFailure
 from .auth import AsyncAuth, Auth
 from .config import Options, is_loopback
-from .retry import Failure
+from .retry import AttemptFailure
 from .timing import Timing
 from .tokens import Token
 
-__all__ = ["AsyncSender", "Frame", "Sender", "open_async_transport", "open_transport"]
+__all__ = ["AsyncTransport", "RequestBuilder", "Transport", "open_async_httpx_transport", "open_httpx_transport"]
 
 T = TypeVar("T")
 
 # As many idle connections as busy ones: a pool of threads would otherwise open new ones for most of its requests.
 _LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=100)
-_JSON: Final = (b"Content-Type", b"application/json")
-_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
-_SENT: Final = Failure()
-_NOT_SENT: Final = Failure(arrived=False)
-_HOPELESS: Final = Failure(arrived=False, lasting=True)
+_JSON_HEADER: Final = (b"Content-Type", b"application/json")
+_METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+_SENT_FAILURE: Final = AttemptFailure()
+_UNSENT_FAILURE: Final = AttemptFailure(maybe_received=False)
+_PERMANENT_FAILURE: Final = AttemptFailure(maybe_received=False, permanent=True)
 # The first entry that fits an exception tells what happened. Protocol errors may quote what was sent or received, so
 # their own text is not shown.
-_PROBLEMS: Final[tuple[tuple[type[httpx.RequestError], str, Failure], ...]] = (
-    (httpx.ConnectTimeout, "no connection in time", _NOT_SENT),
-    (httpx.PoolTimeout, "all connections were busy for too long", _NOT_SENT),
-    (httpx.WriteTimeout, "the request could not be sent in time", _SENT),
-    (httpx.TimeoutException, "no answer in time", _SENT),
-    (httpx.ConnectError, "no connection could be made", _NOT_SENT),
-    (httpx.ProxyError, "the proxy made no connection", _NOT_SENT),
-    (httpx.UnsupportedProtocol, "the URL's scheme is not supported", _HOPELESS),
-    (httpx.LocalProtocolError, "the request is not valid HTTP", attrs.evolve(_SENT, lasting=True)),
-    (httpx.RemoteProtocolError, "the server closed the connection early, or its answer is not valid HTTP", _SENT),
-    (httpx.DecodingError, "the answer cannot be decompressed", _SENT),
+_FAILURES_BY_EXCEPTION: Final[tuple[tuple[type[httpx.RequestError], str, AttemptFailure], ...]] = (
+    (httpx.ConnectTimeout, "no connection in time", _UNSENT_FAILURE),
+    (httpx.PoolTimeout, "all connections were busy for too long", _UNSENT_FAILURE),
+    (httpx.WriteTimeout, "the request could not be sent in time", _SENT_FAILURE),
+    (httpx.TimeoutException, "no answer in time", _SENT_FAILURE),
+    (httpx.ConnectError, "no connection could be made", _UNSENT_FAILURE),
+    (httpx.ProxyError, "the proxy made no connection", _UNSENT_FAILURE),
+    (httpx.UnsupportedProtocol, "the URL's scheme is not supported", _PERMANENT_FAILURE),
+    (httpx.LocalProtocolError, "the request is not valid HTTP", attrs.evolve(_SENT_FAILURE, permanent=True)),
+    (
+        httpx.RemoteProtocolError,
+        "the server closed the connection early, or its answer is not valid HTTP",
+        _SENT_FAILURE,
+    ),
+    (httpx.DecodingError, "the answer cannot be decompressed", _SENT_FAILURE),
 )
 
 
-class Frame:
+class RequestBuilder:
     """What is the same in every request of a client: the base URL and the constant headers."""
 
     def __init__(self, options: Options) -> None:
@@ -67,9 +71,7 @@ class Frame:
             (b"Accept-Encoding", b"gzip, deflate"),
         ]
 
-    def message(
-        self, request: Request[Any], token: Token | None, timeouts: Mapping[str, float | None]
-    ) -> httpx.Request:
+    def build(self, request: Request[Any], token: Token | None, timeouts: Mapping[str, float | None]) -> httpx.Request:
         """Build what is sent."""
         operation, content = request.operation, request.content
         headers = self.headers.copy()
@@ -79,8 +81,8 @@ class Frame:
         if token is not None:
             headers.append((b"Authorization", token.header))
         if content is not None:
-            headers += (_JSON, (b"Content-Length", b"%d" % len(content)))
-        elif operation.http_method in _WITH_BODY:
+            headers += (_JSON_HEADER, (b"Content-Length", b"%d" % len(content)))
+        elif operation.http_method in _METHODS_WITH_BODY:
             headers.append((b"Content-Length", b"0"))
         path = f"{request.path}?{request.query}" if request.query else request.path
         try:
@@ -94,91 +96,91 @@ class Frame:
         return httpx.Request(operation.http_method, url, headers=headers, stream=stream, extensions=extensions)
 
 
-class Sender:
+class Transport:
     """Sends requests over a transport of httpx and waits; without `auth` they are not signed."""
 
-    def __init__(self, transport: httpx.BaseTransport, frame: Frame, timing: Timing) -> None:
-        self.transport = transport
+    def __init__(self, httpx_transport: httpx.BaseTransport, builder: RequestBuilder, timing: Timing) -> None:
+        self.httpx_transport = httpx_transport
         self.auth: Auth | None = None
-        self._frame = frame
+        self._builder = builder
         self._timing = timing
 
     def send(self, request: Request[T], options: Options) -> Response[T]:
         """Send until an answer or a final failure."""
         auth = self.auth if request.operation.authenticated else None
-        call = Call(options, self._timing, request)
+        call = RequestAttempts(options, self._timing, request)
         token = None if auth is None else auth.token()
         while True:
-            message = self._frame.message(request, token, call.begin())
+            message = self._builder.build(request, token, call.start_attempt())
             if options.on_request is not None:
                 options.on_request(request, call.attempts)
             try:
-                answer = self.transport.handle_request(message)
+                answer = self.httpx_transport.handle_request(message)
                 try:
                     answer.read()
                 finally:
                     answer.close()
             except httpx.RequestError as error:
-                following = call.failed(_break(error))
+                following = call.handle_failure(_transport_failure(error))
             else:
-                following = call.answered(answer, token)
+                following = call.handle_response(answer, token)
             if options.on_response is not None:
-                options.on_response(call.result())
-            if following is Next.DONE:
+                options.on_response(call.attempt_result())
+            if following is NextAction.DONE:
                 return call.response()
-            if following is Next.AGAIN:
+            if following is NextAction.RETRY:
                 self._timing.sleep(call.delay)
                 continue
-            if following is Next.RENEW and auth is not None and token is not None:
+            if following is NextAction.RENEW_TOKEN and auth is not None and token is not None:
                 token = auth.renew(token)
                 if token is not None:
                     continue
-            raise call.failure()
+            raise call.final_error()
 
 
-class AsyncSender:
+class AsyncTransport:
     """Sends requests over an async transport of httpx and awaits; without `auth` they are not signed."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, frame: Frame, timing: Timing) -> None:
-        self.transport = transport
+    def __init__(self, httpx_transport: httpx.AsyncBaseTransport, builder: RequestBuilder, timing: Timing) -> None:
+        self.httpx_transport = httpx_transport
         self.auth: AsyncAuth | None = None
-        self._frame = frame
+        self._builder = builder
         self._timing = timing
 
     async def send(self, request: Request[T], options: Options) -> Response[T]:
         """Send until an answer or a final failure."""
         auth = self.auth if request.operation.authenticated else None
-        call = Call(options, self._timing, request)
+        call = RequestAttempts(options, self._timing, request)
         token = None if auth is None else await auth.token()
         while True:
-            message = self._frame.message(request, token, call.begin())
+            message = self._builder.build(request, token, call.start_attempt())
             if options.on_request is not None:
-                await _finish(options.on_request(request, call.attempts))
+                await _await_if_needed(options.on_request(request, call.attempts))
             try:
-                answer = await self.transport.handle_async_request(message)
+                answer = await self.httpx_transport.handle_async_request(message)
                 try:
                     await answer.aread()
                 finally:
                     await answer.aclose()
             except httpx.RequestError as error:
-                following = call.failed(_break(error))
+                following = call.handle_failure(_transport_failure(error))
             else:
-                following = call.answered(answer, token)
+                following = call.handle_response(answer, token)
             if options.on_response is not None:
-                await _finish(options.on_response(call.result()))
-            if following is Next.DONE:
+                await _await_if_needed(options.on_response(call.attempt_result()))
+            if following is NextAction.DONE:
                 return call.response()
-            if following is Next.AGAIN:
-                await self._timing.asleep(call.delay)
+            if following is NextAction.RETRY:
+                await self._timing.sleep_async(call.delay)
                 continue
-            if following is Next.RENEW and auth is not None and token is not None:
+            if following is NextAction.RENEW_TOKEN and auth is not None and token is not None:
                 token = await auth.renew(token)
                 if token is not None:
                     continue
-            raise call.failure()
+            raise call.final_error()
 
 
-def open_transport(options: Options) -> httpx.HTTPTransport:
+def open_httpx_transport(options: Options) -> httpx.HTTPTransport:
     """Open the connection pool of a sync client; connections follow with the first request."""
     try:
         return httpx.HTTPTransport(verify=_verify(options), proxy=_proxy(options), limits=_LIMITS)
@@ -186,7 +188,7 @@ def open_transport(options: Options) -> httpx.HTTPTransport:
         raise _unusable_proxy(error) from None
 
 
-def open_async_transport(options: Options) -> httpx.AsyncHTTPTransport:
+def open_async_httpx_transport(options: Options) -> httpx.AsyncHTTPTransport:
     """Open the connection pool of an async client; connections follow with the first request."""
     try:
         return httpx.AsyncHTTPTransport(verify=_verify(options), proxy=_proxy(options), limits=_LIMITS)
@@ -220,15 +222,15 @@ def _unusable_proxy(error: Exception) -> ConfigurationError:
     return ConfigurationError("proxy: the URL of the proxy (proxy=..., or HTTPS_PROXY, ALL_PROXY) cannot be used")
 
 
-def _break(error: httpx.RequestError) -> Break:
-    problem, failure = "the connection broke", _SENT
-    for kind, text, meaning in _PROBLEMS:
+def _transport_failure(error: httpx.RequestError) -> TransportFailure:
+    problem, failure = "the connection broke", _SENT_FAILURE
+    for kind, text, meaning in _FAILURES_BY_EXCEPTION:
         if isinstance(error, kind):
             problem, failure = text, meaning
             break
     if _is_bad_certificate(error):
-        problem, failure = "the server's certificate was not accepted", _HOPELESS
-    return Break(
+        problem, failure = "the server's certificate was not accepted", _PERMANENT_FAILURE
+    return TransportFailure(
         problem=problem,
         failure=failure,
         timed_out=isinstance(error, httpx.TimeoutException),
@@ -255,6 +257,6 @@ def _user_agent() -> str:
     return f"synerise-profiles/{version} Python/{python} httpx/{httpx.__version__}"
 
 
-async def _finish(outcome: object) -> None:
+async def _await_if_needed(outcome: object) -> None:
     if inspect.isawaitable(outcome):
         await outcome

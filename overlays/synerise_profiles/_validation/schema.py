@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from synerise_profiles._core.openapi import document
+from synerise_profiles._core.openapi import openapi_document
 from synerise_profiles_api.types import Operation
 
 __all__ = ["Schema", "body_schema", "schema_of"]
@@ -46,24 +46,24 @@ def schema_of(name: str) -> Schema:
     try:
         return _schema({"$ref": f"#/components/schemas/{name}"})
     finally:
-        document.cache_clear()  # it is large, and what is needed of it is kept
+        openapi_document.cache_clear()  # it is large, and what is needed of it is kept
 
 
 @cache
 def body_schema(operation: Operation) -> Schema:
     """Return the schema of an operation's body; of one item where the body is a list."""
     try:
-        node = document()["paths"][operation.path][operation.http_method.lower()]["requestBody"]
+        node = openapi_document()["paths"][operation.path][operation.http_method.lower()]["requestBody"]
         if "$ref" in node:
             node = _resolve(node["$ref"])
         schema: Json = node["content"]["application/json"]["schema"]
         return _schema(schema.get("items", schema))
     finally:
-        document.cache_clear()
+        openapi_document.cache_clear()
 
 
 def _resolve(pointer: str) -> Json:
-    node: Any = document()
+    node: Any = openapi_document()
     for part in pointer[2:].split("/"):
         node = node[part.replace("~1", "/").replace("~0", "~")]
     found: Json = node

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from synerise_profiles._batching import operations
 from synerise_profiles._core.timing import Timing
-from synerise_profiles.deprecations import announce
+from synerise_profiles.deprecations import warn_deprecated
 
 from .run import run
 from .settings import KeyedArguments, ProfileArguments, RunArguments
@@ -89,7 +89,7 @@ class Bulk:
         from synerise_profiles._batching.sync_driver import drive  # noqa: PLC0415 - one of two
 
         client = self._client
-        announce(kind.operation, client.options.deprecations, self._timing.wall())
+        warn_deprecated(kind.operation, client.options.deprecations, self._timing.wall())
         once = client.with_options(max_retries=0, deprecations="ignore")
         subject = {"base_url": client.options.base_url, **subject}
         with run(kind, rows, options, client.options.retry, self._timing, subject) as engine:
@@ -164,7 +164,7 @@ class AsyncBulk:
         from synerise_profiles._batching.async_driver import drive  # noqa: PLC0415 - one of two
 
         client = self._client
-        announce(kind.operation, client.options.deprecations, self._timing.wall())
+        warn_deprecated(kind.operation, client.options.deprecations, self._timing.wall())
         once = client.with_options(max_retries=0, deprecations="ignore")
         subject = {"base_url": client.options.base_url, **subject}
         with run(kind, rows, options, client.options.retry, self._timing, subject) as engine:

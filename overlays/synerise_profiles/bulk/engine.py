@@ -16,7 +16,7 @@ from synerise_profiles._batching.operations import Kind, clock_request, told_tim
 from synerise_profiles._batching.send_result import Outcome
 from synerise_profiles._batching.throttle import Pace
 from synerise_profiles._core.logging import log_retry
-from synerise_profiles._core.retry import Failure, RetryPolicy, decide
+from synerise_profiles._core.retry import AttemptFailure, RetryPolicy, decide_retry
 from synerise_profiles._core.server_clock import ClockState
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request
@@ -231,11 +231,11 @@ class Engine:
         if failure is None or (outcome.is_final and not is_token):
             return None
         if outcome.is_unreadable or is_token:
-            failure = Failure(arrived=not is_token)
-        part.maybe_applied = part.maybe_applied or (failure.arrived and outcome.status not in (429, 503))
+            failure = AttemptFailure(maybe_received=not is_token)
+        part.maybe_applied = part.maybe_applied or (failure.maybe_received and outcome.status not in (429, 503))
         is_throttled = outcome.status in (429, 503)
         attempt = self._pace.throttled(now, sent_at) if is_throttled else part.attempts
-        decision = decide(
+        decision = decide_retry(
             self._policy,
             failure,
             repeatable=True,
@@ -291,7 +291,7 @@ class Engine:
         if outcome.is_success:
             told = told_time(outcome.content)
             if told is not None:
-                self._server_clock.told(send.at, now, self._timing.wall(), told)
+                self._server_clock.record_measurement(send.at, now, self._timing.wall(), told)
                 return
         delay = None if outcome.is_success else self._delay(send.part, outcome, send.at, now)
         if delay is None:

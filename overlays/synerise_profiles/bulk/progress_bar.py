@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-from synerise_profiles._core.optional_deps import missing
+from synerise_profiles._core.optional_deps import missing_dependency_error
 
 from .report import Progress
 
@@ -23,7 +23,7 @@ def progress_bar(total: int | None = None) -> Generator[Callable[[Progress], Non
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
         from rich.progress import Progress as Bar  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise missing(error, "cli", "the progress bar") from error
+        raise missing_dependency_error(error, "cli", "the progress bar") from error
     columns = (
         BarColumn(),
         TextColumn("{task.completed:,.0f} rows, {task.fields[rejected]:,} rejected, {task.fields[rate]:,.0f}/s"),

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a line for each identifier that is touched, and a line of counts."""
-    from synerise_profiles.identifiers import CHANGES_ON, ChangeCheck  # noqa: PLC0415 - other commands do without
+    from synerise_profiles.identifiers import IDENTIFIER_CHANGE_DATE, ChangeCheck  # noqa: PLC0415 - other commands do without
 
     rows = touched = found = 0
     with closing(ChangeCheck()) as check:
@@ -49,7 +49,9 @@ def run(options: argparse.Namespace) -> int:
                 sys.stdout.write(
                     f"{options.file}:{line}: {change.field} {change.identifier}: {change.effect('line')}\n"
                 )
-    sys.stdout.write(f"{touched:,} of {rows:,} rows are touched by the change of {CHANGES_ON}: {found:,} identifiers\n")
+    sys.stdout.write(
+        f"{touched:,} of {rows:,} rows are touched by the change of {IDENTIFIER_CHANGE_DATE}: {found:,} identifiers\n"
+    )
     return 1 if options.strict and touched else 0
 
 

@@ -13,17 +13,17 @@ from synerise_profiles_api.callers import Site, caller
 from synerise_profiles_api.types import Operation
 
 __all__ = [
-    "Policy",
+    "DeprecationPolicy",
     "SyneriseDeprecationWarning",
     "SyneriseSunsetWarning",
-    "announce",
-    "explain",
-    "has_ended",
-    "instead_of",
-    "today",
+    "deprecation_text",
+    "is_past_sunset",
+    "replacement_text",
+    "utc_date",
+    "warn_deprecated",
 ]
 
-Policy: TypeAlias = Literal["warn", "error", "ignore"]
+DeprecationPolicy: TypeAlias = Literal["warn", "error", "ignore"]
 """What a client does before it sends a deprecated operation."""
 
 
@@ -38,27 +38,27 @@ class SyneriseSunsetWarning(FutureWarning):
     """
 
 
-def today(wall: float) -> datetime.date:
+def utc_date(wall: float) -> datetime.date:
     """Return the day (UTC) of a wall clock's seconds."""
     return datetime.datetime.fromtimestamp(wall, datetime.UTC).date()
 
 
-def has_ended(operation: Operation, on: datetime.date) -> bool:
+def is_past_sunset(operation: Operation, on: datetime.date) -> bool:
     """Whether the day on which it was due to be switched off has come."""
     return operation.sunset is not None and on.isoformat() >= operation.sunset
 
 
-def instead_of(operation: Operation) -> str:
+def replacement_text(operation: Operation) -> str:
     """Say what to use instead, or why there is nothing."""
     if operation.replaced_by:
         return f"use {' or '.join(operation.replaced_by)}"
     return (operation.deprecated_reason or "").rstrip(".")
 
 
-def explain(operation: Operation, on: datetime.date) -> str:
+def deprecation_text(operation: Operation, on: datetime.date) -> str:
     """Say that it is deprecated, or was due to be switched off; what to use instead; until when."""
-    instead = instead_of(operation)
-    if has_ended(operation, on):
+    instead = replacement_text(operation)
+    if is_past_sunset(operation, on):
         text = f"{operation.name} was due to be switched off on {operation.sunset} and may fail from one day to another"
         return f"{text}: {instead}." if instead else f"{text}."
     joint = ": " if operation.replaced_by else ". "
@@ -66,7 +66,7 @@ def explain(operation: Operation, on: datetime.date) -> str:
     return f"{text} It is due to be switched off on {operation.sunset}." if operation.sunset else text
 
 
-def announce(operation: Operation, policy: Policy, wall: float, site: Site | None = None) -> None:
+def warn_deprecated(operation: Operation, policy: DeprecationPolicy, wall: float, site: Site | None = None) -> None:
     """Warn of a deprecated operation at the caller's line, or raise; does nothing for one that is not deprecated.
 
     Each line is told once, whatever the filters of warnings say; after a change of the filters once more. `site` is
@@ -74,10 +74,10 @@ def announce(operation: Operation, policy: Policy, wall: float, site: Site | Non
     """
     if policy == "ignore" or not operation.deprecated:
         return
-    on = today(wall)
-    text = explain(operation, on)
+    on = utc_date(wall)
+    text = deprecation_text(operation, on)
     if policy == "error":
         problem = f'{text.removeprefix(f"{operation.name} ")} This client refuses it, by deprecations="error"'
         raise DeprecatedOperationError(problem, operation=operation.name)
-    kind = SyneriseSunsetWarning if has_ended(operation, on) else SyneriseDeprecationWarning
+    kind = SyneriseSunsetWarning if is_past_sunset(operation, on) else SyneriseDeprecationWarning
     (site or caller()).warn(kind(text))

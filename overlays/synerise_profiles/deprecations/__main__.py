@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .registry import Targets, known_targets
-from .scan import Finding, Unread, python_files, scan_file
+from .registry import DeprecatedNames, known_deprecated_names
+from .scan import Finding, UnreadableFile, python_files, scan_file
 
 _DESCRIPTION = (
     "List where programs use methods of synerise-profiles that are deprecated, and names that were removed: the place,"
@@ -21,7 +21,10 @@ _DESCRIPTION = (
 
 
 def main(
-    arguments: Sequence[str] | None = None, *, targets: Targets | None = None, on: datetime.date | None = None
+    arguments: Sequence[str] | None = None,
+    *,
+    deprecated: DeprecatedNames | None = None,
+    on: datetime.date | None = None,
 ) -> int:
     """Run the command; return its status."""
     parser = argparse.ArgumentParser(prog="python -m synerise_profiles.deprecations", description=_DESCRIPTION)
@@ -33,12 +36,12 @@ def main(
     for path in options.paths:
         if not path.exists():
             parser.error(f"there is no {path}")
-    chosen = known_targets() if targets is None else targets
+    chosen = known_deprecated_names() if deprecated is None else deprecated
     day = datetime.datetime.now(datetime.UTC).date() if on is None else on
     paths = dict.fromkeys(file for path in options.paths for file in python_files(path))
     told = [item for path in paths for item in scan_file(path, chosen)]
     findings = [item for item in told if isinstance(item, Finding)]
-    unread = [item for item in told if isinstance(item, Unread)]
+    unread = [item for item in told if isinstance(item, UnreadableFile)]
     if options.json:
         sys.stdout.write(json.dumps(_document(findings, unread, len(paths), day), ensure_ascii=False, indent=2) + "\n")
     else:
@@ -46,17 +49,17 @@ def main(
     return 1 if options.strict and told else 0
 
 
-def _print(findings: list[Finding], unread: list[Unread], files: int, on: datetime.date) -> None:
+def _print(findings: list[Finding], unread: list[UnreadableFile], files: int, on: datetime.date) -> None:
     for found in findings:
-        target = found.target
+        target = found.deprecated_name
         words = f"{target.name}: {target.instead}; " if target.instead else f"{target.name}: "
-        sys.stdout.write(f"{found.file}:{found.line}:{found.column}: {words}{target.fate(on)}\n")
+        sys.stdout.write(f"{found.file}:{found.line}:{found.column}: {words}{target.deadline_text(on)}\n")
     for item in unread:
         sys.stderr.write(f"{item.file}:{item.line}: {item.problem}\n")
     sys.stderr.write(f"{len(findings)} found in {files} {'file' if files == 1 else 'files'}\n")
 
 
-def _document(findings: list[Finding], unread: list[Unread], files: int, on: datetime.date) -> dict[str, Any]:
+def _document(findings: list[Finding], unread: list[UnreadableFile], files: int, on: datetime.date) -> dict[str, Any]:
     return {
         "files": files,
         "findings": [
@@ -64,11 +67,11 @@ def _document(findings: list[Finding], unread: list[Unread], files: int, on: dat
                 "file": found.file,
                 "line": found.line,
                 "column": found.column,
-                "name": found.target.name,
-                "instead": found.target.instead,
-                "sunset": None if found.target.sunset is None else found.target.sunset.isoformat(),
-                "days_left": found.target.days_left(on),
-                "removed_in": found.target.removed_in,
+                "name": found.deprecated_name.name,
+                "instead": found.deprecated_name.instead,
+                "sunset": None if found.deprecated_name.sunset is None else found.deprecated_name.sunset.isoformat(),
+                "days_left": found.deprecated_name.days_left(on),
+                "removed_in": found.deprecated_name.removed_in,
             }
             for found in findings
         ],

@@ -10,13 +10,13 @@ import attrs
 from synerise_profiles_api.operations import all_operations
 from synerise_profiles_api.settings import REMOVED_NAMES, RemovedName
 
-from . import instead_of
+from . import replacement_text
 
-__all__ = ["Target", "Targets", "known_targets"]
+__all__ = ["DeprecatedName", "DeprecatedNames", "known_deprecated_names"]
 
 
 @attrs.frozen(kw_only=True)
-class Target:
+class DeprecatedName:
     """A name that should not be used any more.
 
     `name` is `resource.method`, or a public name with its module. `instead` says what to use, or why there is nothing.
@@ -32,7 +32,7 @@ class Target:
         """Return the days until it is switched off, negative once it was; None without a date."""
         return None if self.sunset is None else (self.sunset - on).days
 
-    def fate(self, on: datetime.date) -> str:
+    def deadline_text(self, on: datetime.date) -> str:
         """Say by when, in words."""
         if self.removed_in is not None:
             return f"removed in {self.removed_in}"
@@ -43,11 +43,11 @@ class Target:
 
 
 @attrs.frozen
-class Targets:
+class DeprecatedNames:
     """Targets by what the scanner sees: methods by (resource, method), other names with their modules."""
 
-    methods: Mapping[tuple[str, str], Target]
-    names: Mapping[str, Target]
+    methods: Mapping[tuple[str, str], DeprecatedName]
+    names: Mapping[str, DeprecatedName]
 
     @property
     def resources(self) -> frozenset[str]:
@@ -55,20 +55,20 @@ class Targets:
         return frozenset(resource for resource, _ in self.methods)
 
 
-def known_targets(removed: Iterable[RemovedName] = REMOVED_NAMES) -> Targets:
+def known_deprecated_names(removed: Iterable[RemovedName] = REMOVED_NAMES) -> DeprecatedNames:
     """Collect the deprecated operations of the spec and the names that were removed."""
-    methods: dict[tuple[str, str], Target] = {}
-    names: dict[str, Target] = {}
+    methods: dict[tuple[str, str], DeprecatedName] = {}
+    names: dict[str, DeprecatedName] = {}
     for operation in all_operations():
         if operation.deprecated:
             sunset = None if operation.sunset is None else datetime.date.fromisoformat(operation.sunset)
-            found = Target(name=operation.name, instead=instead_of(operation), sunset=sunset)
+            found = DeprecatedName(name=operation.name, instead=replacement_text(operation), sunset=sunset)
             methods[operation.resource, operation.method] = found
     for item in removed:
-        found = Target(name=item.name, instead=f"use {item.instead}", removed_in=item.version)
+        found = DeprecatedName(name=item.name, instead=f"use {item.instead}", removed_in=item.version)
         owner, _, last = item.name.rpartition(".")
         if owner.startswith("synerise_profiles"):
             names[item.name] = found
         else:
             methods[owner, last] = found
-    return Targets(methods, names)
+    return DeprecatedNames(methods, names)

@@ -11,14 +11,14 @@ from typing import Any
 
 import attrs
 
-from .registry import Target, Targets
+from .registry import DeprecatedName, DeprecatedNames
 
-__all__ = ["Finding", "Unread", "python_files", "scan_file", "scan_source"]
+__all__ = ["Finding", "UnreadableFile", "python_files", "scan_file", "scan_source"]
 
 _PACKAGES = ("synerise_profiles", "synerise_profiles_api")
-_API = "synerise_profiles_api.api."
+_API_PREFIX = "synerise_profiles_api.api."
 _SUFFIXES = frozenset({".py", ".pyw", ".pyi", ".ipynb"})
-_SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
+_SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 
 @attrs.frozen(kw_only=True)
@@ -28,11 +28,11 @@ class Finding:
     file: str
     line: int
     column: int
-    target: Target
+    deprecated_name: DeprecatedName
 
 
 @attrs.frozen(kw_only=True)
-class Unread:
+class UnreadableFile:
     """A file, or a cell of a notebook, that could not be looked at."""
 
     file: str
@@ -51,50 +51,50 @@ def python_files(path: Path) -> Iterator[Path]:
         return
     for item in items:
         if item.is_dir():
-            hidden = item.name.startswith(".") or item.name in _SKIPPED or (item / "pyvenv.cfg").exists()
+            hidden = item.name.startswith(".") or item.name in _SKIPPED_FOLDERS or (item / "pyvenv.cfg").exists()
             if not hidden and not item.is_symlink():
                 yield from python_files(item)
         elif item.suffix in _SUFFIXES:
             yield item
 
 
-def scan_file(path: Path, targets: Targets) -> Iterator[Finding | Unread]:
+def scan_file(path: Path, deprecated: DeprecatedNames) -> Iterator[Finding | UnreadableFile]:
     """Look through a file; what cannot be parsed is yielded, not raised."""
     try:
         source = path.read_bytes()
     except OSError as error:
-        yield Unread(file=str(path), line=1, problem=error.strerror or type(error).__name__)
+        yield UnreadableFile(file=str(path), line=1, problem=error.strerror or type(error).__name__)
         return
     if path.suffix != ".ipynb":
-        yield from scan_source(source, str(path), targets)
+        yield from scan_source(source, str(path), deprecated)
         return
     try:
         cells = list(_cells(json.loads(source)))
     except (ValueError, TypeError, KeyError, AttributeError):
-        yield Unread(file=str(path), line=1, problem="is no notebook")
+        yield UnreadableFile(file=str(path), line=1, problem="is no notebook")
         return
     for number, text in cells:
-        yield from scan_source(text.encode(), f"{path}[cell {number}]", targets)
+        yield from scan_source(text.encode(), f"{path}[cell {number}]", deprecated)
 
 
-def scan_source(source: bytes, name: str, targets: Targets) -> Iterator[Finding | Unread]:
+def scan_source(source: bytes, name: str, deprecated: DeprecatedNames) -> Iterator[Finding | UnreadableFile]:
     """Look through the text of a module."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the program that is looked at, which is not run here
             tree = ast.parse(source, name)
     except SyntaxError as error:
-        yield Unread(file=name, line=error.lineno or 1, problem=f"cannot be parsed: {error.msg}")
+        yield UnreadableFile(file=name, line=error.lineno or 1, problem=f"cannot be parsed: {error.msg}")
         return
     except (ValueError, RecursionError, MemoryError) as error:
-        yield Unread(file=name, line=1, problem=f"cannot be parsed: {type(error).__name__}")
+        yield UnreadableFile(file=name, line=1, problem=f"cannot be parsed: {type(error).__name__}")
         return
-    visitor = _Visitor(name, targets)
+    visitor = _Visitor(name, deprecated)
     try:
         visitor.visit(tree)
     except RecursionError:
-        yield Unread(file=name, line=1, problem="is nested too deeply")
-    yield from sorted(visitor.found, key=lambda found: (found.line, found.column))
+        yield UnreadableFile(file=name, line=1, problem="is nested too deeply")
+    yield from sorted(visitor.findings, key=lambda found: (found.line, found.column))
 
 
 def _cells(notebook: Any) -> Iterator[tuple[int, str]]:
@@ -114,35 +114,35 @@ def _without_magic(line: str) -> str:
 class _Visitor(ast.NodeVisitor):
     """Finds `<anything>.resource.method`, what stands for a resource, imports, and getattr with a constant."""
 
-    def __init__(self, file: str, targets: Targets) -> None:
-        self.found: list[Finding] = []
+    def __init__(self, file: str, deprecated: DeprecatedNames) -> None:
+        self.findings: list[Finding] = []
         self._file = file
-        self._targets = targets
-        self._resources = targets.resources
+        self._deprecated = deprecated
+        self._resources = deprecated.resources
         self._scopes: list[dict[str, str]] = [{}]  # names that stand for a resource, or a module ("module a.b")
         self._attributes: dict[str, str] = {}  # likewise attributes, such as self._events
 
     # --- names that stand for something
 
     def visit_Module(self, node: ast.Module) -> None:
-        self._note(node)
+        self._record_bindings(node)
         self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
         arguments = node.args
         every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
         # An argument hides an outer name, and is a resource itself if it is annotated so.
-        self._scopes.append({item.arg: self._annotated(item) for item in every if item is not None})
-        self._note(node)
+        self._scopes.append({item.arg: self._annotated_resource(item) for item in every if item is not None})
+        self._record_bindings(node)
         self.generic_visit(node)
         self._scopes.pop()
 
     visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815 - ast calls it so
     visit_Lambda = visit_FunctionDef  # noqa: N815 - likewise
 
-    def _note(self, scope: ast.AST) -> None:
+    def _record_bindings(self, scope: ast.AST) -> None:
         """Note the assignments and imports of a scope, those of inner functions left out."""
-        for node in _within(scope):
+        for node in _scope_nodes(scope):
             if isinstance(node, ast.Assign):
                 self._bind(node.targets, node.value)
             elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
@@ -154,15 +154,15 @@ class _Visitor(ast.NodeVisitor):
                         self._scopes[-1][bound] = f"module {alias.name if alias.asname else bound}"
             elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in _PACKAGES:
                 for alias in node.names:
-                    is_resource = f"{node.module}." == _API and alias.name in self._resources
+                    is_resource = f"{node.module}." == _API_PREFIX and alias.name in self._resources
                     meaning = alias.name if is_resource else f"module {node.module}.{alias.name}"
                     self._scopes[-1][alias.asname or alias.name] = meaning
 
-    def _annotated(self, argument: ast.arg) -> str:
+    def _annotated_resource(self, argument: ast.arg) -> str:
         kind = argument.annotation
         if isinstance(kind, ast.Constant) and isinstance(kind.value, str):
             kind = ast.Name(kind.value)
-        path = "" if kind is None else self._path(kind)
+        path = "" if kind is None else self._dotted_name(kind)
         name = path.rpartition(".")[2].removeprefix("Async").lower()
         return name if name in self._resources else ""
 
@@ -181,12 +181,12 @@ class _Visitor(ast.NodeVisitor):
         if isinstance(node, ast.Attribute):
             return node.attr if node.attr in self._resources else self._attributes.get(node.attr)
         if isinstance(node, ast.Name):
-            meaning = self._meaning(node.id)
+            meaning = self._resolve(node.id)
             return meaning if meaning in self._resources else None
         name = _constant_getattr(node)
         return name if name in self._resources else None
 
-    def _meaning(self, name: str) -> str:
+    def _resolve(self, name: str) -> str:
         return next((scope[name] for scope in reversed(self._scopes) if name in scope), "")
 
     # --- uses
@@ -194,68 +194,68 @@ class _Visitor(ast.NodeVisitor):
     def visit_Attribute(self, node: ast.Attribute) -> None:
         resource = self._resource(node.value)
         if resource is not None:
-            self._tell_method(resource, node.attr, node)
-        path = self._path(node)
-        if path in self._targets.names:
-            self._tell(self._targets.names[path], node)
+            self._report_method(resource, node.attr, node)
+        path = self._dotted_name(node)
+        if path in self._deprecated.names:
+            self._report(self._deprecated.names[path], node)
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
         name = _constant_getattr(node)
         if name is not None and (resource := self._resource(node.args[0])) is not None:
-            self._tell_method(resource, name, node.args[1], at_start=True)
+            self._report_method(resource, name, node.args[1], at_start=True)
         self.generic_visit(node)
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
-            self._tell_import(alias.name, alias)
+            self._report_import(alias.name, alias)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         if node.level or not node.module:
             return
-        if self._tell_import(node.module, node):
+        if self._report_import(node.module, node):
             return
         for alias in node.names:
-            self._tell_import(f"{node.module}.{alias.name}", alias)
+            self._report_import(f"{node.module}.{alias.name}", alias)
 
-    def _path(self, node: ast.expr) -> str:
+    def _dotted_name(self, node: ast.expr) -> str:
         """The dotted name of an attribute of one of our modules."""
         if isinstance(node, ast.Name):
-            meaning = self._meaning(node.id)
+            meaning = self._resolve(node.id)
             return meaning.removeprefix("module ") if meaning.startswith("module ") else ""
         if isinstance(node, ast.Attribute):
-            base = self._path(node.value)
+            base = self._dotted_name(node.value)
             return f"{base}.{node.attr}" if base else ""
         return ""
 
-    def _tell_import(self, name: str, node: ast.stmt | ast.alias) -> bool:
-        target = self._targets.names.get(name)
-        if name.startswith(_API):
-            resource, _, method = name.removeprefix(_API).partition(".")
-            target = self._targets.methods.get((resource, method.partition(".")[0]), target)
+    def _report_import(self, name: str, node: ast.stmt | ast.alias) -> bool:
+        target = self._deprecated.names.get(name)
+        if name.startswith(_API_PREFIX):
+            resource, _, method = name.removeprefix(_API_PREFIX).partition(".")
+            target = self._deprecated.methods.get((resource, method.partition(".")[0]), target)
         if target is not None:
-            self._tell(target, node, at_start=True)
+            self._report(target, node, at_start=True)
         return target is not None
 
-    def _tell_method(self, resource: str, method: str, node: ast.expr, *, at_start: bool = False) -> None:
-        target = self._targets.methods.get((resource, method))
+    def _report_method(self, resource: str, method: str, node: ast.expr, *, at_start: bool = False) -> None:
+        target = self._deprecated.methods.get((resource, method))
         if target is not None:
-            self._tell(target, node, at_start=at_start)
+            self._report(target, node, at_start=at_start)
 
-    def _tell(self, target: Target, node: ast.expr | ast.stmt | ast.alias, *, at_start: bool = False) -> None:
+    def _report(self, target: DeprecatedName, node: ast.expr | ast.stmt | ast.alias, *, at_start: bool = False) -> None:
         """Name the place; of an attribute that of its last name, since a call may go over several lines."""
         line, column = node.lineno, node.col_offset
         if not at_start and isinstance(node, ast.Attribute):
             line, column = node.end_lineno or line, (node.end_col_offset or 0) - len(node.attr.encode())
-        self.found.append(Finding(file=self._file, line=line, column=column + 1, target=target))
+        self.findings.append(Finding(file=self._file, line=line, column=column + 1, deprecated_name=target))
 
 
-def _within(scope: ast.AST) -> Iterator[ast.AST]:
+def _scope_nodes(scope: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a scope in the order of the text, without those of functions inside it."""
     for node in ast.iter_child_nodes(scope):
         yield node
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            yield from _within(node)
+            yield from _scope_nodes(node)
 
 
 def _constant_getattr(node: ast.expr) -> str | None:

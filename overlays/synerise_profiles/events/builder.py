@@ -6,9 +6,9 @@ import datetime
 from collections.abc import Mapping
 from typing import Any, Final, TypedDict, TypeVar
 
-from synerise_profiles._core.timing import REAL
+from synerise_profiles._core.timing import SYSTEM_TIMING
 from synerise_profiles._validation.rules import fields_of
-from synerise_profiles.deprecations import Policy, announce
+from synerise_profiles.deprecations import DeprecationPolicy, warn_deprecated
 from synerise_profiles_api.api.transactions import create
 from synerise_profiles_api.building import CancelledTransaction, EventBuilder
 from synerise_profiles_api.built import BuiltEvent, SaltChoice
@@ -45,11 +45,11 @@ class Builder(EventBuilder):
     """
 
     def __init__(
-        self, now: Now | None = None, *, salt: SaltChoice | Unset = UNSET, deprecations: Policy = "warn"
+        self, now: Now | None = None, *, salt: SaltChoice | Unset = UNSET, deprecations: DeprecationPolicy = "warn"
     ) -> None:
         self._now = now
         self._salt = salt
-        self._deprecations: Policy = deprecations
+        self._deprecations: DeprecationPolicy = deprecations
 
     def transaction(
         self,
@@ -220,7 +220,7 @@ class Builder(EventBuilder):
 
     def _make(self, kind: type[E], fields: dict[str, Any], salt: SaltChoice | Unset) -> E:
         operation = _operation_of(kind)
-        announce(operation, self._deprecations, REAL.wall())  # in a batch nothing else would tell
+        warn_deprecated(operation, self._deprecations, SYSTEM_TIMING.wall())  # in a batch nothing else would tell
         with about(operation):
             time = fields["time"] = time_of(fields["time"], "time", self._now)
             wire = checked_body(operation, fields)

@@ -10,13 +10,13 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from synerise_profiles._core.server_clock import Bounds
+from synerise_profiles._core.server_clock import TimeBounds
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import UNSET, Unset
 
 __all__ = ["Now", "salt_of", "time_of"]
 
-Now: TypeAlias = Callable[[], Bounds | None]
+Now: TypeAlias = Callable[[], TimeBounds | None]
 """Tells between which moments the server's time lies."""
 _NO_CLOCK: Final = "needs a time; give one, or build by client.builder(), which tells it by the server's clock"
 

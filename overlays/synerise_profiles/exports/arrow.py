@@ -10,7 +10,7 @@ from typing import IO, Any, Final
 
 import orjson
 
-from synerise_profiles._core.optional_deps import pyarrow
+from synerise_profiles._core.optional_deps import import_pyarrow
 
 from .writers import Row, cell_text
 
@@ -49,7 +49,7 @@ class ArrowRows:
     """Rows in a temporary file without a name, until the type of every column is known."""
 
     def __init__(self, columns: Sequence[str], kinds: Mapping[str, str], folder: Path | None = None) -> None:
-        self._arrow = pyarrow()
+        self._arrow = import_pyarrow()
         self._kinds: dict[str, set[str]] = {name: set() for name in columns}
         for name, kind in kinds.items():
             self._kinds.setdefault(name, set()).add(kind)

@@ -58,7 +58,7 @@ async def drive_async(
         if isinstance(step, Ask):
             return await send(step.request, step.seconds)
         if isinstance(step, Pause):
-            await timing.asleep(step.seconds)
+            await timing.sleep_async(step.seconds)
         elif progress is not None:
             await finish(progress(step.progress))
         return None

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from synerise_profiles._core.optional_deps import pyarrow
+from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.models import ExportRecord
 from synerise_profiles_api.types import Request, Response
@@ -94,7 +94,7 @@ class _Known:
         from .arrow import ArrowFile  # noqa: PLC0415
         from .writers import writing  # noqa: PLC0415
 
-        pyarrow()
+        import_pyarrow()
         return writing(path, partial(ArrowFile, columns=self._columns(), kinds=self._kinds()))
 
     def _arrow_rows(self) -> ArrowRows:

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from synerise_profiles._core.openapi import document
+from synerise_profiles._core.openapi import openapi_document
 from synerise_profiles_api.api.exports import get_data
 
 __all__ = ["Facts", "Meaning", "facts"]
@@ -28,8 +28,8 @@ class Facts:
 @cache
 def facts() -> Facts:
     """Read them once."""
-    whole = document()
-    document.cache_clear()
+    whole = openapi_document()
+    openapi_document.cache_clear()
     schemas: dict[str, Any] = whole["components"]["schemas"]
     operation = get_data.OPERATION
     outcomes: dict[Meaning, list[str]] = schemas["ExportState"]["x-outcomes"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from synerise_profiles._core.logging import log_doubt
+from synerise_profiles._core.logging import log_uncertain_merge
 from synerise_profiles.errors import APIConnectionError, APIStatusError, ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
 from synerise_profiles_api.types import Response
@@ -110,7 +110,7 @@ class _Run:
             self._fail(group, dict.fromkeys(group, "failed"), status)
             self._write("group-refused", group=number, answer=_answer(outcome), sources=list(group))
             return _words(outcome), outcome
-        log_doubt(self._kind.operation, number)
+        log_uncertain_merge(self._kind.operation, number)
         self._write("group-doubtful", group=number, answer=_answer(outcome))
         return (yield from self._look(number, group, outcome, status))
 

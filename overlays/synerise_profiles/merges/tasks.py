@@ -26,7 +26,7 @@ async def drive(steps: Steps[T], send: _Sender, timing: Timing, concurrency: int
         while True:
             step = steps.send(answer)
             if isinstance(step, Pause):
-                await timing.asleep(step.seconds)
+                await timing.sleep_async(step.seconds)
                 answer = None
             elif isinstance(step, Reads):
                 answer = await _read(step.requests, send, concurrency)

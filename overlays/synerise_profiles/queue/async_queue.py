@@ -13,7 +13,7 @@ from anyio.lowlevel import cancel_shielded_checkpoint
 
 from synerise_profiles._batching.machine import DONE
 from synerise_profiles._batching.send_result import Outcome, outcome_of
-from synerise_profiles._core.retry import Failure
+from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
 
 from .callbacks import calls, log_raised, report_left
@@ -188,7 +188,7 @@ class AsyncQueue:
                 await self._bell.wait()
 
     async def _send(self, send: Send) -> None:
-        outcome, is_judged = Outcome(failure=Failure(), error=InterruptedError()), False
+        outcome, is_judged = Outcome(failure=AttemptFailure(), error=InterruptedError()), False
         try:
             try:
                 outcome = outcome_of(await self._client.send(send.request()))

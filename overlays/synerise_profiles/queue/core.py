@@ -16,7 +16,7 @@ from synerise_profiles._batching.operations import Kind, told_time
 from synerise_profiles._batching.send_result import Outcome
 from synerise_profiles._batching.throttle import Pace
 from synerise_profiles._core.logging import log_retry
-from synerise_profiles._core.retry import Failure, RetryPolicy, decide
+from synerise_profiles._core.retry import AttemptFailure, RetryPolicy, decide_retry
 from synerise_profiles._core.timing import Timing
 
 from .buffer import Batch, Line
@@ -318,13 +318,13 @@ class Core:
         """Seconds until it is tried again. A server that is too busy gets nothing else of this kind meanwhile."""
         part, failure = send.part, outcome.failure
         if outcome.is_unreadable:
-            failure = Failure()
+            failure = AttemptFailure()
         if failure is None or (outcome.is_final and not outcome.is_unreadable):
             return self._slower(part)
         is_throttled = outcome.status in (429, 503)
-        part.maybe_applied = part.maybe_applied or (failure.arrived and not is_throttled)
+        part.maybe_applied = part.maybe_applied or (failure.maybe_received and not is_throttled)
         attempt = pace.throttled(now, send.at) if is_throttled and pace is not None else part.attempts
-        decision = decide(
+        decision = decide_retry(
             self._policy, failure, repeatable=True, attempt=attempt, elapsed=0.0, random=self._timing.random
         )
         delay = self._slower(part) if decision.delay is None else max(decision.delay, _LEAST)

@@ -13,7 +13,7 @@ from synerise_profiles._batching.bisection import Budget, Job, Refusal
 from synerise_profiles._batching.encoding import with_fields
 from synerise_profiles._batching.operations import Kind, clock_request
 from synerise_profiles._batching.send_result import Outcome
-from synerise_profiles._core.server_clock import Estimate
+from synerise_profiles._core.server_clock import ClockOffset
 from synerise_profiles_api.types import Request
 
 from .buffer import Batch, Entry
@@ -30,7 +30,7 @@ class Flight:
     the job is its sender's own as long as a request is on its way.
     """
 
-    def __init__(self, kind: Kind, batch: Batch, estimate: Estimate | None, budget: Budget) -> None:
+    def __init__(self, kind: Kind, batch: Batch, estimate: ClockOffset | None, budget: Budget) -> None:
         self.size = batch.size
         self.job = Job.of(Chunk(kind, indexes=[entry[0] for entry in batch.entries]), budget)
         self.open: list[Sequence[int]] = [range(len(batch.entries))]
@@ -117,7 +117,7 @@ class Send:
         return outcome.is_success or outcome.refuses_rows
 
 
-def timed(kind: Kind, entries: Sequence[Entry], estimate: Estimate | None) -> list[bytes]:
+def timed(kind: Kind, entries: Sequence[Entry], estimate: ClockOffset | None) -> list[bytes]:
     """Return the bytes of rows, those without a time with that of their put."""
     if kind.time_field is None or estimate is None:
         return [entry[2] for entry in entries]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack
 
 from synerise_profiles._batching.machine import DONE
 from synerise_profiles._batching.send_result import Outcome, outcome_of
-from synerise_profiles._core.retry import Failure
+from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
 
 from .callbacks import calls, log_raised, report_left
@@ -293,7 +293,7 @@ class Queue:
     def _send(self, send: Send, left: float | None) -> None:
         # Somebody has to look after what becomes due while this thread is busy.
         is_needed = left is None and self._call_thread()
-        outcome, is_judged = Outcome(failure=Failure(), error=InterruptedError()), False
+        outcome, is_judged = Outcome(failure=AttemptFailure(), error=InterruptedError()), False
         try:
             self._release()
             if is_needed:

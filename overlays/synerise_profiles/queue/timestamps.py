@@ -9,7 +9,7 @@ import datetime
 import time
 from collections.abc import Callable
 
-from synerise_profiles._core.server_clock import ClockState, Estimate
+from synerise_profiles._core.server_clock import ClockOffset, ClockState
 from synerise_profiles._core.timing import Timing
 
 __all__ = ["QueueClock", "written"]
@@ -25,24 +25,24 @@ class QueueClock:
         self._timing = timing
 
     @property
-    def estimate(self) -> Estimate | None:
+    def estimate(self) -> ClockOffset | None:
         """What is known of the server's clock."""
-        return self.state.estimate
+        return self.state.offset
 
-    def own(self) -> Estimate:
+    def own(self) -> ClockOffset:
         """Read the clock here, as if it was the server's."""
         now = self._timing.monotonic()
         gap = self._timing.wall() - now
-        return Estimate(gap, gap, now, gap)
+        return ClockOffset(gap, gap, now, gap)
 
     def wants_asking(self, now: float) -> bool:
         """Whether to ask now: nothing is known, or it is old."""
-        return not self.is_asked and now >= self.due and self.state.wants(now, self._timing.wall())
+        return not self.is_asked and now >= self.due and self.state.is_due(now, self._timing.wall())
 
     def told(self, began: float, moment: datetime.datetime) -> None:
         """Keep what the server told when it was asked at `began`."""
         self.is_asked = False
-        self.state.told(began, self._timing.monotonic(), self._timing.wall(), moment)
+        self.state.record_measurement(began, self._timing.monotonic(), self._timing.wall(), moment)
 
     def failed(self, until: float) -> None:
         """Ask again then."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from synerise_profiles._core.optional_deps import missing
+from synerise_profiles._core.optional_deps import missing_dependency_error
 
 if TYPE_CHECKING:
     from .admin.dropped_writes import Dropped as Dropped
@@ -60,7 +60,7 @@ def __getattr__(name: str) -> object:
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise
-        raise missing(error, "sandbox", "the sandbox") from error
+        raise missing_dependency_error(error, "sandbox", "the sandbox") from error
 
 
 def __dir__() -> list[str]:

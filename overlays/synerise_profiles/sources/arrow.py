@@ -9,7 +9,7 @@ from itertools import repeat
 from typing import Any, Final
 
 from synerise_profiles._batching.row_source import UnreadableRow
-from synerise_profiles._core.optional_deps import pyarrow
+from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .columns import Column
@@ -40,7 +40,7 @@ class ArrowSource(Source):
 
     def __init__(self, table: object, mapping: RowMapping) -> None:
         super().__init__(mapping)
-        self._arrow = pyarrow()
+        self._arrow = import_pyarrow()
         self._table = table
         reader: Any = self._open()
         self._reader: Any = reader

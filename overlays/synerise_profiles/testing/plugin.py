@@ -69,4 +69,4 @@ def _timing(sandbox: Sandbox) -> Timing:
         clock.advance(seconds)
 
     chance = random.Random(0)  # noqa: S311 - a test should be the same each time
-    return Timing(monotonic=clock, wall=clock, sleep=clock.advance, asleep=move, random=chance.random)
+    return Timing(monotonic=clock, wall=clock, sleep=clock.advance, sleep_async=move, random=chance.random)

@@ -23,7 +23,7 @@ from tests.bulk.support import Run, Server
 PROFILES, EVENTS, TRANSACTIONS = operations.profiles(), operations.events(), operations.transactions()
 
 
-def refusal(row: Any, kind: operations.Kind = PROFILES, **settings: Any) -> tuple[str | None, str] | None:
+def refusal(row: Any, kind: operations.BatchOperation = PROFILES, **settings: Any) -> tuple[str | None, str] | None:
     run = Run(kind, [row], Server(), **settings)
     found = list(run.finish().rejected)
     return (found[0].field, found[0].reason) if found else None
@@ -45,7 +45,7 @@ NAIVE = datetime.datetime(2026, 1, 1)  # noqa: DTZ001 - that is the point
 JAN = {"customId": "Łódź 17", "email": "jan.kowalski@example.com", "phone": "+48 111 222 333", "sex": "MALE"}
 NOON = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
 FREE = {"amount": 0, "currency": "PLN"}
-ALWAYS: list[tuple[Any, operations.Kind, str | None, str]] = [
+ALWAYS: list[tuple[Any, operations.BatchOperation, str | None, str]] = [
     ({"firstName": "Jan"}, PROFILES, None, "names no profile"),
     ({"customId": ""}, PROFILES, None, "names no profile"),
     ({"customId": 17}, PROFILES, "customId", "is not a text: int"),
@@ -71,7 +71,9 @@ ALWAYS: list[tuple[Any, operations.Kind, str | None, str]] = [
 
 @pytest.mark.parametrize("checks", BOTH)
 @pytest.mark.parametrize(("row", "kind", "field", "reason"), ALWAYS, ids=lambda value: None)
-def test_refused_by_every_check(row: Any, kind: operations.Kind, field: str | None, reason: str, checks: str) -> None:
+def test_refused_by_every_check(
+    row: Any, kind: operations.BatchOperation, field: str | None, reason: str, checks: str
+) -> None:
     """Basic checks find what names no profile or the wrong one, what deletes, and what JSON cannot carry."""
     found = refusal(row, kind, checks=checks)
     assert found is not None
@@ -115,7 +117,7 @@ def test_refused_by_every_check(row: Any, kind: operations.Kind, field: str | No
     ],
     ids=lambda value: None,
 )
-def test_refused_by_strict_checks(row: Any, kind: operations.Kind, field: str, reason: str) -> None:
+def test_refused_by_strict_checks(row: Any, kind: operations.BatchOperation, field: str, reason: str) -> None:
     """Strict checks keep every documented rule; the others leave these to the server."""
     found = refusal(row, kind, checks="strict")
     assert found is not None
@@ -143,7 +145,7 @@ def test_refused_by_strict_checks(row: Any, kind: operations.Kind, field: str, r
     ],
     ids=lambda value: None,
 )
-def test_good_rows(row: Any, kind: operations.Kind, checks: str) -> None:
+def test_good_rows(row: Any, kind: operations.BatchOperation, checks: str) -> None:
     """Nothing that is documented is refused."""
     assert refusal(row, kind, checks=checks) is None
 

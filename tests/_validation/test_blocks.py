@@ -16,11 +16,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from synerise_profiles._batching import operations
-from synerise_profiles._batching.batch import ends_of
+from synerise_profiles._batching.batch import find_row_ends
 from synerise_profiles._batching.row_rules import Checks, row_rule
 from synerise_profiles._validation.object_rules import rule_of
 from synerise_profiles._validation.schema import schema_of
-from synerise_profiles.bulk.chunker import Intake, IntakeOptions
+from synerise_profiles.bulk.chunker import Chunker, ChunkerOptions
 from synerise_profiles.models import BatchEvent, ProfileBatchItem
 from synerise_profiles_api.types import UNSET
 
@@ -100,25 +100,25 @@ def taken(name: str, sources: Iterable[Iterable[Any]], checks: Checks, limits: t
         refused.append((index, reference, field, reason))
         return True
 
-    intake = Intake(kind, IntakeOptions(checks=checks, **options), refuse, notes.append)
+    intake = Chunker(kind, ChunkerOptions(checks=checks, **options), refuse, notes.append)
     chunks = []
     for source in sources:
         rows = iter(source)
-        while (chunk := intake.take(rows)) is not None:
+        while (chunk := intake.next_chunk(rows)) is not None:
             chunks.append(chunk)
-    chunks += intake.rest()
+    chunks += intake.remaining_chunks()
     found = [(chunk.request(None).content, chunk.indexes, chunk.size, chunk.references) for chunk in chunks]
     for content, indexes, size, _ in found:
         assert len(content or b"") + chunk_time(chunks, indexes) == size
         assert size <= limits[1]
         assert 0 < len(indexes) <= limits[0]
-    return found, refused, sorted(notes), intake.read
+    return found, refused, sorted(notes), intake.rows_read
 
 
 def chunk_time(chunks: list[Any], indexes: list[int]) -> int:
     """The bytes that are kept free for times in the chunk of these rows."""
     chunk = next(chunk for chunk in chunks if chunk.indexes is indexes)
-    return len(chunk.timeless) * len(f',"{chunk.kind.time_field}":"2026-01-01T00:00:00.000Z"')
+    return len(chunk.untimed_positions) * len(f',"{chunk.batch_operation.time_field}":"2026-01-01T00:00:00.000Z"')
 
 
 @pytest.mark.parametrize("checks", ["off", "basic", "strict"])
@@ -149,7 +149,7 @@ def test_good_rows_are_cleared(name: str, checks: Checks) -> None:
         suspects = set[int]()
         for row in [GOOD[name]] * 20:
             assert rule.check(row) is None
-        rule.sweep([GOOD[name]] * 20, range(20), suspects)
+        rule.check_block([GOOD[name]] * 20, range(20), suspects)
     assert suspects == set()
 
 
@@ -216,14 +216,14 @@ def test_no_row_is_read_beyond_a_full_chunk(name: str) -> None:
             row = varied(GOOD[name], n)
             yield row if name == "profiles" or n % 3 else {**row, "client": {"id": n}}
 
-    intake = Intake(
-        attrs.evolve(getattr(operations, name)(), max_items=90), IntakeOptions(), lambda *_: True, lambda _: None
+    intake = Chunker(
+        attrs.evolve(getattr(operations, name)(), max_items=90), ChunkerOptions(), lambda *_: True, lambda _: None
     )
     rows = endless()
     for _ in range(12):
-        chunk = intake.take(rows)
+        chunk = intake.next_chunk(rows)
         assert chunk is not None
-        assert (len(chunk), taken_rows) == (90, intake.read)
+        assert (len(chunk), taken_rows) == (90, intake.rows_read)
 
 
 def test_a_source_that_fails_loses_nothing_that_it_gave() -> None:
@@ -233,11 +233,11 @@ def test_a_source_that_fails_loses_nothing_that_it_gave() -> None:
         yield from [PROFILE] * 21
         raise OSError("disk")
 
-    intake = Intake(operations.profiles(), IntakeOptions(), lambda *_: True, lambda _: None)
+    intake = Chunker(operations.profiles(), ChunkerOptions(), lambda *_: True, lambda _: None)
     with pytest.raises(OSError, match="disk"):
-        intake.take(failing())
-    assert [len(chunk) for chunk in intake.rest()] == [21]
-    assert intake.read == 21
+        intake.next_chunk(failing())
+    assert [len(chunk) for chunk in intake.remaining_chunks()] == [21]
+    assert intake.rows_read == 21
 
 
 JSON = st.recursive(
@@ -253,7 +253,7 @@ def test_rows_are_found_in_a_body(rows: list[Any]) -> None:
     """The bytes of each row can be cut out of a body that was written in one go."""
     body = orjson.dumps(rows)
     for text in (body, b"[" + b",".join(b"[1.0000000000000000000001,%b]" % orjson.dumps(row) for row in rows) + b"]"):
-        ends = ends_of(text)
+        ends = find_row_ends(text)
         cut = [text[start + 1 : end] for start, end in itertools.pairwise(ends)]
         assert orjson.loads(text) == [orjson.loads(part) for part in cut]
         assert b"[" + b",".join(cut) + b"]" == text
@@ -265,6 +265,6 @@ def test_bounds_of_numbers_hold_in_a_sweep(values: list[Any]) -> None:
     rule = rule_of(schema_of("LocationParams").properties["lat"], lambda _: None)
     assert rule is not None
     suspects: set[int] = set()
-    rule.sweep(values, range(len(values)), suspects)
+    rule.check_block(values, range(len(values)), suspects)
     assert {place for place, value in enumerate(values) if not -90 <= value <= 90} <= suspects
     assert all((rule.check(value) is None) is (-90 <= value <= 90) for value in values)

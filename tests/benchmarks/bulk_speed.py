@@ -29,7 +29,7 @@ from bulk_server import Answerer
 
 from synerise_profiles import Synerise
 from synerise_profiles._batching import operations
-from synerise_profiles.bulk.chunker import Intake, IntakeOptions
+from synerise_profiles.bulk.chunker import Chunker, ChunkerOptions
 from synerise_profiles.models import ProfileBatchItem
 
 BUDGETS = {"off": 0.8, "basic": 0.5, "strict": 0.3}
@@ -72,10 +72,10 @@ def bare_chunks(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
 
 def our_chunks(rows: Iterable[Any], checks: Any) -> Iterator[bytes]:
     source = iter(rows)
-    intake = Intake(LIMITS, IntakeOptions(checks=checks), lambda *_: True, lambda _: None)
-    while (chunk := intake.take(source)) is not None:
+    intake = Chunker(LIMITS, ChunkerOptions(checks=checks), lambda *_: True, lambda _: None)
+    while (chunk := intake.next_chunk(source)) is not None:
         yield chunk.request(None).content or b""
-    for chunk in intake.rest():
+    for chunk in intake.remaining_chunks():
         yield chunk.request(None).content or b""
 
 
@@ -163,7 +163,7 @@ def our_run(url: str, rows: Iterable[dict[str, Any]], concurrency: int, **option
     with Synerise(token="t", base_url=url) as client:
         report = client.bulk.upsert_profiles(rows, concurrency=concurrency, **options)
         assert report.complete
-        assert not report.count()
+        assert not report.rejected_count()
 
 
 def end_to_end(rounds: int, count: int, delay: float, concurrency: int, folder: str) -> int:

@@ -83,7 +83,7 @@ def main() -> int:
         base = reference(arguments.seconds / 2)
         queue = client.queue()
         # The server of the benchmarks does not tell its time.
-        queue._core.clock.told(time.monotonic(), datetime.datetime.now(datetime.UTC))
+        queue._core.clock.record_measurement(time.monotonic(), datetime.datetime.now(datetime.UTC))
         took, late = paced(queue.events.put, arguments.seconds)
         result = queue.close(20)
     median, share = statistics.median(took), statistics.median(took) / statistics.median(base)

@@ -22,15 +22,15 @@ import orjson
 from bulk_server import Answerer
 
 from synerise_profiles import Synerise
-from synerise_profiles.sources import RowMapping, read_arrow, read_csv, read_jsonl, to
+from synerise_profiles.sources import RowMapping, field, read_arrow, read_csv, read_jsonl
 
 MAPPING = RowMapping.for_profiles(
     {
         "CustomerID": "customId",
         "Town": "city",
-        "InvoiceDate": to("attributes.seen", "datetime", format="%d/%m/%Y %H:%M", zone="Europe/London"),
-        "Quantity": to("attributes.quantity", "integer"),
-        "UnitPrice": to("attributes.price", "number"),
+        "InvoiceDate": field("attributes.seen", "datetime", format="%d/%m/%Y %H:%M", zone="Europe/London"),
+        "Quantity": field("attributes.quantity", "integer"),
+        "UnitPrice": field("attributes.price", "number"),
         "*": "attributes.*",
     }
 )

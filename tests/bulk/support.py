@@ -10,14 +10,14 @@ import httpx
 import orjson
 
 from synerise_profiles._batching.machine import DONE, Read, Wait
-from synerise_profiles._batching.operations import Kind
-from synerise_profiles._batching.send_result import Outcome
+from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.retry import AttemptFailure, RetryPolicy
 from synerise_profiles._core.timing import Timing
-from synerise_profiles.bulk.engine import Engine, Send
-from synerise_profiles.bulk.recorder import JournalPort, Ledger
+from synerise_profiles.bulk.engine import BulkTask, Engine
+from synerise_profiles.bulk.recorder import JournalProtocol, OutcomeRecorder
 from synerise_profiles.bulk.report import Report
-from synerise_profiles.bulk.settings import Settings
+from synerise_profiles.bulk.settings import BulkSettings
 
 PATIENT = RetryPolicy(max_retries=100, deadline=1e9)
 
@@ -55,7 +55,7 @@ class Server:
         self,
         bad: Callable[[Any], bool] = lambda _: False,
         style: str = "207",
-        fate: Callable[[], tuple[bool, Outcome] | None] = lambda: None,
+        fate: Callable[[], tuple[bool, SendResult] | None] = lambda: None,
     ) -> None:
         self.bad = bad
         self.style = style
@@ -64,9 +64,11 @@ class Server:
         self.stored: list[Any] = []
         self.confirmed: list[Any] = []
 
-    def __call__(self, content: bytes | None) -> Outcome:
+    def __call__(self, content: bytes | None) -> SendResult:
         if content is None:
-            return Outcome(status=200, content=b'{"serverTime":"2023-11-14T22:00:00.000Z"}', failure=AttemptFailure())
+            return SendResult(
+                status=200, content=b'{"serverTime":"2023-11-14T22:00:00.000Z"}', failure=AttemptFailure()
+            )
         self.bodies.append(content)
         fate = self.fate()
         if fate is not None and not fate[0]:
@@ -79,22 +81,22 @@ class Server:
         self.confirmed += taken
         return outcome
 
-    def _look(self, rows: Sequence[Any]) -> tuple[Outcome, list[Any]]:
+    def _look(self, rows: Sequence[Any]) -> tuple[SendResult, list[Any]]:
         bad = [place for place, row in enumerate(rows) if self.bad(row)]
         good = [row for row in rows if not self.bad(row)]
         if not bad:
-            return Outcome(status=202, failure=AttemptFailure()), good
+            return SendResult(status=202, failure=AttemptFailure()), good
         if self.style == "207":
             entries = [
                 {"field": "city", "message": "is bad", "rejectedValue": rows[place].get("city")} for place in bad
             ]
-            return Outcome(status=207, content=orjson.dumps(entries), failure=AttemptFailure()), good
+            return SendResult(status=207, content=orjson.dumps(entries), failure=AttemptFailure()), good
         if self.style == "207 without values":
-            return Outcome(status=207, content=b'[{"message":"something is bad"}]', failure=AttemptFailure()), good
+            return SendResult(status=207, content=b'[{"message":"something is bad"}]', failure=AttemptFailure()), good
         if self.style == "400 with places":
             body = {"errors": [{"field": f"[{place}].city", "message": "is bad"} for place in bad]}
-            return Outcome(status=400, content=orjson.dumps(body), failure=AttemptFailure(status_code=400)), []
-        return Outcome(status=400, content=b"{}", failure=AttemptFailure(status_code=400)), []
+            return SendResult(status=400, content=orjson.dumps(body), failure=AttemptFailure(status_code=400)), []
+        return SendResult(status=400, content=b"{}", failure=AttemptFailure(status_code=400)), []
 
     def transport(self) -> httpx.MockTransport:
         def handle(request: httpx.Request) -> httpx.Response:
@@ -110,19 +112,19 @@ class Run:
 
     def __init__(
         self,
-        kind: Kind,
+        kind: BatchOperation,
         rows: Iterable[Any],
         server: Server,
         *,
         seed: int = 0,
-        journal: JournalPort | None = None,
+        journal: JournalProtocol | None = None,
         policy: RetryPolicy = PATIENT,
         **settings: Any,
     ) -> None:
         self.clock = Clock()
         self.report = Report(operation=kind.operation.name)
-        chosen = Settings(**settings)
-        ledger = Ledger(kind, chosen, self.report, journal)
+        chosen = BulkSettings(**settings)
+        ledger = OutcomeRecorder(kind, chosen, self.report, journal)
         self.engine = Engine(kind, chosen, ledger, self.clock.timing, policy)
         self.server = server
         self.taken = 0
@@ -135,11 +137,11 @@ class Run:
             self.taken += 1
             yield row
 
-    def steps(self) -> Iterator[list[Send]]:
+    def steps(self) -> Iterator[list[BulkTask]]:
         """Run to the end; yields what is in flight before each answer, so that a test can look or stop."""
-        flying: list[Send] = []
+        flying: list[BulkTask] = []
         while (step := self.engine.next()) is not DONE:
-            if isinstance(step, Send):
+            if isinstance(step, BulkTask):
                 flying.append(step)
                 self.most_in_flight = max(self.most_in_flight, len(flying))
             elif isinstance(step, Read):
@@ -148,7 +150,7 @@ class Run:
             elif flying and (not isinstance(step, Wait) or not step.seconds or self._random.random() < 0.5):
                 yield flying
                 send = flying.pop(self._random.randrange(len(flying)))
-                self.engine.answered(send, self.server(send.request().content))
+                self.engine.on_result(send, self.server(send.request().content))
             else:
                 assert isinstance(step, Wait)
                 assert step.seconds is not None

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synerise_profiles import AsyncSynerise, PermissionDeniedError, Synerise
-from synerise_profiles._batching.send_result import Outcome
+from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.retry import AttemptFailure, RetryPolicy
 from synerise_profiles.bulk import AsyncBulk, Bulk, BulkStoppedError, Progress, RejectedRowsError, Report
 from synerise_profiles.bulk.progress_bar import progress_bar
@@ -58,10 +58,12 @@ def test_sync_equals_async(cities: list[str], style: str, statuses: list[int | N
     def server() -> Server:
         left = iter(statuses)
 
-        def fate() -> tuple[bool, Outcome] | None:
+        def fate() -> tuple[bool, SendResult] | None:
             status = next(left, None)
             return (
-                None if status is None else (False, Outcome(status=status, failure=AttemptFailure(status_code=status)))
+                None
+                if status is None
+                else (False, SendResult(status=status, failure=AttemptFailure(status_code=status)))
             )
 
         return Server(is_bad, style, fate)
@@ -126,7 +128,7 @@ def test_an_error_of_the_rows_waits_for_the_answers() -> None:
 
 def test_a_stopped_run_keeps_its_report() -> None:
     """The error has the report and what caused it; neither shows a row."""
-    refused = Outcome(status=403, failure=AttemptFailure(status_code=403))
+    refused = SendResult(status=403, failure=AttemptFailure(status_code=403))
     with sync_client(Server(fate=lambda: (False, refused))) as client, pytest.raises(BulkStoppedError) as caught:
         client.bulk.upsert_profiles([profile(n) for n in range(10)])
     assert isinstance(caught.value.__cause__, PermissionDeniedError)
@@ -197,7 +199,7 @@ def test_the_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_retry_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A request that is sent again leaves a line in the log, without anything of its rows."""
-    answers = iter([(False, Outcome(status=500, failure=AttemptFailure(status_code=500)))])
+    answers = iter([(False, SendResult(status=500, failure=AttemptFailure(status_code=500)))])
     with sync_client(Server(fate=lambda: next(answers, None))) as client, caplog.at_level("WARNING"):
         client.bulk.upsert_profiles([profile(7)])
     (record,) = caplog.records

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synerise_profiles._batching import operations
-from synerise_profiles._batching.send_result import Outcome
+from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.retry import AttemptFailure, RetryPolicy
 from synerise_profiles.errors import APIConnectionError
 from tests.bulk.support import Run, Server, fates
@@ -24,7 +24,7 @@ STYLES = ["207", "207 without values", "400 with places", "400"]
 TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), max_size=30)
 
 
-def small(items: int, size: int, kind: operations.Kind = PROFILES) -> operations.Kind:
+def small(items: int, size: int, kind: operations.BatchOperation = PROFILES) -> operations.BatchOperation:
     return attrs.evolve(kind, max_items=items, max_bytes=size)
 
 
@@ -41,16 +41,16 @@ def is_bad(row: Any) -> bool:
     return "!" in row["city"]
 
 
-def trouble(draws: list[int]) -> Callable[[], tuple[bool, Outcome] | None]:
+def trouble(draws: list[int]) -> Callable[[], tuple[bool, SendResult] | None]:
     """What happens to each request in turn: nothing, or one of the things that pass."""
     left = iter(draws)
-    broken = Outcome(
+    broken = SendResult(
         failure=AttemptFailure(maybe_received=True),
         error=APIConnectionError("broke", operation="x", maybe_applied=True),
     )
-    busy = Outcome(status=429, failure=AttemptFailure(status_code=429, retry_after=1.0))
-    down = Outcome(status=502, failure=AttemptFailure(status_code=502))
-    page = Outcome(status=200, content=b"<html>", failure=AttemptFailure())
+    busy = SendResult(status=429, failure=AttemptFailure(status_code=429, retry_after=1.0))
+    down = SendResult(status=502, failure=AttemptFailure(status_code=502))
+    page = SendResult(status=200, content=b"<html>", failure=AttemptFailure())
     kinds_of = [None, None, (False, broken), (True, broken), (False, busy), (True, down), (False, page), (True, page)]
     return lambda: kinds_of[next(left, 0)]
 
@@ -159,7 +159,7 @@ def test_a_stalled_server_stops_the_reading(concurrency: int) -> None:
 
 def test_one_429_slows_the_whole_window() -> None:
     """After a 429 nothing is sent before its Retry-After has passed, and fewer requests fly afterwards."""
-    busy = Outcome(status=429, failure=AttemptFailure(status_code=429, retry_after=7.0))
+    busy = SendResult(status=429, failure=AttemptFailure(status_code=429, retry_after=7.0))
     answers = iter([(False, busy)])
     server = Server(fate=lambda: next(answers, None))
     run = Run(small(1, 1000), [profile(n) for n in range(40)], server, concurrency=8)
@@ -169,7 +169,7 @@ def test_one_429_slows_the_whole_window() -> None:
     in_flight = []
     for flying in steps:
         in_flight.append((run.clock.now, len(flying)))
-        assert all(send.at == begun or send.at >= begun + 7.0 for send in flying)
+        assert all(send.sent_at == begun or send.sent_at >= begun + 7.0 for send in flying)
     assert max(count for now, count in in_flight if begun + 7.0 <= now) <= 8
     assert min(count for now, count in in_flight[:12]) <= 4
     assert run.report.accepted == 40
@@ -187,7 +187,7 @@ def test_requests_per_second() -> None:
 
 def test_a_server_that_is_down_ends_the_run() -> None:
     """When retries are spent and nothing was taken meanwhile, what was read is unsent, and nothing more is read."""
-    down = Outcome(status=503, failure=AttemptFailure(status_code=503))
+    down = SendResult(status=503, failure=AttemptFailure(status_code=503))
     run = Run(
         small(10, 10_000),
         (profile(n) for n in itertools.count()),
@@ -204,7 +204,7 @@ def test_a_server_that_is_down_ends_the_run() -> None:
 
 def test_a_refused_caller_ends_the_run() -> None:
     """A 403 is not about the rows: no other request is tried."""
-    refused = Outcome(status=403, failure=AttemptFailure(status_code=403))
+    refused = SendResult(status=403, failure=AttemptFailure(status_code=403))
     server = Server(fate=lambda: (False, refused))
     run = Run(small(5, 10_000), [profile(n) for n in range(100)], server, concurrency=1)
     report = run.finish()
@@ -215,7 +215,7 @@ def test_a_refused_caller_ends_the_run() -> None:
 
 def test_a_token_that_expires_again_does_not_end_the_run() -> None:
     """A 401 after the renewal is tried again where requests were accepted before; at the start it ends the run."""
-    refused = Outcome(status=401, failure=AttemptFailure(status_code=401))
+    refused = SendResult(status=401, failure=AttemptFailure(status_code=401))
     rows = [profile(n) for n in range(30)]
     answers = iter([None, (False, refused), (False, refused)])
     run = Run(small(5, 10_000), rows, Server(fate=lambda: next(answers, None)), concurrency=1)
@@ -241,7 +241,7 @@ def test_max_error_rate() -> None:
     run = Run(small(100, 100_000), rows, Server(), max_error_rate=0.1)
     report = run.finish()
     assert run.engine.problem == "more than 10.0% of the rows were rejected"
-    assert report.count() >= 500
+    assert report.rejected_count() >= 500
 
 
 def test_a_row_that_cannot_fit() -> None:
@@ -281,7 +281,7 @@ def test_ambiguous_rows_share_a_group() -> None:
     """Without a budget for the search the candidates are reported together, and the rest is accepted."""
     rows = [profile(n, "same!" if n in (3, 4) else "good") for n in range(10)]
     one = b'[{"field":"city","message":"is bad","rejectedValue":"same!"}]'
-    server = Server(fate=lambda: (True, Outcome(status=207, content=one, failure=AttemptFailure())))
+    server = Server(fate=lambda: (True, SendResult(status=207, content=one, failure=AttemptFailure())))
     report = Run(PROFILES, rows, server, max_bisect_requests=0).finish()
     assert report.accepted == 8
     assert [(3, "ambiguous", 1), (4, "ambiguous", 1)] == [

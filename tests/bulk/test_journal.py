@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from synerise_profiles import Synerise
 from synerise_profiles._batching import operations
-from synerise_profiles._batching.send_result import Outcome
+from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles.bulk import BulkStoppedError, JournalMismatchError
 from synerise_profiles.bulk.journal import Journal
@@ -62,7 +62,7 @@ def test_a_run_that_was_cut_off_goes_on(
             journal.close()
     report = run.report
     assert report.complete
-    assert report.read == len(rows) == report.accepted + report.count()
+    assert report.read == len(rows) == report.accepted + report.rejected_count()
     assert fates(report) == expected
 
 
@@ -144,7 +144,7 @@ def test_another_input_is_refused(client: Synerise, server: Server, night: Path,
 
 def test_nothing_is_sent_before_all_is_verified(client: Synerise, server: Server, night: Path) -> None:
     """A chunk that was not confirmed waits until those after it were found to be the same."""
-    down = Outcome(status=500, failure=AttemptFailure(status_code=500))
+    down = SendResult(status=500, failure=AttemptFailure(status_code=500))
     server.fate = lambda: (False, down) if b'"c-0"' in server.bodies[-1] else None
     rows = [profile(n) for n in range(3000)]
     report = client.bulk.upsert_profiles(rows, journal=night, concurrency=2)
@@ -208,7 +208,7 @@ def test_an_interruption_leaves_a_journal(client: Synerise, server: Server, nigh
 
 def test_a_stopped_run_can_go_on(client: Synerise, server: Server, night: Path) -> None:
     """A run that the server's failure ended goes on as well."""
-    down = Outcome(status=503, failure=AttemptFailure(status_code=503))
+    down = SendResult(status=503, failure=AttemptFailure(status_code=503))
     server.fate = lambda: (False, down) if len(server.bodies) > 2 else None
     rows = [profile(n) for n in range(5000)]
     with pytest.raises(BulkStoppedError):

@@ -89,7 +89,7 @@ def trouble(sandbox: Sandbox, operation: str, rate: float) -> None:
 
 
 def check(report: Report, count: int) -> None:
-    assert report.read == count == report.accepted + report.count()
+    assert report.read == count == report.accepted + report.rejected_count()
     assert report.complete
     assert report.by_stage["unsent"] == report.by_stage["ambiguous"] == 0
 
@@ -161,7 +161,7 @@ def test_the_tag_and_the_end(sandbox: Sandbox, client: Synerise) -> None:
     report = client.bulk.delete_profiles(rows)
     sandbox.drain()
     # Whoever asks again after an answer was lost finds the profile gone, which is what was wanted.
-    assert (report.accepted, report.count(), report.retries > 0) == (42, 0, True)
+    assert (report.accepted, report.rejected_count(), report.retries > 0) == (42, 0, True)
     sandbox.faults.clear()
     assert fates(client.bulk.delete_profiles([987654])) == {"server": [0]}
     assert sandbox.store.profile(ids[0]) is None
@@ -174,7 +174,7 @@ def test_dead_letters_can_be_mended(sandbox: Sandbox, client: Synerise, tmp_path
     rows = [{**row, "line": n + 2} for n, row in enumerate(people(2500))]
     rows[3] = {"firstName": "nobody"}
     report = client.bulk.upsert_profiles(rows, dead_letter=path, reference=lambda row: row.get("line"), checks="basic")
-    assert report.count() == 3
+    assert report.rejected_count() == 3
     letters = sorted(read_dead_letter(path), key=lambda letter: letter["index"])
     assert [(letter["index"], letter["stage"], letter.get("reference")) for letter in letters] == [
         (3, "check", None),
@@ -193,10 +193,10 @@ def test_many_rejections_stay_out_of_the_memory(sandbox: Sandbox, client: Syneri
     rows = [{"firstName": "nobody"} for _ in range(3000)]
     for dead_letter in (None, tmp_path / "dead.jsonl"):
         report = client.bulk.upsert_profiles(rows, dead_letter=dead_letter)
-        assert len(report.spool._kept) == 1000
+        assert len(report.rejection_store._in_memory) == 1000
         assert len(report.rejected) == 3000
         assert [item.index for item in report.rejected] == [item.index for item in report.rejected] == list(range(3000))
-    assert report.spool._path == tmp_path / "dead.jsonl"
+    assert report.rejection_store._path == tmp_path / "dead.jsonl"
     assert all(orjson.loads(line)["row"] == rows[0] for line in (tmp_path / "dead.jsonl").read_bytes().splitlines())
 
 

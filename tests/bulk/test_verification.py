@@ -18,8 +18,8 @@ from synerise_profiles._batching import operations
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles.bulk import BulkStoppedError
 from synerise_profiles.bulk.sample import Sample
-from synerise_profiles.bulk.verification import differences
-from synerise_profiles.sandbox import Options, Sandbox
+from synerise_profiles.bulk.verification import differing_fields
+from synerise_profiles.sandbox import Sandbox, SandboxOptions
 from tests.bulk.support import Clock
 
 KIND = operations.profiles()
@@ -58,7 +58,7 @@ def test_what_was_dropped_after_its_202_is_named(sandbox: Sandbox, client: Syner
     client.profiles.upsert({"customId": "other", "email": "buyer3@example.com"})
     client.profiles.upsert({"customId": "customer-3"})
     rows = people(20)
-    report = client.bulk.upsert_profiles(rows, verify=1000, reference=lambda row: row["customId"])
+    report = client.bulk.upsert_profiles(rows, verify_sample=1000, reference=lambda row: row["customId"])
     assert report.accepted == 20
     found = report.verification
     assert found is not None
@@ -78,15 +78,15 @@ def test_a_part_that_did_not_arrive_is_named_by_field(sandbox: Sandbox, client: 
     client.profiles.upsert({"customId": "customer-1", "city": "Gdańsk", "attributes": {"a": 1}})
     client.profiles.upsert({"customId": "customer-2", "email": "a@example.com"})
     row = {"customId": "customer-1", "email": "a@example.com", "city": "Kraków", "attributes": {"a": 2}}
-    report = client.bulk.upsert_profiles([row], verify=1)
-    assert sandbox.journal[-1].reason
+    report = client.bulk.upsert_profiles([row], verify_sample=1)
+    assert sandbox.dropped_writes[-1].reason
     assert report.verification is not None
     assert [missing.fields for missing in report.verification.missing] == [("email", "city", "attributes.a")]
 
 
 def test_what_is_queued_is_waited_for() -> None:
     """What arrives late has arrived: profiles are read until the time for it is up, and no longer."""
-    with Sandbox(options=Options(delay=1000)) as slow:
+    with Sandbox(options=SandboxOptions(delay=1000)) as slow:
         clock = Clock()
 
         def sleep(seconds: float) -> None:
@@ -95,12 +95,12 @@ def test_what_is_queued_is_waited_for() -> None:
 
         timing = attrs.evolve(clock.timing, sleep=sleep)
         with Synerise(api_key=slow.api_key, base_url=slow.url, _timing=timing) as client:
-            found = client.bulk.upsert_profiles(people(2), verify=2, verify_within=60).verification
+            found = client.bulk.upsert_profiles(people(2), verify_sample=2, verify_within=60).verification
             assert found is not None
             assert (found.sample, found.arrived) == (2, 2)
             assert sum(clock.slept) < 60
             clock.slept.clear()
-            found = client.bulk.upsert_profiles([{"customId": "late"}], verify=2, verify_within=5).verification
+            found = client.bulk.upsert_profiles([{"customId": "late"}], verify_sample=2, verify_within=5).verification
             assert found is not None
             assert [(missing.index, missing.fields, missing.reason) for missing in found.missing] == [
                 (0, (), "was not found, or cannot be read with this key")
@@ -112,14 +112,14 @@ def test_rows_that_name_one_profile_twice_are_not_compared(client: Synerise) -> 
     """Which of two rows was applied last nobody knows, so neither is compared."""
     rows = [*people(10), {"customId": "customer-4", "city": "Sopot"}, {"email": "buyer5@example.com", "city": "Hel"}]
     for chunked in (rows, [rows[-2], rows[-1], *rows[:10]]):
-        found = client.bulk.upsert_profiles(chunked, verify=50).verification
+        found = client.bulk.upsert_profiles(chunked, verify_sample=50).verification
         assert found is not None
         assert (found.sample, found.arrived, found.skipped) == (8, 8, 4)
 
 
 def test_an_identifier_that_no_path_carries_is_skipped(client: Synerise) -> None:
     """A profile whose customId holds a slash cannot be read by it."""
-    found = client.bulk.upsert_profiles([{"customId": "a/b"}, {"customId": "c"}], verify=2).verification
+    found = client.bulk.upsert_profiles([{"customId": "a/b"}, {"customId": "c"}], verify_sample=2).verification
     assert found is not None
     assert (found.sample, found.skipped) == (1, 1)
 
@@ -130,7 +130,7 @@ def test_refused_rows_are_not_in_the_sample(client: Synerise) -> None:
     for row in rows[::4]:
         row["birthDate"] = f"no date {row['customId']}"
     rows[1] = {"city": "no identifier"}
-    report = client.bulk.upsert_profiles(rows, verify=10)
+    report = client.bulk.upsert_profiles(rows, verify_sample=10)
     assert report.verification is not None
     assert (report.accepted, report.verification.sample, report.verification.arrived) == (29, 10, 10)
 
@@ -138,7 +138,7 @@ def test_refused_rows_are_not_in_the_sample(client: Synerise) -> None:
 def test_without_checks_anything_may_be_in_a_sample(client: Synerise) -> None:
     """What is no profile is refused by the server, not by the sample."""
     rows: list[Any] = [*people(10), "text", 5, None, {"customId": ["a"]}]
-    report = client.bulk.upsert_profiles(rows, verify=100, checks="off")
+    report = client.bulk.upsert_profiles(rows, verify_sample=100, checks="off")
     assert report.verification is not None
     assert (report.accepted, report.verification.sample, report.verification.arrived) == (10, 10, 10)
 
@@ -147,7 +147,7 @@ def test_no_permission_to_read(sandbox: Sandbox) -> None:
     """Where profiles may be written and not read, the report says so, and that nothing was compared."""
     key = sandbox.add_key(permissions=["API_BATCH_CLIENT_CREATE"])
     with Synerise(api_key=key.key, base_url=sandbox.url) as writer:
-        report = writer.bulk.upsert_profiles(people(5), verify=3)
+        report = writer.bulk.upsert_profiles(people(5), verify_sample=3)
     assert report.accepted == 5
     found = report.verification
     assert found is not None
@@ -159,7 +159,7 @@ def test_the_async_client_reads_back_too(sandbox: Sandbox) -> None:
 
     async def main() -> Any:
         async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
-            return (await client.bulk.upsert_profiles(people(30), verify=7)).verification
+            return (await client.bulk.upsert_profiles(people(30), verify_sample=7)).verification
 
     found = asyncio.run(main())
     assert (found.sample, found.arrived) == (7, 7)
@@ -168,7 +168,7 @@ def test_the_async_client_reads_back_too(sandbox: Sandbox) -> None:
 def test_a_run_that_was_stopped_is_not_read_back(client: Synerise, sandbox: Sandbox) -> None:
     """A run that ended early raises, and nothing is read."""
     with pytest.raises(BulkStoppedError) as caught:
-        client.bulk.upsert_profiles([{"city": "x"}] * 50, max_errors=1, verify=5)
+        client.bulk.upsert_profiles([{"city": "x"}] * 50, max_errors=1, verify_sample=5)
     assert caught.value.report.verification is None
 
 
@@ -177,7 +177,7 @@ def test_arguments() -> None:
     client = Synerise(token="t")
     for bad in (-1, 1.5, True):
         with pytest.raises(InvalidRequestError, match="verify"):
-            client.bulk.upsert_profiles([], verify=bad)  # type: ignore[arg-type]
+            client.bulk.upsert_profiles([], verify_sample=bad)  # type: ignore[arg-type]
 
 
 def drawn(count: int, size: int, block: int, seed: int) -> list[int]:
@@ -220,7 +220,7 @@ def test_differences(sent: dict[str, Any], data: st.DataObject) -> None:
     schema = KIND.schema
     assert schema is not None
     stored = {**sent, "clientId": 1, "lastActivityDate": "2026-01-01", "tags": ["x"]}
-    assert list(differences({**sent, "tags": ["x"]}, stored, schema)) == []
+    assert list(differing_fields({**sent, "tags": ["x"]}, stored, schema)) == []
     field = data.draw(st.sampled_from(sorted(sent)))
-    assert list(differences(sent, {**stored, field: "another value"}, schema)) == [field]
-    assert list(differences(sent, {**stored, field: None}, schema)) == [field]
+    assert list(differing_fields(sent, {**stored, field: "another value"}, schema)) == [field]
+    assert list(differing_fields(sent, {**stored, field: None}, schema)) == [field]

@@ -14,7 +14,7 @@ import pytest
 
 from synerise_profiles import cli
 from synerise_profiles.cli import sandbox as command
-from synerise_profiles.sandbox import Options
+from synerise_profiles.sandbox import SandboxOptions
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
@@ -51,7 +51,7 @@ def test_the_defaults(started: type[Started], capsys: pytest.CaptureFixture[str]
     assert cli.main(["sandbox"]) == 0
     made = started.made
     assert (made["host"], made["port"], made.get("state")) == ("127.0.0.1", 8080, None)
-    assert (made["api_key"], made["workspace_guid"], made["options"]) == (None, None, Options())
+    assert (made["api_key"], made["workspace_guid"], made["options"]) == (None, None, SandboxOptions())
     output = capsys.readouterr()
     assert output.out == "url: http://127.0.0.1:1\nworkspace: guid\napi key: key\n"
     assert output.err == ""
@@ -65,7 +65,7 @@ def test_all_arguments(started: type[Started]) -> None:
     assert cli.main(["sandbox", *place, *behaviour, "--enforce-sunset", "--keep-bodies"]) == 0
     options = started.made.pop("options")
     assert started.made == {"host": "::1", "port": 0, "state": "sandbox.db", "api_key": "k", "workspace_guid": "g"}
-    assert options == Options(
+    assert options == SandboxOptions(
         delay=2.5,
         token_lifetime=60,
         unique_emails=False,

@@ -15,7 +15,7 @@ from synerise_profiles import (
     SyneriseSunsetWarning,
 )
 from synerise_profiles._core.timing import Timing
-from synerise_profiles.sandbox import Options, Sandbox
+from synerise_profiles.sandbox import Sandbox, SandboxOptions
 
 END = datetime.datetime(2026, 8, 30, tzinfo=datetime.UTC)
 
@@ -23,7 +23,7 @@ END = datetime.datetime(2026, 8, 30, tzinfo=datetime.UTC)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_before_and_after() -> None:
     """The last second before its day it works; then it is 410, and the error says what to use instead."""
-    with Sandbox(options=Options(enforce_sunset=True)) as sandbox:
+    with Sandbox(options=SandboxOptions(enforce_sunset=True)) as sandbox:
         sandbox.clock.stop()
         sandbox.clock.set(END - datetime.timedelta(seconds=1))
         # The client's clock is the server's.

@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from synerise_profiles import Synerise
 from synerise_profiles.models import ClientIdentifier
-from synerise_profiles.sandbox import Options, Sandbox
+from synerise_profiles.sandbox import Sandbox, SandboxOptions
 
 settings.register_profile("house", deadline=None, max_examples=100)
 settings.load_profile("house")
@@ -18,7 +18,7 @@ JAN = ClientIdentifier(custom_id="customer-17")
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(options=Options(keep_bodies=True)) as running:
+    with Sandbox(options=SandboxOptions(keep_bodies=True)) as running:
         yield running
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synerise_profiles import UNSET, InvalidRequestError, Synerise, events
-from synerise_profiles.events.updates import aligned
+from synerise_profiles.events.updates import align_products
 from synerise_profiles.models import Money, Transaction
 from synerise_profiles.sandbox import Sandbox
 from tests.events.conftest import JAN
@@ -47,7 +47,7 @@ def test_every_item_keeps_its_position(before: list[str], after: list[str]) -> N
     """Whatever the new list: each old place has an item of its SKU, and each new item is there exactly once."""
     old = [product(sku, line=("old", place)) for place, sku in enumerate(before)]
     new = [product(sku, line=("new", place)) for place, sku in enumerate(after)]
-    result = aligned(old, new, "cancelled")
+    result = align_products(old, new, "cancelled")
     assert [item["sku"] for item in result[: len(old)]] == before
     there = [item["line"][1] for item in result if not item.get("cancelled")]
     assert sorted(there) == list(range(len(new)))
@@ -64,7 +64,7 @@ def test_lines_that_did_not_change_stay_first(lines: list[tuple[str, int]], orde
     old = [product(sku, quantity=quantity) for sku, quantity in lines]
     new = list(old)
     order_of.shuffle(new)
-    assert aligned(old, new, "cancelled") == old
+    assert align_products(old, new, "cancelled") == old
 
 
 def test_an_update_on_the_sandbox(client: Synerise, sandbox: Sandbox) -> None:

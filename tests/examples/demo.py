@@ -40,7 +40,7 @@ def main() -> int:
 def send(client: Synerise, sales: retail.Sales) -> dict[str, Report]:
     """Profiles first, so that purchases find their owners; what is refused is known by its invoice."""
     return {
-        "profiles": client.bulk.upsert_profiles(retail.profiles(sales), verify=100),
+        "profiles": client.bulk.upsert_profiles(retail.profiles(sales), verify_sample=100),
         "transactions": client.bulk.create_transactions(
             retail.transactions(sales), reference=lambda purchase: purchase.order_id
         ),

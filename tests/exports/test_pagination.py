@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synerise_profiles import ResponseDecodingError
-from synerise_profiles.exports.facts import facts
+from synerise_profiles.exports.facts import export_spec
 from tests.exports.support import Server, answer, numbered, order
 
 
@@ -43,7 +43,7 @@ def test_the_page_size_is_the_documents() -> None:
     """Without a choice the size is that of the spec."""
     with (server := Server(numbered(1))).client() as client:
         list(client.exports.run(order()))
-    assert server.seen[-1] == f"GET data?offset=1&limit={facts().page_size}"
+    assert server.seen[-1] == f"GET data?offset=1&limit={export_spec().page_size}"
 
 
 def test_a_server_that_gives_more() -> None:

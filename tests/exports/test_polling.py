@@ -22,7 +22,7 @@ from synerise_profiles import (
     SyneriseError,
 )
 from synerise_profiles.exports import Backoff, ExportFailedError, ExportTimeoutError
-from synerise_profiles.exports.facts import facts
+from synerise_profiles.exports.facts import export_spec
 from tests.exports.support import Clock, Server, answer, numbered, order
 
 HIDDEN = answer({"status": 404}, 404)
@@ -84,11 +84,11 @@ def test_wrong_arguments(wrong: dict[str, Any]) -> None:
     assert server.seen == []
 
 
-@pytest.mark.parametrize("status", sorted(facts().meanings))
+@pytest.mark.parametrize("status", sorted(export_spec().meanings))
 def test_known_statuses(status: str) -> None:
     """Each state that the document knows ends the wait, however it is spelled."""
     with Server(numbered(2), [f" {status.lower()} "]).client() as client:
-        if facts().meanings[status] == "ready":
+        if export_spec().meanings[status] == "ready":
             assert len(list(client.exports.run(order()))) == 2
         else:
             with pytest.raises(ExportFailedError):
@@ -148,7 +148,7 @@ def test_what_the_order_tells(tmp_path: Path) -> None:
     task = {"taskId": "t-1", "columnOrder": ["id", "customId", "city", "segment"], "estimatedCount": 12}
     with Server(task=task).client() as client:
         export = client.exports.run(order(fields=["id"], tags=["vip"]))
-        export.to_csv(tmp_path / "none.csv")
+        export.write_csv(tmp_path / "none.csv")
     assert (tmp_path / "none.csv").read_bytes() == b"id,vip,customId,city,segment\r\n"
     assert export.column_order == ("id", "customId", "city", "segment")
     assert export.estimated_count == 12

@@ -171,8 +171,8 @@ def test_an_empty_export(ways: Ways, shop: Shop, tmp_path: Path) -> None:
     nobody = order(excludedIds=shop.ids, tags=["vip"])
 
     assert ways.call("run", nobody) == []
-    assert ways.call("run", nobody, "to_jsonl", tmp_path / "none.jsonl") == 0
-    assert ways.call("run", nobody, "to_csv", tmp_path / "none.csv") == 0
+    assert ways.call("run", nobody, "write_jsonl", tmp_path / "none.jsonl") == 0
+    assert ways.call("run", nobody, "write_csv", tmp_path / "none.csv") == 0
     assert (tmp_path / "none.jsonl").read_bytes() == b""
     assert (tmp_path / "none.csv").read_bytes() == b"id,customId,city,vip\r\n"
     table = ways.call("run", nobody, "to_table")
@@ -353,9 +353,9 @@ def test_files(ways: Ways, shop: Shop, tmp_path: Path) -> None:
         {"id": number, "city": f"Łódź, {n}", "customId": f"c-{n}", "vip": "false"} for n, number in enumerate(shop.ids)
     ]
 
-    assert ways.call("run", wanted, "to_jsonl", tmp_path / "a.jsonl", page_size=2) == 5
-    assert ways.call("run", wanted, "to_csv", tmp_path / "a.csv", page_size=2) == 5
-    assert ways.call("run", wanted, "to_arrow", tmp_path / "a.arrow", page_size=2) == 5
+    assert ways.call("run", wanted, "write_jsonl", tmp_path / "a.jsonl", page_size=2) == 5
+    assert ways.call("run", wanted, "write_csv", tmp_path / "a.csv", page_size=2) == 5
+    assert ways.call("run", wanted, "write_arrow", tmp_path / "a.arrow", page_size=2) == 5
 
     assert [orjson.loads(line) for line in (tmp_path / "a.jsonl").read_bytes().splitlines()] == expected
     with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
@@ -370,7 +370,7 @@ def test_files(ways: Ways, shop: Shop, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.arrow", "a.csv", "a.jsonl"]
 
 
-@pytest.mark.parametrize("method", ["to_jsonl", "to_csv", "to_arrow"])
+@pytest.mark.parametrize("method", ["write_jsonl", "write_csv", "write_arrow"])
 def test_half_a_file_never_looks_whole(ways: Ways, shop: Shop, tmp_path: Path, method: str) -> None:
     """A failure after some pages leaves the file that was there, and nothing beside it."""
     path = tmp_path / "records"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from synerise_profiles import InvalidRequestError
 from synerise_profiles.exports import ExportProgress
-from synerise_profiles.exports.writers import CsvRows, writing
+from synerise_profiles.exports.writers import CsvWriter, atomic_writer
 from tests.exports.support import Server, answer, numbered, order
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -54,7 +54,7 @@ def as_cell(value: Any) -> str:
 def test_csv_is_what_came(tmp_path: Path, rows: list[dict[str, Any]], size: int) -> None:
     """Every row has a cell for every column, those that later pages bring included; any reader reads it back."""
     path = tmp_path / "rows.csv"
-    with writing(path, lambda file: CsvRows(file, ("id",))) as sink:
+    with atomic_writer(path, lambda file: CsvWriter(file, ("id",))) as sink:
         for start in range(0, len(rows), size):
             sink.add(rows[start : start + size])
         sink.finish()
@@ -71,7 +71,7 @@ def test_json_lines_are_what_came(tmp_path: Path, rows: list[dict[str, Any]], si
     """A line for each record, equal to what the server sent."""
     records = [{**row, "id": number} for number, row in enumerate(rows)]
     with Server(records).client() as client:
-        assert client.exports.run(order(), page_size=size).to_jsonl(tmp_path / "rows.jsonl") == len(rows)
+        assert client.exports.run(order(), page_size=size).write_jsonl(tmp_path / "rows.jsonl") == len(rows)
     assert [orjson.loads(line) for line in (tmp_path / "rows.jsonl").read_bytes().splitlines()] == records
 
 
@@ -97,7 +97,7 @@ def test_arrow_columns_have_one_type(tmp_path: Path, rows: list[dict[str, Any]],
     with Server(records).client() as client:
         export = client.exports.run(order(fields=["id"]), page_size=size)
         table = export.to_table()
-        assert export.to_arrow(tmp_path / "rows.arrow") == len(rows)
+        assert export.write_arrow(tmp_path / "rows.arrow") == len(rows)
     with pyarrow.ipc.open_file(tmp_path / "rows.arrow") as reader:
         assert reader.read_all().equals(table)
     assert table.column_names == columns_of(records)
@@ -136,7 +136,7 @@ def test_numbers_and_flags_in_csv(tmp_path: Path) -> None:
     """Null is empty, flags and nested values are JSON, a formula stays as it is."""
     row = {"id": 1, "a": None, "b": True, "c": 1.5, "d": [1, "ł"], "e": {"k": None}, "f": "=1+1"}
     with Server([row]).client() as client:
-        client.exports.run(order(fields=list(row))).to_csv(tmp_path / "rows.csv")
+        client.exports.run(order(fields=list(row))).write_csv(tmp_path / "rows.csv")
     expected = 'id,a,b,c,d,e,f\r\n1,,true,1.5,"[1,""ł""]","{""k"":null}",=1+1\r\n'
     assert (tmp_path / "rows.csv").read_bytes().decode() == expected
 
@@ -144,11 +144,11 @@ def test_numbers_and_flags_in_csv(tmp_path: Path) -> None:
 def test_columns_of_an_export_from_elsewhere(tmp_path: Path) -> None:
     """A resumed export has its id first and its other names as they come."""
     with Server([{"x": 1, "id": 7}, {"id": 8, "y": 2}]).client() as client:
-        client.exports.resume("t-1").to_csv(tmp_path / "rows.csv")
+        client.exports.resume("t-1").write_csv(tmp_path / "rows.csv")
     assert (tmp_path / "rows.csv").read_bytes() == b"id,x,y\r\n7,1,\r\n8,,2\r\n"
 
 
-@pytest.mark.parametrize("method", ["to_jsonl", "to_csv", "to_arrow"])
+@pytest.mark.parametrize("method", ["write_jsonl", "write_csv", "write_arrow"])
 def test_where_files_go(tmp_path: Path, method: str) -> None:
     """A link is followed, permissions are kept, a folder is refused, and a folder that is not there is an OSError."""
     target = tmp_path / "real"
@@ -186,7 +186,7 @@ def test_a_cancelled_file_is_not_there(tmp_path: Path) -> None:
 
         async with Server(numbered(10)).async_client() as client:
             export = await client.exports.run(order(), page_size=2, progress=hang)
-            task = asyncio.create_task(export.to_csv(tmp_path / "rows.csv"))
+            task = asyncio.create_task(export.write_csv(tmp_path / "rows.csv"))
             await waits.wait()
             beside.extend(there(tmp_path))
             task.cancel()
@@ -204,16 +204,16 @@ def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with (server := Server(numbered(2))).client() as client:
         export = client.exports.run(order())
-        for call in (export.to_table, lambda: export.to_arrow(tmp_path / "rows.arrow")):
+        for call in (export.to_table, lambda: export.write_arrow(tmp_path / "rows.arrow")):
             with pytest.raises(ModuleNotFoundError, match=r"pip install 'synerise-profiles\[arrow\]'"):
                 call()
-        assert export.to_jsonl(tmp_path / "rows.jsonl") == 2
+        assert export.write_jsonl(tmp_path / "rows.jsonl") == 2
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
     assert server.seen[:2] == ["POST segmentation", "GET status"]
     assert len(server.seen) == 4
 
 
-@pytest.mark.parametrize("method", ["to_jsonl", "to_csv", "to_arrow"])
+@pytest.mark.parametrize("method", ["write_jsonl", "write_csv", "write_arrow"])
 def test_memory_does_not_grow(tmp_path: Path, method: str) -> None:
     """A writer needs a page at a time, however many there are."""
 
@@ -232,5 +232,5 @@ def test_memory_does_not_grow(tmp_path: Path, method: str) -> None:
         return found
 
     # An Arrow file is written in batches of more than that.
-    small, large = (60, 180) if method == "to_arrow" else (5, 40)
+    small, large = (60, 180) if method == "write_arrow" else (5, 40)
     assert peak(large) < peak(small) * 1.5

@@ -66,7 +66,7 @@ def test_many(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
 
     async def body(other: AsyncSynerise) -> Any:
         plans = await other.merges.plan_many(pairs, by="custom_id")
-        plans.save(tmp_path / "plans.jsonl")
+        plans.write_jsonl(tmp_path / "plans.jsonl")
         sandbox.faults.status(400, operation=MERGE, times=1)
         with pytest.raises(MergeStoppedError):
             await plans.apply(audit=None, actor="anna")

@@ -22,22 +22,22 @@ from synerise_profiles.merges import (
     MergeStoppedError,
     read_audit,
 )
-from synerise_profiles.merges.key_type import kind_of
-from synerise_profiles.merges.pairs import Columns, Resolved, resolve
+from synerise_profiles.merges.key_type import key_type_of
+from synerise_profiles.merges.pairs import PairColumns, ResolvedPairs, resolve_pairs
 from synerise_profiles.merges.snapshots import snapshot_of
 from synerise_profiles.sandbox import Sandbox
 from tests.merges.support import merges, numbered, put, stored
 
 resource = pytest.importorskip("resource")
-COLUMNS = Columns(duplicate="duplicate", survivor="survivor", delimiter=",")
+COLUMNS = PairColumns(duplicate="duplicate", survivor="survivor", delimiter=",")
 MERGE = "profiles.merge_by_custom_id"
 
 
-def resolved(pairs: Any, on_chain: Any = "flatten", by: Any = "custom_id") -> Resolved:
-    return resolve(pairs, kind_of(by), on_chain, COLUMNS)
+def resolved(pairs: Any, on_chain: Any = "flatten", by: Any = "custom_id") -> ResolvedPairs:
+    return resolve_pairs(pairs, key_type_of(by), on_chain, COLUMNS)
 
 
-def shape(found: Resolved) -> list[tuple[Any, ...]]:
+def shape(found: ResolvedPairs) -> list[tuple[Any, ...]]:
     return [merge.keys for merge in found.merges]
 
 
@@ -109,8 +109,8 @@ def test_a_csv_file(tmp_path: Path) -> None:
     """Two columns by name, whatever else is there; a spreadsheet's byte order mark and quotes are read."""
     path = tmp_path / "pairs.csv"
     path.write_bytes('\ufefforder;"survivor";duplicate\r\n1;"x";a\r\n2;"y;z";"ż ""q"""\r\n'.encode())
-    columns = Columns(duplicate="duplicate", survivor="survivor", delimiter=";")
-    found = resolve(path, kind_of("custom_id"), "flatten", columns)
+    columns = PairColumns(duplicate="duplicate", survivor="survivor", delimiter=";")
+    found = resolve_pairs(path, key_type_of("custom_id"), "flatten", columns)
     assert shape(found) == [("x", "a"), ("y;z", 'ż "q"')]
     path.write_text("duplicate,survivor\n 7 ,8\n9,8\n")
     assert shape(resolved(str(path), by="id")) == [(8, 7, 9)]
@@ -239,8 +239,8 @@ def test_a_set_is_shown(client: Synerise, tmp_path: Path) -> None:
     assert len(plans) == len(list(plans)) == 3
     assert [plan.fingerprint for plan in plans] == [plans[0].fingerprint, plans[1].fingerprint, plans[-1].fingerprint]
     assert "nowhere" not in repr(plans) + text
-    assert "nowhere" in plans.to_table(show_values=True)
-    assert "and 2 more" in plans.to_table(most=1)
+    assert "nowhere" in plans.to_text(show_values=True)
+    assert "and 2 more" in plans.to_text(max_plans=1)
     page = plans.to_html(show_values=True)
     plans.write_html(tmp_path / "page.html", show_values=True)
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
@@ -255,7 +255,7 @@ def test_a_set_is_saved_and_loaded(sandbox: Sandbox, client: Synerise, tmp_path:
     family(client)
     path = tmp_path / "plans.jsonl"
     plans = client.merges.plan_many(PAIRS, by="custom_id")
-    plans.save(path)
+    plans.write_jsonl(path)
     if sys.platform != "win32":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     loaded = MergePlanSet.load(path)

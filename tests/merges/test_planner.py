@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from synerise_profiles import ConfigurationError, InvalidRequestError, PermissionDeniedError, Synerise
-from synerise_profiles.merges import AsyncMergePlan, Member, MergePlan, Snapshot
+from synerise_profiles.merges import AsyncMergePlan, MergePlan, PlanMember, Snapshot
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles_api.api.profiles import merge_by_custom_id, merge_by_id
 from synerise_profiles_api.resources.profiles import Profiles
@@ -147,8 +147,8 @@ def test_by_id(sandbox: Sandbox, client: Synerise) -> None:
 def test_two_ids_of_one_profile_cannot_be_applied() -> None:
     """The server may take two texts for one id; what was read tells."""
     profile = Snapshot(client_id=1, uuid="u", properties={}, attributes={}, tags=())
-    sources = (Member("a ", profile), Member("b", profile))
-    plan = MergePlan(by="custom_id", base_url="x", made="now", target=Member("a", profile), sources=sources)
+    sources = (PlanMember("a ", profile), PlanMember("b", profile))
+    plan = MergePlan(by="custom_id", base_url="x", made="now", target=PlanMember("a", profile), sources=sources)
     assert plan.problems == ("source 1 is the same profile as target", "source 2 is the same profile as target")
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from synerise_profiles import Synerise
 from synerise_profiles.merges import MergePlan
-from synerise_profiles.merges.key_type import kind_of
+from synerise_profiles.merges.key_type import key_type_of
 from synerise_profiles.merges.snapshots import is_same, snapshot_of
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles_api.api.profiles import merge_by_custom_id
@@ -87,7 +87,7 @@ def test_the_plan_comes_true(world: tuple[Sandbox, Synerise], people: list[dict[
 
 def test_a_path_may_be_as_long_as_allowed() -> None:
     """To the byte."""
-    kind = kind_of("custom_id")
+    kind = key_type_of("custom_id")
     empty = len(merge_by_custom_id.request(["x"], "target").path) - 1
     fitting = (kind.limits.max_path_bytes - empty - 9) // 10
     keys: list[Any] = [str(number) * fitting for number in range(9)]
@@ -104,7 +104,7 @@ def test_a_path_may_be_as_long_as_allowed() -> None:
 )
 def test_groups_keep_the_order_and_the_limits(keys: list[str], size: int) -> None:
     """Every source is in one group, in order; none is larger, or its path longer, than allowed, nor cut for nothing."""
-    kind = kind_of("custom_id")
+    kind = key_type_of("custom_id")
     groups = kind.groups(keys, "target", size)
     assert [key for group in groups for key in group] == keys
     paths = [merge_by_custom_id.request([str(key) for key in group], "target").path for group in groups]

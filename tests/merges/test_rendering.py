@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synerise_profiles import Synerise
-from synerise_profiles.merges import Member, MergePlan, Snapshot
+from synerise_profiles.merges import MergePlan, PlanMember, Snapshot
 from synerise_profiles.merges.rendering.document import printable
 
 HOSTILE = [
@@ -40,8 +40,8 @@ def plan_with(text: str) -> MergePlan:
         by="custom_id",
         base_url="https://api.example.com",
         made="2026-01-01T00:00:00+00:00",
-        target=Member(text, holding(1, "kept")),
-        sources=(Member(f"{text}2", holding(2, text)), Member(f"{text}3", None)),
+        target=PlanMember(text, holding(1, "kept")),
+        sources=(PlanMember(f"{text}2", holding(2, text)), PlanMember(f"{text}3", None)),
     )
 
 
@@ -91,9 +91,9 @@ def test_no_text_escapes(text: str) -> None:
     plan = plan_with(text)
     page = Page(plan.to_html(show_values=True))
     assert page.tags <= KNOWN
-    lines = plan.to_table(show_values=True).split("\n")
+    lines = plan.to_text(show_values=True).split("\n")
     assert all(line.isprintable() for line in lines)
-    assert len(lines) == len(plan_with("x" * len(text)).to_table(show_values=True).split("\n"))
+    assert len(lines) == len(plan_with("x" * len(text)).to_text(show_values=True).split("\n"))
 
 
 def test_a_page_stands_alone() -> None:
@@ -111,10 +111,10 @@ def test_values_are_shown_where_they_are_asked_for(client: Synerise) -> None:
     """By default names, counts and masked ids; a person who signs sees values, and the same facts in both forms."""
     plan = client.merges.plan(into="jan", sources=["janek", "jasiek"], by="custom_id")
     secrets = ("janek@example.com", "Łódź", "600700", "u-jasiek", "primo", "secundo", "old")
-    for shown in (plan.to_table(show_values=True), plan.to_html(show_values=True)):
+    for shown in (plan.to_text(show_values=True), plan.to_html(show_values=True)):
         assert [secret for secret in secrets if secret not in shown] == []
         assert "not found" not in shown
-    for hidden in (str(plan), plan.to_table(), plan.to_html()):
+    for hidden in (str(plan), plan.to_text(), plan.to_html()):
         assert [secret for secret in secrets if secret in hidden] == []
         for name in ("Attributes copied (2)", "Attribute values lost (2)", "Tags lost (1)", "agreements.push"):
             assert name in hidden
@@ -126,8 +126,10 @@ def test_a_table_is_aligned_and_bounded() -> None:
     own = Snapshot(client_id=1, uuid=None, properties={}, attributes={}, tags=())
     many = {f"name-{number}": "v" * 500 for number in range(300)}
     source = Snapshot(client_id=2, uuid=None, properties={}, attributes=many, tags=())
-    plan = MergePlan(by="id", base_url="https://x", made="now", target=Member(1, own), sources=(Member(2, source),))
-    text = plan.to_table(show_values=True)
+    plan = MergePlan(
+        by="id", base_url="https://x", made="now", target=PlanMember(1, own), sources=(PlanMember(2, source),)
+    )
+    text = plan.to_text(show_values=True)
     assert "Attributes copied (300)" in text
     assert "and 100 more; to_html() and to_dict() hold all of them" in text
     assert max(map(len, text.split("\n"))) < 200
@@ -137,6 +139,8 @@ def test_a_table_is_aligned_and_bounded() -> None:
 
 def test_a_plan_that_cannot_be_applied_says_so_first() -> None:
     """In both forms."""
-    nobody = MergePlan(by="id", base_url="https://x", made="now", target=Member(1, None), sources=(Member(2, None),))
+    nobody = MergePlan(
+        by="id", base_url="https://x", made="now", target=PlanMember(1, None), sources=(PlanMember(2, None),)
+    )
     assert "CANNOT BE APPLIED: the target was not found (or is not readable with this key)" in str(nobody)
     assert "Cannot be applied: the target was not found" in nobody.to_html()

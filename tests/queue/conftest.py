@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from synerise_profiles.sandbox import Options, Sandbox
+from synerise_profiles.sandbox import Sandbox, SandboxOptions
 
 
 @pytest.fixture(scope="session")
 def _running() -> Iterator[Sandbox]:
-    with Sandbox(options=Options(keep_bodies=True), log_size=100_000) as running:
+    with Sandbox(options=SandboxOptions(keep_bodies=True), log_size=100_000) as running:
         yield running
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from synerise_profiles._batching.send_result import Outcome
+from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.errors import APIConnectionError, PermissionDeniedError
@@ -51,16 +51,16 @@ def is_bad(row: Any) -> bool:
 
 BROKE = APIConnectionError("the connection broke", operation="x", maybe_applied=True)
 NO_ENTRY = PermissionDeniedError(operation="x", status_code=403, headers={}, content=b"{}", attempts=1)
-FATES: dict[str, Callable[[], tuple[bool, Outcome]]] = {
-    "refused connection": lambda: (False, Outcome(failure=AttemptFailure(maybe_received=False), error=BROKE)),
-    "lost before": lambda: (False, Outcome(failure=AttemptFailure(maybe_received=True), error=BROKE)),
-    "lost after": lambda: (True, Outcome(failure=AttemptFailure(maybe_received=True), error=BROKE)),
-    "429": lambda: (False, Outcome(status=429, failure=AttemptFailure(status_code=429, retry_after=2.0))),
-    "503": lambda: (False, Outcome(status=503, failure=AttemptFailure(status_code=503))),
-    "500 after": lambda: (True, Outcome(status=500, failure=AttemptFailure(status_code=500))),
-    "page before": lambda: (False, Outcome(status=200, content=b"<html>", failure=AttemptFailure())),
-    "page after": lambda: (True, Outcome(status=200, content=b"<html>", failure=AttemptFailure())),
-    "403": lambda: (False, Outcome(status=403, failure=AttemptFailure(status_code=403), error=NO_ENTRY)),
+FATES: dict[str, Callable[[], tuple[bool, SendResult]]] = {
+    "refused connection": lambda: (False, SendResult(failure=AttemptFailure(maybe_received=False), error=BROKE)),
+    "lost before": lambda: (False, SendResult(failure=AttemptFailure(maybe_received=True), error=BROKE)),
+    "lost after": lambda: (True, SendResult(failure=AttemptFailure(maybe_received=True), error=BROKE)),
+    "429": lambda: (False, SendResult(status=429, failure=AttemptFailure(status_code=429, retry_after=2.0))),
+    "503": lambda: (False, SendResult(status=503, failure=AttemptFailure(status_code=503))),
+    "500 after": lambda: (True, SendResult(status=500, failure=AttemptFailure(status_code=500))),
+    "page before": lambda: (False, SendResult(status=200, content=b"<html>", failure=AttemptFailure())),
+    "page after": lambda: (True, SendResult(status=200, content=b"<html>", failure=AttemptFailure())),
+    "403": lambda: (False, SendResult(status=403, failure=AttemptFailure(status_code=403), error=NO_ENTRY)),
 }
 """What may happen to a request: whether it is carried out all the same, and what comes back."""
 
@@ -75,13 +75,13 @@ class Server:
         self.sizes: list[tuple[int, int]] = []
         self.order: list[int] = []
 
-    def __call__(self, content: bytes | None, fate: str = "well") -> Outcome:
+    def __call__(self, content: bytes | None, fate: str = "well") -> SendResult:
         is_carried_out, instead = (True, None) if fate == "well" else FATES[fate]()
         if not is_carried_out and instead is not None:
             return instead
         if content is None:
             told = orjson.dumps({"serverTime": _text(self.clock.server_time())})
-            return instead or Outcome(status=200, content=told, failure=AttemptFailure())
+            return instead or SendResult(status=200, content=told, failure=AttemptFailure())
         rows: list[Any] = orjson.loads(content)
         self.sizes.append((len(rows), len(content)))
         outcome, taken = self._look(rows)
@@ -92,18 +92,18 @@ class Server:
             self.order.append(number(row))
         return instead or outcome
 
-    def _look(self, rows: list[Any]) -> tuple[Outcome, list[Any]]:
+    def _look(self, rows: list[Any]) -> tuple[SendResult, list[Any]]:
         bad = [place for place, row in enumerate(rows) if is_bad(row)]
         good = [row for row in rows if not is_bad(row)]
         if not bad:
-            return Outcome(status=202, failure=AttemptFailure()), good
+            return SendResult(status=202, failure=AttemptFailure()), good
         if self.style == "207":
             named = [{"field": "label" if "label" in rows[place] else "city", "rejectedValue": "!"} for place in bad]
-            return Outcome(status=207, content=orjson.dumps(named), failure=AttemptFailure()), good
+            return SendResult(status=207, content=orjson.dumps(named), failure=AttemptFailure()), good
         if self.style == "400 with places":
             body = {"errors": [{"field": f"[{place}].label", "message": "is bad"} for place in bad]}
-            return Outcome(status=400, content=orjson.dumps(body), failure=AttemptFailure(status_code=400)), []
-        return Outcome(status=400, content=b"{}", failure=AttemptFailure(status_code=400)), []
+            return SendResult(status=400, content=orjson.dumps(body), failure=AttemptFailure(status_code=400)), []
+        return SendResult(status=400, content=b"{}", failure=AttemptFailure(status_code=400)), []
 
 
 def _text(moment: float) -> str:

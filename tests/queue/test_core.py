@@ -17,9 +17,9 @@ from synerise_profiles import InvalidRequestError
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.machine import DONE, Signal, Wait
 from synerise_profiles._core.retry import RetryPolicy
-from synerise_profiles.queue.core import Core
-from synerise_profiles.queue.encoding import Writer
-from synerise_profiles.queue.inflight import Send
+from synerise_profiles.queue.core import QueueCore
+from synerise_profiles.queue.encoding import QueueRowEncoder
+from synerise_profiles.queue.inflight import QueueTask
 from synerise_profiles.queue.settings import QueueSettings
 from tests.queue.support import FATES, START, Clock, Server, event, is_bad, number, profile
 
@@ -34,32 +34,32 @@ class Rig:
         self.server = Server(self.clock, style)
         self.settings = QueueSettings(**options)
         self.kinds = [attrs.evolve(kind, max_items=items) for kind in (operations.events(), operations.profiles())]
-        self.core = Core(self.kinds, self.settings, POLICY, self.clock.timing)
-        self.writers = [Writer(kind, self.settings, lambda _: None) for kind in self.kinds]
-        self.flying: list[Send] = []
+        self.core = QueueCore(self.kinds, self.settings, POLICY, self.clock.timing)
+        self.writers = [QueueRowEncoder(kind, self.settings, lambda _: None) for kind in self.kinds]
+        self.flying: list[QueueTask] = []
         self.rejected: list[int] = []
         self.errors: list[Exception] = []
 
     def put(self, row: dict[str, Any]) -> bool | None:
         at = 0 if "label" in row else 1
-        return self.core.put(self.core.lanes[at], self.writers[at].write(row))
+        return self.core.put(self.core.channels[at], self.writers[at].encode(row))
 
-    def begin(self) -> Send | Wait | Signal:
+    def begin(self) -> QueueTask | Wait | Signal:
         step = self.core.next()
-        if isinstance(step, Send):
+        if isinstance(step, QueueTask):
             self.flying.append(step)
         return step
 
-    def answer(self, send: Send, fate: str = "well") -> None:
+    def answer(self, send: QueueTask, fate: str = "well") -> None:
         self.flying.remove(send)
         outcome = self.server(send.request().content, fate)
-        is_judged = send.judge(outcome)
-        settled = self.core.answered(send, outcome, is_judged=is_judged)
+        is_judged = send.apply_response(outcome)
+        settled = self.core.on_result(send, outcome, is_conclusive=is_judged)
         if settled.error is not None:
             self.errors.append(settled.error)
         for position, _ in settled.refused:
-            assert settled.flight is not None
-            self.rejected.append(settled.flight.job.chunk.indexes[position])
+            assert settled.inflight_batch is not None
+            self.rejected.append(settled.inflight_batch.chunk_state.chunk.indexes[position])
 
     def drain(self, most: int = 5000) -> None:
         """Let everything go well until nothing is left."""
@@ -145,18 +145,18 @@ class Machine(RuleBasedStateMachine):
         mark = self.rig.core.flush()
         self.rig.drain()
         assert self.rig.core.is_settled(mark)
-        assert self.rig.core.left(mark) == 0
+        assert self.rig.core.held_before(mark) == 0
 
     def in_flight(self) -> set[int]:
         return {
-            send.flight.job.chunk.indexes[position]
+            send.inflight_batch.chunk_state.chunk.indexes[position]
             for send in self.rig.flying
-            if send.flight is not None
-            for position in send.part.positions
+            if send.inflight_batch is not None
+            for position in send.sub_batch.positions
         }
 
     def sealed(self) -> set[int]:
-        return {n for lane in self.rig.core.lanes for flight in lane.flights for n in flight.numbers()}
+        return {n for lane in self.rig.core.channels for flight in lane.inflight_batches for n in flight.open_indexes()}
 
     @invariant()
     def every_row_has_one_fate(self) -> None:
@@ -182,9 +182,15 @@ class Machine(RuleBasedStateMachine):
         assert 0 <= core.held <= chosen.max_items
         assert 0 <= core.held_bytes <= chosen.max_bytes
         assert (core.held_bytes == 0) is (core.held == 0)
-        assert sum(map(len, [send.part.positions for send in self.rig.flying])) == core.in_flight <= core.held
+        assert sum(map(len, [send.sub_batch.positions for send in self.rig.flying])) == core.in_flight <= core.held
         assert len(self.rig.flying) <= chosen.concurrency
-        assert sum(send.flight is not None and send.flight in core.lanes[1].flights for send in self.rig.flying) <= 1
+        assert (
+            sum(
+                send.inflight_batch is not None and send.inflight_batch in core.channels[1].inflight_batches
+                for send in self.rig.flying
+            )
+            <= 1
+        )
         for rows, size in self.rig.server.sizes:
             assert rows <= self.rig.kinds[0].max_items
             assert size <= max(chosen.flush_bytes or 0, chosen.max_bytes)
@@ -222,12 +228,12 @@ def test_a_batch_goes_when_it_is_full_or_old() -> None:
     assert rig.core.next() == Wait(1.0)
     rig.clock.now += 1
     step = rig.begin()
-    assert isinstance(step, Send)
-    assert step.part.positions == range(2)
+    assert isinstance(step, QueueTask)
+    assert step.sub_batch.positions == range(2)
     rig.answer(step)
     for n in range(3):
         rig.put(profile(n))
-    assert isinstance(rig.begin(), Send)
+    assert isinstance(rig.begin(), QueueTask)
 
     size = len(orjson.dumps(profile(1)))
     rig = Rig(flush_bytes=2 * size + 3)
@@ -235,7 +241,7 @@ def test_a_batch_goes_when_it_is_full_or_old() -> None:
         assert isinstance(rig.core.next(), Wait)
         rig.put(profile(n))
     step = rig.begin()
-    assert isinstance(step, Send)
+    assert isinstance(step, QueueTask)
     assert len(step.request().content or b"") == 2 * size + 3
 
 
@@ -256,7 +262,7 @@ def test_profiles_arrive_in_the_order_of_puts() -> None:
     for n in range(10):
         rig.put(profile(n))
     first = rig.begin()
-    assert isinstance(first, Send)
+    assert isinstance(first, QueueTask)
     assert isinstance(rig.begin(), Wait)
     rig.answer(first, "refused connection")
     rig.drain()
@@ -271,16 +277,16 @@ def test_a_row_without_time_gets_that_of_its_put() -> None:
     rig.put(event(2))
     rig.core.flush()
     question = rig.begin()
-    assert isinstance(question, Send)
-    assert question.flight is None
+    assert isinstance(question, QueueTask)
+    assert question.inflight_batch is None
     rig.answer(question)
     send = rig.begin()
-    assert isinstance(send, Send)
+    assert isinstance(send, QueueTask)
     content = send.request().content
     rig.answer(send, "lost after")
     rig.core.flush()
     again = rig.begin()
-    assert isinstance(again, Send)
+    assert isinstance(again, QueueTask)
     assert again.request().content == content
     rig.answer(again)
     behind = [moment - told_at(row) for moment, row in zip((0, 7), rig.server.stored.values(), strict=True)]
@@ -316,7 +322,7 @@ def test_a_bad_key_is_tried_again_slowly_and_told() -> None:
     waits = []
     for _ in range(10):
         send = rig.begin()
-        assert isinstance(send, Send)
+        assert isinstance(send, QueueTask)
         rig.answer(send, "403")
         step = rig.core.next()
         assert isinstance(step, Wait)
@@ -339,7 +345,7 @@ def test_one_kind_that_fails_does_not_hold_the_others() -> None:
     rig.core.flush()
     for _ in range(2):
         send = rig.begin()
-        assert isinstance(send, Send)
+        assert isinstance(send, QueueTask)
         rig.answer(send, "403" if b"label" in (send.request().content or b"") else "well")
     assert rig.core.delivered == 1
     assert rig.core.held == 1
@@ -353,7 +359,7 @@ def test_waits_grow_to_the_policys_longest_and_never_stop() -> None:
     waits = []
     for _ in range(60):
         send = rig.begin()
-        assert isinstance(send, Send)
+        assert isinstance(send, QueueTask)
         rig.answer(send, "refused connection")
         step = rig.core.next()
         assert isinstance(step, Wait)
@@ -370,7 +376,7 @@ def test_what_the_server_asks_to_wait_is_kept_even_by_a_flush() -> None:
     rig.put(profile(1))
     rig.core.flush()
     send = rig.begin()
-    assert isinstance(send, Send)
+    assert isinstance(send, QueueTask)
     rig.answer(send, "429")
     rig.core.flush()
     assert rig.core.next() == Wait(2.0)
@@ -380,7 +386,7 @@ def test_a_queue_of_which_all_is_on_its_way_drops_the_newcomer() -> None:
     """What is being sent is never dropped: it may have been applied, and the count would be wrong."""
     rig = Rig(max_items=1, when_full="drop_oldest")
     rig.put(profile(1))
-    assert isinstance(rig.begin(), Send)
+    assert isinstance(rig.begin(), QueueTask)
     assert rig.put(profile(2)) is False
     assert (rig.core.put_count, rig.core.dropped, rig.core.held) == (2, 1, 1)
     rig.drain()
@@ -432,17 +438,17 @@ def test_reset_forgets_rows_and_counters_but_not_the_clock() -> None:
     rig.core.flush()
     rig.drain()
     rig.put(event(6))
-    lanes = list(rig.core.lanes)
+    lanes = list(rig.core.channels)
     rig.core.reset()
     assert rig.core.stats({}).put == 0
     assert rig.held() == []
-    assert rig.core.lanes == lanes
+    assert rig.core.channels == lanes
     rig.flying.clear()
     rig.put(event(7))
     rig.core.flush()
     step = rig.begin()
-    assert isinstance(step, Send)
-    assert step.flight is not None
+    assert isinstance(step, QueueTask)
+    assert step.inflight_batch is not None
 
 
 @pytest.mark.parametrize(
@@ -461,7 +467,7 @@ def test_a_bad_row_is_refused_at_once(row: Any, field: str) -> None:
     """The caller learns of it in `put`, by the same checks as those of bulk runs; its values stay out of the text."""
     rig = Rig()
     with pytest.raises(InvalidRequestError) as caught:
-        rig.core.put(rig.core.lanes[0], rig.writers[0].write(row))
+        rig.core.put(rig.core.channels[0], rig.writers[0].encode(row))
     assert caught.value.field == field
     assert caught.value.operation == "events.send_batch"
     assert "yyy" not in str(caught.value)
@@ -474,7 +480,7 @@ def test_salts_are_of_the_put_of_the_content_or_the_callers() -> None:
 
     def salts(**options: Any) -> list[str]:
         rig = Rig(**options)
-        return [orjson.loads(rig.writers[0].write(row)[0])["eventSalt"] for _ in range(2)]
+        return [orjson.loads(rig.writers[0].encode(row)[0])["eventSalt"] for _ in range(2)]
 
     one, two = salts()
     assert one != two
@@ -482,7 +488,7 @@ def test_salts_are_of_the_put_of_the_content_or_the_callers() -> None:
     one, two = salts(salt="content")
     assert one == two
     assert salts(salt=lambda row: f"s-{row['params']['n']}") == ["s-1", "s-1"]
-    kept = Rig().writers[0].write({**row, "eventSalt": "mine"})[0]
+    kept = Rig().writers[0].encode({**row, "eventSalt": "mine"})[0]
     assert orjson.loads(kept)["eventSalt"] == "mine"
     assert kept.count(b"eventSalt") == 1
 

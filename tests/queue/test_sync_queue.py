@@ -356,7 +356,7 @@ def test_a_thread_without_work_ends_and_another_one_begins(
     sandbox: Sandbox, client: Synerise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So a queue that is forgotten goes, once it is empty; and one that is used again works again."""
-    monkeypatch.setattr(sync_queue, "_IDLE", 0.05)
+    monkeypatch.setattr(sync_queue, "_MAX_IDLE_SECONDS", 0.05)
     queue = client.queue(flush_after=0.0)
     found: Any = weakref.ref(queue)
     for n in range(3):
@@ -400,13 +400,13 @@ def test_a_put_from_within_a_put_does_not_hang(sandbox: Sandbox, client: Syneris
     queue = client.queue()
     queue.events.put(event(1))
     with queue._lock:
-        queue._owner = threading.get_ident()
+        queue._lock_owner = threading.get_ident()
         with pytest.raises(QueueFullError, match="busy"):
             queue.events.put(event(2))
         assert queue.flush(10).left == 1
         assert queue.close(10).left == 1
         assert queue.stats().put == 1
-        queue._owner = 0
+        queue._lock_owner = 0
     with pytest.raises(QueueClosedError):
         queue.events.put(event(3))
     assert queue.flush().complete

@@ -10,7 +10,7 @@ import pytest
 
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sandbox.domain import passwords
-from synerise_profiles.sandbox.domain.accounts import Account
+from synerise_profiles.sandbox.domain.accounts import ProfileAccount
 
 from .conftest import client_of
 
@@ -32,7 +32,7 @@ SECRET = "Correct horse 1!"
 @pytest.fixture
 def account(sandbox: Sandbox, jan: dict[str, Any]) -> dict[str, Any]:
     """The profile of an account that is active."""
-    sandbox.app.world.accounts.save(Account(jan["clientId"], password=passwords.hashed(SECRET)))
+    sandbox.app.context.accounts.save(ProfileAccount(jan["clientId"], password=passwords.hash_password(SECRET)))
     return jan
 
 
@@ -44,7 +44,7 @@ def signed_in(sandbox: Sandbox, account: dict[str, Any]) -> Iterator[httpx.Clien
 
 
 def from_elsewhere(sandbox: Sandbox, jan: dict[str, Any], provider: str) -> None:
-    sandbox.app.world.accounts.save(Account(jan["clientId"], provider=provider))
+    sandbox.app.context.accounts.save(ProfileAccount(jan["clientId"], provider=provider))
 
 
 def signs_in(sandbox: Sandbox, password: str = SECRET, email: str = "jan@example.com") -> bool:
@@ -74,12 +74,12 @@ def test_a_profile_reads_and_changes_itself(own: httpx.Client, sandbox: Sandbox,
 
 def test_passwords_are_kept_hashed() -> None:
     """Each with a salt of its own; only the password itself matches."""
-    first, second = passwords.hashed(SECRET), passwords.hashed(SECRET)
+    first, second = passwords.hash_password(SECRET), passwords.hash_password(SECRET)
     assert first != second
     assert SECRET not in first
-    assert passwords.matches(SECRET, first)
-    assert not any(passwords.matches(wrong, first) for wrong in ("", "correct horse 1!", None, 7, first))
-    assert not passwords.matches("", None)
+    assert passwords.verify_password(SECRET, first)
+    assert not any(passwords.verify_password(wrong, first) for wrong in ("", "correct horse 1!", None, 7, first))
+    assert not passwords.verify_password("", None)
 
 
 def test_a_password_is_changed_by_who_knows_it(sandbox: Sandbox, signed_in: httpx.Client) -> None:
@@ -100,7 +100,7 @@ def test_without_an_account_there_is_no_password_to_change(own: httpx.Client) ->
 def test_the_token_of_a_reset_sets_the_password_once(
     sandbox: Sandbox, api: httpx.Client, account: dict[str, Any]
 ) -> None:
-    """The second time it changes nothing. No refusal is documented, so the journal tells it and the API does not."""
+    """The second time it changes nothing. No refusal is documented, so only the dropped writes tell it."""
     assert api.post(RESET, json={"email": "jan@example.com"}).status_code == 200
     message = sandbox.mailbox[-1]
     assert (message.kind, message.recipient, message.pin) == ("password-reset", "jan@example.com", None)
@@ -111,7 +111,7 @@ def test_the_token_of_a_reset_sets_the_password_once(
     assert api.post(CONFIRM_RESET, json={"token": message.token, "password": "two"}).status_code == 200
     assert (signs_in(sandbox, "one"), signs_in(sandbox, "two")) == (True, False)
     assert sandbox.log[-1].applied == 0
-    (dropped,) = sandbox.journal
+    (dropped,) = sandbox.dropped_writes
     assert (dropped.operation, dropped.reason) == ("account.confirm_password_reset", "the token is unknown or used")
     assert "two" not in str(dropped.item)
 
@@ -315,7 +315,7 @@ def test_a_deleted_account_is_gone_for_good(
     api.post(RESET, json={"email": "jan@example.com"})
     signed_in.post(DELETE, json={"identityProvider": "SYNERISE", "password": SECRET})
     api.post(CONFIRM_RESET, json={"token": sandbox.mailbox[-1].token, "password": "new"})
-    assert [dropped.operation for dropped in sandbox.journal] == ["account.confirm_password_reset"]
+    assert [dropped.operation for dropped in sandbox.dropped_writes] == ["account.confirm_password_reset"]
     assert not signs_in(sandbox)
     assert not signs_in(sandbox, "new")
     assert api.post(RESET, json={"email": "jan@example.com"}).status_code == 404
@@ -415,7 +415,7 @@ def test_messages_can_be_cleared_and_iterated(sandbox: Sandbox, own: httpx.Clien
     own.post(PHONE_CHANGE, json={"phone": jan["phone"]})
     own.post(PHONE_CHANGE, json={"phone": jan["phone"]})
     assert [message.kind for message in sandbox.mailbox] == ["phone-change", "phone-change"]
-    assert {message.time for message in sandbox.mailbox} == {sandbox.app.world.iso()}
+    assert {message.time for message in sandbox.mailbox} == {sandbox.app.context.iso()}
     sandbox.mailbox.clear()
     assert len(sandbox.mailbox) == 0
 

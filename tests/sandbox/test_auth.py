@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.spec import Door, load_bundle
+from synerise_profiles.sandbox.spec import Endpoint, load_spec
 
 LOGIN = "/uauth/v2/auth/login/profile"
 TAGS = "/v4/clients/tags"
@@ -25,7 +25,7 @@ def log_in(api: httpx.Client, key: str) -> httpx.Response:
     return api.post(LOGIN, json={"apiKey": key}, headers={"Authorization": ""})
 
 
-def door(found: Door | None) -> str:
+def door(found: Endpoint | None) -> str:
     assert found is not None, "the spec does not say where"
     return found.path
 
@@ -158,7 +158,7 @@ def test_all_tokens_can_be_expired_at_once(sandbox: Sandbox, api: httpx.Client) 
 def test_a_refreshed_token(sandbox: Sandbox, api: httpx.Client) -> None:
     """A good token of the workspace buys one that lives longer, and stays good itself until its end."""
     sandbox.clock.stop()
-    refresh = door(load_bundle().login.refresh)
+    refresh = door(load_spec().login.refresh)
     first = log_in(api, sandbox.api_key).json()["token"]
     sandbox.clock.advance(3000)
     answer = api.get(refresh, headers=bearer(first))
@@ -174,13 +174,13 @@ def test_a_refreshed_token(sandbox: Sandbox, api: httpx.Client) -> None:
 def test_a_refreshed_token_has_the_permissions_of_its_key(sandbox: Sandbox, api: httpx.Client) -> None:
     """Renewing is no way to more."""
     token = log_in(api, sandbox.add_key(["API_TAGS_READ"]).key).json()["token"]
-    renewed = api.get(door(load_bundle().login.refresh), headers=bearer(token)).json()["token"]
+    renewed = api.get(door(load_spec().login.refresh), headers=bearer(token)).json()["token"]
     assert api.get(TAGS, headers=bearer(renewed)).status_code == 403
 
 
 def test_what_is_not_refreshed(sandbox: Sandbox, api: httpx.Client) -> None:
     """Nothing and Basic are 401, as is a token that has ended; a token of another kind is 403."""
-    refresh = door(load_bundle().login.refresh)
+    refresh = door(load_spec().login.refresh)
     basic = httpx.BasicAuth(sandbox.workspace_guid, sandbox.api_key)
     assert api.get(refresh, headers=bearer(sandbox.token("user"))).status_code == 403
     assert api.get(refresh, headers=bearer(sandbox.token("profile", client_id=1))).status_code == 403

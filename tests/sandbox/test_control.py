@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.spec import load_bundle
+from synerise_profiles.sandbox.spec import load_spec
 
 BATCH = [{"customId": "good"}, {"customId": "bad", "birthDate": "24.10.1987"}]
 
@@ -30,7 +30,7 @@ def conflict(api: httpx.Client) -> None:
 
 def test_it_is_no_path_of_the_api() -> None:
     """No operation begins as the control does, and none is the start page."""
-    paths = {operation.path for operation in load_bundle().operations}
+    paths = {operation.path for operation in load_spec().operations}
     assert not any(path == "/" or path.startswith("/_") for path in paths)
 
 
@@ -89,17 +89,17 @@ def test_the_log(sandbox: Sandbox, api: httpx.Client, control: httpx.Client) -> 
     assert control.get("/log").json() == {"total": 0, "entries": []}
 
 
-def test_the_journal(api: httpx.Client, control: httpx.Client) -> None:
+def test_the_dropped_writes(api: httpx.Client, control: httpx.Client) -> None:
     """What was accepted and dropped, with the reason and the item."""
     conflict(api)
-    page = control.get("/journal").json()
+    page = control.get("/dropped-writes").json()
     (entry,) = page["entries"]
     assert page["total"] == 1
     assert (entry["number"], entry["operation"], entry["index"]) == (0, "profiles.upsert", 0)
     assert entry["item"] == {"customId": "a", "email": "b@example.com"}
     assert entry["reason"]
-    control.delete("/journal")
-    assert control.get("/journal").json()["entries"] == []
+    control.delete("/dropped-writes")
+    assert control.get("/dropped-writes").json()["entries"] == []
 
 
 def test_faults(sandbox: Sandbox, api: httpx.Client, control: httpx.Client) -> None:

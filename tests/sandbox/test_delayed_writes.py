@@ -52,7 +52,7 @@ def test_deletion_and_tags_wait_too(sandbox: Sandbox, api: httpx.Client, jan: di
     assert api.get("/v4/clients/tags").json() == []
     deletions = [exchange.outcomes for exchange in sandbox.log if exchange.method == "DELETE"]
     assert deletions == [(APPLIED,), (DROPPED,)] * 2
-    assert [entry.operation for entry in sandbox.journal] == ["profiles.delete", "tags.delete"]
+    assert [entry.operation for entry in sandbox.dropped_writes] == ["profiles.delete", "tags.delete"]
 
 
 @pytest.mark.parametrize(
@@ -67,14 +67,14 @@ def test_deletion_and_tags_wait_too(sandbox: Sandbox, api: httpx.Client, jan: di
 def test_an_identifier_conflict_drops_the_whole_item(
     sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any], item: dict[str, Any], reason: str
 ) -> None:
-    """Accepted, and nothing of it happens: the journal alone says so, and why."""
+    """Accepted, and nothing of it happens: the list of dropped writes alone says so, and why."""
     anna = {"email": "anna@example.com", "uuid": "u-anna", "customId": "c-anna"}
     api.post("/v4/clients", json=anna)
     items = [{"customId": "c-1", "lastName": "Kowalski"}, item, {"customId": "c-9"}]
     response = api.post(BATCH, json=items)
     assert (response.status_code, response.content) == (202, b"")
     assert sandbox.log[-1].outcomes == (APPLIED, DROPPED, APPLIED)
-    [entry] = sandbox.journal
+    [entry] = sandbox.dropped_writes
     assert (entry.operation, entry.index, entry.item) == ("profiles.upsert_batch", 1, item)
     assert reason in entry.reason
     assert api.get(JAN).json() == {**jan, "lastName": "Kowalski"}
@@ -90,7 +90,7 @@ def test_an_identifier_of_another_drops_a_single_write(
     sent = {"customId": "c-1", "email": "anna@example.com", "city": "Gdynia"}
     assert api.post(path.format(**jan), json=sent).status_code == 202
     assert sandbox.log[-1].outcomes == (DROPPED,)
-    assert sandbox.journal[-1].operation == sandbox.log[-1].operation
+    assert sandbox.dropped_writes[-1].operation == sandbox.log[-1].operation
     assert api.get(JAN).json() == jan
 
 
@@ -131,7 +131,7 @@ def test_invalid_items_of_a_batch_are_reported_and_left_out(sandbox: Sandbox, ap
     ]
     assert all(error.keys() == {"code", "field", "message", "rejectedValue"} for error in response.json())
     assert sandbox.log[-1].outcomes == (REFUSED, APPLIED, REFUSED, DROPPED, REFUSED)
-    assert [entry.index for entry in sandbox.journal] == [3]
+    assert [entry.index for entry in sandbox.dropped_writes] == [3]
     assert [profile.email for profile in sandbox.store.profiles] == ["jan@example.com"]
 
 

@@ -9,12 +9,12 @@ import pytest
 
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sandbox.admin.request_log import Outcome
-from synerise_profiles.sandbox.domain.events import Event
-from synerise_profiles.sandbox.spec import load_bundle
+from synerise_profiles.sandbox.domain.events import StoredEvent
+from synerise_profiles.sandbox.spec import load_spec
 
 BATCH = "/v4/events/batch"
 CUSTOM = "/v4/events/custom"
-OPERATIONS = {item.path: item for item in load_bundle().operations}
+OPERATIONS = {item.path: item for item in load_spec().operations}
 SINGLE = [item for path, item in OPERATIONS.items() if item.action and path.startswith("/v4/events/")]
 
 
@@ -26,7 +26,7 @@ def custom(**changes: Any) -> dict[str, Any]:
     return event(action="my.action", **changes)
 
 
-def stored(sandbox: Sandbox, profile: dict[str, Any]) -> list[Event]:
+def stored(sandbox: Sandbox, profile: dict[str, Any]) -> list[StoredEvent]:
     return sandbox.store.events.of_profile(profile["clientId"])
 
 

@@ -10,14 +10,14 @@ import pytest
 
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sandbox.admin.request_log import Outcome
-from synerise_profiles.sandbox.domain.events import ORIGINAL_TIME, Event
-from synerise_profiles.sandbox.spec import load_bundle
+from synerise_profiles.sandbox.domain.events import ORIGINAL_TIME_PARAM, StoredEvent
+from synerise_profiles.sandbox.spec import load_spec
 
 BATCH = "/v4/events/batch"
 CUSTOM = "/v4/events/custom"
-OPERATIONS = {item.path: item for item in load_bundle().operations}
+OPERATIONS = {item.path: item for item in load_spec().operations}
 SINGLE = [item for path, item in OPERATIONS.items() if item.action and path.startswith("/v4/events/")]
-RESERVED = load_bundle().document["components"]["schemas"]["EventParams"]["x-reserved-names"]
+RESERVED = load_spec().document["components"]["schemas"]["EventParams"]["x-reserved-names"]
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
 
@@ -29,7 +29,7 @@ def custom(**changes: Any) -> dict[str, Any]:
     return event(action="my.action", **changes)
 
 
-def stored(sandbox: Sandbox, profile: dict[str, Any]) -> list[Event]:
+def stored(sandbox: Sandbox, profile: dict[str, Any]) -> list[StoredEvent]:
     return sandbox.store.events.of_profile(profile["clientId"])
 
 
@@ -57,8 +57,8 @@ def test_a_single_event_is_listed(api: httpx.Client, jan: dict[str, Any]) -> Non
 def test_the_endpoint_sets_the_action(sandbox: Sandbox, api: httpx.Client) -> None:
     """The action is the one that the spec gives for the endpoint; one in the body counts for nothing."""
     for operation in SINGLE:
-        body = {**load_bundle().example(operation), "client": {"customId": operation.path}, "action": "own.action"}
-        assert api.post(operation.path, json=body).status_code == operation.success
+        body = {**load_spec().example(operation), "client": {"customId": operation.path}, "action": "own.action"}
+        assert api.post(operation.path, json=body).status_code == operation.success_status
         owner = sandbox.store.profiles.find("customId", operation.path)
         assert owner is not None
         assert [kept.action for kept in sandbox.store.events.of_profile(owner.client_id)] == [operation.action]
@@ -97,7 +97,7 @@ def test_times_are_kept_in_utc(sandbox: Sandbox, api: httpx.Client, jan: dict[st
     """A time is shown in UTC; its text stays beside it as a param that the listings don't show."""
     api.post(CUSTOM, json=custom(time=sent))
     [kept] = stored(sandbox, jan)
-    assert kept.params == {ORIGINAL_TIME: sent}
+    assert kept.params == {ORIGINAL_TIME_PARAM: sent}
     [listed] = api.get(f"/v4/events/by-client/{jan['clientId']}").json()
     assert (listed["time"], listed["params"]) == (shown, {})
 
@@ -121,7 +121,7 @@ def test_a_future_time_is_replaced(sandbox: Sandbox, api: httpx.Client, jan: dic
     api.post(CUSTOM, json=without)
     kept = stored(sandbox, jan)
     assert [item.time for item in kept] == [int(NOON.timestamp() * 1000)] * 3
-    assert [item.params.get(ORIGINAL_TIME) for item in kept] == [future, "2024-03-01T13:00:00+01:00", None]
+    assert [item.params.get(ORIGINAL_TIME_PARAM) for item in kept] == [future, "2024-03-01T13:00:00+01:00", None]
 
 
 def test_a_salt_has_no_effect_with_a_future_time(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any]) -> None:
@@ -186,22 +186,24 @@ def test_events_without_a_salt_are_all_kept(sandbox: Sandbox, api: httpx.Client,
 @pytest.mark.parametrize("place", [CUSTOM, BATCH])
 def test_reserved_params_are_ignored(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any], place: str) -> None:
     """What the system keeps for itself takes no effect, not even on the event's own time and uuid."""
-    sent = custom(params={**dict.fromkeys(RESERVED, "mine"), ORIGINAL_TIME: "mine", "kept": 1})
+    sent = custom(params={**dict.fromkeys(RESERVED, "mine"), ORIGINAL_TIME_PARAM: "mine", "kept": 1})
     assert api.post(place, json=sent if place == CUSTOM else [sent]).status_code == 202
     [kept] = stored(sandbox, jan)
-    assert kept.params == {"kept": 1, ORIGINAL_TIME: sent["time"]}
+    assert kept.params == {"kept": 1, ORIGINAL_TIME_PARAM: sent["time"]}
     assert kept.uuid != "mine"
 
 
 def test_an_email_param_must_be_the_profiles_own(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any]) -> None:
-    """Another address is accepted with 202; the event is dropped, and only the journal says so."""
+    """Another address is accepted with 202; the event is dropped, and only the list of dropped writes says so."""
     own, other, cased = ({"email": text} for text in ("jan@example.com", "ewa@example.com", "JAN@example.com"))
     response = api.post(BATCH, json=[custom(params=other), custom(params=own), custom(params=cased)])
     assert response.status_code == 202
     assert [kept.params["email"] for kept in stored(sandbox, jan)] == ["jan@example.com"]
     assert sandbox.log[-1].outcomes == (Outcome.DROPPED, Outcome.APPLIED, Outcome.DROPPED)
-    assert [(entry.operation, entry.index) for entry in sandbox.journal] == [("events.send_batch", n) for n in (0, 2)]
-    assert "e-mail" in sandbox.journal[0].reason
+    assert [(entry.operation, entry.index) for entry in sandbox.dropped_writes] == [
+        ("events.send_batch", n) for n in (0, 2)
+    ]
+    assert "e-mail" in sandbox.dropped_writes[0].reason
 
 
 def test_an_event_makes_its_profile(sandbox: Sandbox, api: httpx.Client) -> None:
@@ -217,25 +219,25 @@ def test_an_event_makes_its_profile(sandbox: Sandbox, api: httpx.Client) -> None
 
 
 def test_an_event_of_an_unknown_id_is_dropped(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any]) -> None:
-    """It is accepted with 202 and makes no profile; the journal tells which item it was, and why."""
+    """It is accepted with 202 and makes no profile; the list of dropped writes tells which item it was, and why."""
     items = [custom(client={"id": client_id}) for client_id in (17, jan["clientId"], 18)]
     assert api.post(BATCH, json=items).status_code == 202
     assert api.post("/v4/events/logged-in", json=event(client={"id": 19})).status_code == 202
     assert (len(sandbox.store.profiles), len(stored(sandbox, jan))) == (1, 1)
     assert sandbox.log[-2].outcomes == (Outcome.DROPPED, Outcome.APPLIED, Outcome.DROPPED)
     assert sandbox.log[-1].outcomes == (Outcome.DROPPED,)
-    entries = [(entry.operation, entry.index, entry.item["client"]["id"]) for entry in sandbox.journal]
+    entries = [(entry.operation, entry.index, entry.item["client"]["id"]) for entry in sandbox.dropped_writes]
     assert entries == [("events.send_batch", 0, 17), ("events.send_batch", 2, 18), ("events.logged_in", 0, 19)]
-    assert "17" in sandbox.journal[0].reason
+    assert "17" in sandbox.dropped_writes[0].reason
 
 
 def test_an_email_that_identifies_nobody(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any]) -> None:
-    """Where addresses are not unique an event with an address alone is dropped, and the journal says why."""
+    """Where addresses are not unique an event with an address alone is dropped, and the dropped writes say why."""
     sandbox.options.unique_emails = False
     assert api.post(CUSTOM, json=custom(client={"email": "jan@example.com"})).status_code == 202
     assert (len(sandbox.store.profiles), stored(sandbox, jan)) == (1, [])
     assert sandbox.log[-1].outcomes == (Outcome.DROPPED,)
-    assert "no identifier" in sandbox.journal[0].reason
+    assert "no identifier" in sandbox.dropped_writes[0].reason
 
 
 @pytest.mark.parametrize("client", [{}, {"phone": "+48111222333"}, {"customId": ""}])

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from synerise_profiles.sandbox import Fault, Outcome, Sandbox, create_app
-from synerise_profiles.sandbox.admin.faults import Faults, Kind
+from synerise_profiles.sandbox.admin.faults import FaultKind, Faults
 from tests.sandbox.conftest import client_of
 from tests.sandbox.raw import connect, request, send
 
@@ -121,16 +121,16 @@ def test_a_fault_that_nothing_meets_is_refused(sandbox: Sandbox, when: dict[str,
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"kind": Kind.STATUS, "status": 100}, "status"),
-        ({"kind": Kind.STATUS, "status": 600}, "status"),
-        ({"kind": Kind.CLOSE, "times": 0}, "times"),
-        ({"kind": Kind.CLOSE, "rate": 0.0}, "rate"),
-        ({"kind": Kind.CLOSE, "rate": 1.5}, "rate"),
-        ({"kind": Kind.DELAY, "seconds": -1.0}, "seconds"),
-        ({"kind": Kind.DELAY, "seconds": math.nan}, "seconds"),
-        ({"kind": Kind.DRIP, "size": 0}, "size"),
-        ({"kind": Kind.STATUS, "retry_after": -1.0}, "retry_after"),
-        ({"kind": Kind.CONTENT_TYPE, "media_type": "a\r\nb"}, "media_type"),
+        ({"kind": FaultKind.STATUS, "status": 100}, "status"),
+        ({"kind": FaultKind.STATUS, "status": 600}, "status"),
+        ({"kind": FaultKind.CLOSE, "times": 0}, "times"),
+        ({"kind": FaultKind.CLOSE, "rate": 0.0}, "rate"),
+        ({"kind": FaultKind.CLOSE, "rate": 1.5}, "rate"),
+        ({"kind": FaultKind.DELAY, "seconds": -1.0}, "seconds"),
+        ({"kind": FaultKind.DELAY, "seconds": math.nan}, "seconds"),
+        ({"kind": FaultKind.DRIP, "size": 0}, "size"),
+        ({"kind": FaultKind.STATUS, "retry_after": -1.0}, "retry_after"),
+        ({"kind": FaultKind.CONTENT_TYPE, "media_type": "a\r\nb"}, "media_type"),
     ],
 )
 def test_a_senseless_fault_is_refused(wrong: dict[str, object], message: str) -> None:

@@ -142,7 +142,7 @@ def test_an_update_that_waits_for_a_merged_profile_is_dropped(
     assert api.post(MERGE).status_code == 200
     sandbox.drain()
     assert sandbox.log[-2].outcomes == (Outcome.DROPPED,)
-    assert "gone" in sandbox.journal[-1].reason
+    assert "gone" in sandbox.dropped_writes[-1].reason
 
 
 def test_a_batch_joins_an_anonymous_profile(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any]) -> None:
@@ -157,7 +157,7 @@ def test_a_batch_joins_an_anonymous_profile(sandbox: Sandbox, api: httpx.Client,
     assert (found["email"], found["attributes"], found["anonymous"]) == ("ola@example.com", {"old": 1, "new": 1}, False)
     assert len(api.get(f"/v4/events/by-client/{found['clientId']}").json()) == 1
     assert len(sandbox.store.profiles) == 2
-    assert len(sandbox.journal) == 0
+    assert len(sandbox.dropped_writes) == 0
 
 
 def test_a_batch_joins_profiles_that_it_makes(sandbox: Sandbox, api: httpx.Client) -> None:
@@ -174,5 +174,5 @@ def test_a_batch_does_not_join_known_profiles(sandbox: Sandbox, api: httpx.Clien
     api.post("/v4/clients", json={"uuid": "unknown"})
     api.post("/v4/clients/batch", json=[{"uuid": "known", "email": "jan@example.com"}])
     api.post("/v4/clients", json={"uuid": "unknown", "email": "jan@example.com"})
-    assert [entry.operation for entry in sandbox.journal] == ["profiles.upsert_batch", "profiles.upsert"]
+    assert [entry.operation for entry in sandbox.dropped_writes] == ["profiles.upsert_batch", "profiles.upsert"]
     assert len(sandbox.store.profiles) == 3

@@ -10,17 +10,17 @@ import pytest
 
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sandbox.http.auth import CONSUMERS
-from synerise_profiles.sandbox.spec import Operation, load_bundle
+from synerise_profiles.sandbox.spec import OperationSpec, load_spec
 
-OPERATIONS = load_bundle().operations
+OPERATIONS = load_spec().operations
 REFUSED = (401, 403)
 
 
-def named(operation: Operation) -> str:
+def named(operation: OperationSpec) -> str:
     return operation.name
 
 
-def may_call(consumer: str) -> list[Operation]:
+def may_call(consumer: str) -> list[OperationSpec]:
     return [item for item in OPERATIONS if item.schemes and consumer in item.consumers]
 
 
@@ -36,7 +36,7 @@ def client(running: Sandbox) -> Iterator[httpx.Client]:
         yield client
 
 
-def status(client: httpx.Client, operation: Operation, token: str) -> int:
+def status(client: httpx.Client, operation: OperationSpec, token: str) -> int:
     """A call without a body about nobody: whoever may call it gets another answer than 401 and 403."""
     path = re.sub(r"\{.*?\}", "1", operation.path.replace("{identifierType}", "by-uuid"))
     return client.request(operation.method, path, headers={"Authorization": f"Bearer {token}"}).status_code
@@ -49,7 +49,7 @@ def token_of(sandbox: Sandbox, client: httpx.Client, permissions: list[str]) -> 
 
 
 @pytest.mark.parametrize("operation", may_call("workspace"), ids=named)
-def test_an_api_key_needs_the_permission(running: Sandbox, client: httpx.Client, operation: Operation) -> None:
+def test_an_api_key_needs_the_permission(running: Sandbox, client: httpx.Client, operation: OperationSpec) -> None:
     """A key that has all permissions but the operation's gets 403; one that has this permission alone may call."""
     assert operation.permission is not None
     others = {item.permission for item in OPERATIONS if item.permission is not None} - {operation.permission}
@@ -58,7 +58,7 @@ def test_an_api_key_needs_the_permission(running: Sandbox, client: httpx.Client,
 
 
 @pytest.mark.parametrize("operation", [item for item in may_call("user") if item.role], ids=named)
-def test_a_user_needs_the_role(running: Sandbox, client: httpx.Client, operation: Operation) -> None:
+def test_a_user_needs_the_role(running: Sandbox, client: httpx.Client, operation: OperationSpec) -> None:
     """The same with the permissions of a user's roles."""
     assert operation.role is not None
     others = {item.role for item in OPERATIONS if item.role is not None} - {operation.role}

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.spec import load_bundle
+from synerise_profiles.sandbox.spec import load_spec
 
 JAN = "/v4/clients/by-email/jan@example.com"
 
@@ -112,7 +112,7 @@ def test_refused_names_of_attributes(api: httpx.Client, name: str) -> None:
 
 def test_reserved_attributes_are_ignored(api: httpx.Client, jan: dict[str, Any]) -> None:
     """Every reserved name of the spec is left out, in silence; the others are stored."""
-    reserved = load_bundle().reserved["Attributes"]
+    reserved = load_spec().reserved["Attributes"]
     assert len(reserved) > 50
     api.post("/v4/clients", json={"customId": "c-1", "attributes": {**dict.fromkeys(reserved, 7), "mine": 1}})
     assert api.get(JAN).json() == {**jan, "attributes": {"mine": 1}}

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.spec import load_bundle
+from synerise_profiles.sandbox.spec import load_spec
 
 from .conftest import client_of
 
@@ -94,13 +94,13 @@ def test_a_malformed_registration_is_refused(sandbox: Sandbox, visitor: httpx.Cl
 
 
 def test_two_registrations_that_wait(sandbox: Sandbox, visitor: httpx.Client) -> None:
-    """Both are accepted, as nothing is visible yet; the second one is dropped, without its password in the journal."""
+    """Both are accepted, as nothing is visible yet; the second is dropped, and its password is not shown."""
     sandbox.options.delay = 60
     assert [visitor.post(REGISTER, json=OLA).status_code for _ in range(2)] == [202, 202]
     assert len(sandbox.mailbox) == 0
     sandbox.drain()
     assert (len(sandbox.mailbox), len(sandbox.store.profiles)) == (1, 1)
-    (dropped,) = sandbox.journal
+    (dropped,) = sandbox.dropped_writes
     assert (dropped.operation, dropped.reason) == ("registration.register", "email has an account already")
     assert OLA["password"] not in str(dropped)
 
@@ -112,7 +112,7 @@ def test_identifiers_of_two_profiles_open_no_account(
     api.post("/v4/clients", json={"email": "ola@example.com"})
     answer = visitor.post(REGISTER, json={"email": "ola@example.com", "customId": jan["customId"], "password": "x"})
     assert answer.status_code == 202
-    assert (len(sandbox.mailbox), len(sandbox.journal)) == (0, 1)
+    assert (len(sandbox.mailbox), len(sandbox.dropped_writes)) == (0, 1)
 
 
 def test_without_an_address_there_is_nothing_to_confirm(sandbox: Sandbox, visitor: httpx.Client) -> None:
@@ -120,7 +120,7 @@ def test_without_an_address_there_is_nothing_to_confirm(sandbox: Sandbox, visito
     visitor.post(REGISTER, json={"customId": "c-9", "password": "secret"})
     profile = sandbox.store.profiles.find("customId", "c-9")
     assert profile is not None
-    account = sandbox.app.world.accounts.get(profile.client_id)
+    account = sandbox.app.context.accounts.get(profile.client_id)
     assert account is not None
     assert account.active
     assert len(sandbox.mailbox) == 0
@@ -232,7 +232,7 @@ def test_a_profile_without_an_account_cannot_sign_in(sandbox: Sandbox, jan: dict
 
 
 def profile_login(sandbox: Sandbox, **sent: str) -> httpx.Response:
-    found = load_bundle().login.profile
+    found = load_spec().login.profile
     assert found is not None, "the spec does not say where profiles sign in"
     body = {"apiKey": sandbox.profile_key, "identityProvider": "SYNERISE", **sent}
     return httpx.post(sandbox.url + found.path, json=body, trust_env=False)

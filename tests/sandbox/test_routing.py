@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sandbox.http.auth import CONSUMERS
 from synerise_profiles.sandbox.http.routing import Router
-from synerise_profiles.sandbox.http.validation import Validation
-from synerise_profiles.sandbox.spec import Operation, load_bundle
+from synerise_profiles.sandbox.http.validation import RequestValidator
+from synerise_profiles.sandbox.spec import OperationSpec, load_spec
 
-BUNDLE = load_bundle()
-VALIDATION = Validation(BUNDLE)
+BUNDLE = load_spec()
+VALIDATION = RequestValidator(BUNDLE)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ class Seed:
         self.values |= {"sourceCustomIDs": f"{name}-2", "targetCustomID": f"{name}-1"}
         self.values |= {"fromClientIds": second["clientId"], "toClientId": client_id}
 
-    def path(self, operation: Operation) -> str:
+    def path(self, operation: OperationSpec) -> str:
         values = dict(self.values)
         kinds = [item for item in operation.parameters if item.name == "identifierType"]
         if kinds:
@@ -77,7 +77,7 @@ class Seed:
         values.setdefault("identifierValue", self.uuid)
         path = operation.path
         for item in operation.parameters:
-            if item.place == "path":
+            if item.location == "path":
                 path = path.replace("{" + item.name + "}", quote(str(values[item.name]), safe=""))
         return path
 
@@ -89,11 +89,11 @@ class Seed:
         return found
 
 
-def _named(name: str) -> Operation:
+def _named(name: str) -> OperationSpec:
     return next(item for item in BUNDLE.operations if item.name == name)
 
 
-def _request(sandbox: Sandbox, operation: Operation, seed: Seed) -> httpx.Response:
+def _request(sandbox: Sandbox, operation: OperationSpec, seed: Seed) -> httpx.Response:
     headers = {"Api-Version": "4.4"}
     if operation.schemes:
         consumer = min(operation.consumers, key=CONSUMERS.index)
@@ -107,11 +107,11 @@ def _request(sandbox: Sandbox, operation: Operation, seed: Seed) -> httpx.Respon
 
 
 @pytest.mark.parametrize("operation", BUNDLE.operations, ids=lambda operation: operation.name)
-def test_operation_answers_as_documented(sandbox: Sandbox, operation: Operation) -> None:
+def test_operation_answers_as_documented(sandbox: Sandbox, operation: OperationSpec) -> None:
     """The example of the spec gets a documented status, with a body that its schema allows: success where it can."""
     response = _request(sandbox, operation, Seed(sandbox, operation.name.replace(".", "-")))
     assert response.is_success is (operation.name not in NEEDS_PROOF), response.text
-    reply = operation.reply(response.status_code)
+    reply = operation.response(response.status_code)
     assert reply is not None, f"{response.status_code} is not documented"
     if reply.media_type is None:
         assert response.content == b""
@@ -194,6 +194,6 @@ def test_merge_lists_split_on_literal_commas(values: list[str]) -> None:
     match = Router(BUNDLE.operations).match("POST", path.encode())
     assert match is not None
     assert match.operation is operation
-    assert match.raw["sourceCustomIDs"].split(b",") == [quote(value, safe="").encode() for value in values]
+    assert match.raw_parameters["sourceCustomIDs"].split(b",") == [quote(value, safe="").encode() for value in values]
     if all(value.isascii() for value in values):
-        assert VALIDATION.path(operation, match.raw) == {"sourceCustomIDs": values, "targetCustomID": "x,y"}
+        assert VALIDATION.path(operation, match.raw_parameters) == {"sourceCustomIDs": values, "targetCustomID": "x,y"}

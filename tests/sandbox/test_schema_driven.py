@@ -16,11 +16,11 @@ from schemathesis.generation import GenerationMode
 
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sandbox.http.auth import CONSUMERS
-from synerise_profiles.sandbox.http.validation import Validation
-from synerise_profiles.sandbox.spec import Operation, load_bundle
+from synerise_profiles.sandbox.http.validation import RequestValidator
+from synerise_profiles.sandbox.spec import OperationSpec, load_spec
 
-BUNDLE = load_bundle()
-VALIDATION = Validation(BUNDLE)
+BUNDLE = load_spec()
+VALIDATION = RequestValidator(BUNDLE)
 MOMENT = 1_790_000_000.0
 
 # Every server answers these, and the document prints them for some operations only: gaps of the document. Each is let
@@ -59,7 +59,7 @@ def _config() -> schemathesis.Config:
     """A batch of profiles refuses single items by a 207."""
     rejected = [*(str(status) for status in (400, 401, 403, 404, 405, 415, 424)), "207"]
     partial = {"checks": {"negative_data_rejection": {"expected-statuses": rejected}}}
-    operation = next(item for item in BUNDLE.operations if "207" in item.replies)
+    operation = next(item for item in BUNDLE.operations if "207" in item.responses)
     return schemathesis.Config.from_dict({"operations": [{"include-operation-id": operation.operation_id, **partial}]})
 
 
@@ -163,7 +163,7 @@ def _patterns_are_read_once() -> Iterator[None]:
         yield
 
 
-def _each(operations: tuple[Operation, ...] = BUNDLE.operations) -> Any:
+def _each(operations: tuple[OperationSpec, ...] = BUNDLE.operations) -> Any:
     return pytest.mark.parametrize("operation", operations, ids=lambda operation: operation.name)
 
 
@@ -178,11 +178,11 @@ def _both_kinds_of_data() -> Any:
     return pytest.mark.parametrize(("operation", "data"), kinds)
 
 
-def _hold(operation: Operation, status: int, content_type: str, content: bytes, allowed: frozenset[int]) -> None:
+def _hold(operation: OperationSpec, status: int, content_type: str, content: bytes, allowed: frozenset[int]) -> None:
     """The status is documented, or allowed here; what has no documented body has none."""
-    reply = operation.reply(status)
+    reply = operation.response(status)
     if reply is None:
-        assert status in allowed, f"{operation.name} answered {status}, documented: {', '.join(operation.replies)}"
+        assert status in allowed, f"{operation.name} answered {status}, documented: {', '.join(operation.responses)}"
         assert content_type == "application/json"
         assert VALIDATION.problems("#/components/schemas/ErrorBody", _json(content)) == []
     elif reply.media_type is None:
@@ -193,7 +193,7 @@ def _json(content: bytes) -> Any:
     return requests.models.complexjson.loads(content)
 
 
-def _explore(workspace: Workspace, operation: Operation, data: GenerationMode, examples: int) -> None:
+def _explore(workspace: Workspace, operation: OperationSpec, data: GenerationMode, examples: int) -> None:
     cases = FOUND[operation.method, operation.path].as_strategy(generation_mode=data)
     invalid = data is GenerationMode.NEGATIVE
     allowed = frozenset(status for name, status in NOT_PRINTED if name == operation.name)
@@ -231,7 +231,7 @@ def _media_type(headers: Mapping[str, Any]) -> str:
 
 
 @_both_kinds_of_data()
-def test_answers_stay_inside_the_document(workspace: Workspace, operation: Operation, data: GenerationMode) -> None:
+def test_answers_stay_inside_the_document(workspace: Workspace, operation: OperationSpec, data: GenerationMode) -> None:
     """Valid data and invalid data, from every caller that may: status, type and body of the answer are documented."""
     _explore(workspace, operation, data, FEW)
 
@@ -239,20 +239,20 @@ def test_answers_stay_inside_the_document(workspace: Workspace, operation: Opera
 @pytest.mark.long
 @_both_kinds_of_data()
 def test_answers_stay_inside_the_document_for_long(
-    workspace: Workspace, operation: Operation, data: GenerationMode
+    workspace: Workspace, operation: OperationSpec, data: GenerationMode
 ) -> None:
     """The same with many more examples."""
     _explore(workspace, operation, data, MANY)
 
 
-def _path(operation: Operation, workspace: Workspace) -> str:
+def _path(operation: OperationSpec, workspace: Workspace) -> str:
     path = operation.path
     for name, value in workspace.values.items():
         path = path.replace("{" + name + "}", str(value))
     return path
 
 
-def _ask(workspace: Workspace, operation: Operation, token: str | None, **changes: Any) -> requests.Response:
+def _ask(workspace: Workspace, operation: OperationSpec, token: str | None, **changes: Any) -> requests.Response:
     """The documented example, but for what a test changes."""
     headers = {"Api-Version": "4.4", "Content-Type": "application/json"}
     if token is not None:
@@ -266,14 +266,14 @@ def _ask(workspace: Workspace, operation: Operation, token: str | None, **change
     return workspace.session.request(url=url, headers=headers, **{**request, **changes})
 
 
-def _refused(operation: Operation, response: requests.Response, *statuses: int) -> None:
+def _refused(operation: OperationSpec, response: requests.Response, *statuses: int) -> None:
     assert response.status_code in statuses
     allowed = frozenset(statuses)
     _hold(operation, response.status_code, _media_type(response.headers), response.content, allowed)
 
 
 @_each(tuple(item for item in BUNDLE.operations if item.schemes))
-def test_credentials_are_refused_as_documented(workspace: Workspace, operation: Operation) -> None:
+def test_credentials_are_refused_as_documented(workspace: Workspace, operation: OperationSpec) -> None:
     """None, unreadable ones and those of a caller that may not: 401, or 403 for the last, as printed or as common."""
     _refused(operation, _ask(workspace, operation, None), NO_CREDENTIALS)
     _refused(operation, _ask(workspace, operation, "no.token.atall"), NO_CREDENTIALS)
@@ -282,8 +282,8 @@ def test_credentials_are_refused_as_documented(workspace: Workspace, operation: 
         _refused(operation, response, NO_CREDENTIALS, WRONG_CALLER)
 
 
-@_each(tuple(item for item in BUNDLE.operations if item.body is not None))
-def test_media_types_are_refused_as_documented(workspace: Workspace, operation: Operation) -> None:
+@_each(tuple(item for item in BUNDLE.operations if item.body_pointer is not None))
+def test_media_types_are_refused_as_documented(workspace: Workspace, operation: OperationSpec) -> None:
     """A body that does not say that it is JSON: 415, printed or not."""
     token = workspace.token(min(operation.consumers))
     response = _ask(workspace, operation, token, headers={"Content-Type": "text/plain"})
@@ -291,7 +291,7 @@ def test_media_types_are_refused_as_documented(workspace: Workspace, operation: 
 
 
 @_each()
-def test_methods_are_refused_as_documented(workspace: Workspace, operation: Operation) -> None:
+def test_methods_are_refused_as_documented(workspace: Workspace, operation: OperationSpec) -> None:
     """A method that the path does not know: 405, with those that it knows."""
     response = _ask(workspace, operation, workspace.token(min(operation.consumers)), method="PATCH")
     assert response.status_code == WRONG_METHOD
@@ -301,4 +301,4 @@ def test_methods_are_refused_as_documented(workspace: Workspace, operation: Oper
 def test_what_is_let_through_is_not_printed() -> None:
     """An exception that the document has an answer for by now is none."""
     by_name = {item.name: item for item in BUNDLE.operations}
-    assert {(name, status) for name, status in NOT_PRINTED if by_name[name].reply(status) is not None} == set()
+    assert {(name, status) for name, status in NOT_PRINTED if by_name[name].response(status) is not None} == set()

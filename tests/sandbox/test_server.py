@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 import synerise_profiles.sandbox as package
-from synerise_profiles.sandbox import Dropped, Exchange, Options, Outcome, Sandbox, create_app
-from synerise_profiles.sandbox.admin.dropped_writes import Journal
-from synerise_profiles.sandbox.admin.request_log import Log, shared
+from synerise_profiles.sandbox import DroppedWrite, LoggedRequest, Outcome, Sandbox, SandboxOptions, create_app
+from synerise_profiles.sandbox.admin.dropped_writes import DroppedWrites
+from synerise_profiles.sandbox.admin.request_log import RequestLog, interned
 from tests.sandbox.raw import connect, request
 
 
@@ -84,31 +84,31 @@ def test_the_log_is_bounded() -> None:
 
 def test_kept_bodies_are_bounded() -> None:
     """Of the bodies only the last are kept, by their sizes; the exchanges themselves stay."""
-    log = Log(size=4, most_bytes=10)
-    exchanges = [Exchange("POST", "/", "", 202, 4, 0, body=b"1234") for _ in range(6)]
+    log = RequestLog(max_requests=4, max_body_bytes=10)
+    exchanges = [LoggedRequest("POST", "/", "", 202, 4, 0, body=b"1234") for _ in range(6)]
     for exchange in exchanges:
         log.add(exchange)
     assert list(log) == exchanges[2:]
     assert [exchange.body for exchange in log] == [None, None, b"1234", b"1234"]
-    log.add(Exchange("POST", "/", "", 202, 20, 0, body=b"x" * 20))
+    log.add(LoggedRequest("POST", "/", "", 202, 20, 0, body=b"x" * 20))
     assert [exchange.body for exchange in log] == [None] * 4
 
 
 def test_small_bodies_go_with_their_exchanges() -> None:
     """What the log forgets, its account of bodies forgets too."""
-    log = Log(size=2, most_bytes=100)
+    log = RequestLog(max_requests=2, max_body_bytes=100)
     for _ in range(1000):
-        log.add(Exchange("POST", "/", "", 202, 4, 0, body=b"1234"))
+        log.add(LoggedRequest("POST", "/", "", 202, 4, 0, body=b"1234"))
     assert [exchange.body for exchange in log] == [b"1234"] * 2
-    log.add(Exchange("GET", "/", "", 200, 0, 9))
+    log.add(LoggedRequest("GET", "/", "", 200, 0, 9))
     assert [exchange.body for exchange in log] == [b"1234", None]
     assert log.total == 1001
 
 
 def test_entries_have_numbers() -> None:
     """The newest come first, each with its number, and so do those before a number."""
-    log = Log(size=3)
-    exchanges = [Exchange("GET", str(index), "", 200, 0, 0) for index in range(5)]
+    log = RequestLog(max_requests=3)
+    exchanges = [LoggedRequest("GET", str(index), "", 200, 0, 0) for index in range(5)]
     for exchange in exchanges:
         log.add(exchange)
     assert [(number, item.path) for number, item in log.newest(2)] == [(4, "4"), (3, "3")]
@@ -120,22 +120,22 @@ def test_entries_have_numbers() -> None:
 
 def test_outcomes_of_many_batches_share_their_memory() -> None:
     """A log full of batches does not hold a tuple of a thousand for each."""
-    one, two = shared([Outcome.APPLIED] * 1000), shared([Outcome.APPLIED] * 1000)
+    one, two = interned([Outcome.APPLIED] * 1000), interned([Outcome.APPLIED] * 1000)
     assert one is two
-    assert shared([Outcome.APPLIED, Outcome.DROPPED]) == (Outcome.APPLIED, Outcome.DROPPED)
-    assert shared([]) == ()
+    assert interned([Outcome.APPLIED, Outcome.DROPPED]) == (Outcome.APPLIED, Outcome.DROPPED)
+    assert interned([]) == ()
 
 
-def test_the_journal_is_bounded() -> None:
+def test_the_dropped_writes_is_bounded() -> None:
     """By the number of items and by their size; at least the newest is kept."""
-    journal = Journal(size=3, most_bytes=100)
+    dropped = DroppedWrites(max_items=3, max_bytes=100)
     for index in range(5):
-        journal.add(Dropped("", "profiles.upsert", index, "", {}))
-    assert [entry.index for entry in journal] == [2, 3, 4]
-    journal.add(Dropped("", "profiles.upsert", 5, "", {"a": "x" * 80}))
-    journal.add(Dropped("", "profiles.upsert", 6, "", {"a": "x" * 200}))
-    assert [entry.index for entry in journal] == [6]
-    assert (journal.total, [number for number, _ in journal.newest(5)]) == (7, [6])
+        dropped.add(DroppedWrite("", "profiles.upsert", index, "", {}))
+    assert [entry.index for entry in dropped] == [2, 3, 4]
+    dropped.add(DroppedWrite("", "profiles.upsert", 5, "", {"a": "x" * 80}))
+    dropped.add(DroppedWrite("", "profiles.upsert", 6, "", {"a": "x" * 200}))
+    assert [entry.index for entry in dropped] == [6]
+    assert (dropped.total, [number for number, _ in dropped.newest(5)]) == (7, [6])
 
 
 def test_date_follows_the_clock(sandbox: Sandbox) -> None:
@@ -152,7 +152,7 @@ def test_date_follows_the_clock(sandbox: Sandbox) -> None:
 def test_stopping_does_what_was_accepted(tmp_path: Path) -> None:
     """Writes that still wait are done before the state is closed."""
     file = str(tmp_path / "sandbox.db")
-    with Sandbox(state=file, options=Options(delay=3600)) as first:
+    with Sandbox(state=file, options=SandboxOptions(delay=3600)) as first:
         headers = {"Api-Version": "4.4", "Authorization": f"Bearer {first.token()}"}
         httpx.post(f"{first.url}/v4/clients", headers=headers, json={"customId": "a"}, trust_env=False)
         assert (len(first.store.profiles), first.log[0].waiting) == (0, True)
@@ -162,7 +162,7 @@ def test_stopping_does_what_was_accepted(tmp_path: Path) -> None:
 
 
 def test_what_is_due_is_done_when_it_is_looked_for(sandbox: Sandbox, api: httpx.Client) -> None:
-    """After the clock was moved, state, log and journal are as they would be for the next request."""
+    """After the clock was moved, state, log and dropped are as they would be for the next request."""
     sandbox.options.delay = 10
     api.post("/v4/clients", json={"customId": "a"})
     sandbox.clock.advance(9)
@@ -187,7 +187,7 @@ def test_reset(sandbox: Sandbox, api: httpx.Client) -> None:
     url, key = sandbox.url, sandbox.api_key
     sandbox.reset()
     assert (sandbox.url, sandbox.api_key, sandbox.options.delay) == (url, key, 5)
-    assert (len(sandbox.log), len(sandbox.journal), len(sandbox.faults), sandbox.drain()) == (0, 0, 0, 0)
+    assert (len(sandbox.log), len(sandbox.dropped_writes), len(sandbox.faults), sandbox.drain()) == (0, 0, 0, 0)
     assert (len(sandbox.store.profiles), sandbox.clock.offset, sandbox.clock.stopped) == (0, 0, False)
     assert api.post("/v4/clients", json={"customId": "a"}).status_code == 202
     sandbox.drain()

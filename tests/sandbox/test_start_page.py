@@ -87,10 +87,10 @@ def test_what_feeds_it(sandbox: Sandbox, api: httpx.Client) -> None:
     state = fetch(sandbox, "/_sandbox/page").json()
     assert state["counts"]["profiles"] == 3
     names = {"version", "workspace_guid", "api_key", "counts", "clock", "options"}
-    assert set(state) == names | {"log", "journal", "faults", "profiles", "events"}
+    assert set(state) == names | {"log", "dropped_writes", "faults", "profiles", "events"}
     assert [profile["customId"] for profile in state["profiles"]] == ["c", "b", "a"]
     assert state["profiles"][2]["name"] == f"{EVIL} Nowak"
-    assert state["journal"][0]["item"] == '{"customId":"a","email":"b@example.com"}'
+    assert state["dropped_writes"][0]["item"] == '{"customId":"a","email":"b@example.com"}'
     assert state["events"][0]["action"] == "newsletter.open"
     assert state["faults"][0]["label"] == "status 429"
     assert state["log"][0]["fault"] == "status 429"

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.storage.store import Store
+from synerise_profiles.sandbox.storage.store import StateStore
 
 KEY, GUID = "the-key", "the-guid"
 
@@ -105,7 +105,7 @@ def test_refused_and_repeated_writes_leave_nothing_behind(sandbox: Sandbox, api:
 
 def test_transactions_inside_one_another(tmp_path: Path) -> None:
     """What is inside is stored or undone with what is around it, and the next one begins anew."""
-    store = Store(str(tmp_path / "state"))
+    store = StateStore(str(tmp_path / "state"))
 
     def fail() -> None:
         with store.transaction():
@@ -119,17 +119,17 @@ def test_transactions_inside_one_another(tmp_path: Path) -> None:
     with store.transaction(), store.transaction():
         store.records.put("kind", "kept", {})
     store.close()
-    assert Store(str(tmp_path / "state")).records.get("kind", "kept") == {}
+    assert StateStore(str(tmp_path / "state")).records.get("kind", "kept") == {}
 
 
 def test_numbers_go_on_in_a_file(tmp_path: Path) -> None:
     """What was counted is there when the file is opened again, also what was given and removed."""
-    first = Store(str(tmp_path / "state"))
+    first = StateStore(str(tmp_path / "state"))
     with first.transaction():
         given = first.tags.create("a")["id"]
         first.tags.replace({1: ["b"]})
     first.tags.delete(given + 1)
     first.close()
-    second = Store(str(tmp_path / "state"))
+    second = StateStore(str(tmp_path / "state"))
     assert second.tags.create("c")["id"] == given + 2
     second.close()

@@ -9,17 +9,17 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.spec import Operation, load_bundle
+from synerise_profiles.sandbox.spec import OperationSpec, load_spec
 
-ENDING = [item for item in load_bundle().operations if item.sunset is not None]
+ENDING = [item for item in load_spec().operations if item.sunset is not None]
 
 
-def end_of(operation: Operation) -> datetime:
+def end_of(operation: OperationSpec) -> datetime:
     assert operation.sunset is not None
     return datetime.combine(operation.sunset, time(), UTC)
 
 
-def call(api: httpx.Client, operation: Operation, jan: dict[str, Any]) -> httpx.Response:
+def call(api: httpx.Client, operation: OperationSpec, jan: dict[str, Any]) -> httpx.Response:
     path = operation.path.replace("{clientId}", str(jan["clientId"]))
     return api.request(operation.method, path, json=None if operation.method == "GET" else {"city": "Gdynia"})
 
@@ -31,7 +31,7 @@ def test_both_crm_operations_end() -> None:
 
 @pytest.mark.parametrize("operation", ENDING, ids=lambda operation: operation.name)
 def test_an_operation_is_gone_after_its_sunset(
-    sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any], operation: Operation
+    sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any], operation: OperationSpec
 ) -> None:
     """Until the last second before its day it works; from then on it is 410, and the body says so."""
     sandbox.options.enforce_sunset = True
@@ -61,7 +61,7 @@ def test_gone_is_gone_for_everyone(sandbox: Sandbox, api: httpx.Client, jan: dic
 
 @pytest.mark.parametrize("operation", ENDING, ids=lambda operation: operation.name)
 def test_without_the_option_it_works_for_ever(
-    sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any], operation: Operation
+    sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any], operation: OperationSpec
 ) -> None:
     """By default nothing ends."""
     sandbox.clock.set(datetime(2030, 1, 1, tzinfo=UTC))

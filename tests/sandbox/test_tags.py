@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.storage.store import Store
-from synerise_profiles.sandbox.storage.tags import CACHED
+from synerise_profiles.sandbox.storage.store import StateStore
+from synerise_profiles.sandbox.storage.tags import CACHED_SECONDS
 
 JAN = "/v4/clients/by-email/jan@example.com"
 
@@ -48,7 +48,7 @@ def test_a_removed_tag_is_cached_for_a_while(sandbox: Sandbox, api: httpx.Client
     other = api.get("/v4/clients/by-custom-id/c-2").json()["clientId"]
     api.post(f"/v4/clients/{jan['clientId']}/tags/{tag}")
     api.delete(f"/v4/tags/{tag}")
-    sandbox.clock.advance(CACHED - 5)
+    sandbox.clock.advance(CACHED_SECONDS - 5)
     assert api.get(f"/v4/clients/{jan['clientId']}").json()["tags"] == ["vip"]
     assert api.post(f"/v4/clients/{other}/tags/{tag}").status_code == 200
     assert api.delete(f"/v4/clients/{jan['clientId']}/tags/{tag}").status_code == 202
@@ -66,7 +66,7 @@ def test_a_cached_tag_comes_with_a_profile(sandbox: Sandbox, api: httpx.Client, 
     api.post("/v4/clients", json={"customId": "c-1", "tags": ["vip"]})
     assert [found["id"] for found in api.get(f"/v4/clients/{jan['clientId']}/tags").json()] == [tag]
     assert api.get("/v4/clients/tags").json() == []
-    sandbox.clock.advance(CACHED + 5)
+    sandbox.clock.advance(CACHED_SECONDS + 5)
     api.headers["Authorization"] = f"Bearer {sandbox.token()}"
     api.post("/v4/clients", json={"customId": "c-1", "tags": ["vip"]})
     assert [found["id"] for found in api.get("/v4/clients/tags").json()] == [tag + 1]
@@ -144,7 +144,7 @@ def test_a_tag_that_was_removed_is_another_one(sandbox: Sandbox, api: httpx.Clie
         ids.extend(tag["id"] for tag in api.get("/v4/clients/tags").json())
         assert [tag["id"] for tag in api.get(f"/v4/clients/{jan['clientId']}/tags").json()] == ids[-1:]
         api.delete(f"/v4/tags/{ids[-1]}")
-        sandbox.clock.advance(CACHED + 5)
+        sandbox.clock.advance(CACHED_SECONDS + 5)
         api.headers["Authorization"] = f"Bearer {sandbox.token()}"
     assert len(set(ids)) == 2
 
@@ -152,7 +152,7 @@ def test_a_tag_that_was_removed_is_another_one(sandbox: Sandbox, api: httpx.Clie
 @pytest.mark.parametrize("on_file", [False, True], ids=["memory", "file"])
 def test_a_tag_of_work_that_was_undone_is_none(tmp_path: Path, *, on_file: bool) -> None:
     """What a transaction defined is forgotten with it; its numbers may be left out, and are never given twice."""
-    store = Store(str(tmp_path / "state") if on_file else ":memory:")
+    store = StateStore(str(tmp_path / "state") if on_file else ":memory:")
     store.tags.create("before")
 
     def fail() -> None:

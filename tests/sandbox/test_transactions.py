@@ -10,7 +10,7 @@ import pytest
 
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sandbox.admin.request_log import Outcome
-from synerise_profiles.sandbox.domain.events import ORIGINAL_TIME, Event
+from synerise_profiles.sandbox.domain.events import ORIGINAL_TIME_PARAM, StoredEvent
 
 SINGLE = "/v4/transactions"
 BATCH = "/v4/transactions/batch"
@@ -39,11 +39,11 @@ def transaction(*skus: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def bought(sandbox: Sandbox, profile: dict[str, Any]) -> list[Event]:
+def bought(sandbox: Sandbox, profile: dict[str, Any]) -> list[StoredEvent]:
     return sandbox.store.events.of_profile(profile["clientId"], action="product.buy")
 
 
-def charges(sandbox: Sandbox, profile: dict[str, Any]) -> list[Event]:
+def charges(sandbox: Sandbox, profile: dict[str, Any]) -> list[StoredEvent]:
     return sandbox.store.events.of_profile(profile["clientId"], action="transaction.charge")
 
 
@@ -128,7 +128,7 @@ def test_a_future_time_is_replaced(sandbox: Sandbox, api: httpx.Client, jan: dic
         api.post(SINGLE, json=transaction("a", eventSalt="s", recordedAt=future))
     events = [*charges(sandbox, jan), *bought(sandbox, jan)]
     assert [event.time for event in events] == [int(NOON.timestamp() * 1000)] * 4
-    assert [event.params[ORIGINAL_TIME] for event in events] == [future] * 4
+    assert [event.params[ORIGINAL_TIME_PARAM] for event in events] == [future] * 4
     assert refused(api.post(SINGLE, json=transaction("a", recordedAt="2016-12-31T23:59:60Z"))) == "recordedAt"
 
 
@@ -193,12 +193,12 @@ def test_a_batch_of_more_than_1000_is_refused(sandbox: Sandbox, api: httpx.Clien
 
 
 def test_a_transaction_of_an_unknown_id(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any]) -> None:
-    """Alone it answers 404; in a batch, where no 404 is documented, it is dropped and the journal says so."""
+    """Alone it answers 404; in a batch, where no 404 is documented, it is dropped, and the dropped writes say so."""
     unknown = transaction("a", client={"id": 17})
     assert api.post(SINGLE, json=unknown).status_code == 404
     assert api.post(BATCH, json=[transaction("a"), unknown]).status_code == 202
     assert sandbox.log[-1].outcomes == (Outcome.APPLIED, Outcome.DROPPED)
-    [entry] = sandbox.journal
+    [entry] = sandbox.dropped_writes
     assert (entry.operation, entry.index, entry.item["client"]) == ("transactions.create_batch", 1, {"id": 17})
     assert sandbox.store.counts.events_by_action() == {"product.buy": 1, "transaction.charge": 1}
     assert api.post(SINGLE, json=transaction("a", client={"id": 17, "customId": "c-1"})).status_code == 202

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from synerise_profiles import InvalidRequestError
 from synerise_profiles.bulk import UnreadableRow
-from synerise_profiles.sources import MappingError, RowMapping, read_arrow, read_csv, to
+from synerise_profiles.sources import MappingError, RowMapping, field, read_arrow, read_csv
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 MOMENT = datetime.datetime(2010, 12, 1, 8, 26, tzinfo=datetime.UTC)
@@ -63,22 +63,22 @@ def test_cells_keep_their_types(column, expected):
 @pytest.mark.parametrize(
     ("column", "goal", "expected"),
     [
-        (pa.array([17850.0, None]), to("attributes.x", "text"), ["17850", "missing"]),
-        (pa.array([17850]), to("attributes.x", "text"), ["17850"]),
-        (pa.array([6.0, None]), to("attributes.x", "integer"), [6, "missing"]),
-        (pa.array(["6"]), to("attributes.x", "integer"), [6]),
-        (pa.array([1, 0]), to("attributes.x", "boolean"), [True, False]),
-        (pa.array([1291191960]), to("attributes.x", "datetime", format="unix"), ["2010-12-01T08:26:00+00:00"]),
+        (pa.array([17850.0, None]), field("attributes.x", "text"), ["17850", "missing"]),
+        (pa.array([17850]), field("attributes.x", "text"), ["17850"]),
+        (pa.array([6.0, None]), field("attributes.x", "integer"), [6, "missing"]),
+        (pa.array(["6"]), field("attributes.x", "integer"), [6]),
+        (pa.array([1, 0]), field("attributes.x", "boolean"), [True, False]),
+        (pa.array([1291191960]), field("attributes.x", "datetime", format="unix"), ["2010-12-01T08:26:00+00:00"]),
         (
             pa.array([datetime.datetime(2010, 12, 1, 8, 26)]),  # noqa: DTZ001
-            to("attributes.x", zone="Europe/Warsaw"),
+            field("attributes.x", zone="Europe/Warsaw"),
             ["2010-12-01T08:26:00+01:00"],
         ),
-        (pa.array([MOMENT]), to("attributes.x", "date"), ["2010-12-01"]),
-        (pa.array(["a;b"]), to("attributes.x", "list", separator=";"), [["a", "b"]]),
-        (pa.array([["a"]]), to("attributes.x", "list", separator=";"), [["a"]]),
-        (pa.array(['{"a":1}']), to("attributes.x", "json"), [{"a": 1}]),
-        (pa.array(["M"]), to("attributes.x", values={"M": "MALE"}), ["MALE"]),
+        (pa.array([MOMENT]), field("attributes.x", "date"), ["2010-12-01"]),
+        (pa.array(["a;b"]), field("attributes.x", "list", separator=";"), [["a", "b"]]),
+        (pa.array([["a"]]), field("attributes.x", "list", separator=";"), [["a"]]),
+        (pa.array(['{"a":1}']), field("attributes.x", "json"), [{"a": 1}]),
+        (pa.array(["M"]), field("attributes.x", values={"M": "MALE"}), ["MALE"]),
     ],
 )
 def test_a_type_may_be_named(column, goal, expected):
@@ -91,13 +91,13 @@ def test_a_type_may_be_named(column, goal, expected):
     [
         (pa.array([17850.0]), "city", "holds double, and the field takes a text; say that it is one by type 'text'"),
         (pa.array([True]), "city", "holds bool, and the field takes a text"),
-        (pa.array([True]), to("attributes.x", "integer"), "holds bool, which cannot be read as integer"),
+        (pa.array([True]), field("attributes.x", "integer"), "holds bool, which cannot be read as integer"),
         (pa.array([["a"]]), "city", "cannot be read as text"),
         (pa.array(["a"]), "tags", "takes a list"),
         (pa.array(["a"]), "agreements", "is an object"),
         (pa.array([1.5]), "agreements.email", "name a type"),
         (pa.array([datetime.datetime(2010, 12, 1)]), "attributes.x", "tells no zone; add zone="),  # noqa: DTZ001
-        (pa.array([20101201]), to("attributes.x", "date"), "say what the numbers count"),
+        (pa.array([20101201]), field("attributes.x", "date"), "say what the numbers count"),
         (pa.array([b"a"]), "attributes.x", "holds binary, which JSON cannot carry"),
         (pa.array([datetime.timedelta(1)]), "attributes.x", "holds duration[us], which JSON cannot carry"),
         (pa.array([[b"a"]]), "attributes.x", "which JSON cannot carry"),
@@ -108,7 +108,7 @@ def test_a_type_that_does_not_fit_is_one_error(column, goal, problem):
     """It is told before a row is read, with the column, its type and what to do."""
     with pytest.raises(MappingError) as caught:
         rows(table(x=column), {"x": goal})
-    ((mistake),) = caught.value.mistakes
+    ((mistake),) = caught.value.issues
     assert mistake.column == "x"
     assert problem in mistake.problem
 
@@ -132,7 +132,7 @@ def test_a_bad_cell_is_one_row_with_its_number():
     assert (two.field, three.field) == ("attributes.x", "attributes.y")
     assert "cannot be read" in two.reason
     assert source.locate(1) == 1
-    (bad,) = rows(table(x=pa.array([6.5])), {"x": to("attributes.x", "integer")})
+    (bad,) = rows(table(x=pa.array([6.5])), {"x": field("attributes.x", "integer")})
     assert bad.reason == "column 'x' is not a whole number"
 
 
@@ -183,7 +183,7 @@ COLUMNS = {
     "datetime": (st.datetimes(timezones=st.just(datetime.UTC)), pa.timestamp("us", "UTC")),
     "decimal": (st.decimals(-(10**6), 10**6, places=2), pa.decimal128(12, 2)),
 }
-NAMES = {name: to(f"attributes.{name}", name) for name in COLUMNS}
+NAMES = {name: field(f"attributes.{name}", name) for name in COLUMNS}
 
 
 @given(st.lists(st.tuples(*(st.none() | cells for cells, _ in COLUMNS.values())), max_size=5))
@@ -237,7 +237,7 @@ def test_dataframes_of_pandas():
         },
         index=["x", "y"],
     )
-    goals = {"id": to("customId", "text"), "at": to("attributes.at", zone="Europe/Warsaw"), "*": "attributes.*"}
+    goals = {"id": field("customId", "text"), "at": field("attributes.at", zone="Europe/Warsaw"), "*": "attributes.*"}
     one, two = read_arrow(frame, RowMapping.for_profiles(goals))
     assert one == {"customId": "17850", "attributes": {"at": "2010-12-01T08:26:00+01:00", "kind": "a", "n": 1}}
     assert two == {"attributes": {"kind": "b"}}

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synerise_profiles.sources.converters import cast_of
+from synerise_profiles.sources.converters import converter_of
 from synerise_profiles.sources.errors import BadCellError
-from synerise_profiles.sources.targets import to
+from synerise_profiles.sources.targets import field
 
 WARSAW = zoneinfo.ZoneInfo("Europe/Warsaw")
 MOMENT = datetime.datetime(2010, 12, 1, 8, 26, tzinfo=datetime.UTC)
 
 
 def read(cell, kind, **options):
-    target = to("attributes.x", kind, **options)
-    cast = cast_of(target.type, target)
+    target = field("attributes.x", kind, **options)
+    cast = converter_of(target.type, target)
     assert cast is not None
     return cast(cell)
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from synerise_profiles import InvalidRequestError
 from synerise_profiles.bulk import UnreadableRow
-from synerise_profiles.sources import MappingError, RowMapping, block_reader, read_csv, to
-from synerise_profiles.sources.line_index import Lines
+from synerise_profiles.sources import MappingError, RowMapping, block_reader, field, read_csv
+from synerise_profiles.sources.line_index import LineIndex
 
 PLAIN = RowMapping.for_profiles({"id": "customId", "note": "attributes.note"})
-TYPED = RowMapping.for_profiles({"id": "customId", "n": to("attributes.n", "integer")})
+TYPED = RowMapping.for_profiles({"id": "customId", "n": field("attributes.n", "integer")})
 
 
 def fates(source):
@@ -52,7 +52,7 @@ def test_what_a_csv_writer_writes_is_read_back_with_its_lines(tmp_path_factory, 
         expected.append((begin, {**row, "attributes": {"note": two}} if two else row))
     data = out.getvalue().encode(encoding)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(block_reader, "_BLOCK", block)
+        patch.setattr(block_reader, "_BLOCK_BYTES", block)
         source = read_csv(given_as(way, data, encoding, tmp_path_factory), PLAIN, encoding=encoding)
         assert fates(source) == expected
 
@@ -70,21 +70,21 @@ def given_as(way, data, encoding, factory):
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 400)), max_size=2000))
 def test_lines_are_found_whatever_the_steps(steps):
     """The line of every row is found from what is kept of some of them."""
-    lines, expected, line = Lines(), [], 0
+    lines, expected, line = LineIndex(), [], 0
     for index, (kind, step) in enumerate(steps):
         before, line = line, line + (1 if kind == 1 else step)
         expected.append(line)
         if index == 0 or line != before + 1:
-            lines.note(index, line)
+            lines.add(index, line)
     assert [lines.locate(index) for index in range(len(steps))] == expected
 
 
 def test_lines_take_next_to_no_memory():
     """A row of several lines takes two bytes, others none: the lines of a large file can be kept whole."""
-    lines = Lines()
+    lines = LineIndex()
     for index in range(100_000):
-        lines.note(index, 2 * index + 1)
-    assert len(lines._jumps) <= 200_000
+        lines.add(index, 2 * index + 1)
+    assert len(lines._deltas) <= 200_000
     assert len(lines._lines) < 200
     assert lines.locate(77_777) == 155_555
 
@@ -152,8 +152,8 @@ def test_damage_in_a_wide_encoding_is_found_too():
 
 def test_a_line_without_an_end_does_not_fill_the_memory(monkeypatch):
     """A line that is too long is dropped as it is read, and is one refused row."""
-    monkeypatch.setattr(block_reader, "LONGEST", 100)
-    monkeypatch.setattr(block_reader, "_BLOCK", 32)
+    monkeypatch.setattr(block_reader, "MAX_LINE_CHARS", 100)
+    monkeypatch.setattr(block_reader, "_BLOCK_BYTES", 32)
     text = "id,note\na,1\n" + "b," + "x," * 500 + "\nc,3\n"
     found = fates(read_csv(io.StringIO(text), PLAIN))
     assert [line for line, _ in found] == [2, 3, 4]

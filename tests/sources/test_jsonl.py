@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from synerise_profiles.bulk import UnreadableRow
-from synerise_profiles.sources import MappingError, RowMapping, block_reader, read_jsonl, to
+from synerise_profiles.sources import MappingError, RowMapping, block_reader, field, read_jsonl
 
 MAPPING = RowMapping.for_profiles(
-    {"id": to("customId", "text"), "born": to("birthDate", optional=True), "*": "attributes.*"}
+    {"id": field("customId", "text"), "born": field("birthDate", optional=True), "*": "attributes.*"}
 )
 
 
@@ -37,7 +37,7 @@ def test_without_a_mapping_a_line_is_a_row():
 @pytest.mark.parametrize("way", ["path", "gzip", "text"])
 def test_a_bad_line_is_one_row_with_its_number(tmp_path, monkeypatch, way, block):
     """Broken JSON, bytes that are not UTF-8 and no object are refused alone; blank lines are no rows."""
-    monkeypatch.setattr(block_reader, "_BLOCK", block)
+    monkeypatch.setattr(block_reader, "_BLOCK_BYTES", block)
     data = b'\xef\xbb\xbf{"id":1}\r\n\n{"id":\n \n[1]\n{"id":"\xf1"}\n{"id":"\xc5\x82"}'
     if way == "text":
         file = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="")
@@ -71,7 +71,7 @@ def test_a_mapping_reads_typed_values():
 
 def test_a_column_that_no_row_has_is_a_mistake():
     """It is found in the first rows, before any is given out; an optional one is none, and an empty file has none."""
-    mapping = RowMapping.for_profiles({"id": "customId", "cty": "city", "x": to("company", optional=True)})
+    mapping = RowMapping.for_profiles({"id": "customId", "cty": "city", "x": field("company", optional=True)})
     with pytest.raises(MappingError, match="column 'cty': is not there; did you mean 'city'"):
         read_jsonl(lines({"id": "1"}, {"id": "2", "city": "Hel"}), mapping)
     assert list(read_jsonl(lines(b""), mapping)) == []
@@ -98,8 +98,8 @@ def test_keys_without_end_do_not_fill_the_memory():
 
 def test_a_line_that_is_too_long_is_one_row(monkeypatch):
     """It is dropped as it is read."""
-    monkeypatch.setattr(block_reader, "LONGEST", 100)
-    monkeypatch.setattr(block_reader, "_BLOCK", 32)
+    monkeypatch.setattr(block_reader, "MAX_LINE_CHARS", 100)
+    monkeypatch.setattr(block_reader, "_BLOCK_BYTES", 32)
     found = fates(read_jsonl(lines({"id": "a"}, {"id": "x" * 1000}, {"id": "b"}), MAPPING))
     assert [line for line, _ in found] == [1, 2, 3]
     assert "is longer than" in found[1][1]

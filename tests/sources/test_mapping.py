@@ -9,7 +9,7 @@ import pytest
 
 from synerise_profiles import InvalidRequestError
 from synerise_profiles.bulk import UnreadableRow
-from synerise_profiles.sources import MappingError, RowMapping, read_csv, to
+from synerise_profiles.sources import MappingError, RowMapping, field, read_csv
 
 
 def rows(text, mapping, **options):
@@ -19,7 +19,7 @@ def rows(text, mapping, **options):
 def mistakes(make):
     with pytest.raises(MappingError) as caught:
         make()
-    return {(found.column, found.field): found.problem for found in caught.value.mistakes}
+    return {(found.column, found.field): found.problem for found in caught.value.issues}
 
 
 def profile(columns, **options):
@@ -43,14 +43,14 @@ def profile(columns, **options):
         ("attributes.a\nb", "characters that are refused"),
         ("tags[]", "ends in []"),
         ("attributes[].x", "no list of objects"),
-        (to("birthDate", "integer"), "takes a date, and integer makes an integer"),
-        (to("birthDate", "datetime"), "the type is 'date'"),
-        (to("clientId", "text"), "takes an integer, and text makes a text"),
-        (to("firstName", "list", separator=";"), "takes a text, and list makes a list"),
-        (to("tags", "text"), "text makes a text"),
-        (to("attributes.at", "datetime", format="%d.%m.%Y"), "tells no zone; add zone="),
-        (to("attributes.at", format="%d.%m.%Y"), "say by the type whether"),
-        (to("sex", values={"M": "MAN"}), "value 1 of values="),
+        (field("birthDate", "integer"), "takes a date, and integer makes an integer"),
+        (field("birthDate", "datetime"), "the type is 'date'"),
+        (field("clientId", "text"), "takes an integer, and text makes a text"),
+        (field("firstName", "list", separator=";"), "takes a text, and list makes a list"),
+        (field("tags", "text"), "text makes a text"),
+        (field("attributes.at", "datetime", format="%d.%m.%Y"), "tells no zone; add zone="),
+        (field("attributes.at", format="%d.%m.%Y"), "say by the type whether"),
+        (field("sex", values={"M": "MAN"}), "value 1 of values="),
     ],
 )
 def test_a_wrong_field_or_type_is_a_mistake_of_the_mapping(goal, problem):
@@ -64,26 +64,26 @@ def test_a_wrong_field_or_type_is_a_mistake_of_the_mapping(goal, problem):
 def test_all_mistakes_are_told_at_once():
     """Whoever mends a mapping sees everything that is wrong with it, with the column, the field and what to do."""
     with pytest.raises(MappingError) as caught:
-        profile({"a": "customID", "b": to("birthDate", "integer"), "c": "attributes.x", "d": "attributes.x"})
+        profile({"a": "customID", "b": field("birthDate", "integer"), "c": "attributes.x", "d": "attributes.x"})
     text = str(caught.value)
     assert text.startswith("profiles.upsert_batch: the rows cannot be read like this\n")
-    assert len(caught.value.mistakes) == 3
+    assert len(caught.value.issues) == 3
     assert "column 'a', field customID: is no field of this operation; did you mean 'customId'?" in text
     assert "column 'd', field attributes.x: is given twice; the other time by column 'c'" in text
     assert isinstance(caught.value, InvalidRequestError)
     again = pickle.loads(pickle.dumps(caught.value))
-    assert (str(again), again.mistakes) == (text, caught.value.mistakes)
+    assert (str(again), again.issues) == (text, caught.value.issues)
 
 
 @pytest.mark.parametrize(
     ("columns", "options", "problem"),
     [
         (
-            {"a": to("attributes", "json"), "b": "attributes.x"},
+            {"a": field("attributes", "json"), "b": "attributes.x"},
             {},
             "is part of attributes, which is given by column 'a'",
         ),
-        ({"b": "attributes.x", "a": to("attributes", "json")}, {}, "is given whole, and a part of it by column 'b'"),
+        ({"b": "attributes.x", "a": field("attributes", "json")}, {}, "is given whole, and a part of it by column 'b'"),
         ({"a": "city"}, {"constants": {"city": "Gdynia"}}, "is given twice; the other time by column 'a'"),
         ({}, {"constants": {"birthDate": "1.1.2000"}}, "the constant is not as documented"),
         ({}, {"constants": {"town": "Gdynia"}}, "is no field"),
@@ -126,15 +126,15 @@ def test_required_fields_must_have_an_origin():
 @pytest.mark.parametrize(
     ("make", "problem"),
     [
-        (lambda: to("city", "string"), "there is no type 'string'"),
-        (lambda: to("city", zone="Europe/Warszawa"), "there is no zone"),
-        (lambda: to("tags", "list"), "needs its separator"),
-        (lambda: to("attributes.x", "integer", empty="keep"), "empty text, which is no integer"),
-        (lambda: to("attributes.x", "integer", format="%d"), "format is for dates"),
-        (lambda: to("attributes.x", "text", separator=";"), "separator is for lists"),
-        (lambda: to("attributes.x", "boolean", values={"TAK": True}), "leave the type out"),
-        (lambda: to("attributes.x", "number", decimal=",", thousands=","), "one mark"),
-        (lambda: to("attributes.x", empty="drop"), "is none of"),
+        (lambda: field("city", "string"), "there is no type 'string'"),
+        (lambda: field("city", zone="Europe/Warszawa"), "there is no zone"),
+        (lambda: field("tags", "list"), "needs its separator"),
+        (lambda: field("attributes.x", "integer", empty="keep"), "empty text, which is no integer"),
+        (lambda: field("attributes.x", "integer", format="%d"), "format is for dates"),
+        (lambda: field("attributes.x", "text", separator=";"), "separator is for lists"),
+        (lambda: field("attributes.x", "boolean", values={"TAK": True}), "leave the type out"),
+        (lambda: field("attributes.x", "number", decimal=",", thousands=","), "one mark"),
+        (lambda: field("attributes.x", empty="drop"), "is none of"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(make, problem):
@@ -155,7 +155,7 @@ def test_options_that_do_not_go_together_are_refused(make, problem):
 )
 def test_columns_are_looked_for_when_a_file_is_opened(header, problem):
     """An unknown column is told with what it may have meant, before anything is read."""
-    mapping = RowMapping.for_profiles({"identifier": "customId", "ctry": to("attributes.country", optional=True)})
+    mapping = RowMapping.for_profiles({"identifier": "customId", "ctry": field("attributes.country", optional=True)})
     found = mistakes(lambda: read_csv(io.StringIO(header + "\n1,PL\n"), mapping))
     assert problem in found["identifier", ""]
 
@@ -163,8 +163,8 @@ def test_columns_are_looked_for_when_a_file_is_opened(header, problem):
 def test_what_is_no_mapping_is_refused():
     """A list of columns, or a number for a field."""
     assert "expected a mapping from columns" in str(mistakes(lambda: RowMapping.for_profiles(["id"])))
-    assert "expected a path or what to() makes, got int" in str(mistakes(lambda: profile({"x": 5})))
-    assert "expected a path or what to() makes, got list" in str(mistakes(lambda: profile({"x": ["city", 5]})))
+    assert "expected a path or what field() makes, got int" in str(mistakes(lambda: profile({"x": 5})))
+    assert "expected a path or what field() makes, got list" in str(mistakes(lambda: profile({"x": ["city", 5]})))
 
 
 def test_a_near_miss_never_shows_somebodys_data():
@@ -206,7 +206,7 @@ def test_paths_make_nested_objects():
             "price": ["products[].finalUnitPrice.amount", "revenue.amount", "value.amount"],
             "n": "products[].quantity",
             "off": "discountAmount.amount",
-            "when": to("recordedAt", format="%d/%m/%Y %H:%M", zone="Europe/London"),
+            "when": field("recordedAt", format="%d/%m/%Y %H:%M", zone="Europe/London"),
             "ref": "metadata.source.page",
         },
         constants={
@@ -237,7 +237,7 @@ def test_paths_make_nested_objects():
 
 def test_a_star_takes_what_is_not_named():
     """A pattern takes columns by their beginning, the longest pattern first; names keep their dots; None leaves out."""
-    mapping = profile({"agr_*": to("agreements.*", "boolean"), "*": "attributes.*", "note": None})
+    mapping = profile({"agr_*": field("agreements.*", "boolean"), "*": "attributes.*", "note": None})
     (row,) = rows("id,agr_sms,a.b,note,Country\n1,yes,x,secret,PL\n", mapping)
     assert row == {"customId": "1", "agreements": {"sms": True}, "attributes": {"a.b": "x", "Country": "PL"}}
 
@@ -253,7 +253,7 @@ def test_empty_cells():
     """They are left out, or null, or kept, as the mapping or one column of it says."""
     text = "id,city,company,note\n1,,,\n2, ,x,y\n"
     mapping = profile(
-        {"city": "city", "company": to("company", empty="null"), "note": to("attributes.n", empty="keep")}
+        {"city": "city", "company": field("company", empty="null"), "note": field("attributes.n", empty="keep")}
     )
     first, second = rows(text, mapping)
     assert first == {"customId": "1", "company": None, "attributes": {"n": ""}}
@@ -264,15 +264,15 @@ def test_empty_cells():
 def test_empty_texts_are_kept_where_texts_go_alone():
     """Kept by the whole mapping, they do not become dates or numbers; kept by such a column, they are a mistake."""
     text = "id,born,n,note\n1,,,\n"
-    columns = {"born": "birthDate", "n": to("attributes.n", "integer"), "note": "attributes.note"}
+    columns = {"born": "birthDate", "n": field("attributes.n", "integer"), "note": "attributes.note"}
     assert rows(text, profile(columns, empty="keep")) == [{"customId": "1", "attributes": {"note": ""}}]
-    (problem,) = mistakes(lambda: rows(text, profile({"born": to("birthDate", empty="keep")}))).values()
+    (problem,) = mistakes(lambda: rows(text, profile({"born": field("birthDate", empty="keep")}))).values()
     assert problem == "empty='keep' keeps an empty text, which is no date"
 
 
 def test_an_optional_column_may_be_missing():
     """It is taken where it is there, and no mistake where it is not."""
-    mapping = profile({"city": to("city", optional=True)})
+    mapping = profile({"city": field("city", optional=True)})
     assert rows("id\n1\n", mapping) == [{"customId": "1"}]
     assert rows("id,city\n1,Hel\n", mapping) == [{"customId": "1", "city": "Hel"}]
 
@@ -287,7 +287,7 @@ def test_the_order_of_a_mapping_changes_nothing():
 
 def test_a_bad_cell_names_column_and_field_and_not_the_cell():
     """Its reason is for a report that anybody may read; the row itself is for the dead-letter file."""
-    mapping = profile({"n": to("attributes.visits", "integer")})
+    mapping = profile({"n": field("attributes.visits", "integer")})
     (row,) = rows("id,n\n1,many\n", mapping)
     assert isinstance(row, UnreadableRow)
     assert (row.field, row.reason) == ("attributes.visits", "column 'n' is not a whole number")

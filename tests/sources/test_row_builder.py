@@ -12,8 +12,8 @@ from synerise_profiles.bulk import UnreadableRow
 from synerise_profiles.sources.columns import Column
 from synerise_profiles.sources.errors import BadCellError
 from synerise_profiles.sources.mapping import RowMapping
-from synerise_profiles.sources.row_builder import Layout, Leaf, Node
-from synerise_profiles.sources.targets import to
+from synerise_profiles.sources.row_builder import ColumnBinding, ObjectTemplate, RowBuilder
+from synerise_profiles.sources.targets import field
 
 KINDS = {
     "text": st.sampled_from(["", " ", "x", " 7 ", "no", "6.5"]),
@@ -33,12 +33,12 @@ def laid_out(draw):
     for number, path in enumerate(chosen):
         kind, name = draw(st.sampled_from(list(KINDS))), draw(st.sampled_from(TYPES))
         empty = draw(st.sampled_from(["omit", "null", "keep"] if name in ("auto", "text") else ["omit", "null"]))
-        goals[f"c{number}"] = to(path, name, empty=empty, trim=draw(st.booleans()))
+        goals[f"c{number}"] = field(path, name, empty=empty, trim=draw(st.booleans()))
         columns.append(Column(f"c{number}", kind, kind))
         if kind == "float" and name == "boolean":
-            goals[f"c{number}"] = to(path)
+            goals[f"c{number}"] = field(path)
     constants = draw(st.sampled_from([{}, {"attributes.k": 1}, {"city": "Hel", "attributes.b.k": "x"}]))
-    layout = RowMapping.for_profiles(goals, constants=constants).layout(columns)
+    layout = RowMapping.for_profiles(goals, constants=constants).row_builder(columns)
     return layout, draw(st.tuples(*(KINDS[column.kind] for column in columns)))
 
 
@@ -51,7 +51,7 @@ def test_the_written_function_does_what_the_tree_says(given_):
     except BadCellError:
         with pytest.raises(BadCellError):
             layout.convert(cells)
-        found = layout.explain(cells)
+        found = layout.unreadable_row(cells)
         assert isinstance(found, UnreadableRow)
         assert found.field.startswith("attributes.")
         assert found.reason.startswith("column 'c")
@@ -63,12 +63,12 @@ def test_the_written_function_does_what_the_tree_says(given_):
 def test_names_are_names_whatever_they_hold(names):
     """A file's header decides what stands in the function's text: it is a literal there, and nothing else."""
     *outer, last = names
-    root = node = Node()
+    root = node = ObjectTemplate()
     for name in outer:
-        node.children[name] = Node()
+        node.children[name] = ObjectTemplate()
         node = node.children[name]
-    node.leaves.append(Leaf(name=last, path=last, column=last, position=0))
+    node.bindings.append(ColumnBinding(name=last, path=last, column=last, position=0))
     expected = {last: "x"}
     for name in reversed(outer):
         expected = {name: expected}
-    assert Layout(root, [last]).convert(["x"]) == expected
+    assert RowBuilder(root, [last]).convert(["x"]) == expected

@@ -14,10 +14,10 @@ import pytest
 from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
 from synerise_profiles.bulk import BulkStoppedError, RowSource, UnreadableRow, read_dead_letter
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sources import MappingError, RowMapping, read_arrow, read_csv, read_jsonl, to
+from synerise_profiles.sources import MappingError, RowMapping, field, read_arrow, read_csv, read_jsonl
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "online-retail-2010-12.csv.gz"
-COLUMNS = RowMapping.for_profiles({"id": "customId", "city": "city", "n": to("attributes.n", "integer")})
+COLUMNS = RowMapping.for_profiles({"id": "customId", "city": "city", "n": field("attributes.n", "integer")})
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_a_servers_refusal_has_the_line_too(client, tmp_path):
     """A row that passes the checks and is refused by the server is found in the file."""
     path = tmp_path / "rows.csv"
     path.write_text("id,born\na,1987-10-24\nb,24.10.1987\n")
-    mapping = RowMapping.for_profiles({"id": "customId", "born": to("birthDate", "text")})
+    mapping = RowMapping.for_profiles({"id": "customId", "born": field("birthDate", "text")})
     report = client.bulk.upsert_profiles(read_csv(path, mapping))
     assert [(line, stage) for _, line, stage, *_ in told(report)] == [(3, "server")]
 
@@ -88,7 +88,7 @@ def test_a_profile_that_did_not_arrive_has_its_line(client, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("id,mail\n\nb,a@example.com\n")
     mapping = RowMapping.for_profiles({"id": "customId", "mail": "email"})
-    report = client.bulk.upsert_profiles(read_csv(path, mapping), verify=1, verify_within=0)
+    report = client.bulk.upsert_profiles(read_csv(path, mapping), verify_sample=1, verify_within=0)
     assert [missing.reference for missing in report.verification.missing] == [3]
 
 
@@ -137,7 +137,8 @@ def test_events_of_json_lines_async(sandbox, tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"who":"a","n":1}\n{"who":"b","n":"x"}\nnot json\n{"who":"c","n":3}\n')
     mapping = RowMapping.for_events(
-        {"who": "client.customId", "n": to("params.n", "integer")}, constants={"label": "Visit", "action": "shop.visit"}
+        {"who": "client.customId", "n": field("params.n", "integer")},
+        constants={"label": "Visit", "action": "shop.visit"},
     )
 
     async def send():
@@ -175,12 +176,12 @@ def test_a_row_source_of_ones_own(client):
 
 
 RETAIL = {
-    "CustomerID": to("customId", "text"),
+    "CustomerID": field("customId", "text"),
     "Country": "attributes.country",
-    "InvoiceNo": to("attributes.lastInvoice", "text"),
-    "InvoiceDate": to("attributes.lastSeen", "datetime", format="%d/%m/%Y %H:%M", zone="Europe/London"),
-    "Quantity": to("attributes.lastQuantity", "integer"),
-    "UnitPrice": to("attributes.lastPrice", "decimal"),
+    "InvoiceNo": field("attributes.lastInvoice", "text"),
+    "InvoiceDate": field("attributes.lastSeen", "datetime", format="%d/%m/%Y %H:%M", zone="Europe/London"),
+    "Quantity": field("attributes.lastQuantity", "integer"),
+    "UnitPrice": field("attributes.lastPrice", "decimal"),
 }
 
 
@@ -236,8 +237,8 @@ def test_the_real_set_arrives_from_a_table(real, client):
     arrow = pytest.importorskip("pyarrow.csv", reason="pyarrow is not installed")
     mapping = RowMapping.for_events(
         {
-            "CustomerID": to("client.customId", "text"),
-            "InvoiceDate": to("time", format="%d/%m/%Y %H:%M", zone="Europe/London"),
+            "CustomerID": field("client.customId", "text"),
+            "InvoiceDate": field("time", format="%d/%m/%Y %H:%M", zone="Europe/London"),
             "StockCode": "params.sku",
             "Quantity": "params.quantity",
             "UnitPrice": "params.price",

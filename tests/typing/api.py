@@ -69,7 +69,7 @@ from synerise_profiles.models import (
     WebPushCleanUp,
 )
 from synerise_profiles.queue import FlushResult, QueueStats
-from synerise_profiles.sources import Goal, RowMapping, read_arrow, read_csv, read_jsonl, to
+from synerise_profiles.sources import FieldTarget, RowMapping, field, read_arrow, read_csv, read_jsonl
 
 NOW = datetime.datetime.now(tz=datetime.UTC)
 
@@ -198,7 +198,7 @@ def whole_exports(client: Synerise) -> int:
     for page in export.pages():
         assert_type(page, list[ExportRecord])
     assert_type(export.estimated_count, int | None)
-    return export.to_jsonl("a.jsonl") + export.to_csv("a.csv") + export.to_arrow("a.arrow")
+    return export.write_jsonl("a.jsonl") + export.write_csv("a.csv") + export.write_arrow("a.arrow")
 
 
 def merges(client: Synerise) -> None:
@@ -236,15 +236,15 @@ def failures(client: Synerise) -> str:
 
 
 def rows_from_files(client: Synerise, frame: object) -> None:
-    goals: dict[str, Goal] = {
+    goals: dict[str, FieldTarget] = {
         "id": "customId",
-        "born": to("birthDate", "date", format="%d.%m.%Y", zone=None),
+        "born": field("birthDate", "date", format="%d.%m.%Y", zone=None),
         "*": "attributes.*",
     }
     columns = RowMapping.for_profiles(goals, constants={"attributes.source": "shop"}, empty="null", trim=True)
     assert_type(columns, RowMapping)
     RowMapping.for_events(
-        {"no": ["eventSalt", "params.number"], "note": None, "sex": to("params.sex", values={1: "F"})}
+        {"no": ["eventSalt", "params.number"], "note": None, "sex": field("params.sex", values={1: "F"})}
     )
     source = read_csv("rows.csv", columns, encoding="cp1250", delimiter=";", names=["id", "born"])
     assert_type(client.bulk.upsert_profiles(source, allow_null={"firstName"}), Report)
@@ -283,7 +283,7 @@ async def asynchronous() -> None:
         assert_type(await client.exports.get_data("t-1", offset=0, limit=1), list[ExportRecord])
         export = assert_type(await client.exports.resume("t-1"), AsyncExport)
         assert_type([record async for record in export], list[ExportRecord])
-        assert_type(await export.to_csv("a.csv"), int)
+        assert_type(await export.write_csv("a.csv"), int)
         assert_type((await client.send(api.notes.get.request(1, "n-1"))).body, Note)
         columns = RowMapping.for_transactions({"*": "*"})
         assert_type(await client.bulk.create_transactions(read_csv(io.StringIO(), columns)), Report)

@@ -13,51 +13,53 @@ from anyio.lowlevel import checkpoint
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request, Response
 
-from .machine import DONE, Course, Read, Signal, Task, Wait
-from .send_result import Outcome, outcome_of
+from .machine import DONE, Machine, Read, Signal, Task, Wait
+from .send_result import SendResult, send_result_of
 
 __all__ = ["drive"]
 
-_FETCHED = 250
+_MAX_FETCH_ROWS = 250
 """So many rows of an async source are handed over together."""
 T = TypeVar("T", bound=Task)
-_Sender = Callable[[Request[Any]], Awaitable[Response[Any]]]
+_AsyncSendFunction = Callable[[Request[Any]], Awaitable[Response[Any]]]
 
 
-async def drive(course: Course[T], rows: Iterable[Any] | AsyncIterable[Any], send: _Sender, timing: Timing) -> None:
+async def drive(
+    machine: Machine[T], rows: Iterable[Any] | AsyncIterable[Any], send: _AsyncSendFunction, timing: Timing
+) -> None:
     """Run to the end. An error of the rows themselves waits for the answers on their way, a cancellation does not."""
     # Raised after the group has ended, which would wrap it otherwise.
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
-        window = _Window[T](send, group)
-        source = _Source(rows) if isinstance(rows, Iterable) else _AsyncSource(rows, group, window.ring)
+        window = _TaskPool[T](send, group)
+        source = _ReadyRows(rows) if isinstance(rows, Iterable) else _FetchedRows(rows, group, window.notify)
         try:
-            while (step := course.next()) is not DONE:
+            while (step := machine.next()) is not DONE:
                 if isinstance(step, Read):
                     if source.is_waiting:  # answers are taken meanwhile, and what is due is sent
-                        await window.tell(course, step.seconds)
-                    elif not course.read(source.rows) and not source.more():
-                        course.end()
+                        await window.deliver(machine, step.seconds)
+                    elif not machine.read(source.rows) and not source.request_more():
+                        machine.end()
                     # A checkpoint: reading takes a few milliseconds, in which nobody else can run.
                     await checkpoint()
                 elif not isinstance(step, Wait | Signal):
-                    window.begin(step)
+                    window.start(step)
                 elif window.in_flight:
-                    await window.tell(course, step.seconds)
+                    await window.deliver(machine, step.seconds)
                 else:
                     await timing.sleep_async(step.seconds or 0.0)
-                window.tell_now(course)
+                window.deliver_now(machine)
         except Exception as error:  # noqa: BLE001 - raised below
             failure = error
             while window.in_flight:
-                await window.tell(course, None)
+                await window.deliver(machine, None)
         finally:
             source.close()
     if failure is not None:
         raise failure
 
 
-class _Source:
+class _ReadyRows:
     """Rows that are all at hand."""
 
     is_waiting = False
@@ -65,7 +67,7 @@ class _Source:
     def __init__(self, rows: Iterable[Any]) -> None:
         self.rows: Iterator[Any] = iter(rows)
 
-    def more(self) -> bool:
+    def request_more(self) -> bool:
         """Ask for further rows; false if there are none."""
         return False
 
@@ -73,27 +75,27 @@ class _Source:
         """Read nothing more."""
 
 
-class _AsyncSource(_Source):
+class _FetchedRows(_ReadyRows):
     """Rows that are waited for, by one task from the first to the last, since they may come from a context of it."""
 
-    def __init__(self, rows: AsyncIterable[Any], group: TaskGroup, ring: Callable[[], None]) -> None:
+    def __init__(self, rows: AsyncIterable[Any], group: TaskGroup, notify: Callable[[], None]) -> None:
         super().__init__(())
-        self._later = aiter(rows)
-        self._ring = ring
-        self._asked = anyio.Event()
+        self._iterator = aiter(rows)
+        self._notify = notify
+        self._more_requested = anyio.Event()
         self._scope = anyio.CancelScope()
         self._ended = False
         self._failure: Exception | None = None
         group.start_soon(self._fetch_all)
 
-    def more(self) -> bool:
+    def request_more(self) -> bool:
         """Ask for further rows. What the source gave before it failed has been handed over by then."""
         if self._failure is not None:
             raise self._failure
         if self._ended:
             return False
         self.is_waiting = True
-        self._asked.set()
+        self._more_requested.set()
         return True
 
     def close(self) -> None:
@@ -103,16 +105,16 @@ class _AsyncSource(_Source):
     async def _fetch_all(self) -> None:
         with self._scope:
             while not self._ended:
-                await self._asked.wait()
-                self._asked = anyio.Event()
-                self.rows = iter(await self._fetch(self._later))
+                await self._more_requested.wait()
+                self._more_requested = anyio.Event()
+                self.rows = iter(await self._fetch(self._iterator))
                 self.is_waiting = False
-                self._ring()
+                self._notify()
 
     async def _fetch(self, rows: AsyncIterator[Any]) -> list[Any]:
         fetched: list[Any] = []
         try:
-            while len(fetched) < _FETCHED:
+            while len(fetched) < _MAX_FETCH_ROWS:
                 fetched.append(await anext(rows))
         except StopAsyncIteration:
             self._ended = True
@@ -121,43 +123,43 @@ class _AsyncSource(_Source):
         return fetched
 
 
-class _Window(Generic[T]):
+class _TaskPool(Generic[T]):
     """Tasks that send one request each."""
 
-    def __init__(self, send: _Sender, group: TaskGroup) -> None:
+    def __init__(self, send: _AsyncSendFunction, group: TaskGroup) -> None:
         self.in_flight = 0
         self._send = send
         self._group = group
-        self._answers: deque[tuple[T, Outcome]] = deque()
-        self._bell = anyio.Event()
+        self._results: deque[tuple[T, SendResult]] = deque()
+        self._wakeup = anyio.Event()
 
-    def begin(self, task: T) -> None:
+    def start(self, task: T) -> None:
         """Send a request."""
         self.in_flight += 1
         self._group.start_soon(self._work, task)
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """End the wait for an answer."""
-        self._bell.set()
+        self._wakeup.set()
 
-    async def tell(self, course: Course[T], seconds: float | None) -> None:
+    async def deliver(self, machine: Machine[T], seconds: float | None) -> None:
         """Hand over the answers that are there; wait for the first one, or for a ring, as long as told."""
-        if not self._answers:
+        if not self._results:
             with anyio.move_on_after(seconds):
-                await self._bell.wait()
-            self._bell = anyio.Event()
-        self.tell_now(course)
+                await self._wakeup.wait()
+            self._wakeup = anyio.Event()
+        self.deliver_now(machine)
 
-    def tell_now(self, course: Course[T]) -> None:
+    def deliver_now(self, machine: Machine[T]) -> None:
         """Hand over the answers that are there."""
-        while self._answers:
+        while self._results:
             self.in_flight -= 1
-            course.answered(*self._answers.popleft())
+            machine.on_result(*self._results.popleft())
 
     async def _work(self, task: T) -> None:
         try:
-            outcome = outcome_of(await self._send(task.request()))
+            outcome = send_result_of(await self._send(task.request()))
         except Exception as error:  # noqa: BLE001 - the core knows what it means
-            outcome = outcome_of(error)
-        self._answers.append((task, outcome))
-        self.ring()
+            outcome = send_result_of(error)
+        self._results.append((task, outcome))
+        self.notify()

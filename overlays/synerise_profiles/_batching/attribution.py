@@ -11,14 +11,14 @@ import orjson
 
 from synerise_profiles._core.json_types import is_list, is_object
 
-__all__ = ["Complaint", "Verdict", "by_index", "by_value", "complaints_of"]
+__all__ = ["Attribution", "ErrorEntry", "attribute_by_index", "attribute_by_value", "parse_error_entries"]
 
 # A place in a list, as servers write it in a field's name: `[3].client`, `items[3].client`.
-_INDEX = re.compile(r"^\w{0,40}\[(\d{1,6})\]\.?", re.ASCII)
+_INDEX_PATTERN = re.compile(r"^\w{0,40}\[(\d{1,6})\]\.?", re.ASCII)
 
 
 @attrs.frozen
-class Complaint:
+class ErrorEntry:
     """One entry of a refusal: which field, what is wrong, and the refused value."""
 
     field: str | None
@@ -27,14 +27,14 @@ class Complaint:
 
 
 @attrs.frozen
-class Verdict:
+class Attribution:
     """Refused rows by position, and the positions among which the rest of the refused ones must be."""
 
-    refused: Mapping[int, Complaint]
+    refused: Mapping[int, ErrorEntry]
     suspects: Sequence[int]
 
 
-def complaints_of(content: bytes) -> list[Complaint] | None:
+def parse_error_entries(content: bytes) -> list[ErrorEntry] | None:
     """Read the entries of a 207's list or of an error body; None if it is neither."""
     try:
         data: Any = orjson.loads(content)
@@ -45,14 +45,14 @@ def complaints_of(content: bytes) -> list[Complaint] | None:
         data = data.get("errors") or [{"message": message}]
     if not is_list(data):
         return None
-    return [_complaint(entry) for entry in data if is_object(entry)]
+    return [_error_entry(entry) for entry in data if is_object(entry)]
 
 
-def by_index(complaints: Sequence[Complaint], size: int) -> dict[int, Complaint]:
+def attribute_by_index(error_entries: Sequence[ErrorEntry], size: int) -> dict[int, ErrorEntry]:
     """The refused rows, where the server itself names their places; empty unless every entry does."""
-    found: dict[int, Complaint] = {}
-    for complaint in complaints:
-        match = _INDEX.match(complaint.field or "")
+    found: dict[int, ErrorEntry] = {}
+    for complaint in error_entries:
+        match = _INDEX_PATTERN.match(complaint.field or "")
         if match is None or int(match[1]) >= size:
             return {}
         field = (complaint.field or "")[match.end() :]
@@ -60,16 +60,16 @@ def by_index(complaints: Sequence[Complaint], size: int) -> dict[int, Complaint]
     return found
 
 
-def by_value(complaints: Sequence[Complaint], rows: Mapping[int, Any]) -> Verdict:
+def attribute_by_value(error_entries: Sequence[ErrorEntry], rows: Mapping[int, Any]) -> Attribution:
     """The refused rows of a partly accepted request, whose entries have a field and a value but no place.
 
     Where as many rows have the value as entries complain of it, or a single one has it, these are the rows. Where more
     have it, they are suspects; where none has it, every other row is.
     """
-    groups: dict[tuple[str, str], list[Complaint]] = {}
-    for complaint in complaints:
+    groups: dict[tuple[str, str], list[ErrorEntry]] = {}
+    for complaint in error_entries:
         groups.setdefault((complaint.field or "", _text(complaint.value)), []).append(complaint)
-    refused: dict[int, Complaint] = {}
+    refused: dict[int, ErrorEntry] = {}
     suspects: set[int] = set()
     is_open = not groups
     for (field, text), entries in groups.items():
@@ -82,7 +82,7 @@ def by_value(complaints: Sequence[Complaint], rows: Mapping[int, Any]) -> Verdic
         else:
             is_open = True
     left = rows.keys() if is_open else suspects
-    return Verdict(refused, sorted(position for position in left if position not in refused))
+    return Attribution(refused, sorted(position for position in left if position not in refused))
 
 
 def _values_at(row: Any, field: str) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def _complaint(entry: Mapping[str, Any]) -> Complaint:
+def _error_entry(entry: Mapping[str, Any]) -> ErrorEntry:
     field = entry.get("field")
     message = entry.get("message") or entry.get("error") or "refused"
-    return Complaint(str(field) if field else None, str(message), entry.get("rejectedValue"))
+    return ErrorEntry(str(field) if field else None, str(message), entry.get("rejectedValue"))

@@ -14,24 +14,24 @@ import orjson
 
 from synerise_profiles_api.types import Request
 
-from .encoding import with_fields
-from .operations import Kind, batch_request
+from .encoding import append_fields
+from .operations import BatchOperation, batch_request
 
-__all__ = ["TIME_LENGTH", "Chunk", "Part", "Sampled", "ends_of"]
+__all__ = ["TIMESTAMP_BYTES", "Chunk", "SampledRow", "SubBatch", "find_row_ends"]
 
-TIME_LENGTH = len("2026-01-01T00:00:00.000Z")
+TIMESTAMP_BYTES = len("2026-01-01T00:00:00.000Z")
 """How long every time is that is set here, so that its bytes can be counted before it is known."""
 
 
 @attrs.define(eq=False, repr=False)
-class Sampled:
+class SampledRow:
     """A row that will be read back: its index, what was sent of it, what the caller knows it by, and its fate."""
 
     index: int
     data: dict[str, Any]
     reference: Any = None
     is_accepted: bool = False
-    doubtful: bool = False
+    has_duplicate: bool = False
 
 
 @attrs.define(eq=False, repr=False)
@@ -42,17 +42,17 @@ class Chunk:
     that of the body: a bracket, and with each row one more byte. `time` is set before the first sending.
     """
 
-    kind: Kind
+    batch_operation: BatchOperation
     pieces: list[bytes | memoryview] = attrs.field(factory=list[bytes | memoryview])
     indexes: list[int] = attrs.field(factory=list[int])
     size: int = 1
     number: int = -1
-    has_runs: bool = False
+    has_joined_rows: bool = False
     references: list[Any] | None = None
-    timeless: list[int] = attrs.field(factory=list[int])
+    untimed_positions: list[int] = attrs.field(factory=list[int])
     time: str | None = None
     requests: list[Request[Any]] | None = None
-    sampled: list[tuple[int, Sampled]] = attrs.field(factory=list[tuple[int, Sampled]])
+    sampled: list[tuple[int, SampledRow]] = attrs.field(factory=list[tuple[int, SampledRow]])
     _digest: bytes | None = None
     _body: bytes | None = None
     _lengths: array[int] | None = None
@@ -67,16 +67,16 @@ class Chunk:
         self.indexes.append(index)
         self.size += len(item) + 1
 
-    def add_run(self, listed: bytes, indexes: Iterable[int]) -> None:
+    def add_many(self, json_array: bytes, indexes: Iterable[int]) -> None:
         """Add rows that were written as a list; `size_after` tells whether they fit."""
-        self.size = self.size_after(listed)
-        self.pieces.append(memoryview(listed)[1:-1])
+        self.size = self.size_after(json_array)
+        self.pieces.append(memoryview(json_array)[1:-1])
         self.indexes.extend(indexes)
-        self.has_runs = True
+        self.has_joined_rows = True
 
-    def size_after(self, listed: bytes) -> int:
+    def size_after(self, json_array: bytes) -> int:
         """How large the body is once rows are added that were written as a list."""
-        return self.size + len(listed) - 1
+        return self.size + len(json_array) - 1
 
     def digest(self) -> bytes:
         """Return what tells these rows from others: of what was given, so it is made before times are set here.
@@ -90,73 +90,77 @@ class Chunk:
             self._digest = b"".join(number.to_bytes(6, "big") for number in facts)
         return self._digest
 
-    def size_of(self, part: Part) -> int:
+    def size_of(self, sub_batch: SubBatch) -> int:
         """How many bytes the body of a part has."""
         if self.requests is not None:
             return len(self.requests[0].content or b"")
-        return self.size if part.whole else 1 + sum(len(self.item(position)) + 1 for position in part.positions)
+        return (
+            self.size
+            if sub_batch.is_whole
+            else 1 + sum(len(self.row_bytes(position)) + 1 for position in sub_batch.positions)
+        )
 
     def set_time(self, time: str) -> None:
         """Give the rows that lack a time this one."""
-        field = self.kind.time_field
+        field = self.batch_operation.time_field
         if field is None:
             return
         self.time = time
         added = b'"' + field.encode() + b'":"' + time.encode() + b'"'
-        for position in self.timeless:
-            self.pieces[position] = with_fields(bytes(self.pieces[position]), added)
+        for position in self.untimed_positions:
+            self.pieces[position] = append_fields(bytes(self.pieces[position]), added)
 
-    def item(self, position: int) -> bytes:
+    def row_bytes(self, position: int) -> bytes:
         """Return the bytes of a row."""
-        if self._body is None and not self.has_runs:
+        if self._body is None and not self.has_joined_rows:
             return bytes(self.pieces[position])
-        self.pack()
+        self.build_body()
         body = self._body or b""
         if self._ends is None:
             lengths = self._lengths
-            self._ends = ends_of(body) if lengths is None else list(_ends(lengths))
+            self._ends = find_row_ends(body) if lengths is None else list(_ends_from_lengths(lengths))
         return body[self._ends[position] + 1 : self._ends[position + 1]]
 
     def row(self, position: int) -> Any:
         """Read a row back."""
-        return orjson.loads(self.item(position))
+        return orjson.loads(self.row_bytes(position))
 
     def request(self, positions: Sequence[int] | None, *, with_digest: bool = False) -> Request[Any]:
         """Build the request of these rows, or of all; make the digest on the way, where that is asked for."""
         if self.requests is not None:
             return self.requests[0]
         if positions is not None:
-            items = [self.item(position) for position in positions]
-            return batch_request(self.kind.operation, b"[" + b",".join(items) + b"]")
-        self.pack()
+            items = [self.row_bytes(position) for position in positions]
+            return batch_request(self.batch_operation.operation, b"[" + b",".join(items) + b"]")
+        self.build_body()
         if with_digest:
             self.digest()
-        return batch_request(self.kind.operation, self._body or b"")
+        return batch_request(self.batch_operation.operation, self._body or b"")
 
-    def pack(self) -> None:
+    def build_body(self) -> None:
         """Build the body. The rows are in it then, and need not be in the memory twice."""
         if self._body is None and self.requests is None:
             self._body = b"[" + b",".join(self.pieces) + b"]"
-            self._lengths = None if self.has_runs else array("L", map(len, self.pieces))
+            self._lengths = None if self.has_joined_rows else array("L", map(len, self.pieces))
             self.pieces = []
 
 
 @attrs.define(eq=False)
-class Part:
+class SubBatch:
     """Rows of a chunk that go in one request; `attempts` counts its sendings."""
 
     positions: Sequence[int]
-    whole: bool = False
+    is_whole: bool = False
     attempts: int = 0
-    begun: float = 0.0
+    started_at: float = 0.0
     maybe_applied: bool = False
 
 
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]')
-_DEPTH: Final = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
+_JSON_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]')
+_DEPTH_CHANGE: Final = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
 
-def ends_of(body: bytes) -> list[int]:
+def find_row_ends(body: bytes) -> list[int]:
     """Find the rows of a body: where the opening bracket, each comma between two rows, and the closing bracket stand.
 
     Written again, rows have the bytes that they had before, so their lengths can be told; where that does not hold,
@@ -164,15 +168,15 @@ def ends_of(body: bytes) -> list[int]:
     """
     written = [orjson.dumps(row) for row in orjson.loads(body)]
     if b"[" + b",".join(written) + b"]" == body:
-        return list(_ends(map(len, written)))
+        return list(_ends_from_lengths(map(len, written)))
     ends, depth = [0], 0
-    for token in _TOKEN.finditer(body):
-        change = _DEPTH.get(token[0], 0)
+    for token in _JSON_TOKEN.finditer(body):
+        change = _DEPTH_CHANGE.get(token[0], 0)
         depth += change
         if (depth == 1 and token[0] == b",") or (not depth and change):
             ends.append(token.start())
     return ends
 
 
-def _ends(lengths: Iterable[int]) -> Iterator[int]:
+def _ends_from_lengths(lengths: Iterable[int]) -> Iterator[int]:
     return accumulate(lengths, lambda end, length: end + length + 1, initial=0)

@@ -10,9 +10,9 @@ import attrs
 
 from synerise_profiles_api.types import Request
 
-from .send_result import Outcome
+from .send_result import SendResult
 
-__all__ = ["DONE", "Course", "Read", "Signal", "Task", "Wait"]
+__all__ = ["DONE", "Machine", "Read", "Signal", "Task", "Wait"]
 
 
 class Signal(enum.Enum):
@@ -50,7 +50,7 @@ class Task(Protocol):
 T = TypeVar("T", bound=Task)
 
 
-class Course(Protocol[T]):
+class Machine(Protocol[T]):
     """What a driver drives. It neither sends, waits nor sleeps."""
 
     def next(self) -> T | Read | Wait | Signal:
@@ -65,6 +65,6 @@ class Course(Protocol[T]):
         """The input has ended."""
         ...
 
-    def answered(self, task: T, outcome: Outcome, /) -> None:
+    def on_result(self, task: T, result: SendResult, /) -> None:
         """Take what came of a task."""
         ...

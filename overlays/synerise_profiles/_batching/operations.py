@@ -21,20 +21,20 @@ from synerise_profiles_api.models import ServerTime
 from synerise_profiles_api.types import Operation, RawResponse, Request
 
 __all__ = [
-    "Kind",
-    "assignments",
+    "BatchOperation",
     "batch_request",
-    "clock_request",
-    "deletions",
     "events",
+    "parse_server_time",
+    "profile_deletions",
     "profiles",
-    "told_time",
+    "server_time_request",
+    "tag_assignments",
     "transactions",
 ]
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class Kind:
+class BatchOperation:
     """One kind of work.
 
     `identifiers` are the fields that name a row's profile, in `holder` if that is given. A kind without `schema` sends
@@ -45,60 +45,60 @@ class Kind:
     max_items: int
     max_bytes: int
     identifiers: tuple[str, ...]
-    holder: str | None = None
-    uniform: bool = False
+    holder_field: str | None = None
+    uniform_identifier: bool = False
     schema: Schema | None = None
     salt_field: str | None = None
     time_field: str | None = None
-    single: Callable[[Any], Request[Any]] | None = None
-    gone_is_done: bool = False
+    build_request: Callable[[Any], Request[Any]] | None = None
+    not_found_is_success: bool = False
 
 
-def profiles() -> Kind:
+def profiles() -> BatchOperation:
     """Profiles to create or update."""
-    return _batch(upsert_batch.OPERATION, PROFILE_IDENTIFIERS, None)
+    return _batch_operation(upsert_batch.OPERATION, PROFILE_IDENTIFIERS, None)
 
 
-def events() -> Kind:
+def events() -> BatchOperation:
     """Events of any type."""
-    return _batch(send_batch.OPERATION, CLIENT_IDENTIFIERS, "client")
+    return _batch_operation(send_batch.OPERATION, CLIENT_IDENTIFIERS, "client")
 
 
-def transactions() -> Kind:
+def transactions() -> BatchOperation:
     """Purchases."""
-    return _batch(create_batch.OPERATION, CLIENT_IDENTIFIERS, "client")
+    return _batch_operation(create_batch.OPERATION, CLIENT_IDENTIFIERS, "client")
 
 
-def deletions() -> Kind:
+def profile_deletions() -> BatchOperation:
     """Profiles to delete."""
-    return _single(delete.OPERATION, _deletion, gone_is_done=True)
+    return _single_operation(delete.OPERATION, _delete_request, not_found_is_success=True)
 
 
-def assignments(tag_id: int) -> Kind:
+def tag_assignments(tag_id: int) -> BatchOperation:
     """Profiles to put a tag on."""
 
     def build(row: Any) -> Request[Any]:
-        name, value = _named(row, ("clientId",))
+        name, value = _identifier_of(row, ("clientId",))
         if name is None:
             raise InvalidRequestError("names no profile; give a clientId", field="clientId")
         return assign.request(value, tag_id)
 
     assign.request(0, tag_id)  # a tag that is no integer is the caller's mistake, not the rows'
-    return _single(assign.OPERATION, build)
+    return _single_operation(assign.OPERATION, build)
 
 
 def batch_request(operation: Operation, content: bytes) -> Request[None]:
     """Build the request of a batch from bytes that were checked and counted; its answer is read by the engine."""
-    return Request(operation=operation, path=operation.path, content=content, repeatable=True, parse=_unread)
+    return Request(operation=operation, path=operation.path, content=content, repeatable=True, parse=_ignore_body)
 
 
-def clock_request() -> Request[Any]:
+def server_time_request() -> Request[Any]:
     """Build the request for the server's time."""
     request = server_time.request()
-    return Request(operation=request.operation, path=request.path, repeatable=True, parse=_unread)
+    return Request(operation=request.operation, path=request.path, repeatable=True, parse=_ignore_body)
 
 
-def told_time(content: bytes) -> datetime.datetime | None:
+def parse_server_time(content: bytes) -> datetime.datetime | None:
     """Read the server's time."""
     try:
         data: Any = orjson.loads(content)
@@ -107,50 +107,52 @@ def told_time(content: bytes) -> datetime.datetime | None:
         return None
 
 
-def _batch(operation: Operation, identifiers: tuple[str, ...], holder: str | None) -> Kind:
+def _batch_operation(operation: Operation, identifiers: tuple[str, ...], holder_field: str | None) -> BatchOperation:
     limits = operation.batch
     if limits is None:
         raise LookupError(f"{operation.name} has no limits of a batch")
     salt, time = (*operation.retry_keys, None, None)[:2]
-    return Kind(
+    return BatchOperation(
         operation=operation,
         max_items=limits.max_items,
         max_bytes=limits.max_bytes,
-        uniform=limits.uniform_identifier,
+        uniform_identifier=limits.uniform_identifier,
         identifiers=identifiers,
-        holder=holder,
+        holder_field=holder_field,
         schema=body_schema(operation),
         salt_field=salt,
         time_field=time,
     )
 
 
-def _single(operation: Operation, build: Callable[[Any], Request[Any]], *, gone_is_done: bool = False) -> Kind:
-    def single(row: Any) -> Request[Any]:
-        return attrs.evolve(build(row), parse=_unread)
+def _single_operation(
+    operation: Operation, build: Callable[[Any], Request[Any]], *, not_found_is_success: bool = False
+) -> BatchOperation:
+    def build_request(row: Any) -> Request[Any]:
+        return attrs.evolve(build(row), parse=_ignore_body)
 
-    return Kind(
+    return BatchOperation(
         operation=operation,
         max_items=1,
         max_bytes=2**31,
         identifiers=("clientId", "customId"),
-        single=single,
-        gone_is_done=gone_is_done,
+        build_request=build_request,
+        not_found_is_success=not_found_is_success,
     )
 
 
-def _deletion(row: Any) -> Request[Any]:
-    name, value = _named(row, ("clientId", "customId"))
+def _delete_request(row: Any) -> Request[Any]:
+    name, value = _identifier_of(row, ("clientId", "customId"))
     if name is None:
         raise InvalidRequestError("names no profile; give a clientId or a customId", field="clientId")
     return delete.request(value) if name == "clientId" else delete_by_custom_id.request(value)
 
 
-def _named(row: Any, names: tuple[str, ...]) -> tuple[str | None, Any]:
+def _identifier_of(row: Any, names: tuple[str, ...]) -> tuple[str | None, Any]:
     if isinstance(row, int):
         return "clientId", row
     return first_identifier(fields_of(row) or {}, names) or (None, None)
 
 
-def _unread(_: RawResponse) -> None:
+def _ignore_body(_: RawResponse) -> None:
     """The engine reads the bytes itself: a batch that was applied must not fail for a body that cannot be read."""

@@ -10,10 +10,10 @@ import orjson
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles.identifiers import first_identifier, mask
 
-from .operations import Kind
-from .row_encoder import held
+from .operations import BatchOperation
+from .row_encoder import identifier_holder
 
-__all__ = ["Rejection", "Stage", "count_note", "identifier_of"]
+__all__ = ["Rejection", "Stage", "count_note", "masked_identifier"]
 
 Stage: TypeAlias = Literal["check", "server", "ambiguous", "unsent"]
 
@@ -37,16 +37,16 @@ class Rejection:
     group: int | None = None
 
 
-_MOST_NOTES = 1000
+_MAX_NOTES = 1000
 
 
 def count_note(notes: dict[str, int], text: str) -> None:
     """Count a remark by its text; beyond so many texts there are no new ones."""
-    if text in notes or len(notes) < _MOST_NOTES:
+    if text in notes or len(notes) < _MAX_NOTES:
         notes[text] = notes.get(text, 0) + 1
 
 
-def identifier_of(kind: Kind, row: bytes) -> str | None:
+def masked_identifier(batch_operation: BatchOperation, row: bytes) -> str | None:
     """Return the first identifier of a row, masked."""
     try:
         found: Any = orjson.loads(row)
@@ -54,5 +54,7 @@ def identifier_of(kind: Kind, row: bytes) -> str | None:
         return None
     if isinstance(found, int):
         return f"clientId {mask(found)}"
-    named = first_identifier(fields_of(held(found, kind.holder)) or {}, kind.identifiers)
+    named = first_identifier(
+        fields_of(identifier_holder(found, batch_operation.holder_field)) or {}, batch_operation.identifiers
+    )
     return None if named is None else f"{named[0]} {mask(named[1])}"

@@ -11,18 +11,26 @@ import orjson
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.types import UNSET
 
-from .batch import TIME_LENGTH
-from .encoding import OPTIONS, RefusedError, default, encoded_slowly, guarded, has_mark, with_fields
-from .operations import Kind
+from .batch import TIMESTAMP_BYTES
+from .encoding import (
+    ORJSON_OPTIONS,
+    RefusedError,
+    append_fields,
+    contains_null,
+    encode_fallback,
+    orjson_default,
+    reject_nulls,
+)
+from .operations import BatchOperation
 
-__all__ = ["Group", "RowWriter", "content_salt", "held", "room_of_time"]
+__all__ = ["IdentifierGroup", "RowEncoder", "content_salt", "identifier_holder", "timestamp_reserve"]
 
-Group: TypeAlias = frozenset[str] | None
+IdentifierGroup: TypeAlias = frozenset[str] | None
 """By which kinds of identifier a row names its profile, where the rows of a request must not differ in that."""
-_REMEMBERED: Final = 1000
+_MAX_CACHED_GROUPS: Final = 1000
 
 
-class RowWriter:
+class RowEncoder:
     """Writes the rows of one kind.
 
     `allowed` names the fields that may be null, None stands for all. `make_salt` makes the salt of a row that has none,
@@ -30,33 +38,36 @@ class RowWriter:
     """
 
     def __init__(
-        self, kind: Kind, allowed: Collection[str] | None, make_salt: Callable[[Any, bytes, int], str]
+        self,
+        batch_operation: BatchOperation,
+        allow_null: Collection[str] | None,
+        make_salt: Callable[[Any, bytes, int], str],
     ) -> None:
-        self.kind = kind
-        self.is_keyed = kind.salt_field is not None
-        self._allowed = allowed
+        self.batch_operation = batch_operation
+        self.is_salted = batch_operation.salt_field is not None
+        self._allow_null = allow_null
         self._make_salt = make_salt
-        self._salt_field, self._time_field = kind.salt_field or "", kind.time_field or ""
+        self._salt_field, self._time_field = batch_operation.salt_field or "", batch_operation.time_field or ""
         self._salt_name = self._salt_field.encode()
-        self._identifiers = frozenset(kind.identifiers)
+        self._identifiers = frozenset(batch_operation.identifiers)
         self._groups: dict[tuple[str, ...], frozenset[str]] = {}
 
-    def write(self, row: Any, *, looks: bool = True) -> bytes:
+    def encode(self, row: Any, *, checks_nulls: bool = True) -> bytes:
         """Write a row, or raise RefusedError. Unless it `looks`, nulls and NaN are not looked for."""
         try:
-            item = orjson.dumps(row, default, OPTIONS)
+            item = orjson.dumps(row, orjson_default, ORJSON_OPTIONS)
         except TypeError:
-            item = encoded_slowly(row)
-        if looks and self._allowed is not None and has_mark(item):
-            return guarded(row, item, self._allowed)
+            item = encode_fallback(row)
+        if checks_nulls and self._allow_null is not None and contains_null(item):
+            return reject_nulls(row, item, self._allow_null)
         return item
 
-    def keyed(self, row: Any, item: bytes, index: int) -> tuple[bytes, bool]:
+    def add_salt(self, row: Any, item: bytes, index: int) -> tuple[bytes, bool]:
         """Set the salt where there is none; say whether a time is to be set as well."""
         fields = row if row.__class__ is dict else fields_of(row) or {}
         salt, moment = fields.get(self._salt_field, UNSET), fields.get(self._time_field, UNSET)
         if salt is UNSET:
-            item = with_fields(item, b'"%b":%b' % (self._salt_name, orjson.dumps(self._make_salt(row, item, index))))
+            item = append_fields(item, b'"%b":%b' % (self._salt_name, orjson.dumps(self._make_salt(row, item, index))))
         elif not salt:
             raise RefusedError(self._salt_field, "is empty; leave it out, and it is made")
         if moment is UNSET:
@@ -65,16 +76,16 @@ class RowWriter:
             raise RefusedError(self._time_field, "is empty; leave it out, and it is set")
         return item, False
 
-    def group_of(self, row: Any) -> Group:
+    def identifier_group_of(self, row: Any) -> IdentifierGroup:
         """The kinds of identifier by which a row names its profile, all of them: uniform by any server's rule."""
-        if not self.kind.uniform:
+        if not self.batch_operation.uniform_identifier:
             return None
-        client = fields_of(held(row, self.kind.holder))
+        client = fields_of(identifier_holder(row, self.batch_operation.holder_field))
         names = tuple(client) if client is not None else ()
         group = self._groups.get(names)
         if group is None:
             group = self._identifiers.intersection(names)
-            if len(self._groups) < _REMEMBERED:
+            if len(self._groups) < _MAX_CACHED_GROUPS:
                 self._groups[names] = group
         return group
 
@@ -84,12 +95,14 @@ def content_salt(item: bytes) -> str:
     return sha256(item).hexdigest()[:32]
 
 
-def held(row: Any, holder: str | None) -> Any:
+def identifier_holder(row: Any, holder_field: str | None) -> Any:
     """Return what holds a row's identifiers: the row itself, or one of its fields."""
     fields = fields_of(row)
-    return fields if holder is None or fields is None else fields.get(holder)
+    return fields if holder_field is None or fields is None else fields.get(holder_field)
 
 
-def room_of_time(kind: Kind) -> int:
+def timestamp_reserve(batch_operation: BatchOperation) -> int:
     """How many bytes a time adds to a row that has none."""
-    return 0 if kind.time_field is None else TIME_LENGTH + len(kind.time_field) + len(',"":""')
+    return (
+        0 if batch_operation.time_field is None else TIMESTAMP_BYTES + len(batch_operation.time_field) + len(',"":""')
+    )

@@ -10,15 +10,15 @@ from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles.errors import APIConnectionError, APIStatusError
 from synerise_profiles_api.types import Response
 
-__all__ = ["Outcome", "outcome_of"]
+__all__ = ["SendResult", "send_result_of"]
 
-_REFUSES_ROWS: Final = frozenset({400, 409, 413, 422, 424})
+_ROW_REFUSAL_STATUSES: Final = frozenset({400, 409, 413, 422, 424})
 """Statuses that speak of what was sent; any other one below 500 speaks of who sent it, or of the operation."""
-_MAY_PASS: Final = frozenset({408, 429, 499})
+_TRANSIENT_STATUSES: Final = frozenset({408, 429, 499})
 
 
 @attrs.frozen(kw_only=True, repr=False)
-class Outcome:
+class SendResult:
     """An answer with its status, or the failure that came instead; `error` is what was raised, if anything was."""
 
     status: int | None = None
@@ -42,17 +42,22 @@ class Outcome:
     @property
     def refuses_rows(self) -> bool:
         """Whether rows were refused as a whole."""
-        return self.status in _REFUSES_ROWS
+        return self.status in _ROW_REFUSAL_STATUSES
 
     @property
     def is_final(self) -> bool:
         """Whether every other request would end in the same way."""
         if self.status is None:
             return self.failure is None
-        return self.status < 500 and self.status not in _MAY_PASS and not self.refuses_rows and not self.is_unreadable
+        return (
+            self.status < 500
+            and self.status not in _TRANSIENT_STATUSES
+            and not self.refuses_rows
+            and not self.is_unreadable
+        )
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """What happened, without anything of what was sent."""
         if self.is_unreadable:
             return f"status {self.status} with an answer that cannot be read"
@@ -63,13 +68,13 @@ class Outcome:
         return type(self.error).__name__
 
 
-def outcome_of(result: Response[Any] | Exception) -> Outcome:
+def send_result_of(result: Response[Any] | Exception) -> SendResult:
     """Read what sending a request once returned or raised."""
     if isinstance(result, Response):
-        return Outcome(status=result.status_code, content=result.content, failure=AttemptFailure())
+        return SendResult(status=result.status_code, content=result.content, failure=AttemptFailure())
     if isinstance(result, APIStatusError):
         failure = AttemptFailure(status_code=result.status_code, retry_after=result.retry_after)
-        return Outcome(status=result.status_code, content=result.content, failure=failure, error=result)
+        return SendResult(status=result.status_code, content=result.content, failure=failure, error=result)
     if isinstance(result, APIConnectionError):
-        return Outcome(failure=AttemptFailure(maybe_received=result.maybe_applied), error=result)
-    return Outcome(error=result)
+        return SendResult(failure=AttemptFailure(maybe_received=result.maybe_applied), error=result)
+    return SendResult(error=result)

@@ -11,53 +11,53 @@ from typing import Any, Generic, TypeVar
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request, Response
 
-from .machine import DONE, Course, Read, Signal, Task, Wait
-from .send_result import Outcome, outcome_of
+from .machine import DONE, Machine, Read, Signal, Task, Wait
+from .send_result import SendResult, send_result_of
 
 __all__ = ["drive"]
 
 T = TypeVar("T", bound=Task)
-_Sender = Callable[[Request[Any]], Response[Any]]
+_SendFunction = Callable[[Request[Any]], Response[Any]]
 
 
-def drive(course: Course[T], rows: Iterable[Any], send: _Sender, timing: Timing) -> None:
+def drive(machine: Machine[T], rows: Iterable[Any], send: _SendFunction, timing: Timing) -> None:
     """Run to the end. An error of the rows themselves waits for the answers on their way, an interruption does not."""
     iterator = iter(rows)
-    window = _Window[T](send)
+    window = _ThreadPool[T](send)
     try:
-        while (step := course.next()) is not DONE:
+        while (step := machine.next()) is not DONE:
             if isinstance(step, Read):
-                if not course.read(iterator):
-                    course.end()
+                if not machine.read(iterator):
+                    machine.end()
             elif not isinstance(step, Wait | Signal):
-                window.begin(step)
+                window.start(step)
             elif window.in_flight:
-                window.tell(course, step.seconds)
+                window.deliver(machine, step.seconds)
             else:
                 timing.sleep(step.seconds or 0.0)
-            window.tell(course, 0.0)
+            window.deliver(machine, 0.0)
     except Exception:  # from the rows or a stopped run: what is in flight was sent, so its answers are still counted
         while window.in_flight:
-            window.tell(course, None)
+            window.deliver(machine, None)
         raise
     except BaseException:  # Ctrl-C waits for nothing; what has been answered by now is counted
-        window.tell(course, 0.0)
+        window.deliver(machine, 0.0)
         raise
     finally:
         window.close()
 
 
-class _Window(Generic[T]):
+class _ThreadPool(Generic[T]):
     """Threads that send one request at a time each; started when they are first needed."""
 
-    def __init__(self, send: _Sender) -> None:
+    def __init__(self, send: _SendFunction) -> None:
         self.in_flight = 0
         self._send = send
         self._tasks: SimpleQueue[T | None] = SimpleQueue()
-        self._answers: SimpleQueue[tuple[T, Outcome]] = SimpleQueue()
+        self._results: SimpleQueue[tuple[T, SendResult]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
-    def begin(self, task: T) -> None:
+    def start(self, task: T) -> None:
         """Send a request."""
         self.in_flight += 1
         if self.in_flight > len(self._threads):
@@ -67,11 +67,11 @@ class _Window(Generic[T]):
             thread.start()
         self._tasks.put(task)
 
-    def tell(self, course: Course[T], seconds: float | None) -> None:
+    def deliver(self, machine: Machine[T], seconds: float | None) -> None:
         """Hand over the answers that are there; wait for the first one as long as told."""
-        for task, outcome in self._arrived(seconds):
+        for task, outcome in self._take_results(seconds):
             self.in_flight -= 1
-            course.answered(task, outcome)
+            machine.on_result(task, outcome)
 
     def close(self) -> None:
         """Let the threads end; wait for those that have nothing to do."""
@@ -81,19 +81,19 @@ class _Window(Generic[T]):
             for thread in self._threads:
                 thread.join()
 
-    def _arrived(self, seconds: float | None) -> Iterator[tuple[T, Outcome]]:
+    def _take_results(self, seconds: float | None) -> Iterator[tuple[T, SendResult]]:
         with contextlib.suppress(Empty):
             if seconds != 0.0:
-                yield self._answers.get(timeout=seconds)
+                yield self._results.get(timeout=seconds)
             while True:
-                yield self._answers.get_nowait()
+                yield self._results.get_nowait()
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
             try:
-                outcome = outcome_of(self._send(task.request()))
+                outcome = send_result_of(self._send(task.request()))
             except Exception as error:  # noqa: BLE001 - the core knows what it means
-                outcome = outcome_of(error)
-            self._answers.put((task, outcome))
+                outcome = send_result_of(error)
+            self._results.put((task, outcome))
             # Or a thread that waits would keep its last chunk.
             del task, outcome

@@ -20,38 +20,38 @@ from synerise_profiles_api.encoding import Model
 from .schema import Schema
 
 __all__ = [
-    "REMEMBERED",
+    "MAX_CACHED_TEXTS",
     "Check",
-    "KindsRule",
+    "FieldProblem",
     "ListRule",
     "Note",
     "NumberRule",
-    "Problem",
     "Rule",
     "TextRule",
-    "all_safe",
+    "TypeUnionRule",
+    "are_never_null",
+    "compile_pattern",
     "fields_of",
-    "matcher",
 ]
 
-Problem: TypeAlias = tuple[str, str]
-Check: TypeAlias = "Callable[[Any], Problem | None]"
+FieldProblem: TypeAlias = tuple[str, str]
+Check: TypeAlias = "Callable[[Any], FieldProblem | None]"
 Note: TypeAlias = "Callable[[str], None]"
 
-REMEMBERED = 4096
+MAX_CACHED_TEXTS = 4096
 """How many good texts a rule remembers: names and cities come again, and looking one up is faster than its pattern."""
-_SAFE = frozenset({str, int, bool})
+_NEVER_NULL_TYPES = frozenset({str, int, bool})
 """What JSON never writes as null."""
 
 
 class Rule(Protocol):
     """What a schema asks of a value."""
 
-    def check(self, value: Any) -> Problem | None:
+    def check(self, value: Any) -> FieldProblem | None:
         """Return None, or the field within the value and what is wrong with it."""
         ...
 
-    def sweep(self, values: Sequence[Any], places: Sequence[int], suspects: set[int]) -> bool:
+    def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
         """Add the places of the values that `check` might refuse; say whether the others hold neither null nor NaN."""
         ...
 
@@ -67,65 +67,71 @@ def fields_of(value: Any) -> Mapping[str, Any] | None:
     return None
 
 
-def all_safe(values: Sequence[Any]) -> bool:
+def are_never_null(values: Sequence[Any]) -> bool:
     """Whether all values are of kinds that are never written as null."""
-    return _SAFE.issuperset(map(type, values))
+    return _NEVER_NULL_TYPES.issuperset(map(type, values))
 
 
 class TextRule:
     """A text with its patterns, values, format and length."""
 
     def __init__(self, schema: Schema) -> None:
-        self.good: set[str] = set()
+        self.valid_texts: set[str] = set()
         self._schema = schema
-        self._matchers = [matcher(pattern) for pattern in schema.patterns]
+        self._matchers = [compile_pattern(pattern) for pattern in schema.patterns]
         # A plain text passes a pattern that says of each character by itself whether it is allowed.
-        self._others = [matcher(pattern) for pattern in schema.patterns if not _allows_plain(pattern)]
-        self._has_more = bool(schema.enum or schema.date_format or schema.min_length or schema.max_length)
-        self._takes_any = not (self._matchers or self._has_more)
+        self._matchers_for_ascii = [
+            compile_pattern(pattern) for pattern in schema.patterns if not _allows_printable_ascii(pattern)
+        ]
+        self._has_constraints = bool(schema.enum or schema.date_format or schema.min_length or schema.max_length)
+        self._accepts_any = not (self._matchers or self._has_constraints)
 
-    def check(self, value: Any) -> Problem | None:
+    def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
         if value.__class__ is not str and not isinstance(value, str):
             if self._schema.date_format is not None and isinstance(value, datetime.date):
                 return None
             return "", f"is not a text: {type(value).__name__}"
-        if self._takes_any or value in self.good:
+        if self._accepts_any or value in self.valid_texts:
             return None
-        for match in self._others if value and value.isascii() and value.isprintable() else self._matchers:
+        for match in self._matchers_for_ascii if value and value.isascii() and value.isprintable() else self._matchers:
             if match(value) is None:
                 return "", f"is not as documented: {self._schema.description}"
-        if self._has_more and (problem := self._check_more(value)) is not None:
+        if self._has_constraints and (problem := self._check_constraints(value)) is not None:
             return problem
-        if len(self.good) < REMEMBERED:
-            self.good.add(value)
+        if len(self.valid_texts) < MAX_CACHED_TEXTS:
+            self.valid_texts.add(value)
         return None
 
-    def sweep(self, values: Sequence[Any], places: Sequence[int], suspects: set[int]) -> bool:
+    def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
         """Clear texts that were good before, or that all match."""
         try:
-            if self.good.issuperset(values):
+            if self.valid_texts.issuperset(values):
                 return True
             together = "".join(values)
         except TypeError:  # one that is no text
-            return _each(self.check, values, places, suspects)
-        if self._takes_any:
+            return _check_each(self.check, values, positions, suspects)
+        if self._accepts_any:
             return True
         is_plain = together.isascii() and together.isprintable() and all(values)
-        matchers = self._others if is_plain else self._matchers
+        matchers = self._matchers_for_ascii if is_plain else self._matchers
         # Texts that come again are looked up from then on; where most are new, remembering them is of no use.
-        unknown = None if len(self.good) >= REMEMBERED or not matchers else set(values).difference(self.good)
-        if not self._has_more and (unknown is None or 2 * len(unknown) > len(values)):
+        unknown = (
+            None
+            if len(self.valid_texts) >= MAX_CACHED_TEXTS or not matchers
+            else set(values).difference(self.valid_texts)
+        )
+        if not self._has_constraints and (unknown is None or 2 * len(unknown) > len(values)):
             if all(all(map(match, values)) for match in matchers):
                 return True
-            return _each(self.check, values, places, suspects)
+            return _check_each(self.check, values, positions, suspects)
         check = self.check
         bad = {text for text in (set(values) if unknown is None else unknown) if check(text) is not None}
         if bad:
-            suspects.update(place for value, place in zip(values, places, strict=True) if value in bad)
+            suspects.update(place for value, place in zip(values, positions, strict=True) if value in bad)
         return True
 
-    def _check_more(self, value: str) -> Problem | None:
+    def _check_constraints(self, value: str) -> FieldProblem | None:
         schema = self._schema
         if schema.enum and value not in schema.enum:
             return "", f"is none of {', '.join(map(str, schema.enum))}"
@@ -142,39 +148,41 @@ class NumberRule:
     """A number, or an integer, with its bounds."""
 
     def __init__(self, schema: Schema) -> None:
-        self._minimum, self._above, self._maximum = schema.minimum, schema.above, schema.maximum
+        self._minimum, self._exclusive_minimum, self._maximum = schema.minimum, schema.exclusive_minimum, schema.maximum
         self._is_whole = "number" not in schema.types
-        self._kinds = int if self._is_whole else int | float | Decimal
-        self._usual = frozenset({int} if self._is_whole else {int, float})
+        self._types = int if self._is_whole else int | float | Decimal
+        self._exact_types = frozenset({int} if self._is_whole else {int, float})
 
-    def check(self, value: Any) -> Problem | None:
+    def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
-        if isinstance(value, bool) or not isinstance(value, self._kinds):
+        if isinstance(value, bool) or not isinstance(value, self._types):
             return "", f"is not {'an integer' if self._is_whole else 'a number'}: {type(value).__name__}"
         if isinstance(value, Decimal) and not value.is_finite():  # which cannot even be compared
             return "", "is NaN or infinite, which JSON cannot carry; leave the field out"
         if self._minimum is not None and value < self._minimum:
             return "", f"is below {self._minimum:g}"
-        if self._above is not None and value <= self._above:
-            return "", f"is not above {self._above:g}"
+        if self._exclusive_minimum is not None and value <= self._exclusive_minimum:
+            return "", f"is not above {self._exclusive_minimum:g}"
         if self._maximum is not None and value > self._maximum:
             return "", f"is above {self._maximum:g}"
         return None
 
-    def sweep(self, values: Sequence[Any], places: Sequence[int], suspects: set[int]) -> bool:
+    def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
         """Clear numbers of which the smallest is large enough, and the largest small enough."""
-        if not self._usual.issuperset(map(type, values)):
-            return _each(self.check, values, places, suspects)
+        if not self._exact_types.issuperset(map(type, values)):
+            return _check_each(self.check, values, positions, suspects)
         least = min(values)
-        is_good = (self._minimum is None or least >= self._minimum) and (self._above is None or least > self._above)
+        is_good = (self._minimum is None or least >= self._minimum) and (
+            self._exclusive_minimum is None or least > self._exclusive_minimum
+        )
         if self._maximum is not None:
             is_good = is_good and max(values) <= self._maximum
         if is_good and (self._is_whole or _are_finite(values)):
             return True
-        return _each(self.check, values, places, suspects)
+        return _check_each(self.check, values, positions, suspects)
 
 
-_KINDS: Mapping[str, tuple[type[Any], ...]] = {
+_PYTHON_TYPES: Mapping[str, tuple[type[Any], ...]] = {
     "string": (str,),
     "integer": (int,),
     "number": (int, float, Decimal),
@@ -184,62 +192,64 @@ _KINDS: Mapping[str, tuple[type[Any], ...]] = {
 }
 
 
-class KindsRule:
+class TypeUnionRule:
     """A value of one of several kinds."""
 
     def __init__(self, schema: Schema) -> None:
-        self._kinds = tuple(kind for name in schema.types for kind in _KINDS[name])
-        self._takes_flags = "boolean" in schema.types
-        self._allowed = " or ".join(sorted(schema.types))
-        self._usual = frozenset(kind for kind in self._kinds if kind is not Mapping)
+        self._types = tuple(kind for name in schema.types for kind in _PYTHON_TYPES[name])
+        self._accepts_bool = "boolean" in schema.types
+        self._types_text = " or ".join(sorted(schema.types))
+        self._exact_types = frozenset(kind for kind in self._types if kind is not Mapping)
 
-    def check(self, value: Any) -> Problem | None:
+    def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
-        if value.__class__ in self._usual:
+        if value.__class__ in self._exact_types:
             return None
-        if not isinstance(value, self._kinds) or (isinstance(value, bool) and not self._takes_flags):
-            return "", f"is not {self._allowed}: {type(value).__name__}"
+        if not isinstance(value, self._types) or (isinstance(value, bool) and not self._accepts_bool):
+            return "", f"is not {self._types_text}: {type(value).__name__}"
         return None
 
-    def sweep(self, values: Sequence[Any], places: Sequence[int], suspects: set[int]) -> bool:
+    def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
         """Clear values of the usual kinds."""
         kinds = set(map(type, values))
-        if kinds <= self._usual:
-            return kinds <= _SAFE
-        return _each(self.check, values, places, suspects)
+        if kinds <= self._exact_types:
+            return kinds <= _NEVER_NULL_TYPES
+        return _check_each(self.check, values, positions, suspects)
 
 
 class ListRule:
     """A list, with a rule for its items if there is one."""
 
-    def __init__(self, items: Rule | None) -> None:
-        self._items = items
+    def __init__(self, item_rule: Rule | None) -> None:
+        self._item_rule = item_rule
 
-    def check(self, value: Any) -> Problem | None:
+    def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
         if not isinstance(value, list | tuple | set | frozenset):
             return "", f"is not a list: {type(value).__name__}"
-        if self._items is not None:
+        if self._item_rule is not None:
             for index, item in enumerate(cast("list[Any]", value)):
-                problem = self._items.check(item)
+                problem = self._item_rule.check(item)
                 if problem is not None:
                     return f"{index}.{problem[0]}" if problem[0] else f"{index}", problem[1]
         return None
 
-    def sweep(self, values: Sequence[Any], places: Sequence[int], suspects: set[int]) -> bool:
+    def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
         """Clear lists by the items of all of them together."""
         if set(map(type, values)) != {list}:
-            suspects.update(place for value, place in zip(values, places, strict=True) if value.__class__ is not list)
-            pairs = [(value, place) for value, place in zip(values, places, strict=True) if value.__class__ is list]
-            values, places = [value for value, _ in pairs], [place for _, place in pairs]
+            suspects.update(
+                place for value, place in zip(values, positions, strict=True) if value.__class__ is not list
+            )
+            pairs = [(value, place) for value, place in zip(values, positions, strict=True) if value.__class__ is list]
+            values, positions = [value for value, _ in pairs], [place for _, place in pairs]
         flat: list[Any] = list(chain.from_iterable(values))
-        if self._items is None or not flat:
-            return all_safe(flat)
+        if self._item_rule is None or not flat:
+            return are_never_null(flat)
         marked = set[int]()
-        is_safe = self._items.sweep(flat, range(len(flat)), marked)
+        is_safe = self._item_rule.check_block(flat, range(len(flat)), marked)
         if marked:
             ends = list(accumulate(map(len, values)))
-            suspects.update(places[bisect_right(ends, mark)] for mark in marked)
+            suspects.update(positions[bisect_right(ends, mark)] for mark in marked)
         return is_safe
 
 
@@ -250,35 +260,35 @@ def _are_finite(values: Sequence[float]) -> bool:
         return False
 
 
-def _each(check: Check, values: Sequence[Any], places: Sequence[int], suspects: set[int]) -> bool:
+def _check_each(check: Check, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
     """Look at one value after the other, by a check that notes nothing. What such values hold inside is not known."""
-    suspects.update(place for value, place in zip(values, places, strict=True) if check(value) is not None)
+    suspects.update(place for value, place in zip(values, positions, strict=True) if check(value) is not None)
     return False
 
 
-_PLAIN = "".join(map(chr, range(32, 127)))
-_ONE_CLASS = re.compile(r"\^\[(?:[^\]\\]|\\.)+\][*+]\$")
+_PRINTABLE_ASCII = "".join(map(chr, range(32, 127)))
+_ONE_CLASS_PATTERN = re.compile(r"\^\[(?:[^\]\\]|\\.)+\][*+]\$")
 
 
-def _allows_plain(pattern: str) -> bool:
+def _allows_printable_ascii(pattern: str) -> bool:
     """Whether a pattern is one class of characters, repeated, and has every printable character of ASCII in it."""
-    return _ONE_CLASS.fullmatch(pattern) is not None and re.fullmatch(pattern, _PLAIN) is not None
+    return _ONE_CLASS_PATTERN.fullmatch(pattern) is not None and re.fullmatch(pattern, _PRINTABLE_ASCII) is not None
 
 
-def _without_groups(pattern: str) -> str:
+def _without_capturing(pattern: str) -> str:
     """Capture nothing: it takes time, and nobody asks what was captured."""
     return re.sub(r"(\\.|\[(?:[^\]\\]|\\.)*\])|\((?!\?)", lambda found: found[1] or "(?:", pattern)
 
 
-def matcher(pattern: str) -> Callable[[str], object]:
+def compile_pattern(pattern: str) -> Callable[[str], object]:
     """Compile a pattern of the spec. These are ECMA's: an unanchored one is searched for, `$` is the very end."""
-    compiled = re.compile(_without_groups(pattern))
+    compiled = re.compile(_without_capturing(pattern))
     return compiled.fullmatch if pattern.lstrip("(").startswith("^") else compiled.search
 
 
-def _is_date(value: str, kind: str) -> bool:
+def _is_date(value: str, date_format: str) -> bool:
     try:
-        if kind == "date":
+        if date_format == "date":
             datetime.date.fromisoformat(value)
             return True
         return datetime.datetime.fromisoformat(value).tzinfo is not None

@@ -30,13 +30,13 @@ class Schema:
     max_length: int | None
     minimum: float | None
     maximum: float | None
-    above: float | None
+    exclusive_minimum: float | None
     required: tuple[str, ...]
     properties: Mapping[str, Schema]
     items: Schema | None
     name_patterns: tuple[str, ...]
-    reserved: frozenset[str]
-    free: bool
+    reserved_names: frozenset[str]
+    allows_additional: bool
     min_properties: int
 
 
@@ -44,7 +44,7 @@ class Schema:
 def schema_of(name: str) -> Schema:
     """Return a named schema of the document."""
     try:
-        return _schema({"$ref": f"#/components/schemas/{name}"})
+        return _merge_schema({"$ref": f"#/components/schemas/{name}"})
     finally:
         openapi_document.cache_clear()  # it is large, and what is needed of it is kept
 
@@ -57,7 +57,7 @@ def body_schema(operation: Operation) -> Schema:
         if "$ref" in node:
             node = _resolve(node["$ref"])
         schema: Json = node["content"]["application/json"]["schema"]
-        return _schema(schema.get("items", schema))
+        return _merge_schema(schema.get("items", schema))
     finally:
         openapi_document.cache_clear()
 
@@ -70,63 +70,63 @@ def _resolve(pointer: str) -> Json:
     return found
 
 
-def _schema(node: Json) -> Schema:
-    parts = list(_parts(node))
-    types = [set(_listed(part["type"])) - {"null"} for part in parts if "type" in part]
+def _merge_schema(node: Json) -> Schema:
+    parts = list(_flatten(node))
+    types = [set(_as_list(part["type"])) - {"null"} for part in parts if "type" in part]
     properties: dict[str, Schema] = {}
     for part in parts:
         for name, inner in part.get("properties", {}).items():
-            properties[name] = _schema(inner)
-    items = _first(parts, "items")
+            properties[name] = _merge_schema(inner)
+    items = _first_value(parts, "items")
     names = [part["propertyNames"] for part in parts if "propertyNames" in part]
     return Schema(
         name=next((part["$ref"].rpartition("/")[2] for part in parts if "$ref" in part), ""),
-        description=_described(parts),
+        description=_description(parts),
         types=frozenset(set[str].intersection(*types) if types else ()),
         patterns=tuple(part["pattern"] for part in parts if "pattern" in part),
         date_format=next((part["format"] for part in parts if part.get("format") in ("date", "date-time")), None),
-        enum=tuple(_first(parts, "enum") or ()),
-        min_length=_first(parts, "minLength") or 0,
-        max_length=_first(parts, "maxLength"),
-        minimum=_first(parts, "minimum"),
-        maximum=_first(parts, "maximum"),
-        above=_first(parts, "exclusiveMinimum"),
+        enum=tuple(_first_value(parts, "enum") or ()),
+        min_length=_first_value(parts, "minLength") or 0,
+        max_length=_first_value(parts, "maxLength"),
+        minimum=_first_value(parts, "minimum"),
+        maximum=_first_value(parts, "maximum"),
+        exclusive_minimum=_first_value(parts, "exclusiveMinimum"),
         required=tuple(name for part in parts for name in part.get("required", ())),
         properties=properties,
-        items=None if items is None else _schema(items),
-        name_patterns=tuple(pattern for inner in names for part in _parts(inner) for pattern in _pattern(part)),
-        reserved=frozenset(name for part in parts for name in part.get("x-reserved-names", ())),
-        free=_first(parts, "additionalProperties") is not None,
-        min_properties=_first(parts, "minProperties") or 0,
+        items=None if items is None else _merge_schema(items),
+        name_patterns=tuple(pattern for inner in names for part in _flatten(inner) for pattern in _patterns_in(part)),
+        reserved_names=frozenset(name for part in parts for name in part.get("x-reserved-names", ())),
+        allows_additional=_first_value(parts, "additionalProperties") is not None,
+        min_properties=_first_value(parts, "minProperties") or 0,
     )
 
 
-def _parts(node: Json) -> list[Json]:
+def _flatten(node: Json) -> list[Json]:
     """The schema, what it refers to and what it is composed of, flat; of a choice with null, the other choice."""
     found = [node]
     if "$ref" in node:
-        found += _parts(_resolve(node["$ref"]))
+        found += _flatten(_resolve(node["$ref"]))
     for inner in node.get("allOf", ()):
-        found += _parts(inner)
+        found += _flatten(inner)
     choices = [inner for inner in node.get("oneOf", ()) if inner.get("type") != "null"]
     if len(choices) == 1:
-        found += _parts(choices[0])
+        found += _flatten(choices[0])
     return found
 
 
-def _described(parts: list[Json]) -> str:
+def _description(parts: list[Json]) -> str:
     """The words of the schema that has the pattern or the values, rather than of the field that uses it."""
     with_rule = [part for part in parts if part.keys() & {"pattern", "enum", "format", "minimum", "exclusiveMinimum"}]
     return next((part["description"] for part in (*with_rule, *parts) if "description" in part), "")
 
 
-def _pattern(part: Json) -> tuple[str, ...]:
+def _patterns_in(part: Json) -> tuple[str, ...]:
     return (part["pattern"],) if "pattern" in part else ()
 
 
-def _first(parts: list[Json], key: str) -> Any:
+def _first_value(parts: list[Json], key: str) -> Any:
     return next((part[key] for part in parts if key in part), None)
 
 
-def _listed(value: str | list[str]) -> list[str]:
+def _as_list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value

@@ -9,11 +9,11 @@ from synerise_profiles._batching import operations
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import warn_deprecated
 
-from .run import run
-from .settings import KeyedArguments, ProfileArguments, RunArguments
+from .run import open_run
+from .settings import BulkArguments, ProfileArguments, SaltedArguments
 
 if TYPE_CHECKING:
-    from synerise_profiles._batching.operations import Kind
+    from synerise_profiles._batching.operations import BatchOperation
     from synerise_profiles._batching.row_source import UnreadableRow
     from synerise_profiles._core.protocols import AsyncClientProtocol, ClientProtocol
     from synerise_profiles_api.built import BuiltEvent
@@ -26,7 +26,7 @@ __all__ = ["AsyncBulk", "Bulk"]
 Row: TypeAlias = "Mapping[str, Any] | UnreadableRow"
 """A mapping with the publisher's keys, or what stands for one that a source could not read."""
 
-Named: TypeAlias = "int | Profile | Row"
+ClientIdOrRow: TypeAlias = "int | Profile | Row"
 """A clientId, or something that has one."""
 
 
@@ -58,13 +58,13 @@ class Bulk:
     def upsert_profiles(self, rows: Iterable[ProfileBatchItem | Row], **options: Unpack[ProfileArguments]) -> Report:
         """Create or update profiles.
 
-        With `verify=n` so many of the accepted ones, drawn at random, are read back when all is sent, and compared:
+        With `verify_sample=n`, n of the accepted ones, drawn at random, are read back when all is sent, and compared:
         202 says that they were queued, not that they arrived. `report.verification` names those that are not there as
         they were sent `verify_within` seconds later (30).
         """
         return self._run(operations.profiles(), rows, options, {})
 
-    def send_events(self, rows: Iterable[BuiltEvent | BatchEvent | Row], **options: Unpack[KeyedArguments]) -> Report:
+    def send_events(self, rows: Iterable[BuiltEvent | BatchEvent | Row], **options: Unpack[SaltedArguments]) -> Report:
         """Record events.
 
         A row without `eventSalt` gets one, made from its content or by `salt(row)`; one without `time` gets the
@@ -73,28 +73,34 @@ class Bulk:
         """
         return self._run(operations.events(), rows, options, {})
 
-    def create_transactions(self, rows: Iterable[Transaction | Row], **options: Unpack[KeyedArguments]) -> Report:
+    def create_transactions(self, rows: Iterable[Transaction | Row], **options: Unpack[SaltedArguments]) -> Report:
         """Record purchases; keyed as events are, by `eventSalt` and `recordedAt`."""
         return self._run(operations.transactions(), rows, options, {})
 
-    def delete_profiles(self, rows: Iterable[Named], **options: Unpack[RunArguments]) -> Report:
+    def delete_profiles(self, rows: Iterable[ClientIdOrRow], **options: Unpack[BulkArguments]) -> Report:
         """Delete profiles. IRREVERSIBLE. A row is a clientId, or has a clientId or a customId; one request each."""
-        return self._run(operations.deletions(), rows, options, {})
+        return self._run(operations.profile_deletions(), rows, options, {})
 
-    def assign_tag(self, rows: Iterable[Named], tag_id: int, **options: Unpack[RunArguments]) -> Report:
+    def assign_tag(self, rows: Iterable[ClientIdOrRow], tag_id: int, **options: Unpack[BulkArguments]) -> Report:
         """Put a tag on profiles. A row is a clientId, or has one; one request each."""
-        return self._run(operations.assignments(tag_id), rows, options, {"tag_id": tag_id})
+        return self._run(operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
 
-    def _run(self, kind: Kind, rows: Iterable[Any], options: Mapping[str, Any], subject: Mapping[str, Any]) -> Report:
+    def _run(
+        self,
+        batch_operation: BatchOperation,
+        rows: Iterable[Any],
+        options: Mapping[str, Any],
+        journal_header: Mapping[str, Any],
+    ) -> Report:
         from synerise_profiles._batching.sync_driver import drive  # noqa: PLC0415 - one of two
 
         client = self._client
-        warn_deprecated(kind.operation, client.options.deprecations, self._timing.wall())
+        warn_deprecated(batch_operation.operation, client.options.deprecations, self._timing.wall())
         once = client.with_options(max_retries=0, deprecations="ignore")
-        subject = {"base_url": client.options.base_url, **subject}
-        with run(kind, rows, options, client.options.retry, self._timing, subject) as engine:
+        journal_header = {"base_url": client.options.base_url, **journal_header}
+        with open_run(batch_operation, rows, options, client.options.retry, self._timing, journal_header) as engine:
             drive(engine, rows, once.send, self._timing)
-        read_back = engine.read_back()
+        read_back = engine.start_verification()
         if read_back is not None:
             drive(read_back, (), client.send, self._timing)
             engine.report.verification = read_back.result()
@@ -115,7 +121,7 @@ class AsyncBulk:
     ) -> Report:
         """Create or update profiles.
 
-        With `verify=n` so many of the accepted ones, drawn at random, are read back when all is sent, and compared:
+        With `verify_sample=n`, n of the accepted ones, drawn at random, are read back when all is sent, and compared:
         202 says that they were queued, not that they arrived. `report.verification` names those that are not there as
         they were sent `verify_within` seconds later (30).
         """
@@ -124,7 +130,7 @@ class AsyncBulk:
     async def send_events(
         self,
         rows: Iterable[BuiltEvent | BatchEvent | Row] | AsyncIterable[BuiltEvent | BatchEvent | Row],
-        **options: Unpack[KeyedArguments],
+        **options: Unpack[SaltedArguments],
     ) -> Report:
         """Record events.
 
@@ -137,39 +143,42 @@ class AsyncBulk:
     async def create_transactions(
         self,
         rows: Iterable[Transaction | Row] | AsyncIterable[Transaction | Row],
-        **options: Unpack[KeyedArguments],
+        **options: Unpack[SaltedArguments],
     ) -> Report:
         """Record purchases; keyed as events are, by `eventSalt` and `recordedAt`."""
         return await self._run(operations.transactions(), rows, options, {})
 
     async def delete_profiles(
-        self, rows: Iterable[Named] | AsyncIterable[Named], **options: Unpack[RunArguments]
+        self, rows: Iterable[ClientIdOrRow] | AsyncIterable[ClientIdOrRow], **options: Unpack[BulkArguments]
     ) -> Report:
         """Delete profiles. IRREVERSIBLE. A row is a clientId, or has a clientId or a customId; one request each."""
-        return await self._run(operations.deletions(), rows, options, {})
+        return await self._run(operations.profile_deletions(), rows, options, {})
 
     async def assign_tag(
-        self, rows: Iterable[Named] | AsyncIterable[Named], tag_id: int, **options: Unpack[RunArguments]
+        self,
+        rows: Iterable[ClientIdOrRow] | AsyncIterable[ClientIdOrRow],
+        tag_id: int,
+        **options: Unpack[BulkArguments],
     ) -> Report:
         """Put a tag on profiles. A row is a clientId, or has one; one request each."""
-        return await self._run(operations.assignments(tag_id), rows, options, {"tag_id": tag_id})
+        return await self._run(operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
 
     async def _run(
         self,
-        kind: Kind,
+        batch_operation: BatchOperation,
         rows: Iterable[Any] | AsyncIterable[Any],
         options: Mapping[str, Any],
-        subject: Mapping[str, Any],
+        journal_header: Mapping[str, Any],
     ) -> Report:
         from synerise_profiles._batching.async_driver import drive  # noqa: PLC0415 - one of two
 
         client = self._client
-        warn_deprecated(kind.operation, client.options.deprecations, self._timing.wall())
+        warn_deprecated(batch_operation.operation, client.options.deprecations, self._timing.wall())
         once = client.with_options(max_retries=0, deprecations="ignore")
-        subject = {"base_url": client.options.base_url, **subject}
-        with run(kind, rows, options, client.options.retry, self._timing, subject) as engine:
+        journal_header = {"base_url": client.options.base_url, **journal_header}
+        with open_run(batch_operation, rows, options, client.options.retry, self._timing, journal_header) as engine:
             await drive(engine, rows, once.send, self._timing)
-        read_back = engine.read_back()
+        read_back = engine.start_verification()
         if read_back is not None:
             await drive(read_back, (), client.send, self._timing)
             engine.report.verification = read_back.result()

@@ -13,23 +13,23 @@ from typing import IO, Any, Generic, Self, TypeVar
 import attrs
 import orjson
 
-__all__ = ["Spool", "read_dead_letter"]
+__all__ = ["RejectionStore", "read_dead_letter"]
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
-_BOUND = 1000
+_MAX_MEMORY_ITEMS = 1000
 
 
-class Spool(Generic[T]):
+class RejectionStore(Generic[T]):
     """Keeps records, however many there are: the first ones in memory, all of them in a file once they are many.
 
     With `path` every record is written there at once, with its row: the dead-letter file. Without one, a temporary
     file without rows is made when the memory's bound is reached, and removed with the spool.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None, bound: int = _BOUND) -> None:
-        self._bound = bound
-        self._kept: list[T] = []
-        self._all_kept = True
+    def __init__(self, path: str | os.PathLike[str] | None = None, max_in_memory: int = _MAX_MEMORY_ITEMS) -> None:
+        self._max_in_memory = max_in_memory
+        self._in_memory: list[T] = []
+        self._is_all_in_memory = True
         self._with_rows = path is not None
         self._path = None if path is None else Path(path)
         self._file: IO[bytes] | None = None
@@ -38,26 +38,26 @@ class Spool(Generic[T]):
 
     def add(self, record: T, row: bytes) -> None:
         """Keep one record; `row` is JSON."""
-        if self._all_kept and len(self._kept) < self._bound:
-            self._kept.append(record)
+        if self._is_all_in_memory and len(self._in_memory) < self._max_in_memory:
+            self._in_memory.append(record)
             if self._with_rows:
                 self._write(record, row)
             return
-        if self._all_kept:
-            self._all_kept = False
+        if self._is_all_in_memory:
+            self._is_all_in_memory = False
             if not self._with_rows:
                 self._open_temporary()
         self._write(record, row)
 
-    def read(self, make: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
+    def read(self, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
         """Yield every record; `make` reads one that is in the file."""
-        if self._all_kept or self._path is None:
-            yield from list(self._kept)
+        if self._is_all_in_memory or self._path is None:
+            yield from list(self._in_memory)
             return
         self.flush()
         with self._path.open("rb") as lines:
             for line in lines:
-                yield make(orjson.loads(line))
+                yield parse(orjson.loads(line))
 
     def flush(self) -> None:
         """Hand what was written to the system."""
@@ -80,7 +80,7 @@ class Spool(Generic[T]):
         descriptor, name = tempfile.mkstemp(prefix="synerise-bulk-", suffix=".jsonl")
         self._path, self._file = Path(name), os.fdopen(descriptor, "wb")
         weakref.finalize(self, _remove, name)
-        for record in self._kept:
+        for record in self._in_memory:
             self._write(record, b"")
 
     def _write(self, record: T, row: bytes) -> None:

@@ -8,266 +8,283 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from synerise_profiles._batching.attribution import complaints_of
-from synerise_profiles._batching.batch import Chunk, Part
-from synerise_profiles._batching.bisection import Budget, Job
+from synerise_profiles._batching.attribution import parse_error_entries
+from synerise_profiles._batching.batch import Chunk, SubBatch
+from synerise_profiles._batching.bisection import BisectBudget, ChunkState
 from synerise_profiles._batching.machine import DONE, Read, Signal, Wait
-from synerise_profiles._batching.operations import Kind, clock_request, told_time
-from synerise_profiles._batching.send_result import Outcome
-from synerise_profiles._batching.throttle import Pace
+from synerise_profiles._batching.operations import BatchOperation, parse_server_time, server_time_request
+from synerise_profiles._batching.send_result import SendResult
+from synerise_profiles._batching.throttle import Throttle
 from synerise_profiles._core.logging import log_retry
 from synerise_profiles._core.retry import AttemptFailure, RetryPolicy, decide_retry
 from synerise_profiles._core.server_clock import ClockState
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request
 
-from .chunker import Intake, IntakeOptions
-from .recorder import Ledger
+from .chunker import Chunker, ChunkerOptions
+from .recorder import OutcomeRecorder
 from .sample import Sample
-from .settings import Settings
-from .verification import ReadBack
+from .settings import BulkSettings
+from .verification import Verifier
 
-__all__ = ["Engine", "Send", "Step"]
+__all__ = ["BulkStep", "BulkTask", "Engine"]
 
 
 @attrs.frozen(eq=False)
-class Send:
+class BulkTask:
     """Send a request once, and hand the outcome back by `answered`. Without a job it asks for the server's time."""
 
-    part: Part
-    at: float
-    job: Job | None = None
+    sub_batch: SubBatch
+    sent_at: float
+    chunk_state: ChunkState | None = None
     with_digest: bool = False
 
     def request(self) -> Request[Any]:
         """Build the request. It takes long enough to be done beside the main thread."""
-        if self.job is None:
-            return clock_request()
-        return self.job.chunk.request(None if self.part.whole else self.part.positions, with_digest=self.with_digest)
+        if self.chunk_state is None:
+            return server_time_request()
+        return self.chunk_state.chunk.request(
+            None if self.sub_batch.is_whole else self.sub_batch.positions, with_digest=self.with_digest
+        )
 
 
-Step: TypeAlias = Send | Read | Wait | Signal
-_HOPELESS: Final = 3
+BulkStep: TypeAlias = BulkTask | Read | Wait | Signal
+_MAX_FAILED_REQUESTS: Final = 3
 """After so many requests in a row that were given up, with all their retries, nothing more is tried."""
 
 
 class Engine:
     """One run. Ask `next` what to do; give rows to `read`, and what came of a `Send` to `answered`."""
 
-    def __init__(self, kind: Kind, settings: Settings, ledger: Ledger, timing: Timing, policy: RetryPolicy) -> None:
-        self.report = ledger.report
+    def __init__(
+        self,
+        batch_operation: BatchOperation,
+        settings: BulkSettings,
+        recorder: OutcomeRecorder,
+        timing: Timing,
+        policy: RetryPolicy,
+    ) -> None:
+        self.report = recorder.report
         self.problem: str | None = None
         """Why the run ended early."""
         self.error: Exception | None = None
-        self._kind = kind
+        self._batch_operation = batch_operation
         self._settings = settings
-        self._ledger = ledger
+        self._recorder = recorder
         self._timing = timing
         self._policy = policy
-        self._pace = Pace(settings.concurrency, settings.requests_per_second)
-        self._budget = Budget(settings.max_bisect_requests)
-        options = IntakeOptions(
+        self._throttle = Throttle(settings.concurrency, settings.requests_per_second)
+        self._budget = BisectBudget(settings.max_bisect_requests)
+        options = ChunkerOptions(
             checks=settings.checks,
             allow_null=frozenset(settings.allow_null),
             reference=settings.reference,
             salt=settings.salt,
             keep_duplicates=settings.keep_duplicates,
         )
-        self._sample = Sample(settings.verify, kind.identifiers, timing.random) if settings.verify else None
-        self._intake = Intake(kind, options, ledger.refuse, ledger.report.note, self._sample)
-        self._jobs: list[Job] = []
+        self._sample = (
+            Sample(settings.verify_sample, batch_operation.identifiers, timing.random)
+            if settings.verify_sample
+            else None
+        )
+        self._chunker = Chunker(batch_operation, options, recorder.record_refusal, recorder.report.note, self._sample)
+        self._chunk_states: list[ChunkState] = []
         self._ready: deque[Chunk] = deque()
-        self._unverified: list[Chunk] = []
+        self._awaiting_journal: list[Chunk] = []
         self._in_flight = 0
-        self._chunks = 0
+        self._chunk_count = 0
         self._exhausted = False
         self._done = False
         self._server_clock = ClockState()
-        self._clock = Part(())
+        self._clock_sub_batch = SubBatch(())
         self._clock_due: float | None = 0.0
-        self._begun = timing.monotonic()
-        self._given_up = 0
-        self._took_any = False
+        self._started_at = timing.monotonic()
+        self._failed_streak = 0
+        self._had_success = False
 
-    def next(self) -> Step:
+    def next(self) -> BulkStep:
         """Say what to do next. Asked again at once, it may say the same: only `Send` is said once."""
         now = self._timing.monotonic()
-        self._stop(self._ledger.problem, None)
+        self._stop(self._recorder.problem, None)
         if self.problem is not None:
             return Wait(None) if self._in_flight else self._finish(now)
-        send = self._next_send(now)
+        send = self._next_task(now)
         if send is not None:
             return send
         if not self._exhausted and not self._ready:
             return Read(self._pause(now).seconds)
-        if not self._jobs and not self._ready:
+        if not self._chunk_states and not self._ready:
             return self._finish(now)
         return self._pause(now)
 
     def read(self, rows: Iterable[Any]) -> bool:
         """Read rows until a chunk is full, or the run has to end; false if they end before. Then call `end`."""
         try:
-            chunk = self._intake.take(rows)
+            chunk = self._chunker.next_chunk(rows)
         finally:
-            self.report.read = self._intake.read
+            self.report.read = self._chunker.rows_read
         if chunk is not None:
-            self._arrived(chunk)
-        return chunk is not None or self._ledger.problem is not None
+            self._take_chunk(chunk)
+        return chunk is not None or self._recorder.problem is not None
 
     def end(self) -> None:
         """The input has ended."""
-        if self._ledger.problem is None and not self._exhausted:
-            for chunk in self._rest():
-                self._arrived(chunk)
+        if self._recorder.problem is None and not self._exhausted:
+            for chunk in self._remaining_chunks():
+                self._take_chunk(chunk)
             self._exhausted = True
-            self._ready.extend(self._unverified)
-            self._unverified.clear()
+            self._ready.extend(self._awaiting_journal)
+            self._awaiting_journal.clear()
 
-    def answered(self, send: Send, outcome: Outcome) -> None:
+    def on_result(self, task: BulkTask, result: SendResult) -> None:
         """Take what came of a request."""
         now, report = self._timing.monotonic(), self.report
         self._in_flight -= 1
         report.requests += 1
-        report.retries += send.part.attempts > 1
-        job, part = send.job, send.part
+        report.retries += task.sub_batch.attempts > 1
+        job, part = task.chunk_state, task.sub_batch
         if job is None:
-            self._clock_answered(send, outcome, now)
+            self._on_server_time(task, result, now)
             return
         job.in_flight = False
-        refuses = outcome.refuses_rows or (self._kind.single is not None and outcome.status == 404)
-        if outcome.is_success or (outcome.status == 404 and part.maybe_applied and self._kind.gone_is_done):
-            self._went_well()
-            if outcome.status == 207:
-                job.accept_some(part, complaints_of(outcome.content) or [])
+        refuses = result.refuses_rows or (self._batch_operation.build_request is not None and result.status == 404)
+        if result.is_success or (
+            result.status == 404 and part.maybe_applied and self._batch_operation.not_found_is_success
+        ):
+            self._on_success()
+            if result.status == 207:
+                job.accept_partially(part, parse_error_entries(result.content) or [])
             else:
                 job.accept(part)
         elif refuses:
-            self._went_well()
-            job.refuse(part, outcome.content)
+            self._on_success()
+            job.refuse(part, result.content)
         else:
-            self._failed(job, send, outcome, now)
-        self._settle(job, now)
+            self._on_failure(job, task, result, now)
+        self._record_if_finished(job, now)
 
-    def read_back(self) -> ReadBack | None:
+    def start_verification(self) -> Verifier | None:
         """Begin to compare a sample with what the server holds, where that was asked for and the run came to an end."""
-        if self._sample is None or self._kind.schema is None or self.problem is not None:
+        if self._sample is None or self._batch_operation.schema is None or self.problem is not None:
             return None
         settings = self._settings
-        return ReadBack(
+        return Verifier(
             self._sample,
-            self._kind.schema,
+            self._batch_operation.schema,
             concurrency=settings.concurrency,
             within=settings.verify_within,
             timing=self._timing,
         )
 
-    def _next_send(self, now: float) -> Send | None:
-        if self._in_flight >= self._pace.window or self._pace.wait(now) > 0:
+    def _next_task(self, now: float) -> BulkTask | None:
+        if self._in_flight >= self._throttle.window or self._throttle.delay(now) > 0:
             return None
-        job = next((job for job in self._jobs if not job.in_flight and job.due <= now), None)
+        job = next((job for job in self._chunk_states if not job.in_flight and job.due <= now), None)
         if job is None:
-            if not self._ready or len(self._jobs) >= self._settings.concurrency:
+            if not self._ready or len(self._chunk_states) >= self._settings.concurrency:
                 return None
-            if not self._has_time(self._ready[0]):
-                return self._ask_time(now)
-            job = Job.of(self._ready.popleft(), self._budget)
-            self._jobs.append(job)
-        part = job.parts.pop()
+            if not self._ensure_time(self._ready[0]):
+                return self._request_server_time(now)
+            job = ChunkState.of(self._ready.popleft(), self._budget)
+            self._chunk_states.append(job)
+        part = job.pending.pop()
         job.in_flight = True
-        if part.whole:
-            job.chunk.pack()
+        if part.is_whole:
+            job.chunk.build_body()
         self.report.bytes_sent += job.chunk.size_of(part)
-        return self._sent(Send(part, now, job, with_digest=self._ledger.journal is not None))
+        return self._mark_sent(BulkTask(part, now, job, with_digest=self._recorder.journal is not None))
 
-    def _sent(self, send: Send) -> Send:
-        send.part.attempts += 1
-        if send.part.attempts == 1:
-            send.part.begun = send.at
+    def _mark_sent(self, task: BulkTask) -> BulkTask:
+        task.sub_batch.attempts += 1
+        if task.sub_batch.attempts == 1:
+            task.sub_batch.started_at = task.sent_at
         self._in_flight += 1
-        self._pace.sent(send.at)
-        return send
+        self._throttle.on_sent(task.sent_at)
+        return task
 
     def _pause(self, now: float) -> Wait:
         """Until when nothing can be done but to wait for an answer."""
-        if self._in_flight >= self._pace.window:
+        if self._in_flight >= self._throttle.window:
             return Wait(None)
-        dues = [job.due for job in self._jobs if not job.in_flight]
-        if self._ready and len(self._jobs) < self._settings.concurrency:
-            needs_time = not self._has_time(self._ready[0])
+        dues = [job.due for job in self._chunk_states if not job.in_flight]
+        if self._ready and len(self._chunk_states) < self._settings.concurrency:
+            needs_time = not self._ensure_time(self._ready[0])
             dues.append(self._clock_due if needs_time and self._clock_due is not None else now)
             if needs_time and self._clock_due is None:
                 dues.pop()
         if not dues:
             return Wait(None)
-        return Wait(max(0.0, min(dues) - now, self._pace.wait(now)))
+        return Wait(max(0.0, min(dues) - now, self._throttle.delay(now)))
 
-    def _failed(self, job: Job, send: Send, outcome: Outcome, now: float) -> None:
-        part = send.part
-        delay = self._delay(part, outcome, send.at, now)
+    def _on_failure(self, chunk_state: ChunkState, task: BulkTask, result: SendResult, now: float) -> None:
+        part = task.sub_batch
+        delay = self._retry_delay(part, result, task.sent_at, now)
         if delay is not None:
-            job.parts.append(part)
-            job.due = now + delay
-            log_retry(self._kind.operation, outcome.words, delay, part.attempts)
+            chunk_state.pending.append(part)
+            chunk_state.due = now + delay
+            log_retry(self._batch_operation.operation, result.description, delay, part.attempts)
             return
         fate = "it may have been applied, and can be sent again" if part.maybe_applied else "it was not applied"
-        job.give_up(part, f"{outcome.words}; {fate}")
-        if outcome.is_final:
-            self._stop(f"the server takes none of these requests: {outcome.words}", outcome.error)
+        chunk_state.mark_unsent(part, f"{result.description}; {fate}")
+        if result.is_final:
+            self._stop(f"the server takes none of these requests: {result.description}", result.error)
             return
-        self._given_up += 1
-        is_last = self._exhausted and not self._ready and len(self._jobs) == 1
-        if self._given_up == _HOPELESS or (is_last and not self._took_any):
-            self._stop(f"the server takes nothing more: {outcome.words}", outcome.error)
+        self._failed_streak += 1
+        is_last = self._exhausted and not self._ready and len(self._chunk_states) == 1
+        if self._failed_streak == _MAX_FAILED_REQUESTS or (is_last and not self._had_success):
+            self._stop(f"the server takes nothing more: {result.description}", result.error)
 
-    def _went_well(self) -> None:
-        self._given_up, self._took_any = 0, True
-        self._pace.went_well()
+    def _on_success(self) -> None:
+        self._failed_streak, self._had_success = 0, True
+        self._throttle.on_success()
 
-    def _delay(self, part: Part, outcome: Outcome, sent_at: float, now: float) -> float | None:
+    def _retry_delay(self, sub_batch: SubBatch, result: SendResult, sent_at: float, now: float) -> float | None:
         """Seconds until a part is sent again; None if it is not. A throttled one holds the others back too."""
-        failure = outcome.failure
+        failure = result.failure
         # The client has renewed its token once already. Where others were accepted, the new one may have expired too.
-        is_token = outcome.status == 401 and self._took_any
-        if failure is None or (outcome.is_final and not is_token):
+        is_token = result.status == 401 and self._had_success
+        if failure is None or (result.is_final and not is_token):
             return None
-        if outcome.is_unreadable or is_token:
+        if result.is_unreadable or is_token:
             failure = AttemptFailure(maybe_received=not is_token)
-        part.maybe_applied = part.maybe_applied or (failure.maybe_received and outcome.status not in (429, 503))
-        is_throttled = outcome.status in (429, 503)
-        attempt = self._pace.throttled(now, sent_at) if is_throttled else part.attempts
+        sub_batch.maybe_applied = sub_batch.maybe_applied or (
+            failure.maybe_received and result.status not in (429, 503)
+        )
+        is_throttled = result.status in (429, 503)
+        attempt = self._throttle.on_throttled(now, sent_at) if is_throttled else sub_batch.attempts
         decision = decide_retry(
             self._policy,
             failure,
             repeatable=True,
             attempt=attempt,
-            elapsed=now - (self._pace.since if is_throttled else part.begun),
+            elapsed=now - (self._throttle.throttled_since if is_throttled else sub_batch.started_at),
             random=self._timing.random,
         )
         if is_throttled and decision.delay is not None:
-            self._pace.hold(now + decision.delay)
+            self._throttle.hold_until(now + decision.delay)
         return decision.delay
 
-    def _arrived(self, chunk: Chunk) -> None:
+    def _take_chunk(self, chunk: Chunk) -> None:
         """Take a full chunk. What an earlier run settled is not sent; nothing is sent before all that is verified."""
-        chunk.number = self._chunks
-        self._chunks += 1
-        journal = self._ledger.journal
+        chunk.number = self._chunk_count
+        self._chunk_count += 1
+        journal = self._recorder.journal
         if journal is None:
             self._ready.append(chunk)
             return
-        if not self._ledger.resume(chunk):
-            self._unverified.append(chunk)
+        if not self._recorder.record_resumed(chunk):
+            self._awaiting_journal.append(chunk)
         else:
-            self._ledger.progress(self._in_flight, self._timing.monotonic() - self._begun)
-        if chunk.number >= journal.last:
-            self._ready.extend(self._unverified)
-            self._unverified.clear()
+            self._recorder.report_progress(self._in_flight, self._timing.monotonic() - self._started_at)
+        if chunk.number >= journal.last_number:
+            self._ready.extend(self._awaiting_journal)
+            self._awaiting_journal.clear()
 
-    def _has_time(self, chunk: Chunk) -> bool:
+    def _ensure_time(self, chunk: Chunk) -> bool:
         """Set the time of rows that have none; false while the server's clock is not known."""
-        if not chunk.timeless or chunk.time is not None:
+        if not chunk.untimed_positions or chunk.time is not None:
             return True
-        journal = self._ledger.journal
+        journal = self._recorder.journal
         time = None if journal is None else journal.time_of(chunk.number)
         if time is None:
             # Never later than the server's own: a time in the future would take a salt its effect.
@@ -277,59 +294,59 @@ class Engine:
             time = bounds.earliest.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         if journal is not None:
             chunk.digest()
-            journal.keep_time(chunk.number, time)
+            journal.record_time(chunk.number, time)
         chunk.set_time(time)
         return True
 
-    def _ask_time(self, now: float) -> Send | None:
+    def _request_server_time(self, now: float) -> BulkTask | None:
         if self._clock_due is None or self._clock_due > now:
             return None
         self._clock_due = None
-        return self._sent(Send(self._clock, now))
+        return self._mark_sent(BulkTask(self._clock_sub_batch, now))
 
-    def _clock_answered(self, send: Send, outcome: Outcome, now: float) -> None:
-        if outcome.is_success:
-            told = told_time(outcome.content)
+    def _on_server_time(self, task: BulkTask, result: SendResult, now: float) -> None:
+        if result.is_success:
+            told = parse_server_time(result.content)
             if told is not None:
-                self._server_clock.record_measurement(send.at, now, self._timing.wall(), told)
+                self._server_clock.record_measurement(task.sent_at, now, self._timing.wall(), told)
                 return
-        delay = None if outcome.is_success else self._delay(send.part, outcome, send.at, now)
+        delay = None if result.is_success else self._retry_delay(task.sub_batch, result, task.sent_at, now)
         if delay is None:
-            self._stop(f"the server does not tell its time: {outcome.words}", outcome.error)
+            self._stop(f"the server does not tell its time: {result.description}", result.error)
         else:
             self._clock_due = now + delay
 
-    def _rest(self) -> list[Chunk]:
-        chunks = self._intake.rest()
-        self.report.read = self._intake.read
+    def _remaining_chunks(self) -> list[Chunk]:
+        chunks = self._chunker.remaining_chunks()
+        self.report.read = self._chunker.rows_read
         return chunks
 
-    def _settle(self, job: Job, now: float) -> None:
-        if not job.parts and not job.in_flight:
-            self._jobs.remove(job)
-            self._ledger.settle(job)
-            self._ledger.progress(self._in_flight, now - self._begun)
+    def _record_if_finished(self, chunk_state: ChunkState, now: float) -> None:
+        if not chunk_state.pending and not chunk_state.in_flight:
+            self._chunk_states.remove(chunk_state)
+            self._recorder.record(chunk_state)
+            self._recorder.report_progress(self._in_flight, now - self._started_at)
 
     def _stop(self, problem: str | None, error: Exception | None) -> None:
         if self.problem is None and problem is not None:
             self.problem, self.error = problem, error
 
-    def _finish(self, now: float) -> Step:
+    def _finish(self, now: float) -> BulkStep:
         if not self._done:
             self._done = True
             if self.problem is None:
-                self._ledger.finish(self._chunks)
+                self._recorder.record_end(self._chunk_count)
             else:
-                self._give_up(self.problem)
+                self._mark_rest_unsent(self.problem)
             report = self.report
             report.complete = self.problem is None and not report.by_stage["unsent"]
-            self._ledger.progress(0, now - self._begun)
+            self._recorder.report_progress(0, now - self._started_at)
         return DONE
 
-    def _give_up(self, problem: str) -> None:
+    def _mark_rest_unsent(self, problem: str) -> None:
         """Tell of all rows that were read and are not settled."""
-        waiting = [*self._ready, *self._unverified, *self._rest()]
-        for job in [*self._jobs, *(Job.of(chunk, self._budget) for chunk in waiting)]:
-            job.give_up_rest(f"the run ended: {problem}")
-            self._ledger.settle(job)
-        self._jobs.clear()
+        waiting = [*self._ready, *self._awaiting_journal, *self._remaining_chunks()]
+        for job in [*self._chunk_states, *(ChunkState.of(chunk, self._budget) for chunk in waiting)]:
+            job.mark_rest_unsent(f"the run ended: {problem}")
+            self._recorder.record(job)
+        self._chunk_states.clear()

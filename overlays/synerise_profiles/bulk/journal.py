@@ -11,20 +11,20 @@ import orjson
 
 from synerise_profiles._batching.bisection import Refusal
 
-from .recorder import Confirmed, JournalMismatchError
+from .recorder import JournalEntry, JournalMismatchError
 
 __all__ = ["Journal"]
 
-_FLUSH: Final = 1.0
+_FLUSH_SECONDS: Final = 1.0
 """Seconds after which what was written must be on the disk."""
-_CHUNKS: Final = (
+_CHUNKS_TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS chunks (number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL,"
     " digest BLOB NOT NULL, accepted INTEGER NOT NULL, refused BLOB)"
 )
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS times (number INTEGER PRIMARY KEY, time TEXT NOT NULL)",
-    _CHUNKS,
+    _CHUNKS_TABLE,
 )
 
 
@@ -36,34 +36,34 @@ class Journal:
     with another time would be stored twice. The file is locked while a run uses it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], call: dict[str, Any]) -> None:
+    def __init__(self, path: str | os.PathLike[str], header: dict[str, Any]) -> None:
         try:
             self._database = sqlite3.connect(os.fspath(path), isolation_level=None, timeout=1.0)
         except sqlite3.OperationalError as error:
             raise JournalMismatchError(f"the journal cannot be opened: {error}") from None
         try:
-            self._prepare(call)
+            self._prepare(header)
         except BaseException:
             self._database.close()
             raise
         found = self._database.execute("SELECT max(number) FROM chunks").fetchone()[0]
-        self._last: int = -1 if found is None else found
+        self._last_number: int = -1 if found is None else found
         self._finished = self._value("finished") is not None
-        self._flushed = time.monotonic()
+        self._flushed_at = time.monotonic()
 
     @property
-    def last(self) -> int:
+    def last_number(self) -> int:
         """The number of the last chunk that an earlier run settled."""
-        return self._last
+        return self._last_number
 
     @property
     def is_finished(self) -> bool:
         """Whether the whole input was sent."""
         return self._finished
 
-    def confirmed(self, number: int) -> Confirmed | None:
+    def entry(self, number: int) -> JournalEntry | None:
         """Return what is known of a settled chunk."""
-        if number > self._last:
+        if number > self._last_number:
             return None
         row = self._database.execute(
             "SELECT first, last, digest, accepted, refused FROM chunks WHERE number = ?", (number,)
@@ -72,15 +72,15 @@ class Journal:
             return None
         entries: list[list[Any]] = [] if row[4] is None else orjson.loads(row[4])
         refused = {int(entry[0]): Refusal(*entry[1:]) for entry in entries}
-        return Confirmed(first=row[0], last=row[1], digest=row[2], accepted=row[3], refused=refused)
+        return JournalEntry(first_index=row[0], last_index=row[1], digest=row[2], accepted=row[3], refused=refused)
 
-    def confirm(self, number: int, found: Confirmed) -> None:
+    def record(self, number: int, entry: JournalEntry) -> None:
         """Keep what became of a chunk."""
-        entries = [[at, item.stage, item.reason, item.field, item.group] for at, item in found.refused.items()]
+        entries = [[at, item.stage, item.reason, item.field, item.group] for at, item in entry.refused.items()]
         refused = orjson.dumps(entries) if entries else None
-        values = (number, found.first, found.last, found.digest, found.accepted, refused)
+        values = (number, entry.first_index, entry.last_index, entry.digest, entry.accepted, refused)
         self._database.execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)", values)
-        if time.monotonic() - self._flushed > _FLUSH:
+        if time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
             self._flush()
 
     def time_of(self, number: int) -> str | None:
@@ -88,13 +88,13 @@ class Journal:
         row = self._database.execute("SELECT time FROM times WHERE number = ?", (number,)).fetchone()
         return None if row is None else row[0]
 
-    def keep_time(self, number: int, time: str) -> None:
+    def record_time(self, number: int, time: str) -> None:
         """Keep the time that rows are given, before they are sent."""
         self._database.execute("PRAGMA synchronous = FULL")
         self._database.execute("INSERT OR REPLACE INTO times VALUES (?, ?)", (number, time))
         self._database.execute("PRAGMA synchronous = NORMAL")
 
-    def finish(self) -> None:
+    def mark_finished(self) -> None:
         """Keep that the whole input was sent."""
         self._database.execute("INSERT OR REPLACE INTO run VALUES ('finished', 'yes')")
         self._finished = True
@@ -103,7 +103,7 @@ class Journal:
         """Close the file."""
         self._database.close()
 
-    def _prepare(self, call: dict[str, Any]) -> None:
+    def _prepare(self, header: dict[str, Any]) -> None:
         try:
             self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._database.execute("PRAGMA journal_mode = WAL")
@@ -115,7 +115,7 @@ class Journal:
             raise JournalMismatchError(f"the journal cannot be used, another run may have it open: {error}") from None
         except sqlite3.DatabaseError:
             raise JournalMismatchError("the file is no journal; give the name of another one") from None
-        for name, value in call.items():
+        for name, value in header.items():
             text = orjson.dumps(value).decode()
             known = self._value(name)
             if known is None:
@@ -132,4 +132,4 @@ class Journal:
     def _flush(self) -> None:
         # A checkpoint is what syncs the log to the disk.
         self._database.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        self._flushed = time.monotonic()
+        self._flushed_at = time.monotonic()

@@ -8,17 +8,17 @@ from typing import Any, Protocol
 import attrs
 
 from synerise_profiles._batching.batch import Chunk
-from synerise_profiles._batching.bisection import Job, Refusal
-from synerise_profiles._batching.operations import Kind
-from synerise_profiles._batching.rejection import Rejection, identifier_of
+from synerise_profiles._batching.bisection import ChunkState, Refusal
+from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.rejection import Rejection, masked_identifier
 from synerise_profiles_api.errors import SyneriseError
 
 from .report import Progress, Report
-from .settings import Settings
+from .settings import BulkSettings
 
-__all__ = ["Confirmed", "JournalMismatchError", "JournalPort", "Ledger"]
+__all__ = ["JournalEntry", "JournalMismatchError", "JournalProtocol", "OutcomeRecorder"]
 
-_ENOUGH = 1000
+_MIN_RATE_ROWS = 1000
 """How many rows must be settled before their rate of errors says anything."""
 
 
@@ -27,21 +27,21 @@ class JournalMismatchError(SyneriseError, ValueError):
 
 
 @attrs.frozen(kw_only=True)
-class Confirmed:
+class JournalEntry:
     """What a journal keeps of a settled chunk: its rows, and what became of them."""
 
-    first: int
-    last: int
+    first_index: int
+    last_index: int
     digest: bytes
     accepted: int
     refused: dict[int, Refusal]
 
 
-class JournalPort(Protocol):
+class JournalProtocol(Protocol):
     """What is asked of a journal."""
 
     @property
-    def last(self) -> int:
+    def last_number(self) -> int:
         """The number of the last chunk that is settled; -1 for a new journal."""
         ...
 
@@ -50,11 +50,11 @@ class JournalPort(Protocol):
         """Whether the whole input was sent."""
         ...
 
-    def confirmed(self, number: int) -> Confirmed | None:
+    def entry(self, number: int) -> JournalEntry | None:
         """Return what is known of a settled chunk."""
         ...
 
-    def confirm(self, number: int, found: Confirmed) -> None:
+    def record(self, number: int, entry: JournalEntry) -> None:
         """Keep what became of a chunk."""
         ...
 
@@ -62,11 +62,11 @@ class JournalPort(Protocol):
         """Return the time that rows of a chunk were given by an earlier run."""
         ...
 
-    def keep_time(self, number: int, time: str) -> None:
+    def record_time(self, number: int, time: str) -> None:
         """Keep the time that rows are given, before they are sent."""
         ...
 
-    def finish(self) -> None:
+    def mark_finished(self) -> None:
         """Keep that the whole input was sent."""
         ...
 
@@ -75,74 +75,74 @@ class JournalPort(Protocol):
         ...
 
 
-class Ledger:
+class OutcomeRecorder:
     """Writes down what became of rows."""
 
     def __init__(
         self,
-        kind: Kind,
-        settings: Settings,
+        batch_operation: BatchOperation,
+        settings: BulkSettings,
         report: Report,
-        journal: JournalPort | None,
+        journal: JournalProtocol | None,
         locate: Callable[[int], Any] | None = None,
     ) -> None:
         self.report = report
         self.journal = journal
         self.problem: str | None = None
         """Why the run has to end: too many rejections."""
-        self._kind = kind
+        self._batch_operation = batch_operation
         self._settings = settings
         self._locate = locate
 
-    def refuse(self, index: int, reference: Any, row: bytes, field: str, reason: str) -> bool:
+    def record_refusal(self, index: int, reference: Any, row: bytes, field: str, reason: str) -> bool:
         """Write down a row that the checks refused; return whether to read on."""
         if reference is None and self._locate is not None:
             reference = self._locate(index)
-        self._add(row, index=index, reference=reference, stage="check", reason=reason, field=field or None)
+        self._add_rejection(row, index=index, reference=reference, stage="check", reason=reason, field=field or None)
         return self.problem is None
 
-    def settle(self, job: Job) -> None:
+    def record(self, chunk_state: ChunkState) -> None:
         """Write down what became of a chunk."""
-        chunk = job.chunk
-        if self.journal is not None and not job.is_unsent:
-            found = Confirmed(
-                first=chunk.indexes[0],
-                last=chunk.indexes[-1],
+        chunk = chunk_state.chunk
+        if self.journal is not None and not chunk_state.has_unsent:
+            found = JournalEntry(
+                first_index=chunk.indexes[0],
+                last_index=chunk.indexes[-1],
                 digest=chunk.digest(),
-                accepted=job.accepted,
-                refused=job.refused,
+                accepted=chunk_state.accepted,
+                refused=chunk_state.refused,
             )
-            self.journal.confirm(chunk.number, found)
-        self.report.accepted += job.accepted
-        self._tell(chunk, job.refused)
+            self.journal.record(chunk.number, found)
+        self.report.accepted += chunk_state.accepted
+        self._record_refused(chunk, chunk_state.refused)
 
-    def resume(self, chunk: Chunk) -> bool:
+    def record_resumed(self, chunk: Chunk) -> bool:
         """Write down a chunk that an earlier run settled; false if none did."""
         journal = self.journal
         if journal is None:
             return False
-        found = journal.confirmed(chunk.number)
+        found = journal.entry(chunk.number)
         if found is None:
             if journal.is_finished:
-                raise JournalMismatchError(_OTHER.format("the input has more rows than the one that was sent"))
+                raise JournalMismatchError(_MISMATCH_TEXT.format("the input has more rows than the one that was sent"))
             return False
-        if (found.first, found.last, found.digest) != (chunk.indexes[0], chunk.indexes[-1], chunk.digest()):
-            raise JournalMismatchError(_OTHER.format(f"rows {found.first} to {found.last} differ"))
+        if (found.first_index, found.last_index, found.digest) != (chunk.indexes[0], chunk.indexes[-1], chunk.digest()):
+            raise JournalMismatchError(_MISMATCH_TEXT.format(f"rows {found.first_index} to {found.last_index} differ"))
         self.report.resumed += len(chunk)
         self.report.accepted += found.accepted
-        self._tell(chunk, found.refused)
+        self._record_refused(chunk, found.refused)
         return True
 
-    def finish(self, chunks: int) -> None:
+    def record_end(self, chunks: int) -> None:
         """Write down that the input was read to its end."""
         if self.journal is None:
             return
-        if chunks <= self.journal.last:
-            raise JournalMismatchError(_OTHER.format("the input has fewer rows than the one that was sent"))
+        if chunks <= self.journal.last_number:
+            raise JournalMismatchError(_MISMATCH_TEXT.format("the input has fewer rows than the one that was sent"))
         if not self.report.by_stage["unsent"]:
-            self.journal.finish()
+            self.journal.mark_finished()
 
-    def progress(self, in_flight: int, seconds: float) -> None:
+    def report_progress(self, in_flight: int, seconds: float) -> None:
         """Tell the caller where the run stands."""
         report = self.report
         report.seconds = seconds
@@ -150,7 +150,7 @@ class Ledger:
             now = Progress(
                 read=report.read,
                 accepted=report.accepted,
-                rejected=report.count(),
+                rejected=report.rejected_count(),
                 resumed=report.resumed,
                 requests=report.requests,
                 in_flight=in_flight,
@@ -158,14 +158,14 @@ class Ledger:
             )
             self._settings.progress(now)
 
-    def _tell(self, chunk: Chunk, refused: dict[int, Refusal]) -> None:
+    def _record_refused(self, chunk: Chunk, refused: dict[int, Refusal]) -> None:
         for position, entry in chunk.sampled:
             entry.is_accepted = position not in refused
             entry.reference = self._reference_of(chunk, position)
         for position in sorted(refused):
             refusal = refused[position]
-            self._add(
-                chunk.item(position),
+            self._add_rejection(
+                chunk.row_bytes(position),
                 index=chunk.indexes[position],
                 reference=self._reference_of(chunk, position),
                 stage=refusal.stage,
@@ -180,23 +180,23 @@ class Ledger:
             return chunk.references[position]
         return None if self._locate is None else self._locate(chunk.indexes[position])
 
-    def _add(self, row: bytes, **parts: Any) -> None:
-        self.report.add(Rejection(identifier=identifier_of(self._kind, row), **parts), row)
+    def _add_rejection(self, row: bytes, **parts: Any) -> None:
+        self.report.add(Rejection(identifier=masked_identifier(self._batch_operation, row), **parts), row)
         if self.problem is None and parts["stage"] != "unsent":
-            self.problem = self._too_many()
+            self.problem = self._error_limit_problem()
 
-    def _too_many(self) -> str | None:
+    def _error_limit_problem(self) -> str | None:
         report, settings = self.report, self._settings
-        bad = report.count() - report.by_stage["unsent"]
+        bad = report.rejected_count() - report.by_stage["unsent"]
         if settings.max_errors is not None and bad > settings.max_errors:
             return f"more than {settings.max_errors:,} rows were rejected"
         rate, settled = settings.max_error_rate, bad + report.accepted
-        if rate is not None and settled >= _ENOUGH and bad > rate * settled:
+        if rate is not None and settled >= _MIN_RATE_ROWS and bad > rate * settled:
             return f"more than {rate:.1%} of the rows were rejected"
         return None
 
 
-_OTHER = (
+_MISMATCH_TEXT = (
     "the journal belongs to another input: {}. Give the input that it was made with, or another file as the journal; "
     "nothing of this input was sent"
 )

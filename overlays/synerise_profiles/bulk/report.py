@@ -10,7 +10,7 @@ import attrs
 from synerise_profiles._batching.rejection import Rejection, Stage, count_note
 from synerise_profiles_api.errors import SyneriseError
 
-from .dead_letter import Spool
+from .dead_letter import RejectionStore
 
 __all__ = ["BulkStoppedError", "Missing", "Progress", "RejectedRowsError", "Report", "Verification"]
 
@@ -84,7 +84,7 @@ class Report:
     by_stage: dict[Stage, int] = attrs.field(factory=lambda: {"check": 0, "server": 0, "ambiguous": 0, "unsent": 0})
     notes: dict[str, int] = attrs.field(factory=dict[str, int])
     verification: Verification | None = None
-    spool: Spool[Rejection] = attrs.field(factory=Spool[Rejection], repr=False)
+    rejection_store: RejectionStore[Rejection] = attrs.field(factory=RejectionStore[Rejection], repr=False)
 
     @property
     def rejected(self) -> Rejected:
@@ -96,27 +96,27 @@ class Report:
         """Rows settled by this run a second."""
         return (self.read - self.resumed) / self.seconds if self.seconds else 0.0
 
-    def count(self) -> int:
+    def rejected_count(self) -> int:
         """How many rows were not accepted."""
         return sum(self.by_stage.values())
 
     def summary(self) -> str:
         """One line of counts, without anything of the rows."""
         parts = [f"{self.operation}: {self.read:,} rows read", f"{self.accepted:,} accepted"]
-        parts += [f"{count:,} {_STAGES[stage]}" for stage, count in self.by_stage.items() if count]
+        parts += [f"{count:,} {_STAGE_TEXTS[stage]}" for stage, count in self.by_stage.items() if count]
         if self.verification is not None:
             parts.append(f"{self.verification.arrived:,} of {self.verification.sample:,} read back as sent")
         return ", ".join(parts)
 
     def raise_for_rejected(self) -> None:
         """Raise RejectedRowsError if a row was not accepted."""
-        if self.count():
+        if self.rejected_count():
             raise RejectedRowsError(self)
 
     def add(self, rejection: Rejection, row: bytes) -> None:
         """Count and keep one rejection; `row` goes to the dead-letter file alone."""
         self.by_stage[rejection.stage] += 1
-        self.spool.add(rejection, row)
+        self.rejection_store.add(rejection, row)
 
     def note(self, text: str) -> None:
         """Count a remark."""
@@ -130,16 +130,16 @@ class Rejected:
         self._report = report
 
     def __iter__(self) -> Iterator[Rejection]:
-        return self._report.spool.read(rejection_of)
+        return self._report.rejection_store.read(parse_rejection)
 
     def __len__(self) -> int:
-        return self._report.count()
+        return self._report.rejected_count()
 
     def __repr__(self) -> str:
         return f"<{len(self)} rejected rows>"
 
 
-_STAGES: Mapping[Stage, str] = {
+_STAGE_TEXTS: Mapping[Stage, str] = {
     "check": "refused by the checks",
     "server": "refused by the server",
     "ambiguous": "ambiguous",
@@ -147,7 +147,7 @@ _STAGES: Mapping[Stage, str] = {
 }
 
 
-def rejection_of(data: Mapping[str, Any]) -> Rejection:
+def parse_rejection(data: Mapping[str, Any]) -> Rejection:
     """Read one line of a dead-letter file or of the spool."""
     return Rejection(**{key: value for key, value in data.items() if key != "row"})
 

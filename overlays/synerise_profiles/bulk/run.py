@@ -6,41 +6,43 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from synerise_profiles._batching.operations import Kind
+from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.rejection import Rejection
 from synerise_profiles._batching.row_source import RowSource
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
 
-from .dead_letter import Spool
+from .dead_letter import RejectionStore
 from .engine import Engine
-from .recorder import JournalPort, Ledger
+from .recorder import JournalProtocol, OutcomeRecorder
 from .report import BulkStoppedError, Report
-from .settings import Settings
+from .settings import BulkSettings
 
-__all__ = ["run"]
+__all__ = ["open_run"]
 
 
 @contextmanager
-def run(
-    kind: Kind,
+def open_run(
+    batch_operation: BatchOperation,
     rows: object,
     arguments: Mapping[str, Any],
     policy: RetryPolicy,
     timing: Timing,
-    subject: Mapping[str, Any],
+    journal_header: Mapping[str, Any],
 ) -> Generator[Engine]:
     """Prepare a run, let a driver drive it inside, and settle it; `subject` is what the journal knows it by."""
-    settings = Settings(**arguments)
+    settings = BulkSettings(**arguments)
     source = rows if isinstance(rows, RowSource) else None
     if source is not None:
-        source.check(kind.operation)
-    journal = _journal(kind, settings, subject)
+        source.check(batch_operation.operation)
+    journal = _open_journal(batch_operation, settings, journal_header)
     try:
-        with Spool[Rejection](settings.dead_letter) as spool:
-            report = Report(operation=kind.operation.name, spool=spool)
-            ledger = Ledger(kind, settings, report, journal, None if source is None else source.locate)
-            engine = Engine(kind, settings, ledger, timing, policy)
+        with RejectionStore[Rejection](settings.dead_letter) as spool:
+            report = Report(operation=batch_operation.operation.name, rejection_store=spool)
+            ledger = OutcomeRecorder(
+                batch_operation, settings, report, journal, None if source is None else source.locate
+            )
+            engine = Engine(batch_operation, settings, ledger, timing, policy)
             try:
                 yield engine
             except Exception as error:
@@ -53,7 +55,9 @@ def run(
             journal.close()
 
 
-def _journal(kind: Kind, settings: Settings, subject: Mapping[str, Any]) -> JournalPort | None:
+def _open_journal(
+    batch_operation: BatchOperation, settings: BulkSettings, journal_header: Mapping[str, Any]
+) -> JournalProtocol | None:
     if settings.journal is None:
         return None
     # Loads sqlite3, which a run without a journal does without.
@@ -63,10 +67,10 @@ def _journal(kind: Kind, settings: Settings, subject: Mapping[str, Any]) -> Jour
     return Journal(
         settings.journal,
         {
-            "operation": kind.operation.name,
+            "operation": batch_operation.operation.name,
             "checks": settings.checks,
             "allow_null": sorted(settings.allow_null),
             "keep_duplicates": settings.keep_duplicates,
-            **subject,
+            **journal_header,
         },
     )

@@ -14,13 +14,13 @@ from synerise_profiles_api.errors import InvalidRequestError
 
 from .report import Progress
 
-__all__ = ["BatchArguments", "KeyedArguments", "ProfileArguments", "RunArguments", "Settings"]
+__all__ = ["BatchArguments", "BulkArguments", "BulkSettings", "ProfileArguments", "SaltedArguments"]
 
-_MOST_AT_ONCE = 100
+_MAX_CONCURRENCY = 100
 """The connections of a client's pool."""
 
 
-class RunArguments(TypedDict, total=False):
+class BulkArguments(TypedDict, total=False):
     """The keyword arguments that every bulk method takes."""
 
     concurrency: int
@@ -33,7 +33,7 @@ class RunArguments(TypedDict, total=False):
     reference: Callable[[Any], Any] | None
 
 
-class BatchArguments(RunArguments, total=False):
+class BatchArguments(BulkArguments, total=False):
     """Those of the methods that send batches."""
 
     checks: Checks
@@ -44,11 +44,11 @@ class BatchArguments(RunArguments, total=False):
 class ProfileArguments(BatchArguments, total=False):
     """Those of the method that writes profiles."""
 
-    verify: int
+    verify_sample: int
     verify_within: float
 
 
-class KeyedArguments(BatchArguments, total=False):
+class SaltedArguments(BatchArguments, total=False):
     """Those of the methods whose rows are keyed."""
 
     salt: Callable[[Any], str] | None
@@ -56,7 +56,7 @@ class KeyedArguments(BatchArguments, total=False):
 
 
 @attrs.frozen(kw_only=True)
-class Settings:
+class BulkSettings:
     """The choices of one run."""
 
     concurrency: int = 8
@@ -72,29 +72,33 @@ class Settings:
     allow_null: Collection[str] = ()
     salt: Callable[[Any], str] | None = None
     keep_duplicates: bool = False
-    verify: int = 0
+    verify_sample: int = 0
     verify_within: float = 30.0
 
     def __attrs_post_init__(self) -> None:
         """Refuse what would not work."""
-        _require("concurrency", _whole(self.concurrency, 1, _MOST_AT_ONCE), f"a whole number from 1 to {_MOST_AT_ONCE}")
+        _require(
+            "concurrency",
+            _is_whole_number(self.concurrency, 1, _MAX_CONCURRENCY),
+            f"a whole number from 1 to {_MAX_CONCURRENCY}",
+        )
         per_second = self.requests_per_second
         _require("requests_per_second", per_second is None or 0 < per_second < math.inf, "a positive number")
-        _require("max_errors", self.max_errors is None or _whole(self.max_errors, 0, None), "a whole number")
+        _require("max_errors", self.max_errors is None or _is_whole_number(self.max_errors, 0, None), "a whole number")
         rate = self.max_error_rate
         _require("max_error_rate", rate is None or 0 <= rate <= 1, "a number from 0 to 1")
-        _require("max_bisect_requests", _whole(self.max_bisect_requests, 0, None), "a whole number")
-        _require("verify", _whole(self.verify, 0, None), "a whole number")
+        _require("max_bisect_requests", _is_whole_number(self.max_bisect_requests, 0, None), "a whole number")
+        _require("verify_sample", _is_whole_number(self.verify_sample, 0, None), "a whole number")
         _require("verify_within", 0 <= self.verify_within < math.inf, "seconds")
         _require("checks", self.checks in ("strict", "basic", "off"), "strict, basic or off")
         names = self.allow_null
         _require("allow_null", not isinstance(names, str), "a collection of names, such as {'firstName'}")
 
 
-def _whole(value: object, least: int, most: int | None) -> bool:
+def _is_whole_number(value: object, minimum: int, maximum: int | None) -> bool:
     if isinstance(value, bool) or not isinstance(value, int):
         return False
-    return least <= value and (most is None or value <= most)
+    return minimum <= value and (maximum is None or value <= maximum)
 
 
 def _require(name: str, is_good: bool, expected: str) -> None:  # noqa: FBT001 - it is what is required

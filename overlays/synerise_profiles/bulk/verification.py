@@ -8,9 +8,9 @@ from typing import Any, Final, get_args
 import attrs
 import orjson
 
-from synerise_profiles._batching.batch import Sampled
+from synerise_profiles._batching.batch import SampledRow
 from synerise_profiles._batching.machine import DONE, Signal, Wait
-from synerise_profiles._batching.send_result import Outcome
+from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._validation.schema import Schema
@@ -23,23 +23,23 @@ from synerise_profiles_api.types import Request
 from .report import Missing, Verification
 from .sample import Sample
 
-__all__ = ["ReadBack", "differences"]
+__all__ = ["Verifier", "differing_fields"]
 
-_FIRST_DELAY: Final = 0.25
-_LONGEST_DELAY: Final = 8.0
-_GONE: Final = "was not found, or cannot be read with this key"
-_YES: Final = frozenset({"true", "1"})
+_FIRST_DELAY_SECONDS: Final = 0.25
+_MAX_DELAY_SECONDS: Final = 8.0
+_NOT_FOUND_REASON: Final = "was not found, or cannot be read with this key"
+_TRUE_TEXTS: Final = frozenset({"true", "1"})
 
 
 @attrs.define(eq=False)
-class LookUp:
+class ProfileLookup:
     """One profile that is read until it is as it was sent, or time is up."""
 
-    entry: Sampled
+    sampled_row: SampledRow
     name: str
     value: Any
     due: float = 0.0
-    tries: int = 0
+    attempts: int = 0
     in_flight: bool = False
 
     def request(self) -> Request[Any]:
@@ -49,7 +49,7 @@ class LookUp:
         return find.request(_identifier_type(self.name), self.value)
 
 
-class ReadBack:
+class Verifier:
     """Compares a sample with what the server holds. Drive it like an engine; it reads no rows."""
 
     def __init__(self, sample: Sample, schema: Schema, *, concurrency: int, within: float, timing: Timing) -> None:
@@ -57,16 +57,16 @@ class ReadBack:
         self._concurrency = concurrency
         self._timing = timing
         self._deadline = timing.monotonic() + within
-        self._left: list[LookUp] = []
+        self._pending: list[ProfileLookup] = []
         self._missing: list[Missing] = []
         self._arrived = self._skipped = self._unread = 0
         self._problem: str | None = None
         for entry in sample.accepted():
-            look = None if entry.doubtful else _look_up(entry)
+            look = None if entry.has_duplicate else _lookup_of(entry)
             if look is None:
                 self._skipped += 1
             else:
-                self._left.append(look)
+                self._pending.append(look)
 
     def result(self) -> Verification:
         """Say what was found."""
@@ -79,20 +79,20 @@ class ReadBack:
             problem=self._problem,
         )
 
-    def next(self) -> LookUp | Wait | Signal:
+    def next(self) -> ProfileLookup | Wait | Signal:
         """Say what to do next."""
-        if not self._left:
+        if not self._pending:
             return DONE
         now = self._timing.monotonic()
-        flying = sum(look.in_flight for look in self._left)
-        waiting = [look for look in self._left if not look.in_flight]
+        flying = sum(look.in_flight for look in self._pending)
+        waiting = [look for look in self._pending if not look.in_flight]
         if not waiting or flying >= self._concurrency:
             return Wait(None)
         look = min(waiting, key=lambda look: look.due)
         if look.due > now:
             return Wait(look.due - now)
         look.in_flight = True
-        look.tries += 1
+        look.attempts += 1
         return look
 
     def read(self, rows: Iterable[Any]) -> bool:  # noqa: ARG002 - it reads none
@@ -102,45 +102,45 @@ class ReadBack:
     def end(self) -> None:
         """Nothing ends that was not read."""
 
-    def answered(self, task: LookUp, outcome: Outcome) -> None:
+    def on_result(self, task: ProfileLookup, result: SendResult) -> None:
         """Take what came of reading a profile."""
         task.in_flight = False
-        stored = _profile(outcome) if outcome.is_success else None
-        fields = () if stored is None else tuple(differences(task.entry.data, stored, self._schema))
+        stored = _parse_profile(result) if result.is_success else None
+        fields = () if stored is None else tuple(differing_fields(task.sampled_row.data, stored, self._schema))
         if stored is not None and not fields:
-            self._left.remove(task)
+            self._pending.remove(task)
             self._arrived += 1
-        elif outcome.is_final and not outcome.is_success and outcome.status != 404:
-            self._problem = f"profiles cannot be read: {outcome.words}"
-            self._unread += len(self._left)
-            self._left.clear()
-        elif task in self._left:
-            self._try_later(task, fields, known=stored is not None or outcome.status == 404)
+        elif result.is_final and not result.is_success and result.status != 404:
+            self._problem = f"profiles cannot be read: {result.description}"
+            self._unread += len(self._pending)
+            self._pending.clear()
+        elif task in self._pending:
+            self._retry_later(task, fields, known=stored is not None or result.status == 404)
 
-    def _try_later(self, task: LookUp, fields: tuple[str, ...], *, known: bool) -> None:
+    def _retry_later(self, task: ProfileLookup, fields: tuple[str, ...], *, known: bool) -> None:
         """Come back, since what was queued takes its time; until the deadline, with which the last word is spoken."""
         now = self._timing.monotonic()
-        due = now + min(_LONGEST_DELAY, _FIRST_DELAY * 2**task.tries)
+        due = now + min(_MAX_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2**task.attempts)
         if now < self._deadline:
             task.due = min(due, self._deadline)
             return
-        self._left.remove(task)
+        self._pending.remove(task)
         if not known:
             self._unread += 1
             return
-        entry = task.entry
+        entry = task.sampled_row
         self._missing.append(
             Missing(
                 index=entry.index,
                 identifier=f"{task.name} {mask(task.value)}",
                 fields=fields,
-                reason="is not as it was sent" if fields else _GONE,
+                reason="is not as it was sent" if fields else _NOT_FOUND_REASON,
                 reference=entry.reference,
             )
         )
 
 
-def differences(sent: Mapping[str, Any], stored: Mapping[str, Any], schema: Schema) -> Iterator[str]:
+def differing_fields(sent: Mapping[str, Any], stored: Mapping[str, Any], schema: Schema) -> Iterator[str]:
     """Name the fields of a profile that are not stored as they were sent.
 
     What the server may change or not return is passed over: uuids, of which a profile has several, and reserved names.
@@ -152,7 +152,7 @@ def differences(sent: Mapping[str, Any], stored: Mapping[str, Any], schema: Sche
         if is_object(value):
             there = found if is_object(found) else {}
             is_same = _is_same_agreement if name == "agreements" else _is_same
-            mine = {key: item for key, item in value.items() if key not in rule.reserved}
+            mine = {key: item for key, item in value.items() if key not in rule.reserved_names}
             yield from (f"{name}.{key}" for key, item in mine.items() if not is_same(item, there.get(key)))
         elif is_list(value):
             if not all(item in (found if is_list(found) else ()) for item in value):
@@ -167,7 +167,7 @@ def _is_same(sent: Any, stored: Any) -> bool:
 
 def _is_same_agreement(sent: Any, stored: Any) -> bool:
     """Agreements are sent as booleans, texts or numbers, and come back as booleans."""
-    return (str(sent).lower() in _YES) == (str(stored).lower() in _YES)
+    return (str(sent).lower() in _TRUE_TEXTS) == (str(stored).lower() in _TRUE_TEXTS)
 
 
 def _is_same_identifier(name: str, sent: Any, stored: Any) -> bool:
@@ -176,9 +176,9 @@ def _is_same_identifier(name: str, sent: Any, stored: Any) -> bool:
     return same(name, sent, stored) or (name == "email" and sent.strip().lower() == stored.lower())
 
 
-def _profile(outcome: Outcome) -> Mapping[str, Any] | None:
+def _parse_profile(result: SendResult) -> Mapping[str, Any] | None:
     try:
-        found: Any = orjson.loads(outcome.content)
+        found: Any = orjson.loads(result.content)
     except orjson.JSONDecodeError:
         return None
     return found if is_object(found) else None
@@ -191,12 +191,12 @@ def _identifier_type(name: str) -> ProfileIdentifierType:
     return next(kind for kind in known if kind == word)
 
 
-def _look_up(entry: Sampled) -> LookUp | None:
+def _lookup_of(entry: SampledRow) -> ProfileLookup | None:
     """Prepare to read a profile; None if its identifier cannot stand in a path."""
     named = first_identifier(entry.data)
     if named is None:
         return None
-    look = LookUp(entry, *named)
+    look = ProfileLookup(entry, *named)
     try:
         look.request()
     except InvalidRequestError:

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from .command import Command, Problem
+from .command import Command, CommandError
 
 _DESCRIPTION = (
     "List the identifiers of a file that the server's new way of comparing them touches: accents count, white space at"
@@ -22,12 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("file", type=Path, metavar="FILE", help="the file to check")
     parser.add_argument("--format", choices=("csv", "jsonl"), help="format of the file (default: by its name)")
-    parser.add_argument("--delimiter", default=",", type=_delimiter, help="what separates columns (default: a comma)")
+    parser.add_argument(
+        "--delimiter", default=",", type=_parse_delimiter, help="what separates columns (default: a comma)"
+    )
     parser.add_argument(
         "--column",
         action="append",
         default=[],
-        type=_renaming,
+        type=_parse_renaming,
         metavar="FIELD=NAME",
         help="the column or key that holds a field, if it has another name; may be repeated",
     )
@@ -63,26 +65,26 @@ def _rows(options: argparse.Namespace) -> Iterator[tuple[int, Mapping[str, Any]]
 
     known, renamed = {*PROFILE_IDENTIFIERS, "client"}, dict[str, str](options.column)
     for field in sorted(renamed.keys() - known):
-        raise Problem(f"--column: {field} is none of {', '.join(PROFILE_IDENTIFIERS)}")
+        raise CommandError(f"--column: {field} is none of {', '.join(PROFILE_IDENTIFIERS)}")
     for number, (line, given) in enumerate(read_rows(options.file, options.format, options.delimiter)):
         if number == 0:
             missing = [column for column in renamed.values() if column not in given]
             if missing:
-                raise Problem(f"{options.file}: there is no {missing[0]} in line {line}")
+                raise CommandError(f"{options.file}: there is no {missing[0]} in line {line}")
             if not renamed and known.isdisjoint(given):
                 names = ", ".join(PROFILE_IDENTIFIERS)
-                raise Problem(f"{options.file}: no field is called {names} or client; say --column customId=NAME")
+                raise CommandError(f"{options.file}: no field is called {names} or client; say --column customId=NAME")
         yield line, {**given, **{field: given.get(column) for field, column in renamed.items()}}
 
 
-def _delimiter(text: str) -> str:
+def _parse_delimiter(text: str) -> str:
     found = {"tab": "\t", "\\t": "\t"}.get(text, text)
     if len(found) != 1:
         raise argparse.ArgumentTypeError("expected one character, or `tab`")
     return found
 
 
-def _renaming(text: str) -> tuple[str, str]:
+def _parse_renaming(text: str) -> tuple[str, str]:
     field, equals, column = text.partition("=")
     if not (field and equals and column):
         raise argparse.ArgumentTypeError("expected FIELD=NAME, such as customId=customer_number")

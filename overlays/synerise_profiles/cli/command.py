@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
-class Problem(Exception):  # noqa: N818 - it is told, not raised to the user
+class CommandError(Exception):
     """Why a command cannot do what was asked; the text is for the user."""
 
 
@@ -28,7 +28,7 @@ def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) ->
     options = parser.parse_args(arguments)
     try:
         status: int = options.run(options)
-    except Problem as problem:
+    except CommandError as problem:
         sys.stderr.write(f"{parser.prog}: {problem}\n")
         return 1
     return status

@@ -8,13 +8,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .command import Command, Problem
+from .command import Command, CommandError
 
 if TYPE_CHECKING:
     from synerise_profiles import Synerise
     from synerise_profiles.merges import MergePlanSet, MergeSetResult
 
-_SIGN_IN = " It signs in by the environment: SYNERISE_API_KEY, and SYNERISE_REGION or SYNERISE_BASE_URL."
+_SIGN_IN_TEXT = " It signs in by the environment: SYNERISE_API_KEY, and SYNERISE_REGION or SYNERISE_BASE_URL."
 
 
 def _add_plan_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,14 +50,14 @@ def _add_apply_arguments(parser: argparse.ArgumentParser) -> None:
 def _plan(options: argparse.Namespace) -> int:
     """Show plans; change nothing."""
     if (options.pairs is None) == (options.into is None) or bool(options.sources) != (options.into is not None):
-        raise Problem("merge-plan: give --into ID and the ids to merge, or --pairs CSV")
-    with _told(), _client() as client:
+        raise CommandError("merge-plan: give --into ID and the ids to merge, or --pairs CSV")
+    with _errors_as_problems(), _client() as client:
         plans = _plans(client, options)
-        sys.stdout.write(plans.to_table(show_values=options.show_values) + "\n")
+        sys.stdout.write(plans.to_text(show_values=options.show_values) + "\n")
         if options.html is not None:
             plans.write_html(options.html, show_values=options.show_values)
         if options.save is not None:
-            plans.save(options.save)
+            plans.write_jsonl(options.save)
     return 0
 
 
@@ -79,10 +79,10 @@ def _apply(options: argparse.Namespace) -> int:
     """Merge; 0 only if everything is merged."""
     from synerise_profiles.merges import MergePlanSet, MergeSetResult, MergeStoppedError  # noqa: PLC0415 - when run
 
-    with _told(), _client() as client:
+    with _errors_as_problems(), _client() as client:
         plans = MergePlanSet.load(options.plans)
         if not options.yes:
-            raise Problem(f"{plans.summary()}. Merging is irreversible; say --yes to do it")
+            raise CommandError(f"{plans.summary()}. Merging is irreversible; say --yes to do it")
         try:
             result = client.merges.apply_many(
                 plans,
@@ -94,13 +94,15 @@ def _apply(options: argparse.Namespace) -> int:
             )
         except MergeStoppedError as error:
             if isinstance(error.result, MergeSetResult):
-                _tell(error.result)
-            raise Problem(f"{error.problem}. What is not merged is named in the audit; run it again to go on") from None
-    _tell(result)
+                _print_result(error.result)
+            raise CommandError(
+                f"{error.problem}. What is not merged is named in the audit; run it again to go on"
+            ) from None
+    _print_result(result)
     return 0 if result.complete else 1
 
 
-def _tell(result: MergeSetResult) -> None:
+def _print_result(result: MergeSetResult) -> None:
     sys.stdout.write(result.summary() + "\n")
     reasons = {problem for problems in result.refused.values() for problem in problems}
     for reason in sorted(reasons):
@@ -113,18 +115,18 @@ def _key(text: str, by: str) -> int | str:
     try:
         return int(text)
     except ValueError:
-        raise Problem("merge-plan: with --by id every id is a number") from None
+        raise CommandError("merge-plan: with --by id every id is a number") from None
 
 
 @contextmanager
-def _told() -> Generator[None]:
+def _errors_as_problems() -> Generator[None]:
     """What goes wrong is one line."""
     from synerise_profiles import SyneriseError  # noqa: PLC0415 - when run
 
     try:
         yield
     except (SyneriseError, OSError) as error:
-        raise Problem(str(error)) from None
+        raise CommandError(str(error)) from None
 
 
 def _client() -> Synerise:
@@ -136,14 +138,15 @@ def _client() -> Synerise:
 PLAN = Command(
     name="merge-plan",
     summary="what merging profiles would do; changes nothing",
-    description="Read profiles and show what merging them would copy and lose." + _SIGN_IN,
+    description="Read profiles and show what merging them would copy and lose." + _SIGN_IN_TEXT,
     add_arguments=_add_plan_arguments,
     run=_plan,
 )
 APPLY = Command(
     name="merge-apply",
     summary="merge profiles as saved plans say; irreversible",
-    description="Merge as plans say that merge-plan saved, with an audit. Run again to go on after a stop." + _SIGN_IN,
+    description="Merge as plans say that merge-plan saved, with an audit. Run again to go on after a stop."
+    + _SIGN_IN_TEXT,
     add_arguments=_add_apply_arguments,
     run=_apply,
 )

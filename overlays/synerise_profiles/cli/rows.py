@@ -12,27 +12,29 @@ from typing import Any, BinaryIO, Literal, cast
 
 import orjson
 
-from .command import Problem
+from .command import CommandError
 
 Format = Literal["csv", "jsonl"]
-_SUFFIXES: Mapping[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".jsonlines": "jsonl"}
+_FORMAT_BY_SUFFIX: Mapping[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".jsonlines": "jsonl"}
 
 
 def read_rows(path: Path, kind: Format | None, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Yield the line and the fields of each row; raise Problem, naming the line, for what cannot be read."""
     line = 0
     try:
-        with path.open("rb") as raw, _unpacked(raw) as file:
-            for line, row in _csv(file, delimiter) if (kind or _guess(path, file)) == "csv" else _json(file):
+        with path.open("rb") as raw, _decompressed(raw) as file:
+            for line, row in (
+                _csv_rows(file, delimiter) if (kind or _guess_format(path, file)) == "csv" else _json_rows(file)
+            ):
                 yield line, row
     except (OSError, EOFError, zlib.error) as error:
-        raise Problem(f"cannot read {path}: {getattr(error, 'strerror', None) or type(error).__name__}") from None
+        raise CommandError(f"cannot read {path}: {getattr(error, 'strerror', None) or type(error).__name__}") from None
     except UnicodeDecodeError:
-        raise Problem(f"{path}: there is something that is not UTF-8 after line {line}") from None
+        raise CommandError(f"{path}: there is something that is not UTF-8 after line {line}") from None
     except csv.Error as error:
-        raise Problem(f"{path}: cannot be read as CSV after line {line}: {error}") from None
+        raise CommandError(f"{path}: cannot be read as CSV after line {line}: {error}") from None
     except _BadLineError as error:
-        raise Problem(f"{path}: line {error.line} {error.problem}") from None
+        raise CommandError(f"{path}: line {error.line} {error.problem}") from None
 
 
 class _BadLineError(Exception):
@@ -42,23 +44,23 @@ class _BadLineError(Exception):
         super().__init__(problem)
 
 
-def _unpacked(raw: io.BufferedReader) -> io.BufferedReader | io.BufferedIOBase:
+def _decompressed(raw: io.BufferedReader) -> io.BufferedReader | io.BufferedIOBase:
     if raw.peek(2)[:2] != b"\x1f\x8b":
         return raw
     return io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=cast("BinaryIO", raw))))
 
 
-def _guess(path: Path, file: Any) -> Format:
+def _guess_format(path: Path, file: Any) -> Format:
     """The format by the name; failing that, JSON Lines if it opens like an object."""
     suffixes = [suffix for suffix in path.suffixes if suffix.lower() != ".gz"]
-    known = _SUFFIXES.get(suffixes[-1].lower()) if suffixes else None
+    known = _FORMAT_BY_SUFFIX.get(suffixes[-1].lower()) if suffixes else None
     if known is not None:
         return known
     head: bytes = file.peek(64)
     return "jsonl" if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[") else "csv"
 
 
-def _csv(file: Any, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _csv_rows(file: Any, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     with io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
         reader = csv.reader(text, delimiter=delimiter, strict=True)
         names = next(reader, list[str]())
@@ -69,7 +71,7 @@ def _csv(file: Any, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
             first = reader.line_num + 1
 
 
-def _json(file: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _json_rows(file: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for number, line in enumerate(file, 1):
         text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
         if not text.strip():

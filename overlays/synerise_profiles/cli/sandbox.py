@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .command import Command, Problem, execute
+from .command import Command, CommandError, execute
 
 if TYPE_CHECKING:
     from synerise_profiles.sandbox import Sandbox
@@ -32,10 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workspace-guid", help="GUID of the workspace (default: likewise)")
     behaviour = parser.add_argument_group("behaviour")
     behaviour.add_argument(
-        "--delay", type=_seconds, default=0.0, metavar="SECONDS", help="how long accepted writes wait (default: 0)"
+        "--delay",
+        type=_parse_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long accepted writes wait (default: 0)",
     )
     behaviour.add_argument(
-        "--token-lifetime", type=_seconds, default=3600.0, metavar="SECONDS", help="of a token (default: 3600)"
+        "--token-lifetime", type=_parse_seconds, default=3600.0, metavar="SECONDS", help="of a token (default: 3600)"
     )
     behaviour.add_argument("--non-unique-emails", action="store_true", help="an e-mail address identifies no profile")
     behaviour.add_argument("--pii-protection", action="store_true", help="hide profiles from keys without permission")
@@ -45,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve, say where and with which credentials, end on SIGINT and SIGTERM."""
-    sandbox = _made(options)
+    sandbox = _make_sandbox(options)
     if not _is_loopback(options.host):
         sys.stderr.write(
             f"warning: listening on {options.host}: whoever can reach it reads all data and controls the sandbox\n"
@@ -56,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         sandbox.start()
     except (OSError, OverflowError) as error:
-        raise Problem(f"cannot listen on {options.host} port {options.port}: {error}") from None
+        raise CommandError(f"cannot listen on {options.host} port {options.port}: {error}") from None
     try:
         lines = (f"url: {sandbox.url}", f"workspace: {sandbox.workspace_guid}", f"api key: {sandbox.api_key}")
         sys.stdout.write("\n".join((*lines, "")))
@@ -75,12 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return execute(parser, arguments)
 
 
-def _made(options: argparse.Namespace) -> Sandbox:
+def _make_sandbox(options: argparse.Namespace) -> Sandbox:
     try:
-        from synerise_profiles.sandbox import Options, Sandbox  # noqa: PLC0415 - needs an extra
+        from synerise_profiles.sandbox import Sandbox, SandboxOptions  # noqa: PLC0415 - needs an extra
     except ModuleNotFoundError as error:
-        raise Problem(str(error)) from None
-    chosen = Options(
+        raise CommandError(str(error)) from None
+    chosen = SandboxOptions(
         delay=options.delay,
         token_lifetime=options.token_lifetime,
         unique_emails=not options.non_unique_emails,
@@ -93,10 +97,10 @@ def _made(options: argparse.Namespace) -> Sandbox:
     try:
         return Sandbox(host=options.host, port=options.port, options=chosen, **credentials, **place)
     except sqlite3.Error as error:
-        raise Problem(f"cannot keep the state in {options.state}: {error}") from None
+        raise CommandError(f"cannot keep the state in {options.state}: {error}") from None
 
 
-def _seconds(text: str) -> float:
+def _parse_seconds(text: str) -> float:
     value = float(text)
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError("expected a number of seconds that is not negative")

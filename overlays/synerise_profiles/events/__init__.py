@@ -41,7 +41,7 @@ else:
         elif name in building.__all__:
             value = getattr(building, name)
         else:
-            value = getattr(import_module("synerise_profiles.events.builder").PURE, name)
+            value = getattr(import_module("synerise_profiles.events.builder").CLOCKLESS_BUILDER, name)
         globals()[name] = value
         return value
 

@@ -15,8 +15,8 @@ __all__ = ["Amount", "amount_of", "money", "read_money"]
 
 Amount: TypeAlias = Money | Mapping[str, Any] | Decimal | str | int
 """Money, or its amount alone where the currency is known."""
-_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
-_CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
+_AMOUNT_PATTERN: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+_CURRENCY_PATTERN: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 
 
 def money(amount: Decimal | str | int, currency: str) -> Money:
@@ -28,7 +28,7 @@ def money(amount: Decimal | str | int, currency: str) -> Money:
     if isinstance(amount, float):
         problem = "is a float, which does not hold most prices exactly; give a Decimal, a text or an int"
         raise InvalidRequestError(problem, field="amount")
-    return Money(amount=amount_of(amount, "amount"), currency=currency_of(currency, "currency"))
+    return Money(amount=amount_of(amount, "amount"), currency=check_currency_code(currency, "currency"))
 
 
 def amount_of(value: object, field: str) -> Decimal:
@@ -36,7 +36,7 @@ def amount_of(value: object, field: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, Decimal | str | int | float):
         problem = f"is no amount: {type(value).__name__}; give a Decimal, a text or an int"
         raise InvalidRequestError(problem, field=field)
-    if isinstance(value, str) and _NUMBER.fullmatch(value) is None:
+    if isinstance(value, str) and _AMOUNT_PATTERN.fullmatch(value) is None:
         raise InvalidRequestError("is no amount such as 12.50: digits, and a point before the decimals", field=field)
     amount = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
     try:
@@ -48,9 +48,9 @@ def amount_of(value: object, field: str) -> Decimal:
     return amount
 
 
-def currency_of(value: object, field: str) -> str:
+def check_currency_code(value: object, field: str) -> str:
     """Check the code of a currency."""
-    if not isinstance(value, str) or _CURRENCY.fullmatch(value) is None:
+    if not isinstance(value, str) or _CURRENCY_PATTERN.fullmatch(value) is None:
         raise InvalidRequestError("is no code of a currency: three capital letters, such as PLN", field=field)
     return value
 
@@ -72,4 +72,4 @@ def read_money(value: object, field: str, currency: str | None = None) -> Money:
         raise InvalidRequestError(problem, field=field)
     else:
         return Money(amount=amount_of(value, field), currency=currency)
-    return Money(amount=amount_of(amount, f"{field}.amount"), currency=currency_of(code, f"{field}.currency"))
+    return Money(amount=amount_of(amount, f"{field}.amount"), currency=check_currency_code(code, f"{field}.currency"))

@@ -18,14 +18,22 @@ from synerise_profiles_api.operations import load
 from synerise_profiles_api.types import UNSET, Operation, Unset
 
 from .amounts import Amount
-from .checks import about, checked_body, refuse_reserved
-from .salt_and_time import Now, salt_of, time_of
-from .transactions import Items, Payment, Products, cancelled, cancelled_of, purchase, updated
+from .checks import check_body, naming_operation, refuse_reserved_names
+from .salt_and_time import ReadTimeBounds, salt_of, time_of
+from .transactions import (
+    CancelledItems,
+    Payment,
+    Products,
+    cancellation_params,
+    cancellation_params_of,
+    purchase_fields,
+    updated_fields,
+)
 
-__all__ = ["PURE", "Builder", "cancellation", "cancellation_of", "transaction", "updated_transaction"]
+__all__ = ["CLOCKLESS_BUILDER", "Builder", "cancellation", "cancellation_of", "transaction", "updated_transaction"]
 
 E = TypeVar("E", bound=BuiltEvent)
-CANCELLED: Final = "cancelled"
+CANCELLED_TAG: Final = "cancelled"
 """The free property that marks a cancelled item, where the caller names no other."""
 
 
@@ -45,7 +53,11 @@ class Builder(EventBuilder):
     """
 
     def __init__(
-        self, now: Now | None = None, *, salt: SaltChoice | Unset = UNSET, deprecations: DeprecationPolicy = "warn"
+        self,
+        now: ReadTimeBounds | None = None,
+        *,
+        salt: SaltChoice | Unset = UNSET,
+        deprecations: DeprecationPolicy = "warn",
     ) -> None:
         self._now = now
         self._salt = salt
@@ -97,9 +109,9 @@ class Builder(EventBuilder):
             "recordedAt": time,
             "source": source,
         }
-        with about(create.OPERATION):
-            made = purchase(products, fields, revenue=revenue, value=value, discount=discount)
-            return self._purchase(made, self._choice(salt))
+        with naming_operation(create.OPERATION):
+            made = purchase_fields(products, fields, revenue=revenue, value=value, discount=discount)
+            return self._make_transaction(made, self._salt_choice(salt))
 
     def updated_transaction(
         self,
@@ -112,7 +124,7 @@ class Builder(EventBuilder):
         value: Amount | Unset = UNSET,
         discount: Amount | Unset | None = UNSET,
         metadata: TransactionMetadata | Mapping[str, Any] | Unset = UNSET,
-        tag: str = CANCELLED,
+        tag: str = CANCELLED_TAG,
     ) -> Transaction:
         """Build what overwrites a transaction that was sent: the same profile, order, time and salt, and the changes.
 
@@ -137,9 +149,9 @@ class Builder(EventBuilder):
             POST /v4/transactions, POST /v4/transactions/batch
         """
         changes = {"paymentInfo": payment, "source": source, "metadata": metadata}
-        with about(create.OPERATION):
-            made = updated(old, products, changes, revenue=revenue, value=value, discount=discount, tag=tag)
-            return self._purchase(made, UNSET)
+        with naming_operation(create.OPERATION):
+            made = updated_fields(old, products, changes, revenue=revenue, value=value, discount=discount, tag=tag)
+            return self._make_transaction(made, UNSET)
 
     def cancellation(
         self,
@@ -180,20 +192,20 @@ class Builder(EventBuilder):
             POST /v4/events/cancelled-transaction, or `type` cancelled-transaction of a batch
         """
         given = {"orderId": order_id, "orderStatus": status, "source": source, "paymentInfo": payment}
-        with about(_operation_of(CancelledTransaction)):
-            params = cancelled(products, given, revenue=revenue, value=value, discount=discount)
-        return self.cancelled_transaction(client=client, params=params, time=time, salt=salt, **_named(label))
+        with naming_operation(_operation_of(CancelledTransaction)):
+            params = cancellation_params(products, given, revenue=revenue, value=value, discount=discount)
+        return self.cancelled_transaction(client=client, params=params, time=time, salt=salt, **_label_argument(label))
 
     def cancellation_of(
         self,
         sent: Transaction | Mapping[str, Any],
         *,
-        items: Items | Unset = UNSET,
+        items: CancelledItems | Unset = UNSET,
         status: str | Unset = UNSET,
         label: str | Unset = UNSET,
         time: datetime.datetime | str | Unset = UNSET,
         salt: SaltChoice | Unset = UNSET,
-        tag: str = CANCELLED,
+        tag: str = CANCELLED_TAG,
     ) -> CancelledTransaction:
         """Build the event that cancels a transaction that was sent, or some items of it.
 
@@ -213,37 +225,37 @@ class Builder(EventBuilder):
         Operation:
             POST /v4/events/cancelled-transaction, or `type` cancelled-transaction of a batch
         """
-        with about(_operation_of(CancelledTransaction)):
-            params = cancelled_of(sent, items, {"orderStatus": status}, tag)
+        with naming_operation(_operation_of(CancelledTransaction)):
+            params = cancellation_params_of(sent, items, {"orderStatus": status}, tag)
         client = (fields_of(sent) or {}).get("client", {})
-        return self.cancelled_transaction(client=client, params=params, time=time, salt=salt, **_named(label))
+        return self.cancelled_transaction(client=client, params=params, time=time, salt=salt, **_label_argument(label))
 
     def _make(self, kind: type[E], fields: dict[str, Any], salt: SaltChoice | Unset) -> E:
         operation = _operation_of(kind)
         warn_deprecated(operation, self._deprecations, SYSTEM_TIMING.wall())  # in a batch nothing else would tell
-        with about(operation):
+        with naming_operation(operation):
             time = fields["time"] = time_of(fields["time"], "time", self._now)
-            wire = checked_body(operation, fields)
+            wire = check_body(operation, fields)
             params: dict[str, Any] = wire.get("params", {})
-            refuse_reserved(params, "params")
+            refuse_reserved_names(params, "params")
             email = wire["client"].get("email", UNSET)
             if email is not UNSET and params.get("email", email) != email:
                 problem = "differs from client.email; it has to be the profile's own"
                 raise InvalidRequestError(problem, field="params.email")
             event = kind.from_dict(fields)
             action = operation.action or kind.event_type
-            event.event_salt = salt_of(self._choice(salt), time, wire, kind=action, time_field="time")
+            event.event_salt = salt_of(self._salt_choice(salt), time, wire, action=action, time_field="time")
         return event
 
-    def _purchase(self, fields: dict[str, Any], salt: SaltChoice | Unset) -> Transaction:
+    def _make_transaction(self, fields: dict[str, Any], salt: SaltChoice | Unset) -> Transaction:
         time = fields["recordedAt"] = time_of(fields["recordedAt"], "recordedAt", self._now)
-        wire = checked_body(create.OPERATION, fields)
+        wire = check_body(create.OPERATION, fields)
         made = Transaction.from_dict(fields)
         if made.event_salt is UNSET:
-            made.event_salt = salt_of(salt, time, wire, kind=create.OPERATION.name, time_field="recordedAt")
+            made.event_salt = salt_of(salt, time, wire, action=create.OPERATION.name, time_field="recordedAt")
         return made
 
-    def _choice(self, salt: SaltChoice | Unset) -> SaltChoice | Unset:
+    def _salt_choice(self, salt: SaltChoice | Unset) -> SaltChoice | Unset:
         return self._salt if salt is UNSET else salt
 
 
@@ -253,13 +265,13 @@ def _operation_of(kind: type[BuiltEvent]) -> Operation:
     return found
 
 
-def _named(label: str | Unset) -> LabelArgument:
+def _label_argument(label: str | Unset) -> LabelArgument:
     return {} if label is UNSET else {"label": label}
 
 
-PURE: Final = Builder()
+CLOCKLESS_BUILDER: Final = Builder()
 """The builder without a clock, whose methods are the functions of `synerise_profiles.events`."""
-transaction = PURE.transaction
-updated_transaction = PURE.updated_transaction
-cancellation = PURE.cancellation
-cancellation_of = PURE.cancellation_of
+transaction = CLOCKLESS_BUILDER.transaction
+updated_transaction = CLOCKLESS_BUILDER.updated_transaction
+cancellation = CLOCKLESS_BUILDER.cancellation
+cancellation_of = CLOCKLESS_BUILDER.cancellation_of

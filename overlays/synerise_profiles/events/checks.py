@@ -15,14 +15,16 @@ from synerise_profiles_api.encoding import body_content
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
 
-__all__ = ["about", "checked_body", "refuse_reserved"]
+__all__ = ["check_body", "naming_operation", "refuse_reserved_names"]
 
-_PLACE: Final = re.compile(r"\.([0-9]+)(?=\.|$)")
-_PHONE: Final = "is not one of {names}: look the profile up by profiles.list_by_phone, and name it by one of these"
+_POSITION_PATTERN: Final = re.compile(r"\.([0-9]+)(?=\.|$)")
+_PHONE_PROBLEM: Final = (
+    "is not one of {names}: look the profile up by profiles.list_by_phone, and name it by one of these"
+)
 
 
 @contextmanager
-def about(operation: Operation) -> Generator[None]:
+def naming_operation(operation: Operation) -> Generator[None]:
     """Name the operation in the errors of what is built for it."""
     try:
         yield
@@ -31,32 +33,32 @@ def about(operation: Operation) -> Generator[None]:
         raise InvalidRequestError(error.problem, operation=operation.name, field=field) from None
 
 
-def checked_body(operation: Operation, body: object) -> dict[str, Any]:
+def check_body(operation: Operation, body: object) -> dict[str, Any]:
     """Return the body as plain JSON types; raise InvalidRequestError for what would be refused, ignored or misread."""
     content, wire = body_content(operation, body)
     if b"null" in content:
-        for field in _nulls(wire, ""):
+        for field in _null_paths(wire, ""):
             raise InvalidRequestError("is null; leave out what is not known", field=field)
-    wrong = _client_problem(wire.get("client")) or _rule(operation).check(wire)
+    wrong = _identifier_problem(wire.get("client")) or _body_rule(operation).check(wire)
     if wrong is not None:
-        raise InvalidRequestError(wrong[1], field=_PLACE.sub(r"[\1]", wrong[0]))
+        raise InvalidRequestError(wrong[1], field=_POSITION_PATTERN.sub(r"[\1]", wrong[0]))
     result: dict[str, Any] = wire
     return result
 
 
-def refuse_reserved(params: Mapping[str, Any], field: str) -> None:
+def refuse_reserved_names(params: Mapping[str, Any], field: str) -> None:
     """Refuse names that the server would ignore or overwrite."""
-    for name in schema_of("EventParams").reserved.intersection(params):
+    for name in schema_of("EventParams").reserved_names.intersection(params):
         problem = "is reserved for the system: the server ignores it; choose another name"
         raise InvalidRequestError(problem, field=f"{field}.{name}")
 
 
 @cache
-def _rule(operation: Operation) -> ObjectRule:
-    return ObjectRule.of(body_schema(operation), lambda _: None, "")
+def _body_rule(operation: Operation) -> ObjectRule:
+    return ObjectRule.from_schema(body_schema(operation), lambda _: None, "")
 
 
-def _client_problem(client: object) -> tuple[str, str] | None:
+def _identifier_problem(client: object) -> tuple[str, str] | None:
     """What is wrong with the identifiers."""
     if not isinstance(client, dict):
         return "client", f"is neither a model nor a mapping: {type(client).__name__}"
@@ -64,19 +66,21 @@ def _client_problem(client: object) -> tuple[str, str] | None:
     given = cast("dict[str, Any]", client)
     for name, value in given.items():
         if name not in CLIENT_IDENTIFIERS:
-            return f"client.{name}", _PHONE.format(names=listed) if name == "phone" else f"is not one of {listed}"
+            return f"client.{name}", _PHONE_PROBLEM.format(
+                names=listed
+            ) if name == "phone" else f"is not one of {listed}"
         wrong = problem(name, value)
         if wrong is not None:
             return f"client.{name}", wrong
     return None if given else ("client", f"names no profile; give one of {listed}")
 
 
-def _nulls(value: Any, path: str) -> Iterator[str]:
+def _null_paths(value: Any, path: str) -> Iterator[str]:
     if value is None:
         yield path
     elif isinstance(value, dict):
         for key, item in cast("dict[str, Any]", value).items():
-            yield from _nulls(item, f"{path}.{key}" if path else key)
+            yield from _null_paths(item, f"{path}.{key}" if path else key)
     elif isinstance(value, list):
         for index, item in enumerate(cast("Iterable[Any]", value)):
-            yield from _nulls(item, f"{path}[{index}]")
+            yield from _null_paths(item, f"{path}[{index}]")

@@ -14,31 +14,31 @@ from synerise_profiles._core.server_clock import TimeBounds
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import UNSET, Unset
 
-__all__ = ["Now", "salt_of", "time_of"]
+__all__ = ["ReadTimeBounds", "salt_of", "time_of"]
 
-Now: TypeAlias = Callable[[], TimeBounds | None]
+ReadTimeBounds: TypeAlias = Callable[[], TimeBounds | None]
 """Tells between which moments the server's time lies."""
-_NO_CLOCK: Final = "needs a time; give one, or build by client.builder(), which tells it by the server's clock"
+_NO_CLOCK_PROBLEM: Final = "needs a time; give one, or build by client.builder(), which tells it by the server's clock"
 
 
-def time_of(time: object, field: str, now: Now | None) -> Any:
+def time_of(time: object, field: str, now: ReadTimeBounds | None) -> Any:
     """Return the time to send: the given one, or now. One in the future is refused where the clock is known."""
     bounds = None if now is None else now()
     if time is UNSET:
         return UNSET if bounds is None else bounds.earliest
-    moment = _moment(time, field)
+    moment = _parse_time(time, field)
     if bounds is not None and moment > bounds.latest:
         problem = "is in the future by the server's clock: it would be replaced, and a salt would have no effect"
         raise InvalidRequestError(problem, field=field)
     return time
 
 
-def salt_of(salt: object, time: object, wire: Mapping[str, Any], *, kind: str, time_field: str) -> str | Unset:
+def salt_of(salt: object, time: object, wire: Mapping[str, Any], *, action: str, time_field: str) -> str | Unset:
     """Return the salt to send; `wire` is the body, `kind` the action or type that it becomes an event of."""
     if salt is UNSET:
         return UNSET
     if time is UNSET:
-        raise InvalidRequestError(_NO_CLOCK, field="salt")
+        raise InvalidRequestError(_NO_CLOCK_PROBLEM, field="salt")
     if not isinstance(salt, str):
         raise InvalidRequestError(f"is not a text: {type(salt).__name__}", field="salt")
     if not salt or salt.isspace():
@@ -49,11 +49,11 @@ def salt_of(salt: object, time: object, wire: Mapping[str, Any], *, kind: str, t
         return salt
     # The label is not stored, and a moment is the same in every zone.
     content = {name: value for name, value in wire.items() if name not in ("label", "eventSalt", time_field)}
-    moment = _moment(time, time_field).astimezone(datetime.UTC).isoformat()
-    return sha256(orjson.dumps([kind, moment, content], option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+    moment = _parse_time(time, time_field).astimezone(datetime.UTC).isoformat()
+    return sha256(orjson.dumps([action, moment, content], option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 
-def _moment(time: object, field: str) -> datetime.datetime:
+def _parse_time(time: object, field: str) -> datetime.datetime:
     if isinstance(time, str):
         try:
             time = datetime.datetime.fromisoformat(time)

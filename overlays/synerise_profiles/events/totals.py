@@ -17,17 +17,17 @@ from synerise_profiles_api.models import Money, Product
 from synerise_profiles_api.types import UNSET, Unset
 
 from .amounts import Amount, amount_of, read_money
-from .checks import refuse_reserved
+from .checks import refuse_reserved_names
 
-__all__ = ["Priced", "priced"]
+__all__ = ["PricedProducts", "price_products"]
 
-_EXACT: Final = Context(prec=100)
-_PRICE: Final = "finalUnitPrice"
-_NET_PRICE: Final = "netUnitPrice"
+_EXACT_CONTEXT: Final = Context(prec=100)
+_PRICE_FIELD: Final = "finalUnitPrice"
+_NET_PRICE_FIELD: Final = "netUnitPrice"
 
 
 @attrs.frozen(kw_only=True)
-class Priced:
+class PricedProducts:
     """What was bought: products with exact amounts, and the totals."""
 
     products: list[Product]
@@ -36,15 +36,15 @@ class Priced:
     discount: Money | Unset
 
 
-def priced(
+def price_products(
     products: Iterable[Product | Mapping[str, Any]],
     *,
     revenue: Amount | Unset,
     value: Amount | Unset,
     discount: Amount | Unset,
-    without: Collection[int] = (),
-    by_net: bool = False,
-) -> Priced:
+    excluded_positions: Collection[int] = (),
+    has_net_value: bool = False,
+) -> PricedProducts:
     """Read products and totals. `without` are the positions that do not count, such as cancelled ones.
 
     Revenue is the sum of finalUnitPrice times quantity: left out it is computed, given it has to be that sum. Value is
@@ -54,135 +54,143 @@ def priced(
     kind = type(products)
     if issubclass(kind, str | bytes | Mapping | Model) or not hasattr(kind, "__iter__"):
         raise InvalidRequestError(f"is no sequence of products: {kind.__name__}", field="products")
-    lines = [_line(item, f"products[{place}]") for place, item in enumerate(products)]
-    currency = _Currency()
+    lines = [_read_item(item, f"products[{place}]") for place, item in enumerate(products)]
+    currency = _SingleCurrency()
     for line in lines:
         for field, amount in line.amounts.items():
-            currency.take(f"{line.at}.{field}", amount.currency)
-        for field, code in line.free:
-            currency.take(f"{line.at}.{field}", code)
-    counted = [line for place, line in enumerate(lines) if place not in without]
-    totals = _Totals(counted, currency)
+            currency.require_same(f"{line.path}.{field}", amount.currency)
+        for field, code in line.free_currencies:
+            currency.require_same(f"{line.path}.{field}", code)
+    counted = [line for place, line in enumerate(lines) if place not in excluded_positions]
+    totals = _PriceTotals(counted, currency)
     final = totals.revenue(revenue)
-    return Priced(
+    return PricedProducts(
         products=[line.product for line in lines],
         revenue=final,
-        value=totals.net() if by_net and value is UNSET else totals.value(value, final),
+        value=totals.net_total() if has_net_value and value is UNSET else totals.value(value, final),
         discount=_discount(discount, currency),
     )
 
 
 @attrs.frozen(kw_only=True)
-class _Line:
+class _PricedItem:
     """One product: its money by field, the currencies of its free properties, and its quantity."""
 
-    at: str
+    path: str
     product: Product
     amounts: Mapping[str, Money]
-    free: list[tuple[str, str]]
+    free_currencies: list[tuple[str, str]]
     quantity: Decimal
 
     def total(self, price: str) -> Decimal:
         """Multiply, without rounding."""
-        return _EXACT.multiply(cast("Decimal", self.amounts[price].amount), self.quantity)
+        return _EXACT_CONTEXT.multiply(cast("Decimal", self.amounts[price].amount), self.quantity)
 
 
-class _Currency:
+class _SingleCurrency:
     """The one currency of a transaction, and where it was met first."""
 
     def __init__(self) -> None:
         self.code: str | None = None
-        self._first = ""
+        self._first_field = ""
 
-    def take(self, field: str, code: str) -> None:
+    def require_same(self, field: str, code: str) -> None:
         """Refuse a second currency."""
         if self.code is None:
-            self.code, self._first = code, field
+            self.code, self._first_field = code, field
         elif code != self.code:
-            problem = f"is in {code}, and {self._first} in {self.code}; a transaction has one currency"
+            problem = f"is in {code}, and {self._first_field} in {self.code}; a transaction has one currency"
             raise InvalidRequestError(problem, field=field)
 
-    def read(self, value: Amount, field: str) -> Money:
+    def read_amount(self, value: Amount, field: str) -> Money:
         """Read an amount of the transaction itself."""
         found = read_money(value, field, self.code)
-        self.take(field, found.currency)
+        self.require_same(field, found.currency)
         return found
 
 
 @attrs.frozen
-class _Totals:
+class _PriceTotals:
     """The sums of the lines that count."""
 
-    lines: list[_Line]
-    currency: _Currency
+    items: list[_PricedItem]
+    currency: _SingleCurrency
 
     def revenue(self, given: Amount | Unset) -> Money:
         """Sum the final prices, or compare the given total with their sum."""
         if given is not UNSET:
-            money = self.currency.read(given, "revenue")
-            self._compare(money, _PRICE, "revenue")
+            money = self.currency.read_amount(given, "revenue")
+            self._require_sum(money, _PRICE_FIELD, "revenue")
             return money
         if self.currency.code is None:
             problem = "cannot be summed without a product; give money(amount, currency)"
             raise InvalidRequestError(problem, field="revenue")
-        return Money(amount=amount_of(self._sum(_PRICE), "revenue.amount"), currency=self.currency.code)
+        return Money(amount=amount_of(self._sum(_PRICE_FIELD), "revenue.amount"), currency=self.currency.code)
 
     def value(self, given: Amount | Unset, revenue: Money) -> Money:
         """Take the revenue, or check that the given total is that, or what is left of it without taxes."""
         if given is UNSET:
             return attrs.evolve(revenue)
-        money = self.currency.read(given, "value")
+        money = self.currency.read_amount(given, "value")
         if money.amount == revenue.amount:
             return money
-        if self.lines and all(_NET_PRICE in line.amounts for line in self.lines):
-            self._compare(money, _NET_PRICE, "value")
+        if self.items and all(_NET_PRICE_FIELD in line.amounts for line in self.items):
+            self._require_sum(money, _NET_PRICE_FIELD, "value")
         elif cast("Decimal", money.amount) > cast("Decimal", revenue.amount):
             problem = f"is {money.amount}, more than the revenue of {revenue.amount}: it is the total before taxes"
             raise InvalidRequestError(problem, field="value")
         return money
 
-    def net(self) -> Money:
+    def net_total(self) -> Money:
         """Sum the net prices."""
-        for line in self.lines:
-            if _NET_PRICE not in line.amounts:
-                problem = f"cannot be summed, since {line.at} has no {_NET_PRICE}; give it"
+        for line in self.items:
+            if _NET_PRICE_FIELD not in line.amounts:
+                problem = f"cannot be summed, since {line.path} has no {_NET_PRICE_FIELD}; give it"
                 raise InvalidRequestError(problem, field="value")
-        return Money(amount=amount_of(self._sum(_NET_PRICE), "value.amount"), currency=self.currency.code or "")
+        return Money(amount=amount_of(self._sum(_NET_PRICE_FIELD), "value.amount"), currency=self.currency.code or "")
 
     def _sum(self, price: str) -> Decimal:
         total = Decimal(0)
-        for line in self.lines:
-            total = _EXACT.add(total, line.total(price))
+        for line in self.items:
+            total = _EXACT_CONTEXT.add(total, line.total(price))
         return total
 
-    def _compare(self, money: Money, price: str, field: str) -> None:
+    def _require_sum(self, money: Money, price: str, field: str) -> None:
         """A total that is given has to be the sum; lines with more decimals than it may each have been rounded."""
         given, total = cast("Decimal", money.amount), self._sum(price)
-        places = max([_places(given), *(_places(line.amounts[price].amount) for line in self.lines)])
+        places = max([_decimal_places(given), *(_decimal_places(line.amounts[price].amount) for line in self.items)])
         unit = Decimal(1).scaleb(-places)
-        rounded = sum(_EXACT.quantize(line.total(price), unit) != line.total(price) for line in self.lines)
-        difference = _EXACT.subtract(given, total)
+        rounded = sum(_EXACT_CONTEXT.quantize(line.total(price), unit) != line.total(price) for line in self.items)
+        difference = _EXACT_CONTEXT.subtract(given, total)
         if abs(difference) > unit / 2 * rounded:
             problem = f"is {given:f}, but {price} times quantity sums up to {total:f}, a difference of {difference:+f}"
             raise InvalidRequestError(f"{problem}; mend it, or leave it out", field=field)
 
 
-def _line(item: object, at: str) -> _Line:
+def _read_item(item: object, path: str) -> _PricedItem:
     fields = fields_of(item)
     if fields is None:
-        raise InvalidRequestError(f"is neither a model nor a mapping: {type(item).__name__}", field=at)
+        raise InvalidRequestError(f"is neither a model nor a mapping: {type(item).__name__}", field=path)
     fields, schema, names = dict(fields), schema_of(Product.__name__), _money_fields()
     for name in schema.required:
         if fields.get(name) in (None, UNSET, ""):
-            raise InvalidRequestError("is required", field=f"{at}.{name}")
-    refuse_reserved(fields, at)
-    amounts = {name: read_money(fields[name], f"{at}.{name}") for name in names if fields.get(name, UNSET) is not UNSET}
+            raise InvalidRequestError("is required", field=f"{path}.{name}")
+    refuse_reserved_names(fields, path)
+    amounts = {
+        name: read_money(fields[name], f"{path}.{name}") for name in names if fields.get(name, UNSET) is not UNSET
+    }
     free = [(name, code) for name, value in fields.items() if name not in names and (code := _free_currency(value))]
     quantity = fields["quantity"]
     if isinstance(quantity, str):
-        raise InvalidRequestError("is a text; give a number", field=f"{at}.quantity")
-    amount = amount_of(quantity, f"{at}.quantity")
-    return _Line(at=at, product=Product.from_dict({**fields, **amounts}), amounts=amounts, free=free, quantity=amount)
+        raise InvalidRequestError("is a text; give a number", field=f"{path}.quantity")
+    amount = amount_of(quantity, f"{path}.quantity")
+    return _PricedItem(
+        path=path,
+        product=Product.from_dict({**fields, **amounts}),
+        amounts=amounts,
+        free_currencies=free,
+        quantity=amount,
+    )
 
 
 @cache
@@ -199,15 +207,15 @@ def _free_currency(value: object) -> str | None:
     return code if isinstance(code, str) else None
 
 
-def _discount(given: Amount | Unset, currency: _Currency) -> Money | Unset:
+def _discount(given: Amount | Unset, currency: _SingleCurrency) -> Money | Unset:
     if given is UNSET:
         return UNSET
-    money = currency.read(given, "discountAmount")
+    money = currency.read_amount(given, "discountAmount")
     if not money.amount:
         raise InvalidRequestError("is zero; leave it out where there is no discount", field="discountAmount")
     return money
 
 
-def _places(amount: object) -> int:
+def _decimal_places(amount: object) -> int:
     exponent = cast("Decimal", amount).as_tuple().exponent
     return max(0, -exponent) if isinstance(exponent, int) else 0

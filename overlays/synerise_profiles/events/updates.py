@@ -10,13 +10,13 @@ from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import UNSET
 
-__all__ = ["aligned", "require_replaceable", "tagged"]
+__all__ = ["align_products", "require_replaceable", "tagged_positions"]
 
-_NO_SALT = (
+_NO_SALT_PROBLEM = (
     "is not set: a transaction that was sent without one cannot be overwritten, sending it again makes another one; "
     "cancel it instead"
 )
-_NO_TIME = (
+_NO_TIME_PROBLEM = (
     "is not set: the transaction has the time of its receipt, and is overwritten only by one with the same time; "
     "cancel it instead"
 )
@@ -25,18 +25,18 @@ Fields = Mapping[str, Any]
 
 def require_replaceable(old: Fields) -> None:
     """Refuse a transaction that nothing can overwrite."""
-    for name, problem in (("eventSalt", _NO_SALT), ("recordedAt", _NO_TIME)):
+    for name, problem in (("eventSalt", _NO_SALT_PROBLEM), ("recordedAt", _NO_TIME_PROBLEM)):
         if old.get(name) in (None, UNSET, ""):
             raise InvalidRequestError(problem, field=name)
 
 
-def aligned(old: Iterable[Any], new: Iterable[Any], tag: str) -> list[dict[str, Any]]:
+def align_products(old: Iterable[Any], new: Iterable[Any], tag: str) -> list[dict[str, Any]]:
     """Put the new products where the same items are in the old ones, by SKU.
 
     An item that is gone keeps its place and is marked by `tag`, since events cannot be deleted; items that are new
     follow behind. Of several lines with one SKU, those that did not change keep their places first.
     """
-    before, after = _all(old, "products of the old transaction"), _all(new, "products")
+    before, after = _read_items(old, "products of the old transaction"), _read_items(new, "products")
     places: list[int | None] = [None] * len(before)
     waiting: dict[str, list[int]] = {}
     for index, item in enumerate(after):
@@ -54,12 +54,12 @@ def aligned(old: Iterable[Any], new: Iterable[Any], tag: str) -> list[dict[str, 
     return kept + [after[index] for index in sorted(index for left in waiting.values() for index in left)]
 
 
-def tagged(products: Iterable[Fields], tag: str) -> set[int]:
+def tagged_positions(products: Iterable[Fields], tag: str) -> set[int]:
     """Return the positions of the items that are marked."""
     return {place for place, item in enumerate(products) if item.get(tag) is True}
 
 
-def _all(items: Iterable[Any], field: str) -> list[dict[str, Any]]:
+def _read_items(items: Iterable[Any], field: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for place, item in enumerate(items):
         fields = fields_of(item)

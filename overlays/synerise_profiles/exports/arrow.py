@@ -14,13 +14,13 @@ from synerise_profiles._core.optional_deps import import_pyarrow
 
 from .writers import Row, cell_text
 
-__all__ = ["ArrowFile", "ArrowRows", "kind_of_column", "kind_of_value"]
+__all__ = ["ArrowRowBuffer", "ArrowWriter", "kind_of_column", "kind_of_value"]
 
-_BATCH: Final = 4096
+_BATCH_ROWS: Final = 4096
 """Rows of a record batch: as many are in memory at once, twice."""
-_EXACT: Final = 2**53
+_MAX_EXACT_INTEGER: Final = 2**53
 """Up to here a float holds every whole number."""
-_LONGEST: Final = 2**63
+_INT64_LIMIT: Final = 2**63
 
 
 def kind_of_value(value: Any) -> str:
@@ -28,9 +28,9 @@ def kind_of_value(value: Any) -> str:
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int):
-        if abs(value) <= _EXACT:
+        if abs(value) <= _MAX_EXACT_INTEGER:
             return "int"
-        return "long" if -_LONGEST <= value < _LONGEST else "text"
+        return "long" if -_INT64_LIMIT <= value < _INT64_LIMIT else "text"
     return "float" if isinstance(value, float) else "text"
 
 
@@ -45,7 +45,7 @@ def kind_of_column(kinds: frozenset[str] | set[str]) -> str:
     return "text"
 
 
-class ArrowRows:
+class ArrowRowBuffer:
     """Rows in a temporary file without a name, until the type of every column is known."""
 
     def __init__(self, columns: Sequence[str], kinds: Mapping[str, str], folder: Path | None = None) -> None:
@@ -53,7 +53,7 @@ class ArrowRows:
         self._kinds: dict[str, set[str]] = {name: set() for name in columns}
         for name, kind in kinds.items():
             self._kinds.setdefault(name, set()).add(kind)
-        self._spool: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `close`
+        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `close`
 
     def add(self, rows: Sequence[Row]) -> None:
         """Take a page of rows."""
@@ -62,7 +62,7 @@ class ArrowRows:
                 kinds = self._kinds.setdefault(name, set())
                 if value is not None:
                     kinds.add(kind_of_value(value))
-        self._spool.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+        self._file.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
 
     def schema(self) -> Any:
         """Return the schema of what was taken so far; a column without values is text."""
@@ -74,17 +74,17 @@ class ArrowRows:
         """Yield the rows again, as record batches."""
         arrow = self._arrow
         texts = {name for name, kinds in self._kinds.items() if kind_of_column(kinds) == "text"}
-        self._spool.seek(0)
-        while rows := [orjson.loads(line) for line in islice(self._spool, _BATCH)]:
+        self._file.seek(0)
+        while rows := [orjson.loads(line) for line in islice(self._file, _BATCH_ROWS)]:
             arrays = [arrow.array(_values(rows, field.name, field.name in texts), field.type) for field in schema]
             yield arrow.record_batch(arrays, schema=schema)
 
-    def table(self) -> Any:
+    def to_table(self) -> Any:
         """Return a pyarrow.Table of all rows."""
         schema = self.schema()
         return self._arrow.Table.from_batches(self.batches(schema), schema=schema)
 
-    def write(self, file: IO[bytes]) -> None:
+    def write_arrow(self, file: IO[bytes]) -> None:
         """Write an Arrow IPC file of all rows, batch by batch."""
         schema = self.schema()
         with self._arrow.ipc.new_file(file, schema) as writer:
@@ -93,15 +93,15 @@ class ArrowRows:
 
     def close(self) -> None:
         """Remove the rows."""
-        self._spool.close()
+        self._file.close()
 
 
-class ArrowFile:
+class ArrowWriter:
     """A sink that writes an Arrow IPC file, in the end, when the types are known."""
 
     def __init__(self, file: IO[bytes], columns: Sequence[str], kinds: Mapping[str, str]) -> None:
         self._file = file
-        self._rows = ArrowRows(columns, kinds, Path(file.name).parent)
+        self._rows = ArrowRowBuffer(columns, kinds, Path(file.name).parent)
 
     def add(self, rows: Sequence[Row]) -> None:
         """Take a page of rows."""
@@ -109,7 +109,7 @@ class ArrowFile:
 
     def finish(self) -> None:
         """Write the file."""
-        self._rows.write(self._file)
+        self._rows.write_arrow(self._file)
 
     def close(self) -> None:
         """Remove the rows that are not needed any more."""

@@ -11,9 +11,9 @@ from synerise_profiles_api.types import Request, Response
 
 from .drivers import drive, drive_async
 from .export import AsyncExport, Export
-from .facts import facts
-from .polling import Plan, ordered, resumed
-from .settings import RunArguments, Settings
+from .facts import export_spec
+from .polling import Plan, order_export, resume_export
+from .settings import ExportArguments, ExportSettings
 
 if TYPE_CHECKING:
     from synerise_profiles._core.protocols import AsyncClientProtocol, ClientProtocol
@@ -44,7 +44,7 @@ class Exports(exports.Exports):
         self._client = client
         self._timing = timing
 
-    def run(self, body: ExportRequest | Mapping[str, Any], **options: Unpack[RunArguments]) -> Export:
+    def run(self, body: ExportRequest | Mapping[str, Any], **options: Unpack[ExportArguments]) -> Export:
         """Order an export, wait until its records can be read, and return it: iterate over it, or write it to a file.
 
         Args:
@@ -62,10 +62,12 @@ class Exports(exports.Exports):
             POST /morph/exports/clients/segmentation, then GET /morph/exports/clients/{taskId}/status
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
-        settings = Settings(**options)
-        return self._finish(ordered(body, settings, facts(), self._timing.monotonic, self._timing.random), settings)
+        settings = ExportSettings(**options)
+        return self._finish(
+            order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random), settings
+        )
 
-    def resume(self, task_id: str, **options: Unpack[RunArguments]) -> Export:
+    def resume(self, task_id: str, **options: Unpack[ExportArguments]) -> Export:
         """Wait for an export that was ordered before, maybe by another process, and return it.
 
         Args:
@@ -83,10 +85,12 @@ class Exports(exports.Exports):
             GET /morph/exports/clients/{taskId}/status
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
-        settings = Settings(**options)
-        return self._finish(resumed(task_id, settings, facts(), self._timing.monotonic, self._timing.random), settings)
+        settings = ExportSettings(**options)
+        return self._finish(
+            resume_export(task_id, settings, export_spec(), self._timing.monotonic, self._timing.random), settings
+        )
 
-    def _finish(self, plan: Plan, settings: Settings) -> Export:
+    def _finish(self, plan: Plan, settings: ExportSettings) -> Export:
         ready = drive(plan, self._send_within, self._timing, settings.progress)
         return Export(ready, settings, self._timing, self._client.send)
 
@@ -115,7 +119,7 @@ class AsyncExports(exports.AsyncExports):
         self._client = client
         self._timing = timing
 
-    async def run(self, body: ExportRequest | Mapping[str, Any], **options: Unpack[RunArguments]) -> AsyncExport:
+    async def run(self, body: ExportRequest | Mapping[str, Any], **options: Unpack[ExportArguments]) -> AsyncExport:
         """Order an export, wait until its records can be read, and return it: iterate over it, or write it to a file.
 
         Args:
@@ -133,11 +137,11 @@ class AsyncExports(exports.AsyncExports):
             POST /morph/exports/clients/segmentation, then GET /morph/exports/clients/{taskId}/status
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
-        settings = Settings(**options)
-        plan = ordered(body, settings, facts(), self._timing.monotonic, self._timing.random)
+        settings = ExportSettings(**options)
+        plan = order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random)
         return await self._finish(plan, settings)
 
-    async def resume(self, task_id: str, **options: Unpack[RunArguments]) -> AsyncExport:
+    async def resume(self, task_id: str, **options: Unpack[ExportArguments]) -> AsyncExport:
         """Wait for an export that was ordered before, maybe by another process, and return it.
 
         Args:
@@ -155,11 +159,11 @@ class AsyncExports(exports.AsyncExports):
             GET /morph/exports/clients/{taskId}/status
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
-        settings = Settings(**options)
-        plan = resumed(task_id, settings, facts(), self._timing.monotonic, self._timing.random)
+        settings = ExportSettings(**options)
+        plan = resume_export(task_id, settings, export_spec(), self._timing.monotonic, self._timing.random)
         return await self._finish(plan, settings)
 
-    async def _finish(self, plan: Plan, settings: Settings) -> AsyncExport:
+    async def _finish(self, plan: Plan, settings: ExportSettings) -> AsyncExport:
         ready = await drive_async(plan, self._send_within, self._timing, settings.progress)
         return AsyncExport(ready, settings, self._timing, self._client.send)
 

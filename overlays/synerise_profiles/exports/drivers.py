@@ -9,7 +9,7 @@ from typing import Any
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request, Response
 
-from .polling import Ask, Pause, Plan, Ready, Step
+from .polling import Ask, Pause, Plan, ReadyExport, Step
 from .progress import ExportProgress
 
 __all__ = ["drive", "drive_async", "finish"]
@@ -20,7 +20,7 @@ def drive(
     send: Callable[[Request[Any], float], Response[Any]],
     timing: Timing,
     progress: Callable[[ExportProgress], object] | None,
-) -> Ready:
+) -> ReadyExport:
     """Take every step of a plan."""
 
     def take(step: Step) -> Response[Any] | None:
@@ -42,7 +42,7 @@ def drive(
             else:
                 step = plan.send(outcome)
     except StopIteration as end:
-        ready: Ready = end.value
+        ready: ReadyExport = end.value
         return ready
 
 
@@ -51,7 +51,7 @@ async def drive_async(
     send: Callable[[Request[Any], float], Awaitable[Response[Any]]],
     timing: Timing,
     progress: Callable[[ExportProgress], object] | None,
-) -> Ready:
+) -> ReadyExport:
     """Take every step of a plan; `progress` may be a coroutine function."""
 
     async def take(step: Step) -> Response[Any] | None:
@@ -73,7 +73,7 @@ async def drive_async(
             else:
                 step = plan.send(outcome)
     except StopIteration as end:
-        ready: Ready = end.value
+        ready: ReadyExport = end.value
         return ready
 
 

@@ -10,9 +10,9 @@ from synerise_profiles_api.errors import SyneriseError
 if TYPE_CHECKING:
     from synerise_profiles_api.models import ExportStatus
 
-__all__ = ["ExportError", "ExportFailedError", "ExportTimeoutError", "shown"]
+__all__ = ["ExportError", "ExportFailedError", "ExportTimeoutError", "printable_status"]
 
-_STATE: Final = re.compile(r"\w[\w -]{0,39}")
+_STATUS_PATTERN: Final = re.compile(r"\w[\w -]{0,39}")
 
 
 class ExportError(SyneriseError):
@@ -47,8 +47,8 @@ def _rebuild(
     return kind(problem, task_id=task_id, status=status, answer=answer)
 
 
-def shown(status: str | None) -> str:
+def printable_status(status: str | None) -> str:
     """Return a status as a text may show it: the server's own words stay out unless they look like a state."""
     if status is None:
         return "none"
-    return status if _STATE.fullmatch(status) else "one that is not shown"
+    return status if _STATUS_PATTERN.fullmatch(status) else "one that is not shown"

@@ -14,15 +14,15 @@ from synerise_profiles_api.models import ExportRecord
 from synerise_profiles_api.types import Request, Response
 
 from .drivers import finish
-from .facts import facts
-from .pagination import Pages, row_of
-from .polling import Ready, with_task
+from .facts import export_spec
+from .pagination import Paginator, row_of
+from .polling import ReadyExport, with_task_note
 from .progress import ExportProgress
-from .settings import Settings
+from .settings import ExportSettings
 
 if TYPE_CHECKING:
-    from .arrow import ArrowRows
-    from .writers import Output
+    from .arrow import ArrowRowBuffer
+    from .writers import FileWriter
 
 __all__ = ["AsyncExport", "Export"]
 
@@ -32,10 +32,10 @@ _Path = str | os.PathLike[str]
 # Modules that write are imported where they are used: most programs iterate, or write in one way.
 
 
-class _Known:
+class _ExportBase:
     """What is known of an export before its records are read."""
 
-    def __init__(self, ready: Ready, settings: Settings, timing: Timing) -> None:
+    def __init__(self, ready: ReadyExport, settings: ExportSettings, timing: Timing) -> None:
         self._ready = ready
         self._settings = settings
         self._timing = timing
@@ -63,9 +63,9 @@ class _Known:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.task_id}>"
 
-    def _pass(self) -> tuple[Pages, Callable[[int], ExportProgress]]:
+    def _start_pass(self) -> tuple[Paginator, Callable[[int], ExportProgress]]:
         """Begin to read from the first record on; how far it is can be told after every page."""
-        pages = Pages(self.task_id, self._settings.page_size or facts().page_size)
+        pages = Paginator(self.task_id, self._settings.page_size or export_spec().page_size)
         began = self._timing.monotonic()
 
         def progress(records: int) -> ExportProgress:
@@ -80,37 +80,37 @@ class _Known:
 
         return pages, progress
 
-    def _jsonl(self, path: _Path) -> AbstractContextManager[Output]:
-        from .writers import JsonLines, writing  # noqa: PLC0415
+    def _open_jsonl(self, path: _Path) -> AbstractContextManager[FileWriter]:
+        from .writers import JsonLinesWriter, atomic_writer  # noqa: PLC0415
 
-        return writing(path, JsonLines)
+        return atomic_writer(path, JsonLinesWriter)
 
-    def _csv(self, path: _Path) -> AbstractContextManager[Output]:
-        from .writers import CsvRows, writing  # noqa: PLC0415
+    def _open_csv(self, path: _Path) -> AbstractContextManager[FileWriter]:
+        from .writers import CsvWriter, atomic_writer  # noqa: PLC0415
 
-        return writing(path, partial(CsvRows, columns=self._columns()))
+        return atomic_writer(path, partial(CsvWriter, columns=self._columns()))
 
-    def _arrow(self, path: _Path) -> AbstractContextManager[Output]:
-        from .arrow import ArrowFile  # noqa: PLC0415
-        from .writers import writing  # noqa: PLC0415
+    def _open_arrow(self, path: _Path) -> AbstractContextManager[FileWriter]:
+        from .arrow import ArrowWriter  # noqa: PLC0415
+        from .writers import atomic_writer  # noqa: PLC0415
 
         import_pyarrow()
-        return writing(path, partial(ArrowFile, columns=self._columns(), kinds=self._kinds()))
+        return atomic_writer(path, partial(ArrowWriter, columns=self._columns(), kinds=self._kinds()))
 
-    def _arrow_rows(self) -> ArrowRows:
-        from .arrow import ArrowRows  # noqa: PLC0415
+    def _arrow_rows(self) -> ArrowRowBuffer:
+        from .arrow import ArrowRowBuffer  # noqa: PLC0415
 
-        return ArrowRows(self._columns(), self._kinds())
+        return ArrowRowBuffer(self._columns(), self._kinds())
 
     def _columns(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self._ready.columns, *(self.column_order or ()))))
 
     def _kinds(self) -> dict[str, str]:
         """The one type that is documented: without it the ids of an empty export would be text."""
-        return {facts().first_field: "int"}
+        return {export_spec().first_field: "int"}
 
 
-class Export(_Known):
+class Export(_ExportBase):
     """An export whose records can be read, as often as wanted: `for record in export`.
 
     A record has its `id`, and everything else by name: `record["firstName"]`. Flags are the texts "true" and "false".
@@ -118,7 +118,11 @@ class Export(_Known):
     """
 
     def __init__(
-        self, ready: Ready, settings: Settings, timing: Timing, send: Callable[[Request[Any]], Response[Any]]
+        self,
+        ready: ReadyExport,
+        settings: ExportSettings,
+        timing: Timing,
+        send: Callable[[Request[Any]], Response[Any]],
     ) -> None:
         super().__init__(ready, settings, timing)
         self._send = send
@@ -136,48 +140,48 @@ class Export(_Known):
             GET /morph/exports/clients/{taskId}/data
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
-        pages, told = self._pass()
+        pages, told = self._start_pass()
         progress = self._settings.progress
         while True:
-            with with_task(self.task_id):
-                page = pages.took(self._send(pages.request()))
+            with with_task_note(self.task_id):
+                page = pages.add_page(self._send(pages.next_request()))
                 if page and progress is not None:
-                    progress(told(pages.read))
+                    progress(told(pages.records_read))
             if not page:
                 return
             yield page
 
-    def to_jsonl(self, path: _Path) -> int:
+    def write_jsonl(self, path: _Path) -> int:
         """Write a line of JSON for each record; returns their number.
 
         This and the other writers need memory for one page, and put the file in its place when it is complete.
         """
-        return self._write(self._jsonl(path))
+        return self._write(self._open_jsonl(path))
 
-    def to_csv(self, path: _Path) -> int:
+    def write_csv(self, path: _Path) -> int:
         """Write CSV in UTF-8 with a header; returns the number of records.
 
         The fields that were asked for come first, in their order. Null is an empty cell, a list or object is JSON. Text
         is written unchanged: a spreadsheet may take a value that begins with = for a formula.
         """
-        return self._write(self._csv(path))
+        return self._write(self._open_csv(path))
 
-    def to_arrow(self, path: _Path) -> int:
+    def write_arrow(self, path: _Path) -> int:
         """Write an Arrow IPC file; returns the number of records. Needs `synerise-profiles[arrow]`.
 
         A column is bool, int64, float64 or string. One whose values need several of these, or are lists or objects, is
         string, with JSON for what is not text.
         """
-        return self._write(self._arrow(path))
+        return self._write(self._open_arrow(path))
 
     def to_table(self) -> Any:
         """Return a pyarrow.Table with the columns of `to_arrow`. Needs `synerise-profiles[arrow]`."""
         with closing(self._arrow_rows()) as rows:
             for page in self.pages():
                 rows.add(_rows(page))
-            return rows.table()
+            return rows.to_table()
 
-    def _write(self, opened: AbstractContextManager[Output]) -> int:
+    def _write(self, opened: AbstractContextManager[FileWriter]) -> int:
         with opened as output:
             for page in self.pages():
                 output.add(_rows(page))
@@ -185,7 +189,7 @@ class Export(_Known):
         return output.count
 
 
-class AsyncExport(_Known):
+class AsyncExport(_ExportBase):
     """An export whose records can be read, as often as wanted: `async for record in export`.
 
     A record has its `id`, and everything else by name: `record["firstName"]`. Flags are the texts "true" and "false".
@@ -193,7 +197,11 @@ class AsyncExport(_Known):
     """
 
     def __init__(
-        self, ready: Ready, settings: Settings, timing: Timing, send: Callable[[Request[Any]], Awaitable[Response[Any]]]
+        self,
+        ready: ReadyExport,
+        settings: ExportSettings,
+        timing: Timing,
+        send: Callable[[Request[Any]], Awaitable[Response[Any]]],
     ) -> None:
         super().__init__(ready, settings, timing)
         self._send = send
@@ -210,40 +218,40 @@ class AsyncExport(_Known):
             GET /morph/exports/clients/{taskId}/data
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
-        pages, told = self._pass()
+        pages, told = self._start_pass()
         return _AsyncPages(self.task_id, pages, self._send, self._settings.progress, told)
 
-    async def to_jsonl(self, path: _Path) -> int:
+    async def write_jsonl(self, path: _Path) -> int:
         """Write a line of JSON for each record; returns their number.
 
         This and the other writers need memory for one page, and put the file in its place when it is complete.
         """
-        return await self._write(self._jsonl(path))
+        return await self._write(self._open_jsonl(path))
 
-    async def to_csv(self, path: _Path) -> int:
+    async def write_csv(self, path: _Path) -> int:
         """Write CSV in UTF-8 with a header; returns the number of records.
 
         The fields that were asked for come first, in their order. Null is an empty cell, a list or object is JSON. Text
         is written unchanged: a spreadsheet may take a value that begins with = for a formula.
         """
-        return await self._write(self._csv(path))
+        return await self._write(self._open_csv(path))
 
-    async def to_arrow(self, path: _Path) -> int:
+    async def write_arrow(self, path: _Path) -> int:
         """Write an Arrow IPC file; returns the number of records. Needs `synerise-profiles[arrow]`.
 
         A column is bool, int64, float64 or string. One whose values need several of these, or are lists or objects, is
         string, with JSON for what is not text.
         """
-        return await self._write(self._arrow(path))
+        return await self._write(self._open_arrow(path))
 
     async def to_table(self) -> Any:
         """Return a pyarrow.Table with the columns of `to_arrow`. Needs `synerise-profiles[arrow]`."""
         with closing(self._arrow_rows()) as rows:
             async for page in self.pages():
                 await _in_thread(rows.add, _rows(page))
-            return await _in_thread(rows.table)
+            return await _in_thread(rows.to_table)
 
-    async def _write(self, opened: AbstractContextManager[Output]) -> int:
+    async def _write(self, opened: AbstractContextManager[FileWriter]) -> int:
         with opened as output:
             async for page in self.pages():
                 await _in_thread(output.add, _rows(page))
@@ -257,16 +265,16 @@ class _AsyncPages:
     def __init__(
         self,
         task_id: str,
-        pages: Pages,
+        pages: Paginator,
         send: Callable[[Request[Any]], Awaitable[Response[Any]]],
         progress: Callable[[ExportProgress], object] | None,
-        told: Callable[[int], ExportProgress],
+        progress_at: Callable[[int], ExportProgress],
     ) -> None:
         self._task_id = task_id
         self._pages = pages
         self._send = send
         self._progress = progress
-        self._told = told
+        self._progress_at = progress_at
         self._ended = False
 
     def __aiter__(self) -> AsyncIterator[list[ExportRecord]]:
@@ -275,10 +283,10 @@ class _AsyncPages:
     async def __anext__(self) -> list[ExportRecord]:
         if self._ended:
             raise StopAsyncIteration
-        with with_task(self._task_id):
-            page = self._pages.took(await self._send(self._pages.request()))
+        with with_task_note(self._task_id):
+            page = self._pages.add_page(await self._send(self._pages.next_request()))
             if page and self._progress is not None:
-                await finish(self._progress(self._told(self._pages.read)))
+                await finish(self._progress(self._progress_at(self._pages.records_read)))
         if not page:
             self._ended = True
             raise StopAsyncIteration

@@ -9,12 +9,12 @@ from synerise_profiles_api.api.exports import get_data
 from synerise_profiles_api.models import ExportRecord
 from synerise_profiles_api.types import Request, Response
 
-__all__ = ["Pages", "row_of"]
+__all__ = ["Paginator", "row_of"]
 
 Row = dict[str, Any]
 
 
-class Pages:
+class Paginator:
     """One pass over the records of an export.
 
     A page may hold fewer records than were asked for, since a server may cap it: only an empty page is the end, and
@@ -23,28 +23,28 @@ class Pages:
     """
 
     def __init__(self, task_id: str, size: int) -> None:
-        self.read = 0
+        self.records_read = 0
         self._task_id = task_id
         self._size = size
-        self._content = b""
+        self._last_content = b""
 
-    def request(self) -> Request[list[ExportRecord]]:
+    def next_request(self) -> Request[list[ExportRecord]]:
         """Return the request for the next page."""
-        return get_data.request(self._task_id, offset=self.read, limit=self._size)
+        return get_data.request(self._task_id, offset=self.records_read, limit=self._size)
 
-    def took(self, answer: Response[list[ExportRecord]]) -> list[ExportRecord]:
+    def add_page(self, response: Response[list[ExportRecord]]) -> list[ExportRecord]:
         """Count the records of the answer and return them; none mean the end."""
-        records = answer.body
-        if records and answer.content == self._content:
+        records = response.body
+        if records and response.content == self._last_content:
             # The id of a profile stands in one record only. Going on would never end.
             raise ResponseDecodingError(
-                f"the page from record {self.read} on is the one before it again",
-                operation=answer.operation.name,
-                status_code=answer.status_code,
-                content=answer.content,
+                f"the page from record {self.records_read} on is the one before it again",
+                operation=response.operation.name,
+                status_code=response.status_code,
+                content=response.content,
             )
-        self.read += len(records)
-        self._content = answer.content
+        self.records_read += len(records)
+        self._last_content = response.content
         return records
 
 

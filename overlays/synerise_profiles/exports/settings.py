@@ -10,10 +10,10 @@ import attrs
 
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .facts import Meaning
+from .facts import StatusMeaning
 from .progress import ExportProgress
 
-__all__ = ["Backoff", "RunArguments", "Settings"]
+__all__ = ["Backoff", "ExportArguments", "ExportSettings"]
 
 
 @attrs.frozen(kw_only=True)
@@ -30,9 +30,9 @@ class Backoff:
 
     def __attrs_post_init__(self) -> None:
         """Refuse what would never wait, or wait for ever less."""
-        _require("poll.first", _number(self.first) and 0 < self.first < math.inf, "a positive number of seconds")
-        _require("poll.factor", _number(self.factor) and 1 <= self.factor < math.inf, "a number from 1")
-        _require("poll.most", _number(self.most) and self.first <= self.most < math.inf, "seconds, at least `first`")
+        _require("poll.first", _is_number(self.first) and 0 < self.first < math.inf, "a positive number of seconds")
+        _require("poll.factor", _is_number(self.factor) and 1 <= self.factor < math.inf, "a number from 1")
+        _require("poll.most", _is_number(self.most) and self.first <= self.most < math.inf, "seconds, at least `first`")
 
     def wait(self, number: int, random: Callable[[], float]) -> float:
         """Return the seconds of the wait with this number; `random` returns a number from 0 to 1."""
@@ -43,49 +43,49 @@ class Backoff:
         return self.first + random() * (longest - self.first)
 
 
-class RunArguments(TypedDict, total=False):
+class ExportArguments(TypedDict, total=False):
     """The keyword arguments of `run` and `resume`."""
 
     poll: Backoff
     deadline: float
     progress: Callable[[ExportProgress], object] | None
     page_size: int | None
-    statuses: Mapping[str, Meaning]
+    statuses: Mapping[str, StatusMeaning]
 
 
 @attrs.frozen(kw_only=True)
-class Settings:
+class ExportSettings:
     """The choices of one export."""
 
     poll: Backoff = attrs.field(factory=Backoff)
     deadline: float = 3600.0
     progress: Callable[[ExportProgress], object] | None = None
     page_size: int | None = None
-    statuses: Mapping[str, Meaning] = attrs.field(factory=dict[str, Meaning])
+    statuses: Mapping[str, StatusMeaning] = attrs.field(factory=dict[str, StatusMeaning])
 
     def __attrs_post_init__(self) -> None:
         """Refuse what would not work."""
         _require("poll", _is_backoff(self.poll), "a Backoff, such as Backoff(first=1, factor=2, most=30)")
         wanted = "a positive number of seconds (math.inf for no limit)"
-        _require("deadline", _number(self.deadline) and self.deadline > 0, wanted)
+        _require("deadline", _is_number(self.deadline) and self.deadline > 0, wanted)
         size = self.page_size
         _require("page_size", size is None or (type(size) is int and size > 0), "a whole number of records from 1")
         _require("progress", self.progress is None or callable(self.progress), "a function")
-        meanings = get_args(Meaning)
+        meanings = get_args(StatusMeaning)
         wanted = f"texts, each with one of {', '.join(meanings)}"
         for status, meaning in self.statuses.items():
-            _require("statuses", _text(status) and meaning in meanings, wanted)
+            _require("statuses", _is_text(status) and meaning in meanings, wanted)
 
 
 def _is_backoff(value: object) -> bool:
     return isinstance(value, Backoff)
 
 
-def _number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _text(value: object) -> bool:
+def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 

@@ -18,13 +18,13 @@ import orjson
 
 from synerise_profiles_api.errors import InvalidRequestError
 
-__all__ = ["CsvRows", "JsonLines", "Output", "Row", "Sink", "cell_text", "writing"]
+__all__ = ["CsvWriter", "FileWriter", "JsonLinesWriter", "Row", "RowWriter", "atomic_writer", "cell_text"]
 
 Row = dict[str, Any]
 _LINE_END: Final = b"\r\n"
 
 
-class Sink(Protocol):
+class RowWriter(Protocol):
     """Takes rows page by page, and puts what is left into its file at the end."""
 
     def add(self, rows: Sequence[Row]) -> None:
@@ -40,28 +40,28 @@ class Sink(Protocol):
         ...
 
 
-class Output:
+class FileWriter:
     """A file that is being written: `count` rows so far."""
 
-    def __init__(self, sink: Sink, file: IO[bytes]) -> None:
+    def __init__(self, writer: RowWriter, file: IO[bytes]) -> None:
         self.count = 0
-        self._sink = sink
+        self._writer = writer
         self._file = file
 
     def add(self, rows: Sequence[Row]) -> None:
         """Write a page of rows."""
-        self._sink.add(rows)
+        self._writer.add(rows)
         self.count += len(rows)
 
     def finish(self) -> None:
         """Write what is left, down to the disk."""
-        self._sink.finish()
+        self._writer.finish()
         self._file.flush()
         os.fsync(self._file.fileno())
 
 
 @contextmanager
-def writing(path: str | os.PathLike[str], make: Callable[[IO[bytes]], Sink]) -> Generator[Output]:
+def atomic_writer(path: str | os.PathLike[str], make: Callable[[IO[bytes]], RowWriter]) -> Generator[FileWriter]:
     """Let a sink write beside `path`, and put the file in its place once it is finished and all is well.
 
     Until then nothing stands there but what stood there before, so that half a file never looks whole. What is left of
@@ -73,7 +73,7 @@ def writing(path: str | os.PathLike[str], make: Callable[[IO[bytes]], Sink]) -> 
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with part.open("xb+") as file, closing(make(file)) as sink:
-            yield Output(sink, file)
+            yield FileWriter(sink, file)
         if target.exists():
             shutil.copymode(target, part)
         part.replace(target)
@@ -83,7 +83,7 @@ def writing(path: str | os.PathLike[str], make: Callable[[IO[bytes]], Sink]) -> 
         raise
 
 
-class JsonLines:
+class JsonLinesWriter:
     """A line of JSON for each row, as the server sent it."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -100,7 +100,7 @@ class JsonLines:
         """There is nothing to let go of."""
 
 
-class CsvRows:
+class CsvWriter:
     """Comma-separated values as RFC 4180 has them, in UTF-8, with a header.
 
     The columns that are known beforehand come first; a name that a row brings gets a column behind them. As that is
@@ -143,9 +143,9 @@ class CsvRows:
         ends = [*(start for start, _ in self._widths[1:]), self._rows]
         self._file.seek(0)
         with tempfile.TemporaryFile(dir=Path(self._file.name).parent) as spare:
-            rows = _csv_rows(self._file)
+            rows = _split_csv_rows(self._file)
             next(rows)
-            spare.write(_csv_row(self._columns))
+            spare.write(_encode_csv_row(self._columns))
             for (start, width), end in zip(self._widths, ends, strict=True):
                 missing = b"," * (columns - width)
                 spare.writelines(row[: -len(_LINE_END)] + missing + _LINE_END for row in islice(rows, end - start))
@@ -154,7 +154,7 @@ class CsvRows:
             shutil.copyfileobj(spare, self._file)  # longer than what it takes the place of
 
 
-def _csv_rows(file: Iterable[bytes]) -> Iterator[bytes]:
+def _split_csv_rows(file: Iterable[bytes]) -> Iterator[bytes]:
     """Cut what was written into rows: a line end inside a cell stands between quotes, whose number is odd there."""
     row = b""
     for line in file:
@@ -164,7 +164,7 @@ def _csv_rows(file: Iterable[bytes]) -> Iterator[bytes]:
             row = b""
 
 
-def _csv_row(cells: Iterable[str]) -> bytes:
+def _encode_csv_row(cells: Iterable[str]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text).writerow(cells)
     return text.getvalue().encode()

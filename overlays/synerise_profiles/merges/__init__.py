@@ -9,7 +9,7 @@ from .errors import AuditError, MergeChangedError, MergeRefusedError, MergeStopp
 from .plan import AsyncMergePlan, BasePlan, MergePlan
 from .plan_set import AsyncMergePlanSet, BasePlanSet, MergePlanSet
 from .result import GroupResult, MergeProgress, MergeResult, MergeSetResult, NotMerged
-from .snapshots import Member, Snapshot
+from .snapshots import PlanMember, Snapshot
 
 __all__ = [
     "AsyncMergePlan",
@@ -22,7 +22,6 @@ __all__ = [
     "Effects",
     "GroupResult",
     "Lost",
-    "Member",
     "MergeChangedError",
     "MergePlan",
     "MergePlanSet",
@@ -33,6 +32,7 @@ __all__ = [
     "MergeStoppedError",
     "Merges",
     "NotMerged",
+    "PlanMember",
     "Snapshot",
     "TagsLost",
     "UuidMoved",

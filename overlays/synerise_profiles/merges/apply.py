@@ -10,39 +10,41 @@ from synerise_profiles.errors import APIConnectionError, APIStatusError, Configu
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
 from synerise_profiles_api.types import Response
 
-from .audit import Log
+from .audit import AuditLog
 from .errors import AuditError, MergeRefusedError, MergeStoppedError
-from .key_type import Key, Kind, kind_of
+from .key_type import Key, KeyType, key_type_of
 from .plan import BasePlan
-from .preflight import Checked, check
-from .reconciliation import Fate, look
+from .preflight import PreflightResult, check_plan
+from .reconciliation import SourceState, reconcile
 from .result import GroupResult, MergeProgress, MergeResult, NotMerged, Reason
-from .settings import Choices
+from .settings import ApplySettings
 from .snapshots import Snapshot, after_merging, differences
 from .steps import Outcome, Send, Steps, found, read
 
 __all__ = ["apply_plan"]
 
-_LOST_IN_TRANSIT = frozenset({408, 499})
+_AMBIGUOUS_STATUSES = frozenset({408, 499})
 """A gateway that was too slow: the merge may have been carried out."""
 
 
-def apply_plan(plan: BasePlan, base_url: str, choices: Choices, log: Log) -> Steps[MergeResult]:
+def apply_plan(plan: BasePlan, base_url: str, settings: ApplySettings, log: AuditLog) -> Steps[MergeResult]:
     """Apply one plan. Raises MergeRefusedError before anything is sent, MergeStoppedError after."""
-    kind = kind_of(plan.by)
-    size = choices.size(kind)
+    kind = key_type_of(plan.by)
+    size = settings.sources_per_request(kind)
     kind.check(plan.target.key, (member.key for member in plan.sources))
     if plan.base_url != base_url:
         raise MergeRefusedError(["the plan was made at another base URL than this client's"])
     if plan.problems:
         raise MergeRefusedError(plan.problems)
     try:
-        checked = yield from check(plan, kind, log.known(plan.fingerprint), allow_changes=choices.allow_changes)
+        checked = yield from check_plan(
+            plan, kind, log.state_of(plan.fingerprint), allow_changes=settings.allow_changes
+        )
     except MergeRefusedError as error:
         log.write("refused", plan.fingerprint, problems=list(error.problems))
         raise
-    run = _Run(plan, kind, checked, log)
-    run.begin(size, choices)
+    run = _PlanRun(plan, kind, checked, log)
+    run.start(size, settings)
     groups = kind.groups(checked.ready, plan.target.key, size)
     for number, group in enumerate(groups, 1):
         try:
@@ -52,27 +54,27 @@ def apply_plan(plan: BasePlan, base_url: str, choices: Choices, log: Log) -> Ste
         if failure is not None:
             problem = f"group {number} of {len(groups)}: {failure[0]}"
             raise MergeStoppedError(problem, run.stop(problem)) from failure[1]
-        if choices.progress is not None:
+        if settings.progress is not None:
             done = int(number == len(groups))
-            choices.progress(MergeProgress(plans_done=done, plans=1, profiles=len(run.merged)))
+            settings.progress(MergeProgress(plans_done=done, plans=1, profiles=len(run.merged)))
     return (yield from run.finish())
 
 
-class _Run:
+class _PlanRun:
     """What one call of apply has done so far with one plan."""
 
-    def __init__(self, plan: BasePlan, kind: Kind, checked: Checked, log: Log) -> None:
-        self.merged: dict[Key, Key] = dict.fromkeys(checked.merged, plan.target.key)
+    def __init__(self, plan: BasePlan, key_type: KeyType, preflight: PreflightResult, log: AuditLog) -> None:
+        self.merged: dict[Key, Key] = dict.fromkeys(preflight.merged, plan.target.key)
         self._plan = plan
-        self._kind = kind
-        self._checked = checked
+        self._key_type = key_type
+        self._preflight = preflight
         self._log = log
         self._fingerprint = plan.fingerprint
         self._groups: list[GroupResult] = []
-        self._left: dict[Key, Reason] = dict(checked.left)
+        self._not_merged: dict[Key, Reason] = dict(preflight.left_out)
         self._snapshots = dict(plan.found)
 
-    def begin(self, size: int, choices: Choices) -> None:
+    def start(self, size: int, settings: ApplySettings) -> None:
         """Write down who merges what: names of attributes, no values."""
         plan, effects = self._plan, self._plan.effects
         says = {
@@ -91,8 +93,8 @@ class _Run:
             missing=list(plan.missing),
             merged_before=list(self.merged),
             group_size=size,
-            allow_changes=choices.allow_changes,
-            changes=list(self._checked.changes),
+            allow_changes=settings.allow_changes,
+            changes=list(self._preflight.changes),
             says=says,
         )
 
@@ -100,73 +102,73 @@ class _Run:
         """Merge one group; return why it failed, if it did."""
         target = self._plan.target.key
         self._write("group-sent", group=number, target=target, sources=list(group))
-        outcome: Outcome = yield Send(self._kind.merge(group, target))
+        outcome: Outcome = yield Send(self._key_type.merge_request(group, target))
         if isinstance(outcome, Response):
-            self._take(group, outcome.status_code)
-            self._write("group-answered", group=number, answer=_answer(outcome), **self._maps(group))
+            self._add_merged(group, outcome.status_code)
+            self._write("group-answered", group=number, answer=_response_record(outcome), **self._id_maps(group))
             return None
         status = outcome.status_code if isinstance(outcome, APIStatusError) else None
         if _was_not_carried_out(outcome):
-            self._fail(group, dict.fromkeys(group, "failed"), status)
-            self._write("group-refused", group=number, answer=_answer(outcome), sources=list(group))
-            return _words(outcome), outcome
-        log_uncertain_merge(self._kind.operation, number)
-        self._write("group-doubtful", group=number, answer=_answer(outcome))
-        return (yield from self._look(number, group, outcome, status))
+            self._add_failed(group, dict.fromkeys(group, "failed"), status)
+            self._write("group-refused", group=number, answer=_response_record(outcome), sources=list(group))
+            return _error_text(outcome), outcome
+        log_uncertain_merge(self._key_type.operation, number)
+        self._write("group-doubtful", group=number, answer=_response_record(outcome))
+        return (yield from self._reconcile_group(number, group, outcome, status))
 
-    def _look(
+    def _reconcile_group(
         self, number: int, group: tuple[Key, ...], cause: Exception, status: int | None
     ) -> Steps[tuple[str, BaseException | None] | None]:
         sources = [(key, self._snapshots[key]) for key in group]
-        fates = yield from look(self._kind, (self._plan.target.key, self._checked.target), sources)
+        fates = yield from reconcile(self._key_type, (self._plan.target.key, self._preflight.target), sources)
         gone = [key for key in group if fates[key] in ("moved", "gone")]
         if len(gone) == len(group):
-            self._take(group, status, looked=True)
+            self._add_merged(group, status, looked=True)
         else:
-            self._take(gone, status, looked=True)
+            self._add_merged(gone, status, looked=True)
             rest: dict[Key, Reason] = {key: _REASONS[fates[key]] for key in group if key not in gone}
-            self._fail(tuple(rest), rest, status, looked=True)
+            self._add_failed(tuple(rest), rest, status, looked=True)
         seen = [[key, fates[key]] for key in group]
-        self._write("group-looked", group=number, seen=seen, **self._maps(gone))
+        self._write("group-looked", group=number, seen=seen, **self._id_maps(gone))
         if len(gone) == len(group):
             return None
-        return f"{_words(cause)}; {_told(fates)}", cause
+        return f"{_error_text(cause)}; {_describe_states(fates)}", cause
 
     def stop(self, problem: str) -> MergeResult:
         """Write down where it ended, if that can be written."""
         result = self._result(())
         with contextlib.suppress(AuditError):  # it is the reason for the stop, or comes on top of one
-            self._write("stopped", problem=problem, **self._outcome(result))
+            self._write("stopped", problem=problem, **self._result_record(result))
         return result
 
     def finish(self) -> Steps[MergeResult]:
         """Compare the target with what the plan said, where something was merged."""
         unexpected: tuple[str, ...] = ()
         if self._groups:
-            (outcome,) = yield from read([self._kind.read(self._plan.target.key)])
-            new = (now for key, now in self._checked.present.items() if key in self.merged)
-            unexpected = _unexpected(after_merging(self._checked.target, new), outcome)
+            (outcome,) = yield from read([self._key_type.read_request(self._plan.target.key)])
+            new = (now for key, now in self._preflight.present.items() if key in self.merged)
+            unexpected = _unexpected(after_merging(self._preflight.target, new), outcome)
         result = self._result(unexpected)
         try:
-            self._write("finished", **self._outcome(result))
+            self._write("finished", **self._result_record(result))
         except AuditError as error:
             raise MergeStoppedError("all groups are merged, but the audit cannot be written", result) from error
         return result
 
-    def _take(self, group: Sequence[Key], status: int | None, *, looked: bool = False) -> None:
+    def _add_merged(self, group: Sequence[Key], status: int | None, *, looked: bool = False) -> None:
         if group:
             self.merged |= dict.fromkeys(group, self._plan.target.key)
             self._groups.append(GroupResult(sources=tuple(group), state="merged", status=status, looked=looked))
 
-    def _fail(
+    def _add_failed(
         self, group: tuple[Key, ...], why: dict[Key, Reason], status: int | None, *, looked: bool = False
     ) -> None:
-        self._left |= why
+        self._not_merged |= why
         self._groups.append(GroupResult(sources=group, state="failed", status=status, looked=looked))
 
     def _result(self, unexpected: tuple[str, ...]) -> MergeResult:
-        left: dict[Key, Reason] = {key: "unsent" for key in self._checked.ready if key not in self.merged}
-        left |= self._left
+        left: dict[Key, Reason] = {key: "unsent" for key in self._preflight.ready if key not in self.merged}
+        left |= self._not_merged
         order = [member.key for member in self._plan.sources if member.key in left]
         return MergeResult(
             plan=self._fingerprint,
@@ -175,16 +177,16 @@ class _Run:
             client_ids=dict(self._client_ids(self.merged)),
             not_merged=tuple(NotMerged(source=key, reason=left[key]) for key in order),
             groups=tuple(self._groups),
-            resumed=len(self._checked.merged),
+            resumed=len(self._preflight.merged),
             unexpected=unexpected,
         )
 
-    def _outcome(self, result: MergeResult) -> dict[str, object]:
+    def _result_record(self, result: MergeResult) -> dict[str, object]:
         whole = result.to_dict()
         names = ("merged", "client_ids", "not_merged", "resumed", "unexpected", "complete")
         return {name: whole[name] for name in names}
 
-    def _maps(self, group: Sequence[Key]) -> dict[str, object]:
+    def _id_maps(self, group: Sequence[Key]) -> dict[str, object]:
         target = self._plan.target.key
         return {
             "merged": [[key, target] for key in group],
@@ -192,7 +194,7 @@ class _Run:
         }
 
     def _client_ids(self, keys: Sequence[Key] | dict[Key, Key]) -> list[tuple[int, int]]:
-        new = self._checked.target.client_id
+        new = self._preflight.target.client_id
         old = (self._snapshots[key].client_id for key in keys)
         return [] if new is None else [(client_id, new) for client_id in old if client_id is not None]
 
@@ -200,32 +202,32 @@ class _Run:
         self._log.write(entry, self._fingerprint, **values)
 
 
-_REASONS: dict[Fate, Reason] = {"there": "failed", "elsewhere": "gone", "unknown": "unknown"}
+_REASONS: dict[SourceState, Reason] = {"there": "failed", "elsewhere": "gone", "unknown": "unknown"}
 
 
 def _was_not_carried_out(error: Exception) -> bool:
     """Whether the failure itself says so. A 404 does not: it may answer a second sending, after 503 and a retry."""
     if isinstance(error, APIStatusError):
-        return 400 <= error.status_code < 500 and error.status_code not in {404, *_LOST_IN_TRANSIT}
+        return 400 <= error.status_code < 500 and error.status_code not in {404, *_AMBIGUOUS_STATUSES}
     if isinstance(error, APIConnectionError):
         return not error.maybe_applied
     return isinstance(error, InvalidRequestError | ConfigurationError)
 
 
-def _answer(outcome: Outcome) -> dict[str, object]:
+def _response_record(outcome: Outcome) -> dict[str, object]:
     """What is kept of an answer: no profile, since that is personal data."""
     if isinstance(outcome, Response):
         return {"status": outcome.status_code, "attempts": outcome.attempts}
     status = outcome.status_code if isinstance(outcome, APIStatusError) else None
-    return {"status": status, "error": _words(outcome)}
+    return {"status": status, "error": _error_text(outcome)}
 
 
-def _words(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     # The texts of our own errors hold no personal data; those of others may.
     return str(error) if isinstance(error, SyneriseError) else type(error).__name__
 
 
-def _told(fates: dict[Key, Fate]) -> str:
+def _describe_states(fates: dict[Key, SourceState]) -> str:
     values = list(fates.values())
     if "unknown" in values:
         return "the server could not be asked what became of it; apply the plan again, which looks first"

@@ -8,22 +8,22 @@ from typing import cast
 import attrs
 
 from .apply import apply_plan
-from .audit import Log
+from .audit import AuditLog
 from .errors import MergeRefusedError, MergeStoppedError
 from .plan import BasePlan
 from .result import MergeProgress, MergeResult, MergeSetResult, NotMerged, Reason
-from .settings import Choices
+from .settings import ApplySettings
 from .steps import Steps
 
 __all__ = ["apply_plans"]
 
 
 def apply_plans(
-    plans: Iterable[BasePlan], count: int, base_url: str, choices: Choices, log: Log
+    plans: Iterable[BasePlan], count: int, base_url: str, settings: ApplySettings, log: AuditLog
 ) -> Steps[MergeSetResult]:
     """Apply plans in their order. A plan that is refused ends it, or is left out where `on_refusal` is `skip`."""
     total = MergeSetResult(plans=count)
-    each = attrs.evolve(choices, progress=None)
+    each = attrs.evolve(settings, progress=None)
     left = iter(plans)
     for number, plan in enumerate(left, 1):
         try:
@@ -32,17 +32,17 @@ def apply_plans(
         except MergeRefusedError as error:
             total.refused[plan.target.key] = error.problems
             _leave_out(total, [plan], "refused")
-            if choices.on_refusal == "stop":
-                raise _stopped(f"plan {number}: {error}", total, left) from error
+            if settings.on_refusal == "stop":
+                raise _stopped_error(f"plan {number}: {error}", total, left) from error
         except MergeStoppedError as error:
             total.add(cast("MergeResult", error.result))
-            raise _stopped(f"plan {number}: {error.problem}", total, left) from error.__cause__
-        if choices.progress is not None:
-            choices.progress(MergeProgress(plans_done=number, plans=count, profiles=len(total.merged)))
+            raise _stopped_error(f"plan {number}: {error.problem}", total, left) from error.__cause__
+        if settings.progress is not None:
+            settings.progress(MergeProgress(plans_done=number, plans=count, profiles=len(total.merged)))
     return total
 
 
-def _stopped(problem: str, total: MergeSetResult, left: Iterator[BasePlan]) -> MergeStoppedError:
+def _stopped_error(problem: str, total: MergeSetResult, left: Iterator[BasePlan]) -> MergeStoppedError:
     _leave_out(total, left, "unsent")
     return MergeStoppedError(problem, total)
 

@@ -20,20 +20,20 @@ from .key_type import Key
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Audit", "Known", "Log", "NoAudit"]
+__all__ = ["Audit", "AuditLog", "AuditState", "NoAudit"]
 
-FORMAT: Final = 1
-_START: Final = b'{"entry":'
+FORMAT_VERSION: Final = 1
+_ENTRY_PREFIX: Final = b'{"entry":'
 
 
 @attrs.define
-class Known:
+class AuditState:
     """What earlier runs say of the sources of one plan: merged for sure, or sent without a known end."""
 
     merged: set[Key] = attrs.field(factory=set[Key], repr=False)
     sent: set[Key] = attrs.field(factory=set[Key], repr=False)
 
-    def take(self, entry: Mapping[str, Any]) -> None:
+    def add_entry(self, entry: Mapping[str, Any]) -> None:
         """Learn from one entry."""
         kind = entry.get("entry")
         if kind == "group-sent":
@@ -46,10 +46,10 @@ class Known:
             self.sent -= set(cast("list[Key]", entry["sources"]))
 
 
-class Log(Protocol):
+class AuditLog(Protocol):
     """Where a run writes what it does, and asks what earlier ones did."""
 
-    def known(self, plan: str) -> Known:
+    def state_of(self, plan: str) -> AuditState:
         """What earlier runs say of a plan."""
         ...
 
@@ -61,9 +61,9 @@ class Log(Protocol):
 class NoAudit:
     """Keeps nothing."""
 
-    def known(self, plan: str) -> Known:  # noqa: ARG002 - nothing is known of any plan
+    def state_of(self, plan: str) -> AuditState:  # noqa: ARG002 - nothing is known of any plan
         """Nothing is known."""
-        return Known()
+        return AuditState()
 
     def write(self, entry: str, plan: str, **values: Any) -> None:
         """Nothing is kept."""
@@ -80,7 +80,7 @@ class Audit:
         self._name = os.fspath(path)
         self._wall = wall
         self._common = {"run": str(uuid.uuid4()), "actor": actor}
-        self._known: dict[str, Known] = {}
+        self._states: dict[str, AuditState] = {}
         try:
             self._file = os.open(self._name, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o600)
             _sync_folder(self._name)
@@ -93,20 +93,20 @@ class Audit:
             os.close(self._file)
             raise
 
-    def known(self, plan: str) -> Known:
+    def state_of(self, plan: str) -> AuditState:
         """What earlier runs, and this one so far, say of a plan."""
-        return self._known.setdefault(plan, Known())
+        return self._states.setdefault(plan, AuditState())
 
     def write(self, entry: str, plan: str, **values: Any) -> None:
         """Add an entry; it is on the disk when this returns."""
         now = datetime.datetime.fromtimestamp(self._wall(), datetime.UTC).isoformat(timespec="milliseconds")
-        line = {"entry": entry, "format": FORMAT, "time": now, **self._common, "plan": plan, **values}
+        line = {"entry": entry, "format": FORMAT_VERSION, "time": now, **self._common, "plan": plan, **values}
         try:
             self._append(orjson.dumps(line) + b"\n")
             os.fsync(self._file)
         except OSError as error:
             raise AuditError(f"the audit file cannot be written: {error.strerror}") from error
-        self.known(plan).take(line)
+        self.state_of(plan).add_entry(line)
 
     def close(self) -> None:
         """Close the file, which unlocks it."""
@@ -135,16 +135,16 @@ class Audit:
             lines.seek(0)
             for number, line in enumerate(lines, 1):
                 last = line
-                self._learn(number, line)
+                self._read_entry(number, line)
         if not last.endswith(b"\n"):
             self._append(b"\n")  # or the next entry would be lost with the one that was cut off
 
-    def _learn(self, number: int, line: bytes) -> None:
+    def _read_entry(self, number: int, line: bytes) -> None:
         try:
             entry = orjson.loads(line)
-            self.known(entry["plan"]).take(entry)
+            self.state_of(entry["plan"]).add_entry(entry)
         except (orjson.JSONDecodeError, KeyError, TypeError):
-            if number == 1 and not _START.startswith(line[: len(_START)].rstrip(b"\n")):
+            if number == 1 and not _ENTRY_PREFIX.startswith(line[: len(_ENTRY_PREFIX)].rstrip(b"\n")):
                 # The path is a mistake, and the file would be spoilt.
                 raise AuditError("the file exists and is no audit; give the name of another one") from None
 

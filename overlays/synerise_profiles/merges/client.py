@@ -11,13 +11,13 @@ from synerise_profiles._core.timing import Timing
 
 from .apply import apply_plan
 from .apply_many import apply_plans
-from .audit import Audit, Log, NoAudit
-from .key_type import By, kind_of
-from .pairs import Columns, OnChain, Resolved, Source, resolve
+from .audit import Audit, AuditLog, NoAudit
+from .key_type import By, key_type_of
+from .pairs import OnChain, PairColumns, PairSource, ResolvedPairs, resolve_pairs
 from .plan import AsyncMergePlan, BasePlan, MergePlan
 from .plan_set import AsyncMergePlanSet, BasePlanSet, MergePlanSet
-from .planner import Maker, listed, plan_many, plan_one
-from .settings import ApplyArguments, ApplyManyArguments, Choices
+from .planner import PlanFactory, plan_many, plan_one, source_list
+from .settings import ApplyArguments, ApplyManyArguments, ApplySettings
 from .steps import Steps
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ __all__ = ["AsyncMerges", "Merges"]
 
 T = TypeVar("T")
 S = TypeVar("S", bound=BasePlanSet[Any])
-_AT_ONCE = 4
+_MAX_CONCURRENT_READS = 4
 """Profiles that are read at the same time: modest, since the API publishes no rate limit."""
 
 
@@ -67,10 +67,10 @@ class Merges:
             GET /v4/clients/{clientId} (profiles.get), or GET /v4/clients/{identifierType}/{identifierValue}
             (profiles.find), once a profile, with their permissions.
         """
-        steps = plan_one(self._maker(by), into, listed(sources), partial(MergePlan, merges=self))
+        steps = plan_one(self._factory(by), into, source_list(sources), partial(MergePlan, merges=self))
         return self._drive(steps)
 
-    def plan_many(self, pairs: Source, *, by: By, **options: Unpack[PlanManyArguments]) -> MergePlanSet:
+    def plan_many(self, pairs: PairSource, *, by: By, **options: Unpack[PlanManyArguments]) -> MergePlanSet:
         """Make a plan for each survivor of many duplicates.
 
         `pairs` is a mapping {duplicate: survivor}, an iterable of such pairs, or the path of a CSV file in UTF-8 whose
@@ -86,13 +86,13 @@ class Merges:
         Operation:
             As `plan`.
         """
-        maker = self._maker(by)
-        resolved = _resolved(maker, pairs, options)
+        maker = self._factory(by)
+        resolved = _resolve_pairs(maker, pairs, options)
         plans = MergePlanSet(by, self)
         self._drive(plan_many(maker, resolved.merges, plans.add, options.get("progress")))
-        return _counted(plans, resolved)
+        return _with_pair_counts(plans, resolved)
 
-    def apply(self, plan: BasePlan, **choices: Unpack[ApplyArguments]) -> MergeResult:
+    def apply(self, plan: BasePlan, **options: Unpack[ApplyArguments]) -> MergeResult:
         """Merge as a plan says. IRREVERSIBLE.
 
         Reads all profiles again first and refuses if one has changed. Merges in groups, and stops at the first one that
@@ -116,25 +116,25 @@ class Merges:
             (profiles.merge_by_custom_id), with their permissions; and those of `plan`. To look for a source that is
             gone, it is also asked for by uuid.
         """
-        with _audited(choices, self._timing) as (chosen, log):
+        with _open_audit(options, self._timing) as (chosen, log):
             return self._drive(apply_plan(plan, self._client.options.base_url, chosen, log))
 
-    def apply_many(self, plans: BasePlanSet[Any], **choices: Unpack[ApplyManyArguments]) -> MergeSetResult:
+    def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say, one after the other, with one audit. IRREVERSIBLE.
 
         As `apply`, which see. Where a plan is refused, `on_refusal` says what to do: "stop" (default) raises
         MergeStoppedError, "skip" leaves it out; the result has the reasons. A group that fails always stops.
         """
-        with _audited(choices, self._timing) as (chosen, log):
+        with _open_audit(options, self._timing) as (chosen, log):
             return self._drive(apply_plans(plans, len(plans), self._client.options.base_url, chosen, log))
 
-    def _maker(self, by: By) -> Maker:
-        return Maker(kind_of(by), self._client.options.base_url, self._timing.wall)
+    def _factory(self, by: By) -> PlanFactory:
+        return PlanFactory(key_type_of(by), self._client.options.base_url, self._timing.wall)
 
     def _drive(self, steps: Steps[T]) -> T:
         from .threads import drive  # noqa: PLC0415 - one of two
 
-        return drive(steps, self._client.send, self._timing, _AT_ONCE)
+        return drive(steps, self._client.send, self._timing, _MAX_CONCURRENT_READS)
 
     def __repr__(self) -> str:
         return f"<Merges of {self._client!r}>"
@@ -149,42 +149,42 @@ class AsyncMerges:
 
     async def plan(self, *, into: int | str, sources: Iterable[int | str], by: By) -> AsyncMergePlan:
         """Read every profile concerned and say what a merge would do; see `Merges.plan`."""
-        steps = plan_one(self._maker(by), into, listed(sources), partial(AsyncMergePlan, merges=self))
+        steps = plan_one(self._factory(by), into, source_list(sources), partial(AsyncMergePlan, merges=self))
         return await self._drive(steps)
 
-    async def plan_many(self, pairs: Source, *, by: By, **options: Unpack[PlanManyArguments]) -> AsyncMergePlanSet:
+    async def plan_many(self, pairs: PairSource, *, by: By, **options: Unpack[PlanManyArguments]) -> AsyncMergePlanSet:
         """Make a plan for each survivor of many duplicates; see `Merges.plan_many`."""
-        maker = self._maker(by)
-        resolved = _resolved(maker, pairs, options)
+        maker = self._factory(by)
+        resolved = _resolve_pairs(maker, pairs, options)
         plans = AsyncMergePlanSet(by, self)
         await self._drive(plan_many(maker, resolved.merges, plans.add, options.get("progress")))
-        return _counted(plans, resolved)
+        return _with_pair_counts(plans, resolved)
 
-    async def apply(self, plan: BasePlan, **choices: Unpack[ApplyArguments]) -> MergeResult:
+    async def apply(self, plan: BasePlan, **options: Unpack[ApplyArguments]) -> MergeResult:
         """Merge as a plan says. IRREVERSIBLE. See `Merges.apply`."""
-        with _audited(choices, self._timing) as (chosen, log):
+        with _open_audit(options, self._timing) as (chosen, log):
             return await self._drive(apply_plan(plan, self._client.options.base_url, chosen, log))
 
-    async def apply_many(self, plans: BasePlanSet[Any], **choices: Unpack[ApplyManyArguments]) -> MergeSetResult:
+    async def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say. IRREVERSIBLE. See `Merges.apply_many`."""
-        with _audited(choices, self._timing) as (chosen, log):
+        with _open_audit(options, self._timing) as (chosen, log):
             return await self._drive(apply_plans(plans, len(plans), self._client.options.base_url, chosen, log))
 
-    def _maker(self, by: By) -> Maker:
-        return Maker(kind_of(by), self._client.options.base_url, self._timing.wall)
+    def _factory(self, by: By) -> PlanFactory:
+        return PlanFactory(key_type_of(by), self._client.options.base_url, self._timing.wall)
 
     async def _drive(self, steps: Steps[T]) -> T:
         from .tasks import drive  # noqa: PLC0415 - one of two
 
-        return await drive(steps, self._client.send, self._timing, _AT_ONCE)
+        return await drive(steps, self._client.send, self._timing, _MAX_CONCURRENT_READS)
 
     def __repr__(self) -> str:
         return f"<AsyncMerges of {self._client!r}>"
 
 
 @contextmanager
-def _audited(arguments: ApplyArguments, timing: Timing) -> Generator[tuple[Choices, Log]]:
-    choices = Choices(**arguments)
+def _open_audit(arguments: ApplyArguments, timing: Timing) -> Generator[tuple[ApplySettings, AuditLog]]:
+    choices = ApplySettings(**arguments)
     if choices.audit is None:
         yield choices, NoAudit()
         return
@@ -192,15 +192,15 @@ def _audited(arguments: ApplyArguments, timing: Timing) -> Generator[tuple[Choic
         yield choices, audit
 
 
-def _resolved(maker: Maker, pairs: Source, options: PlanManyArguments) -> Resolved:
-    columns = Columns(
+def _resolve_pairs(factory: PlanFactory, pairs: PairSource, options: PlanManyArguments) -> ResolvedPairs:
+    columns = PairColumns(
         duplicate=options.get("duplicate_column", "duplicate"),
         survivor=options.get("survivor_column", "survivor"),
         delimiter=options.get("delimiter", ","),
     )
-    return resolve(pairs, maker.kind, options.get("on_chain", "flatten"), columns)
+    return resolve_pairs(pairs, factory.key_type, options.get("on_chain", "flatten"), columns)
 
 
-def _counted(plans: S, resolved: Resolved) -> S:
+def _with_pair_counts(plans: S, resolved: ResolvedPairs) -> S:
     plans.counts.chained, plans.counts.repeated = resolved.chained, resolved.repeated
     return plans

@@ -83,7 +83,7 @@ class Effects:
 
 def effects_of(target: tuple[Key, Snapshot], sources: Sequence[tuple[Key, Snapshot]]) -> Effects:
     """Say what merging the sources, in their order, into the target does."""
-    copied, lost = _attributes(target, sources)
+    copied, lost = _attribute_effects(target, sources)
     into, kept = target
     properties = [
         Lost(name=name, source=key, value=value, kept_from=into if name in kept.properties else None, kept=own)
@@ -103,11 +103,11 @@ def effects_of(target: tuple[Key, Snapshot], sources: Sequence[tuple[Key, Snapsh
         tags_lost=tuple(tags),
         uuids=tuple(UuidMoved(source=key, uuid=source.uuid) for key, source in sources if source.uuid is not None),
         contested=tuple(sorted({item.name for item in lost if item.kept_from != into})),
-        consents=tuple(sorted(set(_refused_consents(properties)))),
+        consents=tuple(sorted(set(_overruled_consents(properties)))),
     )
 
 
-def _attributes(
+def _attribute_effects(
     target: tuple[Key, Snapshot], sources: Sequence[tuple[Key, Snapshot]]
 ) -> tuple[list[Copied], list[Lost]]:
     into, own = target
@@ -130,7 +130,7 @@ def _is_default(name: str, value: object, own: object) -> bool:
     return name.startswith("agreements.") and value is False and own is None
 
 
-def _refused_consents(properties: Sequence[Lost]) -> Iterator[str]:
+def _overruled_consents(properties: Sequence[Lost]) -> Iterator[str]:
     for item in properties:
         if item.name.startswith("agreements.") and item.value is False and item.kept is True:
             yield item.name
@@ -140,8 +140,8 @@ def effects_to_dict(effects: Effects) -> Mapping[str, Any]:
     """Return them as plain JSON types."""
     return {
         "copied": [attrs.asdict(item, recurse=False) for item in effects.copied],
-        "lost": [_lost(item) for item in effects.lost],
-        "properties_lost": [_lost(item) for item in effects.properties_lost],
+        "lost": [_lost_to_dict(item) for item in effects.lost],
+        "properties_lost": [_lost_to_dict(item) for item in effects.properties_lost],
         "tags_lost": [{"source": item.source, "tags": list(item.tags)} for item in effects.tags_lost],
         "uuids_moved": [attrs.asdict(item, recurse=False) for item in effects.uuids],
         "contested": list(effects.contested),
@@ -149,7 +149,7 @@ def effects_to_dict(effects: Effects) -> Mapping[str, Any]:
     }
 
 
-def _lost(item: Lost) -> dict[str, Any]:
+def _lost_to_dict(item: Lost) -> dict[str, Any]:
     return {
         "name": item.name,
         "source": item.source,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditError", "MergeChangedError", "MergeRefusedError", "MergeStoppedError"]
 
-_SHOWN = 10
+_MAX_SHOWN_PROBLEMS = 10
 
 
 class MergeRefusedError(SyneriseError, ValueError):
@@ -23,8 +23,8 @@ class MergeRefusedError(SyneriseError, ValueError):
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        shown = "; ".join(self.problems[:_SHOWN])
-        more = len(self.problems) - _SHOWN
+        shown = "; ".join(self.problems[:_MAX_SHOWN_PROBLEMS])
+        more = len(self.problems) - _MAX_SHOWN_PROBLEMS
         super().__init__(f"{shown} and {more} more" if more > 0 else shown)
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -11,14 +11,14 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import Profile
 from synerise_profiles_api.types import MergeLimits, Operation, Request
 
-__all__ = ["By", "Key", "Kind", "find_by_uuid", "kind_of"]
+__all__ = ["By", "Key", "KeyType", "find_by_uuid_request", "key_type_of"]
 
 By: TypeAlias = Literal["id", "custom_id"]
 Key: TypeAlias = int | str
 """A clientId, or a customId."""
 
 
-class Kind:
+class KeyType:
     """One way to name profiles."""
 
     def __init__(self, by: By, operation: Operation) -> None:
@@ -28,11 +28,11 @@ class Kind:
             raise LookupError(operation.name)
         self.limits: MergeLimits = operation.merge
 
-    def read(self, key: Key) -> Request[Profile]:
+    def read_request(self, key: Key) -> Request[Profile]:
         """Return the request that reads a profile."""
         return get.request(int(key)) if self.by == "id" else find.request("by-custom-id", str(key))
 
-    def merge(self, sources: Sequence[Key], target: Key) -> Request[Profile]:
+    def merge_request(self, sources: Sequence[Key], target: Key) -> Request[Profile]:
         """Return the request that merges some sources into the target."""
         if self.by == "id":
             return merge_by_id.request([int(key) for key in sources], int(target))
@@ -91,7 +91,7 @@ class Kind:
         return [*found, tuple(group)] if group else found
 
     def _path(self, sources: Sequence[Key], target: Key) -> str:
-        return self.merge(sources, target).path
+        return self.merge_request(sources, target).path
 
     def _length(self, key: Key) -> int:
         operation = self.operation
@@ -100,22 +100,22 @@ class Kind:
         return len(path_text(operation, "key", key))
 
 
-def find_by_uuid(uuid: str) -> Request[Profile]:
+def find_by_uuid_request(uuid: str) -> Request[Profile]:
     """Return the request that finds the profile to which a uuid belongs now."""
     return find.request("by-uuid", uuid)
 
 
-_KINDS: dict[str, Kind] = {
-    "id": Kind("id", merge_by_id.OPERATION),
-    "custom_id": Kind("custom_id", merge_by_custom_id.OPERATION),
+_KEY_TYPES: dict[str, KeyType] = {
+    "id": KeyType("id", merge_by_id.OPERATION),
+    "custom_id": KeyType("custom_id", merge_by_custom_id.OPERATION),
 }
 
 
-def kind_of(by: Any) -> Kind:
+def key_type_of(by: Any) -> KeyType:
     """Return the kind of this name."""
-    kind = _KINDS.get(by) if isinstance(by, str) else None
+    kind = _KEY_TYPES.get(by) if isinstance(by, str) else None
     if kind is None:
-        raise _refused("by", f"expected one of {', '.join(_KINDS)}")
+        raise _refused("by", f"expected one of {', '.join(_KEY_TYPES)}")
     return kind
 
 

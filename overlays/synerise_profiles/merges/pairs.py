@@ -13,14 +13,14 @@ import attrs
 from synerise_profiles.identifiers import mask
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .key_type import Key, Kind
+from .key_type import Key, KeyType
 
-__all__ = ["Merge", "OnChain", "Resolved", "Source", "resolve"]
+__all__ = ["Merge", "OnChain", "PairSource", "ResolvedPairs", "resolve_pairs"]
 
 OnChain: TypeAlias = Literal["flatten", "order", "refuse"]
-Source: TypeAlias = "Mapping[Any, Any] | Iterable[tuple[Any, Any]] | str | os.PathLike[str]"
-_MOST_PROBLEMS = 10
-_SHOWN_OF_CYCLE = 10
+PairSource: TypeAlias = "Mapping[Any, Any] | Iterable[tuple[Any, Any]] | str | os.PathLike[str]"
+_MAX_PROBLEMS = 10
+_MAX_SHOWN_CYCLE_ITEMS = 10
 
 
 @attrs.frozen
@@ -37,7 +37,7 @@ class Merge:
 
 
 @attrs.frozen
-class Resolved:
+class ResolvedPairs:
     """The merges in the order in which they must be made; how many links of chains and repeated pairs there were."""
 
     merges: tuple[Merge, ...] = attrs.field(repr=False)
@@ -46,7 +46,7 @@ class Resolved:
 
 
 @attrs.frozen(kw_only=True)
-class Columns:
+class PairColumns:
     """How a CSV file is read."""
 
     duplicate: str
@@ -54,60 +54,62 @@ class Columns:
     delimiter: str
 
 
-def resolve(source: Source, kind: Kind, on_chain: OnChain, columns: Columns) -> Resolved:
+def resolve_pairs(source: PairSource, key_type: KeyType, on_chain: OnChain, columns: PairColumns) -> ResolvedPairs:
     """Read all pairs and find out what is merged into what. Raises InvalidRequestError, naming lines or pairs."""
     if on_chain not in ("flatten", "order", "refuse"):
         raise _refused(["on_chain: expected one of flatten, order, refuse"])
     survivors: dict[Key, Key] = {}
     places: dict[Key, int] = {}
-    pairs = _Pairs(source, kind, columns)
+    pairs = _PairReader(source, key_type, columns)
     repeated = 0
     problems: list[str] = []
     for place, duplicate, survivor in pairs:
         before = survivors.setdefault(duplicate, survivor)
         first = places.setdefault(duplicate, place)
         if duplicate == survivor:
-            problems.append(f"{pairs.word} {place}: the duplicate is its own survivor")
+            problems.append(f"{pairs.place_word} {place}: the duplicate is its own survivor")
         elif before != survivor:
-            problems.append(f"{pairs.word} {place}: the duplicate has another survivor in {pairs.word} {first}")
+            problems.append(
+                f"{pairs.place_word} {place}: the duplicate has another survivor in {pairs.place_word} {first}"
+            )
         elif first != place:
             repeated += 1
     problems += pairs.problems
     if not problems:
-        problems += _cycles(survivors, places, pairs.word)
+        problems += _cycles(survivors, places, pairs.place_word)
     chained = [key for key, survivor in survivors.items() if survivor in survivors]
     if on_chain == "refuse" and not problems:
-        problems += [_chain(key, survivors, places, pairs.word) for key in chained]
+        problems += [_chain_problem(key, survivors, places, pairs.place_word) for key in chained]
     if not survivors and not problems:
         problems.append("there is no pair of duplicate and survivor")
     if problems:
         raise _refused(problems)
-    merges = (_ordered if on_chain == "order" else _flattened)(survivors)
+    merges = (_order_chains if on_chain == "order" else _flatten_chains)(survivors)
     for merge in merges:
-        kind.check(merge.target, merge.sources)
-    return Resolved(tuple(merges), chained=len(chained), repeated=repeated)
+        key_type.check(merge.target, merge.sources)
+    return ResolvedPairs(tuple(merges), chained=len(chained), repeated=repeated)
 
 
-class _Pairs:
+class _PairReader:
     """Pairs with their places, checked one by one; what is wrong is collected."""
 
-    def __init__(self, source: Source, kind: Kind, columns: Columns) -> None:
+    def __init__(self, source: PairSource, key_type: KeyType, columns: PairColumns) -> None:
         self.problems: list[str] = []
-        self.word = "line" if _is_path(source) else "pair"
+        self.place_word = "line" if _is_path(source) else "pair"
         self._source: Any = source
-        self._kind = kind
+        self._key_type = key_type
         self._columns = columns
 
     def __iter__(self) -> Iterator[tuple[int, Key, Key]]:
         for place, pair in self._raw():
             keys: list[Key] = []
             for name, value in zip(("duplicate", "survivor"), pair, strict=True):
-                at = f"{self.word} {place}, {name}"
-                if self.word == "line" and isinstance(value, str) and self._kind.by == "id":
+                at = f"{self.place_word} {place}, {name}"
+                if self.place_word == "line" and isinstance(value, str) and self._key_type.by == "id":
                     self.problems.append(f"{at}: is {'no number' if value.strip() else 'empty'}")
                     continue
                 try:
-                    keys.append(self._kind.check_key(at, value))
+                    keys.append(self._key_type.check_key(at, value))
                 except InvalidRequestError as error:
                     self.problems.append(f"{at}: {error.problem}")
             if len(keys) == 2:
@@ -137,15 +139,18 @@ class _Pairs:
                         hint = "name it by duplicate_column, survivor_column"
                         raise _refused([f"line 1: there is no column {name!r}; {hint}"])
                 for row in rows:
-                    yield rows.line_num, (self._cell(row[columns.duplicate]), self._cell(row[columns.survivor]))
+                    yield (
+                        rows.line_num,
+                        (self._key_of_cell(row[columns.duplicate]), self._key_of_cell(row[columns.survivor])),
+                    )
             except (csv.Error, UnicodeDecodeError) as error:
                 word = type(error).__name__
                 self.problems.append(f"line {rows.line_num + 1}: cannot be read as CSV in UTF-8 ({word})")
 
-    def _cell(self, text: str | None) -> Key:
+    def _key_of_cell(self, text: str | None) -> Key:
         """A clientId is a number; what is none stays text, which the check refuses."""
         digits = (text or "").strip()
-        is_number = self._kind.by == "id" and digits.isascii() and digits.isdigit()
+        is_number = self._key_type.by == "id" and digits.isascii() and digits.isdigit()
         return int(digits) if is_number else text or ""
 
 
@@ -169,13 +174,15 @@ def _cycles(survivors: Mapping[Key, Key], places: Mapping[Key, int], word: str) 
         if key in way:
             path = list(way)
             cycle = path[path.index(key) :]
-            shown = [mask(item) for item in cycle[:_SHOWN_OF_CYCLE]] + (["…"] if len(cycle) > _SHOWN_OF_CYCLE else [])
-            at = ", ".join(str(places[item]) for item in cycle[:_SHOWN_OF_CYCLE])
+            shown = [mask(item) for item in cycle[:_MAX_SHOWN_CYCLE_ITEMS]] + (
+                ["…"] if len(cycle) > _MAX_SHOWN_CYCLE_ITEMS else []
+            )
+            at = ", ".join(str(places[item]) for item in cycle[:_MAX_SHOWN_CYCLE_ITEMS])
             yield f"a cycle of {len(cycle)}: {' into '.join([*shown, mask(key)])} ({word}s {at}); decide who survives"
         settled.update(way)
 
 
-def _chain(key: Key, survivors: Mapping[Key, Key], places: Mapping[Key, int], word: str) -> str:
+def _chain_problem(key: Key, survivors: Mapping[Key, Key], places: Mapping[Key, int], word: str) -> str:
     return f"{word} {places[key]}: the survivor is a duplicate itself in {word} {places[survivors[key]]}"
 
 
@@ -186,7 +193,7 @@ def _children(survivors: Mapping[Key, Key]) -> dict[Key, list[Key]]:
     return children
 
 
-def _flattened(survivors: Mapping[Key, Key]) -> list[Merge]:
+def _flatten_chains(survivors: Mapping[Key, Key]) -> list[Merge]:
     """All of a tree into its root, each profile before those that are merged into it: so the same values win."""
     children = _children(survivors)
     merges: list[Merge] = []
@@ -203,7 +210,7 @@ def _flattened(survivors: Mapping[Key, Key]) -> list[Merge]:
     return merges
 
 
-def _ordered(survivors: Mapping[Key, Key]) -> list[Merge]:
+def _order_chains(survivors: Mapping[Key, Key]) -> list[Merge]:
     """One merge a survivor; those into a survivor before the one that merges it on."""
     children = _children(survivors)
     merges: list[Merge] = []
@@ -221,7 +228,7 @@ def _ordered(survivors: Mapping[Key, Key]) -> list[Merge]:
 
 
 def _refused(problems: Sequence[str]) -> InvalidRequestError:
-    shown = "; ".join(problems[:_MOST_PROBLEMS])
-    more = len(problems) - _MOST_PROBLEMS
+    shown = "; ".join(problems[:_MAX_PROBLEMS])
+    more = len(problems) - _MAX_PROBLEMS
     problem = f"{shown}; and {more:,} more" if more > 0 else shown
     return InvalidRequestError(problem, operation="merges.plan_many", field="pairs")

@@ -13,43 +13,43 @@ from synerise_profiles_api.errors import InvalidRequestError
 
 from .effects import Effects, effects_of, effects_to_dict
 from .key_type import By, Key
-from .rendering import ShownPlan, to_html, to_table
+from .rendering import ShownPlan, to_html, to_text
 from .settings import ApplyArguments
-from .snapshots import Member, Snapshot, after_merging, digest
+from .snapshots import PlanMember, Snapshot, after_merging, digest
 
 if TYPE_CHECKING:
     from .result import MergeResult
 
 __all__ = ["AsyncMergePlan", "AsyncPlanApplier", "BasePlan", "MergePlan", "PlanApplier", "shown_plan"]
 
-FORMAT = 1
+FORMAT_VERSION = 1
 
 
 @attrs.frozen(kw_only=True, repr=False, slots=False)
 class BasePlan:
     """What merging `sources`, in this order, into `target` would do, as the profiles were at `made` (ISO 8601, UTC).
 
-    `str(plan)` and `to_table()` mask identifiers, all but clientIds, and hide values; `to_table(show_values=True)`,
+    `str(plan)` and `to_text()` mask identifiers, all but clientIds, and hide values; `to_text(show_values=True)`,
     `to_html(show_values=True)` and `to_dict()` hold personal data. The repr holds none.
     """
 
     by: By
     base_url: str
     made: str
-    target: Member
-    sources: tuple[Member, ...]
+    target: PlanMember
+    sources: tuple[PlanMember, ...]
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """Digest of everything that was read, and of what would be merged into what."""
-        return digest(self._facts())
+        return digest(self._content())
 
     @functools.cached_property
     def effects(self) -> Effects:
         """What the merge would do; empty if the target was not found."""
         target = self.target.snapshot
         if target is None:
-            return effects_of((self.target.key, _NOBODY), ())
+            return effects_of((self.target.key, _EMPTY_SNAPSHOT), ())
         return effects_of((self.target.key, target), self.found)
 
     @property
@@ -77,7 +77,7 @@ class BasePlan:
         if not self.found:
             problems.append("no source was found")
         seen: dict[int, str] = {}
-        for label, member in self.labelled():
+        for label, member in self.labelled_members():
             client_id = None if member.snapshot is None else member.snapshot.client_id
             if client_id is not None and client_id in seen:
                 problems.append(f"{label} is the same profile as {seen[client_id]}")
@@ -102,13 +102,13 @@ class BasePlan:
             )
         return tuple(warnings)
 
-    def labelled(self) -> list[tuple[str, Member]]:
+    def labelled_members(self) -> list[tuple[str, PlanMember]]:
         """The members as a person calls them: target, source 1, source 2 ..."""
         return [("target", self.target), *((f"source {n}", member) for n, member in enumerate(self.sources, 1))]
 
-    def to_table(self, *, show_values: bool = False) -> str:
+    def to_text(self, *, show_values: bool = False) -> str:
         """Return a table for a person. With `show_values` it holds personal data; without, ids are masked."""
-        return to_table(shown_plan(self), show_values=show_values)
+        return to_text(shown_plan(self), show_values=show_values)
 
     def to_html(self, *, show_values: bool = False) -> str:
         """Return a self-contained page for sign-off. With `show_values` it holds personal data."""
@@ -125,7 +125,7 @@ class BasePlan:
 
     def to_record(self) -> dict[str, Any]:
         """Return what `from_dict` needs: the same without what follows from it."""
-        return {"format": FORMAT, **self._facts(), "made": self.made, "fingerprint": self.fingerprint}
+        return {"format": FORMAT_VERSION, **self._content(), "made": self.made, "fingerprint": self.fingerprint}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -135,10 +135,10 @@ class BasePlan:
                 by=data["by"],
                 base_url=data["base_url"],
                 made=data["made"],
-                target=_member(data["target"]),
-                sources=tuple(_member(item) for item in data["sources"]),
+                target=_member_from_dict(data["target"]),
+                sources=tuple(_member_from_dict(item) for item in data["sources"]),
             )
-            is_whole = data["format"] == FORMAT and plan.fingerprint == data["fingerprint"]
+            is_whole = data["format"] == FORMAT_VERSION and plan.fingerprint == data["fingerprint"]
         except (KeyError, TypeError, ValueError) as error:
             problem = f"is no plan that to_dict() returned ({type(error).__name__})"
             raise InvalidRequestError(problem, operation="merges", field="plan") from None
@@ -148,18 +148,18 @@ class BasePlan:
         return plan
 
     def __str__(self) -> str:
-        return self.to_table()
+        return self.to_text()
 
     def __repr__(self) -> str:
         name, count = type(self).__name__, len(self.sources)
         return f"<{name} {self.fingerprint[:12]}: {len(self.found)} of {count} sources into one target, by {self.by}>"
 
-    def _facts(self) -> dict[str, Any]:
+    def _content(self) -> dict[str, Any]:
         return {
             "by": self.by,
             "base_url": self.base_url,
-            "target": _facts_of(self.target),
-            "sources": [_facts_of(member) for member in self.sources],
+            "target": _member_to_dict(self.target),
+            "sources": [_member_to_dict(member) for member in self.sources],
         }
 
 
@@ -185,14 +185,14 @@ class MergePlan(BasePlan):
 
     _merges: PlanApplier | None = attrs.field(default=None, eq=False, alias="merges")
 
-    def apply(self, **choices: Unpack[ApplyArguments]) -> MergeResult:
+    def apply(self, **options: Unpack[ApplyArguments]) -> MergeResult:
         """Merge. IRREVERSIBLE. The same as `client.merges.apply(plan, ...)` of the client that made the plan."""
         if self._merges is None:
-            raise _unbound()
-        return self._merges.apply(self, **choices)
+            raise _no_client_error()
+        return self._merges.apply(self, **options)
 
     def __getstate__(self) -> dict[str, Any]:
-        return _state(self)
+        return _picklable_state(self)
 
 
 @attrs.frozen(kw_only=True, repr=False, slots=False)
@@ -201,17 +201,17 @@ class AsyncMergePlan(BasePlan):
 
     _merges: AsyncPlanApplier | None = attrs.field(default=None, eq=False, alias="merges")
 
-    async def apply(self, **choices: Unpack[ApplyArguments]) -> MergeResult:
+    async def apply(self, **options: Unpack[ApplyArguments]) -> MergeResult:
         """Merge. IRREVERSIBLE. The same as `client.merges.apply(plan, ...)` of the client that made the plan."""
         if self._merges is None:
-            raise _unbound()
-        return await self._merges.apply(self, **choices)
+            raise _no_client_error()
+        return await self._merges.apply(self, **options)
 
     def __getstate__(self) -> dict[str, Any]:
-        return _state(self)
+        return _picklable_state(self)
 
 
-_NOBODY = Snapshot(client_id=None, uuid=None, properties={}, attributes={}, tags=())
+_EMPTY_SNAPSHOT = Snapshot(client_id=None, uuid=None, properties={}, attributes={}, tags=())
 
 
 def shown_plan(plan: BasePlan) -> ShownPlan:
@@ -225,28 +225,28 @@ def shown_plan(plan: BasePlan) -> ShownPlan:
         problems=plan.problems,
         warnings=plan.warnings,
         found=len(plan.found),
-        labelled=tuple(plan.labelled()),
+        labelled=tuple(plan.labelled_members()),
     )
 
 
-def members(keys: Sequence[Key], snapshots: Sequence[Snapshot | None]) -> tuple[Member, ...]:
+def members(keys: Sequence[Key], snapshots: Sequence[Snapshot | None]) -> tuple[PlanMember, ...]:
     """Pair ids with what was read."""
-    return tuple(Member(key, snapshot) for key, snapshot in zip(keys, snapshots, strict=True))
+    return tuple(PlanMember(key, snapshot) for key, snapshot in zip(keys, snapshots, strict=True))
 
 
-def _facts_of(member: Member) -> dict[str, Any]:
+def _member_to_dict(member: PlanMember) -> dict[str, Any]:
     return {"key": member.key, "profile": None if member.snapshot is None else member.snapshot.to_dict()}
 
 
-def _member(data: Mapping[str, Any]) -> Member:
+def _member_from_dict(data: Mapping[str, Any]) -> PlanMember:
     profile = data["profile"]
-    return Member(data["key"], None if profile is None else Snapshot.from_dict(profile))
+    return PlanMember(data["key"], None if profile is None else Snapshot.from_dict(profile))
 
 
-def _state(plan: BasePlan) -> dict[str, Any]:
+def _picklable_state(plan: BasePlan) -> dict[str, Any]:
     """What is pickled: the plan without its client."""
     return {**plan.__dict__, "_merges": None}
 
 
-def _unbound() -> ConfigurationError:
+def _no_client_error() -> ConfigurationError:
     return ConfigurationError("this plan was read from data and has no client; use client.merges.apply(plan, ...)")

@@ -15,25 +15,25 @@ import orjson
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .key_type import By, kind_of
+from .key_type import By, key_type_of
 from .plan import AsyncMergePlan, AsyncPlanApplier, BasePlan, MergePlan, PlanApplier, shown_plan
-from .plan_store import Store
-from .rendering import page, section_of
-from .rendering.table import columns
+from .plan_store import PlanStore
+from .rendering import html_page, html_section
+from .rendering.table import align_columns
 from .settings import ApplyManyArguments
 
 if TYPE_CHECKING:
     from .result import MergeSetResult
 
-__all__ = ["AsyncMergePlanSet", "BasePlanSet", "Counts", "MergePlanSet"]
+__all__ = ["AsyncMergePlanSet", "BasePlanSet", "MergePlanSet", "PlanSetCounts"]
 
-FORMAT = 1
+FORMAT_VERSION = 1
 P = TypeVar("P", bound=BasePlan)
-_SHOWN = 50
+_MAX_SHOWN_PLANS = 50
 
 
 @attrs.define(kw_only=True)
-class Counts:
+class PlanSetCounts:
     """What a set holds, in numbers.
 
     `chained` pairs had a survivor that is a duplicate itself, `repeated` ones stood there before.
@@ -61,15 +61,15 @@ class Counts:
 class BasePlanSet(Generic[P]):
     """Plans in the order in which they are applied; sized, and iterable as often as wanted, one at a time in memory.
 
-    The plans are kept in a nameless temporary file once they take more than a few megabytes; `save` keeps them for
-    good. The repr and `str()` hold no personal data.
+    The plans are kept in a nameless temporary file once they take more than a few megabytes; `write_jsonl` keeps
+    them for good. The repr and `str()` hold no personal data.
     """
 
     def __init__(self, by: By, make: Callable[[Mapping[str, Any]], P]) -> None:
         self.by: By = by
-        self.counts = Counts()
+        self.counts = PlanSetCounts()
         self._make = make
-        self._store = Store()
+        self._store = PlanStore()
 
     def add(self, plan: BasePlan) -> None:
         """Add a plan, to be applied after those that are there."""
@@ -98,59 +98,61 @@ class BasePlanSet(Generic[P]):
         parts += [f"{counts.repeated:,} repeated pairs"] if counts.repeated else []
         return ", ".join(parts)
 
-    def to_table(self, *, show_values: bool = False, most: int = _SHOWN) -> str:
+    def to_text(self, *, show_values: bool = False, max_plans: int = _MAX_SHOWN_PLANS) -> str:
         """Return counts and a row for each of the first plans; with `show_values` whole plans, with personal data."""
-        first = [self[index] for index in range(min(most, len(self)))]
+        first = [self[index] for index in range(min(max_plans, len(self)))]
         lines = [self.summary(), ""]
         if show_values:
-            lines += [f"{plan.to_table(show_values=True)}\n" for plan in first]
+            lines += [f"{plan.to_text(show_values=True)}\n" for plan in first]
         else:
             head = ("plan", "sources", "not found", "copied", "lost", "properties lost", "tags lost", "applicable")
-            lines += columns(head, [_row(plan) for plan in first])
+            lines += align_columns(head, [_row(plan) for plan in first])
         if len(self) > len(first):
-            lines.append(f"  and {len(self) - len(first):,} more; write_html() and save() hold all of them")
+            lines.append(f"  and {len(self) - len(first):,} more; write_html() and write_jsonl() hold all of them")
         return "\n".join(lines)
 
     def write_html(self, path: str | os.PathLike[str], *, show_values: bool = False) -> None:
         """Write a page for sign-off of all plans. With `show_values` it holds personal data."""
-        with _private(path) as file:
-            file.writelines(part.encode() for part in self._page(show_values=show_values))
+        with _open_private(path) as file:
+            file.writelines(part.encode() for part in self._html_parts(show_values=show_values))
 
     def to_html(self, *, show_values: bool = False) -> str:
         """Return that page; for many plans `write_html` needs less memory."""
-        return "".join(self._page(show_values=show_values))
+        return "".join(self._html_parts(show_values=show_values))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all plans as plain JSON types, personal data included; for many plans `save` needs less memory."""
+        """Return all plans as plain JSON types, personal data included; `write_jsonl` needs less memory."""
         return {**self._header(), "plans": [plan.to_dict() for plan in self]}
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def write_jsonl(self, path: str | os.PathLike[str]) -> None:
         """Write all plans as JSON lines, personal data included; the file is for its owner alone (mode 0600)."""
-        with _private(path) as file:
+        with _open_private(path) as file:
             file.write(orjson.dumps(self._header()) + b"\n")
-            file.writelines(self._store.line(index) for index in range(len(self)))
+            file.writelines(self._store.json_line(index) for index in range(len(self)))
 
     def _header(self) -> dict[str, Any]:
-        return {"format": FORMAT, "by": self.by, "counts": attrs.asdict(self.counts)}
+        return {"format": FORMAT_VERSION, "by": self.by, "counts": attrs.asdict(self.counts)}
 
-    def _page(self, *, show_values: bool) -> Iterator[str]:
+    def _html_parts(self, *, show_values: bool) -> Iterator[str]:
         title = f"{len(self):,} merges, by {self.by}. Irreversible."
         head = f"<h1>{title}</h1>\n<p>{self.summary()}</p>\n"
-        return page(title, chain([head], (section_of(shown_plan(plan), show_values=show_values) for plan in self)))
+        return html_page(
+            title, chain([head], (html_section(shown_plan(plan), show_values=show_values) for plan in self))
+        )
 
     def _read(self, path: str | os.PathLike[str]) -> None:
-        """Take in what `save` wrote; each plan is checked against its fingerprint."""
+        """Take in what `write_jsonl` wrote; each plan is checked against its fingerprint."""
         with Path(path).open("rb") as lines:
             header = next(lines, b"")
             for line in lines:
-                self.add(self._make(_object(line)))
-        found = _object(header)["counts"]
+                self.add(self._make(_json_object(line)))
+        found = _json_object(header)["counts"]
         if found["plans"] != len(self):
-            raise _no_set()
+            raise _not_a_plan_set()
         self.counts.chained, self.counts.repeated = found["chained"], found["repeated"]
 
     def __str__(self) -> str:
-        return self.to_table()
+        return self.to_text()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.summary()}>"
@@ -181,16 +183,16 @@ class MergePlanSet(BasePlanSet[MergePlan]):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote. Apply it by `client.merges.apply_many(plans, ...)`."""
+        """Read what `write_jsonl` wrote. Apply it by `client.merges.apply_many(plans, ...)`."""
         plans = cls(_by_of(path))
         plans._read(path)
         return plans
 
-    def apply(self, **choices: Unpack[ApplyManyArguments]) -> MergeSetResult:
+    def apply(self, **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge all. IRREVERSIBLE. The same as `client.merges.apply_many(plans, ...)`."""
         if self._merges is None:
-            raise _unbound()
-        return self._merges.apply_many(self, **choices)
+            raise _no_client_error()
+        return self._merges.apply_many(self, **options)
 
 
 class AsyncMergePlanSet(BasePlanSet[AsyncMergePlan]):
@@ -202,36 +204,36 @@ class AsyncMergePlanSet(BasePlanSet[AsyncMergePlan]):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote. Apply it by `client.merges.apply_many(plans, ...)`."""
+        """Read what `write_jsonl` wrote. Apply it by `client.merges.apply_many(plans, ...)`."""
         plans = cls(_by_of(path))
         plans._read(path)
         return plans
 
-    async def apply(self, **choices: Unpack[ApplyManyArguments]) -> MergeSetResult:
+    async def apply(self, **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge all. IRREVERSIBLE. The same as `client.merges.apply_many(plans, ...)`."""
         if self._merges is None:
-            raise _unbound()
-        return await self._merges.apply_many(self, **choices)
+            raise _no_client_error()
+        return await self._merges.apply_many(self, **options)
 
 
 def _by_of(path: str | os.PathLike[str]) -> By:
     with Path(path).open("rb") as lines:
-        by = _object(next(lines, b"")).get("by")
-    return kind_of(by).by
+        by = _json_object(next(lines, b"")).get("by")
+    return key_type_of(by).by
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def _json_object(line: bytes) -> dict[str, Any]:
     try:
         found = orjson.loads(line)
     except orjson.JSONDecodeError:
-        raise _no_set() from None
+        raise _not_a_plan_set() from None
     if not isinstance(found, dict):
-        raise _no_set()
+        raise _not_a_plan_set()
     return cast("dict[str, Any]", found)
 
 
 @contextmanager
-def _private(path: str | os.PathLike[str]) -> Generator[IO[bytes]]:
+def _open_private(path: str | os.PathLike[str]) -> Generator[IO[bytes]]:
     """A new file for its owner alone: it holds personal data."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -251,11 +253,11 @@ def _row(plan: BasePlan) -> tuple[str, ...]:
     return (plan.fingerprint[:12], *map(str, counts), str(tags), "no" if plan.problems else "yes")
 
 
-def _no_set() -> InvalidRequestError:
+def _not_a_plan_set() -> InvalidRequestError:
     return InvalidRequestError(
-        "is no set of plans that save() wrote, or not all of it", operation="merges", field="path"
+        "is no set of plans that write_jsonl() wrote, or not all of it", operation="merges", field="path"
     )
 
 
-def _unbound() -> ConfigurationError:
+def _no_client_error() -> ConfigurationError:
     return ConfigurationError("these plans were read from a file; use client.merges.apply_many(plans, ...)")

@@ -10,16 +10,16 @@ from typing import IO, Any, Final, cast
 
 import orjson
 
-__all__ = ["Store"]
+__all__ = ["PlanStore"]
 
-_IN_MEMORY: Final = 8_000_000
+_MAX_MEMORY_BYTES: Final = 8_000_000
 
 
-class Store:
+class PlanStore:
     """A list of JSON objects. What is on the disk has no name there, and is gone with the store."""
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))  # noqa: SIM115
+        self._file: IO[bytes] = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=_MAX_MEMORY_BYTES))  # noqa: SIM115
         weakref.finalize(self, self._file.close)
         self._offsets: array[int] = array("Q")
         self._end = 0
@@ -34,14 +34,14 @@ class Store:
             self._offsets.append(self._end)
             self._end += len(line)
 
-    def line(self, index: int) -> bytes:
+    def json_line(self, index: int) -> bytes:
         """Return one as it is kept: a line of JSON."""
         with self._lock:
             self._file.seek(self._offsets[index])
             return self._file.readline()
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        found: dict[str, Any] = orjson.loads(self.line(index))
+        found: dict[str, Any] = orjson.loads(self.json_line(index))
         return found
 
     def __len__(self) -> int:

@@ -10,33 +10,35 @@ import attrs
 
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .key_type import Key, Kind
+from .key_type import Key, KeyType
 from .pairs import Merge
 from .plan import BasePlan, members
 from .result import MergeProgress
 from .snapshots import Snapshot
 from .steps import Steps, found, read
 
-__all__ = ["Maker", "listed", "plan_many", "plan_one"]
+__all__ = ["PlanFactory", "plan_many", "plan_one", "source_list"]
 
 P = TypeVar("P", bound=BasePlan)
-_PAGE = 200
+_PAGE_PROFILES = 200
 """Profiles that are read for several plans at once; as many answers are in memory."""
 
 
 @attrs.frozen
-class Maker:
+class PlanFactory:
     """What all plans of a client have in common."""
 
-    kind: Kind
+    key_type: KeyType
     base_url: str
     wall: Callable[[], float]
 
-    def facts(self, merge: Merge, target: Snapshot | None, sources: Sequence[Snapshot | None]) -> dict[str, Any]:
+    def plan_arguments(
+        self, merge: Merge, target: Snapshot | None, sources: Sequence[Snapshot | None]
+    ) -> dict[str, Any]:
         """Return the arguments of a plan."""
         made = datetime.datetime.fromtimestamp(self.wall(), datetime.UTC).isoformat(timespec="seconds")
         return {
-            "by": self.kind.by,
+            "by": self.key_type.by,
             "base_url": self.base_url,
             "made": made,
             "target": members([merge.target], [target])[0],
@@ -44,7 +46,7 @@ class Maker:
         }
 
 
-def listed(sources: Iterable[Any]) -> list[Any]:
+def source_list(sources: Iterable[Any]) -> list[Any]:
     """Return the sources as a list; one text is no list of them."""
     if isinstance(sources, str | bytes) or not hasattr(sources, "__iter__"):
         problem = f"expected a sequence of ids, got {type(sources).__name__}"
@@ -52,18 +54,18 @@ def listed(sources: Iterable[Any]) -> list[Any]:
     return list(sources)
 
 
-def plan_one(maker: Maker, into: object, sources: Sequence[Any], make: Callable[..., P]) -> Steps[P]:
+def plan_one(factory: PlanFactory, into: object, sources: Sequence[Any], make: Callable[..., P]) -> Steps[P]:
     """Read all profiles of one merge and make its plan."""
-    kind = maker.kind
+    kind = factory.key_type
     kind.check(into, sources)
     merge = Merge(cast("Key", into), tuple(sources))
-    outcomes = yield from read(kind.read(key) for key in merge.keys)
+    outcomes = yield from read(kind.read_request(key) for key in merge.keys)
     target, *others = (found(outcome) for outcome in outcomes)
-    return make(**maker.facts(merge, target, others))
+    return make(**factory.plan_arguments(merge, target, others))
 
 
 def plan_many(
-    maker: Maker,
+    factory: PlanFactory,
     merges: Sequence[Merge],
     keep: Callable[[BasePlan], None],
     progress: Callable[[MergeProgress], object] | None,
@@ -77,11 +79,11 @@ def plan_many(
     done = profiles = 0
     for page in _pages(merges):
         keys = list(dict.fromkeys(key for merge in page for key in merge.keys if key not in left))
-        outcomes = yield from read(maker.kind.read(key) for key in keys)
+        outcomes = yield from read(factory.key_type.read_request(key) for key in keys)
         now = {key: found(outcome) for key, outcome in zip(keys, outcomes, strict=True)}
         for merge in page:
             target, *others = (left[key] if key in left else now[key] for key in merge.keys)
-            plan = BasePlan(**maker.facts(merge, target, others))
+            plan = BasePlan(**factory.plan_arguments(merge, target, others))
             if merge.target in links:
                 left[merge.target] = target if plan.problems else plan.after
             keep(plan)
@@ -97,7 +99,7 @@ def _pages(merges: Iterable[Merge]) -> Iterator[list[Merge]]:
     for merge in merges:
         page.append(merge)
         count += len(merge.keys)
-        if count >= _PAGE:
+        if count >= _PAGE_PROFILES:
             yield page
             page, count = [], 0
     if page:

@@ -12,9 +12,9 @@ from .key_type import Key
 __all__ = ["GroupResult", "MergeProgress", "MergeResult", "MergeSetResult", "NotMerged", "Reason"]
 
 Reason: TypeAlias = Literal["missing", "gone", "replaced", "failed", "refused", "unsent", "unknown"]
-State: TypeAlias = Literal["merged", "failed"]
+GroupState: TypeAlias = Literal["merged", "failed"]
 
-_WORDS: Mapping[Reason, str] = {
+_REASON_TEXTS: Mapping[Reason, str] = {
     "missing": "not found when planned",
     "gone": "gone since, not by this plan",
     "replaced": "now another profile",
@@ -44,7 +44,7 @@ class GroupResult:
     """One request: its sources, how it ended, the status of its answer, and whether its fate was found by looking."""
 
     sources: tuple[Key, ...] = attrs.field(repr=False)
-    state: State
+    state: GroupState
     status: int | None
     looked: bool = False
 
@@ -144,7 +144,7 @@ class MergeProgress:
 
 def _summary(merged: int, resumed: int, not_merged: tuple[NotMerged, ...] | list[NotMerged]) -> str:
     parts = [f"{merged:,} merged" + (f" ({resumed:,} of them before)" if resumed else "")]
-    for reason, words in _WORDS.items():
+    for reason, words in _REASON_TEXTS.items():
         if count := sum(item.reason == reason for item in not_merged):
             parts.append(f"{count:,} {words}")
     return ", ".join(parts)

@@ -10,10 +10,10 @@ import attrs
 
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .key_type import Kind
+from .key_type import KeyType
 from .result import MergeProgress
 
-__all__ = ["ApplyArguments", "ApplyManyArguments", "Choices", "OnRefusal"]
+__all__ = ["ApplyArguments", "ApplyManyArguments", "ApplySettings", "OnRefusal"]
 
 OnRefusal: TypeAlias = Literal["stop", "skip"]
 
@@ -35,7 +35,7 @@ class ApplyManyArguments(ApplyArguments, total=False):
 
 
 @attrs.frozen(kw_only=True)
-class Choices:
+class ApplySettings:
     """The choices of one call."""
 
     audit: str | os.PathLike[str] | None
@@ -52,9 +52,9 @@ class Choices:
         if self.on_refusal not in ("stop", "skip"):
             raise _refused("on_refusal", "expected stop or skip")
 
-    def size(self, kind: Kind) -> int:
+    def sources_per_request(self, key_type: KeyType) -> int:
         """Return how many sources one request may name."""
-        limits, size = kind.limits, self.group_size
+        limits, size = key_type.limits, self.group_size
         if size is None:
             return limits.default_sources
         if not _is_whole(size) or not 1 <= size <= limits.max_sources:

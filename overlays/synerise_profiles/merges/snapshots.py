@@ -15,14 +15,14 @@ from synerise_profiles_api.encoding import Model
 
 from .key_type import Key
 
-__all__ = ["Member", "Snapshot", "after_merging", "differences", "digest", "is_same", "snapshot_of"]
+__all__ = ["PlanMember", "Snapshot", "after_merging", "differences", "digest", "is_same", "snapshot_of"]
 
 Json = dict[str, Any]
-_NAME = re.compile(r"[^\W\d][\w .:-]{0,79}")
+_SAFE_NAME = re.compile(r"[^\W\d][\w .:-]{0,79}")
 """What is a name, rather than data in the place of one, such as a phone number or an address."""
-_APART = ("clientId", "uuid", "attributes", "tags")
+_SEPARATE_FIELDS = ("clientId", "uuid", "attributes", "tags")
 # Says nothing that a merge could lose: derived, meaningless as documented, and filled by a merge's own answer alone.
-_LEFT_OUT = ("anonymous", "lastActivityDate", "previousClients")
+_IGNORED_FIELDS = ("anonymous", "lastActivityDate", "previousClients")
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -65,7 +65,7 @@ class Snapshot:
 
 
 @attrs.frozen(repr=False)
-class Member:
+class PlanMember:
     """A profile that a plan names; `snapshot` is None if it was not found, or is not readable with this key."""
 
     key: Key
@@ -77,14 +77,14 @@ class Member:
         return self.snapshot is not None
 
     def __repr__(self) -> str:
-        return f"<Member {'found' if self.found else 'not found'}>"
+        return f"<PlanMember {'found' if self.found else 'not found'}>"
 
 
 def snapshot_of(profile: Model) -> Snapshot:
     """Keep what a merge concerns. Unknown fields are properties too: whatever they are, the sources' are lost."""
     data = profile.to_dict()
-    client_id, uuid, attributes, tags = (data.pop(name, None) for name in _APART)
-    for name in _LEFT_OUT:
+    client_id, uuid, attributes, tags = (data.pop(name, None) for name in _SEPARATE_FIELDS)
+    for name in _IGNORED_FIELDS:
         data.pop(name, None)
     if data.get("sex") == "NOT_SPECIFIED":
         del data["sex"]
@@ -148,7 +148,7 @@ def _changes(
     prefix: str, planned: Mapping[str, Any], now: Mapping[str, Any], merged: Iterable[Snapshot]
 ) -> Iterator[str]:
     for name in sorted(planned.keys() | now.keys()):
-        shown = prefix + (name if _NAME.fullmatch(name) else "(a name that is not shown)")
+        shown = prefix + (name if _SAFE_NAME.fullmatch(name) else "(a name that is not shown)")
         if name not in now:
             yield f"{shown} is gone"
         elif name not in planned:

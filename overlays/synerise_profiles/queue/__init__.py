@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from .async_queue import AsyncQueue
 from .errors import QueueClosedError, QueueFullError, UndeliveredWarning
-from .producers import AsyncInlet, Inlet
+from .producers import AsyncQueueProducer, QueueProducer
 from .settings import QueueArguments
 from .stats import FlushResult, QueueStats, Undelivered
 from .sync_queue import Queue
 
 __all__ = [
-    "AsyncInlet",
     "AsyncQueue",
+    "AsyncQueueProducer",
     "FlushResult",
-    "Inlet",
     "Queue",
     "QueueArguments",
     "QueueClosedError",
     "QueueFullError",
+    "QueueProducer",
     "QueueStats",
     "Undelivered",
     "UndeliveredWarning",

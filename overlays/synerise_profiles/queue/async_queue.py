@@ -12,17 +12,17 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import cancel_shielded_checkpoint
 
 from synerise_profiles._batching.machine import DONE
-from synerise_profiles._batching.send_result import Outcome, outcome_of
+from synerise_profiles._batching.send_result import SendResult, send_result_of
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
 
-from .callbacks import calls, log_raised, report_left
-from .channels import Lane
-from .core import Settled
-from .encoding import Written
+from .callbacks import callbacks_for, log_callback_error, report_undelivered
+from .channels import Channel
+from .core import AnswerResult
+from .encoding import EncodedRow
 from .errors import QueueClosedError, QueueFullError
-from .inflight import Send
-from .producers import AsyncInlet, Works
+from .inflight import QueueTask
+from .producers import AsyncQueueProducer, QueueParts
 from .settings import QueueArguments, QueueSettings
 from .shutdown import register
 from .stats import FlushResult, QueueStats, Undelivered
@@ -46,60 +46,60 @@ class AsyncQueue:
     def __init__(self, client: AsyncClientProtocol, timing: Timing, **options: Unpack[QueueArguments]) -> None:
         self._settings = QueueSettings(**options)
         self._client = client.with_options(max_retries=0)
-        works = Works(self._settings, client.options.retry, timing)
+        works = QueueParts(self._settings, client.options.retry, timing)
         self._core, self._notes = works.core, works.notes
-        self.events: AsyncInlet[BuiltEvent | BatchEvent] = AsyncInlet(self, *works.events)
+        self.events: AsyncQueueProducer[BuiltEvent | BatchEvent] = AsyncQueueProducer(self, *works.events)
         """Events (POST /v4/events/batch, API_BATCH_EVENTS_CREATE). One without `eventSalt` or `time` gets it."""
-        self.profiles: AsyncInlet[ProfileBatchItem] = AsyncInlet(self, *works.profiles)
+        self.profiles: AsyncQueueProducer[ProfileBatchItem] = AsyncQueueProducer(self, *works.profiles)
         """Profiles (POST /v4/clients/batch, API_BATCH_CLIENT_CREATE). They arrive in the order of puts."""
-        self.transactions: AsyncInlet[Transaction] = AsyncInlet(self, *works.transactions)
+        self.transactions: AsyncQueueProducer[Transaction] = AsyncQueueProducer(self, *works.transactions)
         """Purchases (POST /v4/transactions/batch, API_BATCH_TRANSACTION_CREATE). Keyed as events are."""
-        self._group: TaskGroup | None = None
-        self._bell: anyio.Event
-        self._change: anyio.Event
-        self._telling: set[int] = set()
+        self._task_group: TaskGroup | None = None
+        self._work_available: anyio.Event
+        self._state_changed: anyio.Event
+        self._callback_tasks: set[int] = set()
         self._is_reported = False
         register(self)
 
-    async def hold(self, lane: Lane, written: Written, timeout: float | None) -> None:  # noqa: ASYNC109
+    async def enqueue(self, channel: Channel, encoded_row: EncodedRow, timeout: float | None) -> None:  # noqa: ASYNC109
         """Hold a row that was checked and written."""
         self._require_open()
-        is_due = self._core.put(lane, written)
+        is_due = self._core.put(channel, encoded_row)
         if is_due is None:
-            is_due = await self._hold_later(lane, written, timeout)
+            is_due = await self._enqueue_when_free(channel, encoded_row, timeout)
         if is_due:
-            self._bell.set()
+            self._work_available.set()
             # Or a producer that never waits would let nobody send. The row is put, so it is too late to cancel.
             await cancel_shielded_checkpoint()
 
-    def hold_now(self, lane: Lane, written: Written) -> None:
+    def enqueue_nowait(self, channel: Channel, encoded_row: EncodedRow) -> None:
         """Hold a row that was checked and written, without waiting."""
         self._require_open()
-        is_due = self._core.put(lane, written)
+        is_due = self._core.put(channel, encoded_row)
         if is_due is None:
-            raise self._full()
+            raise self._queue_full_error()
         if is_due:
-            self._bell.set()
+            self._work_available.set()
 
-    async def _hold_later(self, lane: Lane, written: Written, timeout: float | None) -> bool:  # noqa: ASYNC109
+    async def _enqueue_when_free(self, channel: Channel, encoded_row: EncodedRow, timeout: float | None) -> bool:  # noqa: ASYNC109
         settings = self._settings
         patience = settings.put_timeout if timeout is None else timeout
         if settings.when_full != "raise":
             with anyio.move_on_after(patience):
                 while True:
-                    await self._change.wait()
+                    await self._state_changed.wait()
                     self._require_open()
-                    is_due = self._core.put(lane, written)
+                    is_due = self._core.put(channel, encoded_row)
                     if is_due is not None:
                         return is_due
-        raise self._full()
+        raise self._queue_full_error()
 
     async def flush(self, timeout: float = 10.0) -> FlushResult:  # noqa: ASYNC109
         """Send what was put until now without waiting for more; return after `timeout` seconds at the latest.
 
         Rows that other tasks put meanwhile are not waited for.
         """
-        return await self._settle(self._core.flush(), timeout)
+        return await self._wait_until_settled(self._core.flush(), timeout)
 
     async def close(self, timeout: float | None = None) -> FlushResult:  # noqa: ASYNC109
         """Take no further rows, flush, and send no more; return after `timeout` seconds, `exit_timeout` by default.
@@ -112,29 +112,29 @@ class AsyncQueue:
     async def _close(self, timeout: float, *, warn: bool) -> FlushResult:  # noqa: ASYNC109
         core = self._core
         mark = core.close()
-        if self._group is not None:
-            self._changed()
-        result = await self._settle(mark, timeout)
+        if self._task_group is not None:
+            self._notify_waiters()
+        result = await self._wait_until_settled(mark, timeout)
         self._stop(warn=warn)
-        if self._group is not None:
-            self._bell.set()
+        if self._task_group is not None:
+            self._work_available.set()
         return result
 
     def _stop(self, *, warn: bool) -> None:
         self._core.is_stopped = True
         if not self._is_reported:
             self._is_reported = True
-            report_left(self._core.put_count, list(self._core.undelivered()), self._settings, warn=warn)
+            report_undelivered(self._core.put_count, list(self._core.undelivered()), self._settings, warn=warn)
 
-    async def _settle(self, mark: int, timeout: float) -> FlushResult:  # noqa: ASYNC109
+    async def _wait_until_settled(self, mark: int, timeout: float) -> FlushResult:  # noqa: ASYNC109
         core = self._core
-        if self._group is not None and not core.is_stopped:
-            self._bell.set()
+        if self._task_group is not None and not core.is_stopped:
+            self._work_available.set()
             with anyio.move_on_after(timeout):
                 # One of the caller's functions may wait here, but not for itself.
-                while not core.is_settled(mark) or self._telling - {anyio.get_current_task().id}:
-                    await self._change.wait()
-        return FlushResult(left=core.left(mark), stats=self.stats())
+                while not core.is_settled(mark) or self._callback_tasks - {anyio.get_current_task().id}:
+                    await self._state_changed.wait()
+        return FlushResult(left=core.held_before(mark), stats=self.stats())
 
     def stats(self) -> QueueStats:
         """Return the counters of this moment."""
@@ -149,11 +149,11 @@ class AsyncQueue:
         if not self._core.is_stopped:
             await self._close(self._settings.exit_timeout, warn=True)
 
-    def begin_exit(self) -> float:
+    def start_shutdown(self) -> float:
         """Begin nothing: at the end of the program there is no event loop any more."""
         return 0.0
 
-    def finish_exit(self, _seconds: float) -> None:
+    def finish_shutdown(self, _seconds: float) -> None:
         """Warn of what is left, since the program ends without having left the block."""
         if not self._core.is_stopped:
             self._stop(warn=True)
@@ -161,75 +161,75 @@ class AsyncQueue:
     def after_fork(self) -> None:
         """Forget what is the parent's, its event loop included."""
         self._core.reset()
-        self._group = None
+        self._task_group = None
 
     def _require_open(self) -> None:
-        if self._group is None:
+        if self._task_group is None:
             raise QueueClosedError("the queue runs within `async with client.queue() as queue:` only")
         if self._core.is_closed:
             raise QueueClosedError("the queue is closed")
 
-    def _full(self) -> QueueFullError:
+    def _queue_full_error(self) -> QueueFullError:
         core = self._core
-        core.turn_away()
+        core.count_rejected_put()
         return QueueFullError(f"the queue is full: it holds {core.held:,} rows, {core.held_bytes:,} bytes")
 
-    def _changed(self) -> None:
-        self._change.set()
-        self._change = anyio.Event()
+    def _notify_waiters(self) -> None:
+        self._state_changed.set()
+        self._state_changed = anyio.Event()
 
-    async def _run(self, group: TaskGroup) -> None:
+    async def _send_loop(self, group: TaskGroup) -> None:
         while (step := self._core.next()) is not DONE:
-            if isinstance(step, Send):
+            if isinstance(step, QueueTask):
                 group.start_soon(self._send, step)
                 continue
-            self._bell = anyio.Event()
+            self._work_available = anyio.Event()
             with anyio.move_on_after(step.seconds):
-                await self._bell.wait()
+                await self._work_available.wait()
 
-    async def _send(self, send: Send) -> None:
-        outcome, is_judged = Outcome(failure=AttemptFailure(), error=InterruptedError()), False
+    async def _send(self, task: QueueTask) -> None:
+        outcome, is_judged = SendResult(failure=AttemptFailure(), error=InterruptedError()), False
         try:
             try:
-                outcome = outcome_of(await self._client.send(send.request()))
+                outcome = send_result_of(await self._client.send(task.request()))
             except Exception as error:  # noqa: BLE001 - the core knows what it means
-                outcome = outcome_of(error)
-            is_judged = send.judge(outcome)
+                outcome = send_result_of(error)
+            is_judged = task.apply_response(outcome)
         finally:  # even if it is cancelled, what was to be sent stays held
-            settled = self._core.answered(send, outcome, is_judged=is_judged)
-            self._bell.set()
-            self._changed()
-        if settled.has_news:
-            await self._tell(settled)
+            settled = self._core.on_result(task, outcome, is_conclusive=is_judged)
+            self._work_available.set()
+            self._notify_waiters()
+        if settled.needs_callbacks:
+            await self._run_callbacks(settled)
 
-    async def _tell(self, settled: Settled) -> None:
+    async def _run_callbacks(self, answer_result: AnswerResult) -> None:
         me = anyio.get_current_task().id
-        self._telling.add(me)
+        self._callback_tasks.add(me)
         try:
-            for call in calls(self._settings, settled):
+            for call in callbacks_for(self._settings, answer_result):
                 try:
                     result = call()
                     if inspect.isawaitable(result):
                         await result
                 except Exception as error:  # noqa: BLE001 - it is the caller's
-                    log_raised(error)
+                    log_callback_error(error)
         finally:
-            self._telling.discard(me)
-            self._changed()
+            self._callback_tasks.discard(me)
+            self._notify_waiters()
 
     async def __aenter__(self) -> Self:
-        if self._group is not None or self._core.is_closed:
+        if self._task_group is not None or self._core.is_closed:
             raise QueueClosedError("a queue is entered once; make another one by client.queue()")
-        self._bell, self._change = anyio.Event(), anyio.Event()
+        self._work_available, self._state_changed = anyio.Event(), anyio.Event()
         group = anyio.create_task_group()
-        self._group = await group.__aenter__()
-        group.start_soon(self._run, group)
+        self._task_group = await group.__aenter__()
+        group.start_soon(self._send_loop, group)
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        group = self._group
+        group = self._task_group
         if group is None:  # in a child of fork
             return
         until = anyio.current_time() + self._settings.exit_timeout
@@ -242,13 +242,13 @@ class AsyncQueue:
                 await group.__aexit__(None, None, None)
             finally:
                 if not self._core.is_stopped:
-                    await self._rescue(until)
+                    await self._drain_shielded(until)
 
-    async def _rescue(self, until: float) -> None:
+    async def _drain_shielded(self, until: float) -> None:
         """Deliver what a cancelled block held: its tasks were cancelled with it, so others go on, shielded."""
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as group:
-                group.start_soon(self._run, group)
+                group.start_soon(self._send_loop, group)
                 await self._close(until - anyio.current_time(), warn=True)
                 group.cancel_scope.cancel()
 

@@ -11,55 +11,55 @@ from synerise_profiles._batching.rejection import count_note
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
 
-from .channels import Lane
-from .core import Core
-from .encoding import Writer, Written
+from .channels import Channel
+from .core import QueueCore
+from .encoding import EncodedRow, QueueRowEncoder
 from .settings import QueueSettings
 
-__all__ = ["AsyncInlet", "Inlet", "Works"]
+__all__ = ["AsyncQueueProducer", "QueueParts", "QueueProducer"]
 
 T = TypeVar("T")
 
 
-class Works:
+class QueueParts:
     """What both queues are made of: the core, and what writes the rows of each of its lanes."""
 
     def __init__(self, settings: QueueSettings, policy: RetryPolicy, timing: Timing) -> None:
         known = (operations.events(), operations.profiles(), operations.transactions())
         self.notes: dict[str, int] = {}
         note = partial(count_note, self.notes)
-        self.core = Core(known, settings, policy, timing)
-        writers = [Writer(kind, settings, note) for kind in known]
-        self.events, self.profiles, self.transactions = zip(self.core.lanes, writers, strict=True)
+        self.core = QueueCore(known, settings, policy, timing)
+        writers = [QueueRowEncoder(kind, settings, note) for kind in known]
+        self.events, self.profiles, self.transactions = zip(self.core.channels, writers, strict=True)
 
 
-class Holds(Protocol):
+class QueueLike(Protocol):
     """A queue, seen from an inlet."""
 
-    def hold(self, lane: Lane, written: Written, timeout: float | None) -> None:
+    def enqueue(self, channel: Channel, encoded_row: EncodedRow, timeout: float | None) -> None:
         """Hold a row that was checked and written."""
         ...
 
 
-class AsyncHolds(Protocol):
+class AsyncQueueLike(Protocol):
     """An async queue, seen from an inlet."""
 
-    async def hold(self, lane: Lane, written: Written, timeout: float | None) -> None:  # noqa: ASYNC109 - as the sync one
+    async def enqueue(self, channel: Channel, encoded_row: EncodedRow, timeout: float | None) -> None:  # noqa: ASYNC109 - as the sync one
         """Hold a row that was checked and written."""
         ...
 
-    def hold_now(self, lane: Lane, written: Written) -> None:
+    def enqueue_nowait(self, channel: Channel, encoded_row: EncodedRow) -> None:
         """Hold a row that was checked and written, without waiting."""
         ...
 
 
-class Inlet(Generic[T]):
+class QueueProducer(Generic[T]):
     """Where rows of one kind are put."""
 
-    def __init__(self, queue: Holds, lane: Lane, writer: Writer) -> None:
+    def __init__(self, queue: QueueLike, channel: Channel, encoder: QueueRowEncoder) -> None:
         self._queue = queue
-        self._lane = lane
-        self._write = writer.write
+        self._channel = channel
+        self._encode = encoder.encode
 
     def put(self, row: T | Mapping[str, Any], *, timeout: float | None = None) -> None:
         """Check a row, write it as JSON and hold it; it is sent in the background.
@@ -68,16 +68,16 @@ class Inlet(Generic[T]):
         room, it waits for `timeout` seconds at most, by default the queue's `put_timeout`; then QueueFullError is
         raised. InvalidRequestError says what is wrong with a row, QueueClosedError that the queue is closed.
         """
-        self._queue.hold(self._lane, self._write(row), timeout)
+        self._queue.enqueue(self._channel, self._encode(row), timeout)
 
 
-class AsyncInlet(Generic[T]):
+class AsyncQueueProducer(Generic[T]):
     """Where rows of one kind are put."""
 
-    def __init__(self, queue: AsyncHolds, lane: Lane, writer: Writer) -> None:
+    def __init__(self, queue: AsyncQueueLike, channel: Channel, encoder: QueueRowEncoder) -> None:
         self._queue = queue
-        self._lane = lane
-        self._write = writer.write
+        self._channel = channel
+        self._encode = encoder.encode
 
     async def put(self, row: T | Mapping[str, Any], *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as the sync one
         """Check a row, write it as JSON and hold it; it is sent in the background.
@@ -86,8 +86,8 @@ class AsyncInlet(Generic[T]):
         room, it waits for `timeout` seconds at most, by default the queue's `put_timeout`; then QueueFullError is
         raised. InvalidRequestError says what is wrong with a row, QueueClosedError that the queue is closed.
         """
-        await self._queue.hold(self._lane, self._write(row), timeout)
+        await self._queue.enqueue(self._channel, self._encode(row), timeout)
 
     def put_nowait(self, row: T | Mapping[str, Any]) -> None:
         """Put a row without waiting for room; raises as `put` does."""
-        self._queue.hold_now(self._lane, self._write(row))
+        self._queue.enqueue_nowait(self._channel, self._encode(row))

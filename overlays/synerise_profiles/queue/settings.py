@@ -57,14 +57,14 @@ class QueueArguments(TypedDict, total=False):
     spill: str | os.PathLike[str] | None
 
 
-def _whole(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _positive_integer(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidRequestError("expected a whole number above 0", field=attribute.name)
 
 
-def _whole_or_none(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _positive_integer_or_none(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None:
-        _whole(None, attribute, value)
+        _positive_integer(None, attribute, value)
 
 
 def _seconds(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -80,7 +80,7 @@ def _one_of(*names: str) -> Callable[[object, attrs.Attribute[Any], object], Non
     return check
 
 
-def _names(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _name_collection(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, str):
         raise InvalidRequestError("expected a collection of names, such as {'firstName'}", field=attribute.name)
 
@@ -89,16 +89,16 @@ def _names(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 class QueueSettings:
     """The choices of one queue."""
 
-    max_items: int = attrs.field(default=100_000, validator=_whole)
-    max_bytes: int = attrs.field(default=64_000_000, validator=_whole)
+    max_items: int = attrs.field(default=100_000, validator=_positive_integer)
+    max_bytes: int = attrs.field(default=64_000_000, validator=_positive_integer)
     when_full: WhenFull = attrs.field(default="block", validator=_one_of("block", "drop_oldest", "raise"))
     put_timeout: float = attrs.field(default=0.1, validator=_seconds)
-    flush_items: int | None = attrs.field(default=None, validator=_whole_or_none)
-    flush_bytes: int | None = attrs.field(default=None, validator=_whole_or_none)
+    flush_items: int | None = attrs.field(default=None, validator=_positive_integer_or_none)
+    flush_bytes: int | None = attrs.field(default=None, validator=_positive_integer_or_none)
     flush_after: float = attrs.field(default=1.0, validator=_seconds)
-    concurrency: int = attrs.field(default=4, validator=_whole)
+    concurrency: int = attrs.field(default=4, validator=_positive_integer)
     checks: Checks = attrs.field(default="basic", validator=_one_of("strict", "basic", "off"))
-    allow_null: Collection[str] = attrs.field(default=(), validator=_names)
+    allow_null: Collection[str] = attrs.field(default=(), validator=_name_collection)
     salt: Salt = attrs.field(default="random", validator=_one_of("random", "content"))
     on_rejected: OnRejected | None = None
     on_error: OnError | None = None

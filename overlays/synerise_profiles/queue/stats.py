@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 import orjson
 
-__all__ = ["FlushResult", "QueueStats", "Undelivered", "spill"]
+__all__ = ["FlushResult", "QueueStats", "Undelivered", "write_undelivered"]
 
 
 @attrs.frozen(kw_only=True)
@@ -64,7 +64,7 @@ class Undelivered:
     maybe_applied: bool
 
 
-def spill(path: str | os.PathLike[str], rows: Iterable[Undelivered]) -> None:
+def write_undelivered(path: str | os.PathLike[str], rows: Iterable[Undelivered]) -> None:
     """Append rows to a file of JSON lines, in the form of a dead-letter file."""
     with Path(path).open("ab") as file:
         for left in rows:

@@ -9,17 +9,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack
 
 from synerise_profiles._batching.machine import DONE
-from synerise_profiles._batching.send_result import Outcome, outcome_of
+from synerise_profiles._batching.send_result import SendResult, send_result_of
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
 
-from .callbacks import calls, log_raised, report_left
-from .channels import Lane
-from .core import Settled
-from .encoding import Written
+from .callbacks import callbacks_for, log_callback_error, report_undelivered
+from .channels import Channel
+from .core import AnswerResult
+from .encoding import EncodedRow
 from .errors import QueueClosedError, QueueFullError
-from .inflight import Send
-from .producers import Inlet, Works
+from .inflight import QueueTask
+from .producers import QueueParts, QueueProducer
 from .settings import QueueArguments, QueueSettings
 from .shutdown import register
 from .stats import FlushResult, QueueStats, Undelivered
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Queue"]
 
 T = TypeVar("T")
-_IDLE: Final = 30.0
+_MAX_IDLE_SECONDS: Final = 30.0
 """Seconds after which a thread without work ends; the next row starts another one."""
 
 
@@ -48,107 +48,107 @@ class Queue:
         self._settings = QueueSettings(**options)
         self._client = client.with_options(max_retries=0)
         self._now = timing.monotonic
-        works = Works(self._settings, client.options.retry, timing)
+        works = QueueParts(self._settings, client.options.retry, timing)
         self._core, self._notes = works.core, works.notes
-        self.events: Inlet[BuiltEvent | BatchEvent] = Inlet(self, *works.events)
+        self.events: QueueProducer[BuiltEvent | BatchEvent] = QueueProducer(self, *works.events)
         """Events (POST /v4/events/batch, API_BATCH_EVENTS_CREATE). One without `eventSalt` or `time` gets it."""
-        self.profiles: Inlet[ProfileBatchItem] = Inlet(self, *works.profiles)
+        self.profiles: QueueProducer[ProfileBatchItem] = QueueProducer(self, *works.profiles)
         """Profiles (POST /v4/clients/batch, API_BATCH_CLIENT_CREATE). They arrive in the order of puts."""
-        self.transactions: Inlet[Transaction] = Inlet(self, *works.transactions)
+        self.transactions: QueueProducer[Transaction] = QueueProducer(self, *works.transactions)
         """Purchases (POST /v4/transactions/batch, API_BATCH_TRANSACTION_CREATE). Keyed as events are."""
-        self._begin()
+        self._init_threading()
         register(self)
 
-    def _begin(self) -> None:
+    def _init_threading(self) -> None:
         # Looked up now: gevent may have replaced them since this module was loaded.
         self._lock = threading.Lock()
-        self._work = threading.Condition(self._lock)
-        self._bells: set[threading.Lock] = set()
+        self._work_available = threading.Condition(self._lock)
+        self._waiters: set[threading.Lock] = set()
         self._threads: set[threading.Thread] = set()
-        self._idle = 0
+        self._idle_threads = 0
         # Who has the lock: for those who would wait for themselves, called by a signal's handler or a finalizer.
-        self._owner = 0
-        self._telling: set[int] = set()
+        self._lock_owner = 0
+        self._callback_threads: set[int] = set()
         self._is_reported = False
         self._pid = os.getpid()
 
-    def hold(self, lane: Lane, written: Written, timeout: float | None) -> None:
+    def enqueue(self, channel: Channel, encoded_row: EncodedRow, timeout: float | None) -> None:
         """Hold a row that was checked and written."""
         me = threading.get_ident()
         if self._pid != os.getpid():
             self.after_fork()
-        if self._owner == me:
+        if self._lock_owner == me:
             raise QueueFullError("the queue is busy: a signal's handler interrupted a put, and puts by itself")
         # `with` is what an interruption cannot come in between.
         with self._lock:
-            self._owner = me
+            self._lock_owner = me
             try:
-                is_due = self._put(lane, written)
-                is_needed = (is_due is not False or not self._threads) and self._call_thread()
+                is_due = self._put(channel, encoded_row)
+                is_needed = (is_due is not False or not self._threads) and self._wake_thread()
             finally:
-                self._owner = 0
+                self._lock_owner = 0
         if is_needed:
-            self._start()
+            self._start_thread()
         if is_due is None:
-            self._hold_later(lane, written, timeout)
+            self._enqueue_when_free(channel, encoded_row, timeout)
 
-    def _hold_later(self, lane: Lane, written: Written, timeout: float | None) -> None:
+    def _enqueue_when_free(self, channel: Channel, encoded_row: EncodedRow, timeout: float | None) -> None:
         """Hold a row for which there is no room yet."""
         core, settings = self._core, self._settings
         patience = settings.put_timeout if timeout is None else timeout
         until = self._now() + (0.0 if settings.when_full == "raise" else patience)
 
         def is_put() -> bool:
-            is_due = self._put(lane, written)
+            is_due = self._put(channel, encoded_row)
             if is_due:
-                self._call_thread()
+                self._wake_thread()
             return is_due is not None
 
         if not self._wait_for(is_put, until):
-            self._within(core.turn_away)
+            self._with_lock(core.count_rejected_put)
             raise QueueFullError(f"the queue is full: it holds {core.held:,} rows, {core.held_bytes:,} bytes")
 
-    def _put(self, lane: Lane, written: Written) -> bool | None:
+    def _put(self, channel: Channel, encoded_row: EncodedRow) -> bool | None:
         if self._core.is_closed:
             raise QueueClosedError("the queue is closed; the row was not put")
-        return self._core.put(lane, written)
+        return self._core.put(channel, encoded_row)
 
-    def _wait_for(self, is_so: Callable[[], bool], until: float) -> bool:
+    def _wait_for(self, condition: Callable[[], bool], until: float) -> bool:
         """Wait, without the lock, until something is so, which is looked at with it; false if it is not in time.
 
         Bells are bare locks: unlike conditions and events, they are whole after a wait that was interrupted.
         """
         bell = threading.Lock()
 
-        def look() -> bool:
-            if is_so():
+        def is_met() -> bool:
+            if condition():
                 return True
             bell.acquire(blocking=False)
-            self._bells.add(bell)
+            self._waiters.add(bell)
             return False
 
-        while not self._within(look):
+        while not self._with_lock(is_met):
             left = until - self._now()
             if left <= 0:
-                self._bells.discard(bell)
+                self._waiters.discard(bell)
                 return False
             bell.acquire(timeout=left)
-            self._bells.discard(bell)
+            self._waiters.discard(bell)
         return True
 
-    def _within(self, function: Callable[[], T]) -> T:
+    def _with_lock(self, function: Callable[[], T]) -> T:
         """Call something with the lock."""
         me = threading.get_ident()
         with self._lock:
-            self._owner = me
+            self._lock_owner = me
             try:
                 return function()
             finally:
-                self._owner = 0
+                self._lock_owner = 0
 
-    def _ring(self) -> None:
+    def _notify_waiters(self) -> None:
         """Let those who wait look again; with the lock."""
-        bells, self._bells = self._bells, set()
+        bells, self._waiters = self._waiters, set()
         for bell in list(bells):
             bell.release()
 
@@ -159,9 +159,9 @@ class Queue:
         the others, they have been told then.
         """
         until = self._now() + timeout
-        if self._owner == threading.get_ident():  # a signal's handler interrupted a put, which goes on after it
-            return self._result(self._core.held)
-        return self._settle(self._within(self._core.flush), until)
+        if self._lock_owner == threading.get_ident():  # a signal's handler interrupted a put, which goes on after it
+            return self._flush_result(self._core.held)
+        return self._wait_until_settled(self._with_lock(self._core.flush), until)
 
     def close(self, timeout: float | None = None) -> FlushResult:
         """Take no further rows, flush, and send no more; return after `timeout` seconds, `exit_timeout` by default.
@@ -174,80 +174,80 @@ class Queue:
 
     def _close(self, timeout: float, *, warn: bool) -> FlushResult:
         core, until = self._core, self._now() + timeout
-        if self._owner == threading.get_ident():  # as above; what is held is delivered at the end of the program
+        if self._lock_owner == threading.get_ident():  # as above; what is held is delivered at the end of the program
             core.is_closed = True
-            return self._result(core.held)
-        mark = self._within(core.close)
-        self._within(self._ring)
-        result = self._settle(mark, until)
-        self._within(self._stop)
+            return self._flush_result(core.held)
+        mark = self._with_lock(core.close)
+        self._with_lock(self._notify_waiters)
+        result = self._wait_until_settled(mark, until)
+        self._with_lock(self._stop)
         if not self._is_reported:
             self._is_reported = True
-            report_left(core.put_count, list(self.undelivered()), self._settings, warn=warn)
+            report_undelivered(core.put_count, list(self.undelivered()), self._settings, warn=warn)
         return result
 
     def _stop(self) -> None:
         self._core.is_stopped = True
-        self._work.notify_all()
-        self._ring()
+        self._work_available.notify_all()
+        self._notify_waiters()
 
-    def _settle(self, mark: int, until: float) -> FlushResult:
+    def _wait_until_settled(self, mark: int, until: float) -> FlushResult:
         """Wait until all rows before a mark are settled."""
         core = self._core
-        if core.held and not core.is_stopped and self._within(self._call_thread) and not self._start():
-            self._within(lambda: self._run(until))
+        if core.held and not core.is_stopped and self._with_lock(self._wake_thread) and not self._start_thread():
+            self._with_lock(lambda: self._send_loop(until))
         self._wait_for(lambda: core.is_stopped or self._is_settled(mark), until)
-        return self._within(lambda: self._result(core.left(mark)))
+        return self._with_lock(lambda: self._flush_result(core.held_before(mark)))
 
     def _is_settled(self, mark: int) -> bool:
         """Whether all rows before a mark are settled, and the caller's functions told; one of them may ask this."""
-        return self._core.is_settled(mark) and not self._telling - {threading.get_ident()}
+        return self._core.is_settled(mark) and not self._callback_threads - {threading.get_ident()}
 
     def stats(self) -> QueueStats:
         """Return the counters of this moment."""
-        return self._stats() if self._owner == threading.get_ident() else self._within(self._stats)
+        return self._stats() if self._lock_owner == threading.get_ident() else self._with_lock(self._stats)
 
     def _stats(self) -> QueueStats:
         return self._core.stats(self._notes)
 
-    def _result(self, left: int) -> FlushResult:
+    def _flush_result(self, left: int) -> FlushResult:
         return FlushResult(left=left, stats=self._stats())
 
     def undelivered(self) -> Iterator[Undelivered]:
         """Yield the rows that are held now, as they are sent. They stay held."""
-        return iter(self._within(lambda: list(self._core.undelivered())))
+        return iter(self._with_lock(lambda: list(self._core.undelivered())))
 
-    def begin_exit(self) -> float:
+    def start_shutdown(self) -> float:
         """Begin to send what is held, since the program ends; return the seconds that it may take."""
-        self._within(self._core.flush)
-        self._within(self._call_thread)
+        self._with_lock(self._core.flush)
+        self._with_lock(self._wake_thread)
         return self._settings.exit_timeout
 
-    def finish_exit(self, seconds: float) -> None:
+    def finish_shutdown(self, seconds: float) -> None:
         """Close, since the program ends."""
         if not self._core.is_stopped:
             self._close(seconds, warn=True)
 
     def finish(self) -> None:
         """Close, since the client is closed."""
-        self.finish_exit(self._settings.exit_timeout)
+        self.finish_shutdown(self._settings.exit_timeout)
 
     def after_fork(self) -> None:
         """Forget what is the parent's."""
         self._core.reset()
-        self._begin()
+        self._init_threading()
 
-    def _call_thread(self) -> bool:
+    def _wake_thread(self) -> bool:
         """Wake a thread, with the lock; true if one has to be started instead, once the lock is released."""
-        if self._idle:
-            self._work.notify_all()
+        if self._idle_threads:
+            self._work_available.notify_all()
             return False
         return len(self._threads) < self._settings.concurrency
 
-    def _start(self) -> bool:
+    def _start_thread(self) -> bool:
         """Start a thread, without the lock; false if there can be none. One too many would find nothing to do."""
         # A daemon: the end of the program waits for what is held, as long as was chosen, and not for a server.
-        thread = threading.Thread(target=self._live, name="synerise-queue", daemon=True)
+        thread = threading.Thread(target=self._thread_main, name="synerise-queue", daemon=True)
         try:
             self._threads.add(thread)
             thread.start()
@@ -260,80 +260,80 @@ class Queue:
         register(self)
         return True
 
-    def _live(self) -> None:
+    def _thread_main(self) -> None:
         with self._lock:
             thread = threading.current_thread()
             try:
                 self._threads.add(thread)
-                self._owner = threading.get_ident()
-                self._run(None)
+                self._lock_owner = threading.get_ident()
+                self._send_loop(None)
             finally:
-                self._owner = 0
+                self._lock_owner = 0
                 self._threads.discard(thread)
 
-    def _run(self, until: float | None) -> None:
+    def _send_loop(self, until: float | None) -> None:
         """Send what there is to send, with the lock but while sending; until that moment, or until idle for long."""
         while (step := self._core.next()) is not DONE:
-            left = _IDLE if until is None else until - self._now()
+            left = _MAX_IDLE_SECONDS if until is None else until - self._now()
             if until is not None and (left <= 0 or not self._core.held):
                 return
-            if isinstance(step, Send):
+            if isinstance(step, QueueTask):
                 self._send(step, None if until is None else left)
                 continue
-            self._idle += 1
+            self._idle_threads += 1
             try:
-                self._owner = 0
-                was_woken = self._work.wait(left if step.seconds is None else min(step.seconds, left))
+                self._lock_owner = 0
+                was_woken = self._work_available.wait(left if step.seconds is None else min(step.seconds, left))
             finally:
-                self._owner = threading.get_ident()
-                self._idle -= 1
+                self._lock_owner = threading.get_ident()
+                self._idle_threads -= 1
             if not was_woken and not self._core.held:
                 return
 
-    def _send(self, send: Send, left: float | None) -> None:
+    def _send(self, task: QueueTask, left: float | None) -> None:
         # Somebody has to look after what becomes due while this thread is busy.
-        is_needed = left is None and self._call_thread()
-        outcome, is_judged = Outcome(failure=AttemptFailure(), error=InterruptedError()), False
+        is_needed = left is None and self._wake_thread()
+        outcome, is_judged = SendResult(failure=AttemptFailure(), error=InterruptedError()), False
         try:
             self._release()
             if is_needed:
-                self._start()
+                self._start_thread()
             client = self._client if left is None else self._client.with_options(timeout=left, deadline=left)
             try:
-                outcome = outcome_of(client.send(send.request()))
+                outcome = send_result_of(client.send(task.request()))
             except Exception as error:  # noqa: BLE001 - the core knows what it means
-                outcome = outcome_of(error)
-            is_judged = send.judge(outcome)
+                outcome = send_result_of(error)
+            is_judged = task.apply_response(outcome)
         finally:  # even if this thread is ended from outside, what it was to send stays held and is sent by another
             self._acquire()
-            settled = self._core.answered(send, outcome, is_judged=is_judged)
-            self._ring()
-            if settled.has_news:
-                self._tell(settled)
-                self._ring()
+            settled = self._core.on_result(task, outcome, is_conclusive=is_judged)
+            self._notify_waiters()
+            if settled.needs_callbacks:
+                self._run_callbacks(settled)
+                self._notify_waiters()
 
-    def _tell(self, settled: Settled) -> None:
+    def _run_callbacks(self, answer_result: AnswerResult) -> None:
         """Call the caller's functions, with the lock but while they run."""
         me = threading.get_ident()
-        self._telling.add(me)
+        self._callback_threads.add(me)
         try:
             self._release()
-            for call in calls(self._settings, settled):
+            for call in callbacks_for(self._settings, answer_result):
                 try:
                     call()
                 except Exception as error:  # noqa: BLE001 - it is the caller's
-                    log_raised(error)
+                    log_callback_error(error)
         finally:
             self._acquire()
-            self._telling.discard(me)
+            self._callback_threads.discard(me)
 
     def _release(self) -> None:
-        self._owner = 0
+        self._lock_owner = 0
         self._lock.release()
 
     def _acquire(self) -> None:
         self._lock.acquire()
-        self._owner = threading.get_ident()
+        self._lock_owner = threading.get_ident()
 
     def __enter__(self) -> Self:
         return self

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from synerise_profiles._core.server_clock import ClockOffset, ClockState
 from synerise_profiles._core.timing import Timing
 
-__all__ = ["QueueClock", "written"]
+__all__ = ["QueueClock", "timestamp_writer"]
 
 
 class QueueClock:
@@ -20,37 +20,39 @@ class QueueClock:
 
     def __init__(self, timing: Timing) -> None:
         self.state = ClockState()
-        self.is_asked = False
-        self.due = 0.0
+        self.is_request_pending = False
+        self.next_request_at = 0.0
         self._timing = timing
 
     @property
-    def estimate(self) -> ClockOffset | None:
+    def offset(self) -> ClockOffset | None:
         """What is known of the server's clock."""
         return self.state.offset
 
-    def own(self) -> ClockOffset:
+    def local_offset(self) -> ClockOffset:
         """Read the clock here, as if it was the server's."""
         now = self._timing.monotonic()
         gap = self._timing.wall() - now
         return ClockOffset(gap, gap, now, gap)
 
-    def wants_asking(self, now: float) -> bool:
+    def is_due(self, now: float) -> bool:
         """Whether to ask now: nothing is known, or it is old."""
-        return not self.is_asked and now >= self.due and self.state.is_due(now, self._timing.wall())
+        return (
+            not self.is_request_pending and now >= self.next_request_at and self.state.is_due(now, self._timing.wall())
+        )
 
-    def told(self, began: float, moment: datetime.datetime) -> None:
+    def record_measurement(self, started_at: float, server_time: datetime.datetime) -> None:
         """Keep what the server told when it was asked at `began`."""
-        self.is_asked = False
-        self.state.record_measurement(began, self._timing.monotonic(), self._timing.wall(), moment)
+        self.is_request_pending = False
+        self.state.record_measurement(started_at, self._timing.monotonic(), self._timing.wall(), server_time)
 
-    def failed(self, until: float) -> None:
+    def record_failure(self, retry_at: float) -> None:
         """Ask again then."""
-        self.is_asked = False
-        self.due = until
+        self.is_request_pending = False
+        self.next_request_at = retry_at
 
 
-def written() -> Callable[[float], bytes]:
+def timestamp_writer() -> Callable[[float], bytes]:
     """Return a function that writes seconds of the epoch as ISO 8601 with milliseconds, cut off, in UTC."""
     last, prefix = -1, b""
 

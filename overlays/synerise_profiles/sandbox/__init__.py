@@ -11,54 +11,54 @@ from typing import TYPE_CHECKING
 from synerise_profiles._core.optional_deps import missing_dependency_error
 
 if TYPE_CHECKING:
-    from .admin.dropped_writes import Dropped as Dropped
+    from .admin.dropped_writes import DroppedWrite as DroppedWrite
     from .admin.faults import Fault as Fault
     from .admin.faults import Faults as Faults
-    from .admin.request_log import Exchange as Exchange
+    from .admin.request_log import LoggedRequest as LoggedRequest
     from .admin.request_log import Outcome as Outcome
     from .app import App as App
     from .app import create_app as create_app
     from .clock import MovableClock as MovableClock
-    from .options import Options as Options
+    from .options import SandboxOptions as SandboxOptions
     from .server import Sandbox as Sandbox
 
-_HOMES = {
+_MODULES = {
     "App": "app",
-    "Dropped": "admin.dropped_writes",
-    "Exchange": "admin.request_log",
+    "DroppedWrite": "admin.dropped_writes",
     "Fault": "admin.faults",
     "Faults": "admin.faults",
+    "LoggedRequest": "admin.request_log",
     "MovableClock": "clock",
-    "Options": "options",
     "Outcome": "admin.request_log",
     "Sandbox": "server",
+    "SandboxOptions": "options",
     "create_app": "app",
 }
 
 __all__ = [
     "App",
-    "Dropped",
-    "Exchange",
+    "DroppedWrite",
     "Fault",
     "Faults",
+    "LoggedRequest",
     "MovableClock",
-    "Options",
     "Outcome",
     "Sandbox",
+    "SandboxOptions",
     "create_app",
 ]
 
-_EXTRA = ("httptools", "jsonschema_rs", "uvicorn")
+_EXTRA_MODULES = ("httptools", "jsonschema_rs", "uvicorn")
 
 
 def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
+    home = _MODULES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         return getattr(import_module(f"{__name__}.{home}"), name)
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
+        if error.name not in _EXTRA_MODULES:
             raise
         raise missing_dependency_error(error, "sandbox", "the sandbox") from error
 

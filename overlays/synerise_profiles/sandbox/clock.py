@@ -14,7 +14,7 @@ Clock = Callable[[], float]
 
 system_clock: Clock = time.time
 
-_LAST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+_MAX_SECONDS = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
 class MovableClock:
@@ -49,7 +49,7 @@ class MovableClock:
         """Move forward, or back by a negative number."""
         if not isfinite(seconds):
             raise ValueError("expected a number of seconds")
-        if not 0 <= self() + seconds < _LAST:
+        if not 0 <= self() + seconds < _MAX_SECONDS:
             raise ValueError("expected a moment from 1970 to 9999")
         with self._lock:
             self._move(seconds)
@@ -59,7 +59,7 @@ class MovableClock:
         if to.tzinfo is None:
             raise ValueError("the moment needs a zone, such as datetime.UTC")
         seconds = to.timestamp()
-        if not 0 <= seconds < _LAST:
+        if not 0 <= seconds < _MAX_SECONDS:
             raise ValueError("expected a moment from 1970 to 9999")
         with self._lock:
             if self._stopped is None:
@@ -92,7 +92,7 @@ class MovableClock:
             self._stopped += seconds
 
 
-def moment(seconds: float) -> datetime:
+def utc_datetime(seconds: float) -> datetime:
     """A moment in UTC."""
     return datetime.fromtimestamp(seconds, UTC)
 

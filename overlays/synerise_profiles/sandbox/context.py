@@ -7,44 +7,44 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from .admin.dropped_writes import Dropped, Journal
-from .clock import Clock, iso_of, moment
+from .admin.dropped_writes import DroppedWrite, DroppedWrites
+from .clock import Clock, iso_of, utc_datetime
 from .domain.accounts import Accounts
 from .domain.mailbox import Mailbox
-from .domain.profiles import Profile
+from .domain.profiles import StoredProfile
 from .http.auth import Authenticator, Caller
-from .http.validation import Validation
-from .options import Options
-from .responses import Answer, Failure
-from .spec import Json, Operation
-from .storage.store import Store
+from .http.validation import RequestValidator
+from .options import SandboxOptions
+from .responses import HandlerResponse, RefusedRequest
+from .spec import Json, OperationSpec
+from .storage.store import StateStore
 
-_TEST_PROFILE = "test-profile"
+_TEST_PROFILE_KIND = "test-profile"
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Context:
     """One workspace.
 
     `actions` has the action of each kind of event, by its type in a batch; `reserved` the names that a
     free-form object of this schema cannot have; `mailbox` the messages that would have been sent.
     """
 
-    store: Store
+    store: StateStore
     clock: Clock
-    validation: Validation
+    validator: RequestValidator
     actions: Mapping[str, str]
     reserved: Mapping[str, frozenset[str]]
     auth: Authenticator
     accounts: Accounts
     mailbox: Mailbox
-    options: Options = field(default_factory=Options)
-    journal: Journal = field(default_factory=Journal)
+    options: SandboxOptions = field(default_factory=SandboxOptions)
+    dropped_writes: DroppedWrites = field(default_factory=DroppedWrites)
     business_profile_id: int = 1
 
     def now(self) -> datetime:
         """The present moment, in UTC."""
-        return moment(self.clock())
+        return utc_datetime(self.clock())
 
     def millis(self) -> int:
         """The present moment in milliseconds."""
@@ -54,54 +54,54 @@ class World:
         """The present moment as the API writes it."""
         return iso_of(self.millis())
 
-    def holder(self, item: Json) -> Profile | None:
+    def find_profile(self, item: Json) -> StoredProfile | None:
         """The profile that the identifiers of an item name."""
         for name in ("uuid", "customId", "email", "phone"):
             if item.get(name) and (found := self.store.profiles.find(name, item[name])) is not None:
                 return found
         return None
 
-    def refuse_sunset(self, operation: Operation) -> None:
+    def refuse_sunset(self, operation: OperationSpec) -> None:
         """Failure for an operation that is switched off by now, where the options say so."""
         sunset = operation.sunset
         # "It will be disabled on": gone from the beginning of that day, which is taken in UTC.
         if sunset is not None and self.options.enforce_sunset and self.now().date() >= sunset:
             instead = f" Use {' or '.join(operation.replaced_by)}." if operation.replaced_by else ""
-            raise Failure(410, f"{operation.operation_id} was switched off on {sunset}.{instead}")
+            raise RefusedRequest(410, f"{operation.operation_id} was switched off on {sunset}.{instead}")
 
     def mark_test_profile(self, client_id: int, *, test: bool = True) -> None:
         """A test profile may be seen by everyone, whatever is protected."""
         if test:
-            self.store.records.put(_TEST_PROFILE, str(client_id), {}, client_id)
+            self.store.records.put(_TEST_PROFILE_KIND, str(client_id), {}, client_id)
         else:
-            self.store.records.delete(_TEST_PROFILE, str(client_id))
+            self.store.records.delete(_TEST_PROFILE_KIND, str(client_id))
 
-    def shows(self, profile: Profile, caller: Caller) -> bool:
+    def is_visible(self, profile: StoredProfile, caller: Caller) -> bool:
         """Whether the caller may see the profile: personal data is protected where the options say so."""
         if not self.options.pii_protection or caller.sees_personal_data:
             return True
-        return self.store.records.get(_TEST_PROFILE, str(profile.client_id)) is not None
+        return self.store.records.get(_TEST_PROFILE_KIND, str(profile.client_id)) is not None
 
-    def drop(self, operation: str, index: int, reason: str, item: Json) -> None:
+    def record_dropped(self, operation: str, index: int, reason: str, item: Json) -> None:
         """Note an item that was accepted and takes no effect."""
-        self.journal.add(Dropped(self.iso(), operation, index, reason, item))
+        self.dropped_writes.add(DroppedWrite(self.iso(), operation, index, reason, item))
 
 
 @dataclass(slots=True)
-class Call:
+class RequestContext:
     """One request that is allowed and well-formed."""
 
-    operation: Operation
+    operation: OperationSpec
     path: Json
     query: Json
     body: Any
     caller: Caller
-    world: World
+    context: Context
 
     @property
-    def store(self) -> Store:
+    def store(self) -> StateStore:
         """The state."""
-        return self.world.store
+        return self.context.store
 
     @property
     def sent(self) -> Json:
@@ -109,20 +109,20 @@ class Call:
         sent: Json = self.body or {}
         return sent
 
-    def profile(self, identifier: str, value: object, *, status: int = 404) -> Profile:
+    def profile(self, identifier: str, value: object, *, status: int = 404) -> StoredProfile:
         """The profile that the path names; Failure when there is none."""
         found = self.store.profiles.find(identifier, value)
         if found is None:
-            raise Failure(status, "Profile not found.")
+            raise RefusedRequest(status, "Profile not found.")
         return found
 
-    def visible(self, profile: Profile) -> Profile:
+    def require_visible(self, profile: StoredProfile) -> StoredProfile:
         """The profile, for an operation that shows it: one that the caller may not see is not found either."""
-        if not self.world.shows(profile, self.caller):
-            raise Failure(404, "Profile not found.")
+        if not self.context.is_visible(profile, self.caller):
+            raise RefusedRequest(404, "Profile not found.")
         return profile
 
-    def own_profile(self) -> Profile:
+    def own_profile(self) -> StoredProfile:
         """The profile whose token was sent; a token of one that is gone is worth nothing."""
         caller = self.caller
         if caller.client_id is not None:
@@ -130,4 +130,4 @@ class Call:
         return self.profile("uuid", caller.uuid, status=401)
 
 
-Handler = Callable[[Call], Answer]
+Handler = Callable[[RequestContext], HandlerResponse]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True, kw_only=True)
-class Options:
+class SandboxOptions:
     """How the workspace behaves; every field may be changed while it runs.
 
     `delay` is how many seconds of the sandbox's clock pass before a write that was answered with 202 becomes visible.

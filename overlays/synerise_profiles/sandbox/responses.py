@@ -11,16 +11,16 @@ from typing import Any
 from .admin.request_log import Outcome
 from .spec import Json
 
-Job = Callable[[], Sequence[Outcome]]
+Write = Callable[[], Sequence[Outcome]]
 
 _PHRASES = {int(item): item.phrase for item in HTTPStatus}
 
-NOTHING: Any = object()
+NO_BODY: Any = object()
 """No body at all; None would be a JSON null."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HandlerResponse:
     """Status (by default the documented success), body, and the work that the operation asks for.
 
     `job` carries out what was accepted and returns what became of each item. It stands apart from the answer because
@@ -28,14 +28,14 @@ class Answer:
     of work that was done at once, `outcomes` tells what became of each where that can differ.
     """
 
-    body: Any = NOTHING
+    body: Any = NO_BODY
     status: int | None = None
-    job: Job | None = None
+    write: Write | None = None
     applied: int = 0
     outcomes: Sequence[Outcome] = ()
 
 
-class Failure(Exception):  # noqa: N818 - it is an answer, not a fault of the program
+class RefusedRequest(Exception):  # noqa: N818 - it is an answer, not a fault of the program
     """A refused request."""
 
     def __init__(self, status: int, message: str, errors: Sequence[Json] = ()) -> None:
@@ -45,7 +45,7 @@ class Failure(Exception):  # noqa: N818 - it is an answer, not a fault of the pr
         self.errors = list(errors)
 
 
-def problem(field: str, message: str, rejected: Any = None, *, code: int = 400) -> Json:
+def error_entry(field: str, message: str, rejected: Any = None, *, code: int = 400) -> Json:
     """One entry of `errors`. The publisher's own codes are not documented, so the status stands in for them."""
     return {"code": code, "field": field, "message": message, "rejectedValue": rejected}
 

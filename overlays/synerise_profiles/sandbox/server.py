@@ -13,33 +13,33 @@ from typing import Any, Self, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .admin.dropped_writes import Journal
+from .admin.dropped_writes import DroppedWrites
 from .admin.faults import Faults
-from .admin.request_log import Log
+from .admin.request_log import RequestLog
 from .app import App, create_app
 from .clock import Clock, MovableClock, system_clock
 from .domain.mailbox import Mailbox
 from .domain.permissions import ApiKey, KeyKind
-from .http.asgi import TRANSPORT
+from .http.asgi import TRANSPORT_EXTENSION
 from .http.auth import Authenticator
 from .http.token_endpoints import sign_in
-from .options import Options
-from .responses import Failure
+from .options import SandboxOptions
+from .responses import RefusedRequest
 from .storage.database import MEMORY
-from .storage.store import Store
+from .storage.store import StateStore
 
-_PATIENCE = 10.0
+_MAX_WAIT_SECONDS = 10.0
 """Seconds to start or stop. Both take a fraction of one; more means that something is wrong."""
-_GRACE = 0.5
+_GRACE_SECONDS = 0.5
 """Seconds that a request in progress has when the sandbox stops."""
 
 
-class _Protocol(HttpToolsProtocol):
+class _ConnectionProtocol(HttpToolsProtocol):
     """Lets the application at the connection, so that it can break it."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        cast("dict[str, Any]", self.scope)["extensions"] = {TRANSPORT: self.transport}
+        cast("dict[str, Any]", self.scope)["extensions"] = {TRANSPORT_EXTENSION: self.transport}
 
 
 class _Server(uvicorn.Server):
@@ -66,10 +66,10 @@ class _Server(uvicorn.Server):
             listener.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        if not await self._settled(_GRACE):
+        if not await self._wait_until_idle(_GRACE_SECONDS):
             for connection in list(self.server_state.connections):
                 connection.transport.abort()
-            await self._settled(_GRACE)
+            await self._wait_until_idle(_GRACE_SECONDS)
         for task in self.server_state.tasks:
             task.cancel()
 
@@ -80,7 +80,7 @@ class _Server(uvicorn.Server):
             with contextlib.suppress(RuntimeError):  # the loop has ended by itself
                 self._loop.call_soon_threadsafe(self._stopping.set)
 
-    async def _settled(self, seconds: float) -> bool:
+    async def _wait_until_idle(self, seconds: float) -> bool:
         """Wait until there is neither a connection nor a request; whether that came to pass in time."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
@@ -110,13 +110,13 @@ class Sandbox:
         workspace_guid: str | None = None,
         clock: Clock = system_clock,
         log_size: int = 10_000,
-        options: Options | None = None,
+        options: SandboxOptions | None = None,
     ) -> None:
         self._address = (host, port)
         self._socket: socket.socket | None = None
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
-        self._failure: BaseException | None = None
+        self._startup_error: BaseException | None = None
         self._ready = threading.Event()
         self._closed = False
         self.app: App = create_app(
@@ -162,33 +162,33 @@ class Sandbox:
         return self.app.faults
 
     @property
-    def options(self) -> Options:
+    def options(self) -> SandboxOptions:
         """How the workspace behaves; may be changed while it runs."""
-        return self.app.world.options
+        return self.app.context.options
 
     @property
-    def store(self) -> Store:
+    def store(self) -> StateStore:
         """The state; reading is safe while the server runs."""
-        self.app.catch_up()
+        self.app.run_due_writes()
         return self.app.store
 
     @property
-    def log(self) -> Log:
+    def log(self) -> RequestLog:
         """What was received and answered, newest last; it can still be read when the sandbox has stopped."""
-        self.app.catch_up()
+        self.app.run_due_writes()
         return self.app.log
 
     @property
-    def journal(self) -> Journal:
+    def dropped_writes(self) -> DroppedWrites:
         """Items that were accepted and dropped, newest last; it can still be read when the sandbox has stopped."""
-        self.app.catch_up()
-        return self.app.world.journal
+        self.app.run_due_writes()
+        return self.app.context.dropped_writes
 
     @property
     def mailbox(self) -> Mailbox:
         """What would have been sent by e-mail or text message, newest last."""
-        self.app.catch_up()
-        return self.app.world.mailbox
+        self.app.run_due_writes()
+        return self.app.context.mailbox
 
     @property
     def auth(self) -> Authenticator:
@@ -216,7 +216,7 @@ class Sandbox:
 
         `roles` limits a user to these permissions, such as "client_info: read".
         """
-        return self.app.mint(consumer, client_id=client_id, uuid=uuid, roles=roles, lifetime=lifetime)
+        return self.app.issue_token(consumer, client_id=client_id, uuid=uuid, roles=roles, lifetime=lifetime)
 
     def add_key(
         self, permissions: Collection[str] | None = None, *, basic: bool = True, kind: KeyKind = "workspace"
@@ -234,15 +234,15 @@ class Sandbox:
 
     def sign_in(self, email: str, password: str) -> str:
         """A token of the account with this e-mail address; PermissionError where the API would refuse it."""
-        self.app.catch_up()
+        self.app.run_due_writes()
         try:
-            return sign_in(self.app.world, {"email": email}, password)
-        except Failure as failure:
+            return sign_in(self.app.context, {"email": email}, password)
+        except RefusedRequest as failure:
             raise PermissionError(failure.message) from None
 
     def mark_test_profile(self, client_id: int, *, test: bool = True) -> None:
         """Make a profile a test profile, which everyone may see, whatever is protected."""
-        self.app.world.mark_test_profile(client_id, test=test)
+        self.app.context.mark_test_profile(client_id, test=test)
 
     def start(self) -> Self:
         """Begin to serve; returns when requests are answered."""
@@ -255,7 +255,7 @@ class Sandbox:
             raise
         config = uvicorn.Config(
             self.app,
-            http=_Protocol,
+            http=_ConnectionProtocol,
             loop="asyncio",
             ws="none",
             lifespan="off",
@@ -269,8 +269,8 @@ class Sandbox:
         self._server = _Server(config, self._ready)
         self._thread = threading.Thread(target=self._run, name="synerise-sandbox", daemon=True)
         self._thread.start()
-        if not self._ready.wait(_PATIENCE) or self._failure is not None:
-            failure = self._failure
+        if not self._ready.wait(_MAX_WAIT_SECONDS) or self._startup_error is not None:
+            failure = self._startup_error
             self.stop()
             raise RuntimeError("the sandbox did not start") from failure
         return self
@@ -280,7 +280,7 @@ class Sandbox:
         if self._server is not None:
             self._server.stop()
         if self._thread is not None:
-            self._thread.join(_PATIENCE)
+            self._thread.join(_MAX_WAIT_SECONDS)
         if self._socket is not None:
             self._socket.close()
         self._server = self._thread = self._socket = None
@@ -304,7 +304,7 @@ class Sandbox:
         try:
             server.run(sockets=[listener])
         except BaseException as error:  # noqa: BLE001 - raised in the thread that waits in start()
-            self._failure = error
+            self._startup_error = error
         finally:
             self._ready.set()
 

@@ -13,7 +13,7 @@ import orjson
 
 Json = dict[str, Any]
 
-METHODS = ("get", "put", "post", "delete", "patch")
+HTTP_METHODS = ("get", "put", "post", "delete", "patch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +21,14 @@ class Parameter:
     """One parameter; `schema` is resolved, `pointer` says where it stands in the bundle."""
 
     name: str
-    place: str
+    location: str
     required: bool
     schema: Json
     pointer: str
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class DocumentedResponse:
     """One documented response; `media_type` is None when it has no body."""
 
     media_type: str | None
@@ -36,7 +36,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Operation:
+class OperationSpec:
     """The facts of one operation."""
 
     name: str
@@ -44,10 +44,10 @@ class Operation:
     method: str
     path: str
     parameters: tuple[Parameter, ...]
-    body: str | None
+    body_pointer: str | None
     body_required: bool
     body_is_list: bool
-    replies: Mapping[str, Reply]
+    responses: Mapping[str, DocumentedResponse]
     consumers: frozenset[str]
     schemes: frozenset[str]
     permission: str | None
@@ -59,16 +59,16 @@ class Operation:
     max_items: int | None
     max_bytes: int | None
     uniform_identifier: bool
-    success: int
+    success_status: int
     """The first documented success status."""
 
-    def reply(self, status: int) -> Reply | None:
+    def response(self, status: int) -> DocumentedResponse | None:
         """What the document says about this status."""
-        return self.replies.get(str(status)) or self.replies.get(f"{status // 100}XX")
+        return self.responses.get(str(status)) or self.responses.get(f"{status // 100}XX")
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Endpoint:
     """Where a token is got; none of these is an operation of the document."""
 
     method: str
@@ -76,23 +76,23 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class LoginEndpoints:
     """How an API key is exchanged for a token, how a token is renewed, and how a profile signs in."""
 
-    workspace: Door
-    refresh: Door | None
-    profile: Door | None
+    workspace: Endpoint
+    refresh: Endpoint | None
+    profile: Endpoint | None
     key_field: str
     token_field: str
 
 
-class Bundle:
+class OpenAPISpec:
     """The document, its operations in order, and how to log in."""
 
     def __init__(self, document: Json) -> None:
         self.document = document
         self.operations = tuple(_operations(self))
-        self.login = _login(document["components"]["securitySchemes"]["bearer"]["x-login"])
+        self.login = _login_endpoints(document["components"]["securitySchemes"]["bearer"]["x-login"])
         # The names that a free-form object cannot have, by the name of its schema.
         self.reserved: Mapping[str, frozenset[str]] = {
             name: frozenset(schema["x-reserved-names"])
@@ -110,7 +110,7 @@ class Bundle:
             node = target
         return node, pointer
 
-    def example(self, operation: Operation) -> Any:
+    def example(self, operation: OperationSpec) -> Any:
         """The body that the document shows for this operation; None when it takes none."""
         item = self.document["paths"][operation.path][operation.method.lower()]
         if "requestBody" not in item:
@@ -130,16 +130,18 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
 
 
 @cache
-def load_bundle() -> Bundle:
+def load_spec() -> OpenAPISpec:
     """Read the bundle that the generated package carries."""
     file = resources.files("synerise_profiles_api") / "openapi.json"
-    return Bundle(orjson.loads(file.read_bytes()))
+    return OpenAPISpec(orjson.loads(file.read_bytes()))
 
 
-def _login(node: Json) -> Login:
-    doors = {name: Door(node[name]["method"], node[name]["path"]) for name in ("refresh", "profile") if name in node}
-    return Login(
-        workspace=Door(node["method"], node["path"]),
+def _login_endpoints(node: Json) -> LoginEndpoints:
+    doors = {
+        name: Endpoint(node[name]["method"], node[name]["path"]) for name in ("refresh", "profile") if name in node
+    }
+    return LoginEndpoints(
+        workspace=Endpoint(node["method"], node["path"]),
         refresh=doors.get("refresh"),
         profile=doors.get("profile"),
         key_field=node["api-key-field"],
@@ -147,15 +149,15 @@ def _login(node: Json) -> Login:
     )
 
 
-def _operations(bundle: Bundle) -> Iterator[Operation]:
+def _operations(bundle: OpenAPISpec) -> Iterator[OperationSpec]:
     for path, item in bundle.document["paths"].items():
-        for method in METHODS:
+        for method in HTTP_METHODS:
             if method in item:
                 place = f"#/paths/{path.replace('~', '~0').replace('/', '~1')}"
                 yield _operation(bundle, path, method, place)
 
 
-def _operation(bundle: Bundle, path: str, method: str, place: str) -> Operation:
+def _operation(bundle: OpenAPISpec, path: str, method: str, place: str) -> OperationSpec:
     item: Json = bundle.document["paths"][path]
     node: Json = item[method]
     pointer = f"{place}/{method}"
@@ -163,17 +165,17 @@ def _operation(bundle: Bundle, path: str, method: str, place: str) -> Operation:
     batch = node.get("x-batch", {})
     security: list[Json] = node["security"] if "security" in node else bundle.document["security"]
     body, is_list, required = _body(bundle, node, pointer)
-    replies = dict(_replies(bundle, node, pointer))
-    return Operation(
+    replies = dict(_documented_responses(bundle, node, pointer))
+    return OperationSpec(
         name=f"{sdk['resource']}.{sdk['method']}",
         operation_id=node["operationId"],
         method=method.upper(),
         path=path,
         parameters=(*_parameters(bundle, item, place), *_parameters(bundle, node, pointer)),
-        body=body,
+        body_pointer=body,
         body_required=required,
         body_is_list=is_list,
-        replies=replies,
+        responses=replies,
         consumers=frozenset(node.get("x-synerise-consumers", ())),
         schemes=frozenset(name for choice in security for name in choice),
         permission=node.get("x-synerise-permission"),
@@ -185,11 +187,11 @@ def _operation(bundle: Bundle, path: str, method: str, place: str) -> Operation:
         max_items=batch.get("max-items"),
         max_bytes=batch.get("max-bytes"),
         uniform_identifier=batch.get("uniform-identifier", False),
-        success=min(int(status) for status in replies if status.startswith("2")),
+        success_status=min(int(status) for status in replies if status.startswith("2")),
     )
 
 
-def _parameters(bundle: Bundle, node: Json, pointer: str) -> tuple[Parameter, ...]:
+def _parameters(bundle: OpenAPISpec, node: Json, pointer: str) -> tuple[Parameter, ...]:
     found: list[Parameter] = []
     for index, entry in enumerate(node.get("parameters", ())):
         value, at = bundle.resolve(entry, f"{pointer}/parameters/{index}")
@@ -198,7 +200,7 @@ def _parameters(bundle: Bundle, node: Json, pointer: str) -> tuple[Parameter, ..
     return tuple(found)
 
 
-def _body(bundle: Bundle, node: Json, pointer: str) -> tuple[str | None, bool, bool]:
+def _body(bundle: OpenAPISpec, node: Json, pointer: str) -> tuple[str | None, bool, bool]:
     if "requestBody" not in node:
         return None, False, False
     body, at = bundle.resolve(node["requestBody"], f"{pointer}/requestBody")
@@ -207,9 +209,9 @@ def _body(bundle: Bundle, node: Json, pointer: str) -> tuple[str | None, bool, b
     return schema_at, resolved.get("type") == "array", body.get("required", False)
 
 
-def _replies(bundle: Bundle, node: Json, pointer: str) -> Iterator[tuple[str, Reply]]:
+def _documented_responses(bundle: OpenAPISpec, node: Json, pointer: str) -> Iterator[tuple[str, DocumentedResponse]]:
     for status, entry in node["responses"].items():
         reply, at = bundle.resolve(entry, f"{pointer}/responses/{status}")
         media_type = next(iter(reply.get("content", {})), None)
         place = f"{at}/content/{media_type.replace('/', '~1')}/schema" if media_type else None
-        yield str(status), Reply(media_type, place)
+        yield str(status), DocumentedResponse(media_type, place)

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from .arrow import ArrowSource, read_arrow
 from .csv import CsvSource, read_csv
-from .errors import MappingError, Mistake
+from .errors import MappingError, MappingIssue
 from .jsonl import JsonLinesSource, read_jsonl
-from .mapping import Goal, RowMapping
+from .mapping import FieldTarget, RowMapping
 from .source import Source
-from .targets import Target, to
+from .targets import Target, field
 
 __all__ = [
     "ArrowSource",
     "CsvSource",
-    "Goal",
+    "FieldTarget",
     "JsonLinesSource",
     "MappingError",
-    "Mistake",
+    "MappingIssue",
     "RowMapping",
     "Source",
     "Target",
+    "field",
     "read_arrow",
     "read_csv",
     "read_jsonl",
-    "to",
 ]

@@ -19,7 +19,7 @@ from .source import Row, Source
 
 __all__ = ["ArrowSource", "read_arrow"]
 
-_SLICE: Final = 4096
+_SLICE_ROWS: Final = 4096
 """So many rows are Python objects at a time, however large a batch is."""
 
 
@@ -44,11 +44,11 @@ class ArrowSource(Source):
         self._table = table
         reader: Any = self._open()
         self._reader: Any = reader
-        columns = [Column(field.name, _kind(self._arrow, field.type), str(field.type)) for field in reader.schema]
-        leaves = mapping.layout(columns).leaves
+        columns = [Column(field.name, _cell_kind(self._arrow, field.type), str(field.type)) for field in reader.schema]
+        leaves = mapping.row_builder(columns).bindings
         # Only columns that are used become Python objects.
-        self._places = sorted({leaf.position for leaf in leaves})
-        self._layout = mapping.layout([columns[place] for place in self._places])
+        self._positions = sorted({leaf.position for leaf in leaves})
+        self._row_builder = mapping.row_builder([columns[place] for place in self._positions])
 
     def locate(self, index: int) -> int:
         """Return the number of a row, counted from 0."""
@@ -58,9 +58,9 @@ class ArrowSource(Source):
         """Read the rows from the first one; a stream is read once."""
         reader, self._reader = self._reader or self._open(), None
         for batch in reader:
-            for start in range(0, batch.num_rows, _SLICE):
-                part = batch.slice(start, _SLICE)
-                columns = [part.column(place) for place in self._places]
+            for start in range(0, batch.num_rows, _SLICE_ROWS):
+                part = batch.slice(start, _SLICE_ROWS)
+                columns = [part.column(place) for place in self._positions]
                 try:
                     cells = [list(_values(self._arrow, column)) for column in columns]
                 except (ValueError, OverflowError):  # one of them is no Python object, such as text that is not UTF-8
@@ -68,22 +68,24 @@ class ArrowSource(Source):
                 yield from self._rows(zip(*cells, strict=True) if cells else repeat((), part.num_rows))
 
     def _rows(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
-        layout = self._layout
+        layout = self._row_builder
         convert = layout.convert
         for cells in rows:
-            if _NO_VALUE in cells:
+            if _UNREADABLE in cells:
                 yield self._unreadable(cells)
                 continue
             try:
                 row = convert(cells)
             except BadCellError:
-                yield layout.explain(cells)
+                yield layout.unreadable_row(cells)
                 continue
             yield row
 
     def _unreadable(self, cells: tuple[Any, ...]) -> UnreadableRow:
-        leaf = next(leaf for leaf in self._layout.leaves if cells[leaf.position] is _NO_VALUE)
-        row = {name: cell for name, cell in zip(self._layout.columns, cells, strict=True) if cell is not _NO_VALUE}
+        leaf = next(leaf for leaf in self._row_builder.bindings if cells[leaf.position] is _UNREADABLE)
+        row = {
+            name: cell for name, cell in zip(self._row_builder.columns, cells, strict=True) if cell is not _UNREADABLE
+        }
         return UnreadableRow(
             leaf.path,
             f"column {leaf.column!r} holds what cannot be read: text that is not UTF-8, or a "
@@ -101,12 +103,12 @@ class ArrowSource(Source):
             if hasattr(table, "__dataframe__"):
                 return import_module("pyarrow.interchange").from_dataframe(table).to_reader()
         except (arrow.ArrowException, TypeError, ValueError, NotImplementedError, RuntimeError) as error:
-            raise InvalidRequestError(_words(error), field="table") from None  # their texts quote values
+            raise InvalidRequestError(_table_problem(error), field="table") from None  # their texts quote values
         problem = f"expected an object with the Arrow or the dataframe protocol, got {type(table).__name__}"
         raise InvalidRequestError(problem, field="table")
 
 
-_NO_VALUE: Final = object()
+_UNREADABLE: Final = object()
 
 
 def _values(arrow: Any, column: Any) -> Iterable[Any]:
@@ -127,10 +129,10 @@ def _value(arrow: Any, column: Any, row: int) -> Any:
     try:
         return next(iter(_values(arrow, column.slice(row, 1))))
     except (ValueError, OverflowError):
-        return _NO_VALUE
+        return _UNREADABLE
 
 
-_KINDS: Final = (
+_CELL_KINDS: Final = (
     ("text", ("is_string", "is_large_string", "is_string_view")),
     ("boolean", ("is_boolean",)),
     ("integer", ("is_integer",)),
@@ -144,15 +146,15 @@ _KINDS: Final = (
 """Kinds of cell, and the names of Arrow's own questions."""
 
 
-def _kind(arrow: Any, kind: Any) -> str:
+def _cell_kind(arrow: Any, kind: Any) -> str:
     types = arrow.types
     if types.is_dictionary(kind):
-        return _kind(arrow, kind.value_type)
+        return _cell_kind(arrow, kind.value_type)
     if isinstance(kind, arrow.BaseExtensionType):
-        return _kind(arrow, kind.storage_type)
+        return _cell_kind(arrow, kind.storage_type)
     if types.is_timestamp(kind):
         return "local" if kind.tz is None else "moment"
-    for name, questions in _KINDS:
+    for name, questions in _CELL_KINDS:
         # An older pyarrow does not know them all.
         if any(getattr(types, question, _never)(kind) for question in questions):
             return name if name not in ("list", "struct") or _is_plain(arrow, kind) else "other"
@@ -164,11 +166,11 @@ def _is_plain(arrow: Any, kind: Any) -> bool:
     inner = [kind.field(place).type for place in range(kind.num_fields)]
     if arrow.types.is_map(kind):
         inner = [kind.key_type, kind.item_type]
-        if _kind(arrow, kind.key_type) != "text":
+        if _cell_kind(arrow, kind.key_type) != "text":
             return False
     for other in inner:
         is_nano = arrow.types.is_timestamp(other) and other.unit == "ns"
-        if is_nano or arrow.types.is_map(other) or _kind(arrow, other) in ("other", "local"):
+        if is_nano or arrow.types.is_map(other) or _cell_kind(arrow, other) in ("other", "local"):
             return False
     return True
 
@@ -177,7 +179,7 @@ def _never(_: Any) -> bool:
     return False
 
 
-def _words(error: Exception) -> str:
+def _table_problem(error: Exception) -> str:
     """Say why an object could not be taken as a table."""
     found = re.search(r"Conversion failed for column (\S+) with type object", " ".join(map(str, error.args)))
     if found is not None:

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-from .errors import Mistake
-from .fields import Step, near, steps_of
+from .errors import MappingIssue
+from .fields import PathStep, close_names, parse_path
 from .targets import Target
 
-__all__ = ["Column", "chosen", "is_pattern"]
+__all__ = ["Column", "is_pattern", "match_columns"]
 
-_STAR = "*"
-_INDEX = re.compile(r"__index_level_\d+__")
+_WILDCARD = "*"
+_INDEX_NAME = re.compile(r"__index_level_\d+__")
 """How a DataFrame's index comes along, unnamed."""
 
 
@@ -24,17 +24,17 @@ class Column:
 
     name: str
     kind: str = "text"
-    words: str = "text"
+    type_text: str = "text"
 
 
 def is_pattern(name: str, targets: Sequence[Target]) -> bool:
     """Whether a name stands for many columns: it has one star, and so have its fields."""
-    return name.count(_STAR) == 1 and any(target.field.count(_STAR) == 1 for target in targets)
+    return name.count(_WILDCARD) == 1 and any(target.field.count(_WILDCARD) == 1 for target in targets)
 
 
-def chosen(
-    columns: Sequence[Column], wanted: Mapping[str, tuple[Target, ...]], mistakes: list[Mistake]
-) -> Iterator[tuple[int, Column, Target, tuple[Step, ...]]]:
+def match_columns(
+    columns: Sequence[Column], wanted: Mapping[str, tuple[Target, ...]], issues: list[MappingIssue]
+) -> Iterator[tuple[int, Column, Target, tuple[PathStep, ...]]]:
     """Yield the place of each column that is mapped, its target and the way there; add to the mistakes."""
     patterns = {name: targets for name, targets in wanted.items() if is_pattern(name, targets)}
     places: dict[str, int] = {}
@@ -45,34 +45,34 @@ def chosen(
     for name in (name for name in wanted if name not in patterns and name not in places):
         if not all(target.optional for target in wanted[name]):
             any_there = not places.keys().isdisjoint(wanted)
-            mistakes.append(Mistake(name, "", _not_there(name, columns, any_there=any_there)))
+            issues.append(MappingIssue(name, "", _missing_column(name, columns, any_there=any_there)))
     for name, place in places.items():
-        found = [(target, steps_of(target.field)) for target in wanted.get(name, ())]
-        if name not in wanted and not _INDEX.fullmatch(name):
+        found = [(target, parse_path(target.field)) for target in wanted.get(name, ())]
+        if name not in wanted and not _INDEX_NAME.fullmatch(name):
             found = list(_by_pattern(name, patterns))
         if found and name in twice:
-            mistakes.append(Mistake(name, "", "is there twice, so that it is not clear which one is meant"))
+            issues.append(MappingIssue(name, "", "is there twice, so that it is not clear which one is meant"))
         for target, steps in found:
             yield place, columns[place], target, steps
 
 
-def _by_pattern(name: str, patterns: Mapping[str, tuple[Target, ...]]) -> Iterator[tuple[Target, tuple[Step, ...]]]:
+def _by_pattern(name: str, patterns: Mapping[str, tuple[Target, ...]]) -> Iterator[tuple[Target, tuple[PathStep, ...]]]:
     """The targets by the longest pattern that fits."""
     for pattern in sorted(patterns, key=len, reverse=True):
-        head, _, tail = pattern.partition(_STAR)
+        head, _, tail = pattern.partition(_WILDCARD)
         if len(name) >= len(head) + len(tail) and name.startswith(head) and name.endswith(tail):
             rest = name[len(head) : len(name) - len(tail)]
             for target in patterns[pattern]:
                 # A name is one step, whatever dots it has.
-                steps = steps_of(target.field)
-                yield target, tuple(Step(step.name.replace(_STAR, rest), step.is_entry) for step in steps)
+                steps = parse_path(target.field)
+                yield target, tuple(PathStep(step.name.replace(_WILDCARD, rest), step.is_entry) for step in steps)
             return
 
 
-def _not_there(name: str, columns: Sequence[Column], *, any_there: bool) -> str:
+def _missing_column(name: str, columns: Sequence[Column], *, any_there: bool) -> str:
     if len(columns) == 1 and (mark := re.search(r"[;\t|,]", columns[0].name)) is not None:
         return f"is not there: the header is one column, in which {mark[0]!r} may be the delimiter"
-    close = near(name, (column.name for column in columns))
+    close = close_names(name, (column.name for column in columns))
     if close:
         return f"is not there; did you mean {close}?"
     if not any_there:

@@ -15,39 +15,39 @@ from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .datetimes import date_cast, datetime_cast
+from .datetimes import date_converter, datetime_converter
 from .errors import BadCellError
 from .targets import Target
 
-__all__ = ["Cast", "cast_of", "of_types", "pruned"]
+__all__ = ["Converter", "converter_of", "drop_nulls", "require_type"]
 
-Cast: TypeAlias = Callable[[Any], Any]
-_WORDS: Final = {
+Converter: TypeAlias = Callable[[Any], Any]
+_BOOLEAN_WORDS: Final = {
     **dict.fromkeys(("true", "yes", "y", "t", "1"), True),
     **dict.fromkeys(("false", "no", "n", "f", "0"), False),
 }
-_DIGITS: Final = 16
+_MAX_EXACT_DIGITS: Final = 16
 """Fewer digits than these are kept by any kind of number."""
-_EXACT: Final = 2**53
+_MAX_EXACT_INTEGER: Final = 2**53
 """Whole numbers below are the same as floating-point numbers."""
 
 
-def cast_of(kind: str, target: Target) -> Cast | None:
+def converter_of(kind: str, target: Target) -> Converter | None:
     """Make the cast to a type; None where a cell is its own value."""
     if target.values is not None:
-        return _values_cast(target.values)
+        return _lookup_converter(target.values)
     if kind in ("integer", "number", "decimal"):
-        return _number_cast(kind, target.decimal, target.thousands)
+        return _number_converter(kind, target.decimal, target.thousands)
     if kind == "datetime":
-        return datetime_cast(target.format, target.zone)
+        return datetime_converter(target.format, target.zone)
     if kind == "date":
-        return date_cast(target.format, target.zone)
+        return date_converter(target.format, target.zone)
     if kind == "list":
-        return _list_cast(target.separator)
-    return {"text": text, "boolean": boolean, "json": json, "nested": nested}.get(kind)
+        return _list_converter(target.separator)
+    return {"text": convert_text, "boolean": convert_boolean, "json": convert_json, "nested": convert_nested}.get(kind)
 
 
-def text(cell: Any) -> str:
+def convert_text(cell: Any) -> str:
     """Write what has one obvious spelling: a whole number has no fraction, whatever type a DataFrame made of it."""
     if cell.__class__ is str:
         return cell
@@ -69,65 +69,65 @@ def text(cell: Any) -> str:
 def _float_text(cell: float) -> str:
     if not cell.is_integer():
         return repr(cell)
-    if abs(cell) >= _EXACT:
+    if abs(cell) >= _MAX_EXACT_INTEGER:
         raise BadCellError("is a floating-point number that has lost digits; read it as text or as an integer")
     return str(int(cell))
 
 
-def boolean(cell: Any) -> bool:
+def convert_boolean(cell: Any) -> bool:
     """Read a word for yes or no."""
     if cell.__class__ is bool:
         return cell
     word = cell.strip().lower() if isinstance(cell, str) else str(cell) if isinstance(cell, int) else ""
-    found = _WORDS.get(word)
+    found = _BOOLEAN_WORDS.get(word)
     if found is None:
         raise BadCellError("is neither true nor false; other words are given by values=")
     return found
 
 
-def json(cell: Any) -> Any:
+def convert_json(cell: Any) -> Any:
     """Parse a text as JSON."""
     if not isinstance(cell, str):
-        return pruned(cell)
+        return drop_nulls(cell)
     try:
         return orjson.loads(cell)
     except (orjson.JSONDecodeError, UnicodeEncodeError):
         raise BadCellError("is not JSON") from None
 
 
-def nested(cell: Any) -> Any:
+def convert_nested(cell: Any) -> Any:
     """Take a list or an object, in which null means that there is nothing."""
     if not isinstance(cell, list | dict):
         raise BadCellError("is neither a list nor an object")
-    return pruned(cell)
+    return drop_nulls(cell)
 
 
-def of_types(read: Cast, types: frozenset[str]) -> Cast:
+def require_type(read: Converter, types: frozenset[str]) -> Converter:
     """Refuse a list where an object is wanted, and the other way round."""
     name = next(iter(types)) if len(types) == 1 else ""
     wanted: Any = {"object": dict, "array": list}.get(name)
     if wanted is None:
         return read
 
-    def look(cell: Any) -> Any:
+    def convert(cell: Any) -> Any:
         found = read(cell)
         if found is not None and not isinstance(found, wanted):
             raise BadCellError(f"is no {name}")
         return found
 
-    return look
+    return convert
 
 
-def pruned(value: Any) -> Any:
+def drop_nulls(value: Any) -> Any:
     """Leave out the fields of structs that are null or NaN: a table has every field in every row."""
     if is_object(value):
-        return {key: pruned(item) for key, item in value.items() if item is not None and item == item}  # noqa: PLR0124 - NaN
+        return {key: drop_nulls(item) for key, item in value.items() if item is not None and item == item}  # noqa: PLR0124 - NaN
     if is_list(value):
-        return [pruned(item) for item in value]
+        return [drop_nulls(item) for item in value]
     return value
 
 
-def _values_cast(values: Mapping[Any, Any]) -> Cast:
+def _lookup_converter(values: Mapping[Any, Any]) -> Converter:
     def look_up(cell: Any) -> Any:
         try:
             return values[cell.strip() if isinstance(cell, str) else cell]
@@ -137,18 +137,18 @@ def _values_cast(values: Mapping[Any, Any]) -> Cast:
     return look_up
 
 
-def _list_cast(separator: str | None) -> Cast:
+def _list_converter(separator: str | None) -> Converter:
     def split(cell: Any) -> Any:
         if isinstance(cell, str):
             return [item for part in cell.split(separator) if (item := part.strip())]
         if isinstance(cell, list):
-            return pruned(cell)
+            return drop_nulls(cell)
         raise BadCellError(f"is no list but a {type(cell).__name__}")
 
     return split
 
 
-def _number_cast(kind: str, mark: str, thousands: str) -> Cast:
+def _number_converter(kind: str, mark: str, thousands: str) -> Converter:
     match = _number_pattern(kind, mark, thousands).fullmatch
     away = str.maketrans({**dict.fromkeys(thousands), **({mark: "."} if mark != "." else {})})
     is_plain = not away
@@ -156,19 +156,23 @@ def _number_cast(kind: str, mark: str, thousands: str) -> Cast:
 
     def read(cell: Any) -> Any:
         if cell.__class__ is str:
-            if len(cell) < _DIGITS and cell.isdigit() and cell.isascii():
+            if len(cell) < _MAX_EXACT_DIGITS and cell.isdigit() and cell.isascii():
                 return int(cell)
             if match(cell) is None:
-                raise BadCellError(_NO_NUMBER[kind])
+                raise BadCellError(_NUMBER_PROBLEMS[kind])
             return finish(cell if is_plain else cell.translate(away))
         if isinstance(cell, bool) or not isinstance(cell, int | float | Decimal):
-            raise BadCellError(_NO_NUMBER[kind])
-        return _typed(kind, cell)
+            raise BadCellError(_NUMBER_PROBLEMS[kind])
+        return _convert_number(kind, cell)
 
     return read
 
 
-_NO_NUMBER: Final = {"integer": "is not a whole number", "number": "is not a number", "decimal": "is not a number"}
+_NUMBER_PROBLEMS: Final = {
+    "integer": "is not a whole number",
+    "number": "is not a number",
+    "decimal": "is not a number",
+}
 
 
 def _number_pattern(kind: str, mark: str, thousands: str) -> re.Pattern[str]:
@@ -198,7 +202,7 @@ def _number(cell: str) -> int | float:
 
 
 def _decimal(cell: str | float | Decimal) -> int | float:
-    if isinstance(cell, str) and len(cell) <= _DIGITS and "e" not in cell and "E" not in cell:
+    if isinstance(cell, str) and len(cell) <= _MAX_EXACT_DIGITS and "e" not in cell and "E" not in cell:
         number = float(cell)  # so few digits come back as they were
         return int(number) if number.is_integer() else number
     try:
@@ -210,7 +214,7 @@ def _decimal(cell: str | float | Decimal) -> int | float:
     return found
 
 
-def _typed(kind: str, cell: float | Decimal) -> int | float:
+def _convert_number(kind: str, cell: float | Decimal) -> int | float:
     """Take a number that is one already."""
     if isinstance(cell, int):
         return _in_range(cell)
@@ -218,8 +222,8 @@ def _typed(kind: str, cell: float | Decimal) -> int | float:
         raise BadCellError("is not finite")
     if kind == "integer":
         if cell != int(cell):
-            raise BadCellError(_NO_NUMBER["integer"])
-        if isinstance(cell, float) and abs(cell) >= _EXACT:
+            raise BadCellError(_NUMBER_PROBLEMS["integer"])
+        if isinstance(cell, float) and abs(cell) >= _MAX_EXACT_INTEGER:
             raise BadCellError("is a floating-point number that has lost digits; read it as text or as an integer")
         return _in_range(int(cell))
     return _decimal(cell) if kind == "decimal" or isinstance(cell, Decimal) else cell

@@ -14,10 +14,10 @@ from typing import Any, Final, Protocol
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .block_reader import LONGEST, Given, Input, cut
+from .block_reader import MAX_LINE_CHARS, InputFile, PathOrFile, split_blocks
 from .columns import Column
-from .errors import BadCellError, MappingError, Mistake
-from .line_index import Lines
+from .errors import BadCellError, MappingError, MappingIssue
+from .line_index import LineIndex
 from .mapping import RowMapping
 from .source import Row, Source
 
@@ -25,7 +25,7 @@ __all__ = ["CsvSource", "read_csv"]
 
 
 def read_csv(
-    file: Given,
+    file: PathOrFile,
     mapping: RowMapping,
     *,
     encoding: str = "utf-8-sig",
@@ -51,7 +51,7 @@ def read_csv(
         csv.reader((), **dialect)
     except (LookupError, TypeError, ValueError) as error:
         raise InvalidRequestError(f"cannot be read like this: {error}", field="file") from None
-    return CsvSource(Input(file), mapping, encoding, dialect, names)
+    return CsvSource(InputFile(file), mapping, encoding, dialect, names)
 
 
 class CsvSource(Source):
@@ -59,7 +59,7 @@ class CsvSource(Source):
 
     def __init__(
         self,
-        file: Input,
+        file: InputFile,
         mapping: RowMapping,
         encoding: str,
         dialect: Mapping[str, Any],
@@ -70,44 +70,44 @@ class CsvSource(Source):
         self._encoding = encoding
         self._dialect = dialect
         self._has_header = names is None
-        self._lines = Lines()
-        stack, reading = self._begin()
-        self._begun: tuple[ExitStack, _Reading] | None = (stack, reading)
+        self._line_index = LineIndex()
+        stack, reading = self._start()
+        self._started: tuple[ExitStack, _CsvPass] | None = (stack, reading)
         try:
             header = list(names) if names is not None else reading.header(mapping)
             self.columns = tuple(header)
-            self._layout = mapping.layout([Column(name) for name in header])
+            self._row_builder = mapping.row_builder([Column(name) for name in header])
         except BaseException:
             stack.close()
             raise
         if file.is_path:  # nothing stays open until it is read
             stack.close()
-            self._begun = None
+            self._started = None
 
     def locate(self, index: int) -> int:
         """Return the line on which a row begins, counted from 1."""
-        return self._lines.locate(index)
+        return self._line_index.locate(index)
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
-        begun, self._begun = self._begun, None
-        stack, reading = begun or self._begin()
-        self._lines = Lines()
+        begun, self._started = self._started, None
+        stack, reading = begun or self._start()
+        self._line_index = LineIndex()
         with stack:
             if begun is None and self._has_header and tuple(reading.header(self._mapping)) != self.columns:
                 raise InvalidRequestError("has another header than when it was opened", field="file")
-            yield from self._rows(reading, self._lines)
+            yield from self._rows(reading, self._line_index)
 
-    def _begin(self) -> tuple[ExitStack, _Reading]:
+    def _start(self) -> tuple[ExitStack, _CsvPass]:
         stack = ExitStack()
         read = stack.enter_context(self._file.open())
-        return stack, _Reading(_Decoder(read, self._encoding), self._dialect)
+        return stack, _CsvPass(_LenientDecoder(read, self._encoding), self._dialect)
 
-    def _rows(self, reading: _Reading, lines: Lines) -> Iterator[Row]:
-        convert, width, decoder = self._layout.convert, len(self.columns), reading.decoder
+    def _rows(self, reading: _CsvPass, lines: LineIndex) -> Iterator[Row]:
+        convert, width, decoder = self._row_builder.convert, len(self.columns), reading.decoder
         index, delta = -1, 0
         while True:
-            reader, base = reading.reader, reading.base
+            reader, base = reading.reader, reading.base_line
             # Where the row before ended. `delta` is the line of a row less its index, while rows are of one line each.
             done = base + reader.line_num
             try:
@@ -117,45 +117,45 @@ class CsvSource(Source):
                         continue
                     index += 1
                     if begin - index != delta:
-                        lines.note(index, begin)
+                        lines.add(index, begin)
                         delta = begin - index
                     if len(cells) != width or decoder.is_damaged:
-                        refused = self._refused(cells, decoder)
+                        refused = self._rejected_row(cells, decoder)
                         if refused is not None:
                             yield refused
                             continue
                     try:
                         row = convert(cells)
                     except BadCellError:
-                        yield self._layout.explain(cells)
+                        yield self._row_builder.unreadable_row(cells)
                         continue
                     yield row
             except (csv.Error, _LongLineError) as error:
-                reason = reading.lost(error, done + 1)
+                reason = reading.skip_bad_line(error, done + 1)
             else:
                 return
             index, delta = index + 1, 0
-            lines.note(index, done + 1)
+            lines.add(index, done + 1)
             yield UnreadableRow("", reason)
 
-    def _refused(self, cells: list[str], decoder: _Decoder) -> UnreadableRow | None:
+    def _rejected_row(self, cells: list[str], decoder: _LenientDecoder) -> UnreadableRow | None:
         """Look at a row with a wrong number of cells, or of a file with wrong bytes."""
         width = len(self.columns)
         if len(cells) != width:
             reason = f"has {len(cells)} cells, and there are {width} columns; is a cell with the delimiter not quoted?"
-            return UnreadableRow("", reason, list(map(_mended, cells)))
-        leaf = next((leaf for leaf in self._layout.leaves if decoder.damage(cells[leaf.position])), None)
+            return UnreadableRow("", reason, list(map(_replace_surrogates, cells)))
+        leaf = next((leaf for leaf in self._row_builder.bindings if decoder.find_damage(cells[leaf.position])), None)
         if leaf is None:
             return None
         reason = f"column {leaf.column!r} has bytes that are not {decoder.encoding}; give the file's encoding="
-        return UnreadableRow(leaf.path, reason, dict(zip(self.columns, map(_mended, cells), strict=True)))
+        return UnreadableRow(leaf.path, reason, dict(zip(self.columns, map(_replace_surrogates, cells), strict=True)))
 
 
 class _LongLineError(Exception):
     """A line that is too long to be read."""
 
 
-class _Reader(Protocol):
+class _CsvReader(Protocol):
     """What is used of a reader of the standard library, whose type has no public name here."""
 
     @property
@@ -164,27 +164,27 @@ class _Reader(Protocol):
     def __iter__(self) -> Iterator[list[str]]: ...
 
 
-class _Reading:
+class _CsvPass:
     """One pass over a file."""
 
-    def __init__(self, decoder: _Decoder, dialect: Mapping[str, Any]) -> None:
+    def __init__(self, decoder: _LenientDecoder, dialect: Mapping[str, Any]) -> None:
         self.decoder = decoder
-        self.base = 0
+        self.base_line = 0
         self._dialect = dialect
-        self._feed = _Feed(cut(iter(decoder), "\n", "\r"))
+        self._feed = _LineFeed(split_blocks(iter(decoder), "\n", "\r"))
         self.reader = self._new_reader()
 
-    def lost(self, error: Exception, begin: int) -> str:
+    def skip_bad_line(self, error: Exception, begin: int) -> str:
         """Go on below a line of which no row can be made; return what is wrong with it."""
-        end = self.base + self.reader.line_num
+        end = self.base_line + self.reader.line_num
         if isinstance(error, csv.Error):
-            return _words(error, begin, end)
+            return _csv_problem(error, begin, end)
         # The reader's lines have ended with the error: another one goes on.
-        self.base = end + 1
+        self.base_line = end + 1
         self.reader = self._new_reader()
         return str(error)
 
-    def _new_reader(self) -> _Reader:
+    def _new_reader(self) -> _CsvReader:
         return csv.reader(chain.from_iterable(self._feed), strict=True, **self._dialect)
 
     def header(self, mapping: RowMapping | None) -> list[str]:
@@ -192,7 +192,7 @@ class _Reading:
         operation = "" if mapping is None else mapping.operations[0].name
         try:
             for cells in self.reader:
-                if cells and not any(map(self.decoder.damage, cells)):
+                if cells and not any(map(self.decoder.find_damage, cells)):
                     return cells
                 if cells:
                     problem = f"the header is not {self.decoder.encoding}; give the file's encoding="
@@ -201,10 +201,10 @@ class _Reading:
                 problem = "the file is empty: it has no header"
         except (csv.Error, _LongLineError):
             problem = "the header cannot be read as CSV"
-        raise MappingError([Mistake("", "", problem)], operation=operation)
+        raise MappingError([MappingIssue("", "", problem)], operation=operation)
 
 
-class _Feed:
+class _LineFeed:
     """Lines for a CSV reader, a block at a time, so that no line passes through Python."""
 
     def __init__(self, blocks: Iterator[str | None]) -> None:
@@ -216,11 +216,11 @@ class _Feed:
     def __next__(self) -> io.StringIO:
         block = next(self._blocks)
         if block is None:
-            raise _LongLineError(f"is longer than {LONGEST:,} characters")
+            raise _LongLineError(f"is longer than {MAX_LINE_CHARS:,} characters")
         return io.StringIO(block, newline="")
 
 
-class _Decoder:
+class _LenientDecoder:
     """Decodes a file strictly, until bytes are found that are not of its encoding: those are marked from then on."""
 
     def __init__(self, read: Callable[[], bytes | str], encoding: str) -> None:
@@ -230,7 +230,7 @@ class _Decoder:
         # The wide encodings know no way to keep a bad byte.
         is_wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
         self._lenient = "replace" if is_wide else "surrogateescape"
-        self.damage = re.compile("\ufffd" if is_wide else "[\udc80-\udcff]").search
+        self.find_damage = re.compile("\ufffd" if is_wide else "[\udc80-\udcff]").search
 
     def __iter__(self) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder(self.encoding)("strict")
@@ -260,12 +260,12 @@ class _Decoder:
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
-def _mended(cell: str) -> str:
+def _replace_surrogates(cell: str) -> str:
     """What of a cell can be written."""
     return _SURROGATES.sub("\ufffd", cell)
 
 
-def _words(error: csv.Error, begin: int, end: int) -> str:
+def _csv_problem(error: csv.Error, begin: int, end: int) -> str:
     """Say what is wrong with a line, in words of our own: those of the reader are about its innards."""
     text = str(error)
     if "limit" in text:

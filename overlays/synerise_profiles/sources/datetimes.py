@@ -10,19 +10,19 @@ from typing import Any, Final
 
 from .errors import BadCellError
 
-__all__ = ["date_cast", "datetime_cast", "has_zone"]
+__all__ = ["date_converter", "datetime_converter", "has_zone"]
 
-_UNITS: Final = {"unix": 1, "unix_ms": 1000}
-_REMEMBERED: Final = 4096
+_UNITS_PER_SECOND: Final = {"unix": 1, "unix_ms": 1000}
+_MAX_CACHED_ITEMS: Final = 4096
 """Dates come again and again, and looking one up takes a tenth of the time of reading it."""
 
 
 def has_zone(format: str | None) -> bool:  # noqa: A002 - as strptime calls it
     """Whether texts of this format may tell their zone."""
-    return format is None or format in _UNITS or "%z" in format
+    return format is None or format in _UNITS_PER_SECOND or "%z" in format
 
 
-def datetime_cast(format: str | None, zone: datetime.tzinfo | None) -> Callable[[Any], str]:  # noqa: A002
+def datetime_converter(format: str | None, zone: datetime.tzinfo | None) -> Callable[[Any], str]:  # noqa: A002
     """Make the cast to a moment with its zone."""
     parse = _parser(format, "a moment")
 
@@ -31,23 +31,23 @@ def datetime_cast(format: str | None, zone: datetime.tzinfo | None) -> Callable[
             return moment.isoformat()
         if zone is None:
             raise BadCellError("tells no zone; give the mapping's column a zone=")
-        return _placed(moment, zone).isoformat()
+        return _in_zone(moment, zone).isoformat()
 
-    @lru_cache(_REMEMBERED)
+    @lru_cache(_MAX_CACHED_ITEMS)
     def read(text: str | float) -> str:
         return finish(parse(text))
 
-    def cast(cell: Any) -> str:
+    def convert(cell: Any) -> str:
         if isinstance(cell, datetime.datetime):
             return finish(cell)
         if isinstance(cell, str | int | float) and not isinstance(cell, bool):
             return read(cell)
         raise BadCellError("is not a moment")
 
-    return cast
+    return convert
 
 
-def date_cast(format: str | None, zone: datetime.tzinfo | None) -> Callable[[Any], str]:  # noqa: A002
+def date_converter(format: str | None, zone: datetime.tzinfo | None) -> Callable[[Any], str]:  # noqa: A002
     """Make the cast to a day; that of a moment is the one in its own zone, or in `zone` if that is given."""
     parse = _parser(format, "a date")
 
@@ -56,11 +56,11 @@ def date_cast(format: str | None, zone: datetime.tzinfo | None) -> Callable[[Any
             moment = moment.astimezone(zone)
         return moment.date().isoformat()
 
-    @lru_cache(_REMEMBERED)
+    @lru_cache(_MAX_CACHED_ITEMS)
     def read(text: str | float) -> str:
         return finish(parse(text))
 
-    def cast(cell: Any) -> str:
+    def convert(cell: Any) -> str:
         if isinstance(cell, datetime.datetime):
             return finish(cell)
         if isinstance(cell, datetime.date):
@@ -69,12 +69,12 @@ def date_cast(format: str | None, zone: datetime.tzinfo | None) -> Callable[[Any
             return read(cell)
         raise BadCellError("is not a date")
 
-    return cast
+    return convert
 
 
 def _parser(format: str | None, name: str) -> Callable[[str | float], datetime.datetime]:  # noqa: A002
-    if format in _UNITS:
-        return _epoch_parser(_UNITS[format], format)
+    if format in _UNITS_PER_SECOND:
+        return _epoch_parser(_UNITS_PER_SECOND[format], format)
     parse_text = datetime.datetime.fromisoformat if format is None else _format_parser(format)
     wanted = "in ISO 8601; say what it is by format=" if format is None else f"of the form {format}"
 
@@ -89,7 +89,7 @@ def _parser(format: str | None, name: str) -> Callable[[str | float], datetime.d
     return parse
 
 
-_NUMBERS: Final = {
+_DIRECTIVES: Final = {
     "%Y": ("year", r"[0-9]{4}"),
     "%m": ("month", r"1[0-2]|0[1-9]|[1-9]"),
     "%d": ("day", r"3[01]|[12][0-9]|0[1-9]|[1-9]"),
@@ -104,16 +104,18 @@ def _format_parser(format: str) -> Callable[[str], datetime.datetime]:  # noqa: 
     """Read texts as strptime does; where there are numbers alone, five times as fast."""
     parts = re.split("(%.)", format)
     directives = parts[1::2]
-    is_plain = len(set(directives)) == len(directives) and {"%Y", "%m", "%d"} <= set(directives) <= _NUMBERS.keys()
+    is_plain = len(set(directives)) == len(directives) and {"%Y", "%m", "%d"} <= set(directives) <= _DIRECTIVES.keys()
     if not is_plain or not all(part.isprintable() and part.isascii() for part in parts):
         return lambda text: datetime.datetime.strptime(text, format)  # noqa: DTZ007 - the zone is set by the caller
     pattern = "".join(
-        f"(?P<{_NUMBERS[part][0]}>{_NUMBERS[part][1]})" if place % 2 else re.sub(r"(?:\\ )+", r"\\s+", re.escape(part))
+        f"(?P<{_DIRECTIVES[part][0]}>{_DIRECTIVES[part][1]})"
+        if place % 2
+        else re.sub(r"(?:\\ )+", r"\\s+", re.escape(part))
         for place, part in enumerate(parts)
     )
     match = re.compile(pattern, re.IGNORECASE).fullmatch
-    names = [_NUMBERS[part][0] for part in directives]
-    order = [names.index(name) if name in names else len(names) for name, _ in _NUMBERS.values()]
+    names = [_DIRECTIVES[part][0] for part in directives]
+    order = [names.index(name) if name in names else len(names) for name, _ in _DIRECTIVES.values()]
 
     def parse(text: str) -> datetime.datetime:
         found = match(text)
@@ -145,7 +147,7 @@ def _is_whole(cell: str | float) -> bool:
     return isinstance(cell, int) or (isinstance(cell, str) and cell.strip().lstrip("+-").isdigit())
 
 
-def _placed(moment: datetime.datetime, zone: datetime.tzinfo) -> datetime.datetime:
+def _in_zone(moment: datetime.datetime, zone: datetime.tzinfo) -> datetime.datetime:
     """Read a local time in a zone: the first of two when clocks go back, none when they skip it."""
     placed = moment.replace(tzinfo=zone)
     if zone is datetime.UTC:

@@ -9,11 +9,11 @@ import attrs
 
 from synerise_profiles_api.errors import InvalidRequestError
 
-__all__ = ["HIDDEN", "BadCellError", "MappingError", "Mistake", "shown"]
+__all__ = ["HIDDEN_NAME", "BadCellError", "MappingError", "MappingIssue", "printable_name"]
 
 
 @attrs.frozen
-class Mistake:
+class MappingIssue:
     """One thing that is wrong with a mapping: in which column or field, and what to do about it."""
 
     column: str
@@ -21,32 +21,32 @@ class Mistake:
     problem: str
 
     def __str__(self) -> str:
-        places = [f"column {shown(self.column)}"] if self.column else []
-        places += [f"field {self.field}"] if self.field and shown(self.field) != HIDDEN else []
+        places = [f"column {printable_name(self.column)}"] if self.column else []
+        places += [f"field {self.field}"] if self.field and printable_name(self.field) != HIDDEN_NAME else []
         return f"{', '.join(places)}: {self.problem}" if places else self.problem
 
 
-HIDDEN = "(a name that is not shown)"
+HIDDEN_NAME = "(a name that is not shown)"
 
 
-def shown(name: str) -> str:
+def printable_name(name: str) -> str:
     """Quote a column's name, unless it looks like somebody's data: where a header is missing, a row stands for it."""
-    return repr(name) if re.fullmatch(r"(?!.*[0-9]{5})[^@]{1,80}", name, re.DOTALL) else HIDDEN
+    return repr(name) if re.fullmatch(r"(?!.*[0-9]{5})[^@]{1,80}", name, re.DOTALL) else HIDDEN_NAME
 
 
 class MappingError(InvalidRequestError):
     """A mapping does not fit the operation or the file. Nothing was sent; `mistakes` has all that were found."""
 
-    def __init__(self, mistakes: Iterable[Mistake], *, operation: str = "") -> None:
-        self.mistakes = tuple(mistakes)
-        lines = [str(mistake) for mistake in self.mistakes]
+    def __init__(self, mistakes: Iterable[MappingIssue], *, operation: str = "") -> None:
+        self.issues = tuple(mistakes)
+        lines = [str(mistake) for mistake in self.issues]
         super().__init__("\n  ".join(["the rows cannot be read like this", *lines]), operation=operation)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (self.mistakes, self.operation)
+        return _rebuild, (self.issues, self.operation)
 
 
-def _rebuild(mistakes: tuple[Mistake, ...], operation: str) -> MappingError:
+def _rebuild(mistakes: tuple[MappingIssue, ...], operation: str) -> MappingError:
     return MappingError(mistakes, operation=operation)
 
 

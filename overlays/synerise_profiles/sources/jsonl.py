@@ -11,23 +11,23 @@ import orjson
 
 from synerise_profiles._batching.row_source import UnreadableRow
 
-from .block_reader import LONGEST, Given, Input, cut
+from .block_reader import MAX_LINE_CHARS, InputFile, PathOrFile, split_blocks
 from .columns import Column
 from .errors import BadCellError, MappingError
-from .line_index import Lines
+from .line_index import LineIndex
 from .mapping import RowMapping
-from .row_builder import Layout
+from .row_builder import RowBuilder
 from .source import Row, Source
 
 __all__ = ["JsonLinesSource", "read_jsonl"]
 
-_LOOKED_AT: Final = 1000
-_MOST_COLUMNS: Final = 1000
+_MAX_SAMPLE_ROWS: Final = 1000
+_MAX_COLUMNS: Final = 1000
 """Keys that come later than those of the first rows are columns too, up to so many: each costs a new layout."""
 _BOM: Final = b"\xef\xbb\xbf"
 
 
-def read_jsonl(file: Given, mapping: RowMapping | None = None) -> JsonLinesSource:
+def read_jsonl(file: PathOrFile, mapping: RowMapping | None = None) -> JsonLinesSource:
     """Read the rows of a JSON Lines file: a path, or a file object of bytes or text, plain or gzip.
 
     Without a mapping a line is a row with the publisher's keys, as it stands. With one, the keys of its objects are the
@@ -35,62 +35,62 @@ def read_jsonl(file: Given, mapping: RowMapping | None = None) -> JsonLinesSourc
     MappingError then, and OSError for a file that cannot be opened. A line that is not JSON, or has a bad value, is
     rejected by the run with its number, and the run goes on. Blank lines are skipped.
     """
-    return JsonLinesSource(Input(file), mapping)
+    return JsonLinesSource(InputFile(file), mapping)
 
 
 class JsonLinesSource(Source):
     """The rows of a JSON Lines file; made by `read_jsonl`."""
 
-    def __init__(self, file: Input, mapping: RowMapping | None) -> None:
+    def __init__(self, file: InputFile, mapping: RowMapping | None) -> None:
         super().__init__(mapping)
         self._file = file
-        self._lines = Lines()
-        stack, blocks = self._begin()
-        self._begun: tuple[ExitStack, Iterator[bytes | None]] | None = (stack, blocks)
-        self._objects: _Objects | None = None
+        self._line_index = LineIndex()
+        stack, blocks = self._start()
+        self._started: tuple[ExitStack, Iterator[bytes | None]] | None = (stack, blocks)
+        self._objects: _ObjectMapper | None = None
         try:
             if mapping is not None:
                 first = _first_blocks(blocks)
-                self._objects = _Objects(mapping, _keys(first))
-                self._begun = (stack, chain(first, blocks))
+                self._objects = _ObjectMapper(mapping, _first_keys(first))
+                self._started = (stack, chain(first, blocks))
         except BaseException:
             stack.close()
             raise
         if file.is_path:
             stack.close()
-            self._begun = None
+            self._started = None
 
     def locate(self, index: int) -> int:
         """Return the line of a row, counted from 1."""
-        return self._lines.locate(index)
+        return self._line_index.locate(index)
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
-        begun, self._begun = self._begun, None
-        stack, blocks = self._begin() if begun is None else begun
-        self._lines = Lines()
+        begun, self._started = self._started, None
+        stack, blocks = self._start() if begun is None else begun
+        self._line_index = LineIndex()
         with stack:
-            yield from self._rows(blocks, self._lines)
+            yield from self._rows(blocks, self._line_index)
 
-    def _begin(self) -> tuple[ExitStack, Iterator[bytes | None]]:
+    def _start(self) -> tuple[ExitStack, Iterator[bytes | None]]:
         stack = ExitStack()
         read = stack.enter_context(self._file.open())
-        return stack, cut(_bytes(read), b"\n", b"")
+        return stack, split_blocks(_encoded_blocks(read), b"\n", b"")
 
-    def _rows(self, blocks: Iterator[bytes | None], lines: Lines) -> Iterator[Row]:
+    def _rows(self, blocks: Iterator[bytes | None], lines: LineIndex) -> Iterator[Row]:
         make = None if self._objects is None else self._objects.row
         loads, index, number, delta = orjson.loads, -1, 0, 0
         for block in blocks:
-            for line in (b"",) if block is None else _split(block):
+            for line in (b"",) if block is None else _split_lines(block):
                 number += 1
                 if block is not None and (not line or line.isspace()):
                     continue
                 index += 1
                 if number - index != delta:
-                    lines.note(index, number)
+                    lines.add(index, number)
                     delta = number - index
                 if block is None:
-                    yield UnreadableRow("", f"is longer than {LONGEST:,} bytes")
+                    yield UnreadableRow("", f"is longer than {MAX_LINE_CHARS:,} bytes")
                     continue
                 try:
                     found = loads(line)
@@ -100,43 +100,43 @@ class JsonLinesSource(Source):
                 yield found if make is None else make(found)
 
 
-class _Objects:
+class _ObjectMapper:
     """Rows from objects whose keys are the columns."""
 
     def __init__(self, mapping: RowMapping, seen: tuple[str, ...]) -> None:
         self._mapping = mapping
         names = seen or tuple(name for name in mapping.targets if "*" not in name)
         self._names: dict[str, None] = {}
-        self._layout = self._extended(names)
-        self._is_open = mapping.has_patterns
+        self._row_builder = self._extend_columns(names)
+        self._has_patterns = mapping.has_patterns
 
     def row(self, found: Any) -> Row:
         """Make a row of one object."""
         if not isinstance(found, dict):
             return UnreadableRow("", "is JSON, but no object", found)
         found = cast("dict[str, Any]", found)
-        if self._is_open and not found.keys() <= self._names.keys():
+        if self._has_patterns and not found.keys() <= self._names.keys():
             try:
-                if len(self._names) + len(found) > _MOST_COLUMNS:
+                if len(self._names) + len(found) > _MAX_COLUMNS:
                     return UnreadableRow("", f"has new keys, after {len(self._names):,} others in this file", found)
-                self._layout = self._extended(name for name in found if name not in self._names)
+                self._row_builder = self._extend_columns(name for name in found if name not in self._names)
             except MappingError as error:
-                mistake = error.mistakes[0]
+                mistake = error.issues[0]
                 return UnreadableRow(mistake.field, f"column {mistake.column!r} {mistake.problem}", found)
-        cells: list[Any] = list(map(found.get, self._layout.columns))
+        cells: list[Any] = list(map(found.get, self._row_builder.columns))
         try:
-            return self._layout.convert(cells)
+            return self._row_builder.convert(cells)
         except BadCellError:
-            return self._layout.explain(cells, found)
+            return self._row_builder.unreadable_row(cells, found)
 
-    def _extended(self, more: Any) -> Layout:
+    def _extend_columns(self, more: Any) -> RowBuilder:
         names = {**self._names, **dict.fromkeys(more)}
-        layout = self._mapping.layout([Column(name, "json", "JSON") for name in names])
+        layout = self._mapping.row_builder([Column(name, "json", "JSON") for name in names])
         self._names = names
         return layout
 
 
-def _bytes(read: Callable[[], bytes | str]) -> Iterator[bytes]:
+def _encoded_blocks(read: Callable[[], bytes | str]) -> Iterator[bytes]:
     is_first = True
     while part := read():
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
@@ -153,16 +153,16 @@ def _first_blocks(blocks: Iterator[bytes | None]) -> list[bytes | None]:
         if block is not None:
             lines += block.count(b"\n")
             size += len(block)
-        if lines >= _LOOKED_AT or size >= LONGEST:
+        if lines >= _MAX_SAMPLE_ROWS or size >= MAX_LINE_CHARS:
             break
     return found
 
 
-def _keys(blocks: list[bytes | None]) -> tuple[str, ...]:
+def _first_keys(blocks: list[bytes | None]) -> tuple[str, ...]:
     """The keys of the first objects of a file."""
     found: dict[str, None] = {}
-    lines = (line for block in blocks if block is not None for line in _split(block))
-    for line in islice(lines, _LOOKED_AT):
+    lines = (line for block in blocks if block is not None for line in _split_lines(block))
+    for line in islice(lines, _MAX_SAMPLE_ROWS):
         try:
             row = orjson.loads(line)
         except orjson.JSONDecodeError:
@@ -172,7 +172,7 @@ def _keys(blocks: list[bytes | None]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _split(block: bytes) -> list[bytes]:
+def _split_lines(block: bytes) -> list[bytes]:
     """The lines of a block; a lone carriage return is a blank of JSON, and ends none."""
     lines = block.split(b"\n")
     if not lines[-1]:

@@ -5,33 +5,33 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 
-__all__ = ["Lines"]
+__all__ = ["LineIndex"]
 
-_STRIDE = 512
+_CHECKPOINT_ITEMS = 512
 """After so many jumps one is written out whole, so that finding one reads no more than this."""
 
 
-class Lines:
+class LineIndex:
     """Maps indexes of rows to numbers of lines. Tell it of each row that does not begin right below the one before."""
 
     def __init__(self) -> None:
         self._indexes = array("Q")
         self._lines = array("Q")
         self._offsets = array("Q")
-        self._jumps = bytearray()
+        self._deltas = bytearray()
         self._count = 0
         self._last = (0, 0)
 
-    def note(self, index: int, line: int) -> None:
+    def add(self, index: int, line: int) -> None:
         """Row `index` begins on `line`; indexes grow."""
-        if self._count % _STRIDE == 0:
+        if self._count % _CHECKPOINT_ITEMS == 0:
             self._indexes.append(index)
             self._lines.append(line)
-            self._offsets.append(len(self._jumps))
+            self._offsets.append(len(self._deltas))
         else:
             rows = index - self._last[0]
-            _write(self._jumps, rows)
-            _write(self._jumps, line - self._last[1] - rows)
+            _write_varint(self._deltas, rows)
+            _write_varint(self._deltas, line - self._last[1] - rows)
         self._count += 1
         self._last = index, line
 
@@ -41,17 +41,17 @@ class Lines:
         if place < 0:
             return index
         at, line, offset = self._indexes[place], self._lines[place], self._offsets[place]
-        end = self._offsets[place + 1] if place + 1 < len(self._offsets) else len(self._jumps)
+        end = self._offsets[place + 1] if place + 1 < len(self._offsets) else len(self._deltas)
         while offset < end:
-            rows, offset = _read(self._jumps, offset)
-            extra, offset = _read(self._jumps, offset)
+            rows, offset = _read_varint(self._deltas, offset)
+            extra, offset = _read_varint(self._deltas, offset)
             if at + rows > index:
                 break
             at, line = at + rows, line + rows + extra
         return line + index - at
 
 
-def _write(data: bytearray, number: int) -> None:
+def _write_varint(data: bytearray, number: int) -> None:
     """Seven bits a byte, the high one says that more follow."""
     while number > 127:
         data.append(number & 127 | 128)
@@ -59,7 +59,7 @@ def _write(data: bytearray, number: int) -> None:
     data.append(number)
 
 
-def _read(data: bytearray, offset: int) -> tuple[int, int]:
+def _read_varint(data: bytearray, offset: int) -> tuple[int, int]:
     number = shift = 0
     while True:
         byte = data[offset]

@@ -12,21 +12,21 @@ from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
 
-from .columns import Column, chosen, is_pattern
-from .converters import cast_of, of_types
-from .errors import MappingError, Mistake
-from .fields import Field, Step, UnknownFieldError, find_field, steps_of
-from .row_builder import Layout, Leaf, Missing, Node
-from .rules import clashes, lacking
-from .targets import Empty, Target, to
-from .type_matching import UnfitError, constant_problem, fit, type_problem
+from .columns import Column, is_pattern, match_columns
+from .converters import converter_of, require_type
+from .errors import MappingError, MappingIssue
+from .fields import PathStep, ResolvedField, UnknownFieldError, find_field, parse_path
+from .row_builder import ColumnBinding, EmptyForm, ObjectTemplate, RowBuilder
+from .rules import clashes, missing_required
+from .targets import Empty, Target, field
+from .type_matching import TypeMismatchError, constant_problem, match_type, type_problem
 
-__all__ = ["Goal", "RowMapping"]
+__all__ = ["FieldTarget", "RowMapping"]
 
-Goal: TypeAlias = "str | Target | Sequence[str | Target] | None"
+FieldTarget: TypeAlias = "str | Target | Sequence[str | Target] | None"
 """Where a column goes: a path, what `to` makes, several of them, or None to leave the column out of a pattern."""
 
-_MISSING: dict[str, Missing] = {"text": "text", "float": "float", "json": "json"}
+_EMPTY_FORMS: dict[str, EmptyForm] = {"text": "text", "float": "float", "json": "json"}
 
 
 class RowMapping:
@@ -52,87 +52,93 @@ class RowMapping:
 
     def __init__(
         self,
-        kind: operations.Kind,
+        batch_operation: operations.BatchOperation,
         schema: Schema,
         operations: Iterable[Operation],
-        columns: Mapping[str, Goal],
+        columns: Mapping[str, FieldTarget],
         *,
         constants: Mapping[str, Any] | None = None,
         empty: Empty = "omit",
         trim: bool = False,
     ) -> None:
         self.operations = tuple(operations)
-        self._kind = kind
+        self._batch_operation = batch_operation
         self._schema = schema
         self._empty: Empty = empty
         self._trim = trim
-        self._mistakes: list[Mistake] = []
-        if (problem := _no_mapping(columns)) is not None:
+        self._issues: list[MappingIssue] = []
+        if (problem := _mapping_issue(columns)) is not None:
             raise MappingError([problem], operation=self.operations[0].name)
         if empty not in get_args(Empty):
-            self._mistakes.append(Mistake("", "", f"empty={empty!r} is none of {', '.join(get_args(Empty))}"))
-        self.targets = {name: self._targets(name, goal) for name, goal in columns.items()}
-        self._constants = [field for path in constants or {} if (field := self._field("", steps_of(path)))]
+            self._issues.append(MappingIssue("", "", f"empty={empty!r} is none of {', '.join(get_args(Empty))}"))
+        self.targets = {name: self._targets_of(name, goal) for name, goal in columns.items()}
+        self._constants = [field for path in constants or {} if (field := self._find_field("", parse_path(path)))]
         self._values = dict(constants or {})
         self._check()
-        self._raise(self._mistakes)
+        self._raise_issues(self._issues)
 
     @classmethod
     def for_profiles(
         cls,
-        columns: Mapping[str, Goal],
+        columns: Mapping[str, FieldTarget],
         *,
         constants: Mapping[str, Any] | None = None,
         empty: Empty = "omit",
         trim: bool = False,
     ) -> Self:
         """Make rows for `client.bulk.upsert_profiles`."""
-        return cls._batch(operations.profiles(), columns, constants, empty, trim=trim)
+        return cls._for_operation(operations.profiles(), columns, constants, empty, trim=trim)
 
     @classmethod
     def for_events(
         cls,
-        columns: Mapping[str, Goal],
+        columns: Mapping[str, FieldTarget],
         *,
         constants: Mapping[str, Any] | None = None,
         empty: Empty = "omit",
         trim: bool = False,
     ) -> Self:
         """Make rows for `client.bulk.send_events`."""
-        return cls._batch(operations.events(), columns, constants, empty, trim=trim)
+        return cls._for_operation(operations.events(), columns, constants, empty, trim=trim)
 
     @classmethod
     def for_transactions(
         cls,
-        columns: Mapping[str, Goal],
+        columns: Mapping[str, FieldTarget],
         *,
         constants: Mapping[str, Any] | None = None,
         empty: Empty = "omit",
         trim: bool = False,
     ) -> Self:
         """Make rows for `client.bulk.create_transactions`: one purchase a row."""
-        return cls._batch(operations.transactions(), columns, constants, empty, trim=trim)
+        return cls._for_operation(operations.transactions(), columns, constants, empty, trim=trim)
 
     @classmethod
-    def for_identifiers(cls, columns: Mapping[str, Goal], *, trim: bool = False) -> Self:
+    def for_identifiers(cls, columns: Mapping[str, FieldTarget], *, trim: bool = False) -> Self:
         """Make rows for `client.bulk.delete_profiles` and `assign_tag`: a `clientId`, or a `customId` to delete."""
-        kind = operations.deletions()
+        kind = operations.profile_deletions()
         whole = body_schema(operations.profiles().operation)
         schema = attrs.evolve(whole, properties={name: whole.properties[name] for name in kind.identifiers})
-        return cls(kind, schema, (kind.operation, operations.assignments(0).operation), columns, trim=trim)
+        return cls(kind, schema, (kind.operation, operations.tag_assignments(0).operation), columns, trim=trim)
 
     @classmethod
-    def _batch(
+    def _for_operation(
         cls,
-        kind: operations.Kind,
-        columns: Mapping[str, Goal],
+        batch_operation: operations.BatchOperation,
+        columns: Mapping[str, FieldTarget],
         constants: Mapping[str, Any] | None,
         empty: Empty,
         *,
         trim: bool,
     ) -> Self:
         return cls(
-            kind, body_schema(kind.operation), (kind.operation,), columns, constants=constants, empty=empty, trim=trim
+            batch_operation,
+            body_schema(batch_operation.operation),
+            (batch_operation.operation,),
+            columns,
+            constants=constants,
+            empty=empty,
+            trim=trim,
         )
 
     def check(self, operation: Operation) -> None:
@@ -141,38 +147,40 @@ class RowMapping:
             made = " or ".join(known.name for known in self.operations)
             raise InvalidRequestError(f"the mapping of these rows is made for {made}", operation=operation.name)
 
-    def layout(self, columns: Sequence[Column]) -> Layout:
+    def row_builder(self, columns: Sequence[Column]) -> RowBuilder:
         """Find the columns in those of a file; raises MappingError."""
-        mistakes: list[Mistake] = []
-        found: list[tuple[Field, Leaf]] = []
-        for place, column, target, steps in chosen(columns, self.targets, mistakes):
+        mistakes: list[MappingIssue] = []
+        found: list[tuple[ResolvedField, ColumnBinding]] = []
+        for place, column, target, steps in match_columns(columns, self.targets, mistakes):
             try:
                 field = find_field(self._schema, steps)
-                found.append((field, self._leaf(place, column, target, field)))
-            except (UnknownFieldError, UnfitError) as error:
-                mistakes.append(Mistake(column.name, ".".join(map(str, steps)), str(error)))
+                found.append((field, self._binding(place, column, target, field)))
+            except (UnknownFieldError, TypeMismatchError) as error:
+                mistakes.append(MappingIssue(column.name, ".".join(map(str, steps)), str(error)))
         if not mistakes:
             given = [(leaf.column, field) for field, leaf in found]
             mistakes += clashes([*given, *(("", field) for field in self._constants)])
-            mistakes += lacking([field for _, field in given] + self._constants, self._kind, self._schema)
-        self._raise(mistakes)
-        return Layout(self._tree(found), [column.name for column in columns])
+            mistakes += missing_required(
+                [field for _, field in given] + self._constants, self._batch_operation, self._schema
+            )
+        self._raise_issues(mistakes)
+        return RowBuilder(self._tree(found), [column.name for column in columns])
 
-    def _leaf(self, place: int, column: Column, target: Target, field: Field) -> Leaf:
+    def _binding(self, place: int, column: Column, target: Target, field: ResolvedField) -> ColumnBinding:
         problem = type_problem(target, field.schema)
         if problem is not None:
-            raise UnfitError(problem)
-        kind = fit(column, target, field.schema)
-        cast = cast_of(kind, target) if kind else None
+            raise TypeMismatchError(problem)
+        kind = match_type(column, target, field.schema)
+        cast = converter_of(kind, target) if kind else None
         if cast is not None and kind in ("json", "nested") and field.schema is not None:
-            cast = of_types(cast, field.schema.types)
-        return Leaf(
+            cast = require_type(cast, field.schema.types)
+        return ColumnBinding(
             name=field.steps[-1].name,
             path=field.path,
             column=column.name,
             position=place,
-            missing=_MISSING.get(column.kind, "value"),
-            cast=cast,
+            empty_form=_EMPTY_FORMS.get(column.kind, "value"),
+            converter=cast,
             empty=self._empty_of(target, kind),
             trim=(self._trim if target.trim is None else target.trim) and column.kind in ("text", "json"),
         )
@@ -183,40 +191,42 @@ class RowMapping:
         if empty != "keep" or kind in ("", "text"):
             return empty
         if target.empty == "keep":
-            raise UnfitError(f"empty='keep' keeps an empty text, which is no {kind}")
+            raise TypeMismatchError(f"empty='keep' keeps an empty text, which is no {kind}")
         return "omit"
 
-    def _tree(self, found: list[tuple[Field, Leaf]]) -> Node:
+    def _tree(self, found: list[tuple[ResolvedField, ColumnBinding]]) -> ObjectTemplate:
         """Put the leaves into their objects, sorted: what an event's salt is made of must not depend on their order."""
-        root = Node()
-        for field, leaf in sorted(found, key=lambda pair: pair[0].path):
-            _node(root, field, has_columns=True).leaves.append(leaf)
-        for field in sorted(self._constants, key=lambda field: field.path):
-            _node(root, field, has_columns=False).constants[field.steps[-1].name] = self._values[field.path]
+        root = ObjectTemplate()
+        for resolved, binding in sorted(found, key=lambda pair: pair[0].path):
+            _object_of(root, resolved, has_columns=True).bindings.append(binding)
+        for resolved in sorted(self._constants, key=lambda constant: constant.path):
+            _object_of(root, resolved, has_columns=False).constants[resolved.steps[-1].name] = self._values[
+                resolved.path
+            ]
         return root
 
-    def _targets(self, name: str, goal: Goal) -> tuple[Target, ...]:
-        if goal is None:
+    def _targets_of(self, name: str, field_target: FieldTarget) -> tuple[Target, ...]:
+        if field_target is None:
             return ()
-        if (mistake := _no_goal(name, goal)) is not None:
-            self._mistakes.append(mistake)
+        if (mistake := _target_issue(name, field_target)) is not None:
+            self._issues.append(mistake)
             return ()
-        given = [goal] if isinstance(goal, str | Target) else goal
-        found = tuple(to(one) if isinstance(one, str) else one for one in given)
+        given = [field_target] if isinstance(field_target, str | Target) else field_target
+        found = tuple(field(one) if isinstance(one, str) else one for one in given)
         if is_pattern(name, found):
             return found
         for target in found:
-            field = self._field(name, steps_of(target.field))
-            problem = None if field is None else type_problem(target, field.schema)
+            resolved = self._find_field(name, parse_path(target.field))
+            problem = None if resolved is None else type_problem(target, resolved.schema)
             if problem is not None:
-                self._mistakes.append(Mistake(name, target.field, problem))
+                self._issues.append(MappingIssue(name, target.field, problem))
         return found
 
-    def _field(self, column: str, steps: tuple[Step, ...]) -> Field | None:
+    def _find_field(self, column: str, steps: tuple[PathStep, ...]) -> ResolvedField | None:
         try:
             return find_field(self._schema, steps)
         except UnknownFieldError as error:
-            self._mistakes.append(Mistake(column, ".".join(map(str, steps)), str(error)))
+            self._issues.append(MappingIssue(column, ".".join(map(str, steps)), str(error)))
             return None
 
     def _check(self) -> None:
@@ -226,15 +236,17 @@ class RowMapping:
             for name, targets in self.targets.items()
             if not is_pattern(name, targets)
             for target in targets
-            if (field := _found(self._schema, target)) is not None
+            if (field := _find_or_none(self._schema, target)) is not None
         ]
-        self._mistakes += clashes([*given, *(("", field) for field in self._constants)])
+        self._issues += clashes([*given, *(("", field) for field in self._constants)])
         for field in self._constants:
             problem = constant_problem(self._values[field.path], field.schema)
             if problem is not None:
-                self._mistakes.append(Mistake("", field.path, f"the constant {problem}"))
-        if not self._mistakes and not self._is_open:
-            self._mistakes += lacking([field for _, field in given] + self._constants, self._kind, self._schema)
+                self._issues.append(MappingIssue("", field.path, f"the constant {problem}"))
+        if not self._issues and not self._needs_columns:
+            self._issues += missing_required(
+                [field for _, field in given] + self._constants, self._batch_operation, self._schema
+            )
 
     @property
     def has_patterns(self) -> bool:
@@ -242,46 +254,46 @@ class RowMapping:
         return any(is_pattern(name, targets) for name, targets in self.targets.items())
 
     @property
-    def _is_open(self) -> bool:
+    def _needs_columns(self) -> bool:
         """Whether it takes a file to know the fields that columns go to, those aside that are the caller's own."""
         tops = [
-            self._schema.properties.get(steps_of(target.field)[0].name)
+            self._schema.properties.get(parse_path(target.field)[0].name)
             for name, targets in self.targets.items()
             if is_pattern(name, targets)
             for target in targets
         ]
-        return any(top is None or top.properties or not top.free for top in tops)
+        return any(top is None or top.properties or not top.allows_additional for top in tops)
 
-    def _raise(self, mistakes: Sequence[Mistake]) -> None:
-        if mistakes:
-            raise MappingError(dict.fromkeys(mistakes), operation=self.operations[0].name)
+    def _raise_issues(self, issues: Sequence[MappingIssue]) -> None:
+        if issues:
+            raise MappingError(dict.fromkeys(issues), operation=self.operations[0].name)
 
 
-def _no_mapping(columns: object) -> Mistake | None:
+def _mapping_issue(columns: object) -> MappingIssue | None:
     """Say what a caller without a type checker got wrong."""
     if isinstance(columns, Mapping):
         return None
-    return Mistake("", "", f"expected a mapping from columns to fields, got {type(columns).__name__}")
+    return MappingIssue("", "", f"expected a mapping from columns to fields, got {type(columns).__name__}")
 
 
-def _no_goal(name: str, goal: object) -> Mistake | None:
-    problem = f"expected a path or what to() makes, got {type(goal).__name__}"
-    parts = cast("Sequence[object]", goal) if isinstance(goal, list | tuple) else (goal,)
-    return None if all(isinstance(part, str | Target) for part in parts) else Mistake(name, "", problem)
+def _target_issue(name: str, field_target: object) -> MappingIssue | None:
+    problem = f"expected a path or what field() makes, got {type(field_target).__name__}"
+    parts = cast("Sequence[object]", field_target) if isinstance(field_target, list | tuple) else (field_target,)
+    return None if all(isinstance(part, str | Target) for part in parts) else MappingIssue(name, "", problem)
 
 
-def _found(schema: Schema, target: Target) -> Field | None:
+def _find_or_none(schema: Schema, target: Target) -> ResolvedField | None:
     try:
-        return find_field(schema, steps_of(target.field))
+        return find_field(schema, parse_path(target.field))
     except UnknownFieldError:
         return None
 
 
-def _node(root: Node, field: Field, *, has_columns: bool) -> Node:
+def _object_of(root: ObjectTemplate, field: ResolvedField, *, has_columns: bool) -> ObjectTemplate:
     """Find or make the object that a field is in."""
     here = root
-    for step, holder in zip(field.steps[:-1], field.holders[1:], strict=True):
-        child = here.children.setdefault(step.name, Node(is_list=step.is_entry))
-        child.is_whole = child.is_whole or (has_columns and holder is not None and bool(holder.required))
+    for step, holder in zip(field.steps[:-1], field.parents[1:], strict=True):
+        child = here.children.setdefault(step.name, ObjectTemplate(is_list=step.is_entry))
+        child.omit_if_empty = child.omit_if_empty or (has_columns and holder is not None and bool(holder.required))
         here = child
     return here

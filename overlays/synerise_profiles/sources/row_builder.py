@@ -9,27 +9,27 @@ import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
 
-from .converters import Cast
+from .converters import Converter
 from .errors import BadCellError
 from .targets import Empty
 
-__all__ = ["Cells", "Layout", "Leaf", "Missing", "Node"]
+__all__ = ["Cells", "ColumnBinding", "EmptyForm", "ObjectTemplate", "RowBuilder"]
 
 Cells: TypeAlias = Sequence[Any]
-Missing: TypeAlias = Literal["text", "value", "float", "json"]
+EmptyForm: TypeAlias = Literal["text", "value", "float", "json"]
 """How an empty cell looks: an empty text or None; None alone; None or NaN; None or an empty text of JSON."""
 
 
 @attrs.frozen(kw_only=True)
-class Leaf:
+class ColumnBinding:
     """One column's way into the row: the place of its cell, and what is done with it."""
 
     name: str
     path: str
     column: str
     position: int
-    missing: Missing = "text"
-    cast: Cast | None = None
+    empty_form: EmptyForm = "text"
+    converter: Converter | None = None
     empty: Empty = "omit"
     trim: bool = False
 
@@ -42,50 +42,50 @@ class Leaf:
             if self.empty == "null":
                 return None
             return "" if self.empty == "keep" and cell == "" else OMITTED
-        return cell if self.cast is None else self.cast(cell)
+        return cell if self.converter is None else self.converter(cell)
 
 
 OMITTED: Final = object()
 
 
 @attrs.define(kw_only=True)
-class Node:
+class ObjectTemplate:
     """An object of the row. `is_whole` says that it is left out where none of its columns has anything."""
 
-    leaves: list[Leaf] = attrs.field(factory=list[Leaf])
-    children: dict[str, Node] = attrs.field(factory=dict[str, "Node"])
+    bindings: list[ColumnBinding] = attrs.field(factory=list[ColumnBinding])
+    children: dict[str, ObjectTemplate] = attrs.field(factory=dict[str, "ObjectTemplate"])
     constants: dict[str, Any] = attrs.field(factory=dict[str, Any])
     is_list: bool = False
-    is_whole: bool = False
+    omit_if_empty: bool = False
 
     def build(self, cells: Cells) -> dict[str, Any]:
         """Build the object cell by cell: what the written function does, in words."""
         found: dict[str, Any] = {}
-        for leaf in self.leaves:
+        for leaf in self.bindings:
             value = leaf.value_of(cells[leaf.position])
             if value is not OMITTED:
                 found[leaf.name] = value
         for name, child in self.children.items():
             if inner := child.build(cells):
                 found[name] = [inner] if child.is_list else inner
-        if found or not self.is_whole:
+        if found or not self.omit_if_empty:
             found.update(self.constants)
         return found
 
 
-class Layout:
+class RowBuilder:
     """Where each cell goes. `convert(cells)` makes a row, or raises BadCellError; `explain(cells)` says why it did."""
 
-    def __init__(self, root: Node, columns: Sequence[str]) -> None:
+    def __init__(self, root: ObjectTemplate, columns: Sequence[str]) -> None:
         self.root = root
         self.columns = tuple(columns)
-        self.leaves = tuple(_leaves(root))
-        self.convert: Callable[[Cells], dict[str, Any]] = _written(root)
+        self.bindings = tuple(_bindings(root))
+        self.convert: Callable[[Cells], dict[str, Any]] = _compile_row_function(root)
 
-    def explain(self, cells: Cells, raw: Any = None) -> UnreadableRow:
+    def unreadable_row(self, cells: Cells, raw: Any = None) -> UnreadableRow:
         """Find the first cell that cannot be read."""
         row = dict(zip(self.columns, cells, strict=False)) if raw is None else raw
-        for leaf in self.leaves:
+        for leaf in self.bindings:
             try:
                 leaf.value_of(cells[leaf.position])
             except BadCellError as error:
@@ -93,67 +93,67 @@ class Layout:
         return UnreadableRow("", "cannot be read", row)
 
 
-def _leaves(node: Node) -> list[Leaf]:
-    return node.leaves + [leaf for child in node.children.values() for leaf in _leaves(child)]
+def _bindings(node: ObjectTemplate) -> list[ColumnBinding]:
+    return node.bindings + [leaf for child in node.children.values() for leaf in _bindings(child)]
 
 
-def _written(root: Node) -> Callable[[Cells], dict[str, Any]]:
+def _compile_row_function(root: ObjectTemplate) -> Callable[[Cells], dict[str, Any]]:
     """Write the function of a tree, and compile it: a loop over the leaves would take twice the time.
 
     The text holds numbers, and names as Python's own literals of strings; casts and constants are handed in.
     """
-    writer = _Writer()
-    writer.node(root, "row")
+    writer = _CodeWriter()
+    writer.add_object(root, "row")
     scope = writer.scope
     exec("\n".join(["def convert(cells):", *writer.lines, "    return row"]), scope)  # noqa: S102
     convert: Callable[[Cells], dict[str, Any]] = scope["convert"]
     return convert
 
 
-class _Writer:
+class _CodeWriter:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.scope: dict[str, Any] = {}
         self._objects = 0
 
-    def node(self, node: Node, name: str) -> None:
-        self._add(f"{name} = {{}}")
-        for leaf in node.leaves:
-            self._leaf(leaf, name)
+    def add_object(self, node: ObjectTemplate, name: str) -> None:
+        self._add_line(f"{name} = {{}}")
+        for leaf in node.bindings:
+            self._add_binding(leaf, name)
         for key, child in node.children.items():
             self._objects += 1
             inner = f"o{self._objects}"
-            self.node(child, inner)
-            self._add(f"if {inner}: {name}[{key!r}] = {f'[{inner}]' if child.is_list else inner}")
+            self.add_object(child, inner)
+            self._add_line(f"if {inner}: {name}[{key!r}] = {f'[{inner}]' if child.is_list else inner}")
         if node.constants:
-            guard = f"if {name}: " if node.is_whole else ""
-            self._add(f"{guard}{name}.update({self._bound(node.constants)})")
+            guard = f"if {name}: " if node.omit_if_empty else ""
+            self._add_line(f"{guard}{name}.update({self._constant_name(node.constants)})")
 
-    def _leaf(self, leaf: Leaf, name: str) -> None:
+    def _add_binding(self, leaf: ColumnBinding, name: str) -> None:
         at, put = f"c = cells[{leaf.position}]", f"{name}[{leaf.name!r}]"
-        self._add(at)
+        self._add_line(at)
         if leaf.trim:
-            self._add("if c.__class__ is str: c = c.strip()")
-        value = "c" if leaf.cast is None else f"{self._bound(leaf.cast)}(c)"
-        if leaf.missing == "text" and leaf.empty == "omit":
-            self._add(f"if c: {put} = {value}")
+            self._add_line("if c.__class__ is str: c = c.strip()")
+        value = "c" if leaf.converter is None else f"{self._constant_name(leaf.converter)}(c)"
+        if leaf.empty_form == "text" and leaf.empty == "omit":
+            self._add_line(f"if c: {put} = {value}")
             return
-        self._add(f"if {_PRESENT[leaf.missing]}: {put} = {value}")
+        self._add_line(f"if {_PRESENT_CONDITIONS[leaf.empty_form]}: {put} = {value}")
         if leaf.empty == "null":
-            self._add(f"else: {put} = None")
+            self._add_line(f"else: {put} = None")
         elif leaf.empty == "keep":
-            self._add(f"elif c == '': {put} = ''")
+            self._add_line(f"elif c == '': {put} = ''")
 
-    def _bound(self, value: Any) -> str:
+    def _constant_name(self, value: Any) -> str:
         name = f"v{len(self.scope)}"
         self.scope[name] = value
         return name
 
-    def _add(self, line: str) -> None:
+    def _add_line(self, line: str) -> None:
         self.lines.append(f"    {line}")
 
 
-_PRESENT: Final = {
+_PRESENT_CONDITIONS: Final = {
     "text": "c",
     "value": "c is not None",
     "float": "c is not None and c == c",

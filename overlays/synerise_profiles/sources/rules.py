@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from synerise_profiles._batching.operations import Kind
+from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._validation.schema import Schema
 
-from .errors import Mistake
-from .fields import Field
+from .errors import MappingIssue
+from .fields import ResolvedField
 
-__all__ = ["clashes", "lacking"]
+__all__ = ["clashes", "missing_required"]
 
 
-def clashes(given: Sequence[tuple[str, Field]]) -> Iterator[Mistake]:
+def clashes(given: Sequence[tuple[str, ResolvedField]]) -> Iterator[MappingIssue]:
     """Find fields that are given twice, or as a whole and in parts; each comes with its column, "" for a constant."""
     owners: dict[tuple[str, ...], str] = {}
     parts: dict[tuple[str, ...], str] = {}
@@ -21,11 +21,11 @@ def clashes(given: Sequence[tuple[str, Field]]) -> Iterator[Mistake]:
         way = tuple(step.name for step in field.steps)
         prefixes = [way[:length] for length in range(1, len(way))]
         if way in owners:
-            yield Mistake(column, field.path, f"is given twice; the other time by {_named(owners[way])}")
+            yield MappingIssue(column, field.path, f"is given twice; the other time by {_named(owners[way])}")
         elif way in parts:
-            yield Mistake(column, field.path, f"is given whole, and a part of it by {_named(parts[way])}")
+            yield MappingIssue(column, field.path, f"is given whole, and a part of it by {_named(parts[way])}")
         elif (whole := next((prefix for prefix in prefixes if prefix in owners), None)) is not None:
-            yield Mistake(
+            yield MappingIssue(
                 column, field.path, f"is part of {'.'.join(whole)}, which is given by {_named(owners[whole])}"
             )
         owners.setdefault(way, column)
@@ -33,18 +33,20 @@ def clashes(given: Sequence[tuple[str, Field]]) -> Iterator[Mistake]:
             parts.setdefault(prefix, column)
 
 
-def lacking(fields: Sequence[Field], kind: Kind, schema: Schema) -> Iterator[Mistake]:
+def missing_required(
+    fields: Sequence[ResolvedField], batch_operation: BatchOperation, schema: Schema
+) -> Iterator[MappingIssue]:
     """Find what no row could have: required fields, and an identifier of its profile."""
     tops = {field.steps[0].name for field in fields}
     for name in schema.required:
         if name not in tops:
-            yield Mistake("", name, "is required, and no column or constant gives it")
-    holder = () if kind.holder is None else (kind.holder,)
+            yield MappingIssue("", name, "is required, and no column or constant gives it")
+    holder = () if batch_operation.holder_field is None else (batch_operation.holder_field,)
     ways = {tuple(step.name for step in field.steps) for field in fields}
-    wanted = {(*holder, name) for name in kind.identifiers}
+    wanted = {(*holder, name) for name in batch_operation.identifiers}
     if not ways & wanted and holder not in ways:
         names = ", ".join(".".join(way) for way in sorted(wanted))
-        yield Mistake("", "", f"no row would name a profile; map a column to one of {names}")
+        yield MappingIssue("", "", f"no row would name a profile; map a column to one of {names}")
 
 
 def _named(column: str) -> str:

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
 
-from .errors import MappingError, Mistake
+from .errors import MappingError, MappingIssue
 
-__all__ = ["Empty", "Target", "TypeName", "to"]
+__all__ = ["Empty", "Target", "TypeName", "field"]
 
 TypeName: TypeAlias = Literal[
     "auto", "text", "integer", "number", "decimal", "boolean", "datetime", "date", "json", "list"
@@ -36,7 +36,7 @@ class Target:
     optional: bool = False
 
 
-def to(
+def field(
     field: str,
     type: TypeName = "auto",  # noqa: A002 - what it is
     *,
@@ -74,7 +74,7 @@ def to(
     if len(decimal) != 1 or decimal in thousands or any(mark in "0123456789+-eE" for mark in decimal + thousands):
         problems.append("decimal is one mark and thousands are others, neither of them a digit or a sign")
     if problems:
-        raise MappingError(Mistake("", field, problem) for problem in problems)
+        raise MappingError(MappingIssue("", field, problem) for problem in problems)
     return Target(
         field=field,
         type=type,

@@ -12,10 +12,10 @@ from .columns import Column
 from .datetimes import has_zone
 from .targets import Target
 
-__all__ = ["UnfitError", "constant_problem", "fit", "type_problem"]
+__all__ = ["TypeMismatchError", "constant_problem", "match_type", "type_problem"]
 
 _SCALARS: Final = frozenset({"text", "json", "integer", "float", "decimal", "boolean"})
-_ACCEPTS: Final[Mapping[str, frozenset[str]]] = {
+_ACCEPTED_KINDS: Final[Mapping[str, frozenset[str]]] = {
     "text": _SCALARS | {"date"},
     "integer": frozenset({"text", "json", "integer", "float", "decimal"}),
     "number": frozenset({"text", "json", "integer", "float", "decimal"}),
@@ -28,7 +28,7 @@ _ACCEPTS: Final[Mapping[str, frozenset[str]]] = {
     "nested": frozenset({"json", "struct", "list"}),
 }
 """Kinds of cell by type."""
-_MAKES: Final[Mapping[str, str]] = {
+_JSON_TYPES: Final[Mapping[str, str]] = {
     "text": "string",
     "integer": "integer",
     "number": "number",
@@ -39,7 +39,7 @@ _MAKES: Final[Mapping[str, str]] = {
     "list": "array",
 }
 """What JSON calls the value of a type."""
-_NATURAL: Final[Mapping[str, str]] = {
+_DEFAULT_TYPES: Final[Mapping[str, str]] = {
     "decimal": "decimal",
     "date": "date",
     "moment": "datetime",
@@ -48,13 +48,13 @@ _NATURAL: Final[Mapping[str, str]] = {
     "list": "nested",
 }
 """The type of a kind of cell where anything goes; what is not here is its own value."""
-_DATES: Final = {"date": "date", "date-time": "datetime"}
+_DATE_TYPES: Final = {"date": "date", "date-time": "datetime"}
 """The type of a documented format."""
-_JSON_KIND: Final = {"integer": "integer", "float": "number", "decimal": "number", "boolean": "boolean"}
-_WORDS: Final = {"string": "a text", "integer": "an integer", "number": "a number", "boolean": "true or false"}
+_JSON_TYPE_OF_KIND: Final = {"integer": "integer", "float": "number", "decimal": "number", "boolean": "boolean"}
+_TYPE_TEXTS: Final = {"string": "a text", "integer": "an integer", "number": "a number", "boolean": "true or false"}
 
 
-class UnfitError(ValueError):
+class TypeMismatchError(ValueError):
     """A kind of cell does not fit a field. The text says what to do."""
 
 
@@ -64,7 +64,7 @@ def type_problem(target: Target, schema: Schema | None) -> str | None:
     if name == "auto" and target.format is not None:
         if schema is None or schema.date_format is None:
             return "has a format; say by the type whether it is that of a 'date' or of a 'datetime'"
-        name = _DATES[schema.date_format]
+        name = _DATE_TYPES[schema.date_format]
     if name == "datetime" and target.zone is None and not has_zone(target.format):
         return f"the format {target.format} tells no zone; add zone=, such as zone='Europe/Warsaw'"
     if schema is None:
@@ -73,59 +73,65 @@ def type_problem(target: Target, schema: Schema | None) -> str | None:
         return _first_problem(target.values, schema)
     if name in ("auto", "json"):
         return None
-    made = _MAKES[name]
+    made = _JSON_TYPES[name]
     if schema.types and made not in schema.types and not (made == "integer" and "number" in schema.types):
-        return f"takes {_taken(schema)}, and {name} makes {_WORDS.get(made, 'a list')} of it"
-    if schema.date_format is not None and name in _DATES.values() and name != _DATES[schema.date_format]:
-        return f"takes {_taken(schema)}; the type is {_DATES[schema.date_format]!r}"
+        return f"takes {_accepted_types_text(schema)}, and {name} makes {_TYPE_TEXTS.get(made, 'a list')} of it"
+    if schema.date_format is not None and name in _DATE_TYPES.values() and name != _DATE_TYPES[schema.date_format]:
+        return f"takes {_accepted_types_text(schema)}; the type is {_DATE_TYPES[schema.date_format]!r}"
     return None
 
 
 def constant_problem(value: object, schema: Schema | None) -> str | None:
     """Say why a value is not what a field takes; None if it is."""
-    rule = None if schema is None or value is None else rule_of(schema, _unheard)
+    rule = None if schema is None or value is None else rule_of(schema, _ignore_remark)
     found = None if rule is None else rule.check(value)
     return None if found is None else " ".join(part for part in found if part)
 
 
-def fit(column: Column, target: Target, schema: Schema | None) -> str:
+def match_type(column: Column, target: Target, schema: Schema | None) -> str:
     """Return the type by which a column is read, or "" if a cell is its own value; raises UnfitError."""
     kind = column.kind
     if kind == "other":
-        raise UnfitError(f"holds {column.words}, which JSON cannot carry; cast it to text in the table")
+        raise TypeMismatchError(f"holds {column.type_text}, which JSON cannot carry; cast it to text in the table")
     if target.values is not None:
         return "values"
-    name = _automatic(column, target, schema) if target.type == "auto" else target.type
-    if name and kind not in _ACCEPTS[name]:
-        raise UnfitError(f"holds {column.words}, which cannot be read as {name}")
+    name = _automatic_type(column, target, schema) if target.type == "auto" else target.type
+    if name and kind not in _ACCEPTED_KINDS[name]:
+        raise TypeMismatchError(f"holds {column.type_text}, which cannot be read as {name}")
     if kind == "local" and name == "datetime" and target.zone is None:
-        raise UnfitError(f"holds {column.words}, which tells no zone; add zone=, such as zone='Europe/Warsaw'")
+        raise TypeMismatchError(
+            f"holds {column.type_text}, which tells no zone; add zone=, such as zone='Europe/Warsaw'"
+        )
     if name in ("date", "datetime") and kind in ("integer", "float") and target.format not in ("unix", "unix_ms"):
-        raise UnfitError(f"holds {column.words}; say what the numbers count by format='unix' or 'unix_ms'")
+        raise TypeMismatchError(f"holds {column.type_text}; say what the numbers count by format='unix' or 'unix_ms'")
     return "" if name == "text" and kind == "text" else name
 
 
-def _automatic(column: Column, target: Target, schema: Schema | None) -> str:
+def _automatic_type(column: Column, target: Target, schema: Schema | None) -> str:
     """The type that the field and the cells have in common."""
     kind = column.kind
     if schema is not None and schema.date_format is not None:
-        return _DATES[schema.date_format]
+        return _DATE_TYPES[schema.date_format]
     if target.zone is not None:
         return "datetime"
     if schema is None or len(schema.types) != 1:
-        made = _JSON_KIND.get(kind, "string")
+        made = _JSON_TYPE_OF_KIND.get(kind, "string")
         if schema is not None and schema.types and made not in schema.types and kind not in ("text", "json"):
-            raise UnfitError(f"holds {column.words}, and the field takes {_taken(schema)}; name a type")
-        return _NATURAL.get(kind, "")
+            raise TypeMismatchError(
+                f"holds {column.type_text}, and the field takes {_accepted_types_text(schema)}; name a type"
+            )
+        return _DEFAULT_TYPES.get(kind, "")
     (made,) = schema.types
     if made == "string":
         if kind in ("float", "decimal", "boolean", "date"):
-            raise UnfitError(f"holds {column.words}, and the field takes a text; say that it is one by type 'text'")
+            raise TypeMismatchError(
+                f"holds {column.type_text}, and the field takes a text; say that it is one by type 'text'"
+            )
         return "text"
     if made in ("integer", "number", "boolean"):
         return made
     if kind == "text":
-        raise UnfitError(_NEEDS_TYPE[made])
+        raise TypeMismatchError(_NEEDS_TYPE[made])
     return "nested"
 
 
@@ -135,10 +141,10 @@ _NEEDS_TYPE: Final = {
 }
 
 
-def _taken(schema: Schema) -> str:
+def _accepted_types_text(schema: Schema) -> str:
     if schema.date_format is not None:
         return "a date" if schema.date_format == "date" else "a moment"
-    return " or ".join(sorted(_WORDS.get(name, f"an {name}") for name in schema.types))
+    return " or ".join(sorted(_TYPE_TEXTS.get(name, f"an {name}") for name in schema.types))
 
 
 def _first_problem(values: Mapping[object, object], schema: Schema) -> str | None:
@@ -149,5 +155,5 @@ def _first_problem(values: Mapping[object, object], schema: Schema) -> str | Non
     return None
 
 
-def _unheard(_: str) -> None:
+def _ignore_remark(_: str) -> None:
     """Remarks are made by the run's own checks."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .document import ShownPlan
-from .html import page, section_of, to_html
-from .table import to_table
+from .html import html_page, html_section, to_html
+from .table import to_text
 
-__all__ = ["ShownPlan", "page", "section_of", "to_html", "to_table"]
+__all__ = ["ShownPlan", "html_page", "html_section", "to_html", "to_text"]

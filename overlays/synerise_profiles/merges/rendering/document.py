@@ -13,12 +13,12 @@ from synerise_profiles.identifiers import mask
 if TYPE_CHECKING:
     from synerise_profiles.merges.effects import Effects, Lost
     from synerise_profiles.merges.key_type import Key
-    from synerise_profiles.merges.snapshots import Member
+    from synerise_profiles.merges.snapshots import PlanMember
 
-__all__ = ["Document", "ShownPlan", "Table", "document_of", "printable"]
+__all__ = ["DocumentTable", "PlanDocument", "ShownPlan", "document_of", "printable"]
 
-Row: TypeAlias = tuple[str, ...]
-NOT_FOUND = "not found (or not readable with this key)"
+TextRow: TypeAlias = tuple[str, ...]
+NOT_FOUND_TEXT = "not found (or not readable with this key)"
 
 
 @attrs.frozen(kw_only=True)
@@ -33,33 +33,33 @@ class ShownPlan:
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
     found: int
-    labelled: tuple[tuple[str, Member], ...]
+    labelled: tuple[tuple[str, PlanMember], ...]
 
 
 @attrs.frozen
-class Table:
+class DocumentTable:
     """A titled table; `note` stands under the title."""
 
     title: str
     note: str
-    head: Row
-    rows: tuple[Row, ...]
+    header: TextRow
+    rows: tuple[TextRow, ...]
 
 
 @attrs.frozen
-class Document:
+class PlanDocument:
     """All that is shown of one plan."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
-    tables: tuple[Table, ...]
+    tables: tuple[DocumentTable, ...]
 
 
-def document_of(plan: ShownPlan, *, show_values: bool) -> Document:
+def document_of(plan: ShownPlan, *, show_values: bool) -> PlanDocument:
     """Say what a plan says; ids are masked and values left out unless they are to be shown."""
-    view = _View(plan, show_values=show_values)
+    view = _TableBuilder(plan, show_values=show_values)
     effects = plan.effects
     count = plan.found
     title = f"Merge {count} source{'' if count == 1 else 's'} into one target, by {plan.by}. Irreversible."
@@ -69,13 +69,15 @@ def document_of(plan: ShownPlan, *, show_values: bool) -> Document:
         ("from", printable(plan.base_url)),
     )
     tables = (
-        view.members(),
+        view.members_table(),
         view.table(
             "Attributes copied", "The target lacks them.", ("attribute", "from"), ("value",),
             (((item.name, view.label(item.source)), (view.value(item.value),)) for item in effects.copied),
         ),
-        view.losses("Attribute values lost", "A value of the target, or of an earlier source, stays.", effects.lost),
-        view.losses(
+        view.losses_table(
+            "Attribute values lost", "A value of the target, or of an earlier source, stays.", effects.lost,
+        ),
+        view.losses_table(
             "Properties lost", "Those of sources are never copied, not even where the target has none.",
             effects.properties_lost,
         ),
@@ -88,10 +90,11 @@ def document_of(plan: ShownPlan, *, show_values: bool) -> Document:
         ),
         view.table(
             "UUIDs and events moved", "From then on they are the target's; so are uuids that reading does not show.",
-            ("source", "uuid"), (), (((view.label(item.source), view.id(item.uuid)), ()) for item in effects.uuids),
+            ("source", "uuid"), (),
+            (((view.label(item.source), view.identifier(item.uuid)), ()) for item in effects.uuids),
         ),
     )  # fmt: skip
-    return Document(
+    return PlanDocument(
         title=title,
         facts=facts,
         problems=plan.problems,
@@ -112,31 +115,31 @@ def _escape(char: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-class _View:
+class _TableBuilder:
     """Cells of one plan's tables."""
 
     def __init__(self, plan: ShownPlan, *, show_values: bool) -> None:
         self._plan = plan
-        self._shows = show_values
+        self._show_values = show_values
         self._labels: dict[Key, str] = {member.key: label for label, member in plan.labelled}
-        self.id: Callable[[object], str] = _plain if show_values else mask
+        self.identifier: Callable[[object], str] = _plain if show_values else mask
 
-    def members(self) -> Table:
+    def members_table(self) -> DocumentTable:
         """The clientId is shown as it is, since it leads to the profile and says nothing of the person."""
-        rows: list[Row] = []
+        rows: list[TextRow] = []
         for label, member in self._plan.labelled:
-            state = NOT_FOUND if member.snapshot is None else "found"
+            state = NOT_FOUND_TEXT if member.snapshot is None else "found"
             if isinstance(member.key, int):
                 rows.append((label, str(member.key), state))
             else:
                 client_id = None if member.snapshot is None else member.snapshot.client_id
-                rows.append((label, self.id(member.key), "" if client_id is None else str(client_id), state))
+                rows.append((label, self.identifier(member.key), "" if client_id is None else str(client_id), state))
         head = (
             ("profile", "clientId", "state") if self._plan.by == "id" else ("profile", "customId", "clientId", "state")
         )
-        return Table("Profiles", "Sources are removed.", head, tuple(rows))
+        return DocumentTable("Profiles", "Sources are removed.", head, tuple(rows))
 
-    def losses(self, title: str, note: str, lost: Iterable[Lost]) -> Table:
+    def losses_table(self, title: str, note: str, lost: Iterable[Lost]) -> DocumentTable:
         rows = (
             (
                 (printable(item.name), self.label(item.source), self._kept_from(item)),
@@ -146,19 +149,21 @@ class _View:
         )
         return self.table(title, note, ("name", "of", "in favour of"), ("value lost", "value kept"), rows)
 
-    def table(self, title: str, note: str, head: Row, head_of_values: Row, rows: Iterable[tuple[Row, Row]]) -> Table:
+    def table(
+        self, title: str, note: str, head: TextRow, head_of_values: TextRow, rows: Iterable[tuple[TextRow, TextRow]]
+    ) -> DocumentTable:
         """A table whose second part of each row is shown only where values are."""
         shown = tuple(
-            (*(printable(cell) for cell in names), *(values if self._shows else ())) for names, values in rows
+            (*(printable(cell) for cell in names), *(values if self._show_values else ())) for names, values in rows
         )
-        return Table(title, note, (*head, *(head_of_values if self._shows else ())), shown)
+        return DocumentTable(title, note, (*head, *(head_of_values if self._show_values else ())), shown)
 
     def label(self, key: Key) -> str:
         return self._labels[key]
 
     def value(self, value: Any) -> str:
         """JSON, so that text and numbers are told apart."""
-        return printable(orjson.dumps(value).decode()) if self._shows else ""
+        return printable(orjson.dumps(value).decode()) if self._show_values else ""
 
     def _kept_from(self, item: Lost) -> str:
         return "nothing" if item.kept_from is None else self.label(item.kept_from)

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from .document import NOT_FOUND, Document, Table, document_of
+from .document import NOT_FOUND_TEXT, DocumentTable, PlanDocument, document_of
 
 if TYPE_CHECKING:
     from .document import ShownPlan
 
-__all__ = ["page", "section_of", "to_html"]
+__all__ = ["html_page", "html_section", "to_html"]
 
-_STYLE: Final = """
+_STYLE_CSS: Final = """
 :root { color-scheme: light dark; --line: #c9ced6; --soft: #f3f5f8; --bad: #b42318; --note: #8a5a00; }
 @media (prefers-color-scheme: dark) { :root { --line: #3d4450; --soft: #20242b; --bad: #ff8a80; --note: #f0b95c; } }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
@@ -35,7 +35,7 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; } dd { 
 }
 """
 # The policy forbids everything but the style above: whatever a value holds, nothing is loaded or run.
-_HEAD: Final = """<!DOCTYPE html>
+_PAGE_HEAD_HTML: Final = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -47,28 +47,30 @@ _HEAD: Final = """<!DOCTYPE html>
 </head>
 <body>
 """
-_SIGN: Final = '<div class="sign"><div>Name</div><div>Date</div><div>Signature</div></div>\n</body>\n</html>\n'
+_SIGNATURE_HTML: Final = (
+    '<div class="sign"><div>Name</div><div>Date</div><div>Signature</div></div>\n</body>\n</html>\n'
+)
 
 
 def to_html(plan: ShownPlan, *, show_values: bool) -> str:
     """Show a plan as a page."""
     document = document_of(plan, show_values=show_values)
-    return "".join(page(document.title, [_document(document, "h1")]))
+    return "".join(html_page(document.title, [_section(document, "h1")]))
 
 
-def page(title: str, parts: Iterable[str]) -> Iterator[str]:
+def html_page(title: str, parts: Iterable[str]) -> Iterator[str]:
     """Yield a page piece by piece; the parts are HTML."""
-    yield _HEAD.format(title=escape(title), style=_STYLE)
+    yield _PAGE_HEAD_HTML.format(title=escape(title), style=_STYLE_CSS)
     yield from parts
-    yield _SIGN
+    yield _SIGNATURE_HTML
 
 
-def section_of(plan: ShownPlan, *, show_values: bool) -> str:
+def html_section(plan: ShownPlan, *, show_values: bool) -> str:
     """Show a plan as one of many on a page."""
-    return _document(document_of(plan, show_values=show_values), "h2")
+    return _section(document_of(plan, show_values=show_values), "h2")
 
 
-def _document(document: Document, heading: str) -> str:
+def _section(document: PlanDocument, heading: str) -> str:
     parts = [f"<section>\n<{heading}>{escape(document.title)}</{heading}>\n<dl>\n"]
     parts += [f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>\n" for name, value in document.facts]
     parts.append("</dl>\n")
@@ -78,10 +80,10 @@ def _document(document: Document, heading: str) -> str:
     return "".join([*parts, "</section>\n"])
 
 
-def _table(table: Table) -> str:
+def _table(table: DocumentTable) -> str:
     if not table.rows:
         return f'<h3>{escape(table.title)}</h3>\n<p class="note">None.</p>\n'
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.head)
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.header)
     rows = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>\n" for row in table.rows)
     return (
         f'<h3>{escape(table.title)} ({len(table.rows):,})</h3>\n<p class="note">{escape(table.note)}</p>\n'
@@ -90,4 +92,4 @@ def _table(table: Table) -> str:
 
 
 def _cell(cell: str) -> str:
-    return f'<td class="problem">{escape(cell)}</td>' if cell == NOT_FOUND else f"<td>{escape(cell)}</td>"
+    return f'<td class="problem">{escape(cell)}</td>' if cell == NOT_FOUND_TEXT else f"<td>{escape(cell)}</td>"

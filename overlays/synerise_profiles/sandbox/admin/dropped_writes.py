@@ -14,7 +14,7 @@ from synerise_profiles.sandbox.spec import Json
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DroppedWrite:
     """One item that did not take effect: `index` is its place in the request, `time` in ISO 8601."""
 
     time: str
@@ -24,24 +24,24 @@ class Dropped:
     item: Json
 
 
-class Journal:
+class DroppedWrites:
     """The last dropped items, newest last: at most `size`, and as many as `most_bytes` of JSON. Safe from any thread.
 
     `total` counts all since the last `clear`, so that each has a number: the newest is `total - 1`.
     `changes` grows with every change.
     """
 
-    def __init__(self, size: int = 100_000, most_bytes: int = 32_000_000) -> None:
+    def __init__(self, max_items: int = 100_000, max_bytes: int = 32_000_000) -> None:
         self.total = 0
         self.changes = 0
-        self._size = size
-        self._most_bytes = most_bytes
-        self._entries: deque[Dropped] = deque()
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._entries: deque[DroppedWrite] = deque()
         self._sizes: deque[int] = deque()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def add(self, entry: Dropped) -> None:
+    def add(self, entry: DroppedWrite) -> None:
         """Note one item; beyond the bounds the oldest go."""
         size = len(orjson.dumps(entry.item))
         with self._lock:
@@ -50,7 +50,7 @@ class Journal:
             self._entries.append(entry)
             self._sizes.append(size)
             self._bytes += size
-            while len(self._entries) > self._size or (self._bytes > self._most_bytes and len(self._entries) > 1):
+            while len(self._entries) > self._max_items or (self._bytes > self._max_bytes and len(self._entries) > 1):
                 self._entries.popleft()
                 self._bytes -= self._sizes.popleft()
 
@@ -63,7 +63,7 @@ class Journal:
             self._sizes.clear()
             self._bytes = 0
 
-    def newest(self, limit: int, before: int | None = None) -> list[tuple[int, Dropped]]:
+    def newest(self, limit: int, before: int | None = None) -> list[tuple[int, DroppedWrite]]:
         """The last items, or the last before a number, each with its number; newest first."""
         with self._lock:
             total = self.total
@@ -71,11 +71,11 @@ class Journal:
             found = list(islice(reversed(self._entries), skipped, skipped + limit))
         return list(zip(range(total - 1 - skipped, -1, -1), found, strict=False))
 
-    def __iter__(self) -> Iterator[Dropped]:
+    def __iter__(self) -> Iterator[DroppedWrite]:
         return iter(self._entries.copy())
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __getitem__(self, index: int) -> Dropped:
+    def __getitem__(self, index: int) -> DroppedWrite:
         return self._entries[index]

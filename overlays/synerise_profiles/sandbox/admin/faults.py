@@ -15,11 +15,11 @@ from typing import TypedDict, Unpack
 
 LOGIN = "login"
 """The name of the workspace's login, which is no operation of the document."""
-_KEPT = 1000
+_MAX_REMEMBERED_FAULTS = 1000
 """So many faults are remembered, those that were removed or have been played out included."""
 
 
-class Kind(enum.StrEnum):
+class FaultKind(enum.StrEnum):
     """What goes wrong."""
 
     STATUS = "status"
@@ -33,11 +33,11 @@ class Kind(enum.StrEnum):
     LOSE_207 = "lose_207"
 
 
-_CHOOSES = frozenset({Kind.STATUS, Kind.CLOSE, Kind.HTML, Kind.DELAY})
+_KINDS_WITH_PROCESSED = frozenset({FaultKind.STATUS, FaultKind.CLOSE, FaultKind.HTML, FaultKind.DELAY})
 """Kinds for which `processed` is a choice; an expired token is never processed, all others always are."""
 
 
-class When(TypedDict, total=False):
+class FaultFilter(TypedDict, total=False):
     """Which requests meet a fault; see `Fault`."""
 
     operation: str
@@ -64,7 +64,7 @@ class Fault:
     answer keeps of its body (by default half). `reset` breaks the connection with a RST instead of closing it.
     """
 
-    kind: Kind
+    kind: FaultKind
     operation: str = "*"
     method: str = "*"
     path: str = "*"
@@ -86,7 +86,7 @@ class Fault:
             (self.times is None or self.times > 0, "times: expected a positive number"),
             (0 < self.rate <= 1, "rate: expected a number above 0 and up to 1"),
             (isfinite(self.seconds) and self.seconds >= 0, "seconds: expected a number that is not negative"),
-            (self.size is None or self.size >= (self.kind is Kind.DRIP), "size: expected a positive number"),
+            (self.size is None or self.size >= (self.kind is FaultKind.DRIP), "size: expected a positive number"),
             (self.retry_after is None or 0 <= self.retry_after < 1e9, "retry_after: expected seconds from now"),
             (self.media_type.isascii() and self.media_type.isprintable(), "media_type: expected plain text"),
         )
@@ -97,35 +97,35 @@ class Fault:
     @property
     def carries_out(self) -> bool:
         """Whether the request is carried out."""
-        if self.kind is Kind.DELAY:
+        if self.kind is FaultKind.DELAY:
             return True
-        return self.processed if self.kind in _CHOOSES else self.kind is not Kind.EXPIRE_TOKEN
+        return self.processed if self.kind in _KINDS_WITH_PROCESSED else self.kind is not FaultKind.EXPIRE_TOKEN
 
     @property
     def label(self) -> str:
         """What the log says."""
         when = " after processing" if self.processed else ""
         match self.kind:
-            case Kind.STATUS | Kind.HTML:
+            case FaultKind.STATUS | FaultKind.HTML:
                 return f"{self.kind} {self.status}{when}"
-            case Kind.DELAY:
+            case FaultKind.DELAY:
                 return f"delay {self.seconds:g} s{when}"
-            case Kind.CLOSE:
+            case FaultKind.CLOSE:
                 return f"{'reset' if self.reset else 'closed'}{when or ' before processing'}"
-            case Kind.CONTENT_TYPE:
+            case FaultKind.CONTENT_TYPE:
                 return f"content type {self.media_type}"
-            case Kind.EXPIRE_TOKEN:
+            case FaultKind.EXPIRE_TOKEN:
                 return "token expired"
-            case Kind.LOSE_207:
+            case FaultKind.LOSE_207:
                 return "lost 207"
             case _:
-                return {Kind.TRUNCATE: "truncated", Kind.DRIP: "drip"}[self.kind]
+                return {FaultKind.TRUNCATE: "truncated", FaultKind.DRIP: "drip"}[self.kind]
 
 
-class Planned:
+class InjectedFault:
     """A fault that was ordered: how many requests matched, and how often it was played."""
 
-    def __init__(self, number: int, fault: Fault, operations: frozenset[str], forget: Callable[[int], bool]) -> None:
+    def __init__(self, number: int, fault: Fault, operations: frozenset[str], remove: Callable[[int], bool]) -> None:
         self.number = number
         self.fault = fault
         self.matched = 0
@@ -133,13 +133,13 @@ class Planned:
         self.active = True
         self.operations = operations
         self._random = random.Random(fault.seed)  # noqa: S311 - chooses requests, protects nothing
-        self._forget = forget
+        self._remove = remove
 
     def remove(self) -> bool:
         """Play it no more; whether it was still active."""
-        return self._forget(self.number)
+        return self._remove(self.number)
 
-    def strikes(self) -> bool:
+    def record_match(self) -> bool:
         """Count a matching request; whether this one meets the fault."""
         self.matched += 1
         if self._random.random() >= self.fault.rate:
@@ -160,16 +160,16 @@ class Faults:
     def __init__(self, operations: Iterable[tuple[str, str, str]]) -> None:
         self._operations = tuple(operations)
         self._lock = threading.Lock()
-        self._active: tuple[Planned, ...] = ()
-        self._all: deque[Planned] = deque(maxlen=_KEPT)
-        self._next = 1
+        self._active: tuple[InjectedFault, ...] = ()
+        self._all: deque[InjectedFault] = deque(maxlen=_MAX_REMEMBERED_FAULTS)
+        self._next_number = 1
 
-    def add(self, fault: Fault) -> Planned:
+    def add(self, fault: Fault) -> InjectedFault:
         """Order a fault; ValueError when no request could ever meet it."""
-        names = self._names(fault)
+        names = self._matching_operations(fault)
         with self._lock:
-            planned = Planned(self._next, fault, names, self.remove)
-            self._next += 1
+            planned = InjectedFault(self._next_number, fault, names, self.remove)
+            self._next_number += 1
             self._active = (*self._active, planned)
             self._all.append(planned)
         return planned
@@ -181,11 +181,11 @@ class Faults:
         retry_after: float | None = None,
         retry_after_date: bool = False,
         processed: bool = False,
-        **when: Unpack[When],
-    ) -> Planned:
+        **when: Unpack[FaultFilter],
+    ) -> InjectedFault:
         """Answer with a status, without carrying out the request or (`processed`) after it."""
         fault = Fault(
-            kind=Kind.STATUS,
+            kind=FaultKind.STATUS,
             status=status,
             retry_after=retry_after,
             retry_after_date=retry_after_date,
@@ -194,37 +194,37 @@ class Faults:
         )
         return self.add(fault)
 
-    def delay(self, seconds: float, *, processed: bool = False, **when: Unpack[When]) -> Planned:
+    def delay(self, seconds: float, *, processed: bool = False, **when: Unpack[FaultFilter]) -> InjectedFault:
         """Wait (real time), then carry out the request and answer; or carry it out, wait and answer."""
-        return self.add(Fault(kind=Kind.DELAY, seconds=seconds, processed=processed, **when))
+        return self.add(Fault(kind=FaultKind.DELAY, seconds=seconds, processed=processed, **when))
 
-    def close(self, *, processed: bool = False, reset: bool = False, **when: Unpack[When]) -> Planned:
+    def close(self, *, processed: bool = False, reset: bool = False, **when: Unpack[FaultFilter]) -> InjectedFault:
         """Close the connection without an answer."""
-        return self.add(Fault(kind=Kind.CLOSE, processed=processed, reset=reset, **when))
+        return self.add(Fault(kind=FaultKind.CLOSE, processed=processed, reset=reset, **when))
 
-    def truncate(self, *, size: int | None = None, reset: bool = False, **when: Unpack[When]) -> Planned:
+    def truncate(self, *, size: int | None = None, reset: bool = False, **when: Unpack[FaultFilter]) -> InjectedFault:
         """Close the connection in the middle of the answer; one without a body ends within its head."""
-        return self.add(Fault(kind=Kind.TRUNCATE, size=size, reset=reset, **when))
+        return self.add(Fault(kind=FaultKind.TRUNCATE, size=size, reset=reset, **when))
 
-    def content_type(self, media_type: str = "text/plain", **when: Unpack[When]) -> Planned:
+    def content_type(self, media_type: str = "text/plain", **when: Unpack[FaultFilter]) -> InjectedFault:
         """Answer with another content type than the body has."""
-        return self.add(Fault(kind=Kind.CONTENT_TYPE, media_type=media_type, **when))
+        return self.add(Fault(kind=FaultKind.CONTENT_TYPE, media_type=media_type, **when))
 
-    def html(self, status: int = 502, *, processed: bool = False, **when: Unpack[When]) -> Planned:
+    def html(self, status: int = 502, *, processed: bool = False, **when: Unpack[FaultFilter]) -> InjectedFault:
         """Answer with the error page of a gateway."""
-        return self.add(Fault(kind=Kind.HTML, status=status, processed=processed, **when))
+        return self.add(Fault(kind=FaultKind.HTML, status=status, processed=processed, **when))
 
-    def drip(self, seconds: float = 0.01, *, size: int = 16, **when: Unpack[When]) -> Planned:
+    def drip(self, seconds: float = 0.01, *, size: int = 16, **when: Unpack[FaultFilter]) -> InjectedFault:
         """Send the answer, its head too, in pieces of `size` bytes with pauses."""
-        return self.add(Fault(kind=Kind.DRIP, seconds=seconds, size=size, **when))
+        return self.add(Fault(kind=FaultKind.DRIP, seconds=seconds, size=size, **when))
 
-    def expire_token(self, **when: Unpack[When]) -> Planned:
+    def expire_token(self, **when: Unpack[FaultFilter]) -> InjectedFault:
         """Answer 401 "Token expired." and refuse this token from then on; met by requests with a token only."""
-        return self.add(Fault(kind=Kind.EXPIRE_TOKEN, **when))
+        return self.add(Fault(kind=FaultKind.EXPIRE_TOKEN, **when))
 
-    def lose_207(self, **when: Unpack[When]) -> Planned:
+    def lose_207(self, **when: Unpack[FaultFilter]) -> InjectedFault:
         """Answer an empty 202 where it would be a 207 with the refused entries; met by such answers only."""
-        return self.add(Fault(kind=Kind.LOSE_207, **when))
+        return self.add(Fault(kind=FaultKind.LOSE_207, **when))
 
     def pick(self, operation: str, *, bearer: bool = False, status: int | None = None) -> Fault | None:
         """The fault that this request meets; `status` once it is carried out. "" stands for an unknown operation."""
@@ -234,7 +234,7 @@ class Faults:
             for planned in self._active:
                 fault = planned.fault
                 if operation in planned.operations and _applies(fault, bearer=bearer, status=status):
-                    if not planned.strikes():
+                    if not planned.record_match():
                         continue
                     if planned.played == fault.times:
                         self._retire(planned)
@@ -257,17 +257,17 @@ class Faults:
             self._active = ()
             self._all.clear()
 
-    def __iter__(self) -> Iterator[Planned]:
+    def __iter__(self) -> Iterator[InjectedFault]:
         return iter(self._all.copy())
 
     def __len__(self) -> int:
         return len(self._active)
 
-    def _retire(self, planned: Planned) -> None:
+    def _retire(self, planned: InjectedFault) -> None:
         planned.active = False
         self._active = tuple(other for other in self._active if other is not planned)
 
-    def _names(self, fault: Fault) -> frozenset[str]:
+    def _matching_operations(self, fault: Fault) -> frozenset[str]:
         names = frozenset(
             name
             for name, method, path in self._operations
@@ -283,18 +283,18 @@ class Faults:
 
 
 def _applies(fault: Fault, *, bearer: bool, status: int | None) -> bool:
-    if fault.kind is Kind.LOSE_207:
+    if fault.kind is FaultKind.LOSE_207:
         return status == HTTPStatus.MULTI_STATUS
-    return status is None and (bearer or fault.kind is not Kind.EXPIRE_TOKEN)
+    return status is None and (bearer or fault.kind is not FaultKind.EXPIRE_TOKEN)
 
 
-def gateway_page(status: int) -> bytes:
+def gateway_error_page(status: int) -> bytes:
     """What a gateway in front of the API answers with: HTML, whatever was asked for."""
     text = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1><hr>gateway</body></html>"
-    return text.format(f"{status} {phrase(status)}").encode()
+    return text.format(f"{status} {reason_phrase(status)}").encode()
 
 
-def phrase(status: int) -> str:
+def reason_phrase(status: int) -> str:
     """The words of a status; gateways use some that have none."""
     try:
         return HTTPStatus(status).phrase

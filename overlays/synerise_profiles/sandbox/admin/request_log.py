@@ -20,7 +20,7 @@ class Outcome(enum.Enum):
 
 
 @dataclass(slots=True)
-class Exchange:
+class LoggedRequest:
     """One request and its answer.
 
     `path` is the template. `status` and `bytes_sent` tell what went out: no status if the connection was closed
@@ -47,39 +47,39 @@ class Exchange:
         return sum(outcome in (Outcome.APPLIED, Outcome.OVERWROTE) for outcome in self.outcomes)
 
 
-_uniform: dict[tuple[str, int], tuple[Outcome, ...]] = {}
+_interned_outcomes: dict[tuple[str, int], tuple[Outcome, ...]] = {}
 
 
-def shared(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+def interned(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
     """The outcomes as a tuple; where all are the same, a log of batches holds one tuple for all of that length."""
     if not outcomes or outcomes.count(outcomes[0]) != len(outcomes):
         return tuple(outcomes)
     key = (outcomes[0].value, len(outcomes))
-    found = _uniform.get(key)
+    found = _interned_outcomes.get(key)
     if found is None:
-        if len(_uniform) >= 1000:
-            _uniform.clear()
-        found = _uniform[key] = tuple(outcomes)
+        if len(_interned_outcomes) >= 1000:
+            _interned_outcomes.clear()
+        found = _interned_outcomes[key] = tuple(outcomes)
     return found
 
 
-class Log:
+class RequestLog:
     """The last exchanges, at most `size`, and of the bodies that are kept the last `most_bytes`; safe from any thread.
 
     `total` counts all that were noted since the last `clear`, so that each has a number: the newest is `total - 1`.
     `changes` grows with every change.
     """
 
-    def __init__(self, size: int = 10_000, most_bytes: int = 64_000_000) -> None:
+    def __init__(self, max_requests: int = 10_000, max_body_bytes: int = 64_000_000) -> None:
         self.total = 0
         self.changes = 0
-        self._most_bytes = most_bytes
-        self._entries: deque[Exchange] = deque(maxlen=size)
-        self._bodies: deque[Exchange] = deque()
+        self._max_body_bytes = max_body_bytes
+        self._entries: deque[LoggedRequest] = deque(maxlen=max_requests)
+        self._bodies: deque[LoggedRequest] = deque()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def add(self, exchange: Exchange) -> None:
+    def add(self, exchange: LoggedRequest) -> None:
         """Note one exchange; beyond the size the oldest goes."""
         with self._lock:
             if self._bodies and self._bodies[0] is self._entries[0] and len(self._entries) == self._entries.maxlen:
@@ -90,7 +90,7 @@ class Log:
             if exchange.body is not None:
                 self._bodies.append(exchange)
                 self._bytes += len(exchange.body)
-                while self._bytes > self._most_bytes:
+                while self._bytes > self._max_body_bytes:
                     oldest = self._bodies.popleft()
                     self._bytes -= len(oldest.body or b"")
                     oldest.body = None
@@ -104,7 +104,7 @@ class Log:
             self._bodies.clear()
             self._bytes = 0
 
-    def newest(self, limit: int, before: int | None = None) -> list[tuple[int, Exchange]]:
+    def newest(self, limit: int, before: int | None = None) -> list[tuple[int, LoggedRequest]]:
         """The last exchanges, or the last before a number, each with its number; newest first."""
         with self._lock:
             entries, total = self._entries.copy(), self.total
@@ -112,11 +112,11 @@ class Log:
         numbers = range(total - 1 - skipped, -1, -1)
         return list(zip(numbers, islice(reversed(entries), skipped, skipped + limit), strict=False))
 
-    def __iter__(self) -> Iterator[Exchange]:
+    def __iter__(self) -> Iterator[LoggedRequest]:
         return iter(self._entries.copy())
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __getitem__(self, index: int) -> Exchange:
+    def __getitem__(self, index: int) -> LoggedRequest:
         return self._entries[index]

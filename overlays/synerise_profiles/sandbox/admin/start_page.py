@@ -17,7 +17,7 @@ def page() -> bytes:
     return (resources.files(__package__ or "") / "start_page.html").read_bytes()
 
 
-def _policy() -> bytes:
+def _content_security_policy() -> bytes:
     """The page may run its own script and style, ask its own server, and load nothing at all."""
     text = page().decode()
     rules = ["default-src 'none'", "connect-src 'self'", "base-uri 'none'", "form-action 'none'"]
@@ -28,8 +28,8 @@ def _policy() -> bytes:
     return "; ".join([*rules, "frame-ancestors 'none'"]).encode()
 
 
-POLICY: tuple[Header, ...] = (
-    (b"content-security-policy", _policy()),
+SECURITY_HEADERS: tuple[Header, ...] = (
+    (b"content-security-policy", _content_security_policy()),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )

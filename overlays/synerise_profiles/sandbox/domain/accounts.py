@@ -7,22 +7,22 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from synerise_profiles.sandbox.spec import Json
-from synerise_profiles.sandbox.storage.store import Store
+from synerise_profiles.sandbox.storage.store import StateStore
 
 from . import passwords
-from .mailbox import Kind, Mailbox, Message
-from .profiles import Profile
+from .mailbox import Mailbox, Message, MessageKind
+from .profiles import StoredProfile
 
 SYNERISE = "SYNERISE"
 """The identity provider of an account with its own password."""
 
-_ACCOUNT = "account"
-_WAITING = "waiting"
-_TOKEN = "message-token"  # noqa: S105 - the name of a kind of record
+_ACCOUNT_KIND = "account"
+_PENDING_KIND = "waiting"
+_TOKEN_KIND = "message-token"  # noqa: S105 - the name of a kind of record
 
 
 @dataclass(slots=True)
-class Account:
+class ProfileAccount:
     """The account of a profile. Who deletes it keeps the profile, and cannot sign in again."""
 
     client_id: int
@@ -32,73 +32,75 @@ class Account:
     active: bool = True
     deleted: bool = False
 
-    def accepts(self, password: object) -> bool:
+    def check_password(self, password: object) -> bool:
         """Whether this is its password."""
-        return passwords.matches(password, self.password)
+        return passwords.verify_password(password, self.password)
 
 
 class Accounts:
     """Find and store accounts, send messages and take back what they carry."""
 
-    def __init__(self, store: Store, mailbox: Mailbox, now: Callable[[], str]) -> None:
+    def __init__(self, store: StateStore, mailbox: Mailbox, now: Callable[[], str]) -> None:
         self._store = store
         self._mailbox = mailbox
         self._now = now
 
-    def get(self, client_id: int) -> Account | None:
+    def get(self, client_id: int) -> ProfileAccount | None:
         """The account of this profile."""
-        data = self._store.records.get(_ACCOUNT, str(client_id))
-        return None if data is None else Account(**data)
+        data = self._store.records.get(_ACCOUNT_KIND, str(client_id))
+        return None if data is None else ProfileAccount(**data)
 
-    def save(self, account: Account) -> None:
+    def save(self, account: ProfileAccount) -> None:
         """Store an account."""
-        self._store.records.put(_ACCOUNT, str(account.client_id), asdict(account), account.client_id)
+        self._store.records.put(_ACCOUNT_KIND, str(account.client_id), asdict(account), account.client_id)
 
-    def find(self, identifiers: Mapping[str, Any], *, deleted: bool = False) -> tuple[Profile, Account] | None:
+    def find(
+        self, identifiers: Mapping[str, Any], *, deleted: bool = False
+    ) -> tuple[StoredProfile, ProfileAccount] | None:
         """The first account that one of the identifiers names, such as email or uuid; perhaps even a deleted one."""
         for name, value in identifiers.items():
             if value is None:
                 continue
-            for profile in self._store.profiles.all_with(name, value):
+            for profile in self._store.profiles.find_all(name, value):
                 account = self.get(profile.client_id)
                 if account is not None and (deleted or not account.deleted):
                     return profile, account
         return None
 
-    def send(self, kind: Kind, recipient: str, client_id: int, **data: Any) -> None:
+    def send_message(self, kind: MessageKind, recipient: str, client_id: int, **data: Any) -> None:
         """Send a new token and code; those of an earlier message of this kind are worth nothing any more."""
         token, pin = passwords.new_token(), passwords.new_pin()
         records, place = self._store.records, f"{kind}:{client_id}"
         with self._store.transaction():
-            earlier = records.get(_WAITING, place)
+            earlier = records.get(_PENDING_KIND, place)
             if earlier is not None:
-                records.delete(_TOKEN, earlier["token"])
-            records.put(_TOKEN, token, {"kind": kind, "clientId": client_id}, client_id)
-            records.put(_WAITING, place, {**data, "clientId": client_id, "token": token, "pin": pin}, client_id)
+                records.delete(_TOKEN_KIND, earlier["token"])
+            records.put(_TOKEN_KIND, token, {"kind": kind, "clientId": client_id}, client_id)
+            records.put(_PENDING_KIND, place, {**data, "clientId": client_id, "token": token, "pin": pin}, client_id)
         carries = {"token": token, "pin": pin} if kind == "activation" else {}
         if not carries:
             carries = {"pin": pin} if kind == "phone-change" else {"token": token}
         self._mailbox.add(Message(self._now(), kind, recipient, client_id, **carries))
 
-    def waiting(self, kind: Kind, token: object) -> Json | None:
+    def pending(self, kind: MessageKind, token: object) -> Json | None:
         """What waits for this token."""
-        named = self._named(kind, token)
-        found = None if named is None else self._store.records.get(_WAITING, f"{kind}:{named['clientId']}")
+        named = self._token_record(kind, token)
+        found = None if named is None else self._store.records.get(_PENDING_KIND, f"{kind}:{named['clientId']}")
         return found if found is not None and found["token"] == token else None
 
-    def is_used(self, kind: Kind, token: object) -> bool:
+    def is_token_used(self, kind: MessageKind, token: object) -> bool:
         """Whether this token was sent and what waited for it is done."""
-        return self._named(kind, token) is not None and self.waiting(kind, token) is None
+        return self._token_record(kind, token) is not None and self.pending(kind, token) is None
 
-    def waiting_for_pin(self, kind: Kind, client_id: int, pin: object) -> Json | None:
+    def pending_for_pin(self, kind: MessageKind, client_id: int, pin: object) -> Json | None:
         """What waits for this code of this profile."""
-        found = self._store.records.get(_WAITING, f"{kind}:{client_id}")
+        found = self._store.records.get(_PENDING_KIND, f"{kind}:{client_id}")
         return found if found is not None and found["pin"] == pin else None
 
-    def finish(self, kind: Kind, client_id: int) -> None:
+    def finish(self, kind: MessageKind, client_id: int) -> None:
         """It is done: token and code cannot be used again."""
-        self._store.records.delete(_WAITING, f"{kind}:{client_id}")
+        self._store.records.delete(_PENDING_KIND, f"{kind}:{client_id}")
 
-    def _named(self, kind: Kind, token: object) -> Json | None:
-        found = self._store.records.get(_TOKEN, token) if isinstance(token, str) else None
+    def _token_record(self, kind: MessageKind, token: object) -> Json | None:
+        found = self._store.records.get(_TOKEN_KIND, token) if isinstance(token, str) else None
         return found if found is not None and found["kind"] == kind else None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from synerise_profiles.sandbox.spec import Json
 
 # Name in a contact -> name in a profile. `firstname`, `birthdate` and `custom_identify` are real spellings.
-FIELDS = {
+PROFILE_FIELDS = {
     "uuid": "uuid",
     "email": "email",
     "firstname": "firstName",
@@ -23,28 +23,28 @@ FIELDS = {
     "countryCode": "countryCode",
     "avatarUrl": "avatarUrl",
 }
-SEXES = {"0": "NOT_SPECIFIED", "1": "FEMALE", "2": "MALE", "3": "OTHER"}
+SEX_CODES = {"0": "NOT_SPECIFIED", "1": "FEMALE", "2": "MALE", "3": "OTHER"}
 
 
-def contact(profile: Json) -> Json:
+def to_contact(profile: Json) -> Json:
     """A profile (as the API shows it) as a contact."""
-    sex = next(code for code, name in SEXES.items() if name == profile["sex"])
-    values = {name: profile[source] for name, source in FIELDS.items()} | {"sex": sex} | profile["attributes"]
+    sex = next(code for code, name in SEX_CODES.items() if name == profile["sex"])
+    values = {name: profile[source] for name, source in PROFILE_FIELDS.items()} | {"sex": sex} | profile["attributes"]
     return {
         "base": {name: {"label": name, "value": value} for name, value in values.items()},
         "tags": profile["tags"],
     }
 
 
-def profile_input(sent: Json) -> Json:
+def to_profile_input(sent: Json) -> Json:
     """What was sent for a contact, in the names of a profile; unknown names are custom attributes."""
     item: Json = {}
     attributes: Json = {}
     for name, value in sent.items():
-        if name in FIELDS:
-            item[FIELDS[name]] = value
+        if name in PROFILE_FIELDS:
+            item[PROFILE_FIELDS[name]] = value
         elif name == "sex":
-            item["sex"] = SEXES.get(value)
+            item["sex"] = SEX_CODES.get(value)
         elif name == "tags":
             item["tags"] = value
         elif name == "country_id":
@@ -54,9 +54,9 @@ def profile_input(sent: Json) -> Json:
     return {**item, "attributes": attributes} if attributes else item
 
 
-def renamed(problems: Iterable[Json]) -> list[Json]:
+def to_contact_errors(problems: Iterable[Json]) -> list[Json]:
     """Problems of a profile in the names of a contact."""
-    names = {name: old for old, name in FIELDS.items()}
+    names = {name: old for old, name in PROFILE_FIELDS.items()}
     return [
         {**found, "field": names.get(found["field"], found["field"].removeprefix("attributes."))} for found in problems
     ]

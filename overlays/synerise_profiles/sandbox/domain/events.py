@@ -12,11 +12,11 @@ from synerise_profiles.sandbox.clock import iso_of, millis_of
 from synerise_profiles.sandbox.spec import Json
 
 CUSTOM = "custom"
-ORIGINAL_TIME = "snr-original-time"
-_OLDEST = millis_of("0001-01-01T00:00:00Z")
+ORIGINAL_TIME_PARAM = "snr-original-time"
+_MIN_TIME_MILLIS = millis_of("0001-01-01T00:00:00Z")
 
 
-class FieldError(ValueError):
+class InvalidFieldError(ValueError):
     """What is well-formed and cannot be taken all the same; names the field."""
 
     def __init__(self, field: str, message: str, rejected: object = None) -> None:
@@ -26,7 +26,7 @@ class FieldError(ValueError):
         self.rejected = rejected
 
 
-class Draft(NamedTuple):
+class EventDraft(NamedTuple):
     """An event before its profile is known: what the moment of receipt decides about it.
 
     `salt` is None where it has no effect. `purchases` has the params of what a charge makes, by position.
@@ -40,7 +40,7 @@ class Draft(NamedTuple):
     purchases: Sequence[Json] = ()
 
 
-class Event(NamedTuple):
+class StoredEvent(NamedTuple):
     """One event as it is kept; `time` in milliseconds. The label is required on the wire and kept nowhere."""
 
     uuid: str
@@ -50,43 +50,43 @@ class Event(NamedTuple):
     params: Json
 
 
-def draft(
-    item: Json, action: str, params: Json, received: int, reserved: frozenset[str], *, time_field: str = "time"
-) -> Draft:
+def draft_event(
+    item: Json, action: str, params: Json, received_millis: int, reserved: frozenset[str], *, time_field: str = "time"
+) -> EventDraft:
     """Settle time, salt and params; `received` is the moment of receipt in milliseconds.
 
     A time in the future is replaced by that moment, and no salt works with one. The text of the time that was sent is
     kept as a param in either case; it is for another service of the publisher to show it.
     """
     text = item.get(time_field)
-    time, salt = received, item.get("eventSalt")
-    kept = cleaned(params, reserved)
+    time, salt = received_millis, item.get("eventSalt")
+    kept = without_reserved(params, reserved)
     if text is not None:
         time = _time(text, time_field)
-        if time > received:
-            time, salt = received, None
-        kept[ORIGINAL_TIME] = text
-    return Draft(item, action, time, salt or None, kept)
+        if time > received_millis:
+            time, salt = received_millis, None
+        kept[ORIGINAL_TIME_PARAM] = text
+    return EventDraft(item, action, time, salt or None, kept)
 
 
-def cleaned(params: Json, reserved: frozenset[str]) -> Json:
+def without_reserved(params: Json, reserved: frozenset[str]) -> Json:
     """A copy of params without those that are reserved for the system.
 
     They are "ignored or overwritten" by the reference; here they are ignored, since the listings show no value of the
     system's own among the params.
     """
-    if ORIGINAL_TIME in params or not reserved.isdisjoint(params):
-        return {name: value for name, value in params.items() if name not in reserved and name != ORIGINAL_TIME}
+    if ORIGINAL_TIME_PARAM in params or not reserved.isdisjoint(params):
+        return {name: value for name, value in params.items() if name not in reserved and name != ORIGINAL_TIME_PARAM}
     return params.copy()
 
 
-def event_of(draft: Draft, client_id: int) -> Event:
+def event_from_draft(draft: EventDraft, client_id: int) -> StoredEvent:
     """The event that a draft becomes; the same salt, time, profile and action make the same uuid, and so overwrite."""
     _, action, time, salt, params, _ = draft
     if salt is None:
-        return Event(_uuid(os.urandom(16).hex(), "4"), client_id, action, time, params)
+        return StoredEvent(_uuid(os.urandom(16).hex(), "4"), client_id, action, time, params)
     # The salt stands last: it is the only part that may hold any character, the separator too.
-    return Event(derived_uuid(f"{time}\0{client_id}\0{action}\0{salt}"), client_id, action, time, params)
+    return StoredEvent(derived_uuid(f"{time}\0{client_id}\0{action}\0{salt}"), client_id, action, time, params)
 
 
 def derived_uuid(text: str) -> str:
@@ -94,7 +94,7 @@ def derived_uuid(text: str) -> str:
     return _uuid(sha1(text.encode(), usedforsecurity=False).hexdigest(), "5")
 
 
-def identifier_of(client: Json) -> str | None:
+def identifier_kind(client: Json) -> str | None:
     """The kind of identifier that names the profile; an empty text is none."""
     for name in CLIENT_IDENTIFIERS:
         if client.get(name) not in (None, ""):
@@ -102,9 +102,9 @@ def identifier_of(client: Json) -> str | None:
     return None
 
 
-def mixed(clients: Sequence[Json]) -> list[tuple[int, str]]:
+def mixed_identifiers(clients: Sequence[Json]) -> list[tuple[int, str]]:
     """Where in a batch the kind of identifier is not that of the first item: index and what is wrong."""
-    kinds = [identifier_of(client) for client in clients]
+    kinds = [identifier_kind(client) for client in clients]
     return [
         (index, f"is identified by {kind} and the first one by {kinds[0]}; one request takes one kind")
         for index, kind in enumerate(kinds)
@@ -126,12 +126,12 @@ def batch_action(item: Json, actions: Mapping[str, str]) -> str:
     action: str | None = item.get("action")
     if action is None:
         if kind == CUSTOM:
-            raise FieldError("action", "is required for a custom event")
-        raise FieldError("type", "names no kind of event, and there is no action", kind)
+            raise InvalidFieldError("action", "is required for a custom event")
+        raise InvalidFieldError("type", "names no kind of event, and there is no action", kind)
     return action
 
 
-def listed(event: Event, client: Mapping[str, Any]) -> Json:
+def to_event_record(event: StoredEvent, client: Mapping[str, Any]) -> Json:
     """The event as the listings show it: in UTC, without the label and without the text of the time that was sent."""
     return {
         "uuid": event.uuid,
@@ -139,7 +139,7 @@ def listed(event: Event, client: Mapping[str, Any]) -> Json:
         "action": event.action,
         "label": None,
         "client": dict(client),
-        "params": {name: value for name, value in event.params.items() if name != ORIGINAL_TIME},
+        "params": {name: value for name, value in event.params.items() if name != ORIGINAL_TIME_PARAM},
     }
 
 
@@ -147,9 +147,9 @@ def _time(text: str, field: str) -> int:
     try:
         time = millis_of(text)
     except ValueError:
-        raise FieldError(field, "is no moment that can be read", text) from None
-    if time < _OLDEST:
-        raise FieldError(field, "lies before the year 1 in UTC", text)
+        raise InvalidFieldError(field, "is no moment that can be read", text) from None
+    if time < _MIN_TIME_MILLIS:
+        raise InvalidFieldError(field, "lies before the year 1 in UTC", text)
     return time
 
 

@@ -13,13 +13,13 @@ QUEUED = "QUEUED"
 PROCESSING = "PROCESSING"
 COMPLETED = "COMPLETED"
 FAILED = "FAILED"
-ENDED = frozenset({COMPLETED, FAILED})
+ENDED_STATES = frozenset({COMPLETED, FAILED})
 
 # NONE asks for no agreement. The reference prints four values and an ellipsis; the names follow the agreements'.
-FILTERS = {"NONE": None} | {re.sub("([A-Z])", r"_\1", name).upper(): name for name in AGREEMENTS}
+AGREEMENT_FILTERS = {"NONE": None} | {re.sub("([A-Z])", r"_\1", name).upper(): name for name in AGREEMENTS}
 
 
-def state(task: Json, now: int) -> str:
+def export_state(task: Json, now: int) -> str:
     """How far an export is; the names of the states are not documented, so these are the sandbox's own.
 
     It waits for the first half of its time and works for the second.
@@ -30,16 +30,16 @@ def state(task: Json, now: int) -> str:
     return QUEUED if elapsed * 2 < duration else PROCESSING
 
 
-def rows(order: Json, profiles: Iterable[Json]) -> Iterable[Json]:
+def export_rows(order: Json, profiles: Iterable[Json]) -> Iterable[Json]:
     """The rows of an export of these profiles (as the API shows them)."""
     excluded = frozenset[int](order["excludedIds"])
-    agreement = FILTERS[order["agreementFilter"]]
+    agreement = AGREEMENT_FILTERS[order["agreementFilter"]]
     for profile in profiles:
         if profile["clientId"] not in excluded and (agreement is None or profile["agreements"][agreement] is True):
-            yield _row(order, profile)
+            yield _export_row(order, profile)
 
 
-def _row(order: Json, profile: Json) -> Json:
+def _export_row(order: Json, profile: Json) -> Json:
     row: Json = {}
     for name in order["fields"]:
         row[name] = profile["clientId"] if name == "id" else profile.get(name, profile["attributes"].get(name))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["activation", "password-reset", "email-change", "phone-change"]
+MessageKind = Literal["activation", "password-reset", "email-change", "phone-change"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Message:
     """
 
     time: str
-    kind: Kind
+    kind: MessageKind
     recipient: str
     client_id: int
     token: str | None = None

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from synerise_profiles.sandbox.spec import Json
 
-from .profiles import Profile, Terms, change, merge, placeholder
+from .profiles import MatchOptions, StoredProfile, apply_changes, merge, placeholder_email
 
 
 @dataclass(slots=True)
-class Keys:
+class LookupKeys:
     """The identifiers that a request mentions: what has to be loaded to decide it."""
 
     ids: list[int] = field(default_factory=list[int])
@@ -21,9 +21,9 @@ class Keys:
     phones: list[str] = field(default_factory=list[str])
 
 
-def keys_of(items: Iterable[Json], id_field: str = "clientId", *, unique_emails: bool = True) -> Keys:
+def lookup_keys(items: Iterable[Json], id_field: str = "clientId", *, unique_emails: bool = True) -> LookupKeys:
     """Collect the identifiers of items; a phone counts only where it is the only one. An empty text is none."""
-    keys = Keys()
+    keys = LookupKeys()
     for item in items:
         get = item.get
         alone = True
@@ -45,10 +45,10 @@ def keys_of(items: Iterable[Json], id_field: str = "clientId", *, unique_emails:
 
 
 @dataclass(slots=True)
-class Loaded:
+class LoadedProfiles:
     """What a request starts from: the profiles, and which of them a uuid that is not shown belongs to."""
 
-    profiles: Iterable[Profile] = ()
+    profiles: Iterable[StoredProfile] = ()
     aliases: Mapping[str, int] = field(default_factory=dict[str, int])
     next_id: int = 1
     uuid_prefix: str = "00000000-0000-4000-8000-"
@@ -64,24 +64,24 @@ class WorkingSet:
     that does not exist, or when it names nobody. `reason` says why the last one was.
     """
 
-    def __init__(self, loaded: Loaded, terms: Terms) -> None:
+    def __init__(self, loaded: LoadedProfiles, options: MatchOptions) -> None:
         self.reason = ""
         self.next_id = loaded.next_id
-        self.touched: dict[int, Profile] = {}
+        self.touched: dict[int, StoredProfile] = {}
         self.tags: dict[int, list[str]] = {}
         self.aliases: dict[str, int] = {}
         """Further uuids of profiles, to be stored."""
         self.absorbed: list[tuple[int, int]] = []
         """Target and source of each anonymous profile that was taken in."""
-        self._terms = terms
+        self._options = options
         self._created = loaded.created
         self._uuid_prefix = loaded.uuid_prefix
         self._by_phone = loaded.by_phone
-        self._ids: dict[int, Profile] = {}
-        self._uuids: dict[str, Profile] = {}
-        self._emails: dict[str, Profile] = {}
-        self._custom_ids: dict[str, Profile] = {}
-        self._phones: dict[str, list[Profile]] = {}
+        self._ids: dict[int, StoredProfile] = {}
+        self._uuids: dict[str, StoredProfile] = {}
+        self._emails: dict[str, StoredProfile] = {}
+        self._custom_ids: dict[str, StoredProfile] = {}
+        self._phones: dict[str, list[StoredProfile]] = {}
         for profile in loaded.profiles:
             self._ids[profile.client_id] = profile
             self._uuids[profile.uuid] = profile
@@ -89,46 +89,46 @@ class WorkingSet:
         for uuid, client_id in loaded.aliases.items():
             self._uuids[uuid] = self._ids[client_id]
 
-    def upsert(self, item: Json, *, joining: bool = False) -> Profile | None:
+    def upsert(self, item: Json, *, joining: bool = False) -> StoredProfile | None:
         """Change the profile that the item means, or make it; None when the item is dropped.
 
         `joining` lets an item with the uuid of an anonymous profile and the e-mail address of a known one join both.
         """
         client_id = item.get("clientId")
-        named = self._named(item, client_id)
+        named = self._matches(item, client_id)
         if client_id is not None and client_id not in self._ids:
-            return self._drop(f"no profile has the clientId {client_id}")
+            return self._drop_item(f"no profile has the clientId {client_id}")
         if not named:
-            if not self._names_somebody(item) and not item.get("phone"):
-                return self._drop("it has no identifier")
+            if not self._has_identifier(item) and not item.get("phone"):
+                return self._drop_item("it has no identifier")
             return self._change(self._create(item), item)
         if len(named) > 1:
             target = self._join(item, named) if joining else None
             return self._conflict(named) if target is None else self._change(target, item)
         return self._change(named[0], item)
 
-    def update(self, client_id: int, item: Json) -> Profile | None:
+    def update(self, client_id: int, item: Json) -> StoredProfile | None:
         """Change a profile named by the path; None when it is gone or an identifier sent belongs to another."""
         if client_id not in self._ids:
-            return self._drop(f"the profile {client_id} is gone")
-        named = self._named(item, client_id)
+            return self._drop_item(f"the profile {client_id} is gone")
+        named = self._matches(item, client_id)
         return self._conflict(named) if len(named) > 1 else self._change(named[0], item)
 
-    def identify(self, client: Json) -> Profile | None:
+    def identify(self, client: Json) -> StoredProfile | None:
         """The profile of an event, made where it is new; the data of a known one stays. None where nobody is named."""
-        named = self._named(client, client.get("id"))
+        named = self._matches(client, client.get("id"))
         if named:
             return named[0]
-        if not self._names_somebody(client):
-            return self._drop("its client has no identifier of a profile, nor one that makes a profile")
+        if not self._has_identifier(client):
+            return self._drop_item("its client has no identifier of a profile, nor one that makes a profile")
         return self._change(self._create(client), {name: client.get(name) for name in ("uuid", "email", "customId")})
 
-    def _named(self, item: Json, client_id: int | None) -> list[Profile]:
+    def _matches(self, item: Json, client_id: int | None) -> list[StoredProfile]:
         """The profiles that the identifiers name, each once, in the order of the publisher's client."""
         get = item.get
-        named: list[Profile] = []
+        named: list[StoredProfile] = []
         uuid, custom_id = get("uuid"), get("customId")
-        email = get("email") if self._terms.unique_emails else None
+        email = get("email") if self._options.unique_emails else None
         if client_id is not None and (found := self._ids.get(client_id)) is not None:
             named.append(found)
         if uuid and (found := self._uuids.get(uuid)) is not None and found not in named:
@@ -140,36 +140,36 @@ class WorkingSet:
         if not (uuid or custom_id or email or client_id is not None):
             holders = self._phones.get(get("phone") or "")
             if holders:
-                named.append(min(holders, key=_age))
+                named.append(min(holders, key=_client_id))
         return named
 
-    def _names_somebody(self, item: Json) -> bool:
+    def _has_identifier(self, item: Json) -> bool:
         get = item.get
-        return bool(get("uuid") or get("customId") or (self._terms.unique_emails and get("email")))
+        return bool(get("uuid") or get("customId") or (self._options.unique_emails and get("email")))
 
-    def _create(self, item: Json) -> Profile:
+    def _create(self, item: Json) -> StoredProfile:
         client_id = self.next_id
         self.next_id += 1
         uuid = item.get("uuid") or f"{self._uuid_prefix}{client_id:012d}"
-        profile = Profile(client_id, uuid, None, None, None, self._created, {}, fresh=True)
+        profile = StoredProfile(client_id, uuid, None, None, None, self._created, {}, fresh=True)
         self._ids[client_id] = profile
         self._uuids[uuid] = profile
         return profile
 
-    def _change(self, profile: Profile, item: Json) -> Profile:
+    def _change(self, profile: StoredProfile, item: Json) -> StoredProfile:
         email, custom_id, phone = profile.email, profile.custom_id, profile.phone
         self._change_identifiers(profile, item)
         if profile.email != email or profile.custom_id != custom_id or profile.phone != phone:
-            profile.moved = True
-            self._forget(profile, email, custom_id, phone)
+            profile.identifiers_changed = True
+            self._unindex(profile, email, custom_id, phone)
             self._index(profile)
-        change(profile, item, self._terms)
+        apply_changes(profile, item, self._options)
         if "tags" in item:
             self.tags[profile.client_id] = item["tags"] or []
         self.touched[profile.client_id] = profile
         return profile
 
-    def _change_identifiers(self, profile: Profile, item: Json) -> None:
+    def _change_identifiers(self, profile: StoredProfile, item: Json) -> None:
         """Take over the identifiers that were sent; null or an empty text removes one, except the uuid."""
         uuid = item.get("uuid")
         if uuid and uuid != profile.uuid and self._uuids.get(uuid) is not profile:
@@ -177,7 +177,7 @@ class WorkingSet:
             # devices has its own.
             self.aliases[profile.uuid] = profile.client_id
             profile.uuid = uuid
-            profile.moved = True
+            profile.identifiers_changed = True
             self._uuids[uuid] = profile
         if "customId" in item:
             profile.custom_id = item["customId"] or None
@@ -185,10 +185,10 @@ class WorkingSet:
             profile.email = item["email"] or None
         if "phone" in item:
             profile.phone = item["phone"] or None
-        if profile.email is None and profile.custom_id is None and self._terms.unique_emails:
-            profile.email = placeholder(profile.client_id)
+        if profile.email is None and profile.custom_id is None and self._options.unique_emails:
+            profile.email = placeholder_email(profile.client_id)
 
-    def _join(self, item: Json, named: list[Profile]) -> Profile | None:
+    def _join(self, item: Json, named: list[StoredProfile]) -> StoredProfile | None:
         """The known profile with the item's e-mail address, once it has taken in the anonymous one with its uuid.
 
         The reference is silent; the publisher's clients merge so, by a batch. None where it is not that case.
@@ -199,7 +199,7 @@ class WorkingSet:
         if item.get("clientId") == source.client_id or any(one is not target and one is not source for one in named):
             return None
         merge(target, [source])
-        self._forget(source, source.email, source.custom_id, source.phone)
+        self._unindex(source, source.email, source.custom_id, source.phone)
         for uuid in [uuid for uuid, owner in self._uuids.items() if owner is source]:
             self._uuids[uuid] = target
             self.aliases[uuid] = target.client_id
@@ -208,15 +208,15 @@ class WorkingSet:
         self.absorbed.append((target.client_id, source.client_id))
         return target
 
-    def _conflict(self, named: Iterable[Profile]) -> Profile | None:
+    def _conflict(self, named: Iterable[StoredProfile]) -> StoredProfile | None:
         owners = ", ".join(str(client_id) for client_id in sorted({profile.client_id for profile in named}))
-        return self._drop(f"its identifiers belong to several profiles: {owners}")
+        return self._drop_item(f"its identifiers belong to several profiles: {owners}")
 
-    def _drop(self, reason: str) -> Profile | None:
+    def _drop_item(self, reason: str) -> StoredProfile | None:
         self.reason = reason
         return None
 
-    def _forget(self, profile: Profile, email: str | None, custom_id: str | None, phone: str | None) -> None:
+    def _unindex(self, profile: StoredProfile, email: str | None, custom_id: str | None, phone: str | None) -> None:
         if email is not None and self._emails.get(email) is profile:
             del self._emails[email]
         if custom_id is not None and self._custom_ids.get(custom_id) is profile:
@@ -224,7 +224,7 @@ class WorkingSet:
         if phone is not None and profile in (holders := self._phones.get(phone, [])):
             holders.remove(profile)
 
-    def _index(self, profile: Profile) -> None:
+    def _index(self, profile: StoredProfile) -> None:
         if profile.email is not None:
             self._emails.setdefault(profile.email, profile)
         if profile.custom_id is not None:
@@ -235,5 +235,5 @@ class WorkingSet:
                 holders.append(profile)
 
 
-def _age(profile: Profile) -> int:
+def _client_id(profile: StoredProfile) -> int:
     return profile.client_id

@@ -7,22 +7,22 @@ import hmac
 import secrets
 import uuid
 
-_ROUNDS = 1000
+_HASH_ROUNDS = 1000
 """Far too few for real accounts; a sandbox holds invented ones and has to be fast."""
 
 
-def hashed(password: str) -> str:
+def hash_password(password: str) -> str:
     """What is kept of a password."""
     salt = secrets.token_hex(8)
-    return f"{salt}${_derived(password, salt)}"
+    return f"{salt}${_derive_key(password, salt)}"
 
 
-def matches(password: object, kept: str | None) -> bool:
+def verify_password(password: object, kept: str | None) -> bool:
     """Whether this is the password; nothing matches where none is kept."""
     if kept is None or not isinstance(password, str):
         return False
     salt, _, derived = kept.partition("$")
-    return hmac.compare_digest(_derived(password, salt), derived)
+    return hmac.compare_digest(_derive_key(password, salt), derived)
 
 
 def new_token() -> str:
@@ -35,6 +35,6 @@ def new_pin() -> str:
     return f"{secrets.randbelow(1_000_000):06d}"
 
 
-def _derived(password: str, salt: str) -> str:
+def _derive_key(password: str, salt: str) -> str:
     # surrogatepass: JSON may hold lone surrogates, and a password is no place to argue about them.
-    return hashlib.pbkdf2_hmac("sha256", password.encode("utf-8", "surrogatepass"), salt.encode(), _ROUNDS).hex()
+    return hashlib.pbkdf2_hmac("sha256", password.encode("utf-8", "surrogatepass"), salt.encode(), _HASH_ROUNDS).hex()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from synerise_profiles.sandbox.responses import Failure
-from synerise_profiles.sandbox.spec import Operation
+from synerise_profiles.sandbox.responses import RefusedRequest
+from synerise_profiles.sandbox.spec import OperationSpec
 
 CONSUMERS = ("workspace", "user", "profile", "anonymous", "profile-conditional", "web-sdk", "ai-key")
-PROFILES = frozenset({"profile", "profile-conditional"})
+PROFILE_CONSUMERS = frozenset({"profile", "profile-conditional"})
 """Consumers that are a profile, signed in."""
 
 PII_ACCESS = "PII_ACCESS"
@@ -62,16 +62,16 @@ class Caller:
 NOBODY = Caller("none")
 
 
-def check(operation: Operation, caller: Caller) -> None:
+def check_permission(operation: OperationSpec, caller: Caller) -> None:
     """Failure when this caller may not use this operation."""
     consumer = caller.consumer
     if consumer not in operation.consumers:
         # Of a token of the wrong kind the reference says 401 ("wrong consumer scope"), and for the registration and
         # account operations 403 ("wrong JWT scope").
         status = 403 if operation.path.startswith("/sauth/") else 401
-        raise Failure(status, f"A token of kind '{consumer}' may not call this operation.")
+        raise RefusedRequest(status, f"A token of kind '{consumer}' may not call this operation.")
     if caller.granted is None:
         return
     needed = {"workspace": operation.permission, "user": operation.role}.get(consumer)
     if needed is not None and needed not in caller.granted:
-        raise Failure(403, f"The permission '{needed}' is missing.")
+        raise RefusedRequest(403, f"The permission '{needed}' is missing.")

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from synerise_profiles.identifiers import PROFILE_IDENTIFIERS
-from synerise_profiles.sandbox.responses import problem
+from synerise_profiles.sandbox.responses import error_entry
 from synerise_profiles.sandbox.spec import Json
 
-NATIVE = (
+NATIVE_FIELDS = (
     "firstName",
     "lastName",
     "displayName",
@@ -24,18 +24,18 @@ NATIVE = (
     "avatarUrl",
 )
 AGREEMENTS = ("email", "sms", "push", "webPush", "bluetooth", "rfid", "wifi")
-PLACEHOLDER = "@anonymous.invalid"
-TRUTH: Mapping[str, bool] = {
+PLACEHOLDER_DOMAIN = "@anonymous.invalid"
+BOOLEAN_TEXTS: Mapping[str, bool] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 """The texts that an agreement may be given as."""
 
-_PLAIN = frozenset({*NATIVE, "sex"})
+_PLAIN_FIELDS = frozenset({*NATIVE_FIELDS, "sex"})
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class MatchOptions:
     """How a workspace reads what is sent: names that no attribute can have, and whether an e-mail identifies."""
 
     reserved: frozenset[str] = frozenset()
@@ -43,7 +43,7 @@ class Terms:
 
 
 @dataclass(slots=True, eq=False)
-class Profile:
+class StoredProfile:
     """One profile: its identifiers, and in `data` everything else (native fields, agreements, attributes).
 
     `uuid` is the one that is shown; others, from merges and from other devices, find the profile too.
@@ -58,13 +58,13 @@ class Profile:
     data: Json = field(default_factory=dict[str, Any])
     fresh: bool = False
     """Not stored yet."""
-    moved: bool = False
+    identifiers_changed: bool = False
     """An identifier differs from what is stored."""
 
     @property
     def anonymous(self) -> bool:
         """Whether nothing says who it is: neither a custom id nor a real e-mail address."""
-        return self.custom_id is None and (self.email is None or self.email.endswith(PLACEHOLDER))
+        return self.custom_id is None and (self.email is None or self.email.endswith(PLACEHOLDER_DOMAIN))
 
 
 def missing_identifier(item: Json, *, updating: bool = False, unique_emails: bool = True) -> list[Json]:
@@ -77,30 +77,30 @@ def missing_identifier(item: Json, *, updating: bool = False, unique_emails: boo
     known = [
         name for name in PROFILE_IDENTIFIERS if (updating or name != "clientId") and (unique_emails or name != "email")
     ]
-    return [problem("identifier", f"at least one of {', '.join(known)} is required")]
+    return [error_entry("identifier", f"at least one of {', '.join(known)} is required")]
 
 
-def placeholder(client_id: int) -> str:
+def placeholder_email(client_id: int) -> str:
     """The made-up address of an anonymous profile. From its id, which is never given twice."""
-    return f"{client_id:032x}{PLACEHOLDER}"
+    return f"{client_id:032x}{PLACEHOLDER_DOMAIN}"
 
 
-def change(profile: Profile, item: Json, terms: Terms) -> None:
+def apply_changes(profile: StoredProfile, item: Json, options: MatchOptions) -> None:
     """Apply what was sent, all but the identifiers: null resets a native field and deletes a custom attribute."""
     data = profile.data
     for key, value in item.items():
-        if key in _PLAIN:
+        if key in _PLAIN_FIELDS:
             if value is None:
                 data.pop(key, None)
             else:
                 data[key] = value
         elif key == "attributes":
-            _change_attributes(data, value, terms.reserved)
+            _change_attributes(data, value, options.reserved)
         elif key == "agreements":
-            _change_agreements(data, value, unique_emails=terms.unique_emails)
+            _change_agreements(data, value, unique_emails=options.unique_emails)
 
 
-def details(profile: Profile, tags: Iterable[str], previous: Iterable[Any] = ()) -> Json:
+def details(profile: StoredProfile, tags: Iterable[str], previous: Iterable[Any] = ()) -> Json:
     """The profile as the API shows it."""
     data = profile.data
     agreements: Json = data.get("agreements", {})
@@ -110,7 +110,7 @@ def details(profile: Profile, tags: Iterable[str], previous: Iterable[Any] = ())
         "phone": profile.phone,
         "customId": profile.custom_id,
         "uuid": profile.uuid,
-        **{name: data.get(name) for name in NATIVE},
+        **{name: data.get(name) for name in NATIVE_FIELDS},
         "sex": data.get("sex", "NOT_SPECIFIED"),
         # Equal to the moment of creation, as the publisher has it.
         "lastActivityDate": profile.created,
@@ -122,7 +122,7 @@ def details(profile: Profile, tags: Iterable[str], previous: Iterable[Any] = ())
     }
 
 
-def merge(target: Profile, sources: Iterable[Profile]) -> None:
+def merge(target: StoredProfile, sources: Iterable[StoredProfile]) -> None:
     """Copy the attributes that the target lacks; all else of the sources is lost. The first source wins."""
     attributes: Json = target.data.setdefault("attributes", {})
     for source in sources:
@@ -150,11 +150,11 @@ def _change_agreements(data: Json, sent: Json | None, *, unique_emails: bool) ->
         # The publisher's clients say so: that agreement has no effect where an address identifies nobody.
         if name != "email" or unique_emails:
             known = value is True or value is False or name not in AGREEMENTS
-            agreements[name] = value if known else _truth(value)
+            agreements[name] = value if known else _to_boolean(value)
 
 
-def _truth(value: Any) -> Any:
+def _to_boolean(value: Any) -> Any:
     """Agreements may be sent as booleans, which are none of these, as text or as 1 and 0."""
     if isinstance(value, str):
-        return TRUTH.get(value, value)
+        return BOOLEAN_TEXTS.get(value, value)
     return bool(value) if value in (0, 1) else value

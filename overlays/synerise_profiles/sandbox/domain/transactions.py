@@ -7,25 +7,33 @@ from typing import Any
 
 from synerise_profiles.sandbox.spec import Json, is_object
 
-from .events import ORIGINAL_TIME, Draft, Event, FieldError, cleaned, derived_uuid, draft
+from .events import (
+    ORIGINAL_TIME_PARAM,
+    EventDraft,
+    InvalidFieldError,
+    StoredEvent,
+    derived_uuid,
+    draft_event,
+    without_reserved,
+)
 
 CHARGE = "transaction.charge"
 BUY = "product.buy"
 
 _NOT_PARAMS = frozenset({"client", "recordedAt", "eventSalt"})
-_OF_THE_ORDER = ("orderId", "source")
+_ORDER_PARAMS = ("orderId", "source")
 
 
-def draft_transaction(item: Json, received: int, reserved: frozenset[str]) -> Draft:
+def draft_transaction(item: Json, received: int, reserved: frozenset[str]) -> EventDraft:
     """A charge with what was bought; an order in several currencies is refused."""
     _check_currency(item)
     params = {name: value for name, value in item.items() if name not in _NOT_PARAMS}
-    made = draft(item, CHARGE, params, received, reserved, time_field="recordedAt")
-    shared = {name: made.params[name] for name in (*_OF_THE_ORDER, ORIGINAL_TIME) if name in made.params}
-    return made._replace(purchases=[{**cleaned(product, reserved), **shared} for product in item["products"]])
+    made = draft_event(item, CHARGE, params, received, reserved, time_field="recordedAt")
+    shared = {name: made.params[name] for name in (*_ORDER_PARAMS, ORIGINAL_TIME_PARAM) if name in made.params}
+    return made._replace(purchases=[{**without_reserved(product, reserved), **shared} for product in item["products"]])
 
 
-def purchases(made: Draft, charge: Event) -> Iterator[Event]:
+def purchase_events(made: EventDraft, charge: StoredEvent) -> Iterator[StoredEvent]:
     """One event an item. Its uuid comes from the charge's and from its position, not from what was bought.
 
     So an update with the items in another order overwrites one item's event with another's, and one with fewer items
@@ -33,7 +41,7 @@ def purchases(made: Draft, charge: Event) -> Iterator[Event]:
     """
     for position, params in enumerate(made.purchases):
         uuid = derived_uuid(f"{charge.uuid}\0{position}")
-        yield Event(uuid, charge.client_id, BUY, charge.time, params)
+        yield StoredEvent(uuid, charge.client_id, BUY, charge.time, params)
 
 
 def _check_currency(item: Json) -> None:
@@ -42,7 +50,7 @@ def _check_currency(item: Json) -> None:
     for field, currency in _currencies(item):
         if currency != expected:
             message = f"differs from {expected}, the currency of revenue; a transaction has one"
-            raise FieldError(field, message, currency)
+            raise InvalidFieldError(field, message, currency)
 
 
 def _currencies(item: Json) -> Iterator[tuple[str, Any]]:

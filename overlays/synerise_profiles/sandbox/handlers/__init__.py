@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from synerise_profiles.sandbox.context import Handler
-from synerise_profiles.sandbox.spec import Operation
+from synerise_profiles.sandbox.spec import OperationSpec
 
 from . import account, devices, events, exports, notes, passwords, profiles, registration, sessions, tags, transactions
 
@@ -24,7 +24,7 @@ _HANDLERS: Mapping[str, Handler] = {
 }
 
 
-def handler_for(operation: Operation) -> Handler:
+def handler_for(operation: OperationSpec) -> Handler:
     """The handler of an operation; single events share one, since the spec names their action."""
     found = _HANDLERS.get(operation.name)
     if found is None and operation.name.startswith("events."):

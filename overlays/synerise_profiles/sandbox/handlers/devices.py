@@ -6,53 +6,57 @@ from collections.abc import Mapping
 from functools import partial
 
 from synerise_profiles.sandbox.clock import millis_of
-from synerise_profiles.sandbox.context import Call, Handler
+from synerise_profiles.sandbox.context import Handler, RequestContext
 from synerise_profiles.sandbox.domain import writes
-from synerise_profiles.sandbox.domain.profiles import Profile
-from synerise_profiles.sandbox.responses import Answer
-from synerise_profiles.sandbox.storage.devices import Push
+from synerise_profiles.sandbox.domain.profiles import StoredProfile
+from synerise_profiles.sandbox.responses import HandlerResponse
+from synerise_profiles.sandbox.storage.devices import PushKind
 
 _IDENTIFIERS = {"by-customId": "customId", "by-uuid": "uuid"}
-_CLEAN_UPS: Mapping[str, Push] = {"devices.clean_up_web_push": "web", "devices.clean_up_mobile_push": "mobile"}
+_CLEAN_UPS: Mapping[str, PushKind] = {"devices.clean_up_web_push": "web", "devices.clean_up_mobile_push": "mobile"}
 
 
-def link(call: Call) -> Answer:
+def link(request: RequestContext) -> HandlerResponse:
     """A device of the profile with this clientId."""
-    return _link(call, call.profile("clientId", call.path["clientId"]))
+    return _link(request, request.profile("clientId", request.path["clientId"]))
 
 
-def link_by_identifier(call: Call) -> Answer:
+def link_by_identifier(request: RequestContext) -> HandlerResponse:
     """A device of the profile with this custom id or uuid."""
-    return _link(call, call.profile(_IDENTIFIERS[call.path["identifierType"]], call.path["identifierValue"]))
+    return _link(
+        request, request.profile(_IDENTIFIERS[request.path["identifierType"]], request.path["identifierValue"])
+    )
 
 
-def link_by_uuid(call: Call) -> Answer:
+def link_by_uuid(request: RequestContext) -> HandlerResponse:
     """A workspace names the uuid in the path; for anyone else the token's counts."""
-    if call.caller.consumer == "workspace":
-        return _link(call, call.profile("uuid", call.path["identifierValue"]))
-    return _link(call, call.own_profile())
+    if request.caller.consumer == "workspace":
+        return _link(request, request.profile("uuid", request.path["identifierValue"]))
+    return _link(request, request.own_profile())
 
 
-def link_own(call: Call) -> Answer:
+def link_own(request: RequestContext) -> HandlerResponse:
     """A device of the token's profile."""
-    return _link(call, call.own_profile())
+    return _link(request, request.own_profile())
 
 
-def clean_up(call: Call) -> Answer:
+def clean_up(request: RequestContext) -> HandlerResponse:
     """Remove the push tokens that are older than a moment, and those of a version of the service worker.
 
     `BY_UPDATED_BEFORE` is the only type there is, yet a version is said to select tokens too: either reason counts.
     """
-    profile = call.profile("clientId", call.path["clientId"])
-    sent = call.sent
-    push = _CLEAN_UPS[call.operation.name]
+    profile = request.profile("clientId", request.path["clientId"])
+    sent = request.sent
+    push = _CLEAN_UPS[request.operation.name]
     version = sent.get("version") if push == "web" else None
     before = millis_of(sent["updated"])
-    return Answer(applied=writes.clean_up_devices(call.world, profile.client_id, push, before, version))
+    return HandlerResponse(applied=writes.clean_up_devices(request.context, profile.client_id, push, before, version))
 
 
-def _link(call: Call, profile: Profile) -> Answer:
-    return Answer(job=partial(writes.link_device, call.world, call.operation.name, profile.client_id, call.sent))
+def _link(request: RequestContext, profile: StoredProfile) -> HandlerResponse:
+    return HandlerResponse(
+        write=partial(writes.link_device, request.context, request.operation.name, profile.client_id, request.sent)
+    )
 
 
 HANDLERS: Mapping[str, Handler] = {

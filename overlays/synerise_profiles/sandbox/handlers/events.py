@@ -8,60 +8,65 @@ from typing import Any
 
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS
 from synerise_profiles.sandbox.clock import millis_of
-from synerise_profiles.sandbox.context import Call, Handler
+from synerise_profiles.sandbox.context import Handler, RequestContext
 from synerise_profiles.sandbox.domain import writes
 from synerise_profiles.sandbox.domain.events import (
-    Draft,
-    FieldError,
+    EventDraft,
+    InvalidFieldError,
     batch_action,
-    draft,
-    identifier_of,
-    listed,
-    mixed,
+    draft_event,
+    identifier_kind,
+    mixed_identifiers,
+    to_event_record,
 )
-from synerise_profiles.sandbox.domain.profiles import Profile
-from synerise_profiles.sandbox.responses import Answer, Failure, problem
+from synerise_profiles.sandbox.domain.profiles import StoredProfile
+from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, error_entry
 from synerise_profiles.sandbox.spec import Json
 
 
-def send(call: Call) -> Answer:
+def send(request: RequestContext) -> HandlerResponse:
     """Any single event: the spec names the action, only the custom one names its own."""
-    return _accept(call, [call.body], lambda item: call.operation.action or str(item["action"]), "")
+    return _accept(request, [request.body], lambda item: request.operation.action or str(item["action"]), "")
 
 
-def send_batch(call: Call) -> Answer:
+def send_batch(request: RequestContext) -> HandlerResponse:
     """Several events, each with its own action; nothing but events comes of them, whatever the action."""
-    items: list[Json] = call.body
-    refuse_invalid(call, items)
-    answer = _accept(call, items, partial(batch_action, actions=call.world.actions), "[{}].")
-    if call.operation.uniform_identifier:
-        refuse([problem(f"[{index}].client", message) for index, message in mixed([item["client"] for item in items])])
+    items: list[Json] = request.body
+    refuse_invalid(request, items)
+    answer = _accept(request, items, partial(batch_action, actions=request.context.actions), "[{}].")
+    if request.operation.uniform_identifier:
+        refuse(
+            [
+                error_entry(f"[{index}].client", message)
+                for index, message in mixed_identifiers([item["client"] for item in items])
+            ]
+        )
     return answer
 
 
-def drafts_of(items: Sequence[Json], make: Callable[[Json], Draft], place: str) -> list[Draft]:
+def make_drafts(items: Sequence[Json], make: Callable[[Json], EventDraft], path_format: str) -> list[EventDraft]:
     """The draft of each item; everything is refused for one that can't be taken. `place` leads to the index."""
-    drafts: list[Draft] = []
+    drafts: list[EventDraft] = []
     problems: list[Json] = []
     for index, item in enumerate(items):
-        if identifier_of(item["client"]) is None:
+        if identifier_kind(item["client"]) is None:
             message = f"needs at least one of {', '.join(CLIENT_IDENTIFIERS)}"
-            problems.append(problem(f"{place.format(index)}client", message, item["client"]))
+            problems.append(error_entry(f"{path_format.format(index)}client", message, item["client"]))
             continue
         try:
             drafts.append(make(item))
-        except FieldError as found:
-            problems.append(problem(place.format(index) + found.field, found.message, found.rejected))
+        except InvalidFieldError as found:
+            problems.append(error_entry(path_format.format(index) + found.field, found.message, found.rejected))
     refuse(problems)
     return drafts
 
 
-def refuse_invalid(call: Call, items: list[Json]) -> None:
+def refuse_invalid(request: RequestContext, items: list[Json]) -> None:
     """Refuse a whole batch for one bad item: no partial answer is documented for events and transactions."""
-    invalid = call.world.validation.items(call.operation, items)
+    invalid = request.context.validator.item_problems(request.operation, items)
     refuse(
         [
-            problem(f"[{index}].{error['field']}", error["message"], error["rejectedValue"])
+            error_entry(f"[{index}].{error['field']}", error["message"], error["rejectedValue"])
             for index, found in invalid.items()
             for error in found
         ]
@@ -71,50 +76,52 @@ def refuse_invalid(call: Call, items: list[Json]) -> None:
 def refuse(problems: Sequence[Json]) -> None:
     """Failure if there is a problem; the message tells the first, the errors all."""
     if problems:
-        raise Failure(400, f"Bad request: {problems[0]['field']} {problems[0]['message']}", problems)
+        raise RefusedRequest(400, f"Bad request: {problems[0]['field']} {problems[0]['message']}", problems)
 
 
-def list_for_profile(call: Call) -> Answer:
+def list_for_profile(request: RequestContext) -> HandlerResponse:
     """The events of a profile."""
     # No 404 is documented here: an unknown profile has no events.
-    profile = call.store.profiles.get(call.path["clientId"])
-    return Answer([] if profile is None else _listed(call, profile))
+    profile = request.store.profiles.get(request.path["clientId"])
+    return HandlerResponse([] if profile is None else _event_records(request, profile))
 
 
-def list_own(call: Call) -> Answer:
+def list_own(request: RequestContext) -> HandlerResponse:
     """The events of the token's profile."""
-    return Answer(_listed(call, call.own_profile()))
+    return HandlerResponse(_event_records(request, request.own_profile()))
 
 
-def server_time(call: Call) -> Answer:
+def server_time(request: RequestContext) -> HandlerResponse:
     """The sandbox's clock."""
-    return Answer({"serverTime": call.world.iso()})
+    return HandlerResponse({"serverTime": request.context.iso()})
 
 
-def _accept(call: Call, items: Sequence[Json], action_of: Callable[[Json], str], place: str) -> Answer:
+def _accept(
+    request: RequestContext, items: Sequence[Json], action_of: Callable[[Json], str], path_format: str
+) -> HandlerResponse:
     # The moment of receipt is now, however long the work waits.
-    received, reserved = call.world.millis(), call.world.reserved["EventParams"]
+    received, reserved = request.context.millis(), request.context.reserved["EventParams"]
 
-    def make(item: Json) -> Draft:
-        return draft(item, action_of(item), item.get("params", {}), received, reserved)
+    def make(item: Json) -> EventDraft:
+        return draft_event(item, action_of(item), item.get("params", {}), received, reserved)
 
-    drafts = drafts_of(items, make, place)
-    return Answer(job=partial(writes.record_events, call.world, call.operation.name, drafts))
+    drafts = make_drafts(items, make, path_format)
+    return HandlerResponse(write=partial(writes.record_events, request.context, request.operation.name, drafts))
 
 
-def _listed(call: Call, profile: Profile) -> list[Json]:
+def _event_records(request: RequestContext, profile: StoredProfile) -> list[Json]:
     """The oldest first, and of these as many as asked for.
 
     The reference names no order; that a listing without a start begins "with the oldest entry" speaks for this one. By
     its words the end is the current time where none is given. A negative limit asks for nothing.
     """
-    query = call.query
+    query = request.query
     until = _bound(query, "time[to]")
     limit = query.get("limit")
-    found = call.store.events.of_profile(
+    found = request.store.events.of_profile(
         profile.client_id,
         since=_bound(query, "time[from]"),
-        until=call.world.millis() if until is None else until,
+        until=request.context.millis() if until is None else until,
         action=query.get("action"),
         limit=None if limit is None else max(limit, 0),
     )
@@ -124,7 +131,7 @@ def _listed(call: Call, profile: Profile) -> list[Json]:
         "uuid": profile.uuid,
         "email": profile.email,
     }
-    return [listed(event, client) for event in found]
+    return [to_event_record(event, client) for event in found]
 
 
 def _bound(query: Mapping[str, Any], name: str) -> int | None:
@@ -135,7 +142,7 @@ def _bound(query: Mapping[str, Any], name: str) -> int | None:
         return millis_of(text)
     except ValueError:
         message = "must be a time in ISO 8601"
-        raise Failure(400, f"{name} {message}", [problem(name, message, text)]) from None
+        raise RefusedRequest(400, f"{name} {message}", [error_entry(name, message, text)]) from None
 
 
 HANDLERS: Mapping[str, Handler] = {

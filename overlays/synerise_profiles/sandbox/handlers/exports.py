@@ -4,66 +4,76 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from synerise_profiles.sandbox.context import Call, Handler
-from synerise_profiles.sandbox.domain.exports import COMPLETED, ENDED, FILTERS, rows, state
-from synerise_profiles.sandbox.responses import Answer, Failure, problem
+from synerise_profiles.sandbox.context import Handler, RequestContext
+from synerise_profiles.sandbox.domain.exports import (
+    AGREEMENT_FILTERS,
+    COMPLETED,
+    ENDED_STATES,
+    export_rows,
+    export_state,
+)
+from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, error_entry
 from synerise_profiles.sandbox.spec import Json
 
 _KIND = "export"
 
 
-def create(call: Call) -> Answer:
+def create(request: RequestContext) -> HandlerResponse:
     """Take the profiles as they are now: the moment of the request is what counts."""
-    order: Json = call.body
+    order: Json = request.body
     if order["fields"][:1] != ["id"]:
         raise _refused("fields", "must begin with id", order["fields"])
-    if order["agreementFilter"] not in FILTERS:
+    if order["agreementFilter"] not in AGREEMENT_FILTERS:
         # An open enum; taken for NONE, an unknown value would hand out profiles that gave no agreement.
-        raise _refused("agreementFilter", f"must be one of {', '.join(FILTERS)}", order["agreementFilter"])
-    options = call.world.options
-    with call.store.transaction():
-        task_id = call.store.records.next_id(_KIND)
+        raise _refused("agreementFilter", f"must be one of {', '.join(AGREEMENT_FILTERS)}", order["agreementFilter"])
+    options = request.context.options
+    with request.store.transaction():
+        task_id = request.store.records.next_id(_KIND)
         task: Json = {
             "taskId": task_id,
-            "ordered": call.world.millis(),
+            "ordered": request.context.millis(),
             "duration": int(options.export_time * 1000),
             "fails": options.failing_exports,
         }
-        call.store.records.put(_KIND, task_id, task)
+        request.store.records.put(_KIND, task_id, task)
         if not options.failing_exports:
-            call.store.records.put_rows(task_id, rows(order, call.store.all_details(call.store.profiles)))
-    return Answer({"taskId": task_id}, applied=1)
+            request.store.records.put_rows(
+                task_id, export_rows(order, request.store.all_details(request.store.profiles))
+            )
+    return HandlerResponse({"taskId": task_id}, applied=1)
 
 
-def get_status(call: Call) -> Answer:
+def get_status(request: RequestContext) -> HandlerResponse:
     """How far an export is. No refusal is documented here, so an unknown one is not found, as elsewhere."""
-    task = _task(call, 404)
-    reached = state(task, call.world.millis())
-    other = call.world.options.export_status
-    return Answer({"taskId": task["taskId"], "status": other if other and reached not in ENDED else reached})
+    task = _task(request, 404)
+    reached = export_state(task, request.context.millis())
+    other = request.context.options.export_status
+    return HandlerResponse(
+        {"taskId": task["taskId"], "status": other if other and reached not in ENDED_STATES else reached}
+    )
 
 
-def get_data(call: Call) -> Answer:
+def get_data(request: RequestContext) -> HandlerResponse:
     """One page of an export that is complete; before that, and of one that failed, there is nothing to read.
 
     400 is the one refusal that the document lists here, so it stands for an unknown export too.
     """
-    task = _task(call, 400)
-    reached = state(task, call.world.millis())
+    task = _task(request, 400)
+    reached = export_state(task, request.context.millis())
     if reached != COMPLETED:
         raise _refused("taskId", f"is {reached}; there are data when it is {COMPLETED}", task["taskId"])
-    return Answer(call.store.records.page(task["taskId"], call.query["offset"], call.query["limit"]))
+    return HandlerResponse(request.store.records.page(task["taskId"], request.query["offset"], request.query["limit"]))
 
 
-def _task(call: Call, status: int) -> Json:
-    found = call.store.records.get(_KIND, call.path["taskId"])
+def _task(request: RequestContext, status: int) -> Json:
+    found = request.store.records.get(_KIND, request.path["taskId"])
     if found is None:
-        raise _refused("taskId", "names no export", call.path["taskId"], status)
+        raise _refused("taskId", "names no export", request.path["taskId"], status)
     return found
 
 
-def _refused(field: str, message: str, rejected: object, status: int = 400) -> Failure:
-    return Failure(status, f"{field} {message}", [problem(field, message, rejected)])
+def _refused(field: str, message: str, rejected: object, status: int = 400) -> RefusedRequest:
+    return RefusedRequest(status, f"{field} {message}", [error_entry(field, message, rejected)])
 
 
 HANDLERS: Mapping[str, Handler] = {

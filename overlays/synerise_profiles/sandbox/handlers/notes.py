@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from synerise_profiles.sandbox.context import Call, Handler
-from synerise_profiles.sandbox.responses import Answer, Failure
+from synerise_profiles.sandbox.context import Handler, RequestContext
+from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest
 from synerise_profiles.sandbox.spec import Json
 
 _KIND = "note"
@@ -13,17 +13,17 @@ _AUTHOR = "sandbox@example.com"
 _AUTHOR_ID = 1
 
 
-def list_notes(call: Call) -> Answer:
+def list_notes(request: RequestContext) -> HandlerResponse:
     """All notes of a profile."""
-    profile = call.profile("clientId", call.path["clientId"])
-    return Answer(call.store.records.of_profile(_KIND, profile.client_id))
+    profile = request.profile("clientId", request.path["clientId"])
+    return HandlerResponse(request.store.records.of_profile(_KIND, profile.client_id))
 
 
-def create(call: Call) -> Answer:
+def create(request: RequestContext) -> HandlerResponse:
     """A new note."""
-    profile = call.profile("clientId", call.path["clientId"])
-    sent = call.sent
-    now = call.world.iso()
+    profile = request.profile("clientId", request.path["clientId"])
+    sent = request.sent
+    now = request.context.iso()
     note: Json = {
         "subject": sent.get("subject"),
         "body": sent.get("body"),
@@ -33,38 +33,38 @@ def create(call: Call) -> Answer:
         "updatedBy": _AUTHOR,
         "userId": _AUTHOR_ID,
     }
-    with call.store.transaction():
-        note = {"id": call.store.records.next_id(_KIND), **note}
-        call.store.records.put(_KIND, note["id"], note, profile.client_id)
-    return Answer(note, applied=1)
+    with request.store.transaction():
+        note = {"id": request.store.records.next_id(_KIND), **note}
+        request.store.records.put(_KIND, note["id"], note, profile.client_id)
+    return HandlerResponse(note, applied=1)
 
 
-def get(call: Call) -> Answer:
+def get(request: RequestContext) -> HandlerResponse:
     """One note."""
-    return Answer(_note(call))
+    return HandlerResponse(_note(request))
 
 
-def update(call: Call) -> Answer:
+def update(request: RequestContext) -> HandlerResponse:
     """Change what was sent of a note."""
-    note = _note(call)
-    sent = call.sent
+    note = _note(request)
+    sent = request.sent
     note.update({name: sent[name] for name in ("subject", "body") if name in sent})
-    note.update(updated=call.world.iso(), updatedBy=_AUTHOR)
-    call.store.records.put(_KIND, note["id"], note, call.path["clientId"])
-    return Answer(note, applied=1)
+    note.update(updated=request.context.iso(), updatedBy=_AUTHOR)
+    request.store.records.put(_KIND, note["id"], note, request.path["clientId"])
+    return HandlerResponse(note, applied=1)
 
 
-def delete(call: Call) -> Answer:
+def delete(request: RequestContext) -> HandlerResponse:
     """Remove a note."""
     # No 404 is documented: what is gone already is the same success without content.
-    removed = call.store.records.delete(_KIND, call.path["noteId"], call.path["clientId"])
-    return Answer(status=None if removed else 204, applied=int(removed))
+    removed = request.store.records.delete(_KIND, request.path["noteId"], request.path["clientId"])
+    return HandlerResponse(status=None if removed else 204, applied=int(removed))
 
 
-def _note(call: Call) -> Json:
-    found = call.store.records.get(_KIND, call.path["noteId"], call.path["clientId"])
+def _note(request: RequestContext) -> Json:
+    found = request.store.records.get(_KIND, request.path["noteId"], request.path["clientId"])
     if found is None:
-        raise Failure(404, "Note not found.")
+        raise RefusedRequest(404, "Note not found.")
     return found
 
 

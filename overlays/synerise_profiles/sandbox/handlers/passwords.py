@@ -4,55 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from synerise_profiles.sandbox.context import Call, Handler
+from synerise_profiles.sandbox.context import Handler, RequestContext
 from synerise_profiles.sandbox.domain import passwords
 from synerise_profiles.sandbox.domain.accounts import SYNERISE
-from synerise_profiles.sandbox.domain.mailbox import Kind
-from synerise_profiles.sandbox.responses import Answer, Failure, problem
+from synerise_profiles.sandbox.domain.mailbox import MessageKind
+from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, error_entry
 
-_RESET: Kind = "password-reset"
+_RESET: MessageKind = "password-reset"
 
 
-def request_reset(call: Call) -> Answer:
+def request_reset(request: RequestContext) -> HandlerResponse:
     """A token goes to the address of an account; 404 where there is none."""
-    email = call.sent["email"]
-    found = call.world.accounts.find({"email": email})
+    email = request.sent["email"]
+    found = request.context.accounts.find({"email": email})
     if found is None or found[1].provider != SYNERISE:
-        raise Failure(404, "No such account.")
-    call.world.accounts.send(_RESET, email, found[1].client_id)
-    return Answer(applied=1)
+        raise RefusedRequest(404, "No such account.")
+    request.context.accounts.send_message(_RESET, email, found[1].client_id)
+    return HandlerResponse(applied=1)
 
 
-def confirm_reset(call: Call) -> Answer:
+def confirm_reset(request: RequestContext) -> HandlerResponse:
     """The token sets the password, once.
 
-    No refusal is documented for this operation: a token that is unknown or used changes nothing, which the journal
-    tells and the API does not.
+    No refusal is documented for this operation: a token that is unknown or used changes nothing, which
+    the list of dropped writes tells and the API does not.
     """
-    accounts, token = call.world.accounts, call.sent["token"]
-    waiting = accounts.waiting(_RESET, token)
+    accounts, token = request.context.accounts, request.sent["token"]
+    waiting = accounts.pending(_RESET, token)
     account = None if waiting is None else accounts.get(waiting["clientId"])
     if account is None or account.deleted:
-        call.world.drop(call.operation.name, 0, "the token is unknown or used", {"token": token})
-        return Answer()
-    account.password = passwords.hashed(call.sent["password"])
-    with call.store.transaction():
+        request.context.record_dropped(request.operation.name, 0, "the token is unknown or used", {"token": token})
+        return HandlerResponse()
+    account.password = passwords.hash_password(request.sent["password"])
+    with request.store.transaction():
         accounts.save(account)
         accounts.finish(_RESET, account.client_id)
-    return Answer(applied=1)
+    return HandlerResponse(applied=1)
 
 
-def change(call: Call) -> Answer:
+def change(request: RequestContext) -> HandlerResponse:
     """Replace the password of the token's profile; the old one is checked."""
-    account = call.world.accounts.get(call.own_profile().client_id)
-    password = call.sent.get("password")
+    account = request.context.accounts.get(request.own_profile().client_id)
+    password = request.sent.get("password")
     if not password:
-        raise Failure(400, "The new password is missing.", [problem("password", "is required")])
-    if account is None or not account.accepts(call.sent.get("oldPassword")):
-        raise Failure(400, "Invalid password.", [problem("oldPassword", "is not the current password")])
-    account.password = passwords.hashed(password)
-    call.world.accounts.save(account)
-    return Answer(applied=1)
+        raise RefusedRequest(400, "The new password is missing.", [error_entry("password", "is required")])
+    if account is None or not account.check_password(request.sent.get("oldPassword")):
+        raise RefusedRequest(400, "Invalid password.", [error_entry("oldPassword", "is not the current password")])
+    account.password = passwords.hash_password(password)
+    request.context.accounts.save(account)
+    return HandlerResponse(applied=1)
 
 
 HANDLERS: Mapping[str, Handler] = {

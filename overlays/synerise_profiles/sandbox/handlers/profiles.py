@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from synerise_profiles.sandbox.context import Call, Handler
+from synerise_profiles.sandbox.context import Handler, RequestContext
 from synerise_profiles.sandbox.domain import contacts, writes
-from synerise_profiles.sandbox.domain.profiles import Profile, missing_identifier
+from synerise_profiles.sandbox.domain.profiles import StoredProfile, missing_identifier
 from synerise_profiles.sandbox.domain.value_checks import wrong_values
-from synerise_profiles.sandbox.responses import Answer, Failure
+from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest
 
 from .checks import check_values, refuse, today
 
@@ -17,130 +17,140 @@ from .checks import check_values, refuse, today
 _IDENTIFIERS = {"by-custom-id": "customId", "by-phone": "phone", "by-uuid": "uuid", "by-email": "email"}
 
 
-def upsert(call: Call) -> Answer:
+def upsert(request: RequestContext) -> HandlerResponse:
     """Create or change one profile."""
-    item = call.sent
-    refuse(missing_identifier(item, unique_emails=call.world.options.unique_emails))
-    check_values(call, item)
-    return Answer(job=partial(writes.upsert_profiles, call.world, [item]))
+    item = request.sent
+    refuse(missing_identifier(item, unique_emails=request.context.options.unique_emails))
+    check_values(request, item)
+    return HandlerResponse(write=partial(writes.upsert_profiles, request.context, [item]))
 
 
-def upsert_batch(call: Call) -> Answer:
+def upsert_batch(request: RequestContext) -> HandlerResponse:
     """Create or change many; invalid ones are reported and left out.
 
     Where all are invalid, nothing is documented but 207: "Correct entries are sent for further processing, the invalid
     ones are rejected" holds with no correct one too, and the errors reach the caller in one form.
     """
-    world, items = call.world, call.body
-    invalid = world.validation.items(call.operation, items)
-    now, unique_emails = today(call), world.options.unique_emails
+    world, items = request.context, request.body
+    invalid = world.validator.item_problems(request.operation, items)
+    now, unique_emails = today(request), world.options.unique_emails
     for index, item in enumerate(items):
         if index not in invalid:
             problems = missing_identifier(item, updating=True, unique_emails=unique_emails) + wrong_values(item, now)
             if problems:
                 invalid[index] = problems
     job = partial(
-        writes.upsert_profiles, world, items, operation=call.operation.name, refused=frozenset(invalid), batch=True
+        writes.upsert_profiles, world, items, operation=request.operation.name, refused=frozenset(invalid), batch=True
     )
     if not invalid:
-        return Answer(job=job)
-    return Answer([error for index in sorted(invalid) for error in invalid[index]], 207, job=job)
+        return HandlerResponse(write=job)
+    return HandlerResponse([error for index in sorted(invalid) for error in invalid[index]], 207, write=job)
 
 
-def get(call: Call) -> Answer:
+def get(request: RequestContext) -> HandlerResponse:
     """The profile with this clientId."""
-    return Answer(call.store.details(call.visible(call.profile("clientId", call.path["clientId"]))))
-
-
-def find(call: Call) -> Answer:
-    """The profile with this identifier."""
-    identifier = _IDENTIFIERS[call.path["identifierType"]]
-    return Answer(call.store.details(call.visible(_known(call, identifier, call.path["identifierValue"]))))
-
-
-def list_by_phone(call: Call) -> Answer:
-    """All profiles with this phone number that the caller may see; 404 where there are some and none may be seen."""
-    found = call.store.profiles.all_with("phone", call.path["phoneNumber"])
-    visible = [profile for profile in found if call.world.shows(profile, call.caller)]
-    if found and not visible:
-        raise Failure(404, "Profile not found.")
-    return Answer(list(call.store.all_details(visible)))
-
-
-def update(call: Call) -> Answer:
-    """Change the profile that the path names."""
-    profile = _named_by_path(call)
-    item = call.sent
-    check_values(call, item)
-    return Answer(
-        job=partial(writes.update_profile, call.world, profile.client_id, item, operation=call.operation.name)
+    return HandlerResponse(
+        request.store.details(request.require_visible(request.profile("clientId", request.path["clientId"])))
     )
 
 
-def delete(call: Call) -> Answer:
+def find(request: RequestContext) -> HandlerResponse:
+    """The profile with this identifier."""
+    identifier = _IDENTIFIERS[request.path["identifierType"]]
+    return HandlerResponse(
+        request.store.details(
+            request.require_visible(_find_profile(request, identifier, request.path["identifierValue"]))
+        )
+    )
+
+
+def list_by_phone(request: RequestContext) -> HandlerResponse:
+    """All profiles with this phone number that the caller may see; 404 where there are some and none may be seen."""
+    found = request.store.profiles.find_all("phone", request.path["phoneNumber"])
+    visible = [profile for profile in found if request.context.is_visible(profile, request.caller)]
+    if found and not visible:
+        raise RefusedRequest(404, "Profile not found.")
+    return HandlerResponse(list(request.store.all_details(visible)))
+
+
+def update(request: RequestContext) -> HandlerResponse:
+    """Change the profile that the path names."""
+    profile = _named_by_path(request)
+    item = request.sent
+    check_values(request, item)
+    return HandlerResponse(
+        write=partial(writes.update_profile, request.context, profile.client_id, item, operation=request.operation.name)
+    )
+
+
+def delete(request: RequestContext) -> HandlerResponse:
     """Remove the profile that the path names."""
-    client_id = _named_by_path(call).client_id
-    return Answer(job=partial(writes.delete_profile, call.world, client_id, operation=call.operation.name))
+    client_id = _named_by_path(request).client_id
+    return HandlerResponse(
+        write=partial(writes.delete_profile, request.context, client_id, operation=request.operation.name)
+    )
 
 
-def merge_by_id(call: Call) -> Answer:
+def merge_by_id(request: RequestContext) -> HandlerResponse:
     """Merge profiles named by clientId."""
-    return _merge(call, "clientId", call.path["fromClientIds"], call.path["toClientId"])
+    return _merge(request, "clientId", request.path["fromClientIds"], request.path["toClientId"])
 
 
-def merge_by_custom_id(call: Call) -> Answer:
+def merge_by_custom_id(request: RequestContext) -> HandlerResponse:
     """Merge profiles named by customId."""
-    return _merge(call, "customId", call.path["sourceCustomIDs"], call.path["targetCustomID"])
+    return _merge(request, "customId", request.path["sourceCustomIDs"], request.path["targetCustomID"])
 
 
-def get_contact(call: Call) -> Answer:
+def get_contact(request: RequestContext) -> HandlerResponse:
     """A profile in the older form."""
-    profile = call.visible(call.profile("clientId", call.path["clientId"]))
-    return Answer(contacts.contact(call.store.details(profile)))
+    profile = request.require_visible(request.profile("clientId", request.path["clientId"]))
+    return HandlerResponse(contacts.to_contact(request.store.details(profile)))
 
 
-def update_contact(call: Call) -> Answer:
+def update_contact(request: RequestContext) -> HandlerResponse:
     """Change a profile in the older form; the only change that is answered with its result."""
-    profile = call.profile("clientId", call.path["clientId"])
-    item = contacts.profile_input(call.body)
-    refuse(contacts.renamed(wrong_values(item, today(call))))
-    outcomes = writes.update_profile(call.world, profile.client_id, item, operation=call.operation.name)
-    changed = call.profile("clientId", profile.client_id)
-    return Answer(contacts.contact(call.store.details(changed)), outcomes=outcomes)
+    profile = request.profile("clientId", request.path["clientId"])
+    item = contacts.to_profile_input(request.body)
+    refuse(contacts.to_contact_errors(wrong_values(item, today(request))))
+    outcomes = writes.update_profile(request.context, profile.client_id, item, operation=request.operation.name)
+    changed = request.profile("clientId", profile.client_id)
+    return HandlerResponse(contacts.to_contact(request.store.details(changed)), outcomes=outcomes)
 
 
-def _named_by_path(call: Call) -> Profile:
+def _named_by_path(request: RequestContext) -> StoredProfile:
     """The one path parameter names the profile: clientId, customId or clientEmail."""
     for name, identifier in (("clientId", "clientId"), ("customId", "customId"), ("clientEmail", "email")):
-        if name in call.path:
-            return _known(call, identifier, call.path[name])
-    raise LookupError(call.operation.path)
+        if name in request.path:
+            return _find_profile(request, identifier, request.path[name])
+    raise LookupError(request.operation.path)
 
 
-def _known(call: Call, identifier: str, value: object) -> Profile:
+def _find_profile(request: RequestContext, identifier: str, value: object) -> StoredProfile:
     """The profile with this identifier; an e-mail address is none where it may repeat."""
-    if identifier == "email" and not call.world.options.unique_emails:
-        raise Failure(404, "E-mail addresses identify no profile in this workspace.")
-    return call.profile(identifier, value)
+    if identifier == "email" and not request.context.options.unique_emails:
+        raise RefusedRequest(404, "E-mail addresses identify no profile in this workspace.")
+    return request.profile(identifier, value)
 
 
-def _merge(call: Call, identifier: str, from_values: Sequence[object], to_value: object) -> Answer:
+def _merge(
+    request: RequestContext, identifier: str, from_values: Sequence[object], to_value: object
+) -> HandlerResponse:
     """Merge the sources into the target, which is skipped among them; where it is the only one, nothing changes.
 
     The reference does not speak of that, but its cURL examples of both operations name the target among the sources:
     from/custom-ids/customIdExample,customIdExample2,... to/custom-id/customIdExample.
     """
-    target = call.profile(identifier, to_value)
-    sources: dict[int, Profile] = {}
+    target = request.profile(identifier, to_value)
+    sources: dict[int, StoredProfile] = {}
     merged: list[object] = []
     for value in dict.fromkeys(from_values):
-        source = call.profile(identifier, value)
+        source = request.profile(identifier, value)
         if source.client_id != target.client_id:
             sources[source.client_id] = source
             merged.append(value)
     if sources:
-        writes.merge_profiles(call.world, target, list(sources.values()))
-    return Answer(call.store.details(call.profile(identifier, to_value), merged), applied=len(sources))
+        writes.merge_profiles(request.context, target, list(sources.values()))
+    return HandlerResponse(request.store.details(request.profile(identifier, to_value), merged), applied=len(sources))
 
 
 HANDLERS: Mapping[str, Handler] = {

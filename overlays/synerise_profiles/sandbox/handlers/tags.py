@@ -6,83 +6,83 @@ from collections.abc import Mapping
 from functools import partial
 
 from synerise_profiles.sandbox.admin.request_log import Outcome
-from synerise_profiles.sandbox.context import Call, Handler, World
-from synerise_profiles.sandbox.responses import Answer, Failure
+from synerise_profiles.sandbox.context import Context, Handler, RequestContext
+from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest
 from synerise_profiles.sandbox.spec import Json
-from synerise_profiles.sandbox.storage.store import Store
+from synerise_profiles.sandbox.storage.store import StateStore
 
 
-def list_tags(call: Call) -> Answer:
+def list_tags(request: RequestContext) -> HandlerResponse:
     """All tags of the workspace."""
-    return Answer(call.store.tags.all())
+    return HandlerResponse(request.store.tags.all())
 
 
-def create(call: Call) -> Answer:
+def create(request: RequestContext) -> HandlerResponse:
     """A new tag, or the existing one of this name."""
-    tags = call.store.tags
-    tag = tags.create(call.body["name"], call.body.get("color"))
-    workspace = None if tags.is_global(tag["id"]) else call.world.business_profile_id
-    return Answer({**tag, "businessProfileId": workspace}, applied=1)
+    tags = request.store.tags
+    tag = tags.create(request.body["name"], request.body.get("color"))
+    workspace = None if tags.is_global(tag["id"]) else request.context.business_profile_id
+    return HandlerResponse({**tag, "businessProfileId": workspace}, applied=1)
 
 
-def update(call: Call) -> Answer:
+def update(request: RequestContext) -> HandlerResponse:
     """Change the colour of a tag, which is all that can change; a global tag counts as none."""
-    tag = _tag(call)
-    color: str | None = call.sent.get("color")
+    tag = _tag(request)
+    color: str | None = request.sent.get("color")
     if color is not None:
-        call.store.tags.recolor(tag["id"], color)
+        request.store.tags.recolor(tag["id"], color)
         tag["color"] = color
-    return Answer({**tag, "businessProfileId": call.world.business_profile_id}, applied=1)
+    return HandlerResponse({**tag, "businessProfileId": request.context.business_profile_id}, applied=1)
 
 
-def delete(call: Call) -> Answer:
+def delete(request: RequestContext) -> HandlerResponse:
     """Remove a tag; a global one counts as none."""
-    return Answer(job=partial(_delete, call.world, _tag(call)["id"]))
+    return HandlerResponse(write=partial(_delete, request.context, _tag(request)["id"]))
 
 
-def list_for_profile(call: Call) -> Answer:
+def list_for_profile(request: RequestContext) -> HandlerResponse:
     """The tags of a profile."""
-    return Answer(call.store.tags.of_profile(call.path["clientId"]))
+    return HandlerResponse(request.store.tags.of_profile(request.path["clientId"]))
 
 
-def assign(call: Call) -> Answer:
+def assign(request: RequestContext) -> HandlerResponse:
     """Put a tag on a profile."""
-    profile = call.profile("clientId", call.path["clientId"], status=400)
-    tag = _assignable(call)
-    assignment = call.store.tags.assign(profile.client_id, tag["id"])
-    return Answer({"id": assignment, "clientId": profile.client_id, "tagId": tag["id"]}, applied=1)
+    profile = request.profile("clientId", request.path["clientId"], status=400)
+    tag = _assignable(request)
+    assignment = request.store.tags.assign(profile.client_id, tag["id"])
+    return HandlerResponse({"id": assignment, "clientId": profile.client_id, "tagId": tag["id"]}, applied=1)
 
 
-def unassign(call: Call) -> Answer:
+def unassign(request: RequestContext) -> HandlerResponse:
     """Take a tag off a profile."""
-    profile = call.profile("clientId", call.path["clientId"], status=400)
-    return Answer(job=partial(_unassign, call.store, profile.client_id, _assignable(call)["id"]))
+    profile = request.profile("clientId", request.path["clientId"], status=400)
+    return HandlerResponse(write=partial(_unassign, request.store, profile.client_id, _assignable(request)["id"]))
 
 
-def _tag(call: Call) -> Json:
-    found = call.store.tags.get(call.path["tagID"])
+def _tag(request: RequestContext) -> Json:
+    found = request.store.tags.get(request.path["tagID"])
     if found is None:
-        raise Failure(404, "Tag not found.")
+        raise RefusedRequest(404, "Tag not found.")
     return found
 
 
-def _assignable(call: Call) -> Json:
+def _assignable(request: RequestContext) -> Json:
     """Profiles can have global tags, and for a while removed ones too."""
-    found = call.store.tags.assignable(call.path["tagID"])
+    found = request.store.tags.assignable(request.path["tagID"])
     if found is None:
-        raise Failure(404, "Tag not found.")
+        raise RefusedRequest(404, "Tag not found.")
     return found
 
 
-def _delete(world: World, tag_id: int) -> list[Outcome]:
-    with world.store.transaction():
-        if world.store.tags.delete(tag_id):
+def _delete(context: Context, tag_id: int) -> list[Outcome]:
+    with context.store.transaction():
+        if context.store.tags.delete(tag_id):
             return [Outcome.APPLIED]
-    world.drop("tags.delete", 0, f"the tag {tag_id} is gone", {"id": tag_id})
+    context.record_dropped("tags.delete", 0, f"the tag {tag_id} is gone", {"id": tag_id})
     return [Outcome.DROPPED]
 
 
-def _unassign(store: Store, client_id: int, tag_id: int) -> list[Outcome]:
+def _unassign(store: StateStore, client_id: int, tag_id: int) -> list[Outcome]:
     store.tags.unassign(client_id, tag_id)
     return [Outcome.APPLIED]
 

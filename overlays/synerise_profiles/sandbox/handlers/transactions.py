@@ -5,42 +5,42 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from synerise_profiles.sandbox.context import Call, Handler
+from synerise_profiles.sandbox.context import Handler, RequestContext
 from synerise_profiles.sandbox.domain import writes
-from synerise_profiles.sandbox.domain.events import Draft
+from synerise_profiles.sandbox.domain.events import EventDraft
 from synerise_profiles.sandbox.domain.transactions import draft_transaction
-from synerise_profiles.sandbox.responses import Answer
+from synerise_profiles.sandbox.responses import HandlerResponse
 from synerise_profiles.sandbox.spec import Json
 
-from .events import drafts_of, refuse_invalid
+from .events import make_drafts, refuse_invalid
 
 
-def create(call: Call) -> Answer:
+def create(request: RequestContext) -> HandlerResponse:
     """One transaction with its events."""
-    answer = _accept(call, [call.body], "")
-    client: Json = call.body["client"]
-    makers = ("uuid", "customId", "email") if call.world.options.unique_emails else ("uuid", "customId")
+    answer = _accept(request, [request.body], "")
+    client: Json = request.body["client"]
+    makers = ("uuid", "customId", "email") if request.context.options.unique_emails else ("uuid", "customId")
     if "id" in client and not any(client.get(name) for name in makers):
         # The document lists 404 here and not for a batch. Any other identifier makes the profile; an id can't.
-        call.profile("clientId", client["id"])
+        request.profile("clientId", client["id"])
     return answer
 
 
-def create_batch(call: Call) -> Answer:
+def create_batch(request: RequestContext) -> HandlerResponse:
     """Several transactions with their events; refused whole for one bad item."""
-    items: list[Json] = call.body
-    refuse_invalid(call, items)
-    return _accept(call, items, "[{}].")
+    items: list[Json] = request.body
+    refuse_invalid(request, items)
+    return _accept(request, items, "[{}].")
 
 
-def _accept(call: Call, items: Sequence[Json], place: str) -> Answer:
-    received, reserved = call.world.millis(), call.world.reserved["EventParams"]
+def _accept(request: RequestContext, items: Sequence[Json], path_format: str) -> HandlerResponse:
+    received, reserved = request.context.millis(), request.context.reserved["EventParams"]
 
-    def make(item: Json) -> Draft:
+    def make(item: Json) -> EventDraft:
         return draft_transaction(item, received, reserved)
 
-    drafts = drafts_of(items, make, place)
-    return Answer(job=partial(writes.record_transactions, call.world, call.operation.name, drafts))
+    drafts = make_drafts(items, make, path_format)
+    return HandlerResponse(write=partial(writes.record_transactions, request.context, request.operation.name, drafts))
 
 
 HANDLERS: Mapping[str, Handler] = {

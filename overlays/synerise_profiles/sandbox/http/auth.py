@@ -17,28 +17,36 @@ from typing import Any
 import orjson
 
 from synerise_profiles.sandbox.clock import Clock
-from synerise_profiles.sandbox.domain.permissions import CONSUMERS, NOBODY, PROFILES, ApiKey, Caller, KeyKind, check
-from synerise_profiles.sandbox.options import Options
-from synerise_profiles.sandbox.responses import Failure
-from synerise_profiles.sandbox.spec import Json, Operation
-from synerise_profiles.sandbox.storage.store import Store
+from synerise_profiles.sandbox.domain.permissions import (
+    CONSUMERS,
+    NOBODY,
+    PROFILE_CONSUMERS,
+    ApiKey,
+    Caller,
+    KeyKind,
+    check_permission,
+)
+from synerise_profiles.sandbox.options import SandboxOptions
+from synerise_profiles.sandbox.responses import RefusedRequest
+from synerise_profiles.sandbox.spec import Json, OperationSpec
+from synerise_profiles.sandbox.storage.store import StateStore
 
 __all__ = ["CONSUMERS", "NOBODY", "ApiKey", "Authenticator", "Caller"]
 
-EXPIRED = "Token expired."
+TOKEN_EXPIRED = "Token expired."  # noqa: S105 - a message
 """The publisher's clients log in again on this text, so it answers for every token that is worth nothing (any more)."""
 
-_KEY = "api-key"
-_ENDED = "ended"
-_CACHE = 1024
+_API_KEY_KIND = "api-key"
+_ENDED_KIND = "ended"
+_MAX_CACHED_CREDENTIALS = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _Credential:
     """A credential that was found good: its scheme in the spec, when it ends by itself, whose it is."""
 
     scheme: str
-    ends: float
+    expires: float
     caller: Caller
 
 
@@ -56,8 +64,8 @@ class Authenticator:
         workspace_guid: str,
         secret: bytes,
         clock: Clock,
-        store: Store,
-        options: Options,
+        store: StateStore,
+        options: SandboxOptions,
     ) -> None:
         self.api_key = api_key
         self.profile_key = profile_key
@@ -66,9 +74,9 @@ class Authenticator:
         self._clock = clock
         self._store = store
         self._options = options
-        self._known: dict[str, _Known] = {}
+        self._credentials: dict[str, _Credential] = {}
         own = (ApiKey(api_key, _key_id(api_key)), ApiKey(profile_key, _key_id(profile_key), kind="profile"))
-        self._own = {key.key_id: key for key in own}
+        self._own_keys = {key.key_id: key for key in own}
 
     # --- API keys
 
@@ -82,19 +90,19 @@ class Authenticator:
         key = str(uuid.uuid4())
         made = ApiKey(key, _key_id(key), granted, basic, kind)
         data: Json = {"permissions": None if granted is None else sorted(granted), "basic": basic, "kind": kind}
-        self._store.records.put(_KEY, made.key_id, data)
+        self._store.records.put(_API_KEY_KIND, made.key_id, data)
         return made
 
     def find_key(self, key: str, kind: KeyKind) -> ApiKey:
         """The key with this text; Failure when there is none, it is revoked, or of the other kind."""
         found = self._key(_key_id(key))
         if found is None or found.kind != kind:
-            raise Failure(401, "Invalid API key.")
+            raise RefusedRequest(401, "Invalid API key.")
         return replace(found, key=key)
 
     # --- tokens
 
-    def mint(self, caller: Caller, lifetime: float | None = None) -> str:
+    def issue_token(self, caller: Caller, lifetime: float | None = None) -> str:
         """Write a token for this caller; without a lifetime it lives as long as the options say."""
         if caller.consumer not in CONSUMERS:
             raise ValueError(f"unknown consumer {caller.consumer!r}; one of {', '.join(CONSUMERS)}")
@@ -120,27 +128,27 @@ class Authenticator:
 
     def log_in(self, key: str) -> str:
         """Exchange an API key of the workspace for a token."""
-        return self.mint(Caller("workspace", key_id=self.find_key(key, "workspace").key_id))
+        return self.issue_token(Caller("workspace", key_id=self.find_key(key, "workspace").key_id))
 
     def refresh(self, header: str | None) -> str:
         """A new token for the one that was sent, as long as that one is good."""
         known = self._look_up(header)
         if known.scheme != "bearer":
-            raise Failure(401, "Unauthorized")
+            raise RefusedRequest(401, "Unauthorized")
         if known.caller.consumer != "workspace":
-            raise Failure(403, f"A token of kind '{known.caller.consumer}' is not renewed here.")
-        return self.mint(known.caller)
+            raise RefusedRequest(403, f"A token of kind '{known.caller.consumer}' is not renewed here.")
+        return self.issue_token(known.caller)
 
     # --- requests
 
-    def caller(self, operation: Operation, header: str | None) -> Caller:
+    def authorize(self, operation: OperationSpec, header: str | None) -> Caller:
         """Who calls; Failure when nobody may, or not this one."""
         if not operation.schemes:
             return NOBODY
         known = self._look_up(header)
         if known.scheme not in operation.schemes:
-            raise Failure(401, "This kind of authorization is not accepted here.")
-        check(operation, known.caller)
+            raise RefusedRequest(401, "This kind of authorization is not accepted here.")
+        check_permission(operation, known.caller)
         return known.caller
 
     # --- ends
@@ -171,11 +179,11 @@ class Authenticator:
         with self._store.transaction():
             until = self._next_session()
             for subject in subjects:
-                self._store.records.put(_ENDED, subject, {"until": until})
-            self._known.clear()
+                self._store.records.put(_ENDED_KIND, subject, {"until": until})
+            self._credentials.clear()
 
     def _is_ended(self, subjects: Iterable[str], session: str) -> bool:
-        marks = (self._store.records.get(_ENDED, subject) for subject in subjects)
+        marks = (self._store.records.get(_ENDED_KIND, subject) for subject in subjects)
         # Ids count up and have one length, so that text compares as numbers would.
         return any(mark is not None and session <= mark["until"] for mark in marks)
 
@@ -185,67 +193,69 @@ class Authenticator:
 
     # --- reading
 
-    def _look_up(self, header: str | None) -> _Known:
+    def _look_up(self, header: str | None) -> _Credential:
         if header is None:
-            raise Failure(401, "Unauthorized")
-        known = self._known.get(header)
+            raise RefusedRequest(401, "Unauthorized")
+        known = self._credentials.get(header)
         if known is None:
             with self._store.transaction():
                 known = self._read(header)
-                if len(self._known) >= _CACHE:
-                    self._known.clear()
-                self._known[header] = known
-        if known.ends <= self._clock():
-            raise Failure(401, EXPIRED)
+                if len(self._credentials) >= _MAX_CACHED_CREDENTIALS:
+                    self._credentials.clear()
+                self._credentials[header] = known
+        if known.expires <= self._clock():
+            raise RefusedRequest(401, TOKEN_EXPIRED)
         return known
 
-    def _read(self, header: str) -> _Known:
+    def _read(self, header: str) -> _Credential:
         kind, _, value = header.partition(" ")
         if kind.lower() == "bearer":
             return self._read_token(value.strip())
         if kind.lower() == "basic":
             return self._read_basic(value.strip())
-        raise Failure(401, "This kind of authorization is not accepted here.")
+        raise RefusedRequest(401, "This kind of authorization is not accepted here.")
 
-    def _read_basic(self, value: str) -> _Known:
+    def _read_basic(self, value: str) -> _Credential:
         try:
             guid, _, text = base64.b64decode(value, validate=True).decode().partition(":")
         except ValueError:
             guid = text = ""
         if not hmac.compare_digest(guid.encode(), self.workspace_guid.encode()):
-            raise Failure(401, "Invalid API key.")
+            raise RefusedRequest(401, "Invalid API key.")
         key = self.find_key(text, "workspace")
         if not key.basic:
-            raise Failure(401, "Basic is not enabled for this API key.")
-        return _Known("workspaceBasic", float("inf"), Caller("workspace", granted=key.permissions, key_id=key.key_id))
+            raise RefusedRequest(401, "Basic is not enabled for this API key.")
+        return _Credential(
+            "workspaceBasic", float("inf"), Caller("workspace", granted=key.permissions, key_id=key.key_id)
+        )
 
-    def _read_token(self, token: str) -> _Known:
+    def _read_token(self, token: str) -> _Credential:
         claims = self._claims(token)
         if claims is None:
-            raise Failure(401, EXPIRED)
+            raise RefusedRequest(401, TOKEN_EXPIRED)
         consumer, client_id, profile_uuid = claims["consumer"], claims["clientId"], claims["uuid"]
         session, key_id = claims["jti"], claims["keyId"]
         subjects = ["all", f"token:{session}"]
-        if consumer in PROFILES:
+        if consumer in PROFILE_CONSUMERS:
             subjects.extend(_subjects(client_id, profile_uuid))
         granted = claims["roles"] if consumer == "user" else None
         if consumer == "workspace":
             key = self._key(key_id)
             if key is None:
-                raise Failure(401, EXPIRED)
+                raise RefusedRequest(401, TOKEN_EXPIRED)
             granted = key.permissions
         if self._is_ended(subjects, session):
-            raise Failure(401, EXPIRED)
+            raise RefusedRequest(401, TOKEN_EXPIRED)
         held = None if granted is None else frozenset(granted)
-        return _Known("bearer", claims["exp"], Caller(consumer, client_id, profile_uuid, held, key_id, session))
+        return _Credential("bearer", claims["exp"], Caller(consumer, client_id, profile_uuid, held, key_id, session))
 
     def _key(self, key_id: str) -> ApiKey | None:
         """The key with this id unless it is revoked; its text is known for the workspace's own two alone."""
-        if self._store.records.get(_ENDED, f"key:{key_id}") is not None:
+        if self._store.records.get(_ENDED_KIND, f"key:{key_id}") is not None:
             return None
-        if key_id in self._own:
-            return self._own[key_id]
-        data = self._store.records.get(_KEY, key_id)
+        if key_id in self._own_keys:
+            return self._own_keys[key_id]
+        data = self._store.records.get(_API_KEY_KIND, key_id)
         if data is None:
             return None
         permissions = data["permissions"]

@@ -14,7 +14,7 @@ HTML = "text/html; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class HTTPRequest:
     """A request as it came; header names in lower case."""
 
     method: str
@@ -25,7 +25,7 @@ class Incoming:
 
 
 @dataclass(slots=True)
-class Outgoing:
+class HTTPResponse:
     """An answer as it goes out; `headers` are those beside Content-Type, Content-Length and Date."""
 
     status: int
@@ -33,7 +33,7 @@ class Outgoing:
     content: bytes = b""
     headers: tuple[Header, ...] = ()
 
-    def fields(self, date: bytes) -> list[Header]:
+    def all_headers(self, date: bytes) -> list[Header]:
         """All headers."""
         fields = [(b"date", date), (b"content-length", b"%d" % len(self.content))]
         if self.media_type is not None:

@@ -11,15 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from synerise_profiles.sandbox.spec import Operation, Parameter
+from synerise_profiles.sandbox.spec import OperationSpec, Parameter
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class RouteMatch:
     """An operation and the raw, still encoded text of its path parameters."""
 
-    operation: Operation
-    raw: dict[str, bytes]
+    operation: OperationSpec
+    raw_parameters: dict[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +35,30 @@ class _Segment:
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    operation: Operation
+    operation: OperationSpec
     segments: tuple[_Segment, ...]
 
     def allows(self, texts: Sequence[str], *, strict: bool) -> bool:
         return all(segment.allows(text, strict=strict) for segment, text in zip(self.segments, texts, strict=True))
 
     @property
-    def order(self) -> tuple[bool, ...]:
+    def specificity(self) -> tuple[bool, ...]:
         return tuple(segment.literal is None for segment in self.segments)
 
 
 class Router:
     """Finds the operation of a request."""
 
-    def __init__(self, operations: Iterable[Operation]) -> None:
-        self._static: dict[tuple[str, bytes], Match] = {}
+    def __init__(self, operations: Iterable[OperationSpec]) -> None:
+        self._static: dict[tuple[str, bytes], RouteMatch] = {}
         self._routes: defaultdict[tuple[str, int], list[_Route]] = defaultdict(list)
         self._methods: set[str] = set()
         for operation in operations:
             self._add(operation)
         for routes in self._routes.values():
-            routes.sort(key=lambda route: route.order)
+            routes.sort(key=lambda route: route.specificity)
 
-    def match(self, method: str, raw_path: bytes) -> Match | None:
+    def match(self, method: str, raw_path: bytes) -> RouteMatch | None:
         """The operation that answers, or None."""
         static = self._static.get((method, raw_path))
         if static is not None:
@@ -71,18 +71,18 @@ class Router:
         for strict in (True, False):
             for route in routes:
                 if route.allows(texts, strict=strict):
-                    return Match(route.operation, _values(route, raw))
+                    return RouteMatch(route.operation, _values(route, raw))
         return None
 
     def methods(self, raw_path: bytes) -> list[str]:
         """The methods that this path knows."""
         return sorted(method for method in self._methods if self.match(method, raw_path))
 
-    def _add(self, operation: Operation) -> None:
+    def _add(self, operation: OperationSpec) -> None:
         self._methods.add(operation.method)
         if "{" not in operation.path:
-            self._static[operation.method, operation.path.encode()] = Match(operation, {})
-        parameters = {item.name: item for item in operation.parameters if item.place == "path"}
+            self._static[operation.method, operation.path.encode()] = RouteMatch(operation, {})
+        parameters = {item.name: item for item in operation.parameters if item.location == "path"}
         segments = tuple(_segment(part, parameters) for part in operation.path.split("/")[1:])
         self._routes[operation.method, len(segments)].append(_Route(operation, segments))
 

@@ -9,33 +9,33 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes
 import jsonschema_rs
 import orjson
 
-from synerise_profiles.sandbox.responses import Failure, problem
-from synerise_profiles.sandbox.spec import Bundle, Json, Operation, Parameter, is_list, is_object
+from synerise_profiles.sandbox.responses import RefusedRequest, error_entry
+from synerise_profiles.sandbox.spec import Json, OpenAPISpec, OperationSpec, Parameter, is_list, is_object
 
 _ROOT = "urn:synerise:bundle"
 # The patterns of the spec are the documented rule for these; a library's own idea of an address or a number is not.
 _CHECKED_FORMATS = frozenset({"date", "date-time"})
-_UNKNOWN = object()
-_MOST = 2**63 - 1
+_INVALID = object()
+_MAX_INTEGER = 2**63 - 1
 """The greatest integer that the state can hold; ids are 64 bits wide in the publisher's mobile clients."""
-_DEEPEST = 200
+_MAX_DEPTH = 200
 """So many lists and objects inside one another are taken: answers and the log put some of their own around them."""
-_WRITTEN = 254
+_MAX_ORJSON_DEPTH = 254
 """So many are written by orjson; it refuses more."""
-_LONG = 50_000
-_REMEMBERED = 1000
+_LONG_BODY_BYTES = 50_000
+_MAX_CACHED_HEADERS = 1000
 
 
-class Validation:
+class RequestValidator:
     """The validators of one bundle."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        document = _without_foreign_formats(bundle.document)
+    def __init__(self, spec: OpenAPISpec) -> None:
+        document = _without_foreign_formats(spec.document)
         self._registry = jsonschema_rs.Registry([(_ROOT, document)], draft=jsonschema_rs.Draft202012)
         self._compiled: dict[str, jsonschema_rs.Draft202012Validator] = {}
-        self._good_headers: set[tuple[str, str]] = set()
+        self._valid_headers: set[tuple[str, str]] = set()
 
-    def validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
+    def schema_validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
         """The compiled validator of the schema at this pointer."""
         found = self._compiled.get(pointer)
         if found is None:
@@ -48,97 +48,97 @@ class Validation:
             self._compiled[pointer] = found
         return found
 
-    def path(self, operation: Operation, raw: Mapping[str, bytes]) -> Json:
+    def path(self, operation: OperationSpec, raw: Mapping[str, bytes]) -> Json:
         """Decode and check the path parameters."""
         if not raw:
             return {}
         problems: list[Json] = []
-        places = [item for item in operation.parameters if item.place == "path"]
+        places = [item for item in operation.parameters if item.location == "path"]
         values = {item.name: self._path_value(item, raw[item.name], problems) for item in places}
         _refuse(problems)
         return values
 
-    def query(self, operation: Operation, query: bytes) -> Json:
+    def query(self, operation: OperationSpec, query: bytes) -> Json:
         """Read and check the query; unknown names are ignored."""
         sent = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {}
         problems: list[Json] = []
         values: Json = {}
         for item in operation.parameters:
-            if item.place != "query":
+            if item.location != "query":
                 continue
             if item.name in sent:
                 values[item.name] = self._scalar(item, sent[item.name], problems)
             elif item.required:
-                problems.append(problem(item.name, "is required"))
+                problems.append(error_entry(item.name, "is required"))
         _refuse(problems)
         return values
 
-    def headers(self, operation: Operation, headers: Mapping[bytes, bytes]) -> None:
+    def headers(self, operation: OperationSpec, headers: Mapping[bytes, bytes]) -> None:
         """Check the headers that the document lists."""
         problems: list[Json] = []
         for item in operation.parameters:
-            if item.place != "header":
+            if item.location != "header":
                 continue
             sent = headers.get(item.name.lower().encode())
             if sent is not None:
                 self._header(item, sent.decode("latin-1"), problems)
             elif item.required:
-                problems.append(problem(item.name, "is required"))
+                problems.append(error_entry(item.name, "is required"))
         _refuse(problems)
 
-    def body(self, operation: Operation, content: bytes) -> Any:
+    def body(self, operation: OperationSpec, content: bytes) -> Any:
         """Read and check the body; None when there is none. The items of a list are left to `items`."""
         if operation.max_bytes is not None and len(content) > operation.max_bytes:
-            raise Failure(400, f"The body is {len(content)} bytes; at most {operation.max_bytes} are allowed.")
-        if operation.body is None or not content.strip():
+            raise RefusedRequest(400, f"The body is {len(content)} bytes; at most {operation.max_bytes} are allowed.")
+        if operation.body_pointer is None or not content.strip():
             if operation.body_required:
-                raise Failure(400, "A body is required.", [problem("body", "is required")])
+                raise RefusedRequest(400, "A body is required.", [error_entry("body", "is required")])
             return None
         try:
             value: Any = orjson.loads(content)
         except orjson.JSONDecodeError as error:
-            raise Failure(400, "The body is not JSON.", [problem("body", str(error))]) from None
+            raise RefusedRequest(400, "The body is not JSON.", [error_entry("body", str(error))]) from None
         # In a long body counting takes as long as looking.
-        may_be_deep = len(content) > _LONG or content.count(b"[") + content.count(b"{") > _DEEPEST
+        may_be_deep = len(content) > _LONG_BODY_BYTES or content.count(b"[") + content.count(b"{") > _MAX_DEPTH
         if may_be_deep and _is_deep(value):
             # Its value is not repeated in the answer: that could not be written either.
-            _refuse([problem(name, f"is nested more than {_DEEPEST} deep") for name in _deep_fields(value)])
+            _refuse([error_entry(name, f"is nested more than {_MAX_DEPTH} deep") for name in _deep_fields(value)])
         if operation.body_is_list:
             return self._list(operation, value)
-        _refuse(self.problems(operation.body, value))
+        _refuse(self.problems(operation.body_pointer, value))
         return value
 
     def problems(self, pointer: str, value: Any) -> list[Json]:
         """What is wrong with a value, one entry a field; empty when nothing is."""
-        validator = self.validator(pointer)
+        validator = self.schema_validator(pointer)
         if validator.is_valid(value):
             return []
         found = [entry for error in validator.iter_errors(value) for entry in _entries(error)]
         return list({entry["field"]: entry for entry in reversed(found)}.values())[::-1]
 
-    def items(self, operation: Operation, values: list[Any]) -> dict[int, list[Json]]:
+    def item_problems(self, operation: OperationSpec, values: list[Any]) -> dict[int, list[Json]]:
         """What is wrong with the items of a list body, by index; one pass when nothing is."""
-        if operation.body is None or self.validator(operation.body).is_valid(values):
+        if operation.body_pointer is None or self.schema_validator(operation.body_pointer).is_valid(values):
             return {}
-        pointer = operation.body + "/items"
+        pointer = operation.body_pointer + "/items"
         found = ((index, self.problems(pointer, value)) for index, value in enumerate(values))
         return {index: problems for index, problems in found if problems}
 
     def _header(self, item: Parameter, text: str, problems: list[Json]) -> None:
         """Check a header; the same few texts come with every request, so what was good is remembered."""
         key = (item.pointer, text)
-        if key in self._good_headers:
+        if key in self._valid_headers:
             return
         before = len(problems)
         self._scalar(item, text, problems)
-        if len(problems) == before and len(self._good_headers) < _REMEMBERED:
-            self._good_headers.add(key)
+        if len(problems) == before and len(self._valid_headers) < _MAX_CACHED_HEADERS:
+            self._valid_headers.add(key)
 
-    def _list(self, operation: Operation, value: Any) -> list[Any]:
+    def _list(self, operation: OperationSpec, value: Any) -> list[Any]:
         if not is_list(value):
-            raise Failure(400, "The body must be a list.", [problem("body", "must be a list")])
+            raise RefusedRequest(400, "The body must be a list.", [error_entry("body", "must be a list")])
         if operation.max_items is not None and len(value) > operation.max_items:
-            raise Failure(400, f"The body holds {len(value)} items; at most {operation.max_items} are allowed.")
+            raise RefusedRequest(400, f"The body holds {len(value)} items; at most {operation.max_items} are allowed.")
         return value
 
     def _path_value(self, item: Parameter, raw: bytes, problems: list[Json]) -> Any:
@@ -148,32 +148,32 @@ class Validation:
         kind = item.schema.get("items", {}).get("type", "string")
         texts = [_decoded(item.name, part) for part in raw.split(b",")]
         values = [_typed(kind, text) for text in texts]
-        if _UNKNOWN in values:
-            problems.append(problem(item.name, f"must hold values of type {kind}", ",".join(texts)))
+        if _INVALID in values:
+            problems.append(error_entry(item.name, f"must hold values of type {kind}", ",".join(texts)))
         else:
-            problems.extend(problem(item.name, e["message"], texts) for e in self.problems(item.pointer, values))
+            problems.extend(error_entry(item.name, e["message"], texts) for e in self.problems(item.pointer, values))
         return values
 
     def _scalar(self, item: Parameter, text: str, problems: list[Json]) -> Any:
         kind: Any = item.schema.get("type", "string")
         value = _typed(kind, text)
-        if value is _UNKNOWN:
-            problems.append(problem(item.name, f"must be of type {kind}", text))
+        if value is _INVALID:
+            problems.append(error_entry(item.name, f"must be of type {kind}", text))
         elif item.schema.keys() - {"type", "description"}:
-            problems.extend(problem(item.name, e["message"], text) for e in self.problems(item.pointer, value))
+            problems.extend(error_entry(item.name, e["message"], text) for e in self.problems(item.pointer, value))
         return value
 
 
 def _refuse(problems: list[Json]) -> None:
     if problems:
-        raise Failure(400, f"Bad request: {problems[0]['field']} {problems[0]['message']}", problems)
+        raise RefusedRequest(400, f"Bad request: {problems[0]['field']} {problems[0]['message']}", problems)
 
 
 def _decoded(name: str, raw: bytes) -> str:
     try:
         return unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:
-        raise Failure(400, "The path is not UTF-8.", [problem(name, "is not UTF-8")]) from None
+        raise RefusedRequest(400, "The path is not UTF-8.", [error_entry(name, "is not UTF-8")]) from None
 
 
 def _typed(kind: str, text: str) -> Any:
@@ -183,9 +183,9 @@ def _typed(kind: str, text: str) -> Any:
         if kind == "number":
             return float(text)
     except ValueError:
-        return _UNKNOWN
+        return _INVALID
     if kind == "boolean":
-        return {"true": True, "false": False}.get(text, _UNKNOWN)
+        return {"true": True, "false": False}.get(text, _INVALID)
     return text
 
 
@@ -193,14 +193,14 @@ def _integer(text: str) -> Any:
     """The number; one beyond 64 bits is taken for the last of them, which no id ever is. `int` reads 4300 digits."""
     digits = text.removeprefix("-")
     if not digits.isdecimal():
-        return _UNKNOWN
-    number = min(int(digits), _MOST) if len(digits) <= len(str(_MOST)) else _MOST
+        return _INVALID
+    number = min(int(digits), _MAX_INTEGER) if len(digits) <= len(str(_MAX_INTEGER)) else _MAX_INTEGER
     return number if digits == text else -number
 
 
 def _is_deep(value: Any, outside: int = 0) -> bool:
     """Whether lists and objects lie too deep in one another. By the writer's own bound, which is far faster."""
-    for _ in range(_WRITTEN - _DEEPEST + outside):
+    for _ in range(_MAX_ORJSON_DEPTH - _MAX_DEPTH + outside):
         value = [value]
     try:
         orjson.dumps(value)
@@ -229,10 +229,10 @@ def _entries(error: jsonschema_rs.ValidationError) -> Iterable[Json]:
             return [entry for cause in inner[0] for entry in _entries(cause)]
     field = ".".join(str(part) for part in error.instance_path)
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
-        return [problem(f"{field}.{kind.property}".lstrip("."), "is required")]
+        return [error_entry(f"{field}.{kind.property}".lstrip("."), "is required")]
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Pattern):
-        return [problem(field or "body", "does not match the documented pattern", error.instance)]
-    return [problem(field or "body", error.message, error.instance)]
+        return [error_entry(field or "body", "does not match the documented pattern", error.instance)]
+    return [error_entry(field or "body", error.message, error.instance)]
 
 
 def _is_null(choice: list[jsonschema_rs.ValidationError]) -> bool:

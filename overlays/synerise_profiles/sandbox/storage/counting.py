@@ -7,7 +7,7 @@ from collections.abc import Collection
 from .database import Database, json_text
 
 
-class Counts:
+class RecordCounts:
     """Counts of events and transactions; safe from any thread."""
 
     def __init__(self, database: Database) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 
 import orjson
 
-from .schema import SCHEMA, VERSION
+from .schema import SCHEMA, SCHEMA_VERSION
 
 MEMORY = ":memory:"
-Row = tuple[Any, ...]
+DatabaseRow = tuple[Any, ...]
 
 
 class Database:
@@ -41,11 +41,11 @@ class Database:
 
     def _prepare(self, path: str) -> None:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version not in (0, VERSION):
+        if version not in (0, SCHEMA_VERSION):
             self._connection.close()
-            raise ValueError(f"{path} has tables of version {version}; this release reads version {VERSION}")
+            raise ValueError(f"{path} has tables of version {version}; this release reads version {SCHEMA_VERSION}")
         self._connection.executescript(SCHEMA)
-        self._connection.execute(f"PRAGMA user_version = {VERSION}")
+        self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def close(self) -> None:
         """Close the connection."""
@@ -56,7 +56,7 @@ class Database:
         """Everything inside is stored together or not at all; others wait."""
         return self._transaction
 
-    def end(self, *, good: bool) -> None:
+    def end_transaction(self, *, good: bool) -> None:
         """Store what the transaction did, or undo it."""
         if good:
             self._connection.execute("COMMIT")
@@ -64,18 +64,18 @@ class Database:
             self.rollbacks += 1
             self._connection.execute("ROLLBACK")
 
-    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[DatabaseRow]:
         """All rows of a query."""
         with self._lock:
             return self._connection.execute(sql, values).fetchall()
 
-    def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+    def row(self, sql: str, values: Sequence[Any] = ()) -> DatabaseRow | None:
         """The first row of a query."""
         with self._lock:
-            found: Row | None = self._connection.execute(sql, values).fetchone()
+            found: DatabaseRow | None = self._connection.execute(sql, values).fetchone()
             return found
 
-    def run(self, sql: str, values: Sequence[Any] = ()) -> int:
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Change something; how many rows it touched."""
         with self._lock:
             return self._connection.execute(sql, values).rowcount
@@ -85,7 +85,7 @@ class Database:
         with self._lock:
             return self._connection.execute(sql, values).lastrowid or 0
 
-    def run_many(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
+    def execute_many(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
         """Change one row for each of the values."""
         with self._lock:
             if len(values) == 1:
@@ -108,11 +108,13 @@ class Database:
         """
         self._counters[name] = value
         if self._on_file:
-            self.run("INSERT INTO counters VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2", (name, value))
+            self.execute(
+                "INSERT INTO counters VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2", (name, value)
+            )
 
     def setting(self, name: str, default: str) -> str:
         """A value that is chosen once and kept."""
-        self.run("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, default))
+        self.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, default))
         found = self.row("SELECT value FROM settings WHERE name = ?", (name,))
         return str(found[0]) if found else default
 
@@ -129,7 +131,7 @@ class _Transaction:
         self._lock.acquire()
         try:
             if self._depth == 0:
-                self._database.run("BEGIN IMMEDIATE")
+                self._database.execute("BEGIN IMMEDIATE")
         except BaseException:
             self._lock.release()
             raise
@@ -141,7 +143,7 @@ class _Transaction:
         self._depth -= 1
         try:
             if self._depth == 0:
-                self._database.end(good=kind is None)
+                self._database.end_transaction(good=kind is None)
         finally:
             self._lock.release()
 

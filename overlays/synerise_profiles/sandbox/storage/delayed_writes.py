@@ -10,22 +10,22 @@ Work = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class DelayedWrite:
     """One piece of work, due at a moment of the sandbox's clock."""
 
     due: float
     work: Work
 
 
-class Queue:
+class DelayedWriteQueue:
     """First in, first out: what was accepted earlier becomes visible earlier, even if the delay was changed since."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: deque[DelayedWrite] = deque()
 
     def add(self, due: float, work: Work) -> None:
         """Put work at the end."""
-        self._waiting.append(Waiting(due, work))
+        self._waiting.append(DelayedWrite(due, work))
 
     def run_due(self, now: float) -> int:
         """Do the work whose time has come; how much that was."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import orjson
 
 from synerise_profiles.sandbox.clock import iso_of
-from synerise_profiles.sandbox.domain.events import Event
+from synerise_profiles.sandbox.domain.events import StoredEvent
 from synerise_profiles.sandbox.spec import Json
 
 from .database import Database, json_text
@@ -19,7 +19,7 @@ _SAVE = (
 )
 
 
-class Events:
+class EventStore:
     """Save events, list those of a profile."""
 
     def __init__(self, database: Database) -> None:
@@ -28,10 +28,10 @@ class Events:
     def __len__(self) -> int:
         return int(self._db.rows("SELECT count(*) FROM events")[0][0])
 
-    def save(self, events: Iterable[Event]) -> None:
+    def save(self, events: Iterable[StoredEvent]) -> None:
         """Store events; one with a known uuid overwrites. The caller holds the transaction."""
         rows = [(e.uuid, e.client_id, e.action, e.time, orjson.dumps(e.params).decode()) for e in events]
-        self._db.run_many(_SAVE, rows)
+        self._db.execute_many(_SAVE, rows)
 
     def of_profile(
         self,
@@ -41,7 +41,7 @@ class Events:
         until: int | None = None,
         action: str | None = None,
         limit: int | None = None,
-    ) -> list[Event]:
+    ) -> list[StoredEvent]:
         """The events of a profile from the oldest on; `since` and `until` in milliseconds, both included."""
         sql = (
             "SELECT uuid, client_id, action, time, params FROM events WHERE client_id = ?1"
@@ -49,10 +49,10 @@ class Events:
             " ORDER BY time, seq LIMIT ?5"
         )
         values = (client_id, since, until, action, -1 if limit is None else limit)
-        return [Event(row[0], row[1], row[2], row[3], orjson.loads(row[4])) for row in self._db.rows(sql, values)]
+        return [StoredEvent(row[0], row[1], row[2], row[3], orjson.loads(row[4])) for row in self._db.rows(sql, values)]
 
 
-class Transactions:
+class TransactionStore:
     """Save transactions, list those of a profile."""
 
     def __init__(self, database: Database) -> None:
@@ -61,10 +61,10 @@ class Transactions:
     def __len__(self) -> int:
         return int(self._db.rows("SELECT count(*) FROM transactions")[0][0])
 
-    def save(self, charges: Iterable[tuple[Event, Json]]) -> None:
+    def save(self, charges: Iterable[tuple[StoredEvent, Json]]) -> None:
         """Store transactions under the uuid of their charge. The caller holds the transaction."""
         rows = [(e.uuid, e.client_id, item["orderId"], e.time, json_text(item)) for e, item in charges]
-        self._db.run_many("INSERT OR REPLACE INTO transactions VALUES (?, ?, ?, ?, ?)", rows)
+        self._db.execute_many("INSERT OR REPLACE INTO transactions VALUES (?, ?, ?, ?, ?)", rows)
 
     def of_profile(self, client_id: int) -> list[Json]:
         """The transactions of a profile as they were sent, from the oldest on, each with the time that counts."""

@@ -12,7 +12,7 @@ from synerise_profiles.sandbox.spec import Json
 from .database import Database, json_text
 
 
-class Records:
+class RecordStore:
     """JSON documents by kind and id, perhaps of a profile."""
 
     def __init__(self, database: Database) -> None:
@@ -21,7 +21,7 @@ class Records:
     def put(self, kind: str, record_id: str, data: Json, client_id: int | None = None) -> None:
         """Store a document; one with the same kind and id is replaced."""
         values = (kind, record_id, client_id, json_text(data))
-        self._db.run("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", values)
+        self._db.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", values)
 
     def get(self, kind: str, record_id: str, client_id: int | None = None) -> Json | None:
         """The document, if there is one and it is this profile's."""
@@ -37,7 +37,7 @@ class Records:
     def delete(self, kind: str, record_id: str, client_id: int | None = None) -> bool:
         """Remove a document; whether it was there."""
         sql = "DELETE FROM records WHERE kind = ?1 AND id = ?2 AND (?3 IS NULL OR client_id = ?3)"
-        return self._db.run(sql, (kind, record_id, client_id)) > 0
+        return self._db.execute(sql, (kind, record_id, client_id)) > 0
 
     def next_id(self, kind: str) -> str:
         """A new id in the shape of a uuid, counting up."""
@@ -50,7 +50,7 @@ class Records:
         stored = 0
         for page in _pages(rows):
             values = [(task_id, stored + index, json_text(row)) for index, row in enumerate(page)]
-            self._db.run_many("INSERT INTO export_rows VALUES (?, ?, ?)", values)
+            self._db.execute_many("INSERT INTO export_rows VALUES (?, ?, ?)", values)
             stored += len(values)
         return stored
 

@@ -9,13 +9,13 @@ from synerise_profiles.sandbox.spec import Json
 
 from .database import Database
 
-_COUNTED = ("profiles", "events", "transactions", "tags")
-_KEPT = frozenset({"settings", "counters"})
-_CREDENTIALS = "'api-key', 'ended'"
+_COUNTED_TABLES = ("profiles", "events", "transactions", "tags")
+_KEPT_TABLES = frozenset({"settings", "counters"})
+_CREDENTIAL_KINDS = "'api-key', 'ended'"
 """Kinds of records that outlive the data as well: what was ended must not come to life again."""
 
 
-class Overview:
+class StateOverview:
     """Reads over all kinds of records; safe from any thread."""
 
     def __init__(self, database: Database) -> None:
@@ -23,7 +23,7 @@ class Overview:
 
     def counts(self) -> dict[str, int]:
         """How many there are of each kind."""
-        return {name: self._db.rows(f"SELECT count(*) FROM {name}")[0][0] for name in _COUNTED}  # noqa: S608 - constants
+        return {name: self._db.rows(f"SELECT count(*) FROM {name}")[0][0] for name in _COUNTED_TABLES}  # noqa: S608 - constants
 
     def newest_profiles(self, limit: int) -> list[int]:
         """The clientIds that were given last, newest first."""
@@ -49,6 +49,6 @@ class Overview:
         tables = [row[0] for row in self._db.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
         with self._db.transaction():
             for name in tables:
-                if name not in _KEPT and not name.startswith("sqlite_"):
-                    those = f" WHERE kind NOT IN ({_CREDENTIALS})" if name == "records" else ""
-                    self._db.run(f'DELETE FROM "{name}"{those}')  # noqa: S608 - names from the schema, and a constant
+                if name not in _KEPT_TABLES and not name.startswith("sqlite_"):
+                    those = f" WHERE kind NOT IN ({_CREDENTIAL_KINDS})" if name == "records" else ""
+                    self._db.execute(f'DELETE FROM "{name}"{those}')  # noqa: S608 - names from the schema, and a constant

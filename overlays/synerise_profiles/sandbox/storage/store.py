@@ -8,20 +8,20 @@ from itertools import islice
 
 from synerise_profiles.sandbox.clock import Clock, system_clock
 from synerise_profiles.sandbox.domain import profiles as profile_rules
-from synerise_profiles.sandbox.domain.profiles import Profile
+from synerise_profiles.sandbox.domain.profiles import StoredProfile
 from synerise_profiles.sandbox.spec import Json
 
-from .counting import Counts
+from .counting import RecordCounts
 from .database import MEMORY, Database
-from .devices import Devices
-from .events import Events, Transactions
-from .profiles import Profiles
-from .records import Records
-from .stats import Overview
-from .tags import Tags
+from .devices import DeviceStore
+from .events import EventStore, TransactionStore
+from .profiles import ProfileStore
+from .records import RecordStore
+from .stats import StateOverview
+from .tags import TagStore
 
 
-class Store:
+class StateStore:
     """Profiles, tags, devices, events, transactions and other records; reading is safe from any thread."""
 
     def __init__(self, path: str = MEMORY, clock: Clock = system_clock) -> None:
@@ -30,14 +30,14 @@ class Store:
         self._open()
 
     def _open(self) -> None:
-        self.profiles = Profiles(self._database)
-        self.tags = Tags(self._database, self._clock)
-        self.devices = Devices(self._database, self.profiles, self._clock)
-        self.events = Events(self._database)
-        self.transactions = Transactions(self._database)
-        self.records = Records(self._database)
-        self.counts = Counts(self._database)
-        self.overview = Overview(self._database)
+        self.profiles = ProfileStore(self._database)
+        self.tags = TagStore(self._database, self._clock)
+        self.devices = DeviceStore(self._database, self.profiles, self._clock)
+        self.events = EventStore(self._database)
+        self.transactions = TransactionStore(self._database)
+        self.records = RecordStore(self._database)
+        self.counts = RecordCounts(self._database)
+        self.overview = StateOverview(self._database)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Everything inside is stored together or not at all."""
@@ -61,11 +61,11 @@ class Store:
         found = self.profiles.get(client_id)
         return None if found is None else self.details(found)
 
-    def details(self, profile: Profile, previous: Iterable[object] = ()) -> Json:
+    def details(self, profile: StoredProfile, previous: Iterable[object] = ()) -> Json:
         """A profile with its tags, as the API shows it."""
         return profile_rules.details(profile, self.tags.names(profile.client_id), previous)
 
-    def all_details(self, profiles: Iterable[Profile]) -> Iterator[Json]:
+    def all_details(self, profiles: Iterable[StoredProfile]) -> Iterator[Json]:
         """Several profiles as the API shows them; their tags are read for a thousand at a time."""
         left = iter(profiles)
         while page := list(islice(left, 1000)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .devices import clean_up_devices, link_device
-from .events import record_events, record_own_event, record_transactions
+from .events import record_events, record_server_event, record_transactions
 from .profiles import delete_profile, merge_profiles, update_profile, upsert_profiles
 
 __all__ = [
@@ -12,7 +12,7 @@ __all__ = [
     "link_device",
     "merge_profiles",
     "record_events",
-    "record_own_event",
+    "record_server_event",
     "record_transactions",
     "update_profile",
     "upsert_profiles",

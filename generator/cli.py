@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from generator.audit import Deviation, audit, load_deviations
-from generator.bundle import bundle
+from generator.audit.comparison import Deviation, audit, load_deviations
 from generator.errors import Finding, GeneratorFailure
 from generator.rules import check_rules
+from generator.spec.serialization import bundle
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from generator.build import build  # noqa: PLC0415  # the audit runs without the parser and the templates
+    from generator.output.build import build  # noqa: PLC0415  # the audit runs without the parser and the templates
 
     build(options.root)
     return 0
@@ -60,7 +60,7 @@ def _build(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     lines = [str(finding) for finding in check_rules(bundle(options.root / "spec"))]
     if not lines and not options.rules_only:
-        from generator.build import compare  # noqa: PLC0415  # the rules run without them, too
+        from generator.output.build import compare  # noqa: PLC0415  # the rules run without them, too
 
         lines = compare(options.root)
     for line in lines:

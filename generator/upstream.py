@@ -22,7 +22,7 @@ from openapi_python_client.parser.properties.model_property import ModelProperty
 from openapi_python_client.schema.untrusted_string import UntrustedString
 
 from generator.errors import Finding, GeneratorFailure
-from generator.fragments import Bundle
+from generator.spec.fragments import Bundle
 
 FIELD_PREFIX = "field_"
 VERSION: str = upstream.__version__

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from generator.errors import Finding
-from generator.fragments import Bundle
 from generator.rules import (
     deprecation,
     document,
@@ -17,6 +16,7 @@ from generator.rules import (
     schemas,
     security,
 )
+from generator.spec.fragments import Bundle
 
 Rule = Callable[[Bundle], Iterator[Finding]]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from generator.errors import Finding
-from generator.fragments import Bundle
+from generator.spec.fragments import Bundle
 
 
 def is_valid(bundle: Bundle) -> Iterator[Finding]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from generator.errors import Finding
-from generator.fragments import Bundle
-from generator.loading import is_list
-from generator.shapes import alternatives, kinds, properties
-from generator.walk import schemas
+from generator.spec.composition import alternatives, kinds, properties
+from generator.spec.fragments import Bundle
+from generator.spec.walk import schemas
+from generator.spec.yaml_reader import is_list
 
 
 def are_fields(bundle: Bundle) -> Iterator[Finding]:

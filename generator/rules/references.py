@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from generator.errors import Finding
-from generator.fragments import Bundle
-from generator.walk import reachable, references
+from generator.spec.fragments import Bundle
+from generator.spec.walk import reachable, references
 
 
 def resolve(bundle: Bundle) -> Iterator[Finding]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from generator.errors import Finding
-from generator.fragments import Bundle
-from generator.loading import Pointer
-from generator.shapes import kinds, properties
-from generator.walk import SchemaNode, reachable, schemas
+from generator.spec.composition import kinds, properties
+from generator.spec.fragments import Bundle
+from generator.spec.walk import SchemaNode, reachable, schemas
+from generator.spec.yaml_reader import Pointer
 
 # What the rules, the parser and the templates know. In a flow mapping an unquoted comma starts a new key, so a
 # sentence in a description may turn into one.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from generator.audit.reference_text import CONSUMERS
 from generator.errors import Finding
-from generator.fragments import Bundle
-from generator.loading import is_list
-from generator.reference import CONSUMERS
+from generator.spec.fragments import Bundle
+from generator.spec.yaml_reader import is_list
 
 BEARER_ONLY: list[dict[str, list[Any]]] = [{"bearer": []}]
 

@@ -1,0 +1,43 @@
+"""The bundle as files: YAML for people and other tools, compact JSON for programs. Both are the same bytes anywhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from generator.spec.fragments import Bundle, load_fragments
+
+WIDTH = 110
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what is shared in memory out in full: anchors would tie places that have nothing in common."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the answer is the same for all
+        return True
+
+
+def bundle(spec_dir: Path) -> Bundle:
+    """Merge the fragments under `spec_dir`."""
+    return load_fragments(spec_dir)
+
+
+def dump_yaml(document: Any) -> str:
+    """Block style, in the order given, Unicode kept."""
+    return yaml.dump(
+        document,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=WIDTH,
+        default_flow_style=False,
+        line_break="\n",
+    )
+
+
+def dump_json(document: Any) -> bytes:
+    """No spaces, in the order given, UTF-8."""
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

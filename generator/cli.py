@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from generator.audit.comparison import Deviation, audit, load_deviations
+from generator.audit.comparison import audit
+from generator.audit.deviations import Deviation, load_deviations
 from generator.errors import Finding, GeneratorFailure
 from generator.rules import check_rules
-from generator.spec.serialization import bundle
+from generator.spec.fragments import load_fragments
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -58,7 +59,7 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    lines = [str(finding) for finding in check_rules(bundle(options.root / "spec"))]
+    lines = [str(finding) for finding in check_rules(load_fragments(options.root / "spec"))]
     if not lines and not options.rules_only:
         from generator.output.build import compare  # noqa: PLC0415  # the rules run without them, too
 
@@ -75,7 +76,7 @@ def _audit(options: argparse.Namespace) -> int:
         text = document.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise GeneratorFailure([Finding(str(document), 1, "reference", f"cannot be read: {error}")]) from error
-    report = audit(text, bundle(spec), _deviations(options), document.name)
+    report = audit(text, load_fragments(spec), _deviations(options), document.name)
     print(report.to_json() if options.json else report.to_text(), end="")
     return 0 if report.ok else 1
 

@@ -5,58 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
+from generator.audit.deviations import Deviation, Difference
 from generator.audit.notation import (
     Items,
-    body_example,
-    body_schema,
     bundle_items,
     document_items,
     example_keys,
     same,
 )
-from generator.audit.reference_text import FREE_FORM_ROW, Operation, Reference, parse_reference
-from generator.errors import Finding, GeneratorFailure
+from generator.audit.reference_text import FREE_FORM_ROW, PrintedOperation, Reference, parse_reference
+from generator.errors import Finding
+from generator.spec.bundle import Bundle, body_example, body_schema
 from generator.spec.composition import Schema
-from generator.spec.fragments import Bundle
 from generator.spec.serialization import dump_yaml
-from generator.spec.yaml_reader import is_mapping, load_yaml
 
 FREE_KEYS = "example keys of free-form objects"
-_KEYS = ("operation", "item", "document", "spec", "reason")
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One item that the two sides put differently."""
-
-    operation: str
-    item: str
-    document: str
-    spec: str
-
-
-@dataclass(frozen=True, slots=True)
-class Deviation:
-    """A difference that is meant, with its reason. `operation` is `*` where it holds for all."""
-
-    operation: str
-    item: str
-    document: str
-    spec: str
-    reason: str
-    file: str
-    line: int
-
-    def covers(self, difference: Difference) -> bool:
-        """Only the very same two values: a later, different difference shows up again."""
-        return self.operation in ("*", difference.operation) and (self.item, self.document, self.spec) == (
-            difference.item,
-            difference.document,
-            difference.spec,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +118,7 @@ def differences(
         yield Difference(key, "operation", "absent", "present")
 
 
-def _both(operation: Operation, spec: Items) -> tuple[Items, Items]:
+def _both(operation: PrintedOperation, spec: Items) -> tuple[Items, Items]:
     """The two mappings, without what the reference has no place to print."""
     body = operation.body
     document = document_items(operation)
@@ -174,7 +138,7 @@ def _compare(key: str, document: Items, spec: Items, missing: str) -> Iterator[D
 
 
 def _examples(
-    operation: Operation, bundle: Bundle, node: Schema, declared: tuple[Deviation, ...], used: set[Deviation]
+    operation: PrintedOperation, bundle: Bundle, node: Schema, declared: tuple[Deviation, ...], used: set[Deviation]
 ) -> tuple[Items, Items]:
     """Key paths of the two examples. Free keys are skipped where a deviation says so: see `FREE_KEYS`."""
     _, schema = body_schema(bundle, node)
@@ -197,36 +161,6 @@ def _present(keys: list[tuple[str, str, bool]], skipped: list[str]) -> Items:
 
 def _under(path: str, roots: list[str]) -> bool:
     return any(path == root or path.startswith((f"{root}.", f"{root}[]")) for root in roots)
-
-
-def load_deviations(path: Path, file: str) -> list[Deviation]:
-    """The declared differences; each needs a reason of its own."""
-    loaded = load_yaml(path.read_text(encoding="utf-8"), file)
-    entries: list[Any] = loaded.value or []
-    findings: list[Finding] = []
-    found: dict[tuple[str, str], Deviation] = {}
-    for index, entry in enumerate(entries):
-        line = loaded.lines[(str(index),)].line
-        if not is_mapping(entry) or set(entry) != set(_KEYS):
-            findings.append(Finding(file, line, "deviation", f"an entry has the keys {', '.join(_KEYS)}"))
-            continue
-        deviation = Deviation(**{key: _text(entry[key]) for key in _KEYS}, file=file, line=line)
-        key = (deviation.operation, deviation.item)
-        if deviation.reason.strip() in ("", "TODO", "none"):
-            findings.append(Finding(file, line, "deviation", f"{' / '.join(key)} has no reason"))
-        if key in found:
-            findings.append(Finding(file, line, "deviation", f"{' / '.join(key)} is declared twice"))
-        found[key] = deviation
-    if findings:
-        raise GeneratorFailure(findings)
-    return list(found.values())
-
-
-def _text(value: Any) -> str:
-    """YAML words back to the audit's own: true, false and none are written without quotes there."""
-    if value is None:
-        return "none"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _entry(found: Difference | Deviation) -> dict[str, str]:

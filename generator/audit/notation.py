@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from generator.audit.reference_text import FREE_FORM_ROW, Operation
+from generator.audit.reference_text import FREE_FORM_ROW, PrintedOperation
+from generator.spec.bundle import Bundle, body_schema
 from generator.spec.composition import Schema, is_free_form, items, properties, required, type_text
-from generator.spec.fragments import Bundle
 from generator.spec.yaml_reader import is_list, is_mapping
 
 Items = dict[str, str]
@@ -20,7 +20,7 @@ _NAMED_ITEM = re.compile(r"array<(?!string>|integer>|number>|boolean>|object>|en
 _ENUM = re.compile(r'enum<((?:"[^"]*"|…|[^<>"])*)>')
 
 
-def document_items(operation: Operation) -> Items:
+def document_items(operation: PrintedOperation) -> Items:
     """What the reference says of one operation."""
     body = operation.body
     found = {
@@ -92,25 +92,6 @@ def _body_items(bundle: Bundle, operation: Schema) -> Items:
     if is_free_form(bundle, record):
         found[f"field {FREE_FORM_ROW}"] = "any optional"
     return found
-
-
-def body_schema(bundle: Bundle, operation: Schema) -> tuple[str, Any]:
-    """Media type and schema of the request body; ("", {}) without one."""
-    content = bundle.resolve(operation.get("requestBody", {})).get("content", {})
-    for media, node in content.items():
-        return media, node.get("schema", {})
-    return "", {}
-
-
-def body_example(bundle: Bundle, operation: Schema) -> tuple[bool, Any]:
-    """Whether the request body has an example, and the first one's value."""
-    content = bundle.resolve(operation.get("requestBody", {})).get("content", {})
-    for node in content.values():
-        for example in node.get("examples", {}).values():
-            return True, bundle.resolve(example).get("value")
-        if "example" in node:
-            return True, node["example"]
-    return False, None
 
 
 def example_keys(bundle: Bundle, value: Any, schema: Any, at: str = "") -> Iterator[tuple[str, str, bool]]:

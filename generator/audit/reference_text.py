@@ -16,16 +16,8 @@ from functools import partial
 from typing import Any
 
 from generator.errors import Finding
+from generator.spec.consumers import CONSUMERS
 
-CONSUMERS = {
-    "Workspace (Business Profile)": "workspace",
-    "Synerise User": "user",
-    "Profile (Client)": "profile",
-    "Anonymous Profile": "anonymous",
-    "ANONYMOUS_CLIENT_CONDITIONAL": "profile-conditional",
-    "Web SDK Tracker": "web-sdk",
-    "AI API key (legacy)": "ai-key",
-}
 FREE_FORM_ROW = "additionalProperties"
 
 _HEADING = re.compile(r"(GET|POST|PUT|DELETE|PATCH|HEAD|OPTIONS) (/\S*) — (.+)")
@@ -61,7 +53,7 @@ _ACCESS = ("API key permission required:", "User role permission required:", "Au
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class PrintedParameter:
     """One row of a table of parameters."""
 
     line: int
@@ -73,7 +65,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class PrintedField:
     """One row of a table of body fields."""
 
     line: int
@@ -84,7 +76,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class PrintedResponse:
     """One row of a table of responses; `content` is None where no media type is printed."""
 
     line: int
@@ -94,7 +86,7 @@ class Response:
 
 
 @dataclass(slots=True)
-class Body:
+class PrintedBody:
     """A request body. `free_form` when the table has a row for additional properties."""
 
     line: int
@@ -103,11 +95,11 @@ class Body:
     schema: str = ""
     has_table: bool = False
     free_form: bool = False
-    fields: list[Field] = field(default_factory=list[Field])
+    fields: list[PrintedField] = field(default_factory=list[PrintedField])
 
 
 @dataclass(slots=True)
-class Operation:
+class PrintedOperation:
     """One operation as the document prints it; `tag` is the section's name, consumers carry our names."""
 
     line: int
@@ -123,9 +115,9 @@ class Operation:
     deprecated: bool = False
     sunset: str | None = None
     text: list[str] = field(default_factory=list[str])
-    parameters: list[Parameter] = field(default_factory=list[Parameter])
-    body: Body | None = None
-    responses: list[Response] = field(default_factory=list[Response])
+    parameters: list[PrintedParameter] = field(default_factory=list[PrintedParameter])
+    body: PrintedBody | None = None
+    responses: list[PrintedResponse] = field(default_factory=list[PrintedResponse])
     has_example: bool = False
     example: Any = None
 
@@ -139,7 +131,7 @@ class Operation:
 class Reference:
     """All operations in order, and the lines that could not be placed."""
 
-    operations: list[Operation]
+    operations: list[PrintedOperation]
     findings: list[Finding]
 
 
@@ -154,7 +146,7 @@ def parse_reference(text: str, file: str = "reference") -> Reference:
 class _Parser:
     lines: list[str]
     file: str
-    operations: list[Operation] = field(default_factory=list[Operation])
+    operations: list[PrintedOperation] = field(default_factory=list[PrintedOperation])
     findings: list[Finding] = field(default_factory=list[Finding])
     tag: str = ""
     command: list[str] = field(default_factory=list[str])
@@ -181,7 +173,7 @@ class _Parser:
         self.findings.append(Finding(self.file, number, "reference", message))
 
     @property
-    def current(self) -> Operation:
+    def current(self) -> PrintedOperation:
         return self.operations[-1]
 
     def marker(self, number: int, line: str) -> Callable[[int, str], None] | None:
@@ -189,7 +181,7 @@ class _Parser:
         if line == "Parameters":
             return self.parameter
         if body := _BODY.fullmatch(line):
-            self.current.body = Body(number, bool(body[1]))
+            self.current.body = PrintedBody(number, bool(body[1]))
             return partial(self.body, self.current.body)
         if line == "Responses":
             return self.response
@@ -206,7 +198,7 @@ class _Parser:
     def open_operation(self, number: int, heading: re.Match[str]) -> None:
         self.close_example()
         method, path, title = heading.groups()
-        operation = Operation(number, method, path, title, self.tag, deprecated=title.endswith("(deprecated)"))
+        operation = PrintedOperation(number, method, path, title, self.tag, deprecated=title.endswith("(deprecated)"))
         if any(operation.key == other.key for other in self.operations):
             self.refuse(number, f"{operation.key} is printed twice")
         if not self.tag:
@@ -256,9 +248,9 @@ class _Parser:
         name, location, kind, need, description = row.groups()
         if any((name, location) == (other.name, other.location) for other in self.current.parameters):
             self.refuse(number, f"parameter {name} is printed twice")
-        self.current.parameters.append(Parameter(number, name, location, kind, need == "required", description))
+        self.current.parameters.append(PrintedParameter(number, name, location, kind, need == "required", description))
 
-    def body(self, body: Body, number: int, line: str) -> None:
+    def body(self, body: PrintedBody, number: int, line: str) -> None:
         if line in _TABLES:
             body.has_table = True
         elif body.has_table:
@@ -269,7 +261,7 @@ class _Parser:
             else:
                 self.refuse(number, f"no media type of a request body: {line[:80]!r}")
 
-    def field(self, number: int, line: str, body: Body) -> None:
+    def field(self, number: int, line: str, body: PrintedBody) -> None:
         if _FREE_FORM.fullmatch(line):
             body.free_form = True
             return
@@ -280,7 +272,7 @@ class _Parser:
         name, kind, need, description = row.groups()
         if any(name == other.name for other in body.fields):
             self.refuse(number, f"field {name} is printed twice")
-        body.fields.append(Field(number, name, kind, need == "required", description))
+        body.fields.append(PrintedField(number, name, kind, need == "required", description))
 
     def response(self, number: int, line: str) -> None:
         if line in _TABLES:
@@ -292,7 +284,7 @@ class _Parser:
         status, content, description = row.groups()
         if any(status.upper() == other.status.upper() for other in self.current.responses):
             self.refuse(number, f"response {status} is printed twice")
-        self.current.responses.append(Response(number, status, content, description or ""))
+        self.current.responses.append(PrintedResponse(number, status, content, description or ""))
 
     def example(self, number: int, line: str) -> None:
         if not self.command or line.lstrip().startswith("--data"):

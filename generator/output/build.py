@@ -12,8 +12,8 @@ from generator.output.lock import make_lock
 from generator.output.rendering import MARK, render
 from generator.output.tree import compare_tree, write_tree
 from generator.rules import check_rules
-from generator.spec.serialization import bundle, dump_yaml
-from generator.views.pages import render_pages
+from generator.spec.fragments import load_fragments
+from generator.spec.serialization import dump_yaml
 
 TARGET = "generated"
 BUNDLE_FILE = "openapi.yaml"
@@ -34,13 +34,12 @@ def compare(root: Path) -> list[str]:
 
 def make_files(spec: Path, templates: Path) -> dict[str, bytes]:
     """Every file of generated/ by its path below it."""
-    merged = bundle(spec)
+    merged = load_fragments(spec)
     findings = check_rules(merged)
     if findings:
         raise GeneratorFailure(findings)
     data = upstream.parse(merged)
     rendered = format_python(render(merged, data, templates))
-    rendered.update(render_pages(merged, data, templates))
     rendered[BUNDLE_FILE] = f"{MARK}\n{dump_yaml(merged.document)}"
     outputs = {name: rendered[name].encode() for name in sorted(rendered)}
     outputs[LOCK_FILE] = make_lock(_inputs(spec, templates), _tools(), outputs)

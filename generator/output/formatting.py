@@ -35,14 +35,15 @@ def format_python(files: Mapping[str, str]) -> dict[str, str]:
     with tempfile.TemporaryDirectory(prefix="generator-") as folder:
         root = Path(folder)
         (root / "ruff.toml").write_text(_CONFIG, encoding="utf-8")
-        for name, text in files.items():
+        modules = [name for name in files if name.endswith(".py")]
+        for name in modules:
             target = root / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8", newline="\n")
+            target.write_text(files[name], encoding="utf-8", newline="\n")
         config = ("--config", str(root / "ruff.toml"), "--no-cache")
         _ruff("check", "--fix", "--unsafe-fixes", "--quiet", *config, folder)
         _ruff("format", "--quiet", *config, folder)
-        return {name: (root / name).read_text(encoding="utf-8") for name in files}
+        return {**files, **{name: (root / name).read_text(encoding="utf-8") for name in modules}}
 
 
 def _ruff(*arguments: str) -> str:

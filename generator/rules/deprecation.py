@@ -7,7 +7,7 @@ from typing import Any
 
 from generator.errors import Finding
 from generator.rules.keys import is_date
-from generator.spec.fragments import Bundle
+from generator.spec.bundle import Bundle
 from generator.spec.yaml_reader import Pointer, is_list
 
 

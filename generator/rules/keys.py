@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from generator.errors import Finding
-from generator.spec.fragments import METHODS, Bundle
+from generator.spec.bundle import METHODS, Bundle
 from generator.spec.walk import mappings, schemas
 from generator.spec.yaml_reader import Pointer, is_list, is_mapping
 

@@ -7,10 +7,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from generator.audit.notation import body_schema
 from generator.errors import Finding
+from generator.spec.bundle import Bundle, body_schema
 from generator.spec.composition import items, kinds, properties
-from generator.spec.fragments import Bundle
 from generator.spec.yaml_reader import is_list, is_mapping
 
 RETRY = ("idempotent", "keyed", "never")

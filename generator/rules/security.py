@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from generator.audit.reference_text import CONSUMERS
 from generator.errors import Finding
-from generator.spec.fragments import Bundle
+from generator.spec.bundle import Bundle
+from generator.spec.consumers import CONSUMERS
 from generator.spec.yaml_reader import is_list
 
 BEARER_ONLY: list[dict[str, list[Any]]] = [{"bearer": []}]

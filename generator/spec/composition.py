@@ -1,11 +1,11 @@
-"""What a schema comes to once references, allOf parts and null alternatives are seen through."""
+"""Schema composition: what a schema comes to once $ref, allOf and null alternatives are resolved."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from generator.spec.fragments import Bundle
+from generator.spec.bundle import Bundle
 from generator.spec.yaml_reader import is_mapping
 
 Schema = dict[str, Any]

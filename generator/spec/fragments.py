@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from generator.errors import Finding, GeneratorFailure
-from generator.spec.yaml_reader import Loaded, Place, Pointer, is_list, is_mapping, load_yaml
+from generator.spec.bundle import ROOT_FILE, Bundle
+from generator.spec.yaml_reader import LoadedFile, Location, Pointer, is_mapping, load_yaml
 
-ROOT_FILE = "openapi.yaml"
 ROOT_KEYS = ("openapi", "info", "servers", "tags", "security", "externalDocs", "paths", "components")
 SECTIONS = (
     "schemas",
@@ -23,69 +23,18 @@ SECTIONS = (
     "callbacks",
     "pathItems",
 )
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """The merged document, and the place of each of its nodes by JSON pointer."""
-
-    document: dict[str, Any]
-    lines: dict[Pointer, Place]
-
-    def where(self, pointer: Pointer) -> Place:
-        """The place of the node, or of the nearest one around it."""
-        while pointer and pointer not in self.lines:
-            pointer = pointer[:-1]
-        return self.lines.get(pointer, Place("spec/" + ROOT_FILE, 1))
-
-    def finding(self, pointer: Pointer, rule: str, message: str) -> Finding:
-        """A finding at the place of the node."""
-        place = self.where(pointer)
-        return Finding(place.file, place.line, rule, message)
-
-    def at(self, pointer: Pointer) -> Any:
-        """The node under the pointer; LookupError when there is none."""
-        node: Any = self.document
-        for part in pointer:
-            node = node[int(part)] if is_list(node) else node[part]
-        return node
-
-    def resolve(self, node: Any) -> Any:
-        """The node itself, or what its $ref points to, followed to the end."""
-        for _ in range(32):
-            if not is_mapping(node) or "$ref" not in node:
-                return node
-            ref = node["$ref"]
-            try:
-                node = self.at(ref_pointer(ref))
-            except (LookupError, ValueError, TypeError) as error:
-                raise LookupError(f"$ref {ref!r} leads nowhere") from error
-        raise LookupError(f"$ref {node['$ref']!r} never ends")
-
-    def operations(self) -> list[tuple[str, str, dict[str, Any]]]:
-        """(path, method in lower case, operation) in the document's order."""
-        paths: dict[str, dict[str, Any]] = self.document.get("paths", {})
-        return [(path, key, item[key]) for path, item in paths.items() for key in item if key in METHODS]
-
-
-def ref_pointer(ref: Any) -> Pointer:
-    """The parts of an internal reference; LookupError for any other."""
-    if not isinstance(ref, str) or not ref.startswith("#/"):
-        raise LookupError(f"$ref {ref!r} is not internal")
-    return tuple(part.replace("~1", "/").replace("~0", "~") for part in ref[2:].split("/"))
 
 
 @dataclass(slots=True)
 class _Merger:
     document: dict[str, Any] = field(default_factory=dict[str, Any])
-    lines: dict[Pointer, Place] = field(default_factory=dict[Pointer, Place])
+    lines: dict[Pointer, Location] = field(default_factory=dict[Pointer, Location])
     findings: list[Finding] = field(default_factory=list[Finding])
 
-    def refuse(self, place: Place, message: str) -> None:
+    def refuse(self, place: Location, message: str) -> None:
         self.findings.append(Finding(place.file, place.line, "merge", message))
 
-    def add_root(self, loaded: Loaded) -> None:
+    def add_root(self, loaded: LoadedFile) -> None:
         for key in loaded.value:
             if key not in ROOT_KEYS and not key.startswith("x-"):
                 self.refuse(loaded.lines[(key,)], f"unexpected top-level key {key!r}")
@@ -93,7 +42,7 @@ class _Merger:
                 self.put((key,), loaded)
         self.lines[()] = loaded.lines[()]
 
-    def add_fragment(self, loaded: Loaded) -> None:
+    def add_fragment(self, loaded: LoadedFile) -> None:
         for key, value in loaded.value.items():
             place = loaded.lines[(key,)]
             if key == "paths":
@@ -103,7 +52,7 @@ class _Merger:
             else:
                 self.refuse(place, f"unexpected top-level key {key!r}; a fragment has paths and components only")
 
-    def add_sections(self, sections: Any, loaded: Loaded) -> None:
+    def add_sections(self, sections: Any, loaded: LoadedFile) -> None:
         if not is_mapping(sections):
             self.refuse(loaded.lines[("components",)], "components must be a mapping")
             return
@@ -113,7 +62,7 @@ class _Merger:
             else:
                 self.refuse(loaded.lines[("components", section)], f"unexpected key {section!r} in components")
 
-    def add_keys(self, parent: Pointer, value: Any, loaded: Loaded) -> None:
+    def add_keys(self, parent: Pointer, value: Any, loaded: LoadedFile) -> None:
         if not is_mapping(value):
             self.refuse(loaded.lines[parent], f"{'/'.join(parent)} must be a mapping")
             return
@@ -126,7 +75,7 @@ class _Merger:
             else:
                 self.put(pointer, loaded)
 
-    def put(self, pointer: Pointer, loaded: Loaded) -> None:
+    def put(self, pointer: Pointer, loaded: LoadedFile) -> None:
         source: Any = loaded.value
         target: dict[str, Any] = self.document
         for part in pointer[:-1]:
@@ -167,7 +116,7 @@ def load_fragments(spec_dir: Path) -> Bundle:
     return Bundle(merger.ordered(), merger.lines)
 
 
-def load_file(path: Path, file: str) -> Loaded:
+def load_file(path: Path, file: str) -> LoadedFile:
     """Read a file that holds one mapping."""
     try:
         text = path.read_text(encoding="utf-8")

@@ -1,14 +1,11 @@
-"""The bundle as files: YAML for people and other tools, compact JSON for programs. Both are the same bytes anywhere."""
+"""The bundle as text: YAML for people and other tools, JSON for programs. Both are the same bytes on any machine."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import yaml
-
-from generator.spec.fragments import Bundle, load_fragments
 
 WIDTH = 110
 
@@ -18,11 +15,6 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the answer is the same for all
         return True
-
-
-def bundle(spec_dir: Path) -> Bundle:
-    """Merge the fragments under `spec_dir`."""
-    return load_fragments(spec_dir)
 
 
 def dump_yaml(document: Any) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from generator.spec.fragments import Bundle, ref_pointer
+from generator.spec.bundle import Bundle, ref_pointer
 from generator.spec.yaml_reader import Pointer, is_list, is_mapping
 
 # Mappings whose keys are names, not keywords.

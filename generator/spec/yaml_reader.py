@@ -25,7 +25,7 @@ _KNOWN_TAGS = {
 }
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """A line of a file; `file` is relative to the project's root."""
 
     file: str
@@ -43,17 +43,17 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
 
 
 @dataclass(slots=True)
-class Loaded:
+class LoadedFile:
     """One file's value, and the place of each of its nodes by JSON pointer."""
 
     value: Any
-    lines: dict[Pointer, Place]
+    lines: dict[Pointer, Location]
 
 
 @dataclass(slots=True)
 class _Reader:
     file: str
-    lines: dict[Pointer, Place] = field(default_factory=dict[Pointer, Place])
+    lines: dict[Pointer, Location] = field(default_factory=dict[Pointer, Location])
     findings: list[Finding] = field(default_factory=list[Finding])
     open_nodes: list[yaml.Node] = field(default_factory=list[yaml.Node])
 
@@ -62,7 +62,7 @@ class _Reader:
 
     def read(self, node: yaml.Node, pointer: Pointer, line: int) -> Any:
         """The node's value. An alias is read anew each time, so that no two places share an object."""
-        self.lines[pointer] = Place(self.file, line)
+        self.lines[pointer] = Location(self.file, line)
         if node.tag not in _KNOWN_TAGS:
             self.refuse(node, f"tag {node.tag} is not allowed")
             return None
@@ -114,7 +114,7 @@ def _scalar(node: yaml.ScalarNode) -> Any:
     return text
 
 
-def load_yaml(text: str, file: str) -> Loaded:
+def load_yaml(text: str, file: str) -> LoadedFile:
     """Read one YAML document; every defect in it is reported at once."""
     try:
         node: yaml.Node | None = yaml.compose(text, Loader=_LOADER)
@@ -125,9 +125,9 @@ def load_yaml(text: str, file: str) -> Loaded:
     except yaml.YAMLError as error:
         raise GeneratorFailure([Finding(file, 1, "yaml", str(error))]) from error
     if node is None:
-        return Loaded(None, {(): Place(file, 1)})
+        return LoadedFile(None, {(): Location(file, 1)})
     reader = _Reader(file)
     value = reader.read(node, (), 1)
     if reader.findings:
         raise GeneratorFailure(sorted(reader.findings))
-    return Loaded(value, reader.lines)
+    return LoadedFile(value, reader.lines)

@@ -40,7 +40,7 @@ def sections(summary: str, description: str, blocks: Iterable[tuple[str, Sequenc
     return [escape(line) for line in lines]
 
 
-def facts(operation: dict[str, Any], path: str, method: str, replacement: str) -> list[tuple[str, str]]:
+def operation_section(operation: dict[str, Any], path: str, method: str, replacement: str) -> list[tuple[str, str]]:
     """Who may call an operation, with what, and where it is sent."""
     callers = ", ".join(operation.get("x-synerise-consumers", []))
     who = [f"callers: {callers}"] if callers else []

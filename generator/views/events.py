@@ -1,4 +1,4 @@
-"""What the templates need to know of the single events, of which each gets a builder."""
+"""View models of the event builders: one for each operation with an x-event-type."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any
 from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.properties.model_property import ModelProperty
 
-from generator.audit.notation import body_schema
-from generator.spec.fragments import Bundle
+from generator.spec import composition
+from generator.spec.bundle import Bundle, body_schema
 from generator.upstream import class_name, models, module_name, python_name, text
 from generator.views.annotations import Direction, annotation, class_names
 from generator.views.docstrings import escape, paragraphs, sections
-from generator.views.models import schema_fields
-from generator.views.operations import OperationView
+from generator.views.operations import OperationView, camel_case
 
 _FIRST = ("client",)
 _SET_BY_BUILDER = frozenset({"time", "eventSalt"})
@@ -76,7 +75,7 @@ def _event_view(
     properties = {
         text(prop.name): prop for prop in (*(model.required_properties or []), *(model.optional_properties or []))
     }
-    described = schema_fields(bundle, schema)
+    described = composition.properties(bundle, schema)
     fields = [
         _field(wire, properties[wire], described[wire], view.method, has_action="action" in properties)
         for wire in _ordered(described, properties)
@@ -88,7 +87,7 @@ def _event_view(
     label = _label(view.method)
     return EventView(
         method=view.method,
-        class_name="".join(part.capitalize() for part in view.method.split("_")),
+        class_name=camel_case(view.method),
         type=operation["x-event-type"],
         sent_by=f"{view.resource}.{view.method}",
         model=name,

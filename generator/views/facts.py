@@ -1,12 +1,12 @@
-"""The facts of an operation, as the generated `Operation` takes them."""
+"""The facts of an operation: the arguments of the generated `Operation`, `BatchLimits` and `MergeLimits`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from generator.spec.fragments import Bundle
-from generator.views.models import schema_fields
-from generator.views.results import accepted
+from generator.spec.bundle import Bundle
+from generator.spec.composition import properties
+from generator.views.results import accept_header
 
 RETRY_KEYS = ("eventSalt", "time", "recordedAt")
 
@@ -35,7 +35,7 @@ def operation_facts(
         "action": operation.get("x-synerise-action"),
         "event_type": operation.get("x-event-type"),
         "authenticated": operation.get("security") != [],
-        "accept": accepted(bundle, operation),
+        "accept": accept_header(bundle, operation),
         "headers": tuple(_constant_headers(parameters, bundle)),
         "retry": operation["x-retry"],
         "retry_keys": keys,
@@ -62,6 +62,20 @@ def batch_limits(operation: dict[str, Any]) -> dict[str, Any] | None:
     return values
 
 
+def merge_limits(bundle: Bundle, operation: dict[str, Any], parameters: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The arguments of `MergeLimits`; the most sources are those of the path's list."""
+    merge = operation.get("x-merge")
+    if merge is None:
+        return None
+    listed = (bundle.resolve(item["schema"]) for item in parameters if item["in"] == "path")
+    most = next(schema["maxItems"] for schema in listed if "maxItems" in schema)
+    return {
+        "default_sources": merge["default-sources"],
+        "max_sources": most,
+        "max_path_bytes": merge["max-path-bytes"],
+    }
+
+
 def retry_keys(bundle: Bundle, operation: dict[str, Any]) -> tuple[str, ...]:
     if operation.get("x-retry") != "keyed":
         return ()
@@ -69,7 +83,7 @@ def retry_keys(bundle: Bundle, operation: dict[str, Any]) -> tuple[str, ...]:
     schema = bundle.resolve(body["content"]["application/json"]["schema"])
     if schema.get("type") == "array":
         schema = bundle.resolve(schema["items"])
-    return tuple(key for key in RETRY_KEYS if key in schema_fields(bundle, schema))
+    return tuple(key for key in RETRY_KEYS if key in properties(bundle, schema))
 
 
 def _constant_headers(parameters: list[dict[str, Any]], bundle: Bundle) -> list[tuple[str, str]]:

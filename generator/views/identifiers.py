@@ -1,12 +1,12 @@
-"""What the templates need to know of the fields that name a profile."""
+"""View models of identifiers: the fields that name a profile, with the patterns that they must match."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
+from generator.spec.bundle import Bundle
 from generator.spec.composition import alternatives, kinds, parts, properties
-from generator.spec.fragments import Bundle
 
 _END = re.compile(r"(\\.|\[(?:[^\]\\]|\\.)*\])|\$", re.DOTALL)
 

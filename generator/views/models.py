@@ -1,4 +1,4 @@
-"""What the templates need to know of the models and enums."""
+"""View models of the models and enums: fields, their types, and the expressions that read them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from openapi_python_client.parser.properties.protocol import PropertyProtocol
 from openapi_python_client.parser.properties.string import StringProperty
 
 from generator.errors import GeneratorFailure
-from generator.spec.fragments import Bundle, ref_pointer
+from generator.spec import composition
+from generator.spec.bundle import Bundle, ref_pointer
 from generator.spec.walk import reachable, references
 from generator.upstream import class_name, models, module_name, python_name, text
 from generator.views.annotations import Direction, annotation, class_names, inner_properties
@@ -96,19 +97,9 @@ def enum_views(bundle: Bundle) -> list[EnumView]:
     return views
 
 
-def schema_fields(bundle: Bundle, schema: Any) -> dict[str, Any]:
-    """Every property of an object schema, those of its parts included."""
-    body = bundle.resolve(schema)
-    fields: dict[str, Any] = {}
-    for part in body.get("allOf", []):
-        fields.update(schema_fields(bundle, part))
-    fields.update(body.get("properties", {}))
-    return fields
-
-
 def _model_view(bundle: Bundle, schema: str, model: ModelProperty, direction: Direction) -> ModelView:
     body = bundle.document["components"]["schemas"][schema]
-    described = schema_fields(bundle, body)
+    described = composition.properties(bundle, body)
     properties = [*(model.required_properties or []), *(model.optional_properties or [])]
     by_wire = {text(prop.name): prop for prop in properties}
     name = class_name(schema)

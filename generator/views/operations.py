@@ -1,4 +1,4 @@
-"""What the templates need to know of the operations and resources."""
+"""View models of operations and resources: arguments, body, path expression, docstrings, imports."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from openapi_python_client.parser.properties.list_property import ListProperty
 from openapi_python_client.parser.properties.protocol import PropertyProtocol
 
 from generator.errors import GeneratorFailure
-from generator.spec.fragments import Bundle
+from generator.spec.bundle import Bundle
 from generator.upstream import endpoint_key, endpoints, module_name, python_name, text
 from generator.views.annotations import Direction, annotation, class_names
-from generator.views.docstrings import facts, sections
-from generator.views.facts import batch_limits, operation_facts, retry_keys
-from generator.views.results import ResultView, result_view, returned
+from generator.views.docstrings import operation_section, sections
+from generator.views.facts import batch_limits, merge_limits, operation_facts, retry_keys
+from generator.views.results import ResultView, result_view, returns_section
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def resource_views(bundle: Bundle, data: GeneratorData) -> list[ResourceView]:
             finding = bundle.finding(("paths", path, method), "render", str(error))
             raise GeneratorFailure([finding]) from error
         grouped.setdefault(sdk["resource"], []).append(view)
-    return [ResourceView(name, _camel(name), views) for name, views in grouped.items()]
+    return [ResourceView(name, camel_case(name), views) for name, views in grouped.items()]
 
 
 def _operation_view(
@@ -117,12 +117,12 @@ def _operation_view(
     replacements = [_replacement(item, names) for item in operation.get("x-replaced-by", [])]
     deprecation = _deprecation(operation, replacements)
     run_time, typing_only = _imports(endpoint, result)
-    doc = _Doc(
+    doc = _DocstringParts(
         summary=operation["summary"],
         description=operation.get("description", ""),
-        arguments=_described(path_arguments, body, query_arguments),
-        returns=returned(bundle, operation, result),
-        facts=facts(operation, path, method, deprecation),
+        arguments=_argument_entries(path_arguments, body, query_arguments),
+        returns=returns_section(bundle, operation, result),
+        sent=operation_section(operation, path, method, deprecation),
     )
     keys = retry_keys(bundle, operation)
     return OperationView(
@@ -140,7 +140,7 @@ def _operation_view(
         result=result,
         repeatable=_repeatable(operation, body),
         batch=batch_limits(operation),
-        merge=_merge(bundle, operation, parameters),
+        merge=merge_limits(bundle, operation, parameters),
         deprecation=deprecation,
         imports=run_time,
         typing_imports=typing_only,
@@ -253,21 +253,21 @@ _METHOD_RAISES = [
 
 
 @dataclass(frozen=True, slots=True)
-class _Doc:
+class _DocstringParts:
     """The parts of an operation's docstring."""
 
     summary: str
     description: str
     arguments: list[tuple[str, str]]
     returns: list[tuple[str, str]]
-    facts: list[tuple[str, str]]
+    sent: list[tuple[str, str]]
 
     def lines(self, raises: list[tuple[str, str]]) -> list[str]:
-        blocks = [("Args", self.arguments), ("Returns", self.returns), ("Raises", raises), ("Operation", self.facts)]
+        blocks = [("Args", self.arguments), ("Returns", self.returns), ("Raises", raises), ("Operation", self.sent)]
         return sections(self.summary, self.description, blocks)
 
 
-def _described(
+def _argument_entries(
     path_arguments: list[ArgumentView], body: BodyView | None, query_arguments: list[ArgumentView]
 ) -> list[tuple[str, str]]:
     arguments = [(item.name, item.doc) for item in path_arguments]
@@ -276,19 +276,5 @@ def _described(
     return arguments + [(item.name, item.doc) for item in query_arguments]
 
 
-def _camel(name: str) -> str:
+def camel_case(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
-
-
-def _merge(bundle: Bundle, operation: dict[str, Any], parameters: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The arguments of `MergeLimits`; the most sources are those of the path's list."""
-    merge = operation.get("x-merge")
-    if merge is None:
-        return None
-    listed = (bundle.resolve(item["schema"]) for item in parameters if item["in"] == "path")
-    most = next(schema["maxItems"] for schema in listed if "maxItems" in schema)
-    return {
-        "default_sources": merge["default-sources"],
-        "max_sources": most,
-        "max_path_bytes": merge["max-path-bytes"],
-    }

@@ -1,20 +1,13 @@
-"""The reference pages for people: one a resource, one of what is deprecated, and their index."""
+"""View models of the reference pages: one page a resource, one entry an operation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from openapi_python_client.parser import GeneratorData
+from generator.spec.bundle import Bundle
+from generator.views.operations import OperationView, ResourceView
 
-from generator.output.rendering import MARK
-from generator.spec.fragments import Bundle
-from generator.upstream import environment
-from generator.views.operations import OperationView, ResourceView, resource_views
-
-FOLDER = "reference"
-PAGE_MARK = f"<!-- {MARK.removeprefix('# ')} -->"
 WIDTH = 100
 _RETRY = {
     "idempotent": "yes",
@@ -24,7 +17,7 @@ _RETRY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class EntryView:
     """One operation as its page shows it; `facts` are the rows of a table."""
 
     resource: str
@@ -40,38 +33,29 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageView:
     """One resource."""
 
     name: str
-    entries: list[Entry]
+    entries: list[EntryView]
 
 
-def render_pages(bundle: Bundle, data: GeneratorData, templates: Path) -> dict[str, str]:
-    """Every page by its path below generated/."""
-    env = environment(templates)
-    env.filters["cell"] = _cell
-    pages = [_page(bundle, resource) for resource in resource_views(bundle, data)]
-    template = env.get_template("reference_page.md.jinja")
-    files = {f"{page.name}.md": template.render(page=page) for page in pages}
-    deprecated = [entry for page in pages for entry in page.entries if entry.instead]
-    files["deprecations.md"] = env.get_template("reference_deprecations.md.jinja").render(entries=deprecated)
-    files["README.md"] = env.get_template("reference_index.md.jinja").render(pages=pages, deprecated=len(deprecated))
-    return {f"{FOLDER}/{name}": f"{PAGE_MARK}\n{text}" for name, text in files.items()}
-
-
-def _page(bundle: Bundle, resource: ResourceView) -> Page:
+def page_views(bundle: Bundle, resources: list[ResourceView]) -> list[PageView]:
+    """A page for each resource, in the order of the spec."""
     nodes = {(node["x-sdk"]["resource"], node["x-sdk"]["method"]): node for _, _, node in bundle.operations()}
-    return Page(resource.name, [_entry(item, nodes[item.resource, item.method]) for item in resource.operations])
+    return [
+        PageView(resource.name, [_entry(item, nodes[item.resource, item.method]) for item in resource.operations])
+        for resource in resources
+    ]
 
 
-def _entry(view: OperationView, node: dict[str, Any]) -> Entry:
+def _entry(view: OperationView, node: dict[str, Any]) -> EntryView:
     arguments = [(item.name, item.doc) for item in view.path_arguments]
     arguments += [("body", view.body.doc)] if view.body else []
     arguments += [(item.name, item.doc) for item in view.query_arguments]
     replaced_by: tuple[str, ...] = view.facts.get("replaced_by", ())
     instead = ", ".join(f"`{name}`" for name in replaced_by) or str(view.facts.get("deprecated_reason", ""))
-    return Entry(
+    return EntryView(
         resource=view.resource,
         name=view.method,
         summary=view.facts["summary"],
@@ -100,11 +84,6 @@ def _signature(view: OperationView) -> str:
     if len(short) <= WIDTH:
         return short
     return "\n".join([start, *(f"    {part}," for part in parts), end])
-
-
-def _cell(text: str) -> str:
-    """Text that stands in a table."""
-    return text.replace("|", "\\|")
 
 
 def _type(annotation: str) -> str:

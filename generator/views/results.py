@@ -1,4 +1,4 @@
-"""What an operation's successes come back as: nothing, text, an object or a list of objects."""
+"""Return types: the documented successes of an operation folded into none, text, an object or a list of objects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from openapi_python_client.parser.properties.model_property import ModelProperty
 from openapi_python_client.parser.properties.protocol import PropertyProtocol
 
 from generator.errors import GeneratorFailure
-from generator.spec.fragments import Bundle
+from generator.spec.bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def _result_kind(prop: PropertyProtocol, source: str) -> tuple[str, str]:
     raise TypeError(f"a success with a body of {type(prop).__name__} cannot be read; use a named object or a list")
 
 
-def returned(bundle: Bundle, operation: dict[str, Any], result: ResultView) -> list[tuple[str, str]]:
+def returns_section(bundle: Bundle, operation: dict[str, Any], result: ResultView) -> list[tuple[str, str]]:
     """The descriptions of the successes that carry a body."""
     if result.kind == "none":
         return []
@@ -70,7 +70,7 @@ def returned(bundle: Bundle, operation: dict[str, Any], result: ResultView) -> l
     return [("", " ".join(texts) + tail)]
 
 
-def accepted(bundle: Bundle, operation: dict[str, Any]) -> str:
+def accept_header(bundle: Bundle, operation: dict[str, Any]) -> str:
     """The media types of an operation's answers, those of its successes first."""
     ordered = sorted(operation["responses"].items(), key=lambda item: item[0][0] != "2")
     found = [media_type for _, response in ordered for media_type in bundle.resolve(response).get("content", {})]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from generator.errors import Finding
 from generator.rules import check_rules
-from generator.spec.fragments import Bundle
-from generator.spec.serialization import bundle
+from generator.spec.bundle import Bundle
+from generator.spec.fragments import load_fragments
 
 DATA = Path(__file__).parent / "data"
 
@@ -31,7 +31,7 @@ class Spec:
         return self
 
     def bundle(self) -> Bundle:
-        return bundle(self.folder)
+        return load_fragments(self.folder)
 
     def findings(self) -> list[Finding]:
         return check_rules(self.bundle())

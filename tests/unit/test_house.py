@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from generator import upstream
-from generator.output.rendering import MARK
-from generator.views.pages import PAGE_MARK
+from generator.output.rendering import MARK, PAGE_MARK
 
 PROJECT = Path(__file__).resolve().parents[2]
 GENERATED = PROJECT / "generated"

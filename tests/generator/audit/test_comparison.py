@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from generator.audit.comparison import AuditReport, Difference, audit, load_deviations
+from generator.audit.comparison import AuditReport, audit
+from generator.audit.deviations import Difference, load_deviations
 from generator.cli import main
 from generator.errors import GeneratorFailure
 from generator.spec.yaml_reader import load_yaml

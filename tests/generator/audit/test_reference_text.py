@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from generator.audit.comparison import totals
-from generator.audit.reference_text import Operation, parse_reference
+from generator.audit.reference_text import PrintedOperation, parse_reference
 
 REAL = Path(__file__).parents[3] / ".." / "shared" / "reference" / "profile-management-reference.txt"
 
 
-def operation(document: str, key: str) -> Operation:
+def operation(document: str, key: str) -> PrintedOperation:
     found = {operation.key: operation for operation in parse_reference(document).operations}
     return found[key]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.views.pages import PAGE_MARK
+from generator.output.rendering import PAGE_MARK
 from tests.contract.document import DOCUMENT, Documented, operations
 
 FOLDER = Path(__file__).parents[3] / "generated" / "reference"

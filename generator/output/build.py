@@ -1,4 +1,4 @@
-"""The way from spec/ to generated/: bundle, rules, parser, templates, format, lock, swap."""
+"""The way from spec/ to generated/: bundle, rules, parser, templates, format, swap."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from generator import upstream
 from generator.errors import GeneratorFailure
 from generator.output.formatting import format_python, ruff_version
-from generator.output.lock import make_lock
 from generator.output.rendering import MARK, render
 from generator.output.tree import compare_tree, write_tree
 from generator.rules import check_rules
@@ -34,31 +33,26 @@ def compare(root: Path) -> list[str]:
 
 def make_files(spec: Path, templates: Path) -> dict[str, bytes]:
     """Every file of generated/ by its path below it."""
-    merged = load_fragments(spec)
-    findings = check_rules(merged)
+    bundle = load_fragments(spec)
+    findings = check_rules(bundle)
     if findings:
         raise GeneratorFailure(findings)
-    data = upstream.parse(merged)
-    rendered = format_python(render(merged, data, templates))
-    rendered[BUNDLE_FILE] = f"{MARK}\n{dump_yaml(merged.document)}"
-    outputs = {name: rendered[name].encode() for name in sorted(rendered)}
-    outputs[LOCK_FILE] = make_lock(_inputs(spec, templates), _tools(), outputs)
-    return outputs
+    files = format_python(render(bundle, upstream.parse(bundle), templates))
+    files[BUNDLE_FILE] = f"{MARK}\n{dump_yaml(bundle.document)}"
+    files[LOCK_FILE] = _lock()
+    return {name: files[name].encode() for name in sorted(files)}
 
 
-def _inputs(spec: Path, templates: Path) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for folder, patterns in ((spec, ("*.yaml",)), (templates, ("*.jinja", "*.py"))):
-        for pattern in patterns:
-            for path in folder.rglob(pattern):
-                found[f"{folder.name}/{path.relative_to(folder).as_posix()}"] = path.read_bytes()
-    return dict(sorted(found.items()))
+def _lock() -> str:
+    """The tools that the files were made with, so that another version is seen as the cause of a difference.
 
-
-def _tools() -> dict[str, str]:
-    return {
+    No hash of an input or an output: every edit would change it, so no two edits could be merged, and the comparison
+    renders everything anew anyway.
+    """
+    tools = {
         "jinja2": version("jinja2"),
         "openapi-python-client": upstream.VERSION,
         "pyyaml": version("pyyaml"),
         "ruff": ruff_version(),
     }
+    return "".join(f"{line}\n" for line in (MARK, *(f"{name}=={tools[name]}" for name in sorted(tools))))

@@ -40,7 +40,7 @@ def render(bundle: Bundle, data: GeneratorData, templates: Path) -> dict[str, st
     )
     files = {f"{PACKAGE}/{name}": f"{MARK}\n{text}" for name, text in modules.items()}
     files[f"{PACKAGE}/py.typed"] = f"{MARK}\n"
-    files[f"{PACKAGE}/openapi.json"] = dump_json({"x-generated": NOTICE, **bundle.document}).decode()
+    files[f"{PACKAGE}/openapi.json"] = dump_json(bundle.document, NOTICE)
     files.update({f"{PAGES}/{name}": f"{PAGE_MARK}\n{text}" for name, text in _pages(env, bundle, resources)})
     return files
 

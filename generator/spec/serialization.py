@@ -30,6 +30,7 @@ def dump_yaml(document: Any) -> str:
     )
 
 
-def dump_json(document: Any) -> bytes:
-    """No spaces, in the order given, UTF-8."""
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+def dump_json(document: dict[str, Any], notice: str) -> str:
+    """One key or item a line, in the order given, so that an edit is a small diff; the notice stands in the first."""
+    text = json.dumps({"x-generated": notice, **document}, ensure_ascii=False, allow_nan=False, indent=1)
+    return text.replace("{\n ", "{", 1) + "\n"

@@ -72,7 +72,7 @@ def edit_template(root: Path) -> None:
         (add, "stale.py"),
         (remove, "tag.py"),
         (edit_fragment, "tag"),
-        (edit_template, "generated.lock"),
+        (edit_template, "models/custom_event.py"),
     ],
 )
 def test_what_was_touched_is_found(

@@ -176,9 +176,15 @@ def test_dumps_read_back_as_the_document(spec: Spec) -> None:
     document = {**spec.bundle().document, "x-text": ["yes", "2026-08-30", "1_000", "010", "zażółć \U0001f600"]}
 
     assert yaml.safe_load(dump_yaml(document)) == document
-    assert json.loads(dump_json(document)) == document
+    assert json.loads(dump_json(document, "made")) == {"x-generated": "made", **document}
     assert "zażółć" in dump_yaml(document)
-    assert b": " not in dump_json({"a": {"b": [1, 2]}})
+
+
+def test_json_is_written_in_lines() -> None:
+    """The notice stands in the first line, and each key and each item in a line of its own."""
+    assert dump_json({"a": {"b": [1, "ż"]}, "c": {}}, "made") == (
+        '{"x-generated": "made",\n "a": {\n  "b": [\n   1,\n   "ż"\n  ]\n },\n "c": {}\n}\n'
+    )
 
 
 def test_bundle_is_the_same_bytes_twice(spec: Spec) -> None:

@@ -132,8 +132,8 @@ def _operation_view(
         path=path,
         path_code=_path_code(bundle, path, by_wire),
         facts=operation_facts(path, method, operation, parameters, bundle, replacements, keys),
-        doc=doc.lines(_REQUEST_RAISES),
-        method_doc=doc.lines(_METHOD_RAISES),
+        doc=doc.lines([("Raises", _REQUEST_RAISES)]),
+        method_doc=doc.lines([]),
         path_arguments=path_arguments,
         query_arguments=query_arguments,
         body=body,
@@ -247,9 +247,6 @@ def _deprecation(operation: dict[str, Any], replacements: list[str]) -> str:
 
 
 _REQUEST_RAISES = [("InvalidRequestError", "an argument cannot be sent as it is.")]
-_METHOD_RAISES = [
-    ("", "InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.")
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +259,9 @@ class _DocstringParts:
     returns: list[tuple[str, str]]
     sent: list[tuple[str, str]]
 
-    def lines(self, raises: list[tuple[str, str]]) -> list[str]:
-        blocks = [("Args", self.arguments), ("Returns", self.returns), ("Raises", raises), ("Operation", self.sent)]
+    def lines(self, raises: list[tuple[str, list[tuple[str, str]]]]) -> list[str]:
+        """The docstring of `request` says what it raises; that of a method does not: its class does, once for all."""
+        blocks = [("Args", self.arguments), ("Returns", self.returns), *raises, ("Operation", self.sent)]
         return sections(self.summary, self.description, blocks)
 
 

@@ -27,7 +27,10 @@ __all__ = ["AsyncProfiles", "Profiles"]
 
 
 class Profiles:
-    """Methods of `client.profiles`."""
+    """Methods of `client.profiles`.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -43,9 +46,6 @@ class Profiles:
 
         Args:
             body: ProfileInput, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/clients
@@ -68,9 +68,6 @@ class Profiles:
         Returns:
             The target profile, with the ids of those it took in.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/merge/from/custom-ids/{sourceCustomIDs}/to/custom-id/{targetCustomID}
             Callers: workspace; permission: API_MERGEBYCUSTOMID_CLIENT_UPDATE.
@@ -92,9 +89,6 @@ class Profiles:
         Returns:
             The target profile, with the ids of those it took in.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/merge/from/ids/{fromClientIds}/to/id/{toClientId}
             Callers: workspace; permission: API_MERGE_BY_ID_CLIENT_UPDATE.
@@ -115,9 +109,6 @@ class Profiles:
         Returns:
             The refused entries, by field and value. All others are applied. None where the answer has no body.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/batch
             Callers: user, workspace; permission: API_BATCH_CLIENT_CREATE; user role: client_management: create.
@@ -135,9 +126,6 @@ class Profiles:
         Returns:
             The profile.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v4/clients/{clientId}
             Callers: user, workspace; permission: API_BY_ID_CLIENT_READ; user role: client_info: read.
@@ -154,9 +142,6 @@ class Profiles:
             client_id: Id of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/{clientId}
             Callers: user, workspace; permission: API_BY_ID_CLIENT_UPDATE; user role: client_info: update.
@@ -170,9 +155,6 @@ class Profiles:
 
         Args:
             client_id: Id of the profile.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             DELETE /v4/clients/{clientId}
@@ -190,9 +172,6 @@ class Profiles:
             client_email: E-mail address of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/by-email/{clientEmail}
             Callers: user, workspace; permission: API_BY_EMAIL_CLIENT_UPDATE; user role: client_info: update.
@@ -209,9 +188,6 @@ class Profiles:
             custom_id: Custom id of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/by-customid/{customId}
             Callers: user, workspace; permission: API_BY_CUSTOM_ID_CLIENT_UPDATE; user role: client_info: update.
@@ -225,9 +201,6 @@ class Profiles:
 
         Args:
             custom_id: Custom id of the profile.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             DELETE /v4/clients/by-custom-id/{customId}
@@ -247,9 +220,6 @@ class Profiles:
         Returns:
             The profile.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v4/clients/{identifierType}/{identifierValue}
             Callers: user, workspace; permission: API_BY_IDENTIFIER_CLIENT_READ; user role: client_info: read.
@@ -266,9 +236,6 @@ class Profiles:
 
         Returns:
             The profiles.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v4/clients/batch/by-phone/{phoneNumber}
@@ -290,9 +257,6 @@ class Profiles:
 
         Returns:
             The contact.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /crm/v1/clients/{clientId}/contacts
@@ -319,9 +283,6 @@ class Profiles:
         Returns:
             The contact.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             PUT /crm/v1/contacts/{clientId}
             Callers: user, workspace; permission: CRM_CLIENT_UPDATE; user role: client_management: update.
@@ -339,9 +300,6 @@ class Profiles:
             client_id: Id of the profile.
             body: LogoutRequest, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/management/client/{clientID}/logout
             Callers: user, workspace; permission: SAUTH_LOGOUT_CLIENT_CREATE; user role: settings_customers_iam:
@@ -351,7 +309,10 @@ class Profiles:
 
 
 class AsyncProfiles:
-    """Methods of `client.profiles`, each to be awaited."""
+    """Methods of `client.profiles`, each to be awaited.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -367,9 +328,6 @@ class AsyncProfiles:
 
         Args:
             body: ProfileInput, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/clients
@@ -392,9 +350,6 @@ class AsyncProfiles:
         Returns:
             The target profile, with the ids of those it took in.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/merge/from/custom-ids/{sourceCustomIDs}/to/custom-id/{targetCustomID}
             Callers: workspace; permission: API_MERGEBYCUSTOMID_CLIENT_UPDATE.
@@ -415,9 +370,6 @@ class AsyncProfiles:
 
         Returns:
             The target profile, with the ids of those it took in.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/clients/merge/from/ids/{fromClientIds}/to/id/{toClientId}
@@ -441,9 +393,6 @@ class AsyncProfiles:
         Returns:
             The refused entries, by field and value. All others are applied. None where the answer has no body.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/batch
             Callers: user, workspace; permission: API_BATCH_CLIENT_CREATE; user role: client_management: create.
@@ -461,9 +410,6 @@ class AsyncProfiles:
         Returns:
             The profile.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v4/clients/{clientId}
             Callers: user, workspace; permission: API_BY_ID_CLIENT_READ; user role: client_info: read.
@@ -480,9 +426,6 @@ class AsyncProfiles:
             client_id: Id of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/{clientId}
             Callers: user, workspace; permission: API_BY_ID_CLIENT_UPDATE; user role: client_info: update.
@@ -496,9 +439,6 @@ class AsyncProfiles:
 
         Args:
             client_id: Id of the profile.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             DELETE /v4/clients/{clientId}
@@ -516,9 +456,6 @@ class AsyncProfiles:
             client_email: E-mail address of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/by-email/{clientEmail}
             Callers: user, workspace; permission: API_BY_EMAIL_CLIENT_UPDATE; user role: client_info: update.
@@ -535,9 +472,6 @@ class AsyncProfiles:
             custom_id: Custom id of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/by-customid/{customId}
             Callers: user, workspace; permission: API_BY_CUSTOM_ID_CLIENT_UPDATE; user role: client_info: update.
@@ -551,9 +485,6 @@ class AsyncProfiles:
 
         Args:
             custom_id: Custom id of the profile.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             DELETE /v4/clients/by-custom-id/{customId}
@@ -573,9 +504,6 @@ class AsyncProfiles:
         Returns:
             The profile.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v4/clients/{identifierType}/{identifierValue}
             Callers: user, workspace; permission: API_BY_IDENTIFIER_CLIENT_READ; user role: client_info: read.
@@ -592,9 +520,6 @@ class AsyncProfiles:
 
         Returns:
             The profiles.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v4/clients/batch/by-phone/{phoneNumber}
@@ -617,9 +542,6 @@ class AsyncProfiles:
 
         Returns:
             The contact.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /crm/v1/clients/{clientId}/contacts
@@ -647,9 +569,6 @@ class AsyncProfiles:
         Returns:
             The contact.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             PUT /crm/v1/contacts/{clientId}
             Callers: user, workspace; permission: CRM_CLIENT_UPDATE; user role: client_management: update.
@@ -666,9 +585,6 @@ class AsyncProfiles:
         Args:
             client_id: Id of the profile.
             body: LogoutRequest, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/management/client/{clientID}/logout

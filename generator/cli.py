@@ -1,10 +1,11 @@
-"""Command line: build the generated tree, check it, audit the specification against the reference text."""
+"""Command line: build the generated tree, check it, audit the spec against the reference text, list the surface."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from difflib import unified_diff
 from pathlib import Path
 
 from generator.audit.comparison import audit
@@ -48,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     audit_command.add_argument("--json", action="store_true", help="print the report as JSON")
     audit_command.set_defaults(run=_audit)
+    surface = commands.add_parser("surface", help="write surface.txt: every public name with its signature")
+    surface.add_argument("--check", action="store_true", help="compare it instead, and show what differs")
+    surface.set_defaults(run=_surface)
     return parser
 
 
@@ -67,6 +71,22 @@ def _check(options: argparse.Namespace) -> int:
     for line in lines:
         print(line)
     return 1 if lines else 0
+
+
+def _surface(options: argparse.Namespace) -> int:
+    from generator.surface.listing import FILE, make_surface  # noqa: PLC0415  # as above
+
+    path: Path = options.root / FILE
+    made = make_surface(options.root)
+    if not options.check:
+        path.write_bytes(made)
+        return 0
+    found = path.read_bytes() if path.exists() else b""
+    if found == made:
+        return 0
+    before, after = (content.decode(errors="replace").splitlines() for content in (found, made))
+    print(*unified_diff(before, after, FILE, f"{FILE} as it should be", lineterm="", n=0), sep="\n")
+    return 1
 
 
 def _audit(options: argparse.Namespace) -> int:

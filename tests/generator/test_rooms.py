@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "views": {"errors", "spec", "upstream"},
     "output": {"errors", "spec", "upstream", "rules", "views"},
     "audit": {"errors", "spec"},
-    "cli": {"errors", "spec", "rules", "output", "audit"},
+    "surface": {"errors"},
+    "cli": {"errors", "spec", "rules", "output", "audit", "surface"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -81,3 +82,15 @@ def test_a_class_name_means_one_thing() -> None:
     names = Counter(node.name for tree in MODULES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
 
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_the_readme_knows_every_module() -> None:
+    """Each room and module stands in the map of README.md, and each file that README.md names is there."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w./]+\.(?:py|yaml|md|lock))`", text))
+    known = {path.name for folder in ("generator", "generated") for path in (PROJECT / folder).rglob("*")}
+    themes = {path.name for path in (ROOT / "rules").glob("*.py")}
+    small = {"__init__.py", "__main__.py", "cli.py", "errors.py", "consumers.py"}
+
+    assert {name for name in named if not (PROJECT / name).exists() and not (ROOT / name).exists()} <= known
+    assert {path.name for path in ROOT.rglob("*.py")} - named - themes <= small

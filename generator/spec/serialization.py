@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-WIDTH = 110
+# A text is one line: were it folded, a changed word would move the words of all lines after it.
+MAX_LINE_CHARACTERS = 100_000
 
 
 class _Dumper(yaml.SafeDumper):
@@ -24,7 +25,7 @@ def dump_yaml(document: Any) -> str:
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
-        width=WIDTH,
+        width=MAX_LINE_CHARACTERS,
         default_flow_style=False,
         line_break="\n",
     )

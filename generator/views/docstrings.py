@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 WIDTH = 108
+MAX_WRAPPED_LINES = 3
+_SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 
 
 def escape(text: str) -> str:
@@ -17,13 +20,19 @@ def escape(text: str) -> str:
 
 
 def paragraphs(text: str, indent: str = "", hanging: str = "") -> list[str]:
-    """Wrap each paragraph of a description."""
+    """Wrap each paragraph of a description; in a long one each sentence by itself, so that a word moves few others."""
     lines: list[str] = []
-    for paragraph in " ".join(text.split(" ")).split("\n"):
+    for paragraph in text.split("\n"):
         words = " ".join(paragraph.split())
-        if words:
-            wrapped = textwrap.wrap(words, WIDTH, initial_indent=indent, subsequent_indent=indent + hanging)
-            lines.extend(wrapped)
+        wrapped = textwrap.wrap(words, WIDTH, initial_indent=indent, subsequent_indent=indent + hanging)
+        if len(wrapped) > MAX_WRAPPED_LINES:
+            first, *others = _SENTENCE_END.split(words)
+            wrapped = textwrap.wrap(first, WIDTH, initial_indent=indent, subsequent_indent=indent + hanging)
+            for sentence in others:
+                wrapped += textwrap.wrap(
+                    sentence, WIDTH, initial_indent=indent + hanging, subsequent_indent=indent + hanging
+                )
+        lines.extend(wrapped)
     return lines
 
 

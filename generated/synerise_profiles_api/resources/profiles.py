@@ -56,10 +56,13 @@ class Profiles:
     def merge_by_custom_id(self, source_custom_ids: Sequence[str], target_custom_id: str) -> Profile:
         """Merge profiles by custom id.
 
-        IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
-        sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-        sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
-        shows first what would be copied and lost, and applies it in groups with an audit.
+        IRREVERSIBLE.
+        Moves the UUIDs and events of the sources to a target that must exist, and removes the sources.
+        Attributes that the target lacks are copied, those that it has are kept; properties and tags of the sources
+        are lost.
+        Merge at most 10 to 20 profiles at once.
+        This is the raw operation: `client.merges.plan` shows first what would be copied and lost, and applies it in
+        groups with an audit.
 
         Args:
             source_custom_ids: Custom ids of the profiles to merge and remove.
@@ -77,10 +80,13 @@ class Profiles:
     def merge_by_id(self, from_client_ids: Sequence[int], to_client_id: int) -> Profile:
         """Merge profiles by id.
 
-        IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
-        sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-        sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
-        shows first what would be copied and lost, and applies it in groups with an audit.
+        IRREVERSIBLE.
+        Moves the UUIDs and events of the sources to a target that must exist, and removes the sources.
+        Attributes that the target lacks are copied, those that it has are kept; properties and tags of the sources
+        are lost.
+        Merge at most 10 to 20 profiles at once.
+        This is the raw operation: `client.merges.plan` shows first what would be copied and lost, and applies it in
+        groups with an audit.
 
         Args:
             from_client_ids: Ids of the profiles to merge and remove.
@@ -98,10 +104,11 @@ class Profiles:
     def upsert_batch(self, body: Iterable[ProfileBatchItem | Mapping[str, Any]]) -> builtins.list[FieldError] | None:
         """Create or update a batch of profiles.
 
-        Each profile needs at least one identifier; clientId names one that exists. At most 1000 profiles and 1 MB.
-        Valid entries of a batch are applied even where others are refused. Left out means unchanged; a null deletes
-        a custom attribute and resets a native field. Queued after validation: 202 does not say that every change
-        was applied.
+        Each profile needs at least one identifier; clientId names one that exists.
+        At most 1000 profiles and 1 MB.
+        Valid entries of a batch are applied even where others are refused.
+        Left out means unchanged; a null deletes a custom attribute and resets a native field.
+        Queued after validation: 202 does not say that every change was applied.
 
         Args:
             body: a list of ProfileBatchItem or of mappings with the publisher's keys.
@@ -338,10 +345,13 @@ class AsyncProfiles:
     async def merge_by_custom_id(self, source_custom_ids: Sequence[str], target_custom_id: str) -> Profile:
         """Merge profiles by custom id.
 
-        IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
-        sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-        sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
-        shows first what would be copied and lost, and applies it in groups with an audit.
+        IRREVERSIBLE.
+        Moves the UUIDs and events of the sources to a target that must exist, and removes the sources.
+        Attributes that the target lacks are copied, those that it has are kept; properties and tags of the sources
+        are lost.
+        Merge at most 10 to 20 profiles at once.
+        This is the raw operation: `client.merges.plan` shows first what would be copied and lost, and applies it in
+        groups with an audit.
 
         Args:
             source_custom_ids: Custom ids of the profiles to merge and remove.
@@ -359,10 +369,13 @@ class AsyncProfiles:
     async def merge_by_id(self, from_client_ids: Sequence[int], to_client_id: int) -> Profile:
         """Merge profiles by id.
 
-        IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
-        sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-        sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
-        shows first what would be copied and lost, and applies it in groups with an audit.
+        IRREVERSIBLE.
+        Moves the UUIDs and events of the sources to a target that must exist, and removes the sources.
+        Attributes that the target lacks are copied, those that it has are kept; properties and tags of the sources
+        are lost.
+        Merge at most 10 to 20 profiles at once.
+        This is the raw operation: `client.merges.plan` shows first what would be copied and lost, and applies it in
+        groups with an audit.
 
         Args:
             from_client_ids: Ids of the profiles to merge and remove.
@@ -382,10 +395,11 @@ class AsyncProfiles:
     ) -> builtins.list[FieldError] | None:
         """Create or update a batch of profiles.
 
-        Each profile needs at least one identifier; clientId names one that exists. At most 1000 profiles and 1 MB.
-        Valid entries of a batch are applied even where others are refused. Left out means unchanged; a null deletes
-        a custom attribute and resets a native field. Queued after validation: 202 does not say that every change
-        was applied.
+        Each profile needs at least one identifier; clientId names one that exists.
+        At most 1000 profiles and 1 MB.
+        Valid entries of a batch are applied even where others are refused.
+        Left out means unchanged; a null deletes a custom attribute and resets a native field.
+        Queued after validation: 202 does not say that every change was applied.
 
         Args:
             body: a list of ProfileBatchItem or of mappings with the publisher's keys.

@@ -24,11 +24,15 @@ class Edit:
     new: str
 
 
-# The first and the last are of one tag, and of operations whose descriptions also stand in the event builders.
+# Two are of one tag, and of operations whose descriptions also stand in the event builders. The last is in the longest
+# description of an operation, where most words are wrapped anew.
 EDITS = (
     Edit("product", "spec/paths/events.yaml", "None of the known params is required.", "No known params is required."),
     Edit("tags", "spec/paths/tags.yaml", "the existing tag is the answer.", "the existing tag is the result."),
     Edit("timer", "spec/paths/events.yaml", "Two of them, one when", "Two of these, one when"),
+    Edit(
+        "batch", "spec/paths/profile-management.yaml", "Each profile needs at least", "Every profile requires at least"
+    ),
 )
 
 

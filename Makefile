@@ -9,7 +9,7 @@ REDOCLY := @redocly/cli@2.77.0
 HANDWRITTEN := generator overlays tests
 
 .DEFAULT_GOAL := help
-.PHONY: help generate check-generated audit lint lint-openapi format type check test test-long peer wheel check-wheel demo sandbox bench bench-bulk clean
+.PHONY: help generate check-generated surface check-surface audit lint lint-openapi format type check test test-long peer wheel check-wheel demo sandbox bench bench-bulk clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -25,6 +25,12 @@ generate: $(READY) ## render generated/ from spec/ and overlays/templates/
 
 check-generated: $(READY) ## fail if generated/ is not what the spec and the templates make
 	$(BIN)/python -m generator check
+
+surface: $(READY) ## write surface.txt, the public names with their signatures
+	$(BIN)/python -m generator surface
+
+check-surface: $(READY) ## fail if surface.txt is not what the packages offer
+	$(BIN)/python -m generator surface --check
 
 audit: $(READY) ## compare the spec with a reference text: make audit DOCUMENT=file.txt
 	@test -n "$(DOCUMENT)" || { echo "usage: make audit DOCUMENT=reference.txt" >&2; exit 2; }
@@ -47,7 +53,7 @@ type: $(READY) ## mypy strict on all, pyright strict on what is handwritten
 	$(BIN)/mypy generated/synerise_profiles_api
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-check: lint type check-generated lint-openapi check-wheel ## everything that needs no test run
+check: lint type check-generated check-surface lint-openapi check-wheel ## everything that needs no test run
 
 test: $(READY) ## the tests, in minutes
 	$(BIN)/python -m pytest -q

@@ -1,16 +1,18 @@
-"""Command line: build the generated tree, check it, audit the specification against the reference text."""
+"""Command line: build the generated tree, check it, audit the spec against the reference text, list the surface."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from difflib import unified_diff
 from pathlib import Path
 
-from generator.audit import Deviation, audit, load_deviations
-from generator.bundle import bundle
+from generator.audit.comparison import audit
+from generator.audit.deviations import Deviation, load_deviations
 from generator.errors import Finding, GeneratorFailure
 from generator.rules import check_rules
+from generator.spec.fragments import load_fragments
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -47,25 +49,44 @@ def _parser() -> argparse.ArgumentParser:
     )
     audit_command.add_argument("--json", action="store_true", help="print the report as JSON")
     audit_command.set_defaults(run=_audit)
+    surface = commands.add_parser("surface", help="write surface.txt: every public name with its signature")
+    surface.add_argument("--check", action="store_true", help="compare it instead, and show what differs")
+    surface.set_defaults(run=_surface)
     return parser
 
 
 def _build(options: argparse.Namespace) -> int:
-    from generator.build import build  # noqa: PLC0415  # the audit runs without the parser and the templates
+    from generator.output.build import build  # noqa: PLC0415  # the audit runs without the parser and the templates
 
     build(options.root)
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
-    lines = [str(finding) for finding in check_rules(bundle(options.root / "spec"))]
+    lines = [str(finding) for finding in check_rules(load_fragments(options.root / "spec"))]
     if not lines and not options.rules_only:
-        from generator.build import compare  # noqa: PLC0415  # the rules run without them, too
+        from generator.output.build import compare  # noqa: PLC0415  # the rules run without them, too
 
         lines = compare(options.root)
     for line in lines:
         print(line)
     return 1 if lines else 0
+
+
+def _surface(options: argparse.Namespace) -> int:
+    from generator.surface.listing import FILE, make_surface  # noqa: PLC0415  # as above
+
+    path: Path = options.root / FILE
+    made = make_surface(options.root)
+    if not options.check:
+        path.write_bytes(made)
+        return 0
+    found = path.read_bytes() if path.exists() else b""
+    if found == made:
+        return 0
+    before, after = (content.decode(errors="replace").splitlines() for content in (found, made))
+    print(*unified_diff(before, after, FILE, f"{FILE} as it should be", lineterm="", n=0), sep="\n")
+    return 1
 
 
 def _audit(options: argparse.Namespace) -> int:
@@ -75,7 +96,7 @@ def _audit(options: argparse.Namespace) -> int:
         text = document.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise GeneratorFailure([Finding(str(document), 1, "reference", f"cannot be read: {error}")]) from error
-    report = audit(text, bundle(spec), _deviations(options), document.name)
+    report = audit(text, load_fragments(spec), _deviations(options), document.name)
     print(report.to_json() if options.json else report.to_text(), end="")
     return 0 if report.ok else 1
 

@@ -1,4 +1,4 @@
-"""The one module that drives openapi-python-client: its parser, its names and its template loader.
+"""The one module that drives openapi-python-client: its parser, its names, the hashes of its templates.
 
 Neither is that project's public API, so nothing else imports it and its version is pinned exactly.
 """
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import openapi_python_client as upstream
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 from openapi_python_client import strings
 from openapi_python_client.config import Config, ConfigFile, MetaType
 from openapi_python_client.parser import GeneratorData
@@ -22,7 +21,7 @@ from openapi_python_client.parser.properties.model_property import ModelProperty
 from openapi_python_client.schema.untrusted_string import UntrustedString
 
 from generator.errors import Finding, GeneratorFailure
-from generator.fragments import Bundle
+from generator.spec.bundle import Bundle
 
 FIELD_PREFIX = "field_"
 VERSION: str = upstream.__version__
@@ -80,21 +79,6 @@ def endpoint_key(resource: str, method: str) -> tuple[str, str]:
 
 def models(data: GeneratorData) -> dict[str, ModelProperty]:
     return {str(model.class_info.name): model for model in data.models}
-
-
-def environment(templates: Path) -> Environment:
-    """Our templates laid over upstream's own, rendered with strict undefined."""
-    loader = ChoiceLoader([FileSystemLoader(str(templates)), PackageLoader("openapi_python_client")])
-    env = Environment(
-        loader=loader,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  # the output is Python, not HTML
-    )
-    env.filters["literal"] = repr
-    return env
 
 
 def template_hashes(templates: Path) -> dict[str, str]:

@@ -5,26 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from generator.errors import Finding
-from generator.fragments import Bundle
 from generator.rules import (
     deprecation,
     document,
     examples,
-    identifiers,
     keys,
     operations,
-    references,
     schemas,
     security,
 )
+from generator.spec.bundle import Bundle
 
 Rule = Callable[[Bundle], Iterator[Finding]]
 
 # The others follow references, so they wait until each one leads somewhere.
-FIRST: tuple[Rule, ...] = (references.resolve,)
+FIRST: tuple[Rule, ...] = (document.references_resolve,)
 RULES: tuple[Rule, ...] = (
     document.is_valid,
-    references.are_used,
+    document.components_are_used,
     operations.have_ids,
     operations.have_methods,
     operations.have_summaries,
@@ -39,7 +37,7 @@ RULES: tuple[Rule, ...] = (
     deprecation.has_sunset,
     keys.are_known,
     keys.have_values,
-    identifiers.are_fields,
+    schemas.identifiers_are_fields,
     schemas.have_known_keywords,
     schemas.are_named,
     schemas.are_more_than_another_name,

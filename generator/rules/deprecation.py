@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from generator.errors import Finding
-from generator.fragments import Bundle
-from generator.loading import Pointer, is_list
 from generator.rules.keys import is_date
+from generator.spec.bundle import Bundle
+from generator.spec.yaml_reader import Pointer, is_list
 
 
 def has_replacement(bundle: Bundle) -> Iterator[Finding]:

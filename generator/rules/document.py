@@ -1,4 +1,4 @@
-"""The bundle is a valid OpenAPI document by the standard's own schema."""
+"""The document as a whole: valid by the standard's own schema, its references resolve, its components are used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from generator.errors import Finding
-from generator.fragments import Bundle
+from generator.spec.bundle import Bundle
+from generator.spec.walk import reachable, references
 
 
 def is_valid(bundle: Bundle) -> Iterator[Finding]:
@@ -19,3 +20,24 @@ def is_valid(bundle: Bundle) -> Iterator[Finding]:
     for error in OpenAPIV31SpecValidator(bundle.document).iter_errors():
         pointer = tuple(str(part) for part in error.absolute_path)
         yield bundle.finding(pointer, "openapi", f"{'/'.join(pointer)}: {error.message[:200]}")
+
+
+def references_resolve(bundle: Bundle) -> Iterator[Finding]:
+    """Every $ref is internal and ends at something that is no reference."""
+    for pointer, ref in references(bundle.document):
+        try:
+            bundle.resolve({"$ref": ref})
+        except LookupError as error:
+            yield bundle.finding(pointer, "ref", str(error.args[0]))
+
+
+def components_are_used(bundle: Bundle) -> Iterator[Finding]:
+    """Every component is reached from the paths; a security scheme from a `security` list."""
+    used = reachable(bundle, [bundle.document.get("paths", {})])
+    lists = [bundle.document.get("security", []), *(node.get("security", []) for _, _, node in bundle.operations())]
+    schemes = {name for requirements in lists for requirement in requirements for name in requirement}
+    for section, components in bundle.document.get("components", {}).items():
+        for name in components:
+            pointer = ("components", section, name)
+            if not (name in schemes if section == "securitySchemes" else pointer in used):
+                yield bundle.finding(pointer, "unused", f"{section}/{name} is used by no operation")

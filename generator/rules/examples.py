@@ -9,11 +9,10 @@ from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012, EMPTY_REGISTRY
 
-from generator.canonical import body_example
 from generator.errors import Finding
-from generator.fragments import Bundle
-from generator.loading import Pointer, is_mapping
-from generator.walk import mappings, schemas
+from generator.spec.bundle import Bundle, body_example
+from generator.spec.walk import mappings, schemas
+from generator.spec.yaml_reader import Pointer, is_mapping
 
 _BASE = "urn:bundle"
 

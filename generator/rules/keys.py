@@ -8,9 +8,9 @@ from datetime import date
 from typing import Any
 
 from generator.errors import Finding
-from generator.fragments import METHODS, Bundle
-from generator.loading import Pointer, is_list, is_mapping
-from generator.walk import mappings, schemas
+from generator.spec.bundle import METHODS, Bundle
+from generator.spec.walk import mappings, schemas
+from generator.spec.yaml_reader import Pointer, is_list, is_mapping
 
 PLACES = {
     "x-region": "a server",

@@ -7,11 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from generator.canonical import body_schema
 from generator.errors import Finding
-from generator.fragments import Bundle
-from generator.loading import is_list, is_mapping
-from generator.shapes import items, kinds, properties
+from generator.spec.bundle import Bundle, body_schema
+from generator.spec.composition import items, kinds, properties
+from generator.spec.yaml_reader import is_list, is_mapping
 
 RETRY = ("idempotent", "keyed", "never")
 SUMMARY_LENGTH = 60

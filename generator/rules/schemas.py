@@ -1,4 +1,7 @@
-"""Schemas: every object and enum has a name, serves one direction, and a response can never fail to be read."""
+"""Schemas: every object and enum has a name, serves one direction, and a response can never fail to be read.
+
+What x-identifiers lists is a property of its schema.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from generator.errors import Finding
-from generator.fragments import Bundle
-from generator.loading import Pointer
-from generator.shapes import kinds, properties
-from generator.walk import SchemaNode, reachable, schemas
+from generator.spec.bundle import Bundle
+from generator.spec.composition import alternatives, kinds, properties
+from generator.spec.walk import SchemaNode, reachable, schemas
+from generator.spec.yaml_reader import Pointer, is_list
 
 # What the rules, the parser and the templates know. In a flow mapping an unquoted comma starts a new key, so a
 # sentence in a description may turn into one.
@@ -22,6 +25,7 @@ KEYWORDS = {
     "exclusiveMaximum", "multipleOf", "allOf", "oneOf", "anyOf", "not",
 }
 # fmt: on
+_IDENTIFIER_KINDS = ([["string"]], [["integer"]])
 
 
 def have_known_keywords(bundle: Bundle) -> Iterator[Finding]:
@@ -86,6 +90,22 @@ def are_described(bundle: Bundle) -> Iterator[Finding]:
         if node.role == "parameter" and not str(node.holder.get("description") or "").strip():
             name = node.holder.get("name")
             yield bundle.finding(node.pointer[:-1], "description", f"parameter {name} has no description")
+
+
+def identifiers_are_fields(bundle: Bundle) -> Iterator[Finding]:
+    """Each name is a property of the schema, listed once, that holds a text or an integer."""
+    for node in schemas(bundle):
+        names = node.schema.get("x-identifiers")
+        if not is_list(names):
+            continue
+        fields, at = properties(bundle, node.schema), (*node.pointer, "x-identifiers")
+        if len(set(map(str, names))) < len(names):
+            yield bundle.finding(at, "x-identifiers", "an identifier is listed twice")
+        for name in map(str, names):
+            if name not in fields:
+                yield bundle.finding(at, "x-identifiers", f"{name} is no property of the schema")
+            elif [kinds(bundle, branch) for branch in alternatives(bundle, fields[name])] not in _IDENTIFIER_KINDS:
+                yield bundle.finding(at, "x-identifiers", f"{name} is neither a text nor an integer")
 
 
 def is_nullable(bundle: Bundle, schema: Any) -> bool:

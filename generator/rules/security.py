@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from generator.errors import Finding
-from generator.fragments import Bundle
-from generator.loading import is_list
-from generator.reference import CONSUMERS
+from generator.spec.bundle import Bundle
+from generator.spec.consumers import CONSUMERS
+from generator.spec.yaml_reader import is_list
 
 BEARER_ONLY: list[dict[str, list[Any]]] = [{"bearer": []}]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from generator.build import make_files
+from generator.output.build import make_files
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from generator.render import MARK
+from generator.output.rendering import MARK
 from tests.golden import update
 from tests.golden.pipeline import CASES, make_case, shown_files
 

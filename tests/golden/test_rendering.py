@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from generator.build import make_files
 from generator.errors import GeneratorFailure
+from generator.output.build import make_files
 from tests.golden.pipeline import CASES, HERE, PROJECT, TEMPLATES, make_case
 
 _HASH = """
 import hashlib, sys
 from pathlib import Path
-from generator.build import make_files
+from generator.output.build import make_files
 files = make_files(Path(sys.argv[1]), Path(sys.argv[2]))
 digest = hashlib.sha256()
 for name in files:

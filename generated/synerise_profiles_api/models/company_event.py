@@ -26,9 +26,10 @@ class CompanyEvent(Model):
             the time of receipt, as is a missing one; the text that was sent stays readable as `snr-original-
             time` in the activities API.
         event_salt: Makes the event replaceable: an event with the same salt, time, profile and action
-            overwrites it. Unique in the workspace: never share one between profiles or actions. Cannot be added
-            later or read back, has no effect with a future time. An overwrite starts automations again only
-            after 72 hours.
+            overwrites it.
+            Unique in the workspace: never share one between profiles or actions.
+            Cannot be added later or read back, has no effect with a future time.
+            An overwrite starts automations again only after 72 hours.
         params: The company.
     """
 

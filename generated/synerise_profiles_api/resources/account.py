@@ -35,7 +35,10 @@ __all__ = ["AsyncAccount", "Account"]
 
 
 class Account:
-    """Methods of `client.account`."""
+    """Methods of `client.account`.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -49,9 +52,6 @@ class Account:
 
         Returns:
             The profile.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v4/my-account/personal-information
@@ -68,9 +68,6 @@ class Account:
         Args:
             body: AccountUpdate, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/my-account/personal-information
             Callers: profile.
@@ -86,9 +83,6 @@ class Account:
         Args:
             body: PhoneChangeRequest, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/my-account/phone-update/request
             Callers: profile.
@@ -102,9 +96,6 @@ class Account:
 
         Args:
             body: PhoneChangeConfirmation, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/my-account/phone-update/confirmation
@@ -121,9 +112,6 @@ class Account:
         Args:
             body: PasswordResetRequest, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/clients/password-reset/request
             Callers: anonymous, workspace; permission: SAUTH_PASSWORD_RESET_CLIENT_CREATE.
@@ -137,9 +125,6 @@ class Account:
 
         Args:
             body: PasswordResetConfirmation, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/clients/password-reset/confirmation
@@ -158,9 +143,6 @@ class Account:
         Returns:
             Done; what the text says is not documented.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/my-account/change-password
             Callers: profile.
@@ -177,9 +159,6 @@ class Account:
         Args:
             body: AccountDeletion, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/v2/my-account/delete
             Callers: profile.
@@ -195,9 +174,6 @@ class Account:
         Args:
             body: EmailChangeRequest, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/v2/my-account/email-change/request
             Callers: profile.
@@ -211,9 +187,6 @@ class Account:
 
         Args:
             body: LogoutRequest, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/v3/my-account/logout
@@ -229,9 +202,6 @@ class Account:
         Args:
             body: EmailChangeConfirmation, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/my-account/email-change/confirmation
             Callers: profile.
@@ -245,9 +215,6 @@ class Account:
 
         Args:
             body: FacebookEmailChange, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/clients/facebook/email-change/request
@@ -263,9 +230,6 @@ class Account:
 
         Args:
             body: OauthAccountDeletion, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/clients/oauth/deleted
@@ -283,9 +247,6 @@ class Account:
         Args:
             body: AppleAccountDeletion, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/clients/apple/deleted
             Callers: profile.
@@ -302,9 +263,6 @@ class Account:
         Args:
             body: FacebookAccountDeletion, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/clients/facebook/deleted
             Callers: profile.
@@ -320,9 +278,6 @@ class Account:
 
         Args:
             body: AccountDeletionV1, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/my-account/delete
@@ -341,9 +296,6 @@ class Account:
         Args:
             body: EmailChangeRequestV1, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/my-account/email-change/request
             Callers: profile.
@@ -353,7 +305,10 @@ class Account:
 
 
 class AsyncAccount:
-    """Methods of `client.account`, each to be awaited."""
+    """Methods of `client.account`, each to be awaited.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -367,9 +322,6 @@ class AsyncAccount:
 
         Returns:
             The profile.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v4/my-account/personal-information
@@ -386,9 +338,6 @@ class AsyncAccount:
         Args:
             body: AccountUpdate, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/my-account/personal-information
             Callers: profile.
@@ -404,9 +353,6 @@ class AsyncAccount:
         Args:
             body: PhoneChangeRequest, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/my-account/phone-update/request
             Callers: profile.
@@ -420,9 +366,6 @@ class AsyncAccount:
 
         Args:
             body: PhoneChangeConfirmation, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/my-account/phone-update/confirmation
@@ -439,9 +382,6 @@ class AsyncAccount:
         Args:
             body: PasswordResetRequest, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/clients/password-reset/request
             Callers: anonymous, workspace; permission: SAUTH_PASSWORD_RESET_CLIENT_CREATE.
@@ -455,9 +395,6 @@ class AsyncAccount:
 
         Args:
             body: PasswordResetConfirmation, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/clients/password-reset/confirmation
@@ -476,9 +413,6 @@ class AsyncAccount:
         Returns:
             Done; what the text says is not documented.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/my-account/change-password
             Callers: profile.
@@ -495,9 +429,6 @@ class AsyncAccount:
         Args:
             body: AccountDeletion, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/v2/my-account/delete
             Callers: profile.
@@ -513,9 +444,6 @@ class AsyncAccount:
         Args:
             body: EmailChangeRequest, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/v2/my-account/email-change/request
             Callers: profile.
@@ -529,9 +457,6 @@ class AsyncAccount:
 
         Args:
             body: LogoutRequest, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/v3/my-account/logout
@@ -547,9 +472,6 @@ class AsyncAccount:
         Args:
             body: EmailChangeConfirmation, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/my-account/email-change/confirmation
             Callers: profile.
@@ -563,9 +485,6 @@ class AsyncAccount:
 
         Args:
             body: FacebookEmailChange, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/clients/facebook/email-change/request
@@ -582,9 +501,6 @@ class AsyncAccount:
 
         Args:
             body: OauthAccountDeletion, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/clients/oauth/deleted
@@ -603,9 +519,6 @@ class AsyncAccount:
         Args:
             body: AppleAccountDeletion, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/clients/apple/deleted
             Callers: profile.
@@ -622,9 +535,6 @@ class AsyncAccount:
 
         Args:
             body: FacebookAccountDeletion, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/clients/facebook/deleted
@@ -643,9 +553,6 @@ class AsyncAccount:
         Args:
             body: AccountDeletionV1, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/my-account/delete
             Callers: profile.
@@ -663,9 +570,6 @@ class AsyncAccount:
 
         Args:
             body: EmailChangeRequestV1, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/my-account/email-change/request

@@ -19,7 +19,10 @@ __all__ = ["AsyncDevices", "Devices"]
 
 
 class Devices:
-    """Methods of `client.devices`."""
+    """Methods of `client.devices`.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -34,9 +37,6 @@ class Devices:
         Args:
             client_id: Id of the profile.
             body: LinkedDevice, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/clients/{clientId}/linked-devices
@@ -56,9 +56,6 @@ class Devices:
             identifier_value: Value of that identifier.
             body: LinkedDevice, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/{identifierType}/{identifierValue}/linked-devices
             Callers: workspace, profile, anonymous; permission: API_BY_IDENTIFY_DEVICE_CLIENT_UPDATE; user role:
@@ -73,9 +70,6 @@ class Devices:
 
         Args:
             body: LinkedDevice, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/my-account/linked-devices
@@ -92,9 +86,6 @@ class Devices:
         Args:
             client_id: Id of the profile.
             body: WebPushCleanUp, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /push-devices/web-push/clean-up/{clientId}
@@ -114,9 +105,6 @@ class Devices:
             client_id: Id of the profile.
             body: MobilePushCleanUp, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /push-devices/mobile-push-subscriber/clean-up/{clientId}
             Callers: user, workspace; permission: PUSH_DEVICES_SERVICE_MOBILE_PUSH_DEVICES_DELETE; user role:
@@ -134,9 +122,6 @@ class Devices:
             identifier_value: UUID of the profile.
             body: LinkedDevice, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /push-devices/clients/by-uuid/{identifierValue}/linked-devices
             Callers: workspace, profile, anonymous; permission: API_BY_IDENTIFY_DEVICE_CLIENT_UPDATE; user role:
@@ -153,9 +138,6 @@ class Devices:
         Args:
             body: LinkedDevice, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /push-devices/clients/linked-devices
             Callers: profile, anonymous; user role: client_info: update.
@@ -164,7 +146,10 @@ class Devices:
 
 
 class AsyncDevices:
-    """Methods of `client.devices`, each to be awaited."""
+    """Methods of `client.devices`, each to be awaited.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -179,9 +164,6 @@ class AsyncDevices:
         Args:
             client_id: Id of the profile.
             body: LinkedDevice, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/clients/{clientId}/linked-devices
@@ -201,9 +183,6 @@ class AsyncDevices:
             identifier_value: Value of that identifier.
             body: LinkedDevice, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/{identifierType}/{identifierValue}/linked-devices
             Callers: workspace, profile, anonymous; permission: API_BY_IDENTIFY_DEVICE_CLIENT_UPDATE; user role:
@@ -218,9 +197,6 @@ class AsyncDevices:
 
         Args:
             body: LinkedDevice, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/my-account/linked-devices
@@ -237,9 +213,6 @@ class AsyncDevices:
         Args:
             client_id: Id of the profile.
             body: WebPushCleanUp, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /push-devices/web-push/clean-up/{clientId}
@@ -259,9 +232,6 @@ class AsyncDevices:
             client_id: Id of the profile.
             body: MobilePushCleanUp, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /push-devices/mobile-push-subscriber/clean-up/{clientId}
             Callers: user, workspace; permission: PUSH_DEVICES_SERVICE_MOBILE_PUSH_DEVICES_DELETE; user role:
@@ -279,9 +249,6 @@ class AsyncDevices:
             identifier_value: UUID of the profile.
             body: LinkedDevice, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /push-devices/clients/by-uuid/{identifierValue}/linked-devices
             Callers: workspace, profile, anonymous; permission: API_BY_IDENTIFY_DEVICE_CLIENT_UPDATE; user role:
@@ -297,9 +264,6 @@ class AsyncDevices:
 
         Args:
             body: LinkedDevice, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /push-devices/clients/linked-devices

@@ -35,7 +35,10 @@ __all__ = ["AsyncEvents", "Events"]
 
 
 class Events:
-    """Methods of `client.events`."""
+    """Methods of `client.events`.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -65,9 +68,6 @@ class Events:
 
         Returns:
             The events.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v4/events/by-client/{clientId}
@@ -101,9 +101,6 @@ class Events:
         Returns:
             The events.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v4/events
             Callers: profile.
@@ -119,9 +116,6 @@ class Events:
         Args:
             body: ApplicationStartedEvent, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/application-started
             Callers: workspace, profile, anonymous; permission: API_APPLICATION_STARTED_EVENTS_CREATE.
@@ -135,9 +129,6 @@ class Events:
 
         Args:
             body: Event, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/registered
@@ -153,9 +144,6 @@ class Events:
         Args:
             body: Event, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/logged-in
             Callers: workspace, profile, anonymous; permission: API_LOGGED_IN_EVENTS_CREATE.
@@ -169,9 +157,6 @@ class Events:
 
         Args:
             body: Event, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/logged-out
@@ -187,9 +172,6 @@ class Events:
         Args:
             body: CartEvent, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/added-to-cart
             Callers: workspace, profile, anonymous; permission: API_ADDED_TO_CART_EVENTS_CREATE.
@@ -203,9 +185,6 @@ class Events:
 
         Args:
             body: CartEvent, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/removed-from-cart
@@ -221,9 +200,6 @@ class Events:
         Args:
             body: Event, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/added-to-favorites
             Callers: workspace, profile, anonymous; permission: API_ADDED_TO_FAVORITES_EVENTS_CREATE.
@@ -238,9 +214,6 @@ class Events:
         Args:
             body: ProductViewEvent, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/product-view
             Callers: workspace, profile, anonymous; permission: API_PRODUCT_VIEW_EVENTS_CREATE.
@@ -254,9 +227,6 @@ class Events:
 
         Args:
             body: CompanyEvent, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/assigned-to-company
@@ -273,9 +243,6 @@ class Events:
         Args:
             body: LocationEvent, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/appeared-in-location
             Callers: workspace, profile, anonymous; permission: API_APPEARED_IN_LOCATION_EVENTS_CREATE.
@@ -289,9 +256,6 @@ class Events:
 
         Args:
             body: Event, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/push/received
@@ -307,9 +271,6 @@ class Events:
         Args:
             body: Event, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/push/viewed
             Callers: workspace, profile, anonymous; permission: API_PUSH_VIEWED_EVENTS_CREATE.
@@ -323,9 +284,6 @@ class Events:
 
         Args:
             body: Event, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/push/clicked
@@ -341,9 +299,6 @@ class Events:
         Args:
             body: Event, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/push/cancelled
             Callers: workspace, profile, anonymous; permission: API_PUSH_CANCELLED_EVENTS_CREATE.
@@ -357,9 +312,6 @@ class Events:
 
         Args:
             body: TransactionCancelledEvent, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/cancelled-transaction
@@ -376,9 +328,6 @@ class Events:
         Args:
             body: Event, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/hit-timer
             Callers: workspace, profile, anonymous; permission: API_HIT_TIMER_EVENTS_CREATE.
@@ -392,9 +341,6 @@ class Events:
 
         Args:
             body: Event, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/searched
@@ -410,9 +356,6 @@ class Events:
         Args:
             body: Event, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/shared
             Callers: workspace, profile, anonymous; permission: API_SHARED_EVENTS_CREATE.
@@ -427,9 +370,6 @@ class Events:
 
         Args:
             body: RecommendationEvent, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/recommendation-seen
@@ -451,9 +391,6 @@ class Events:
         Args:
             body: RecommendationEvent, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/recommendation-click
             Callers: workspace, profile, anonymous, web-sdk, ai-key; permission:
@@ -471,9 +408,6 @@ class Events:
         Args:
             body: Event, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/visited-screen
             Callers: workspace, profile, anonymous; permission: API_VISITED_SCREEN_EVENTS_CREATE.
@@ -488,9 +422,6 @@ class Events:
 
         Args:
             body: CustomEvent, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/custom
@@ -508,9 +439,6 @@ class Events:
         Args:
             body: events made by builders, or a list of BatchEvent or of mappings with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/batch
             Callers: workspace, profile, anonymous; permission: API_BATCH_EVENTS_CREATE.
@@ -525,9 +453,6 @@ class Events:
         Returns:
             The server's time.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v4/server/time
             Callers: workspace, profile, anonymous; no authentication is needed.
@@ -541,9 +466,6 @@ class Events:
 
         Args:
             body: RecommendationViewEvent, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/recommendation-view
@@ -560,9 +482,6 @@ class Events:
         Args:
             body: ItemSearchClickEvent, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/item-search-click
             Callers: workspace, profile, anonymous, web-sdk, ai-key; permission: API_ITEM_SEARCH_CLICK_EVENT_CREATE.
@@ -571,7 +490,10 @@ class Events:
 
 
 class AsyncEvents:
-    """Methods of `client.events`, each to be awaited."""
+    """Methods of `client.events`, each to be awaited.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -602,9 +524,6 @@ class AsyncEvents:
 
         Returns:
             The events.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v4/events/by-client/{clientId}
@@ -643,9 +562,6 @@ class AsyncEvents:
         Returns:
             The events.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v4/events
             Callers: profile.
@@ -663,9 +579,6 @@ class AsyncEvents:
         Args:
             body: ApplicationStartedEvent, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/application-started
             Callers: workspace, profile, anonymous; permission: API_APPLICATION_STARTED_EVENTS_CREATE.
@@ -679,9 +592,6 @@ class AsyncEvents:
 
         Args:
             body: Event, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/registered
@@ -697,9 +607,6 @@ class AsyncEvents:
         Args:
             body: Event, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/logged-in
             Callers: workspace, profile, anonymous; permission: API_LOGGED_IN_EVENTS_CREATE.
@@ -713,9 +620,6 @@ class AsyncEvents:
 
         Args:
             body: Event, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/logged-out
@@ -731,9 +635,6 @@ class AsyncEvents:
         Args:
             body: CartEvent, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/added-to-cart
             Callers: workspace, profile, anonymous; permission: API_ADDED_TO_CART_EVENTS_CREATE.
@@ -747,9 +648,6 @@ class AsyncEvents:
 
         Args:
             body: CartEvent, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/removed-from-cart
@@ -765,9 +663,6 @@ class AsyncEvents:
         Args:
             body: Event, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/added-to-favorites
             Callers: workspace, profile, anonymous; permission: API_ADDED_TO_FAVORITES_EVENTS_CREATE.
@@ -782,9 +677,6 @@ class AsyncEvents:
         Args:
             body: ProductViewEvent, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/product-view
             Callers: workspace, profile, anonymous; permission: API_PRODUCT_VIEW_EVENTS_CREATE.
@@ -798,9 +690,6 @@ class AsyncEvents:
 
         Args:
             body: CompanyEvent, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/assigned-to-company
@@ -817,9 +706,6 @@ class AsyncEvents:
         Args:
             body: LocationEvent, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/appeared-in-location
             Callers: workspace, profile, anonymous; permission: API_APPEARED_IN_LOCATION_EVENTS_CREATE.
@@ -833,9 +719,6 @@ class AsyncEvents:
 
         Args:
             body: Event, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/push/received
@@ -851,9 +734,6 @@ class AsyncEvents:
         Args:
             body: Event, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/push/viewed
             Callers: workspace, profile, anonymous; permission: API_PUSH_VIEWED_EVENTS_CREATE.
@@ -867,9 +747,6 @@ class AsyncEvents:
 
         Args:
             body: Event, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/push/clicked
@@ -885,9 +762,6 @@ class AsyncEvents:
         Args:
             body: Event, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/push/cancelled
             Callers: workspace, profile, anonymous; permission: API_PUSH_CANCELLED_EVENTS_CREATE.
@@ -901,9 +775,6 @@ class AsyncEvents:
 
         Args:
             body: TransactionCancelledEvent, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/cancelled-transaction
@@ -920,9 +791,6 @@ class AsyncEvents:
         Args:
             body: Event, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/hit-timer
             Callers: workspace, profile, anonymous; permission: API_HIT_TIMER_EVENTS_CREATE.
@@ -937,9 +805,6 @@ class AsyncEvents:
         Args:
             body: Event, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/searched
             Callers: workspace, profile, anonymous; permission: API_SEARCHED_EVENTS_CREATE.
@@ -953,9 +818,6 @@ class AsyncEvents:
 
         Args:
             body: Event, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/shared
@@ -972,9 +834,6 @@ class AsyncEvents:
 
         Args:
             body: RecommendationEvent, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/recommendation-seen
@@ -997,9 +856,6 @@ class AsyncEvents:
         Args:
             body: RecommendationEvent, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/recommendation-click
             Callers: workspace, profile, anonymous, web-sdk, ai-key; permission:
@@ -1017,9 +873,6 @@ class AsyncEvents:
         Args:
             body: Event, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/visited-screen
             Callers: workspace, profile, anonymous; permission: API_VISITED_SCREEN_EVENTS_CREATE.
@@ -1034,9 +887,6 @@ class AsyncEvents:
 
         Args:
             body: CustomEvent, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/custom
@@ -1054,9 +904,6 @@ class AsyncEvents:
         Args:
             body: events made by builders, or a list of BatchEvent or of mappings with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/batch
             Callers: workspace, profile, anonymous; permission: API_BATCH_EVENTS_CREATE.
@@ -1070,9 +917,6 @@ class AsyncEvents:
 
         Returns:
             The server's time.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v4/server/time
@@ -1088,9 +932,6 @@ class AsyncEvents:
         Args:
             body: RecommendationViewEvent, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/events/recommendation-view
             Callers: workspace, profile, anonymous, web-sdk, ai-key; permission:
@@ -1105,9 +946,6 @@ class AsyncEvents:
 
         Args:
             body: ItemSearchClickEvent, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/events/item-search-click

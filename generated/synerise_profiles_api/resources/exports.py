@@ -20,7 +20,10 @@ __all__ = ["AsyncExports", "Exports"]
 
 
 class Exports:
-    """Methods of `client.exports`."""
+    """Methods of `client.exports`.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -38,9 +41,6 @@ class Exports:
         Returns:
             The export that was started.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /morph/exports/clients/segmentation
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
@@ -57,9 +57,6 @@ class Exports:
 
         Returns:
             How far it is.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /morph/exports/clients/{taskId}/status
@@ -80,9 +77,6 @@ class Exports:
         Returns:
             The records.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /morph/exports/clients/{taskId}/data
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
@@ -91,7 +85,10 @@ class Exports:
 
 
 class AsyncExports:
-    """Methods of `client.exports`, each to be awaited."""
+    """Methods of `client.exports`, each to be awaited.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -109,9 +106,6 @@ class AsyncExports:
         Returns:
             The export that was started.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /morph/exports/clients/segmentation
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
@@ -128,9 +122,6 @@ class AsyncExports:
 
         Returns:
             How far it is.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /morph/exports/clients/{taskId}/status
@@ -150,9 +141,6 @@ class AsyncExports:
 
         Returns:
             The records.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /morph/exports/clients/{taskId}/data

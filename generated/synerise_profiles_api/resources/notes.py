@@ -18,7 +18,10 @@ __all__ = ["AsyncNotes", "Notes"]
 
 
 class Notes:
-    """Methods of `client.notes`."""
+    """Methods of `client.notes`.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -35,9 +38,6 @@ class Notes:
 
         Returns:
             The notes.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /notes-service/by-id/{clientId}
@@ -57,9 +57,6 @@ class Notes:
         Returns:
             The note as it is stored. None where the answer has no body.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /notes-service/by-id/{clientId}
             Callers: user; user role: client_notes: create.
@@ -77,9 +74,6 @@ class Notes:
 
         Returns:
             The note as it is stored.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /notes-service/by-id/{clientId}/{noteId}
@@ -100,9 +94,6 @@ class Notes:
         Returns:
             The note as it is stored. None where the answer has no body.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             PUT /notes-service/by-id/{clientId}/{noteId}
             Callers: user; user role: client_notes: update.
@@ -118,9 +109,6 @@ class Notes:
             client_id: Id of the profile.
             note_id: UUID of the note.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             DELETE /notes-service/by-id/{clientId}/{noteId}
             Callers: user; user role: client_notes: delete.
@@ -129,7 +117,10 @@ class Notes:
 
 
 class AsyncNotes:
-    """Methods of `client.notes`, each to be awaited."""
+    """Methods of `client.notes`, each to be awaited.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -146,9 +137,6 @@ class AsyncNotes:
 
         Returns:
             The notes.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /notes-service/by-id/{clientId}
@@ -168,9 +156,6 @@ class AsyncNotes:
         Returns:
             The note as it is stored. None where the answer has no body.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /notes-service/by-id/{clientId}
             Callers: user; user role: client_notes: create.
@@ -188,9 +173,6 @@ class AsyncNotes:
 
         Returns:
             The note as it is stored.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /notes-service/by-id/{clientId}/{noteId}
@@ -211,9 +193,6 @@ class AsyncNotes:
         Returns:
             The note as it is stored. None where the answer has no body.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             PUT /notes-service/by-id/{clientId}/{noteId}
             Callers: user; user role: client_notes: update.
@@ -228,9 +207,6 @@ class AsyncNotes:
         Args:
             client_id: Id of the profile.
             note_id: UUID of the note.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             DELETE /notes-service/by-id/{clientId}/{noteId}

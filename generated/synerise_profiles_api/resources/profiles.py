@@ -27,7 +27,10 @@ __all__ = ["AsyncProfiles", "Profiles"]
 
 
 class Profiles:
-    """Methods of `client.profiles`."""
+    """Methods of `client.profiles`.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -44,9 +47,6 @@ class Profiles:
         Args:
             body: ProfileInput, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients
             Callers: user, workspace; permission: API_CLIENT_CREATE; user role: client_management: create.
@@ -56,10 +56,13 @@ class Profiles:
     def merge_by_custom_id(self, source_custom_ids: Sequence[str], target_custom_id: str) -> Profile:
         """Merge profiles by custom id.
 
-        IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
-        sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-        sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
-        shows first what would be copied and lost, and applies it in groups with an audit.
+        IRREVERSIBLE.
+        Moves the UUIDs and events of the sources to a target that must exist, and removes the sources.
+        Attributes that the target lacks are copied, those that it has are kept; properties and tags of the sources
+        are lost.
+        Merge at most 10 to 20 profiles at once.
+        This is the raw operation: `client.merges.plan` shows first what would be copied and lost, and applies it in
+        groups with an audit.
 
         Args:
             source_custom_ids: Custom ids of the profiles to merge and remove.
@@ -67,9 +70,6 @@ class Profiles:
 
         Returns:
             The target profile, with the ids of those it took in.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/clients/merge/from/custom-ids/{sourceCustomIDs}/to/custom-id/{targetCustomID}
@@ -80,10 +80,13 @@ class Profiles:
     def merge_by_id(self, from_client_ids: Sequence[int], to_client_id: int) -> Profile:
         """Merge profiles by id.
 
-        IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
-        sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-        sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
-        shows first what would be copied and lost, and applies it in groups with an audit.
+        IRREVERSIBLE.
+        Moves the UUIDs and events of the sources to a target that must exist, and removes the sources.
+        Attributes that the target lacks are copied, those that it has are kept; properties and tags of the sources
+        are lost.
+        Merge at most 10 to 20 profiles at once.
+        This is the raw operation: `client.merges.plan` shows first what would be copied and lost, and applies it in
+        groups with an audit.
 
         Args:
             from_client_ids: Ids of the profiles to merge and remove.
@@ -91,9 +94,6 @@ class Profiles:
 
         Returns:
             The target profile, with the ids of those it took in.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/clients/merge/from/ids/{fromClientIds}/to/id/{toClientId}
@@ -104,19 +104,17 @@ class Profiles:
     def upsert_batch(self, body: Iterable[ProfileBatchItem | Mapping[str, Any]]) -> builtins.list[FieldError] | None:
         """Create or update a batch of profiles.
 
-        Each profile needs at least one identifier; clientId names one that exists. At most 1000 profiles and 1 MB.
-        Valid entries of a batch are applied even where others are refused. Left out means unchanged; a null deletes
-        a custom attribute and resets a native field. Queued after validation: 202 does not say that every change
-        was applied.
+        Each profile needs at least one identifier; clientId names one that exists.
+        At most 1000 profiles and 1 MB.
+        Valid entries of a batch are applied even where others are refused.
+        Left out means unchanged; a null deletes a custom attribute and resets a native field.
+        Queued after validation: 202 does not say that every change was applied.
 
         Args:
             body: a list of ProfileBatchItem or of mappings with the publisher's keys.
 
         Returns:
             The refused entries, by field and value. All others are applied. None where the answer has no body.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/clients/batch
@@ -135,9 +133,6 @@ class Profiles:
         Returns:
             The profile.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v4/clients/{clientId}
             Callers: user, workspace; permission: API_BY_ID_CLIENT_READ; user role: client_info: read.
@@ -154,9 +149,6 @@ class Profiles:
             client_id: Id of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/{clientId}
             Callers: user, workspace; permission: API_BY_ID_CLIENT_UPDATE; user role: client_info: update.
@@ -170,9 +162,6 @@ class Profiles:
 
         Args:
             client_id: Id of the profile.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             DELETE /v4/clients/{clientId}
@@ -190,9 +179,6 @@ class Profiles:
             client_email: E-mail address of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/by-email/{clientEmail}
             Callers: user, workspace; permission: API_BY_EMAIL_CLIENT_UPDATE; user role: client_info: update.
@@ -209,9 +195,6 @@ class Profiles:
             custom_id: Custom id of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/by-customid/{customId}
             Callers: user, workspace; permission: API_BY_CUSTOM_ID_CLIENT_UPDATE; user role: client_info: update.
@@ -225,9 +208,6 @@ class Profiles:
 
         Args:
             custom_id: Custom id of the profile.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             DELETE /v4/clients/by-custom-id/{customId}
@@ -247,9 +227,6 @@ class Profiles:
         Returns:
             The profile.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v4/clients/{identifierType}/{identifierValue}
             Callers: user, workspace; permission: API_BY_IDENTIFIER_CLIENT_READ; user role: client_info: read.
@@ -266,9 +243,6 @@ class Profiles:
 
         Returns:
             The profiles.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v4/clients/batch/by-phone/{phoneNumber}
@@ -290,9 +264,6 @@ class Profiles:
 
         Returns:
             The contact.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /crm/v1/clients/{clientId}/contacts
@@ -319,9 +290,6 @@ class Profiles:
         Returns:
             The contact.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             PUT /crm/v1/contacts/{clientId}
             Callers: user, workspace; permission: CRM_CLIENT_UPDATE; user role: client_management: update.
@@ -339,9 +307,6 @@ class Profiles:
             client_id: Id of the profile.
             body: LogoutRequest, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/management/client/{clientID}/logout
             Callers: user, workspace; permission: SAUTH_LOGOUT_CLIENT_CREATE; user role: settings_customers_iam:
@@ -351,7 +316,10 @@ class Profiles:
 
 
 class AsyncProfiles:
-    """Methods of `client.profiles`, each to be awaited."""
+    """Methods of `client.profiles`, each to be awaited.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -368,9 +336,6 @@ class AsyncProfiles:
         Args:
             body: ProfileInput, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients
             Callers: user, workspace; permission: API_CLIENT_CREATE; user role: client_management: create.
@@ -380,10 +345,13 @@ class AsyncProfiles:
     async def merge_by_custom_id(self, source_custom_ids: Sequence[str], target_custom_id: str) -> Profile:
         """Merge profiles by custom id.
 
-        IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
-        sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-        sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
-        shows first what would be copied and lost, and applies it in groups with an audit.
+        IRREVERSIBLE.
+        Moves the UUIDs and events of the sources to a target that must exist, and removes the sources.
+        Attributes that the target lacks are copied, those that it has are kept; properties and tags of the sources
+        are lost.
+        Merge at most 10 to 20 profiles at once.
+        This is the raw operation: `client.merges.plan` shows first what would be copied and lost, and applies it in
+        groups with an audit.
 
         Args:
             source_custom_ids: Custom ids of the profiles to merge and remove.
@@ -391,9 +359,6 @@ class AsyncProfiles:
 
         Returns:
             The target profile, with the ids of those it took in.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/clients/merge/from/custom-ids/{sourceCustomIDs}/to/custom-id/{targetCustomID}
@@ -404,10 +369,13 @@ class AsyncProfiles:
     async def merge_by_id(self, from_client_ids: Sequence[int], to_client_id: int) -> Profile:
         """Merge profiles by id.
 
-        IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
-        sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-        sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
-        shows first what would be copied and lost, and applies it in groups with an audit.
+        IRREVERSIBLE.
+        Moves the UUIDs and events of the sources to a target that must exist, and removes the sources.
+        Attributes that the target lacks are copied, those that it has are kept; properties and tags of the sources
+        are lost.
+        Merge at most 10 to 20 profiles at once.
+        This is the raw operation: `client.merges.plan` shows first what would be copied and lost, and applies it in
+        groups with an audit.
 
         Args:
             from_client_ids: Ids of the profiles to merge and remove.
@@ -415,9 +383,6 @@ class AsyncProfiles:
 
         Returns:
             The target profile, with the ids of those it took in.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/clients/merge/from/ids/{fromClientIds}/to/id/{toClientId}
@@ -430,19 +395,17 @@ class AsyncProfiles:
     ) -> builtins.list[FieldError] | None:
         """Create or update a batch of profiles.
 
-        Each profile needs at least one identifier; clientId names one that exists. At most 1000 profiles and 1 MB.
-        Valid entries of a batch are applied even where others are refused. Left out means unchanged; a null deletes
-        a custom attribute and resets a native field. Queued after validation: 202 does not say that every change
-        was applied.
+        Each profile needs at least one identifier; clientId names one that exists.
+        At most 1000 profiles and 1 MB.
+        Valid entries of a batch are applied even where others are refused.
+        Left out means unchanged; a null deletes a custom attribute and resets a native field.
+        Queued after validation: 202 does not say that every change was applied.
 
         Args:
             body: a list of ProfileBatchItem or of mappings with the publisher's keys.
 
         Returns:
             The refused entries, by field and value. All others are applied. None where the answer has no body.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/clients/batch
@@ -461,9 +424,6 @@ class AsyncProfiles:
         Returns:
             The profile.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v4/clients/{clientId}
             Callers: user, workspace; permission: API_BY_ID_CLIENT_READ; user role: client_info: read.
@@ -480,9 +440,6 @@ class AsyncProfiles:
             client_id: Id of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/{clientId}
             Callers: user, workspace; permission: API_BY_ID_CLIENT_UPDATE; user role: client_info: update.
@@ -496,9 +453,6 @@ class AsyncProfiles:
 
         Args:
             client_id: Id of the profile.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             DELETE /v4/clients/{clientId}
@@ -516,9 +470,6 @@ class AsyncProfiles:
             client_email: E-mail address of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/by-email/{clientEmail}
             Callers: user, workspace; permission: API_BY_EMAIL_CLIENT_UPDATE; user role: client_info: update.
@@ -535,9 +486,6 @@ class AsyncProfiles:
             custom_id: Custom id of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/by-customid/{customId}
             Callers: user, workspace; permission: API_BY_CUSTOM_ID_CLIENT_UPDATE; user role: client_info: update.
@@ -551,9 +499,6 @@ class AsyncProfiles:
 
         Args:
             custom_id: Custom id of the profile.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             DELETE /v4/clients/by-custom-id/{customId}
@@ -573,9 +518,6 @@ class AsyncProfiles:
         Returns:
             The profile.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v4/clients/{identifierType}/{identifierValue}
             Callers: user, workspace; permission: API_BY_IDENTIFIER_CLIENT_READ; user role: client_info: read.
@@ -592,9 +534,6 @@ class AsyncProfiles:
 
         Returns:
             The profiles.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v4/clients/batch/by-phone/{phoneNumber}
@@ -617,9 +556,6 @@ class AsyncProfiles:
 
         Returns:
             The contact.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /crm/v1/clients/{clientId}/contacts
@@ -647,9 +583,6 @@ class AsyncProfiles:
         Returns:
             The contact.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             PUT /crm/v1/contacts/{clientId}
             Callers: user, workspace; permission: CRM_CLIENT_UPDATE; user role: client_management: update.
@@ -666,9 +599,6 @@ class AsyncProfiles:
         Args:
             client_id: Id of the profile.
             body: LogoutRequest, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/management/client/{clientID}/logout

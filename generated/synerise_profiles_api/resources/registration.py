@@ -20,7 +20,10 @@ __all__ = ["AsyncRegistration", "Registration"]
 
 
 class Registration:
-    """Methods of `client.registration`."""
+    """Methods of `client.registration`.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -36,9 +39,6 @@ class Registration:
         Args:
             body: AccountRegistration, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/clients/registered
             Callers: anonymous, workspace; permission: SAUTH_REGISTER_CLIENT_CREATE.
@@ -52,9 +52,6 @@ class Registration:
 
         Args:
             body: PinConfirmation, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/clients/activation/by-pin-code/confirmation
@@ -70,9 +67,6 @@ class Registration:
         Args:
             body: PinRequest, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/clients/activation/by-pin-code/request
             Callers: anonymous.
@@ -86,9 +80,6 @@ class Registration:
 
         Args:
             body: Activation, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/clients/activation/confirmation
@@ -104,9 +95,6 @@ class Registration:
         Args:
             body: ActivationRequest, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/clients/activation/request
             Callers: profile, anonymous, workspace; permission: SAUTH_CONFIRMATION_CLIENT_CREATE.
@@ -115,7 +103,10 @@ class Registration:
 
 
 class AsyncRegistration:
-    """Methods of `client.registration`, each to be awaited."""
+    """Methods of `client.registration`, each to be awaited.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -131,9 +122,6 @@ class AsyncRegistration:
         Args:
             body: AccountRegistration, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/clients/registered
             Callers: anonymous, workspace; permission: SAUTH_REGISTER_CLIENT_CREATE.
@@ -147,9 +135,6 @@ class AsyncRegistration:
 
         Args:
             body: PinConfirmation, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/clients/activation/by-pin-code/confirmation
@@ -165,9 +150,6 @@ class AsyncRegistration:
         Args:
             body: PinRequest, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/clients/activation/by-pin-code/request
             Callers: anonymous.
@@ -182,9 +164,6 @@ class AsyncRegistration:
         Args:
             body: Activation, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /sauth/clients/activation/confirmation
             Callers: profile, anonymous, workspace; permission: SAUTH_CONFIRMATION_CLIENT_CREATE.
@@ -198,9 +177,6 @@ class AsyncRegistration:
 
         Args:
             body: ActivationRequest, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /sauth/clients/activation/request

@@ -20,7 +20,10 @@ __all__ = ["AsyncTags", "Tags"]
 
 
 class Tags:
-    """Methods of `client.tags`."""
+    """Methods of `client.tags`.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -34,9 +37,6 @@ class Tags:
 
         Returns:
             The tags.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v4/clients/tags
@@ -54,9 +54,6 @@ class Tags:
 
         Returns:
             The new tag, or the existing one.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/tags
@@ -77,9 +74,6 @@ class Tags:
         Returns:
             The changed tag.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             PUT /v4/tags/{tagID}
             Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create.
@@ -95,9 +89,6 @@ class Tags:
 
         Args:
             tag_id: Id of the tag.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             DELETE /v4/tags/{tagID}
@@ -115,9 +106,6 @@ class Tags:
 
         Returns:
             The tags.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v4/clients/{clientId}/tags
@@ -137,9 +125,6 @@ class Tags:
         Returns:
             The assignment.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/{clientId}/tags/{tagID}
             Callers: workspace, user; permission: API_ASSIGN_TAGS_EXECUTE; user role: client_tags: execute.
@@ -156,9 +141,6 @@ class Tags:
             client_id: Id of the profile.
             tag_id: Id of the tag.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             DELETE /v4/clients/{clientId}/tags/{tagID}
             Callers: workspace, user; permission: API_ASSIGN_TAGS_EXECUTE; user role: client_tags: execute.
@@ -167,7 +149,10 @@ class Tags:
 
 
 class AsyncTags:
-    """Methods of `client.tags`, each to be awaited."""
+    """Methods of `client.tags`, each to be awaited.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -181,9 +166,6 @@ class AsyncTags:
 
         Returns:
             The tags.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v4/clients/tags
@@ -201,9 +183,6 @@ class AsyncTags:
 
         Returns:
             The new tag, or the existing one.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/tags
@@ -224,9 +203,6 @@ class AsyncTags:
         Returns:
             The changed tag.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             PUT /v4/tags/{tagID}
             Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create.
@@ -242,9 +218,6 @@ class AsyncTags:
 
         Args:
             tag_id: Id of the tag.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             DELETE /v4/tags/{tagID}
@@ -262,9 +235,6 @@ class AsyncTags:
 
         Returns:
             The tags.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v4/clients/{clientId}/tags
@@ -284,9 +254,6 @@ class AsyncTags:
         Returns:
             The assignment.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/clients/{clientId}/tags/{tagID}
             Callers: workspace, user; permission: API_ASSIGN_TAGS_EXECUTE; user role: client_tags: execute.
@@ -302,9 +269,6 @@ class AsyncTags:
         Args:
             client_id: Id of the profile.
             tag_id: Id of the tag.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             DELETE /v4/clients/{clientId}/tags/{tagID}

@@ -16,7 +16,10 @@ __all__ = ["AsyncTransactions", "Transactions"]
 
 
 class Transactions:
-    """Methods of `client.transactions`."""
+    """Methods of `client.transactions`.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -32,9 +35,6 @@ class Transactions:
 
         Args:
             body: Transaction, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/transactions
@@ -52,9 +52,6 @@ class Transactions:
         Args:
             body: a list of Transaction or of mappings with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/transactions/batch
             Callers: workspace; permission: API_BATCH_TRANSACTION_CREATE.
@@ -63,7 +60,10 @@ class Transactions:
 
 
 class AsyncTransactions:
-    """Methods of `client.transactions`, each to be awaited."""
+    """Methods of `client.transactions`, each to be awaited.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -80,9 +80,6 @@ class AsyncTransactions:
         Args:
             body: Transaction, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v4/transactions
             Callers: workspace; permission: API_TRANSACTION_CREATE.
@@ -98,9 +95,6 @@ class AsyncTransactions:
 
         Args:
             body: a list of Transaction or of mappings with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v4/transactions/batch

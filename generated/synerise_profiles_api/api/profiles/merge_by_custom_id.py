@@ -31,10 +31,13 @@ OPERATION = Operation(
 def request(source_custom_ids: Sequence[str], target_custom_id: str) -> Request[Profile]:
     """Merge profiles by custom id.
 
-    IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
-    sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-    sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
-    shows first what would be copied and lost, and applies it in groups with an audit.
+    IRREVERSIBLE.
+    Moves the UUIDs and events of the sources to a target that must exist, and removes the sources.
+    Attributes that the target lacks are copied, those that it has are kept; properties and tags of the sources
+    are lost.
+    Merge at most 10 to 20 profiles at once.
+    This is the raw operation: `client.merges.plan` shows first what would be copied and lost, and applies it in
+    groups with an audit.
 
     Args:
         source_custom_ids: Custom ids of the profiles to merge and remove.

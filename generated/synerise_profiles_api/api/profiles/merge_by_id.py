@@ -31,10 +31,13 @@ OPERATION = Operation(
 def request(from_client_ids: Sequence[int], to_client_id: int) -> Request[Profile]:
     """Merge profiles by id.
 
-    IRREVERSIBLE. Moves the UUIDs and events of the sources to a target that must exist, and removes the
-    sources. Attributes that the target lacks are copied, those that it has are kept; properties and tags of the
-    sources are lost. Merge at most 10 to 20 profiles at once. This is the raw operation: `client.merges.plan`
-    shows first what would be copied and lost, and applies it in groups with an audit.
+    IRREVERSIBLE.
+    Moves the UUIDs and events of the sources to a target that must exist, and removes the sources.
+    Attributes that the target lacks are copied, those that it has are kept; properties and tags of the sources
+    are lost.
+    Merge at most 10 to 20 profiles at once.
+    This is the raw operation: `client.merges.plan` shows first what would be copied and lost, and applies it in
+    groups with an audit.
 
     Args:
         from_client_ids: Ids of the profiles to merge and remove.

@@ -35,10 +35,11 @@ OPERATION = Operation(
 def request(body: Iterable[ProfileBatchItem | Mapping[str, Any]]) -> Request[list[FieldError] | None]:
     """Create or update a batch of profiles.
 
-    Each profile needs at least one identifier; clientId names one that exists. At most 1000 profiles and 1 MB.
-    Valid entries of a batch are applied even where others are refused. Left out means unchanged; a null deletes
-    a custom attribute and resets a native field. Queued after validation: 202 does not say that every change
-    was applied.
+    Each profile needs at least one identifier; clientId names one that exists.
+    At most 1000 profiles and 1 MB.
+    Valid entries of a batch are applied even where others are refused.
+    Left out means unchanged; a null deletes a custom attribute and resets a native field.
+    Queued after validation: 202 does not say that every change was applied.
 
     Args:
         body: a list of ProfileBatchItem or of mappings with the publisher's keys.

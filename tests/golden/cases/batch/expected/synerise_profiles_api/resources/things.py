@@ -16,7 +16,10 @@ __all__ = ["AsyncThings", "Things"]
 
 
 class Things:
-    """Methods of `client.things`."""
+    """Methods of `client.things`.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -30,9 +33,6 @@ class Things:
 
         Args:
             body: a list of ThingInput or of mappings with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v1/things/batch
@@ -48,9 +48,6 @@ class Things:
         Args:
             body: a list of ThingInput or of mappings with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v1/things/other-batch
             Callers: workspace.
@@ -59,7 +56,10 @@ class Things:
 
 
 class AsyncThings:
-    """Methods of `client.things`, each to be awaited."""
+    """Methods of `client.things`, each to be awaited.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -74,9 +74,6 @@ class AsyncThings:
         Args:
             body: a list of ThingInput or of mappings with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v1/things/batch
             Callers: workspace.
@@ -90,9 +87,6 @@ class AsyncThings:
 
         Args:
             body: a list of ThingInput or of mappings with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v1/things/other-batch

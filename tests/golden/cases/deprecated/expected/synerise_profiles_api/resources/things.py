@@ -13,7 +13,10 @@ __all__ = ["AsyncThings", "Things"]
 
 
 class Things:
-    """Methods of `client.things`."""
+    """Methods of `client.things`.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -24,9 +27,6 @@ class Things:
         """Read things.
 
         The method to use.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v1/things
@@ -43,9 +43,6 @@ class Things:
 
         Another operation took over.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v0/things/replaced
             Callers: workspace.
@@ -60,9 +57,6 @@ class Things:
 
         Two took over, one of them outside this document.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v0/things/outside
             Callers: workspace.
@@ -76,9 +70,6 @@ class Things:
 
         Nothing took over.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v0/things/dropped
             Callers: workspace.
@@ -88,7 +79,10 @@ class Things:
 
 
 class AsyncThings:
-    """Methods of `client.things`, each to be awaited."""
+    """Methods of `client.things`, each to be awaited.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -99,9 +93,6 @@ class AsyncThings:
         """Read things.
 
         The method to use.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v1/things
@@ -119,9 +110,6 @@ class AsyncThings:
 
         Another operation took over.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v0/things/replaced
             Callers: workspace.
@@ -137,9 +125,6 @@ class AsyncThings:
 
         Two took over, one of them outside this document.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v0/things/outside
             Callers: workspace.
@@ -153,9 +138,6 @@ class AsyncThings:
         """Read things that are gone.
 
         Nothing took over.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v0/things/dropped

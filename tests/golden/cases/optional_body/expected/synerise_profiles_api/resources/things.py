@@ -16,7 +16,10 @@ __all__ = ["AsyncThings", "Things"]
 
 
 class Things:
-    """Methods of `client.things`."""
+    """Methods of `client.things`.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -31,9 +34,6 @@ class Things:
         Args:
             body: ThingInput, or a mapping with the publisher's keys.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v1/things
             Callers: workspace.
@@ -42,7 +42,10 @@ class Things:
 
 
 class AsyncThings:
-    """Methods of `client.things`, each to be awaited."""
+    """Methods of `client.things`, each to be awaited.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -56,9 +59,6 @@ class AsyncThings:
 
         Args:
             body: ThingInput, or a mapping with the publisher's keys.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v1/things

@@ -12,7 +12,10 @@ __all__ = ["AsyncThings", "Things"]
 
 
 class Things:
-    """Methods of `client.things`."""
+    """Methods of `client.things`.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -39,9 +42,6 @@ class Things:
             with_deleted: Deleted ones too.
             source_ids: Ids as one text.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             GET /v1/things
             Callers: workspace.
@@ -58,7 +58,10 @@ class Things:
 
 
 class AsyncThings:
-    """Methods of `client.things`, each to be awaited."""
+    """Methods of `client.things`, each to be awaited.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -84,9 +87,6 @@ class AsyncThings:
             page_size: How many.
             with_deleted: Deleted ones too.
             source_ids: Ids as one text.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             GET /v1/things

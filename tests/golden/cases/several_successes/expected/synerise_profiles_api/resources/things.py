@@ -16,7 +16,10 @@ __all__ = ["AsyncThings", "Things"]
 
 
 class Things:
-    """Methods of `client.things`."""
+    """Methods of `client.things`.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -30,9 +33,6 @@ class Things:
 
         Returns:
             The thing. None where the answer has no body.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             POST /v1/things
@@ -48,9 +48,6 @@ class Things:
         Returns:
             What was refused. None where the answer has no body.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             PUT /v1/things
             Callers: workspace.
@@ -59,7 +56,10 @@ class Things:
 
 
 class AsyncThings:
-    """Methods of `client.things`, each to be awaited."""
+    """Methods of `client.things`, each to be awaited.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -74,9 +74,6 @@ class AsyncThings:
         Returns:
             The thing. None where the answer has no body.
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             POST /v1/things
             Callers: workspace.
@@ -90,9 +87,6 @@ class AsyncThings:
 
         Returns:
             What was refused. None where the answer has no body.
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             PUT /v1/things

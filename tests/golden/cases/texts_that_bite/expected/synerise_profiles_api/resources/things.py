@@ -20,7 +20,10 @@ __all__ = ["AsyncThings", "Things"]
 
 
 class Things:
-    """Methods of `client.things`."""
+    """Methods of `client.things`.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -46,9 +49,6 @@ class Things:
         Returns:
             Returns \"
 
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
-
         Operation:
             PUT /v1/things/{thingName}
             Callers: workspace; permission: API_"QUOTED"\\n; user role: role: 'read'.
@@ -58,7 +58,10 @@ class Things:
 
 
 class AsyncThings:
-    """Methods of `client.things`, each to be awaited."""
+    """Methods of `client.things`, each to be awaited.
+
+    Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    """
 
     __slots__ = ("_send",)
 
@@ -86,9 +89,6 @@ class AsyncThings:
 
         Returns:
             Returns \"
-
-        Raises:
-            InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
 
         Operation:
             PUT /v1/things/{thingName}

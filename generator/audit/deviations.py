@@ -1,0 +1,73 @@
+"""Differences from the reference text, and those among them that spec/deviations.yaml declares as meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from generator.errors import Finding, GeneratorFailure
+from generator.spec.yaml_reader import is_mapping, load_yaml
+
+_KEYS = ("operation", "item", "document", "spec", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One item that the two sides put differently."""
+
+    operation: str
+    item: str
+    document: str
+    spec: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """A difference that is meant, with its reason. `operation` is `*` where it holds for all."""
+
+    operation: str
+    item: str
+    document: str
+    spec: str
+    reason: str
+    file: str
+    line: int
+
+    def covers(self, difference: Difference) -> bool:
+        """Only the very same two values: a later, different difference shows up again."""
+        return self.operation in ("*", difference.operation) and (self.item, self.document, self.spec) == (
+            difference.item,
+            difference.document,
+            difference.spec,
+        )
+
+
+def load_deviations(path: Path, file: str) -> list[Deviation]:
+    """The declared differences; each needs a reason of its own."""
+    loaded = load_yaml(path.read_text(encoding="utf-8"), file)
+    entries: list[Any] = loaded.value or []
+    findings: list[Finding] = []
+    found: dict[tuple[str, str], Deviation] = {}
+    for index, entry in enumerate(entries):
+        line = loaded.lines[(str(index),)].line
+        if not is_mapping(entry) or set(entry) != set(_KEYS):
+            findings.append(Finding(file, line, "deviation", f"an entry has the keys {', '.join(_KEYS)}"))
+            continue
+        deviation = Deviation(**{key: _text(entry[key]) for key in _KEYS}, file=file, line=line)
+        key = (deviation.operation, deviation.item)
+        if deviation.reason.strip() in ("", "TODO", "none"):
+            findings.append(Finding(file, line, "deviation", f"{' / '.join(key)} has no reason"))
+        if key in found:
+            findings.append(Finding(file, line, "deviation", f"{' / '.join(key)} is declared twice"))
+        found[key] = deviation
+    if findings:
+        raise GeneratorFailure(findings)
+    return list(found.values())
+
+
+def _text(value: Any) -> str:
+    """YAML words back to the audit's own: true, false and none are written without quotes there."""
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,1 @@
+"""Rendered files: templates filled in, formatted, and swapped into generated/ as a whole."""

@@ -1,0 +1,217 @@
+"""View models of the models and enums: fields, their types, and the expressions that read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from openapi_python_client.parser import GeneratorData
+from openapi_python_client.parser.properties.any import AnyProperty
+from openapi_python_client.parser.properties.boolean import BooleanProperty
+from openapi_python_client.parser.properties.date import DateProperty
+from openapi_python_client.parser.properties.datetime import DateTimeProperty
+from openapi_python_client.parser.properties.float import FloatProperty
+from openapi_python_client.parser.properties.int import IntProperty
+from openapi_python_client.parser.properties.list_property import ListProperty
+from openapi_python_client.parser.properties.literal_enum_property import LiteralEnumProperty
+from openapi_python_client.parser.properties.model_property import ModelProperty
+from openapi_python_client.parser.properties.protocol import PropertyProtocol
+from openapi_python_client.parser.properties.string import StringProperty
+
+from generator.errors import GeneratorFailure
+from generator.spec import composition
+from generator.spec.bundle import Bundle, ref_pointer
+from generator.spec.walk import reachable, references
+from generator.upstream import class_name, models, module_name, python_name, text
+from generator.views.annotations import Direction, annotation, class_names, inner_properties
+from generator.views.docstrings import escape, paragraphs
+
+
+@dataclass(frozen=True, slots=True)
+class FieldView:
+    """One field: `read` is the expression that takes it from a mapping called `rest`."""
+
+    wire: str
+    name: str
+    annotation: str
+    required: bool
+    doc: list[str]
+    read: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """One model class and its module."""
+
+    name: str
+    module: str
+    direction: Direction
+    doc: list[str]
+    fields: list[FieldView]
+    imports: list[tuple[str, str]]
+    typing_imports: list[tuple[str, str]]
+
+    @property
+    def is_request(self) -> bool:
+        return self.direction is Direction.REQUEST
+
+
+@dataclass(frozen=True, slots=True)
+class EnumView:
+    """One alias of literals; an open one takes any other text as well."""
+
+    name: str
+    module: str
+    doc: list[str]
+    values: list[str]
+    is_open: bool
+
+
+def model_views(bundle: Bundle, data: GeneratorData) -> list[ModelView]:
+    """The models in the order of the spec."""
+    requests = _requested(bundle)
+    parts_only = _parts_only(bundle)
+    found = models(data)
+    views: list[ModelView] = []
+    for schema in bundle.document.get("components", {}).get("schemas", {}):
+        model = found.get(class_name(schema))
+        if model is not None and schema not in parts_only:
+            direction = Direction.REQUEST if schema in requests else Direction.RESPONSE
+            try:
+                views.append(_model_view(bundle, schema, model, direction))
+            except TypeError as error:
+                finding = bundle.finding(("components", "schemas", schema), "render", str(error))
+                raise GeneratorFailure([finding]) from error
+    return views
+
+
+def enum_views(bundle: Bundle) -> list[EnumView]:
+    """Named enums, closed and open, in the order of the spec."""
+    views: list[EnumView] = []
+    for schema, body in bundle.document.get("components", {}).get("schemas", {}).items():
+        known = body.get("x-known-values")
+        values = known if known is not None else body.get("enum")
+        if values:
+            doc = [escape(line) for line in paragraphs(body.get("description", schema))]
+            views.append(EnumView(class_name(schema), module_name(schema), doc, list(values), known is not None))
+    return views
+
+
+def _model_view(bundle: Bundle, schema: str, model: ModelProperty, direction: Direction) -> ModelView:
+    body = bundle.document["components"]["schemas"][schema]
+    described = composition.properties(bundle, body)
+    properties = [*(model.required_properties or []), *(model.optional_properties or [])]
+    by_wire = {text(prop.name): prop for prop in properties}
+    name = class_name(schema)
+    fields = [_field_view(bundle, name, wire, by_wire[wire], described[wire], direction) for wire in described]
+    at_run_time = sorted({name for prop in by_wire.values() for name in _nested(prop)})
+    mentioned = {name for prop in by_wire.values() for name in class_names(prop)}
+    lines = [escape(line) for line in paragraphs(body.get("description", schema))]
+    return ModelView(
+        name=name,
+        module=module_name(schema),
+        direction=direction,
+        doc=lines,
+        fields=fields,
+        imports=[(module_name(nested), nested) for nested in at_run_time],
+        typing_imports=[(module_name(other), other) for other in sorted(mentioned - set(at_run_time))],
+    )
+
+
+def _field_view(
+    bundle: Bundle, model: str, wire: str, prop: PropertyProtocol, schema: Any, direction: Direction
+) -> FieldView:
+    kind = annotation(prop, direction)
+    required = prop.required and direction is Direction.REQUEST
+    if direction is Direction.RESPONSE:
+        kind = kind if kind == "Any" or kind.endswith("None") else f"{kind} | None"
+        read = _read_response(wire, prop)
+    else:
+        kind = kind if required else f"{kind} | Unset"
+        read = _read_request(model, wire, prop, required=required)
+    description = schema.get("description") or bundle.resolve(schema).get("description") or ""
+    doc = [escape(line) for line in paragraphs(f"{python_name(wire)}: {description}", "    ", "    ")]
+    return FieldView(wire=wire, name=python_name(wire), annotation=kind, required=required, doc=doc, read=read)
+
+
+def _read_request(model: str, wire: str, prop: PropertyProtocol, *, required: bool) -> str:
+    value = f"pop_required(rest, {model!r}, {wire!r})" if required else f"rest.pop({wire!r}, UNSET)"
+    for inner in inner_properties(prop):
+        if isinstance(inner, ModelProperty):
+            return f"pop_model({value}, {inner.class_info.name}.from_dict)"
+        if isinstance(inner, ListProperty) and isinstance(inner.inner_property, ModelProperty):
+            return f"pop_models({value}, {inner.inner_property.class_info.name}.from_dict)"
+    return value
+
+
+_SCALARS: tuple[tuple[type, str, str], ...] = (
+    (StringProperty, "str", "take_str"),
+    (LiteralEnumProperty, "str", "take_str"),
+    (BooleanProperty, "bool", "take_bool"),
+    (IntProperty, "int", "take_int"),
+    (FloatProperty, "float, int", "take_float"),
+    (DateTimeProperty, "", "take_datetime"),
+    (DateProperty, "", "take_date"),
+)
+
+
+def _read_response(wire: str, prop: PropertyProtocol) -> str:
+    parts = inner_properties(prop)
+    if not parts or any(isinstance(part, AnyProperty) for part in parts):
+        return f"take_any(rest, {wire!r})"
+    first = parts[0]
+    if len(parts) > 1:
+        return f"take_one_of(rest, {wire!r}, ({_kinds(parts)}))"
+    if isinstance(first, ModelProperty):
+        return f"take_model(rest, {wire!r}, {first.class_info.name}.from_dict)"
+    if isinstance(first, ListProperty):
+        items = inner_properties(first.inner_property)
+        if isinstance(items[0], ModelProperty):
+            return f"take_models(rest, {wire!r}, {items[0].class_info.name}.from_dict)"
+        if any(isinstance(item, AnyProperty) for item in items):
+            return f"take_list(rest, {wire!r})"
+        return f"take_list(rest, {wire!r}, ({_kinds(items)},))"
+    return f"{_scalar(first)[1]}(rest, {wire!r})"
+
+
+def _kinds(parts: list[PropertyProtocol]) -> str:
+    """The types that the JSON values of a union, or of a list's items, may have."""
+    names = [_scalar(part)[0] for part in parts]
+    if "" in names:
+        raise TypeError(
+            f"{text(parts[0].name)!r} of a response: a moment or a day within a list or a union is not read"
+        )
+    return ", ".join(names)
+
+
+def _scalar(prop: PropertyProtocol) -> tuple[str, str]:
+    for kind, name, reader in _SCALARS:
+        if isinstance(prop, kind):
+            return name, reader
+    raise TypeError(f"no reader for {type(prop).__name__} {text(prop.name)!r} in a response")
+
+
+def _nested(prop: PropertyProtocol) -> list[str]:
+    """The models that reading this field needs at run time."""
+    names: list[str] = []
+    for inner in inner_properties(prop):
+        if isinstance(inner, ModelProperty):
+            names.append(str(inner.class_info.name))
+        elif isinstance(inner, ListProperty) and isinstance(inner.inner_property, ModelProperty):
+            names.append(str(inner.inner_property.class_info.name))
+    return names
+
+
+def _requested(bundle: Bundle) -> set[str]:
+    """Names of the schemas that request bodies lead to."""
+    bodies = [operation.get("requestBody") for _, _, operation in bundle.operations()]
+    return {pointer[-1] for pointer in reachable(bundle, bodies) if pointer[1] == "schemas"}
+
+
+def _parts_only(bundle: Bundle) -> set[str]:
+    """Names of the schemas that others are only composed of: nothing is ever one of them."""
+    parts: set[str] = set()
+    whole: set[str] = set()
+    for at, ref in references(bundle.document):
+        (parts if "allOf" in at[-3:] else whole).add(ref_pointer(ref)[-1])
+    return parts - whole

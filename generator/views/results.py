@@ -1,0 +1,77 @@
+"""Return types: the documented successes of an operation folded into none, text, an object or a list of objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from openapi_python_client.parser.openapi import Endpoint
+from openapi_python_client.parser.properties.list_property import ListProperty
+from openapi_python_client.parser.properties.model_property import ModelProperty
+from openapi_python_client.parser.properties.protocol import PropertyProtocol
+
+from generator.errors import GeneratorFailure
+from generator.spec.bundle import Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class ResultView:
+    """What `parse` returns: `kind` is none, text, object or objects; `optional` when some success has no body."""
+
+    kind: str
+    model: str
+    optional: bool
+    annotation: str
+    resource_annotation: str
+
+
+def result_view(bundle: Bundle, path: str, method: str, endpoint: Endpoint) -> ResultView:
+    """Fold the documented successes into one result; two different bodies are beyond what a method can return."""
+    bodies: dict[tuple[str, str], None] = {}
+    optional = False
+    for response in endpoint.responses.patterns:
+        code_range = response.status_code.range
+        if code_range is None or code_range[0] // 100 != 2:
+            continue
+        found = _result_kind(response.prop, response.source["attribute"])
+        optional = optional or found[0] == "none"
+        if found[0] != "none":
+            bodies[found] = None
+    if len(bodies) > 1:
+        message = "the documented successes have different bodies"
+        raise GeneratorFailure([bundle.finding(("paths", path, method, "responses"), "render", message)])
+    if not bodies:
+        return ResultView("none", "", optional=True, annotation="None", resource_annotation="None")
+    (kind, model), *_ = bodies
+    base = {"text": "str", "object": model, "objects": f"list[{model}]"}[kind]
+    tail = " | None" if optional else ""
+    return ResultView(kind, model, optional, base + tail, base.replace("list[", "builtins.list[") + tail)
+
+
+def _result_kind(prop: PropertyProtocol, source: str) -> tuple[str, str]:
+    if source == "None":
+        return "none", ""
+    if source == "response.text":
+        return "text", ""
+    if isinstance(prop, ModelProperty):
+        return "object", str(prop.class_info.name)
+    if isinstance(prop, ListProperty) and isinstance(prop.inner_property, ModelProperty):
+        return "objects", str(prop.inner_property.class_info.name)
+    raise TypeError(f"a success with a body of {type(prop).__name__} cannot be read; use a named object or a list")
+
+
+def returns_section(bundle: Bundle, operation: dict[str, Any], result: ResultView) -> list[tuple[str, str]]:
+    """The descriptions of the successes that carry a body."""
+    if result.kind == "none":
+        return []
+    successes = [bundle.resolve(item) for status, item in operation["responses"].items() if status[0] == "2"]
+    texts = [item["description"] for item in successes if item.get("content")]
+    tail = " None where the answer has no body." if result.optional else ""
+    return [("", " ".join(texts) + tail)]
+
+
+def accept_header(bundle: Bundle, operation: dict[str, Any]) -> str:
+    """The media types of an operation's answers, those of its successes first."""
+    ordered = sorted(operation["responses"].items(), key=lambda item: item[0][0] != "2")
+    found = [media_type for _, response in ordered for media_type in bundle.resolve(response).get("content", {})]
+    return ", ".join(dict.fromkeys(found)) or "application/json"

@@ -17,72 +17,25 @@ import pytest
 from generator import upstream
 from generator.output.rendering import MARK, PAGE_MARK
 from generator.surface.listing import FILE as SURFACE
+from tests.house.sources import PROJECT, ROOTS, files_of, imports_of, modules_of
 
-PROJECT = Path(__file__).resolve().parents[2]
 GENERATED = PROJECT / "generated"
 TEMPLATES = PROJECT / "overlays" / "templates"
 LOCK = GENERATED / "generated.lock"
 UPSTREAM_LOCK = TEMPLATES / "upstream.lock"
-ROOTS = {
-    "synerise_profiles": PROJECT / "overlays" / "synerise_profiles",
-    "synerise_profiles_api": GENERATED / "synerise_profiles_api",
-    "generator": PROJECT / "generator",
-}
 MAY_IMPORT_HTTPX = {"synerise_profiles.client", "synerise_profiles._core.transport", "synerise_profiles._core.auth"}
 SIDE_ROOMS = re.compile(r"synerise_profiles\.(sandbox|testing|cli)(\.|$)")
 
 
-def _files(folder):
-    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-
-
 # --- imports, read from the sources
-
-
-@cache
-def _modules(package):
-    """Sources of a package by module name."""
-    found = {}
-    for path in _files(ROOTS[package]):
-        if path.suffix == ".py":
-            parts = (package, *path.relative_to(ROOTS[package]).with_suffix("").parts)
-            found[".".join(parts).removesuffix(".__init__")] = path
-    return found
-
-
-def _is_type_checking(node):
-    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-
-
-def _statements(node, *, typing_too):
-    for child in ast.iter_child_nodes(node):
-        if _is_type_checking(child) and not typing_too:
-            for other in child.orelse:
-                yield from _statements(ast.Module([other], []), typing_too=False)
-            continue
-        if isinstance(child, ast.Import | ast.ImportFrom):
-            yield child
-        yield from _statements(child, typing_too=typing_too)
-
-
-def _imports(name, path, *, typing_too=False):
-    """Absolute names of what a module imports: `from a import b` is a.b, which may be a module or a name in one."""
-    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
-    for node in _statements(ast.parse(path.read_text(encoding="utf-8")), typing_too=typing_too):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-            continue
-        base = package[: len(package) - node.level + 1] if node.level else []
-        origin = ".".join([*base, *(node.module.split(".") if node.module else [])])
-        yield from (f"{origin}.{alias.name}" for alias in node.names)
 
 
 def _importers(package, target, *, typing_too=True):
     """Modules of a package that import a top-level name."""
     return {
         name
-        for name, path in _modules(package).items()
-        if any(item.partition(".")[0] == target for item in _imports(name, path, typing_too=typing_too))
+        for name, path in modules_of(package).items()
+        if any(item.partition(".")[0] == target for item in imports_of(name, path, typing_too=typing_too))
     }
 
 
@@ -106,12 +59,12 @@ def test_the_generator_imports_nothing_that_it_makes(package):
 
 @pytest.mark.parametrize("package", ["synerise_profiles", "generator"])
 def test_imports_form_no_cycle(package):
-    """Handwritten modules can be read in an order in which each needs only those before it."""
-    modules = _modules(package)
+    """Handwritten modules can be read in an order in which each needs only those before it, for types too."""
+    modules = modules_of(package)
     needs = {}
     for name, path in modules.items():
         found = set()
-        for item in _imports(name, path):
+        for item in imports_of(name, path, typing_too=True):
             target = item if item in modules else item.rpartition(".")[0]
             if target in modules and target != name:
                 found.add(target)
@@ -141,7 +94,7 @@ def test_only_one_module_drives_the_upstream_generator():
         for name in _importers("generator", "openapi_python_client")
         if any(
             item.startswith("openapi_python_client") and not item.startswith("openapi_python_client.parser.")
-            for item in _imports(name, _modules("generator")[name], typing_too=True)
+            for item in imports_of(name, modules_of("generator")[name], typing_too=True)
         )
     }
 
@@ -178,7 +131,7 @@ def test_the_side_rooms_stay_closed(statement):
 # --- the generated folder
 
 
-@pytest.mark.parametrize("path", _files(GENERATED), ids=lambda path: path.relative_to(GENERATED).as_posix())
+@pytest.mark.parametrize("path", files_of(GENERATED), ids=lambda path: path.relative_to(GENERATED).as_posix())
 def test_a_generated_file_opens_with_the_mark(path):
     """Whoever opens a generated file learns in its first line that it is, and by which command."""
     first = path.read_text(encoding="utf-8").partition("\n")[0]
@@ -249,7 +202,7 @@ def test_upstream_templates_are_as_we_knew_them():
 @pytest.mark.parametrize("package", ["synerise_profiles", "generator"])
 def test_handwritten_modules_are_short_and_introduced(package):
     """A module says what it is for, and ends before its reader loses the thread."""
-    for name, path in _modules(package).items():
+    for name, path in modules_of(package).items():
         source = path.read_text(encoding="utf-8")
         assert len(source.splitlines()) <= 350, name
         assert ast.get_docstring(ast.parse(source)), f"{name} has no docstring"
@@ -257,7 +210,7 @@ def test_handwritten_modules_are_short_and_introduced(package):
 
 def test_generated_modules_are_short():
     """A generated module stays below a thousand lines."""
-    lines = {name: path.read_bytes().count(b"\n") for name, path in _modules("synerise_profiles_api").items()}
+    lines = {name: path.read_bytes().count(b"\n") for name, path in modules_of("synerise_profiles_api").items()}
 
     assert {name: count for name, count in lines.items() if count >= 1000} == {}
 

@@ -58,6 +58,7 @@ class ReadBack:
         self._timing = timing
         self._deadline = timing.monotonic() + within
         self._left: list[LookUp] = []
+        self._in_flight = 0
         self._missing: list[Missing] = []
         self._arrived = self._skipped = self._unread = 0
         self._problem: str | None = None
@@ -81,17 +82,17 @@ class ReadBack:
 
     def next(self) -> LookUp | Wait | Signal:
         """Say what to do next."""
-        if not self._left:
+        if not self._left and not self._in_flight:
             return DONE
         now = self._timing.monotonic()
-        flying = sum(look.in_flight for look in self._left)
         waiting = [look for look in self._left if not look.in_flight]
-        if not waiting or flying >= self._concurrency:
+        if not waiting or self._in_flight >= self._concurrency:
             return Wait(None)
         look = min(waiting, key=lambda look: look.due)
         if look.due > now:
             return Wait(look.due - now)
         look.in_flight = True
+        self._in_flight += 1
         look.tries += 1
         return look
 
@@ -105,6 +106,9 @@ class ReadBack:
     def answered(self, task: LookUp, outcome: Outcome) -> None:
         """Take what came of reading a profile."""
         task.in_flight = False
+        self._in_flight -= 1
+        if task not in self._left:  # given up meanwhile
+            return
         stored = _profile(outcome) if outcome.is_success else None
         fields = () if stored is None else tuple(differences(task.entry.data, stored, self._schema))
         if stored is not None and not fields:
@@ -114,7 +118,7 @@ class ReadBack:
             self._problem = f"profiles cannot be read: {outcome.words}"
             self._unread += len(self._left)
             self._left.clear()
-        elif task in self._left:
+        else:
             self._try_later(task, fields, known=stored is not None or outcome.status == 404)
 
     def _try_later(self, task: LookUp, fields: tuple[str, ...], *, known: bool) -> None:

@@ -108,7 +108,7 @@ class Database:
         """
         self._counters[name] = value
         if self._on_file:
-            self.run("INSERT INTO counters VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2", (name, value))
+            self.run("INSERT OR REPLACE INTO counters VALUES (?, ?)", (name, value))
 
     def setting(self, name: str, default: str) -> str:
         """A value that is chosen once and kept."""

@@ -99,7 +99,7 @@ class Profiles:
             if item.fresh:
                 fresh.append((item.client_id, item.uuid, item.email, item.custom_id, item.phone, item.created, data))
             elif item.moved:
-                moved.append((item.client_id, item.uuid, item.email, item.custom_id, item.phone, data))
+                moved.append((item.uuid, item.email, item.custom_id, item.phone, data, item.client_id))
             else:
                 changed.append((data, item.client_id))
         if changed:
@@ -150,8 +150,8 @@ class Profiles:
     def _move(self, moved: list[Row]) -> None:
         """Free all the old identifiers first: an item may take over what an earlier one gave up."""
         free = "UPDATE profiles SET uuid = NULL, custom_id = NULL WHERE client_id = ?"
-        self._db.run_many(free, [(row[0],) for row in moved])
-        sql = "UPDATE profiles SET uuid = ?2, email = ?3, custom_id = ?4, phone = ?5, data = ?6 WHERE client_id = ?1"
+        self._db.run_many(free, [(row[-1],) for row in moved])
+        sql = "UPDATE profiles SET uuid = ?, email = ?, custom_id = ?, phone = ?, data = ? WHERE client_id = ?"
         self._db.run_many(sql, moved)
 
 

@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Self
 
 import httpx
@@ -197,6 +198,13 @@ class Server:
 
 
 def unused_url() -> str:
-    """Return a URL at which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+    """Return a URL at which nothing listens, nor will while the tests run."""
+    return f"http://127.0.0.1:{_taken().getsockname()[1]}"
+
+
+@cache
+def _taken() -> socket.socket:
+    """Take a port for good, without listening: another worker's server could be given a free one."""
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    return taken

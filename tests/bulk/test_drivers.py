@@ -99,7 +99,7 @@ def test_threads_end_with_the_run() -> None:
     before = threading.active_count()
     with sync_client(Server()) as client:
         assert client.bulk.upsert_profiles([profile(n) for n in range(5000)]).accepted == 5000
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_models_and_mappings() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import attrs
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,9 +17,11 @@ from hypothesis import strategies as st
 from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.batch import Chunk
+from synerise_profiles._batching.machine import DONE, Wait
+from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles.bulk import BulkStoppedError
 from synerise_profiles.bulk.sample import Sample
-from synerise_profiles.bulk.verification import differing_fields
+from synerise_profiles.bulk.verification import ProfileLookup, Verifier, differing_fields
 from synerise_profiles.sandbox import Sandbox, SandboxOptions
 from tests.bulk.support import Clock
 
@@ -152,6 +155,27 @@ def test_no_permission_to_read(sandbox: Sandbox) -> None:
     found = report.verification
     assert found is not None
     assert (found.sample, found.unread, found.problem) == (0, 3, "profiles cannot be read: status 403")
+
+
+def test_what_is_on_its_way_is_waited_for() -> None:
+    """Once profiles cannot be read nothing more is asked, and an answer that comes later changes nothing."""
+    rows = people(3)
+    chunk, sample = Chunk(KIND), Sample(3, KIND.identifiers, random.random)
+    for index in range(3):
+        chunk.add(b"{}", index)
+    sample.offer(chunk, rows)
+    for _, entry in chunk.sampled:
+        entry.is_accepted = True
+    assert KIND.schema is not None
+    core = Verifier(sample, KIND.schema, concurrency=2, within=30.0, timing=Clock().timing)
+    first, second = core.next(), core.next()
+    assert isinstance(first, ProfileLookup)
+    assert isinstance(second, ProfileLookup)
+    core.on_result(first, SendResult(status=403))
+    assert core.next() == Wait(None)
+    core.on_result(second, SendResult(status=200, content=orjson.dumps(rows[1])))
+    assert core.next() is DONE
+    assert (core.result().arrived, core.result().unread) == (0, 3)
 
 
 def test_the_async_client_reads_back_too(sandbox: Sandbox) -> None:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
 
 from synerise_profiles import Synerise
 from synerise_profiles.models import ClientIdentifier
 from synerise_profiles.sandbox import Sandbox, SandboxOptions
 
-settings.register_profile("house", deadline=None, max_examples=100)
-settings.load_profile("house")
 JAN = ClientIdentifier(custom_id="customer-17")
 
 

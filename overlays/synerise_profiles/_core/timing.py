@@ -24,7 +24,8 @@ class Timing:
     wall: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     sleep_async: Callable[[float], Awaitable[None]] = _sleep
-    random: Callable[[], float] = random.random
+    # Not the shared generator, which programs seed to get the same numbers each time.
+    random: Callable[[], float] = random.SystemRandom().random
 
 
 SYSTEM_TIMING = Timing()

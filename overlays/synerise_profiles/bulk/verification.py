@@ -58,6 +58,7 @@ class Verifier:
         self._timing = timing
         self._deadline = timing.monotonic() + within
         self._pending: list[ProfileLookup] = []
+        self._in_flight = 0
         self._missing: list[Missing] = []
         self._arrived = self._skipped = self._unread = 0
         self._problem: str | None = None
@@ -81,17 +82,17 @@ class Verifier:
 
     def next(self) -> ProfileLookup | Wait | Signal:
         """Say what to do next."""
-        if not self._pending:
+        if not self._pending and not self._in_flight:
             return DONE
         now = self._timing.monotonic()
-        flying = sum(look.in_flight for look in self._pending)
         waiting = [look for look in self._pending if not look.in_flight]
-        if not waiting or flying >= self._concurrency:
+        if not waiting or self._in_flight >= self._concurrency:
             return Wait(None)
         look = min(waiting, key=lambda look: look.due)
         if look.due > now:
             return Wait(look.due - now)
         look.in_flight = True
+        self._in_flight += 1
         look.attempts += 1
         return look
 
@@ -105,6 +106,9 @@ class Verifier:
     def on_result(self, task: ProfileLookup, result: SendResult) -> None:
         """Take what came of reading a profile."""
         task.in_flight = False
+        self._in_flight -= 1
+        if task not in self._pending:  # given up meanwhile
+            return
         stored = _parse_profile(result) if result.is_success else None
         fields = () if stored is None else tuple(differing_fields(task.sampled_row.data, stored, self._schema))
         if stored is not None and not fields:
@@ -114,7 +118,7 @@ class Verifier:
             self._problem = f"profiles cannot be read: {result.description}"
             self._unread += len(self._pending)
             self._pending.clear()
-        elif task in self._pending:
+        else:
             self._retry_later(task, fields, known=stored is not None or result.status == 404)
 
     def _retry_later(self, task: ProfileLookup, fields: tuple[str, ...], *, known: bool) -> None:

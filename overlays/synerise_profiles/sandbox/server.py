@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -62,14 +62,16 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept nothing more, let answers go out, break what is left; uvicorn's own waits in tenths of a second."""
+        # asyncio leaves a connection open whose listener was closed between its acceptance and its registration.
+        await self._wait_until(self._has_accepted, _GRACE_SECONDS)
         for listener in (*self.servers, *(sockets or ())):
             listener.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        if not await self._wait_until_idle(_GRACE_SECONDS):
+        if not await self._wait_until(self._is_idle, _GRACE_SECONDS):
             for connection in list(self.server_state.connections):
                 connection.transport.abort()
-            await self._wait_until_idle(_GRACE_SECONDS)
+            await self._wait_until(self._is_idle, _GRACE_SECONDS)
         for task in self.server_state.tasks:
             task.cancel()
 
@@ -80,12 +82,20 @@ class _Server(uvicorn.Server):
             with contextlib.suppress(RuntimeError):  # the loop has ended by itself
                 self._loop.call_soon_threadsafe(self._stopping.set)
 
-    async def _wait_until_idle(self, seconds: float) -> bool:
-        """Wait until there is neither a connection nor a request; whether that came to pass in time."""
+    def _has_accepted(self) -> bool:
+        """Whether every connection that was accepted is known: asyncio has a task for each until it is."""
+        return asyncio.all_tasks() <= {asyncio.current_task(), *self.server_state.tasks}
+
+    def _is_idle(self) -> bool:
+        """Whether there is neither a connection nor a request."""
+        return not self.server_state.connections and not self.server_state.tasks
+
+    async def _wait_until(self, is_so: Callable[[], bool], seconds: float) -> bool:
+        """Wait for it; whether that came to pass in time."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         pause = 0.0
-        while self.server_state.connections or self.server_state.tasks:
+        while not is_so():
             if loop.time() > end:
                 return False
             await asyncio.sleep(pause)

@@ -243,12 +243,13 @@ class _LenientDecoder:
                 return
             state = decoder.getstate()
             try:
-                text = decoder.decode(part, final=not part)
-            except UnicodeDecodeError:
-                self.is_damaged = True
-                decoder.errors = self._lenient
-                decoder.setstate(state)
-                text = decoder.decode(part, final=not part)
+                try:
+                    text = decoder.decode(part, final=not part)
+                except UnicodeDecodeError:
+                    self.is_damaged = True
+                    decoder.errors = self._lenient
+                    decoder.setstate(state)
+                    text = decoder.decode(part, final=not part)
             except UnicodeError:
                 problem = f"is not {self.encoding}: it does not begin with a mark of its byte order"
                 raise InvalidRequestError(problem, field="file") from None

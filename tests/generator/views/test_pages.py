@@ -42,7 +42,7 @@ def test_the_table_of_deprecations() -> None:
     """All of them, with a date or none, and what to use instead."""
     rows = [line.split(" | ") for line in PAGES["deprecations.md"].splitlines() if line.startswith("| [")]
     deprecated = {item.name: item.node for item in OPERATIONS if item.node.get("deprecated")}
-    assert len(rows) == len(deprecated) == 11
+    assert len(rows) == len(deprecated) > 0
     for name, _, date, instead in rows:
         node = deprecated[re.findall(r"`(.*?)`", name)[0]]
         assert date == node.get("x-sunset", "no date announced")

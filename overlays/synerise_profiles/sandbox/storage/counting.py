@@ -15,7 +15,7 @@ class RecordCounts:
 
     def events(self, *, action: str | None = None, client_id: int | None = None) -> int:
         """How many events there are, of one action or of one profile where it is given."""
-        sql = "SELECT count(*) FROM events WHERE (?1 IS NULL OR action = ?1) AND (?2 IS NULL OR client_id = ?2)"
+        sql = "SELECT count(*) FROM events WHERE action = coalesce(?, action) AND client_id = coalesce(?, client_id)"
         return self._count(sql, action, client_id)
 
     def events_by_action(self) -> dict[str, int]:
@@ -29,7 +29,7 @@ class RecordCounts:
 
     def transactions(self, *, order_id: str | None = None) -> int:
         """How many transactions there are, of one order where it is given."""
-        return self._count("SELECT count(*) FROM transactions WHERE ?1 IS NULL OR order_id = ?1", order_id)
+        return self._count("SELECT count(*) FROM transactions WHERE order_id = coalesce(?, order_id)", order_id)
 
     def transactions_by_order(self) -> dict[str, int]:
         """How many transactions there are of each order; more than one where an order was sent again without a salt."""

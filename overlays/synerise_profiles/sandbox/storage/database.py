@@ -108,9 +108,7 @@ class Database:
         """
         self._counters[name] = value
         if self._on_file:
-            self.execute(
-                "INSERT INTO counters VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2", (name, value)
-            )
+            self.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", (name, value))
 
     def setting(self, name: str, default: str) -> str:
         """A value that is chosen once and kept."""

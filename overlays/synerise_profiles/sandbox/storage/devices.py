@@ -52,7 +52,7 @@ class DeviceStore:
     def clean_up(self, client_id: int, push: PushKind, before: int, version: str | None = None) -> list[str]:
         """Remove tokens last updated before a moment in milliseconds, and those of a version; their devices' ids."""
         with self._db.transaction():
-            old = "client_id = ?1 AND push = ?2 AND (updated < ?3 OR version = ?4)"
+            old = "client_id = ? AND push = ? AND (updated < ? OR version = ?)"
             values = (client_id, push, before, version)
             sql = f"SELECT device_id FROM devices WHERE {old} ORDER BY device_id"  # noqa: S608 - a constant
             removed = [row[0] for row in self._db.rows(sql, values)]

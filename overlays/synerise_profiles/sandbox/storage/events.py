@@ -44,9 +44,9 @@ class EventStore:
     ) -> list[StoredEvent]:
         """The events of a profile from the oldest on; `since` and `until` in milliseconds, both included."""
         sql = (
-            "SELECT uuid, client_id, action, time, params FROM events WHERE client_id = ?1"
-            " AND (?2 IS NULL OR time >= ?2) AND (?3 IS NULL OR time <= ?3) AND (?4 IS NULL OR action = ?4)"
-            " ORDER BY time, seq LIMIT ?5"
+            "SELECT uuid, client_id, action, time, params FROM events WHERE client_id = ?"
+            " AND time >= coalesce(?, time) AND time <= coalesce(?, time) AND action = coalesce(?, action)"
+            " ORDER BY time, seq LIMIT ?"
         )
         values = (client_id, since, until, action, -1 if limit is None else limit)
         return [StoredEvent(row[0], row[1], row[2], row[3], orjson.loads(row[4])) for row in self._db.rows(sql, values)]

@@ -105,7 +105,7 @@ class ProfileStore:
             if item.fresh:
                 fresh.append((item.client_id, item.uuid, item.email, item.custom_id, item.phone, item.created, data))
             elif item.identifiers_changed:
-                moved.append((item.client_id, item.uuid, item.email, item.custom_id, item.phone, data))
+                moved.append((item.uuid, item.email, item.custom_id, item.phone, data, item.client_id))
             else:
                 changed.append((data, item.client_id))
         if changed:
@@ -156,8 +156,8 @@ class ProfileStore:
     def _update_identifiers(self, moved: list[DatabaseRow]) -> None:
         """Free all the old identifiers first: an item may take over what an earlier one gave up."""
         free = "UPDATE profiles SET uuid = NULL, custom_id = NULL WHERE client_id = ?"
-        self._db.execute_many(free, [(row[0],) for row in moved])
-        sql = "UPDATE profiles SET uuid = ?2, email = ?3, custom_id = ?4, phone = ?5, data = ?6 WHERE client_id = ?1"
+        self._db.execute_many(free, [(row[-1],) for row in moved])
+        sql = "UPDATE profiles SET uuid = ?, email = ?, custom_id = ?, phone = ?, data = ? WHERE client_id = ?"
         self._db.execute_many(sql, moved)
 
 

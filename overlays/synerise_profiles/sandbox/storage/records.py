@@ -25,7 +25,7 @@ class RecordStore:
 
     def get(self, kind: str, record_id: str, client_id: int | None = None) -> Json | None:
         """The document, if there is one and it is this profile's."""
-        sql = "SELECT data FROM records WHERE kind = ?1 AND id = ?2 AND (?3 IS NULL OR client_id = ?3)"
+        sql = "SELECT data FROM records WHERE kind = ? AND id = ? AND client_id IS coalesce(?, client_id)"
         row = self._db.row(sql, (kind, record_id, client_id))
         return None if row is None else orjson.loads(row[0])
 
@@ -36,7 +36,7 @@ class RecordStore:
 
     def delete(self, kind: str, record_id: str, client_id: int | None = None) -> bool:
         """Remove a document; whether it was there."""
-        sql = "DELETE FROM records WHERE kind = ?1 AND id = ?2 AND (?3 IS NULL OR client_id = ?3)"
+        sql = "DELETE FROM records WHERE kind = ? AND id = ? AND client_id IS coalesce(?, client_id)"
         return self._db.execute(sql, (kind, record_id, client_id)) > 0
 
     def next_id(self, kind: str) -> str:

@@ -8,17 +8,9 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-NAMES = (
-    "README.md",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "generator/README.md",
-    "overlays/README.md",
-    "spec/README.md",
-    "tests/README.md",
-)
 PAGES = [
-    *(path for path in (PROJECT / name for name in NAMES) if path.exists()),
+    *sorted(PROJECT.glob("*.md")),
+    *sorted(PROJECT.glob("[!.]*/README.md")),
     *sorted((PROJECT / "overlays" / "guides").glob("*.md")),
 ]
 CODE = re.compile(r"^```.*?^```$|`[^`]*`", re.MULTILINE | re.DOTALL)
@@ -64,6 +56,13 @@ def broken(page: Path, text: str) -> list[str]:
 def test_links_lead_somewhere(page: Path) -> None:
     """Each relative link of a page leads to a file that exists, and its anchor to a heading of that file."""
     assert broken(page, page.read_text(encoding="utf-8")) == []
+
+
+def test_the_front_page_leads_to_the_pages_for_maintainers() -> None:
+    """How to work on the project, how it is built, and what each folder is, are one link away from README."""
+    front = links((PROJECT / "README.md").read_text(encoding="utf-8"))
+
+    assert {"CONTRIBUTING.md", "overlays/README.md", "spec/README.md", "generator/README.md"} <= set(front)
 
 
 def test_a_broken_link_is_found() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 import trio
 
@@ -19,18 +20,19 @@ from synerise_profiles.merges import (
     AsyncMerges,
     MergePlan,
     MergePlanSet,
+    MergeProgress,
     Merges,
     MergeStoppedError,
 )
 from synerise_profiles.sandbox import Sandbox
-from tests.merges.support import Naps, merges, numbered, put, stored
+from tests.merges.support import FakeSleep, merges, numbered, put, stored
 
 MERGE = "profiles.merge_by_custom_id"
 
 
 def run(sandbox: Sandbox, body: Callable[[AsyncSynerise], Awaitable[Any]], backend: Any = asyncio.run) -> Any:
     async def main() -> Any:
-        async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url, _timing=Naps().timing) as client:
+        async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url, _timing=FakeSleep().timing) as client:
             return await body(client)
 
     return trio.run(main) if backend is trio.run else backend(main())
@@ -70,12 +72,36 @@ def test_many(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
         sandbox.faults.status(400, operation=MERGE, times=1)
         with pytest.raises(MergeStoppedError):
             await plans.apply(audit=None, actor="anna")
-        loaded = AsyncMergePlanSet.load(tmp_path / "plans.jsonl")
+        loaded = AsyncMergePlanSet.read_jsonl(tmp_path / "plans.jsonl")
         return await other.merges.apply_many(loaded, audit=None, actor="anna")
 
     result = run(sandbox, body)
     assert (result.complete, result.merged) == (True, pairs)
     assert len(sandbox.store.profiles) == 10
+
+
+def test_progress_may_be_a_coroutine_function(sandbox: Sandbox, client: Synerise) -> None:
+    """It is awaited after each page of plans, each group and each plan of a set; its error ends the call as it is."""
+    keys = numbered(client, 6)
+    pairs = dict.fromkeys(keys[1:4], keys[0]) | {keys[5]: keys[4]}
+    seen: list[tuple[int, int, int]] = []
+
+    async def note(now: MergeProgress) -> None:
+        await anyio.lowlevel.checkpoint()
+        seen.append((now.plans_done, now.plans, now.profiles))
+
+    async def fail(now: MergeProgress) -> None:
+        raise LookupError(now.profiles)
+
+    async def body(other: AsyncSynerise) -> Any:
+        plans = await other.merges.plan_many(pairs, by="custom_id", progress=note)
+        with pytest.raises(LookupError, match="1"):
+            await plans[0].apply(audit=None, actor="anna", group_size=1, progress=fail)
+        await plans[0].apply(audit=None, actor="anna", group_size=1, progress=note)
+        await plans.apply(audit=None, actor="anna", progress=note)
+
+    run(sandbox, body)
+    assert seen == [(2, 2, 6), (0, 1, 2), (1, 1, 3), (1, 2, 3), (2, 2, 4)]
 
 
 def test_a_few_at_a_time(sandbox: Sandbox, client: Synerise) -> None:
@@ -105,7 +131,7 @@ def test_a_few_at_a_time(sandbox: Sandbox, client: Synerise) -> None:
 
 @pytest.mark.usefixtures("family")
 def test_a_cancelled_merge_goes_on_later(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
-    """A cancellation waits for nothing; the audit says what was on its way, and the next call looks."""
+    """A cancellation waits for nothing; the audit says what was sent, and the next call reads what became of it."""
     audit = tmp_path / "merges.jsonl"
     sandbox.faults.delay(5, processed=True, operation=MERGE, times=1)
 

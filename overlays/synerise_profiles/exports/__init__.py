@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from .client import AsyncExports, Exports
+from .client import AsyncExportsClient, ExportsClient
 from .errors import ExportError, ExportFailedError, ExportTimeoutError
 from .export import AsyncExport, Export
-from .progress import ExportProgress
 from .settings import Backoff
+from .status import ExportProgress
 
 __all__ = [
     "AsyncExport",
-    "AsyncExports",
+    "AsyncExportsClient",
     "Backoff",
     "Export",
     "ExportError",
     "ExportFailedError",
     "ExportProgress",
     "ExportTimeoutError",
-    "Exports",
+    "ExportsClient",
 ]

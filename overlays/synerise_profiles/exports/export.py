@@ -1,26 +1,29 @@
-"""An export whose records can be read: `Export` and `AsyncExport`, which differ in the waiting alone."""
+"""An export whose records can be read: `Export` and `AsyncExport`, which iterate, and write files and tables.
+
+Neither keeps a record: each pass reads the pages again from the server, so that memory holds one page at a time.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles._core.timing import Timing
+from synerise_profiles._core.workflow import run_workflow, run_workflow_async
 from synerise_profiles_api.models import ExportRecord
-from synerise_profiles_api.types import Request, Response
 
-from .drivers import finish
-from .facts import export_spec
 from .pagination import Paginator, row_of
-from .polling import ReadyExport, with_task_note
-from .progress import ExportProgress
+from .polling import ReadyExport
 from .settings import ExportSettings
+from .status import export_spec
 
 if TYPE_CHECKING:
+    from synerise_profiles._core.protocols import AsyncClientProtocol, ClientProtocol
+
     from .arrow import ArrowRowBuffer
     from .writers import FileWriter
 
@@ -29,11 +32,11 @@ __all__ = ["AsyncExport", "Export"]
 _Path = str | os.PathLike[str]
 
 
-# Modules that write are imported where they are used: most programs iterate, or write in one way.
-
-
 class _ExportBase:
-    """What is known of an export before its records are read."""
+    """What is known of an export before its records are read, and how a pass over them and a file are opened.
+
+    Modules that write are imported where they are used: most programs iterate, or write in one way.
+    """
 
     def __init__(self, ready: ReadyExport, settings: ExportSettings, timing: Timing) -> None:
         self._ready = ready
@@ -47,38 +50,24 @@ class _ExportBase:
 
     @property
     def status(self) -> str | None:
-        """The status that said that the records can be read."""
+        """The status by which the server said that the records can be read."""
         return self._ready.status
 
     @property
     def column_order(self) -> tuple[str, ...] | None:
-        """Names of what a record holds, if the server told them when the export was ordered."""
+        """Names of what a record holds, if the server named them when the export was ordered."""
         return self._ready.column_order
 
     @property
     def estimated_count(self) -> int | None:
-        """About how many records there are, if the server told when the export was ordered."""
+        """About how many records there are, if the server named a number when the export was ordered."""
         return self._ready.estimated_count
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.task_id}>"
 
-    def _start_pass(self) -> tuple[Paginator, Callable[[int], ExportProgress]]:
-        """Begin to read from the first record on; how far it is can be told after every page."""
-        pages = Paginator(self.task_id, self._settings.page_size or export_spec().page_size)
-        began = self._timing.monotonic()
-
-        def progress(records: int) -> ExportProgress:
-            return ExportProgress(
-                task_id=self.task_id,
-                stage="reading",
-                status=self.status,
-                checks=self._ready.checks,
-                records=records,
-                seconds=self._timing.monotonic() - began,
-            )
-
-        return pages, progress
+    def _start_pass(self) -> Paginator:
+        return Paginator(self._ready, self._settings, self._timing.monotonic)
 
     def _open_jsonl(self, path: _Path) -> AbstractContextManager[FileWriter]:
         from .writers import JsonLinesWriter, atomic_writer  # noqa: PLC0415
@@ -106,7 +95,7 @@ class _ExportBase:
         return tuple(dict.fromkeys((*self._ready.columns, *(self.column_order or ()))))
 
     def _kinds(self) -> dict[str, str]:
-        """The one type that is documented: without it the ids of an empty export would be text."""
+        """The one column whose type is documented: without it the ids of an empty export would be text."""
         return {export_spec().first_field: "int"}
 
 
@@ -122,10 +111,10 @@ class Export(_ExportBase):
         ready: ReadyExport,
         settings: ExportSettings,
         timing: Timing,
-        send: Callable[[Request[Any]], Response[Any]],
+        client: ClientProtocol,
     ) -> None:
         super().__init__(ready, settings, timing)
-        self._send = send
+        self._client = client
 
     def __iter__(self) -> Iterator[ExportRecord]:
         for page in self.pages():
@@ -140,15 +129,8 @@ class Export(_ExportBase):
             GET /morph/exports/clients/{taskId}/data
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
-        pages, told = self._start_pass()
-        progress = self._settings.progress
-        while True:
-            with with_task_note(self.task_id):
-                page = pages.add_page(self._send(pages.next_request()))
-                if page and progress is not None:
-                    progress(told(pages.records_read))
-            if not page:
-                return
+        paginator = self._start_pass()
+        while page := run_workflow(paginator.next_page(), self._client, self._timing):
             yield page
 
     def write_jsonl(self, path: _Path) -> int:
@@ -175,7 +157,7 @@ class Export(_ExportBase):
         return self._write(self._open_arrow(path))
 
     def to_table(self) -> Any:
-        """Return a pyarrow.Table with the columns of `to_arrow`. Needs `synerise-profiles[arrow]`."""
+        """Return a pyarrow.Table with the columns of `write_arrow`. Needs `synerise-profiles[arrow]`."""
         with closing(self._arrow_rows()) as rows:
             for page in self.pages():
                 rows.add(_rows(page))
@@ -201,10 +183,10 @@ class AsyncExport(_ExportBase):
         ready: ReadyExport,
         settings: ExportSettings,
         timing: Timing,
-        send: Callable[[Request[Any]], Awaitable[Response[Any]]],
+        client: AsyncClientProtocol,
     ) -> None:
         super().__init__(ready, settings, timing)
-        self._send = send
+        self._client = client
 
     def __aiter__(self) -> AsyncIterator[ExportRecord]:
         return _AsyncRecords(self.pages())
@@ -218,8 +200,7 @@ class AsyncExport(_ExportBase):
             GET /morph/exports/clients/{taskId}/data
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
-        pages, told = self._start_pass()
-        return _AsyncPages(self.task_id, pages, self._send, self._settings.progress, told)
+        return _AsyncPages(self._start_pass(), self._client, self._timing)
 
     async def write_jsonl(self, path: _Path) -> int:
         """Write a line of JSON for each record; returns their number.
@@ -245,7 +226,7 @@ class AsyncExport(_ExportBase):
         return await self._write(self._open_arrow(path))
 
     async def to_table(self) -> Any:
-        """Return a pyarrow.Table with the columns of `to_arrow`. Needs `synerise-profiles[arrow]`."""
+        """Return a pyarrow.Table with the columns of `write_arrow`. Needs `synerise-profiles[arrow]`."""
         with closing(self._arrow_rows()) as rows:
             async for page in self.pages():
                 await _in_thread(rows.add, _rows(page))
@@ -260,21 +241,12 @@ class AsyncExport(_ExportBase):
 
 
 class _AsyncPages:
-    """The pages of one pass. A class, since a generator that is left half-way would have to be closed."""
+    """The pages of one pass. No async generator, since one that is left half-way would have to be closed."""
 
-    def __init__(
-        self,
-        task_id: str,
-        pages: Paginator,
-        send: Callable[[Request[Any]], Awaitable[Response[Any]]],
-        progress: Callable[[ExportProgress], object] | None,
-        progress_at: Callable[[int], ExportProgress],
-    ) -> None:
-        self._task_id = task_id
-        self._pages = pages
-        self._send = send
-        self._progress = progress
-        self._progress_at = progress_at
+    def __init__(self, paginator: Paginator, client: AsyncClientProtocol, timing: Timing) -> None:
+        self._paginator = paginator
+        self._client = client
+        self._timing = timing
         self._ended = False
 
     def __aiter__(self) -> AsyncIterator[list[ExportRecord]]:
@@ -283,10 +255,7 @@ class _AsyncPages:
     async def __anext__(self) -> list[ExportRecord]:
         if self._ended:
             raise StopAsyncIteration
-        with with_task_note(self._task_id):
-            page = self._pages.add_page(await self._send(self._pages.next_request()))
-            if page and self._progress is not None:
-                await finish(self._progress(self._progress_at(self._pages.records_read)))
+        page = await run_workflow_async(self._paginator.next_page(), self._client, self._timing)
         if not page:
             self._ended = True
             raise StopAsyncIteration
@@ -294,7 +263,7 @@ class _AsyncPages:
 
 
 class _AsyncRecords:
-    """The records of one pass."""
+    """The records of one pass, page by page."""
 
     def __init__(self, pages: AsyncIterator[list[ExportRecord]]) -> None:
         self._pages = pages

@@ -1,4 +1,7 @@
-"""`client.merges`: plan, look, apply; sync and async."""
+"""`client.merges`, sync and async: plan, show, apply.
+
+Both clients run the same workflows of `planner` and `apply`; only the driver differs.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from synerise_profiles._core.timing import Timing
+from synerise_profiles._core.workflow import Workflow, run_workflow, run_workflow_async
 
-from .apply import apply_plan
-from .apply_many import apply_plans
+from .apply import apply_plan, apply_plans
 from .audit import Audit, AuditLog, NoAudit
 from .key_type import By, key_type_of
 from .pairs import OnChain, PairColumns, PairSource, ResolvedPairs, resolve_pairs
@@ -18,7 +21,6 @@ from .plan import AsyncMergePlan, BasePlan, MergePlan
 from .plan_set import AsyncMergePlanSet, BasePlanSet, MergePlanSet
 from .planner import PlanFactory, plan_many, plan_one, source_list
 from .settings import ApplyArguments, ApplyManyArguments, ApplySettings
-from .steps import Steps
 
 if TYPE_CHECKING:
     from synerise_profiles._core.protocols import AsyncClientProtocol, ClientProtocol
@@ -29,8 +31,6 @@ __all__ = ["AsyncMerges", "Merges"]
 
 T = TypeVar("T")
 S = TypeVar("S", bound=BasePlanSet[Any])
-_MAX_CONCURRENT_READS = 4
-"""Profiles that are read at the same time: modest, since the API publishes no rate limit."""
 
 
 class PlanManyArguments(TypedDict, total=False):
@@ -44,7 +44,7 @@ class PlanManyArguments(TypedDict, total=False):
 
 
 class Merges:
-    """Says what a merge would do before anything does, and then does it, in groups, with an audit.
+    """The methods of `client.merges`: plan what a merge would do, then apply the plan in groups, with an audit.
 
     Merging is IRREVERSIBLE: the sources are removed, and what the target does not take over is lost.
     """
@@ -60,15 +60,15 @@ class Merges:
         found, or is not readable with this key, is `missing` in the plan.
 
         Raises:
-            InvalidRequestError: no sources, the target among them, a duplicate, an id with a comma, mixed kinds.
+            InvalidRequestError: no sources, the target among them, a duplicate, an id with a comma, mixed types.
             APIStatusError, APIConnectionError: a profile could not be read.
 
         Operation:
             GET /v4/clients/{clientId} (profiles.get), or GET /v4/clients/{identifierType}/{identifierValue}
             (profiles.find), once a profile, with their permissions.
         """
-        steps = plan_one(self._factory(by), into, source_list(sources), partial(MergePlan, merges=self))
-        return self._drive(steps)
+        workflow = plan_one(self._factory(by), into, source_list(sources), partial(MergePlan, merges=self))
+        return self._run(workflow)
 
     def plan_many(self, pairs: PairSource, *, by: By, **options: Unpack[PlanManyArguments]) -> MergePlanSet:
         """Make a plan for each survivor of many duplicates.
@@ -86,18 +86,18 @@ class Merges:
         Operation:
             As `plan`.
         """
-        maker = self._factory(by)
-        resolved = _resolve_pairs(maker, pairs, options)
+        factory = self._factory(by)
+        resolved = _resolve_pairs(factory, pairs, options)
         plans = MergePlanSet(by, self)
-        self._drive(plan_many(maker, resolved.merges, plans.add, options.get("progress")))
+        self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")))
         return _with_pair_counts(plans, resolved)
 
     def apply(self, plan: BasePlan, **options: Unpack[ApplyArguments]) -> MergeResult:
         """Merge as a plan says. IRREVERSIBLE.
 
         Reads all profiles again first and refuses if one has changed. Merges in groups, and stops at the first one that
-        fails. A group without a clear answer is never sent again: its sources are looked for. Applying the same plan
-        again goes on where it stopped, also after a crash.
+        fails. A group without a clear answer is never sent again: its sources are read to find out whether it was
+        merged. Applying the same plan again goes on where it stopped, also after a crash.
 
         - `audit` (required): path of a JSONL file that is appended to, ids included; None keeps none.
         - `actor` (required): who merges, for the audit.
@@ -113,35 +113,33 @@ class Merges:
         Operation:
             POST /v4/clients/merge/from/ids/{fromClientIds}/to/id/{toClientId} (profiles.merge_by_id), or
             POST /v4/clients/merge/from/custom-ids/{sourceCustomIDs}/to/custom-id/{targetCustomID}
-            (profiles.merge_by_custom_id), with their permissions; and those of `plan`. To look for a source that is
-            gone, it is also asked for by uuid.
+            (profiles.merge_by_custom_id), with their permissions; and those of `plan`. A source that is gone is also
+            asked for by uuid.
         """
-        with _open_audit(options, self._timing) as (chosen, log):
-            return self._drive(apply_plan(plan, self._client.options.base_url, chosen, log))
+        with _open_audit(options, self._timing) as (settings, audit):
+            return self._run(apply_plan(plan, self._client.options.base_url, settings, audit))
 
     def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say, one after the other, with one audit. IRREVERSIBLE.
 
-        As `apply`, which see. Where a plan is refused, `on_refusal` says what to do: "stop" (default) raises
+        Like `apply`. Where a plan is refused, `on_refusal` says what to do: "stop" (default) raises
         MergeStoppedError, "skip" leaves it out; the result has the reasons. A group that fails always stops.
         """
-        with _open_audit(options, self._timing) as (chosen, log):
-            return self._drive(apply_plans(plans, len(plans), self._client.options.base_url, chosen, log))
+        with _open_audit(options, self._timing) as (settings, audit):
+            return self._run(apply_plans(plans, len(plans), self._client.options.base_url, settings, audit))
 
     def _factory(self, by: By) -> PlanFactory:
         return PlanFactory(key_type_of(by), self._client.options.base_url, self._timing.wall)
 
-    def _drive(self, steps: Steps[T]) -> T:
-        from .threads import drive  # noqa: PLC0415 - one of two
-
-        return drive(steps, self._client.send, self._timing, _MAX_CONCURRENT_READS)
+    def _run(self, workflow: Workflow[T]) -> T:
+        return run_workflow(workflow, self._client, self._timing)
 
     def __repr__(self) -> str:
         return f"<Merges of {self._client!r}>"
 
 
 class AsyncMerges:
-    """The methods of `Merges`, awaited. For asyncio and trio."""
+    """The methods of `Merges`, awaited. For asyncio and trio. `progress` may be a coroutine function here."""
 
     def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:
         self._client = client
@@ -149,34 +147,32 @@ class AsyncMerges:
 
     async def plan(self, *, into: int | str, sources: Iterable[int | str], by: By) -> AsyncMergePlan:
         """Read every profile concerned and say what a merge would do; see `Merges.plan`."""
-        steps = plan_one(self._factory(by), into, source_list(sources), partial(AsyncMergePlan, merges=self))
-        return await self._drive(steps)
+        workflow = plan_one(self._factory(by), into, source_list(sources), partial(AsyncMergePlan, merges=self))
+        return await self._run(workflow)
 
     async def plan_many(self, pairs: PairSource, *, by: By, **options: Unpack[PlanManyArguments]) -> AsyncMergePlanSet:
         """Make a plan for each survivor of many duplicates; see `Merges.plan_many`."""
-        maker = self._factory(by)
-        resolved = _resolve_pairs(maker, pairs, options)
+        factory = self._factory(by)
+        resolved = _resolve_pairs(factory, pairs, options)
         plans = AsyncMergePlanSet(by, self)
-        await self._drive(plan_many(maker, resolved.merges, plans.add, options.get("progress")))
+        await self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")))
         return _with_pair_counts(plans, resolved)
 
     async def apply(self, plan: BasePlan, **options: Unpack[ApplyArguments]) -> MergeResult:
         """Merge as a plan says. IRREVERSIBLE. See `Merges.apply`."""
-        with _open_audit(options, self._timing) as (chosen, log):
-            return await self._drive(apply_plan(plan, self._client.options.base_url, chosen, log))
+        with _open_audit(options, self._timing) as (settings, audit):
+            return await self._run(apply_plan(plan, self._client.options.base_url, settings, audit))
 
     async def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say. IRREVERSIBLE. See `Merges.apply_many`."""
-        with _open_audit(options, self._timing) as (chosen, log):
-            return await self._drive(apply_plans(plans, len(plans), self._client.options.base_url, chosen, log))
+        with _open_audit(options, self._timing) as (settings, audit):
+            return await self._run(apply_plans(plans, len(plans), self._client.options.base_url, settings, audit))
 
     def _factory(self, by: By) -> PlanFactory:
         return PlanFactory(key_type_of(by), self._client.options.base_url, self._timing.wall)
 
-    async def _drive(self, steps: Steps[T]) -> T:
-        from .tasks import drive  # noqa: PLC0415 - one of two
-
-        return await drive(steps, self._client.send, self._timing, _MAX_CONCURRENT_READS)
+    async def _run(self, workflow: Workflow[T]) -> T:
+        return await run_workflow_async(workflow, self._client, self._timing)
 
     def __repr__(self) -> str:
         return f"<AsyncMerges of {self._client!r}>"
@@ -184,12 +180,12 @@ class AsyncMerges:
 
 @contextmanager
 def _open_audit(arguments: ApplyArguments, timing: Timing) -> Generator[tuple[ApplySettings, AuditLog]]:
-    choices = ApplySettings(**arguments)
-    if choices.audit is None:
-        yield choices, NoAudit()
+    settings = ApplySettings(**arguments)
+    if settings.audit is None:
+        yield settings, NoAudit()
         return
-    with Audit(choices.audit, choices.actor, timing.wall) as audit:
-        yield choices, audit
+    with Audit(settings.audit, settings.actor, timing.wall) as audit:
+        yield settings, audit
 
 
 def _resolve_pairs(factory: PlanFactory, pairs: PairSource, options: PlanManyArguments) -> ResolvedPairs:

@@ -1,13 +1,20 @@
-"""A set of plans: made from pairs of duplicates and survivors, shown, saved, loaded and applied as one."""
+"""A set of plans, made from pairs of duplicates and survivors: shown, written, read and applied as one.
+
+A set may hold a hundred thousand plans, so they are kept as JSON in a spooled file and are built one at a time.
+"""
 
 from __future__ import annotations
 
 import os
+import tempfile
+import threading
+import weakref
+from array import array
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, Unpack, cast
+from typing import IO, TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, Unpack, cast
 
 import attrs
 import orjson
@@ -17,9 +24,7 @@ from synerise_profiles_api.errors import InvalidRequestError
 
 from .key_type import By, key_type_of
 from .plan import AsyncMergePlan, AsyncPlanApplier, BasePlan, MergePlan, PlanApplier, shown_plan
-from .plan_store import PlanStore
-from .rendering import html_page, html_section
-from .rendering.table import align_columns
+from .rendering import align_columns, html_page, html_section
 from .settings import ApplyManyArguments
 
 if TYPE_CHECKING:
@@ -30,13 +35,14 @@ __all__ = ["AsyncMergePlanSet", "BasePlanSet", "MergePlanSet", "PlanSetCounts"]
 FORMAT_VERSION = 1
 P = TypeVar("P", bound=BasePlan)
 _MAX_SHOWN_PLANS = 50
+_MAX_MEMORY_BYTES: Final = 8_000_000
 
 
 @attrs.define(kw_only=True)
 class PlanSetCounts:
     """What a set holds, in numbers.
 
-    `chained` pairs had a survivor that is a duplicate itself, `repeated` ones stood there before.
+    `chained` pairs had a survivor that is a duplicate itself, `repeated` ones came more than once.
     """
 
     plans: int = 0
@@ -58,6 +64,42 @@ class PlanSetCounts:
         self.inapplicable += bool(plan.problems)
 
 
+class _PlanStore:
+    """A spooled list of JSON objects: in memory while they are few, then in a nameless temporary file.
+
+    The file is gone with the store, whatever becomes of the process.
+    """
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=_MAX_MEMORY_BYTES))  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
+        self._offsets: array[int] = array("Q")
+        self._end = 0
+        self._lock = threading.Lock()
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Append an object."""
+        line = orjson.dumps(record) + b"\n"
+        with self._lock:
+            self._file.seek(self._end)
+            self._file.write(line)
+            self._offsets.append(self._end)
+            self._end += len(line)
+
+    def json_line(self, index: int) -> bytes:
+        """Return an object as it is stored: a line of JSON."""
+        with self._lock:
+            self._file.seek(self._offsets[index])
+            return self._file.readline()
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        found: dict[str, Any] = orjson.loads(self.json_line(index))
+        return found
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+
 class BasePlanSet(Generic[P]):
     """Plans in the order in which they are applied; sized, and iterable as often as wanted, one at a time in memory.
 
@@ -69,7 +111,7 @@ class BasePlanSet(Generic[P]):
         self.by: By = by
         self.counts = PlanSetCounts()
         self._make = make
-        self._store = PlanStore()
+        self._store = _PlanStore()
 
     def add(self, plan: BasePlan) -> None:
         """Add a plan, to be applied after those that are there."""
@@ -141,7 +183,7 @@ class BasePlanSet(Generic[P]):
         )
 
     def _read(self, path: str | os.PathLike[str]) -> None:
-        """Take in what `write_jsonl` wrote; each plan is checked against its fingerprint."""
+        """Add the plans of a file that `write_jsonl` wrote; each is checked against its fingerprint."""
         with Path(path).open("rb") as lines:
             header = next(lines, b"")
             for line in lines:
@@ -182,8 +224,11 @@ class MergePlanSet(BasePlanSet[MergePlan]):
         self._merges = merges
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `write_jsonl` wrote. Apply it by `client.merges.apply_many(plans, ...)`."""
+    def read_jsonl(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `write_jsonl` wrote. Apply it by `client.merges.apply_many(plans, ...)`.
+
+        Raises InvalidRequestError if the file is no set of plans, or was altered or cut off.
+        """
         plans = cls(_by_of(path))
         plans._read(path)
         return plans
@@ -203,8 +248,11 @@ class AsyncMergePlanSet(BasePlanSet[AsyncMergePlan]):
         self._merges = merges
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `write_jsonl` wrote. Apply it by `client.merges.apply_many(plans, ...)`."""
+    def read_jsonl(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `write_jsonl` wrote. Apply it by `client.merges.apply_many(plans, ...)`.
+
+        Raises InvalidRequestError if the file is no set of plans, or was altered or cut off.
+        """
         plans = cls(_by_of(path))
         plans._read(path)
         return plans
@@ -234,7 +282,7 @@ def _json_object(line: bytes) -> dict[str, Any]:
 
 @contextmanager
 def _open_private(path: str | os.PathLike[str]) -> Generator[IO[bytes]]:
-    """A new file for its owner alone: it holds personal data."""
+    """Open a file for writing, for its owner alone (mode 0600 if it is new): it holds personal data."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
     with os.fdopen(descriptor, "wb") as file:
         yield file

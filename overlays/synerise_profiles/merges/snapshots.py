@@ -1,4 +1,7 @@
-"""What was read of a profile, as far as a merge concerns it; what differs between two readings. Pure."""
+"""Snapshots: what was read of a profile, as far as a merge concerns it; how it is read, and what two of them differ in.
+
+Snapshots compare as JSON and not as Python values: 1 is not true.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,34 @@ import attrs
 import orjson
 
 from synerise_profiles._core.json_types import is_list, is_object
+from synerise_profiles._core.workflow import SendOutcome, SendRequests, Workflow, response_of
+from synerise_profiles.errors import NotFoundError
 from synerise_profiles_api.encoding import Model
+from synerise_profiles_api.models import Profile
+from synerise_profiles_api.types import Request
 
 from .key_type import Key
 
-__all__ = ["PlanMember", "Snapshot", "after_merging", "differences", "digest", "is_same", "snapshot_of"]
+__all__ = [
+    "PlanMember",
+    "Snapshot",
+    "after_merging",
+    "differences",
+    "digest",
+    "is_same",
+    "read_profiles",
+    "snapshot_of",
+    "snapshot_or_none",
+]
 
 Json = dict[str, Any]
+_MAX_CONCURRENT_READS = 4
+"""Profiles that are read at the same time: modest, since the API publishes no rate limit."""
 _SAFE_NAME = re.compile(r"[^\W\d][\w .:-]{0,79}")
-"""What is a name, rather than data in the place of one, such as a phone number or an address."""
+"""Matches a name of an attribute, and not data in the place of one, such as a phone number or an address."""
 _SEPARATE_FIELDS = ("clientId", "uuid", "attributes", "tags")
-# Says nothing that a merge could lose: derived, meaningless as documented, and filled by a merge's own answer alone.
+# Fields that hold nothing that a merge could lose: one is derived, one documented as meaningless, and one filled in the
+# answer to a merge alone.
 _IGNORED_FIELDS = ("anonymous", "lastActivityDate", "previousClients")
 
 
@@ -80,8 +100,19 @@ class PlanMember:
         return f"<PlanMember {'found' if self.found else 'not found'}>"
 
 
+def read_profiles(requests: Iterable[Request[Profile]]) -> Workflow[list[SendOutcome[Profile]]]:
+    """Read profiles, a few at a time; the outcomes are in the order of the requests."""
+    outcomes: list[SendOutcome[Profile]] = yield SendRequests(tuple(requests), max_concurrent=_MAX_CONCURRENT_READS)
+    return outcomes
+
+
+def snapshot_or_none(outcome: SendOutcome[Profile]) -> Snapshot | None:
+    """Return what was read; None where the profile is not found. Raises any other failure."""
+    return None if isinstance(outcome, NotFoundError) else snapshot_of(response_of(outcome).body)
+
+
 def snapshot_of(profile: Model) -> Snapshot:
-    """Keep what a merge concerns. Unknown fields are properties too: whatever they are, the sources' are lost."""
+    """Return the snapshot of a profile. Unknown fields are properties too: whatever they are, a merge loses them."""
     data = profile.to_dict()
     client_id, uuid, attributes, tags = (data.pop(name, None) for name in _SEPARATE_FIELDS)
     for name in _IGNORED_FIELDS:
@@ -140,7 +171,7 @@ def differences(planned: Snapshot, now: Snapshot, merged: Iterable[Snapshot] = (
 
 
 def digest(value: object) -> str:
-    """Return a digest of a JSON value that depends on nothing but the value."""
+    """Return the SHA-256 of a JSON value, which depends on nothing but the value."""
     return hashlib.sha256(_canonical(value)).hexdigest()
 
 

@@ -1,9 +1,9 @@
-"""How a plan is shown to a person: as a text table, and as a page for sign-off."""
+"""Rendering: a plan as text for a terminal, and as an HTML page for sign-off, both from one document."""
 
 from __future__ import annotations
 
 from .document import ShownPlan
 from .html import html_page, html_section, to_html
-from .table import to_text
+from .text import align_columns, to_text
 
-__all__ = ["ShownPlan", "html_page", "html_section", "to_html", "to_text"]
+__all__ = ["ShownPlan", "align_columns", "html_page", "html_section", "to_html", "to_text"]

@@ -18,8 +18,8 @@ from synerise_profiles._batching import operations
 from synerise_profiles._batching.machine import DONE, Signal, Wait
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles.queue.core import QueueCore
-from synerise_profiles.queue.encoding import QueueRowEncoder
 from synerise_profiles.queue.inflight import QueueTask
+from synerise_profiles.queue.producers import QueueRowEncoder
 from synerise_profiles.queue.settings import QueueSettings
 from tests.queue.support import FATES, START, Clock, Server, event, is_bad, number, profile
 
@@ -58,8 +58,8 @@ class Rig:
         if settled.error is not None:
             self.errors.append(settled.error)
         for position, _ in settled.refused:
-            assert settled.inflight_batch is not None
-            self.rejected.append(settled.inflight_batch.chunk_state.chunk.indexes[position])
+            assert settled.chunk is not None
+            self.rejected.append(settled.chunk.indexes[position])
 
     def drain(self, most: int = 5000) -> None:
         """Let everything go well until nothing is left."""

@@ -88,8 +88,8 @@ def interrupted() -> None:
     signal.signal(signal.SIGALRM, interrupt)
     queue = client().queue(max_items=int(sys.argv[4]), when_full=sys.argv[5], flush_items=40, put_timeout=5)  # type: ignore[arg-type]
     n = caught = 0
-    until = time.monotonic() + 0.4
-    while time.monotonic() < until or caught <= 20:  # a busy machine interrupts less often
+    deadline = time.monotonic() + 0.4
+    while time.monotonic() < deadline or caught <= 20:  # a busy machine interrupts less often
         try:
             is_armed = True
             signal.setitimer(signal.ITIMER_REAL, 0.00002 + caught % 50 * 0.00001)
@@ -110,7 +110,7 @@ def interrupted() -> None:
 
 
 def handler_uses_queue() -> None:
-    """Signals whose handlers put, flush and look come at any moment."""
+    """Signals whose handlers put, flush and read the counters come at any moment."""
     queue = client().queue(flush_items=40)
     refused = handled = 0
 
@@ -125,8 +125,8 @@ def handler_uses_queue() -> None:
         queue.stats()
 
     signal.signal(signal.SIGALRM, use)
-    n, until = 0, time.monotonic() + 0.3
-    while time.monotonic() < until or handled <= 5:
+    n, deadline = 0, time.monotonic() + 0.3
+    while time.monotonic() < deadline or handled <= 5:
         signal.setitimer(signal.ITIMER_REAL, 0.00002 + handled % 50 * 0.00001)
         for _ in range(50):
             queue.events.put(event(n), timeout=5)

@@ -1,4 +1,4 @@
-"""What the tests of queues share: a clock that never waits, rows with numbers, a server in a function."""
+"""What the tests of queues share: a clock that tests set, rows with numbers, a server that is a function."""
 
 from __future__ import annotations
 
@@ -32,8 +32,14 @@ class Clock:
 
 
 def event(n: int, *, by: str = "customId", bad: bool = False, **more: Any) -> dict[str, Any]:
-    who = {"customId": f"c-{n % 50}", "email": f"p{n % 50}@example.com"}[by]
-    return {"label": "!" if bad else "Visit", "action": "shop.visit", "client": {by: who}, "params": {"n": n}, **more}
+    client = {"customId": f"c-{n % 50}", "email": f"p{n % 50}@example.com"}[by]
+    return {
+        "label": "!" if bad else "Visit",
+        "action": "shop.visit",
+        "client": {by: client},
+        "params": {"n": n},
+        **more,
+    }
 
 
 def profile(n: int, *, bad: bool = False, **more: Any) -> dict[str, Any]:
@@ -41,26 +47,29 @@ def profile(n: int, *, bad: bool = False, **more: Any) -> dict[str, Any]:
 
 
 def number(row: Any) -> int:
-    found: int = row["params"]["n"] if "params" in row else row["attributes"]["n"]
-    return found
+    n: int = row["params"]["n"] if "params" in row else row["attributes"]["n"]
+    return n
 
 
 def is_bad(row: Any) -> bool:
     return "!" in (row.get("label"), row.get("city"))
 
 
-BROKE = APIConnectionError("the connection broke", operation="x", maybe_applied=True)
-NO_ENTRY = PermissionDeniedError(operation="x", status_code=403, headers={}, content=b"{}", attempts=1)
+LOST = APIConnectionError("the connection broke", operation="x", maybe_applied=True)
+FORBIDDEN = PermissionDeniedError(operation="x", status_code=403, headers={}, content=b"{}", attempts=1)
 FATES: dict[str, Callable[[], tuple[bool, SendResult]]] = {
-    "refused connection": lambda: (False, SendResult(failure=AttemptFailure(maybe_received=False), error=BROKE)),
-    "lost before": lambda: (False, SendResult(failure=AttemptFailure(maybe_received=True), error=BROKE)),
-    "lost after": lambda: (True, SendResult(failure=AttemptFailure(maybe_received=True), error=BROKE)),
+    "refused connection": lambda: (
+        False,
+        SendResult(failure=AttemptFailure(maybe_received=False), error=LOST),
+    ),
+    "lost before": lambda: (False, SendResult(failure=AttemptFailure(maybe_received=True), error=LOST)),
+    "lost after": lambda: (True, SendResult(failure=AttemptFailure(maybe_received=True), error=LOST)),
     "429": lambda: (False, SendResult(status=429, failure=AttemptFailure(status_code=429, retry_after=2.0))),
     "503": lambda: (False, SendResult(status=503, failure=AttemptFailure(status_code=503))),
     "500 after": lambda: (True, SendResult(status=500, failure=AttemptFailure(status_code=500))),
     "page before": lambda: (False, SendResult(status=200, content=b"<html>", failure=AttemptFailure())),
     "page after": lambda: (True, SendResult(status=200, content=b"<html>", failure=AttemptFailure())),
-    "403": lambda: (False, SendResult(status=403, failure=AttemptFailure(status_code=403), error=NO_ENTRY)),
+    "403": lambda: (False, SendResult(status=403, failure=AttemptFailure(status_code=403), error=FORBIDDEN)),
 }
 """What may happen to a request: whether it is carried out all the same, and what comes back."""
 
@@ -73,6 +82,7 @@ class Server:
         self.style = style
         self.stored: dict[Any, Any] = {}
         self.sizes: list[tuple[int, int]] = []
+        """Rows and bytes of each batch."""
         self.order: list[int] = []
 
     def __call__(self, content: bytes | None, fate: str = "well") -> SendResult:
@@ -80,28 +90,30 @@ class Server:
         if not is_carried_out and instead is not None:
             return instead
         if content is None:
-            told = orjson.dumps({"serverTime": _text(self.clock.server_time())})
-            return instead or SendResult(status=200, content=told, failure=AttemptFailure())
+            content = orjson.dumps({"serverTime": _text(self.clock.server_time())})
+            return instead or SendResult(status=200, content=content, failure=AttemptFailure())
         rows: list[Any] = orjson.loads(content)
         self.sizes.append((len(rows), len(content)))
-        outcome, taken = self._look(rows)
-        for row in taken:
+        result, accepted = self._answer(rows)
+        for row in accepted:
             assert row.get("time") is None or row["time"] <= _text(self.clock.server_time())
             key = (row.get("eventSalt"), row.get("time"), number(row))
             self.stored[key] = row
             self.order.append(number(row))
-        return instead or outcome
+        return instead or result
 
-    def _look(self, rows: list[Any]) -> tuple[SendResult, list[Any]]:
-        bad = [place for place, row in enumerate(rows) if is_bad(row)]
+    def _answer(self, rows: list[Any]) -> tuple[SendResult, list[Any]]:
+        bad = [position for position, row in enumerate(rows) if is_bad(row)]
         good = [row for row in rows if not is_bad(row)]
         if not bad:
             return SendResult(status=202, failure=AttemptFailure()), good
         if self.style == "207":
-            named = [{"field": "label" if "label" in rows[place] else "city", "rejectedValue": "!"} for place in bad]
+            named = [
+                {"field": "label" if "label" in rows[position] else "city", "rejectedValue": "!"} for position in bad
+            ]
             return SendResult(status=207, content=orjson.dumps(named), failure=AttemptFailure()), good
-        if self.style == "400 with places":
-            body = {"errors": [{"field": f"[{place}].label", "message": "is bad"} for place in bad]}
+        if self.style == "400 with positions":
+            body = {"errors": [{"field": f"[{position}].label", "message": "is bad"} for position in bad]}
             return SendResult(status=400, content=orjson.dumps(body), failure=AttemptFailure(status_code=400)), []
         return SendResult(status=400, content=b"{}", failure=AttemptFailure(status_code=400)), []
 

@@ -18,12 +18,12 @@ from synerise_profiles.sandbox import Outcome, Sandbox
 from tests._core.support import Server, silence
 from tests.queue.support import event, number, profile
 
-BRISK = RetryPolicy(base_delay=0.001, max_delay=0.01)
+FAST_RETRY = RetryPolicy(base_delay=0.001, max_delay=0.01)
 both = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
 
 def connect(sandbox: Sandbox) -> AsyncSynerise:
-    return AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url, retry=BRISK)
+    return AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url, retry=FAST_RETRY)
 
 
 def arrived(sandbox: Sandbox, operation: str = "events.send_batch") -> collections.Counter[int]:
@@ -221,32 +221,32 @@ def test_closing_the_client_flushes_its_queues(sandbox: Sandbox, backend: str) -
 
 
 @both
-def test_functions_that_are_told_may_be_coroutine_functions(sandbox: Sandbox, backend: str) -> None:
+def test_callbacks_may_be_coroutine_functions(sandbox: Sandbox, backend: str) -> None:
     """They may put and flush; what they raise stops nothing."""
-    told: list[Any] = []
+    reported: list[Any] = []
 
     async def main() -> Any:
         async def on_rejected(rejection: Any, row: Any) -> None:
             await queue.profiles.put({"customId": row["customId"]})
-            told.append((rejection.index, (await queue.flush(3)).complete))
+            reported.append((rejection.index, (await queue.flush(3)).complete))
             raise RuntimeError("whatever")
 
         sandbox.faults.status(503, operation="profiles.upsert_batch", times=1)
         async with connect(sandbox) as client:
-            async with client.queue(on_rejected=on_rejected, on_error=told.append) as queue:
+            async with client.queue(on_rejected=on_rejected, on_error=reported.append) as queue:
                 await queue.profiles.put(profile(1, birthDate="24.10."))
                 assert (await queue.flush()).complete
             return queue.stats()
 
     stats = anyio.run(main, backend=backend)
-    assert [type(entry).__name__ for entry in told] == ["ServerError", "tuple"]
-    assert told[1] == (0, True)
+    assert [type(entry).__name__ for entry in reported] == ["ServerError", "tuple"]
+    assert reported[1] == (0, True)
     assert (stats.put, stats.delivered, stats.rejected) == (2, 1, 1)
 
 
 @both
 def test_a_producer_that_never_waits_lets_others_run(sandbox: Sandbox, backend: str) -> None:
-    """A loop of puts gives way once a batch, so that dropping does not hit what could have been sent."""
+    """A loop of puts lets other tasks run once a batch, so that dropping does not hit what could have been sent."""
 
     async def main() -> Any:
         async with connect(sandbox) as client:

@@ -18,8 +18,8 @@ from synerise_profiles._batching import operations
 from synerise_profiles._batching.machine import DONE, Signal, Wait
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles.queue.core import QueueCore
-from synerise_profiles.queue.encoding import QueueRowEncoder
 from synerise_profiles.queue.inflight import QueueTask
+from synerise_profiles.queue.producers import QueueRowEncoder
 from synerise_profiles.queue.settings import QueueSettings
 from tests.queue.support import FATES, START, Clock, Server, event, is_bad, number, profile
 
@@ -27,62 +27,64 @@ POLICY = RetryPolicy()
 
 
 class Rig:
-    """A core with writers, a clock and a server; what is on its way is in `flying`."""
+    """A core with encoders, a clock and a server; `in_flight` are the tasks that were not answered yet."""
 
     def __init__(self, *, style: str = "207", items: int = 1000, ahead: float = 0.0, **options: Any) -> None:
         self.clock = Clock(ahead)
         self.server = Server(self.clock, style)
         self.settings = QueueSettings(**options)
-        self.kinds = [attrs.evolve(kind, max_items=items) for kind in (operations.events(), operations.profiles())]
-        self.core = QueueCore(self.kinds, self.settings, POLICY, self.clock.timing)
-        self.writers = [QueueRowEncoder(kind, self.settings, lambda _: None) for kind in self.kinds]
-        self.flying: list[QueueTask] = []
+        self.batch_operations = [
+            attrs.evolve(each, max_items=items) for each in (operations.events(), operations.profiles())
+        ]
+        self.core = QueueCore(self.batch_operations, self.settings, POLICY, self.clock.timing)
+        self.encoders = [QueueRowEncoder(each, self.settings, lambda _: None) for each in self.batch_operations]
+        self.in_flight: list[QueueTask] = []
         self.rejected: list[int] = []
         self.errors: list[Exception] = []
 
     def put(self, row: dict[str, Any]) -> bool | None:
         at = 0 if "label" in row else 1
-        return self.core.put(self.core.channels[at], self.writers[at].encode(row))
+        return self.core.put(self.core.channels[at], self.encoders[at].encode(row))
 
-    def begin(self) -> QueueTask | Wait | Signal:
+    def step(self) -> QueueTask | Wait | Signal:
         step = self.core.next()
         if isinstance(step, QueueTask):
-            self.flying.append(step)
+            self.in_flight.append(step)
         return step
 
-    def answer(self, send: QueueTask, fate: str = "well") -> None:
-        self.flying.remove(send)
-        outcome = self.server(send.request().content, fate)
-        is_judged = send.apply_response(outcome)
-        settled = self.core.on_result(send, outcome, is_conclusive=is_judged)
-        if settled.error is not None:
-            self.errors.append(settled.error)
-        for position, _ in settled.refused:
-            assert settled.inflight_batch is not None
-            self.rejected.append(settled.inflight_batch.chunk_state.chunk.indexes[position])
+    def answer(self, task: QueueTask, fate: str = "well") -> None:
+        self.in_flight.remove(task)
+        result = self.server(task.request().content, fate)
+        is_conclusive = task.apply_response(result)
+        answer_result = self.core.on_result(task, result, is_conclusive=is_conclusive)
+        if answer_result.error is not None:
+            self.errors.append(answer_result.error)
+        for position, _ in answer_result.refused:
+            assert answer_result.chunk is not None
+            self.rejected.append(answer_result.chunk.indexes[position])
 
-    def drain(self, most: int = 5000) -> None:
+    def drain(self, max_steps: int = 5000) -> None:
         """Let everything go well until nothing is left."""
-        for _ in range(most):
-            while self.flying:
-                self.answer(self.flying[0])
-            step = self.begin()
-            if step is DONE or (isinstance(step, Wait) and step.seconds is None and not self.flying):
+        for _ in range(max_steps):
+            while self.in_flight:
+                self.answer(self.in_flight[0])
+            step = self.step()
+            if step is DONE or (isinstance(step, Wait) and step.seconds is None and not self.in_flight):
                 return
-            if isinstance(step, Wait) and not self.flying:
+            if isinstance(step, Wait) and not self.in_flight:
                 assert step.seconds is not None
                 self.clock.now += step.seconds
-        raise AssertionError("it never ends")
+        raise AssertionError("the queue never becomes idle")
 
     def held(self) -> list[int]:
         return [left.index for left in self.core.undelivered()]
 
 
-class Machine(RuleBasedStateMachine):
+class CoreStates(RuleBasedStateMachine):
     """Puts, sendings, answers of every kind, flushes, time and closing, in any order."""
 
     @initialize(
-        style=st.sampled_from(["207", "400 with places", "400"]),
+        style=st.sampled_from(["207", "400 with positions", "400"]),
         items=st.integers(1, 5),
         max_items=st.integers(1, 14),
         max_bytes=st.integers(400, 3000),
@@ -104,7 +106,7 @@ class Machine(RuleBasedStateMachine):
         self.n += 1
         row = profile(self.n, bad=bad) if by == "profile" else event(self.n, by=by, bad=bad, **more)
         core = self.rig.core
-        before, flying = set(self.rig.held()), self.in_flight()
+        before, in_flight = set(self.rig.held()), self.indexes_in_flight()
         at = core.put_count
         if self.rig.put(row) is None:
             assert core.put_count == at
@@ -112,21 +114,21 @@ class Machine(RuleBasedStateMachine):
             assert set(self.rig.held()) == before
             return
         self.rows[at] = row
-        gone = (before | {at}) - set(self.rig.held())
-        assert not gone or self.rig.settings.when_full == "drop_oldest"
-        assert not gone & flying
+        dropped_now = (before | {at}) - set(self.rig.held())
+        assert not dropped_now or self.rig.settings.when_full == "drop_oldest"
+        assert not dropped_now & in_flight
         # The oldest ones go, of those that are not being sent.
-        assert not gone or max(gone) <= min(before - gone - self.sealed(), default=at)
-        self.dropped |= gone
+        assert not dropped_now or max(dropped_now) <= min(before - dropped_now - self.sealed(), default=at)
+        self.dropped |= dropped_now
 
     @rule()
     def send(self) -> None:
-        self.rig.begin()
+        self.rig.step()
 
     @rule(data=st.data(), fate=st.sampled_from(["well", "well", *FATES]))
-    @precondition(lambda self: self.rig.flying)
+    @precondition(lambda self: self.rig.in_flight)
     def answer(self, data: Any, fate: str) -> None:
-        self.rig.answer(data.draw(st.sampled_from(self.rig.flying)), fate)
+        self.rig.answer(data.draw(st.sampled_from(self.rig.in_flight)), fate)
 
     @rule(seconds=st.floats(0, 70))
     def pass_time(self, seconds: float) -> None:
@@ -147,16 +149,17 @@ class Machine(RuleBasedStateMachine):
         assert self.rig.core.is_settled(mark)
         assert self.rig.core.held_before(mark) == 0
 
-    def in_flight(self) -> set[int]:
+    def indexes_in_flight(self) -> set[int]:
         return {
-            send.inflight_batch.chunk_state.chunk.indexes[position]
-            for send in self.rig.flying
-            if send.inflight_batch is not None
-            for position in send.sub_batch.positions
+            task.inflight_batch.chunk_state.chunk.indexes[position]
+            for task in self.rig.in_flight
+            if task.inflight_batch is not None
+            for position in task.sub_batch.positions
         }
 
     def sealed(self) -> set[int]:
-        return {n for lane in self.rig.core.channels for flight in lane.inflight_batches for n in flight.open_indexes()}
+        batches = (batch for channel in self.rig.core.channels for batch in channel.inflight_batches)
+        return {index for batch in batches for index in batch.open_indexes()}
 
     @invariant()
     def every_row_has_one_fate(self) -> None:
@@ -182,17 +185,17 @@ class Machine(RuleBasedStateMachine):
         assert 0 <= core.held <= chosen.max_items
         assert 0 <= core.held_bytes <= chosen.max_bytes
         assert (core.held_bytes == 0) is (core.held == 0)
-        assert sum(map(len, [send.sub_batch.positions for send in self.rig.flying])) == core.in_flight <= core.held
-        assert len(self.rig.flying) <= chosen.concurrency
+        assert sum(map(len, [task.sub_batch.positions for task in self.rig.in_flight])) == core.in_flight <= core.held
+        assert len(self.rig.in_flight) <= chosen.concurrency
         assert (
             sum(
-                send.inflight_batch is not None and send.inflight_batch in core.channels[1].inflight_batches
-                for send in self.rig.flying
+                task.inflight_batch is not None and task.inflight_batch in core.channels[1].inflight_batches
+                for task in self.rig.in_flight
             )
             <= 1
         )
         for rows, size in self.rig.server.sizes:
-            assert rows <= self.rig.kinds[0].max_items
+            assert rows <= self.rig.batch_operations[0].max_items
             assert size <= max(chosen.flush_bytes or 0, chosen.max_bytes)
 
     def teardown(self) -> None:
@@ -202,13 +205,13 @@ class Machine(RuleBasedStateMachine):
             assert self.rig.core.held == 0
 
 
-TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
+TestCoreStates = CoreStates.TestCase
+TestCoreStates.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
 
 
 def test_only_bad_rows_are_rejected() -> None:
     """Whatever form a refusal has, the rows that it means are found, and no other one is lost."""
-    for style in ("207", "400 with places", "400"):
+    for style in ("207", "400 with positions", "400"):
         rig = Rig(style=style)
         for n in range(200):
             rig.put(event(n, bad=n % 67 == 66))
@@ -227,26 +230,26 @@ def test_a_batch_goes_when_it_is_full_or_old() -> None:
     rig.put(profile(2))
     assert rig.core.next() == Wait(1.0)
     rig.clock.now += 1
-    step = rig.begin()
+    step = rig.step()
     assert isinstance(step, QueueTask)
     assert step.sub_batch.positions == range(2)
     rig.answer(step)
     for n in range(3):
         rig.put(profile(n))
-    assert isinstance(rig.begin(), QueueTask)
+    assert isinstance(rig.step(), QueueTask)
 
     size = len(orjson.dumps(profile(1)))
     rig = Rig(flush_bytes=2 * size + 3)
     for n in range(1, 3):
         assert isinstance(rig.core.next(), Wait)
         rig.put(profile(n))
-    step = rig.begin()
+    step = rig.step()
     assert isinstance(step, QueueTask)
     assert len(step.request().content or b"") == 2 * size + 3
 
 
 def test_rows_of_one_request_name_their_profile_in_one_way() -> None:
-    """Events by different kinds of identifier go in different requests."""
+    """Events that name profiles by different identifiers go in different requests."""
     rig = Rig()
     for n in range(10):
         rig.put(event(n, by="email" if n % 2 else "customId"))
@@ -261,9 +264,9 @@ def test_profiles_arrive_in_the_order_of_puts() -> None:
     rig = Rig(flush_items=2, concurrency=4)
     for n in range(10):
         rig.put(profile(n))
-    first = rig.begin()
+    first = rig.step()
     assert isinstance(first, QueueTask)
-    assert isinstance(rig.begin(), Wait)
+    assert isinstance(rig.step(), Wait)
     rig.answer(first, "refused connection")
     rig.drain()
     assert rig.server.order == list(range(10))
@@ -276,24 +279,24 @@ def test_a_row_without_time_gets_that_of_its_put() -> None:
     rig.clock.now += 7
     rig.put(event(2))
     rig.core.flush()
-    question = rig.begin()
-    assert isinstance(question, QueueTask)
-    assert question.inflight_batch is None
-    rig.answer(question)
-    send = rig.begin()
-    assert isinstance(send, QueueTask)
-    content = send.request().content
-    rig.answer(send, "lost after")
+    clock_task = rig.step()
+    assert isinstance(clock_task, QueueTask)
+    assert clock_task.inflight_batch is None
+    rig.answer(clock_task)
+    task = rig.step()
+    assert isinstance(task, QueueTask)
+    content = task.request().content
+    rig.answer(task, "lost after")
     rig.core.flush()
-    again = rig.begin()
+    again = rig.step()
     assert isinstance(again, QueueTask)
     assert again.request().content == content
     rig.answer(again)
-    behind = [moment - told_at(row) for moment, row in zip((0, 7), rig.server.stored.values(), strict=True)]
+    behind = [moment - seconds_of(row) for moment, row in zip((0, 7), rig.server.stored.values(), strict=True)]
     assert all(0 < seconds < 0.01 for seconds in behind)  # never ahead, and hardly behind
 
 
-def told_at(row: dict[str, Any]) -> float:
+def seconds_of(row: dict[str, Any]) -> float:
     """The time of a row, in seconds since the first put by a server's clock that is an hour and a quarter behind."""
     return datetime.datetime.fromisoformat(row["time"]).timestamp() - (START + 100 - 3600.25)
 
@@ -314,16 +317,16 @@ def test_the_clock_is_read_again_when_it_is_old_or_was_set() -> None:
     assert rig.core.requests == 5 + 2
 
 
-def test_a_bad_key_is_tried_again_slowly_and_told() -> None:
+def test_a_bad_key_is_tried_again_slowly_and_reported() -> None:
     """Nothing is lost while the key is refused; it is tried ever more rarely, and by a flush at once."""
     rig = Rig()
     rig.put(profile(1))
     rig.core.flush()
     waits = []
     for _ in range(10):
-        send = rig.begin()
-        assert isinstance(send, QueueTask)
-        rig.answer(send, "403")
+        task = rig.step()
+        assert isinstance(task, QueueTask)
+        rig.answer(task, "403")
         step = rig.core.next()
         assert isinstance(step, Wait)
         waits.append(step.seconds)
@@ -337,16 +340,16 @@ def test_a_bad_key_is_tried_again_slowly_and_told() -> None:
     assert rig.core.stats({}).failing == {}
 
 
-def test_one_kind_that_fails_does_not_hold_the_others() -> None:
+def test_one_operation_that_fails_does_not_hold_up_the_others() -> None:
     """A key without the permission for events still sends profiles."""
     rig = Rig(concurrency=1)
     rig.put(event(1, time="2020-01-01T00:00:00Z"))
     rig.put(profile(2))
     rig.core.flush()
     for _ in range(2):
-        send = rig.begin()
-        assert isinstance(send, QueueTask)
-        rig.answer(send, "403" if b"label" in (send.request().content or b"") else "well")
+        task = rig.step()
+        assert isinstance(task, QueueTask)
+        rig.answer(task, "403" if b"label" in (task.request().content or b"") else "well")
     assert rig.core.delivered == 1
     assert rig.core.held == 1
 
@@ -358,9 +361,9 @@ def test_waits_grow_to_the_policys_longest_and_never_stop() -> None:
     rig.core.flush()
     waits = []
     for _ in range(60):
-        send = rig.begin()
-        assert isinstance(send, QueueTask)
-        rig.answer(send, "refused connection")
+        task = rig.step()
+        assert isinstance(task, QueueTask)
+        rig.answer(task, "refused connection")
         step = rig.core.next()
         assert isinstance(step, Wait)
         assert step.seconds is not None
@@ -371,22 +374,22 @@ def test_waits_grow_to_the_policys_longest_and_never_stop() -> None:
 
 
 def test_what_the_server_asks_to_wait_is_kept_even_by_a_flush() -> None:
-    """Retry-After holds all of a kind back."""
+    """Retry-After holds all rows of an operation back."""
     rig = Rig()
     rig.put(profile(1))
     rig.core.flush()
-    send = rig.begin()
-    assert isinstance(send, QueueTask)
-    rig.answer(send, "429")
+    task = rig.step()
+    assert isinstance(task, QueueTask)
+    rig.answer(task, "429")
     rig.core.flush()
     assert rig.core.next() == Wait(2.0)
 
 
-def test_a_queue_of_which_all_is_on_its_way_drops_the_newcomer() -> None:
+def test_a_queue_of_which_all_is_in_flight_drops_the_new_row() -> None:
     """What is being sent is never dropped: it may have been applied, and the count would be wrong."""
     rig = Rig(max_items=1, when_full="drop_oldest")
     rig.put(profile(1))
-    assert isinstance(rig.begin(), QueueTask)
+    assert isinstance(rig.step(), QueueTask)
     assert rig.put(profile(2)) is False
     assert (rig.core.put_count, rig.core.dropped, rig.core.held) == (2, 1, 1)
     rig.drain()
@@ -418,7 +421,7 @@ def test_what_was_never_sent_keeps_the_time_of_its_put() -> None:
 
 
 def test_what_was_delivered_leaves_room_for_good() -> None:
-    """However much went through it, a queue that is full drops its oldest row, and not the newcomer."""
+    """However much went through it, a queue that is full drops its oldest row, and not the new one."""
     rig = Rig(max_items=4, flush_items=2, when_full="drop_oldest")
     for n in range(10):
         rig.put(profile(n))
@@ -438,15 +441,15 @@ def test_reset_forgets_rows_and_counters_but_not_the_clock() -> None:
     rig.core.flush()
     rig.drain()
     rig.put(event(6))
-    lanes = list(rig.core.channels)
+    channels = list(rig.core.channels)
     rig.core.reset()
     assert rig.core.stats({}).put == 0
     assert rig.held() == []
-    assert rig.core.channels == lanes
-    rig.flying.clear()
+    assert rig.core.channels == channels
+    rig.in_flight.clear()
     rig.put(event(7))
     rig.core.flush()
-    step = rig.begin()
+    step = rig.step()
     assert isinstance(step, QueueTask)
     assert step.inflight_batch is not None
 
@@ -467,7 +470,7 @@ def test_a_bad_row_is_refused_at_once(row: Any, field: str) -> None:
     """The caller learns of it in `put`, by the same checks as those of bulk runs; its values stay out of the text."""
     rig = Rig()
     with pytest.raises(InvalidRequestError) as caught:
-        rig.core.put(rig.core.channels[0], rig.writers[0].encode(row))
+        rig.core.put(rig.core.channels[0], rig.encoders[0].encode(row))
     assert caught.value.field == field
     assert caught.value.operation == "events.send_batch"
     assert "yyy" not in str(caught.value)
@@ -480,7 +483,7 @@ def test_salts_are_of_the_put_of_the_content_or_the_callers() -> None:
 
     def salts(**options: Any) -> list[str]:
         rig = Rig(**options)
-        return [orjson.loads(rig.writers[0].encode(row)[0])["eventSalt"] for _ in range(2)]
+        return [orjson.loads(rig.encoders[0].encode(row)[0])["eventSalt"] for _ in range(2)]
 
     one, two = salts()
     assert one != two
@@ -488,7 +491,7 @@ def test_salts_are_of_the_put_of_the_content_or_the_callers() -> None:
     one, two = salts(salt="content")
     assert one == two
     assert salts(salt=lambda row: f"s-{row['params']['n']}") == ["s-1", "s-1"]
-    kept = Rig().writers[0].encode({**row, "eventSalt": "mine"})[0]
+    kept = Rig().encoders[0].encode({**row, "eventSalt": "mine"})[0]
     assert orjson.loads(kept)["eventSalt"] == "mine"
     assert kept.count(b"eventSalt") == 1
 
@@ -515,7 +518,7 @@ def test_options_that_cannot_work_are_refused(options: Any) -> None:
         QueueSettings(**options)
 
 
-def test_is_bad_is_told_apart() -> None:
+def test_bad_rows_are_recognised() -> None:
     """The rows of these tests are good or bad as they say."""
     assert is_bad(event(1, bad=True))
     assert not is_bad(profile(1))

@@ -27,14 +27,14 @@ from synerise_profiles.sandbox import Outcome, Sandbox
 from tests._core.support import Server, silence, unused_url
 from tests.queue.support import event, number, profile
 
-BRISK = RetryPolicy(base_delay=0.001, max_delay=0.01)
-LATE = 10.0
+FAST_RETRY = RetryPolicy(base_delay=0.001, max_delay=0.01)
+MAX_WAIT_SECONDS = 10.0
 """Seconds in which everything ends that has a deadline, on a busy machine too; what has none takes longer."""
 
 
 @pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[Synerise]:
-    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, retry=BRISK) as client:
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, retry=FAST_RETRY) as client:
         yield client
 
 
@@ -50,15 +50,15 @@ def stalled() -> Iterator[Queue]:
 _start = threading.Thread.start
 
 
-def only_others(thread: threading.Thread) -> None:
+def refuse_queue_threads(thread: threading.Thread) -> None:
     """Start a thread, unless it is the queue's: there are too many of those."""
     if thread.name.startswith("synerise-queue"):
         raise RuntimeError("can't start new thread")
     _start(thread)
 
 
-def dead(**options: Any) -> Queue:
-    return Synerise(token="t", base_url=unused_url(), retry=BRISK).queue(**options)
+def queue_to_dead_server(**options: Any) -> Queue:
+    return Synerise(token="t", base_url=unused_url(), retry=FAST_RETRY).queue(**options)
 
 
 def arrived(sandbox: Sandbox, operation: str = "events.send_batch") -> collections.Counter[int]:
@@ -75,13 +75,13 @@ def fill(queue: Queue, count: int) -> None:
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = 5.0) -> None:
-    until = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while not is_so():
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-class Watch:
+class Stopwatch:
     """How long a block took."""
 
     def __enter__(self) -> Self:
@@ -113,7 +113,7 @@ def test_many_threads_put(sandbox: Sandbox, client: Synerise) -> None:
     assert len({row["eventSalt"] for row in rows}) == 8000
 
 
-def test_every_kind_has_its_inlet(sandbox: Sandbox, client: Synerise) -> None:
+def test_each_operation_has_a_producer(sandbox: Sandbox, client: Synerise) -> None:
     """Events, profiles and transactions, as models or mappings; what a caller changes afterwards changes nothing."""
     money = {"amount": 3.5, "currency": "PLN"}
     purchase = {
@@ -146,7 +146,7 @@ def test_every_kind_has_its_inlet(sandbox: Sandbox, client: Synerise) -> None:
 def test_through_faults(sandbox: Sandbox, client: Synerise) -> None:
     """Nothing is lost and nothing stored twice, whatever goes wrong before or after a request was carried out."""
     for at, name in enumerate(("status", "status", "status", "html", "close", "close", "truncate", "expire_token")):
-        parts: dict[str, Any] = [
+        arguments: dict[str, Any] = [
             {"status": 429, "retry_after": 0.0},
             {"status": 503},
             {"status": 500, "processed": True},
@@ -156,7 +156,7 @@ def test_through_faults(sandbox: Sandbox, client: Synerise) -> None:
             {},
             {},
         ][at]
-        getattr(sandbox.faults, name)(operation="events.send_batch", rate=0.1, seed=at, **parts)
+        getattr(sandbox.faults, name)(operation="events.send_batch", rate=0.1, seed=at, **arguments)
     queue = client.queue(flush_items=50)
     for n in range(1500):
         queue.events.put(event(n))
@@ -170,13 +170,13 @@ def test_through_faults(sandbox: Sandbox, client: Synerise) -> None:
     assert outcomes.count(Outcome.APPLIED) == 1500
 
 
-def test_refused_rows_are_told(sandbox: Sandbox, client: Synerise, caplog: pytest.LogCaptureFixture) -> None:
+def test_refused_rows_are_reported(sandbox: Sandbox, client: Synerise, caplog: pytest.LogCaptureFixture) -> None:
     """With the row, its number and the reason; a function that raises stops nothing, and no value is logged."""
-    told: list[tuple[Rejection, Any]] = []
+    reported: list[tuple[Rejection, Any]] = []
 
     def on_rejected(rejection: Rejection, row: Any) -> None:
         time.sleep(0.05)  # a flush waits for it
-        told.append((rejection, row))
+        reported.append((rejection, row))
         raise RuntimeError("c-7 is nobody")
 
     queue = client.queue(on_rejected=on_rejected)
@@ -185,18 +185,18 @@ def test_refused_rows_are_told(sandbox: Sandbox, client: Synerise, caplog: pytes
             queue.profiles.put(profile(n, **({"birthDate": "24.10."} if n in (7, 13) else {})))
         result = queue.flush()
     assert (result.stats.delivered, result.stats.rejected) == (18, 2)
-    assert [(rejection.index, rejection.stage, rejection.field) for rejection, _ in told] == [
+    assert [(rejection.index, rejection.stage, rejection.field) for rejection, _ in reported] == [
         (7, "server", "birthDate"),
         (13, "server", "birthDate"),
     ]
-    assert [row["customId"] for _, row in told] == ["c-7", "c-13"]
+    assert [row["customId"] for _, row in reported] == ["c-7", "c-13"]
     assert "profiles.upsert_batch: 2 rows were refused" in caplog.text
     assert "on_rejected or on_error) raised RuntimeError" in caplog.text
     assert not any(secret in caplog.text for secret in ("24.10.", "c-7", "c-13"))
 
 
 def test_a_mended_row_may_be_put_by_the_callback(sandbox: Sandbox, client: Synerise) -> None:
-    """The function that is told of a refusal may use the queue."""
+    """The function that is called for a refusal may use the queue."""
     queue = client.queue(on_rejected=lambda _, row: queue.profiles.put({"customId": row["customId"]}))
     queue.profiles.put(profile(1, birthDate="24.10."))
     queue.flush()
@@ -205,7 +205,7 @@ def test_a_mended_row_may_be_put_by_the_callback(sandbox: Sandbox, client: Syner
     assert (stats.put, stats.delivered, stats.rejected) == (2, 1, 1)
 
 
-def test_a_bad_key_is_told_and_loses_nothing(sandbox: Sandbox) -> None:
+def test_a_bad_key_is_reported_and_loses_nothing(sandbox: Sandbox) -> None:
     """The error reaches the caller's function, the counters say what fails, and the rows stay."""
     errors: list[Exception] = []
     with Synerise(api_key="wrong", base_url=sandbox.url) as client:
@@ -223,23 +223,23 @@ def test_a_put_into_a_full_queue_waits_as_long_as_asked(stalled: Queue, when_ful
     """Not longer, not shorter; then the row was not put, and that is counted."""
     for n in range(10):
         stalled.events.put(event(n))
-    with Watch() as watch, pytest.raises(QueueFullError, match=r"it holds 10 rows"):
+    with Stopwatch() as watch, pytest.raises(QueueFullError, match=r"it holds 10 rows"):
         stalled.events.put(event(10), timeout=0.2 if when_full == "block" else 0.0)
-    assert (0.2 if when_full == "block" else 0.0) <= watch.seconds < LATE
-    with Watch() as watch, pytest.raises(QueueFullError):
+    assert (0.2 if when_full == "block" else 0.0) <= watch.seconds < MAX_WAIT_SECONDS
+    with Stopwatch() as watch, pytest.raises(QueueFullError):
         stalled.events.put(event(10))
-    assert 0.1 <= watch.seconds < LATE
+    assert 0.1 <= watch.seconds < MAX_WAIT_SECONDS
     stats = stalled.stats()
     assert (stats.put, stats.held, stats.full, stats.dropped) == (10, 10, 2, 0)
 
 
 def test_a_queue_that_raises_does_not_wait() -> None:
     """`when_full="raise"` needs no timeout."""
-    queue = dead(max_items=1, when_full="raise", put_timeout=60)
+    queue = queue_to_dead_server(max_items=1, when_full="raise", put_timeout=60)
     queue.profiles.put(profile(1))
-    with Watch() as watch, pytest.raises(QueueFullError):
+    with Stopwatch() as watch, pytest.raises(QueueFullError):
         queue.profiles.put(profile(2), timeout=60)
-    assert watch.seconds < LATE
+    assert watch.seconds < MAX_WAIT_SECONDS
     queue.close(0)
 
 
@@ -247,17 +247,17 @@ def test_a_waiting_put_gets_the_first_room(sandbox: Sandbox, client: Synerise) -
     """As soon as the server takes rows again."""
     sandbox.faults.status(503, retry_after=0.3, operation="events.send_batch", times=1)
     queue = client.queue(max_items=5, flush_after=0.0)
-    with Watch() as watch:
+    with Stopwatch() as watch:
         for n in range(50):
             queue.events.put(event(n), timeout=5)
-    assert watch.seconds < LATE
+    assert watch.seconds < MAX_WAIT_SECONDS
     assert queue.flush().complete
     assert arrived(sandbox) == dict.fromkeys(range(50), 1)
 
 
 def test_a_dead_server_costs_bounded_memory_and_the_count_is_exact() -> None:
     """However many are put: what is held keeps to its bounds, and the rest is counted as dropped."""
-    queue = dead(max_items=2000, max_bytes=200_000, when_full="drop_oldest")
+    queue = queue_to_dead_server(max_items=2000, max_bytes=200_000, when_full="drop_oldest")
     tracemalloc.start()
     try:
         for n in range(3000):
@@ -286,17 +286,17 @@ def test_flush_and_close_return_in_time_and_say_what_is_left(stalled: Queue, tmp
     """With a request that is never answered: after the time that was given, with the number of rows and the rows."""
     for n in range(3):
         stalled.events.put(event(n, time="2020-01-01T00:00:00Z"))
-    with Watch() as watch:
+    with Stopwatch() as watch:
         assert stalled.flush(0.2).left == 3
-    assert 0.2 <= watch.seconds < LATE
-    with Watch() as watch:
+    assert 0.2 <= watch.seconds < MAX_WAIT_SECONDS
+    with Stopwatch() as watch:
         result = stalled.close(0.2)
-    assert 0.2 <= watch.seconds < LATE
+    assert 0.2 <= watch.seconds < MAX_WAIT_SECONDS
     assert (result.left, result.complete, result.stats.held) == (3, False, 3)
     assert sorted(number(orjson.loads(left.row)) for left in stalled.undelivered()) == [0, 1, 2]
-    with Watch() as watch:
+    with Stopwatch() as watch:
         assert stalled.close(60).left == 3
-    assert watch.seconds < LATE
+    assert watch.seconds < MAX_WAIT_SECONDS
     with pytest.raises(QueueClosedError):
         stalled.events.put(event(4))
 
@@ -304,7 +304,7 @@ def test_flush_and_close_return_in_time_and_say_what_is_left(stalled: Queue, tmp
 def test_what_could_not_be_delivered_is_written_down_and_can_be_sent(tmp_path: Path, sandbox: Sandbox) -> None:
     """The spill file is a dead-letter file, complete with salts; reading it and sending it loses nothing."""
     path = tmp_path / "left.jsonl"
-    queue = dead(spill=path, exit_timeout=0.1)
+    queue = queue_to_dead_server(spill=path, exit_timeout=0.1)
     for n in range(3):
         queue.events.put(event(n, time="2020-01-01T00:00:00Z"))
     with pytest.warns(UndeliveredWarning, match="3 of 3 rows were left in the queue; they were written"), queue:
@@ -376,7 +376,7 @@ def test_where_no_thread_can_be_started_the_caller_of_flush_sends(
     """As at the end of a program, or at a limit of the system: a put loses nothing, and a flush delivers."""
     queue = client.queue(flush_items=2)
     with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", only_others)
+        patched.setattr(threading.Thread, "start", refuse_queue_threads)
         for n in range(9):
             queue.events.put(event(n))
         assert queue.stats().held == 9
@@ -390,15 +390,15 @@ def test_where_no_thread_can_be_started_a_stalled_server_still_keeps_nobody(
     stalled: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller's own request ends in time too."""
-    monkeypatch.setattr(threading.Thread, "start", only_others)
+    monkeypatch.setattr(threading.Thread, "start", refuse_queue_threads)
     stalled.events.put(event(1, time="2020-01-01T00:00:00Z"))
-    with Watch() as watch:
+    with Stopwatch() as watch:
         assert stalled.flush(0.3).left == 1
-    assert watch.seconds < LATE
+    assert watch.seconds < MAX_WAIT_SECONDS
 
 
 def test_a_put_from_within_a_put_does_not_hang(sandbox: Sandbox, client: Synerise) -> None:
-    """A signal's handler may interrupt a put, which cannot go on before it: nothing in it waits for that put."""
+    """A signal's handler may interrupt a put, which goes on only after it: nothing in it waits for that put."""
     queue = client.queue()
     queue.events.put(event(1))
     with queue._lock:
@@ -415,7 +415,7 @@ def test_a_put_from_within_a_put_does_not_hang(sandbox: Sandbox, client: Syneris
 
 
 def test_a_handler_of_a_signal_may_close(sandbox: Sandbox, client: Synerise) -> None:
-    """While the main thread waits for room, say; within a put it can but refuse further rows."""
+    """While the main thread waits for room, say; within a put it can only refuse further rows."""
     sandbox.faults.delay(0.2, operation="events.send_batch", times=1)
     queue = client.queue(max_items=3, flush_after=0.0)
     results = []

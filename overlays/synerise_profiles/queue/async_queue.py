@@ -1,4 +1,8 @@
-"""The queue of the async client: tasks that send, for asyncio and trio. It decides nothing."""
+"""The driver of a queue by tasks, for asyncio and trio. It decides nothing; `QueueCore` does.
+
+There is no lock, since no other task runs between two awaits. What is hard here is cancellation: the tasks that send
+live in the caller's block, and a block that is cancelled must still deliver what it holds.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +20,11 @@ from synerise_profiles._batching.send_result import SendResult, send_result_of
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
 
+from .buffer import EncodedRow
 from .callbacks import callbacks_for, log_callback_error, report_undelivered
 from .channels import Channel
-from .core import AnswerResult
-from .encoding import EncodedRow
-from .errors import QueueClosedError, QueueFullError
-from .inflight import QueueTask
-from .producers import AsyncQueueProducer, QueueParts
+from .inflight import AnswerResult, QueueTask
+from .producers import AsyncQueueProducer, QueueClosedError, QueueFullError, QueueParts
 from .settings import QueueArguments, QueueSettings
 from .shutdown import register
 from .stats import FlushResult, QueueStats, Undelivered
@@ -46,13 +48,13 @@ class AsyncQueue:
     def __init__(self, client: AsyncClientProtocol, timing: Timing, **options: Unpack[QueueArguments]) -> None:
         self._settings = QueueSettings(**options)
         self._client = client.with_options(max_retries=0)
-        works = QueueParts(self._settings, client.options.retry, timing)
-        self._core, self._notes = works.core, works.notes
-        self.events: AsyncQueueProducer[BuiltEvent | BatchEvent] = AsyncQueueProducer(self, *works.events)
+        parts = QueueParts(self._settings, client.options.retry, timing)
+        self._core, self._notes = parts.core, parts.notes
+        self.events: AsyncQueueProducer[BuiltEvent | BatchEvent] = AsyncQueueProducer(self, *parts.events)
         """Events (POST /v4/events/batch, API_BATCH_EVENTS_CREATE). One without `eventSalt` or `time` gets it."""
-        self.profiles: AsyncQueueProducer[ProfileBatchItem] = AsyncQueueProducer(self, *works.profiles)
+        self.profiles: AsyncQueueProducer[ProfileBatchItem] = AsyncQueueProducer(self, *parts.profiles)
         """Profiles (POST /v4/clients/batch, API_BATCH_CLIENT_CREATE). They arrive in the order of puts."""
-        self.transactions: AsyncQueueProducer[Transaction] = AsyncQueueProducer(self, *works.transactions)
+        self.transactions: AsyncQueueProducer[Transaction] = AsyncQueueProducer(self, *parts.transactions)
         """Purchases (POST /v4/transactions/batch, API_BATCH_TRANSACTION_CREATE). Keyed as events are."""
         self._task_group: TaskGroup | None = None
         self._work_available: anyio.Event
@@ -62,18 +64,18 @@ class AsyncQueue:
         register(self)
 
     async def enqueue(self, channel: Channel, encoded_row: EncodedRow, timeout: float | None) -> None:  # noqa: ASYNC109
-        """Hold a row that was checked and written."""
+        """Hold a row that was checked and encoded: what a producer's `put` calls."""
         self._require_open()
         is_due = self._core.put(channel, encoded_row)
         if is_due is None:
             is_due = await self._enqueue_when_free(channel, encoded_row, timeout)
         if is_due:
             self._work_available.set()
-            # Or a producer that never waits would let nobody send. The row is put, so it is too late to cancel.
+            # A producer that never waits would let no other task send. The row is put, so it is too late to cancel.
             await cancel_shielded_checkpoint()
 
     def enqueue_nowait(self, channel: Channel, encoded_row: EncodedRow) -> None:
-        """Hold a row that was checked and written, without waiting."""
+        """Hold a row that was checked and encoded, without waiting for room."""
         self._require_open()
         is_due = self._core.put(channel, encoded_row)
         if is_due is None:
@@ -83,9 +85,9 @@ class AsyncQueue:
 
     async def _enqueue_when_free(self, channel: Channel, encoded_row: EncodedRow, timeout: float | None) -> bool:  # noqa: ASYNC109
         settings = self._settings
-        patience = settings.put_timeout if timeout is None else timeout
+        seconds = settings.put_timeout if timeout is None else timeout
         if settings.when_full != "raise":
-            with anyio.move_on_after(patience):
+            with anyio.move_on_after(seconds):
                 while True:
                     await self._state_changed.wait()
                     self._require_open()
@@ -131,7 +133,7 @@ class AsyncQueue:
         if self._task_group is not None and not core.is_stopped:
             self._work_available.set()
             with anyio.move_on_after(timeout):
-                # One of the caller's functions may wait here, but not for itself.
+                # A callback may wait here, but not for itself.
                 while not core.is_settled(mark) or self._callback_tasks - {anyio.get_current_task().id}:
                     await self._state_changed.wait()
         return FlushResult(left=core.held_before(mark), stats=self.stats())
@@ -150,7 +152,7 @@ class AsyncQueue:
             await self._close(self._settings.exit_timeout, warn=True)
 
     def start_shutdown(self) -> float:
-        """Begin nothing: at the end of the program there is no event loop any more."""
+        """Start nothing: at the end of the program there is no event loop any more."""
         return 0.0
 
     def finish_shutdown(self, _seconds: float) -> None:
@@ -159,7 +161,7 @@ class AsyncQueue:
             self._stop(warn=True)
 
     def after_fork(self) -> None:
-        """Forget what is the parent's, its event loop included."""
+        """Forget what is the parent's, its event loop included, in a child of fork."""
         self._core.reset()
         self._task_group = None
 
@@ -188,19 +190,19 @@ class AsyncQueue:
                 await self._work_available.wait()
 
     async def _send(self, task: QueueTask) -> None:
-        outcome, is_judged = SendResult(failure=AttemptFailure(), error=InterruptedError()), False
+        result, is_conclusive = SendResult(failure=AttemptFailure(), error=InterruptedError()), False
         try:
             try:
-                outcome = send_result_of(await self._client.send(task.request()))
+                result = send_result_of(await self._client.send(task.request()))
             except Exception as error:  # noqa: BLE001 - the core knows what it means
-                outcome = send_result_of(error)
-            is_judged = task.apply_response(outcome)
+                result = send_result_of(error)
+            is_conclusive = task.apply_response(result)
         finally:  # even if it is cancelled, what was to be sent stays held
-            settled = self._core.on_result(task, outcome, is_conclusive=is_judged)
+            answer_result = self._core.on_result(task, result, is_conclusive=is_conclusive)
             self._work_available.set()
             self._notify_waiters()
-        if settled.needs_callbacks:
-            await self._run_callbacks(settled)
+        if answer_result.needs_callbacks:
+            await self._run_callbacks(answer_result)
 
     async def _run_callbacks(self, answer_result: AnswerResult) -> None:
         me = anyio.get_current_task().id
@@ -232,24 +234,24 @@ class AsyncQueue:
         group = self._task_group
         if group is None:  # in a child of fork
             return
-        until = anyio.current_time() + self._settings.exit_timeout
+        deadline = anyio.current_time() + self._settings.exit_timeout
         try:
             await self.finish()
         finally:
             group.cancel_scope.cancel()
             try:
-                # It is not told of the exception, which it would wrap.
+                # The group does not get the exception, which it would wrap in a group of exceptions.
                 await group.__aexit__(None, None, None)
             finally:
                 if not self._core.is_stopped:
-                    await self._drain_shielded(until)
+                    await self._drain_shielded(deadline)
 
-    async def _drain_shielded(self, until: float) -> None:
-        """Deliver what a cancelled block held: its tasks were cancelled with it, so others go on, shielded."""
+    async def _drain_shielded(self, deadline: float) -> None:
+        """Deliver what a cancelled block holds: its tasks were cancelled with it, so new ones send it, shielded."""
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as group:
                 group.start_soon(self._send_loop, group)
-                await self._close(until - anyio.current_time(), warn=True)
+                await self._close(deadline - anyio.current_time(), warn=True)
                 group.cancel_scope.cancel()
 
     def __repr__(self) -> str:

@@ -1,4 +1,8 @@
-"""What waits to be sent: rows in batches, batches in lines, a line for each group of rows that may go together."""
+"""The buffer of a queue: rows that wait to be sent, gathered into batches while they are put.
+
+Whether a batch is full is decided at the put, by counting the bytes that the row adds. So nothing has to be measured or
+sorted when it is sent, and a put tells at once whether a request is due.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +10,36 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TypeAlias
 
-__all__ = ["Buffer", "QueuedBatch", "QueuedRow"]
+from synerise_profiles._batching.row_encoder import IdentifierGroup
 
+__all__ = ["Buffer", "EncodedRow", "QueuedBatch", "QueuedRow"]
+
+EncodedRow: TypeAlias = tuple[bytes, IdentifierGroup, bool]
+"""A row that is to be held: its JSON, its group of identifiers, and whether it lacks a time."""
 QueuedRow: TypeAlias = tuple[int, float, bytes, bool]
-"""A row that is held: its number, the monotonic moment at which it was put, its bytes, and whether it lacks a time."""
+"""A row that is held: its index in the order of puts, the monotonic time of its put in seconds, its JSON, and whether
+it lacks a time."""
 
 
 class QueuedBatch:
-    """Rows that go in one request, if nothing happens. `size` is that of the body; some of them may lack a time."""
+    """Rows that are meant for one request. `size` is the bytes of its body, with room for the times that are missing.
 
-    __slots__ = ("entries", "is_timeless", "size")
+    `is_untimed` says that at least one row lacks a time.
+    """
 
-    def __init__(self, entry: QueuedRow, size: int) -> None:
-        self.entries: deque[QueuedRow] = deque((entry,))
+    __slots__ = ("is_untimed", "rows", "size")
+
+    def __init__(self, row: QueuedRow, size: int) -> None:
+        self.rows: deque[QueuedRow] = deque((row,))
         self.size = 1 + size
-        self.is_timeless = entry[3]
+        self.is_untimed = row[3]
 
 
 class Buffer:
-    """Batches in the order of their rows; only the last one grows."""
+    """A FIFO of batches, in the order of puts. Only the last batch grows.
+
+    `timestamp_reserve` is the bytes that a time will add to a row that lacks one.
+    """
 
     def __init__(self, max_items: int, max_bytes: int, timestamp_reserve: int) -> None:
         self.batches: deque[QueuedBatch] = deque()
@@ -32,43 +47,43 @@ class Buffer:
         self._max_bytes = max_bytes
         self._timestamp_reserve = timestamp_reserve
 
-    def size_of(self, item: bytes, *, is_timeless: bool) -> int:
-        """How many bytes a row adds to a body: its own, a comma, and its time where that is still to come."""
-        return len(item) + 1 + self._timestamp_reserve if is_timeless else len(item) + 1
+    def size_of(self, item: bytes, *, is_untimed: bool) -> int:
+        """Return how many bytes a row adds to a body: its own, a comma, and its time where that is still to come."""
+        return len(item) + 1 + self._timestamp_reserve if is_untimed else len(item) + 1
 
     def batch_for(self, size: int) -> QueuedBatch | None:
-        """Return the batch that a row of this size goes to; None if it begins another one.
+        """Return the batch that a row of this size goes to; None if it begins a new one.
 
         A row that is larger than a batch should be is a batch of its own.
         """
         if not self.batches:
             return None
         batch = self.batches[-1]
-        fits = batch.size + size <= self._max_bytes and len(batch.entries) < self._max_items
+        fits = batch.size + size <= self._max_bytes and len(batch.rows) < self._max_items
         return batch if fits else None
 
     def fills(self, batch: QueuedBatch, size: int) -> bool:
         """Whether a row of this size makes a batch as large as it may grow."""
-        return len(batch.entries) + 1 >= self._max_items or batch.size + size >= self._max_bytes
+        return len(batch.rows) + 1 >= self._max_items or batch.size + size >= self._max_bytes
 
     @property
     def head(self) -> QueuedRow:
-        """The oldest row; there is one."""
-        return self.batches[0].entries[0]
+        """The oldest row. The buffer must not be empty."""
+        return self.batches[0].rows[0]
 
     @property
     def is_full(self) -> bool:
-        """Whether a batch is as large as it may grow."""
+        """Whether the oldest batch is as large as it may grow."""
         batch = self.batches[0]
-        return len(self.batches) > 1 or len(batch.entries) >= self._max_items or batch.size >= self._max_bytes
+        return len(self.batches) > 1 or len(batch.rows) >= self._max_items or batch.size >= self._max_bytes
 
     def pop_batch(self) -> QueuedBatch:
-        """Take the oldest batch."""
+        """Remove and return the oldest batch."""
         return self.batches.popleft()
 
     def __iter__(self) -> Iterator[QueuedRow]:
         for batch in self.batches:
-            yield from batch.entries
+            yield from batch.rows
 
     def __bool__(self) -> bool:
         return bool(self.batches)

@@ -1,28 +1,41 @@
-"""What a queue tells while it runs: refused rows and errors, to the caller's functions and to the log."""
+"""What a queue reports: refused rows and errors to the caller's functions and the log, undelivered rows to a file.
+
+A queue has no return value for what happens in the background, so these are the only ways by which it is heard.
+"""
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
+
+import orjson
 
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.bisection import Refusal
 from synerise_profiles._batching.rejection import Rejection, masked_identifier
 from synerise_profiles._core.logging import LOGGER
 
-from .core import AnswerResult
-from .errors import UndeliveredWarning
+from .inflight import AnswerResult
 from .settings import QueueSettings
-from .stats import Undelivered, write_undelivered
+from .stats import Undelivered
 
-__all__ = ["callbacks_for", "log_callback_error", "report_undelivered"]
+__all__ = ["UndeliveredWarning", "callbacks_for", "log_callback_error", "report_undelivered"]
+
+
+class UndeliveredWarning(RuntimeWarning):
+    """Rows were left in a queue that the program did not close itself, when the time for sending them was over.
+
+    The text has their number.
+    """
 
 
 def callbacks_for(settings: QueueSettings, answer_result: AnswerResult) -> Iterator[Callable[[], object]]:
-    """Yield the calls of the caller's functions that an answer leads to."""
-    if answer_result.refused and answer_result.inflight_batch is not None:
-        chunk = answer_result.inflight_batch.chunk_state.chunk
+    """Yield the calls of the caller's functions that an answer leads to; log what was refused."""
+    chunk = answer_result.chunk
+    if answer_result.refused and chunk is not None:
         LOGGER.warning("%s: %d rows were refused", chunk.batch_operation.operation.name, len(answer_result.refused))
         if settings.on_rejected is not None:
             for position, refusal in answer_result.refused:
@@ -32,18 +45,18 @@ def callbacks_for(settings: QueueSettings, answer_result: AnswerResult) -> Itera
 
 
 def log_callback_error(error: Exception) -> None:
-    """Log that a function of the caller raised: whatever it does, the queue goes on. The text may hold a row."""
+    """Log that a function of the caller raised: whatever it does, the queue goes on. Its text may hold a row."""
     LOGGER.error("a function that a queue calls (on_rejected or on_error) raised %s", type(error).__name__)
 
 
 def report_undelivered(put_count: int, rows: Sequence[Undelivered], settings: QueueSettings, *, warn: bool) -> None:
-    """Write down what a closed queue could not deliver, and warn where nobody is there to read the result."""
+    """Append what a closed queue could not deliver to the spill file; warn where nobody reads the result of `close`."""
     if not rows:
         return
     where = ""
     if settings.spill is not None:
         try:
-            write_undelivered(settings.spill, rows)
+            _append_dead_letters(settings.spill, rows)
             where = "; they were written to the spill file"
         except OSError as error:
             where = f"; they could not be written to the spill file ({type(error).__name__})"
@@ -51,6 +64,16 @@ def report_undelivered(put_count: int, rows: Sequence[Undelivered], settings: Qu
     LOGGER.warning("%s", text)
     if warn:
         warnings.warn(text, UndeliveredWarning, stacklevel=2)
+
+
+def _append_dead_letters(path: str | os.PathLike[str], rows: Iterable[Undelivered]) -> None:
+    """Append rows to a dead-letter file: a JSON line each, as `client.bulk` writes and replays them."""
+    with Path(path).open("ab") as file:
+        for row in rows:
+            effect = "it may have been applied, and can be sent again" if row.maybe_applied else "it was not applied"
+            data = {"index": row.index, "stage": "unsent", "reason": f"the queue was closed; {effect}"}
+            head = orjson.dumps({**data, "operation": row.operation})
+            file.write(head[:-1] + b',"row":' + row.row + b"}\n")
 
 
 def _rejection(chunk: Chunk, position: int, refusal: Refusal) -> Rejection:

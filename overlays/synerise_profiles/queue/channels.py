@@ -1,22 +1,31 @@
-"""What waits and flies of one kind of rows."""
+"""A channel: the rows of one operation, those that wait and those in flight, and which of them are due.
+
+Each operation has a channel of its own, so that one whose key lacks a permission, or whose server asks for a pause,
+does not hold up the others.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.row_encoder import IdentifierGroup, timestamp_reserve
 from synerise_profiles._batching.throttle import Throttle
 
 from .buffer import Buffer
-from .encoding import IdentifierGroup, timestamp_reserve
 from .inflight import InflightBatch
 from .settings import QueueSettings
+from .timestamps import QueueClock
 
 __all__ = ["Channel"]
 
 
 class Channel:
-    """The rows of one kind. Kinds without a time are sent one request at a time, so that the last put wins."""
+    """A buffer for each group of rows that may share a request, and the batches in flight.
+
+    Where rows have no time (profiles), one request follows the other, so that the last put wins. `failing` is the
+    reason of the last failure, None after a success. Times are monotonic seconds.
+    """
 
     def __init__(self, batch_operation: BatchOperation, settings: QueueSettings) -> None:
         self.batch_operation = batch_operation
@@ -25,20 +34,66 @@ class Channel:
         self.inflight_batches: list[InflightBatch] = []
         self.requests_in_flight = 0
         self.failing: str | None = None
-        # A batch is at most half of the queue, so that dropping always finds something that is not on its way.
+        # A batch is at most half of the queue, so that dropping always finds something that is not in flight.
         self._max_batch_items = min(batch_operation.max_items, settings.flush_items or max(1, settings.max_items // 2))
         self._max_batch_bytes = min(batch_operation.max_bytes, settings.flush_bytes or max(2, settings.max_bytes // 2))
+        self._flush_after = settings.flush_after
         self._buffers: dict[IdentifierGroup, Buffer] = {}
 
     def buffer_for(self, group: IdentifierGroup) -> Buffer:
-        """Return the line of a group."""
-        line = self._buffers.get(group)
-        if line is None:
-            line = self._buffers[group] = Buffer(
+        """Return the buffer of a group."""
+        buffer = self._buffers.get(group)
+        if buffer is None:
+            buffer = self._buffers[group] = Buffer(
                 self._max_batch_items, self._max_batch_bytes, timestamp_reserve(self.batch_operation)
             )
-        return line
+        return buffer
 
     def nonempty_buffers(self) -> Iterator[Buffer]:
-        """Yield the lines in which something waits."""
+        """Yield the buffers that hold rows."""
         return filter(None, self._buffers.values())
+
+    def may_send(self, now: float) -> bool:
+        """Whether the AIMD window has room for a request, and the server has not asked for a pause."""
+        return self.requests_in_flight < self.throttle.window and self.throttle.delay(now) <= 0
+
+    def due_inflight_batch(self, now: float) -> InflightBatch | None:
+        """Return the first batch in flight that is to be sent again, or of which another part is to be sent."""
+        return next((batch for batch in self.inflight_batches if batch.sub_batch is None and batch.due_at <= now), None)
+
+    def due_buffer(self, now: float, flush_mark: int) -> Buffer | None:
+        """Return the buffer whose oldest batch is to be sealed and sent: of those, the one with the oldest row."""
+        if len(self.inflight_batches) >= self.max_inflight_batches:
+            return None
+        due = [buffer for buffer in self.nonempty_buffers() if self._due_time(buffer, flush_mark) <= now]
+        return min(due, key=lambda buffer: buffer.head[0], default=None)
+
+    def due_times(self, now: float, flush_mark: int, clock: QueueClock) -> Iterator[float]:
+        """Yield the times at which there may be something to send, other than because of an answer."""
+        if self.requests_in_flight >= self.throttle.window:
+            return
+        earliest = now + self.throttle.delay(now)
+        for batch in self.inflight_batches:
+            if batch.sub_batch is None:
+                yield max(batch.due_at, earliest)
+        if len(self.inflight_batches) < self.max_inflight_batches:
+            for buffer in self.nonempty_buffers():
+                waits_for_clock = buffer.batches[0].is_untimed and clock.offset is None
+                if not (waits_for_clock and clock.is_request_pending):
+                    clock_due = clock.next_request_at if waits_for_clock else 0.0
+                    yield max(self._due_time(buffer, flush_mark), earliest, clock_due)
+
+    def first_indexes(self) -> Iterator[int]:
+        """Yield the index of the oldest row of each buffer and each batch in flight."""
+        yield from (buffer.head[0] for buffer in self.nonempty_buffers())
+        yield from (batch.first_index for batch in self.inflight_batches)
+
+    def held_indexes(self) -> Iterator[int]:
+        """Yield the indexes of all rows that are held."""
+        yield from (row[0] for buffer in self.nonempty_buffers() for row in buffer)
+        yield from (index for batch in self.inflight_batches for index in batch.open_indexes())
+
+    def _due_time(self, buffer: Buffer, flush_mark: int) -> float:
+        if buffer.is_full or buffer.head[0] < flush_mark:
+            return 0.0
+        return buffer.head[1] + self._flush_after

@@ -1,4 +1,17 @@
-"""The core of a queue: what is held, what to send and when, what answers mean. It neither sends, waits nor locks."""
+"""The state machine of a queue: what is held, what is sent next and when, and what an answer means. Sans I/O.
+
+It neither sends, waits nor locks: `sync_queue` drives it by threads and `async_queue` by tasks, and both only do what
+`next` says. So there is one place where rows can be lost, and it can be tested without time or sockets.
+
+How a bounded queue works: `max_items` and `max_bytes` bound the rows that are *held*, from the put of a row until its
+fate is known. A held row waits in a buffer, or its batch is in flight. The oldest batch of a buffer is sealed and sent
+when it is full, when its oldest row is `flush_after` seconds old, or when a flush asks for it. Then an answer says of
+each row that it is *delivered* or *rejected*. An answer that says nothing about the rows (429, 5xx, a refused key), or
+none at all, leaves the batch in flight: it is sent again after a delay, for as long as the server is away. A full queue
+refuses the put, or makes room by *dropping* the oldest rows that wait; what is in flight is never dropped, since it may
+have been applied. So `put` is always `delivered + rejected + dropped + held`. The queue itself is open; then closed: it
+takes no rows, and sends what it holds; then stopped: it sends no more, and what it holds is undelivered.
+"""
 
 from __future__ import annotations
 
@@ -19,51 +32,37 @@ from synerise_profiles._core.logging import log_retry
 from synerise_profiles._core.retry import AttemptFailure, RetryPolicy, decide_retry
 from synerise_profiles._core.timing import Timing
 
-from .buffer import Buffer, QueuedBatch
+from .buffer import Buffer, EncodedRow, QueuedBatch
 from .channels import Channel
-from .encoding import EncodedRow
-from .inflight import InflightBatch, QueueTask, with_timestamps
+from .inflight import AnswerResult, InflightBatch, QueueTask
 from .settings import QueueSettings
 from .stats import QueueStats, Undelivered
-from .timestamps import QueueClock
+from .timestamps import QueueClock, with_timestamps
 
-__all__ = ["AnswerResult", "QueueCore", "QueueStep"]
+__all__ = ["QueueCore", "QueueStep"]
 
 QueueStep: TypeAlias = QueueTask | Wait | Signal
 _MAX_BISECT_REQUESTS: Final = 100
 """How many requests may be spent on finding the refused rows of one batch."""
 _MAX_BACKOFF_SECONDS: Final = 60.0
-"""Seconds to which the waits grow where nothing can succeed as things are: they may be mended."""
+"""Seconds to which the waits grow where nothing can succeed until somebody mends it, such as an API key."""
 _MIN_RETRY_SECONDS: Final = 0.05
 """Seconds between two attempts at least, whatever the policy says: they go on for as long as the server is away."""
 _MAX_RETRY_AFTER_SECONDS: Final = 3600.0
-"""So many seconds a server may ask to wait for."""
-
-
-@attrs.frozen
-class AnswerResult:
-    """What an answer brought, to be told to the caller: refused rows, and the error after which it is tried again."""
-
-    inflight_batch: InflightBatch | None
-    refused: Sequence[tuple[int, Refusal]] = ()
-    error: Exception | None = None
-
-    @property
-    def needs_callbacks(self) -> bool:
-        """Whether there is anything to tell."""
-        return bool(self.refused) or self.error is not None
+"""How many seconds a server may ask to wait for."""
 
 
 class QueueCore:
-    """One queue. `put` rows; ask `next` what to do; hand what came of a `Send` to `answered`. The counters are exact.
+    """One queue. `put` rows, ask `next` what to do, and pass what came of a task to `on_result`.
 
-    `urgent` is the number of the first row that may take its time: those before it are sent without waiting for more.
+    The counters are exact, and are public for the drivers and `stats` alone. `flush_mark` is the index of the first row
+    that may wait for more: those before it are sent at once. Times are monotonic seconds.
     """
 
     def __init__(
         self, batch_operations: Sequence[BatchOperation], settings: QueueSettings, policy: RetryPolicy, timing: Timing
     ) -> None:
-        self.channels = [Channel(kind, settings) for kind in batch_operations]
+        self.channels = [Channel(batch_operation, settings) for batch_operation in batch_operations]
         self.clock = QueueClock(timing)
         self.put_count = self.delivered = self.rejected = self.dropped = self.full = 0
         self.held = self.held_bytes = self.in_flight = self.requests = self.retries = 0
@@ -84,9 +83,9 @@ class QueueCore:
     def put(self, channel: Channel, encoded_row: EncodedRow) -> bool | None:
         """Hold a row; None if there is no room, else whether something may be due earlier than it was before."""
         settings = self._settings
-        item, group, is_timeless = encoded_row
-        line = channel.buffer_for(group)
-        size = line.size_of(item, is_timeless=is_timeless)
+        item, group, is_untimed = encoded_row
+        buffer = channel.buffer_for(group)
+        size = buffer.size_of(item, is_untimed=is_untimed)
         if self.held >= settings.max_items or self.held_bytes + size > settings.max_bytes:
             if settings.when_full != "drop_oldest":
                 return None
@@ -94,20 +93,20 @@ class QueueCore:
                 self.put_count += 1
                 self.dropped += 1
                 return False
-        entry = (self.put_count, self._now(), item, is_timeless)
-        batch = line.batch_for(size)
-        is_due = batch is None or line.fills(batch, size)
-        grows: deque[Any] = line.batches if batch is None else batch.entries
-        grown = QueuedBatch(entry, size) if batch is None else entry
+        row = (self.put_count, self._now(), item, is_untimed)
+        batch = buffer.batch_for(size)
+        is_due = batch is None or buffer.fills(batch, size)
+        target: deque[Any] = buffer.batches if batch is None else batch.rows
+        addition = QueuedBatch(row, size) if batch is None else row
         # Below, the one call comes last. Python looks for signals after calls, so Ctrl-C, or a signal's handler that
         # raises, finds the row held and counted, or neither.
         if batch is not None:
             batch.size += size
-            batch.is_timeless = batch.is_timeless or is_timeless
+            batch.is_untimed = batch.is_untimed or is_untimed
         self.put_count += 1
         self.held += 1
         self.held_bytes += size
-        grows.append(grown)
+        target.append(addition)
         return is_due
 
     def count_rejected_put(self) -> None:
@@ -115,7 +114,7 @@ class QueueCore:
         self.full += 1
 
     def next(self) -> QueueStep:
-        """Say what to do next."""
+        """Return what to do next: a task to send, a wait, or DONE."""
         if self.is_stopped or (self.is_closed and not self.held):
             return DONE
         now = self._now()
@@ -123,60 +122,53 @@ class QueueCore:
             return Wait(None)
         self._round_robin += 1
         for offset in range(len(self.channels)):
-            send = self._next_task(self.channels[(self._round_robin + offset) % len(self.channels)], now)
-            if send is not None:
+            task = self._next_task(self.channels[(self._round_robin + offset) % len(self.channels)], now)
+            if task is not None:
                 self._requests_in_flight += 1
-                send.sub_batch.attempts += 1
-                return send
-        dues = [due for lane in self.channels for due in self._due_times(lane, now)]
-        return Wait(max(0.0, min(dues) - now) if dues else None)
+                task.sub_batch.attempts += 1
+                return task
+        due_times = [due for channel in self.channels for due in channel.due_times(now, self.flush_mark, self.clock)]
+        return Wait(max(0.0, min(due_times) - now) if due_times else None)
 
     def on_result(self, task: QueueTask, result: SendResult, *, is_conclusive: bool) -> AnswerResult:
-        """Take what came of a request, and what `judge` said to it."""
-        now, flight = self._now(), task.inflight_batch
+        """Take the outcome of a task; `is_conclusive` is what its `apply_response` returned."""
+        now, batch = self._now(), task.inflight_batch
         self._requests_in_flight -= 1
         self.requests += 1
         self.retries += task.sub_batch.attempts > 1
-        if flight is None:
+        if batch is None:
             return self._on_clock_result(task, result, now)
-        lane = next(lane for lane in self.channels if flight in lane.inflight_batches)
-        lane.requests_in_flight -= 1
+        channel = next(channel for channel in self.channels if batch in channel.inflight_batches)
+        channel.requests_in_flight -= 1
         self.in_flight -= len(task.sub_batch.positions)
-        flight.sub_batch = None
+        batch.sub_batch = None
         error = None
         if is_conclusive:
-            lane.throttle.on_success()
-            lane.failing = None
+            channel.throttle.on_success()
+            channel.failing = None
         else:
-            delay = self._retry_delay(task, result, lane.throttle, now)
-            flight.chunk_state.pending.append(task.sub_batch)
-            flight.due_at = now + delay
-            lane.failing, error = result.description, result.error
-            log_retry(lane.batch_operation.operation, result.description, delay, task.sub_batch.attempts)
-        before = flight.open_row_count
-        flight.open_positions = [part.positions for part in flight.chunk_state.pending]
-        refused = flight.pop_refused()
-        settled = before - flight.open_row_count
-        self.rejected += len(refused)
-        self.delivered += settled - len(refused)
-        self.held -= settled
-        self._sealed_rows -= settled
-        if not flight.open_positions:
-            lane.inflight_batches.remove(flight)
+            delay = self._retry_delay(task, result, channel.throttle, now)
+            batch.chunk_state.pending.append(task.sub_batch)
+            batch.due_at = now + delay
+            channel.failing, error = result.description, result.error
+            log_retry(channel.batch_operation.operation, result.description, delay, task.sub_batch.attempts)
+        refused = self._count_settled(batch)
+        if not batch.open_positions:
+            channel.inflight_batches.remove(batch)
             # The brackets of the body were never counted.
-            self.held_bytes -= flight.size - 1
-            self._sealed_bytes -= flight.size - 1
-        return AnswerResult(flight, refused, error)
+            self.held_bytes -= batch.size - 1
+            self._sealed_bytes -= batch.size - 1
+        return AnswerResult(batch.chunk_state.chunk, refused, error)
 
     def flush(self) -> int:
-        """Let all that is held be sent as soon as possible; return the number that the next row will have.
+        """Let all that is held be sent as soon as possible; return the index that the next row will have.
 
         What waits for another attempt waits no longer, unless a server that is too busy asked for it.
         """
         self.flush_mark = self.put_count
-        for lane in self.channels:
-            for flight in lane.inflight_batches:
-                flight.due_at = 0.0
+        for channel in self.channels:
+            for batch in channel.inflight_batches:
+                batch.due_at = 0.0
         self.clock.next_request_at = 0.0
         return self.flush_mark
 
@@ -187,40 +179,38 @@ class QueueCore:
 
     def reset(self) -> None:
         """Forget all that is held and was counted: in a child of fork all of it belongs to the parent."""
-        fresh = QueueCore([lane.batch_operation for lane in self.channels], self._settings, self._policy, self._timing)
+        fresh = QueueCore(
+            [channel.batch_operation for channel in self.channels], self._settings, self._policy, self._timing
+        )
         fresh.is_closed, fresh.is_stopped = self.is_closed, self.is_stopped
         fresh.clock.state = self.clock.state
-        # The lanes stay the ones that they are, since whoever puts knows them.
-        for lane, other in zip(self.channels, fresh.channels, strict=True):
-            lane.__dict__.update(other.__dict__)
+        # The channels stay the same objects, since the producers hold them.
+        for channel, other in zip(self.channels, fresh.channels, strict=True):
+            channel.__dict__.update(other.__dict__)
         fresh.channels = self.channels
         self.__dict__.update(fresh.__dict__)
 
     def is_settled(self, mark: int) -> bool:
-        """Whether no row before this number is held."""
-        return all(first >= mark for first in self._first_indexes())
+        """Whether no row before this index is held."""
+        return all(first >= mark for channel in self.channels for first in channel.first_indexes())
 
     def held_before(self, mark: int) -> int:
-        """How many rows before this number are held."""
-        waiting = (entry[0] for lane in self.channels for line in lane.nonempty_buffers() for entry in line)
-        flying = (
-            number for lane in self.channels for flight in lane.inflight_batches for number in flight.open_indexes()
-        )
-        return sum(number < mark for numbers in (waiting, flying) for number in numbers)
+        """How many rows before this index are held."""
+        return sum(index < mark for channel in self.channels for index in channel.held_indexes())
 
     def undelivered(self) -> Iterator[Undelivered]:
-        """Yield the rows that are held, those on their way first."""
-        for lane in self.channels:
-            for flight in lane.inflight_batches:
-                yield from flight.undelivered()
+        """Yield the rows that are held, those in flight first."""
+        for channel in self.channels:
+            for batch in channel.inflight_batches:
+                yield from batch.undelivered()
         # Where the server's clock is not known, the one here has to do: these rows are not sent from here any more.
-        estimate = self.clock.offset or self.clock.local_offset()
-        for lane in self.channels:
-            name = lane.batch_operation.operation.name
-            for line in lane.nonempty_buffers():
-                for entry in line:
-                    row = with_timestamps(lane.batch_operation, (entry,), estimate)[0]
-                    yield Undelivered(index=entry[0], operation=name, row=row, maybe_applied=False)
+        clock_offset = self.clock.offset or self.clock.local_offset()
+        for channel in self.channels:
+            name = channel.batch_operation.operation.name
+            for buffer in channel.nonempty_buffers():
+                for queued_row in buffer:
+                    row = with_timestamps(channel.batch_operation, (queued_row,), clock_offset)[0]
+                    yield Undelivered(index=queued_row[0], operation=name, row=row, maybe_applied=False)
 
     def stats(self, notes: dict[str, int]) -> QueueStats:
         """Return the counters of this moment."""
@@ -236,110 +226,95 @@ class QueueCore:
             requests=self.requests,
             retries=self.retries,
             failing={
-                lane.batch_operation.operation.name: lane.failing for lane in self.channels if lane.failing is not None
+                channel.batch_operation.operation.name: channel.failing
+                for channel in self.channels
+                if channel.failing is not None
             },
             notes=dict(notes),
         )
 
-    def _first_indexes(self) -> Iterator[int]:
-        for lane in self.channels:
-            yield from (line.head[0] for line in lane.nonempty_buffers())
-            yield from (flight.first_index for flight in lane.inflight_batches)
-
     def _make_room(self, size: int) -> bool:
-        """Drop the oldest rows that were not taken for sending, as many as it needs; none if that would not help."""
+        """Drop the oldest rows that wait, as many as it needs; none if that would not make enough room."""
         settings = self._settings
         if self._sealed_rows >= settings.max_items or self._sealed_bytes + size > settings.max_bytes:
             return False
         while self.held >= settings.max_items or self.held_bytes + size > settings.max_bytes:
             oldest = min(
-                (line for lane in self.channels for line in lane.nonempty_buffers()), key=lambda line: line.head[0]
+                (buffer for channel in self.channels for buffer in channel.nonempty_buffers()),
+                key=lambda buffer: buffer.head[0],
             )
             batch = oldest.batches[0]
-            _, _, item, is_timeless = oldest.head
-            gone = oldest.size_of(item, is_timeless=is_timeless)
-            shrinks: deque[Any] = batch.entries if len(batch.entries) > 1 else oldest.batches
+            _, _, item, is_untimed = oldest.head
+            freed = oldest.size_of(item, is_untimed=is_untimed)
+            source: deque[Any] = batch.rows if len(batch.rows) > 1 else oldest.batches
             # As in `put`: the one call comes last.
-            batch.size -= gone
-            self.held_bytes -= gone
+            batch.size -= freed
+            self.held_bytes -= freed
             self.held -= 1
             self.dropped += 1
-            shrinks.popleft()
+            source.popleft()
         return True
 
     def _next_task(self, channel: Channel, now: float) -> QueueTask | None:
-        if channel.requests_in_flight >= channel.throttle.window or channel.throttle.delay(now) > 0:
+        if not channel.may_send(now):
             return None
-        flight = next(
-            (flight for flight in channel.inflight_batches if flight.sub_batch is None and flight.due_at <= now), None
-        )
-        if flight is None:
-            line = self._due_buffer(channel, now)
-            if line is None:
+        batch = channel.due_inflight_batch(now)
+        if batch is None:
+            buffer = channel.due_buffer(now, self.flush_mark)
+            if buffer is None:
                 return None
-            if line.batches[0].is_timeless:
+            if buffer.batches[0].is_untimed:
                 if self.clock.is_due(now):
                     self.clock.is_request_pending = True
                     return QueueTask(self._clock_sub_batch, now)
                 if self.clock.offset is None:
                     return None
-            flight = self._seal_batch(channel, line)
-        part = flight.sub_batch = flight.chunk_state.pending.pop()
+            batch = self._seal_batch(channel, buffer)
+        sub_batch = batch.sub_batch = batch.chunk_state.pending.pop()
         channel.requests_in_flight += 1
-        self.in_flight += len(part.positions)
-        return QueueTask(part, now, flight)
-
-    def _due_buffer(self, channel: Channel, now: float) -> Buffer | None:
-        """Of the lines that have something to send, the one with the oldest row."""
-        if len(channel.inflight_batches) >= channel.max_inflight_batches:
-            return None
-        due = [line for line in channel.nonempty_buffers() if self._due_time(line) <= now]
-        return min(due, key=lambda line: line.head[0], default=None)
-
-    def _due_time(self, buffer: Buffer) -> float:
-        if buffer.is_full or buffer.head[0] < self.flush_mark:
-            return 0.0
-        return buffer.head[1] + self._settings.flush_after
+        self.in_flight += len(sub_batch.positions)
+        return QueueTask(sub_batch, now, batch)
 
     def _seal_batch(self, channel: Channel, buffer: Buffer) -> InflightBatch:
+        """Take the oldest batch of a buffer for sending."""
         batch = buffer.pop_batch()
-        self._sealed_rows += len(batch.entries)
+        self._sealed_rows += len(batch.rows)
         self._sealed_bytes += batch.size - 1
         # There are no more groups of suspects than rows, so that no two batches use the same numbers.
         budget = BisectBudget(_MAX_BISECT_REQUESTS, self._last_group)
-        self._last_group += len(batch.entries)
-        flight = InflightBatch(channel.batch_operation, batch, self.clock.offset, budget)
-        channel.inflight_batches.append(flight)
-        return flight
+        self._last_group += len(batch.rows)
+        inflight_batch = InflightBatch(channel.batch_operation, batch, self.clock.offset, budget)
+        channel.inflight_batches.append(inflight_batch)
+        return inflight_batch
 
-    def _due_times(self, channel: Channel, now: float) -> Iterator[float]:
-        """Moments at which this lane may have something to send, other than by an answer."""
-        if channel.requests_in_flight >= channel.throttle.window:
-            return
-        earliest = now + channel.throttle.delay(now)
-        for flight in channel.inflight_batches:
-            if flight.sub_batch is None:
-                yield max(flight.due_at, earliest)
-        if len(channel.inflight_batches) < channel.max_inflight_batches:
-            for line in channel.nonempty_buffers():
-                waits_for_clock = line.batches[0].is_timeless and self.clock.offset is None
-                if not (waits_for_clock and self.clock.is_request_pending):
-                    yield max(self._due_time(line), earliest, self.clock.next_request_at if waits_for_clock else 0.0)
+    def _count_settled(self, batch: InflightBatch) -> Sequence[tuple[int, Refusal]]:
+        """Count the rows that the last answer delivered or refused; return the refused ones."""
+        before = batch.open_row_count
+        batch.open_positions = [sub_batch.positions for sub_batch in batch.chunk_state.pending]
+        refused = batch.pop_refused()
+        settled = before - batch.open_row_count
+        self.rejected += len(refused)
+        self.delivered += settled - len(refused)
+        self.held -= settled
+        self._sealed_rows -= settled
+        return refused
 
     def _retry_delay(self, task: QueueTask, result: SendResult, throttle: Throttle | None, now: float) -> float:
-        """Seconds until it is tried again. A server that is too busy gets nothing else of this kind meanwhile."""
-        part, failure = task.sub_batch, result.failure
+        """Return the seconds until it is sent again. A server that is too busy gets nothing of the channel before."""
+        sub_batch, failure = task.sub_batch, result.failure
         if result.is_unreadable:
             failure = AttemptFailure()
         if failure is None or (result.is_final and not result.is_unreadable):
-            return self._backoff_delay(part)
+            return self._backoff_delay(sub_batch)
         is_throttled = result.status in (429, 503)
-        part.maybe_applied = part.maybe_applied or (failure.maybe_received and not is_throttled)
-        attempt = throttle.on_throttled(now, task.sent_at) if is_throttled and throttle is not None else part.attempts
+        sub_batch.maybe_applied = sub_batch.maybe_applied or (failure.maybe_received and not is_throttled)
+        attempt = sub_batch.attempts
+        if is_throttled and throttle is not None:
+            attempt = throttle.on_throttled(now, task.sent_at)
         decision = decide_retry(
             self._policy, failure, repeatable=True, attempt=attempt, elapsed=0.0, random=self._timing.random
         )
-        delay = self._backoff_delay(part) if decision.delay is None else max(decision.delay, _MIN_RETRY_SECONDS)
+        delay = self._backoff_delay(sub_batch) if decision.delay is None else max(decision.delay, _MIN_RETRY_SECONDS)
         if is_throttled and throttle is not None:
             throttle.hold_until(now + delay)
         return delay
@@ -351,9 +326,9 @@ class QueueCore:
         )
 
     def _on_clock_result(self, task: QueueTask, result: SendResult, now: float) -> AnswerResult:
-        moment = parse_server_time(result.content) if result.is_success else None
-        if moment is not None:
-            self.clock.record_measurement(task.sent_at, moment)
+        server_time = parse_server_time(result.content) if result.is_success else None
+        if server_time is not None:
+            self.clock.record_measurement(task.sent_at, server_time)
             task.sub_batch.attempts = 0
             return AnswerResult(None)
         delay = self._backoff_delay(task.sub_batch) if result.is_success else self._retry_delay(task, result, None, now)

@@ -1,4 +1,8 @@
-"""A batch on its way: the bytes that are sent, the parts of it that are still open, and what answers mean for it."""
+"""Batches in flight: what is sent of them, and what an answer means for their rows.
+
+A batch is sealed when it is taken from its buffer. From then on its rows, their order and their bytes stay the same, so
+that sending it again overwrites what the first sending may have stored.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,6 @@ import attrs
 from synerise_profiles._batching.attribution import parse_error_entries
 from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.bisection import BisectBudget, ChunkState, Refusal
-from synerise_profiles._batching.encoding import append_fields
 from synerise_profiles._batching.operations import BatchOperation, server_time_request
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.server_clock import ClockOffset
@@ -18,16 +21,16 @@ from synerise_profiles_api.types import Request
 
 from .buffer import QueuedBatch, QueuedRow
 from .stats import Undelivered
-from .timestamps import timestamp_writer
+from .timestamps import with_timestamps
 
-__all__ = ["InflightBatch", "QueueTask", "with_timestamps"]
+__all__ = ["AnswerResult", "InflightBatch", "QueueTask"]
 
 
 class InflightBatch:
-    """A batch that was taken for sending, until the fate of all its rows is known.
+    """A sealed batch, from its first sending until each of its rows is delivered or refused.
 
-    `open` are the positions whose fate is not; it changes with the queue's counters, hence under the same lock, while
-    the job is its sender's own as long as a request is on its way.
+    `open_positions` are those of the rows that are neither. They change together with the queue's counters, hence under
+    the same lock, while `chunk_state` belongs to the sender alone as long as a request is in flight.
     """
 
     def __init__(
@@ -38,15 +41,16 @@ class InflightBatch:
         budget: BisectBudget,
     ) -> None:
         self.size = batch.size
-        self.chunk_state = ChunkState.of(Chunk(batch_operation, indexes=[entry[0] for entry in batch.entries]), budget)
-        self.open_positions: list[Sequence[int]] = [range(len(batch.entries))]
+        self.chunk_state = ChunkState.of(Chunk(batch_operation, indexes=[row[0] for row in batch.rows]), budget)
+        self.open_positions: list[Sequence[int]] = [range(len(batch.rows))]
         self.due_at = 0.0
+        """When it may be sent again, in monotonic seconds."""
         self.sub_batch: SubBatch | None = None
-        """What is on its way."""
+        """The rows whose request is in flight; None if there is no request."""
         self.counted_refusals = 0
-        """How many of the refused rows are counted."""
+        """How many of the refused rows `pop_refused` has returned."""
         self._batch_operation = batch_operation
-        self._queued_rows: Sequence[QueuedRow] = batch.entries
+        self._queued_rows: Sequence[QueuedRow] = batch.rows
         self._clock_offset = clock_offset
 
     @property
@@ -56,32 +60,32 @@ class InflightBatch:
 
     @property
     def first_index(self) -> int:
-        """The number of the first row that is open."""
+        """The index of the first open row."""
         return self.chunk_state.chunk.indexes[min(positions[0] for positions in self.open_positions)]
 
     def open_indexes(self) -> Iterator[int]:
-        """Yield the numbers of the open rows."""
+        """Yield the indexes of the open rows."""
         indexes = self.chunk_state.chunk.indexes
         return (indexes[position] for positions in self.open_positions for position in positions)
 
     def undelivered(self) -> Iterator[Undelivered]:
         """Yield the open rows."""
-        chunk, kind = self.chunk_state.chunk, self._batch_operation
+        chunk = self.chunk_state.chunk
         maybe_applied = self.sub_batch is not None or any(part.maybe_applied for part in self.chunk_state.pending)
-        # Taken before it is looked at: the sender lets go of the entries once the body is complete, and not before.
-        entries = self._queued_rows
-        rows = with_timestamps(kind, entries, self._clock_offset)
+        # Read once, before it is tested: a sender drops the rows as soon as the body is complete, and not before.
+        queued_rows = self._queued_rows
+        rows = with_timestamps(self._batch_operation, queued_rows, self._clock_offset)
         for positions in self.open_positions:
             for position in positions:
                 yield Undelivered(
                     index=chunk.indexes[position],
-                    operation=kind.operation.name,
+                    operation=self._batch_operation.operation.name,
                     row=rows[position] if rows else chunk.row_bytes(position),
                     maybe_applied=maybe_applied,
                 )
 
     def request(self, sub_batch: SubBatch) -> Request[Any]:
-        """Build the request of a part; of the first one with the times that are due. A second sending has the same."""
+        """Build the request of some rows. The first one writes the missing times into the body, for all later ones."""
         if self._queued_rows:
             chunk = self.chunk_state.chunk
             chunk.pieces[:] = with_timestamps(self._batch_operation, self._queued_rows, self._clock_offset)
@@ -90,15 +94,18 @@ class InflightBatch:
         return self.chunk_state.chunk.request(None if sub_batch.is_whole else sub_batch.positions)
 
     def pop_refused(self) -> list[tuple[int, Refusal]]:
-        """Return the rows that were refused since this was asked before, with their positions."""
-        found = list(self.chunk_state.refused.items())[self.counted_refusals :]
+        """Return the rows that were refused since the last call, with their positions."""
+        refused = list(self.chunk_state.refused.items())[self.counted_refusals :]
         self.counted_refusals = len(self.chunk_state.refused)
-        return found
+        return refused
 
 
 @attrs.frozen(eq=False)
 class QueueTask:
-    """Send a request once, `judge` what came of it and hand it back. Without a flight it asks for the server's time."""
+    """One request to send once. Without a batch it is GET /v4/server/time.
+
+    The driver sends `request()`, passes the outcome to `apply_response`, and both to `QueueCore.on_result`.
+    """
 
     sub_batch: SubBatch
     sent_at: float
@@ -109,28 +116,32 @@ class QueueTask:
         return server_time_request() if self.inflight_batch is None else self.inflight_batch.request(self.sub_batch)
 
     def apply_response(self, result: SendResult) -> bool:
-        """Find out what an answer means for the rows; false if it says nothing about them."""
+        """Work out what an answer means for each row, without holding a lock; false if it says nothing about them."""
         if self.inflight_batch is None:
             return result.is_success
-        job = self.inflight_batch.chunk_state
+        chunk_state = self.inflight_batch.chunk_state
         if result.is_success:
             if result.status == 207:
-                job.accept_partially(self.sub_batch, parse_error_entries(result.content) or [])
+                chunk_state.accept_partially(self.sub_batch, parse_error_entries(result.content) or [])
             else:
-                job.accept(self.sub_batch)
+                chunk_state.accept(self.sub_batch)
         elif result.refuses_rows:
-            job.refuse(self.sub_batch, result.content)
+            chunk_state.refuse(self.sub_batch, result.content)
         return result.is_success or result.refuses_rows
 
 
-def with_timestamps(
-    batch_operation: BatchOperation, queued_rows: Sequence[QueuedRow], clock_offset: ClockOffset | None
-) -> list[bytes]:
-    """Return the bytes of rows, those without a time with that of their put."""
-    if batch_operation.time_field is None or clock_offset is None:
-        return [entry[2] for entry in queued_rows]
-    head, write = b'"%b":"' % batch_operation.time_field.encode(), timestamp_writer()
-    return [
-        append_fields(item, head + write(clock_offset.earliest(put_at)) + b'"') if is_timeless else item
-        for _, put_at, item, is_timeless in queued_rows
-    ]
+@attrs.frozen
+class AnswerResult:
+    """What the caller's functions are called with after an answer.
+
+    These are the rows of `chunk` that were refused, by position, and the error after which a request is sent again.
+    """
+
+    chunk: Chunk | None
+    refused: Sequence[tuple[int, Refusal]] = ()
+    error: Exception | None = None
+
+    @property
+    def needs_callbacks(self) -> bool:
+        """Whether there is anything to report."""
+        return bool(self.refused) or self.error is not None

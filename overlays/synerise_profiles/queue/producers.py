@@ -1,60 +1,130 @@
-"""Where rows are put: an inlet for each kind, sync and async, and the core behind them."""
+"""Producers: the side of a queue that callers see. A put checks a row, encodes it and hands it to the queue.
+
+All of it happens in the caller's thread: a bad row raises where it was made, a row that changes later is not changed in
+the queue, and the bytes that are held are known exactly.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from synerise_profiles._batching import operations
+from synerise_profiles._batching.encoding import RefusedError
+from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.rejection import count_note
+from synerise_profiles._batching.row_encoder import RowEncoder, content_salt, timestamp_reserve
+from synerise_profiles._batching.row_rules import row_rule
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
+from synerise_profiles._validation.rules import Note
+from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
 
+from .buffer import EncodedRow
 from .channels import Channel
 from .core import QueueCore
-from .encoding import EncodedRow, QueueRowEncoder
 from .settings import QueueSettings
 
-__all__ = ["AsyncQueueProducer", "QueueParts", "QueueProducer"]
+__all__ = [
+    "AsyncQueueProducer",
+    "QueueClosedError",
+    "QueueFullError",
+    "QueueParts",
+    "QueueProducer",
+    "QueueRowEncoder",
+]
 
 T = TypeVar("T")
 
 
+class QueueFullError(SyneriseError):
+    """The queue had no room in time; the row was not put."""
+
+
+class QueueClosedError(SyneriseError):
+    """The queue is closed, or was not entered yet; the row was not put."""
+
+
+class QueueRowEncoder:
+    """Checks and encodes the rows of one operation, and adds a salt where there is none. Safe from any thread."""
+
+    def __init__(self, batch_operation: BatchOperation, settings: QueueSettings, note: Note) -> None:
+        self._operation_name = batch_operation.operation.name
+        self._timestamp_reserve = timestamp_reserve(batch_operation)
+        rule = row_rule(batch_operation, settings.checks, note)
+        self._check = None if rule is None else rule.check
+        self._encoder = RowEncoder(
+            batch_operation, None if settings.checks == "off" else settings.allow_null, self._salt_for
+        )
+        # With brackets it is a request, and with a comma what is held.
+        self._max_row_bytes = min(batch_operation.max_bytes - 2, settings.max_bytes - 1)
+        self._make_salt = settings.salt if callable(settings.salt) else None
+        self._salts_by_content = settings.salt == "content"
+
+    def encode(self, row: Any) -> EncodedRow:
+        """Return what is held of a row; raise InvalidRequestError."""
+        try:
+            return self._encode_checked(row)
+        except RefusedError as error:
+            raise InvalidRequestError(error.reason, operation=self._operation_name, field=error.field) from None
+
+    def _encode_checked(self, row: Any) -> EncodedRow:
+        if self._check is not None and (problem := self._check(row)) is not None:
+            raise RefusedError(*problem)
+        encoder, is_untimed = self._encoder, False
+        item = encoder.encode(row)
+        if encoder.is_salted:
+            item, is_untimed = encoder.add_salt(row, item, 0)
+        size = len(item) + self._timestamp_reserve if is_untimed else len(item)
+        if size > self._max_row_bytes:
+            raise RefusedError(
+                "", f"is {size:,} bytes; a request or the whole queue takes no more than {self._max_row_bytes:,}"
+            )
+        return item, encoder.identifier_group_of(row), is_untimed
+
+    def _salt_for(self, row: Any, item: bytes, _: int) -> str:
+        if self._make_salt is not None:
+            return str(self._make_salt(row))
+        # Two puts are two events, so by default a salt says nothing but which put it was.
+        return content_salt(item) if self._salts_by_content else os.urandom(16).hex()
+
+
 class QueueParts:
-    """What both queues are made of: the core, and what writes the rows of each of its lanes."""
+    """What both queues are made of: the core, and for each producer its channel and its encoder."""
 
     def __init__(self, settings: QueueSettings, policy: RetryPolicy, timing: Timing) -> None:
-        known = (operations.events(), operations.profiles(), operations.transactions())
+        batch_operations = (operations.events(), operations.profiles(), operations.transactions())
         self.notes: dict[str, int] = {}
         note = partial(count_note, self.notes)
-        self.core = QueueCore(known, settings, policy, timing)
-        writers = [QueueRowEncoder(kind, settings, note) for kind in known]
-        self.events, self.profiles, self.transactions = zip(self.core.channels, writers, strict=True)
+        self.core = QueueCore(batch_operations, settings, policy, timing)
+        encoders = [QueueRowEncoder(batch_operation, settings, note) for batch_operation in batch_operations]
+        self.events, self.profiles, self.transactions = zip(self.core.channels, encoders, strict=True)
 
 
 class QueueLike(Protocol):
-    """A queue, seen from an inlet."""
+    """What a producer knows of its queue."""
 
     def enqueue(self, channel: Channel, encoded_row: EncodedRow, timeout: float | None) -> None:
-        """Hold a row that was checked and written."""
+        """Hold a row that was checked and encoded."""
         ...
 
 
 class AsyncQueueLike(Protocol):
-    """An async queue, seen from an inlet."""
+    """What an async producer knows of its queue."""
 
     async def enqueue(self, channel: Channel, encoded_row: EncodedRow, timeout: float | None) -> None:  # noqa: ASYNC109 - as the sync one
-        """Hold a row that was checked and written."""
+        """Hold a row that was checked and encoded."""
         ...
 
     def enqueue_nowait(self, channel: Channel, encoded_row: EncodedRow) -> None:
-        """Hold a row that was checked and written, without waiting."""
+        """Hold a row that was checked and encoded, without waiting for room."""
         ...
 
 
 class QueueProducer(Generic[T]):
-    """Where rows of one kind are put."""
+    """Puts the rows of one operation into a queue."""
 
     def __init__(self, queue: QueueLike, channel: Channel, encoder: QueueRowEncoder) -> None:
         self._queue = queue
@@ -72,7 +142,7 @@ class QueueProducer(Generic[T]):
 
 
 class AsyncQueueProducer(Generic[T]):
-    """Where rows of one kind are put."""
+    """Puts the rows of one operation into a queue."""
 
     def __init__(self, queue: AsyncQueueLike, channel: Channel, encoder: QueueRowEncoder) -> None:
         self._queue = queue

@@ -1,4 +1,12 @@
-"""Which queues there are, for the two moments that nobody calls: the end of the program, and the child of a fork."""
+"""The queues of this process, for the two moments at which nobody calls them: atexit and fork.
+
+At the end of the program every queue starts to send what it holds, and then each is waited for, up to its own
+`exit_timeout`; what is left is written to the spill file and counted in a warning. The threads are daemons, so a server
+that is away cannot keep the program alive. A child of fork has a copy of the rows but none of the threads, and its
+locks may be held by threads that it does not have; so a queue forgets everything in the child (the parent sends its
+rows) and gets new locks. With gevent the locks and threads are greenlets' ones, as soon as it has patched them: they
+are looked up when a queue is made, and no wait is longer than its deadline. A process that is killed runs none of this.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +21,14 @@ __all__ = ["ShutdownHook", "register"]
 
 
 class ShutdownHook(Protocol):
-    """A queue, seen from here."""
+    """What a queue does at these moments."""
 
     def start_shutdown(self) -> float:
-        """Begin to send what is held; return the seconds that it may take."""
+        """Start to send what is held; return the seconds that it may take."""
         ...
 
     def finish_shutdown(self, seconds: float, /) -> None:
-        """Wait so long, close, and warn of what is left."""
+        """Wait for so many seconds at most, close, and warn of what is left."""
         ...
 
     def after_fork(self) -> None:
@@ -28,13 +36,13 @@ class ShutdownHook(Protocol):
         ...
 
 
-# A queue that holds something is held by its threads, so it is here even if the program forgot it.
+# Weak, so that a queue that was forgotten can go. One that holds rows is kept alive by its threads, so it is in here.
 _queues: WeakSet[ShutdownHook] = WeakSet()
 _installed_hooks: set[str] = set()
 
 
 def register(queue: ShutdownHook) -> None:
-    """Let a queue take part."""
+    """Let a queue take part; the hooks are installed for the first one."""
     _queues.add(queue)
     if "exit" not in _installed_hooks:
         _installed_hooks.add("exit")
@@ -45,7 +53,7 @@ def register(queue: ShutdownHook) -> None:
 
 
 def _watch_worker_process() -> None:
-    """A process of multiprocessing ends without atexit, but with finalizers of its own, set in that process."""
+    """Install a finalizer in a process of multiprocessing: it ends without atexit, but runs finalizers of its own."""
     key = f"finalizer {os.getpid()}"
     loaded = sys.modules.get("multiprocessing.util")
     if loaded is None or key in _installed_hooks:
@@ -59,13 +67,13 @@ def _watch_worker_process() -> None:
 
 
 def _at_exit() -> None:
-    begun = time.monotonic()
-    # All of them first, so that none waits for another.
-    waits = [(queue, queue.start_shutdown()) for queue in list(_queues)]
+    started_at = time.monotonic()
+    # All of them start first, so that none waits for another.
+    timeouts = [(queue, queue.start_shutdown()) for queue in list(_queues)]
     problem: Warning | None = None
-    for queue, seconds in waits:
+    for queue, seconds in timeouts:
         try:
-            queue.finish_shutdown(max(0.0, begun + seconds - time.monotonic()))
+            queue.finish_shutdown(max(0.0, started_at + seconds - time.monotonic()))
         except Warning as warning:  # where warnings are errors; the other queues come first
             problem = warning
     if problem is not None:

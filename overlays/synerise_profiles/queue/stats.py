@@ -1,26 +1,25 @@
-"""What a queue tells about itself: counters, what a flush came to, and rows that were not delivered."""
+"""What a queue returns about itself: its counters, the result of a flush, and rows that were not delivered."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import attrs
-import orjson
 
-__all__ = ["FlushResult", "QueueStats", "Undelivered", "write_undelivered"]
+__all__ = ["FlushResult", "QueueStats", "Undelivered"]
 
 
 @attrs.frozen(kw_only=True)
 class QueueStats:
-    """The counters of a queue at one moment: `put` is `delivered` plus `rejected`, `dropped` and `held`.
+    """The counters of a queue at one moment. They are exact: `put` is `delivered + rejected + dropped + held`.
 
-    `delivered` rows were confirmed by the server, `rejected` ones refused by it, `dropped` ones made room for newer
-    ones (`when_full="drop_oldest"`). `held` rows, with `held_bytes`, are still to be sent, `in_flight` of them being on
-    their way. `full` counts puts that raised QueueFullError; they are not in `put`. `requests` were answered or broke,
-    `retries` of them were repetitions. `failing` says by operation what the last request met, where it did not go well.
-    `notes` counts remarks of the strict checks about rows that were put all the same.
+    - `delivered` rows were confirmed by the server, `rejected` ones refused by it, and `dropped` ones made room for
+      newer ones (`when_full="drop_oldest"`).
+    - `held` rows, of `held_bytes` bytes, are still to be sent; `in_flight` of them are in a request right now.
+    - `full` counts puts that raised QueueFullError; they are not in `put`.
+    - `requests` counts requests that were answered or failed; `retries` of them were repetitions.
+    - `failing` names the operations whose last request failed, each with the reason, such as `status 403`.
+    - `notes` counts, by their text, the remarks of the strict checks about rows that were put all the same.
     """
 
     put: int
@@ -39,36 +38,26 @@ class QueueStats:
 
 @attrs.frozen(kw_only=True)
 class FlushResult:
-    """What a flush came to: `left` rows of those that were put before it are not settled yet, all being well 0."""
+    """The result of a flush: `left` of the rows that were put before it are still held. 0 is complete."""
 
     left: int
     stats: QueueStats
 
     @property
     def complete(self) -> bool:
-        """Whether all rows that were put before are delivered, rejected or dropped."""
+        """Whether each row that was put before is delivered, rejected or dropped."""
         return self.left == 0
 
 
 @attrs.frozen(kw_only=True)
 class Undelivered:
-    """A row that is still held: its number in the order of puts, the operation, and its JSON as it is sent.
+    """A row that is still held: its index in the order of puts, its operation, and its JSON as it is sent.
 
-    `maybe_applied` says that it was sent, and that no answer told what came of it. Its salt and its time are in it: so
-    it can be sent again without being stored twice, and keeps the time at which it was put.
+    `maybe_applied` says that it was sent, and that no answer said what became of it. Its salt and its time are in the
+    JSON: so it can be sent again without being stored twice, and keeps the time at which it was put.
     """
 
     index: int
     operation: str
     row: bytes = attrs.field(repr=False)
     maybe_applied: bool
-
-
-def write_undelivered(path: str | os.PathLike[str], rows: Iterable[Undelivered]) -> None:
-    """Append rows to a file of JSON lines, in the form of a dead-letter file."""
-    with Path(path).open("ab") as file:
-        for left in rows:
-            fate = "it may have been applied, and can be sent again" if left.maybe_applied else "it was not applied"
-            data = {"index": left.index, "stage": "unsent", "reason": f"the queue was closed; {fate}"}
-            head = orjson.dumps({**data, "operation": left.operation})
-            file.write(head[:-1] + b',"row":' + left.row + b"}\n")

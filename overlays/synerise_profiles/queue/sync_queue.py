@@ -1,4 +1,8 @@
-"""The queue of the sync client: daemon threads that send, locks, and waits that end in time. It decides nothing."""
+"""The driver of a queue by threads: daemon threads that send, one lock, and waits that end in time.
+
+It decides nothing; `QueueCore` does. What is hard here is who may interrupt whom: a put may be cut off by Ctrl-C, by a
+signal's handler that puts by itself, or by a fork, and the lock and the counters have to be right all the same.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,11 @@ from synerise_profiles._batching.send_result import SendResult, send_result_of
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
 
+from .buffer import EncodedRow
 from .callbacks import callbacks_for, log_callback_error, report_undelivered
 from .channels import Channel
-from .core import AnswerResult
-from .encoding import EncodedRow
-from .errors import QueueClosedError, QueueFullError
-from .inflight import QueueTask
-from .producers import QueueParts, QueueProducer
+from .inflight import AnswerResult, QueueTask
+from .producers import QueueClosedError, QueueFullError, QueueParts, QueueProducer
 from .settings import QueueArguments, QueueSettings
 from .shutdown import register
 from .stats import FlushResult, QueueStats, Undelivered
@@ -48,13 +50,13 @@ class Queue:
         self._settings = QueueSettings(**options)
         self._client = client.with_options(max_retries=0)
         self._now = timing.monotonic
-        works = QueueParts(self._settings, client.options.retry, timing)
-        self._core, self._notes = works.core, works.notes
-        self.events: QueueProducer[BuiltEvent | BatchEvent] = QueueProducer(self, *works.events)
+        parts = QueueParts(self._settings, client.options.retry, timing)
+        self._core, self._notes = parts.core, parts.notes
+        self.events: QueueProducer[BuiltEvent | BatchEvent] = QueueProducer(self, *parts.events)
         """Events (POST /v4/events/batch, API_BATCH_EVENTS_CREATE). One without `eventSalt` or `time` gets it."""
-        self.profiles: QueueProducer[ProfileBatchItem] = QueueProducer(self, *works.profiles)
+        self.profiles: QueueProducer[ProfileBatchItem] = QueueProducer(self, *parts.profiles)
         """Profiles (POST /v4/clients/batch, API_BATCH_CLIENT_CREATE). They arrive in the order of puts."""
-        self.transactions: QueueProducer[Transaction] = QueueProducer(self, *works.transactions)
+        self.transactions: QueueProducer[Transaction] = QueueProducer(self, *parts.transactions)
         """Purchases (POST /v4/transactions/batch, API_BATCH_TRANSACTION_CREATE). Keyed as events are."""
         self._init_threading()
         register(self)
@@ -66,20 +68,20 @@ class Queue:
         self._waiters: set[threading.Lock] = set()
         self._threads: set[threading.Thread] = set()
         self._idle_threads = 0
-        # Who has the lock: for those who would wait for themselves, called by a signal's handler or a finalizer.
+        # The thread that has the lock. A signal's handler or a finalizer that runs in it would wait for itself.
         self._lock_owner = 0
         self._callback_threads: set[int] = set()
         self._is_reported = False
         self._pid = os.getpid()
 
     def enqueue(self, channel: Channel, encoded_row: EncodedRow, timeout: float | None) -> None:
-        """Hold a row that was checked and written."""
+        """Hold a row that was checked and encoded: what a producer's `put` calls."""
         me = threading.get_ident()
         if self._pid != os.getpid():
             self.after_fork()
         if self._lock_owner == me:
             raise QueueFullError("the queue is busy: a signal's handler interrupted a put, and puts by itself")
-        # `with` is what an interruption cannot come in between.
+        # Unlike acquire and release, `with` leaves no gap in which an interruption could keep the lock.
         with self._lock:
             self._lock_owner = me
             try:
@@ -95,8 +97,8 @@ class Queue:
     def _enqueue_when_free(self, channel: Channel, encoded_row: EncodedRow, timeout: float | None) -> None:
         """Hold a row for which there is no room yet."""
         core, settings = self._core, self._settings
-        patience = settings.put_timeout if timeout is None else timeout
-        until = self._now() + (0.0 if settings.when_full == "raise" else patience)
+        seconds = settings.put_timeout if timeout is None else timeout
+        deadline = self._now() + (0.0 if settings.when_full == "raise" else seconds)
 
         def is_put() -> bool:
             is_due = self._put(channel, encoded_row)
@@ -104,7 +106,7 @@ class Queue:
                 self._wake_thread()
             return is_due is not None
 
-        if not self._wait_for(is_put, until):
+        if not self._wait_for(is_put, deadline):
             self._with_lock(core.count_rejected_put)
             raise QueueFullError(f"the queue is full: it holds {core.held:,} rows, {core.held_bytes:,} bytes")
 
@@ -113,27 +115,27 @@ class Queue:
             raise QueueClosedError("the queue is closed; the row was not put")
         return self._core.put(channel, encoded_row)
 
-    def _wait_for(self, condition: Callable[[], bool], until: float) -> bool:
-        """Wait, without the lock, until something is so, which is looked at with it; false if it is not in time.
+    def _wait_for(self, condition: Callable[[], bool], deadline: float) -> bool:
+        """Wait, without the lock, until a condition holds, which is evaluated with it; false if it does not in time.
 
-        Bells are bare locks: unlike conditions and events, they are whole after a wait that was interrupted.
+        Waiters are bare locks: unlike conditions and events, they are intact after a wait that was interrupted.
         """
-        bell = threading.Lock()
+        waiter = threading.Lock()
 
         def is_met() -> bool:
             if condition():
                 return True
-            bell.acquire(blocking=False)
-            self._waiters.add(bell)
+            waiter.acquire(blocking=False)
+            self._waiters.add(waiter)
             return False
 
         while not self._with_lock(is_met):
-            left = until - self._now()
+            left = deadline - self._now()
             if left <= 0:
-                self._waiters.discard(bell)
+                self._waiters.discard(waiter)
                 return False
-            bell.acquire(timeout=left)
-            self._waiters.discard(bell)
+            waiter.acquire(timeout=left)
+            self._waiters.discard(waiter)
         return True
 
     def _with_lock(self, function: Callable[[], T]) -> T:
@@ -147,39 +149,39 @@ class Queue:
                 self._lock_owner = 0
 
     def _notify_waiters(self) -> None:
-        """Let those who wait look again; with the lock."""
-        bells, self._waiters = self._waiters, set()
-        for bell in list(bells):
-            bell.release()
+        """Let those who wait evaluate their conditions again; with the lock."""
+        waiters, self._waiters = self._waiters, set()
+        for waiter in list(waiters):
+            waiter.release()
 
     def flush(self, timeout: float = 10.0) -> FlushResult:
         """Send what was put until now without waiting for more; return after `timeout` seconds at the latest.
 
-        Rows that other threads put meanwhile are not waited for. What `on_rejected` and `on_error` have to be told of
-        the others, they have been told then.
+        Rows that other threads put meanwhile are not waited for. For the others, `on_rejected` and `on_error` have
+        been called when it returns.
         """
-        until = self._now() + timeout
+        deadline = self._now() + timeout
         if self._lock_owner == threading.get_ident():  # a signal's handler interrupted a put, which goes on after it
             return self._flush_result(self._core.held)
-        return self._wait_until_settled(self._with_lock(self._core.flush), until)
+        return self._wait_until_settled(self._with_lock(self._core.flush), deadline)
 
     def close(self, timeout: float | None = None) -> FlushResult:
         """Take no further rows, flush, and send no more; return after `timeout` seconds, `exit_timeout` by default.
 
-        What is left then is not sent any more, except what is on its way: `result.left` counts it, `undelivered()`
-        yields it, and the `spill` file gets it. A signal's handler that interrupted a put cannot wait for it: this only
-        refuses further rows then, and what is held is delivered by and by, or at the end of the program.
+        What is left then is not sent any more, except what is in flight: `result.left` counts it, `undelivered()`
+        yields it, and the `spill` file gets it. A signal's handler that interrupted a put cannot wait for that put, so
+        there it only refuses further rows; what is held is sent in the background, or at the end of the program.
         """
         return self._close(self._settings.exit_timeout if timeout is None else timeout, warn=False)
 
     def _close(self, timeout: float, *, warn: bool) -> FlushResult:
-        core, until = self._core, self._now() + timeout
+        core, deadline = self._core, self._now() + timeout
         if self._lock_owner == threading.get_ident():  # as above; what is held is delivered at the end of the program
             core.is_closed = True
             return self._flush_result(core.held)
         mark = self._with_lock(core.close)
         self._with_lock(self._notify_waiters)
-        result = self._wait_until_settled(mark, until)
+        result = self._wait_until_settled(mark, deadline)
         self._with_lock(self._stop)
         if not self._is_reported:
             self._is_reported = True
@@ -191,16 +193,16 @@ class Queue:
         self._work_available.notify_all()
         self._notify_waiters()
 
-    def _wait_until_settled(self, mark: int, until: float) -> FlushResult:
-        """Wait until all rows before a mark are settled."""
+    def _wait_until_settled(self, mark: int, deadline: float) -> FlushResult:
+        """Wait until no row before this index is held; where no thread can be started, send them here."""
         core = self._core
         if core.held and not core.is_stopped and self._with_lock(self._wake_thread) and not self._start_thread():
-            self._with_lock(lambda: self._send_loop(until))
-        self._wait_for(lambda: core.is_stopped or self._is_settled(mark), until)
+            self._with_lock(lambda: self._send_loop(deadline))
+        self._wait_for(lambda: core.is_stopped or self._is_settled(mark), deadline)
         return self._with_lock(lambda: self._flush_result(core.held_before(mark)))
 
     def _is_settled(self, mark: int) -> bool:
-        """Whether all rows before a mark are settled, and the caller's functions told; one of them may ask this."""
+        """Whether no row before this index is held, and no callback runs, but for the one that asks."""
         return self._core.is_settled(mark) and not self._callback_threads - {threading.get_ident()}
 
     def stats(self) -> QueueStats:
@@ -218,7 +220,7 @@ class Queue:
         return iter(self._with_lock(lambda: list(self._core.undelivered())))
 
     def start_shutdown(self) -> float:
-        """Begin to send what is held, since the program ends; return the seconds that it may take."""
+        """Start to send what is held, since the program ends; return the seconds that it may take."""
         self._with_lock(self._core.flush)
         self._with_lock(self._wake_thread)
         return self._settings.exit_timeout
@@ -233,12 +235,12 @@ class Queue:
         self.finish_shutdown(self._settings.exit_timeout)
 
     def after_fork(self) -> None:
-        """Forget what is the parent's."""
+        """Forget what is the parent's, in a child of fork."""
         self._core.reset()
         self._init_threading()
 
     def _wake_thread(self) -> bool:
-        """Wake a thread, with the lock; true if one has to be started instead, once the lock is released."""
+        """Wake an idle thread, with the lock; true if one has to be started instead, once the lock is released."""
         if self._idle_threads:
             self._work_available.notify_all()
             return False
@@ -271,14 +273,14 @@ class Queue:
                 self._lock_owner = 0
                 self._threads.discard(thread)
 
-    def _send_loop(self, until: float | None) -> None:
-        """Send what there is to send, with the lock but while sending; until that moment, or until idle for long."""
+    def _send_loop(self, deadline: float | None) -> None:
+        """Do what the core says, holding the lock except while sending; until the deadline, or until idle for long."""
         while (step := self._core.next()) is not DONE:
-            left = _MAX_IDLE_SECONDS if until is None else until - self._now()
-            if until is not None and (left <= 0 or not self._core.held):
+            left = _MAX_IDLE_SECONDS if deadline is None else deadline - self._now()
+            if deadline is not None and (left <= 0 or not self._core.held):
                 return
             if isinstance(step, QueueTask):
-                self._send(step, None if until is None else left)
+                self._send(step, None if deadline is None else left)
                 continue
             self._idle_threads += 1
             try:
@@ -291,29 +293,30 @@ class Queue:
                 return
 
     def _send(self, task: QueueTask, left: float | None) -> None:
-        # Somebody has to look after what becomes due while this thread is busy.
+        """Send one request, which may take `left` seconds, without the lock; then call the caller's functions."""
+        # Another thread has to see to what becomes due while this one is busy.
         is_needed = left is None and self._wake_thread()
-        outcome, is_judged = SendResult(failure=AttemptFailure(), error=InterruptedError()), False
+        result, is_conclusive = SendResult(failure=AttemptFailure(), error=InterruptedError()), False
         try:
             self._release()
             if is_needed:
                 self._start_thread()
             client = self._client if left is None else self._client.with_options(timeout=left, deadline=left)
             try:
-                outcome = send_result_of(client.send(task.request()))
+                result = send_result_of(client.send(task.request()))
             except Exception as error:  # noqa: BLE001 - the core knows what it means
-                outcome = send_result_of(error)
-            is_judged = task.apply_response(outcome)
+                result = send_result_of(error)
+            is_conclusive = task.apply_response(result)
         finally:  # even if this thread is ended from outside, what it was to send stays held and is sent by another
             self._acquire()
-            settled = self._core.on_result(task, outcome, is_conclusive=is_judged)
+            answer_result = self._core.on_result(task, result, is_conclusive=is_conclusive)
             self._notify_waiters()
-            if settled.needs_callbacks:
-                self._run_callbacks(settled)
+            if answer_result.needs_callbacks:
+                self._run_callbacks(answer_result)
                 self._notify_waiters()
 
     def _run_callbacks(self, answer_result: AnswerResult) -> None:
-        """Call the caller's functions, with the lock but while they run."""
+        """Call the caller's functions; the lock, which is held here, is released while they run."""
         me = threading.get_ident()
         self._callback_threads.add(me)
         try:

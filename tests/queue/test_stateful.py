@@ -1,4 +1,4 @@
-"""The state machine of `test_core` with the real driver: threads, sockets, the sandbox and its faults."""
+"""The stateful test of `test_core` with the real driver: threads, sockets, the sandbox and its faults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from synerise_profiles.queue import QueueFullError
 from synerise_profiles.sandbox import Sandbox
 from tests.queue.support import event, number
 
-BRISK = RetryPolicy(base_delay=0.001, max_delay=0.01)
+FAST_RETRY = RetryPolicy(base_delay=0.001, max_delay=0.01)
 FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("status", {"status": 429, "retry_after": 0.0}),
     ("status", {"status": 503}),
@@ -30,8 +30,8 @@ FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-class Machine(RuleBasedStateMachine):
-    """Puts by several threads, faults, flushes and a close, in any order; at the end every fate is looked up."""
+class QueueStates(RuleBasedStateMachine):
+    """Puts by several threads, faults, flushes and a close, in any order; at the end the fate of each row is known."""
 
     sandbox: Sandbox
 
@@ -45,7 +45,7 @@ class Machine(RuleBasedStateMachine):
     def start(self, **options: Any) -> None:
         self.sandbox.faults.clear()
         self.sandbox.log.clear()
-        self.client = Synerise(api_key=self.sandbox.api_key, base_url=self.sandbox.url, retry=BRISK)
+        self.client = Synerise(api_key=self.sandbox.api_key, base_url=self.sandbox.url, retry=FAST_RETRY)
         self.queue = self.client.queue(put_timeout=0.01, **options)
         self.is_closed = False
         self.put_rows: set[int] = set()
@@ -102,9 +102,9 @@ class Machine(RuleBasedStateMachine):
             return
         self.sandbox.faults.clear()
         result = self.queue.close(30)
-        until = time.monotonic() + 30
+        deadline = time.monotonic() + 30
         # A question for the time is no row, so the counters do not tell of it.
-        while self.queue._core._requests_in_flight and time.monotonic() < until:
+        while self.queue._core._requests_in_flight and time.monotonic() < deadline:
             time.sleep(0.005)
         self.client.close()
         stats = self.queue.stats()
@@ -120,7 +120,7 @@ class Machine(RuleBasedStateMachine):
         # Nothing is there twice, nothing that was not put, and all that is neither left nor dropped.
         assert max(stored.values(), default=1) == 1
         assert stored.keys() <= self.put_rows
-        # What was on its way when the queue was closed may have been delivered since.
+        # What was in flight when the queue was closed may have been delivered since.
         assert len(held) == stats.held <= result.left
         assert len(stored.keys() - held) == stats.delivered
         assert len(self.put_rows) == stats.delivered + stats.dropped + len(held)
@@ -129,7 +129,7 @@ class Machine(RuleBasedStateMachine):
 def test_the_queue_with_threads_and_sockets(sandbox: Sandbox) -> None:
     """Every row is delivered once, counted as dropped, or still held."""
 
-    class OverSockets(Machine):
+    class OverSockets(QueueStates):
         pass
 
     OverSockets.sandbox = sandbox

@@ -7,8 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.admin.request_log import Outcome
+from synerise_profiles.sandbox import Outcome, Sandbox
 
 APPLIED, DROPPED, REFUSED = Outcome.APPLIED, Outcome.DROPPED, Outcome.REFUSED
 JAN = "/v4/clients/by-email/jan@example.com"

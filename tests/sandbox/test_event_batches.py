@@ -7,8 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.admin.request_log import Outcome
+from synerise_profiles.sandbox import Outcome, Sandbox
 from synerise_profiles.sandbox.domain.events import StoredEvent
 from synerise_profiles.sandbox.spec import load_spec
 

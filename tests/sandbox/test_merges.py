@@ -7,8 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.admin.request_log import Outcome
+from synerise_profiles.sandbox import Outcome, Sandbox
 
 JAN = "/v4/clients/by-email/jan@example.com"
 MERGE = "/v4/clients/merge/from/custom-ids/c-2,c-3/to/custom-id/c-1"

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from .admin.faults import Fault as Fault
     from .admin.faults import Faults as Faults
     from .admin.request_log import LoggedRequest as LoggedRequest
-    from .admin.request_log import Outcome as Outcome
     from .app import App as App
     from .app import create_app as create_app
     from .clock import MovableClock as MovableClock
     from .options import SandboxOptions as SandboxOptions
+    from .responses import Outcome as Outcome
     from .server import Sandbox as Sandbox
 
 _MODULES = {
@@ -29,7 +29,7 @@ _MODULES = {
     "Faults": "admin.faults",
     "LoggedRequest": "admin.request_log",
     "MovableClock": "clock",
-    "Outcome": "admin.request_log",
+    "Outcome": "responses",
     "Sandbox": "server",
     "SandboxOptions": "options",
     "create_app": "app",

@@ -17,7 +17,7 @@ import orjson
 from .admin.control import ControlAPI
 from .admin.dropped_writes import DroppedWrites
 from .admin.faults import Fault, FaultKind, Faults
-from .admin.request_log import LoggedRequest, Outcome, RequestLog, interned
+from .admin.request_log import LoggedRequest, RequestLog, interned
 from .clock import Clock, MovableClock, iso_of, system_clock
 from .context import Context, Handler, RequestContext
 from .domain.accounts import Accounts
@@ -40,7 +40,7 @@ from .http.routing import RouteMatch, Router
 from .http.token_endpoints import TokenEndpoint, token_endpoints
 from .http.validation import RequestValidator
 from .options import SandboxOptions
-from .responses import HandlerResponse, RefusedRequest, Write
+from .responses import HandlerResponse, Outcome, RefusedRequest, Write
 from .spec import OpenAPISpec, OperationSpec, is_object, load_spec
 from .storage.database import MEMORY
 from .storage.delayed_writes import DelayedWriteQueue

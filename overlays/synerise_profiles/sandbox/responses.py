@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from .admin.request_log import Outcome
 from .spec import Json
+
+
+class Outcome(enum.Enum):
+    """What became of one item of a request."""
+
+    APPLIED = "applied"
+    OVERWROTE = "overwrote"
+    DROPPED = "dropped"
+    REFUSED = "refused"
+
 
 Write = Callable[[], Sequence[Outcome]]
 

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-
-class Outcome(enum.Enum):
-    """What became of one item of a request."""
-
-    APPLIED = "applied"
-    OVERWROTE = "overwrote"
-    DROPPED = "dropped"
-    REFUSED = "refused"
+from synerise_profiles.sandbox.responses import Outcome
 
 
 @dataclass(slots=True)

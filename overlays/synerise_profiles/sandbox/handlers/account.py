@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from synerise_profiles.sandbox.admin.request_log import Outcome
 from synerise_profiles.sandbox.context import Context, Handler, RequestContext
 from synerise_profiles.sandbox.domain import writes
 from synerise_profiles.sandbox.domain.accounts import SYNERISE, ProfileAccount
 from synerise_profiles.sandbox.domain.mailbox import MessageKind
 from synerise_profiles.sandbox.domain.profiles import AGREEMENTS, StoredProfile
-from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, error_entry
+from synerise_profiles.sandbox.responses import HandlerResponse, Outcome, RefusedRequest, error_entry
 from synerise_profiles.sandbox.spec import Json
 
 from .checks import check_values, refuse

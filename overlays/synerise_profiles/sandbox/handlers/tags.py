@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from synerise_profiles.sandbox.admin.request_log import Outcome
 from synerise_profiles.sandbox.context import Context, Handler, RequestContext
-from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest
+from synerise_profiles.sandbox.responses import HandlerResponse, Outcome, RefusedRequest
 from synerise_profiles.sandbox.spec import Json
 from synerise_profiles.sandbox.storage.store import StateStore
 

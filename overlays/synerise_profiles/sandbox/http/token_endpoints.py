@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from synerise_profiles.sandbox.admin.request_log import Outcome
 from synerise_profiles.sandbox.context import Context
 from synerise_profiles.sandbox.domain import writes
 from synerise_profiles.sandbox.domain.accounts import SYNERISE, ProfileAccount
 from synerise_profiles.sandbox.domain.permissions import Caller
-from synerise_profiles.sandbox.responses import RefusedRequest, error_entry
+from synerise_profiles.sandbox.responses import Outcome, RefusedRequest, error_entry
 from synerise_profiles.sandbox.spec import Endpoint, Json, LoginEndpoints
 
 TokenIssuer = Callable[[Context, Json, str | None], str]

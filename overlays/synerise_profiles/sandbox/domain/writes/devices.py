@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from synerise_profiles.sandbox.admin.request_log import Outcome
 from synerise_profiles.sandbox.context import Context
+from synerise_profiles.sandbox.responses import Outcome
 from synerise_profiles.sandbox.spec import Json
 from synerise_profiles.sandbox.storage.devices import PushKind
 

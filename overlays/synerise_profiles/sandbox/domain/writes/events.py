@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from synerise_profiles.sandbox.admin.request_log import Outcome
 from synerise_profiles.sandbox.context import Context
 from synerise_profiles.sandbox.domain.events import EventDraft, StoredEvent, draft_event, event_from_draft
 from synerise_profiles.sandbox.domain.profiles import StoredProfile
 from synerise_profiles.sandbox.domain.transactions import purchase_events
+from synerise_profiles.sandbox.responses import Outcome
 from synerise_profiles.sandbox.spec import Json
 
 from .unit_of_work import load_working_set, save_working_set

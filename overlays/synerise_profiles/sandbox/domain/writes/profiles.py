@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from synerise_profiles.sandbox.admin.request_log import Outcome
 from synerise_profiles.sandbox.context import Context
 from synerise_profiles.sandbox.domain import profiles as profile_rules
 from synerise_profiles.sandbox.domain.profiles import StoredProfile
+from synerise_profiles.sandbox.responses import Outcome
 from synerise_profiles.sandbox.spec import Json
 
 from .unit_of_work import load_working_set, save_working_set

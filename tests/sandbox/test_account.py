@@ -9,8 +9,7 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.domain import passwords
-from synerise_profiles.sandbox.domain.accounts import ProfileAccount
+from synerise_profiles.sandbox.domain.accounts import ProfileAccount, hash_password, verify_password
 
 from .conftest import client_of
 
@@ -32,7 +31,7 @@ SECRET = "Correct horse 1!"
 @pytest.fixture
 def account(sandbox: Sandbox, jan: dict[str, Any]) -> dict[str, Any]:
     """The profile of an account that is active."""
-    sandbox.app.context.accounts.save(ProfileAccount(jan["clientId"], password=passwords.hash_password(SECRET)))
+    sandbox.app.context.accounts.save(ProfileAccount(jan["clientId"], password=hash_password(SECRET)))
     return jan
 
 
@@ -74,12 +73,12 @@ def test_a_profile_reads_and_changes_itself(own: httpx.Client, sandbox: Sandbox,
 
 def test_passwords_are_kept_hashed() -> None:
     """Each with a salt of its own; only the password itself matches."""
-    first, second = passwords.hash_password(SECRET), passwords.hash_password(SECRET)
+    first, second = hash_password(SECRET), hash_password(SECRET)
     assert first != second
     assert SECRET not in first
-    assert passwords.verify_password(SECRET, first)
-    assert not any(passwords.verify_password(wrong, first) for wrong in ("", "correct horse 1!", None, 7, first))
-    assert not passwords.verify_password("", None)
+    assert verify_password(SECRET, first)
+    assert not any(verify_password(wrong, first) for wrong in ("", "correct horse 1!", None, 7, first))
+    assert not verify_password("", None)
 
 
 def test_a_password_is_changed_by_who_knows_it(sandbox: Sandbox, signed_in: httpx.Client) -> None:

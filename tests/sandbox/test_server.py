@@ -18,8 +18,8 @@ import pytest
 
 import synerise_profiles.sandbox as package
 from synerise_profiles.sandbox import DroppedWrite, LoggedRequest, Outcome, Sandbox, SandboxOptions, create_app
-from synerise_profiles.sandbox.admin.dropped_writes import DroppedWrites
 from synerise_profiles.sandbox.admin.request_log import RequestLog, interned
+from synerise_profiles.sandbox.storage.dropped_writes import DroppedWrites
 from tests.sandbox.raw import connect, request
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from synerise_profiles._core.optional_deps import missing_dependency_error
 
 if TYPE_CHECKING:
-    from .admin.dropped_writes import DroppedWrite as DroppedWrite
     from .admin.faults import Fault as Fault
     from .admin.faults import Faults as Faults
     from .admin.request_log import LoggedRequest as LoggedRequest
@@ -21,10 +20,11 @@ if TYPE_CHECKING:
     from .options import SandboxOptions as SandboxOptions
     from .responses import Outcome as Outcome
     from .server import Sandbox as Sandbox
+    from .storage.dropped_writes import DroppedWrite as DroppedWrite
 
 _MODULES = {
     "App": "app",
-    "DroppedWrite": "admin.dropped_writes",
+    "DroppedWrite": "storage.dropped_writes",
     "Fault": "admin.faults",
     "Faults": "admin.faults",
     "LoggedRequest": "admin.request_log",

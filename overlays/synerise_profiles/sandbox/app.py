@@ -15,13 +15,10 @@ from typing import Any
 import orjson
 
 from .admin.control import ControlAPI
-from .admin.dropped_writes import DroppedWrites
 from .admin.faults import Fault, FaultKind, Faults
 from .admin.request_log import LoggedRequest, RequestLog, interned
 from .clock import Clock, MovableClock, iso_of, system_clock
 from .context import Context, Handler, RequestContext
-from .domain.accounts import Accounts
-from .domain.mailbox import Mailbox
 from .handlers import handler_for
 from .http.asgi import (
     ASGIMessage,
@@ -42,8 +39,11 @@ from .http.validation import RequestValidator
 from .options import SandboxOptions
 from .responses import HandlerResponse, Outcome, RefusedRequest, Write
 from .spec import OpenAPISpec, OperationSpec, is_object, load_spec
+from .storage.accounts import AccountStore
 from .storage.database import MEMORY
 from .storage.delayed_writes import DelayedWriteQueue
+from .storage.dropped_writes import DroppedWrites
+from .storage.mailbox import Mailbox
 from .storage.store import StateStore
 
 _DELAYABLE_STATUSES = (202, 207)
@@ -327,7 +327,7 @@ def create_app(
             actions=actions,
             reserved=bundle.reserved,
             auth=auth,
-            accounts=Accounts(store, mailbox, lambda: iso_of(int(movable() * 1000))),
+            accounts=AccountStore(store, mailbox, lambda: iso_of(int(movable() * 1000))),
             mailbox=mailbox,
             options=chosen,
             dropped_writes=dropped_writes,

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from .admin.dropped_writes import DroppedWrite, DroppedWrites
 from .clock import Clock, iso_of, utc_datetime
-from .domain.accounts import Accounts
-from .domain.mailbox import Mailbox
 from .domain.profiles import StoredProfile
 from .http.auth import Authenticator, Caller
 from .http.validation import RequestValidator
 from .options import SandboxOptions
 from .responses import HandlerResponse, RefusedRequest
 from .spec import Json, OperationSpec
+from .storage.accounts import AccountStore
+from .storage.dropped_writes import DroppedWrite, DroppedWrites
+from .storage.mailbox import Mailbox
 from .storage.store import StateStore
 
 _TEST_PROFILE_KIND = "test-profile"
@@ -36,7 +36,7 @@ class Context:
     actions: Mapping[str, str]
     reserved: Mapping[str, frozenset[str]]
     auth: Authenticator
-    accounts: Accounts
+    accounts: AccountStore
     mailbox: Mailbox
     options: SandboxOptions = field(default_factory=SandboxOptions)
     dropped_writes: DroppedWrites = field(default_factory=DroppedWrites)

@@ -13,12 +13,10 @@ from typing import Any, Self, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .admin.dropped_writes import DroppedWrites
 from .admin.faults import Faults
 from .admin.request_log import RequestLog
 from .app import App, create_app
 from .clock import Clock, MovableClock, system_clock
-from .domain.mailbox import Mailbox
 from .domain.permissions import ApiKey, KeyKind
 from .http.asgi import TRANSPORT_EXTENSION
 from .http.auth import Authenticator
@@ -26,6 +24,8 @@ from .http.token_endpoints import sign_in
 from .options import SandboxOptions
 from .responses import RefusedRequest
 from .storage.database import MEMORY
+from .storage.dropped_writes import DroppedWrites
+from .storage.mailbox import Mailbox
 from .storage.store import StateStore
 
 _MAX_WAIT_SECONDS = 10.0

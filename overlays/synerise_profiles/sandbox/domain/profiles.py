@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from synerise_profiles.identifiers import PROFILE_IDENTIFIERS
 from synerise_profiles.sandbox.responses import error_entry
@@ -30,6 +30,10 @@ BOOLEAN_TEXTS: Mapping[str, bool] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 """The texts that an agreement may be given as."""
+
+PushKind = Literal["mobile", "web"]
+PUSH_ATTRIBUTES: Mapping[PushKind, str] = {"mobile": "has_mobile_push_devices", "web": "has_webpush_devices"}
+"""The attribute that tells whether a profile has push tokens of this kind."""
 
 _PLAIN_FIELDS = frozenset({*NATIVE_FIELDS, "sex"})
 

@@ -11,8 +11,7 @@ from typing import Any
 
 from synerise_profiles.sandbox.context import Context, Handler, RequestContext
 from synerise_profiles.sandbox.domain import writes
-from synerise_profiles.sandbox.domain.accounts import SYNERISE, ProfileAccount
-from synerise_profiles.sandbox.domain.mailbox import MessageKind
+from synerise_profiles.sandbox.domain.accounts import SYNERISE, MessageKind, ProfileAccount
 from synerise_profiles.sandbox.domain.profiles import AGREEMENTS, StoredProfile
 from synerise_profiles.sandbox.responses import HandlerResponse, Outcome, RefusedRequest, error_entry
 from synerise_profiles.sandbox.spec import Json

@@ -7,9 +7,8 @@ from functools import partial
 from typing import Any
 
 from synerise_profiles.sandbox.context import Context, Handler, RequestContext
-from synerise_profiles.sandbox.domain import passwords, writes
-from synerise_profiles.sandbox.domain.accounts import ProfileAccount
-from synerise_profiles.sandbox.domain.mailbox import MessageKind
+from synerise_profiles.sandbox.domain import writes
+from synerise_profiles.sandbox.domain.accounts import MessageKind, ProfileAccount, hash_password
 from synerise_profiles.sandbox.domain.profiles import StoredProfile, missing_identifier
 from synerise_profiles.sandbox.responses import HandlerResponse, Outcome, RefusedRequest, error_entry
 from synerise_profiles.sandbox.spec import Json
@@ -30,7 +29,7 @@ def register(request: RequestContext) -> HandlerResponse:
     check_values(request, item)
     refuse(_taken(request.context, item))
     password = request.sent.get(_PASSWORD_FIELD)
-    kept = None if password is None else passwords.hash_password(password)
+    kept = None if password is None else hash_password(password)
     return HandlerResponse(write=partial(_open_account, request.context, request.operation.name, item, kept))
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from synerise_profiles.sandbox.context import Context
+from synerise_profiles.sandbox.domain.profiles import PushKind
 from synerise_profiles.sandbox.responses import Outcome
 from synerise_profiles.sandbox.spec import Json
-from synerise_profiles.sandbox.storage.devices import PushKind
 
 from .events import record_server_event
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-MessageKind = Literal["activation", "password-reset", "email-change", "phone-change"]
+from synerise_profiles.sandbox.domain.accounts import MessageKind
 
 
 @dataclass(frozen=True, slots=True)

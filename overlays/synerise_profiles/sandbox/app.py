@@ -20,6 +20,7 @@ from .admin.request_log import LoggedRequest, RequestLog, interned
 from .clock import Clock, MovableClock, iso_of, system_clock
 from .context import Context, Handler, RequestContext
 from .handlers import handler_for
+from .handlers.token_endpoints import TokenEndpoint, token_endpoints
 from .http.asgi import (
     ASGIMessage,
     ASGIReceive,
@@ -34,7 +35,6 @@ from .http.auth import Authenticator, Caller
 from .http.messages import JSON, DateHeader, HTTPRequest, HTTPResponse
 from .http.rendering import apply_fault, check_media_type, render_refusal, render_response
 from .http.routing import RouteMatch, Router
-from .http.token_endpoints import TokenEndpoint, token_endpoints
 from .http.validation import RequestValidator
 from .options import SandboxOptions
 from .responses import HandlerResponse, Outcome, RefusedRequest, Write

@@ -18,9 +18,9 @@ from .admin.request_log import RequestLog
 from .app import App, create_app
 from .clock import Clock, MovableClock, system_clock
 from .domain.permissions import ApiKey, KeyKind
+from .handlers.token_endpoints import sign_in
 from .http.asgi import TRANSPORT_EXTENSION
 from .http.auth import Authenticator
-from .http.token_endpoints import sign_in
 from .options import SandboxOptions
 from .responses import RefusedRequest
 from .storage.database import MEMORY

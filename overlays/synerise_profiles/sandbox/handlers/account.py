@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any
 
 from synerise_profiles.sandbox.context import Context, Handler, RequestContext
-from synerise_profiles.sandbox.domain import writes
 from synerise_profiles.sandbox.domain.accounts import SYNERISE, MessageKind, ProfileAccount
 from synerise_profiles.sandbox.domain.profiles import AGREEMENTS, StoredProfile
 from synerise_profiles.sandbox.responses import HandlerResponse, Outcome, RefusedRequest, error_entry
 from synerise_profiles.sandbox.spec import Json
 
+from . import writes
 from .checks import check_values, refuse
 
 _EMAIL: MessageKind = "email-change"

@@ -9,7 +9,6 @@ from typing import Any
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS
 from synerise_profiles.sandbox.clock import millis_of
 from synerise_profiles.sandbox.context import Handler, RequestContext
-from synerise_profiles.sandbox.domain import writes
 from synerise_profiles.sandbox.domain.events import (
     EventDraft,
     InvalidFieldError,
@@ -22,6 +21,8 @@ from synerise_profiles.sandbox.domain.events import (
 from synerise_profiles.sandbox.domain.profiles import StoredProfile
 from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, error_entry
 from synerise_profiles.sandbox.spec import Json
+
+from . import writes
 
 
 def send(request: RequestContext) -> HandlerResponse:

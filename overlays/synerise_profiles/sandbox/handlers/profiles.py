@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from synerise_profiles.sandbox.context import Handler, RequestContext
-from synerise_profiles.sandbox.domain import contacts, writes
+from synerise_profiles.sandbox.domain import contacts
 from synerise_profiles.sandbox.domain.profiles import StoredProfile, missing_identifier
 from synerise_profiles.sandbox.domain.value_checks import wrong_values
 from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest
 
+from . import writes
 from .checks import check_values, refuse, today
 
 # Two of three real spellings; the third belongs to the devices.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from synerise_profiles.sandbox.context import Handler, RequestContext
-from synerise_profiles.sandbox.domain import writes
 from synerise_profiles.sandbox.domain.profiles import StoredProfile
 from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest
+
+from . import writes
 
 _LOGOUT = "client.logout"
 _ALL_SESSIONS = "LOGOUT_WITH_SESSION_CLEARING"

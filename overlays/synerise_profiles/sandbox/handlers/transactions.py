@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from synerise_profiles.sandbox.context import Handler, RequestContext
-from synerise_profiles.sandbox.domain import writes
 from synerise_profiles.sandbox.domain.events import EventDraft
 from synerise_profiles.sandbox.domain.transactions import draft_transaction
 from synerise_profiles.sandbox.responses import HandlerResponse
 from synerise_profiles.sandbox.spec import Json
 
+from . import writes
 from .events import make_drafts, refuse_invalid
 
 

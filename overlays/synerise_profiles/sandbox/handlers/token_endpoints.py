@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from synerise_profiles.sandbox.context import Context
-from synerise_profiles.sandbox.domain import writes
 from synerise_profiles.sandbox.domain.accounts import SYNERISE, ProfileAccount
 from synerise_profiles.sandbox.domain.permissions import Caller
 from synerise_profiles.sandbox.responses import Outcome, RefusedRequest, error_entry
 from synerise_profiles.sandbox.spec import Endpoint, Json, LoginEndpoints
+
+from . import writes
 
 TokenIssuer = Callable[[Context, Json, str | None], str]
 """From the body and the Authorization header to a token."""

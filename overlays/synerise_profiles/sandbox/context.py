@@ -54,6 +54,10 @@ class Context:
         """The present moment as the API writes it."""
         return iso_of(self.millis())
 
+    def today(self) -> str:
+        """The present day in UTC, as yyyy-mm-dd."""
+        return self.iso()[:10]
+
     def find_profile(self, item: Json) -> StoredProfile | None:
         """The profile that the identifiers of an item name."""
         for name in ("uuid", "customId", "email", "phone"):

@@ -60,6 +60,12 @@ def error_entry(field: str, message: str, rejected: Any = None, *, code: int = 4
     return {"code": code, "field": field, "message": message, "rejectedValue": rejected}
 
 
+def refuse(errors: Sequence[Json]) -> None:
+    """Raise `RefusedRequest` with status 400 where there is any entry; its message tells the first."""
+    if errors:
+        raise RefusedRequest(400, f"Bad request: {errors[0]['field']} {errors[0]['message']}", errors)
+
+
 def error_body(status: int, message: str, path: str, now: datetime, errors: Sequence[Json] = ()) -> Json:
     """The error body that every service of the API shares."""
     return {

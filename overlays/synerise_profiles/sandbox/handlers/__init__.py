@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from synerise_profiles.sandbox.context import Handler
 from synerise_profiles.sandbox.spec import OperationSpec
 
-from . import account, devices, events, exports, notes, passwords, profiles, registration, sessions, tags, transactions
+from . import account, devices, events, exports, notes, passwords, profiles, registration, tags, transactions
 
 _HANDLERS: Mapping[str, Handler] = {
     **account.HANDLERS,
@@ -18,7 +18,6 @@ _HANDLERS: Mapping[str, Handler] = {
     **passwords.HANDLERS,
     **profiles.HANDLERS,
     **registration.HANDLERS,
-    **sessions.HANDLERS,
     **tags.HANDLERS,
     **transactions.HANDLERS,
 }

@@ -12,15 +12,17 @@ from typing import Any
 from synerise_profiles.sandbox.context import Context, Handler, RequestContext
 from synerise_profiles.sandbox.domain.accounts import SYNERISE, MessageKind, ProfileAccount
 from synerise_profiles.sandbox.domain.profiles import AGREEMENTS, StoredProfile
-from synerise_profiles.sandbox.responses import HandlerResponse, Outcome, RefusedRequest, error_entry
+from synerise_profiles.sandbox.domain.value_checks import wrong_values
+from synerise_profiles.sandbox.responses import HandlerResponse, Outcome, RefusedRequest, error_entry, refuse
 from synerise_profiles.sandbox.spec import Json
 
 from . import writes
-from .checks import check_values, refuse
 
 _EMAIL: MessageKind = "email-change"
 _PHONE: MessageKind = "phone-change"
 
+_LOGOUT_ACTION = "client.logout"
+_ALL_SESSIONS = "LOGOUT_WITH_SESSION_CLEARING"
 _DELETIONS = {
     "account.delete_oauth": ("OAUTH", "accessToken"),
     "account.delete_apple": ("APPLE", "accessToken"),
@@ -38,7 +40,7 @@ def update(request: RequestContext) -> HandlerResponse:
     """Change it."""
     # Neither is a field of this operation, so nothing has checked them: as any unknown key they do nothing.
     item = {name: value for name, value in request.sent.items() if name not in ("uuid", "tags")}
-    check_values(request, item)
+    refuse(wrong_values(item, request.context.today()))
     return _change_profile(request, request.own_profile(), item)
 
 
@@ -177,6 +179,35 @@ def _close_account(request: RequestContext, profile: StoredProfile, account: Pro
     return HandlerResponse(applied=1)
 
 
+# --- signing out
+
+
+def log_out_own(request: RequestContext) -> HandlerResponse:
+    """End the session of the token, or all sessions of its profile."""
+    profile = request.own_profile()
+    if request.sent.get("action") == _ALL_SESSIONS:
+        request.context.auth.end_sessions(profile.client_id, profile.uuid)
+    else:
+        request.context.auth.end_session(request.caller)
+    return _record_logout(request, profile)
+
+
+def log_out(request: RequestContext) -> HandlerResponse:
+    """Sign a profile out: no session is named, so all of them end, whatever the action says."""
+    client_id: str = request.path["clientID"]
+    # A number with thousands of digits is nobody's, and more than Python reads.
+    if not client_id.isdecimal() or len(client_id) > 18:
+        raise RefusedRequest(404, "Profile not found.")
+    profile = request.profile("clientId", int(client_id))
+    request.context.auth.end_sessions(profile.client_id, profile.uuid)
+    return _record_logout(request, profile)
+
+
+def _record_logout(request: RequestContext, profile: StoredProfile) -> HandlerResponse:
+    writes.record_server_event(request.context, profile.client_id, _LOGOUT_ACTION, request.sent)
+    return HandlerResponse(applied=1)
+
+
 # --- what they share
 
 
@@ -230,4 +261,6 @@ HANDLERS: Mapping[str, Handler] = {
     "account.delete_oauth": delete_external,
     "account.delete_apple": delete_external,
     "account.delete_facebook": delete_external,
+    "account.log_out": log_out_own,
+    "profiles.log_out": log_out,
 }

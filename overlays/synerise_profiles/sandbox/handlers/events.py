@@ -19,7 +19,7 @@ from synerise_profiles.sandbox.domain.events import (
     to_event_record,
 )
 from synerise_profiles.sandbox.domain.profiles import StoredProfile
-from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, error_entry
+from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, error_entry, refuse
 from synerise_profiles.sandbox.spec import Json
 
 from . import writes
@@ -72,12 +72,6 @@ def refuse_invalid(request: RequestContext, items: list[Json]) -> None:
             for error in found
         ]
     )
-
-
-def refuse(problems: Sequence[Json]) -> None:
-    """Failure if there is a problem; the message tells the first, the errors all."""
-    if problems:
-        raise RefusedRequest(400, f"Bad request: {problems[0]['field']} {problems[0]['message']}", problems)
 
 
 def list_for_profile(request: RequestContext) -> HandlerResponse:

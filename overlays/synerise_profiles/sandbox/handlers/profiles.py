@@ -9,10 +9,9 @@ from synerise_profiles.sandbox.context import Handler, RequestContext
 from synerise_profiles.sandbox.domain import contacts
 from synerise_profiles.sandbox.domain.profiles import StoredProfile, missing_identifier
 from synerise_profiles.sandbox.domain.value_checks import wrong_values
-from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest
+from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, refuse
 
 from . import writes
-from .checks import check_values, refuse, today
 
 # Two of three real spellings; the third belongs to the devices.
 _IDENTIFIERS = {"by-custom-id": "customId", "by-phone": "phone", "by-uuid": "uuid", "by-email": "email"}
@@ -22,7 +21,7 @@ def upsert(request: RequestContext) -> HandlerResponse:
     """Create or change one profile."""
     item = request.sent
     refuse(missing_identifier(item, unique_emails=request.context.options.unique_emails))
-    check_values(request, item)
+    refuse(wrong_values(item, request.context.today()))
     return HandlerResponse(write=partial(writes.upsert_profiles, request.context, [item]))
 
 
@@ -34,7 +33,7 @@ def upsert_batch(request: RequestContext) -> HandlerResponse:
     """
     world, items = request.context, request.body
     invalid = world.validator.item_problems(request.operation, items)
-    now, unique_emails = today(request), world.options.unique_emails
+    now, unique_emails = request.context.today(), world.options.unique_emails
     for index, item in enumerate(items):
         if index not in invalid:
             problems = missing_identifier(item, updating=True, unique_emails=unique_emails) + wrong_values(item, now)
@@ -78,7 +77,7 @@ def update(request: RequestContext) -> HandlerResponse:
     """Change the profile that the path names."""
     profile = _named_by_path(request)
     item = request.sent
-    check_values(request, item)
+    refuse(wrong_values(item, request.context.today()))
     return HandlerResponse(
         write=partial(writes.update_profile, request.context, profile.client_id, item, operation=request.operation.name)
     )
@@ -112,7 +111,7 @@ def update_contact(request: RequestContext) -> HandlerResponse:
     """Change a profile in the older form; the only change that is answered with its result."""
     profile = request.profile("clientId", request.path["clientId"])
     item = contacts.to_profile_input(request.body)
-    refuse(contacts.to_contact_errors(wrong_values(item, today(request))))
+    refuse(contacts.to_contact_errors(wrong_values(item, request.context.today())))
     outcomes = writes.update_profile(request.context, profile.client_id, item, operation=request.operation.name)
     changed = request.profile("clientId", profile.client_id)
     return HandlerResponse(contacts.to_contact(request.store.details(changed)), outcomes=outcomes)

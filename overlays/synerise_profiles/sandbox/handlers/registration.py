@@ -9,11 +9,11 @@ from typing import Any
 from synerise_profiles.sandbox.context import Context, Handler, RequestContext
 from synerise_profiles.sandbox.domain.accounts import MessageKind, ProfileAccount, hash_password
 from synerise_profiles.sandbox.domain.profiles import StoredProfile, missing_identifier
-from synerise_profiles.sandbox.responses import HandlerResponse, Outcome, RefusedRequest, error_entry
+from synerise_profiles.sandbox.domain.value_checks import wrong_values
+from synerise_profiles.sandbox.responses import HandlerResponse, Outcome, RefusedRequest, error_entry, refuse
 from synerise_profiles.sandbox.spec import Json
 
 from . import writes
-from .checks import check_values, refuse
 
 _ACTIVATION: MessageKind = "activation"
 _PASSWORD_FIELD = "password"  # noqa: S105 - the name of a field
@@ -26,7 +26,7 @@ def register(request: RequestContext) -> HandlerResponse:
     """
     item = {name: value for name, value in request.sent.items() if name != _PASSWORD_FIELD}
     refuse(missing_identifier(item, unique_emails=request.context.options.unique_emails))
-    check_values(request, item)
+    refuse(wrong_values(item, request.context.today()))
     refuse(_taken(request.context, item))
     password = request.sent.get(_PASSWORD_FIELD)
     kept = None if password is None else hash_password(password)

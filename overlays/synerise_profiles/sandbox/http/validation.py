@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes
 import jsonschema_rs
 import orjson
 
-from synerise_profiles.sandbox.responses import RefusedRequest, error_entry
+from synerise_profiles.sandbox.responses import RefusedRequest, error_entry, refuse
 from synerise_profiles.sandbox.spec import Json, OpenAPISpec, OperationSpec, Parameter, is_list, is_object
 
 _ROOT = "urn:synerise:bundle"
@@ -55,7 +55,7 @@ class RequestValidator:
         problems: list[Json] = []
         places = [item for item in operation.parameters if item.location == "path"]
         values = {item.name: self._path_value(item, raw[item.name], problems) for item in places}
-        _refuse(problems)
+        refuse(problems)
         return values
 
     def query(self, operation: OperationSpec, query: bytes) -> Json:
@@ -70,7 +70,7 @@ class RequestValidator:
                 values[item.name] = self._scalar(item, sent[item.name], problems)
             elif item.required:
                 problems.append(error_entry(item.name, "is required"))
-        _refuse(problems)
+        refuse(problems)
         return values
 
     def headers(self, operation: OperationSpec, headers: Mapping[bytes, bytes]) -> None:
@@ -84,7 +84,7 @@ class RequestValidator:
                 self._header(item, sent.decode("latin-1"), problems)
             elif item.required:
                 problems.append(error_entry(item.name, "is required"))
-        _refuse(problems)
+        refuse(problems)
 
     def body(self, operation: OperationSpec, content: bytes) -> Any:
         """Read and check the body; None when there is none. The items of a list are left to `items`."""
@@ -102,10 +102,10 @@ class RequestValidator:
         may_be_deep = len(content) > _LONG_BODY_BYTES or content.count(b"[") + content.count(b"{") > _MAX_DEPTH
         if may_be_deep and _is_deep(value):
             # Its value is not repeated in the answer: that could not be written either.
-            _refuse([error_entry(name, f"is nested more than {_MAX_DEPTH} deep") for name in _deep_fields(value)])
+            refuse([error_entry(name, f"is nested more than {_MAX_DEPTH} deep") for name in _deep_fields(value)])
         if operation.body_is_list:
             return self._list(operation, value)
-        _refuse(self.problems(operation.body_pointer, value))
+        refuse(self.problems(operation.body_pointer, value))
         return value
 
     def problems(self, pointer: str, value: Any) -> list[Json]:
@@ -162,11 +162,6 @@ class RequestValidator:
         elif item.schema.keys() - {"type", "description"}:
             problems.extend(error_entry(item.name, e["message"], text) for e in self.problems(item.pointer, value))
         return value
-
-
-def _refuse(problems: list[Json]) -> None:
-    if problems:
-        raise RefusedRequest(400, f"Bad request: {problems[0]['field']} {problems[0]['message']}", problems)
 
 
 def _decoded(name: str, raw: bytes) -> str:

@@ -11,13 +11,12 @@ from synerise_profiles.sandbox.domain import profiles as profile_rules
 from synerise_profiles.sandbox.domain.profiles import StoredProfile
 from synerise_profiles.sandbox.spec import Json
 
-from .counting import RecordCounts
 from .database import MEMORY, Database
 from .devices import DeviceStore
 from .events import EventStore, TransactionStore
 from .profiles import ProfileStore
 from .records import RecordStore
-from .stats import StateOverview
+from .stats import RecordCounts, StateOverview
 from .tags import TagStore
 
 

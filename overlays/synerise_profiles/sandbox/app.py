@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from .admin.control import ControlAPI
+from .admin.fault_injection import apply_fault, body_bytes_sent, emit_fault
 from .admin.faults import Fault, FaultKind, Faults
 from .admin.request_log import LoggedRequest, RequestLog, interned
 from .clock import Clock, MovableClock, iso_of, system_clock
@@ -25,15 +26,13 @@ from .http.asgi import (
     ASGIMessage,
     ASGIReceive,
     ASGISend,
-    body_bytes_sent,
-    emit_fault,
     read_request,
     send_response,
     wait_for_disconnect,
 )
 from .http.auth import Authenticator, Caller
 from .http.messages import JSON, DateHeader, HTTPRequest, HTTPResponse
-from .http.rendering import apply_fault, check_media_type, render_refusal, render_response
+from .http.rendering import check_media_type, render_refusal, render_response
 from .http.routing import RouteMatch, Router
 from .http.validation import RequestValidator
 from .options import SandboxOptions

@@ -286,17 +286,3 @@ def _applies(fault: Fault, *, bearer: bool, status: int | None) -> bool:
     if fault.kind is FaultKind.LOSE_207:
         return status == HTTPStatus.MULTI_STATUS
     return status is None and (bearer or fault.kind is not FaultKind.EXPIRE_TOKEN)
-
-
-def gateway_error_page(status: int) -> bytes:
-    """What a gateway in front of the API answers with: HTML, whatever was asked for."""
-    text = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1><hr>gateway</body></html>"
-    return text.format(f"{status} {reason_phrase(status)}").encode()
-
-
-def reason_phrase(status: int) -> str:
-    """The words of a status; gateways use some that have none."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 from datetime import datetime
 
 import orjson
 
-from synerise_profiles.sandbox.admin.faults import Fault, FaultKind, gateway_error_page, reason_phrase
 from synerise_profiles.sandbox.responses import NO_BODY, HandlerResponse, RefusedRequest, error_body
 from synerise_profiles.sandbox.spec import OperationSpec
 
-from .auth import TOKEN_EXPIRED
-from .messages import HTML, JSON, TEXT, HTTPRequest, HTTPResponse, http_date
+from .messages import JSON, TEXT, HTTPRequest, HTTPResponse
 
 
 def render_response(operation: OperationSpec, answer: HandlerResponse) -> HTTPResponse:
@@ -42,32 +39,6 @@ def render_refusal(
     if path.startswith("/sauth/"):
         body["traceId"] = secrets.token_hex(8)
     return HTTPResponse(failure.status, JSON, orjson.dumps(body))
-
-
-def apply_fault(
-    fault: Fault, outgoing: HTTPResponse, operation: OperationSpec | None, incoming: HTTPRequest, now: datetime
-) -> HTTPResponse:
-    """What a fault makes of an answer, as far as that still is one; the rest is played on the connection."""
-    match fault.kind:
-        case FaultKind.STATUS if fault.status < 400:
-            spoilt = HTTPResponse(fault.status)
-        case FaultKind.STATUS:
-            spoilt = render_refusal(RefusedRequest(fault.status, reason_phrase(fault.status)), operation, incoming, now)
-        case FaultKind.HTML:
-            spoilt = HTTPResponse(fault.status, HTML, gateway_error_page(fault.status))
-        case FaultKind.EXPIRE_TOKEN:
-            return render_refusal(RefusedRequest(401, TOKEN_EXPIRED), operation, incoming, now)
-        case FaultKind.LOSE_207:
-            return HTTPResponse(202)
-        case FaultKind.CONTENT_TYPE:
-            return replace(outgoing, media_type=fault.media_type)
-        case _:
-            return outgoing
-    if fault.retry_after is not None:
-        date = http_date(now.timestamp() + fault.retry_after)
-        value = date if fault.retry_after_date else f"{fault.retry_after:g}".encode()
-        spoilt.headers = ((b"retry-after", value),)
-    return spoilt
 
 
 def check_media_type(incoming: HTTPRequest) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.http.auth import CONSUMERS
+from synerise_profiles.sandbox.domain.permissions import CONSUMERS
 from synerise_profiles.sandbox.spec import OperationSpec, load_spec
 
 OPERATIONS = load_spec().operations

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.http.auth import CONSUMERS
+from synerise_profiles.sandbox.domain.permissions import CONSUMERS
 from synerise_profiles.sandbox.http.routing import Router
 from synerise_profiles.sandbox.http.validation import RequestValidator
 from synerise_profiles.sandbox.spec import OperationSpec, load_spec

@@ -15,7 +15,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.generation import GenerationMode
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.http.auth import CONSUMERS
+from synerise_profiles.sandbox.domain.permissions import CONSUMERS
 from synerise_profiles.sandbox.http.validation import RequestValidator
 from synerise_profiles.sandbox.spec import OperationSpec, load_spec
 

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from .clock import Clock, iso_of, utc_datetime
+from .domain.permissions import Caller
 from .domain.profiles import StoredProfile
-from .http.auth import Authenticator, Caller
+from .http.auth import Authenticator
 from .http.validation import RequestValidator
 from .options import SandboxOptions
 from .responses import HandlerResponse, RefusedRequest

@@ -31,8 +31,6 @@ from synerise_profiles.sandbox.responses import RefusedRequest
 from synerise_profiles.sandbox.spec import Json, OperationSpec
 from synerise_profiles.sandbox.storage.store import StateStore
 
-__all__ = ["CONSUMERS", "NOBODY", "ApiKey", "Authenticator", "Caller"]
-
 TOKEN_EXPIRED = "Token expired."  # noqa: S105 - a message
 """The publisher's clients log in again on this text, so it answers for every token that is worth nothing (any more)."""
 

@@ -23,6 +23,18 @@ class HTTPRequest:
     headers: dict[bytes, bytes]
     content: bytes
 
+    @property
+    def authorization(self) -> str | None:
+        """The Authorization header."""
+        sent = self.headers.get(b"authorization")
+        return None if sent is None else sent.decode("latin-1")
+
+    @property
+    def bearer_token(self) -> str | None:
+        """The token of that header; None for another scheme."""
+        scheme, _, value = (self.authorization or "").partition(" ")
+        return value.strip() if scheme.lower() == "bearer" else None
+
 
 @dataclass(slots=True)
 class HTTPResponse:

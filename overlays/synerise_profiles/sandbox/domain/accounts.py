@@ -1,4 +1,4 @@
-"""Passwords are kept hashed; tokens and codes that a message carries. Pure but for the source of chance."""
+"""The account of a profile, its hashed password, and the tokens and PINs of messages. Pure but for randomness."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HASH_ROUNDS = 1000
 
 @dataclass(slots=True)
 class ProfileAccount:
-    """The account of a profile. Who deletes it keeps the profile, and cannot sign in again."""
+    """The account of a profile. Deleting it keeps the profile, which cannot sign in again."""
 
     client_id: int
     provider: str = SYNERISE
@@ -35,26 +35,26 @@ class ProfileAccount:
 
 
 def hash_password(password: str) -> str:
-    """What is kept of a password."""
+    """The salted hash of a password, as it is stored."""
     salt = secrets.token_hex(8)
     return f"{salt}${_derive_key(password, salt)}"
 
 
-def verify_password(password: object, kept: str | None) -> bool:
-    """Whether this is the password; nothing matches where none is kept."""
-    if kept is None or not isinstance(password, str):
+def verify_password(password: object, stored: str | None) -> bool:
+    """Whether this is the password; nothing matches where none is stored."""
+    if stored is None or not isinstance(password, str):
         return False
-    salt, _, derived = kept.partition("$")
+    salt, _, derived = stored.partition("$")
     return hmac.compare_digest(_derive_key(password, salt), derived)
 
 
 def new_token() -> str:
-    """What the link of a message carries."""
+    """The token that the link of a message carries."""
     return str(uuid.uuid4())
 
 
 def new_pin() -> str:
-    """The code that a message shows: six digits."""
+    """The PIN that a message shows: six digits."""
     return f"{secrets.randbelow(1_000_000):06d}"
 
 

@@ -1,4 +1,4 @@
-"""What a profile is, how sent data changes it, and what the API shows of it. Pure."""
+"""The rules of profiles: how sent data changes one, what a merge keeps, what the API shows. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _PLAIN_FIELDS = frozenset({*NATIVE_FIELDS, "sex"})
 
 @dataclass(frozen=True, slots=True)
 class MatchOptions:
-    """How a workspace reads what is sent: names that no attribute can have, and whether an e-mail identifies."""
+    """The rules of a workspace that matter here: names that no attribute can have, and whether an e-mail identifies."""
 
     reserved: frozenset[str] = frozenset()
     unique_emails: bool = True
@@ -72,7 +72,7 @@ class StoredProfile:
 
 
 def missing_identifier(item: Json, *, updating: bool = False, unique_emails: bool = True) -> list[Json]:
-    """The problem of an item that names no profile; an empty text names none."""
+    """The error of an item that names no profile, if it does not; an empty text names none."""
     if item.get("customId") or (unique_emails and item.get("email")):
         return []  # the usual case first
     for name in PROFILE_IDENTIFIERS:

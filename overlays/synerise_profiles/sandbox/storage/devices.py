@@ -1,4 +1,4 @@
-"""Devices of profiles and their push tokens, in SQLite: "mobile" ones of an app, "web" ones of a browser."""
+"""The table of devices and their push tokens: "mobile" ones of an app, "web" ones of a browser."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .profiles import ProfileStore
 
 
 class DeviceStore:
-    """Link devices, list them, remove their tokens."""
+    """Links devices, lists them, removes their tokens."""
 
     def __init__(self, database: Database, profiles: ProfileStore, clock: Clock = system_clock) -> None:
         self._db = database

@@ -1,4 +1,4 @@
-"""Profiles in SQLite."""
+"""The table of profiles: identifiers are columns, so that matching is an index lookup; all else is one JSON column."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MAX_INTEGER = 2**63 - 1
 
 
 class ProfileStore:
-    """Find, save, merge and delete profiles."""
+    """Finds, saves, merges and deletes profiles."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -63,7 +63,7 @@ class ProfileStore:
         return found[0] if found else None
 
     def find_all(self, identifier: str, value: object, limit: int = -1) -> list[StoredProfile]:
-        """All profiles with this identifier, the oldest first; only a phone or an e-mail address can repeat."""
+        """All profiles with this identifier, the oldest first; only phones and e-mail addresses can repeat."""
         if isinstance(value, int) and abs(value) > _MAX_INTEGER:
             return []
         sql = f"{_SELECT} WHERE {IDENTIFIER_COLUMNS[identifier]} = ? ORDER BY client_id LIMIT ?"

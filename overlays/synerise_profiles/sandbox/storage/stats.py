@@ -1,4 +1,4 @@
-"""What a look at the whole state shows: its size and its newest entries; and emptying it."""
+"""Statistics of the whole state: counts by kind, action and order, the newest entries; and emptying it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .database import Database, json_text
 _COUNTED_TABLES = ("profiles", "events", "transactions", "tags")
 _KEPT_TABLES = frozenset({"settings", "counters"})
 _CREDENTIAL_KINDS = "'api-key', 'ended'"
-"""Kinds of records that outlive the data as well: what was ended must not come to life again."""
+"""Kinds of records that outlive the data as well: what was revoked must stay revoked."""
 
 
 class StateOverview:
-    """Reads over all kinds of records; safe from any thread."""
+    """Counts and newest entries of all kinds, for the control API; safe from any thread."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -52,12 +52,12 @@ class StateOverview:
         with self._db.transaction():
             for name in tables:
                 if name not in _KEPT_TABLES and not name.startswith("sqlite_"):
-                    those = f" WHERE kind NOT IN ({_CREDENTIAL_KINDS})" if name == "records" else ""
-                    self._db.execute(f'DELETE FROM "{name}"{those}')  # noqa: S608 - names from the schema, and a constant
+                    condition = f" WHERE kind NOT IN ({_CREDENTIAL_KINDS})" if name == "records" else ""
+                    self._db.execute(f'DELETE FROM "{name}"{condition}')  # noqa: S608 - names from the schema, and a constant
 
 
 class RecordCounts:
-    """Counts of events and transactions; safe from any thread."""
+    """Counts of events and transactions: tests prove by them that nothing was lost or kept twice."""
 
     def __init__(self, database: Database) -> None:
         self._db = database

@@ -1,4 +1,4 @@
-"""The sandbox as a server: uvicorn in a thread of its own, on loopback unless told otherwise."""
+"""The sandbox as a server: uvicorn in a thread of its own, by default on loopback."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _GRACE_SECONDS = 0.5
 
 
 class _ConnectionProtocol(HttpToolsProtocol):
-    """Lets the application at the connection, so that it can break it."""
+    """Puts the transport into the ASGI scope, so that a fault can break the connection."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -43,7 +43,7 @@ class _ConnectionProtocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Tells when it is ready, and ends as soon as it is told to."""
+    """uvicorn's server without its polling: it signals when it is ready, and stops as soon as it is told to."""
 
     def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
         super().__init__(config)
@@ -57,11 +57,11 @@ class _Server(uvicorn.Server):
         self._ready.set()
 
     async def main_loop(self) -> None:
-        """Wait for the end; uvicorn's own loop looks ten times a second."""
+        """Wait for `stop`; uvicorn's own loop polls ten times a second."""
         await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept nothing more, let answers go out, break what is left; uvicorn's own waits in tenths of a second."""
+        """Close the listeners, let answers go out, abort what is left; uvicorn's own waits in tenths of a second."""
         for listener in (*self.servers, *(sockets or ())):
             listener.close()
         for connection in list(self.server_state.connections):
@@ -74,14 +74,14 @@ class _Server(uvicorn.Server):
             task.cancel()
 
     def stop(self) -> None:
-        """End; callable from any thread."""
+        """Stop; callable from any thread."""
         self.should_exit = True
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended by itself
                 self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def _wait_until_idle(self, seconds: float) -> bool:
-        """Wait until there is neither a connection nor a request; whether that came to pass in time."""
+        """Wait until there is neither a connection nor a request; False when that took too long."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         pause = 0.0
@@ -96,8 +96,10 @@ class _Server(uvicorn.Server):
 class Sandbox:
     """A local Synerise: `with Sandbox() as sandbox:` serves at `sandbox.url` until the block ends.
 
-    `port` 0 takes a free one; `state` is a file to keep the data in, by default the memory. `clock` can be moved while
-    it runs, and so can the `options`.
+    `port` 0 takes a free one. `state` is the path of an SQLite file to keep the data in, by default the memory;
+    `api_key` and `workspace_guid` are made up where none is given, and kept with it. `clock` gives seconds since 1970.
+    `log_size` is how many requests `log` keeps. `clock` can be moved and `options` changed while it runs. Raises
+    ValueError for a state of another version.
     """
 
     def __init__(
@@ -153,12 +155,12 @@ class Sandbox:
 
     @property
     def clock(self) -> MovableClock:
-        """The clock that every moment of the sandbox comes from; may be moved while it runs."""
+        """The clock that all times of the sandbox come from; may be moved while it runs."""
         return self.app.clock
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong, on demand: `sandbox.faults.status(503, operation="tags.list", times=2)`."""
+        """Injected faults: `sandbox.faults.status(503, operation="tags.list", times=2)`."""
         return self.app.faults
 
     @property
@@ -196,11 +198,11 @@ class Sandbox:
         return self.app.auth
 
     def drain(self) -> int:
-        """Make every accepted write visible now; how many requests were waiting."""
+        """Apply all delayed writes now; the number of requests that were waiting."""
         return self.app.drain()
 
     def reset(self) -> None:
-        """Begin anew with the same address and credentials: all but the options is forgotten, the clock goes right."""
+        """Start afresh at the same address: all but options and credentials is forgotten, and the clock goes right."""
         self.app.reset()
 
     def token(
@@ -212,9 +214,10 @@ class Sandbox:
         roles: Collection[str] | None = None,
         lifetime: float | None = None,
     ) -> str:
-        """Mint a token: of a workspace, user, profile, anonymous, profile-conditional, web-sdk or ai-key.
+        """Issue a token: of a workspace, user, profile, anonymous, profile-conditional, web-sdk or ai-key.
 
-        `roles` limits a user to these permissions, such as "client_info: read".
+        `roles` limits a user to these permissions, such as "client_info: read"; `lifetime` is in seconds. Raises
+        ValueError for another consumer, and for `roles` of anyone but a user.
         """
         return self.app.issue_token(consumer, client_id=client_id, uuid=uuid, roles=roles, lifetime=lifetime)
 
@@ -225,15 +228,15 @@ class Sandbox:
         return self.app.auth.add_key(permissions, basic=basic, kind=kind)
 
     def revoke(self, credential: str | ApiKey) -> None:
-        """End a token, or an API key with all its tokens."""
+        """Revoke a token, or an API key with all its tokens; ValueError for what is neither of this sandbox."""
         self.app.auth.revoke(credential)
 
     def expire_tokens(self) -> None:
-        """Make every token expired that was minted so far."""
+        """Expire every token that was issued so far."""
         self.app.auth.expire_all()
 
     def sign_in(self, email: str, password: str) -> str:
-        """A token of the account with this e-mail address; PermissionError where the API would refuse it."""
+        """Sign a profile in: a token of the account with this e-mail address; PermissionError where the API refuses."""
         self.app.run_due_writes()
         try:
             return sign_in(self.app.context, {"email": email}, password)
@@ -245,7 +248,10 @@ class Sandbox:
         self.app.context.mark_test_profile(client_id, test=test)
 
     def start(self) -> Self:
-        """Begin to serve; returns when requests are answered."""
+        """Start to serve; returns when requests are answered.
+
+        Raises OSError when it cannot listen, RuntimeError when it was started before or does not come up.
+        """
         if self._closed or self._socket is not None:
             raise RuntimeError("a sandbox can be started once; make another one")
         try:
@@ -276,7 +282,7 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """End, do the queued work, close the port and the state. Does nothing the second time."""
+        """Stop, apply the delayed writes, close the port and the state. Does nothing the second time."""
         if self._server is not None:
             self._server.stop()
         if self._thread is not None:
@@ -310,7 +316,7 @@ class Sandbox:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A bound socket: its port is known before the server runs."""
+    """A bound socket, made before the server runs so that its port is known."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named, asyncio sets TCP_NODELAY; without it each answer waits 40 ms for an acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -1,4 +1,4 @@
-"""Between ASGI and the application: read a request, write an answer, play a fault on the connection."""
+"""ASGI in and out: read a whole request, send a response, wait while the connection lasts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ASGIReceive = Callable[[], Awaitable[ASGIMessage]]
 ASGISend = Callable[[ASGIMessage], Awaitable[None]]
 
 TRANSPORT_EXTENSION = "synerise_profiles.sandbox.transport"
-"""Where in the scope's extensions the server puts the connection; ASGI itself has no word for breaking it."""
+"""Key of the scope's extensions under which the server puts the transport; ASGI itself cannot break a connection."""
 MAX_BODY_BYTES = 32_000_000
-"""More than any operation allows by far; only keeps a mistake from filling the memory."""
+"""Far more than any operation allows: it only keeps a mistake from filling the memory."""
 
 
 async def read_request(scope: ASGIMessage, receive: ASGIReceive) -> HTTPRequest | None:
@@ -27,14 +27,15 @@ async def read_request(scope: ASGIMessage, receive: ASGIReceive) -> HTTPRequest 
     return HTTPRequest(scope["method"], raw_path, scope["query_string"], dict(scope["headers"]), content)
 
 
-async def send_response(outgoing: HTTPResponse, date: bytes, send: ASGISend) -> None:
-    """Send an answer."""
-    await send({"type": "http.response.start", "status": outgoing.status, "headers": outgoing.all_headers(date)})
-    await send({"type": "http.response.body", "body": outgoing.content})
+async def send_response(http_response: HTTPResponse, date: bytes, send: ASGISend) -> None:
+    """Send a response with this Date."""
+    headers = http_response.all_headers(date)
+    await send({"type": "http.response.start", "status": http_response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": http_response.content})
 
 
 async def wait_for_disconnect(seconds: float, receive: ASGIReceive) -> bool:
-    """Wait, at most until the connection is gone; whether it is. The request must have been read."""
+    """Wait, or return early when the connection is gone; True then. The request must have been read."""
     try:
         await asyncio.wait_for(receive(), seconds)
     except TimeoutError:
@@ -43,7 +44,7 @@ async def wait_for_disconnect(seconds: float, receive: ASGIReceive) -> bool:
 
 
 async def _read_body(receive: ASGIReceive) -> bytes | None:
-    """What exceeds the bound is read to its end and thrown away, so that the refusal arrives."""
+    """The body; beyond the bound it is read to its end and thrown away, so that the refusal arrives."""
     message = await receive()
     content: bytes = message.get("body", b"")
     if message["type"] != "http.request":

@@ -1,4 +1,8 @@
-"""What each operation does, one module a resource: from a checked call to an answer and the work it asks for."""
+"""What each operation does, one module a resource.
+
+A handler takes a validated request (`RequestContext`) and returns a `HandlerResponse`: the answer, and the write that
+the request asks for, which `writes` has. An operation is found by its name, that of the client's method.
+"""
 
 from __future__ import annotations
 

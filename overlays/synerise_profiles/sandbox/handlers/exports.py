@@ -1,4 +1,4 @@
-"""Exports of profiles: taken at once, ready after a while, read in pages."""
+"""Exports of profiles: rows are stored at the request, ready after `export_time`, read in pages."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def create(request: RequestContext) -> HandlerResponse:
 def get_status(request: RequestContext) -> HandlerResponse:
     """How far an export is. No refusal is documented here, so an unknown one is not found, as elsewhere."""
     task = _task(request, 404)
-    reached = _export_state(task, request.context.millis())
+    state = _export_state(task, request.context.millis())
     other = request.context.options.export_status
     return HandlerResponse(
-        {"taskId": task["taskId"], "status": other if other and reached not in _ENDED_STATES else reached}
+        {"taskId": task["taskId"], "status": other if other and state not in _ENDED_STATES else state}
     )
 
 
@@ -62,9 +62,9 @@ def get_data(request: RequestContext) -> HandlerResponse:
     400 is the one refusal that the document lists here, so it stands for an unknown export too.
     """
     task = _task(request, 400)
-    reached = _export_state(task, request.context.millis())
-    if reached != _COMPLETED:
-        raise _refused("taskId", f"is {reached}; there are data when it is {_COMPLETED}", task["taskId"])
+    state = _export_state(task, request.context.millis())
+    if state != _COMPLETED:
+        raise _refused("taskId", f"is {state}; there are data when it is {_COMPLETED}", task["taskId"])
     return HandlerResponse(request.store.records.page(task["taskId"], request.query["offset"], request.query["limit"]))
 
 

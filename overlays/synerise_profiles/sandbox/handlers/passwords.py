@@ -24,12 +24,12 @@ def request_reset(request: RequestContext) -> HandlerResponse:
 def confirm_reset(request: RequestContext) -> HandlerResponse:
     """The token sets the password, once.
 
-    No refusal is documented for this operation: a token that is unknown or used changes nothing, which
-    the list of dropped writes tells and the API does not.
+    No refusal is documented for this operation: a token that is unknown or used changes nothing, which only the
+    dropped writes show.
     """
     accounts, token = request.context.accounts, request.sent["token"]
-    waiting = accounts.pending(_RESET, token)
-    account = None if waiting is None else accounts.get(waiting["clientId"])
+    pending = accounts.pending(_RESET, token)
+    account = None if pending is None else accounts.get(pending["clientId"])
     if account is None or account.deleted:
         request.context.record_dropped(request.operation.name, 0, "the token is unknown or used", {"token": token})
         return HandlerResponse()

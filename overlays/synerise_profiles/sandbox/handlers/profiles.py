@@ -1,4 +1,4 @@
-"""Profiles: create, read, change, merge, delete; the older contact form."""
+"""Profiles: create, read, change, merge, delete; and the older contact form."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def upsert_batch(request: RequestContext) -> HandlerResponse:
     Where all are invalid, nothing is documented but 207: "Correct entries are sent for further processing, the invalid
     ones are rejected" holds with no correct one too, and the errors reach the caller in one form.
     """
-    world, items = request.context, request.body
-    invalid = world.validator.item_problems(request.operation, items)
-    now, unique_emails = request.context.today(), world.options.unique_emails
+    context, items = request.context, request.body
+    invalid = context.validator.item_problems(request.operation, items)
+    today, unique_emails = request.context.today(), context.options.unique_emails
     for index, item in enumerate(items):
         if index not in invalid:
-            problems = missing_identifier(item, updating=True, unique_emails=unique_emails) + wrong_values(item, now)
+            problems = missing_identifier(item, updating=True, unique_emails=unique_emails) + wrong_values(item, today)
             if problems:
                 invalid[index] = problems
-    job = partial(
-        writes.upsert_profiles, world, items, operation=request.operation.name, refused=frozenset(invalid), batch=True
+    write = partial(
+        writes.upsert_profiles, context, items, operation=request.operation.name, refused=frozenset(invalid), batch=True
     )
     if not invalid:
-        return HandlerResponse(write=job)
-    return HandlerResponse([error for index in sorted(invalid) for error in invalid[index]], 207, write=job)
+        return HandlerResponse(write=write)
+    return HandlerResponse([error for index in sorted(invalid) for error in invalid[index]], 207, write=write)
 
 
 def get(request: RequestContext) -> HandlerResponse:

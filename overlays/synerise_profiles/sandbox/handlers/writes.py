@@ -1,4 +1,8 @@
-"""The work behind accepted requests, each in one transaction: load what is touched, decide, store."""
+"""The writes behind accepted requests, each one unit of work in one transaction: load, decide, save.
+
+A write may be applied long after its request was answered, so nothing can be refused here any more: an item that cannot
+be applied is recorded as a dropped write. Those that may be delayed return the outcome of each item.
+"""
 
 from __future__ import annotations
 
@@ -109,7 +113,7 @@ def record_transactions(context: Context, operation: str, drafts: Sequence[Event
 
 
 def record_server_event(context: Context, client_id: int, action: str, params: Json) -> None:
-    """Store an event that the server itself makes."""
+    """Store an event that the server makes by itself."""
     context.store.events.save(
         [event_from_draft(draft_event({}, action, params, context.millis(), frozenset()), client_id)]
     )
@@ -154,7 +158,7 @@ def _refusal(item: EventDraft, owner: StoredProfile | None) -> str | None:
 
 
 def _outcomes(context: Context, drafts: Sequence[EventDraft], events: Sequence[StoredEvent | None]) -> list[Outcome]:
-    """What becomes of each; of two equal ones in a request the second overwrites the first."""
+    """The outcome of each event; of two equal ones in a request the second overwrites the first."""
     salted = [
         event.uuid for item, event in zip(drafts, events, strict=True) if event is not None and item.salt is not None
     ]
@@ -183,7 +187,7 @@ def link_device(context: Context, operation: str, client_id: int, device: Json) 
 
 
 def clean_up_devices(context: Context, client_id: int, push: PushKind, before: int, version: str | None) -> int:
-    """Remove old push tokens, each with an event; how many there were."""
+    """Remove old push tokens, each with an event; the number of them."""
     with context.store.transaction():
         removed = context.store.devices.clean_up(client_id, push, before, version)
         for device_id in removed:
@@ -195,7 +199,7 @@ def clean_up_devices(context: Context, client_id: int, push: PushKind, before: i
 
 
 def _load_working_set(context: Context, items: Iterable[Json], id_field: str = "clientId") -> WorkingSet:
-    """The profiles that the items can touch."""
+    """The working set of the profiles that the items can touch."""
     unique_emails = context.options.unique_emails
     profiles = context.store.profiles
     keys = lookup_keys(items, id_field, unique_emails=unique_emails)
@@ -205,7 +209,7 @@ def _load_working_set(context: Context, items: Iterable[Json], id_field: str = "
 
 
 def _save_working_set(context: Context, working: WorkingSet) -> None:
-    """Store what was touched; the caller holds the transaction."""
+    """Save what was touched; the caller holds the transaction."""
     profiles = context.store.profiles
     for target, source in working.absorbed:
         profiles.absorb(target, [source])

@@ -1,6 +1,19 @@
 """A local server that behaves as the Synerise Profile Management API; needs `pip install synerise-profiles[sandbox]`.
 
 `with Sandbox() as sandbox: ...` starts it on a free loopback port; `create_app()` is the same as an ASGI application.
+
+A request goes through `app`: `http` reads, routes, authorizes and validates it, a function of `handlers` answers it and
+hands back its write, `domain` decides and `storage` keeps, `http` renders the answer. `admin` is what tests see and
+control. Each room imports only rooms above it, and of these only the ones named:
+
+    clock, options, spec, responses   facts: time, options, the API document, what a handler answers with
+    domain                            the facts
+    storage                           the facts, domain
+    http                              the facts, domain, storage (for credentials)
+    context                           the facts, domain, storage, http
+    handlers                          the facts, domain, context: storage is reached through the context
+    admin                             the facts, domain, storage, http, context
+    app, server                       all
 """
 
 from __future__ import annotations

@@ -9,8 +9,7 @@ import httpx
 import pytest
 
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sandbox.domain import passwords
-from synerise_profiles.sandbox.domain.accounts import ProfileAccount
+from synerise_profiles.sandbox.domain.accounts import ProfileAccount, hash_password, verify_password
 
 from .conftest import client_of
 
@@ -32,7 +31,7 @@ SECRET = "Correct horse 1!"
 @pytest.fixture
 def account(sandbox: Sandbox, jan: dict[str, Any]) -> dict[str, Any]:
     """The profile of an account that is active."""
-    sandbox.app.context.accounts.save(ProfileAccount(jan["clientId"], password=passwords.hash_password(SECRET)))
+    sandbox.app.context.accounts.save(ProfileAccount(jan["clientId"], password=hash_password(SECRET)))
     return jan
 
 
@@ -74,12 +73,12 @@ def test_a_profile_reads_and_changes_itself(own: httpx.Client, sandbox: Sandbox,
 
 def test_passwords_are_kept_hashed() -> None:
     """Each with a salt of its own; only the password itself matches."""
-    first, second = passwords.hash_password(SECRET), passwords.hash_password(SECRET)
+    first, second = hash_password(SECRET), hash_password(SECRET)
     assert first != second
     assert SECRET not in first
-    assert passwords.verify_password(SECRET, first)
-    assert not any(passwords.verify_password(wrong, first) for wrong in ("", "correct horse 1!", None, 7, first))
-    assert not passwords.verify_password("", None)
+    assert verify_password(SECRET, first)
+    assert not any(verify_password(wrong, first) for wrong in ("", "correct horse 1!", None, 7, first))
+    assert not verify_password("", None)
 
 
 def test_a_password_is_changed_by_who_knows_it(sandbox: Sandbox, signed_in: httpx.Client) -> None:
@@ -100,7 +99,7 @@ def test_without_an_account_there_is_no_password_to_change(own: httpx.Client) ->
 def test_the_token_of_a_reset_sets_the_password_once(
     sandbox: Sandbox, api: httpx.Client, account: dict[str, Any]
 ) -> None:
-    """The second time it changes nothing. No refusal is documented, so only the dropped writes tell it."""
+    """The second time it changes nothing. No refusal is documented, so only the dropped writes show it."""
     assert api.post(RESET, json={"email": "jan@example.com"}).status_code == 200
     message = sandbox.mailbox[-1]
     assert (message.kind, message.recipient, message.pin) == ("password-reset", "jan@example.com", None)
@@ -369,7 +368,7 @@ def test_a_deletion_needs_the_provider_of_the_account(
 
 
 def test_logging_out_ends_this_session(sandbox: Sandbox, signed_in: httpx.Client) -> None:
-    """The token that was sent is worth nothing any more; others of the profile stay."""
+    """The token that was sent is revoked; others of the profile stay."""
     other = {"Authorization": f"Bearer {sandbox.sign_in('jan@example.com', SECRET)}"}
     assert signed_in.post(LOG_OUT, json={"action": "LOGOUT"}).status_code == 200
     answer = signed_in.get(OWN)

@@ -52,17 +52,17 @@ def test_the_state(sandbox: Sandbox, api: httpx.Client, control: httpx.Client) -
     state = control.get("/state").json()
     assert (state["api_key"], state["workspace_guid"]) == (sandbox.api_key, sandbox.workspace_guid)
     expected = {"profiles": 2, "events": 0, "transactions": 0, "tags": 0}
-    assert state["counts"] == {**expected, "requests": 3, "waiting": 0, "dropped": 1, "faults": 1}
+    assert state["counts"] == {**expected, "requests": 3, "delayed_writes": 0, "dropped_writes": 1, "faults": 1}
     assert state["options"]["delay"] == 0
     assert state["clock"]["stopped"] is False
 
 
 def test_it_is_not_in_the_log_and_meets_no_fault(sandbox: Sandbox, control: httpx.Client) -> None:
     """Faults for all requests are faults for all requests of the API."""
-    planned = sandbox.faults.status(500)
+    injected = sandbox.faults.status(500)
     assert control.get("/state").status_code == 200
     assert httpx.get(sandbox.url, trust_env=False).status_code == 200
-    assert (len(sandbox.log), planned.matched) == (0, 0)
+    assert (len(sandbox.log), injected.matched) == (0, 0)
 
 
 def test_the_log(sandbox: Sandbox, api: httpx.Client, control: httpx.Client) -> None:
@@ -79,10 +79,10 @@ def test_the_log(sandbox: Sandbox, api: httpx.Client, control: httpx.Client) -> 
         "profiles.upsert_batch",
     )
     assert (entry["status"], entry["fault"], entry["waiting"]) == (207, "", False)
-    assert entry["outcomes"] == {"applied": 1, "refused": 1}
+    assert entry["outcome_counts"] == {"applied": 1, "refused": 1}
     assert [item["number"] for item in control.get("/log", params={"before": 1}).json()["entries"]] == [0]
     whole = control.get("/log/1").json()
-    assert whole["each"] == ["applied", "refused"]
+    assert whole["outcomes"] == ["applied", "refused"]
     assert whole["body"].startswith('[{"customId":"good"}')
     assert control.get("/log/3").status_code == 404
     assert control.delete("/log").json() == {}
@@ -171,10 +171,10 @@ def test_options(sandbox: Sandbox, control: httpx.Client) -> None:
 
 
 def test_drain_and_reset(sandbox: Sandbox, api: httpx.Client, control: httpx.Client) -> None:
-    """Queued work is done at once; all is forgotten."""
+    """Delayed writes are applied at once; all is forgotten."""
     sandbox.options.delay = 60
     api.post("/v4/clients", json={"customId": "a"})
-    assert control.get("/state").json()["counts"]["waiting"] == 1
+    assert control.get("/state").json()["counts"]["delayed_writes"] == 1
     assert control.post("/drain").json() == {"done": 1}
     assert control.get("/state").json()["counts"]["profiles"] == 1
     assert control.post("/reset").json() == {}
@@ -188,7 +188,7 @@ def test_moving_the_clock_does_what_is_due(sandbox: Sandbox, api: httpx.Client, 
     control.post("/clock", json={"advance": 61})
     assert control.get("/state").json()["counts"] == control.get("/state").json()["counts"] | {
         "profiles": 1,
-        "waiting": 0,
+        "delayed_writes": 0,
     }
 
 
@@ -197,11 +197,11 @@ def test_what_is_due_is_done_when_it_is_asked_for(sandbox: Sandbox, api: httpx.C
     sandbox.options.delay = 60
     api.post("/v4/clients", json={"customId": "a"})
     sandbox.clock.advance(61)
-    assert control.get("/state").json()["counts"]["waiting"] == 0
+    assert control.get("/state").json()["counts"]["delayed_writes"] == 0
 
 
 def test_tokens(control: httpx.Client, api: httpx.Client) -> None:
-    """A token of any consumer is minted; it opens what it should."""
+    """A token of any consumer is issued; it opens what it should."""
     token = control.post("/tokens", json={"consumer": "workspace", "lifetime": 60}).json()["token"]
     assert api.get("/v4/clients/tags", headers={"Authorization": f"Bearer {token}"}).status_code == 200
     assert "unknown consumer" in control.post("/tokens", json={"consumer": "nobody"}).json()["error"]

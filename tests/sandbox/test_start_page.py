@@ -77,14 +77,14 @@ def test_it_is_readable_in_light_and_dark(sandbox: Sandbox) -> None:
 
 
 def test_the_root_answers_get_only(sandbox: Sandbox) -> None:
-    """Anything else is told what there is."""
+    """Other methods are 404, with the place that lists what there is."""
     assert httpx.post(sandbox.url + "/", trust_env=False).status_code == 404
 
 
 def test_what_feeds_it(sandbox: Sandbox, api: httpx.Client) -> None:
     """One answer has all that the page shows, in rows that it can show."""
     fill(sandbox, api)
-    state = fetch(sandbox, "/_sandbox/page").json()
+    state = fetch(sandbox, "/_sandbox/start-page").json()
     assert state["counts"]["profiles"] == 3
     names = {"version", "workspace_guid", "api_key", "counts", "clock", "options"}
     assert set(state) == names | {"log", "dropped_writes", "faults", "profiles", "events"}
@@ -96,15 +96,32 @@ def test_what_feeds_it(sandbox: Sandbox, api: httpx.Client) -> None:
     assert state["log"][0]["fault"] == "status 429"
 
 
+def test_its_script_reads_what_it_is_fed(sandbox: Sandbox, api: httpx.Client) -> None:
+    """Each list, column and count that the script names is in the answer."""
+    fill(sandbox, api)
+    state = fetch(sandbox, "/_sandbox/start-page").json()
+    script = fetch(sandbox, "/").text
+    lists, counts = script.split("const LISTS = {")[1].split("const COUNTS = [")
+    names = re.split(r"^  (\w+): \[\"", lists, flags=re.MULTILINE)[1:]
+    columns = {name: set(re.findall(r"\brow\.(\w+)", text)) for name, text in zip(names[::2], names[1::2], strict=True)}
+
+    assert set(columns) == {"log", "dropped_writes", "faults", "profiles", "events"}
+    assert all(columns.values())
+    assert {
+        name: wanted - set(state[name][0]) for name, wanted in columns.items() if wanted - set(state[name][0])
+    } == {}
+    assert {name for name, _ in re.findall(r'\["(\w+)", "[^"]+", "(\w+)"\]', counts)} == set(state["counts"])
+
+
 def test_it_is_fed_little_when_nothing_happens(sandbox: Sandbox, api: httpx.Client) -> None:
     """What the page has seen is not sent again; every kind of change is."""
     fill(sandbox, api)
 
     def version() -> str:
-        return str(fetch(sandbox, "/_sandbox/page").json()["version"])
+        return str(fetch(sandbox, "/_sandbox/start-page").json()["version"])
 
     seen = version()
-    assert set(fetch(sandbox, f"/_sandbox/page?seen={seen}").json()) == {"version", "clock"}
+    assert set(fetch(sandbox, f"/_sandbox/start-page?seen={seen}").json()) == {"version", "clock"}
     changes = (
         lambda: api.get("/v4/clients/tags"),
         lambda: sandbox.faults.delay(0.001),
@@ -130,7 +147,7 @@ def test_it_stays_small_with_thousands_of_rows(sandbox: Sandbox, api: httpx.Clie
     for _ in range(150):
         api.get("/v4/clients/tags")
     begin = time.process_time()  # of this process, which serves: others may be busy
-    answer = fetch(sandbox, "/_sandbox/page")
+    answer = fetch(sandbox, "/_sandbox/start-page")
     assert time.process_time() - begin < 1
     state = answer.json()
     assert (len(state["profiles"]), len(state["log"]), state["counts"]["profiles"]) == (100, 100, 4500)

@@ -1,4 +1,4 @@
-"""Time as the sandbox sees it: milliseconds since 1970 and back."""
+"""The sandbox's clock, which tests move and stop, and timestamps as the API writes them (ISO 8601, UTC)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import lru_cache
 from math import isfinite
 
 Clock = Callable[[], float]
-"""Seconds since 1970; every moment in the sandbox comes from one such function, so that it can be moved."""
+"""A function that returns seconds since 1970. All times of the sandbox come from one, so that tests can move it."""
 
 system_clock: Clock = time.time
 
@@ -18,10 +18,7 @@ _MAX_SECONDS = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
 class MovableClock:
-    """A clock that runs like another one until it is moved or stopped; every moment of the sandbox comes from it.
-
-    It can be read and moved from any thread.
-    """
+    """A clock that follows another one, `source`, until it is moved or stopped. Safe from any thread."""
 
     def __init__(self, source: Clock = system_clock) -> None:
         self._source = source
@@ -41,12 +38,12 @@ class MovableClock:
 
     @property
     def offset(self) -> float:
-        """How many seconds it is ahead of the clock that it runs like."""
+        """How many seconds it is ahead of its source."""
         stopped = self._stopped
         return self._offset if stopped is None else stopped - self._source()
 
     def advance(self, seconds: float) -> None:
-        """Move forward, or back by a negative number."""
+        """Move forward by seconds, or back by a negative number; ValueError beyond the years 1970 to 9999."""
         if not isfinite(seconds):
             raise ValueError("expected a number of seconds")
         if not 0 <= self() + seconds < _MAX_SECONDS:
@@ -55,7 +52,7 @@ class MovableClock:
             self._move(seconds)
 
     def set(self, to: datetime) -> None:
-        """Move to a moment, which needs a zone."""
+        """Move to a moment; ValueError without a time zone, and beyond the years 1970 to 9999."""
         if to.tzinfo is None:
             raise ValueError("the moment needs a zone, such as datetime.UTC")
         seconds = to.timestamp()
@@ -68,19 +65,19 @@ class MovableClock:
                 self._stopped = seconds
 
     def stop(self) -> None:
-        """Stand still; moving still works."""
+        """Stop; it can still be moved."""
         with self._lock:
             self._stopped = self()
 
     def go(self) -> None:
-        """Run on from where it stands."""
+        """Run again from where it stands."""
         with self._lock:
             if self._stopped is not None:
                 self._offset = self._stopped - self._source()
                 self._stopped = None
 
     def reset(self) -> None:
-        """Run like the other clock again, as if it had never been moved or stopped."""
+        """Follow its source again, as if it had never been moved or stopped."""
         with self._lock:
             self._offset = 0.0
             self._stopped = None

@@ -1,4 +1,7 @@
-"""What handlers work with: the state, the clock, the facts of the API, and one request after its checks."""
+"""What handlers work with: the workspace (`Context`), and one validated request of it (`RequestContext`).
+
+Handlers reach storage, credentials and the clock through these alone: none of them knows how these are made.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from .admin.dropped_writes import DroppedWrite, DroppedWrites
 from .clock import Clock, iso_of, utc_datetime
-from .domain.accounts import Accounts
-from .domain.mailbox import Mailbox
+from .domain.permissions import Caller
 from .domain.profiles import StoredProfile
-from .http.auth import Authenticator, Caller
+from .http.auth import Authenticator
 from .http.validation import RequestValidator
 from .options import SandboxOptions
 from .responses import HandlerResponse, RefusedRequest
 from .spec import Json, OperationSpec
+from .storage.accounts import AccountStore
+from .storage.dropped_writes import DroppedWrite, DroppedWrites
+from .storage.mailbox import Mailbox
 from .storage.store import StateStore
 
 _TEST_PROFILE_KIND = "test-profile"
@@ -24,10 +28,10 @@ _TEST_PROFILE_KIND = "test-profile"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One workspace.
+    """The state, the clock and the credentials of one workspace, and what the spec says for all requests.
 
-    `actions` has the action of each kind of event, by its type in a batch; `reserved` the names that a
-    free-form object of this schema cannot have; `mailbox` the messages that would have been sent.
+    `actions` has the action of an event by its type in a batch; `reserved` the names that a free-form object cannot
+    have, by the name of its schema. Replaced as a whole by a reset.
     """
 
     store: StateStore
@@ -36,7 +40,7 @@ class Context:
     actions: Mapping[str, str]
     reserved: Mapping[str, frozenset[str]]
     auth: Authenticator
-    accounts: Accounts
+    accounts: AccountStore
     mailbox: Mailbox
     options: SandboxOptions = field(default_factory=SandboxOptions)
     dropped_writes: DroppedWrites = field(default_factory=DroppedWrites)
@@ -54,6 +58,10 @@ class Context:
         """The present moment as the API writes it."""
         return iso_of(self.millis())
 
+    def today(self) -> str:
+        """The present day in UTC, as yyyy-mm-dd."""
+        return self.iso()[:10]
+
     def find_profile(self, item: Json) -> StoredProfile | None:
         """The profile that the identifiers of an item name."""
         for name in ("uuid", "customId", "email", "phone"):
@@ -62,7 +70,7 @@ class Context:
         return None
 
     def refuse_sunset(self, operation: OperationSpec) -> None:
-        """Failure for an operation that is switched off by now, where the options say so."""
+        """Refuse with 410 an operation whose sunset date has come, where the options say so."""
         sunset = operation.sunset
         # "It will be disabled on": gone from the beginning of that day, which is taken in UTC.
         if sunset is not None and self.options.enforce_sunset and self.now().date() >= sunset:
@@ -70,7 +78,7 @@ class Context:
             raise RefusedRequest(410, f"{operation.operation_id} was switched off on {sunset}.{instead}")
 
     def mark_test_profile(self, client_id: int, *, test: bool = True) -> None:
-        """A test profile may be seen by everyone, whatever is protected."""
+        """Make a profile a test profile, which every caller may see whatever is protected; or no longer."""
         if test:
             self.store.records.put(_TEST_PROFILE_KIND, str(client_id), {}, client_id)
         else:
@@ -83,13 +91,13 @@ class Context:
         return self.store.records.get(_TEST_PROFILE_KIND, str(profile.client_id)) is not None
 
     def record_dropped(self, operation: str, index: int, reason: str, item: Json) -> None:
-        """Note an item that was accepted and takes no effect."""
+        """Append an item that was accepted and takes no effect to the dropped writes."""
         self.dropped_writes.add(DroppedWrite(self.iso(), operation, index, reason, item))
 
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request that is allowed and well-formed."""
+    """One request that is authorized and valid: what its handler gets."""
 
     operation: OperationSpec
     path: Json
@@ -110,7 +118,7 @@ class RequestContext:
         return sent
 
     def profile(self, identifier: str, value: object, *, status: int = 404) -> StoredProfile:
-        """The profile that the path names; Failure when there is none."""
+        """The profile with this identifier (its name on the wire); RefusedRequest when there is none."""
         found = self.store.profiles.find(identifier, value)
         if found is None:
             raise RefusedRequest(status, "Profile not found.")
@@ -123,7 +131,7 @@ class RequestContext:
         return profile
 
     def own_profile(self) -> StoredProfile:
-        """The profile whose token was sent; a token of one that is gone is worth nothing."""
+        """The profile whose token was sent; RefusedRequest with 401 when it is gone."""
         caller = self.caller
         if caller.client_id is not None:
             return self.profile("clientId", caller.client_id, status=401)

@@ -1,4 +1,4 @@
-"""What can be chosen about a workspace of the sandbox, before it starts and while it runs."""
+"""The options of a workspace, set before the sandbox starts and while it runs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class SandboxOptions:
     `delay` is how many seconds of the sandbox's clock pass before a write that was answered with 202 becomes visible.
     `unique_emails` says that an e-mail address identifies a profile. `pii_protection` hides profiles from callers
     without the permission, except test profiles. `enforce_sunset` answers 410 once an operation's sunset has passed.
-    `token_lifetime` is in seconds. `keep_bodies` keeps what was received in the log.
+    `token_lifetime` is in seconds. `keep_bodies` keeps the bodies of requests in the log.
     `export_time` is how many seconds of the sandbox's clock an export takes; exports that are ordered while
-    `failing_exports` is set end as failed. `export_status` is the status of those that take their time, instead of
-    QUEUED and PROCESSING: the document lists no values, so that a program has to bear with others.
+    `failing_exports` is set end as failed. `export_status` is the status of those that have not ended,
+    instead of QUEUED and PROCESSING: the document lists no values, so a client must accept any.
     """
 
     delay: float = 0.0

@@ -1,17 +1,28 @@
-"""What a handler answers with, and the error bodies of the API. Pure."""
+"""A handler's response and refusal, the outcomes of its write, and the error body of the API. Pure."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from .admin.request_log import Outcome
 from .spec import Json
 
+
+class Outcome(enum.Enum):
+    """What became of one item of a request: the log has it, for the API mostly does not say."""
+
+    APPLIED = "applied"
+    OVERWROTE = "overwrote"
+    DROPPED = "dropped"
+    REFUSED = "refused"
+
+
 Write = Callable[[], Sequence[Outcome]]
+"""Applies what a request asks for, now or later; the outcome of each item."""
 
 _PHRASES = {int(item): item.phrase for item in HTTPStatus}
 
@@ -21,11 +32,11 @@ NO_BODY: Any = object()
 
 @dataclass(frozen=True, slots=True)
 class HandlerResponse:
-    """Status (by default the documented success), body, and the work that the operation asks for.
+    """Status (by default the documented success), body, and the write that the request asks for.
 
-    `job` carries out what was accepted and returns what became of each item. It stands apart from the answer because
-    an operation that answers 202 queues its work: what is accepted need not be visible yet. `applied` counts the items
-    of work that was done at once, `outcomes` tells what became of each where that can differ.
+    `write` stands apart from the answer because an operation that answers 202 may apply it later: what is accepted need
+    not be visible yet. A handler that applied its change itself has no `write`; it says in `applied` how many items it
+    changed, or in `outcomes` what became of each where that can differ.
     """
 
     body: Any = NO_BODY
@@ -36,7 +47,7 @@ class HandlerResponse:
 
 
 class RefusedRequest(Exception):  # noqa: N818 - it is an answer, not a fault of the program
-    """A refused request."""
+    """A request that is refused with this status and message; `errors` are the entries of the error body's list."""
 
     def __init__(self, status: int, message: str, errors: Sequence[Json] = ()) -> None:
         super().__init__(message)
@@ -48,6 +59,12 @@ class RefusedRequest(Exception):  # noqa: N818 - it is an answer, not a fault of
 def error_entry(field: str, message: str, rejected: Any = None, *, code: int = 400) -> Json:
     """One entry of `errors`. The publisher's own codes are not documented, so the status stands in for them."""
     return {"code": code, "field": field, "message": message, "rejectedValue": rejected}
+
+
+def refuse(errors: Sequence[Json]) -> None:
+    """Raise `RefusedRequest` with status 400 where there is any entry; its message tells the first."""
+    if errors:
+        raise RefusedRequest(400, f"Bad request: {errors[0]['field']} {errors[0]['message']}", errors)
 
 
 def error_body(status: int, message: str, path: str, now: datetime, errors: Sequence[Json] = ()) -> Json:

@@ -1,4 +1,4 @@
-"""The sandbox as a server: uvicorn in a thread of its own, on loopback unless told otherwise."""
+"""The sandbox as a server: uvicorn in a thread of its own, by default on loopback."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any, Self, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .admin.dropped_writes import DroppedWrites
 from .admin.faults import Faults
 from .admin.request_log import RequestLog
 from .app import App, create_app
 from .clock import Clock, MovableClock, system_clock
-from .domain.mailbox import Mailbox
 from .domain.permissions import ApiKey, KeyKind
+from .handlers.token_endpoints import sign_in
 from .http.asgi import TRANSPORT_EXTENSION
 from .http.auth import Authenticator
-from .http.token_endpoints import sign_in
 from .options import SandboxOptions
 from .responses import RefusedRequest
 from .storage.database import MEMORY
+from .storage.dropped_writes import DroppedWrites
+from .storage.mailbox import Mailbox
 from .storage.store import StateStore
 
 _MAX_WAIT_SECONDS = 10.0
@@ -35,7 +35,7 @@ _GRACE_SECONDS = 0.5
 
 
 class _ConnectionProtocol(HttpToolsProtocol):
-    """Lets the application at the connection, so that it can break it."""
+    """Puts the transport into the ASGI scope, so that a fault can break the connection."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -43,7 +43,7 @@ class _ConnectionProtocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Tells when it is ready, and ends as soon as it is told to."""
+    """uvicorn's server without its polling: it signals when it is ready, and stops as soon as it is told to."""
 
     def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
         super().__init__(config)
@@ -57,11 +57,11 @@ class _Server(uvicorn.Server):
         self._ready.set()
 
     async def main_loop(self) -> None:
-        """Wait for the end; uvicorn's own loop looks ten times a second."""
+        """Wait for `stop`; uvicorn's own loop polls ten times a second."""
         await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept nothing more, let answers go out, break what is left; uvicorn's own waits in tenths of a second."""
+        """Close the listeners, let answers go out, abort what is left; uvicorn's own waits in tenths of a second."""
         # asyncio leaves a connection open whose listener was closed between its acceptance and its registration.
         await self._wait_until(self._has_accepted, _GRACE_SECONDS)
         for listener in (*self.servers, *(sockets or ())):
@@ -76,7 +76,7 @@ class _Server(uvicorn.Server):
             task.cancel()
 
     def stop(self) -> None:
-        """End; callable from any thread."""
+        """Stop; callable from any thread."""
         self.should_exit = True
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended by itself
@@ -106,8 +106,10 @@ class _Server(uvicorn.Server):
 class Sandbox:
     """A local Synerise: `with Sandbox() as sandbox:` serves at `sandbox.url` until the block ends.
 
-    `port` 0 takes a free one; `state` is a file to keep the data in, by default the memory. `clock` can be moved while
-    it runs, and so can the `options`.
+    `port` 0 takes a free one. `state` is the path of an SQLite file to keep the data in, by default the memory;
+    `api_key` and `workspace_guid` are made up where none is given, and kept with it. `clock` gives seconds since 1970.
+    `log_size` is how many requests `log` keeps. `clock` can be moved and `options` changed while it runs. Raises
+    ValueError for a state of another version.
     """
 
     def __init__(
@@ -163,12 +165,12 @@ class Sandbox:
 
     @property
     def clock(self) -> MovableClock:
-        """The clock that every moment of the sandbox comes from; may be moved while it runs."""
+        """The clock that all times of the sandbox come from; may be moved while it runs."""
         return self.app.clock
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong, on demand: `sandbox.faults.status(503, operation="tags.list", times=2)`."""
+        """Injected faults: `sandbox.faults.status(503, operation="tags.list", times=2)`."""
         return self.app.faults
 
     @property
@@ -206,11 +208,11 @@ class Sandbox:
         return self.app.auth
 
     def drain(self) -> int:
-        """Make every accepted write visible now; how many requests were waiting."""
+        """Apply all delayed writes now; the number of requests that were waiting."""
         return self.app.drain()
 
     def reset(self) -> None:
-        """Begin anew with the same address and credentials: all but the options is forgotten, the clock goes right."""
+        """Start afresh at the same address: all but options and credentials is forgotten, and the clock goes right."""
         self.app.reset()
 
     def token(
@@ -222,9 +224,10 @@ class Sandbox:
         roles: Collection[str] | None = None,
         lifetime: float | None = None,
     ) -> str:
-        """Mint a token: of a workspace, user, profile, anonymous, profile-conditional, web-sdk or ai-key.
+        """Issue a token: of a workspace, user, profile, anonymous, profile-conditional, web-sdk or ai-key.
 
-        `roles` limits a user to these permissions, such as "client_info: read".
+        `roles` limits a user to these permissions, such as "client_info: read"; `lifetime` is in seconds. Raises
+        ValueError for another consumer, and for `roles` of anyone but a user.
         """
         return self.app.issue_token(consumer, client_id=client_id, uuid=uuid, roles=roles, lifetime=lifetime)
 
@@ -235,27 +238,30 @@ class Sandbox:
         return self.app.auth.add_key(permissions, basic=basic, kind=kind)
 
     def revoke(self, credential: str | ApiKey) -> None:
-        """End a token, or an API key with all its tokens."""
+        """Revoke a token, or an API key with all its tokens; ValueError for what is neither of this sandbox."""
         self.app.auth.revoke(credential)
 
     def expire_tokens(self) -> None:
-        """Make every token expired that was minted so far."""
+        """Expire every token that was issued so far."""
         self.app.auth.expire_all()
 
     def sign_in(self, email: str, password: str) -> str:
-        """A token of the account with this e-mail address; PermissionError where the API would refuse it."""
+        """Sign a profile in: a token of the account with this e-mail address; PermissionError where the API refuses."""
         self.app.run_due_writes()
         try:
             return sign_in(self.app.context, {"email": email}, password)
-        except RefusedRequest as failure:
-            raise PermissionError(failure.message) from None
+        except RefusedRequest as refusal:
+            raise PermissionError(refusal.message) from None
 
     def mark_test_profile(self, client_id: int, *, test: bool = True) -> None:
         """Make a profile a test profile, which everyone may see, whatever is protected."""
         self.app.context.mark_test_profile(client_id, test=test)
 
     def start(self) -> Self:
-        """Begin to serve; returns when requests are answered."""
+        """Start to serve; returns when requests are answered.
+
+        Raises OSError when it cannot listen, RuntimeError when it was started before or does not come up.
+        """
         if self._closed or self._socket is not None:
             raise RuntimeError("a sandbox can be started once; make another one")
         try:
@@ -280,13 +286,13 @@ class Sandbox:
         self._thread = threading.Thread(target=self._run, name="synerise-sandbox", daemon=True)
         self._thread.start()
         if not self._ready.wait(_MAX_WAIT_SECONDS) or self._startup_error is not None:
-            failure = self._startup_error
+            error = self._startup_error
             self.stop()
-            raise RuntimeError("the sandbox did not start") from failure
+            raise RuntimeError("the sandbox did not start") from error
         return self
 
     def stop(self) -> None:
-        """End, do the queued work, close the port and the state. Does nothing the second time."""
+        """Stop, apply the delayed writes, close the port and the state. Does nothing the second time."""
         if self._server is not None:
             self._server.stop()
         if self._thread is not None:
@@ -320,9 +326,9 @@ class Sandbox:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A bound socket: its port is known before the server runs."""
+    """A bound socket, made before the server runs so that its port is known."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sets TCP_NODELAY; without it each answer waits 40 ms for an acknowledgement.
+    # Where the protocol is given, asyncio sets TCP_NODELAY; without it each answer waits 40 ms for an acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,7 @@
-"""The API document that ships with the generated package, read into the facts that the sandbox works with."""
+"""The OpenAPI document that ships with the generated package, read into typed facts about each operation.
+
+Limits, permissions, consumers and dates stand in the document alone: the sandbox asks this module, and repeats none.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ HTTP_METHODS = ("get", "put", "post", "delete", "patch")
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter; `schema` is resolved, `pointer` says where it stands in the bundle."""
+    """One parameter; `schema` is resolved, `pointer` is its JSON pointer in the document."""
 
     name: str
     location: str
@@ -29,7 +32,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class DocumentedResponse:
-    """One documented response; `media_type` is None when it has no body."""
+    """One documented response; `media_type` and the JSON `pointer` of its schema are None when it has no body."""
 
     media_type: str | None
     pointer: str | None
@@ -37,7 +40,7 @@ class DocumentedResponse:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OperationSpec:
-    """The facts of one operation."""
+    """The facts of one operation; `name` is that of the client's method, such as "profiles.upsert"."""
 
     name: str
     operation_id: str
@@ -69,7 +72,7 @@ class OperationSpec:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a token is got; none of these is an operation of the document."""
+    """Method and path of a token endpoint, which is no operation of the document."""
 
     method: str
     path: str
@@ -87,7 +90,7 @@ class LoginEndpoints:
 
 
 class OpenAPISpec:
-    """The document, its operations in order, and how to log in."""
+    """The document, its operations in order, its token endpoints and its reserved names."""
 
     def __init__(self, document: Json) -> None:
         self.document = document
@@ -131,51 +134,51 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
 
 @cache
 def load_spec() -> OpenAPISpec:
-    """Read the bundle that the generated package carries."""
+    """Read the document of the generated package, once."""
     file = resources.files("synerise_profiles_api") / "openapi.json"
     return OpenAPISpec(orjson.loads(file.read_bytes()))
 
 
 def _login_endpoints(node: Json) -> LoginEndpoints:
-    doors = {
+    endpoints = {
         name: Endpoint(node[name]["method"], node[name]["path"]) for name in ("refresh", "profile") if name in node
     }
     return LoginEndpoints(
         workspace=Endpoint(node["method"], node["path"]),
-        refresh=doors.get("refresh"),
-        profile=doors.get("profile"),
+        refresh=endpoints.get("refresh"),
+        profile=endpoints.get("profile"),
         key_field=node["api-key-field"],
         token_field=node["token-field"],
     )
 
 
-def _operations(bundle: OpenAPISpec) -> Iterator[OperationSpec]:
-    for path, item in bundle.document["paths"].items():
+def _operations(spec: OpenAPISpec) -> Iterator[OperationSpec]:
+    for path, item in spec.document["paths"].items():
         for method in HTTP_METHODS:
             if method in item:
-                place = f"#/paths/{path.replace('~', '~0').replace('/', '~1')}"
-                yield _operation(bundle, path, method, place)
+                base_pointer = f"#/paths/{path.replace('~', '~0').replace('/', '~1')}"
+                yield _operation(spec, path, method, base_pointer)
 
 
-def _operation(bundle: OpenAPISpec, path: str, method: str, place: str) -> OperationSpec:
-    item: Json = bundle.document["paths"][path]
+def _operation(spec: OpenAPISpec, path: str, method: str, base_pointer: str) -> OperationSpec:
+    item: Json = spec.document["paths"][path]
     node: Json = item[method]
-    pointer = f"{place}/{method}"
+    pointer = f"{base_pointer}/{method}"
     sdk = node["x-sdk"]
     batch = node.get("x-batch", {})
-    security: list[Json] = node["security"] if "security" in node else bundle.document["security"]
-    body, is_list, required = _body(bundle, node, pointer)
-    replies = dict(_documented_responses(bundle, node, pointer))
+    security: list[Json] = node["security"] if "security" in node else spec.document["security"]
+    body, is_list, required = _body(spec, node, pointer)
+    responses = dict(_documented_responses(spec, node, pointer))
     return OperationSpec(
         name=f"{sdk['resource']}.{sdk['method']}",
         operation_id=node["operationId"],
         method=method.upper(),
         path=path,
-        parameters=(*_parameters(bundle, item, place), *_parameters(bundle, node, pointer)),
+        parameters=(*_parameters(spec, item, base_pointer), *_parameters(spec, node, pointer)),
         body_pointer=body,
         body_required=required,
         body_is_list=is_list,
-        responses=replies,
+        responses=responses,
         consumers=frozenset(node.get("x-synerise-consumers", ())),
         schemes=frozenset(name for choice in security for name in choice),
         permission=node.get("x-synerise-permission"),
@@ -187,31 +190,31 @@ def _operation(bundle: OpenAPISpec, path: str, method: str, place: str) -> Opera
         max_items=batch.get("max-items"),
         max_bytes=batch.get("max-bytes"),
         uniform_identifier=batch.get("uniform-identifier", False),
-        success_status=min(int(status) for status in replies if status.startswith("2")),
+        success_status=min(int(status) for status in responses if status.startswith("2")),
     )
 
 
-def _parameters(bundle: OpenAPISpec, node: Json, pointer: str) -> tuple[Parameter, ...]:
+def _parameters(spec: OpenAPISpec, node: Json, pointer: str) -> tuple[Parameter, ...]:
     found: list[Parameter] = []
     for index, entry in enumerate(node.get("parameters", ())):
-        value, at = bundle.resolve(entry, f"{pointer}/parameters/{index}")
-        schema, schema_at = bundle.resolve(value["schema"], f"{at}/schema")
-        found.append(Parameter(value["name"], value["in"], value.get("required", False), schema, schema_at))
+        value, found_pointer = spec.resolve(entry, f"{pointer}/parameters/{index}")
+        schema, schema_pointer = spec.resolve(value["schema"], f"{found_pointer}/schema")
+        found.append(Parameter(value["name"], value["in"], value.get("required", False), schema, schema_pointer))
     return tuple(found)
 
 
-def _body(bundle: OpenAPISpec, node: Json, pointer: str) -> tuple[str | None, bool, bool]:
+def _body(spec: OpenAPISpec, node: Json, pointer: str) -> tuple[str | None, bool, bool]:
     if "requestBody" not in node:
         return None, False, False
-    body, at = bundle.resolve(node["requestBody"], f"{pointer}/requestBody")
+    body, found_pointer = spec.resolve(node["requestBody"], f"{pointer}/requestBody")
     schema = body["content"]["application/json"]["schema"]
-    resolved, schema_at = bundle.resolve(schema, f"{at}/content/application~1json/schema")
-    return schema_at, resolved.get("type") == "array", body.get("required", False)
+    resolved, schema_pointer = spec.resolve(schema, f"{found_pointer}/content/application~1json/schema")
+    return schema_pointer, resolved.get("type") == "array", body.get("required", False)
 
 
-def _documented_responses(bundle: OpenAPISpec, node: Json, pointer: str) -> Iterator[tuple[str, DocumentedResponse]]:
+def _documented_responses(spec: OpenAPISpec, node: Json, pointer: str) -> Iterator[tuple[str, DocumentedResponse]]:
     for status, entry in node["responses"].items():
-        reply, at = bundle.resolve(entry, f"{pointer}/responses/{status}")
-        media_type = next(iter(reply.get("content", {})), None)
-        place = f"{at}/content/{media_type.replace('/', '~1')}/schema" if media_type else None
-        yield str(status), DocumentedResponse(media_type, place)
+        response, found_pointer = spec.resolve(entry, f"{pointer}/responses/{status}")
+        media_type = next(iter(response.get("content", {})), None)
+        schema_pointer = f"{found_pointer}/content/{media_type.replace('/', '~1')}/schema" if media_type else None
+        yield str(status), DocumentedResponse(media_type, schema_pointer)

@@ -1,1 +1,1 @@
-"""What is not of the API: the control endpoints, the start page, faults on demand, the logs that tests read."""
+"""What is not of the API and serves tests: the control API, the start page, injected faults, the request log."""

@@ -1,4 +1,8 @@
-"""Faults on demand: which request meets which fault. Pure, but for the lock; `wire` plays them on the connection."""
+"""Injected faults: what can go wrong on demand, and which requests meet it.
+
+Tests add a `Fault` to `Faults`; the application asks `Faults.pick` for each request, and `fault_injection` does to the
+answer what the fault says. Choosing is apart from playing, so that it is pure but for its lock.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from typing import TypedDict, Unpack
 LOGIN = "login"
 """The name of the workspace's login, which is no operation of the document."""
 _MAX_REMEMBERED_FAULTS = 1000
-"""So many faults are remembered, those that were removed or have been played out included."""
+"""How many faults are remembered, removed and used up ones included: a test may read their counts later."""
 
 
 class FaultKind(enum.StrEnum):
@@ -123,7 +127,7 @@ class Fault:
 
 
 class InjectedFault:
-    """A fault that was ordered: how many requests matched, and how often it was played."""
+    """A fault that was added: its number, how many requests matched it, and how often it was played."""
 
     def __init__(self, number: int, fault: Fault, operations: frozenset[str], remove: Callable[[int], bool]) -> None:
         self.number = number
@@ -136,11 +140,11 @@ class InjectedFault:
         self._remove = remove
 
     def remove(self) -> bool:
-        """Play it no more; whether it was still active."""
+        """Deactivate it; False when it was inactive already."""
         return self._remove(self.number)
 
     def record_match(self) -> bool:
-        """Count a matching request; whether this one meets the fault."""
+        """Count a matching request; True when this one meets the fault, by its `rate`."""
         self.matched += 1
         if self._random.random() >= self.fault.rate:
             return False
@@ -148,13 +152,16 @@ class InjectedFault:
         return True
 
     def __repr__(self) -> str:
-        return f"<Planned {self.number}: {self.fault.label}, played {self.played} times>"
+        return f"<InjectedFault {self.number}: {self.fault.label}, played {self.played} times>"
 
 
 class Faults:
-    """The faults of one sandbox, in the order in which they were added: the first that strikes is played alone.
+    """The faults of one sandbox, in the order in which they were added.
 
-    `operations` has method and path template by name. All methods are safe from any thread.
+    A request meets the first that matches it and is drawn by its `rate`, and no other. Each method that adds a fault
+    takes the filter of `Fault` as keywords (`operation`, `method`, `path`, `times`, `rate`, `seed`), returns the
+    `InjectedFault`, and raises ValueError for a value out of range or a filter that no request can match. `operations`
+    are name, method and path template of each operation and token endpoint. All methods are safe from any thread.
     """
 
     def __init__(self, operations: Iterable[tuple[str, str, str]]) -> None:
@@ -165,14 +172,14 @@ class Faults:
         self._next_number = 1
 
     def add(self, fault: Fault) -> InjectedFault:
-        """Order a fault; ValueError when no request could ever meet it."""
+        """Add a fault; ValueError when no request could ever meet it."""
         names = self._matching_operations(fault)
         with self._lock:
-            planned = InjectedFault(self._next_number, fault, names, self.remove)
+            injected = InjectedFault(self._next_number, fault, names, self.remove)
             self._next_number += 1
-            self._active = (*self._active, planned)
-            self._all.append(planned)
-        return planned
+            self._active = (*self._active, injected)
+            self._all.append(injected)
+        return injected
 
     def status(
         self,
@@ -227,33 +234,36 @@ class Faults:
         return self.add(Fault(kind=FaultKind.LOSE_207, **when))
 
     def pick(self, operation: str, *, bearer: bool = False, status: int | None = None) -> Fault | None:
-        """The fault that this request meets; `status` once it is carried out. "" stands for an unknown operation."""
+        """The fault that a request meets, before it is carried out or, with the `status` of its answer, after it.
+
+        `operation` is "" for an unknown one; `bearer` says that the request has a token.
+        """
         if not self._active:
             return None
         with self._lock:
-            for planned in self._active:
-                fault = planned.fault
-                if operation in planned.operations and _applies(fault, bearer=bearer, status=status):
-                    if not planned.record_match():
+            for injected in self._active:
+                fault = injected.fault
+                if operation in injected.operations and _applies(fault, bearer=bearer, status=status):
+                    if not injected.record_match():
                         continue
-                    if planned.played == fault.times:
-                        self._retire(planned)
+                    if injected.played == fault.times:
+                        self._retire(injected)
                     return fault
         return None
 
     def remove(self, number: int) -> bool:
-        """Play a fault no more; whether it was still active."""
+        """Deactivate the fault with this number; False when it was inactive already."""
         with self._lock:
-            found = next((planned for planned in self._active if planned.number == number), None)
+            found = next((injected for injected in self._active if injected.number == number), None)
             if found is not None:
                 self._retire(found)
             return found is not None
 
     def clear(self) -> None:
-        """Play none any more, and forget them."""
+        """Deactivate and forget all faults."""
         with self._lock:
-            for planned in self._active:
-                planned.active = False
+            for injected in self._active:
+                injected.active = False
             self._active = ()
             self._all.clear()
 
@@ -263,9 +273,9 @@ class Faults:
     def __len__(self) -> int:
         return len(self._active)
 
-    def _retire(self, planned: InjectedFault) -> None:
-        planned.active = False
-        self._active = tuple(other for other in self._active if other is not planned)
+    def _retire(self, injected: InjectedFault) -> None:
+        injected.active = False
+        self._active = tuple(other for other in self._active if other is not injected)
 
     def _matching_operations(self, fault: Fault) -> frozenset[str]:
         names = frozenset(
@@ -286,17 +296,3 @@ def _applies(fault: Fault, *, bearer: bool, status: int | None) -> bool:
     if fault.kind is FaultKind.LOSE_207:
         return status == HTTPStatus.MULTI_STATUS
     return status is None and (bearer or fault.kind is not FaultKind.EXPIRE_TOKEN)
-
-
-def gateway_error_page(status: int) -> bytes:
-    """What a gateway in front of the API answers with: HTML, whatever was asked for."""
-    text = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1><hr>gateway</body></html>"
-    return text.format(f"{status} {reason_phrase(status)}").encode()
-
-
-def reason_phrase(status: int) -> str:
-    """The words of a status; gateways use some that have none."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"

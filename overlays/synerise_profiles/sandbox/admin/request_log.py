@@ -1,32 +1,24 @@
-"""What the sandbox received and answered, and what came of it; newest last, bounded."""
+"""The request log: a bounded list of what the sandbox received and answered, newest last."""
 
 from __future__ import annotations
 
-import enum
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-
-class Outcome(enum.Enum):
-    """What became of one item of a request."""
-
-    APPLIED = "applied"
-    OVERWROTE = "overwrote"
-    DROPPED = "dropped"
-    REFUSED = "refused"
+from synerise_profiles.sandbox.responses import Outcome
 
 
 @dataclass(slots=True)
 class LoggedRequest:
     """One request and its answer.
 
-    `path` is the template. `status` and `bytes_sent` tell what went out: no status if the connection was closed
-    without an answer. `outcomes` has one entry an item, in the request's order; it is empty while the work is still
-    `waiting`, and for what changes nothing. `fault` names the fault that was played, `body` is kept when asked for,
-    `time` is the moment of receipt in seconds of the sandbox's clock.
+    `path` is the template. `status` and `bytes_sent` (of the body) are those of what was sent; `status` is 0 if the
+    connection was closed without an answer. `outcomes` has one entry an item, in the request's order; it is empty for
+    a request that changes nothing, and while its write is `waiting`. `fault` is the label of the fault that was played.
+    `body` is kept with the option `keep_bodies`. `time` is the moment of receipt in seconds of the sandbox's clock.
     """
 
     method: str
@@ -51,7 +43,7 @@ _interned_outcomes: dict[tuple[str, int], tuple[Outcome, ...]] = {}
 
 
 def interned(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
-    """The outcomes as a tuple; where all are the same, a log of batches holds one tuple for all of that length."""
+    """The outcomes as a tuple; equal ones of one length share it, so that a log of large batches stays small."""
     if not outcomes or outcomes.count(outcomes[0]) != len(outcomes):
         return tuple(outcomes)
     key = (outcomes[0].value, len(outcomes))
@@ -64,10 +56,10 @@ def interned(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
 
 
 class RequestLog:
-    """The last exchanges, at most `size`, and of the bodies that are kept the last `most_bytes`; safe from any thread.
+    """The last `max_requests` requests, and of kept bodies the last `max_body_bytes`; safe from any thread.
 
-    `total` counts all that were noted since the last `clear`, so that each has a number: the newest is `total - 1`.
-    `changes` grows with every change.
+    `total` counts all since the last `clear`, so that each has a number: the newest is `total - 1`.
+    `changes` grows with every change, so that a reader can tell whether there is news.
     """
 
     def __init__(self, max_requests: int = 10_000, max_body_bytes: int = 64_000_000) -> None:
@@ -79,24 +71,24 @@ class RequestLog:
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def add(self, exchange: LoggedRequest) -> None:
-        """Note one exchange; beyond the size the oldest goes."""
+    def add(self, logged: LoggedRequest) -> None:
+        """Append one request; beyond the bound the oldest goes."""
         with self._lock:
             if self._bodies and self._bodies[0] is self._entries[0] and len(self._entries) == self._entries.maxlen:
                 self._bytes -= len(self._bodies.popleft().body or b"")
-            self._entries.append(exchange)
+            self._entries.append(logged)
             self.total += 1
             self.changes += 1
-            if exchange.body is not None:
-                self._bodies.append(exchange)
-                self._bytes += len(exchange.body)
+            if logged.body is not None:
+                self._bodies.append(logged)
+                self._bytes += len(logged.body)
                 while self._bytes > self._max_body_bytes:
                     oldest = self._bodies.popleft()
                     self._bytes -= len(oldest.body or b"")
                     oldest.body = None
 
     def clear(self) -> None:
-        """Forget all exchanges and count anew."""
+        """Forget all requests and count from 0 again."""
         with self._lock:
             self.total = 0
             self.changes += 1
@@ -105,7 +97,7 @@ class RequestLog:
             self._bytes = 0
 
     def newest(self, limit: int, before: int | None = None) -> list[tuple[int, LoggedRequest]]:
-        """The last exchanges, or the last before a number, each with its number; newest first."""
+        """The last `limit` requests, or the last before a number, each with its number; newest first."""
         with self._lock:
             entries, total = self._entries.copy(), self.total
         skipped = 0 if before is None else max(0, total - before)

@@ -1,4 +1,7 @@
-"""The start page: one file of HTML, CSS and JavaScript that asks for the state once a second."""
+"""The start page: one file of HTML, CSS and JavaScript that polls `/_sandbox/start-page` once a second.
+
+It is one file so that its security policy can name the digests of its script and its style, and forbid all else.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,15 @@ import hashlib
 import re
 from functools import cache
 from importlib import resources
+from typing import Any
+
+import orjson
 
 from synerise_profiles.sandbox.http.messages import Header
+from synerise_profiles.sandbox.spec import Json
+
+_MAX_SHOWN_CHARS = 400
+_MAX_SHOWN_TAGS = 10
 
 
 @cache
@@ -33,3 +43,20 @@ SECURITY_HEADERS: tuple[Header, ...] = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
+
+
+def profile_row(profile: Json) -> Json:
+    """A profile as a row of the start page."""
+    names = (profile["firstName"], profile["lastName"])
+    return {
+        **{name: profile[name] for name in ("clientId", "email", "customId", "phone")},
+        "name": profile["displayName"] or " ".join(filter(None, names)),
+        "tags": profile["tags"][:_MAX_SHOWN_TAGS],
+        "attributes": shortened_json(profile["attributes"]),
+    }
+
+
+def shortened_json(value: Any) -> str:
+    """The beginning of a value's JSON, for people to read."""
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= _MAX_SHOWN_CHARS else text[:_MAX_SHOWN_CHARS] + " …"

@@ -1,1 +1,1 @@
-"""What the API decides, as pure functions: matching, merging, events of a transaction, rows of an export."""
+"""The rules of the API as pure functions: permissions, matching, merging, values, events, transactions, passwords."""

@@ -55,7 +55,7 @@ def to_profile_input(sent: Json) -> Json:
 
 
 def to_contact_errors(problems: Iterable[Json]) -> list[Json]:
-    """Problems of a profile in the names of a contact."""
+    """The errors of a profile with the field names of a contact."""
     names = {name: old for old, name in PROFILE_FIELDS.items()}
     return [
         {**found, "field": names.get(found["field"], found["field"].removeprefix("attributes."))} for found in problems

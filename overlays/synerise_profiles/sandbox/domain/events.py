@@ -1,4 +1,8 @@
-"""From what was sent to the events that are kept: action, time, uuid, params. Pure."""
+"""The rules of events: from a sent item to the event that is stored (action, time, uuid, params). Pure.
+
+A draft is made when the request is received, since its moment counts; it becomes an event when its write is applied and
+its profile is known.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ _MIN_TIME_MILLIS = millis_of("0001-01-01T00:00:00Z")
 
 
 class InvalidFieldError(ValueError):
-    """What is well-formed and cannot be taken all the same; names the field."""
+    """A value that its schema allows and a rule does not; `field` is its path."""
 
     def __init__(self, field: str, message: str, rejected: object = None) -> None:
         super().__init__(message)
@@ -29,7 +33,7 @@ class InvalidFieldError(ValueError):
 class EventDraft(NamedTuple):
     """An event before its profile is known: what the moment of receipt decides about it.
 
-    `salt` is None where it has no effect. `purchases` has the params of what a charge makes, by position.
+    `time` is in milliseconds, `salt` None where it has no effect; `purchases` are the params of a charge's purchases.
     """
 
     item: Json
@@ -41,7 +45,7 @@ class EventDraft(NamedTuple):
 
 
 class StoredEvent(NamedTuple):
-    """One event as it is kept; `time` in milliseconds. The label is required on the wire and kept nowhere."""
+    """One event as it is stored; `time` in milliseconds. The label is required on the wire and stored nowhere."""
 
     uuid: str
     client_id: int
@@ -53,20 +57,20 @@ class StoredEvent(NamedTuple):
 def draft_event(
     item: Json, action: str, params: Json, received_millis: int, reserved: frozenset[str], *, time_field: str = "time"
 ) -> EventDraft:
-    """Settle time, salt and params; `received` is the moment of receipt in milliseconds.
+    """Decide time, salt and params; `received_millis` is the moment of receipt.
 
     A time in the future is replaced by that moment, and no salt works with one. The text of the time that was sent is
     kept as a param in either case; it is for another service of the publisher to show it.
     """
     text = item.get(time_field)
     time, salt = received_millis, item.get("eventSalt")
-    kept = without_reserved(params, reserved)
+    stored = without_reserved(params, reserved)
     if text is not None:
         time = _time(text, time_field)
         if time > received_millis:
             time, salt = received_millis, None
-        kept[ORIGINAL_TIME_PARAM] = text
-    return EventDraft(item, action, time, salt or None, kept)
+        stored[ORIGINAL_TIME_PARAM] = text
+    return EventDraft(item, action, time, salt or None, stored)
 
 
 def without_reserved(params: Json, reserved: frozenset[str]) -> Json:
@@ -103,7 +107,7 @@ def identifier_kind(client: Json) -> str | None:
 
 
 def mixed_identifiers(clients: Sequence[Json]) -> list[tuple[int, str]]:
-    """Where in a batch the kind of identifier is not that of the first item: index and what is wrong."""
+    """The items of a batch whose kind of identifier is not that of the first: index and message."""
     kinds = [identifier_kind(client) for client in clients]
     return [
         (index, f"is identified by {kind} and the first one by {kinds[0]}; one request takes one kind")
@@ -119,15 +123,15 @@ def batch_action(item: Json, actions: Mapping[str, str]) -> str:
     as there. Any other type is a custom event: the reference has no list of types, and its example sends an action with
     a type that names no endpoint. Without an action such an item is refused, for it could not be told apart.
     """
-    kind = item.get("type", CUSTOM)
-    found = actions.get(kind)
+    event_type = item.get("type", CUSTOM)
+    found = actions.get(event_type)
     if found is not None:
         return found
     action: str | None = item.get("action")
     if action is None:
-        if kind == CUSTOM:
+        if event_type == CUSTOM:
             raise InvalidFieldError("action", "is required for a custom event")
-        raise InvalidFieldError("type", "names no kind of event, and there is no action", kind)
+        raise InvalidFieldError("type", "names no kind of event, and there is no action", event_type)
     return action
 
 

@@ -1,4 +1,8 @@
-"""Which profile an item means. Pure: works on the profiles that a request can touch, loaded beforehand."""
+"""Matching: which profile an item means, and what its identifiers change. Pure.
+
+All profiles that a request can touch are loaded first, in a few queries, and indexed by each identifier. Its items are
+applied in memory, one after another, since an item sees what earlier ones changed; what was touched is saved last.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from .profiles import MatchOptions, StoredProfile, apply_changes, merge, placeho
 
 @dataclass(slots=True)
 class LookupKeys:
-    """The identifiers that a request mentions: what has to be loaded to decide it."""
+    """The identifiers of a request's items: the keys by which its profiles are loaded."""
 
     ids: list[int] = field(default_factory=list[int])
     uuids: list[str] = field(default_factory=list[str])
@@ -46,7 +50,7 @@ def lookup_keys(items: Iterable[Json], id_field: str = "clientId", *, unique_ema
 
 @dataclass(slots=True)
 class LoadedProfiles:
-    """What a request starts from: the profiles, and which of them a uuid that is not shown belongs to."""
+    """What a working set starts from: the profiles, and the owners (clientId) of uuids that are not shown."""
 
     profiles: Iterable[StoredProfile] = ()
     aliases: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -58,10 +62,10 @@ class LoadedProfiles:
 
 
 class WorkingSet:
-    """The profiles of one request by each identifier; items are applied to it one after another.
+    """The profiles of one request, indexed by each identifier; items are applied to it one after another.
 
     An item is dropped, without an error, when its identifiers belong to several profiles, when it names a clientId
-    that does not exist, or when it names nobody. `reason` says why the last one was.
+    that does not exist, or when it names nobody. `reason` says why the last dropped one was.
     """
 
     def __init__(self, loaded: LoadedProfiles, options: MatchOptions) -> None:
@@ -72,7 +76,7 @@ class WorkingSet:
         self.aliases: dict[str, int] = {}
         """Further uuids of profiles, to be stored."""
         self.absorbed: list[tuple[int, int]] = []
-        """Target and source of each anonymous profile that was taken in."""
+        """Target and source (clientId) of each anonymous profile that was joined with a known one."""
         self._options = options
         self._created = loaded.created
         self._uuid_prefix = loaded.uuid_prefix
@@ -95,30 +99,30 @@ class WorkingSet:
         `joining` lets an item with the uuid of an anonymous profile and the e-mail address of a known one join both.
         """
         client_id = item.get("clientId")
-        named = self._matches(item, client_id)
+        matches = self._matches(item, client_id)
         if client_id is not None and client_id not in self._ids:
             return self._drop_item(f"no profile has the clientId {client_id}")
-        if not named:
+        if not matches:
             if not self._has_identifier(item) and not item.get("phone"):
                 return self._drop_item("it has no identifier")
             return self._change(self._create(item), item)
-        if len(named) > 1:
-            target = self._join(item, named) if joining else None
-            return self._conflict(named) if target is None else self._change(target, item)
-        return self._change(named[0], item)
+        if len(matches) > 1:
+            target = self._join(item, matches) if joining else None
+            return self._conflict(matches) if target is None else self._change(target, item)
+        return self._change(matches[0], item)
 
     def update(self, client_id: int, item: Json) -> StoredProfile | None:
         """Change a profile named by the path; None when it is gone or an identifier sent belongs to another."""
         if client_id not in self._ids:
             return self._drop_item(f"the profile {client_id} is gone")
-        named = self._matches(item, client_id)
-        return self._conflict(named) if len(named) > 1 else self._change(named[0], item)
+        matches = self._matches(item, client_id)
+        return self._conflict(matches) if len(matches) > 1 else self._change(matches[0], item)
 
     def identify(self, client: Json) -> StoredProfile | None:
-        """The profile of an event, made where it is new; the data of a known one stays. None where nobody is named."""
-        named = self._matches(client, client.get("id"))
-        if named:
-            return named[0]
+        """The profile of an event, made where it is new; a known one keeps its data. None where nobody is named."""
+        matches = self._matches(client, client.get("id"))
+        if matches:
+            return matches[0]
         if not self._has_identifier(client):
             return self._drop_item("its client has no identifier of a profile, nor one that makes a profile")
         return self._change(self._create(client), {name: client.get(name) for name in ("uuid", "email", "customId")})
@@ -126,22 +130,22 @@ class WorkingSet:
     def _matches(self, item: Json, client_id: int | None) -> list[StoredProfile]:
         """The profiles that the identifiers name, each once, in the order of the publisher's client."""
         get = item.get
-        named: list[StoredProfile] = []
+        matches: list[StoredProfile] = []
         uuid, custom_id = get("uuid"), get("customId")
         email = get("email") if self._options.unique_emails else None
         if client_id is not None and (found := self._ids.get(client_id)) is not None:
-            named.append(found)
-        if uuid and (found := self._uuids.get(uuid)) is not None and found not in named:
-            named.append(found)
-        if custom_id and (found := self._custom_ids.get(custom_id)) is not None and found not in named:
-            named.append(found)
-        if email and (found := self._emails.get(email)) is not None and found not in named:
-            named.append(found)
+            matches.append(found)
+        if uuid and (found := self._uuids.get(uuid)) is not None and found not in matches:
+            matches.append(found)
+        if custom_id and (found := self._custom_ids.get(custom_id)) is not None and found not in matches:
+            matches.append(found)
+        if email and (found := self._emails.get(email)) is not None and found not in matches:
+            matches.append(found)
         if not (uuid or custom_id or email or client_id is not None):
-            holders = self._phones.get(get("phone") or "")
-            if holders:
-                named.append(min(holders, key=_client_id))
-        return named
+            owners = self._phones.get(get("phone") or "")
+            if owners:
+                matches.append(min(owners, key=_client_id))
+        return matches
 
     def _has_identifier(self, item: Json) -> bool:
         get = item.get
@@ -188,15 +192,15 @@ class WorkingSet:
         if profile.email is None and profile.custom_id is None and self._options.unique_emails:
             profile.email = placeholder_email(profile.client_id)
 
-    def _join(self, item: Json, named: list[StoredProfile]) -> StoredProfile | None:
-        """The known profile with the item's e-mail address, once it has taken in the anonymous one with its uuid.
+    def _join(self, item: Json, matches: list[StoredProfile]) -> StoredProfile | None:
+        """Join the anonymous profile with the item's uuid with the known one that has its e-mail address.
 
         The reference is silent; the publisher's clients merge so, by a batch. None where it is not that case.
         """
         target, source = self._emails.get(item.get("email", "")), self._uuids.get(item.get("uuid", ""))
         if target is None or source is None or not source.anonymous:
             return None
-        if item.get("clientId") == source.client_id or any(one is not target and one is not source for one in named):
+        if item.get("clientId") == source.client_id or any(one is not target and one is not source for one in matches):
             return None
         merge(target, [source])
         self._unindex(source, source.email, source.custom_id, source.phone)
@@ -208,8 +212,8 @@ class WorkingSet:
         self.absorbed.append((target.client_id, source.client_id))
         return target
 
-    def _conflict(self, named: Iterable[StoredProfile]) -> StoredProfile | None:
-        owners = ", ".join(str(client_id) for client_id in sorted({profile.client_id for profile in named}))
+    def _conflict(self, matches: Iterable[StoredProfile]) -> StoredProfile | None:
+        owners = ", ".join(str(client_id) for client_id in sorted({profile.client_id for profile in matches}))
         return self._drop_item(f"its identifiers belong to several profiles: {owners}")
 
     def _drop_item(self, reason: str) -> StoredProfile | None:
@@ -221,8 +225,8 @@ class WorkingSet:
             del self._emails[email]
         if custom_id is not None and self._custom_ids.get(custom_id) is profile:
             del self._custom_ids[custom_id]
-        if phone is not None and profile in (holders := self._phones.get(phone, [])):
-            holders.remove(profile)
+        if phone is not None and profile in (owners := self._phones.get(phone, [])):
+            owners.remove(profile)
 
     def _index(self, profile: StoredProfile) -> None:
         if profile.email is not None:
@@ -230,9 +234,9 @@ class WorkingSet:
         if profile.custom_id is not None:
             self._custom_ids[profile.custom_id] = profile
         if profile.phone is not None and self._by_phone:
-            holders = self._phones.setdefault(profile.phone, [])
-            if profile not in holders:
-                holders.append(profile)
+            owners = self._phones.setdefault(profile.phone, [])
+            if profile not in owners:
+                owners.append(profile)
 
 
 def _client_id(profile: StoredProfile) -> int:

@@ -1,4 +1,4 @@
-"""Who calls, with which permissions, and what that allows. Pure."""
+"""Callers, API keys and their permissions, and which operations these allow. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ KeyKind = Literal["workspace", "profile"]
 class ApiKey:
     """An API key. `permissions` None stands for all of them; `basic` says whether Basic is enabled for it.
 
-    A key of the workspace opens the workspace; a key of the kind "profile" goes into apps, where profiles sign in.
+    A key of the kind "workspace" logs in to the workspace; one of the kind "profile" is built into apps, where profiles
+    sign in.
     """
 
     key: str
@@ -40,7 +41,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a request comes from.
+    """The caller of a request: its consumer (the kind of its token), and what it may do.
 
     Profiles carry their id, anonymous ones perhaps only a uuid. `granted` is what the API key or the user's roles
     permit; None stands for everything. `key_id` names that key, `session` the token.
@@ -63,7 +64,7 @@ NOBODY = Caller("none")
 
 
 def check_permission(operation: OperationSpec, caller: Caller) -> None:
-    """Failure when this caller may not use this operation."""
+    """Refuse with 401 or 403 a caller who may not use this operation."""
     consumer = caller.consumer
     if consumer not in operation.consumers:
         # Of a token of the wrong kind the reference says 401 ("wrong consumer scope"), and for the registration and

@@ -1,10 +1,10 @@
-"""What a profile is, how sent data changes it, and what the API shows of it. Pure."""
+"""The rules of profiles: how sent data changes one, what a merge keeps, what the API shows. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from synerise_profiles.identifiers import PROFILE_IDENTIFIERS
 from synerise_profiles.sandbox.responses import error_entry
@@ -31,12 +31,16 @@ BOOLEAN_TEXTS: Mapping[str, bool] = {
 }
 """The texts that an agreement may be given as."""
 
+PushKind = Literal["mobile", "web"]
+PUSH_ATTRIBUTES: Mapping[PushKind, str] = {"mobile": "has_mobile_push_devices", "web": "has_webpush_devices"}
+"""The attribute that tells whether a profile has push tokens of this kind."""
+
 _PLAIN_FIELDS = frozenset({*NATIVE_FIELDS, "sex"})
 
 
 @dataclass(frozen=True, slots=True)
 class MatchOptions:
-    """How a workspace reads what is sent: names that no attribute can have, and whether an e-mail identifies."""
+    """The rules of a workspace that matter here: names that no attribute can have, and whether an e-mail identifies."""
 
     reserved: frozenset[str] = frozenset()
     unique_emails: bool = True
@@ -68,7 +72,7 @@ class StoredProfile:
 
 
 def missing_identifier(item: Json, *, updating: bool = False, unique_emails: bool = True) -> list[Json]:
-    """The problem of an item that names no profile; an empty text names none."""
+    """The error of an item that names no profile, if it does not; an empty text names none."""
     if item.get("customId") or (unique_emails and item.get("email")):
         return []  # the usual case first
     for name in PROFILE_IDENTIFIERS:

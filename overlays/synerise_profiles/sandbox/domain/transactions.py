@@ -1,4 +1,4 @@
-"""What a transaction must keep, and the events that it makes. Pure."""
+"""The rules of transactions: one currency, and the events that one makes (a charge, its purchases). Pure."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _NOT_PARAMS = frozenset({"client", "recordedAt", "eventSalt"})
 _ORDER_PARAMS = ("orderId", "source")
 
 
-def draft_transaction(item: Json, received: int, reserved: frozenset[str]) -> EventDraft:
-    """A charge with what was bought; an order in several currencies is refused."""
+def draft_transaction(item: Json, received_millis: int, reserved: frozenset[str]) -> EventDraft:
+    """The draft of a charge with its purchases; InvalidFieldError for an order in several currencies."""
     _check_currency(item)
     params = {name: value for name, value in item.items() if name not in _NOT_PARAMS}
-    made = draft_event(item, CHARGE, params, received, reserved, time_field="recordedAt")
-    shared = {name: made.params[name] for name in (*_ORDER_PARAMS, ORIGINAL_TIME_PARAM) if name in made.params}
-    return made._replace(purchases=[{**without_reserved(product, reserved), **shared} for product in item["products"]])
+    draft = draft_event(item, CHARGE, params, received_millis, reserved, time_field="recordedAt")
+    shared = {name: draft.params[name] for name in (*_ORDER_PARAMS, ORIGINAL_TIME_PARAM) if name in draft.params}
+    return draft._replace(purchases=[{**without_reserved(product, reserved), **shared} for product in item["products"]])
 
 
-def purchase_events(made: EventDraft, charge: StoredEvent) -> Iterator[StoredEvent]:
-    """One event an item. Its uuid comes from the charge's and from its position, not from what was bought.
+def purchase_events(draft: EventDraft, charge: StoredEvent) -> Iterator[StoredEvent]:
+    """One event for each product. Its uuid comes from the charge's and from its position, not from what was bought.
 
     So an update with the items in another order overwrites one item's event with another's, and one with fewer items
     leaves the events at the later positions as they were: events can't be deleted.
     """
-    for position, params in enumerate(made.purchases):
+    for position, params in enumerate(draft.purchases):
         uuid = derived_uuid(f"{charge.uuid}\0{position}")
         yield StoredEvent(uuid, charge.client_id, BUY, charge.time, params)
 

@@ -1,4 +1,4 @@
-"""What a schema cannot say about the values of a profile that is sent: dates, agreements, texts. Pure."""
+"""Checks of a sent profile's values that its schema cannot express: dates, agreements, texts. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BIRTH_AFTER = "1900-01-01"
 
 
 def wrong_values(item: Json, today: str) -> list[Json]:
-    """What is wrong with the values of an item that its schema allows; `today` as yyyy-mm-dd."""
+    """The errors of an item that its schema allows; `today` as yyyy-mm-dd."""
     problems: list[Json] = []
     born = item.get("birthDate")
     if born is not None and not _BIRTH_AFTER < born < today:

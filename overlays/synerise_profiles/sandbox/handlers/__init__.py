@@ -1,4 +1,8 @@
-"""What each operation does, one module a resource: from a checked call to an answer and the work it asks for."""
+"""What each operation does, one module a resource.
+
+A handler takes a validated request (`RequestContext`) and returns a `HandlerResponse`: the answer, and the write that
+the request asks for, which `writes` has. An operation is found by its name, that of the client's method.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from collections.abc import Mapping
 from synerise_profiles.sandbox.context import Handler
 from synerise_profiles.sandbox.spec import OperationSpec
 
-from . import account, devices, events, exports, notes, passwords, profiles, registration, sessions, tags, transactions
+from . import account, devices, events, exports, notes, passwords, profiles, registration, tags, transactions
 
 _HANDLERS: Mapping[str, Handler] = {
     **account.HANDLERS,
@@ -18,7 +22,6 @@ _HANDLERS: Mapping[str, Handler] = {
     **passwords.HANDLERS,
     **profiles.HANDLERS,
     **registration.HANDLERS,
-    **sessions.HANDLERS,
     **tags.HANDLERS,
     **transactions.HANDLERS,
 }

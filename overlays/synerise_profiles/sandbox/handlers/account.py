@@ -1,4 +1,4 @@
-"""What a signed-in profile does with its own account. What would be sent by e-mail or SMS is in the mailbox.
+"""The account of a signed-in profile: changes, confirmations, deletion, signing out. Messages go to the mailbox.
 
 The token says whose account it is: a uuid or custom id beside it changes nothing.
 """
@@ -9,26 +9,26 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from synerise_profiles.sandbox.admin.request_log import Outcome
 from synerise_profiles.sandbox.context import Context, Handler, RequestContext
-from synerise_profiles.sandbox.domain import writes
-from synerise_profiles.sandbox.domain.accounts import SYNERISE, ProfileAccount
-from synerise_profiles.sandbox.domain.mailbox import MessageKind
+from synerise_profiles.sandbox.domain.accounts import SYNERISE, MessageKind, ProfileAccount
 from synerise_profiles.sandbox.domain.profiles import AGREEMENTS, StoredProfile
-from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, error_entry
+from synerise_profiles.sandbox.domain.value_checks import wrong_values
+from synerise_profiles.sandbox.responses import HandlerResponse, Outcome, RefusedRequest, error_entry, refuse
 from synerise_profiles.sandbox.spec import Json
 
-from .checks import check_values, refuse
+from . import writes
 
 _EMAIL: MessageKind = "email-change"
 _PHONE: MessageKind = "phone-change"
 
+_LOGOUT_ACTION = "client.logout"
+_ALL_SESSIONS = "LOGOUT_WITH_SESSION_CLEARING"
 _DELETIONS = {
     "account.delete_oauth": ("OAUTH", "accessToken"),
     "account.delete_apple": ("APPLE", "accessToken"),
     "account.delete_facebook": ("FACEBOOK", "facebookToken"),
 }
-"""Identity provider and field of its token."""
+"""Identity provider and the field of its token, by operation."""
 
 
 def get(request: RequestContext) -> HandlerResponse:
@@ -37,10 +37,10 @@ def get(request: RequestContext) -> HandlerResponse:
 
 
 def update(request: RequestContext) -> HandlerResponse:
-    """Change it."""
+    """Change the profile of the token."""
     # Neither is a field of this operation, so nothing has checked them: as any unknown key they do nothing.
     item = {name: value for name, value in request.sent.items() if name not in ("uuid", "tags")}
-    check_values(request, item)
+    refuse(wrong_values(item, request.context.today()))
     return _change_profile(request, request.own_profile(), item)
 
 
@@ -48,7 +48,7 @@ def update(request: RequestContext) -> HandlerResponse:
 
 
 def request_phone_change(request: RequestContext) -> HandlerResponse:
-    """Who knows the current number gets a code by SMS, sent to it."""
+    """Send a PIN to the current number, which the request must name."""
     profile = request.own_profile()
     phone = request.sent["phone"]
     if profile.phone != phone:
@@ -59,7 +59,7 @@ def request_phone_change(request: RequestContext) -> HandlerResponse:
 
 
 def confirm_phone_change(request: RequestContext) -> HandlerResponse:
-    """The code lets the new number in, and the agreement if one was sent; it works once."""
+    """The PIN changes the number, and the agreement if one was sent; it works once."""
     profile = request.own_profile()
     code = request.sent["confirmationCode"]
     if request.context.accounts.pending_for_pin(_PHONE, profile.client_id, code) is None:
@@ -74,7 +74,7 @@ def confirm_phone_change(request: RequestContext) -> HandlerResponse:
 
 
 def request_email_change(request: RequestContext) -> HandlerResponse:
-    """With the password, or the token of another identity provider: a token goes to the new address."""
+    """Send a token to the new address; needs the password, or the token of another identity provider."""
     profile = request.own_profile()
     account = request.context.accounts.get(profile.client_id)
     email = request.sent["email"]
@@ -103,17 +103,17 @@ def request_email_change_v1(request: RequestContext) -> HandlerResponse:
 
 
 def confirm_email_change(request: RequestContext) -> HandlerResponse:
-    """The token lets the new address in, and the agreement if one was sent; it works once, and for its profile."""
+    """The token changes the address, and the agreement if one was sent; it works once, and for its profile."""
     profile = request.own_profile()
     token = request.sent.get("token")
     if token is None:
         refuse([error_entry("token", "is required")])
-    waiting = request.context.accounts.pending(_EMAIL, token)
-    if waiting is None or waiting["clientId"] != profile.client_id:
+    pending = request.context.accounts.pending(_EMAIL, token)
+    if pending is None or pending["clientId"] != profile.client_id:
         raise RefusedRequest(403, "Invalid confirmation token.")
-    refuse(_taken(request.context, profile, waiting["email"]))
+    refuse(_taken(request.context, profile, pending["email"]))
     request.context.accounts.finish(_EMAIL, profile.client_id)
-    item: Json = {"email": waiting["email"]}
+    item: Json = {"email": pending["email"]}
     return _change_profile(request, profile, _with_agreement(item, "email", request.sent.get("newsletterAgreement")))
 
 
@@ -131,7 +131,7 @@ def change_facebook_email(request: RequestContext) -> HandlerResponse:
 
 
 def delete(request: RequestContext) -> HandlerResponse:
-    """Close the account, with its password or with the token of the identity provider that it comes from."""
+    """Delete the account; needs its password or the token of the identity provider that it comes from."""
     profile = request.own_profile()
     account = request.context.accounts.get(profile.client_id)
     sent = request.sent
@@ -145,7 +145,7 @@ def delete(request: RequestContext) -> HandlerResponse:
 
 
 def delete_v1(request: RequestContext) -> HandlerResponse:
-    """The same in an older form, which knows passwords alone."""
+    """Delete the account, in an older form that takes passwords alone."""
     profile = request.own_profile()
     account = request.context.accounts.get(profile.client_id)
     if account is None or not account.check_password(request.sent.get("password")):
@@ -154,7 +154,7 @@ def delete_v1(request: RequestContext) -> HandlerResponse:
 
 
 def delete_external(request: RequestContext) -> HandlerResponse:
-    """The same in older forms, one for each other identity provider."""
+    """Delete the account, in older forms, one for each other identity provider."""
     profile = request.own_profile()
     account = request.context.accounts.get(profile.client_id)
     provider, field = _DELETIONS[request.operation.name]
@@ -166,16 +166,45 @@ def delete_external(request: RequestContext) -> HandlerResponse:
 
 
 def _close_account(request: RequestContext, profile: StoredProfile, account: ProfileAccount | None) -> HandlerResponse:
-    """The profile stays, with the event in its history, without any agreement, and signed out for good."""
-    world, client_id = request.context, profile.client_id
+    """The profile stays, with an event in its history, without any agreement, and signed out."""
+    context, client_id = request.context, profile.client_id
     account = account or ProfileAccount(client_id)
     account.deleted = True
     account.password = None
-    with world.store.transaction():
-        writes.update_profile(world, client_id, {"agreements": dict.fromkeys(AGREEMENTS, False)})
-        writes.record_server_event(world, client_id, "client.deleteAccount", {})
-        world.accounts.save(account)
-        world.auth.end_sessions(client_id, profile.uuid)
+    with context.store.transaction():
+        writes.update_profile(context, client_id, {"agreements": dict.fromkeys(AGREEMENTS, False)})
+        writes.record_server_event(context, client_id, "client.deleteAccount", {})
+        context.accounts.save(account)
+        context.auth.end_sessions(client_id, profile.uuid)
+    return HandlerResponse(applied=1)
+
+
+# --- signing out
+
+
+def log_out_own(request: RequestContext) -> HandlerResponse:
+    """End the session of the token, or all sessions of its profile."""
+    profile = request.own_profile()
+    if request.sent.get("action") == _ALL_SESSIONS:
+        request.context.auth.end_sessions(profile.client_id, profile.uuid)
+    else:
+        request.context.auth.end_session(request.caller)
+    return _record_logout(request, profile)
+
+
+def log_out(request: RequestContext) -> HandlerResponse:
+    """Sign a profile out: no session is named, so all of them end, whatever the action says."""
+    client_id: str = request.path["clientID"]
+    # A number with thousands of digits is nobody's, and more than Python reads.
+    if not client_id.isdecimal() or len(client_id) > 18:
+        raise RefusedRequest(404, "Profile not found.")
+    profile = request.profile("clientId", int(client_id))
+    request.context.auth.end_sessions(profile.client_id, profile.uuid)
+    return _record_logout(request, profile)
+
+
+def _record_logout(request: RequestContext, profile: StoredProfile) -> HandlerResponse:
+    writes.record_server_event(request.context, profile.client_id, _LOGOUT_ACTION, request.sent)
     return HandlerResponse(applied=1)
 
 
@@ -183,7 +212,7 @@ def _close_account(request: RequestContext, profile: StoredProfile, account: Pro
 
 
 def _proven(account: ProfileAccount | None, password: Any, external_token: Any) -> bool:
-    """Whether the caller showed who it is.
+    """Whether the caller authenticated itself for this change.
 
     Tokens of other identity providers cannot be checked here: any will do. A profile that has a token of the sandbox
     and never opened an account counts as one from elsewhere.
@@ -194,8 +223,8 @@ def _proven(account: ProfileAccount | None, password: Any, external_token: Any) 
 
 
 def _taken(context: Context, profile: StoredProfile, email: str) -> list[Json]:
-    holder = context.store.profiles.find("email", email) if context.options.unique_emails else None
-    if holder is None or holder.client_id == profile.client_id:
+    owner = context.store.profiles.find("email", email) if context.options.unique_emails else None
+    if owner is None or owner.client_id == profile.client_id:
         return []
     return [error_entry("email", "belongs to another profile", email)]
 
@@ -232,4 +261,6 @@ HANDLERS: Mapping[str, Handler] = {
     "account.delete_oauth": delete_external,
     "account.delete_apple": delete_external,
     "account.delete_facebook": delete_external,
+    "account.log_out": log_out_own,
+    "profiles.log_out": log_out,
 }

@@ -7,10 +7,10 @@ from functools import partial
 
 from synerise_profiles.sandbox.clock import millis_of
 from synerise_profiles.sandbox.context import Handler, RequestContext
-from synerise_profiles.sandbox.domain import writes
-from synerise_profiles.sandbox.domain.profiles import StoredProfile
+from synerise_profiles.sandbox.domain.profiles import PushKind, StoredProfile
 from synerise_profiles.sandbox.responses import HandlerResponse
-from synerise_profiles.sandbox.storage.devices import PushKind
+
+from . import writes
 
 _IDENTIFIERS = {"by-customId": "customId", "by-uuid": "uuid"}
 _CLEAN_UPS: Mapping[str, PushKind] = {"devices.clean_up_web_push": "web", "devices.clean_up_mobile_push": "mobile"}

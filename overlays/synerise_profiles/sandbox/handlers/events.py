@@ -1,4 +1,4 @@
-"""Events: single ones with the action of their endpoint, batches, listings; the server's clock."""
+"""Events: single ones with the action of their endpoint, batches, listings; the time of the server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS
 from synerise_profiles.sandbox.clock import millis_of
 from synerise_profiles.sandbox.context import Handler, RequestContext
-from synerise_profiles.sandbox.domain import writes
 from synerise_profiles.sandbox.domain.events import (
     EventDraft,
     InvalidFieldError,
@@ -20,8 +19,10 @@ from synerise_profiles.sandbox.domain.events import (
     to_event_record,
 )
 from synerise_profiles.sandbox.domain.profiles import StoredProfile
-from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, error_entry
+from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, error_entry, refuse
 from synerise_profiles.sandbox.spec import Json
+
+from . import writes
 
 
 def send(request: RequestContext) -> HandlerResponse:
@@ -30,10 +31,10 @@ def send(request: RequestContext) -> HandlerResponse:
 
 
 def send_batch(request: RequestContext) -> HandlerResponse:
-    """Several events, each with its own action; nothing but events comes of them, whatever the action."""
+    """Several events, each with its own action; they make no transactions, whatever the action."""
     items: list[Json] = request.body
     refuse_invalid(request, items)
-    answer = _accept(request, items, partial(batch_action, actions=request.context.actions), "[{}].")
+    response = _accept(request, items, partial(batch_action, actions=request.context.actions), "[{}].")
     if request.operation.uniform_identifier:
         refuse(
             [
@@ -41,11 +42,11 @@ def send_batch(request: RequestContext) -> HandlerResponse:
                 for index, message in mixed_identifiers([item["client"] for item in items])
             ]
         )
-    return answer
+    return response
 
 
 def make_drafts(items: Sequence[Json], make: Callable[[Json], EventDraft], path_format: str) -> list[EventDraft]:
-    """The draft of each item; everything is refused for one that can't be taken. `place` leads to the index."""
+    """The draft of each item; one invalid item refuses all. `path_format` makes the path of an item from its index."""
     drafts: list[EventDraft] = []
     problems: list[Json] = []
     for index, item in enumerate(items):
@@ -73,12 +74,6 @@ def refuse_invalid(request: RequestContext, items: list[Json]) -> None:
     )
 
 
-def refuse(problems: Sequence[Json]) -> None:
-    """Failure if there is a problem; the message tells the first, the errors all."""
-    if problems:
-        raise RefusedRequest(400, f"Bad request: {problems[0]['field']} {problems[0]['message']}", problems)
-
-
 def list_for_profile(request: RequestContext) -> HandlerResponse:
     """The events of a profile."""
     # No 404 is documented here: an unknown profile has no events.
@@ -100,10 +95,10 @@ def _accept(
     request: RequestContext, items: Sequence[Json], action_of: Callable[[Json], str], path_format: str
 ) -> HandlerResponse:
     # The moment of receipt is now, however long the work waits.
-    received, reserved = request.context.millis(), request.context.reserved["EventParams"]
+    received_millis, reserved = request.context.millis(), request.context.reserved["EventParams"]
 
     def make(item: Json) -> EventDraft:
-        return draft_event(item, action_of(item), item.get("params", {}), received, reserved)
+        return draft_event(item, action_of(item), item.get("params", {}), received_millis, reserved)
 
     drafts = make_drafts(items, make, path_format)
     return HandlerResponse(write=partial(writes.record_events, request.context, request.operation.name, drafts))

@@ -1,21 +1,24 @@
-"""Exports of profiles: taken at once, ready after a while, read in pages."""
+"""Exports of profiles: rows are stored at the request, ready after `export_time`, read in pages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 
 from synerise_profiles.sandbox.context import Handler, RequestContext
-from synerise_profiles.sandbox.domain.exports import (
-    AGREEMENT_FILTERS,
-    COMPLETED,
-    ENDED_STATES,
-    export_rows,
-    export_state,
-)
+from synerise_profiles.sandbox.domain.profiles import AGREEMENTS
 from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, error_entry
 from synerise_profiles.sandbox.spec import Json
 
 _KIND = "export"
+_QUEUED = "QUEUED"
+_PROCESSING = "PROCESSING"
+_COMPLETED = "COMPLETED"
+_FAILED = "FAILED"
+_ENDED_STATES = frozenset({_COMPLETED, _FAILED})
+
+# NONE asks for no agreement. The reference prints four values and an ellipsis; the names follow the agreements'.
+_AGREEMENT_FILTERS = {"NONE": None} | {re.sub("([A-Z])", r"_\1", name).upper(): name for name in AGREEMENTS}
 
 
 def create(request: RequestContext) -> HandlerResponse:
@@ -23,9 +26,9 @@ def create(request: RequestContext) -> HandlerResponse:
     order: Json = request.body
     if order["fields"][:1] != ["id"]:
         raise _refused("fields", "must begin with id", order["fields"])
-    if order["agreementFilter"] not in AGREEMENT_FILTERS:
+    if order["agreementFilter"] not in _AGREEMENT_FILTERS:
         # An open enum; taken for NONE, an unknown value would hand out profiles that gave no agreement.
-        raise _refused("agreementFilter", f"must be one of {', '.join(AGREEMENT_FILTERS)}", order["agreementFilter"])
+        raise _refused("agreementFilter", f"must be one of {', '.join(_AGREEMENT_FILTERS)}", order["agreementFilter"])
     options = request.context.options
     with request.store.transaction():
         task_id = request.store.records.next_id(_KIND)
@@ -38,7 +41,7 @@ def create(request: RequestContext) -> HandlerResponse:
         request.store.records.put(_KIND, task_id, task)
         if not options.failing_exports:
             request.store.records.put_rows(
-                task_id, export_rows(order, request.store.all_details(request.store.profiles))
+                task_id, _export_rows(order, request.store.all_details(request.store.profiles))
             )
     return HandlerResponse({"taskId": task_id}, applied=1)
 
@@ -46,10 +49,10 @@ def create(request: RequestContext) -> HandlerResponse:
 def get_status(request: RequestContext) -> HandlerResponse:
     """How far an export is. No refusal is documented here, so an unknown one is not found, as elsewhere."""
     task = _task(request, 404)
-    reached = export_state(task, request.context.millis())
+    state = _export_state(task, request.context.millis())
     other = request.context.options.export_status
     return HandlerResponse(
-        {"taskId": task["taskId"], "status": other if other and reached not in ENDED_STATES else reached}
+        {"taskId": task["taskId"], "status": other if other and state not in _ENDED_STATES else state}
     )
 
 
@@ -59,9 +62,9 @@ def get_data(request: RequestContext) -> HandlerResponse:
     400 is the one refusal that the document lists here, so it stands for an unknown export too.
     """
     task = _task(request, 400)
-    reached = export_state(task, request.context.millis())
-    if reached != COMPLETED:
-        raise _refused("taskId", f"is {reached}; there are data when it is {COMPLETED}", task["taskId"])
+    state = _export_state(task, request.context.millis())
+    if state != _COMPLETED:
+        raise _refused("taskId", f"is {state}; there are data when it is {_COMPLETED}", task["taskId"])
     return HandlerResponse(request.store.records.page(task["taskId"], request.query["offset"], request.query["limit"]))
 
 
@@ -74,6 +77,37 @@ def _task(request: RequestContext, status: int) -> Json:
 
 def _refused(field: str, message: str, rejected: object, status: int = 400) -> RefusedRequest:
     return RefusedRequest(status, f"{field} {message}", [error_entry(field, message, rejected)])
+
+
+def _export_state(task: Json, now: int) -> str:
+    """How far an export is; the names of the states are not documented, so these are the sandbox's own.
+
+    It waits for the first half of its time and works for the second.
+    """
+    elapsed, duration = now - task["ordered"], task["duration"]
+    if elapsed >= duration:
+        return _FAILED if task["fails"] else _COMPLETED
+    return _QUEUED if elapsed * 2 < duration else _PROCESSING
+
+
+def _export_rows(order: Json, profiles: Iterable[Json]) -> Iterable[Json]:
+    """The rows of an export of these profiles (as the API shows them)."""
+    excluded = frozenset[int](order["excludedIds"])
+    agreement = _AGREEMENT_FILTERS[order["agreementFilter"]]
+    for profile in profiles:
+        if profile["clientId"] not in excluded and (agreement is None or profile["agreements"][agreement] is True):
+            yield _export_row(order, profile)
+
+
+def _export_row(order: Json, profile: Json) -> Json:
+    row: Json = {}
+    for name in order["fields"]:
+        row[name] = profile["clientId"] if name == "id" else profile.get(name, profile["attributes"].get(name))
+    # Flags are text in an export. Nothing is segmented or computed here: every profile is in every segmentation.
+    row.update({name: "true" if name in profile["tags"] else "false" for name in order.get("tags", ())})
+    row.update(dict.fromkeys(order.get("segmentations", ()), "true"))
+    row.update(dict.fromkeys((*order.get("expressions", ()), *order.get("aggregates", ()))))
+    return row
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from synerise_profiles.sandbox.context import Handler, RequestContext
-from synerise_profiles.sandbox.domain import passwords
-from synerise_profiles.sandbox.domain.accounts import SYNERISE
-from synerise_profiles.sandbox.domain.mailbox import MessageKind
+from synerise_profiles.sandbox.domain.accounts import SYNERISE, MessageKind, hash_password
 from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, error_entry
 
 _RESET: MessageKind = "password-reset"
@@ -26,16 +24,16 @@ def request_reset(request: RequestContext) -> HandlerResponse:
 def confirm_reset(request: RequestContext) -> HandlerResponse:
     """The token sets the password, once.
 
-    No refusal is documented for this operation: a token that is unknown or used changes nothing, which
-    the list of dropped writes tells and the API does not.
+    No refusal is documented for this operation: a token that is unknown or used changes nothing, which only the
+    dropped writes show.
     """
     accounts, token = request.context.accounts, request.sent["token"]
-    waiting = accounts.pending(_RESET, token)
-    account = None if waiting is None else accounts.get(waiting["clientId"])
+    pending = accounts.pending(_RESET, token)
+    account = None if pending is None else accounts.get(pending["clientId"])
     if account is None or account.deleted:
         request.context.record_dropped(request.operation.name, 0, "the token is unknown or used", {"token": token})
         return HandlerResponse()
-    account.password = passwords.hash_password(request.sent["password"])
+    account.password = hash_password(request.sent["password"])
     with request.store.transaction():
         accounts.save(account)
         accounts.finish(_RESET, account.client_id)
@@ -50,7 +48,7 @@ def change(request: RequestContext) -> HandlerResponse:
         raise RefusedRequest(400, "The new password is missing.", [error_entry("password", "is required")])
     if account is None or not account.check_password(request.sent.get("oldPassword")):
         raise RefusedRequest(400, "Invalid password.", [error_entry("oldPassword", "is not the current password")])
-    account.password = passwords.hash_password(password)
+    account.password = hash_password(password)
     request.context.accounts.save(account)
     return HandlerResponse(applied=1)
 

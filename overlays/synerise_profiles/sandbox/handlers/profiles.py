@@ -1,4 +1,4 @@
-"""Profiles: create, read, change, merge, delete; the older contact form."""
+"""Profiles: create, read, change, merge, delete; and the older contact form."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from synerise_profiles.sandbox.context import Handler, RequestContext
-from synerise_profiles.sandbox.domain import contacts, writes
+from synerise_profiles.sandbox.domain import contacts
 from synerise_profiles.sandbox.domain.profiles import StoredProfile, missing_identifier
 from synerise_profiles.sandbox.domain.value_checks import wrong_values
-from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest
+from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, refuse
 
-from .checks import check_values, refuse, today
+from . import writes
 
 # Two of three real spellings; the third belongs to the devices.
 _IDENTIFIERS = {"by-custom-id": "customId", "by-phone": "phone", "by-uuid": "uuid", "by-email": "email"}
@@ -21,7 +21,7 @@ def upsert(request: RequestContext) -> HandlerResponse:
     """Create or change one profile."""
     item = request.sent
     refuse(missing_identifier(item, unique_emails=request.context.options.unique_emails))
-    check_values(request, item)
+    refuse(wrong_values(item, request.context.today()))
     return HandlerResponse(write=partial(writes.upsert_profiles, request.context, [item]))
 
 
@@ -31,20 +31,20 @@ def upsert_batch(request: RequestContext) -> HandlerResponse:
     Where all are invalid, nothing is documented but 207: "Correct entries are sent for further processing, the invalid
     ones are rejected" holds with no correct one too, and the errors reach the caller in one form.
     """
-    world, items = request.context, request.body
-    invalid = world.validator.item_problems(request.operation, items)
-    now, unique_emails = today(request), world.options.unique_emails
+    context, items = request.context, request.body
+    invalid = context.validator.item_problems(request.operation, items)
+    today, unique_emails = request.context.today(), context.options.unique_emails
     for index, item in enumerate(items):
         if index not in invalid:
-            problems = missing_identifier(item, updating=True, unique_emails=unique_emails) + wrong_values(item, now)
+            problems = missing_identifier(item, updating=True, unique_emails=unique_emails) + wrong_values(item, today)
             if problems:
                 invalid[index] = problems
-    job = partial(
-        writes.upsert_profiles, world, items, operation=request.operation.name, refused=frozenset(invalid), batch=True
+    write = partial(
+        writes.upsert_profiles, context, items, operation=request.operation.name, refused=frozenset(invalid), batch=True
     )
     if not invalid:
-        return HandlerResponse(write=job)
-    return HandlerResponse([error for index in sorted(invalid) for error in invalid[index]], 207, write=job)
+        return HandlerResponse(write=write)
+    return HandlerResponse([error for index in sorted(invalid) for error in invalid[index]], 207, write=write)
 
 
 def get(request: RequestContext) -> HandlerResponse:
@@ -77,7 +77,7 @@ def update(request: RequestContext) -> HandlerResponse:
     """Change the profile that the path names."""
     profile = _named_by_path(request)
     item = request.sent
-    check_values(request, item)
+    refuse(wrong_values(item, request.context.today()))
     return HandlerResponse(
         write=partial(writes.update_profile, request.context, profile.client_id, item, operation=request.operation.name)
     )
@@ -111,7 +111,7 @@ def update_contact(request: RequestContext) -> HandlerResponse:
     """Change a profile in the older form; the only change that is answered with its result."""
     profile = request.profile("clientId", request.path["clientId"])
     item = contacts.to_profile_input(request.body)
-    refuse(contacts.to_contact_errors(wrong_values(item, today(request))))
+    refuse(contacts.to_contact_errors(wrong_values(item, request.context.today())))
     outcomes = writes.update_profile(request.context, profile.client_id, item, operation=request.operation.name)
     changed = request.profile("clientId", profile.client_id)
     return HandlerResponse(contacts.to_contact(request.store.details(changed)), outcomes=outcomes)

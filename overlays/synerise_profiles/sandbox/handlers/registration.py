@@ -1,4 +1,4 @@
-"""Accounts that customers open. What would be sent by e-mail is in the mailbox."""
+"""Registration: customers open accounts and confirm them by e-mail. Messages go to the mailbox."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from synerise_profiles.sandbox.admin.request_log import Outcome
 from synerise_profiles.sandbox.context import Context, Handler, RequestContext
-from synerise_profiles.sandbox.domain import passwords, writes
-from synerise_profiles.sandbox.domain.accounts import ProfileAccount
-from synerise_profiles.sandbox.domain.mailbox import MessageKind
+from synerise_profiles.sandbox.domain.accounts import MessageKind, ProfileAccount, hash_password
 from synerise_profiles.sandbox.domain.profiles import StoredProfile, missing_identifier
-from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, error_entry
+from synerise_profiles.sandbox.domain.value_checks import wrong_values
+from synerise_profiles.sandbox.responses import HandlerResponse, Outcome, RefusedRequest, error_entry, refuse
 from synerise_profiles.sandbox.spec import Json
 
-from .checks import check_values, refuse
+from . import writes
 
 _ACTIVATION: MessageKind = "activation"
 _PASSWORD_FIELD = "password"  # noqa: S105 - the name of a field
@@ -28,15 +26,15 @@ def register(request: RequestContext) -> HandlerResponse:
     """
     item = {name: value for name, value in request.sent.items() if name != _PASSWORD_FIELD}
     refuse(missing_identifier(item, unique_emails=request.context.options.unique_emails))
-    check_values(request, item)
+    refuse(wrong_values(item, request.context.today()))
     refuse(_taken(request.context, item))
     password = request.sent.get(_PASSWORD_FIELD)
-    kept = None if password is None else passwords.hash_password(password)
-    return HandlerResponse(write=partial(_open_account, request.context, request.operation.name, item, kept))
+    password_hash = None if password is None else hash_password(password)
+    return HandlerResponse(write=partial(_open_account, request.context, request.operation.name, item, password_hash))
 
 
 def confirm_with_pin(request: RequestContext) -> HandlerResponse:
-    """The code of the message activates the account; it works once."""
+    """The PIN of the message activates the account; it works once."""
     _, account = _account(request, 404)
     if request.context.accounts.pending_for_pin(_ACTIVATION, account.client_id, request.sent.get("pinCode")) is None:
         raise RefusedRequest(400, "Invalid PIN code.", [error_entry("pinCode", "is not the code that was sent")])
@@ -44,7 +42,7 @@ def confirm_with_pin(request: RequestContext) -> HandlerResponse:
 
 
 def resend_pin(request: RequestContext) -> HandlerResponse:
-    """A new message; the earlier token and code are worth nothing any more."""
+    """Send a new message, which replaces the earlier token and PIN."""
     profile, account = _account(request, 404)
     if account.active:
         raise RefusedRequest(400, "The account is active already.")
@@ -57,15 +55,15 @@ def activate(request: RequestContext) -> HandlerResponse:
     accounts = request.context.accounts
     if accounts.is_token_used(_ACTIVATION, token):
         raise RefusedRequest(409, "The account is active already.")
-    waiting = accounts.pending(_ACTIVATION, token)
-    account = None if waiting is None else accounts.get(waiting["clientId"])
+    pending = accounts.pending(_ACTIVATION, token)
+    account = None if pending is None else accounts.get(pending["clientId"])
     if account is None or account.deleted:
         raise RefusedRequest(400, "Invalid token.", [error_entry("token", "is not a token that was sent")])
     return _activate(request.context, account)
 
 
 def resend_activation_email(request: RequestContext) -> HandlerResponse:
-    """A new message; the earlier token and code are worth nothing any more."""
+    """Send a new message, which replaces the earlier token and PIN."""
     profile, account = _account(request, 404)
     if account.active:
         # 404 is the only refusal that the reference has for this: no account waits for a confirmation.
@@ -83,7 +81,7 @@ def _taken(context: Context, item: Json) -> list[Json]:
     ]
 
 
-def _open_account(context: Context, operation: str, item: Json, password: str | None) -> list[Outcome]:
+def _open_account(context: Context, operation: str, item: Json, password_hash: str | None) -> list[Outcome]:
     with context.store.transaction():
         taken = _taken(context, item)  # meanwhile: the request may have waited
         if taken:
@@ -94,7 +92,7 @@ def _open_account(context: Context, operation: str, item: Json, password: str | 
         if profile is None or Outcome.DROPPED in outcomes:
             return outcomes
         # Nothing can be confirmed without an address.
-        account = ProfileAccount(profile.client_id, password=password, active=item.get("email") is None)
+        account = ProfileAccount(profile.client_id, password=password_hash, active=item.get("email") is None)
         context.accounts.save(account)
         if not account.active:
             context.accounts.send_message(_ACTIVATION, item["email"], account.client_id)

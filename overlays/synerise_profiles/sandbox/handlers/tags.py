@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from synerise_profiles.sandbox.admin.request_log import Outcome
 from synerise_profiles.sandbox.context import Context, Handler, RequestContext
-from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest
+from synerise_profiles.sandbox.responses import HandlerResponse, Outcome, RefusedRequest
 from synerise_profiles.sandbox.spec import Json
-from synerise_profiles.sandbox.storage.store import StateStore
 
 
 def list_tags(request: RequestContext) -> HandlerResponse:
@@ -56,7 +54,7 @@ def assign(request: RequestContext) -> HandlerResponse:
 def unassign(request: RequestContext) -> HandlerResponse:
     """Take a tag off a profile."""
     profile = request.profile("clientId", request.path["clientId"], status=400)
-    return HandlerResponse(write=partial(_unassign, request.store, profile.client_id, _assignable(request)["id"]))
+    return HandlerResponse(write=partial(_unassign, request.context, profile.client_id, _assignable(request)["id"]))
 
 
 def _tag(request: RequestContext) -> Json:
@@ -82,8 +80,8 @@ def _delete(context: Context, tag_id: int) -> list[Outcome]:
     return [Outcome.DROPPED]
 
 
-def _unassign(store: StateStore, client_id: int, tag_id: int) -> list[Outcome]:
-    store.tags.unassign(client_id, tag_id)
+def _unassign(context: Context, client_id: int, tag_id: int) -> list[Outcome]:
+    context.store.tags.unassign(client_id, tag_id)
     return [Outcome.APPLIED]
 
 

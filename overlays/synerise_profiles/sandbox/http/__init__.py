@@ -1,1 +1,1 @@
-"""HTTP without a connection: routing, messages, sign-in, validation of requests, rendering of answers, ASGI."""
+"""The API's HTTP: ASGI, messages, routing, authorization, validation of requests, rendering of responses."""

@@ -1,6 +1,9 @@
-"""Credentials: API keys, tokens that look like the publisher's, Basic; what ends them.
+"""Authentication: issue, read and revoke API keys and tokens (JWT), and read Basic.
 
-The header of a token says RS512 because clients only ever read its claims; the signature is an HMAC of this sandbox.
+A token's header says RS512, as the publisher's do, because clients only read its claims; the signature is an HMAC with
+the secret of this sandbox. Nothing is stored of an issued token: each has a session id, and these count up. Revoking
+stores a subject (a token, a profile, "all") with the last id that it ends: a token is valid when its id is greater.
+A revoked API key stays revoked, and so do its tokens.
 """
 
 from __future__ import annotations
@@ -31,10 +34,8 @@ from synerise_profiles.sandbox.responses import RefusedRequest
 from synerise_profiles.sandbox.spec import Json, OperationSpec
 from synerise_profiles.sandbox.storage.store import StateStore
 
-__all__ = ["CONSUMERS", "NOBODY", "ApiKey", "Authenticator", "Caller"]
-
 TOKEN_EXPIRED = "Token expired."  # noqa: S105 - a message
-"""The publisher's clients log in again on this text, so it answers for every token that is worth nothing (any more)."""
+"""The publisher's clients log in again on this text, so every invalid token is refused with it."""
 
 _API_KEY_KIND = "api-key"
 _ENDED_KIND = "ended"
@@ -43,7 +44,7 @@ _MAX_CACHED_CREDENTIALS = 1024
 
 @dataclass(frozen=True, slots=True)
 class _Credential:
-    """A credential that was found good: its scheme in the spec, when it ends by itself, whose it is."""
+    """A valid credential: its scheme in the spec, when it expires (seconds since 1970), and who calls with it."""
 
     scheme: str
     expires: float
@@ -51,9 +52,9 @@ class _Credential:
 
 
 class Authenticator:
-    """Mints, reads and ends the credentials of one workspace. Safe from any thread.
+    """Issues, reads and revokes the credentials of one workspace. Safe from any thread.
 
-    What was read is remembered. Reading and ending exclude each other, so that nothing ended is remembered as good.
+    What was read is cached. Reading and revoking exclude each other, so that nothing revoked is cached as valid.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Authenticator:
     def add_key(
         self, permissions: Iterable[str] | None = None, *, basic: bool = True, kind: KeyKind = "workspace"
     ) -> ApiKey:
-        """Make another API key; it is kept with the state."""
+        """Make another API key, with these permissions or with all; it is kept with the state."""
         if isinstance(permissions, str):
             raise TypeError("permissions are a list of names, or None for all of them")
         granted = None if permissions is None else frozenset(permissions)
@@ -94,7 +95,7 @@ class Authenticator:
         return made
 
     def find_key(self, key: str, kind: KeyKind) -> ApiKey:
-        """The key with this text; Failure when there is none, it is revoked, or of the other kind."""
+        """The key with this text; RefusedRequest when there is none, it is revoked, or of the other kind."""
         found = self._key(_key_id(key))
         if found is None or found.kind != kind:
             raise RefusedRequest(401, "Invalid API key.")
@@ -103,7 +104,7 @@ class Authenticator:
     # --- tokens
 
     def issue_token(self, caller: Caller, lifetime: float | None = None) -> str:
-        """Write a token for this caller; without a lifetime it lives as long as the options say."""
+        """Issue a token for this caller; `lifetime` is in seconds, by default that of the options."""
         if caller.consumer not in CONSUMERS:
             raise ValueError(f"unknown consumer {caller.consumer!r}; one of {', '.join(CONSUMERS)}")
         if caller.granted is not None and caller.consumer != "user" and not caller.key_id:
@@ -131,30 +132,30 @@ class Authenticator:
         return self.issue_token(Caller("workspace", key_id=self.find_key(key, "workspace").key_id))
 
     def refresh(self, header: str | None) -> str:
-        """A new token for the one that was sent, as long as that one is good."""
-        known = self._look_up(header)
-        if known.scheme != "bearer":
+        """A new token for the valid one that was sent."""
+        credential = self._look_up(header)
+        if credential.scheme != "bearer":
             raise RefusedRequest(401, "Unauthorized")
-        if known.caller.consumer != "workspace":
-            raise RefusedRequest(403, f"A token of kind '{known.caller.consumer}' is not renewed here.")
-        return self.issue_token(known.caller)
+        if credential.caller.consumer != "workspace":
+            raise RefusedRequest(403, f"A token of kind '{credential.caller.consumer}' is not renewed here.")
+        return self.issue_token(credential.caller)
 
     # --- requests
 
     def authorize(self, operation: OperationSpec, header: str | None) -> Caller:
-        """Who calls; Failure when nobody may, or not this one."""
+        """Who calls; RefusedRequest without a valid credential, and when this caller may not use the operation."""
         if not operation.schemes:
             return NOBODY
-        known = self._look_up(header)
-        if known.scheme not in operation.schemes:
+        credential = self._look_up(header)
+        if credential.scheme not in operation.schemes:
             raise RefusedRequest(401, "This kind of authorization is not accepted here.")
-        check_permission(operation, known.caller)
-        return known.caller
+        check_permission(operation, credential.caller)
+        return credential.caller
 
-    # --- ends
+    # --- revocation
 
     def revoke(self, credential: str | ApiKey) -> None:
-        """End a token, or an API key with all its tokens."""
+        """Revoke a token, or an API key with all its tokens; ValueError for what is neither."""
         key = self._key(credential.key_id if isinstance(credential, ApiKey) else _key_id(credential))
         if key is not None:
             self._end(f"key:{key.key_id}")
@@ -164,28 +165,28 @@ class Authenticator:
             raise ValueError("this is neither a token nor an API key of this sandbox")
 
     def expire_all(self) -> None:
-        """Every token that was minted so far is expired from now on; new ones are not."""
+        """Revoke every token that was issued so far."""
         self._end("all")
 
     def end_session(self, caller: Caller) -> None:
-        """The token that was sent is worth nothing any more."""
+        """Revoke the token that was sent."""
         self._end(f"token:{caller.session}")
 
     def end_sessions(self, client_id: int, profile_uuid: str | None) -> None:
-        """All tokens of a profile are worth nothing any more."""
+        """Revoke all tokens of a profile."""
         self._end(*_subjects(client_id, profile_uuid))
 
     def _end(self, *subjects: str) -> None:
         with self._store.transaction():
-            until = self._next_session()
+            last_session = self._next_session()
             for subject in subjects:
-                self._store.records.put(_ENDED_KIND, subject, {"until": until})
+                self._store.records.put(_ENDED_KIND, subject, {"until": last_session})
             self._credentials.clear()
 
     def _is_ended(self, subjects: Iterable[str], session: str) -> bool:
-        marks = (self._store.records.get(_ENDED_KIND, subject) for subject in subjects)
+        revocations = (self._store.records.get(_ENDED_KIND, subject) for subject in subjects)
         # Ids count up and have one length, so that text compares as numbers would.
-        return any(mark is not None and session <= mark["until"] for mark in marks)
+        return any(found is not None and session <= found["until"] for found in revocations)
 
     def _next_session(self) -> str:
         with self._store.transaction():
@@ -196,22 +197,22 @@ class Authenticator:
     def _look_up(self, header: str | None) -> _Credential:
         if header is None:
             raise RefusedRequest(401, "Unauthorized")
-        known = self._credentials.get(header)
-        if known is None:
+        credential = self._credentials.get(header)
+        if credential is None:
             with self._store.transaction():
-                known = self._read(header)
+                credential = self._read(header)
                 if len(self._credentials) >= _MAX_CACHED_CREDENTIALS:
                     self._credentials.clear()
-                self._credentials[header] = known
-        if known.expires <= self._clock():
+                self._credentials[header] = credential
+        if credential.expires <= self._clock():
             raise RefusedRequest(401, TOKEN_EXPIRED)
-        return known
+        return credential
 
     def _read(self, header: str) -> _Credential:
-        kind, _, value = header.partition(" ")
-        if kind.lower() == "bearer":
+        scheme, _, value = header.partition(" ")
+        if scheme.lower() == "bearer":
             return self._read_token(value.strip())
-        if kind.lower() == "basic":
+        if scheme.lower() == "basic":
             return self._read_basic(value.strip())
         raise RefusedRequest(401, "This kind of authorization is not accepted here.")
 
@@ -277,9 +278,9 @@ class Authenticator:
 
 
 def _subjects(client_id: int | None, profile_uuid: str | None) -> list[str]:
-    """A token names its profile by one of these, or by both."""
-    named = (("client", client_id), ("uuid", profile_uuid))
-    return [f"{name}:{value}" for name, value in named if value is not None]
+    """What stands for a profile in revocations; its tokens name it by one of these, or by both."""
+    identifiers = (("client", client_id), ("uuid", profile_uuid))
+    return [f"{name}:{value}" for name, value in identifiers if value is not None]
 
 
 def _key_id(key: str) -> str:

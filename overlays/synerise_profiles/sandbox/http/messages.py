@@ -1,4 +1,4 @@
-"""A request as it came and an answer as it goes out, without a connection."""
+"""HTTP messages as values, without a connection: a request as received, a response to be sent, its Date."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class HTTPRequest:
-    """A request as it came; header names in lower case."""
+    """A request as received; header names in lower case."""
 
     method: str
     raw_path: bytes
@@ -23,10 +23,22 @@ class HTTPRequest:
     headers: dict[bytes, bytes]
     content: bytes
 
+    @property
+    def authorization(self) -> str | None:
+        """The Authorization header."""
+        sent = self.headers.get(b"authorization")
+        return None if sent is None else sent.decode("latin-1")
+
+    @property
+    def bearer_token(self) -> str | None:
+        """The token of that header; None for another scheme."""
+        scheme, _, value = (self.authorization or "").partition(" ")
+        return value.strip() if scheme.lower() == "bearer" else None
+
 
 @dataclass(slots=True)
 class HTTPResponse:
-    """An answer as it goes out; `headers` are those beside Content-Type, Content-Length and Date."""
+    """A response to be sent; `headers` are those beside Content-Type, Content-Length and Date."""
 
     status: int
     media_type: str | None = None
@@ -34,7 +46,7 @@ class HTTPResponse:
     headers: tuple[Header, ...] = ()
 
     def all_headers(self, date: bytes) -> list[Header]:
-        """All headers."""
+        """All headers, in the order in which they are sent."""
         fields = [(b"date", date), (b"content-length", b"%d" % len(self.content))]
         if self.media_type is not None:
             fields.append((b"content-type", self.media_type.encode()))
@@ -43,7 +55,7 @@ class HTTPResponse:
 
 
 class DateHeader:
-    """The value of Date, written once a second of the sandbox's clock."""
+    """The value of Date, formatted once a second of the sandbox's clock: most responses share it."""
 
     def __init__(self) -> None:
         self._now = (0, http_date(0))
@@ -59,5 +71,5 @@ class DateHeader:
 
 
 def http_date(seconds: float) -> bytes:
-    """A moment as HTTP writes it; a part of a second counts as a whole one."""
+    """Seconds since 1970 as HTTP writes a date, rounded up: a Retry-After must not end too early."""
     return formatdate(math.ceil(seconds), usegmt=True).encode()

@@ -1,4 +1,4 @@
-"""From method and raw path to an operation. Pure; made from the bundle.
+"""The router: from method and raw path to an operation, by the path templates of the spec. Pure.
 
 Segments are split before they are decoded, so that %2F stays inside its value. Literal segments beat parameters, and a
 parameter first takes only what its type allows: /v4/clients/7/tags is never read as an identifier type and a value.
@@ -47,7 +47,7 @@ class _Route:
 
 
 class Router:
-    """Finds the operation of a request."""
+    """Finds the operation of a request: literal paths in one lookup, templates by their number of segments."""
 
     def __init__(self, operations: Iterable[OperationSpec]) -> None:
         self._static: dict[tuple[str, bytes], RouteMatch] = {}
@@ -83,14 +83,14 @@ class Router:
         if "{" not in operation.path:
             self._static[operation.method, operation.path.encode()] = RouteMatch(operation, {})
         parameters = {item.name: item for item in operation.parameters if item.location == "path"}
-        segments = tuple(_segment(part, parameters) for part in operation.path.split("/")[1:])
+        segments = tuple(_segment(text, parameters) for text in operation.path.split("/")[1:])
         self._routes[operation.method, len(segments)].append(_Route(operation, segments))
 
 
-def _segment(part: str, parameters: dict[str, Parameter]) -> _Segment:
-    if part.startswith("{"):
-        return _Segment(None, parameters[part[1:-1]])
-    return _Segment(part, None)
+def _segment(text: str, parameters: dict[str, Parameter]) -> _Segment:
+    if text.startswith("{"):
+        return _Segment(None, parameters[text[1:-1]])
+    return _Segment(text, None)
 
 
 def _values(route: _Route, raw: Sequence[bytes]) -> dict[str, bytes]:

@@ -1,4 +1,7 @@
-"""Checks a request against the bundle: path, query and headers by type, bodies by schema. Compiled when first used."""
+"""Request validation against the spec: path, query and headers by type, bodies by JSON Schema.
+
+Schemas are compiled on first use, since that takes longer than all else at start.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes
 import jsonschema_rs
 import orjson
 
-from synerise_profiles.sandbox.responses import RefusedRequest, error_entry
+from synerise_profiles.sandbox.responses import RefusedRequest, error_entry, refuse
 from synerise_profiles.sandbox.spec import Json, OpenAPISpec, OperationSpec, Parameter, is_list, is_object
 
 _ROOT = "urn:synerise:bundle"
@@ -19,15 +22,15 @@ _INVALID = object()
 _MAX_INTEGER = 2**63 - 1
 """The greatest integer that the state can hold; ids are 64 bits wide in the publisher's mobile clients."""
 _MAX_DEPTH = 200
-"""So many lists and objects inside one another are taken: answers and the log put some of their own around them."""
+"""Deepest nesting of lists and objects that is accepted; answers and the log put some of their own around it."""
 _MAX_ORJSON_DEPTH = 254
-"""So many are written by orjson; it refuses more."""
+"""Deepest nesting that orjson writes."""
 _LONG_BODY_BYTES = 50_000
 _MAX_CACHED_HEADERS = 1000
 
 
 class RequestValidator:
-    """The validators of one bundle."""
+    """The validators of one document. What is invalid is refused with 400, or listed by the two `…problems` methods."""
 
     def __init__(self, spec: OpenAPISpec) -> None:
         document = _without_foreign_formats(spec.document)
@@ -53,9 +56,9 @@ class RequestValidator:
         if not raw:
             return {}
         problems: list[Json] = []
-        places = [item for item in operation.parameters if item.location == "path"]
-        values = {item.name: self._path_value(item, raw[item.name], problems) for item in places}
-        _refuse(problems)
+        parameters = [item for item in operation.parameters if item.location == "path"]
+        values = {item.name: self._path_value(item, raw[item.name], problems) for item in parameters}
+        refuse(problems)
         return values
 
     def query(self, operation: OperationSpec, query: bytes) -> Json:
@@ -70,7 +73,7 @@ class RequestValidator:
                 values[item.name] = self._scalar(item, sent[item.name], problems)
             elif item.required:
                 problems.append(error_entry(item.name, "is required"))
-        _refuse(problems)
+        refuse(problems)
         return values
 
     def headers(self, operation: OperationSpec, headers: Mapping[bytes, bytes]) -> None:
@@ -84,10 +87,10 @@ class RequestValidator:
                 self._header(item, sent.decode("latin-1"), problems)
             elif item.required:
                 problems.append(error_entry(item.name, "is required"))
-        _refuse(problems)
+        refuse(problems)
 
     def body(self, operation: OperationSpec, content: bytes) -> Any:
-        """Read and check the body; None when there is none. The items of a list are left to `items`."""
+        """Read and check the body; None when there is none. The items of a list are left to `item_problems`."""
         if operation.max_bytes is not None and len(content) > operation.max_bytes:
             raise RefusedRequest(400, f"The body is {len(content)} bytes; at most {operation.max_bytes} are allowed.")
         if operation.body_pointer is None or not content.strip():
@@ -98,14 +101,14 @@ class RequestValidator:
             value: Any = orjson.loads(content)
         except orjson.JSONDecodeError as error:
             raise RefusedRequest(400, "The body is not JSON.", [error_entry("body", str(error))]) from None
-        # In a long body counting takes as long as looking.
+        # In a long body counting brackets takes as long as measuring its depth.
         may_be_deep = len(content) > _LONG_BODY_BYTES or content.count(b"[") + content.count(b"{") > _MAX_DEPTH
         if may_be_deep and _is_deep(value):
             # Its value is not repeated in the answer: that could not be written either.
-            _refuse([error_entry(name, f"is nested more than {_MAX_DEPTH} deep") for name in _deep_fields(value)])
+            refuse([error_entry(name, f"is nested more than {_MAX_DEPTH} deep") for name in _deep_fields(value)])
         if operation.body_is_list:
             return self._list(operation, value)
-        _refuse(self.problems(operation.body_pointer, value))
+        refuse(self.problems(operation.body_pointer, value))
         return value
 
     def problems(self, pointer: str, value: Any) -> list[Json]:
@@ -125,7 +128,7 @@ class RequestValidator:
         return {index: problems for index, problems in found if problems}
 
     def _header(self, item: Parameter, text: str, problems: list[Json]) -> None:
-        """Check a header; the same few texts come with every request, so what was good is remembered."""
+        """Check a header; the same few texts come with every request, so valid ones are cached."""
         key = (item.pointer, text)
         if key in self._valid_headers:
             return
@@ -145,28 +148,23 @@ class RequestValidator:
         if item.schema.get("type") != "array":
             return self._scalar(item, _decoded(item.name, raw), problems)
         # The commas between the values are literal; one inside a value would be percent-encoded.
-        kind = item.schema.get("items", {}).get("type", "string")
-        texts = [_decoded(item.name, part) for part in raw.split(b",")]
-        values = [_typed(kind, text) for text in texts]
+        json_type = item.schema.get("items", {}).get("type", "string")
+        texts = [_decoded(item.name, value) for value in raw.split(b",")]
+        values = [_typed(json_type, text) for text in texts]
         if _INVALID in values:
-            problems.append(error_entry(item.name, f"must hold values of type {kind}", ",".join(texts)))
+            problems.append(error_entry(item.name, f"must hold values of type {json_type}", ",".join(texts)))
         else:
             problems.extend(error_entry(item.name, e["message"], texts) for e in self.problems(item.pointer, values))
         return values
 
     def _scalar(self, item: Parameter, text: str, problems: list[Json]) -> Any:
-        kind: Any = item.schema.get("type", "string")
-        value = _typed(kind, text)
+        json_type: Any = item.schema.get("type", "string")
+        value = _typed(json_type, text)
         if value is _INVALID:
-            problems.append(error_entry(item.name, f"must be of type {kind}", text))
+            problems.append(error_entry(item.name, f"must be of type {json_type}", text))
         elif item.schema.keys() - {"type", "description"}:
             problems.extend(error_entry(item.name, e["message"], text) for e in self.problems(item.pointer, value))
         return value
-
-
-def _refuse(problems: list[Json]) -> None:
-    if problems:
-        raise RefusedRequest(400, f"Bad request: {problems[0]['field']} {problems[0]['message']}", problems)
 
 
 def _decoded(name: str, raw: bytes) -> str:
@@ -176,21 +174,21 @@ def _decoded(name: str, raw: bytes) -> str:
         raise RefusedRequest(400, "The path is not UTF-8.", [error_entry(name, "is not UTF-8")]) from None
 
 
-def _typed(kind: str, text: str) -> Any:
+def _typed(json_type: str, text: str) -> Any:
     try:
-        if kind == "integer":
+        if json_type == "integer":
             return _integer(text)
-        if kind == "number":
+        if json_type == "number":
             return float(text)
     except ValueError:
         return _INVALID
-    if kind == "boolean":
+    if json_type == "boolean":
         return {"true": True, "false": False}.get(text, _INVALID)
     return text
 
 
 def _integer(text: str) -> Any:
-    """The number; one beyond 64 bits is taken for the last of them, which no id ever is. `int` reads 4300 digits."""
+    """The number; one beyond 64 bits becomes the greatest of them, which no id is. `int` reads 4300 digits at most."""
     digits = text.removeprefix("-")
     if not digits.isdecimal():
         return _INVALID
@@ -199,7 +197,7 @@ def _integer(text: str) -> Any:
 
 
 def _is_deep(value: Any, outside: int = 0) -> bool:
-    """Whether lists and objects lie too deep in one another. By the writer's own bound, which is far faster."""
+    """Whether lists and objects are nested too deep; by orjson's own bound, which is far faster than a walk."""
     for _ in range(_MAX_ORJSON_DEPTH - _MAX_DEPTH + outside):
         value = [value]
     try:

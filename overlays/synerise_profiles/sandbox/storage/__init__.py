@@ -1,1 +1,1 @@
-"""What the sandbox remembers: SQLite in memory or in a file, one class a kind of record."""
+"""The state of the sandbox: SQLite stores, and what is kept in memory (delayed and dropped writes, the mailbox)."""

@@ -23,7 +23,7 @@ DatabaseRow = tuple[Any, ...]
 class Database:
     """The connection, its lock, and transactions that may be nested.
 
-    `rollbacks` grows with each transaction that is undone: what was read inside it and is remembered may be wrong then.
+    `rollbacks` grows with each transaction that is rolled back: what was read inside it and cached may be wrong then.
     """
 
     def __init__(self, path: str = MEMORY) -> None:
@@ -57,7 +57,7 @@ class Database:
         return self._transaction
 
     def end_transaction(self, *, good: bool) -> None:
-        """Store what the transaction did, or undo it."""
+        """Commit, or roll back."""
         if good:
             self._connection.execute("COMMIT")
         else:
@@ -76,7 +76,7 @@ class Database:
             return found
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
-        """Change something; how many rows it touched."""
+        """Run one statement; the number of rows that it changed."""
         with self._lock:
             return self._connection.execute(sql, values).rowcount
 
@@ -86,7 +86,7 @@ class Database:
             return self._connection.execute(sql, values).lastrowid or 0
 
     def execute_many(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
-        """Change one row for each of the values."""
+        """Run a statement once for each of the values."""
         with self._lock:
             if len(values) == 1:
                 self._connection.execute(sql, values[0])  # half the time of the other
@@ -104,7 +104,7 @@ class Database:
     def set_counter(self, name: str, value: int) -> None:
         """Keep the next free number; a state that dies with the process needs no row for it.
 
-        What is remembered is not undone with a transaction: numbers are left out then, and none is used twice.
+        The cached number is not rolled back with a transaction: numbers are left out then, and none is used twice.
         """
         self._counters[name] = value
         if self._on_file:
@@ -118,7 +118,7 @@ class Database:
 
 
 class _Transaction:
-    """A transaction of the one connection; inside another one it is a part of that."""
+    """A transaction of the one connection; nested, it is a part of the outer one."""
 
     def __init__(self, database: Database, lock: threading.RLock) -> None:
         self._database = database

@@ -1,4 +1,8 @@
-"""Writes that were answered with 202 and wait for their time. Work is done when it is looked for: no thread waits."""
+"""The queue of delayed writes: accepted with 202, and applied when the sandbox's clock has reached their time.
+
+No thread waits for that time. Due writes are applied when somebody asks: by the next request, or by a test that reads
+the state. So a moved clock works at once, and tests never sleep.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-Work = Callable[[], None]
-
 
 @dataclass(frozen=True, slots=True)
 class DelayedWrite:
-    """One piece of work, due at a moment of the sandbox's clock."""
+    """One write; `due` is in seconds of the sandbox's clock."""
 
     due: float
-    work: Work
+    apply: Callable[[], None]
 
 
 class DelayedWriteQueue:
@@ -23,24 +25,24 @@ class DelayedWriteQueue:
     def __init__(self) -> None:
         self._waiting: deque[DelayedWrite] = deque()
 
-    def add(self, due: float, work: Work) -> None:
-        """Put work at the end."""
-        self._waiting.append(DelayedWrite(due, work))
+    def add(self, due: float, apply: Callable[[], None]) -> None:
+        """Append a write."""
+        self._waiting.append(DelayedWrite(due, apply))
 
     def run_due(self, now: float) -> int:
-        """Do the work whose time has come; how much that was."""
-        done = 0
+        """Apply the writes that are due at `now`; how many."""
+        applied = 0
         while self._waiting and self._waiting[0].due <= now:
-            self._waiting.popleft().work()
-            done += 1
-        return done
+            self._waiting.popleft().apply()
+            applied += 1
+        return applied
 
     def drain(self) -> int:
-        """Do all the work, whenever it is due; how much that was."""
+        """Apply all writes, whenever they are due; how many."""
         return self.run_due(float("inf"))
 
     def clear(self) -> None:
-        """Forget all the work: it is never done."""
+        """Forget all writes: they are never applied."""
         self._waiting.clear()
 
     def __len__(self) -> int:

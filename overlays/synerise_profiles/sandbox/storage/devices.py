@@ -1,25 +1,19 @@
-"""Devices of profiles and their push tokens, in SQLite: "mobile" ones of an app, "web" ones of a browser."""
+"""The table of devices and their push tokens: "mobile" ones of an app, "web" ones of a browser."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Literal
 
 import orjson
 
 from synerise_profiles.sandbox.clock import Clock, system_clock
+from synerise_profiles.sandbox.domain.profiles import PUSH_ATTRIBUTES, PushKind
 from synerise_profiles.sandbox.spec import Json
 
 from .database import Database, json_text
 from .profiles import ProfileStore
 
-PushKind = Literal["mobile", "web"]
-PUSH_ATTRIBUTES: Mapping[PushKind, str] = {"mobile": "has_mobile_push_devices", "web": "has_webpush_devices"}
-"""The attribute that tells whether a profile has push tokens of this kind."""
-
 
 class DeviceStore:
-    """Link devices, list them, remove their tokens."""
+    """Links devices, lists them, removes their tokens."""
 
     def __init__(self, database: Database, profiles: ProfileStore, clock: Clock = system_clock) -> None:
         self._db = database

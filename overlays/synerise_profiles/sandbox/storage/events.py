@@ -1,4 +1,7 @@
-"""Events and transactions in SQLite."""
+"""The tables of events and transactions.
+
+The uuid of an event is derived from its salt, so that saving it again overwrites: the key does what the API promises.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ _SAVE = (
 
 
 class EventStore:
-    """Save events, list those of a profile."""
+    """Saves events, lists those of a profile."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -53,7 +56,7 @@ class EventStore:
 
 
 class TransactionStore:
-    """Save transactions, list those of a profile."""
+    """Saves transactions, lists those of a profile."""
 
     def __init__(self, database: Database) -> None:
         self._db = database

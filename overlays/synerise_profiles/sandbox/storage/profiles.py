@@ -1,4 +1,4 @@
-"""Profiles in SQLite."""
+"""The table of profiles: identifiers are columns, so that matching is an index lookup; all else is one JSON column."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MAX_INTEGER = 2**63 - 1
 
 
 class ProfileStore:
-    """Find, save, merge and delete profiles."""
+    """Finds, saves, merges and deletes profiles."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -63,7 +63,7 @@ class ProfileStore:
         return found[0] if found else None
 
     def find_all(self, identifier: str, value: object, limit: int = -1) -> list[StoredProfile]:
-        """All profiles with this identifier, the oldest first; only a phone or an e-mail address can repeat."""
+        """All profiles with this identifier, the oldest first; only phones and e-mail addresses can repeat."""
         if isinstance(value, int) and abs(value) > _MAX_INTEGER:
             return []
         sql = f"{_SELECT} WHERE {IDENTIFIER_COLUMNS[identifier]} = ? ORDER BY client_id LIMIT ?"
@@ -122,7 +122,7 @@ class ProfileStore:
         self._db.execute_many("INSERT OR REPLACE INTO aliases VALUES (?, ?)", list(aliases.items()))
 
     def delete(self, client_id: int) -> bool:
-        """Remove a profile and all that hangs on it; whether it was there. The caller holds the transaction."""
+        """Remove a profile and all that belongs to it; False when it was not there. The caller holds the transaction."""
         for table in _OWNED_TABLES:
             self._db.execute(f"DELETE FROM {table} WHERE client_id = ?", (client_id,))  # noqa: S608 - names are constants
         return self._db.execute("DELETE FROM profiles WHERE client_id = ?", (client_id,)) > 0

@@ -1,4 +1,4 @@
-"""What needs no table of its own: notes, exports, accounts and what waits for a confirmation."""
+"""A document store for what needs no table of its own: notes, exports, accounts, API keys, revocations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .database import Database, json_text
 
 
 class RecordStore:
-    """JSON documents by kind and id, perhaps of a profile."""
+    """JSON documents by kind and id; those of a profile go with it."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -62,6 +62,6 @@ class RecordStore:
 
 def _pages(rows: Iterable[Json], size: int = 1000) -> Iterator[list[Json]]:
     """The rows in lists of bounded length, so that a large export does not stand in memory."""
-    left = iter(rows)
-    while page := list(islice(left, size)):
+    remaining = iter(rows)
+    while page := list(islice(remaining, size)):
         yield page

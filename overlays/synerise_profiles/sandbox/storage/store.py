@@ -1,4 +1,4 @@
-"""The state of a sandbox: one class a kind of record over one database."""
+"""The state of a sandbox: one store for each kind of record, over one database."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from synerise_profiles.sandbox.domain import profiles as profile_rules
 from synerise_profiles.sandbox.domain.profiles import StoredProfile
 from synerise_profiles.sandbox.spec import Json
 
-from .counting import RecordCounts
 from .database import MEMORY, Database
 from .devices import DeviceStore
 from .events import EventStore, TransactionStore
 from .profiles import ProfileStore
 from .records import RecordStore
-from .stats import StateOverview
+from .stats import RecordCounts, StateOverview
 from .tags import TagStore
 
 
@@ -67,8 +66,8 @@ class StateStore:
 
     def all_details(self, profiles: Iterable[StoredProfile]) -> Iterator[Json]:
         """Several profiles as the API shows them; their tags are read for a thousand at a time."""
-        left = iter(profiles)
-        while page := list(islice(left, 1000)):
+        remaining = iter(profiles)
+        while page := list(islice(remaining, 1000)):
             tags = self.tags.of_profiles([profile.client_id for profile in page])
             for profile in page:
                 yield profile_rules.details(profile, [tag["name"] for tag in tags.get(profile.client_id, ())])

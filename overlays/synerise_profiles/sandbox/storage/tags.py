@@ -22,13 +22,13 @@ _SELECT = "SELECT id, name, color FROM tags"
 
 
 class TagStore:
-    """Create, change, assign and remove tags."""
+    """Creates, changes, assigns and removes tags."""
 
     def __init__(self, database: Database, clock: Clock = system_clock) -> None:
         self._db = database
         self._clock = clock
         self._ids: dict[str, int] = {}
-        """Of defined tags by name. Only their removal can make it wrong, or the end of a transaction that is undone."""
+        """Cache of defined tags by name. Only a removal or a rollback can make it wrong."""
         self._rollbacks = database.rollbacks
 
     def __len__(self) -> int:
@@ -136,7 +136,7 @@ class TagStore:
             self._db.execute_many("INSERT INTO tag_assignments (client_id, tag_id) VALUES (?, ?)", pairs)
 
     def _assigned(self, client_ids: list[int]) -> Mapping[int, list[int]]:
-        """What is assigned to profiles, by clientId and in its order; forgotten tags too."""
+        """What is assigned to profiles, by clientId and in its order; those of expired tags too."""
         sql = (
             "SELECT client_id, tag_id FROM tag_assignments WHERE client_id IN (SELECT value FROM json_each(?))"
             " ORDER BY id"

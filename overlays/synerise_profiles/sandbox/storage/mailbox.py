@@ -1,18 +1,17 @@
-"""What the sandbox would have sent by e-mail or text message; a test reads it here."""
+"""The mailbox: what the sandbox would have sent by e-mail or text message, kept for tests to read."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-MessageKind = Literal["activation", "password-reset", "email-change", "phone-change"]
+from synerise_profiles.sandbox.domain.accounts import MessageKind
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message: `token` is what its link carries, `pin` the code that it shows; `time` in ISO 8601.
+    """One message: `token` is what its link carries, `pin` the code that it shows; `time` is ISO 8601.
 
     The recipient is an e-mail address, or for a change of phone number a phone number.
     """
@@ -32,7 +31,7 @@ class Mailbox:
         self._entries: deque[Message] = deque(maxlen=size)
 
     def add(self, message: Message) -> None:
-        """Send one message; beyond the size the oldest goes."""
+        """Append one message; beyond the bound the oldest goes."""
         self._entries.append(message)
 
     def clear(self) -> None:

@@ -1,4 +1,7 @@
-"""Writes that were accepted with 202 and dropped afterwards: visible here and nowhere in the API."""
+"""Dropped writes: items that were accepted with 202 and had no effect.
+
+The API does not show them, so tests look here.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ class DroppedWrite:
 
 
 class DroppedWrites:
-    """The last dropped items, newest last: at most `size`, and as many as `most_bytes` of JSON. Safe from any thread.
+    """The last dropped items, newest last: `max_items` and `max_bytes` of JSON at most. Safe from any thread.
 
     `total` counts all since the last `clear`, so that each has a number: the newest is `total - 1`.
     `changes` grows with every change.
@@ -42,7 +45,7 @@ class DroppedWrites:
         self._lock = threading.Lock()
 
     def add(self, entry: DroppedWrite) -> None:
-        """Note one item; beyond the bounds the oldest go."""
+        """Append one item; beyond the bounds the oldest go."""
         size = len(orjson.dumps(entry.item))
         with self._lock:
             self.total += 1
@@ -55,7 +58,7 @@ class DroppedWrites:
                 self._bytes -= self._sizes.popleft()
 
     def clear(self) -> None:
-        """Forget all items and count anew."""
+        """Forget all items and count from 0 again."""
         with self._lock:
             self.total = 0
             self.changes += 1
@@ -64,7 +67,7 @@ class DroppedWrites:
             self._bytes = 0
 
     def newest(self, limit: int, before: int | None = None) -> list[tuple[int, DroppedWrite]]:
-        """The last items, or the last before a number, each with its number; newest first."""
+        """The last `limit` items, or the last before a number, each with its number; newest first."""
         with self._lock:
             total = self.total
             skipped = 0 if before is None else max(0, total - before)

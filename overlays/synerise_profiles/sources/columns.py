@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
+from synerise_profiles._readers.csv_reader import delimiter_hint
+
 from .errors import MappingIssue
 from .fields import PathStep, close_names, parse_path
 from .targets import Target
@@ -70,8 +72,8 @@ def _by_pattern(name: str, patterns: Mapping[str, tuple[Target, ...]]) -> Iterat
 
 
 def _missing_column(name: str, columns: Sequence[Column], *, any_there: bool) -> str:
-    if len(columns) == 1 and (mark := re.search(r"[;\t|,]", columns[0].name)) is not None:
-        return f"is not there: the header is one column, in which {mark[0]!r} may be the delimiter"
+    if hint := delimiter_hint([column.name for column in columns]):
+        return f"is not there: {hint}"
     close = close_names(name, (column.name for column in columns))
     if close:
         return f"is not there; did you mean {close}?"

@@ -1,29 +1,34 @@
-"""`read_jsonl`: rows of JSON Lines files, plain or gzip, as they are or through a mapping of their keys."""
+"""The JSON Lines source: `read_jsonl`, rows of JSON Lines files, plain or gzip, as they are or through a mapping.
+
+Without a mapping a line is a row. With one the keys of the objects are the columns; since a file has no header, they
+are taken from its first rows, and a star of the mapping takes those that come later.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from itertools import chain, islice
 from typing import Any, Final, cast
 
+import attrs
 import orjson
 
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._readers.block_reader import MAX_LINE_CHARS, InputFile, OpenedFile, PathOrFile, split_blocks
+from synerise_profiles._readers.line_index import LineIndex
 
-from .block_reader import MAX_LINE_CHARS, InputFile, PathOrFile, split_blocks
 from .columns import Column
-from .errors import BadCellError, MappingError
-from .line_index import LineIndex
+from .errors import MappingError
 from .mapping import RowMapping
-from .row_builder import RowBuilder
-from .source import Row, Source
+from .row_builder import Row, RowBuilder
+from .source import Source
 
 __all__ = ["JsonLinesSource", "read_jsonl"]
 
 _MAX_SAMPLE_ROWS: Final = 1000
 _MAX_COLUMNS: Final = 1000
-"""Keys that come later than those of the first rows are columns too, up to so many: each costs a new layout."""
+"""Keys that come later than those of the first rows are columns too, up to so many: each costs a new function."""
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -45,19 +50,19 @@ class JsonLinesSource(Source):
         super().__init__(mapping)
         self._file = file
         self._line_index = LineIndex()
-        stack, blocks = self._start()
-        self._started: tuple[ExitStack, Iterator[bytes | None]] | None = (stack, blocks)
+        opened, blocks = self._start()
+        self._started: tuple[OpenedFile, Iterator[bytes | None]] | None = (opened, blocks)
         self._objects: _ObjectMapper | None = None
         try:
             if mapping is not None:
                 first = _first_blocks(blocks)
                 self._objects = _ObjectMapper(mapping, _first_keys(first))
-                self._started = (stack, chain(first, blocks))
+                self._started = (opened, chain(first, blocks))
         except BaseException:
-            stack.close()
+            opened.close()
             raise
-        if file.is_path:
-            stack.close()
+        if file.is_path:  # nothing stays open until it is read
+            opened.close()
             self._started = None
 
     def locate(self, index: int) -> int:
@@ -66,20 +71,20 @@ class JsonLinesSource(Source):
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
-        begun, self._started = self._started, None
-        stack, blocks = self._start() if begun is None else begun
+        started, self._started = self._started, None
+        opened, blocks = started or self._start()
         self._line_index = LineIndex()
-        with stack:
+        with closing(opened):
             yield from self._rows(blocks, self._line_index)
 
-    def _start(self) -> tuple[ExitStack, Iterator[bytes | None]]:
-        stack = ExitStack()
-        read = stack.enter_context(self._file.open())
-        return stack, split_blocks(_encoded_blocks(read), b"\n", b"")
+    def _start(self) -> tuple[OpenedFile, Iterator[bytes | None]]:
+        opened = self._file.open()
+        return opened, split_blocks(_encoded_blocks(opened.read), b"\n", b"")
 
     def _rows(self, blocks: Iterator[bytes | None], lines: LineIndex) -> Iterator[Row]:
         make = None if self._objects is None else self._objects.row
-        loads, index, number, delta = orjson.loads, -1, 0, 0
+        # `delta` is the line of a row less its index, while no line is blank.
+        loads, index, number, delta = orjson.loads, -1, 0, lines.first_line
         for block in blocks:
             for line in (b"",) if block is None else _split_lines(block):
                 number += 1
@@ -101,11 +106,11 @@ class JsonLinesSource(Source):
 
 
 class _ObjectMapper:
-    """Rows from objects whose keys are the columns."""
+    """Rows from objects whose keys are the columns; `first_keys` are those of the first objects of the file."""
 
-    def __init__(self, mapping: RowMapping, seen: tuple[str, ...]) -> None:
+    def __init__(self, mapping: RowMapping, first_keys: tuple[str, ...]) -> None:
         self._mapping = mapping
-        names = seen or tuple(name for name in mapping.targets if "*" not in name)
+        names = first_keys or tuple(name for name in mapping.targets if "*" not in name)
         self._names: dict[str, None] = {}
         self._row_builder = self._extend_columns(names)
         self._has_patterns = mapping.has_patterns
@@ -121,19 +126,16 @@ class _ObjectMapper:
                     return UnreadableRow("", f"has new keys, after {len(self._names):,} others in this file", found)
                 self._row_builder = self._extend_columns(name for name in found if name not in self._names)
             except MappingError as error:
-                mistake = error.issues[0]
-                return UnreadableRow(mistake.field, f"column {mistake.column!r} {mistake.problem}", found)
-        cells: list[Any] = list(map(found.get, self._row_builder.columns))
-        try:
-            return self._row_builder.convert(cells)
-        except BadCellError:
-            return self._row_builder.unreadable_row(cells, found)
+                issue = error.issues[0]
+                return UnreadableRow(issue.field, f"column {issue.column!r} {issue.problem}", found)
+        row = self._row_builder.convert(list(map(found.get, self._row_builder.columns)))
+        return attrs.evolve(row, row=found) if row.__class__ is UnreadableRow else row
 
-    def _extend_columns(self, more: Any) -> RowBuilder:
+    def _extend_columns(self, more: Iterable[str]) -> RowBuilder:
         names = {**self._names, **dict.fromkeys(more)}
-        layout = self._mapping.row_builder([Column(name, "json", "JSON") for name in names])
+        builder = self._mapping.row_builder([Column(name, "json", "JSON") for name in names])
         self._names = names
-        return layout
+        return builder
 
 
 def _encoded_blocks(read: Callable[[], bytes | str]) -> Iterator[bytes]:
@@ -145,7 +147,7 @@ def _encoded_blocks(read: Callable[[], bytes | str]) -> Iterator[bytes]:
 
 
 def _first_blocks(blocks: Iterator[bytes | None]) -> list[bytes | None]:
-    """Read so many lines as are looked at, but not without end."""
+    """Read the lines from which the keys are taken, but not without end."""
     found: list[bytes | None] = []
     lines = size = 0
     for block in blocks:

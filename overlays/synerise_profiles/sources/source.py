@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator
-from typing import Any, TypeAlias
 
-from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles_api.types import Operation
 
 from .mapping import RowMapping
+from .row_builder import Row
 
-__all__ = ["Row", "Source"]
-
-Row: TypeAlias = "dict[str, Any] | UnreadableRow"
+__all__ = ["Source"]
 
 
 class Source(abc.ABC):

@@ -141,16 +141,14 @@ def _csv_rows(path: Path, file: io.BufferedReader, options: argparse.Namespace, 
 
 
 def _json_rows(path: Path, file: io.BufferedReader) -> Rows:
-    from synerise_profiles.bulk import UnreadableRow  # noqa: PLC0415 - likewise
-    from synerise_profiles.sources import read_jsonl  # noqa: PLC0415 - likewise
+    from synerise_profiles._readers.jsonl_reader import JsonLinesReader  # noqa: PLC0415 - likewise
 
-    source = read_jsonl(file)
-    for index, row in enumerate(source):
-        line = source.locate(index)
-        if isinstance(row, UnreadableRow):
-            raise CommandError(f"{path}: line {line} {row.reason}; give JSON Lines, one object a line")
+    reader = JsonLinesReader(file)
+    for index, row in enumerate(reader.records(None, lambda reason, _: CommandError(reason))):
+        line = reader.lines.locate(index)
         if not isinstance(row, dict):
-            raise CommandError(f"{path}: line {line} is not an object; give JSON Lines, one object a line")
+            problem = row if isinstance(row, CommandError) else "is not an object"
+            raise CommandError(f"{path}: line {line} {problem}; give JSON Lines, one object a line")
         yield line, row
 
 

@@ -6,17 +6,15 @@ are taken from its first rows, and a star of the mapping takes those that come l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, Final, cast
 
 import attrs
-import orjson
 
 from synerise_profiles._batching.row_source import UnreadableRow
-from synerise_profiles._readers.block_reader import MAX_LINE_CHARS, InputFile, OpenedFile, PathOrFile, split_blocks
-from synerise_profiles._readers.line_index import LineIndex
+from synerise_profiles._readers.block_reader import PathOrFile
+from synerise_profiles._readers.jsonl_reader import JsonLinesReader
 
 from .columns import Column
 from .errors import MappingError
@@ -26,10 +24,8 @@ from .source import Source
 
 __all__ = ["JsonLinesSource", "read_jsonl"]
 
-_MAX_SAMPLE_ROWS: Final = 1000
 _MAX_COLUMNS: Final = 1000
 """Keys that come later than those of the first rows are columns too, up to so many: each costs a new function."""
-_BOM: Final = b"\xef\xbb\xbf"
 
 
 def read_jsonl(file: PathOrFile, mapping: RowMapping | None = None) -> JsonLinesSource:
@@ -38,71 +34,27 @@ def read_jsonl(file: PathOrFile, mapping: RowMapping | None = None) -> JsonLines
     Without a mapping a line is a row with the publisher's keys, as it stands. With one, the keys of its objects are the
     columns. A column that none of the first 1,000 rows has is taken for a mistake, unless it is optional: raises
     MappingError then, and OSError for a file that cannot be opened. A line that is not JSON, or has a bad value, is
-    rejected by the run with its number, and the run goes on. Blank lines are skipped.
+    rejected by the run with its number, and the run goes on. Blank lines are skipped. `locate` returns the line of a
+    row, counted from 1.
     """
-    return JsonLinesSource(InputFile(file), mapping)
+    return JsonLinesSource(JsonLinesReader(file, with_keys=mapping is not None), mapping)
 
 
 class JsonLinesSource(Source):
     """The rows of a JSON Lines file; made by `read_jsonl`."""
 
-    def __init__(self, file: InputFile, mapping: RowMapping | None) -> None:
+    def __init__(self, reader: JsonLinesReader, mapping: RowMapping | None) -> None:
         super().__init__(mapping)
-        self._file = file
-        self._line_index = LineIndex()
-        opened, blocks = self._start()
-        self._started: tuple[OpenedFile, Iterator[bytes | None]] | None = (opened, blocks)
-        self._objects: _ObjectMapper | None = None
-        try:
-            if mapping is not None:
-                first = _first_blocks(blocks)
-                self._objects = _ObjectMapper(mapping, _first_keys(first))
-                self._started = (opened, chain(first, blocks))
-        except BaseException:
-            opened.close()
-            raise
-        if file.is_path:  # nothing stays open until it is read
-            opened.close()
-            self._started = None
+        self._reader = reader
+        self._convert = None if mapping is None else _ObjectMapper(mapping, reader.keys).row
 
     def locate(self, index: int) -> int:
         """Return the line of a row, counted from 1."""
-        return self._line_index.locate(index)
+        return self._reader.lines.locate(index)
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
-        started, self._started = self._started, None
-        opened, blocks = started or self._start()
-        self._line_index = LineIndex()
-        with closing(opened):
-            yield from self._rows(blocks, self._line_index)
-
-    def _start(self) -> tuple[OpenedFile, Iterator[bytes | None]]:
-        opened = self._file.open()
-        return opened, split_blocks(_encoded_blocks(opened.read), b"\n", b"")
-
-    def _rows(self, blocks: Iterator[bytes | None], lines: LineIndex) -> Iterator[Row]:
-        make = None if self._objects is None else self._objects.row
-        # `delta` is the line of a row less its index, while no line is blank.
-        loads, index, number, delta = orjson.loads, -1, 0, lines.first_line
-        for block in blocks:
-            for line in (b"",) if block is None else _split_lines(block):
-                number += 1
-                if block is not None and (not line or line.isspace()):
-                    continue
-                index += 1
-                if number - index != delta:
-                    lines.add(index, number)
-                    delta = number - index
-                if block is None:
-                    yield UnreadableRow("", f"is longer than {MAX_LINE_CHARS:,} bytes")
-                    continue
-                try:
-                    found = loads(line)
-                except orjson.JSONDecodeError as error:
-                    yield _unreadable(line, error)
-                    continue
-                yield found if make is None else make(found)
+        return self._reader.records(self._convert, partial(UnreadableRow, ""))
 
 
 class _ObjectMapper:
@@ -129,61 +81,10 @@ class _ObjectMapper:
                 issue = error.issues[0]
                 return UnreadableRow(issue.field, f"column {issue.column!r} {issue.problem}", found)
         row = self._row_builder.convert(list(map(found.get, self._row_builder.columns)))
-        return attrs.evolve(row, row=found) if row.__class__ is UnreadableRow else row
+        return attrs.evolve(row, row=found) if isinstance(row, UnreadableRow) else row
 
     def _extend_columns(self, more: Iterable[str]) -> RowBuilder:
         names = {**self._names, **dict.fromkeys(more)}
         builder = self._mapping.row_builder([Column(name, "json", "JSON") for name in names])
         self._names = names
         return builder
-
-
-def _encoded_blocks(read: Callable[[], bytes | str]) -> Iterator[bytes]:
-    is_first = True
-    while part := read():
-        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        yield data.removeprefix(_BOM) if is_first else data
-        is_first = False
-
-
-def _first_blocks(blocks: Iterator[bytes | None]) -> list[bytes | None]:
-    """Read the lines from which the keys are taken, but not without end."""
-    found: list[bytes | None] = []
-    lines = size = 0
-    for block in blocks:
-        found.append(block)
-        if block is not None:
-            lines += block.count(b"\n")
-            size += len(block)
-        if lines >= _MAX_SAMPLE_ROWS or size >= MAX_LINE_CHARS:
-            break
-    return found
-
-
-def _first_keys(blocks: list[bytes | None]) -> tuple[str, ...]:
-    """The keys of the first objects of a file."""
-    found: dict[str, None] = {}
-    lines = (line for block in blocks if block is not None for line in _split_lines(block))
-    for line in islice(lines, _MAX_SAMPLE_ROWS):
-        try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(row, dict):
-            found.update(dict.fromkeys(cast("dict[str, Any]", row)))
-    return tuple(found)
-
-
-def _split_lines(block: bytes) -> list[bytes]:
-    """The lines of a block; a lone carriage return is a blank of JSON, and ends none."""
-    lines = block.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    return lines
-
-
-def _unreadable(line: bytes, error: orjson.JSONDecodeError) -> UnreadableRow:
-    try:
-        return UnreadableRow("", f"is not JSON, at character {error.pos + 1} of the line", line.decode())
-    except UnicodeDecodeError:
-        return UnreadableRow("", "is not UTF-8, in which JSON is written", line.decode("utf-8", "replace"))

@@ -130,7 +130,7 @@ class TextBlocks:
 
     Decoding is strict until bytes come that are not of the encoding. One bad byte is to cost one row and not the file,
     so those are marked in the text from then on: `is_damaged` says that there are any, and `find_damage` finds the mark
-    in a cell. A line that is too long is dropped as it is read, and raises LongLineError; the next block can be taken
+    in a cell. A line that is too long is dropped as it is read, and raises LongLineError; the next block can be read
     after it.
     """
 
@@ -144,14 +144,13 @@ class TextBlocks:
         self.find_damage = re.compile("\ufffd" if is_wide else "[\udc80-\udcff]").search
         self._blocks = split_blocks(self._decoded(), "\n", "\r")
 
-    def __iter__(self) -> Iterator[io.StringIO]:
-        return self
-
-    def __next__(self) -> io.StringIO:
-        block = next(self._blocks)
-        if block is None:
-            raise LongLineError(f"is longer than {MAX_LINE_CHARS:,} characters")
-        return io.StringIO(block, newline="")
+    def read(self) -> io.StringIO | None:
+        """Return the next block, or None at the end of the file."""
+        for block in self._blocks:
+            if block is None:
+                raise LongLineError(f"is longer than {MAX_LINE_CHARS:,} characters")
+            return io.StringIO(block, newline="")
+        return None
 
     def close(self) -> None:
         """Close the file, and let go of the block at hand."""

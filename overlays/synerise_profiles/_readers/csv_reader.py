@@ -69,11 +69,11 @@ class CsvReader:
             csv.reader((), **self._dialect)
         except (LookupError, TypeError, ValueError) as error:
             raise InvalidRequestError(f"cannot be read like this: {error}", field="file") from None
-        self._file = InputFile(file)
         self._encoding = encoding
         self._has_header = names is None
         self.lines = LineIndex()
-        first = self._start()
+        self._file = InputFile(file)
+        first = _CsvPass(self._file.open_text(encoding), self._dialect)
         try:
             self.columns = first.header() if names is None else tuple(names)
         except BaseException:
@@ -98,7 +98,7 @@ class CsvReader:
         `is_ragged`, a wrong number of cells is none.
         """
         started, self._started = self._started, None
-        reading = started or self._start()
+        reading = started or _CsvPass(self._file.open_text(self._encoding), self._dialect)
         with closing(reading.blocks) as blocks:
             if started is None and self._has_header and not reading.begins_with(self.columns):
                 raise InvalidRequestError("has another header than when it was opened", field="file")
@@ -133,9 +133,6 @@ class CsvReader:
                 lines.add(index, done + 1)
                 yield refuse(BadRecord(reason))
                 done = reading.line
-
-    def _start(self) -> _CsvPass:
-        return _CsvPass(self._file.open_text(self._encoding), self._dialect)
 
     def _bad_record(self, cells: list[str], width: int, used: Sequence[int], blocks: TextBlocks) -> BadRecord | None:
         """Say what is wrong with a record that has a wrong number of cells, or is of a file with wrong bytes."""
@@ -206,7 +203,8 @@ class _CsvPass:
         return str(error)
 
     def _new_reader(self) -> _StandardReader:
-        return csv.reader(chain.from_iterable(self.blocks), strict=True, **self._dialect)
+        lines = chain.from_iterable(iter(self.blocks.read, None))
+        return csv.reader(lines, strict=True, **self._dialect)
 
 
 def delimiter_hint(columns: Sequence[str]) -> str:

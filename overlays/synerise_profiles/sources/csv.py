@@ -14,9 +14,8 @@ from synerise_profiles._readers.csv_reader import BadRecord, CsvHeaderError, Csv
 
 from .columns import Column
 from .errors import MappingError, MappingIssue
-from .mapping import RowMapping
+from .mapping import RowMapping, Source
 from .row_builder import Row
-from .source import Source
 
 __all__ = ["CsvSource", "read_csv"]
 

@@ -18,9 +18,8 @@ from synerise_profiles._readers.jsonl_reader import JsonLinesReader
 
 from .columns import Column
 from .errors import MappingError
-from .mapping import RowMapping
+from .mapping import RowMapping, Source
 from .row_builder import Row, RowBuilder
-from .source import Source
 
 __all__ = ["JsonLinesSource", "read_jsonl"]
 

@@ -10,7 +10,7 @@ without generated code: the tests compare the two, and it finds the reason where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
@@ -19,9 +19,10 @@ from synerise_profiles._batching.row_source import UnreadableRow
 
 from .converters import Converter
 from .errors import BadCellError
+from .fields import ResolvedField
 from .targets import Empty
 
-__all__ = ["Cells", "ColumnBinding", "EmptyForm", "ObjectTemplate", "Row", "RowBuilder"]
+__all__ = ["Cells", "ColumnBinding", "EmptyForm", "ObjectTemplate", "Row", "RowBuilder", "object_tree"]
 
 Cells: TypeAlias = Sequence[Any]
 Row: TypeAlias = "dict[str, Any] | UnreadableRow"
@@ -83,6 +84,28 @@ class ObjectTemplate:
         if built or not self.omit_if_empty:
             built.update(self.constants)
         return built
+
+
+def object_tree(
+    columns: Iterable[tuple[ResolvedField, ColumnBinding]], constants: Iterable[tuple[ResolvedField, Any]]
+) -> ObjectTemplate:
+    """Put columns and constants into their objects, sorted: an event's salt must not depend on the mapping's order."""
+    root = ObjectTemplate()
+    for field, binding in sorted(columns, key=lambda pair: pair[0].path):
+        _object_of(root, field, has_columns=True).bindings.append(binding)
+    for field, value in sorted(constants, key=lambda pair: pair[0].path):
+        _object_of(root, field, has_columns=False).constants[field.steps[-1].name] = value
+    return root
+
+
+def _object_of(root: ObjectTemplate, field: ResolvedField, *, has_columns: bool) -> ObjectTemplate:
+    """Find or make the object that a field is in."""
+    here = root
+    for step, schema in zip(field.steps[:-1], field.parents[1:], strict=True):
+        child = here.children.setdefault(step.name, ObjectTemplate(is_list=step.is_entry))
+        child.omit_if_empty = child.omit_if_empty or (has_columns and schema is not None and bool(schema.required))
+        here = child
+    return here
 
 
 class RowBuilder:

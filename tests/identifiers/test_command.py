@@ -50,6 +50,7 @@ FOUND_IN_JSON = (
         ("c.jsonl", "\ufeff" + JSON, [], FOUND_IN_JSON),
         ("c.tsv", CSV.replace(",", "\t"), ["--delimiter", "tab"], FOUND_IN_CSV),
         ("c.csv", CSV.replace("customId", "number"), ["--column", "customId=number"], FOUND_IN_CSV),
+        ("c.csv", CSV.replace("Gdynia", "Gdynia,more"), [], FOUND_IN_CSV),
     ],
 )
 def test_what_is_touched(
@@ -62,6 +63,17 @@ def test_what_is_touched(
     assert cli.main(["check-identifiers", *arguments, str(path)]) == 0
     assert capsys.readouterr().out == expected.format(path=path)
     assert cli.main(["check-identifiers", "--strict", *arguments, str(path)]) == 1
+
+
+def test_another_encoding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is said by its name; bytes that are not of it do no harm where no identifier is."""
+    path = tmp_path / "c.csv"
+    path.write_bytes(CSV.replace("ó", "o").encode("cp1250"))
+    assert cli.main(["check-identifiers", "--encoding", "cp1250", str(path)]) == 0
+    assert capsys.readouterr().out == FOUND_IN_CSV.format(path=path)
+    path.write_bytes("customId,city\n łódź,x\n".encode() + b"a,\xff\n")
+    assert cli.main(["check-identifiers", str(path)]) == 0
+    assert "1 of 2 rows" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", ["customId\nplain\n", "customId\n", ""])
@@ -80,8 +92,11 @@ def test_nothing_is_touched(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
         ("c.csv", b"name\nx\n", [], "{path}: no field is called clientId, uuid, customId, email, phone or client"),
         ("c.csv", b"customId\nx\n", ["--column", "email=mail"], "{path}: there is no mail in line 2"),
         ("c.csv", b"customId\nx\n", ["--column", "mail=x"], "--column: mail is none of clientId, uuid"),
-        ("c.csv", b"customId\nx\n\xff\xfe\n", [], "{path}: there is something that is not UTF-8 after line"),
-        ("c.csv", b'customId\nx\n"a"b\n', [], "{path}: cannot be read as CSV after line 2"),
+        ("c.csv", b"customId\nx\n\xff\xfe\n", [], "{path}: line 3 column 'customId' has bytes that are not utf-8-sig"),
+        ("c.csv", b"customId\xff\nx\n", [], "{path}: the header is not utf-8-sig; give the file's encoding"),
+        ("c.csv", b"customId\nx\n", ["--encoding", "utf-9"], "{path}: cannot be read like this: unknown encoding"),
+        ("c.csv", b'customId\nx\n"a"b\n', [], "{path}: line 3 has a quote in the wrong place"),
+        ("c.csv", b"customId;city\nx;y\n", [], "{path}: the header is one column, in which ';' may be the delimiter"),
         ("c.jsonl", b'{"customId": "x"}\n{"customId": secret}\n', [], "{path}: line 2 is not JSON"),
         ("c.jsonl", b'[{"customId": "x"}]\n', [], "{path}: line 1 is not an object"),
         ("c.jsonl.gz", gzip.compress(b'{"customId": "x"}\n' * 50, mtime=0)[:30], [], "cannot read {path}: EOFError"),

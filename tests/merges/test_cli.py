@@ -50,9 +50,9 @@ def test_pairs(sandbox: Sandbox, client: Synerise, tmp_path: Path, capsys: pytes
     """A CSV file of clientIds; a refused plan is named by its reason, and the status says that not all is done."""
     jan, janek = ids(sandbox, ("jan", "janek"))
     pairs, plans = tmp_path / "pairs.csv", str(tmp_path / "plans.jsonl")
-    pairs.write_text(f"old;new\n{janek};{jan}\n")
-    plan = ["merge-plan", "--by", "id", "--pairs", str(pairs), "--delimiter", ";", "--duplicate-column", "old"]
-    assert cli.main([*plan, "--survivor-column", "new", "--save", plans]) == 0
+    pairs.write_text(f"old;new\n{janek};{jan}\n", encoding="utf-16")
+    plan = ["merge-plan", "--by", "id", "--pairs", str(pairs), "--delimiter", ";", "--encoding", "utf-16"]
+    assert cli.main([*plan, "--duplicate-column", "old", "--survivor-column", "new", "--save", plans]) == 0
     put(client, {"customId": "jan", "city": "Sopot"})
     apply = ["merge-apply", plans, "--actor", "anna", "--audit", str(tmp_path / "audit.jsonl"), "--yes"]
     assert cli.main(apply) == 1

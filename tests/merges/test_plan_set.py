@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import stat
 import sys
@@ -114,32 +115,68 @@ def test_a_csv_file(tmp_path: Path) -> None:
     assert shape(found) == [("x", "a"), ("y;z", 'ż "q"')]
     path.write_text("duplicate,survivor\n 7 ,8\n9,8\n")
     assert shape(resolved(str(path), by="id")) == [(8, 7, 9)]
+    path.write_bytes(packed(path.read_bytes()))
+    assert shape(resolved(path, by="id")) == [(8, 7, 9)]
+    path.write_bytes("duplicate,survivor\na,Łódź\n".encode("cp1250"))
+    columns = PairColumns(duplicate="duplicate", survivor="survivor", delimiter=",", encoding="cp1250")
+    assert shape(resolve_pairs(path, key_type_of("custom_id"), "flatten", columns)) == [("Łódź", "a")]
 
 
 def test_a_wrong_csv_file(tmp_path: Path) -> None:
-    """Errors name lines."""
+    """One wrong line refuses all; every one is named, by the line on which its record begins."""
     path = tmp_path / "pairs.csv"
-    path.write_text('duplicate,survivor\na,x\n\nb\n"c\nc",x\na,y\n')
+    path.write_text('duplicate,survivor\na,x\n\nb\n"c\nc",x\na,y\n"d"d,x\ne,e,x\n')
     with pytest.raises(InvalidRequestError) as caught:
         resolved(path)
     assert "line 4, survivor: is empty" in str(caught.value)
-    assert "line 6, duplicate: holds a control character" in str(caught.value)
+    assert "line 5, duplicate: holds a control character" in str(caught.value)
     assert "line 7: the duplicate has another survivor in line 2" in str(caught.value)
+    assert "line 8: has a quote in the wrong place" in str(caught.value)
+    assert "line 9: has 3 cells, and there are 2 columns; is a cell with the delimiter" in str(caught.value)
     path.write_text("duplicate,survivor\n1,x\n2,\n-3,4\n")
     with pytest.raises(InvalidRequestError) as caught:
         resolved(path, by="id")
     assert "line 2, survivor: is no number" in str(caught.value)
     assert "line 3, survivor: is empty" in str(caught.value)
     assert "line 4, duplicate: is no number" in str(caught.value)
-    path.write_text("old,new\n1,2\n")
-    with pytest.raises(InvalidRequestError, match="line 1: there is no column 'duplicate'"):
+
+
+def packed(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"old,new\n1,2\n", "line 1: there is no column 'duplicate'; name it by duplicate_column, survivor_column"),
+        (
+            b"duplicate;survivor\n1;2\n",
+            "line 1: there is no column 'duplicate'; the header is one column, in which ';'",
+        ),
+        (b"duplicate,survivor,survivor\n1,2,3\n", "line 1: there are 2 columns 'survivor'"),
+        (b"duplicate,survivor\na,b\n\xff,x\n", "line 3: column 'duplicate' has bytes that are not utf-8-sig"),
+        (b"duplicate,survivor,\xff\n", "line 1: the header is not utf-8-sig; give the file's encoding"),
+        (b"", "line 1: there is no column 'duplicate'"),
+        (packed(b"duplicate,survivor\n")[:-9], "the file cannot be unpacked to its end"),
+        (packed(b"duplicate,survivor\n" + b"a,b\n" * 100_000)[:-9], "the file cannot be unpacked to its end"),
+    ],
+    ids=["names", "delimiter", "twice", "bytes", "bytes-of-header", "empty", "cut-header", "cut"],
+)
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
+    """Merging cannot be undone, so nothing is guessed: not even which of two columns is meant."""
+    path = tmp_path / "pairs.csv"
+    path.write_bytes(content)
+    with pytest.raises(InvalidRequestError) as caught:
         resolved(path)
-    path.write_bytes(b"duplicate,survivor\n\xff,x\n")
-    with pytest.raises(InvalidRequestError, match="cannot be read as CSV in UTF-8"):
-        resolved(path)
-    path.write_bytes(b"")
-    with pytest.raises(InvalidRequestError, match="there is no column"):
-        resolved(path)
+    assert f"merges.plan_many: pairs: {problem}" in str(caught.value)
+
+
+def test_an_impossible_dialect_is_refused(tmp_path: Path) -> None:
+    """Before the file is opened."""
+    for options in ({"delimiter": ";;"}, {"delimiter": ",", "encoding": "utf-9"}):
+        columns = PairColumns(duplicate="duplicate", survivor="survivor", **options)
+        with pytest.raises(InvalidRequestError, match=r"merges.plan_many: pairs: cannot be read like this"):
+            resolve_pairs(tmp_path / "none.csv", key_type_of("custom_id"), "flatten", columns)
 
 
 def test_long_chains_and_many_pairs() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synerise_profiles.sources.converters import converter_of
+from synerise_profiles.sources.columns import converter_of
 from synerise_profiles.sources.errors import BadCellError
 from synerise_profiles.sources.targets import field
 

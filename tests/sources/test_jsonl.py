@@ -8,8 +8,9 @@ import io
 import orjson
 import pytest
 
+from synerise_profiles._readers import block_reader
 from synerise_profiles.bulk import UnreadableRow
-from synerise_profiles.sources import MappingError, RowMapping, block_reader, field, read_jsonl
+from synerise_profiles.sources import MappingError, RowMapping, field, read_jsonl
 
 MAPPING = RowMapping.for_profiles(
     {"id": field("customId", "text"), "born": field("birthDate", optional=True), "*": "attributes.*"}

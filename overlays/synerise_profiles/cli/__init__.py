@@ -1,4 +1,4 @@
-"""The command `synerise-profiles`, one module a subcommand."""
+"""The command line `synerise-profiles`: one module a subcommand, each of which imports what it needs when it is run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .command import Command, execute
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS: Sequence[Command] = (sandbox.COMMAND, check_identifiers.COMMAND, merges.PLAN, merges.APPLY)
-"""Each brings its own arguments, and imports what it needs when it is run."""
+"""In the order in which `--help` lists them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a subcommand; what went wrong is one line."""
+    """Run a subcommand and return its exit status; what went wrong is one line on standard error."""
     parser = argparse.ArgumentParser(prog="synerise-profiles", description="Tools around the Profile Management API.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:

@@ -1,16 +1,31 @@
-"""`synerise-profiles check-identifiers`: which rows of a file the change of identifiers touches, and how."""
+"""The subcommand `check-identifiers`: which rows of a file the change of identifiers touches, and how.
+
+Files are read by what sources read with, so a file that an import accepts is accepted here. What cannot be read ends
+the check: a report that leaves rows out would look complete.
+"""
 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, TypeAlias
 
 from .command import Command, CommandError
 
+Format: TypeAlias = Literal["csv", "jsonl"]
+Rows: TypeAlias = "Iterator[tuple[int, Mapping[str, Any]]]"
+"""The line on which each row begins, and its fields."""
+_FORMAT_BY_SUFFIX: Final[Mapping[str, Format]] = {
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".jsonlines": "jsonl",
+}
 _DESCRIPTION = (
     "List the identifiers of a file that the server's new way of comparing them touches: accents count, white space at"
     " the ends is trimmed, uuids are unique. The file is CSV or JSON Lines, plain or gzip, with the publisher's names"
@@ -24,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("csv", "jsonl"), help="format of the file (default: by its name)")
     parser.add_argument(
         "--delimiter", default=",", type=_parse_delimiter, help="what separates columns (default: a comma)"
+    )
+    parser.add_argument(
+        "--encoding", default="utf-8-sig", metavar="NAME", help="encoding of a CSV file (default: UTF-8)"
     )
     parser.add_argument(
         "--column",
@@ -57,16 +75,14 @@ def run(options: argparse.Namespace) -> int:
     return 1 if options.strict and touched else 0
 
 
-def _rows(options: argparse.Namespace) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _rows(options: argparse.Namespace) -> Rows:
     """The rows under the publisher's names."""
     from synerise_profiles.identifiers import PROFILE_IDENTIFIERS  # noqa: PLC0415 - likewise
-
-    from .rows import read_rows  # noqa: PLC0415 - likewise
 
     known, renamed = {*PROFILE_IDENTIFIERS, "client"}, dict[str, str](options.column)
     for field in sorted(renamed.keys() - known):
         raise CommandError(f"--column: {field} is none of {', '.join(PROFILE_IDENTIFIERS)}")
-    for number, (line, given) in enumerate(read_rows(options.file, options.format, options.delimiter)):
+    for number, (line, given) in enumerate(_read(options, known | {*renamed.values()})):
         if number == 0:
             missing = [column for column in renamed.values() if column not in given]
             if missing:
@@ -75,6 +91,65 @@ def _rows(options: argparse.Namespace) -> Iterator[tuple[int, Mapping[str, Any]]
                 names = ", ".join(PROFILE_IDENTIFIERS)
                 raise CommandError(f"{options.file}: no field is called {names} or client; say --column customId=NAME")
         yield line, {**given, **{field: given.get(column) for field, column in renamed.items()}}
+
+
+def _read(options: argparse.Namespace, columns: Collection[str]) -> Rows:
+    """The rows as they stand; of a CSV file only these columns are looked at."""
+    from synerise_profiles.errors import InvalidRequestError  # noqa: PLC0415 - likewise
+
+    path = options.file
+    try:
+        with path.open("rb") as file:
+            if (options.format or _guess_format(path, file)) == "csv":
+                yield from _csv_rows(path, file, options, columns)
+            else:
+                yield from _json_rows(path, file)
+    except (OSError, EOFError, zlib.error) as error:
+        raise CommandError(f"cannot read {path}: {getattr(error, 'strerror', None) or type(error).__name__}") from None
+    except InvalidRequestError as error:
+        raise CommandError(f"{path}: {error.problem}") from None
+
+
+def _guess_format(path: Path, file: io.BufferedReader) -> Format:
+    """The format by the name; failing that, JSON Lines if the file opens like an object."""
+    from synerise_profiles._readers.block_reader import peek  # noqa: PLC0415 - likewise
+
+    suffixes = [suffix for suffix in path.suffixes if suffix.lower() != ".gz"]
+    known = _FORMAT_BY_SUFFIX.get(suffixes[-1].lower()) if suffixes else None
+    if known is not None:
+        return known
+    return "jsonl" if peek(file).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[") else "csv"
+
+
+def _csv_rows(path: Path, file: io.BufferedReader, options: argparse.Namespace, columns: Collection[str]) -> Rows:
+    from synerise_profiles._readers.csv_reader import CsvReader, delimiter_hint  # noqa: PLC0415 - likewise
+
+    reader = CsvReader(file, encoding=options.encoding, delimiter=options.delimiter)
+    names = reader.columns
+    used = [position for position, name in enumerate(names) if name in columns]
+    hint = "" if used else delimiter_hint(names)
+    if hint:
+        raise CommandError(f"{path}: {hint}; say it by --delimiter")
+    records = reader.records(
+        lambda cells: dict(zip(names, cells, strict=False)), lambda bad: bad.reason, used=used, is_ragged=True
+    )
+    for index, row in enumerate(records):
+        line = reader.lines.locate(index)
+        if isinstance(row, str):
+            raise CommandError(f"{path}: line {line} {row}")
+        yield line, row
+
+
+def _json_rows(path: Path, file: io.BufferedReader) -> Rows:
+    from synerise_profiles._readers.jsonl_reader import JsonLinesReader  # noqa: PLC0415 - likewise
+
+    reader = JsonLinesReader(file)
+    for index, row in enumerate(reader.records(None, lambda reason, _: CommandError(reason))):
+        line = reader.lines.locate(index)
+        if not isinstance(row, dict):
+            problem = row if isinstance(row, CommandError) else "is not an object"
+            raise CommandError(f"{path}: line {line} {problem}; give JSON Lines, one object a line")
+        yield line, row
 
 
 def _parse_delimiter(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What a subcommand consists of."""
+"""Subcommands: what one consists of, and how its errors become one line and an exit status."""
 
 from __future__ import annotations
 

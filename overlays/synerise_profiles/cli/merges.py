@@ -1,4 +1,4 @@
-"""`synerise-profiles merge-plan` and `merge-apply`: what merges would do, as a table, page and file; and doing it."""
+"""The subcommands `merge-plan` and `merge-apply`: what merges would do, as text, page and file; and doing it."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def _add_plan_arguments(parser: argparse.ArgumentParser) -> None:
     pairs.add_argument("--duplicate-column", default="duplicate", metavar="NAME", help="(default: duplicate)")
     pairs.add_argument("--survivor-column", default="survivor", metavar="NAME", help="(default: survivor)")
     pairs.add_argument("--delimiter", default=",", metavar="CHARACTER", help="(default: ,)")
+    pairs.add_argument("--encoding", default="utf-8-sig", metavar="NAME", help="of the file (default: UTF-8)")
     pairs.add_argument(
         "--on-chain",
         choices=("flatten", "order", "refuse"),
@@ -70,6 +71,7 @@ def _plans(client: Synerise, options: argparse.Namespace) -> MergePlanSet:
             duplicate_column=options.duplicate_column,
             survivor_column=options.survivor_column,
             delimiter=options.delimiter,
+            encoding=options.encoding,
         )
     into, *sources = (_key(text, options.by) for text in (options.into, *options.sources))
     return client.merges.plan_many([(source, into) for source in sources], by=options.by)

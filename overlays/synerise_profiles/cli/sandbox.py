@@ -1,4 +1,4 @@
-"""`synerise-profiles sandbox`: serve a local, stateful copy of the API until interrupted."""
+"""The subcommand `sandbox`: serve a local, stateful copy of the API until interrupted."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _make_sandbox(options: argparse.Namespace) -> Sandbox:
         from synerise_profiles.sandbox import Sandbox, SandboxOptions  # noqa: PLC0415 - needs an extra
     except ModuleNotFoundError as error:
         raise CommandError(str(error)) from None
-    chosen = SandboxOptions(
+    behaviour = SandboxOptions(
         delay=options.delay,
         token_lifetime=options.token_lifetime,
         unique_emails=not options.non_unique_emails,
@@ -93,9 +93,9 @@ def _make_sandbox(options: argparse.Namespace) -> Sandbox:
         keep_bodies=options.keep_bodies,
     )
     credentials = {"api_key": options.api_key, "workspace_guid": options.workspace_guid}
-    place = {} if options.state is None else {"state": options.state}
+    state = {} if options.state is None else {"state": options.state}
     try:
-        return Sandbox(host=options.host, port=options.port, options=chosen, **credentials, **place)
+        return Sandbox(host=options.host, port=options.port, options=behaviour, **credentials, **state)
     except sqlite3.Error as error:
         raise CommandError(f"cannot keep the state in {options.state}: {error}") from None
 

@@ -40,6 +40,7 @@ class PlanManyArguments(TypedDict, total=False):
     duplicate_column: str
     survivor_column: str
     delimiter: str
+    encoding: str
     progress: Callable[[MergeProgress], object] | None
 
 
@@ -73,9 +74,9 @@ class Merges:
     def plan_many(self, pairs: PairSource, *, by: By, **options: Unpack[PlanManyArguments]) -> MergePlanSet:
         """Make a plan for each survivor of many duplicates.
 
-        `pairs` is a mapping {duplicate: survivor}, an iterable of such pairs, or the path of a CSV file in UTF-8 whose
-        columns are named by `duplicate_column` ("duplicate"), `survivor_column` ("survivor") and separated by
-        `delimiter` (","). Pairs are held in memory, plans are not; see `BasePlanSet`.
+        `pairs` is a mapping {duplicate: survivor}, an iterable of such pairs, or the path of a CSV file, plain or gzip,
+        whose columns are named by `duplicate_column` ("duplicate") and `survivor_column` ("survivor"). `delimiter`
+        (",") and `encoding` (UTF-8) say how it is written. Pairs are held in memory, plans are not; see `BasePlanSet`.
 
         Where a survivor is a duplicate itself (a into b, b into c), `on_chain` says what to do: "flatten" (default)
         merges both into c, b before a, which gives c the same attributes by fewer merges; "order" merges a into b and
@@ -193,6 +194,7 @@ def _resolve_pairs(factory: PlanFactory, pairs: PairSource, options: PlanManyArg
         duplicate=options.get("duplicate_column", "duplicate"),
         survivor=options.get("survivor_column", "survivor"),
         delimiter=options.get("delimiter", ","),
+        encoding=options.get("encoding", "utf-8-sig"),
     )
     return resolve_pairs(pairs, factory.key_type, options.get("on_chain", "flatten"), columns)
 

@@ -1,12 +1,16 @@
-"""From pairs of duplicate and survivor to merges: a mapping, pairs or a CSV file; chains ordered, cycles refused."""
+"""Resolution of pairs: from pairs of duplicate and survivor to merges, chains resolved and cycles refused.
+
+The pairs are a graph in which every duplicate has one edge, to its survivor: so it is a forest, unless there is a
+cycle. Merging cannot be undone, and the right merges follow from all pairs together; so all of them are read first,
+everything that is wrong with them is named at once, and one wrong pair refuses the whole.
+"""
 
 from __future__ import annotations
 
-import csv
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard, cast
 
 import attrs
 
@@ -14,6 +18,9 @@ from synerise_profiles.identifiers import mask
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .key_type import Key, KeyType
+
+if TYPE_CHECKING:
+    from synerise_profiles._readers.csv_reader import CsvReader
 
 __all__ = ["Merge", "OnChain", "PairSource", "ResolvedPairs", "resolve_pairs"]
 
@@ -25,7 +32,7 @@ _MAX_SHOWN_CYCLE_ITEMS = 10
 
 @attrs.frozen
 class Merge:
-    """One merge: its sources, in their order, into a target."""
+    """One merge: its sources, in the order in which they are merged, into a target."""
 
     target: Key = attrs.field(repr=False)
     sources: tuple[Key, ...] = attrs.field(repr=False)
@@ -38,7 +45,7 @@ class Merge:
 
 @attrs.frozen
 class ResolvedPairs:
-    """The merges in the order in which they must be made; how many links of chains and repeated pairs there were."""
+    """The merges in the order in which they must be made, with the numbers of links of chains and of repeated pairs."""
 
     merges: tuple[Merge, ...] = attrs.field(repr=False)
     chained: int
@@ -47,11 +54,12 @@ class ResolvedPairs:
 
 @attrs.frozen(kw_only=True)
 class PairColumns:
-    """How a CSV file is read."""
+    """The two columns of a CSV file of pairs, and its dialect."""
 
     duplicate: str
     survivor: str
     delimiter: str
+    encoding: str = "utf-8-sig"
 
 
 def resolve_pairs(source: PairSource, key_type: KeyType, on_chain: OnChain, columns: PairColumns) -> ResolvedPairs:
@@ -91,7 +99,10 @@ def resolve_pairs(source: PairSource, key_type: KeyType, on_chain: OnChain, colu
 
 
 class _PairReader:
-    """Pairs with their places, checked one by one; what is wrong is collected."""
+    """Reads pairs with their places (lines of a file, or numbers of pairs), checked one by one.
+
+    What is wrong is collected in `problems`.
+    """
 
     def __init__(self, source: PairSource, key_type: KeyType, columns: PairColumns) -> None:
         self.problems: list[str] = []
@@ -118,7 +129,7 @@ class _PairReader:
     def _raw(self) -> Iterator[tuple[int, tuple[Any, Any]]]:
         source = self._source
         if _is_path(source):
-            yield from self._rows(source)
+            yield from self._records(source)
             return
         pairs: Any = source.items() if _is_mapping(source) else source
         if not hasattr(pairs, "__iter__"):
@@ -129,29 +140,64 @@ class _PairReader:
             else:
                 self.problems.append(f"pair {place}: expected a duplicate and its survivor")
 
-    def _rows(self, path: str | os.PathLike[str]) -> Iterator[tuple[int, tuple[Any, Any]]]:
-        columns = self._columns
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, delimiter=columns.delimiter, strict=True)
-            try:
-                for name in (columns.duplicate, columns.survivor):
-                    if name not in (rows.fieldnames or ()):
-                        hint = "name it by duplicate_column, survivor_column"
-                        raise _refused([f"line 1: there is no column {name!r}; {hint}"])
-                for row in rows:
-                    yield (
-                        rows.line_num,
-                        (self._key_of_cell(row[columns.duplicate]), self._key_of_cell(row[columns.survivor])),
-                    )
-            except (csv.Error, UnicodeDecodeError) as error:
-                word = type(error).__name__
-                self.problems.append(f"line {rows.line_num + 1}: cannot be read as CSV in UTF-8 ({word})")
+    def _records(self, path: str | os.PathLike[str]) -> Iterator[tuple[int, tuple[Key, Key]]]:
+        from synerise_profiles._readers.csv_reader import width_problem  # noqa: PLC0415 - pairs are seldom in a file
 
-    def _key_of_cell(self, text: str | None) -> Key:
+        columns = self._columns
+        reader = _open_pairs(path, columns)
+        width = len(reader.columns)
+        positions = [_position(reader, name) for name in (columns.duplicate, columns.survivor)]
+
+        def pair_of(cells: list[str]) -> tuple[Key, Key] | str:
+            if len(cells) > width:  # the two may be cells of other columns
+                return width_problem(len(cells), width)
+            duplicate, survivor = (cells[position] if position < len(cells) else "" for position in positions)
+            return self._key_of_cell(duplicate), self._key_of_cell(survivor)
+
+        records = reader.records(pair_of, lambda bad: bad.reason, used=positions, is_ragged=True)
+        try:
+            for index, pair in enumerate(records):
+                line = reader.lines.locate(index)
+                if isinstance(pair, str):
+                    self.problems.append(f"line {line}: {pair}")
+                else:
+                    yield line, pair
+        except _UNPACKING_ERRORS:
+            self.problems.append(_UNPACKING_PROBLEM)
+
+    def _key_of_cell(self, text: str) -> Key:
         """A clientId is a number; what is none stays text, which the check refuses."""
-        digits = (text or "").strip()
+        digits = text.strip()
         is_number = self._key_type.by == "id" and digits.isascii() and digits.isdigit()
-        return int(digits) if is_number else text or ""
+        return int(digits) if is_number else text
+
+
+_UNPACKING_ERRORS = (EOFError, zlib.error)
+_UNPACKING_PROBLEM = "the file cannot be unpacked to its end"
+
+
+def _open_pairs(path: str | os.PathLike[str], columns: PairColumns) -> CsvReader:
+    from synerise_profiles._readers.csv_reader import CsvHeaderError, CsvReader  # noqa: PLC0415 - likewise
+
+    try:
+        return CsvReader(path, encoding=columns.encoding, delimiter=columns.delimiter)
+    except CsvHeaderError as error:
+        raise _refused([f"line 1: {error.problem}"]) from None
+    except InvalidRequestError as error:
+        raise _refused([error.problem]) from None
+    except _UNPACKING_ERRORS:
+        raise _refused([_UNPACKING_PROBLEM]) from None
+
+
+def _position(reader: CsvReader, name: str) -> int:
+    """Find a column; one that is there twice could be either."""
+    from synerise_profiles._readers.csv_reader import delimiter_hint  # noqa: PLC0415 - likewise
+
+    count = reader.columns.count(name)
+    if count == 1:
+        return reader.columns.index(name)
+    hint = delimiter_hint(reader.columns) or "name it by duplicate_column, survivor_column"
+    raise _refused([f"line 1: there {f'are {count} columns' if count else 'is no column'} {name!r}; {hint}"])
 
 
 def _is_path(value: object) -> TypeGuard[str | os.PathLike[str]]:
@@ -164,22 +210,22 @@ def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
 
 def _cycles(survivors: Mapping[Key, Key], places: Mapping[Key, int], word: str) -> Iterator[str]:
     """Name each cycle once. Every duplicate has one survivor, so following them either ends or comes back."""
-    settled: set[Key] = set()
+    visited: set[Key] = set()
     for start in survivors:
-        way: dict[Key, None] = {}
+        path: dict[Key, None] = {}
         key = start
-        while key in survivors and key not in settled and key not in way:
-            way[key] = None
+        while key in survivors and key not in visited and key not in path:
+            path[key] = None
             key = survivors[key]
-        if key in way:
-            path = list(way)
-            cycle = path[path.index(key) :]
+        if key in path:
+            keys = list(path)
+            cycle = keys[keys.index(key) :]
             shown = [mask(item) for item in cycle[:_MAX_SHOWN_CYCLE_ITEMS]] + (
                 ["…"] if len(cycle) > _MAX_SHOWN_CYCLE_ITEMS else []
             )
             at = ", ".join(str(places[item]) for item in cycle[:_MAX_SHOWN_CYCLE_ITEMS])
             yield f"a cycle of {len(cycle)}: {' into '.join([*shown, mask(key)])} ({word}s {at}); decide who survives"
-        settled.update(way)
+        visited.update(path)
 
 
 def _chain_problem(key: Key, survivors: Mapping[Key, Key], places: Mapping[Key, int], word: str) -> str:

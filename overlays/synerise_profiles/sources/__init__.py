@@ -6,8 +6,7 @@ from .arrow import ArrowSource, read_arrow
 from .csv import CsvSource, read_csv
 from .errors import MappingError, MappingIssue
 from .jsonl import JsonLinesSource, read_jsonl
-from .mapping import FieldTarget, RowMapping
-from .source import Source
+from .mapping import FieldTarget, RowMapping, Source
 from .targets import Target, field
 
 __all__ = [

@@ -1,4 +1,8 @@
-"""`read_arrow`: rows of Arrow tables, batches and streams, and of DataFrames, by the protocols that these speak."""
+"""The Arrow source: `read_arrow`, rows of Arrow tables, batches, streams and DataFrames, by the Arrow C data interface.
+
+A table is read through the protocols that all such libraries offer, so that none of them is imported here but pyarrow,
+and that one only when it is used. Its columns become Python objects a slice at a time.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,8 @@ from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .columns import Column
-from .errors import BadCellError
-from .mapping import RowMapping
-from .source import Row, Source
+from .mapping import RowMapping, Source
+from .row_builder import Row
 
 __all__ = ["ArrowSource", "read_arrow"]
 
@@ -24,13 +27,13 @@ _SLICE_ROWS: Final = 4096
 
 
 def read_arrow(table: object, mapping: RowMapping) -> ArrowSource:
-    """Read the rows of a table, a batch, a stream or a DataFrame: whatever speaks one of the protocols.
+    """Read the rows of a table, a batch, a stream or a DataFrame: whatever offers one of these protocols.
 
-    These are `__arrow_c_stream__` and `__arrow_c_array__` (pyarrow, polars, pandas, DuckDB and others), and the older
+    They are `__arrow_c_stream__` and `__arrow_c_array__` (pyarrow, polars, pandas, DuckDB and others), and the older
     `__dataframe__`. Null, NaN and the empty text are empty cells. The types of the columns are checked at once against
     the mapping: raises MappingError; InvalidRequestError for an object that is no table; and ConfigurationError where
-    pyarrow is not installed, which comes with `pip install 'synerise-profiles[arrow]'`. `locate` tells the number of a
-    row, counted from 0.
+    pyarrow is not installed, which comes with `pip install 'synerise-profiles[arrow]'`. `locate` returns the
+    number of a row, counted from 0.
     """
     return ArrowSource(table, mapping)
 
@@ -45,10 +48,10 @@ class ArrowSource(Source):
         reader: Any = self._open()
         self._reader: Any = reader
         columns = [Column(field.name, _cell_kind(self._arrow, field.type), str(field.type)) for field in reader.schema]
-        leaves = mapping.row_builder(columns).bindings
+        bindings = mapping.row_builder(columns).bindings
         # Only columns that are used become Python objects.
-        self._positions = sorted({leaf.position for leaf in leaves})
-        self._row_builder = mapping.row_builder([columns[place] for place in self._positions])
+        self._positions = sorted({binding.position for binding in bindings})
+        self._row_builder = mapping.row_builder([columns[position] for position in self._positions])
 
     def locate(self, index: int) -> int:
         """Return the number of a row, counted from 0."""
@@ -60,7 +63,7 @@ class ArrowSource(Source):
         for batch in reader:
             for start in range(0, batch.num_rows, _SLICE_ROWS):
                 part = batch.slice(start, _SLICE_ROWS)
-                columns = [part.column(place) for place in self._positions]
+                columns = [part.column(position) for position in self._positions]
                 try:
                     cells = [list(_values(self._arrow, column)) for column in columns]
                 except (ValueError, OverflowError):  # one of them is no Python object, such as text that is not UTF-8
@@ -68,27 +71,18 @@ class ArrowSource(Source):
                 yield from self._rows(zip(*cells, strict=True) if cells else repeat((), part.num_rows))
 
     def _rows(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
-        layout = self._row_builder
-        convert = layout.convert
+        convert = self._row_builder.convert
         for cells in rows:
-            if _UNREADABLE in cells:
-                yield self._unreadable(cells)
-                continue
-            try:
-                row = convert(cells)
-            except BadCellError:
-                yield layout.unreadable_row(cells)
-                continue
-            yield row
+            yield self._unreadable(cells) if _UNREADABLE in cells else convert(cells)
 
     def _unreadable(self, cells: tuple[Any, ...]) -> UnreadableRow:
-        leaf = next(leaf for leaf in self._row_builder.bindings if cells[leaf.position] is _UNREADABLE)
+        bad = next(binding for binding in self._row_builder.bindings if cells[binding.position] is _UNREADABLE)
         row = {
             name: cell for name, cell in zip(self._row_builder.columns, cells, strict=True) if cell is not _UNREADABLE
         }
         return UnreadableRow(
-            leaf.path,
-            f"column {leaf.column!r} holds what cannot be read: text that is not UTF-8, or a "
+            bad.path,
+            f"column {bad.column!r} holds what cannot be read: text that is not UTF-8, or a "
             "moment beyond the year 9999",
             row,
         )

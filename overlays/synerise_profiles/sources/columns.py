@@ -1,21 +1,63 @@
-"""Which columns of a file a mapping means: by name, or by a pattern with one star: {"attr_*": "attributes.*"}."""
+"""Columns of a file or table: which of them a mapping means, and how their cells become values of a field.
+
+A column is meant by its name, or by a pattern with one star: {"attr_*": "attributes.*"}. Its binding says where its
+cells go, and which converter takes them there. That follows from the kind of the cells, the target's type and the
+field's schema, and is decided once a file, so that nothing is left to decide for a row.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import attrs
 
+from synerise_profiles._readers.csv_reader import delimiter_hint
+from synerise_profiles._validation.schema import Schema
+
+from .converters import CONVERTERS, Converter, list_converter, lookup_converter, number_converter, require_type
+from .datetimes import date_converter, datetime_converter
 from .errors import MappingIssue
-from .fields import PathStep, close_names, parse_path
-from .targets import Target
+from .fields import DATE_TYPES, PathStep, ResolvedField, accepted_types_text, close_names, find_target_field, parse_path
+from .row_builder import ColumnBinding, EmptyForm
+from .targets import Empty, Target
 
-__all__ = ["Column", "is_pattern", "match_columns"]
+__all__ = ["Column", "MappedTarget", "bind_columns", "converter_of", "is_pattern"]
 
-_WILDCARD = "*"
-_INDEX_NAME = re.compile(r"__index_level_\d+__")
+_WILDCARD: Final = "*"
+_INDEX_NAME: Final = re.compile(r"__index_level_\d+__")
 """How a DataFrame's index comes along, unnamed."""
+_EMPTY_FORMS: Final[Mapping[str, EmptyForm]] = {"text": "text", "float": "float", "json": "json"}
+"""How an empty cell of a kind looks; of any other it is a null."""
+_SCALARS: Final = frozenset({"text", "json", "integer", "float", "decimal", "boolean"})
+_ACCEPTED_KINDS: Final[Mapping[str, frozenset[str]]] = {
+    "text": _SCALARS | {"date"},
+    "integer": frozenset({"text", "json", "integer", "float", "decimal"}),
+    "number": frozenset({"text", "json", "integer", "float", "decimal"}),
+    "decimal": frozenset({"text", "json", "integer", "float", "decimal"}),
+    "boolean": frozenset({"text", "json", "integer", "boolean"}),
+    "datetime": frozenset({"text", "json", "integer", "float", "moment", "local"}),
+    "date": frozenset({"text", "json", "integer", "float", "date", "moment", "local"}),
+    "json": frozenset({"text", "json", "struct", "list"}),
+    "list": frozenset({"text", "json", "list"}),
+    "nested": frozenset({"json", "struct", "list"}),
+}
+"""Kinds of cell by type."""
+_DEFAULT_TYPES: Final[Mapping[str, str]] = {
+    "decimal": "decimal",
+    "date": "date",
+    "moment": "datetime",
+    "local": "datetime",
+    "struct": "nested",
+    "list": "nested",
+}
+"""The type of a kind of cell where anything goes; what is not here is its own value."""
+_JSON_TYPE_OF_KIND: Final = {"integer": "integer", "float": "number", "decimal": "number", "boolean": "boolean"}
+
+
+class _TypeMismatchError(ValueError):
+    """A kind of cell does not fit a field. The text says what to do."""
 
 
 @attrs.frozen
@@ -27,54 +69,188 @@ class Column:
     type_text: str = "text"
 
 
+@attrs.frozen
+class MappedTarget:
+    """A target and the field that its path leads to, which is None for a pattern: it has a field for each column."""
+
+    target: Target
+    field: ResolvedField | None
+
+
 def is_pattern(name: str, targets: Sequence[Target]) -> bool:
     """Whether a name stands for many columns: it has one star, and so have its fields."""
     return name.count(_WILDCARD) == 1 and any(target.field.count(_WILDCARD) == 1 for target in targets)
 
 
-def match_columns(
-    columns: Sequence[Column], wanted: Mapping[str, tuple[Target, ...]], issues: list[MappingIssue]
-) -> Iterator[tuple[int, Column, Target, tuple[PathStep, ...]]]:
-    """Yield the place of each column that is mapped, its target and the way there; add to the mistakes."""
-    patterns = {name: targets for name, targets in wanted.items() if is_pattern(name, targets)}
-    places: dict[str, int] = {}
+def bind_columns(
+    columns: Sequence[Column],
+    mapped: Mapping[str, Sequence[MappedTarget]],
+    issues: list[MappingIssue],
+    *,
+    schema: Schema,
+    empty: Empty,
+    trim: bool,
+) -> list[tuple[ResolvedField, ColumnBinding]]:
+    """Return the field and the binding of each column that is mapped; what is wrong is added to `issues`."""
+    found: list[tuple[ResolvedField, ColumnBinding]] = []
+    for position, target, field in _match(columns, mapped, schema, issues):
+        try:
+            found.append((field, _bind(position, columns[position], target, field, empty=empty, trim=trim)))
+        except _TypeMismatchError as error:
+            issues.append(MappingIssue(columns[position].name, field.path, str(error)))
+    return found
+
+
+def _match(
+    columns: Sequence[Column],
+    mapped: Mapping[str, Sequence[MappedTarget]],
+    schema: Schema,
+    issues: list[MappingIssue],
+) -> Iterator[tuple[int, Target, ResolvedField]]:
+    """Yield the position, the target and the field of each column that is mapped."""
+    patterns = {name: targets for name, targets in mapped.items() if any(item.field is None for item in targets)}
+    positions: dict[str, int] = {}
     twice: set[str] = set()
-    for place, column in enumerate(columns):
-        if places.setdefault(column.name, place) != place:
+    for position, column in enumerate(columns):
+        if positions.setdefault(column.name, position) != position:
             twice.add(column.name)
-    for name in (name for name in wanted if name not in patterns and name not in places):
-        if not all(target.optional for target in wanted[name]):
-            any_there = not places.keys().isdisjoint(wanted)
+    for name in (name for name in mapped if name not in patterns and name not in positions):
+        if not all(item.target.optional for item in mapped[name]):
+            any_there = not positions.keys().isdisjoint(mapped)
             issues.append(MappingIssue(name, "", _missing_column(name, columns, any_there=any_there)))
-    for name, place in places.items():
-        found = [(target, parse_path(target.field)) for target in wanted.get(name, ())]
-        if name not in wanted and not _INDEX_NAME.fullmatch(name):
-            found = list(_by_pattern(name, patterns))
+    for name, position in positions.items():
+        found = [(item.target, item.field) for item in mapped.get(name, ()) if item.field is not None]
+        if name in patterns or (name not in mapped and not _INDEX_NAME.fullmatch(name)):
+            found = list(_match_pattern(name, patterns, schema, issues))
         if found and name in twice:
             issues.append(MappingIssue(name, "", "is there twice, so that it is not clear which one is meant"))
-        for target, steps in found:
-            yield place, columns[place], target, steps
+        for target, field in found:
+            yield position, target, field
 
 
-def _by_pattern(name: str, patterns: Mapping[str, tuple[Target, ...]]) -> Iterator[tuple[Target, tuple[PathStep, ...]]]:
-    """The targets by the longest pattern that fits."""
+def _match_pattern(
+    name: str, patterns: Mapping[str, Sequence[MappedTarget]], schema: Schema, issues: list[MappingIssue]
+) -> Iterator[tuple[Target, ResolvedField]]:
+    """The targets by the longest pattern that fits, with their fields."""
     for pattern in sorted(patterns, key=len, reverse=True):
         head, _, tail = pattern.partition(_WILDCARD)
         if len(name) >= len(head) + len(tail) and name.startswith(head) and name.endswith(tail):
             rest = name[len(head) : len(name) - len(tail)]
-            for target in patterns[pattern]:
+            for target in (item.target for item in patterns[pattern]):
                 # A name is one step, whatever dots it has.
-                steps = parse_path(target.field)
-                yield target, tuple(PathStep(step.name.replace(_WILDCARD, rest), step.is_entry) for step in steps)
+                path = parse_path(target.field)
+                steps = tuple(PathStep(step.name.replace(_WILDCARD, rest), step.is_entry) for step in path)
+                before = len(issues)
+                field = find_target_field(name, target, steps, schema, issues)
+                if field is not None and len(issues) == before:
+                    yield target, field
             return
 
 
 def _missing_column(name: str, columns: Sequence[Column], *, any_there: bool) -> str:
-    if len(columns) == 1 and (mark := re.search(r"[;\t|,]", columns[0].name)) is not None:
-        return f"is not there: the header is one column, in which {mark[0]!r} may be the delimiter"
+    if hint := delimiter_hint([column.name for column in columns]):
+        return f"is not there: {hint}"
     close = close_names(name, (column.name for column in columns))
     if close:
         return f"is not there; did you mean {close}?"
     if not any_there:
         return f"is not there, nor is any other of the mapping, among {len(columns)} columns; is the header missing?"
     return f"is not there, among {len(columns)} columns; an optional one is mapped with optional=True"
+
+
+def _bind(
+    position: int, column: Column, target: Target, field: ResolvedField, *, empty: Empty, trim: bool
+) -> ColumnBinding:
+    """Decide how the cells of a column are read; raises _TypeMismatchError."""
+    type_name = _match_type(column, target, field.schema)
+    converter = converter_of(type_name, target) if type_name else None
+    if converter is not None and type_name in ("json", "nested") and field.schema is not None:
+        converter = require_type(converter, field.schema.types)
+    return ColumnBinding(
+        name=field.steps[-1].name,
+        path=field.path,
+        column=column.name,
+        position=position,
+        empty_form=_EMPTY_FORMS.get(column.kind, "value"),
+        converter=converter,
+        empty=_empty_of(target, empty, type_name),
+        trim=(trim if target.trim is None else target.trim) and column.kind in ("text", "json"),
+    )
+
+
+def _empty_of(target: Target, default: Empty, type_name: str) -> Empty:
+    """What an empty cell means; only where texts go can one be kept."""
+    empty = target.empty or default
+    if empty != "keep" or type_name in ("", "text"):
+        return empty
+    if target.empty == "keep":
+        raise _TypeMismatchError(f"empty='keep' keeps an empty text, which is no {type_name}")
+    return "omit"
+
+
+def converter_of(type_name: str, target: Target) -> Converter | None:
+    """Make the converter to a type; None where a cell is its own value."""
+    if target.values is not None:
+        return lookup_converter(target.values)
+    if type_name in ("integer", "number", "decimal"):
+        return number_converter(type_name, target.decimal, target.thousands)
+    if type_name == "datetime":
+        return datetime_converter(target.format, target.zone)
+    if type_name == "date":
+        return date_converter(target.format, target.zone)
+    if type_name == "list":
+        return list_converter(target.separator)
+    return CONVERTERS.get(type_name)
+
+
+def _match_type(column: Column, target: Target, schema: Schema | None) -> str:
+    """Return the type by which a column is read, or "" if a cell is its own value; raises _TypeMismatchError."""
+    kind = column.kind
+    if kind == "other":
+        raise _TypeMismatchError(f"holds {column.type_text}, which JSON cannot carry; cast it to text in the table")
+    if target.values is not None:
+        return "values"
+    name = _automatic_type(column, target, schema) if target.type == "auto" else target.type
+    if name and kind not in _ACCEPTED_KINDS[name]:
+        raise _TypeMismatchError(f"holds {column.type_text}, which cannot be read as {name}")
+    if kind == "local" and name == "datetime" and target.zone is None:
+        raise _TypeMismatchError(
+            f"holds {column.type_text}, which tells no zone; add zone=, such as zone='Europe/Warsaw'"
+        )
+    if name in ("date", "datetime") and kind in ("integer", "float") and target.format not in ("unix", "unix_ms"):
+        raise _TypeMismatchError(f"holds {column.type_text}; say what the numbers count by format='unix' or 'unix_ms'")
+    return "" if name == "text" and kind == "text" else name
+
+
+def _automatic_type(column: Column, target: Target, schema: Schema | None) -> str:
+    """The type that the field and the cells have in common."""
+    kind = column.kind
+    if schema is not None and schema.date_format is not None:
+        return DATE_TYPES[schema.date_format]
+    if target.zone is not None:
+        return "datetime"
+    if schema is None or len(schema.types) != 1:
+        made = _JSON_TYPE_OF_KIND.get(kind, "string")
+        if schema is not None and schema.types and made not in schema.types and kind not in ("text", "json"):
+            raise _TypeMismatchError(
+                f"holds {column.type_text}, and the field takes {accepted_types_text(schema)}; name a type"
+            )
+        return _DEFAULT_TYPES.get(kind, "")
+    (made,) = schema.types
+    if made == "string":
+        if kind in ("float", "decimal", "boolean", "date"):
+            raise _TypeMismatchError(
+                f"holds {column.type_text}, and the field takes a text; say that it is one by type 'text'"
+            )
+        return "text"
+    if made in ("integer", "number", "boolean"):
+        return made
+    if kind == "text":
+        raise _TypeMismatchError(_NEEDS_TYPE[made])
+    return "nested"
+
+
+_NEEDS_TYPE: Final = {
+    "array": "takes a list; say how it is written by type 'list' with separator=, or by type 'json'",
+    "object": "is an object; map the fields in it, or a column of JSON by type 'json'",
+}

@@ -1,4 +1,8 @@
-"""From a cell to the value that is sent. A cast takes what CSV, JSON or Arrow hold, and raises BadCellError."""
+"""Converters: from a cell to the value that is sent, a function for each type; dates have a module of their own.
+
+A converter takes whatever CSV, JSON or Arrow hold, so that one mapping serves them all, and raises BadCellError. What
+would be rounded, cut or guessed on the way is refused: a wrong value in a profile is worse than a rejected row.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +19,17 @@ from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .datetimes import date_converter, datetime_converter
 from .errors import BadCellError
-from .targets import Target
 
-__all__ = ["Converter", "converter_of", "drop_nulls", "require_type"]
+__all__ = [
+    "CONVERTERS",
+    "Converter",
+    "drop_nulls",
+    "list_converter",
+    "lookup_converter",
+    "number_converter",
+    "require_type",
+]
 
 Converter: TypeAlias = Callable[[Any], Any]
 _BOOLEAN_WORDS: Final = {
@@ -30,21 +40,6 @@ _MAX_EXACT_DIGITS: Final = 16
 """Fewer digits than these are kept by any kind of number."""
 _MAX_EXACT_INTEGER: Final = 2**53
 """Whole numbers below are the same as floating-point numbers."""
-
-
-def converter_of(kind: str, target: Target) -> Converter | None:
-    """Make the cast to a type; None where a cell is its own value."""
-    if target.values is not None:
-        return _lookup_converter(target.values)
-    if kind in ("integer", "number", "decimal"):
-        return _number_converter(kind, target.decimal, target.thousands)
-    if kind == "datetime":
-        return datetime_converter(target.format, target.zone)
-    if kind == "date":
-        return date_converter(target.format, target.zone)
-    if kind == "list":
-        return _list_converter(target.separator)
-    return {"text": convert_text, "boolean": convert_boolean, "json": convert_json, "nested": convert_nested}.get(kind)
 
 
 def convert_text(cell: Any) -> str:
@@ -102,8 +97,17 @@ def convert_nested(cell: Any) -> Any:
     return drop_nulls(cell)
 
 
+CONVERTERS: Final[Mapping[str, Converter]] = {
+    "text": convert_text,
+    "boolean": convert_boolean,
+    "json": convert_json,
+    "nested": convert_nested,
+}
+"""Those of the types that have no options."""
+
+
 def require_type(read: Converter, types: frozenset[str]) -> Converter:
-    """Refuse a list where an object is wanted, and the other way round."""
+    """Make a converter refuse a list where an object is wanted, and the other way round."""
     name = next(iter(types)) if len(types) == 1 else ""
     wanted: Any = {"object": dict, "array": list}.get(name)
     if wanted is None:
@@ -127,7 +131,9 @@ def drop_nulls(value: Any) -> Any:
     return value
 
 
-def _lookup_converter(values: Mapping[Any, Any]) -> Converter:
+def lookup_converter(values: Mapping[Any, Any]) -> Converter:
+    """Make the converter of `values=`: a table of words, which refuses others."""
+
     def look_up(cell: Any) -> Any:
         try:
             return values[cell.strip() if isinstance(cell, str) else cell]
@@ -137,7 +143,9 @@ def _lookup_converter(values: Mapping[Any, Any]) -> Converter:
     return look_up
 
 
-def _list_converter(separator: str | None) -> Converter:
+def list_converter(separator: str | None) -> Converter:
+    """Make the converter to a list of texts: those between separators, or the items of a list."""
+
     def split(cell: Any) -> Any:
         if isinstance(cell, str):
             return [item for part in cell.split(separator) if (item := part.strip())]
@@ -148,22 +156,23 @@ def _list_converter(separator: str | None) -> Converter:
     return split
 
 
-def _number_converter(kind: str, mark: str, thousands: str) -> Converter:
-    match = _number_pattern(kind, mark, thousands).fullmatch
-    away = str.maketrans({**dict.fromkeys(thousands), **({mark: "."} if mark != "." else {})})
-    is_plain = not away
-    finish = {"integer": _integer, "number": _number, "decimal": _decimal}[kind]
+def number_converter(type_name: str, decimal: str, thousands: str) -> Converter:
+    """Make the converter to an `integer`, a `number` or a `decimal`, whose texts have these marks."""
+    match = _number_pattern(type_name, decimal, thousands).fullmatch
+    plain_marks = str.maketrans({**dict.fromkeys(thousands), **({decimal: "."} if decimal != "." else {})})
+    is_plain = not plain_marks
+    finish = {"integer": _integer, "number": _number, "decimal": _decimal}[type_name]
 
     def read(cell: Any) -> Any:
         if cell.__class__ is str:
             if len(cell) < _MAX_EXACT_DIGITS and cell.isdigit() and cell.isascii():
                 return int(cell)
             if match(cell) is None:
-                raise BadCellError(_NUMBER_PROBLEMS[kind])
-            return finish(cell if is_plain else cell.translate(away))
+                raise BadCellError(_NUMBER_PROBLEMS[type_name])
+            return finish(cell if is_plain else cell.translate(plain_marks))
         if isinstance(cell, bool) or not isinstance(cell, int | float | Decimal):
-            raise BadCellError(_NUMBER_PROBLEMS[kind])
-        return _convert_number(kind, cell)
+            raise BadCellError(_NUMBER_PROBLEMS[type_name])
+        return _convert_number(type_name, cell)
 
     return read
 
@@ -175,15 +184,15 @@ _NUMBER_PROBLEMS: Final = {
 }
 
 
-def _number_pattern(kind: str, mark: str, thousands: str) -> re.Pattern[str]:
+def _number_pattern(type_name: str, decimal: str, thousands: str) -> re.Pattern[str]:
     digits = "[0-9]+"
     if thousands:
         digits = rf"(?:[0-9]{{1,3}}(?:[{re.escape(thousands)}][0-9]{{3}})+|[0-9]+)"
     whole = rf"\s*[+-]?{digits}"
-    point = re.escape(mark)
+    point = re.escape(decimal)
     # A whole number may come as 6.0, as spreadsheets and DataFrames write it.
-    rest = rf"(?:{point}0*)?" if kind == "integer" else rf"(?:{point}[0-9]*)?(?:[eE][+-]?[0-9]+)?"
-    start = whole if kind == "integer" else rf"(?:{whole}|\s*[+-]?(?={point}[0-9]))"
+    rest = rf"(?:{point}0*)?" if type_name == "integer" else rf"(?:{point}[0-9]*)?(?:[eE][+-]?[0-9]+)?"
+    start = whole if type_name == "integer" else rf"(?:{whole}|\s*[+-]?(?={point}[0-9]))"
     return re.compile(start + rest + r"\s*", re.ASCII)
 
 
@@ -214,19 +223,19 @@ def _decimal(cell: str | float | Decimal) -> int | float:
     return found
 
 
-def _convert_number(kind: str, cell: float | Decimal) -> int | float:
-    """Take a number that is one already."""
+def _convert_number(type_name: str, cell: float | Decimal) -> int | float:
+    """Take a cell that is a number already."""
     if isinstance(cell, int):
         return _in_range(cell)
     if not (cell.is_finite() if isinstance(cell, Decimal) else math.isfinite(cell)):
         raise BadCellError("is not finite")
-    if kind == "integer":
+    if type_name == "integer":
         if cell != int(cell):
             raise BadCellError(_NUMBER_PROBLEMS["integer"])
         if isinstance(cell, float) and abs(cell) >= _MAX_EXACT_INTEGER:
             raise BadCellError("is a floating-point number that has lost digits; read it as text or as an integer")
         return _in_range(int(cell))
-    return _decimal(cell) if kind == "decimal" or isinstance(cell, Decimal) else cell
+    return _decimal(cell) if type_name == "decimal" or isinstance(cell, Decimal) else cell
 
 
 def _in_range(number: int) -> int:

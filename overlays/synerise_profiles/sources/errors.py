@@ -1,4 +1,4 @@
-"""What is raised for a mapping that does not fit, before anything is sent; and for a cell: one rejected row."""
+"""Errors of sources: a mapping that does not fit, which stops all; and a bad cell, which is one rejected row."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class MappingIssue:
     problem: str
 
     def __str__(self) -> str:
-        places = [f"column {printable_name(self.column)}"] if self.column else []
-        places += [f"field {self.field}"] if self.field and printable_name(self.field) != HIDDEN_NAME else []
-        return f"{', '.join(places)}: {self.problem}" if places else self.problem
+        where = [f"column {printable_name(self.column)}"] if self.column else []
+        where += [f"field {self.field}"] if self.field and printable_name(self.field) != HIDDEN_NAME else []
+        return f"{', '.join(where)}: {self.problem}" if where else self.problem
 
 
 HIDDEN_NAME = "(a name that is not shown)"
@@ -35,19 +35,19 @@ def printable_name(name: str) -> str:
 
 
 class MappingError(InvalidRequestError):
-    """A mapping does not fit the operation or the file. Nothing was sent; `mistakes` has all that were found."""
+    """A mapping does not fit the operation or the file. Nothing was sent; `issues` are all that were found."""
 
-    def __init__(self, mistakes: Iterable[MappingIssue], *, operation: str = "") -> None:
-        self.issues = tuple(mistakes)
-        lines = [str(mistake) for mistake in self.issues]
+    def __init__(self, issues: Iterable[MappingIssue], *, operation: str = "") -> None:
+        self.issues = tuple(issues)
+        lines = [str(issue) for issue in self.issues]
         super().__init__("\n  ".join(["the rows cannot be read like this", *lines]), operation=operation)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (self.issues, self.operation)
 
 
-def _rebuild(mistakes: tuple[MappingIssue, ...], operation: str) -> MappingError:
-    return MappingError(mistakes, operation=operation)
+def _rebuild(issues: tuple[MappingIssue, ...], operation: str) -> MappingError:
+    return MappingError(issues, operation=operation)
 
 
 class BadCellError(ValueError):

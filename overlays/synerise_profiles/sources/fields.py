@@ -1,30 +1,63 @@
-"""The publisher's paths against an operation's schema: which field a path means, and what may go there. Pure."""
+"""Fields of an operation's body: which one a path means, by the schema, and whether a type or a constant fits it.
+
+All of it is known when a mapping is made, before there is any file: a mapping is refused where it is written.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import attrs
 
+from synerise_profiles._validation.object_rules import rule_of
 from synerise_profiles._validation.schema import Schema
 
-from .errors import HIDDEN_NAME, printable_name
+from .datetimes import has_zone
+from .errors import HIDDEN_NAME, MappingIssue, printable_name
+from .targets import Target
 
-__all__ = ["PathStep", "ResolvedField", "UnknownFieldError", "close_names", "find_field", "format_path", "parse_path"]
+__all__ = [
+    "DATE_TYPES",
+    "PathStep",
+    "ResolvedField",
+    "UnknownFieldError",
+    "accepted_types_text",
+    "close_names",
+    "constant_problem",
+    "find_field",
+    "find_target_field",
+    "format_path",
+    "parse_path",
+]
 
-_ENTRY_SUFFIX = "[]"
-_OBJECT_TYPES = frozenset({"object"})
+_ENTRY_SUFFIX: Final = "[]"
+_OBJECT_TYPES: Final = frozenset({"object"})
+_JSON_TYPES: Final[Mapping[str, str]] = {
+    "text": "string",
+    "integer": "integer",
+    "number": "number",
+    "decimal": "number",
+    "boolean": "boolean",
+    "datetime": "string",
+    "date": "string",
+    "list": "array",
+}
+"""What JSON calls the value of a type."""
+DATE_TYPES: Final = {"date": "date", "date-time": "datetime"}
+"""The type of a documented format."""
+_TYPE_TEXTS: Final = {"string": "a text", "integer": "an integer", "number": "a number", "boolean": "true or false"}
 
 
 class UnknownFieldError(ValueError):
-    """A path leads nowhere. The text says what is wrong with it."""
+    """A path leads to no field. The text says what is wrong with it."""
 
 
 @attrs.frozen
 class PathStep:
-    """One name of a path; `is_entry` says that it is a list of objects, of which the row tells one."""
+    """One name of a path; `is_entry` says that it is a list of objects, of which the row describes one."""
 
     name: str
     is_entry: bool = False
@@ -35,7 +68,7 @@ class PathStep:
 
 @attrs.frozen
 class ResolvedField:
-    """Where a path leads: its steps, the schema of each object on the way, the body's first, and its own schema.
+    """The field that a path leads to: its schema, and those of the objects around it, from the body inwards.
 
     A schema is None where anything goes.
     """
@@ -43,44 +76,40 @@ class ResolvedField:
     steps: tuple[PathStep, ...]
     parents: tuple[Schema | None, ...]
     schema: Schema | None
-
-    @property
-    def path(self) -> str:
-        """The path as it is written."""
-        return format_path(self.steps)
+    path: str
 
 
 def parse_path(path: str) -> tuple[PathStep, ...]:
-    """Take a path apart."""
+    """Split a path, such as `products[].sku`, into its steps."""
     return tuple(PathStep(part.removesuffix(_ENTRY_SUFFIX), part.endswith(_ENTRY_SUFFIX)) for part in path.split("."))
 
 
 def format_path(steps: Iterable[PathStep]) -> str:
-    """Write a path."""
+    """Write steps as a path."""
     return ".".join(map(str, steps))
 
 
 def find_field(body: Schema, steps: tuple[PathStep, ...]) -> ResolvedField:
     """Follow a path; raises UnknownFieldError."""
-    holders: list[Schema | None] = []
+    parents: list[Schema | None] = []
     here: Schema | None = body
-    for place, step in enumerate(steps):
+    for number, step in enumerate(steps, 1):
         if not step.name:
             raise UnknownFieldError("has an empty name in its path")
-        holders.append(here)
-        here = _follow_step(body, here, steps[: place + 1], is_last=place == len(steps) - 1)
-    return ResolvedField(steps, tuple(holders), here)
+        parents.append(here)
+        here = _follow_step(body, here, steps[:number], is_last=number == len(steps))
+    return ResolvedField(steps, tuple(parents), here, format_path(steps))
 
 
-def _follow_step(body: Schema, here: Schema | None, way: tuple[PathStep, ...], *, is_last: bool) -> Schema | None:
-    """Take the last step of the way so far."""
-    step, path = way[-1], format_path(way)
+def _follow_step(body: Schema, here: Schema | None, steps: tuple[PathStep, ...], *, is_last: bool) -> Schema | None:
+    """Return the schema to which the last of these steps leads from here."""
+    step, path = steps[-1], format_path(steps)
     if step.is_entry and is_last:
         raise UnknownFieldError(f"ends in {_ENTRY_SUFFIX}, which stands for an object; name a field of it")
     if here is None:
         return None
     if not here.properties and not here.allows_additional and here.types != _OBJECT_TYPES:
-        raise UnknownFieldError(f"leads into {format_path(way[:-1])}, which is no object")
+        raise UnknownFieldError(f"leads into {format_path(steps[:-1])}, which is no object")
     found = here.properties.get(step.name)
     if found is None:
         if not here.allows_additional:
@@ -96,7 +125,7 @@ def _follow_step(body: Schema, here: Schema | None, way: tuple[PathStep, ...], *
             raise UnknownFieldError(f"{path} is no list of objects, which {_ENTRY_SUFFIX} stands for")
         return found.items
     if is_list and not is_last:
-        raise UnknownFieldError(f"{path} is a list; {path}{_ENTRY_SUFFIX} is its one entry, of which the row tells")
+        raise UnknownFieldError(f"{path} is a list; {path}{_ENTRY_SUFFIX} is its one entry, which the row describes")
     return found
 
 
@@ -108,11 +137,11 @@ def _unknown_field_problem(body: Schema, path: str) -> str:
     return f"is no field of this operation{hint}{own}"
 
 
-def _paths(schema: Schema, before: str) -> Iterable[str]:
+def _paths(schema: Schema, prefix: str) -> Iterable[str]:
     for name, inner in schema.properties.items():
-        yield before + name
+        yield prefix + name
         entry = inner.items if inner.items is not None and inner.items.properties else None
-        yield from _paths(entry or inner, f"{before}{name}{_ENTRY_SUFFIX if entry else ''}.")
+        yield from _paths(entry or inner, f"{prefix}{name}{_ENTRY_SUFFIX if entry else ''}.")
 
 
 def close_names(name: str, names: Iterable[str]) -> str:
@@ -120,3 +149,67 @@ def close_names(name: str, names: Iterable[str]) -> str:
     by_key = {known.casefold(): known for known in reversed(list(names)) if printable_name(known) != HIDDEN_NAME}
     found = difflib.get_close_matches(name.casefold(), by_key, n=3, cutoff=0.65)
     return " or ".join(repr(by_key[key]) for key in found)
+
+
+def find_target_field(
+    column: str, target: Target, steps: tuple[PathStep, ...], schema: Schema, issues: list[MappingIssue]
+) -> ResolvedField | None:
+    """Find the field of a target; that there is none, or that it takes another type, is added to `issues`."""
+    try:
+        field = find_field(schema, steps)
+    except UnknownFieldError as error:
+        issues.append(MappingIssue(column, format_path(steps), str(error)))
+        return None
+    problem = _type_problem(target, field.schema)
+    if problem is not None:
+        issues.append(MappingIssue(column, field.path, problem))
+    return field
+
+
+def _type_problem(target: Target, schema: Schema | None) -> str | None:
+    """Say why the type that a mapping names is not the field's; None if it is, whatever the cells are."""
+    name: str = target.type
+    if name == "auto" and target.format is not None:
+        if schema is None or schema.date_format is None:
+            return "has a format; say by the type whether it is that of a 'date' or of a 'datetime'"
+        name = DATE_TYPES[schema.date_format]
+    if name == "datetime" and target.zone is None and not has_zone(target.format):
+        return f"the format {target.format} tells no zone; add zone=, such as zone='Europe/Warsaw'"
+    if schema is None:
+        return None
+    if target.values is not None:
+        return _first_problem(target.values, schema)
+    if name in ("auto", "json"):
+        return None
+    json_type = _JSON_TYPES[name]
+    if schema.types and json_type not in schema.types and not (json_type == "integer" and "number" in schema.types):
+        return f"takes {accepted_types_text(schema)}, and {name} makes {_TYPE_TEXTS.get(json_type, 'a list')} of it"
+    if schema.date_format is not None and name in DATE_TYPES.values() and name != DATE_TYPES[schema.date_format]:
+        return f"takes {accepted_types_text(schema)}; the type is {DATE_TYPES[schema.date_format]!r}"
+    return None
+
+
+def constant_problem(value: object, schema: Schema | None) -> str | None:
+    """Say why a value is not what a field takes; None if it is."""
+    rule = None if schema is None or value is None else rule_of(schema, _ignore_remark)
+    found = None if rule is None else rule.check(value)
+    return None if found is None else " ".join(part for part in found if part)
+
+
+def accepted_types_text(schema: Schema) -> str:
+    """Say what a field takes."""
+    if schema.date_format is not None:
+        return "a date" if schema.date_format == "date" else "a moment"
+    return " or ".join(sorted(_TYPE_TEXTS.get(name, f"an {name}") for name in schema.types))
+
+
+def _first_problem(values: Mapping[object, object], schema: Schema) -> str | None:
+    for number, value in enumerate(values.values(), 1):
+        problem = constant_problem(value, schema)
+        if problem is not None:
+            return f"value {number} of values= {problem}"
+    return None
+
+
+def _ignore_remark(_: str) -> None:
+    """Drop a remark: the checks of the run make it again, where it is counted."""

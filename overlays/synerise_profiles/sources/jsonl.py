@@ -1,30 +1,30 @@
-"""`read_jsonl`: rows of JSON Lines files, plain or gzip, as they are or through a mapping of their keys."""
+"""The JSON Lines source: `read_jsonl`, rows of JSON Lines files, plain or gzip, as they are or through a mapping.
+
+Without a mapping a line is a row. With one the keys of the objects are the columns; since a file has no header, they
+are taken from its first rows, and a star of the mapping takes those that come later.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, Final, cast
 
-import orjson
+import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._readers.block_reader import PathOrFile
+from synerise_profiles._readers.jsonl_reader import JsonLinesReader
 
-from .block_reader import MAX_LINE_CHARS, InputFile, PathOrFile, split_blocks
 from .columns import Column
-from .errors import BadCellError, MappingError
-from .line_index import LineIndex
-from .mapping import RowMapping
-from .row_builder import RowBuilder
-from .source import Row, Source
+from .errors import MappingError
+from .mapping import RowMapping, Source
+from .row_builder import Row, RowBuilder
 
 __all__ = ["JsonLinesSource", "read_jsonl"]
 
-_MAX_SAMPLE_ROWS: Final = 1000
 _MAX_COLUMNS: Final = 1000
-"""Keys that come later than those of the first rows are columns too, up to so many: each costs a new layout."""
-_BOM: Final = b"\xef\xbb\xbf"
+"""Keys that come later than those of the first rows are columns too, up to so many: each costs a new function."""
 
 
 def read_jsonl(file: PathOrFile, mapping: RowMapping | None = None) -> JsonLinesSource:
@@ -33,79 +33,35 @@ def read_jsonl(file: PathOrFile, mapping: RowMapping | None = None) -> JsonLines
     Without a mapping a line is a row with the publisher's keys, as it stands. With one, the keys of its objects are the
     columns. A column that none of the first 1,000 rows has is taken for a mistake, unless it is optional: raises
     MappingError then, and OSError for a file that cannot be opened. A line that is not JSON, or has a bad value, is
-    rejected by the run with its number, and the run goes on. Blank lines are skipped.
+    rejected by the run with its number, and the run goes on. Blank lines are skipped. `locate` returns the line of a
+    row, counted from 1.
     """
-    return JsonLinesSource(InputFile(file), mapping)
+    return JsonLinesSource(JsonLinesReader(file, with_keys=mapping is not None), mapping)
 
 
 class JsonLinesSource(Source):
     """The rows of a JSON Lines file; made by `read_jsonl`."""
 
-    def __init__(self, file: InputFile, mapping: RowMapping | None) -> None:
+    def __init__(self, reader: JsonLinesReader, mapping: RowMapping | None) -> None:
         super().__init__(mapping)
-        self._file = file
-        self._line_index = LineIndex()
-        stack, blocks = self._start()
-        self._started: tuple[ExitStack, Iterator[bytes | None]] | None = (stack, blocks)
-        self._objects: _ObjectMapper | None = None
-        try:
-            if mapping is not None:
-                first = _first_blocks(blocks)
-                self._objects = _ObjectMapper(mapping, _first_keys(first))
-                self._started = (stack, chain(first, blocks))
-        except BaseException:
-            stack.close()
-            raise
-        if file.is_path:
-            stack.close()
-            self._started = None
+        self._reader = reader
+        self._convert = None if mapping is None else _ObjectMapper(mapping, reader.keys).row
 
     def locate(self, index: int) -> int:
         """Return the line of a row, counted from 1."""
-        return self._line_index.locate(index)
+        return self._reader.lines.locate(index)
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
-        begun, self._started = self._started, None
-        stack, blocks = self._start() if begun is None else begun
-        self._line_index = LineIndex()
-        with stack:
-            yield from self._rows(blocks, self._line_index)
-
-    def _start(self) -> tuple[ExitStack, Iterator[bytes | None]]:
-        stack = ExitStack()
-        read = stack.enter_context(self._file.open())
-        return stack, split_blocks(_encoded_blocks(read), b"\n", b"")
-
-    def _rows(self, blocks: Iterator[bytes | None], lines: LineIndex) -> Iterator[Row]:
-        make = None if self._objects is None else self._objects.row
-        loads, index, number, delta = orjson.loads, -1, 0, 0
-        for block in blocks:
-            for line in (b"",) if block is None else _split_lines(block):
-                number += 1
-                if block is not None and (not line or line.isspace()):
-                    continue
-                index += 1
-                if number - index != delta:
-                    lines.add(index, number)
-                    delta = number - index
-                if block is None:
-                    yield UnreadableRow("", f"is longer than {MAX_LINE_CHARS:,} bytes")
-                    continue
-                try:
-                    found = loads(line)
-                except orjson.JSONDecodeError as error:
-                    yield _unreadable(line, error)
-                    continue
-                yield found if make is None else make(found)
+        return self._reader.records(self._convert, partial(UnreadableRow, ""))
 
 
 class _ObjectMapper:
-    """Rows from objects whose keys are the columns."""
+    """Rows from objects whose keys are the columns; `first_keys` are those of the first objects of the file."""
 
-    def __init__(self, mapping: RowMapping, seen: tuple[str, ...]) -> None:
+    def __init__(self, mapping: RowMapping, first_keys: tuple[str, ...]) -> None:
         self._mapping = mapping
-        names = seen or tuple(name for name in mapping.targets if "*" not in name)
+        names = first_keys or tuple(name for name in mapping.targets if "*" not in name)
         self._names: dict[str, None] = {}
         self._row_builder = self._extend_columns(names)
         self._has_patterns = mapping.has_patterns
@@ -121,67 +77,13 @@ class _ObjectMapper:
                     return UnreadableRow("", f"has new keys, after {len(self._names):,} others in this file", found)
                 self._row_builder = self._extend_columns(name for name in found if name not in self._names)
             except MappingError as error:
-                mistake = error.issues[0]
-                return UnreadableRow(mistake.field, f"column {mistake.column!r} {mistake.problem}", found)
-        cells: list[Any] = list(map(found.get, self._row_builder.columns))
-        try:
-            return self._row_builder.convert(cells)
-        except BadCellError:
-            return self._row_builder.unreadable_row(cells, found)
+                issue = error.issues[0]
+                return UnreadableRow(issue.field, f"column {issue.column!r} {issue.problem}", found)
+        row = self._row_builder.convert(list(map(found.get, self._row_builder.columns)))
+        return attrs.evolve(row, row=found) if isinstance(row, UnreadableRow) else row
 
-    def _extend_columns(self, more: Any) -> RowBuilder:
+    def _extend_columns(self, more: Iterable[str]) -> RowBuilder:
         names = {**self._names, **dict.fromkeys(more)}
-        layout = self._mapping.row_builder([Column(name, "json", "JSON") for name in names])
+        builder = self._mapping.row_builder([Column(name, "json", "JSON") for name in names])
         self._names = names
-        return layout
-
-
-def _encoded_blocks(read: Callable[[], bytes | str]) -> Iterator[bytes]:
-    is_first = True
-    while part := read():
-        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        yield data.removeprefix(_BOM) if is_first else data
-        is_first = False
-
-
-def _first_blocks(blocks: Iterator[bytes | None]) -> list[bytes | None]:
-    """Read so many lines as are looked at, but not without end."""
-    found: list[bytes | None] = []
-    lines = size = 0
-    for block in blocks:
-        found.append(block)
-        if block is not None:
-            lines += block.count(b"\n")
-            size += len(block)
-        if lines >= _MAX_SAMPLE_ROWS or size >= MAX_LINE_CHARS:
-            break
-    return found
-
-
-def _first_keys(blocks: list[bytes | None]) -> tuple[str, ...]:
-    """The keys of the first objects of a file."""
-    found: dict[str, None] = {}
-    lines = (line for block in blocks if block is not None for line in _split_lines(block))
-    for line in islice(lines, _MAX_SAMPLE_ROWS):
-        try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(row, dict):
-            found.update(dict.fromkeys(cast("dict[str, Any]", row)))
-    return tuple(found)
-
-
-def _split_lines(block: bytes) -> list[bytes]:
-    """The lines of a block; a lone carriage return is a blank of JSON, and ends none."""
-    lines = block.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    return lines
-
-
-def _unreadable(line: bytes, error: orjson.JSONDecodeError) -> UnreadableRow:
-    try:
-        return UnreadableRow("", f"is not JSON, at character {error.pos + 1} of the line", line.decode())
-    except UnicodeDecodeError:
-        return UnreadableRow("", "is not UTF-8, in which JSON is written", line.decode("utf-8", "replace"))
+        return builder

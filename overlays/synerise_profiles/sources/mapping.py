@@ -1,8 +1,14 @@
-"""`RowMapping`: from the columns of a file or table to the fields of an operation, checked before a row is read."""
+"""Row mappings, from columns to the fields of an operation, and `Source`: rows that are read through one.
+
+A mapping is checked in two steps, each as early as it can be and with all mistakes at once. Against the schema, when
+it is made: fields, types, constants, and what no row could have. Against the columns, when a file is opened: whether
+they are there, and whether the kinds of their cells fit. Then a function is generated for the rows; see `row_builder`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import abc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeAlias, cast, get_args
 
 import attrs
@@ -12,38 +18,33 @@ from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
 
-from .columns import Column, is_pattern, match_columns
-from .converters import converter_of, require_type
+from .columns import Column, MappedTarget, bind_columns, is_pattern
 from .errors import MappingError, MappingIssue
-from .fields import PathStep, ResolvedField, UnknownFieldError, find_field, parse_path
-from .row_builder import ColumnBinding, EmptyForm, ObjectTemplate, RowBuilder
-from .rules import clashes, missing_required
+from .fields import ResolvedField, UnknownFieldError, constant_problem, find_field, find_target_field, parse_path
+from .row_builder import Row, RowBuilder, object_tree
 from .targets import Empty, Target, field
-from .type_matching import TypeMismatchError, constant_problem, match_type, type_problem
 
-__all__ = ["FieldTarget", "RowMapping"]
+__all__ = ["FieldTarget", "RowMapping", "Source"]
 
 FieldTarget: TypeAlias = "str | Target | Sequence[str | Target] | None"
-"""Where a column goes: a path, what `to` makes, several of them, or None to leave the column out of a pattern."""
-
-_EMPTY_FORMS: dict[str, EmptyForm] = {"text": "text", "float": "float", "json": "json"}
+"""Where a column goes: a path, what `field` makes, several of them, or None to leave the column out of a pattern."""
 
 
 class RowMapping:
     """From columns to fields. One mapping serves CSV files, JSON Lines and tables.
 
         columns = RowMapping.for_profiles(
-            {"CustomerID": "customId", "Born": to("birthDate", "date", format="%d.%m.%Y"), "*": "attributes.*"}
+            {"CustomerID": "customId", "Born": field("birthDate", "date", format="%d.%m.%Y"), "*": "attributes.*"}
         )
 
-    Keys are names of columns, values are the publisher's paths, or what `to` makes of them, or a list of those.
+    Keys are names of columns, values are the publisher's paths, or what `field` makes of them, or a list of those.
     `{"*": "attributes.*"}` takes all columns that are not named otherwise, `{"attr_*": "attributes.*"}` those that
     begin so, and None leaves a column out. Columns that the mapping does not mention are not read. `products[].sku` is
-    a field of the one product of which the row tells.
+    a field of the one product that the row describes.
 
     `constants` are fields that are the same in every row: `{"action": "shop.visit"}`. Those of an object with required
     fields, such as the currency beside an amount, are left out together with it where its columns are empty. `empty`
-    says what an empty cell means, and `trim` takes the blanks off both ends of texts; see `to`.
+    says what an empty cell means, and `trim` takes the blanks off both ends of texts; see `field`.
 
     Raises MappingError, with all mistakes at once: unknown fields, types that do not fit, a field that is given twice,
     and rows that could never name a profile or lack what is required. Whether the columns exist is checked when a file
@@ -71,9 +72,9 @@ class RowMapping:
             raise MappingError([problem], operation=self.operations[0].name)
         if empty not in get_args(Empty):
             self._issues.append(MappingIssue("", "", f"empty={empty!r} is none of {', '.join(get_args(Empty))}"))
-        self.targets = {name: self._targets_of(name, goal) for name, goal in columns.items()}
-        self._constants = [field for path in constants or {} if (field := self._find_field("", parse_path(path)))]
-        self._values = dict(constants or {})
+        self.targets = {name: self._targets_of(name, given) for name, given in columns.items()}
+        self._mapped = {name: self._mapped_targets(name, targets) for name, targets in self.targets.items()}
+        self._constants = list(self._find_constants(constants or {}))
         self._check()
         self._raise_issues(self._issues)
 
@@ -116,10 +117,11 @@ class RowMapping:
     @classmethod
     def for_identifiers(cls, columns: Mapping[str, FieldTarget], *, trim: bool = False) -> Self:
         """Make rows for `client.bulk.delete_profiles` and `assign_tag`: a `clientId`, or a `customId` to delete."""
-        kind = operations.profile_deletions()
+        deletions = operations.profile_deletions()
         whole = body_schema(operations.profiles().operation)
-        schema = attrs.evolve(whole, properties={name: whole.properties[name] for name in kind.identifiers})
-        return cls(kind, schema, (kind.operation, operations.tag_assignments(0).operation), columns, trim=trim)
+        schema = attrs.evolve(whole, properties={name: whole.properties[name] for name in deletions.identifiers})
+        facts = (deletions.operation, operations.tag_assignments(0).operation)
+        return cls(deletions, schema, facts, columns, trim=trim)
 
     @classmethod
     def _for_operation(
@@ -148,119 +150,107 @@ class RowMapping:
             raise InvalidRequestError(f"the mapping of these rows is made for {made}", operation=operation.name)
 
     def row_builder(self, columns: Sequence[Column]) -> RowBuilder:
-        """Find the columns in those of a file; raises MappingError."""
-        mistakes: list[MappingIssue] = []
-        found: list[tuple[ResolvedField, ColumnBinding]] = []
-        for place, column, target, steps in match_columns(columns, self.targets, mistakes):
+        """Find the columns in those of a file, and generate the function for its rows; raises MappingError."""
+        names = [column.name for column in columns]
+        issues: list[MappingIssue] = []
+        bound = bind_columns(columns, self._mapped, issues, schema=self._schema, empty=self._empty, trim=self._trim)
+        if not issues:
+            given = [(binding.column, resolved) for resolved, binding in bound]
+            issues += self._clashes(given)
+            issues += self._missing_required(given)
+        self._raise_issues(issues)
+        return RowBuilder(object_tree(bound, self._constants), names)
+
+    def _targets_of(self, name: str, given: FieldTarget) -> tuple[Target, ...]:
+        if given is None:
+            return ()
+        if (issue := _target_issue(name, given)) is not None:
+            self._issues.append(issue)
+            return ()
+        targets = [given] if isinstance(given, str | Target) else given
+        return tuple(field(target) if isinstance(target, str) else target for target in targets)
+
+    def _mapped_targets(self, name: str, targets: Sequence[Target]) -> list[MappedTarget]:
+        if is_pattern(name, targets):
+            return [MappedTarget(target, None) for target in targets]
+        return [
+            MappedTarget(target, resolved)
+            for target in targets
+            if (resolved := find_target_field(name, target, parse_path(target.field), self._schema, self._issues))
+        ]
+
+    def _find_constants(self, constants: Mapping[str, Any]) -> Iterator[tuple[ResolvedField, Any]]:
+        for path, value in constants.items():
             try:
-                field = find_field(self._schema, steps)
-                found.append((field, self._binding(place, column, target, field)))
-            except (UnknownFieldError, TypeMismatchError) as error:
-                mistakes.append(MappingIssue(column.name, ".".join(map(str, steps)), str(error)))
-        if not mistakes:
-            given = [(leaf.column, field) for field, leaf in found]
-            mistakes += clashes([*given, *(("", field) for field in self._constants)])
-            mistakes += missing_required(
-                [field for _, field in given] + self._constants, self._batch_operation, self._schema
-            )
-        self._raise_issues(mistakes)
-        return RowBuilder(self._tree(found), [column.name for column in columns])
-
-    def _binding(self, place: int, column: Column, target: Target, field: ResolvedField) -> ColumnBinding:
-        problem = type_problem(target, field.schema)
-        if problem is not None:
-            raise TypeMismatchError(problem)
-        kind = match_type(column, target, field.schema)
-        cast = converter_of(kind, target) if kind else None
-        if cast is not None and kind in ("json", "nested") and field.schema is not None:
-            cast = require_type(cast, field.schema.types)
-        return ColumnBinding(
-            name=field.steps[-1].name,
-            path=field.path,
-            column=column.name,
-            position=place,
-            empty_form=_EMPTY_FORMS.get(column.kind, "value"),
-            converter=cast,
-            empty=self._empty_of(target, kind),
-            trim=(self._trim if target.trim is None else target.trim) and column.kind in ("text", "json"),
-        )
-
-    def _empty_of(self, target: Target, kind: str) -> Empty:
-        """What an empty cell means; only where texts go can one be kept."""
-        empty = target.empty or self._empty
-        if empty != "keep" or kind in ("", "text"):
-            return empty
-        if target.empty == "keep":
-            raise TypeMismatchError(f"empty='keep' keeps an empty text, which is no {kind}")
-        return "omit"
-
-    def _tree(self, found: list[tuple[ResolvedField, ColumnBinding]]) -> ObjectTemplate:
-        """Put the leaves into their objects, sorted: what an event's salt is made of must not depend on their order."""
-        root = ObjectTemplate()
-        for resolved, binding in sorted(found, key=lambda pair: pair[0].path):
-            _object_of(root, resolved, has_columns=True).bindings.append(binding)
-        for resolved in sorted(self._constants, key=lambda constant: constant.path):
-            _object_of(root, resolved, has_columns=False).constants[resolved.steps[-1].name] = self._values[
-                resolved.path
-            ]
-        return root
-
-    def _targets_of(self, name: str, field_target: FieldTarget) -> tuple[Target, ...]:
-        if field_target is None:
-            return ()
-        if (mistake := _target_issue(name, field_target)) is not None:
-            self._issues.append(mistake)
-            return ()
-        given = [field_target] if isinstance(field_target, str | Target) else field_target
-        found = tuple(field(one) if isinstance(one, str) else one for one in given)
-        if is_pattern(name, found):
-            return found
-        for target in found:
-            resolved = self._find_field(name, parse_path(target.field))
-            problem = None if resolved is None else type_problem(target, resolved.schema)
-            if problem is not None:
-                self._issues.append(MappingIssue(name, target.field, problem))
-        return found
-
-    def _find_field(self, column: str, steps: tuple[PathStep, ...]) -> ResolvedField | None:
-        try:
-            return find_field(self._schema, steps)
-        except UnknownFieldError as error:
-            self._issues.append(MappingIssue(column, ".".join(map(str, steps)), str(error)))
-            return None
+                yield find_field(self._schema, parse_path(path)), value
+            except UnknownFieldError as error:
+                self._issues.append(MappingIssue("", path, str(error)))
 
     def _check(self) -> None:
         """Look for fields that are given twice, constants that do not fit, and what rows would always lack."""
         given = [
-            (name, field)
-            for name, targets in self.targets.items()
-            if not is_pattern(name, targets)
-            for target in targets
-            if (field := _find_or_none(self._schema, target)) is not None
+            (name, mapped.field)
+            for name, targets in self._mapped.items()
+            for mapped in targets
+            if mapped.field is not None
         ]
-        self._issues += clashes([*given, *(("", field) for field in self._constants)])
-        for field in self._constants:
-            problem = constant_problem(self._values[field.path], field.schema)
+        self._issues += self._clashes(given)
+        for resolved, value in self._constants:
+            problem = constant_problem(value, resolved.schema)
             if problem is not None:
-                self._issues.append(MappingIssue("", field.path, f"the constant {problem}"))
+                self._issues.append(MappingIssue("", resolved.path, f"the constant {problem}"))
         if not self._issues and not self._needs_columns:
-            self._issues += missing_required(
-                [field for _, field in given] + self._constants, self._batch_operation, self._schema
-            )
+            self._issues += self._missing_required(given)
+
+    def _clashes(self, given: Sequence[tuple[str, ResolvedField]]) -> Iterator[MappingIssue]:
+        """Find fields that are given twice, or as a whole and in parts, by these columns and the constants."""
+        owners: dict[tuple[str, ...], str] = {}
+        parts: dict[tuple[str, ...], str] = {}
+        for column, resolved in [*given, *(("", constant) for constant, _ in self._constants)]:
+            names = tuple(step.name for step in resolved.steps)
+            prefixes = [names[:length] for length in range(1, len(names))]
+            whole = next((prefix for prefix in prefixes if prefix in owners), None)
+            if names in owners:
+                problem = f"is given twice; the other time by {_origin(owners[names])}"
+                yield MappingIssue(column, resolved.path, problem)
+            elif names in parts:
+                problem = f"is given whole, and a part of it by {_origin(parts[names])}"
+                yield MappingIssue(column, resolved.path, problem)
+            elif whole is not None:
+                problem = f"is part of {'.'.join(whole)}, which is given by {_origin(owners[whole])}"
+                yield MappingIssue(column, resolved.path, problem)
+            owners.setdefault(names, column)
+            for prefix in prefixes:
+                parts.setdefault(prefix, column)
+
+    def _missing_required(self, given: Sequence[tuple[str, ResolvedField]]) -> Iterator[MappingIssue]:
+        """Find what no row could have: required fields, and an identifier of its profile."""
+        fields = [resolved for _, resolved in given] + [constant for constant, _ in self._constants]
+        paths = {tuple(step.name for step in resolved.steps) for resolved in fields}
+        tops = {path[0] for path in paths}
+        for name in self._schema.required:
+            if name not in tops:
+                yield MappingIssue("", name, "is required, and no column or constant gives it")
+        holder_field, identifiers = self._batch_operation.holder_field, self._batch_operation.identifiers
+        holder = () if holder_field is None else (holder_field,)
+        wanted = {(*holder, name) for name in identifiers}
+        if not paths & wanted and holder not in paths:
+            names = ", ".join(".".join(path) for path in sorted(wanted))
+            yield MappingIssue("", "", f"no row would name a profile; map a column to one of {names}")
 
     @property
     def has_patterns(self) -> bool:
         """Whether it takes columns that it does not name."""
-        return any(is_pattern(name, targets) for name, targets in self.targets.items())
+        return any(mapped.field is None for targets in self._mapped.values() for mapped in targets)
 
     @property
     def _needs_columns(self) -> bool:
         """Whether it takes a file to know the fields that columns go to, those aside that are the caller's own."""
         tops = [
-            self._schema.properties.get(parse_path(target.field)[0].name)
-            for name, targets in self.targets.items()
-            if is_pattern(name, targets)
-            for target in targets
+            self._schema.properties.get(parse_path(mapped.target.field)[0].name)
+            for targets in self._mapped.values()
+            for mapped in targets
+            if mapped.field is None
         ]
         return any(top is None or top.properties or not top.allows_additional for top in tops)
 
@@ -276,24 +266,35 @@ def _mapping_issue(columns: object) -> MappingIssue | None:
     return MappingIssue("", "", f"expected a mapping from columns to fields, got {type(columns).__name__}")
 
 
-def _target_issue(name: str, field_target: object) -> MappingIssue | None:
-    problem = f"expected a path or what field() makes, got {type(field_target).__name__}"
-    parts = cast("Sequence[object]", field_target) if isinstance(field_target, list | tuple) else (field_target,)
-    return None if all(isinstance(part, str | Target) for part in parts) else MappingIssue(name, "", problem)
+def _target_issue(name: str, given: object) -> MappingIssue | None:
+    problem = f"expected a path or what field() makes, got {type(given).__name__}"
+    targets = cast("Sequence[object]", given) if isinstance(given, list | tuple) else (given,)
+    return None if all(isinstance(target, str | Target) for target in targets) else MappingIssue(name, "", problem)
 
 
-def _find_or_none(schema: Schema, target: Target) -> ResolvedField | None:
-    try:
-        return find_field(schema, parse_path(target.field))
-    except UnknownFieldError:
-        return None
+def _origin(column: str) -> str:
+    return f"column {column!r}" if column else "a constant"
 
 
-def _object_of(root: ObjectTemplate, field: ResolvedField, *, has_columns: bool) -> ObjectTemplate:
-    """Find or make the object that a field is in."""
-    here = root
-    for step, holder in zip(field.steps[:-1], field.parents[1:], strict=True):
-        child = here.children.setdefault(step.name, ObjectTemplate(is_list=step.is_entry))
-        child.omit_if_empty = child.omit_if_empty or (has_columns and holder is not None and bool(holder.required))
-        here = child
-    return here
+class Source(abc.ABC):
+    """Rows of a file or table, to be given to a method of `client.bulk`, sync or async.
+
+    Iterating yields dictionaries, and an `UnreadableRow` for each row that cannot be read. Rows are read as they are
+    taken, and a part of the file is held at a time. Made by `read_csv`, `read_jsonl` and `read_arrow`.
+    """
+
+    def __init__(self, mapping: RowMapping | None) -> None:
+        self._mapping = mapping
+
+    def check(self, operation: Operation) -> None:
+        """Raise InvalidRequestError if the mapping is made for another operation."""
+        if self._mapping is not None:
+            self._mapping.check(operation)
+
+    @abc.abstractmethod
+    def locate(self, index: int) -> int:
+        """Return where the row with this index, counted from 0, stands: its line, counted from 1, or its row."""
+
+    @abc.abstractmethod
+    def __iter__(self) -> Iterator[Row]:
+        """Read the rows from the first one; a file object is read once."""

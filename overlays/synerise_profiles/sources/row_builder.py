@@ -1,8 +1,16 @@
-"""From the cells of a row to the row that is sent: a tree of objects, written out as one function."""
+"""The row builder: from the cells of a row to the row that is sent, by a function that is generated for the mapping.
+
+A mapping is a tree of objects whose leaves are columns. Walking the tree for every row takes twice the time of a
+function in which it is unrolled, and this is the innermost loop of an import; so such a function is written as Python
+text once a file, and executed. Every CSV record, JSON object and table row of a mapping goes through that code.
+The text holds numbers, names of our own, and the names of fields as literals (`repr`); converters and constants are
+handed in as globals. So a header can never become code, whatever it holds. `ObjectTemplate.build` does the same
+without generated code: the tests compare the two, and it finds the reason where a cell cannot be read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
@@ -11,18 +19,20 @@ from synerise_profiles._batching.row_source import UnreadableRow
 
 from .converters import Converter
 from .errors import BadCellError
+from .fields import ResolvedField
 from .targets import Empty
 
-__all__ = ["Cells", "ColumnBinding", "EmptyForm", "ObjectTemplate", "RowBuilder"]
+__all__ = ["Cells", "ColumnBinding", "EmptyForm", "ObjectTemplate", "Row", "RowBuilder", "object_tree"]
 
 Cells: TypeAlias = Sequence[Any]
+Row: TypeAlias = "dict[str, Any] | UnreadableRow"
 EmptyForm: TypeAlias = Literal["text", "value", "float", "json"]
 """How an empty cell looks: an empty text or None; None alone; None or NaN; None or an empty text of JSON."""
 
 
 @attrs.frozen(kw_only=True)
 class ColumnBinding:
-    """One column's way into the row: the place of its cell, and what is done with it."""
+    """One column's way into the row: the position of its cell, and what is done with it."""
 
     name: str
     path: str
@@ -50,7 +60,10 @@ OMITTED: Final = object()
 
 @attrs.define(kw_only=True)
 class ObjectTemplate:
-    """An object of the row. `is_whole` says that it is left out where none of its columns has anything."""
+    """An object of the row, as a tree. `omit_if_empty` leaves it out, constants included, where no column has a value.
+
+    `is_list` makes it the one entry of a list.
+    """
 
     bindings: list[ColumnBinding] = attrs.field(factory=list[ColumnBinding])
     children: dict[str, ObjectTemplate] = attrs.field(factory=dict[str, "ObjectTemplate"])
@@ -59,90 +72,117 @@ class ObjectTemplate:
     omit_if_empty: bool = False
 
     def build(self, cells: Cells) -> dict[str, Any]:
-        """Build the object cell by cell: what the written function does, in words."""
-        found: dict[str, Any] = {}
-        for leaf in self.bindings:
-            value = leaf.value_of(cells[leaf.position])
+        """Build the object cell by cell: what the generated function does, without generated code."""
+        built: dict[str, Any] = {}
+        for binding in self.bindings:
+            value = binding.value_of(cells[binding.position])
             if value is not OMITTED:
-                found[leaf.name] = value
+                built[binding.name] = value
         for name, child in self.children.items():
             if inner := child.build(cells):
-                found[name] = [inner] if child.is_list else inner
-        if found or not self.omit_if_empty:
-            found.update(self.constants)
-        return found
+                built[name] = [inner] if child.is_list else inner
+        if built or not self.omit_if_empty:
+            built.update(self.constants)
+        return built
+
+
+def object_tree(
+    columns: Iterable[tuple[ResolvedField, ColumnBinding]], constants: Iterable[tuple[ResolvedField, Any]]
+) -> ObjectTemplate:
+    """Put columns and constants into their objects, sorted: an event's salt must not depend on the mapping's order."""
+    root = ObjectTemplate()
+    for field, binding in sorted(columns, key=lambda pair: pair[0].path):
+        _object_of(root, field, has_columns=True).bindings.append(binding)
+    for field, value in sorted(constants, key=lambda pair: pair[0].path):
+        _object_of(root, field, has_columns=False).constants[field.steps[-1].name] = value
+    return root
+
+
+def _object_of(root: ObjectTemplate, field: ResolvedField, *, has_columns: bool) -> ObjectTemplate:
+    """Find or make the object that a field is in."""
+    here = root
+    for step, schema in zip(field.steps[:-1], field.parents[1:], strict=True):
+        child = here.children.setdefault(step.name, ObjectTemplate(is_list=step.is_entry))
+        child.omit_if_empty = child.omit_if_empty or (has_columns and schema is not None and bool(schema.required))
+        here = child
+    return here
 
 
 class RowBuilder:
-    """Where each cell goes. `convert(cells)` makes a row, or raises BadCellError; `explain(cells)` says why it did."""
+    """Makes rows of cells: `convert(cells)` returns the row, or an UnreadableRow for a cell that cannot be read.
+
+    `columns` are the names of the cells, `bindings` those of them that are mapped.
+    """
 
     def __init__(self, root: ObjectTemplate, columns: Sequence[str]) -> None:
         self.root = root
         self.columns = tuple(columns)
         self.bindings = tuple(_bindings(root))
-        self.convert: Callable[[Cells], dict[str, Any]] = _compile_row_function(root)
+        self.convert: Callable[[Cells], Row] = _generate_function(root, self._unreadable_row)
 
-    def unreadable_row(self, cells: Cells, raw: Any = None) -> UnreadableRow:
+    def _unreadable_row(self, cells: Cells) -> UnreadableRow:
         """Find the first cell that cannot be read."""
-        row = dict(zip(self.columns, cells, strict=False)) if raw is None else raw
-        for leaf in self.bindings:
+        row = dict(zip(self.columns, cells, strict=False))
+        for binding in self.bindings:
             try:
-                leaf.value_of(cells[leaf.position])
+                binding.value_of(cells[binding.position])
             except BadCellError as error:
-                return UnreadableRow(leaf.path, f"column {leaf.column!r} {error}", row)
+                return UnreadableRow(binding.path, f"column {binding.column!r} {error}", row)
         return UnreadableRow("", "cannot be read", row)
 
 
-def _bindings(node: ObjectTemplate) -> list[ColumnBinding]:
-    return node.bindings + [leaf for child in node.children.values() for leaf in _bindings(child)]
+def _bindings(template: ObjectTemplate) -> list[ColumnBinding]:
+    return template.bindings + [binding for child in template.children.values() for binding in _bindings(child)]
 
 
-def _compile_row_function(root: ObjectTemplate) -> Callable[[Cells], dict[str, Any]]:
-    """Write the function of a tree, and compile it: a loop over the leaves would take twice the time.
-
-    The text holds numbers, and names as Python's own literals of strings; casts and constants are handed in.
-    """
-    writer = _CodeWriter()
+def _generate_function(
+    root: ObjectTemplate, unreadable_row: Callable[[Cells], UnreadableRow]
+) -> Callable[[Cells], Row]:
+    """Write the function of a tree as Python text, and execute it; the module says why, and what the text holds."""
+    writer = _CodeWriter({"BadCellError": BadCellError, "unreadable_row": unreadable_row})
     writer.add_object(root, "row")
-    scope = writer.scope
-    exec("\n".join(["def convert(cells):", *writer.lines, "    return row"]), scope)  # noqa: S102
-    convert: Callable[[Cells], dict[str, Any]] = scope["convert"]
+    head, tail = (
+        ["def convert(cells):", "    try:"],
+        ["    except BadCellError:", "        return unreadable_row(cells)"],
+    )
+    exec("\n".join([*head, *writer.lines, *tail, "    return row"]), writer.scope)  # noqa: S102 - see the module
+    convert: Callable[[Cells], Row] = writer.scope["convert"]
     return convert
 
 
 class _CodeWriter:
-    def __init__(self) -> None:
+    """The lines of the generated function, and the globals that they use."""
+
+    def __init__(self, scope: dict[str, Any]) -> None:
         self.lines: list[str] = []
-        self.scope: dict[str, Any] = {}
+        self.scope = scope
         self._objects = 0
 
-    def add_object(self, node: ObjectTemplate, name: str) -> None:
-        self._add_line(f"{name} = {{}}")
-        for leaf in node.bindings:
-            self._add_binding(leaf, name)
-        for key, child in node.children.items():
+    def add_object(self, template: ObjectTemplate, variable: str) -> None:
+        """Write what builds an object."""
+        self._add_line(f"{variable} = {{}}")
+        for binding in template.bindings:
+            self._add_binding(binding, variable)
+        for key, child in template.children.items():
             self._objects += 1
             inner = f"o{self._objects}"
             self.add_object(child, inner)
-            self._add_line(f"if {inner}: {name}[{key!r}] = {f'[{inner}]' if child.is_list else inner}")
-        if node.constants:
-            guard = f"if {name}: " if node.omit_if_empty else ""
-            self._add_line(f"{guard}{name}.update({self._constant_name(node.constants)})")
+            self._add_line(f"if {inner}: {variable}[{key!r}] = {f'[{inner}]' if child.is_list else inner}")
+        if template.constants:
+            guard = f"if {variable}: " if template.omit_if_empty else ""
+            self._add_line(f"{guard}{variable}.update({self._constant_name(template.constants)})")
 
-    def _add_binding(self, leaf: ColumnBinding, name: str) -> None:
-        at, put = f"c = cells[{leaf.position}]", f"{name}[{leaf.name!r}]"
-        self._add_line(at)
-        if leaf.trim:
+    def _add_binding(self, binding: ColumnBinding, variable: str) -> None:
+        item = f"{variable}[{binding.name!r}]"
+        self._add_line(f"c = cells[{binding.position}]")
+        if binding.trim:
             self._add_line("if c.__class__ is str: c = c.strip()")
-        value = "c" if leaf.converter is None else f"{self._constant_name(leaf.converter)}(c)"
-        if leaf.empty_form == "text" and leaf.empty == "omit":
-            self._add_line(f"if c: {put} = {value}")
-            return
-        self._add_line(f"if {_PRESENT_CONDITIONS[leaf.empty_form]}: {put} = {value}")
-        if leaf.empty == "null":
-            self._add_line(f"else: {put} = None")
-        elif leaf.empty == "keep":
-            self._add_line(f"elif c == '': {put} = ''")
+        value = "c" if binding.converter is None else f"{self._constant_name(binding.converter)}(c)"
+        self._add_line(f"if {_PRESENT_CONDITIONS[binding.empty_form]}: {item} = {value}")
+        if binding.empty == "null":
+            self._add_line(f"else: {item} = None")
+        elif binding.empty == "keep":
+            self._add_line(f"elif c == '': {item} = ''")
 
     def _constant_name(self, value: Any) -> str:
         name = f"v{len(self.scope)}"
@@ -150,7 +190,7 @@ class _CodeWriter:
         return name
 
     def _add_line(self, line: str) -> None:
-        self.lines.append(f"    {line}")
+        self.lines.append(f"        {line}")
 
 
 _PRESENT_CONDITIONS: Final = {

@@ -1,0 +1,219 @@
+"""The block reader: a file in blocks of whole lines, opened, unpacked where it is gzip, decoded, cut at line ends.
+
+A file of any size is read a quarter of a megabyte at a time, and the lines of a block are split by the standard library
+in C: line by line in Python would take several times as long.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import os
+import re
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import IO, Any, AnyStr, Final, TypeAlias, cast
+
+from synerise_profiles_api.errors import InvalidRequestError
+
+__all__ = [
+    "MAX_LINE_CHARS",
+    "InputFile",
+    "LongLineError",
+    "OpenedFile",
+    "PathOrFile",
+    "TextBlocks",
+    "peek",
+    "split_blocks",
+]
+
+PathOrFile: TypeAlias = "str | os.PathLike[str] | IO[bytes] | IO[str]"
+_BLOCK_BYTES: Final = 1 << 18
+MAX_LINE_CHARS: Final = 8_000_000
+"""No line is longer: a request carries an eighth of it, so what is longer is no row."""
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+
+
+class LongLineError(Exception):
+    """A line that is too long to be read."""
+
+
+class InputFile:
+    """A path, or a file object of bytes or text. A path can be read again and again, a file object once."""
+
+    def __init__(self, given: PathOrFile) -> None:
+        self._path: Path | None = None
+        self._file: Any = None
+        if isinstance(given, str | os.PathLike):
+            self._path = Path(given)
+        elif callable(getattr(given, "read", None)):
+            self._file = given
+        else:
+            problem = f"expected a path or a file object, got {type(given).__name__}"
+            raise InvalidRequestError(problem, field="file")
+        self._was_read = False
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it can be read again."""
+        return self._path is not None
+
+    def open(self) -> OpenedFile:
+        """Open it, and read its first part."""
+        if self._path is None:
+            if self._was_read:
+                raise InvalidRequestError("was read before; give a path, or open it again", field="file")
+            self._was_read = True
+            return OpenedFile(self._file, is_own=False)
+        file = self._path.open("rb")
+        try:
+            return OpenedFile(file, is_own=True)
+        except BaseException:
+            file.close()
+            raise
+
+    def open_text(self, encoding: str) -> TextBlocks:
+        """Open it as blocks of text."""
+        return TextBlocks(self.open(), encoding)
+
+
+class OpenedFile:
+    """A file while it is read: `read` returns the next part, unpacked, and nothing at the end."""
+
+    def __init__(self, file: IO[Any], *, is_own: bool) -> None:
+        self._own = file if is_own else None
+        self.read = _decompressed(file)
+
+    def close(self) -> None:
+        """Close what was opened here; a file object that was given is its owner's to close."""
+        if self._own is not None:
+            self._own.close()
+
+
+class _PeekedFile:
+    """A file whose first part has been read."""
+
+    def __init__(self, first: bytes, file: IO[bytes]) -> None:
+        self._first = first
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        """Read on."""
+        if self._first:
+            part, self._first = (self._first, b"") if size < 0 else (self._first[:size], self._first[size:])
+            return part
+        return self._file.read(size)
+
+
+def _decompressed(file: IO[Any]) -> Callable[[], bytes | str]:
+    """Return what reads the next part; gzip is known by its first bytes, whatever a file is called."""
+    first: bytes | str = file.read(_BLOCK_BYTES)
+    if isinstance(first, bytes) and len(first) < len(_GZIP_MAGIC):
+        first += file.read(_BLOCK_BYTES)  # a pipe may give less than it was asked for
+    if isinstance(first, str) or not first.startswith(_GZIP_MAGIC):
+        parts = iter((first,))
+        return lambda: next(parts, None) or file.read(_BLOCK_BYTES)
+    packed = gzip.GzipFile(fileobj=cast("IO[bytes]", _PeekedFile(first, file)), mode="rb")
+    return lambda: packed.read(_BLOCK_BYTES)
+
+
+def peek(file: io.BufferedReader) -> bytes:
+    """Return some of the first bytes of a file, unpacked; they are still there to be read."""
+    first = file.peek()
+    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(first, 64) if first.startswith(_GZIP_MAGIC) else first
+
+
+class TextBlocks:
+    """The blocks of a text file, each as a file of whole lines, for `csv.reader` to take its lines from.
+
+    Decoding is strict until bytes come that are not of the encoding. One bad byte is to cost one row and not the file,
+    so those are marked in the text from then on: `is_damaged` says that there are any, and `find_damage` finds the mark
+    in a cell. A line that is too long is dropped as it is read, and raises LongLineError; the next block can be read
+    after it.
+    """
+
+    def __init__(self, file: OpenedFile, encoding: str) -> None:
+        self.encoding = encoding
+        self.is_damaged = False
+        self._file = file
+        # The wide encodings know no way to keep a bad byte.
+        is_wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+        self._lenient = "replace" if is_wide else "surrogateescape"
+        self.find_damage = re.compile("\ufffd" if is_wide else "[\udc80-\udcff]").search
+        self._blocks = split_blocks(self._decoded(), "\n", "\r")
+
+    def read(self) -> io.StringIO | None:
+        """Return the next block, or None at the end of the file."""
+        for block in self._blocks:
+            if block is None:
+                raise LongLineError(f"is longer than {MAX_LINE_CHARS:,} characters")
+            return io.StringIO(block, newline="")
+        return None
+
+    def close(self) -> None:
+        """Close the file, and let go of the block at hand."""
+        self._blocks.close()
+        self._file.close()
+
+    def _decoded(self) -> Iterator[str]:
+        decoder, read = codecs.getincrementaldecoder(self.encoding)("strict"), self._file.read
+        while True:
+            part = read()
+            if isinstance(part, str):
+                if part:
+                    yield part
+                    continue
+                return
+            state = decoder.getstate()
+            try:
+                try:
+                    text = decoder.decode(part, final=not part)
+                except UnicodeDecodeError:
+                    self.is_damaged = True
+                    decoder.errors = self._lenient
+                    decoder.setstate(state)
+                    text = decoder.decode(part, final=not part)
+            except UnicodeError:
+                problem = f"is not {self.encoding}: it does not begin with a mark of its byte order"
+                raise InvalidRequestError(problem, field="file") from None
+            yield text
+            if not part:
+                return
+
+
+def split_blocks(parts: Iterator[AnyStr], newline: AnyStr, other: AnyStr) -> Generator[AnyStr | None]:
+    """Cut what is read after its last line end, so that a block holds whole lines; None is one too long to be read.
+
+    Lines end with `newline`, or with `other` in a file that has none of it.
+    """
+    rest, skips = newline[:0], False
+    for part in parts:
+        block = rest + part
+        if skips:
+            start = _line_end(block, newline, other, last=False)
+            if not start:
+                rest = block[-1:]
+                continue
+            block, skips = block[start:], False
+            yield None
+        end = _line_end(block, newline, other, last=True)
+        if end:
+            yield block[:end]
+        rest = block[end:]
+        if len(rest) > MAX_LINE_CHARS:
+            rest, skips = rest[-1:], True
+    if skips:
+        yield None
+    elif rest:
+        yield rest
+
+
+def _line_end(block: AnyStr, newline: AnyStr, other: AnyStr, *, last: bool) -> int:
+    """Where the first or last line of a block ends; 0 if none does."""
+    place = block.rfind(newline) if last else block.find(newline)
+    if place < 0 and other:
+        # One at the very end may be half of a pair.
+        place = block.rfind(other, 0, len(block) - 1) if last else block.find(other, 0, len(block) - 1)
+    return place + 1

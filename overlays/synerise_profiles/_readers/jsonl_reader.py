@@ -1,0 +1,132 @@
+"""The JSON Lines reader: values of a file with their lines, plain or gzip; a line that is not JSON is one bad line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import chain, islice
+from typing import Any, Final, cast
+
+import orjson
+
+from .block_reader import MAX_LINE_CHARS, InputFile, OpenedFile, PathOrFile, split_blocks
+from .line_index import LineIndex
+
+__all__ = ["JsonLinesReader"]
+
+_MAX_SAMPLE_ROWS: Final = 1000
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class JsonLinesReader:
+    """A JSON Lines file, whose lines are read as they are taken.
+
+    A path is closed in between, and can be read again and again; a file object once. Raises OSError at once for a file
+    that cannot be opened. `keys` are those of the objects in the first 1,000 lines, if the reader is made `with_keys`.
+    `lines` is the line index of the values that were read last.
+    """
+
+    def __init__(self, file: PathOrFile, *, with_keys: bool = False) -> None:
+        self._file = InputFile(file)
+        self.lines = LineIndex()
+        self.keys: tuple[str, ...] = ()
+        opened, blocks = self._start()
+        try:
+            if with_keys:
+                first = _first_blocks(blocks)
+                self.keys = _first_keys(first)
+                blocks = chain(first, blocks)
+        except BaseException:
+            opened.close()
+            raise
+        self._started: tuple[OpenedFile, Iterator[bytes | None]] | None = (opened, blocks)
+        if self._file.is_path:  # nothing stays open until it is read
+            opened.close()
+            self._started = None
+
+    def records(self, convert: Callable[[Any], Any] | None, refuse: Callable[[str, str | None], Any]) -> Iterator[Any]:
+        """Yield the value of each line, or what `convert` makes of it; and what `refuse` makes of a bad line.
+
+        That is called with what is wrong with the line, and its text, or None where it is too long. Blank lines are
+        skipped.
+        """
+        started, self._started = self._started, None
+        opened, blocks = started or self._start()
+        lines = self.lines = LineIndex()
+        # `delta` is the line of a value less its index, while no line is blank.
+        loads, index, number, delta = orjson.loads, -1, 0, lines.first_line
+        with closing(opened):
+            for block in blocks:
+                for line in (b"",) if block is None else _split_lines(block):
+                    number += 1
+                    if block is not None and (not line or line.isspace()):
+                        continue
+                    index += 1
+                    if number - index != delta:
+                        lines.add(index, number)
+                        delta = number - index
+                    if block is None:
+                        yield refuse(f"is longer than {MAX_LINE_CHARS:,} bytes", None)
+                        continue
+                    try:
+                        found = loads(line)
+                    except orjson.JSONDecodeError as error:
+                        yield refuse(*_json_problem(line, error))
+                        continue
+                    yield found if convert is None else convert(found)
+
+    def _start(self) -> tuple[OpenedFile, Iterator[bytes | None]]:
+        opened = self._file.open()
+        return opened, split_blocks(_encoded_blocks(opened.read), b"\n", b"")
+
+
+def _encoded_blocks(read: Callable[[], bytes | str]) -> Iterator[bytes]:
+    is_first = True
+    while part := read():
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        yield data.removeprefix(_BOM) if is_first else data
+        is_first = False
+
+
+def _first_blocks(blocks: Iterator[bytes | None]) -> list[bytes | None]:
+    """Read the lines from which the keys are taken, but not without end."""
+    found: list[bytes | None] = []
+    lines = size = 0
+    for block in blocks:
+        found.append(block)
+        if block is not None:
+            lines += block.count(b"\n")
+            size += len(block)
+        if lines >= _MAX_SAMPLE_ROWS or size >= MAX_LINE_CHARS:
+            break
+    return found
+
+
+def _first_keys(blocks: list[bytes | None]) -> tuple[str, ...]:
+    """The keys of the first objects of a file."""
+    found: dict[str, None] = {}
+    lines = (line for block in blocks if block is not None for line in _split_lines(block))
+    for line in islice(lines, _MAX_SAMPLE_ROWS):
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(row, dict):
+            found.update(dict.fromkeys(cast("dict[str, Any]", row)))
+    return tuple(found)
+
+
+def _split_lines(block: bytes) -> list[bytes]:
+    """The lines of a block; a lone carriage return is a blank of JSON, and ends none."""
+    lines = block.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def _json_problem(line: bytes, error: orjson.JSONDecodeError) -> tuple[str, str]:
+    """What is wrong with a line, and its text."""
+    try:
+        return f"is not JSON, at character {error.pos + 1} of the line", line.decode()
+    except UnicodeDecodeError:
+        return "is not UTF-8, in which JSON is written", line.decode("utf-8", "replace")

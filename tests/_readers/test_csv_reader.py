@@ -1,0 +1,99 @@
+"""The CSV reader that sources, merges' pairs and the command line share; tests of the sources hold the rest."""
+
+from __future__ import annotations
+
+import gzip
+import io
+
+import pytest
+
+from synerise_profiles import InvalidRequestError
+from synerise_profiles._readers import block_reader
+from synerise_profiles._readers.csv_reader import CsvHeaderError, CsvReader, delimiter_hint
+
+
+def records(reader, used=(), **options):
+    """Each record, or what is wrong with it, with its line."""
+    made = reader.records(tuple, lambda bad: bad.reason, used=used, **options)
+    return [(reader.lines.locate(index), record) for index, record in enumerate(made)]
+
+
+def test_a_record_comes_with_the_line_on_which_it_begins():
+    """The line of the newest record is known while it is at hand; blank lines are no records, but they count."""
+    reader = CsvReader(io.StringIO('\na,b\n1,2\n\n"3\n3",4\n5,6\n'))
+    assert reader.columns == ("a", "b")
+    assert records(reader) == [(3, ("1", "2")), (5, ("3\n3", "4")), (7, ("5", "6"))]
+
+
+def test_reading_goes_on_below_a_bad_record():
+    """Each is named with its line: a stray quote, a wrong number of cells, bytes of another encoding."""
+    data = b'a,b\n1,2\n"3"3,4\n5\n6,\xff\n\xff,7\n8,9\n'
+    assert records(CsvReader(io.BytesIO(data)), used=[1]) == [
+        (2, ("1", "2")),
+        (3, "has a quote in the wrong place"),
+        (4, "has 1 cells, and there are 2 columns; is a cell with the delimiter not quoted?"),
+        (5, "column 'b' has bytes that are not utf-8-sig; give the file's encoding"),
+        (6, ("\udcff", "7")),
+        (7, ("8", "9")),
+    ]
+
+
+def test_a_ragged_file_has_records_of_any_width():
+    """Damage is looked for all the same, where the cell is there."""
+    data = b"a,b\n1\n1,2,3\n1,\xff\n"
+    assert records(CsvReader(io.BytesIO(data)), used=[1], is_ragged=True) == [
+        (2, ("1",)),
+        (3, ("1", "2", "3")),
+        (4, "column 'b' has bytes that are not utf-8-sig; give the file's encoding"),
+    ]
+
+
+def test_lines_are_counted_across_one_that_is_too_long(monkeypatch):
+    """It is one bad record, and the next has its own line."""
+    monkeypatch.setattr(block_reader, "MAX_LINE_CHARS", 100)
+    monkeypatch.setattr(block_reader, "_BLOCK_BYTES", 32)
+    found = records(CsvReader(io.StringIO("a\n1\n" + "x" * 500 + "\n2\n3\n")))
+    assert [line for line, _ in found] == [2, 3, 4, 5]
+    assert found[1][1].startswith("is longer than ")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b'"a', "the header cannot be read as CSV"),
+        (b"\xff\n", "the header is not utf-8-sig; give the file's encoding"),
+    ],
+)
+def test_a_header_that_cannot_be_read_is_an_error(content, problem):
+    """Without it no column is known; an empty file has none."""
+    with pytest.raises(CsvHeaderError, match=problem):
+        CsvReader(io.BytesIO(content))
+    assert CsvReader(io.BytesIO(b"")).columns == ()
+
+
+def test_a_path_is_closed_in_between_and_read_again(tmp_path):
+    """Every pass compares the header with the one that was promised."""
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(gzip.compress(b"a\n1\n"))
+    reader = CsvReader(path)
+    assert records(reader) == records(reader) == [(2, ("1",))]
+    for other in (b"b\n1\n", b'"a'):
+        path.write_bytes(other)
+        with pytest.raises(InvalidRequestError, match="another header"):
+            records(reader)
+
+
+def test_the_delimiter_is_guessed_in_a_hint_alone():
+    """Where a header is one name with a usual delimiter in it."""
+    assert delimiter_hint(["a;b"]) == "the header is one column, in which ';' may be the delimiter"
+    assert delimiter_hint(["a", "b;c"]) == delimiter_hint(["a"]) == delimiter_hint([]) == ""
+
+
+def test_the_first_bytes_of_a_file_are_seen_unpacked_and_stay(tmp_path):
+    """The command line tells formats apart by them."""
+    path = tmp_path / "file"
+    for content in (b'{"a": 1}\n', gzip.compress(b'{"a": 1}\n')):
+        path.write_bytes(content)
+        with path.open("rb") as file:
+            assert block_reader.peek(file).startswith(b'{"a"')
+            assert file.read() == content

@@ -12,7 +12,7 @@ import unicodedata
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import attrs
 
@@ -21,7 +21,8 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.identifiers import IDENTIFIER_CHANGE, IDENTIFIERS, Identifier
 from synerise_profiles_api.types import UNSET
 
-from .digests import FirstSeenIndex
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = [
     "CLIENT_IDENTIFIERS",
@@ -52,6 +53,14 @@ _IDENTIFIERS_BY_NAME: Final[Mapping[str, Identifier]] = {
     item.name: item for items in IDENTIFIERS.values() for item in items
 }
 _PROFILE_FIELD: Final = "client"
+_FIRST_SEEN_SCHEMA: Final = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+PRAGMA locking_mode = EXCLUSIVE;
+PRAGMA cache_size = -65536;
+CREATE TABLE seen (digest BLOB PRIMARY KEY, number INTEGER, owner BLOB) WITHOUT ROWID;
+BEGIN;
+"""
 
 
 def mask(value: object) -> str:
@@ -155,6 +164,40 @@ _EFFECTS: Final[Mapping[ChangeKind, str]] = {
 }
 
 
+class _FirstSeenIndex:
+    """An index on disk of the digests that were seen: the number and the owner with which each came first.
+
+    It is a private temporary file of SQLite, so that memory stays flat however many digests there are. The file is
+    made for the first digest and goes when the index is closed.
+    """
+
+    def __init__(self) -> None:
+        self._database: sqlite3.Connection | None = None
+
+    def first_seen(self, digest: bytes, number: int, owner: bytes) -> tuple[int, bytes]:
+        """Return the number and the owner with which a digest came first; these ones, if it is new."""
+        database = self._open() if self._database is None else self._database
+        added = database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (digest, number, owner))
+        if added.rowcount:
+            return number, owner
+        found = database.execute("SELECT number, owner FROM seen WHERE digest = ?", (digest,)).fetchone()
+        return cast("tuple[int, bytes]", found)
+
+    def close(self) -> None:
+        """Remove the file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _open(self) -> sqlite3.Connection:
+        import sqlite3  # noqa: PLC0415 - most programs do without
+
+        # An empty name is a file of SQLite's own, which nobody else can open and which goes with the connection.
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.executescript(_FIRST_SEEN_SCHEMA)
+        return self._database
+
+
 class ChangeCheck:
     """Finds what the change touches, row by row; close it afterwards.
 
@@ -163,7 +206,7 @@ class ChangeCheck:
     """
 
     def __init__(self) -> None:
-        self._uuids = FirstSeenIndex()
+        self._uuids = _FirstSeenIndex()
 
     def changes(self, row: Mapping[str, Any] | Model, number: int) -> Iterator[IdentifierChange]:
         """Yield what the change touches in a row. An event or a transaction names its profile in `client`."""

@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from synerise_profiles.errors import ConfigurationError
+from .validators import configuration_error, positive_seconds, seconds, whole_number
 
 __all__ = ["AttemptFailure", "RetryDecision", "RetryPolicy", "decide_retry", "parse_retry_after"]
 
@@ -22,21 +22,9 @@ _TRANSIENT_STATUSES: Final = frozenset({408, 499})
 _PERMANENT_STATUSES: Final = frozenset({501, 505})
 """Server errors that another attempt cannot mend."""
 _DELAY_SECONDS_PATTERN: Final = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
-
-
-def _not_negative(_: object, attribute: attrs.Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ConfigurationError(f"{attribute.name}: expected a number that is not negative")
-
-
-def _whole(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigurationError(f"{attribute.name}: expected a whole number that is not negative")
-
-
-def _positive(_: object, attribute: attrs.Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise ConfigurationError(f"{attribute.name}: expected a positive number of seconds (math.inf for no limit)")
+_COUNT: Final = whole_number(0, error=configuration_error)
+_DELAY: Final = seconds(error=configuration_error)
+_DEADLINE: Final = positive_seconds(error=configuration_error)
 
 
 @attrs.frozen(kw_only=True)
@@ -48,11 +36,11 @@ class RetryPolicy:
     `deadline` limits one call with all its attempts and waits; a wait that would pass it is never begun.
     """
 
-    max_retries: int = attrs.field(default=3, validator=_whole)
-    base_delay: float = attrs.field(default=0.5, validator=_not_negative)
-    max_delay: float = attrs.field(default=8.0, validator=_not_negative)
-    retry_after_cap: float = attrs.field(default=60.0, validator=_not_negative)
-    deadline: float = attrs.field(default=300.0, validator=_positive)
+    max_retries: int = attrs.field(default=3, validator=_COUNT)
+    base_delay: float = attrs.field(default=0.5, validator=_DELAY)
+    max_delay: float = attrs.field(default=8.0, validator=_DELAY)
+    retry_after_cap: float = attrs.field(default=60.0, validator=_DELAY)
+    deadline: float = attrs.field(default=300.0, validator=_DEADLINE)
 
 
 @attrs.frozen(kw_only=True)

@@ -23,7 +23,6 @@ from ._core.config import (
     RequestHook,
     ResponseHook,
     Timeout,
-    checked_deprecations,
     checked_timeouts,
     configure,
     from_environment,
@@ -281,7 +280,7 @@ def _copy_with(
     if timeout is not None:
         options = attrs.evolve(options, timeouts=checked_timeouts(timeout))
     if deprecations is not None:
-        options = attrs.evolve(options, deprecations=checked_deprecations(deprecations))
+        options = attrs.evolve(options, deprecations=deprecations)
     result = copy.copy(client)
     state: dict[str, Any] = result.__dict__
     for name in list(state):

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import importlib
 import json
 import pickle
+import pkgutil
+import re
+from collections.abc import Iterator
 
 import pytest
 
+import synerise_profiles
 import synerise_profiles.errors as errors_module
 from synerise_profiles._core.status_errors import connection_error, status_error, token_was_refused
 from synerise_profiles._core.tokens import LOGIN
@@ -111,6 +116,40 @@ def test_every_error_has_the_one_root() -> None:
     assert [] == [kind for kind in classes if not issubclass(kind, SyneriseError)]
     of_arguments = [ConfigurationError, DeprecatedOperationError, InvalidRequestError]
     assert of_arguments == [kind for kind in classes if issubclass(kind, ValueError)]
+
+
+def drawn_tree() -> dict[str, tuple[str, str]]:
+    """Read the drawing in the docstring of `errors`: the parent and the package of each class, by its name."""
+    above: list[str] = []
+    tree: dict[str, tuple[str, str]] = {}
+    for line in (errors_module.__doc__ or "").splitlines():
+        found = re.match(r"(    [│├└─ ]*)(\w+Error)(?: +(?:(\w+): )?|$)", line)
+        if found is not None:
+            del above[len(found[1]) // 4 - 1 :]
+            tree[found[2]] = (above[-1] if above else "Exception", found[3] or "")
+            above.append(found[2])
+    return tree
+
+
+def all_errors(root: type[Exception]) -> Iterator[type[Exception]]:
+    yield root
+    for kind in root.__subclasses__():
+        yield from all_errors(kind)
+
+
+def test_the_drawing_has_every_error() -> None:
+    """The tree of `errors` shows each error of the distribution once, below its parent, with the package it is in."""
+    for module in pkgutil.walk_packages(synerise_profiles.__path__, "synerise_profiles."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    expected: dict[str, tuple[str, str]] = {}
+    for kind in all_errors(SyneriseError):
+        if kind.__module__.startswith("synerise_profiles"):
+            home = "" if hasattr(errors_module, kind.__name__) else kind.__module__.split(".")[1]
+            expected[kind.__name__] = (kind.__bases__[0].__name__, home)
+    assert expected == drawn_tree()
+    for name, (_, home) in expected.items():
+        assert not home or name in importlib.import_module(f"synerise_profiles.{home}").__all__
 
 
 def test_text_names_what_is_safe_and_nothing_else() -> None:

@@ -1,4 +1,7 @@
-"""From a client's arguments and the environment to checked options and credentials. No network, no httpx."""
+"""The configuration of a client: its arguments and the environment, checked, become `Options` and `Credentials`.
+
+Loads no HTTP library, since options and their types are named in programs that send nothing.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +82,10 @@ _PROXY_URL: Final = SettingValidator(
 
 @attrs.frozen(kw_only=True)
 class AttemptResult:
-    """How one sending ended: `status_code` is None, and `failure` says what happened, if no complete answer arrived."""
+    """How one attempt ended, for the hook `on_response`.
+
+    `status_code` is None, and `failure` says what happened, if no complete response arrived.
+    """
 
     operation: Operation
     attempt: int

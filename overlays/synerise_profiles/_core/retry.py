@@ -1,4 +1,18 @@
-"""Whether to send a request again, and after how long: pure decisions, without clock, network or sleep."""
+"""The retry decision: whether to send a request again, and after how long. Pure: no clock, no network, no sleep.
+
+What is retried, and why:
+
+- For every operation: failures before the request could reach the server (no connection), and the statuses 429 and
+  503, by which the server says that it has not begun.
+- For requests that may be carried out twice (`Request.repeatable`, by `x-retry` of the spec): timeouts and connections
+  that broke after sending, 408 and 499 of a gateway, and 5xx. The server may have carried the request out, so a second
+  one could count an event or merge profiles twice.
+- Never: all other statuses, 501 and 505 among them, and failures that another attempt cannot mend, such as a
+  certificate that was not accepted.
+
+Waits grow exponentially with full jitter, so that many clients that failed together do not come back together. What
+the server asks for in `Retry-After` takes their place.
+"""
 
 from __future__ import annotations
 
@@ -45,10 +59,11 @@ class RetryPolicy:
 
 @attrs.frozen(kw_only=True)
 class AttemptFailure:
-    """What went wrong with one attempt.
+    """What went wrong with one attempt, as far as a retry depends on it.
 
-    `status_code` is None if no complete answer arrived. `arrived` says whether the request may have reached the
-    server, `lasting` that another attempt cannot end otherwise, `retry_after` what the server asks for.
+    `status_code` is None if no complete response arrived. `maybe_received` says whether the request may have reached
+    the server, `permanent` that another attempt cannot end otherwise, `retry_after` how many seconds the server asks
+    to wait.
     """
 
     status_code: int | None = None
@@ -59,7 +74,7 @@ class AttemptFailure:
 
 @attrs.frozen
 class RetryDecision:
-    """Wait for `delay` and try again; or, if it is None, stop. `note` says why, where that is worth saying."""
+    """Wait for `delay` seconds and try again; or, if it is None, stop. `note` says why, where that is worth saying."""
 
     delay: float | None
     note: str = ""
@@ -114,7 +129,7 @@ def _is_transient(status_code: int | None) -> bool:
 def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Read `Retry-After` as seconds from now; None if it is absent or unreadable.
 
-    A date is taken relative to the answer's own `Date`, since the two clocks may differ; without one, to `now`
+    A date is taken relative to the response's own `Date`, since the two clocks may differ; without one, to `now`
     (seconds of the epoch).
     """
     value = headers.get("retry-after", "").strip()

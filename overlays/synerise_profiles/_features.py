@@ -1,4 +1,7 @@
-"""What a client has beside the operations of the spec. Each part is loaded when it is first used."""
+"""The features of a client beside the operations of the spec: bulk, queue, exports, merges, clock, builder.
+
+Each is imported when it is first used, so that a program loads only what it uses.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ __all__ = ["AsyncClientExtensions", "ClientExtensions"]
 
 
 class ClientExtensions(Resources):
-    """The parts of `Synerise` that are more than one operation."""
+    """The features of `Synerise`, on top of its generated resources."""
 
     _options: Options
     _connections: ConnectionManager
@@ -83,7 +86,7 @@ class ClientExtensions(Resources):
 
 
 class AsyncClientExtensions(AsyncResources):
-    """The parts of `AsyncSynerise` that are more than one operation."""
+    """The features of `AsyncSynerise`, on top of its generated resources."""
 
     _options: Options
     _connections: AsyncConnectionManager

@@ -1,4 +1,4 @@
-"""What names a profile: which fields, what they may hold, which is taken first, when two are the same, how to mask one.
+"""Identifiers of profiles: which fields name one, which is taken first, when two are the same, how to mask one.
 
 The fields, their order, types and patterns, and the day of the change of July 2026, come from the spec.
 """
@@ -45,7 +45,7 @@ PROFILE_IDENTIFIERS: Final[tuple[str, ...]] = tuple(item.name for item in IDENTI
 CLIENT_IDENTIFIERS: Final[tuple[str, ...]] = tuple(item.name for item in IDENTIFIERS["ClientIdentifier"])
 """The fields that name the profile of an event or a transaction, likewise; a phone number is none of them."""
 IDENTIFIER_CHANGE_DATE: Final[str | None] = None if IDENTIFIER_CHANGE is None else IDENTIFIER_CHANGE.effective
-"""The day (ISO) from which accents count, white space at the ends is trimmed and uuids are unique."""
+"""The day (ISO) from which accents count, white space at the ends is trimmed and uuids are unique; None if the spec has none."""
 
 ChangeKind: TypeAlias = Literal["accents", "whitespace", "blank", "duplicate-uuid"]
 
@@ -199,10 +199,10 @@ class _FirstSeenIndex:
 
 
 class ChangeCheck:
-    """Finds what the change touches, row by row; close it afterwards.
+    """A pass over rows that finds what the change of `IDENTIFIER_CHANGE_DATE` touches; close it afterwards.
 
-    For each uuid it keeps a digest, in a temporary file that goes with it: some 64 MB of memory however many rows
-    there are, and about 50 bytes a uuid on disk.
+    For each uuid it keeps a digest in a temporary file: some 64 MB of memory however many rows there are, and about
+    50 bytes a uuid on disk.
     """
 
     def __init__(self) -> None:
@@ -211,10 +211,10 @@ class ChangeCheck:
     def changes(self, row: Mapping[str, Any] | Model, number: int) -> Iterator[IdentifierChange]:
         """Yield what the change touches in a row. An event or a transaction names its profile in `client`."""
         fields = _fields_of(row)
-        held = fields.get(_PROFILE_FIELD)
+        profile = fields.get(_PROFILE_FIELD)
         names = PROFILE_IDENTIFIERS
-        if isinstance(held, Mapping | Model):
-            fields, names = _fields_of(cast("Mapping[str, Any] | Model", held)), CLIENT_IDENTIFIERS
+        if isinstance(profile, Mapping | Model):
+            fields, names = _fields_of(cast("Mapping[str, Any] | Model", profile)), CLIENT_IDENTIFIERS
         texts = {name: value for name in names if isinstance(value := fields.get(name), str) and value}
         for name, value in texts.items():
             if _IDENTIFIERS_BY_NAME[name].type == "string":
@@ -239,7 +239,7 @@ def check_identifier_change(rows: Iterable[Mapping[str, Any] | Model]) -> Iterat
 
     A row is a profile, or an event or a transaction with its profile in `client`. A shared uuid is yielded with the
     later row, and `other` is the earlier one; rows whose other identifiers agree are the same profile, and are not.
-    What it needs of memory and disk stands at `ChangeCheck`. Raises InvalidRequestError for a row that is neither a
+    `ChangeCheck` says how much memory and disk it needs. Raises InvalidRequestError for a row that is neither a
     mapping nor a model.
     """
     with closing(ChangeCheck()) as check:
@@ -280,12 +280,12 @@ def _is_accented(char: str) -> bool:
     """Whether it has a mark, or is one: letters with a stroke do not decompose, but their names say it."""
     if char.isascii():
         return False
-    marks = any(unicodedata.category(part) == "Mn" for part in unicodedata.normalize("NFD", char))
+    marks = any(unicodedata.category(character) == "Mn" for character in unicodedata.normalize("NFD", char))
     return marks or (char.isalpha() and " WITH " in unicodedata.name(char, ""))
 
 
 def _owner_digest(fields: Mapping[str, Any], names: Sequence[str]) -> bytes:
-    """What tells the profile apart from others with the same uuid; a phone number names none beside a uuid."""
+    """Digest what tells a profile apart from others with the same uuid; a phone number does not."""
     parts: list[str] = []
     for name in names:
         value = fields.get(name)

@@ -37,7 +37,7 @@ class ClientExtensions(Resources):
 
     @functools.cached_property
     def bulk(self) -> Bulk:
-        """Batching for millions of rows, with the fate of every one."""
+        """Batching for millions of rows: says of each whether it was accepted, and why not."""
         from .bulk import Bulk  # noqa: PLC0415 - most programs do without
 
         return Bulk(cast("ClientProtocol", self), self._connections.timing)
@@ -93,7 +93,7 @@ class AsyncClientExtensions(AsyncResources):
 
     @functools.cached_property
     def bulk(self) -> AsyncBulk:
-        """Batching for millions of rows, with the fate of every one."""
+        """Batching for millions of rows: says of each whether it was accepted, and why not."""
         from .bulk import AsyncBulk  # noqa: PLC0415 - most programs do without
 
         return AsyncBulk(cast("AsyncClientProtocol", self), self._connections.timing)

@@ -111,8 +111,8 @@ class APIConnectionError(SyneriseError):
         self.attempts = attempts
         self.maybe_applied = maybe_applied
         self.notes = tuple(notes)
-        fate = "the server may have received the request" if maybe_applied else "the request was not carried out"
-        super().__init__("; ".join([f"{operation}: {problem}", _attempts_text(attempts), fate, *self.notes]))
+        effect = "the server may have received the request" if maybe_applied else "the request was not carried out"
+        super().__init__("; ".join([f"{operation}: {problem}", _attempts_text(attempts), effect, *self.notes]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         rebuild = functools.partial(
@@ -246,10 +246,10 @@ class OperationSunsetError(APIStatusError):
     since what was asked for may simply not be there; one with 501 is a ServerError too.
     """
 
-    def __init__(self, *, sunset: str | None = None, replaced_by: Iterable[str] = (), **parts: Any) -> None:
+    def __init__(self, *, sunset: str | None = None, replaced_by: Iterable[str] = (), **arguments: Any) -> None:
         self.sunset = sunset
         self.replaced_by = tuple(replaced_by)
-        super().__init__(**parts)
+        super().__init__(**arguments)
 
     def _arguments(self) -> dict[str, Any]:
         return {**super()._arguments(), "sunset": self.sunset, "replaced_by": self.replaced_by}

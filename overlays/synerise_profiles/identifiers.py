@@ -45,7 +45,7 @@ PROFILE_IDENTIFIERS: Final[tuple[str, ...]] = tuple(item.name for item in IDENTI
 CLIENT_IDENTIFIERS: Final[tuple[str, ...]] = tuple(item.name for item in IDENTIFIERS["ClientIdentifier"])
 """The fields that name the profile of an event or a transaction, likewise; a phone number is none of them."""
 IDENTIFIER_CHANGE_DATE: Final[str | None] = None if IDENTIFIER_CHANGE is None else IDENTIFIER_CHANGE.effective
-"""The day (ISO) from which accents count, white space at the ends is trimmed and uuids are unique; None if the spec has none."""
+"""The day (ISO) of the change: from then on accents count, white space at the ends is trimmed, uuids are unique."""
 
 ChangeKind: TypeAlias = Literal["accents", "whitespace", "blank", "duplicate-uuid"]
 
@@ -73,7 +73,7 @@ def problem(field: str, value: object) -> str | None:
     """Say what is wrong with an identifier by the type and the patterns of the spec; None if it is well formed.
 
     `field` is a name of the publisher: clientId, id, uuid, customId, email or phone; any other raises
-    InvalidRequestError. The words never quote the value.
+    InvalidRequestError. The problem never quotes the value.
     """
     found = _identifier(field)
     if found.type == "integer":
@@ -112,7 +112,7 @@ def email_uuid(email: str, namespace: uuid.UUID) -> str:
     wrong = problem("email", email)
     if wrong is not None:
         raise InvalidRequestError(wrong, field="email")
-    if not isinstance(namespace, uuid.UUID):  # pyright: ignore[reportUnnecessaryIsInstance]  # told in clear words
+    if not isinstance(namespace, uuid.UUID):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
         raise InvalidRequestError("is no uuid.UUID; wrap the text in uuid.UUID(...)", field="namespace")
     return str(uuid.uuid5(namespace, email))
 

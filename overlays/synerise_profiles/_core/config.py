@@ -54,7 +54,7 @@ TokenProvider: TypeAlias = Callable[[], str] | Callable[[], Awaitable[str]]
 _TIMEOUT_STEPS = ("connect", "read", "write", "pool")
 _CONNECT_TIMEOUT_SECONDS = 5.0
 MAX_WAIT_SECONDS = 1e6
-"""Seconds that a socket can be told to wait for; more would not fit into it on every system."""
+"""The longest timeout that a socket takes on every system, in seconds."""
 _HOST_PATTERN = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+", re.ASCII)
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 _PATH_PATTERN = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASCII)

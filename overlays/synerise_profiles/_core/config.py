@@ -64,6 +64,10 @@ def _is_header_text(value: str) -> bool:
     return value.isascii() and value.isprintable()
 
 
+def _is_proxy_url(value: str) -> bool:
+    return urlsplit(value).scheme in _PROXY_SCHEMES
+
+
 _HEADER_PROBLEM: Final = "holds white space or characters that a header cannot carry; strip them"
 _NOT_EMPTY: Final = text(error=configuration_error)
 _HEADER_TEXT: Final = SettingValidator(_is_header_text, _HEADER_PROBLEM, configuration_error)
@@ -74,7 +78,7 @@ _STEP_SECONDS: Final = number(
     "a positive number of seconds", maximum=MAX_WAIT_SECONDS, positive=True, error=configuration_error
 )
 _PROXY_URL: Final = SettingValidator(
-    lambda value: urlsplit(value).scheme in _PROXY_SCHEMES,
+    _is_proxy_url,
     "expected a URL that begins with http://, https://, socks5:// or socks5h://",
     configuration_error,
 )

@@ -28,6 +28,10 @@ def _refused_poll(name: str, problem: str) -> InvalidRequestError:
     return InvalidRequestError(problem, field=f"poll.{name}")
 
 
+def _at_least_first(backoff: Backoff, attribute: attrs.Attribute[float], value: float) -> None:
+    number("seconds, at least `first`", backoff.first, error=_refused_poll).check(attribute.name, value)
+
+
 @attrs.frozen(kw_only=True)
 class Backoff:
     """How long to wait between two looks at the status, in seconds.
@@ -40,11 +44,7 @@ class Backoff:
         default=1.0, validator=number("a positive number of seconds", positive=True, error=_refused_poll)
     )
     factor: float = attrs.field(default=2.0, validator=number("a number from 1", 1, error=_refused_poll))
-    most: float = attrs.field(default=30.0)
-
-    @most.validator
-    def _is_at_least_first(self, attribute: attrs.Attribute[float], value: float) -> None:
-        number("seconds, at least `first`", self.first, error=_refused_poll).check(attribute.name, value)
+    most: float = attrs.field(default=30.0, validator=_at_least_first)
 
     def wait(self, number: int, random: Callable[[], float]) -> float:
         """Return the seconds of the wait with this number; `random` returns a number from 0 to 1."""

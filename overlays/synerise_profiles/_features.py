@@ -1,4 +1,7 @@
-"""What a client has beside the operations of the spec. Each part is loaded when it is first used."""
+"""The features of a client beside the operations of the spec: bulk, queue, exports, merges, clock, builder.
+
+Each is imported when it is first used, so that a program loads only what it uses.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +29,14 @@ __all__ = ["AsyncClientExtensions", "ClientExtensions"]
 
 
 class ClientExtensions(Resources):
-    """The parts of `Synerise` that are more than one operation."""
+    """The features of `Synerise`, on top of its generated resources."""
 
     _options: Options
     _connections: ConnectionManager
 
     @functools.cached_property
     def bulk(self) -> Bulk:
-        """Batching for millions of rows, with the fate of every one."""
+        """Batching for millions of rows: says of each whether it was accepted, and why not."""
         from .bulk import Bulk  # noqa: PLC0415 - most programs do without
 
         return Bulk(cast("ClientProtocol", self), self._connections.timing)
@@ -82,14 +85,14 @@ class ClientExtensions(Resources):
 
 
 class AsyncClientExtensions(AsyncResources):
-    """The parts of `AsyncSynerise` that are more than one operation."""
+    """The features of `AsyncSynerise`, on top of its generated resources."""
 
     _options: Options
     _connections: AsyncConnectionManager
 
     @functools.cached_property
     def bulk(self) -> AsyncBulk:
-        """Batching for millions of rows, with the fate of every one."""
+        """Batching for millions of rows: says of each whether it was accepted, and why not."""
         from .bulk import AsyncBulk  # noqa: PLC0415 - most programs do without
 
         return AsyncBulk(cast("AsyncClientProtocol", self), self._connections.timing)

@@ -1,4 +1,7 @@
-"""The clients, `Synerise` and `AsyncSynerise`: how they are built, copied and closed. Resources come from the spec."""
+"""The clients, `Synerise` and `AsyncSynerise`: how they are built, copied and closed.
+
+Their resources (`client.profiles`, ...) are generated; what is more than one operation is in `_features`.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,6 @@ from ._core.config import (
     RequestHook,
     ResponseHook,
     Timeout,
-    checked_deprecations,
     checked_timeouts,
     configure,
     from_environment,
@@ -54,7 +56,7 @@ class Synerise(ClientExtensions):
     - `timeout` is seconds for each step (connecting takes 5 at most), or a tuple (connect, read, write, pool).
     - `max_retries` and `deadline` (seconds for one call with all its attempts) change the `retry` policy.
     - `user_agent` is put behind the library's own. `proxy` replaces the proxies of the environment.
-    - `consumer` says what kind of caller the token belongs to, so that a refusal can be explained.
+    - `consumer` says what kind of caller the token belongs to, so that an error can name what it lacks.
     - `on_request(request, attempt)` is called before each sending, `on_response(result)` after it; an exception that
       they raise ends the call and reaches the caller. They see no login.
     - `deprecations` says what happens before a deprecated operation is sent: `warn` (at the line of the call, once),
@@ -125,7 +127,11 @@ class Synerise(ClientExtensions):
         return self._options
 
     def send(self, request: Request[T], /) -> Response[T]:
-        """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
+        """Send a request that `api.<resource>.<method>.request(...)` built; return status, headers and the parsed body.
+
+        Raises APIStatusError (AuthenticationError if the login is refused), APIConnectionError or
+        ResponseDecodingError.
+        """
         if request.operation.deprecated:
             warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall())
         return self._connections.send(request, self._options)
@@ -228,7 +234,11 @@ class AsyncSynerise(AsyncClientExtensions):
         return self._options
 
     def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:
-        """Send a request that `api.<resource>.<method>.request(...)` built; the answer has its status and headers."""
+        """Send a request that `api.<resource>.<method>.request(...)` built; return status, headers and the parsed body.
+
+        Raises APIStatusError (AuthenticationError if the login is refused), APIConnectionError or
+        ResponseDecodingError.
+        """
         if request.operation.deprecated:
             # A task would run the coroutine without the frame of the caller.
             return self._send_deprecated(request, caller())
@@ -281,7 +291,7 @@ def _copy_with(
     if timeout is not None:
         options = attrs.evolve(options, timeouts=checked_timeouts(timeout))
     if deprecations is not None:
-        options = attrs.evolve(options, deprecations=checked_deprecations(deprecations))
+        options = attrs.evolve(options, deprecations=deprecations)
     result = copy.copy(client)
     state: dict[str, Any] = result.__dict__
     for name in list(state):

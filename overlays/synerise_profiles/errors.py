@@ -1,23 +1,41 @@
-"""Everything that this library raises.
+"""The tree of everything that this library raises, and what its texts may show.
 
     SyneriseError
     ├── ConfigurationError             the client cannot be built, or was given an unusable token (a ValueError too)
     ├── InvalidRequestError            the request cannot be sent; nothing was sent (a ValueError too)
-    │   └── DeprecatedOperationError   the operation is deprecated, and the client refuses those
+    │   ├── DeprecatedOperationError   the operation is deprecated, and the client refuses those
+    │   └── MappingError               sources: a mapping of columns does not fit the operation or the file
     ├── ResponseDecodingError          the server reported success with a body that cannot be read
     ├── APIConnectionError             no complete answer arrived; `maybe_applied` says what may have happened
-    │   └── APITimeoutError
-    └── APIStatusError                 the server answered with another status than 2xx
-        ├── BadRequestError            400
-        ├── AuthenticationError        401, and every refused login
-        ├── PermissionDeniedError      403
-        ├── NotFoundError              404
-        ├── ConflictError              409
-        ├── UnsupportedMediaTypeError  415
-        ├── FailedDependencyError      424
-        ├── RateLimitError             429
-        ├── ServerError                5xx
-        └── OperationSunsetError       404, 405, 410 or 501 of an operation that was switched off
+    │   └── APITimeoutError            no complete answer arrived in time
+    ├── APIStatusError                 the server answered with another status than 2xx
+    │   ├── BadRequestError            400
+    │   ├── AuthenticationError        401, and every refused login
+    │   ├── PermissionDeniedError      403
+    │   ├── NotFoundError              404
+    │   ├── ConflictError              409
+    │   ├── UnsupportedMediaTypeError  415
+    │   ├── FailedDependencyError      424
+    │   ├── RateLimitError             429
+    │   ├── ServerError                5xx
+    │   └── OperationSunsetError       405 or 410 of an operation that was switched off
+    │       ├── SunsetNotFoundError    404 of one (a NotFoundError too)
+    │       └── SunsetServerError      501 of one (a ServerError too)
+    ├── BulkStoppedError               bulk: a run stopped before its end; its report says what became of each row
+    ├── RejectedRowsError              bulk: some rows were not accepted; raised by `report.raise_for_rejected()`
+    ├── JournalMismatchError           bulk: a journal belongs to another run (a ValueError too)
+    ├── QueueFullError                 queue: there was no room in time; the row was not put
+    ├── QueueClosedError               queue: it is closed, or was not entered yet; the row was not put
+    ├── MergeRefusedError              merges: a plan cannot be applied as it is (a ValueError too)
+    │   └── MergeChangedError          merges: profiles are no longer as the plan says
+    ├── MergeStoppedError              merges: stopped at a group that failed; its result says what is merged
+    ├── AuditError                     merges: the audit file cannot be read, written or locked
+    └── ExportError                    exports: an export without records so far
+        ├── ExportFailedError          exports: the server gave it up
+        └── ExportTimeoutError         exports: it was not ready when the deadline had passed
+
+A line that begins with a package's name is an error of that package, such as `synerise_profiles.bulk`; all others are
+in this module. Warnings are no errors: `deprecations` and `queue` have theirs.
 
 No text of an error holds what a caller sent or what the server wrote about it: both may be personal data. The
 server's own words are in `body` and `content`. Every error can be pickled.
@@ -93,8 +111,8 @@ class APIConnectionError(SyneriseError):
         self.attempts = attempts
         self.maybe_applied = maybe_applied
         self.notes = tuple(notes)
-        fate = "the server may have received the request" if maybe_applied else "the request was not carried out"
-        super().__init__("; ".join([f"{operation}: {problem}", _attempts_text(attempts), fate, *self.notes]))
+        effect = "the server may have received the request" if maybe_applied else "the request was not carried out"
+        super().__init__("; ".join([f"{operation}: {problem}", _attempts_text(attempts), effect, *self.notes]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         rebuild = functools.partial(
@@ -228,10 +246,10 @@ class OperationSunsetError(APIStatusError):
     since what was asked for may simply not be there; one with 501 is a ServerError too.
     """
 
-    def __init__(self, *, sunset: str | None = None, replaced_by: Iterable[str] = (), **parts: Any) -> None:
+    def __init__(self, *, sunset: str | None = None, replaced_by: Iterable[str] = (), **arguments: Any) -> None:
         self.sunset = sunset
         self.replaced_by = tuple(replaced_by)
-        super().__init__(**parts)
+        super().__init__(**arguments)
 
     def _arguments(self) -> dict[str, Any]:
         return {**super()._arguments(), "sunset": self.sunset, "replaced_by": self.replaced_by}

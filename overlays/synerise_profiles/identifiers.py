@@ -1,4 +1,4 @@
-"""What names a profile: which fields, what they may hold, which is taken first, when two are the same, how to mask one.
+"""Identifiers of profiles: which fields name one, which is taken first, when two are the same, how to mask one.
 
 The fields, their order, types and patterns, and the day of the change of July 2026, come from the spec.
 """
@@ -12,7 +12,7 @@ import unicodedata
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import attrs
 
@@ -21,7 +21,8 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.identifiers import IDENTIFIER_CHANGE, IDENTIFIERS, Identifier
 from synerise_profiles_api.types import UNSET
 
-from .digests import FirstSeenIndex
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = [
     "CLIENT_IDENTIFIERS",
@@ -44,7 +45,7 @@ PROFILE_IDENTIFIERS: Final[tuple[str, ...]] = tuple(item.name for item in IDENTI
 CLIENT_IDENTIFIERS: Final[tuple[str, ...]] = tuple(item.name for item in IDENTIFIERS["ClientIdentifier"])
 """The fields that name the profile of an event or a transaction, likewise; a phone number is none of them."""
 IDENTIFIER_CHANGE_DATE: Final[str | None] = None if IDENTIFIER_CHANGE is None else IDENTIFIER_CHANGE.effective
-"""The day (ISO) from which accents count, white space at the ends is trimmed and uuids are unique."""
+"""The day (ISO) of the change: from then on accents count, white space at the ends is trimmed, uuids are unique."""
 
 ChangeKind: TypeAlias = Literal["accents", "whitespace", "blank", "duplicate-uuid"]
 
@@ -52,6 +53,14 @@ _IDENTIFIERS_BY_NAME: Final[Mapping[str, Identifier]] = {
     item.name: item for items in IDENTIFIERS.values() for item in items
 }
 _PROFILE_FIELD: Final = "client"
+_FIRST_SEEN_SCHEMA: Final = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+PRAGMA locking_mode = EXCLUSIVE;
+PRAGMA cache_size = -65536;
+CREATE TABLE seen (digest BLOB PRIMARY KEY, number INTEGER, owner BLOB) WITHOUT ROWID;
+BEGIN;
+"""
 
 
 def mask(value: object) -> str:
@@ -64,7 +73,7 @@ def problem(field: str, value: object) -> str | None:
     """Say what is wrong with an identifier by the type and the patterns of the spec; None if it is well formed.
 
     `field` is a name of the publisher: clientId, id, uuid, customId, email or phone; any other raises
-    InvalidRequestError. The words never quote the value.
+    InvalidRequestError. The problem never quotes the value.
     """
     found = _identifier(field)
     if found.type == "integer":
@@ -103,7 +112,7 @@ def email_uuid(email: str, namespace: uuid.UUID) -> str:
     wrong = problem("email", email)
     if wrong is not None:
         raise InvalidRequestError(wrong, field="email")
-    if not isinstance(namespace, uuid.UUID):  # pyright: ignore[reportUnnecessaryIsInstance]  # told in clear words
+    if not isinstance(namespace, uuid.UUID):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
         raise InvalidRequestError("is no uuid.UUID; wrap the text in uuid.UUID(...)", field="namespace")
     return str(uuid.uuid5(namespace, email))
 
@@ -155,23 +164,57 @@ _EFFECTS: Final[Mapping[ChangeKind, str]] = {
 }
 
 
-class ChangeCheck:
-    """Finds what the change touches, row by row; close it afterwards.
+class _FirstSeenIndex:
+    """An index on disk of the digests that were seen: the number and the owner with which each came first.
 
-    For each uuid it keeps a digest, in a temporary file that goes with it: some 64 MB of memory however many rows
-    there are, and about 50 bytes a uuid on disk.
+    It is a private temporary file of SQLite, so that memory stays flat however many digests there are. The file is
+    made for the first digest and goes when the index is closed.
     """
 
     def __init__(self) -> None:
-        self._uuids = FirstSeenIndex()
+        self._database: sqlite3.Connection | None = None
+
+    def first_seen(self, digest: bytes, number: int, owner: bytes) -> tuple[int, bytes]:
+        """Return the number and the owner with which a digest came first; these ones, if it is new."""
+        database = self._open() if self._database is None else self._database
+        added = database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (digest, number, owner))
+        if added.rowcount:
+            return number, owner
+        found = database.execute("SELECT number, owner FROM seen WHERE digest = ?", (digest,)).fetchone()
+        return cast("tuple[int, bytes]", found)
+
+    def close(self) -> None:
+        """Remove the file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _open(self) -> sqlite3.Connection:
+        import sqlite3  # noqa: PLC0415 - most programs do without
+
+        # An empty name is a file of SQLite's own, which nobody else can open and which goes with the connection.
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.executescript(_FIRST_SEEN_SCHEMA)
+        return self._database
+
+
+class ChangeCheck:
+    """A pass over rows that finds what the change of `IDENTIFIER_CHANGE_DATE` touches; close it afterwards.
+
+    For each uuid it keeps a digest in a temporary file: some 64 MB of memory however many rows there are, and about
+    50 bytes a uuid on disk.
+    """
+
+    def __init__(self) -> None:
+        self._uuids = _FirstSeenIndex()
 
     def changes(self, row: Mapping[str, Any] | Model, number: int) -> Iterator[IdentifierChange]:
         """Yield what the change touches in a row. An event or a transaction names its profile in `client`."""
         fields = _fields_of(row)
-        held = fields.get(_PROFILE_FIELD)
+        profile = fields.get(_PROFILE_FIELD)
         names = PROFILE_IDENTIFIERS
-        if isinstance(held, Mapping | Model):
-            fields, names = _fields_of(cast("Mapping[str, Any] | Model", held)), CLIENT_IDENTIFIERS
+        if isinstance(profile, Mapping | Model):
+            fields, names = _fields_of(cast("Mapping[str, Any] | Model", profile)), CLIENT_IDENTIFIERS
         texts = {name: value for name in names if isinstance(value := fields.get(name), str) and value}
         for name, value in texts.items():
             if _IDENTIFIERS_BY_NAME[name].type == "string":
@@ -196,7 +239,7 @@ def check_identifier_change(rows: Iterable[Mapping[str, Any] | Model]) -> Iterat
 
     A row is a profile, or an event or a transaction with its profile in `client`. A shared uuid is yielded with the
     later row, and `other` is the earlier one; rows whose other identifiers agree are the same profile, and are not.
-    What it needs of memory and disk stands at `ChangeCheck`. Raises InvalidRequestError for a row that is neither a
+    `ChangeCheck` says how much memory and disk it needs. Raises InvalidRequestError for a row that is neither a
     mapping nor a model.
     """
     with closing(ChangeCheck()) as check:
@@ -237,12 +280,12 @@ def _is_accented(char: str) -> bool:
     """Whether it has a mark, or is one: letters with a stroke do not decompose, but their names say it."""
     if char.isascii():
         return False
-    marks = any(unicodedata.category(part) == "Mn" for part in unicodedata.normalize("NFD", char))
+    marks = any(unicodedata.category(character) == "Mn" for character in unicodedata.normalize("NFD", char))
     return marks or (char.isalpha() and " WITH " in unicodedata.name(char, ""))
 
 
 def _owner_digest(fields: Mapping[str, Any], names: Sequence[str]) -> bytes:
-    """What tells the profile apart from others with the same uuid; a phone number names none beside a uuid."""
+    """Digest what tells a profile apart from others with the same uuid; a phone number does not."""
     parts: list[str] = []
     for name in names:
         value = fields.get(name)

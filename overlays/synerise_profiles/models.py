@@ -1,4 +1,7 @@
-"""The generated models under this package's own name: `from synerise_profiles.models import ProfileInput`."""
+"""The generated models under this package's own name: `from synerise_profiles.models import ProfileInput`.
+
+They are loaded one by one, when they are first used.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the client's tests share: a clock that never waits, requests, tokens, and a server that does what it is told."""
+"""What the client's tests share: a clock that never waits, requests, tokens, and a server with scripted answers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Clock:
             monotonic=lambda: self.now,
             wall=lambda: JWT_EPOCH + self.now - 50.0 + self.skew,
             sleep=self._sleep,
-            sleep_async=self._asleep,
+            sleep_async=self._sleep_async,
             random=lambda: chance,
         )
 
@@ -40,7 +40,7 @@ class Clock:
         self.slept.append(seconds)
         self.now += seconds
 
-    async def _asleep(self, seconds: float) -> None:
+    async def _sleep_async(self, seconds: float) -> None:
         self._sleep(seconds)
 
 

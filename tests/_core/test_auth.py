@@ -35,7 +35,7 @@ GUID = "a1b2c3d4-guid"
 
 
 class Api:
-    """Hands out tokens `t1`, `t2`, ... and accepts the newest, unless it is told otherwise."""
+    """Hands out tokens `t1`, `t2`, ... and accepts the newest, unless a test sets others."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -490,13 +490,13 @@ def test_basic_signs_with_guid_and_key_and_never_logs_in() -> None:
     assert (0, [expected]) == (api.logins, api.signatures)
 
 
-@pytest.mark.parametrize("way", [{"workspace_guid": GUID}, {"api_key": None, "token": "fixed"}])
-def test_fixed_credentials_are_not_tried_twice(way: dict[str, Any]) -> None:
+@pytest.mark.parametrize("credentials", [{"workspace_guid": GUID}, {"api_key": None, "token": "fixed"}])
+def test_fixed_credentials_are_not_tried_twice(credentials: dict[str, Any]) -> None:
     """Where there is nothing to renew, a 401 is raised after one attempt."""
     api = Api()
     api.accepted = lambda signature: False
     with pytest.raises(AuthenticationError) as caught:
-        client(api, **way).send(request())
+        client(api, **credentials).send(request())
     assert (1, 1) == (caught.value.attempts, len(api.signatures))
 
 

@@ -170,7 +170,7 @@ def test_base_url_is_refused(given: Any, problem: str) -> None:
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize(
-    ("environment", "given", "kind", "base_url"),
+    ("environment", "given", "sign_in_method", "base_url"),
     [
         ({"API_KEY": KEY}, {}, "an API key", "https://api.synerise.com"),
         ({"API_KEY": f" {KEY}\n", "WORKSPACE_GUID": GUID}, {}, "an API key by Basic", "https://api.synerise.com"),
@@ -189,7 +189,7 @@ def test_environment_completes_the_arguments(
     client: Client,
     environment: dict[str, str],
     given: dict[str, Any],
-    kind: str,
+    sign_in_method: str,
     base_url: str | None,
 ) -> None:
     """Arguments win over the environment, and credentials of two sources are never mixed."""
@@ -197,7 +197,7 @@ def test_environment_completes_the_arguments(
         monkeypatch.setenv(f"SYNERISE_{name}", value)
     built = client.from_env(**given)
     expected = settings.REGIONS["gcp-eu"] if base_url is None else base_url
-    assert f"<{client.__name__} {expected}, signs in by {kind}>" == repr(built)
+    assert f"<{client.__name__} {expected}, signs in by {sign_in_method}>" == repr(built)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -338,7 +338,7 @@ def test_building_a_client_opens_nothing() -> None:
 
 
 def test_send_gives_the_whole_answer() -> None:
-    """send() is the low road: status, headers and body of the answer."""
+    """send() is the low-level way: it returns status, headers and body of the response."""
     transport, _ = mock(httpx.Response(201, headers={"x-a": "b"}, content=b"x"))
     response = Synerise(token=TOKEN, transport=transport, _timing=Clock().timing).send(request())
     assert (201, "b", b"x", operation()) == (

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import importlib
 import json
 import pickle
+import pkgutil
+import re
+from collections.abc import Iterator
 
 import pytest
 
+import synerise_profiles
 import synerise_profiles.errors as errors_module
 from synerise_profiles._core.status_errors import connection_error, status_error, token_was_refused
 from synerise_profiles._core.tokens import LOGIN
@@ -58,7 +63,7 @@ BODY = json.dumps(
 ).encode()
 
 
-def refused(
+def error_of(
     status: int,
     facts: Operation | None = None,
     *,
@@ -102,15 +107,49 @@ def refused(
 def test_each_status_has_its_class(status: int, expected: type[APIStatusError]) -> None:
     """Documented statuses have a class of their own, 5xx one for all, others the common one."""
     assert expected is status_error_type(status)
-    assert expected is type(refused(status))
+    assert expected is type(error_of(status))
 
 
 def test_every_error_has_the_one_root() -> None:
     """One except clause catches all; what is wrong with arguments is a ValueError too."""
     classes = [getattr(errors_module, name) for name in errors_module.__all__]
-    assert [] == [kind for kind in classes if not issubclass(kind, SyneriseError)]
+    assert [] == [error_type for error_type in classes if not issubclass(error_type, SyneriseError)]
     of_arguments = [ConfigurationError, DeprecatedOperationError, InvalidRequestError]
-    assert of_arguments == [kind for kind in classes if issubclass(kind, ValueError)]
+    assert of_arguments == [error_type for error_type in classes if issubclass(error_type, ValueError)]
+
+
+def drawn_tree() -> dict[str, tuple[str, str]]:
+    """Read the drawing in the docstring of `errors`: the parent and the package of each class, by its name."""
+    above: list[str] = []
+    tree: dict[str, tuple[str, str]] = {}
+    for line in (errors_module.__doc__ or "").splitlines():
+        found = re.match(r"(    [│├└─ ]*)(\w+Error)(?: +(?:(\w+): )?|$)", line)
+        if found is not None:
+            del above[len(found[1]) // 4 - 1 :]
+            tree[found[2]] = (above[-1] if above else "Exception", found[3] or "")
+            above.append(found[2])
+    return tree
+
+
+def all_errors(root: type[Exception]) -> Iterator[type[Exception]]:
+    yield root
+    for error_type in root.__subclasses__():
+        yield from all_errors(error_type)
+
+
+def test_the_drawing_has_every_error() -> None:
+    """The tree of `errors` shows each error of the distribution once, below its parent, with the package it is in."""
+    for module in pkgutil.walk_packages(synerise_profiles.__path__, "synerise_profiles."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    expected: dict[str, tuple[str, str]] = {}
+    for error_type in all_errors(SyneriseError):
+        if error_type.__module__.startswith("synerise_profiles"):
+            home = "" if hasattr(errors_module, error_type.__name__) else error_type.__module__.split(".")[1]
+            expected[error_type.__name__] = (error_type.__bases__[0].__name__, home)
+    assert expected == drawn_tree()
+    for name, (_, home) in expected.items():
+        assert not home or name in importlib.import_module(f"synerise_profiles.{home}").__all__
 
 
 def test_text_names_what_is_safe_and_nothing_else() -> None:
@@ -119,14 +158,14 @@ def test_text_names_what_is_safe_and_nothing_else() -> None:
         "things.get: 400 Bad Request; code SAU-601; "
         "refused fields: email, items[3].attributes.score, (a name that is not shown); trace id 7f3a-01"
     )
-    error = refused(400, content=BODY)
+    error = error_of(400, content=BODY)
     assert expected == str(error)
     assert SECRET not in repr(error)
 
 
 def test_body_keeps_the_servers_own_words() -> None:
     """What the text leaves out is in `body` and `content`."""
-    error = refused(400, content=BODY)
+    error = error_of(400, content=BODY)
     assert error.body is not None
     assert f"{SECRET} is wrong" == error.body.message
     assert BODY == error.content
@@ -135,7 +174,7 @@ def test_body_keeps_the_servers_own_words() -> None:
 @pytest.mark.parametrize("content", [b"", b"Not Found", b"[1]", b'"text"', b"\xff\xfe", b"<html>", b"null", b"7"])
 def test_any_body_can_come_with_an_error(content: bytes) -> None:
     """No body, text or another JSON value gives `body` None, and no exception."""
-    error = refused(404, content=content)
+    error = error_of(404, content=content)
     assert (None, "things.get: 404 Not Found") == (error.body, str(error))
 
 
@@ -151,7 +190,7 @@ def test_any_body_can_come_with_an_error(content: bytes) -> None:
 )
 def test_odd_fields_of_an_error_body_do_no_harm(body: dict[str, object]) -> None:
     """Fields of another type or form than documented are read leniently and not shown."""
-    text = str(refused(400, content=json.dumps(body).encode()))
+    text = str(error_of(400, content=json.dumps(body).encode()))
     assert text.startswith("things.get: 400 Bad Request")
     assert SECRET not in text
 
@@ -159,35 +198,37 @@ def test_odd_fields_of_an_error_body_do_no_harm(body: dict[str, object]) -> None
 def test_long_lists_of_fields_are_shortened() -> None:
     """At most ten names are shown."""
     content = json.dumps({"errors": [{"field": f"field{number}"} for number in range(12)]}).encode()
-    assert str(refused(400, content=content)).endswith("field9 and 2 more")
+    assert str(error_of(400, content=content)).endswith("field9 and 2 more")
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_refusal_names_who_may_call(status: int) -> None:
     """Where the client's consumer may not call the operation, the text says who may."""
-    text = str(refused(status, operation(consumers=("profile",)), consumer="workspace"))
+    text = str(error_of(status, operation(consumers=("profile",)), consumer="workspace"))
     assert text.endswith("things.get may be called by: profile; this client signs in as: workspace")
 
 
 def test_nothing_is_guessed_about_an_unknown_consumer() -> None:
     """Without knowing whose token it is, the text does not speak of consumers."""
-    assert "things.get: 401 Unauthorized" == str(refused(401, operation(consumers=("profile",))))
+    assert "things.get: 401 Unauthorized" == str(error_of(401, operation(consumers=("profile",))))
 
 
 def test_missing_permission_is_named() -> None:
     """A 403 names what an API key or a user needs."""
     facts = operation(permission="client_info: read", role="crm: read")
-    assert str(refused(403, facts, consumer="workspace")).endswith("an API key needs the permission: client_info: read")
-    assert str(refused(403, facts, consumer="user")).endswith("a user needs the permission: crm: read")
+    assert str(error_of(403, facts, consumer="workspace")).endswith(
+        "an API key needs the permission: client_info: read"
+    )
+    assert str(error_of(403, facts, consumer="user")).endswith("a user needs the permission: crm: read")
 
 
 def test_refusal_of_an_operation_past_its_end_says_so() -> None:
     """Once the sunset has passed, a refusal names the date and what to use instead; before, it does not."""
     facts = operation(deprecated=True, sunset="2026-08-30", replaced_by=("profiles.get",))
-    after = refused(404, facts, today=datetime.date(2026, 8, 30))
+    after = error_of(404, facts, today=datetime.date(2026, 8, 30))
     assert str(after).endswith("it was due to be switched off on 2026-08-30; use profiles.get")
-    assert "things.get: 404 Not Found" == str(refused(404, facts, today=datetime.date(2026, 8, 29)))
-    assert "switched off" not in str(refused(400, facts, today=datetime.date(2026, 9, 1)))
+    assert "things.get: 404 Not Found" == str(error_of(404, facts, today=datetime.date(2026, 8, 29)))
+    assert "switched off" not in str(error_of(400, facts, today=datetime.date(2026, 9, 1)))
 
 
 AFTER, BEFORE = datetime.date(2026, 8, 30), datetime.date(2026, 8, 29)
@@ -218,7 +259,7 @@ def test_what_was_switched_off_has_its_class(
     status: int, facts: dict[str, object], day: datetime.date, expected: type[APIStatusError]
 ) -> None:
     """405, 410 and 501 say that an operation is gone, 404 only once its day has come; the status's class holds too."""
-    error = refused(status, operation(**facts), content=BODY, today=day)
+    error = error_of(status, operation(**facts), content=BODY, today=day)
     assert type(error) is expected
     assert isinstance(error, status_error_type(status))
     assert (error.status_code, error.content) == (status, BODY)
@@ -230,7 +271,7 @@ def test_what_was_switched_off_has_its_class(
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_refused_login_is_an_authentication_error(status: int) -> None:
     """Whatever the login is refused with, the error is the one for authentication and names the login."""
-    error = refused(status, LOGIN)
+    error = error_of(status, LOGIN)
     assert (AuthenticationError, status) == (type(error), error.status_code)
     assert "the login was refused" in str(error)
 
@@ -238,7 +279,7 @@ def test_refused_login_is_an_authentication_error(status: int) -> None:
 @pytest.mark.parametrize(("status", "expected"), [(429, RateLimitError), (503, ServerError)])
 def test_login_that_could_not_be_judged_is_no_refusal(status: int, expected: type[APIStatusError]) -> None:
     """An overloaded server says nothing about the key."""
-    assert expected is type(refused(status, LOGIN))
+    assert expected is type(error_of(status, LOGIN))
 
 
 def test_a_login_that_broke_off_changed_nothing() -> None:
@@ -248,13 +289,13 @@ def test_a_login_that_broke_off_changed_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("maybe_applied", "fate"),
+    ("maybe_applied", "effect"),
     [(True, "the server may have received the request"), (False, "the request was not carried out")],
 )
-def test_connection_error_says_what_may_have_happened(*, maybe_applied: bool, fate: str) -> None:
+def test_connection_error_says_what_may_have_happened(*, maybe_applied: bool, effect: str) -> None:
     """The text says what broke, how often it was tried, and whether the request may have arrived."""
     error = APIConnectionError("no answer", operation="things.get", attempts=3, maybe_applied=maybe_applied)
-    assert f"things.get: no answer; tried 3 times; {fate}" == str(error)
+    assert f"things.get: no answer; tried 3 times; {effect}" == str(error)
 
 
 def test_request_id_is_found_in_any_case() -> None:
@@ -301,6 +342,6 @@ def test_every_error_survives_pickling(error: SyneriseError) -> None:
         (400, b"token expired", False),
     ],
 )
-def test_refused_token_is_told_from_a_refused_request(status: int, content: bytes, *, expected: bool) -> None:
+def test_refused_token_is_distinguished_from_a_refused_request(status: int, content: bytes, *, expected: bool) -> None:
     """A 401 always speaks of the token, a 403 only if it says that the token has expired."""
     assert expected is token_was_refused(status, content)

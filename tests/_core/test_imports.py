@@ -14,7 +14,6 @@ import pytest
 import synerise_profiles
 
 PACKAGE = Path(synerise_profiles.__file__).parent
-SEAM = {"client.py", "transport.py", "auth.py"}
 
 
 def loaded(statement: str) -> set[str]:
@@ -82,15 +81,3 @@ def test_type_checkers_see_the_same_names() -> None:
     block = next(node for node in tree.body if isinstance(node, ast.If))
     names = {alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert names | {"__version__"} == set(synerise_profiles.__all__)
-
-
-def test_httpx_stands_behind_the_seam() -> None:
-    """Of the modules of the client, only those of the seam import httpx when they run."""
-    found: set[str] = set()
-    for path in PACKAGE.glob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        names = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
-        names |= {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
-        if names & {"httpx", "httpcore"}:
-            found.add(path.name)
-    assert found <= SEAM

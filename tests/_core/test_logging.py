@@ -88,7 +88,7 @@ def own(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 
 def test_one_line_an_attempt_and_one_a_retry(caplog: pytest.LogCaptureFixture) -> None:
-    """DEBUG tells every attempt with the path's template, WARNING every retry with its reason and delay."""
+    """DEBUG has every attempt with the path's template, WARNING every retry with its reason and delay."""
     caplog.set_level(logging.DEBUG, "synerise_profiles")
     transport, _ = mock(
         httpx.ConnectError("refused"),

@@ -63,7 +63,7 @@ def test_an_answer_that_another_attempt_cannot_change_is_final(status: int) -> N
     assert RetryDecision(None) == decision(AttemptFailure(status_code=status))
 
 
-def test_lasting_failure_is_final() -> None:
+def test_permanent_failure_is_final() -> None:
     """A failure that another attempt cannot mend is not retried, not even one that was never sent."""
     assert delay(AttemptFailure(maybe_received=False, permanent=True)) is None
 
@@ -76,12 +76,12 @@ def test_number_of_retries_is_bounded() -> None:
 
 
 def test_retry_after_replaces_the_computed_delay() -> None:
-    """The server's wish is kept exactly."""
-    assert [0.0, 7.0, 60.0] == [delay(AttemptFailure(status_code=429, retry_after=wish)) for wish in (0.0, 7.0, 60.0)]
+    """What the server asks for is kept exactly."""
+    assert [0.0, 7.0, 60.0] == [delay(AttemptFailure(status_code=429, retry_after=asked)) for asked in (0.0, 7.0, 60.0)]
 
 
 def test_retry_after_beyond_the_cap_ends_the_call() -> None:
-    """A wish beyond the cap is neither kept nor shortened: the call ends and says why."""
+    """A `Retry-After` beyond the cap is neither kept nor shortened: the call ends and says why."""
     ended = decision(AttemptFailure(status_code=503, retry_after=61.0))
     assert RetryDecision(None, "the server asks to wait 61 s, which is beyond the cap of 60 s") == ended
 
@@ -110,8 +110,8 @@ def test_delay_is_jittered_between_zero_and_the_bound(attempt: int, chance: floa
 
 @given(
     status=st.one_of(st.none(), st.integers(300, 599)),
-    arrived=st.booleans(),
-    wish=st.one_of(st.none(), st.floats(0, 1e6)),
+    maybe_received=st.booleans(),
+    retry_after=st.one_of(st.none(), st.floats(0, 1e6)),
     attempt=st.integers(1, 10),
     elapsed=st.floats(0, 1000),
     chance=st.floats(0, 1),
@@ -120,20 +120,20 @@ def test_delay_is_jittered_between_zero_and_the_bound(attempt: int, chance: floa
 def test_bounds_hold_for_every_failure(
     *,
     status: int | None,
-    arrived: bool,
-    wish: float | None,
+    maybe_received: bool,
+    retry_after: float | None,
     attempt: int,
     elapsed: float,
     chance: float,
     repeatable: bool,
 ) -> None:
     """Whatever happens, a wait stays within the deadline, the cap and the number of retries."""
-    failure = AttemptFailure(status_code=status, maybe_received=arrived, retry_after=wish)
+    failure = AttemptFailure(status_code=status, maybe_received=maybe_received, retry_after=retry_after)
     waited = delay(failure, repeatable=repeatable, attempt=attempt, elapsed=elapsed, chance=chance)
     if waited is not None:
         assert attempt <= POLICY.max_retries
         assert elapsed + waited < POLICY.deadline
-        assert 0 <= waited <= (POLICY.max_delay if wish is None else POLICY.retry_after_cap)
+        assert 0 <= waited <= (POLICY.max_delay if retry_after is None else POLICY.retry_after_cap)
 
 
 def test_retry_after_is_read_as_seconds() -> None:

@@ -1,4 +1,4 @@
-"""What goes over the wire, and what becomes of every way that it can end. Real sockets where the wire matters."""
+"""What goes over the wire, and what follows each end that a call can have. Real sockets where the wire matters."""
 
 from __future__ import annotations
 
@@ -319,7 +319,7 @@ def test_earlier_attempt_that_may_have_arrived_is_not_forgotten() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "arrived", "timed_out"),
+    ("error", "maybe_received", "timed_out"),
     [
         (httpx.ConnectTimeout("x"), False, True),
         (httpx.PoolTimeout("x"), False, True),
@@ -335,12 +335,14 @@ def test_earlier_attempt_that_may_have_arrived_is_not_forgotten() -> None:
         (httpx.CloseError("x"), True, False),
     ],
 )
-def test_each_failure_of_the_network_is_told_apart(error: Exception, *, arrived: bool, timed_out: bool) -> None:
-    """Every exception of httpx becomes a typed error that knows whether the request may have arrived."""
+def test_each_failure_of_the_network_is_distinguished(
+    error: Exception, *, maybe_received: bool, timed_out: bool
+) -> None:
+    """Every exception of httpx becomes a typed error that knows whether the request may have maybe_received."""
     transport, _ = mock(error)
     with pytest.raises(APIConnectionError) as caught:
         client(transport=transport, max_retries=0).send(request())
-    assert (arrived, timed_out) == (caught.value.maybe_applied, isinstance(caught.value, APITimeoutError))
+    assert (maybe_received, timed_out) == (caught.value.maybe_applied, isinstance(caught.value, APITimeoutError))
 
 
 def test_bad_certificate_is_not_retried() -> None:

@@ -1,4 +1,4 @@
-"""`python -m synerise_profiles.deprecations`: what it finds in a program, what it leaves alone, how it tells."""
+"""`python -m synerise_profiles.deprecations`: what it finds in a program, what it leaves alone, how it reports."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ ON = datetime.date(2026, 8, 20)
 
 
 def found(source: str) -> list[tuple[int, int, str]]:
-    told = list(scan_source(source.encode(), "x.py", TARGETS))
-    assert all(isinstance(item, Finding) for item in told), told
-    return [(item.line, item.column, item.deprecated_name.name) for item in told if isinstance(item, Finding)]
+    results = list(scan_source(source.encode(), "x.py", TARGETS))
+    assert all(isinstance(item, Finding) for item in results), results
+    return [(item.line, item.column, item.deprecated_name.name) for item in results if isinstance(item, Finding)]
 
 
 def test_every_deprecated_operation_is_looked_for() -> None:
@@ -126,9 +126,9 @@ def test_no_use(source: str) -> None:
 )
 def test_what_cannot_be_parsed(source: bytes) -> None:
     """It is reported, and nothing is raised."""
-    (told,) = scan_source(source, "x.py", TARGETS)
-    assert isinstance(told, UnreadableFile)
-    assert told.file == "x.py"
+    (results,) = scan_source(source, "x.py", TARGETS)
+    assert isinstance(results, UnreadableFile)
+    assert results.file == "x.py"
 
 
 def test_other_encodings() -> None:

@@ -1,4 +1,4 @@
-"""Warnings of deprecated operations: at whose line, how often, with which words, and what the client may be told."""
+"""Warnings of deprecated operations: at whose line, how often, in which words, and under which policy."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_method() -> None:
     assert str(found[0].message) == ("events.recommendation_seen is deprecated: use events.recommendation_view.")
 
 
-def test_the_low_road() -> None:
+def test_a_request_that_is_sent() -> None:
     """`send` is called by the user; building the request says nothing."""
     with caught() as found, sync_client() as client:
         request = api.events.recommendation_seen.request(EVENT)
@@ -141,15 +141,15 @@ def test_an_awaited_method() -> None:
     assert places(found) == [("test_warnings.py", line)]
 
 
-@pytest.mark.parametrize("road", ["method", "send"])
-def test_a_coroutine_in_a_task(road: str) -> None:
+@pytest.mark.parametrize("way", ["method", "send"])
+def test_a_coroutine_in_a_task(way: str) -> None:
     """A task runs it far from the line that made it, and that line is named."""
 
     async def main() -> list[int]:
         async with async_client() as client:
             lines = []
             tasks = []
-            if road == "method":
+            if way == "method":
                 tasks.append(asyncio.create_task(client.events.recommendation_seen(EVENT)))
                 lines.append(here() - 1)
                 later = client.events.recommendation_seen(EVENT)
@@ -182,7 +182,7 @@ def test_an_awaited_method_of_trio() -> None:
 
 
 def test_an_awaited_request() -> None:
-    """The low road of the async client, and a copy."""
+    """The low-level way of the async client, and a copy."""
 
     async def main() -> list[int]:
         async with async_client() as client:
@@ -251,7 +251,7 @@ def test_an_async_method_is_as_it_was() -> None:
 
 @pytest.mark.parametrize("action", ["always", "default"])
 def test_once_a_line(action: str) -> None:
-    """A loop is told once, two lines twice, even where the filter is "always"."""
+    """A loop is warned of once, two lines twice, even where the filter is "always"."""
     with caught(action) as found, sync_client() as client, sync_client() as other:
         for _ in range(3):
             client.events.recommendation_seen(EVENT)
@@ -281,7 +281,7 @@ def test_an_error_stays_one() -> None:
 
 
 def test_what_is_not_deprecated_says_nothing() -> None:
-    """No frame is looked at for it."""
+    """It costs no walk over the frames of the stack."""
     with caught() as found, sync_client() as client:
         client.events.custom({**EVENT, "action": "a.b"})
     assert found == []
@@ -343,10 +343,10 @@ def test_words_after_the_day() -> None:
 
 def test_the_clients_clock_decides() -> None:
     """Before the day a deprecation, from it on a sunset; it is sent all the same."""
-    for at, kind in ((BEFORE, SyneriseDeprecationWarning), (AFTER, SyneriseSunsetWarning)):
+    for at, category in ((BEFORE, SyneriseDeprecationWarning), (AFTER, SyneriseSunsetWarning)):
         with caught() as found, sync_client(at) as client:
             assert client.profiles.get_contact(1) is not None
-        assert [item.category for item in found] == [kind]
+        assert [item.category for item in found] == [category]
 
 
 def test_kinds_of_warnings() -> None:
@@ -356,7 +356,7 @@ def test_kinds_of_warnings() -> None:
     assert not issubclass(SyneriseSunsetWarning, DeprecationWarning)
 
 
-# --- what the client may be told
+# --- the policy of the client
 
 
 @pytest.mark.parametrize("at", [BEFORE, AFTER])
@@ -391,7 +391,7 @@ def test_error_when_awaited() -> None:
     asyncio.run(main())
 
 
-def test_a_copy_may_be_told_otherwise() -> None:
+def test_a_copy_may_have_another_policy() -> None:
     """One call that knows what it does need not quieten the rest."""
     with sync_client(deprecations="error") as client:
         client.with_options(deprecations="ignore").profiles.get_contact(1)

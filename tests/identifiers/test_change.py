@@ -54,7 +54,7 @@ def test_every_identifier_of_a_row_and_nothing_else() -> None:
 
 
 def test_a_uuid_of_two_profiles() -> None:
-    """The later row is told, with the earlier one; white space at the ends hides none."""
+    """The later row is reported, with the earlier one; white space at the ends hides none."""
     rows = [{"uuid": "u", "customId": "a"}, {"uuid": "v", "customId": "b"}, {"uuid": "u", "customId": "b"}]
     assert found(*rows) == [(2, "uuid", "duplicate-uuid", 0)]
     assert found(rows[0], {"uuid": "u ", "customId": "b"}) == [

@@ -111,7 +111,7 @@ def test_the_fixtures(tmp_path: Path) -> None:
 
 
 def test_they_are_listed_with_their_meaning(tmp_path: Path) -> None:
-    """`pytest --fixtures` tells what each is for."""
+    """`pytest --fixtures` says what each is for."""
     shown = run(tmp_path, "", "--fixtures").stdout
     for name in ("synerise_sandbox", "synerise", "async_synerise"):
         assert name in shown

@@ -1,4 +1,9 @@
-"""The steps of one call: what to send next, and what an answer or a failure means. Sends nothing, waits for nothing."""
+"""The state machine of one call: what to send next, and what a response or a failure means.
+
+It is sans-I/O: it sends nothing and waits for nothing, so that retries, the renewal of a token, the deadline and the
+log are written once for both drivers, `Transport` and `AsyncTransport`. For each attempt a driver calls
+`start_attempt`, sends, calls `handle_response` or `handle_failure`, and does what the returned `NextAction` says.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +31,7 @@ T = TypeVar("T")
 
 
 class NextAction(enum.Enum):
-    """What follows an attempt."""
+    """What follows an attempt: the call is done, or has failed, or is sent again (with another token)."""
 
     DONE = enum.auto()
     RENEW_TOKEN = enum.auto()
@@ -36,16 +41,19 @@ class NextAction(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class TransportFailure:
-    """An attempt without a complete answer: what happened in words, what it means, and the exception to chain."""
+    """An attempt without a complete response: what happened in words, what it means, and the exception to chain."""
 
     problem: str
-    failure: AttemptFailure
+    meaning: AttemptFailure
     timed_out: bool
     cause: Exception | None
 
 
 class RequestAttempts(Generic[T]):
-    """One call with all its attempts: what to send next, and what an answer or a failure means. Waits for nothing."""
+    """One call with all its attempts: the state between them, and the decision after each.
+
+    A refused token is renewed once a call, and the attempt that it cost is no retry.
+    """
 
     def __init__(self, options: Options, timing: Timing, request: Request[T]) -> None:
         self.options = options
@@ -64,70 +72,72 @@ class RequestAttempts(Generic[T]):
         """Begin an attempt: return the seconds that each of its steps may take."""
         self._attempt_started = self.timing.monotonic()
         policy = self.options.retry
-        left = policy.deadline - (self._attempt_started - self._call_started)
-        if left <= 0:
+        seconds_left = policy.deadline - (self._attempt_started - self._call_started)
+        if seconds_left <= 0:
             problem = f"the deadline of {policy.deadline:g} s has passed"
             raise self._connection_error(problem, timed_out=True)
-        left = min(left, MAX_WAIT_SECONDS)
+        seconds_left = min(seconds_left, MAX_WAIT_SECONDS)
         timeouts = self.options.timeouts
-        if any(value is None or value > left for value in timeouts.values()):
-            timeouts = {step: left if value is None else min(value, left) for step, value in timeouts.items()}
+        if any(value is None or value > seconds_left for value in timeouts.values()):
+            timeouts = {
+                step: seconds_left if value is None else min(value, seconds_left) for step, value in timeouts.items()
+            }
         self.attempts += 1
         return timeouts
 
-    def handle_response(self, answer: RawResponse, token: Token | None) -> NextAction:
-        """Say what follows a complete answer."""
-        self._response, self._problem = answer, None
-        status = answer.status_code
+    def handle_response(self, response: RawResponse, token: Token | None) -> NextAction:
+        """Say what follows a complete response; `token` is what the request was signed with."""
+        self._response, self._problem = response, None
+        status = response.status_code
         if LOGGER.isEnabledFor(logging.DEBUG):
             log_attempt(self.request.operation, status, self._attempt_seconds(), self.attempts)
         if 200 <= status < 300:
             return NextAction.DONE
-        if token is not None and not self._token_renewals and token_was_refused(status, answer.content):
+        if token is not None and not self._token_renewals and token_was_refused(status, response.content):
             self._token_renewals = 1
-            self.error = self._status_error(answer, None, "")
+            self.error = self._status_error(response, None, "")
             log_token_renewal(self.request.operation)
             return NextAction.RENEW_TOKEN
-        wait = parse_retry_after(answer.headers, self.timing.wall())
+        wait = parse_retry_after(response.headers, self.timing.wall())
         return self._decide(
             AttemptFailure(status_code=status, retry_after=wait),
             status,
-            lambda note: self._status_error(answer, wait, note),
+            lambda note: self._status_error(response, wait, note),
         )
 
-    def handle_failure(self, broken: TransportFailure) -> NextAction:
-        """Say what follows an attempt without a complete answer."""
-        self._response, self._problem = None, broken.problem
-        self._maybe_applied |= broken.failure.maybe_received
+    def handle_failure(self, failure: TransportFailure) -> NextAction:
+        """Say what follows an attempt without a complete response."""
+        self._response, self._problem = None, failure.problem
+        self._maybe_applied |= failure.meaning.maybe_received
         if LOGGER.isEnabledFor(logging.DEBUG):
-            log_attempt(self.request.operation, broken.problem, self._attempt_seconds(), self.attempts)
-        return self._decide(broken.failure, broken.problem, lambda note: self._transport_error(broken, note))
+            log_attempt(self.request.operation, failure.problem, self._attempt_seconds(), self.attempts)
+        return self._decide(failure.meaning, failure.problem, lambda note: self._transport_error(failure, note))
 
     def response(self) -> Response[T]:
-        """Read the answer that ended the call."""
-        answer, request = cast("RawResponse", self._response), self.request  # Next.DONE follows an answer only
+        """Parse the response that ended the call."""
+        response, request = cast("RawResponse", self._response), self.request  # NextAction.DONE follows a response only
         return Response(
             operation=request.operation,
-            status_code=answer.status_code,
-            headers=answer.headers,
-            content=answer.content,
-            body=request.parse(answer),
+            status_code=response.status_code,
+            headers=response.headers,
+            content=response.content,
+            body=request.parse(response),
             attempts=self.attempts,
         )
 
     def final_error(self) -> APIStatusError | APIConnectionError:
         """Return the error that ended the call."""
-        return cast("APIStatusError | APIConnectionError", self.error)  # Next.STOP and Next.RENEW come with one
+        return cast("APIStatusError | APIConnectionError", self.error)  # FAIL and RENEW_TOKEN come with one
 
     def attempt_result(self) -> AttemptResult:
         """Describe the attempt that just ended, for the caller's hook."""
-        answer = self._response
+        response = self._response
         return AttemptResult(
             operation=self.request.operation,
             attempt=self.attempts,
             seconds=self._attempt_seconds(),
-            status_code=None if answer is None else answer.status_code,
-            headers=None if answer is None else answer.headers,
+            status_code=None if response is None else response.status_code,
+            headers=None if response is None else response.headers,
             failure=self._problem,
         )
 
@@ -153,12 +163,12 @@ class RequestAttempts(Generic[T]):
         log_retry(self.request.operation, outcome, decision.delay, self.attempts)
         return NextAction.RETRY
 
-    def _status_error(self, answer: RawResponse, wait: float | None, note: str) -> APIStatusError:
+    def _status_error(self, response: RawResponse, wait: float | None, note: str) -> APIStatusError:
         return status_error(
             self.request.operation,
-            answer.status_code,
-            answer.headers,
-            answer.content,
+            response.status_code,
+            response.headers,
+            response.content,
             attempts=self.attempts,
             retry_after=wait,
             consumer=self.options.consumer,
@@ -166,9 +176,9 @@ class RequestAttempts(Generic[T]):
             note=note,
         )
 
-    def _transport_error(self, broken: TransportFailure, note: str) -> APIConnectionError:
-        error = self._connection_error(broken.problem, timed_out=broken.timed_out, note=note)
-        error.__cause__ = broken.cause
+    def _transport_error(self, failure: TransportFailure, note: str) -> APIConnectionError:
+        error = self._connection_error(failure.problem, timed_out=failure.timed_out, note=note)
+        error.__cause__ = failure.cause
         return error
 
     def _connection_error(self, problem: str, *, timed_out: bool, note: str = "") -> APIConnectionError:

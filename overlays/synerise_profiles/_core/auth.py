@@ -1,6 +1,10 @@
-"""Who fetches a token, and who waits for it: the drivers, sync and async, around one pure decision.
+"""Token sources: where a client gets the token that it signs with, sync and async.
 
-However many threads or tasks need a token, one of them logs in and the others wait for what it brings.
+An API key is exchanged for a token by a login, which is a single login: however many threads or tasks need a token at
+the same time, the first one logs in and the others wait for its result, be it a token or an error. So fifty threads
+cost one login, and a wrong API key one refusal instead of fifty. If the first one is cancelled there is no result, and
+one of those who waited takes over. `_LoginCoordinator` decides who does what; `LoginAuth` and `AsyncLoginAuth` only
+send and wait.
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ EventT = TypeVar("EventT", bound=_WakeEvent)
 
 
 class _PendingLogin(Generic[EventT]):
-    """One login under way, and what came of it; neither if it was cancelled, and then another caller tries."""
+    """One login under way, and its result: a token or an error; neither if it was cancelled."""
 
     __slots__ = ("done", "error", "token")
 
@@ -50,7 +54,7 @@ class _PendingLogin(Generic[EventT]):
 
 
 class _LoginCoordinator(Generic[EventT]):
-    """Decides who logs in and who waits. Its lock is held for moments only, never over a wait."""
+    """Single login: decides who logs in and who waits. Its lock is held for moments only, never over a wait."""
 
     def __init__(self, cache: TokenCache, clock: Callable[[], float], event: Callable[[], EventT]) -> None:
         self.cache = cache
@@ -180,19 +184,19 @@ class LoginAuth:
 
     def token(self) -> Token:
         """Return the token; log in first, or wait for another caller's login, if there is none."""
-        desk = self._coordinator
+        coordinator = self._coordinator
         while True:
-            token = desk.cache.valid(desk.clock())
+            token = coordinator.cache.valid(coordinator.clock())
             if token is not None:
                 return token
-            flight, leads = desk.acquire()
-            if flight is None:
+            login, is_first = coordinator.acquire()
+            if login is None:
                 continue
-            if leads:
-                token = self._perform_login(flight)
+            if is_first:
+                token = self._perform_login(login)
             else:
-                flight.done.wait()
-                token = flight.result()
+                login.done.wait()
+                token = login.result()
             if token is not None:
                 return token
 
@@ -221,19 +225,19 @@ class AsyncLoginAuth:
 
     async def token(self) -> Token:
         """Return the token; log in first, or wait for another caller's login, if there is none."""
-        desk = self._coordinator
+        coordinator = self._coordinator
         while True:
-            token = desk.cache.valid(desk.clock())
+            token = coordinator.cache.valid(coordinator.clock())
             if token is not None:
                 return token
-            flight, leads = desk.acquire()
-            if flight is None:
+            login, is_first = coordinator.acquire()
+            if login is None:
                 continue
-            if leads:
-                token = await self._perform_login(flight)
+            if is_first:
+                token = await self._perform_login(login)
             else:
-                await flight.done.wait()
-                token = flight.result()
+                await login.done.wait()
+                token = login.result()
             if token is not None:
                 return token
 

@@ -1,4 +1,7 @@
-"""From a client's arguments and the environment to checked options and credentials. No network, no httpx."""
+"""The configuration of a client: its arguments and the environment, checked, become `Options` and `Credentials`.
+
+Loads no HTTP library, since options and their types are named in programs that send nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, get_args
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
+from attrs.validators import and_, optional
 
 from synerise_profiles.deprecations import DeprecationPolicy
 from synerise_profiles.errors import ConfigurationError
@@ -18,6 +22,7 @@ from synerise_profiles_api import settings
 from synerise_profiles_api.types import Operation, Request
 
 from .retry import RetryPolicy
+from .validators import SettingValidator, configuration_error, instance_of, number, one_of, text
 
 if TYPE_CHECKING:
     import httpx
@@ -35,7 +40,6 @@ __all__ = [
     "ResponseHook",
     "Timeout",
     "TokenProvider",
-    "checked_deprecations",
     "checked_timeouts",
     "configure",
     "from_environment",
@@ -47,19 +51,45 @@ Timeout: TypeAlias = float | tuple[float | None, float | None, float | None, flo
 """Seconds for each step, or for (connect, read, write, pool: a free connection); None is as long as the deadline."""
 TokenProvider: TypeAlias = Callable[[], str] | Callable[[], Awaitable[str]]
 
-_CONSUMERS = ("workspace", "user", "profile", "anonymous")
-_DEPRECATION_POLICIES = ("warn", "error", "ignore")
 _TIMEOUT_STEPS = ("connect", "read", "write", "pool")
 _CONNECT_TIMEOUT_SECONDS = 5.0
 MAX_WAIT_SECONDS = 1e6
-"""Seconds that a socket can be told to wait for; more would not fit into it on every system."""
+"""The longest timeout that a socket takes on every system, in seconds."""
 _HOST_PATTERN = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+", re.ASCII)
+_PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 _PATH_PATTERN = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
+
+
+def _is_header_text(value: str) -> bool:
+    return value.isascii() and value.isprintable()
+
+
+def _is_proxy_url(value: str) -> bool:
+    return urlsplit(value).scheme in _PROXY_SCHEMES
+
+
+_HEADER_PROBLEM: Final = "holds white space or characters that a header cannot carry; strip them"
+_NOT_EMPTY: Final = text(error=configuration_error)
+_HEADER_TEXT: Final = SettingValidator(_is_header_text, _HEADER_PROBLEM, configuration_error)
+_HEADER_WORD: Final = SettingValidator(
+    lambda value: _is_header_text(value) and " " not in value, _HEADER_PROBLEM, configuration_error
+)
+_STEP_SECONDS: Final = number(
+    "a positive number of seconds", maximum=MAX_WAIT_SECONDS, positive=True, error=configuration_error
+)
+_PROXY_URL: Final = SettingValidator(
+    _is_proxy_url,
+    "expected a URL that begins with http://, https://, socks5:// or socks5h://",
+    configuration_error,
+)
 
 
 @attrs.frozen(kw_only=True)
 class AttemptResult:
-    """How one sending ended: `status_code` is None, and `failure` says what happened, if no complete answer arrived."""
+    """How one attempt ended, for the hook `on_response`.
+
+    `status_code` is None, and `failure` says what happened, if no complete response arrived.
+    """
 
     operation: Operation
     attempt: int
@@ -80,13 +110,17 @@ class Options:
     base_url: str
     timeouts: Mapping[str, float | None]
     retry: RetryPolicy
-    user_agent: str | None
-    consumer: Consumer | None
-    proxy: str | None = attrs.field(repr=False)  # may hold a password
-    verify: ssl.SSLContext | bool
+    user_agent: str | None = attrs.field(validator=optional(and_(_NOT_EMPTY, _HEADER_TEXT)))
+    consumer: Consumer | None = attrs.field(validator=optional(one_of(*get_args(Consumer), error=configuration_error)))
+    proxy: str | None = attrs.field(validator=optional(_PROXY_URL), repr=False)  # may hold a password
+    verify: ssl.SSLContext | bool = attrs.field(
+        validator=instance_of(ssl.SSLContext, bool, expected="an ssl.SSLContext or a bool", error=configuration_error)
+    )
     on_request: RequestHook | None = attrs.field(repr=False)
     on_response: ResponseHook | None = attrs.field(repr=False)
-    deprecations: DeprecationPolicy = "warn"
+    deprecations: DeprecationPolicy = attrs.field(
+        default="warn", validator=one_of(*get_args(DeprecationPolicy), error=configuration_error)
+    )
 
     @property
     def is_plain(self) -> bool:
@@ -164,7 +198,10 @@ def configure(
     deprecations: DeprecationPolicy,
     is_sync: bool,
 ) -> tuple[Options, Credentials]:
-    """Check a client's arguments; `waits` says that it is the sync client, which cannot await a callable."""
+    """Check a client's arguments; `is_sync` says that it is the sync client, which cannot await a callable.
+
+    Raises ConfigurationError. `Options` checks what stands in it; here is what concerns several arguments.
+    """
     if is_sync:
         for name, function in (("token", token), ("on_request", on_request), ("on_response", on_response)):
             if inspect.iscoroutinefunction(function):
@@ -172,30 +209,19 @@ def configure(
     credentials = _credentials(api_key, workspace_guid, token)
     if consumer is None and credentials.api_key:
         consumer = "workspace"
-    if consumer is not None and consumer not in _CONSUMERS:
-        raise ConfigurationError(f"consumer: expected one of {', '.join(_CONSUMERS)}")
-    if user_agent is not None:
-        _require_text("user_agent", user_agent, spaces=True)
     options = Options(
         base_url=_base_url(region, base_url),
         timeouts=checked_timeouts(timeout),
         retry=override_policy(RetryPolicy() if retry is None else retry, max_retries, deadline),
         user_agent=user_agent,
         consumer=consumer,
-        proxy=_proxy(proxy),
-        verify=_verify(verify),
+        proxy=proxy,
+        verify=verify,
         on_request=on_request,
         on_response=on_response,
-        deprecations=checked_deprecations(deprecations),
+        deprecations=deprecations,
     )
     return options, credentials
-
-
-def checked_deprecations(policy: DeprecationPolicy) -> DeprecationPolicy:
-    """Refuse what is no policy."""
-    if policy not in _DEPRECATION_POLICIES:
-        raise ConfigurationError(f"deprecations: expected one of {', '.join(_DEPRECATION_POLICIES)}")
-    return policy
 
 
 def override_policy(policy: RetryPolicy, max_retries: int | None, deadline: float | None) -> RetryPolicy:
@@ -211,11 +237,11 @@ def checked_timeouts(timeout: Timeout) -> Mapping[str, float | None]:
             raise ConfigurationError(f"timeout: expected seconds, or a tuple of 4: {', '.join(_TIMEOUT_STEPS)}")
         steps: tuple[float | None, ...] = timeout
     else:
-        _require_seconds(timeout)
+        _STEP_SECONDS.check("timeout", timeout)
         steps = (min(timeout, _CONNECT_TIMEOUT_SECONDS), timeout, timeout, timeout)
     for step in steps:
         if step is not None:
-            _require_seconds(step)
+            _STEP_SECONDS.check("timeout", step)
     return dict(zip(_TIMEOUT_STEPS, steps, strict=True))
 
 
@@ -252,30 +278,23 @@ def _credentials(api_key: str | None, workspace_guid: str | None, token: str | T
         if workspace_guid is not None:
             raise ConfigurationError("workspace_guid: goes with api_key (to sign in by Basic), not with token")
         if isinstance(token, str):
-            _require_text("token", token)
+            _check_header_word("token", token)
         elif not callable(token):
             raise ConfigurationError("token: expected text or a callable that returns text")
         return Credentials(token=token)
     if api_key is None:
         raise ConfigurationError("neither api_key nor token is given; expected exactly one way to sign in")
-    _require_text("api_key", api_key)
+    _check_header_word("api_key", api_key)
     if workspace_guid is not None:
-        _require_text("workspace_guid", workspace_guid)
+        _check_header_word("workspace_guid", workspace_guid)
         if ":" in workspace_guid:
             raise ConfigurationError("workspace_guid: holds a colon, which Basic cannot carry in a user name")
     return Credentials(api_key=api_key, workspace_guid=workspace_guid)
 
 
-def _require_text(name: str, value: object, *, spaces: bool = False) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigurationError(f"{name}: expected text that is not empty")
-    if not value.isascii() or not value.isprintable() or (" " in value and not spaces):
-        raise ConfigurationError(f"{name}: holds white space or characters that a header cannot carry; strip them")
-
-
-def _require_seconds(value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_WAIT_SECONDS:
-        raise ConfigurationError("timeout: expected a positive number of seconds")
+def _check_header_word(name: str, value: object) -> None:
+    _NOT_EMPTY.check(name, value)
+    _HEADER_WORD.check(name, value)
 
 
 def _base_url(region: str | None, base_url: str | None) -> str:
@@ -326,15 +345,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _proxy(proxy: str | None) -> str | None:
-    if proxy is not None and urlsplit(proxy).scheme not in ("http", "https", "socks5", "socks5h"):
-        raise ConfigurationError("proxy: expected a URL that begins with http://, https://, socks5:// or socks5h://")
-    return proxy
-
-
-def _verify(verify: object) -> ssl.SSLContext | bool:
-    if not isinstance(verify, ssl.SSLContext | bool):
-        raise ConfigurationError("verify: expected an ssl.SSLContext or a bool")
-    return verify

@@ -1,4 +1,8 @@
-"""What a client shares with its copies: connections, token, the server's clock. Opened when first used."""
+"""The state that a client shares with its copies: connections, token cache, the server's clock.
+
+It is opened by the first request, so that building a client costs nothing, and opened anew where the old state cannot
+be used: in a child of fork, and in another event loop.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,7 @@ T = TypeVar("T")
 
 @attrs.frozen(repr=False, eq=False)
 class ConnectionSettings:
-    """What connections are opened with."""
+    """What connections and token sources are made of; the token cache is shared by all event loops of a client."""
 
     options: Options
     credentials: Credentials
@@ -39,7 +43,7 @@ class ConnectionSettings:
     token_cache: tokens.TokenCache = attrs.field(factory=tokens.TokenCache, init=False)
 
     def fixed_token(self) -> tokens.Token | None:
-        """Return the one token of these credentials, if there is but one."""
+        """Return the token of credentials that never change: a given JWT, or Basic; None for others."""
         given = self.credentials
         if isinstance(given.token, str):
             return tokens.bearer_token(given.token)
@@ -48,33 +52,33 @@ class ConnectionSettings:
         return None
 
     def login_request(self) -> tuple[Request[str], Options]:
-        """Return the login, and the options to send it with: no hook sees it, since it carries the API key."""
+        """Return the login request, and the options to send it with: no hook sees it, since it carries the API key."""
         quiet = attrs.evolve(self.options, on_request=None, on_response=None)
         return tokens.login_request(self.credentials.api_key), quiet
 
-    def read_token(self, answer: Response[str]) -> tokens.Token:
-        """Make a token of the login's answer."""
-        return tokens.token_from_login(answer, now=self.timing.monotonic(), wall=self.timing.wall())
+    def read_token(self, response: Response[str]) -> tokens.Token:
+        """Make a token of the response to the login."""
+        return tokens.token_from_login(response, now=self.timing.monotonic(), wall=self.timing.wall())
 
 
 class Closeable(Protocol):
-    """What sends by a client in the background, and has to end before its connections are closed."""
+    """A background transport of a client, such as a queue: it has to end before the connections are closed."""
 
     def finish(self) -> None:
-        """Send what is held, within the time that was chosen for that."""
+        """Send what is still held, within the time that was chosen for that, and end."""
         ...
 
 
 class AsyncCloseable(Protocol):
-    """What sends by an async client in the background, and has to end before its connections are closed."""
+    """A background transport of an async client; it has to end before the connections are closed."""
 
     async def finish(self) -> None:
-        """Send what is held, within the time that was chosen for that."""
+        """Send what is still held, within the time that was chosen for that, and end."""
         ...
 
 
 class ConnectionManager:
-    """The connections and the token of a sync client."""
+    """The connections and the token source of a sync client. Threads may share it."""
 
     def __init__(self, settings: ConnectionSettings, transport: httpx.BaseTransport | None) -> None:
         self._settings = settings
@@ -88,10 +92,10 @@ class ConnectionManager:
 
     def send(self, request: Request[T], options: Options) -> Response[T]:
         """Send a request; the first one opens the connections."""
-        sender = self._transport
-        if sender is None or self.closed or self._pid != os.getpid():
-            sender = self._open(request.operation.name)
-        return sender.send(request, options)
+        transport = self._transport
+        if transport is None or self.closed or self._pid != os.getpid():
+            transport = self._open(request.operation.name)
+        return transport.send(request, options)
 
     @functools.cached_property
     def clock(self) -> ServerClock:
@@ -101,7 +105,7 @@ class ConnectionManager:
         return ServerClock(lambda request: self.send(request, self._settings.options), self.timing)
 
     def prepare(self, operation: str) -> None:
-        """Load what the first request needs, without connecting: for who sends from another thread.
+        """Load what the first request needs, without connecting: for a transport that runs in another thread.
 
         A fork while that thread was loading it would leave the child with half of a module.
         """
@@ -111,13 +115,13 @@ class ConnectionManager:
 
     def close(self) -> None:
         """Close the connections, once what depends on them has ended."""
-        for dependent in list(self.closeables):
-            dependent.finish()
+        for closeable in list(self.closeables):
+            closeable.finish()
         self.closed = True
-        transport = self._given_transport if self._transport is None else self._transport.httpx_transport
+        httpx_transport = self._given_transport if self._transport is None else self._transport.httpx_transport
         self._transport = None
-        if transport is not None and self._pid == os.getpid():
-            transport.close()
+        if httpx_transport is not None and self._pid == os.getpid():
+            httpx_transport.close()
 
     def _open(self, operation: str) -> Transport:
         if self._pid != os.getpid():
@@ -127,31 +131,29 @@ class ConnectionManager:
             if self.closed:
                 raise _closed_error(operation)
             if self._transport is None:
-                transport = (
-                    open_httpx_transport(self._settings.options)
-                    if self._given_transport is None
-                    else self._given_transport
-                )
-                sender = Transport(transport, RequestBuilder(self._settings.options), self._settings.timing)
-                sender.auth = self._make_auth(sender)
-                self._transport = sender
+                options = self._settings.options
+                given = self._given_transport
+                httpx_transport = open_httpx_transport(options) if given is None else given
+                transport = Transport(httpx_transport, RequestBuilder(options), self.timing)
+                transport.auth = self._make_auth(transport)
+                self._transport = transport
             return self._transport
 
     def _make_auth(self, transport: Transport) -> auth.Auth:
-        setup = self._settings
-        fixed = setup.fixed_token()
+        settings = self._settings
+        fixed = settings.fixed_token()
         if fixed is not None:
             return auth.FixedAuth(fixed)
-        if callable(setup.credentials.token):
-            return auth.CallableAuth(setup.credentials.token)
-        login, options = setup.login_request()
+        if callable(settings.credentials.token):
+            return auth.CallableAuth(settings.credentials.token)
+        login, options = settings.login_request()
         return auth.LoginAuth(
-            setup.token_cache, setup.timing.monotonic, lambda: setup.read_token(transport.send(login, options))
+            settings.token_cache, settings.timing.monotonic, lambda: settings.read_token(transport.send(login, options))
         )
 
 
 class AsyncConnectionManager:
-    """The connections and the token of an async client. Connections belong to one event loop, so each gets its own."""
+    """The connections and the token source of an async client; each event loop has its own, to which they belong."""
 
     def __init__(self, settings: ConnectionSettings, transport: httpx.AsyncBaseTransport | None) -> None:
         self._settings = settings
@@ -164,10 +166,10 @@ class AsyncConnectionManager:
     async def send(self, request: Request[T], options: Options) -> Response[T]:
         """Send a request; the first one of an event loop opens the connections."""
         loop = _current_loop()
-        sender = self._transports.get(loop)
-        if sender is None or self.closed:
-            sender = self._open(loop, request.operation.name)
-        return await sender.send(request, options)
+        transport = self._transports.get(loop)
+        if transport is None or self.closed:
+            transport = self._open(loop, request.operation.name)
+        return await transport.send(request, options)
 
     @functools.cached_property
     def clock(self) -> AsyncServerClock:
@@ -178,14 +180,14 @@ class AsyncConnectionManager:
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop; those of an event loop that has ended are gone."""
-        for dependent in list(self.closeables):
-            await dependent.finish()
+        for closeable in list(self.closeables):
+            await closeable.finish()
         self.closed = True
-        sender = self._transports.get(_current_loop())
+        transport = self._transports.get(_current_loop())
         self._transports.clear()
-        transport = self._given_transport if sender is None else sender.httpx_transport
-        if transport is not None:
-            await transport.aclose()
+        httpx_transport = self._given_transport if transport is None else transport.httpx_transport
+        if httpx_transport is not None:
+            await httpx_transport.aclose()
 
     def _open(self, loop: object, operation: str) -> AsyncTransport:
         if self.closed:
@@ -193,29 +195,27 @@ class AsyncConnectionManager:
         for other in list(self._transports):
             if getattr(other, "is_closed", bool)():
                 del self._transports[other]
-        transport = (
-            open_async_httpx_transport(self._settings.options)
-            if self._given_transport is None
-            else self._given_transport
-        )
-        sender = AsyncTransport(transport, RequestBuilder(self._settings.options), self._settings.timing)
-        sender.auth = self._make_auth(sender)
-        self._transports[loop] = sender
-        return sender
+        options = self._settings.options
+        given = self._given_transport
+        httpx_transport = open_async_httpx_transport(options) if given is None else given
+        transport = AsyncTransport(httpx_transport, RequestBuilder(options), self.timing)
+        transport.auth = self._make_auth(transport)
+        self._transports[loop] = transport
+        return transport
 
     def _make_auth(self, transport: AsyncTransport) -> auth.AsyncAuth:
-        setup = self._settings
-        fixed = setup.fixed_token()
+        settings = self._settings
+        fixed = settings.fixed_token()
         if fixed is not None:
             return auth.AsyncFixedAuth(fixed)
-        if callable(setup.credentials.token):
-            return auth.AsyncCallableAuth(setup.credentials.token)
-        login, options = setup.login_request()
+        if callable(settings.credentials.token):
+            return auth.AsyncCallableAuth(settings.credentials.token)
+        login, options = settings.login_request()
 
         async def log_in() -> tokens.Token:
-            return setup.read_token(await transport.send(login, options))
+            return settings.read_token(await transport.send(login, options))
 
-        return auth.AsyncLoginAuth(setup.token_cache, setup.timing.monotonic, log_in)
+        return auth.AsyncLoginAuth(settings.token_cache, settings.timing.monotonic, log_in)
 
 
 def _current_loop() -> object:

@@ -1,4 +1,4 @@
-"""What a value of JSON is, told to type checkers too."""
+"""Type guards for values that were read from JSON, so that type checkers know an object or a list."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["is_list", "is_object"]
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Whether it is an object."""
+    """Whether a value is a JSON object."""
     return isinstance(value, dict)
 
 
 def is_list(value: object) -> TypeGuard[list[Any]]:
-    """Whether it is a list."""
+    """Whether a value is a JSON array."""
     return isinstance(value, list)

@@ -1,4 +1,7 @@
-"""What is logged: a DEBUG line an attempt, a WARNING a retry or doubtful merge. Names of operations, never values."""
+"""The log of the library: DEBUG for each attempt, WARNING for each retry and each merge without a clear answer.
+
+Names of operations, statuses and durations are logged, never values or paths: those may be personal data.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ LOGGER.addHandler(logging.NullHandler())
 
 
 def log_attempt(operation: Operation, outcome: int | str, seconds: float, attempt: int) -> None:
-    """Log one sending: `outcome` is the status, or what happened instead of an answer."""
+    """Log one attempt: `outcome` is the status, or what happened instead of an answer."""
     LOGGER.debug(
         "%s %s %s: %s in %.0f ms (attempt %d)",
         operation.name,

@@ -1,4 +1,4 @@
-"""Packages that are needed for one thing alone: how to ask for them, and how to get them."""
+"""Optional dependencies: how one is imported, and the error that says which extra installs it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The client as the features see it: what bulk, queue, merges and exports need of it, sync and async.
+"""Protocols of the client, sync and async: what bulk, queue, merges and exports need of it.
 
-Features know these protocols and never the client, so that imports form no circle.
+Features import these protocols and never the client, which imports the features: so imports form no cycle.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ClientProtocol(_HasOptions, Protocol):
     """A `Synerise`, seen from its features."""
 
     def send(self, request: Request[T], /) -> Response[T]:
-        """Send a request and return the answer."""
+        """Send a request and return the response, parsed; raise a typed error for any other end."""
         ...
 
 
@@ -48,5 +48,5 @@ class AsyncClientProtocol(_HasOptions, Protocol):
     """An `AsyncSynerise`, seen from its features."""
 
     def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:
-        """Send a request and return the answer."""
+        """Send a request and return the response, parsed; raise a typed error for any other end."""
         ...

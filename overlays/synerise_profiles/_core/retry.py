@@ -1,4 +1,18 @@
-"""Whether to send a request again, and after how long: pure decisions, without clock, network or sleep."""
+"""The retry decision: whether to send a request again, and after how long. Pure: no clock, no network, no sleep.
+
+What is retried, and why:
+
+- For every operation: failures before the request could reach the server (no connection), and the statuses 429 and
+  503, by which the server says that it has not begun.
+- For requests that may be carried out twice (`Request.repeatable`, by `x-retry` of the spec): timeouts and connections
+  that broke after sending, 408 and 499 of a gateway, and 5xx. The server may have carried the request out, so a second
+  one could count an event or merge profiles twice.
+- Never: all other statuses, 501 and 505 among them, and failures that another attempt cannot mend, such as a
+  certificate that was not accepted.
+
+Waits grow exponentially with full jitter, so that many clients that failed together do not come back together. What
+the server asks for in `Retry-After` takes their place.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +25,7 @@ from typing import Final
 
 import attrs
 
-from synerise_profiles.errors import ConfigurationError
+from .validators import configuration_error, positive_seconds, seconds, whole_number
 
 __all__ = ["AttemptFailure", "RetryDecision", "RetryPolicy", "decide_retry", "parse_retry_after"]
 
@@ -22,21 +36,9 @@ _TRANSIENT_STATUSES: Final = frozenset({408, 499})
 _PERMANENT_STATUSES: Final = frozenset({501, 505})
 """Server errors that another attempt cannot mend."""
 _DELAY_SECONDS_PATTERN: Final = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
-
-
-def _not_negative(_: object, attribute: attrs.Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ConfigurationError(f"{attribute.name}: expected a number that is not negative")
-
-
-def _whole(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigurationError(f"{attribute.name}: expected a whole number that is not negative")
-
-
-def _positive(_: object, attribute: attrs.Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise ConfigurationError(f"{attribute.name}: expected a positive number of seconds (math.inf for no limit)")
+_COUNT: Final = whole_number(0, error=configuration_error)
+_DELAY: Final = seconds(error=configuration_error)
+_DEADLINE: Final = positive_seconds(error=configuration_error)
 
 
 @attrs.frozen(kw_only=True)
@@ -48,19 +50,20 @@ class RetryPolicy:
     `deadline` limits one call with all its attempts and waits; a wait that would pass it is never begun.
     """
 
-    max_retries: int = attrs.field(default=3, validator=_whole)
-    base_delay: float = attrs.field(default=0.5, validator=_not_negative)
-    max_delay: float = attrs.field(default=8.0, validator=_not_negative)
-    retry_after_cap: float = attrs.field(default=60.0, validator=_not_negative)
-    deadline: float = attrs.field(default=300.0, validator=_positive)
+    max_retries: int = attrs.field(default=3, validator=_COUNT)
+    base_delay: float = attrs.field(default=0.5, validator=_DELAY)
+    max_delay: float = attrs.field(default=8.0, validator=_DELAY)
+    retry_after_cap: float = attrs.field(default=60.0, validator=_DELAY)
+    deadline: float = attrs.field(default=300.0, validator=_DEADLINE)
 
 
 @attrs.frozen(kw_only=True)
 class AttemptFailure:
-    """What went wrong with one attempt.
+    """What went wrong with one attempt, as far as a retry depends on it.
 
-    `status_code` is None if no complete answer arrived. `arrived` says whether the request may have reached the
-    server, `lasting` that another attempt cannot end otherwise, `retry_after` what the server asks for.
+    `status_code` is None if no complete response arrived. `maybe_received` says whether the request may have reached
+    the server, `permanent` that another attempt cannot end otherwise, `retry_after` how many seconds the server asks
+    to wait.
     """
 
     status_code: int | None = None
@@ -71,7 +74,7 @@ class AttemptFailure:
 
 @attrs.frozen
 class RetryDecision:
-    """Wait for `delay` and try again; or, if it is None, stop. `note` says why, where that is worth saying."""
+    """Wait for `delay` seconds and try again; or, if it is None, stop. `note` says why, where that is worth saying."""
 
     delay: float | None
     note: str = ""
@@ -126,7 +129,7 @@ def _is_transient(status_code: int | None) -> bool:
 def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Read `Retry-After` as seconds from now; None if it is absent or unreadable.
 
-    A date is taken relative to the answer's own `Date`, since the two clocks may differ; without one, to `now`
+    A date is taken relative to the response's own `Date`, since the two clocks may differ; without one, to `now`
     (seconds of the epoch).
     """
     value = headers.get("retry-after", "").strip()

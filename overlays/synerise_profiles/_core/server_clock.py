@@ -1,4 +1,11 @@
-"""The server's clock, as far as it can be known here: measured by `GET /v4/server/time`, never read ahead of it."""
+"""The server's clock: an estimate of its offset from the local monotonic clock, between two bounds.
+
+The server ignores the salt of an event whose time is in its future, and local clocks err. So the time is asked for by
+`GET /v4/server/time`: the server read its clock at some moment between sending and receiving, which bounds the offset
+(Cristian's algorithm). Each further measurement narrows the bounds, drift widens them again with age, and what is read
+is the lower bound, which is never ahead of the server. The local wall clock serves one end only: to notice that it was
+set or that the machine slept. A client and its copies share one clock, since they talk to one server.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +55,9 @@ class TimeBounds(NamedTuple):
 
 @attrs.frozen
 class ClockOffset:
-    """How far the server's clock is ahead of the monotonic one: between `low` and `high` seconds at the time `taken`.
+    """How far the server's clock is ahead of the monotonic one: between `low` and `high` seconds at `measured_at`.
 
-    `gap` is how far the local clock was ahead of the monotonic one then.
+    `wall_offset` is how far the local wall clock was ahead of the monotonic one then.
     """
 
     low: float
@@ -72,7 +79,7 @@ class ClockOffset:
 
 
 class ClockState:
-    """What is known of the server's clock, and when to ask for it. Asks nobody, reads no clock."""
+    """The state machine of the clock: what is known of it, and when to measure. Sends nothing, reads no clock."""
 
     def __init__(self) -> None:
         self.offset: ClockOffset | None = None
@@ -80,7 +87,7 @@ class ClockState:
         self._not_before = -math.inf
 
     def is_due(self, monotonic: float, wall: float) -> bool:
-        """Say whether the server is to be asked now."""
+        """Whether the server is to be asked now."""
         if self.offset is None:
             return True
         if self._has_jumped(wall - monotonic):
@@ -92,7 +99,7 @@ class ClockState:
         return self._samples < MAX_SAMPLES and self.offset.uncertainty(self.offset.measured_at) > COARSE_ERROR_SECONDS
 
     def record_measurement(self, began: float, ended: float, wall: float, moment: datetime.datetime) -> None:
-        """Take an answer. The server read its clock at some time from `began` to `ended`, both monotonic."""
+        """Take a measurement: the server showed `moment` at some time from `began` to `ended`, both monotonic."""
         shown, step = (moment - _EPOCH).total_seconds(), _resolution(moment)
         slack = step + MAX_DRIFT_RATE * (ended - began)
         new = ClockOffset(shown - slack - ended, shown + slack - began, ended, wall - ended)
@@ -108,27 +115,27 @@ class ClockState:
         self.offset = new
 
     def record_failure(self, monotonic: float, wall: float) -> bool:
-        """Say whether to go on with what is known: its bounds still hold, as long as no clock has jumped."""
+        """Whether to go on with what is known: its bounds still hold, as long as no clock has jumped."""
         if self.offset is None or self._has_jumped(wall - monotonic):
             return False
         self._not_before = monotonic + FAILURE_PAUSE_SECONDS
         return True
 
     def bounds(self, monotonic: float) -> TimeBounds | None:
-        """Return between which moments the server's time lies; None if it was never told."""
-        estimate = self.offset
-        if estimate is None:
+        """Return between which moments the server's time lies; None if it was never measured."""
+        offset = self.offset
+        if offset is None:
             return None
         # Whole milliseconds, which is what the server keeps.
-        earliest = _EPOCH + datetime.timedelta(milliseconds=math.floor(estimate.earliest(monotonic) * 1000))
-        return TimeBounds(earliest, _EPOCH + datetime.timedelta(seconds=estimate.latest(monotonic)))
+        earliest = _EPOCH + datetime.timedelta(milliseconds=math.floor(offset.earliest(monotonic) * 1000))
+        return TimeBounds(earliest, _EPOCH + datetime.timedelta(seconds=offset.latest(monotonic)))
 
     def _has_jumped(self, wall_offset: float) -> bool:
         return self.offset is not None and abs(wall_offset - self.offset.wall_offset) > MIN_JUMP_SECONDS
 
 
 class _ClockReader:
-    """What both clocks share: reading what is known."""
+    """What the sync and the async clock share: reading the state, and recording a measurement."""
 
     def __init__(self, timing: Timing) -> None:
         self._timing = timing
@@ -137,8 +144,8 @@ class _ClockReader:
     @property
     def error(self) -> float | None:
         """How many seconds `now` may be behind the server's clock; None before it was measured."""
-        estimate = self._state.offset
-        return None if estimate is None else estimate.uncertainty(self._timing.monotonic())
+        offset = self._state.offset
+        return None if offset is None else offset.uncertainty(self._timing.monotonic())
 
     def known(self) -> TimeBounds | None:
         """Return between which moments the server's time lies, by what was measured last; sends nothing."""
@@ -147,22 +154,22 @@ class _ClockReader:
     def _is_due(self) -> bool:
         return self._state.is_due(self._timing.monotonic(), self._timing.wall())
 
-    def _record(self, began: float, answer: Response[ServerTime]) -> None:
-        ended, moment = self._timing.monotonic(), answer.body.server_time
+    def _record(self, began: float, response: Response[ServerTime]) -> None:
+        ended, moment = self._timing.monotonic(), response.body.server_time
         if moment is None:
             raise ResponseDecodingError(
                 "has no time in serverTime",
                 operation=server_time.OPERATION.name,
-                status_code=answer.status_code,
-                content=answer.content,
+                status_code=response.status_code,
+                content=response.content,
             )
         self._state.record_measurement(began, ended, self._timing.wall(), moment)
 
     def _keeps_measurement(self, error: Exception) -> bool:
-        goes_on = self._state.record_failure(self._timing.monotonic(), self._timing.wall())
-        if goes_on:
+        is_kept = self._state.record_failure(self._timing.monotonic(), self._timing.wall())
+        if is_kept:
             log_stale_clock(server_time.OPERATION, type(error).__name__)
-        return goes_on
+        return is_kept
 
     def _known_bounds(self) -> TimeBounds:
         found = self.known()
@@ -175,8 +182,8 @@ class ServerClock(_ClockReader):
     """The server's clock, in `client.clock`. It is measured when it is first read, and again after ten minutes.
 
     What is read is never later than the server's own time, and behind it by at most `error` seconds: the time that a
-    request takes. So an event with such a time is never "in the future", which would take its salt the effect. The
-    local clock does not matter: it may be wrong, and may be set. Threads may share it.
+    request takes. So an event with such a time is never in the server's future, where its salt would have no effect.
+    The local clock does not matter: it may be wrong, and may be set. Threads may share it.
 
     Operation: GET /v4/server/time; no permission is needed.
     """

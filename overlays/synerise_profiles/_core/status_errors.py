@@ -1,4 +1,7 @@
-"""From a refusal or a broken connection to the error that is raised, with what the spec knows about it. Pure."""
+"""Makes the typed error of a response that is no success, or of a call without a response.
+
+The spec's facts go into its notes: who may call the operation, which permission it needs, what replaces it. Pure.
+"""
 
 from __future__ import annotations
 
@@ -47,21 +50,21 @@ def status_error(
     today: datetime.date,
     note: str,
 ) -> APIStatusError:
-    """Make the error for an answer with another status than 2xx."""
-    kind = status_error_type(status_code)
+    """Make the error for a response with another status than 2xx; `today` is the day in UTC."""
+    error_type = status_error_type(status_code)
     notes = [note] if note else []
-    parts: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     if operation is LOGIN:
         if 400 <= status_code < 500 and status_code not in _TRANSIENT_LOGIN_STATUSES:
-            kind = AuthenticationError
+            error_type = AuthenticationError
             notes.append("the login was refused; check that it is a workspace API key, its region and its IP rules")
     else:
         notes.extend(_permission_notes(operation, status_code, consumer))
-        if (gone := _sunset_type(operation, status_code, today)) is not None:
-            kind, parts = gone, {"sunset": operation.sunset, "replaced_by": operation.replaced_by}
-        if gone is not None or (is_past_sunset(operation, today) and status_code in _MAYBE_SUNSET_STATUSES):
+        if (sunset_type := _sunset_type(operation, status_code, today)) is not None:
+            error_type, arguments = sunset_type, {"sunset": operation.sunset, "replaced_by": operation.replaced_by}
+        if sunset_type is not None or (is_past_sunset(operation, today) and status_code in _MAYBE_SUNSET_STATUSES):
             notes.append(_sunset_note(operation))
-    return kind(
+    return error_type(
         operation=operation.name,
         status_code=status_code,
         headers=headers,
@@ -69,19 +72,19 @@ def status_error(
         attempts=attempts,
         retry_after=retry_after,
         notes=notes,
-        **parts,
+        **arguments,
     )
 
 
 def connection_error(
     operation: Operation, problem: str, *, timed_out: bool, attempts: int, maybe_applied: bool, note: str
 ) -> APIConnectionError:
-    """Make the error for a call that no complete answer came to."""
-    kind = APITimeoutError if timed_out else APIConnectionError
+    """Make the error for a call without a complete response."""
+    error_type = APITimeoutError if timed_out else APIConnectionError
     # A login that may have arrived changes nothing, and what it was for has not been sent.
     applied = maybe_applied and operation is not LOGIN
     notes = [note] if note else []
-    return kind(problem, operation=operation.name, attempts=attempts, maybe_applied=applied, notes=notes)
+    return error_type(problem, operation=operation.name, attempts=attempts, maybe_applied=applied, notes=notes)
 
 
 def _sunset_type(operation: Operation, status_code: int, today: datetime.date) -> type[APIStatusError] | None:

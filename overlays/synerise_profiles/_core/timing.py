@@ -1,4 +1,4 @@
-"""The clock, the sleep and the chance that a client uses, in one place, so that tests can replace them."""
+"""The clocks, sleeps and random numbers of a client, in one object, so that a test can replace them and never waits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def _sleep(seconds: float) -> None:
 
 @attrs.frozen(kw_only=True)
 class Timing:
-    """`monotonic` and `wall` tell seconds, `sleep` and `asleep` wait, `random` returns a number from 0 to 1."""
+    """What time and chance are: `monotonic` and `wall` return seconds, `random` a number from 0 to 1."""
 
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time

@@ -1,4 +1,4 @@
-"""Tokens: what they are made of, when they end, and the request that fetches one. Pure."""
+"""Tokens: the value of `Authorization`, when it has to be renewed, and the login request that fetches one. Pure."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _parse_login(response: RawResponse) -> str:
 
 
 def token_from_login(response: Response[str], *, now: float, wall: float) -> Token:
-    """Make a token of a login's answer; `now` is the monotonic clock, `wall` the seconds of the epoch.
+    """Make a token of the response to a login; `now` is the monotonic clock, `wall` the seconds of the epoch.
 
     The lifetime is counted from the server's `Date`, so that a wrong clock on this machine does no harm.
     """

@@ -1,7 +1,9 @@
-"""From a request to an answer or a typed error: what is sent, and the two drivers that only send and wait.
+"""The transport: builds the HTTP request, sends it over httpx, and drives `RequestAttempts`, sync and async.
 
-The transports of httpx are driven directly: its client would log every URL, e-mail addresses included, and keep
-cookies.
+httpx's transports are driven directly, without `httpx.Client`: that logs every URL, and here a URL may hold an e-mail
+address; it keeps cookies, which would carry state from one call into the next; and it merges headers and cookies anew
+for each request, which costs time. Nothing of that is needed: a client has one host, constant headers and timeouts of
+its own.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ _FAILURES_BY_EXCEPTION: Final[tuple[tuple[type[httpx.RequestError], str, Attempt
 
 
 class RequestBuilder:
-    """What is the same in every request of a client: the base URL and the constant headers."""
+    """Builds httpx requests of a client's base URL and the headers that are the same in all of them."""
 
     def __init__(self, options: Options) -> None:
         self.base_url = options.base_url
@@ -72,7 +74,7 @@ class RequestBuilder:
         ]
 
     def build(self, request: Request[Any], token: Token | None, timeouts: Mapping[str, float | None]) -> httpx.Request:
-        """Build what is sent."""
+        """Build one request; `timeouts` are the seconds of each step of this attempt."""
         operation, content = request.operation, request.content
         headers = self.headers.copy()
         headers.append((b"Accept", operation.accept.encode("ascii")))
@@ -97,7 +99,7 @@ class RequestBuilder:
 
 
 class Transport:
-    """Sends requests over a transport of httpx and waits; without `auth` they are not signed."""
+    """The sync driver: sends over a transport of httpx and waits. Without `auth` requests are not signed."""
 
     def __init__(self, httpx_transport: httpx.BaseTransport, builder: RequestBuilder, timing: Timing) -> None:
         self.httpx_transport = httpx_transport
@@ -106,32 +108,32 @@ class Transport:
         self._timing = timing
 
     def send(self, request: Request[T], options: Options) -> Response[T]:
-        """Send until an answer or a final failure."""
+        """Send until there is a success, and return it; raise the typed error of a final failure."""
         auth = self.auth if request.operation.authenticated else None
         call = RequestAttempts(options, self._timing, request)
         token = None if auth is None else auth.token()
         while True:
-            message = self._builder.build(request, token, call.start_attempt())
+            http_request = self._builder.build(request, token, call.start_attempt())
             if options.on_request is not None:
                 options.on_request(request, call.attempts)
             try:
-                answer = self.httpx_transport.handle_request(message)
+                response = self.httpx_transport.handle_request(http_request)
                 try:
-                    answer.read()
+                    response.read()
                 finally:
-                    answer.close()
+                    response.close()
             except httpx.RequestError as error:
-                following = call.handle_failure(_transport_failure(error))
+                next_action = call.handle_failure(_transport_failure(error))
             else:
-                following = call.handle_response(answer, token)
+                next_action = call.handle_response(response, token)
             if options.on_response is not None:
                 options.on_response(call.attempt_result())
-            if following is NextAction.DONE:
+            if next_action is NextAction.DONE:
                 return call.response()
-            if following is NextAction.RETRY:
+            if next_action is NextAction.RETRY:
                 self._timing.sleep(call.delay)
                 continue
-            if following is NextAction.RENEW_TOKEN and auth is not None and token is not None:
+            if next_action is NextAction.RENEW_TOKEN and auth is not None and token is not None:
                 token = auth.renew(token)
                 if token is not None:
                     continue
@@ -139,7 +141,7 @@ class Transport:
 
 
 class AsyncTransport:
-    """Sends requests over an async transport of httpx and awaits; without `auth` they are not signed."""
+    """The async driver: sends over a transport of httpx and awaits. Without `auth` requests are not signed."""
 
     def __init__(self, httpx_transport: httpx.AsyncBaseTransport, builder: RequestBuilder, timing: Timing) -> None:
         self.httpx_transport = httpx_transport
@@ -148,32 +150,32 @@ class AsyncTransport:
         self._timing = timing
 
     async def send(self, request: Request[T], options: Options) -> Response[T]:
-        """Send until an answer or a final failure."""
+        """Send until there is a success, and return it; raise the typed error of a final failure."""
         auth = self.auth if request.operation.authenticated else None
         call = RequestAttempts(options, self._timing, request)
         token = None if auth is None else await auth.token()
         while True:
-            message = self._builder.build(request, token, call.start_attempt())
+            http_request = self._builder.build(request, token, call.start_attempt())
             if options.on_request is not None:
                 await _await_if_needed(options.on_request(request, call.attempts))
             try:
-                answer = await self.httpx_transport.handle_async_request(message)
+                response = await self.httpx_transport.handle_async_request(http_request)
                 try:
-                    await answer.aread()
+                    await response.aread()
                 finally:
-                    await answer.aclose()
+                    await response.aclose()
             except httpx.RequestError as error:
-                following = call.handle_failure(_transport_failure(error))
+                next_action = call.handle_failure(_transport_failure(error))
             else:
-                following = call.handle_response(answer, token)
+                next_action = call.handle_response(response, token)
             if options.on_response is not None:
                 await _await_if_needed(options.on_response(call.attempt_result()))
-            if following is NextAction.DONE:
+            if next_action is NextAction.DONE:
                 return call.response()
-            if following is NextAction.RETRY:
+            if next_action is NextAction.RETRY:
                 await self._timing.sleep_async(call.delay)
                 continue
-            if following is NextAction.RENEW_TOKEN and auth is not None and token is not None:
+            if next_action is NextAction.RENEW_TOKEN and auth is not None and token is not None:
                 token = await auth.renew(token)
                 if token is not None:
                     continue
@@ -223,16 +225,16 @@ def _unusable_proxy(error: Exception) -> ConfigurationError:
 
 
 def _transport_failure(error: httpx.RequestError) -> TransportFailure:
-    problem, failure = "the connection broke", _SENT_FAILURE
-    for kind, text, meaning in _FAILURES_BY_EXCEPTION:
-        if isinstance(error, kind):
-            problem, failure = text, meaning
+    problem, meaning = "the connection broke", _SENT_FAILURE
+    for exception_type, text, its_meaning in _FAILURES_BY_EXCEPTION:
+        if isinstance(error, exception_type):
+            problem, meaning = text, its_meaning
             break
     if _is_bad_certificate(error):
-        problem, failure = "the server's certificate was not accepted", _PERMANENT_FAILURE
+        problem, meaning = "the server's certificate was not accepted", _PERMANENT_FAILURE
     return TransportFailure(
         problem=problem,
-        failure=failure,
+        meaning=meaning,
         timed_out=isinstance(error, httpx.TimeoutException),
         cause=None if isinstance(error, httpx.ProtocolError) else error,
     )

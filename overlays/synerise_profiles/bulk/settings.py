@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Collection
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_args
 
 import attrs
+from attrs.validators import optional
 
 from synerise_profiles._batching.row_rules import Checks
-from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles._core.validators import name_collection, number, one_of, seconds, whole_number
 
 from .report import Progress
 
@@ -57,50 +57,22 @@ class SaltedArguments(BatchArguments, total=False):
 
 @attrs.frozen(kw_only=True)
 class BulkSettings:
-    """The choices of one run."""
+    """The choices of one run, checked when it is made: the union of what the bulk methods take."""
 
-    concurrency: int = 8
-    requests_per_second: float | None = None
-    max_errors: int | None = None
-    max_error_rate: float | None = None
-    max_bisect_requests: int = 1000
+    concurrency: int = attrs.field(default=8, validator=whole_number(1, _MAX_CONCURRENCY))
+    requests_per_second: float | None = attrs.field(
+        default=None, validator=optional(number("a positive number", positive=True))
+    )
+    max_errors: int | None = attrs.field(default=None, validator=optional(whole_number(0)))
+    max_error_rate: float | None = attrs.field(default=None, validator=optional(number("a number from 0 to 1", 0, 1)))
+    max_bisect_requests: int = attrs.field(default=1000, validator=whole_number(0))
     dead_letter: str | os.PathLike[str] | None = None
     journal: str | os.PathLike[str] | None = None
     progress: Callable[[Progress], object] | None = None
     reference: Callable[[Any], Any] | None = None
-    checks: Checks = "basic"
-    allow_null: Collection[str] = ()
+    checks: Checks = attrs.field(default="basic", validator=one_of(*get_args(Checks)))
+    allow_null: Collection[str] = attrs.field(default=(), validator=name_collection())
     salt: Callable[[Any], str] | None = None
     keep_duplicates: bool = False
-    verify_sample: int = 0
-    verify_within: float = 30.0
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse what would not work."""
-        _require(
-            "concurrency",
-            _is_whole_number(self.concurrency, 1, _MAX_CONCURRENCY),
-            f"a whole number from 1 to {_MAX_CONCURRENCY}",
-        )
-        per_second = self.requests_per_second
-        _require("requests_per_second", per_second is None or 0 < per_second < math.inf, "a positive number")
-        _require("max_errors", self.max_errors is None or _is_whole_number(self.max_errors, 0, None), "a whole number")
-        rate = self.max_error_rate
-        _require("max_error_rate", rate is None or 0 <= rate <= 1, "a number from 0 to 1")
-        _require("max_bisect_requests", _is_whole_number(self.max_bisect_requests, 0, None), "a whole number")
-        _require("verify_sample", _is_whole_number(self.verify_sample, 0, None), "a whole number")
-        _require("verify_within", 0 <= self.verify_within < math.inf, "seconds")
-        _require("checks", self.checks in ("strict", "basic", "off"), "strict, basic or off")
-        names = self.allow_null
-        _require("allow_null", not isinstance(names, str), "a collection of names, such as {'firstName'}")
-
-
-def _is_whole_number(value: object, minimum: int, maximum: int | None) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int):
-        return False
-    return minimum <= value and (maximum is None or value <= maximum)
-
-
-def _require(name: str, is_good: bool, expected: str) -> None:  # noqa: FBT001 - it is what is required
-    if not is_good:
-        raise InvalidRequestError(f"expected {expected}", field=name)
+    verify_sample: int = attrs.field(default=0, validator=whole_number(0))
+    verify_within: float = attrs.field(default=30.0, validator=seconds())

@@ -1,6 +1,6 @@
-"""Warnings of deprecated operations: what, instead of what, until when. Driven by `Operation` alone.
+"""Deprecation warnings: which operation, what to use instead, until when. All of it is read from `Operation`.
 
-`python -m synerise_profiles.deprecations PATH...` finds them in a program without running it.
+`python -m synerise_profiles.deprecations PATH...` finds deprecated calls in a program without running it.
 """
 
 from __future__ import annotations
@@ -39,38 +39,38 @@ class SyneriseSunsetWarning(FutureWarning):
 
 
 def utc_date(wall: float) -> datetime.date:
-    """Return the day (UTC) of a wall clock's seconds."""
+    """Return the day in UTC of a wall clock's seconds since the epoch."""
     return datetime.datetime.fromtimestamp(wall, datetime.UTC).date()
 
 
 def is_past_sunset(operation: Operation, on: datetime.date) -> bool:
-    """Whether the day on which it was due to be switched off has come."""
+    """Whether the day has come on which an operation was due to be switched off."""
     return operation.sunset is not None and on.isoformat() >= operation.sunset
 
 
 def replacement_text(operation: Operation) -> str:
-    """Say what to use instead, or why there is nothing."""
+    """Say what to use instead of an operation, or why there is nothing."""
     if operation.replaced_by:
         return f"use {' or '.join(operation.replaced_by)}"
     return (operation.deprecated_reason or "").rstrip(".")
 
 
 def deprecation_text(operation: Operation, on: datetime.date) -> str:
-    """Say that it is deprecated, or was due to be switched off; what to use instead; until when."""
+    """Say that an operation is deprecated or was due to be switched off, what to use instead, and until when."""
     instead = replacement_text(operation)
     if is_past_sunset(operation, on):
         text = f"{operation.name} was due to be switched off on {operation.sunset} and may fail from one day to another"
         return f"{text}: {instead}." if instead else f"{text}."
-    joint = ": " if operation.replaced_by else ". "
-    text = f"{operation.name} is deprecated{joint + instead if instead else ''}."
+    separator = ": " if operation.replaced_by else ". "
+    text = f"{operation.name} is deprecated{separator + instead if instead else ''}."
     return f"{text} It is due to be switched off on {operation.sunset}." if operation.sunset else text
 
 
 def warn_deprecated(operation: Operation, policy: DeprecationPolicy, wall: float, site: Site | None = None) -> None:
     """Warn of a deprecated operation at the caller's line, or raise; does nothing for one that is not deprecated.
 
-    Each line is told once, whatever the filters of warnings say; after a change of the filters once more. `site` is
-    the line, where it is known. With the policy `error` DeprecatedOperationError is raised.
+    Each line of the program is warned of once, whatever the filters of warnings say, and once more after a change of
+    the filters. `site` is the line, where it is known. With the policy `error` DeprecatedOperationError is raised.
     """
     if policy == "ignore" or not operation.deprecated:
         return
@@ -79,5 +79,5 @@ def warn_deprecated(operation: Operation, policy: DeprecationPolicy, wall: float
     if policy == "error":
         problem = f'{text.removeprefix(f"{operation.name} ")} This client refuses it, by deprecations="error"'
         raise DeprecatedOperationError(problem, operation=operation.name)
-    kind = SyneriseSunsetWarning if is_past_sunset(operation, on) else SyneriseDeprecationWarning
-    (site or caller()).warn(kind(text))
+    category = SyneriseSunsetWarning if is_past_sunset(operation, on) else SyneriseDeprecationWarning
+    (site or caller()).warn(category(text))

@@ -1,4 +1,4 @@
-"""`python -m synerise_profiles.deprecations PATH...`: where a program uses what is deprecated or was removed."""
+"""The command `python -m synerise_profiles.deprecations PATH...`: lists uses of what is deprecated or was removed."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ def main(
     for path in options.paths:
         if not path.exists():
             parser.error(f"there is no {path}")
-    chosen = known_deprecated_names() if deprecated is None else deprecated
+    names = known_deprecated_names() if deprecated is None else deprecated
     day = datetime.datetime.now(datetime.UTC).date() if on is None else on
     paths = dict.fromkeys(file for path in options.paths for file in python_files(path))
-    told = [item for path in paths for item in scan_file(path, chosen)]
-    findings = [item for item in told if isinstance(item, Finding)]
-    unread = [item for item in told if isinstance(item, UnreadableFile)]
+    results = [item for path in paths for item in scan_file(path, names)]
+    findings = [item for item in results if isinstance(item, Finding)]
+    unread = [item for item in results if isinstance(item, UnreadableFile)]
     if options.json:
         sys.stdout.write(json.dumps(_document(findings, unread, len(paths), day), ensure_ascii=False, indent=2) + "\n")
     else:
         _print(findings, unread, len(paths), day)
-    return 1 if options.strict and told else 0
+    return 1 if options.strict and results else 0
 
 
 def _print(findings: list[Finding], unread: list[UnreadableFile], files: int, on: datetime.date) -> None:
     for found in findings:
-        target = found.deprecated_name
-        words = f"{target.name}: {target.instead}; " if target.instead else f"{target.name}: "
-        sys.stdout.write(f"{found.file}:{found.line}:{found.column}: {words}{target.deadline_text(on)}\n")
+        used = found.deprecated_name
+        text = f"{used.name}: {used.instead}; " if used.instead else f"{used.name}: "
+        sys.stdout.write(f"{found.file}:{found.line}:{found.column}: {text}{used.deadline_text(on)}\n")
     for item in unread:
         sys.stderr.write(f"{item.file}:{item.line}: {item.problem}\n")
     sys.stderr.write(f"{len(findings)} found in {files} {'file' if files == 1 else 'files'}\n")

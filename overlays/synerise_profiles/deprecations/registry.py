@@ -1,4 +1,4 @@
-"""What the scanner looks for: deprecated methods by the spec, and names that an older version of this library had."""
+"""The registry of the scanner: deprecated methods by the spec, and names that an older version of this library had."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DeprecatedName:
         return None if self.sunset is None else (self.sunset - on).days
 
     def deadline_text(self, on: datetime.date) -> str:
-        """Say by when, in words."""
+        """Say in words how many days are left, or in which version it was removed."""
         if self.removed_in is not None:
             return f"removed in {self.removed_in}"
         days = self.days_left(on)
@@ -44,14 +44,14 @@ class DeprecatedName:
 
 @attrs.frozen
 class DeprecatedNames:
-    """Targets by what the scanner sees: methods by (resource, method), other names with their modules."""
+    """The registry, by what the scanner sees: methods by (resource, method), other names by their full name."""
 
     methods: Mapping[tuple[str, str], DeprecatedName]
     names: Mapping[str, DeprecatedName]
 
     @property
     def resources(self) -> frozenset[str]:
-        """The resources that have one."""
+        """The resources that have a deprecated or removed method."""
         return frozenset(resource for resource, _ in self.methods)
 
 

@@ -1,4 +1,4 @@
-"""Where a program uses names that should not be used any more: found in its syntax tree, nothing is imported."""
+"""The scanner: finds uses of deprecated and removed names in a program's syntax tree; the program is not imported."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Finding:
 
 @attrs.frozen(kw_only=True)
 class UnreadableFile:
-    """A file, or a cell of a notebook, that could not be looked at."""
+    """A file, or a cell of a notebook, that could not be read or parsed."""
 
     file: str
     line: int
@@ -45,7 +45,7 @@ def python_files(path: Path) -> Iterator[Path]:
     try:
         items = sorted(path.iterdir()) if path.is_dir() else None
     except OSError:
-        items = None  # reading it tells why
+        items = None  # scan_file reports why
     if items is None:
         yield path
         return
@@ -59,7 +59,7 @@ def python_files(path: Path) -> Iterator[Path]:
 
 
 def scan_file(path: Path, deprecated: DeprecatedNames) -> Iterator[Finding | UnreadableFile]:
-    """Look through a file; what cannot be parsed is yielded, not raised."""
+    """Scan a file; what cannot be read or parsed is yielded as an UnreadableFile, not raised."""
     try:
         source = path.read_bytes()
     except OSError as error:
@@ -78,10 +78,10 @@ def scan_file(path: Path, deprecated: DeprecatedNames) -> Iterator[Finding | Unr
 
 
 def scan_source(source: bytes, name: str, deprecated: DeprecatedNames) -> Iterator[Finding | UnreadableFile]:
-    """Look through the text of a module."""
+    """Scan the text of a module; `name` is what findings call it."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the program that is looked at, which is not run here
+            warnings.simplefilter("ignore")  # of the scanned program, which is not run here
             tree = ast.parse(source, name)
     except SyntaxError as error:
         yield UnreadableFile(file=name, line=error.lineno or 1, problem=f"cannot be parsed: {error.msg}")
@@ -98,7 +98,7 @@ def scan_source(source: bytes, name: str, deprecated: DeprecatedNames) -> Iterat
 
 
 def _cells(notebook: Any) -> Iterator[tuple[int, str]]:
-    """The code cells of a notebook with their numbers; lines for the notebook itself are blanked out."""
+    """The code cells of a notebook with their numbers; in place of its own commands stands `pass`."""
     for number, cell in enumerate(notebook["cells"], 1):
         if cell["cell_type"] == "code":
             text = "".join(cell["source"])
@@ -112,7 +112,11 @@ def _without_magic(line: str) -> str:
 
 
 class _Visitor(ast.NodeVisitor):
-    """Finds `<anything>.resource.method`, what stands for a resource, imports, and getattr with a constant."""
+    """Visits a syntax tree and collects findings.
+
+    It knows no types, so it goes by names: `<anything>.resource.method`, the same through a variable or an attribute
+    that was assigned a resource, imports of our modules, and getattr with a constant.
+    """
 
     def __init__(self, file: str, deprecated: DeprecatedNames) -> None:
         self.findings: list[Finding] = []
@@ -122,7 +126,7 @@ class _Visitor(ast.NodeVisitor):
         self._scopes: list[dict[str, str]] = [{}]  # names that stand for a resource, or a module ("module a.b")
         self._attributes: dict[str, str] = {}  # likewise attributes, such as self._events
 
-    # --- names that stand for something
+    # --- names that are bound to a resource or a module
 
     def visit_Module(self, node: ast.Module) -> None:
         self._record_bindings(node)
@@ -141,7 +145,7 @@ class _Visitor(ast.NodeVisitor):
     visit_Lambda = visit_FunctionDef  # noqa: N815 - likewise
 
     def _record_bindings(self, scope: ast.AST) -> None:
-        """Note the assignments and imports of a scope, those of inner functions left out."""
+        """Record the assignments and imports of a scope, those of inner functions left out."""
         for node in _scope_nodes(scope):
             if isinstance(node, ast.Assign):
                 self._bind(node.targets, node.value)
@@ -159,10 +163,10 @@ class _Visitor(ast.NodeVisitor):
                     self._scopes[-1][alias.asname or alias.name] = meaning
 
     def _annotated_resource(self, argument: ast.arg) -> str:
-        kind = argument.annotation
-        if isinstance(kind, ast.Constant) and isinstance(kind.value, str):
-            kind = ast.Name(kind.value)
-        path = "" if kind is None else self._dotted_name(kind)
+        annotation = argument.annotation
+        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+            annotation = ast.Name(annotation.value)
+        path = "" if annotation is None else self._dotted_name(annotation)
         name = path.rpartition(".")[2].removeprefix("Async").lower()
         return name if name in self._resources else ""
 
@@ -229,25 +233,27 @@ class _Visitor(ast.NodeVisitor):
         return ""
 
     def _report_import(self, name: str, node: ast.stmt | ast.alias) -> bool:
-        target = self._deprecated.names.get(name)
+        deprecated_name = self._deprecated.names.get(name)
         if name.startswith(_API_PREFIX):
             resource, _, method = name.removeprefix(_API_PREFIX).partition(".")
-            target = self._deprecated.methods.get((resource, method.partition(".")[0]), target)
-        if target is not None:
-            self._report(target, node, at_start=True)
-        return target is not None
+            deprecated_name = self._deprecated.methods.get((resource, method.partition(".")[0]), deprecated_name)
+        if deprecated_name is not None:
+            self._report(deprecated_name, node, at_start=True)
+        return deprecated_name is not None
 
     def _report_method(self, resource: str, method: str, node: ast.expr, *, at_start: bool = False) -> None:
-        target = self._deprecated.methods.get((resource, method))
-        if target is not None:
-            self._report(target, node, at_start=at_start)
+        deprecated_name = self._deprecated.methods.get((resource, method))
+        if deprecated_name is not None:
+            self._report(deprecated_name, node, at_start=at_start)
 
-    def _report(self, target: DeprecatedName, node: ast.expr | ast.stmt | ast.alias, *, at_start: bool = False) -> None:
-        """Name the place; of an attribute that of its last name, since a call may go over several lines."""
+    def _report(
+        self, deprecated_name: DeprecatedName, node: ast.expr | ast.stmt | ast.alias, *, at_start: bool = False
+    ) -> None:
+        """Add a finding; the place of an attribute is that of its last name, since a call may go over several lines."""
         line, column = node.lineno, node.col_offset
         if not at_start and isinstance(node, ast.Attribute):
             line, column = node.end_lineno or line, (node.end_col_offset or 0) - len(node.attr.encode())
-        self.findings.append(Finding(file=self._file, line=line, column=column + 1, deprecated_name=target))
+        self.findings.append(Finding(file=self._file, line=line, column=column + 1, deprecated_name=deprecated_name))
 
 
 def _scope_nodes(scope: ast.AST) -> Iterator[ast.AST]:

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TypedDict, get_args
 
 import attrs
+from attrs.validators import deep_mapping, optional
 
+from synerise_profiles._core.validators import (
+    instance_of,
+    number,
+    one_of,
+    optional_function,
+    positive_seconds,
+    whole_number,
+)
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .status import ExportProgress, StatusMeaning
 
 __all__ = ["Backoff", "ExportArguments", "ExportSettings"]
+
+
+def _refused_poll(name: str, problem: str) -> InvalidRequestError:
+    return InvalidRequestError(problem, field=f"poll.{name}")
+
+
+def _at_least_first(backoff: Backoff, attribute: attrs.Attribute[float], value: float) -> None:
+    number("seconds, at least `first`", backoff.first, error=_refused_poll).check(attribute.name, value)
 
 
 @attrs.frozen(kw_only=True)
@@ -23,15 +39,11 @@ class Backoff:
     jitter, so that many programs do not ask at once, and never less than `first`.
     """
 
-    first: float = 1.0
-    factor: float = 2.0
-    most: float = 30.0
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse what would never wait, or wait for ever less."""
-        _require("poll.first", _is_number(self.first) and 0 < self.first < math.inf, "a positive number of seconds")
-        _require("poll.factor", _is_number(self.factor) and 1 <= self.factor < math.inf, "a number from 1")
-        _require("poll.most", _is_number(self.most) and self.first <= self.most < math.inf, "seconds, at least `first`")
+    first: float = attrs.field(
+        default=1.0, validator=number("a positive number of seconds", positive=True, error=_refused_poll)
+    )
+    factor: float = attrs.field(default=2.0, validator=number("a number from 1", 1, error=_refused_poll))
+    most: float = attrs.field(default=30.0, validator=_at_least_first)
 
     def wait(self, number: int, random: Callable[[], float]) -> float:
         """Return the seconds of the wait with this number; `random` returns a number from 0 to 1."""
@@ -54,40 +66,16 @@ class ExportArguments(TypedDict, total=False):
 
 @attrs.frozen(kw_only=True)
 class ExportSettings:
-    """The choices of one export."""
+    """The choices of one export, checked when it is made."""
 
-    poll: Backoff = attrs.field(factory=Backoff)
-    deadline: float = 3600.0
-    progress: Callable[[ExportProgress], object] | None = None
-    page_size: int | None = None
-    statuses: Mapping[str, StatusMeaning] = attrs.field(factory=dict[str, StatusMeaning])
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse what would not work."""
-        _require("poll", _is_backoff(self.poll), "a Backoff, such as Backoff(first=1, factor=2, most=30)")
-        wanted = "a positive number of seconds (math.inf for no limit)"
-        _require("deadline", _is_number(self.deadline) and self.deadline > 0, wanted)
-        size = self.page_size
-        _require("page_size", size is None or (type(size) is int and size > 0), "a whole number of records from 1")
-        _require("progress", self.progress is None or callable(self.progress), "a function")
-        meanings = get_args(StatusMeaning)
-        wanted = f"texts, each with one of {', '.join(meanings)}"
-        for status, meaning in self.statuses.items():
-            _require("statuses", _is_text(status) and meaning in meanings, wanted)
-
-
-def _is_backoff(value: object) -> bool:
-    return isinstance(value, Backoff)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _require(name: str, is_good: bool, expected: str) -> None:  # noqa: FBT001 - it is what is required
-    if not is_good:
-        raise InvalidRequestError(f"expected {expected}", field=name)
+    poll: Backoff = attrs.field(
+        factory=Backoff,
+        validator=instance_of(Backoff, expected="a Backoff, such as Backoff(first=1, factor=2, most=30)"),
+    )
+    deadline: float = attrs.field(default=3600.0, validator=positive_seconds())
+    progress: Callable[[ExportProgress], object] | None = attrs.field(default=None, validator=optional_function())
+    page_size: int | None = attrs.field(default=None, validator=optional(whole_number(1, of="records")))
+    statuses: Mapping[str, StatusMeaning] = attrs.field(
+        factory=dict[str, StatusMeaning],
+        validator=deep_mapping(instance_of(str, expected="texts as states"), one_of(*get_args(StatusMeaning))),
+    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Literal, Required, TypeAlias, TypedDict
+from typing import Literal, Required, TypeAlias, TypedDict, get_args
 
 import attrs
 
+from synerise_profiles._core.validators import one_of, text, whole_number
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .key_type import KeyType
@@ -34,41 +35,28 @@ class ApplyManyArguments(ApplyArguments, total=False):
     on_refusal: OnRefusal
 
 
+def _refused(name: str, problem: str) -> InvalidRequestError:
+    return InvalidRequestError(problem, operation="merges.apply", field=name)
+
+
 @attrs.frozen(kw_only=True)
 class ApplySettings:
-    """The choices of one call."""
+    """The choices of one call of `apply` or `apply_many`, checked when it is made.
+
+    `group_size` is checked where it is read: how many sources one request may name depends on the key type.
+    """
 
     audit: str | os.PathLike[str] | None
-    actor: str
+    actor: str = attrs.field(validator=text("say who merges: a name for the audit", error=_refused))
     group_size: int | None = None
     allow_changes: bool = False
     progress: Callable[[MergeProgress], object] | None = None
-    on_refusal: OnRefusal = "stop"
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse what would not work."""
-        if not _is_text(self.actor):
-            raise _refused("actor", "say who merges: a name for the audit")
-        if self.on_refusal not in ("stop", "skip"):
-            raise _refused("on_refusal", "expected stop or skip")
+    on_refusal: OnRefusal = attrs.field(default="stop", validator=one_of(*get_args(OnRefusal), error=_refused))
 
     def sources_per_request(self, key_type: KeyType) -> int:
         """Return how many sources one request may name."""
         limits, size = key_type.limits, self.group_size
         if size is None:
             return limits.default_sources
-        if not _is_whole(size) or not 1 <= size <= limits.max_sources:
-            raise _refused("group_size", f"expected a whole number from 1 to {limits.max_sources}")
+        whole_number(1, limits.max_sources, error=_refused).check("group_size", size)
         return size
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _refused(field: str, problem: str) -> InvalidRequestError:
-    return InvalidRequestError(problem, operation="merges.apply", field=field)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 import attrs
+from attrs.validators import optional
 
 from synerise_profiles._batching.rejection import Rejection
 from synerise_profiles._batching.row_rules import Checks
-from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles._core.validators import name_collection, one_of, seconds, whole_number
 
 __all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "WhenFull"]
 
@@ -57,50 +57,22 @@ class QueueArguments(TypedDict, total=False):
     spill: str | os.PathLike[str] | None
 
 
-def _positive_integer(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidRequestError("expected a whole number above 0", field=attribute.name)
-
-
-def _positive_integer_or_none(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is not None:
-        _positive_integer(None, attribute, value)
-
-
-def _seconds(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise InvalidRequestError("expected a number of seconds that is not negative", field=attribute.name)
-
-
-def _one_of(*names: str) -> Callable[[object, attrs.Attribute[Any], object], None]:
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value not in names and not (attribute.name == "salt" and callable(value)):
-            raise InvalidRequestError(f"expected one of {', '.join(names)}", field=attribute.name)
-
-    return check
-
-
-def _name_collection(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if isinstance(value, str):
-        raise InvalidRequestError("expected a collection of names, such as {'firstName'}", field=attribute.name)
-
-
 @attrs.frozen(kw_only=True)
 class QueueSettings:
-    """The choices of one queue."""
+    """The choices of one queue, checked when it is made."""
 
-    max_items: int = attrs.field(default=100_000, validator=_positive_integer)
-    max_bytes: int = attrs.field(default=64_000_000, validator=_positive_integer)
-    when_full: WhenFull = attrs.field(default="block", validator=_one_of("block", "drop_oldest", "raise"))
-    put_timeout: float = attrs.field(default=0.1, validator=_seconds)
-    flush_items: int | None = attrs.field(default=None, validator=_positive_integer_or_none)
-    flush_bytes: int | None = attrs.field(default=None, validator=_positive_integer_or_none)
-    flush_after: float = attrs.field(default=1.0, validator=_seconds)
-    concurrency: int = attrs.field(default=4, validator=_positive_integer)
-    checks: Checks = attrs.field(default="basic", validator=_one_of("strict", "basic", "off"))
-    allow_null: Collection[str] = attrs.field(default=(), validator=_name_collection)
-    salt: Salt = attrs.field(default="random", validator=_one_of("random", "content"))
+    max_items: int = attrs.field(default=100_000, validator=whole_number(1))
+    max_bytes: int = attrs.field(default=64_000_000, validator=whole_number(1))
+    when_full: WhenFull = attrs.field(default="block", validator=one_of(*get_args(WhenFull)))
+    put_timeout: float = attrs.field(default=0.1, validator=seconds())
+    flush_items: int | None = attrs.field(default=None, validator=optional(whole_number(1)))
+    flush_bytes: int | None = attrs.field(default=None, validator=optional(whole_number(1)))
+    flush_after: float = attrs.field(default=1.0, validator=seconds())
+    concurrency: int = attrs.field(default=4, validator=whole_number(1))
+    checks: Checks = attrs.field(default="basic", validator=one_of(*get_args(Checks)))
+    allow_null: Collection[str] = attrs.field(default=(), validator=name_collection())
+    salt: Salt = attrs.field(default="random", validator=one_of("random", "content", or_function=True))
     on_rejected: OnRejected | None = None
     on_error: OnError | None = None
-    exit_timeout: float = attrs.field(default=10.0, validator=_seconds)
+    exit_timeout: float = attrs.field(default=10.0, validator=seconds())
     spill: str | os.PathLike[str] | None = None

@@ -1,4 +1,4 @@
-"""Fixtures for pytest: a sandbox of its own for each test, and clients that talk to it and never wait.
+"""A pytest plugin: fixtures with a sandbox for each test, and clients that talk to it and never wait.
 
 - `synerise_sandbox`: a running `Sandbox`, in memory, new for each test; starting it takes about two milliseconds.
 - `synerise`: a `Synerise` signed in to it. `async_synerise`: an `AsyncSynerise`, for asyncio and trio.
@@ -24,7 +24,7 @@ __all__ = ["async_synerise", "synerise", "synerise_sandbox"]
 
 @pytest.fixture
 def synerise_sandbox() -> Iterator[Sandbox]:
-    """A local Synerise, empty and of this test alone."""
+    """A sandbox (a local Synerise), empty and of this test alone."""
     from synerise_profiles.sandbox import Sandbox  # noqa: PLC0415 - only who uses it pays for it
 
     with Sandbox() as sandbox:

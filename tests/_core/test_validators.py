@@ -1,0 +1,101 @@
+"""The validators of settings: what each refuses, in which words; and that options and their settings class agree."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import attrs
+import pytest
+
+from synerise_profiles import ConfigurationError, InvalidRequestError
+from synerise_profiles._core import validators
+from synerise_profiles._core.validators import SettingValidator, configuration_error
+from synerise_profiles.bulk.settings import BulkSettings, ProfileArguments, SaltedArguments
+from synerise_profiles.exports.settings import ExportArguments, ExportSettings
+from synerise_profiles.merges.settings import ApplyManyArguments, ApplySettings
+from synerise_profiles.queue.settings import QueueArguments, QueueSettings
+
+NAN, INF = math.nan, math.inf
+
+
+@pytest.mark.parametrize(
+    ("validator", "good", "bad", "words"),
+    [
+        (validators.whole_number(0), [0, 7], [-1, 1.0, True, "1", None], "a whole number that is not negative"),
+        (validators.whole_number(1), [1, 10**30], [0, False], "a whole number from 1"),
+        (validators.whole_number(1, 100), [1, 100], [0, 101], "a whole number from 1 to 100"),
+        (validators.whole_number(1, of="records"), [1], [0], "a whole number of records from 1"),
+        (validators.number("a rate", 0, 1), [0, 0.5, 1], [-0.1, 1.1, NAN, INF, True, "1"], "a rate"),
+        (validators.number("any", finite=False), [0, INF], [-INF, NAN], "any"),
+        (validators.number("more", positive=True), [1e-300, 1], [0, 0.0, INF], "more"),
+        (validators.seconds(), [0, 2.5], [-1, INF, NAN, None], "a number of seconds that is not negative"),
+        (validators.positive_seconds(), [0.1, INF], [0, NAN, "10"], "a positive number of seconds"),
+        (validators.one_of("a", "b"), ["a", "b"], ["c", "", None, [], print], "one of a, b"),
+        (validators.one_of("a", or_function=True), ["a", print], ["c", None], "one of a, or a function"),
+        (validators.text(), ["x", " x"], ["", " ", None, b"x"], "text that is not empty"),
+        (validators.instance_of(int, str, expected="a key"), [1, "x"], [1.0, None], "a key"),
+        (validators.optional_function(), [None, print], ["print", 1], "a function"),
+        (validators.name_collection(), [(), {"a"}, ["a"]], ["a", ""], "a collection of names"),
+    ],
+)
+def test_a_validator(validator: SettingValidator, good: list[Any], bad: list[Any], words: str) -> None:
+    """It passes what is allowed, and refuses all else by the argument's name and by what was expected."""
+    for value in good:
+        validator.check("size", value)
+    for value in bad:
+        with pytest.raises(InvalidRequestError, match=f"^size: expected {words}") as caught:
+            validator.check("size", value)
+        assert caught.value.field == "size"
+
+
+def test_the_error_is_chosen_where_the_validator_is_made() -> None:
+    """A client's own settings are refused by ConfigurationError, in the same words."""
+
+    @attrs.frozen
+    class Settings:
+        size: int = attrs.field(validator=validators.whole_number(1, error=configuration_error))
+
+    with pytest.raises(ConfigurationError, match=r"^size: expected a whole number from 1$"):
+        Settings(0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong"),
+    [
+        (BulkSettings, {"concurrency": 101}),
+        (BulkSettings, {"requests_per_second": INF}),
+        (BulkSettings, {"max_error_rate": 1.5}),
+        (BulkSettings, {"max_bisect_requests": None}),
+        (BulkSettings, {"verify_sample": -1}),
+        (BulkSettings, {"verify_within": INF}),
+        (QueueSettings, {"flush_bytes": 0}),
+        (QueueSettings, {"salt": "sugar"}),
+        (ExportSettings, {"statuses": {1: "ready"}}),
+        (ExportSettings, {"page_size": 2.5}),
+        (ApplySettings, {"on_refusal": "ask"}),
+        (ApplySettings, {"actor": " "}),
+    ],
+)
+def test_settings_of_the_features(settings: type[Any], wrong: dict[str, Any]) -> None:
+    """What cannot work is refused when the settings are made, by the name of the argument."""
+    required: dict[str, Any] = {"audit": None, "actor": "anna"} if settings is ApplySettings else {}
+    settings(**required)
+    with pytest.raises(InvalidRequestError, match=f"{next(iter(wrong))}: ") as caught:
+        settings(**required | wrong)
+    assert caught.value.field == next(iter(wrong))
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments"),
+    [
+        (BulkSettings, [ProfileArguments, SaltedArguments]),
+        (QueueSettings, [QueueArguments]),
+        (ExportSettings, [ExportArguments]),
+        (ApplySettings, [ApplyManyArguments]),
+    ],
+)
+def test_arguments_and_settings_have_the_same_names(settings: type[Any], arguments: list[Any]) -> None:
+    """The keyword arguments that type checkers know are those that the settings class takes."""
+    names = {name for kind in arguments for name in kind.__required_keys__ | kind.__optional_keys__}
+    assert names == {field.name for field in attrs.fields(settings)}

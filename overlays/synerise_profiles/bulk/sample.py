@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from synerise_profiles._batching.batch import Chunk, SampledRow
-from synerise_profiles._batching.encoding import ORJSON_OPTIONS, orjson_default
+from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
 
 __all__ = ["Sample"]
 

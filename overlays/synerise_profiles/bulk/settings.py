@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 import attrs
 
-from synerise_profiles._batching.row_rules import Checks
+from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .report import Progress

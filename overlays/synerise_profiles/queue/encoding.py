@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 from typing import Any, TypeAlias
 
-from synerise_profiles._batching.encoding import RefusedError
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.row_encoder import IdentifierGroup, RowEncoder, content_salt, timestamp_reserve
-from synerise_profiles._batching.row_rules import row_rule
+from synerise_profiles._batching.row_encoder import (
+    IdentifierGroup,
+    RefusedError,
+    RowEncoder,
+    content_salt,
+    row_rule,
+    timestamp_reserve,
+)
 from synerise_profiles._validation.rules import Note
 from synerise_profiles_api.errors import InvalidRequestError
 

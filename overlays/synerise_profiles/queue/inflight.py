@@ -10,8 +10,8 @@ import attrs
 from synerise_profiles._batching.attribution import parse_error_entries
 from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.bisection import BisectBudget, ChunkState, Refusal
-from synerise_profiles._batching.encoding import append_fields
 from synerise_profiles._batching.operations import BatchOperation, server_time_request
+from synerise_profiles._batching.row_encoder import append_fields
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.server_clock import ClockOffset
 from synerise_profiles_api.types import Request

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, TypedDict
 import attrs
 
 from synerise_profiles._batching.rejection import Rejection
-from synerise_profiles._batching.row_rules import Checks
+from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles_api.errors import InvalidRequestError
 
 __all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "WhenFull"]

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from synerise_profiles._batching.attribution import Refusal
 from synerise_profiles._batching.batch import Chunk
-from synerise_profiles._batching.bisection import Refusal
 from synerise_profiles._batching.rejection import Rejection, masked_identifier
 from synerise_profiles._core.logging import LOGGER
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import attrs
 
-from synerise_profiles._batching.attribution import parse_error_entries
+from synerise_profiles._batching.attribution import BisectBudget, ChunkState, Refusal
 from synerise_profiles._batching.batch import Chunk, SubBatch
-from synerise_profiles._batching.bisection import BisectBudget, ChunkState, Refusal
 from synerise_profiles._batching.operations import BatchOperation, server_time_request
 from synerise_profiles._batching.row_encoder import append_fields
 from synerise_profiles._batching.send_result import SendResult
@@ -115,7 +114,7 @@ class QueueTask:
         job = self.inflight_batch.chunk_state
         if result.is_success:
             if result.status == 207:
-                job.accept_partially(self.sub_batch, parse_error_entries(result.content) or [])
+                job.accept_partially(self.sub_batch, result.content)
             else:
                 job.accept(self.sub_batch)
         elif result.refuses_rows:

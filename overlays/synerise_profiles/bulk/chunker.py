@@ -28,7 +28,7 @@ from synerise_profiles._validation.rules import Note, fields_of
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .sample import Sample
+from .verification import Sample
 
 __all__ = ["Chunker", "ChunkerOptions", "RefuseRow", "encode_refused_row"]
 

@@ -22,9 +22,8 @@ from synerise_profiles_api.types import Request
 
 from .chunker import Chunker, ChunkerOptions
 from .recorder import OutcomeRecorder
-from .sample import Sample
 from .settings import BulkSettings
-from .verification import Verifier
+from .verification import Sample, Verifier
 
 __all__ = ["BulkStep", "BulkTask", "Engine"]
 

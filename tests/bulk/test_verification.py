@@ -20,8 +20,7 @@ from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.machine import DONE, Wait
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles.bulk import BulkStoppedError
-from synerise_profiles.bulk.sample import Sample
-from synerise_profiles.bulk.verification import ProfileLookup, Verifier, differing_fields
+from synerise_profiles.bulk.verification import ProfileLookup, Sample, Verifier, differing_fields
 from synerise_profiles.sandbox import Sandbox, SandboxOptions
 from tests.bulk.support import Clock
 

@@ -14,13 +14,10 @@ import orjson
 
 from synerise_profiles_api.types import Request
 
-from .encoding import append_fields
 from .operations import BatchOperation, batch_request
+from .row_encoder import append_fields
 
-__all__ = ["TIMESTAMP_BYTES", "Chunk", "SampledRow", "SubBatch", "find_row_ends"]
-
-TIMESTAMP_BYTES = len("2026-01-01T00:00:00.000Z")
-"""How long every time is that is set here, so that its bytes can be counted before it is known."""
+__all__ = ["Chunk", "SampledRow", "SubBatch", "find_row_ends"]
 
 
 @attrs.define(eq=False, repr=False)

@@ -7,11 +7,10 @@ from typing import Any, Literal, TypeAlias
 import attrs
 import orjson
 
-from synerise_profiles._validation.rules import fields_of
+from synerise_profiles._core.json_types import is_object
 from synerise_profiles.identifiers import first_identifier, mask
 
 from .operations import BatchOperation
-from .row_encoder import identifier_holder
 
 __all__ = ["Rejection", "Stage", "count_note", "masked_identifier"]
 
@@ -54,7 +53,7 @@ def masked_identifier(batch_operation: BatchOperation, row: bytes) -> str | None
         return None
     if isinstance(found, int):
         return f"clientId {mask(found)}"
-    named = first_identifier(
-        fields_of(identifier_holder(found, batch_operation.holder_field)) or {}, batch_operation.identifiers
-    )
+    if batch_operation.holder_field is not None and is_object(found):
+        found = found.get(batch_operation.holder_field)
+    named = first_identifier(found, batch_operation.identifiers) if is_object(found) else None
     return None if named is None else f"{named[0]} {mask(named[1])}"

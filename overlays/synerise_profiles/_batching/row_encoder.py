@@ -1,33 +1,87 @@
-"""From a row to its bytes, its group and its keys: what bulk runs and queues do alike. Safe from any thread."""
+"""From a row to its bytes: checked and written once, given its salt, put in its group. What bulk runs and queues share.
+
+A row is written to JSON once, since that is the largest share of the cost of a row; what is added later, a salt or a
+time, is added to the bytes. What JSON cannot carry, and nulls, are refused with the name of the field: a null deletes
+the stored value, and orjson writes a NaN as null.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import datetime
+import math
+import re
+from collections.abc import Callable, Collection, Iterator
 from hashlib import sha256
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
+import attrs
 import orjson
 
-from synerise_profiles._validation.rules import fields_of
+from synerise_profiles._validation.object_rules import ObjectRule, rule_of
+from synerise_profiles._validation.rules import Note, Rule, fields_of
+from synerise_profiles._validation.schema import Schema
+from synerise_profiles_api.encoding import Model, to_wire
+from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import UNSET
 
-from .batch import TIMESTAMP_BYTES
-from .encoding import (
-    ORJSON_OPTIONS,
-    RefusedError,
-    append_fields,
-    contains_null,
-    encode_fallback,
-    orjson_default,
-    reject_nulls,
-)
 from .operations import BatchOperation
 
-__all__ = ["IdentifierGroup", "RowEncoder", "content_salt", "identifier_holder", "timestamp_reserve"]
+__all__ = [
+    "ORJSON_OPTIONS",
+    "Checks",
+    "IdentifierGroup",
+    "RefusedError",
+    "RowEncoder",
+    "append_fields",
+    "contains_null",
+    "content_salt",
+    "orjson_default",
+    "row_rule",
+    "timestamp_reserve",
+]
 
+Checks: TypeAlias = Literal["strict", "basic", "off"]
 IdentifierGroup: TypeAlias = frozenset[str] | None
 """By which kinds of identifier a row names its profile, where the rows of a request must not differ in that."""
+# Datetimes come to `default`, which knows the ones without a zone; dataclasses are refused there, as everywhere else.
+ORJSON_OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+contains_null: Final = re.compile(rb"null").search
+"""Whether the bytes may hold what `guarded` has to look at: NaN is written as null, so one look finds either."""
 _MAX_CACHED_GROUPS: Final = 1000
+_TIMESTAMP_BYTES: Final = len("2026-01-01T00:00:00.000Z")
+"""How long every time is that is set here, so that its bytes can be counted before it is known."""
+
+
+class RefusedError(Exception):
+    """A row that cannot be sent: which field, and why."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        self.field = field
+        self.reason = reason
+        super().__init__(reason)
+
+
+def row_rule(batch_operation: BatchOperation, checks: Checks, note: Note) -> Rule | None:
+    """Make the rule of a kind's rows; None where nothing is checked but that JSON can carry them.
+
+    Basic checks look for what is required, and for identifiers of the right type, one of which names a profile. Their
+    patterns are left to the strict checks: the one of e-mail addresses takes longer than all else together.
+    """
+    schema = batch_operation.schema
+    if schema is None or checks == "off":
+        return None
+    if batch_operation.holder_field is None:
+        return _profile_rule(schema, batch_operation.identifiers, checks, note, "")
+    holder = _profile_rule(
+        schema.properties[batch_operation.holder_field],
+        batch_operation.identifiers,
+        checks,
+        note,
+        f"{batch_operation.holder_field}.",
+    )
+    if checks == "basic":
+        return ObjectRule(schema, {batch_operation.holder_field: holder}, None)
+    return ObjectRule.from_schema(schema, note, "", field_rules={batch_operation.holder_field: holder})
 
 
 class RowEncoder:
@@ -57,9 +111,9 @@ class RowEncoder:
         try:
             item = orjson.dumps(row, orjson_default, ORJSON_OPTIONS)
         except TypeError:
-            item = encode_fallback(row)
+            item = _encode_fallback(row)
         if checks_nulls and self._allow_null is not None and contains_null(item):
-            return reject_nulls(row, item, self._allow_null)
+            return _reject_nulls(row, item, self._allow_null)
         return item
 
     def add_salt(self, row: Any, item: bytes, index: int) -> tuple[bytes, bool]:
@@ -80,7 +134,7 @@ class RowEncoder:
         """The kinds of identifier by which a row names its profile, all of them: uniform by any server's rule."""
         if not self.batch_operation.uniform_identifier:
             return None
-        client = fields_of(identifier_holder(row, self.batch_operation.holder_field))
+        client = fields_of(_identifier_holder(row, self.batch_operation.holder_field))
         names = tuple(client) if client is not None else ()
         group = self._groups.get(names)
         if group is None:
@@ -95,14 +149,105 @@ def content_salt(item: bytes) -> str:
     return sha256(item).hexdigest()[:32]
 
 
-def identifier_holder(row: Any, holder_field: str | None) -> Any:
+def timestamp_reserve(batch_operation: BatchOperation) -> int:
+    """How many bytes a time adds to a row that has none."""
+    return (
+        0 if batch_operation.time_field is None else _TIMESTAMP_BYTES + len(batch_operation.time_field) + len(',"":""')
+    )
+
+
+def append_fields(item: bytes, fields: bytes) -> bytes:
+    """Add fields to the bytes of an object, which is not written again for that."""
+    return item[:-1] + (b"," if len(item) > 2 else b"") + fields + b"}"
+
+
+def orjson_default(value: Any) -> Any:
+    """Turn what orjson does not know into what it knows."""
+    if isinstance(value, Model):
+        return value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
+    return to_wire(value)
+
+
+def _encode_fallback(row: Any) -> bytes:
+    """Write a row that orjson refused, or raise with the name of the field that it refused."""
+    if fields_of(row) is None and not isinstance(row, int):
+        raise RefusedError("", f"is neither a model nor a mapping with the publisher's keys: {type(row).__name__}")
+    try:
+        return orjson.dumps(to_wire(row))
+    except InvalidRequestError as error:
+        raise RefusedError(error.field, error.problem) from None
+    except TypeError as error:  # orjson's texts name types and encodings, never values
+        raise RefusedError(_unencodable_path(row, "") or "", f"cannot be written as JSON: {error}") from None
+
+
+def _reject_nulls(row: Any, item: bytes, allow_null: Collection[str]) -> bytes:
+    """Refuse nulls that are not allowed by name, and NaN; return the bytes without what is UNSET."""
+    unset = False
+    for path, value in _special_values(row, ""):
+        if value is UNSET:
+            unset = True
+        elif value is not None:
+            raise RefusedError(path, "is NaN or infinite, which JSON cannot carry; leave the field out")
+        elif path not in allow_null:
+            reason = "is null, which deletes the stored value; leave the field out, or allow it by allow_null"
+            raise RefusedError(path, reason)
+    return _encode_fallback(row) if unset else item
+
+
+def _special_values(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield the way to each null, NaN, infinity and UNSET."""
+    if value is None or value is UNSET:
+        yield path, value
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            yield path, value
+    elif isinstance(value, str | int | datetime.date):
+        return
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(cast("list[Any]", value)):
+            yield from _special_values(item, f"{path}[{index}]")
+    elif (fields := fields_of(value)) is not None:
+        for key, item in fields.items():
+            yield from _special_values(item, f"{path}.{key}" if path else str(key))
+
+
+def _unencodable_path(value: Any, path: str) -> str | None:
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return path
+        return None
+    if isinstance(value, list | tuple):
+        parts = [(f"{path}[{index}]", item) for index, item in enumerate(cast("list[Any]", value))]
+    else:
+        parts = [(f"{path}.{key}" if path else str(key), item) for key, item in (fields_of(value) or {}).items()]
+    return next((found for at, item in parts if (found := _unencodable_path(item, at)) is not None), None)
+
+
+def _identifier_holder(row: Any, holder_field: str | None) -> Any:
     """Return what holds a row's identifiers: the row itself, or one of its fields."""
     fields = fields_of(row)
     return fields if holder_field is None or fields is None else fields.get(holder_field)
 
 
-def timestamp_reserve(batch_operation: BatchOperation) -> int:
-    """How many bytes a time adds to a row that has none."""
-    return (
-        0 if batch_operation.time_field is None else TIMESTAMP_BYTES + len(batch_operation.time_field) + len(',"":""')
+def _profile_rule(schema: Schema, identifiers: tuple[str, ...], checks: Checks, note: Note, path: str) -> Rule:
+    """Make the rule of the object that names a profile."""
+    if checks == "strict":
+        return ObjectRule.from_schema(schema, note, path, identifiers)
+    types = {name: rule_of(_type_only(schema.properties[name]), note) for name in identifiers}
+    return ObjectRule(schema, types, None, identifiers)
+
+
+def _type_only(schema: Schema) -> Schema:
+    """Leave nothing of a field's schema but its type."""
+    return attrs.evolve(
+        schema,
+        patterns=(),
+        enum=(),
+        date_format=None,
+        min_length=0,
+        max_length=None,
+        minimum=None,
+        exclusive_minimum=None,
     )

@@ -10,16 +10,25 @@ import attrs
 import orjson
 
 from synerise_profiles._batching.batch import Chunk
-from synerise_profiles._batching.encoding import ORJSON_OPTIONS, RefusedError, contains_null, orjson_default
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.row_encoder import IdentifierGroup, RowEncoder, content_salt, timestamp_reserve
-from synerise_profiles._batching.row_rules import Checks, row_rule
+from synerise_profiles._batching.row_encoder import (
+    ORJSON_OPTIONS,
+    Checks,
+    IdentifierGroup,
+    RefusedError,
+    RowEncoder,
+    contains_null,
+    content_salt,
+    orjson_default,
+    row_rule,
+    timestamp_reserve,
+)
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._validation.rules import Note, fields_of
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .sample import Sample
+from .verification import Sample
 
 __all__ = ["Chunker", "ChunkerOptions", "RefuseRow", "encode_refused_row"]
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from synerise_profiles._batching import operations
+from synerise_profiles._batching.rejection import Rejection
+from synerise_profiles._batching.row_source import RowSource
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import warn_deprecated
 
-from .run import open_run
-from .settings import BulkArguments, ProfileArguments, SaltedArguments
+from .dead_letter import RejectionStore
+from .engine import Engine
+from .recorder import JournalProtocol, OutcomeRecorder
+from .report import BulkStoppedError, Report
+from .settings import BulkArguments, BulkSettings, ProfileArguments, SaltedArguments
 
 if TYPE_CHECKING:
     from synerise_profiles._batching.operations import BatchOperation
     from synerise_profiles._batching.row_source import UnreadableRow
+    from synerise_profiles._core.config import Options
     from synerise_profiles._core.protocols import AsyncClientProtocol, ClientProtocol
     from synerise_profiles_api.built import BuiltEvent
     from synerise_profiles_api.models import BatchEvent, Profile, ProfileBatchItem, Transaction
-
-    from .report import Report
 
 __all__ = ["AsyncBulk", "Bulk"]
 
@@ -94,16 +99,17 @@ class Bulk:
     ) -> Report:
         from synerise_profiles._batching.sync_driver import drive  # noqa: PLC0415 - one of two
 
-        client = self._client
-        warn_deprecated(batch_operation.operation, client.options.deprecations, self._timing.wall())
+        client, timing = self._client, self._timing
+        client_options = client.options
+        warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
+        # The engine decides about retries, for all its requests together.
         once = client.with_options(max_retries=0, deprecations="ignore")
-        journal_header = {"base_url": client.options.base_url, **journal_header}
-        with open_run(batch_operation, rows, options, client.options.retry, self._timing, journal_header) as engine:
-            drive(engine, rows, once.send, self._timing)
-        read_back = engine.start_verification()
-        if read_back is not None:
-            drive(read_back, (), client.send, self._timing)
-            engine.report.verification = read_back.result()
+        with _open_run(batch_operation, rows, options, client_options, timing, journal_header) as engine:
+            drive(engine, rows, once.send, timing)
+        verifier = engine.start_verification()
+        if verifier is not None:
+            drive(verifier, (), client.send, timing)
+            engine.report.verification = verifier.result()
         return engine.report
 
 
@@ -172,14 +178,73 @@ class AsyncBulk:
     ) -> Report:
         from synerise_profiles._batching.async_driver import drive  # noqa: PLC0415 - one of two
 
-        client = self._client
-        warn_deprecated(batch_operation.operation, client.options.deprecations, self._timing.wall())
+        client, timing = self._client, self._timing
+        client_options = client.options
+        warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
+        # The engine decides about retries, for all its requests together.
         once = client.with_options(max_retries=0, deprecations="ignore")
-        journal_header = {"base_url": client.options.base_url, **journal_header}
-        with open_run(batch_operation, rows, options, client.options.retry, self._timing, journal_header) as engine:
-            await drive(engine, rows, once.send, self._timing)
-        read_back = engine.start_verification()
-        if read_back is not None:
-            await drive(read_back, (), client.send, self._timing)
-            engine.report.verification = read_back.result()
+        with _open_run(batch_operation, rows, options, client_options, timing, journal_header) as engine:
+            await drive(engine, rows, once.send, timing)
+        verifier = engine.start_verification()
+        if verifier is not None:
+            await drive(verifier, (), client.send, timing)
+            engine.report.verification = verifier.result()
         return engine.report
+
+
+@contextmanager
+def _open_run(
+    batch_operation: BatchOperation,
+    rows: object,
+    options: Mapping[str, Any],
+    client_options: Options,
+    timing: Timing,
+    journal_header: Mapping[str, Any],
+) -> Generator[Engine]:
+    """Open the files of a run and close them after it; raise BulkStoppedError in the end if it stopped early.
+
+    `journal_header` is what, beside the settings, another call with the same journal must have in common with this one.
+    """
+    settings = BulkSettings(**options)
+    source = rows if isinstance(rows, RowSource) else None
+    if source is not None:
+        source.check(batch_operation.operation)
+    journal = _open_journal(batch_operation, settings, {"base_url": client_options.base_url, **journal_header})
+    try:
+        with RejectionStore[Rejection](settings.dead_letter) as store:
+            report = Report(operation=batch_operation.operation.name, rejection_store=store)
+            recorder = OutcomeRecorder(
+                batch_operation, settings, report, journal, None if source is None else source.locate
+            )
+            engine = Engine(batch_operation, settings, recorder, timing, client_options.retry)
+            try:
+                yield engine
+            except Exception as error:
+                error.add_note(f"The run ended early: {report.summary()}")
+                raise
+            if engine.problem is not None:
+                raise BulkStoppedError(engine.problem, report) from engine.error
+    finally:
+        if journal is not None:
+            journal.close()
+
+
+def _open_journal(
+    batch_operation: BatchOperation, settings: BulkSettings, journal_header: Mapping[str, Any]
+) -> JournalProtocol | None:
+    if settings.journal is None:
+        return None
+    # Loads sqlite3, which a run without a journal does without.
+    from .journal import Journal  # noqa: PLC0415
+
+    # Whatever decides which rows go together: with other choices the chunks would be others.
+    return Journal(
+        settings.journal,
+        {
+            "operation": batch_operation.operation.name,
+            "checks": settings.checks,
+            "allow_null": sorted(settings.allow_null),
+            "keep_duplicates": settings.keep_duplicates,
+            **journal_header,
+        },
+    )

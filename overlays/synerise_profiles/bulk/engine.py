@@ -8,9 +8,8 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from synerise_profiles._batching.attribution import parse_error_entries
+from synerise_profiles._batching.attribution import BisectBudget, ChunkState
 from synerise_profiles._batching.batch import Chunk, SubBatch
-from synerise_profiles._batching.bisection import BisectBudget, ChunkState
 from synerise_profiles._batching.machine import DONE, Read, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation, parse_server_time, server_time_request
 from synerise_profiles._batching.send_result import SendResult
@@ -23,9 +22,8 @@ from synerise_profiles_api.types import Request
 
 from .chunker import Chunker, ChunkerOptions
 from .recorder import OutcomeRecorder
-from .sample import Sample
 from .settings import BulkSettings
-from .verification import Verifier
+from .verification import Sample, Verifier
 
 __all__ = ["BulkStep", "BulkTask", "Engine"]
 
@@ -153,7 +151,7 @@ class Engine:
         ):
             self._on_success()
             if result.status == 207:
-                job.accept_partially(part, parse_error_entries(result.content) or [])
+                job.accept_partially(part, result.content)
             else:
                 job.accept(part)
         elif refuses:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from synerise_profiles._batching.bisection import Refusal
+from synerise_profiles._batching.attribution import Refusal
 
 from .recorder import JournalEntry, JournalMismatchError
 

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import attrs
 
+from synerise_profiles._batching.attribution import ChunkState, Refusal
 from synerise_profiles._batching.batch import Chunk
-from synerise_profiles._batching.bisection import ChunkState, Refusal
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.rejection import Rejection, masked_identifier
 from synerise_profiles_api.errors import SyneriseError

@@ -9,7 +9,7 @@ from typing import Any, TypedDict, get_args
 import attrs
 from attrs.validators import optional
 
-from synerise_profiles._batching.row_rules import Checks
+from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._core.validators import name_collection, number, one_of, seconds, whole_number
 
 from .report import Progress

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import orjson
 
+from synerise_profiles._batching.attribution import Refusal
 from synerise_profiles._batching.batch import Chunk
-from synerise_profiles._batching.bisection import Refusal
 from synerise_profiles._batching.rejection import Rejection, masked_identifier
 from synerise_profiles._core.logging import LOGGER
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import attrs
 
-from synerise_profiles._batching.attribution import parse_error_entries
+from synerise_profiles._batching.attribution import BisectBudget, ChunkState, Refusal
 from synerise_profiles._batching.batch import Chunk, SubBatch
-from synerise_profiles._batching.bisection import BisectBudget, ChunkState, Refusal
 from synerise_profiles._batching.operations import BatchOperation, server_time_request
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.server_clock import ClockOffset
@@ -122,7 +121,7 @@ class QueueTask:
         chunk_state = self.inflight_batch.chunk_state
         if result.is_success:
             if result.status == 207:
-                chunk_state.accept_partially(self.sub_batch, parse_error_entries(result.content) or [])
+                chunk_state.accept_partially(self.sub_batch, result.content)
             else:
                 chunk_state.accept(self.sub_batch)
         elif result.refuses_rows:

@@ -12,11 +12,9 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from synerise_profiles._batching import operations
-from synerise_profiles._batching.encoding import RefusedError
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.rejection import count_note
-from synerise_profiles._batching.row_encoder import RowEncoder, content_salt, timestamp_reserve
-from synerise_profiles._batching.row_rules import row_rule
+from synerise_profiles._batching.row_encoder import RefusedError, RowEncoder, content_salt, row_rule, timestamp_reserve
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._validation.rules import Note

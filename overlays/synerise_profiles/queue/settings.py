@@ -10,7 +10,7 @@ import attrs
 from attrs.validators import optional
 
 from synerise_profiles._batching.rejection import Rejection
-from synerise_profiles._batching.row_rules import Checks
+from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._core.validators import name_collection, one_of, seconds, whole_number
 
 __all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "WhenFull"]

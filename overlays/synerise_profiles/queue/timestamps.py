@@ -12,8 +12,8 @@ import datetime
 import time
 from collections.abc import Callable, Sequence
 
-from synerise_profiles._batching.encoding import append_fields
 from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.row_encoder import append_fields
 from synerise_profiles._core.server_clock import ClockOffset, ClockState
 from synerise_profiles._core.timing import Timing
 

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from .events import Builder
     from .exports import AsyncExports, Exports
     from .merges import AsyncMerges, Merges
-    from .queue import AsyncQueue, Queue
-    from .queue.settings import QueueArguments
+    from .queue import AsyncQueue, Queue, QueueArguments
 
 __all__ = ["AsyncClientExtensions", "ClientExtensions"]
 

@@ -1,4 +1,4 @@
-"""What a caller may choose about a run, checked before it begins."""
+"""The settings of a bulk run, checked before it begins, and the keyword arguments that they come from."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .report import Progress
 __all__ = ["BatchArguments", "BulkArguments", "BulkSettings", "ProfileArguments", "SaltedArguments"]
 
 _MAX_CONCURRENCY = 100
-"""The connections of a client's pool."""
+"""The connections of a client's pool; more requests at once would wait for one."""
 
 
 class BulkArguments(TypedDict, total=False):
-    """The keyword arguments that every bulk method takes."""
+    """The keyword arguments of every bulk method."""
 
     concurrency: int
     requests_per_second: float | None
@@ -34,7 +34,7 @@ class BulkArguments(TypedDict, total=False):
 
 
 class BatchArguments(BulkArguments, total=False):
-    """Those of the methods that send batches."""
+    """The keyword arguments of the methods that send batches."""
 
     checks: Checks
     allow_null: Collection[str]
@@ -42,14 +42,14 @@ class BatchArguments(BulkArguments, total=False):
 
 
 class ProfileArguments(BatchArguments, total=False):
-    """Those of the method that writes profiles."""
+    """The keyword arguments of the method that writes profiles."""
 
     verify_sample: int
     verify_within: float
 
 
 class SaltedArguments(BatchArguments, total=False):
-    """Those of the methods whose rows are keyed."""
+    """The keyword arguments of the methods whose rows have a salt: events and transactions."""
 
     salt: Callable[[Any], str] | None
     keep_duplicates: bool

@@ -1,4 +1,4 @@
-"""What a caller may choose about an export, checked before anything is sent."""
+"""The settings of an export, checked before anything is sent, and the keyword arguments that they come from."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def _at_least_first(backoff: Backoff, attribute: attrs.Attribute[float], value: 
 
 @attrs.frozen(kw_only=True)
 class Backoff:
-    """How long to wait between two looks at the status, in seconds.
+    """How long to wait between two polls of the status, in seconds: exponential backoff with full jitter.
 
-    The n-th wait (from 0) is drawn at random between `first` and `first` * `factor`^n, or `most` if that is less: full
-    jitter, so that many programs do not ask at once, and never less than `first`.
+    The n-th wait (from 0) is drawn at random between `first` and `first` * `factor`^n, or `most` if that is less, so
+    that many programs do not ask at once. It is never less than `first`.
     """
 
     first: float = attrs.field(

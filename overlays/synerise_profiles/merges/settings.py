@@ -1,4 +1,4 @@
-"""What a caller may choose about applying plans, checked before anything is sent."""
+"""The settings of applying plans, checked before anything is sent, and the keyword arguments that they come from."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ApplyArguments(TypedDict, total=False):
 
 
 class ApplyManyArguments(ApplyArguments, total=False):
-    """Those of `apply_many`."""
+    """The keyword arguments of `apply_many`."""
 
     on_refusal: OnRefusal
 

@@ -1,4 +1,4 @@
-"""What a caller may choose about a queue, checked when it is made."""
+"""The settings of a queue, checked when it is made, and the keyword arguments that they come from."""
 
 from __future__ import annotations
 

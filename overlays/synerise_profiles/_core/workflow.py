@@ -1,0 +1,192 @@
+"""Workflows: calls that depend on each other, as sans-I/O generators, and the sync and the async driver that run them.
+
+A workflow is a generator. It yields steps (`SendRequest`, `SendRequests`, `Pause`, `Notify`), is sent the answer to
+each, and returns its result, such as a plan of merges or an export that is ready. It decides everything, and neither
+sends nor waits; `run_workflow` and `run_workflow_async` do that, and decide nothing. So the logic stands once for both
+clients.
+
+A request that fails is answered with its exception, since each of several may fail by itself, and a failure may be what
+the workflow wants to know (404: the profile is gone); `response_of` raises it. Everything else that goes wrong during a
+step (Ctrl-C, a cancellation, an error of the caller's function) is thrown into the workflow at its `yield`, so that its
+`with` and `finally` blocks run before the driver raises it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Generator
+from itertools import repeat
+from typing import Any, TypeAlias, TypeVar, cast
+
+import attrs
+
+from synerise_profiles_api.types import Request, Response
+
+from .protocols import AsyncClientProtocol, ClientProtocol
+from .timing import Timing
+
+__all__ = [
+    "Notify",
+    "Pause",
+    "SendOutcome",
+    "SendRequest",
+    "SendRequests",
+    "Step",
+    "Workflow",
+    "response_of",
+    "run_workflow",
+    "run_workflow_async",
+]
+
+T = TypeVar("T")
+C = TypeVar("C", ClientProtocol, AsyncClientProtocol)
+SendOutcome: TypeAlias = Response[T] | Exception
+"""The response to a request, or the exception that came instead of one."""
+
+
+@attrs.frozen
+class SendRequest:
+    """Send one request; answered with its `SendOutcome`.
+
+    `deadline` bounds the call with all its retries, in seconds; the client's own deadline holds where it is shorter.
+    """
+
+    request: Request[Any]
+    deadline: float | None = attrs.field(default=None, kw_only=True)
+
+
+@attrs.frozen
+class SendRequests:
+    """Send requests, no more than `max_concurrent` at a time; answered with a list of outcomes in the same order."""
+
+    requests: tuple[Request[Any], ...]
+    max_concurrent: int = attrs.field(kw_only=True)
+
+
+@attrs.frozen
+class Pause:
+    """Wait so many seconds; answered with None."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Notify:
+    """Call a function of the caller's; answered with None. The async driver awaits it if it is a coroutine function."""
+
+    callback: Callable[[Any], object]
+    argument: Any
+
+
+Step: TypeAlias = SendRequest | SendRequests | Pause | Notify
+Workflow: TypeAlias = Generator[Step, Any, T]
+
+
+def response_of(outcome: SendOutcome[T]) -> Response[T]:
+    """Return the response. Raises what came instead of one."""
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def run_workflow(workflow: Workflow[T], client: ClientProtocol, timing: Timing) -> T:
+    """Carry out the steps of a workflow and return its result. Several requests at a time take a thread each."""
+    try:
+        step = next(workflow)
+        while True:
+            try:
+                answer = _take(step, client, timing)
+            except BaseException as error:  # noqa: BLE001 - the workflow raises it again, or knows better
+                step = workflow.throw(error)
+            else:
+                step = workflow.send(answer)
+    except StopIteration as end:
+        return cast("T", end.value)
+
+
+async def run_workflow_async(workflow: Workflow[T], client: AsyncClientProtocol, timing: Timing) -> T:
+    """Carry out the steps of a workflow and return its result, on asyncio or trio."""
+    try:
+        step = next(workflow)
+        while True:
+            try:
+                answer = await _take_async(step, client, timing)
+            except BaseException as error:  # noqa: BLE001 - the workflow raises it again, or knows better
+                step = workflow.throw(error)
+            else:
+                step = workflow.send(answer)
+    except StopIteration as end:
+        return cast("T", end.value)
+
+
+def _take(step: Step, client: ClientProtocol, timing: Timing) -> Any:
+    if isinstance(step, SendRequest):
+        return _send(step.request, _within(client, step.deadline))
+    if isinstance(step, SendRequests):
+        return _send_all(step, client)
+    if isinstance(step, Pause):
+        timing.sleep(step.seconds)
+    else:
+        step.callback(step.argument)
+    return None
+
+
+async def _take_async(step: Step, client: AsyncClientProtocol, timing: Timing) -> Any:
+    if isinstance(step, SendRequest):
+        return await _send_async(step.request, _within(client, step.deadline))
+    if isinstance(step, SendRequests):
+        return await _send_all_async(step, client)
+    if isinstance(step, Pause):
+        await timing.sleep_async(step.seconds)
+    else:
+        result = step.callback(step.argument)
+        if inspect.isawaitable(result):
+            await cast("Awaitable[object]", result)
+    return None
+
+
+def _within(client: C, deadline: float | None) -> C:
+    """Return a client whose calls take no longer than that."""
+    if deadline is None or deadline >= client.options.retry.deadline:
+        return client
+    return client.with_options(deadline=deadline)
+
+
+def _send(request: Request[Any], client: ClientProtocol) -> SendOutcome[Any]:
+    try:
+        return client.send(request)
+    except Exception as error:  # noqa: BLE001 - the workflow knows what it means
+        return error
+
+
+async def _send_async(request: Request[Any], client: AsyncClientProtocol) -> SendOutcome[Any]:
+    try:
+        return await client.send(request)
+    except Exception as error:  # noqa: BLE001 - the workflow knows what it means
+        return error
+
+
+def _send_all(step: SendRequests, client: ClientProtocol) -> list[SendOutcome[Any]]:
+    threads = min(step.max_concurrent, len(step.requests))
+    if threads <= 1:
+        return [_send(request, client) for request in step.requests]
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most programs do without
+
+    with ThreadPoolExecutor(threads, thread_name_prefix="synerise-workflow") as pool:
+        return list(pool.map(_send, step.requests, repeat(client)))
+
+
+async def _send_all_async(step: SendRequests, client: AsyncClientProtocol) -> list[SendOutcome[Any]]:
+    from anyio import create_task_group  # noqa: PLC0415 - the sync client does without
+
+    outcomes: list[SendOutcome[Any] | None] = [None] * len(step.requests)
+    unsent = iter(enumerate(step.requests))
+
+    async def work() -> None:
+        for index, request in unsent:
+            outcomes[index] = await _send_async(request, client)
+
+    async with create_task_group() as group:
+        for _ in range(min(step.max_concurrent, len(step.requests))):
+            group.start_soon(work)
+    return cast("list[SendOutcome[Any]]", outcomes)

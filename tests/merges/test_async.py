@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 import trio
 
@@ -19,6 +20,7 @@ from synerise_profiles.merges import (
     AsyncMerges,
     MergePlan,
     MergePlanSet,
+    MergeProgress,
     Merges,
     MergeStoppedError,
 )
@@ -76,6 +78,30 @@ def test_many(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
     result = run(sandbox, body)
     assert (result.complete, result.merged) == (True, pairs)
     assert len(sandbox.store.profiles) == 10
+
+
+def test_progress_may_be_a_coroutine_function(sandbox: Sandbox, client: Synerise) -> None:
+    """It is awaited after each page of plans, each group and each plan of a set; its error ends the call as it is."""
+    keys = numbered(client, 6)
+    pairs = dict.fromkeys(keys[1:4], keys[0]) | {keys[5]: keys[4]}
+    seen: list[tuple[int, int, int]] = []
+
+    async def note(now: MergeProgress) -> None:
+        await anyio.lowlevel.checkpoint()
+        seen.append((now.plans_done, now.plans, now.profiles))
+
+    async def fail(now: MergeProgress) -> None:
+        raise LookupError(now.profiles)
+
+    async def body(other: AsyncSynerise) -> Any:
+        plans = await other.merges.plan_many(pairs, by="custom_id", progress=note)
+        with pytest.raises(LookupError, match="1"):
+            await plans[0].apply(audit=None, actor="anna", group_size=1, progress=fail)
+        await plans[0].apply(audit=None, actor="anna", group_size=1, progress=note)
+        await plans.apply(audit=None, actor="anna", progress=note)
+
+    run(sandbox, body)
+    assert seen == [(2, 2, 6), (0, 1, 2), (1, 1, 3), (1, 2, 3), (2, 2, 4)]
 
 
 def test_a_few_at_a_time(sandbox: Sandbox, client: Synerise) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
+
+import attrs
 
 from synerise_profiles._core.logging import log_uncertain_merge
+from synerise_profiles._core.workflow import Notify, SendOutcome, SendRequest, Workflow
 from synerise_profiles.errors import APIConnectionError, APIStatusError, ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
+from synerise_profiles_api.models import Profile
 from synerise_profiles_api.types import Response
 
 from .audit import AuditLog
@@ -16,18 +21,17 @@ from .key_type import Key, KeyType, key_type_of
 from .plan import BasePlan
 from .preflight import PreflightResult, check_plan
 from .reconciliation import SourceState, reconcile
-from .result import GroupResult, MergeProgress, MergeResult, NotMerged, Reason
+from .result import GroupResult, MergeProgress, MergeResult, MergeSetResult, NotMerged, Reason
 from .settings import ApplySettings
-from .snapshots import Snapshot, after_merging, differences
-from .steps import Outcome, Send, Steps, found, read
+from .snapshots import Snapshot, after_merging, differences, read_profiles, snapshot_or_none
 
-__all__ = ["apply_plan"]
+__all__ = ["apply_plan", "apply_plans"]
 
 _AMBIGUOUS_STATUSES = frozenset({408, 499})
 """A gateway that was too slow: the merge may have been carried out."""
 
 
-def apply_plan(plan: BasePlan, base_url: str, settings: ApplySettings, log: AuditLog) -> Steps[MergeResult]:
+def apply_plan(plan: BasePlan, base_url: str, settings: ApplySettings, log: AuditLog) -> Workflow[MergeResult]:
     """Apply one plan. Raises MergeRefusedError before anything is sent, MergeStoppedError after."""
     kind = key_type_of(plan.by)
     size = settings.sources_per_request(kind)
@@ -56,8 +60,33 @@ def apply_plan(plan: BasePlan, base_url: str, settings: ApplySettings, log: Audi
             raise MergeStoppedError(problem, run.stop(problem)) from failure[1]
         if settings.progress is not None:
             done = int(number == len(groups))
-            settings.progress(MergeProgress(plans_done=done, plans=1, profiles=len(run.merged)))
+            yield Notify(settings.progress, MergeProgress(plans_done=done, plans=1, profiles=len(run.merged)))
     return (yield from run.finish())
+
+
+def apply_plans(
+    plans: Iterable[BasePlan], count: int, base_url: str, settings: ApplySettings, log: AuditLog
+) -> Workflow[MergeSetResult]:
+    """Apply plans in their order. A plan that is refused ends it, or is left out where `on_refusal` is `skip`."""
+    total = MergeSetResult(plans=count)
+    each = attrs.evolve(settings, progress=None)
+    left = iter(plans)
+    for number, plan in enumerate(left, 1):
+        try:
+            total.add((yield from apply_plan(plan, base_url, each, log)))
+            total.done += 1
+        except MergeRefusedError as error:
+            total.refused[plan.target.key] = error.problems
+            _leave_out(total, [plan], "refused")
+            if settings.on_refusal == "stop":
+                raise _stopped_error(f"plan {number}: {error}", total, left) from error
+        except MergeStoppedError as error:
+            total.add(cast("MergeResult", error.result))
+            raise _stopped_error(f"plan {number}: {error.problem}", total, left) from error.__cause__
+        if settings.progress is not None:
+            progress = MergeProgress(plans_done=number, plans=count, profiles=len(total.merged))
+            yield Notify(settings.progress, progress)
+    return total
 
 
 class _PlanRun:
@@ -98,11 +127,11 @@ class _PlanRun:
             says=says,
         )
 
-    def merge(self, number: int, group: tuple[Key, ...]) -> Steps[tuple[str, BaseException | None] | None]:
+    def merge(self, number: int, group: tuple[Key, ...]) -> Workflow[tuple[str, BaseException | None] | None]:
         """Merge one group; return why it failed, if it did."""
         target = self._plan.target.key
         self._write("group-sent", group=number, target=target, sources=list(group))
-        outcome: Outcome = yield Send(self._key_type.merge_request(group, target))
+        outcome: SendOutcome[Profile] = yield SendRequest(self._key_type.merge_request(group, target))
         if isinstance(outcome, Response):
             self._add_merged(group, outcome.status_code)
             self._write("group-answered", group=number, answer=_response_record(outcome), **self._id_maps(group))
@@ -118,7 +147,7 @@ class _PlanRun:
 
     def _reconcile_group(
         self, number: int, group: tuple[Key, ...], cause: Exception, status: int | None
-    ) -> Steps[tuple[str, BaseException | None] | None]:
+    ) -> Workflow[tuple[str, BaseException | None] | None]:
         sources = [(key, self._snapshots[key]) for key in group]
         fates = yield from reconcile(self._key_type, (self._plan.target.key, self._preflight.target), sources)
         gone = [key for key in group if fates[key] in ("moved", "gone")]
@@ -141,11 +170,11 @@ class _PlanRun:
             self._write("stopped", problem=problem, **self._result_record(result))
         return result
 
-    def finish(self) -> Steps[MergeResult]:
+    def finish(self) -> Workflow[MergeResult]:
         """Compare the target with what the plan said, where something was merged."""
         unexpected: tuple[str, ...] = ()
         if self._groups:
-            (outcome,) = yield from read([self._key_type.read_request(self._plan.target.key)])
+            (outcome,) = yield from read_profiles([self._key_type.read_request(self._plan.target.key)])
             new = (now for key, now in self._preflight.present.items() if key in self.merged)
             unexpected = _unexpected(after_merging(self._preflight.target, new), outcome)
         result = self._result(unexpected)
@@ -202,6 +231,19 @@ class _PlanRun:
         self._log.write(entry, self._fingerprint, **values)
 
 
+def _stopped_error(problem: str, total: MergeSetResult, left: Iterator[BasePlan]) -> MergeStoppedError:
+    _leave_out(total, left, "unsent")
+    return MergeStoppedError(problem, total)
+
+
+def _leave_out(total: MergeSetResult, plans: Iterable[BasePlan], reason: Reason) -> None:
+    total.not_merged.extend(
+        NotMerged(source=member.key, reason=reason if member.found else "missing")
+        for plan in plans
+        for member in plan.sources
+    )
+
+
 _REASONS: dict[SourceState, Reason] = {"there": "failed", "elsewhere": "gone", "unknown": "unknown"}
 
 
@@ -214,7 +256,7 @@ def _was_not_carried_out(error: Exception) -> bool:
     return isinstance(error, InvalidRequestError | ConfigurationError)
 
 
-def _response_record(outcome: Outcome) -> dict[str, object]:
+def _response_record(outcome: SendOutcome[Profile]) -> dict[str, object]:
     """What is kept of an answer: no profile, since that is personal data."""
     if isinstance(outcome, Response):
         return {"status": outcome.status_code, "attempts": outcome.attempts}
@@ -236,9 +278,9 @@ def _describe_states(fates: dict[Key, SourceState]) -> str:
     return f"{told}, {other} belong to another profile now" if other else told
 
 
-def _unexpected(predicted: Snapshot, outcome: Outcome) -> tuple[str, ...]:
+def _unexpected(predicted: Snapshot, outcome: SendOutcome[Profile]) -> tuple[str, ...]:
     try:
-        now = found(outcome)
+        now = snapshot_or_none(outcome)
     except Exception:  # noqa: BLE001 - all is merged; what cannot be compared is said
         now = None
     if now is None:

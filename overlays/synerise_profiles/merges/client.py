@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from synerise_profiles._core.timing import Timing
+from synerise_profiles._core.workflow import Workflow, run_workflow, run_workflow_async
 
-from .apply import apply_plan
-from .apply_many import apply_plans
+from .apply import apply_plan, apply_plans
 from .audit import Audit, AuditLog, NoAudit
 from .key_type import By, key_type_of
 from .pairs import OnChain, PairColumns, PairSource, ResolvedPairs, resolve_pairs
@@ -18,7 +18,6 @@ from .plan import AsyncMergePlan, BasePlan, MergePlan
 from .plan_set import AsyncMergePlanSet, BasePlanSet, MergePlanSet
 from .planner import PlanFactory, plan_many, plan_one, source_list
 from .settings import ApplyArguments, ApplyManyArguments, ApplySettings
-from .steps import Steps
 
 if TYPE_CHECKING:
     from synerise_profiles._core.protocols import AsyncClientProtocol, ClientProtocol
@@ -29,8 +28,6 @@ __all__ = ["AsyncMerges", "Merges"]
 
 T = TypeVar("T")
 S = TypeVar("S", bound=BasePlanSet[Any])
-_MAX_CONCURRENT_READS = 4
-"""Profiles that are read at the same time: modest, since the API publishes no rate limit."""
 
 
 class PlanManyArguments(TypedDict, total=False):
@@ -67,8 +64,8 @@ class Merges:
             GET /v4/clients/{clientId} (profiles.get), or GET /v4/clients/{identifierType}/{identifierValue}
             (profiles.find), once a profile, with their permissions.
         """
-        steps = plan_one(self._factory(by), into, source_list(sources), partial(MergePlan, merges=self))
-        return self._drive(steps)
+        workflow = plan_one(self._factory(by), into, source_list(sources), partial(MergePlan, merges=self))
+        return self._run(workflow)
 
     def plan_many(self, pairs: PairSource, *, by: By, **options: Unpack[PlanManyArguments]) -> MergePlanSet:
         """Make a plan for each survivor of many duplicates.
@@ -86,10 +83,10 @@ class Merges:
         Operation:
             As `plan`.
         """
-        maker = self._factory(by)
-        resolved = _resolve_pairs(maker, pairs, options)
+        factory = self._factory(by)
+        resolved = _resolve_pairs(factory, pairs, options)
         plans = MergePlanSet(by, self)
-        self._drive(plan_many(maker, resolved.merges, plans.add, options.get("progress")))
+        self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")))
         return _with_pair_counts(plans, resolved)
 
     def apply(self, plan: BasePlan, **options: Unpack[ApplyArguments]) -> MergeResult:
@@ -117,7 +114,7 @@ class Merges:
             gone, it is also asked for by uuid.
         """
         with _open_audit(options, self._timing) as (chosen, log):
-            return self._drive(apply_plan(plan, self._client.options.base_url, chosen, log))
+            return self._run(apply_plan(plan, self._client.options.base_url, chosen, log))
 
     def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say, one after the other, with one audit. IRREVERSIBLE.
@@ -126,22 +123,20 @@ class Merges:
         MergeStoppedError, "skip" leaves it out; the result has the reasons. A group that fails always stops.
         """
         with _open_audit(options, self._timing) as (chosen, log):
-            return self._drive(apply_plans(plans, len(plans), self._client.options.base_url, chosen, log))
+            return self._run(apply_plans(plans, len(plans), self._client.options.base_url, chosen, log))
 
     def _factory(self, by: By) -> PlanFactory:
         return PlanFactory(key_type_of(by), self._client.options.base_url, self._timing.wall)
 
-    def _drive(self, steps: Steps[T]) -> T:
-        from .threads import drive  # noqa: PLC0415 - one of two
-
-        return drive(steps, self._client.send, self._timing, _MAX_CONCURRENT_READS)
+    def _run(self, workflow: Workflow[T]) -> T:
+        return run_workflow(workflow, self._client, self._timing)
 
     def __repr__(self) -> str:
         return f"<Merges of {self._client!r}>"
 
 
 class AsyncMerges:
-    """The methods of `Merges`, awaited. For asyncio and trio."""
+    """The methods of `Merges`, awaited. For asyncio and trio. `progress` may be a coroutine function here."""
 
     def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:
         self._client = client
@@ -149,34 +144,32 @@ class AsyncMerges:
 
     async def plan(self, *, into: int | str, sources: Iterable[int | str], by: By) -> AsyncMergePlan:
         """Read every profile concerned and say what a merge would do; see `Merges.plan`."""
-        steps = plan_one(self._factory(by), into, source_list(sources), partial(AsyncMergePlan, merges=self))
-        return await self._drive(steps)
+        workflow = plan_one(self._factory(by), into, source_list(sources), partial(AsyncMergePlan, merges=self))
+        return await self._run(workflow)
 
     async def plan_many(self, pairs: PairSource, *, by: By, **options: Unpack[PlanManyArguments]) -> AsyncMergePlanSet:
         """Make a plan for each survivor of many duplicates; see `Merges.plan_many`."""
-        maker = self._factory(by)
-        resolved = _resolve_pairs(maker, pairs, options)
+        factory = self._factory(by)
+        resolved = _resolve_pairs(factory, pairs, options)
         plans = AsyncMergePlanSet(by, self)
-        await self._drive(plan_many(maker, resolved.merges, plans.add, options.get("progress")))
+        await self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")))
         return _with_pair_counts(plans, resolved)
 
     async def apply(self, plan: BasePlan, **options: Unpack[ApplyArguments]) -> MergeResult:
         """Merge as a plan says. IRREVERSIBLE. See `Merges.apply`."""
         with _open_audit(options, self._timing) as (chosen, log):
-            return await self._drive(apply_plan(plan, self._client.options.base_url, chosen, log))
+            return await self._run(apply_plan(plan, self._client.options.base_url, chosen, log))
 
     async def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say. IRREVERSIBLE. See `Merges.apply_many`."""
         with _open_audit(options, self._timing) as (chosen, log):
-            return await self._drive(apply_plans(plans, len(plans), self._client.options.base_url, chosen, log))
+            return await self._run(apply_plans(plans, len(plans), self._client.options.base_url, chosen, log))
 
     def _factory(self, by: By) -> PlanFactory:
         return PlanFactory(key_type_of(by), self._client.options.base_url, self._timing.wall)
 
-    async def _drive(self, steps: Steps[T]) -> T:
-        from .tasks import drive  # noqa: PLC0415 - one of two
-
-        return await drive(steps, self._client.send, self._timing, _MAX_CONCURRENT_READS)
+    async def _run(self, workflow: Workflow[T]) -> T:
+        return await run_workflow_async(workflow, self._client, self._timing)
 
     def __repr__(self) -> str:
         return f"<AsyncMerges of {self._client!r}>"

@@ -8,14 +8,14 @@ from typing import Any, TypeVar, cast
 
 import attrs
 
+from synerise_profiles._core.workflow import Notify, Workflow
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .key_type import Key, KeyType
 from .pairs import Merge
 from .plan import BasePlan, members
 from .result import MergeProgress
-from .snapshots import Snapshot
-from .steps import Steps, found, read
+from .snapshots import Snapshot, read_profiles, snapshot_or_none
 
 __all__ = ["PlanFactory", "plan_many", "plan_one", "source_list"]
 
@@ -54,13 +54,13 @@ def source_list(sources: Iterable[Any]) -> list[Any]:
     return list(sources)
 
 
-def plan_one(factory: PlanFactory, into: object, sources: Sequence[Any], make: Callable[..., P]) -> Steps[P]:
+def plan_one(factory: PlanFactory, into: object, sources: Sequence[Any], make: Callable[..., P]) -> Workflow[P]:
     """Read all profiles of one merge and make its plan."""
     kind = factory.key_type
     kind.check(into, sources)
     merge = Merge(cast("Key", into), tuple(sources))
-    outcomes = yield from read(kind.read_request(key) for key in merge.keys)
-    target, *others = (found(outcome) for outcome in outcomes)
+    outcomes = yield from read_profiles(kind.read_request(key) for key in merge.keys)
+    target, *others = (snapshot_or_none(outcome) for outcome in outcomes)
     return make(**factory.plan_arguments(merge, target, others))
 
 
@@ -69,7 +69,7 @@ def plan_many(
     merges: Sequence[Merge],
     keep: Callable[[BasePlan], None],
     progress: Callable[[MergeProgress], object] | None,
-) -> Steps[None]:
+) -> Workflow[None]:
     """Make the plans of many merges, some at a time; `keep` is given each.
 
     Where a target is merged on by a later plan, that plan has it as the earlier one leaves it.
@@ -79,8 +79,8 @@ def plan_many(
     done = profiles = 0
     for page in _pages(merges):
         keys = list(dict.fromkeys(key for merge in page for key in merge.keys if key not in left))
-        outcomes = yield from read(factory.key_type.read_request(key) for key in keys)
-        now = {key: found(outcome) for key, outcome in zip(keys, outcomes, strict=True)}
+        outcomes = yield from read_profiles(factory.key_type.read_request(key) for key in keys)
+        now = {key: snapshot_or_none(outcome) for key, outcome in zip(keys, outcomes, strict=True)}
         for merge in page:
             target, *others = (left[key] if key in left else now[key] for key in merge.keys)
             plan = BasePlan(**factory.plan_arguments(merge, target, others))
@@ -90,7 +90,7 @@ def plan_many(
         done += len(page)
         profiles += len(keys)
         if progress is not None:
-            progress(MergeProgress(plans_done=done, plans=len(merges), profiles=profiles))
+            yield Notify(progress, MergeProgress(plans_done=done, plans=len(merges), profiles=profiles))
 
 
 def _pages(merges: Iterable[Merge]) -> Iterator[list[Merge]]:

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from synerise_profiles._core.workflow import Workflow
+
 from .audit import AuditState
 from .errors import MergeChangedError, MergeRefusedError
 from .key_type import Key, KeyType
 from .plan import BasePlan
 from .reconciliation import SourceState, is_different_profile, locate_sources
 from .result import Reason
-from .snapshots import Snapshot, after_merging, differences
-from .steps import Steps, found, read
+from .snapshots import Snapshot, after_merging, differences, read_profiles, snapshot_or_none
 
 __all__ = ["PreflightResult", "check_plan"]
 
@@ -36,13 +37,13 @@ class PreflightResult:
 
 def check_plan(
     plan: BasePlan, key_type: KeyType, audit_state: AuditState, *, allow_changes: bool
-) -> Steps[PreflightResult]:
+) -> Workflow[PreflightResult]:
     """Read all profiles again and compare. Raises MergeChangedError unless changes are allowed."""
     planned = plan.target.snapshot
-    outcomes = yield from read(
+    outcomes = yield from read_profiles(
         key_type.read_request(key) for key in (plan.target.key, *(member.key for member in plan.sources))
     )
-    target, *others = (found(outcome) for outcome in outcomes)
+    target, *others = (snapshot_or_none(outcome) for outcome in outcomes)
     now = {member.key: snapshot for member, snapshot in zip(plan.sources, others, strict=True)}
     if planned is None or target is None or is_different_profile(planned, target):
         return _without_target(plan, audit_state, target)

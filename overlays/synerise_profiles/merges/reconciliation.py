@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
+from synerise_profiles._core.workflow import Pause, SendOutcome, Workflow
+from synerise_profiles_api.models import Profile
+
 from .key_type import Key, KeyType, find_by_uuid_request
-from .snapshots import Snapshot
-from .steps import Outcome, Pause, Steps, found, read
+from .snapshots import Snapshot, read_profiles, snapshot_or_none
 
 __all__ = ["SourceState", "is_different_profile", "locate_sources", "reconcile"]
 
@@ -24,13 +26,13 @@ def is_different_profile(planned: Snapshot, now: Snapshot) -> bool:
 
 def reconcile(
     key_type: KeyType, target: tuple[Key, Snapshot], sources: Sequence[tuple[Key, Snapshot]]
-) -> Steps[dict[Key, SourceState]]:
+) -> Workflow[dict[Key, SourceState]]:
     """Find out what became of sources whose merge had no clear answer; wait a little for one that is late."""
     fates: dict[Key, SourceState] = dict.fromkeys((key for key, _ in sources), "unknown")
     for pause in _PAUSES_SECONDS:
         if pause:
             yield Pause(pause)
-        outcomes = yield from read(key_type.read_request(key) for key in (target[0], *fates))
+        outcomes = yield from read_profiles(key_type.read_request(key) for key in (target[0], *fates))
         now = _all_found(outcomes)
         # Without its target a source that is not found says nothing: perhaps nothing can be read.
         if now and now[0] is not None and not is_different_profile(target[1], now[0]):
@@ -42,7 +44,7 @@ def reconcile(
 
 def locate_sources(
     target: Snapshot, sources: Sequence[tuple[Key, Snapshot]], now: Sequence[Snapshot | None]
-) -> Steps[Mapping[Key, SourceState]]:
+) -> Workflow[Mapping[Key, SourceState]]:
     """Say where each source is, by what was just read of it; one that is gone is asked for by its uuid."""
     fates: dict[Key, SourceState] = {}
     absent: list[tuple[Key, str]] = []
@@ -51,7 +53,7 @@ def locate_sources(
         fates[key] = "there" if is_there else "gone"
         if not is_there and planned.uuid:
             absent.append((key, planned.uuid))
-    outcomes = yield from read(find_by_uuid_request(uuid) for _, uuid in absent)
+    outcomes = yield from read_profiles(find_by_uuid_request(uuid) for _, uuid in absent)
     for (key, _), outcome in zip(absent, outcomes, strict=True):
         holder = _profile_of_uuid(outcome)
         if holder is not None:
@@ -59,17 +61,17 @@ def locate_sources(
     return fates
 
 
-def _all_found(outcomes: Sequence[Outcome]) -> list[Snapshot | None]:
+def _all_found(outcomes: Sequence[SendOutcome[Profile]]) -> list[Snapshot | None]:
     """What was read; empty where the server cannot be asked now, for whatever reason."""
     try:
-        return [found(outcome) for outcome in outcomes]
+        return [snapshot_or_none(outcome) for outcome in outcomes]
     except Exception:  # noqa: BLE001 - the caller looks again
         return []
 
 
-def _profile_of_uuid(outcome: Outcome) -> Snapshot | None:
+def _profile_of_uuid(outcome: SendOutcome[Profile]) -> Snapshot | None:
     """The profile that a uuid finds. A key that may not search by uuid learns nothing, and goes on without."""
     try:
-        return found(outcome)
+        return snapshot_or_none(outcome)
     except Exception:  # noqa: BLE001 - it is evidence, not a condition
         return None

@@ -11,13 +11,29 @@ import attrs
 import orjson
 
 from synerise_profiles._core.json_types import is_list, is_object
+from synerise_profiles._core.workflow import SendOutcome, SendRequests, Workflow, response_of
+from synerise_profiles.errors import NotFoundError
 from synerise_profiles_api.encoding import Model
+from synerise_profiles_api.models import Profile
+from synerise_profiles_api.types import Request
 
 from .key_type import Key
 
-__all__ = ["PlanMember", "Snapshot", "after_merging", "differences", "digest", "is_same", "snapshot_of"]
+__all__ = [
+    "PlanMember",
+    "Snapshot",
+    "after_merging",
+    "differences",
+    "digest",
+    "is_same",
+    "read_profiles",
+    "snapshot_of",
+    "snapshot_or_none",
+]
 
 Json = dict[str, Any]
+_MAX_CONCURRENT_READS = 4
+"""Profiles that are read at the same time: modest, since the API publishes no rate limit."""
 _SAFE_NAME = re.compile(r"[^\W\d][\w .:-]{0,79}")
 """What is a name, rather than data in the place of one, such as a phone number or an address."""
 _SEPARATE_FIELDS = ("clientId", "uuid", "attributes", "tags")
@@ -78,6 +94,17 @@ class PlanMember:
 
     def __repr__(self) -> str:
         return f"<PlanMember {'found' if self.found else 'not found'}>"
+
+
+def read_profiles(requests: Iterable[Request[Profile]]) -> Workflow[list[SendOutcome[Profile]]]:
+    """Read profiles, a few at a time; the outcomes are in the order of the requests."""
+    outcomes: list[SendOutcome[Profile]] = yield SendRequests(tuple(requests), max_concurrent=_MAX_CONCURRENT_READS)
+    return outcomes
+
+
+def snapshot_or_none(outcome: SendOutcome[Profile]) -> Snapshot | None:
+    """Return what was read; None where the profile is not found. Raises any other failure."""
+    return None if isinstance(outcome, NotFoundError) else snapshot_of(response_of(outcome).body)
 
 
 def snapshot_of(profile: Model) -> Snapshot:

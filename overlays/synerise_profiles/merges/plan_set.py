@@ -18,8 +18,7 @@ from synerise_profiles_api.errors import InvalidRequestError
 from .key_type import By, key_type_of
 from .plan import AsyncMergePlan, AsyncPlanApplier, BasePlan, MergePlan, PlanApplier, shown_plan
 from .plan_store import PlanStore
-from .rendering import html_page, html_section
-from .rendering.table import align_columns
+from .rendering import align_columns, html_page, html_section
 from .settings import ApplyManyArguments
 
 if TYPE_CHECKING:

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from .document import ShownPlan
 from .html import html_page, html_section, to_html
-from .table import to_text
+from .text import align_columns, to_text
 
-__all__ = ["ShownPlan", "html_page", "html_section", "to_html", "to_text"]
+__all__ = ["ShownPlan", "align_columns", "html_page", "html_section", "to_html", "to_text"]

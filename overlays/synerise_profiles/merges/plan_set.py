@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import threading
+import weakref
+from array import array
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, Unpack, cast
+from typing import IO, TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, Unpack, cast
 
 import attrs
 import orjson
@@ -17,7 +21,6 @@ from synerise_profiles_api.errors import InvalidRequestError
 
 from .key_type import By, key_type_of
 from .plan import AsyncMergePlan, AsyncPlanApplier, BasePlan, MergePlan, PlanApplier, shown_plan
-from .plan_store import PlanStore
 from .rendering import align_columns, html_page, html_section
 from .settings import ApplyManyArguments
 
@@ -29,6 +32,7 @@ __all__ = ["AsyncMergePlanSet", "BasePlanSet", "MergePlanSet", "PlanSetCounts"]
 FORMAT_VERSION = 1
 P = TypeVar("P", bound=BasePlan)
 _MAX_SHOWN_PLANS = 50
+_MAX_MEMORY_BYTES: Final = 8_000_000
 
 
 @attrs.define(kw_only=True)
@@ -57,6 +61,39 @@ class PlanSetCounts:
         self.inapplicable += bool(plan.problems)
 
 
+class _PlanStore:
+    """A list of JSON objects. What is on the disk has no name there, and is gone with the store."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=_MAX_MEMORY_BYTES))  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
+        self._offsets: array[int] = array("Q")
+        self._end = 0
+        self._lock = threading.Lock()
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Keep one more."""
+        line = orjson.dumps(record) + b"\n"
+        with self._lock:
+            self._file.seek(self._end)
+            self._file.write(line)
+            self._offsets.append(self._end)
+            self._end += len(line)
+
+    def json_line(self, index: int) -> bytes:
+        """Return one as it is kept: a line of JSON."""
+        with self._lock:
+            self._file.seek(self._offsets[index])
+            return self._file.readline()
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        found: dict[str, Any] = orjson.loads(self.json_line(index))
+        return found
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+
 class BasePlanSet(Generic[P]):
     """Plans in the order in which they are applied; sized, and iterable as often as wanted, one at a time in memory.
 
@@ -68,7 +105,7 @@ class BasePlanSet(Generic[P]):
         self.by: By = by
         self.counts = PlanSetCounts()
         self._make = make
-        self._store = PlanStore()
+        self._store = _PlanStore()
 
     def add(self, plan: BasePlan) -> None:
         """Add a plan, to be applied after those that are there."""

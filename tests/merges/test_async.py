@@ -72,7 +72,7 @@ def test_many(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
         sandbox.faults.status(400, operation=MERGE, times=1)
         with pytest.raises(MergeStoppedError):
             await plans.apply(audit=None, actor="anna")
-        loaded = AsyncMergePlanSet.load(tmp_path / "plans.jsonl")
+        loaded = AsyncMergePlanSet.read_jsonl(tmp_path / "plans.jsonl")
         return await other.merges.apply_many(loaded, audit=None, actor="anna")
 
     result = run(sandbox, body)

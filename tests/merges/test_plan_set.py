@@ -258,7 +258,7 @@ def test_a_set_is_saved_and_loaded(sandbox: Sandbox, client: Synerise, tmp_path:
     plans.write_jsonl(path)
     if sys.platform != "win32":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    loaded = MergePlanSet.load(path)
+    loaded = MergePlanSet.read_jsonl(path)
     assert (str(loaded), list(loaded), loaded.counts) == (str(plans), list(plans), plans.counts)
     with pytest.raises(ConfigurationError, match=r"client\.merges\.apply_many"):
         loaded.apply(audit=None, actor="anna")
@@ -266,7 +266,7 @@ def test_a_set_is_saved_and_loaded(sandbox: Sandbox, client: Synerise, tmp_path:
     for wrong in (b"", b"{}\n", whole[: whole.rindex(b"\n", 0, -1) + 1], whole.replace(b'"w":"d"', b'"w":"e"'), b"x\n"):
         path.write_bytes(wrong)
         with pytest.raises(InvalidRequestError):
-            MergePlanSet.load(path)
+            MergePlanSet.read_jsonl(path)
     assert client.merges.apply_many(loaded, audit=None, actor="anna").complete
 
 

@@ -80,7 +80,7 @@ def _apply(options: argparse.Namespace) -> int:
     from synerise_profiles.merges import MergePlanSet, MergeSetResult, MergeStoppedError  # noqa: PLC0415 - when run
 
     with _errors_as_problems(), _client() as client:
-        plans = MergePlanSet.load(options.plans)
+        plans = MergePlanSet.read_jsonl(options.plans)
         if not options.yes:
             raise CommandError(f"{plans.summary()}. Merging is irreversible; say --yes to do it")
         try:

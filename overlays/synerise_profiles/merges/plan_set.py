@@ -218,7 +218,7 @@ class MergePlanSet(BasePlanSet[MergePlan]):
         self._merges = merges
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def read_jsonl(cls, path: str | os.PathLike[str]) -> Self:
         """Read what `write_jsonl` wrote. Apply it by `client.merges.apply_many(plans, ...)`."""
         plans = cls(_by_of(path))
         plans._read(path)
@@ -239,7 +239,7 @@ class AsyncMergePlanSet(BasePlanSet[AsyncMergePlan]):
         self._merges = merges
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def read_jsonl(cls, path: str | os.PathLike[str]) -> Self:
         """Read what `write_jsonl` wrote. Apply it by `client.merges.apply_many(plans, ...)`."""
         plans = cls(_by_of(path))
         plans._read(path)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synerise_profiles import ResponseDecodingError
-from synerise_profiles.exports.facts import export_spec
+from synerise_profiles.exports.status import export_spec
 from tests.exports.support import Server, answer, numbered, order
 
 

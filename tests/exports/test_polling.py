@@ -22,7 +22,7 @@ from synerise_profiles import (
     SyneriseError,
 )
 from synerise_profiles.exports import Backoff, ExportFailedError, ExportTimeoutError
-from synerise_profiles.exports.facts import export_spec
+from synerise_profiles.exports.status import export_spec
 from tests.exports.support import Clock, Server, answer, numbered, order
 
 HIDDEN = answer({"status": 404}, 404)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from .client import AsyncExports, Exports
 from .errors import ExportError, ExportFailedError, ExportTimeoutError
 from .export import AsyncExport, Export
-from .progress import ExportProgress
 from .settings import Backoff
+from .status import ExportProgress
 
 __all__ = [
     "AsyncExport",

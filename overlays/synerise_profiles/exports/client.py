@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from synerise_profiles._core.timing import Timing
+from synerise_profiles._core.workflow import Workflow, run_workflow, run_workflow_async
 from synerise_profiles_api.resources import exports
-from synerise_profiles_api.types import Request, Response
 
-from .drivers import drive, drive_async
 from .export import AsyncExport, Export
-from .facts import export_spec
-from .polling import Plan, order_export, resume_export
+from .polling import ReadyExport, order_export, resume_export
 from .settings import ExportArguments, ExportSettings
+from .status import export_spec
 
 if TYPE_CHECKING:
     from synerise_profiles._core.protocols import AsyncClientProtocol, ClientProtocol
@@ -21,17 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncExports", "Exports"]
 
-C = TypeVar("C", "ClientProtocol", "AsyncClientProtocol")
-
 
 class Exports(exports.Exports):
     """Methods of `client.exports`.
 
     `run` and `resume` take these arguments, all optional:
 
-    - `poll`: a `Backoff`, the waits between two looks at the status (1 s, doubled up to 30 s, at random within that).
+    - `poll`: a `Backoff`, the waits between two checks of the status (1 s, doubled up to 30 s, at random within that).
     - `deadline`: seconds that ordering and waiting may take together (3600); math.inf for no limit.
-    - `progress`: a function that is called with an `ExportProgress`: before waiting, after every look and every page.
+    - `progress`: a function that is called with an `ExportProgress`: before waiting, after every check of the status
+      and after every page.
     - `page_size`: how many records to ask for at once.
     - `statuses`: what further statuses of the server mean, such as {"ARCHIVED": "ready"}: `ready`, `failed` or
       `waiting`. The reference documents none; the usual ones are known, and any other is waited on.
@@ -63,9 +61,8 @@ class Exports(exports.Exports):
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
         settings = ExportSettings(**options)
-        return self._finish(
-            order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random), settings
-        )
+        workflow = order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random)
+        return self._export(workflow, settings)
 
     def resume(self, task_id: str, **options: Unpack[ExportArguments]) -> Export:
         """Wait for an export that was ordered before, maybe by another process, and return it.
@@ -86,16 +83,12 @@ class Exports(exports.Exports):
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
         settings = ExportSettings(**options)
-        return self._finish(
-            resume_export(task_id, settings, export_spec(), self._timing.monotonic, self._timing.random), settings
-        )
+        workflow = resume_export(task_id, settings, export_spec(), self._timing.monotonic, self._timing.random)
+        return self._export(workflow, settings)
 
-    def _finish(self, plan: Plan, settings: ExportSettings) -> Export:
-        ready = drive(plan, self._send_within, self._timing, settings.progress)
-        return Export(ready, settings, self._timing, self._client.send)
-
-    def _send_within(self, request: Request[Any], seconds: float) -> Response[Any]:
-        return _within(self._client, seconds).send(request)
+    def _export(self, workflow: Workflow[ReadyExport], settings: ExportSettings) -> Export:
+        ready = run_workflow(workflow, self._client, self._timing)
+        return Export(ready, settings, self._timing, self._client)
 
 
 class AsyncExports(exports.AsyncExports):
@@ -103,10 +96,10 @@ class AsyncExports(exports.AsyncExports):
 
     `run` and `resume` take these arguments, all optional:
 
-    - `poll`: a `Backoff`, the waits between two looks at the status (1 s, doubled up to 30 s, at random within that).
+    - `poll`: a `Backoff`, the waits between two checks of the status (1 s, doubled up to 30 s, at random within that).
     - `deadline`: seconds that ordering and waiting may take together (3600); math.inf for no limit.
     - `progress`: a function, or a coroutine function, that is called with an `ExportProgress`: before waiting, after
-      every look and every page.
+      every check of the status and after every page.
     - `page_size`: how many records to ask for at once.
     - `statuses`: what further statuses of the server mean, such as {"ARCHIVED": "ready"}: `ready`, `failed` or
       `waiting`. The reference documents none; the usual ones are known, and any other is waited on.
@@ -138,8 +131,8 @@ class AsyncExports(exports.AsyncExports):
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
         settings = ExportSettings(**options)
-        plan = order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random)
-        return await self._finish(plan, settings)
+        workflow = order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random)
+        return await self._export(workflow, settings)
 
     async def resume(self, task_id: str, **options: Unpack[ExportArguments]) -> AsyncExport:
         """Wait for an export that was ordered before, maybe by another process, and return it.
@@ -160,17 +153,9 @@ class AsyncExports(exports.AsyncExports):
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
         settings = ExportSettings(**options)
-        plan = resume_export(task_id, settings, export_spec(), self._timing.monotonic, self._timing.random)
-        return await self._finish(plan, settings)
+        workflow = resume_export(task_id, settings, export_spec(), self._timing.monotonic, self._timing.random)
+        return await self._export(workflow, settings)
 
-    async def _finish(self, plan: Plan, settings: ExportSettings) -> AsyncExport:
-        ready = await drive_async(plan, self._send_within, self._timing, settings.progress)
-        return AsyncExport(ready, settings, self._timing, self._client.send)
-
-    async def _send_within(self, request: Request[Any], seconds: float) -> Response[Any]:
-        return await _within(self._client, seconds).send(request)
-
-
-def _within(client: C, seconds: float) -> C:
-    """Return a client whose calls take no longer than that."""
-    return client.with_options(deadline=seconds) if seconds < client.options.retry.deadline else client
+    async def _export(self, workflow: Workflow[ReadyExport], settings: ExportSettings) -> AsyncExport:
+        ready = await run_workflow_async(workflow, self._client, self._timing)
+        return AsyncExport(ready, settings, self._timing, self._client)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from synerise_profiles_api.errors import SyneriseError
@@ -10,7 +12,7 @@ from synerise_profiles_api.errors import SyneriseError
 if TYPE_CHECKING:
     from synerise_profiles_api.models import ExportStatus
 
-__all__ = ["ExportError", "ExportFailedError", "ExportTimeoutError", "printable_status"]
+__all__ = ["ExportError", "ExportFailedError", "ExportTimeoutError", "printable_status", "with_task_note"]
 
 _STATUS_PATTERN: Final = re.compile(r"\w[\w -]{0,39}")
 
@@ -52,3 +54,15 @@ def printable_status(status: str | None) -> str:
     if status is None:
         return "none"
     return status if _STATUS_PATTERN.fullmatch(status) else "one that is not shown"
+
+
+@contextmanager
+def with_task_note(task_id: str) -> Generator[None]:
+    """Add to whatever is raised inside, Ctrl-C included, which export it was about."""
+    try:
+        yield
+    except (ExportFailedError, ExportTimeoutError, GeneratorExit):
+        raise
+    except BaseException as error:
+        error.add_note(f"This was about the export {task_id}; client.exports.resume({task_id!r}) takes it up again.")
+        raise

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles._core.timing import Timing
+from synerise_profiles._core.workflow import run_workflow, run_workflow_async
 from synerise_profiles_api.models import ExportRecord
-from synerise_profiles_api.types import Request, Response
 
-from .drivers import finish
-from .facts import export_spec
 from .pagination import Paginator, row_of
-from .polling import ReadyExport, with_task_note
-from .progress import ExportProgress
+from .polling import ReadyExport
 from .settings import ExportSettings
+from .status import export_spec
 
 if TYPE_CHECKING:
+    from synerise_profiles._core.protocols import AsyncClientProtocol, ClientProtocol
+
     from .arrow import ArrowRowBuffer
     from .writers import FileWriter
 
@@ -63,22 +63,8 @@ class _ExportBase:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.task_id}>"
 
-    def _start_pass(self) -> tuple[Paginator, Callable[[int], ExportProgress]]:
-        """Begin to read from the first record on; how far it is can be told after every page."""
-        pages = Paginator(self.task_id, self._settings.page_size or export_spec().page_size)
-        began = self._timing.monotonic()
-
-        def progress(records: int) -> ExportProgress:
-            return ExportProgress(
-                task_id=self.task_id,
-                stage="reading",
-                status=self.status,
-                checks=self._ready.checks,
-                records=records,
-                seconds=self._timing.monotonic() - began,
-            )
-
-        return pages, progress
+    def _start_pass(self) -> Paginator:
+        return Paginator(self._ready, self._settings, self._timing.monotonic)
 
     def _open_jsonl(self, path: _Path) -> AbstractContextManager[FileWriter]:
         from .writers import JsonLinesWriter, atomic_writer  # noqa: PLC0415
@@ -122,10 +108,10 @@ class Export(_ExportBase):
         ready: ReadyExport,
         settings: ExportSettings,
         timing: Timing,
-        send: Callable[[Request[Any]], Response[Any]],
+        client: ClientProtocol,
     ) -> None:
         super().__init__(ready, settings, timing)
-        self._send = send
+        self._client = client
 
     def __iter__(self) -> Iterator[ExportRecord]:
         for page in self.pages():
@@ -140,15 +126,8 @@ class Export(_ExportBase):
             GET /morph/exports/clients/{taskId}/data
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
-        pages, told = self._start_pass()
-        progress = self._settings.progress
-        while True:
-            with with_task_note(self.task_id):
-                page = pages.add_page(self._send(pages.next_request()))
-                if page and progress is not None:
-                    progress(told(pages.records_read))
-            if not page:
-                return
+        paginator = self._start_pass()
+        while page := run_workflow(paginator.next_page(), self._client, self._timing):
             yield page
 
     def write_jsonl(self, path: _Path) -> int:
@@ -201,10 +180,10 @@ class AsyncExport(_ExportBase):
         ready: ReadyExport,
         settings: ExportSettings,
         timing: Timing,
-        send: Callable[[Request[Any]], Awaitable[Response[Any]]],
+        client: AsyncClientProtocol,
     ) -> None:
         super().__init__(ready, settings, timing)
-        self._send = send
+        self._client = client
 
     def __aiter__(self) -> AsyncIterator[ExportRecord]:
         return _AsyncRecords(self.pages())
@@ -218,8 +197,7 @@ class AsyncExport(_ExportBase):
             GET /morph/exports/clients/{taskId}/data
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
-        pages, told = self._start_pass()
-        return _AsyncPages(self.task_id, pages, self._send, self._settings.progress, told)
+        return _AsyncPages(self._start_pass(), self._client, self._timing)
 
     async def write_jsonl(self, path: _Path) -> int:
         """Write a line of JSON for each record; returns their number.
@@ -262,19 +240,10 @@ class AsyncExport(_ExportBase):
 class _AsyncPages:
     """The pages of one pass. A class, since a generator that is left half-way would have to be closed."""
 
-    def __init__(
-        self,
-        task_id: str,
-        pages: Paginator,
-        send: Callable[[Request[Any]], Awaitable[Response[Any]]],
-        progress: Callable[[ExportProgress], object] | None,
-        progress_at: Callable[[int], ExportProgress],
-    ) -> None:
-        self._task_id = task_id
-        self._pages = pages
-        self._send = send
-        self._progress = progress
-        self._progress_at = progress_at
+    def __init__(self, paginator: Paginator, client: AsyncClientProtocol, timing: Timing) -> None:
+        self._paginator = paginator
+        self._client = client
+        self._timing = timing
         self._ended = False
 
     def __aiter__(self) -> AsyncIterator[list[ExportRecord]]:
@@ -283,10 +252,7 @@ class _AsyncPages:
     async def __anext__(self) -> list[ExportRecord]:
         if self._ended:
             raise StopAsyncIteration
-        with with_task_note(self._task_id):
-            page = self._pages.add_page(await self._send(self._pages.next_request()))
-            if page and self._progress is not None:
-                await finish(self._progress(self._progress_at(self._pages.records_read)))
+        page = await run_workflow_async(self._paginator.next_page(), self._client, self._timing)
         if not page:
             self._ended = True
             raise StopAsyncIteration

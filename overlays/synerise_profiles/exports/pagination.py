@@ -1,13 +1,25 @@
-"""Which page of an export comes next, and when there is none. Sends nothing."""
+"""Pagination: which page of an export comes next, and when there is none; each page is read by a workflow.
+
+A page may hold fewer records than were asked for, since a server may cap it. So only an empty page is the end, and the
+next page begins behind the records that came. An export that has ended no longer changes, so that no record is skipped
+or comes twice, and a page may be asked for again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from synerise_profiles._core.workflow import Notify, SendOutcome, SendRequest, Workflow, response_of
 from synerise_profiles.errors import ResponseDecodingError
 from synerise_profiles_api.api.exports import get_data
 from synerise_profiles_api.models import ExportRecord
-from synerise_profiles_api.types import Request, Response
+from synerise_profiles_api.types import Response
+
+from .errors import with_task_note
+from .polling import ReadyExport
+from .settings import ExportSettings
+from .status import ExportProgress, export_spec
 
 __all__ = ["Paginator", "row_of"]
 
@@ -15,37 +27,51 @@ Row = dict[str, Any]
 
 
 class Paginator:
-    """One pass over the records of an export.
+    """One pass over the records of an export, from the first one on. `clock` returns seconds."""
 
-    A page may hold fewer records than were asked for, since a server may cap it: only an empty page is the end, and
-    the next one begins behind the records that came. An export that has ended no longer changes, so that no record is
-    skipped or comes twice, and a page may be asked for again.
-    """
-
-    def __init__(self, task_id: str, size: int) -> None:
-        self.records_read = 0
-        self._task_id = task_id
-        self._size = size
+    def __init__(self, ready: ReadyExport, settings: ExportSettings, clock: Callable[[], float]) -> None:
+        self._ready = ready
+        self._page_size = settings.page_size or export_spec().page_size
+        self._progress = settings.progress
+        self._clock = clock
+        self._started = clock()
+        self._records_read = 0
         self._last_content = b""
 
-    def next_request(self) -> Request[list[ExportRecord]]:
-        """Return the request for the next page."""
-        return get_data.request(self._task_id, offset=self.records_read, limit=self._size)
+    def next_page(self) -> Workflow[list[ExportRecord]]:
+        """Read the next page; an empty one is the end."""
+        task_id = self._ready.task_id
+        with with_task_note(task_id):
+            request = get_data.request(task_id, offset=self._records_read, limit=self._page_size)
+            outcome: SendOutcome[list[ExportRecord]] = yield SendRequest(request)
+            page = self._add_page(response_of(outcome))
+            if page and self._progress is not None:
+                yield Notify(self._progress, self._progress_now())
+        return page
 
-    def add_page(self, response: Response[list[ExportRecord]]) -> list[ExportRecord]:
-        """Count the records of the answer and return them; none mean the end."""
+    def _add_page(self, response: Response[list[ExportRecord]]) -> list[ExportRecord]:
         records = response.body
         if records and response.content == self._last_content:
             # The id of a profile stands in one record only. Going on would never end.
             raise ResponseDecodingError(
-                f"the page from record {self.records_read} on is the one before it again",
+                f"the page from record {self._records_read} on is the one before it again",
                 operation=response.operation.name,
                 status_code=response.status_code,
                 content=response.content,
             )
-        self.records_read += len(records)
+        self._records_read += len(records)
         self._last_content = response.content
         return records
+
+    def _progress_now(self) -> ExportProgress:
+        return ExportProgress(
+            task_id=self._ready.task_id,
+            stage="reading",
+            status=self._ready.status,
+            checks=self._ready.checks,
+            records=self._records_read,
+            seconds=self._clock() - self._started,
+        )
 
 
 def row_of(record: ExportRecord) -> Row:

@@ -1,62 +1,38 @@
-"""How an export comes to its records: order, look, wait, look again. Generators of steps; they send and wait nothing.
+"""Polling: order an export, and ask for its status until its records can be read. Workflows for both clients.
 
-A driver takes each step and answers with its outcome, or throws what went wrong into the plan.
+An export is ordered once: an order whose response was lost may have started one, and a second order would start
+another. From then on the task id is all that is needed to resume it, in another process too. So it is reported before
+the first wait, and noted on whatever is raised.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, TypeAlias, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import attrs
 
+from synerise_profiles._core.workflow import Notify, Pause, SendOutcome, SendRequest, Workflow, response_of
 from synerise_profiles.errors import APIConnectionError, NotFoundError, ResponseDecodingError
 from synerise_profiles_api.api.exports import create, get_status
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import ExportRequest, ExportStatus, ExportTask
 from synerise_profiles_api.types import UNSET, Request, Response
 
-from .errors import ExportFailedError, ExportTimeoutError, printable_status
-from .facts import ExportSpec, StatusMeaning
-from .progress import ExportProgress, Stage
+from .errors import ExportFailedError, ExportTimeoutError, printable_status, with_task_note
 from .settings import ExportSettings
+from .status import ExportProgress, ExportSpec, Stage, StatusMeaning
 
-__all__ = ["Ask", "Pause", "Plan", "ReadyExport", "Step", "Tell", "order_export", "resume_export", "with_task_note"]
+__all__ = ["ReadyExport", "order_export", "resume_export"]
 
 Clock: TypeAlias = Callable[[], float]
-"""Tells seconds."""
+"""Returns seconds."""
 RandomFunction: TypeAlias = Callable[[], float]
 """Returns a number from 0 to 1."""
 _MIN_POLL_SECONDS: Final = 10.0
-"""Seconds that a look at the status gets at least: one is taken at the deadline too."""
+"""A check of the status may take at least so long: the last one comes at the deadline, when no time is left."""
 _MAX_NOT_FOUND_POLLS: Final = 5
-"""So often may a task that was just created be unknown to the server: it may not be visible everywhere at once."""
-
-
-@attrs.frozen
-class Ask:
-    """Send this and answer with the response; give up after so many seconds."""
-
-    request: Request[Any]
-    seconds: float
-
-
-@attrs.frozen
-class Pause:
-    """Wait."""
-
-    seconds: float
-
-
-@attrs.frozen
-class Tell:
-    """Call the caller's function."""
-
-    progress: ExportProgress
-
-
-Step: TypeAlias = Ask | Pause | Tell
+"""So often a task that was just created may be unknown to the server: it may not be visible everywhere at once."""
 
 
 @attrs.frozen(kw_only=True)
@@ -71,110 +47,100 @@ class ReadyExport:
     estimated_count: int | None = None
 
 
-Plan: TypeAlias = Generator[Step, "Response[Any] | None", ReadyExport]
-
-
 def order_export(
     body: ExportRequest | Mapping[str, Any],
     settings: ExportSettings,
     spec: ExportSpec,
     clock: Clock,
     random: RandomFunction,
-) -> Plan:
+) -> Workflow[ReadyExport]:
     """Order an export and wait until its records can be read."""
     order = body if isinstance(body, ExportRequest) else ExportRequest.from_dict(body)
     _check_fields(order.fields, spec.first_field)
     request = create.request(order)
     started = clock()
-    try:
-        answer = yield Ask(request, settings.deadline)
-    except APIConnectionError as error:
-        if error.maybe_applied:
-            error.add_note(
-                "The export may have been started. It is not ordered again, since that could make a second one: look "
-                "for its name among the exports in the portal."
-            )
-        raise
-    task: ExportTask = cast("Response[ExportTask]", answer).body
-    known = ReadyExport(
-        task_id=_task_id(task, cast("Response[ExportTask]", answer)),
+    outcome: SendOutcome[ExportTask] = yield SendRequest(request, deadline=settings.deadline)
+    if isinstance(outcome, APIConnectionError) and outcome.maybe_applied:
+        outcome.add_note(
+            "The export may have been started. It is not ordered again, since that could make a second one: look for "
+            "its name among the exports in the portal."
+        )
+    response = response_of(outcome)
+    task = response.body
+    ordered = ReadyExport(
+        task_id=_task_id(response),
         status=None,
         checks=0,
         columns=_known_columns(order),
         column_order=None if task.column_order is None else tuple(task.column_order),
         estimated_count=task.estimated_count,
     )
-    return (yield from _Poller(known, settings, spec, clock, random, started).steps(is_new=True))
+    return (yield from _Poller(ordered, settings, spec, clock, random, started).poll(is_new=True))
 
 
 def resume_export(
     task_id: str, settings: ExportSettings, spec: ExportSpec, clock: Clock, random: RandomFunction
-) -> Plan:
+) -> Workflow[ReadyExport]:
     """Wait until the records of an export that was ordered before can be read."""
-    known = ReadyExport(task_id=task_id, status=None, checks=0, columns=(spec.first_field,))
-    return (yield from _Poller(known, settings, spec, clock, random, clock()).steps(is_new=False))
+    ordered = ReadyExport(task_id=task_id, status=None, checks=0, columns=(spec.first_field,))
+    return (yield from _Poller(ordered, settings, spec, clock, random, clock()).poll(is_new=False))
 
 
 class _Poller:
-    """One wait for one export."""
+    """One wait for one export: checks of its status with growing waits in between, until it ends or the deadline."""
 
     def __init__(
         self,
-        known: ReadyExport,
+        ordered: ReadyExport,
         settings: ExportSettings,
         spec: ExportSpec,
         clock: Clock,
         random: RandomFunction,
         started: float,
     ) -> None:
-        self._known = known
+        self._ordered = ordered
         self._settings = settings
         self._clock = clock
         self._random = random
         self._started = started
-        told: dict[str, StatusMeaning] = {
+        by_caller: dict[str, StatusMeaning] = {
             _normalized_status(name): meaning for name, meaning in settings.statuses.items()
         }
-        self._meanings = spec.meanings | told
+        self._meanings = spec.meanings | by_caller
         self._answer: ExportStatus | None = None
         self._status: str | None = None
         self._checks = 0
 
-    def steps(self, *, is_new: bool) -> Plan:
-        """Look at the status until it says that the export has ended, or the deadline has passed."""
-        request = get_status.request(self._known.task_id)
-        with with_task_note(self._known.task_id):
-            yield self._progress_step("waiting")
+    def poll(self, *, is_new: bool) -> Workflow[ReadyExport]:
+        """Ask for the status until it says that the export has ended, or the deadline has passed."""
+        request = get_status.request(self._ordered.task_id)
+        with with_task_note(self._ordered.task_id):
+            yield from self._notify("waiting")
             while True:
                 cause = yield from self._poll_status(request, is_new=is_new)
                 meaning = self._meaning()
                 if meaning == "failed":
                     raise self._failed_error()
-                yield self._progress_step("ready" if meaning == "ready" else "waiting")
+                yield from self._notify("ready" if meaning == "ready" else "waiting")
                 if meaning == "ready":
-                    return attrs.evolve(self._known, status=self._status, checks=self._checks)
+                    return attrs.evolve(self._ordered, status=self._status, checks=self._checks)
                 left = self._seconds_left()
                 if left <= 0:
                     raise self._timeout_error() from cause
                 yield Pause(min(self._settings.poll.wait(self._checks - 1, self._random), left))
 
-    def _poll_status(
-        self, request: Request[ExportStatus], *, is_new: bool
-    ) -> Generator[Step, Response[Any] | None, Exception | None]:
-        """Ask for the status; returns the error, if it is one that waiting may mend."""
+    def _poll_status(self, request: Request[ExportStatus], *, is_new: bool) -> Workflow[Exception | None]:
+        """Ask for the status once; returns the error, if it is one that waiting may mend."""
         self._checks += 1
-        try:
-            answer = yield Ask(request, max(self._seconds_left(), _MIN_POLL_SECONDS))
-        except NotFoundError as error:
+        deadline = max(self._seconds_left(), _MIN_POLL_SECONDS)
+        outcome: SendOutcome[ExportStatus] = yield SendRequest(request, deadline=deadline)
+        if isinstance(outcome, NotFoundError):
             if is_new and self._answer is None and self._checks <= _MAX_NOT_FOUND_POLLS:
-                return error
-            raise
-        except APIConnectionError as error:
-            if self._seconds_left() > 0:
-                raise
-            raise self._timeout_error() from error
-        told: ExportStatus = cast("Response[ExportStatus]", answer).body
-        self._answer, self._status = told, told.status
+                return outcome
+        elif isinstance(outcome, APIConnectionError) and self._seconds_left() <= 0:
+            raise self._timeout_error() from outcome
+        self._answer = response_of(outcome).body
+        self._status = self._answer.status
         return None
 
     def _meaning(self) -> StatusMeaning:
@@ -183,24 +149,25 @@ class _Poller:
     def _seconds_left(self) -> float:
         return self._settings.deadline - (self._clock() - self._started)
 
-    def _progress_step(self, stage: Stage) -> Tell:
-        return Tell(
-            ExportProgress(
-                task_id=self._known.task_id,
-                stage=stage,
-                status=self._status,
-                checks=self._checks,
-                records=0,
-                seconds=self._clock() - self._started,
-            )
+    def _notify(self, stage: Stage) -> Workflow[None]:
+        if self._settings.progress is None:
+            return
+        progress = ExportProgress(
+            task_id=self._ordered.task_id,
+            stage=stage,
+            status=self._status,
+            checks=self._checks,
+            records=0,
+            seconds=self._clock() - self._started,
         )
+        yield Notify(self._settings.progress, progress)
 
     def _failed_error(self) -> ExportFailedError:
         problem = f"it has ended without records, its status is {printable_status(self._status)}; order it again"
-        return ExportFailedError(problem, task_id=self._known.task_id, status=self._status, answer=self._answer)
+        return ExportFailedError(problem, task_id=self._ordered.task_id, status=self._status, answer=self._answer)
 
     def _timeout_error(self) -> ExportTimeoutError:
-        task_id = self._known.task_id
+        task_id = self._ordered.task_id
         status = printable_status(self._status)
         problem = (
             f"it was not ready within {self._settings.deadline:g} s, its last status was {status}; it goes on at the "
@@ -210,23 +177,12 @@ class _Poller:
         return ExportTimeoutError(problem, task_id=task_id, status=self._status, answer=self._answer)
 
 
-@contextmanager
-def with_task_note(task_id: str) -> Generator[None]:
-    """Add to whatever is raised inside, Ctrl-C included, which export it was about."""
-    try:
-        yield
-    except (ExportFailedError, ExportTimeoutError, GeneratorExit):
-        raise
-    except BaseException as error:
-        error.add_note(f"This was about the export {task_id}; client.exports.resume({task_id!r}) takes it up again.")
-        raise
-
-
 def _normalized_status(status: str | None) -> str:
     return "" if status is None else status.strip().upper()
 
 
-def _task_id(task: ExportTask, answer: Response[ExportTask]) -> str:
+def _task_id(response: Response[ExportTask]) -> str:
+    task = response.body
     # The older export numbers its tasks; whether this one does is not documented.
     found = task.task_id if task.task_id is not None else task.additional_properties.get("taskId")
     if isinstance(found, int) and not isinstance(found, bool):
@@ -235,7 +191,7 @@ def _task_id(task: ExportTask, answer: Response[ExportTask]) -> str:
         return found
     problem = "the export was started, but the answer names no task; look for its name among the exports in the portal"
     raise ResponseDecodingError(
-        problem, operation=create.OPERATION.name, status_code=answer.status_code, content=answer.content
+        problem, operation=create.OPERATION.name, status_code=response.status_code, content=response.content
     )
 
 
@@ -250,6 +206,6 @@ def _check_fields(fields: object, first: str) -> None:
 
 
 def _known_columns(order: ExportRequest) -> tuple[str, ...]:
-    """Names that are known beforehand; of expressions and the like only ids are sent, and names come back."""
+    """Names of columns that the order says. Expressions and the like are ordered by id, and their names come back."""
     tags = () if order.tags is UNSET else order.tags
     return tuple(dict.fromkeys((*order.fields, *tags)))

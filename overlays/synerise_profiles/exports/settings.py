@@ -10,8 +10,7 @@ import attrs
 
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .facts import StatusMeaning
-from .progress import ExportProgress
+from .status import ExportProgress, StatusMeaning
 
 __all__ = ["Backoff", "ExportArguments", "ExportSettings"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._core.server_clock import AsyncServerClock, ServerClock
     from .bulk import AsyncBulk, Bulk
     from .events import Builder
-    from .exports import AsyncExports, Exports
+    from .exports import AsyncExportsClient, ExportsClient
     from .merges import AsyncMerges, Merges
     from .queue import AsyncQueue, Queue, QueueArguments
 
@@ -54,11 +54,11 @@ class ClientExtensions(Resources):
         return Builder(self.clock.bounds, salt=salt, deprecations=self._options.deprecations)
 
     @functools.cached_property
-    def exports(self) -> Exports:
+    def exports(self) -> ExportsClient:
         """The operations of exports; `run` and `resume` wait for one and read its records."""
-        from .exports import Exports  # noqa: PLC0415 - most programs do without
+        from .exports import ExportsClient  # noqa: PLC0415 - most programs do without
 
-        return Exports(cast("ClientProtocol", self), self._connections.timing)
+        return ExportsClient(cast("ClientProtocol", self), self._connections.timing)
 
     def queue(self, **options: Unpack[QueueArguments]) -> Queue:
         """Return a queue for a running service: `put` holds a row, which is sent in the background.
@@ -113,11 +113,11 @@ class AsyncClientExtensions(AsyncResources):
         return Builder(self.clock.known, salt=salt, deprecations=self._options.deprecations)
 
     @functools.cached_property
-    def exports(self) -> AsyncExports:
+    def exports(self) -> AsyncExportsClient:
         """The operations of exports; `run` and `resume` wait for one and read its records."""
-        from .exports import AsyncExports  # noqa: PLC0415 - most programs do without
+        from .exports import AsyncExportsClient  # noqa: PLC0415 - most programs do without
 
-        return AsyncExports(cast("AsyncClientProtocol", self), self._connections.timing)
+        return AsyncExportsClient(cast("AsyncClientProtocol", self), self._connections.timing)
 
     def queue(self, **options: Unpack[QueueArguments]) -> AsyncQueue:
         """Return a queue for a running service, to be used by `async with`; its options are those of `Synerise.queue`.

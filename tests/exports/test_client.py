@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
-from synerise_profiles.exports import AsyncExport, AsyncExports, Export, Exports
+from synerise_profiles.exports import AsyncExport, AsyncExportsClient, Export, ExportsClient
 from synerise_profiles_api.resources import AsyncResources, Resources
 from synerise_profiles_api.resources import exports as generated
 from tests.exports.support import Server, order
@@ -46,7 +46,7 @@ _Bare: dict[type, Any] = {Synerise: _BareSync, AsyncSynerise: _BareAsync}
 
 def test_the_operations_are_still_there() -> None:
     """What the spec has is inherited, what is added does not hide it, and it still works."""
-    for own, inherited in ((Exports, generated.Exports), (AsyncExports, generated.AsyncExports)):
+    for own, inherited in ((ExportsClient, generated.Exports), (AsyncExportsClient, generated.AsyncExports)):
         assert issubclass(own, inherited)
         assert set(_public(own)) == {"run", "resume"}
     with Server(statuses=["QUEUED"]).client() as client:
@@ -57,7 +57,7 @@ def test_the_operations_are_still_there() -> None:
 
 def test_sync_and_async_are_the_same() -> None:
     """Methods, arguments and docstrings are equal; only the waiting differs."""
-    for sync, asynchronous in ((Exports, AsyncExports), (Export, AsyncExport)):
+    for sync, asynchronous in ((ExportsClient, AsyncExportsClient), (Export, AsyncExport)):
         methods, twins = _public(sync), _public(asynchronous)
         assert list(methods) == list(twins)
         for name, method in methods.items():

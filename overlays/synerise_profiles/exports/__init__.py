@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .client import AsyncExports, Exports
+from .client import AsyncExportsClient, ExportsClient
 from .errors import ExportError, ExportFailedError, ExportTimeoutError
 from .export import AsyncExport, Export
 from .settings import Backoff
@@ -10,12 +10,12 @@ from .status import ExportProgress
 
 __all__ = [
     "AsyncExport",
-    "AsyncExports",
+    "AsyncExportsClient",
     "Backoff",
     "Export",
     "ExportError",
     "ExportFailedError",
     "ExportProgress",
     "ExportTimeoutError",
-    "Exports",
+    "ExportsClient",
 ]

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from synerise_profiles._core.protocols import AsyncClientProtocol, ClientProtocol
     from synerise_profiles_api.models import ExportRequest
 
-__all__ = ["AsyncExports", "Exports"]
+__all__ = ["AsyncExportsClient", "ExportsClient"]
 
 
-class Exports(exports.Exports):
+class ExportsClient(exports.Exports):
     """Methods of `client.exports`.
 
     `run` and `resume` take these arguments, all optional:
@@ -91,7 +91,7 @@ class Exports(exports.Exports):
         return Export(ready, settings, self._timing, self._client)
 
 
-class AsyncExports(exports.AsyncExports):
+class AsyncExportsClient(exports.AsyncExports):
     """Methods of `client.exports`, each to be awaited.
 
     `run` and `resume` take these arguments, all optional:

@@ -37,7 +37,7 @@ class Clock:
             monotonic=lambda: self.now,
             wall=lambda: 1_700_000_000.0 + self.now,
             sleep=self.sleep,
-            sleep_async=self.asleep,
+            sleep_async=self.sleep_async,
             random=lambda: chance,
         )
 
@@ -47,7 +47,7 @@ class Clock:
         if self._sandbox is not None:
             self._sandbox.clock.advance(seconds)
 
-    async def asleep(self, seconds: float) -> None:
+    async def sleep_async(self, seconds: float) -> None:
         self.sleep(seconds)
 
 
@@ -83,7 +83,7 @@ class Shop:
 
 
 class Server:
-    """Answers orders, looks and pages as it is told; `statuses` are told one by one, the last one for ever."""
+    """A fake server for orders, checks and pages; `statuses` are given one by one, the last one for ever."""
 
     def __init__(
         self,
@@ -112,9 +112,9 @@ class Server:
                 status = status()
             return status if isinstance(status, httpx.Response) else answer({"taskId": "t-1", "status": status})
         offset, limit = int(request.url.params["offset"]), int(request.url.params["limit"])
-        told = self.page(offset, limit)
-        if told is not None:
-            return told
+        response = self.page(offset, limit)
+        if response is not None:
+            return response
         return answer(self.records[offset : offset + min(limit, self.cap or limit)])
 
     async def answer(self, request: httpx.Request) -> httpx.Response:

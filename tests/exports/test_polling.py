@@ -1,4 +1,4 @@
-"""Waiting for an export against a server that does what it is told: odd answers, deadlines, statuses, backoff."""
+"""Waiting for an export against a fake server: odd answers, deadlines, statuses, backoff."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HIDDEN = answer({"status": 404}, 404)
     chance=st.floats(0, 1),
 )
 def test_a_wait_is_within_its_bounds(first: float, factor: float, more: float, number: int, chance: float) -> None:
-    """Never less than the first, never more than the most; chance chooses in between, and luck changes no bound."""
+    """Never less than the first, never more than the most; chance chooses in between."""
     backoff = Backoff(first=first, factor=factor, most=first + more)
     assert backoff.first <= backoff.wait(number, lambda: chance) <= backoff.most * (1 + 1e-9)
     assert backoff.wait(number, lambda: 0.0) == first
@@ -97,7 +97,7 @@ def test_known_statuses(status: str) -> None:
 
 @pytest.mark.parametrize("odd", ["", "ARCHIVED", None, 7, {"a": 1}, "x" * 500, "jan@example.com is not ready"], ids=str)
 def test_any_other_status_is_waited_on(odd: Any) -> None:
-    """Whatever the server tells, nothing crashes; a text that is no state is not repeated in the error."""
+    """Whatever the server answers, nothing crashes; a text that is no state is not repeated in the error."""
     with Server(numbered(2), [odd, odd, "COMPLETED"]).client() as client:
         assert len(list(client.exports.run(order()))) == 2
     with Server(statuses=[odd]).client() as client, pytest.raises(ExportTimeoutError) as caught:
@@ -143,8 +143,8 @@ def test_an_order_that_never_arrived() -> None:
     assert not hasattr(caught.value, "__notes__")
 
 
-def test_what_the_order_tells(tmp_path: Path) -> None:
-    """Column order and estimated count are there if the server tells them; a file has these columns too."""
+def test_what_the_order_is_answered_with(tmp_path: Path) -> None:
+    """Column order and estimated count are there if the server names them; a file has these columns too."""
     task = {"taskId": "t-1", "columnOrder": ["id", "customId", "city", "segment"], "estimatedCount": 12}
     with Server(task=task).client() as client:
         export = client.exports.run(order(fields=["id"], tags=["vip"]))
@@ -178,7 +178,7 @@ def test_a_task_that_is_hidden_until_the_deadline() -> None:
 
 
 def test_a_server_that_hangs_does_not_outlast_the_deadline() -> None:
-    """A look at the status is cut off soon after the deadline, whatever the client's own patience is."""
+    """A check of the status is cut off soon after the deadline, whatever the client's own patience is."""
     clock = Clock()
 
     def hang() -> httpx.Response:

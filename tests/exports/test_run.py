@@ -35,7 +35,7 @@ def _asyncio(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 RUNNERS: dict[str, Callable[..., Any]] = {"asyncio": _asyncio, "trio": trio.run}
 
 
-class Ways:
+class AnyClient:
     """The same calls on a sync client, and on an async one under asyncio or trio."""
 
     def __init__(self, name: str, shop: Shop) -> None:
@@ -61,15 +61,15 @@ class Ways:
 
 
 @pytest.fixture(params=["sync", "asyncio", "trio"])
-def ways(request: pytest.FixtureRequest, shop: Shop) -> Ways:
-    return Ways(request.param, shop)
+def any_client(request: pytest.FixtureRequest, shop: Shop) -> AnyClient:
+    return AnyClient(request.param, shop)
 
 
-def test_run_orders_waits_and_reads(ways: Ways, shop: Shop) -> None:
+def test_run_orders_waits_and_reads(any_client: AnyClient, shop: Shop) -> None:
     """One call orders the export, waits for it and reads every record, page by page until an empty one."""
     shop.sandbox.options.export_time = 10
 
-    records = ways.call("run", order(), page_size=2)
+    records = any_client.call("run", order(), page_size=2)
 
     assert [record.id for record in records] == shop.ids
     assert (records[0]["customId"], records[0]["city"]) == ("c-0", "Łódź, 0")
@@ -78,29 +78,29 @@ def test_run_orders_waits_and_reads(ways: Ways, shop: Shop) -> None:
     assert shop.sent() == ["exports.create", *["exports.get_status"] * 5, *["exports.get_data"] * 4]
 
 
-def test_an_export_that_is_ready_costs_no_wait(ways: Ways, shop: Shop) -> None:
-    """The first look comes at once."""
-    assert len(ways.call("run", order())) == 5
+def test_an_export_that_is_ready_costs_no_wait(any_client: AnyClient, shop: Shop) -> None:
+    """The first check of the status comes at once."""
+    assert len(any_client.call("run", order())) == 5
     assert shop.clock.slept == []
     assert shop.sent() == ["exports.create", "exports.get_status", "exports.get_data", "exports.get_data"]
 
 
-def test_the_backoff_is_adjustable(ways: Ways, shop: Shop) -> None:
+def test_the_backoff_is_adjustable(any_client: AnyClient, shop: Shop) -> None:
     """Waits grow from the first by the factor up to the most."""
     shop.sandbox.options.export_time = 60
-    ways.call("run", order(), poll=Backoff(first=2, factor=3, most=20))
+    any_client.call("run", order(), poll=Backoff(first=2, factor=3, most=20))
     assert shop.clock.slept == [2.0, 6.0, 18.0, 20.0, 20.0]
 
 
-def test_progress_tells_the_task_first(ways: Ways, shop: Shop) -> None:
-    """The task id is told before any waiting; then each look, and each page with the records so far."""
+def test_progress_names_the_task_first(any_client: AnyClient, shop: Shop) -> None:
+    """The task id is reported before any waiting, then each check of the status and page with the records so far."""
     shop.sandbox.options.export_time = 4
-    told: list[ExportProgress] = []
+    seen: list[ExportProgress] = []
 
-    ways.call("run", order(), page_size=2, progress=told.append)
+    any_client.call("run", order(), page_size=2, progress=seen.append)
 
-    assert len({item.task_id for item in told}) == 1
-    assert [(item.stage, item.status, item.checks, item.records) for item in told] == [
+    assert len({item.task_id for item in seen}) == 1
+    assert [(item.stage, item.status, item.checks, item.records) for item in seen] == [
         ("waiting", None, 0, 0),
         ("waiting", "QUEUED", 1, 0),
         ("waiting", "QUEUED", 2, 0),
@@ -110,26 +110,26 @@ def test_progress_tells_the_task_first(ways: Ways, shop: Shop) -> None:
         ("reading", "COMPLETED", 4, 4),
         ("reading", "COMPLETED", 4, 5),
     ]
-    assert [item.seconds for item in told[:5]] == [0.0, 0.0, 1.0, 3.0, 7.0]
+    assert [item.seconds for item in seen[:5]] == [0.0, 0.0, 1.0, 3.0, 7.0]
 
 
-def test_an_unknown_status_is_waited_on(ways: Ways, shop: Shop) -> None:
-    """A state that nobody knows is work in progress; progress shows it as the server tells it."""
+def test_an_unknown_status_is_waited_on(any_client: AnyClient, shop: Shop) -> None:
+    """A state that nobody knows is work in progress; progress shows it as the server wrote it."""
     shop.sandbox.options.export_time = 6
     shop.sandbox.options.export_status = "Warming up"
-    told: list[ExportProgress] = []
+    seen: list[ExportProgress] = []
 
-    assert len(ways.call("run", order(), progress=told.append)) == 5
-    assert [item.status for item in told][:5] == [None, "Warming up", "Warming up", "Warming up", "COMPLETED"]
+    assert len(any_client.call("run", order(), progress=seen.append)) == 5
+    assert [item.status for item in seen][:5] == [None, "Warming up", "Warming up", "Warming up", "COMPLETED"]
 
 
-def test_the_deadline(ways: Ways, shop: Shop) -> None:
-    """An export that is not ready in time raises with its task and its last status; a last look comes at the end."""
+def test_the_deadline(any_client: AnyClient, shop: Shop) -> None:
+    """An export that is not ready in time raises with its task and its last status; a last check comes at the end."""
     shop.sandbox.options.export_time = 600
     shop.sandbox.options.export_status = "Warming up"
 
     with pytest.raises(ExportTimeoutError, match="not ready within 10 s, its last status was Warming up") as caught:
-        ways.call("run", order(), deadline=10)
+        any_client.call("run", order(), deadline=10)
 
     assert shop.clock.slept == [1.0, 2.0, 4.0, 3.0]
     assert caught.value.status == "Warming up"
@@ -137,25 +137,25 @@ def test_the_deadline(ways: Ways, shop: Shop) -> None:
     assert f"client.exports.resume({caught.value.task_id!r})" in str(caught.value)
 
 
-def test_resume_after_the_deadline(ways: Ways, shop: Shop) -> None:
+def test_resume_after_the_deadline(any_client: AnyClient, shop: Shop) -> None:
     """The task id is all that another process needs: nothing is ordered again."""
     shop.sandbox.options.export_time = 100
     with pytest.raises(ExportTimeoutError) as caught:
-        ways.call("run", order(), deadline=10)
+        any_client.call("run", order(), deadline=10)
 
-    records = ways.call("resume", caught.value.task_id)
+    records = any_client.call("resume", caught.value.task_id)
 
     assert [record.id for record in records] == shop.ids
     assert shop.sent().count("exports.create") == 1
 
 
-def test_a_failed_export(ways: Ways, shop: Shop) -> None:
+def test_a_failed_export(any_client: AnyClient, shop: Shop) -> None:
     """It raises as soon as the server says so, with the task, the status and the server's answer."""
     shop.sandbox.options.export_time = 5
     shop.sandbox.options.failing_exports = True
 
     with pytest.raises(ExportFailedError, match="without records, its status is FAILED") as caught:
-        ways.call("run", order())
+        any_client.call("run", order())
 
     assert shop.clock.slept == [1.0, 2.0, 4.0]
     assert caught.value.status == "FAILED"
@@ -163,39 +163,39 @@ def test_a_failed_export(ways: Ways, shop: Shop) -> None:
     assert caught.value.answer.task_id == caught.value.task_id
     assert "exports.get_data" not in shop.sent()
     with pytest.raises(ExportFailedError):
-        ways.call("resume", caught.value.task_id)
+        any_client.call("resume", caught.value.task_id)
 
 
-def test_an_empty_export(ways: Ways, shop: Shop, tmp_path: Path) -> None:
+def test_an_empty_export(any_client: AnyClient, shop: Shop, tmp_path: Path) -> None:
     """No record is no error; files have a header or are empty, and the table has its columns."""
     nobody = order(excludedIds=shop.ids, tags=["vip"])
 
-    assert ways.call("run", nobody) == []
-    assert ways.call("run", nobody, "write_jsonl", tmp_path / "none.jsonl") == 0
-    assert ways.call("run", nobody, "write_csv", tmp_path / "none.csv") == 0
+    assert any_client.call("run", nobody) == []
+    assert any_client.call("run", nobody, "write_jsonl", tmp_path / "none.jsonl") == 0
+    assert any_client.call("run", nobody, "write_csv", tmp_path / "none.csv") == 0
     assert (tmp_path / "none.jsonl").read_bytes() == b""
     assert (tmp_path / "none.csv").read_bytes() == b"id,customId,city,vip\r\n"
-    table = ways.call("run", nobody, "to_table")
+    table = any_client.call("run", nobody, "to_table")
     assert (table.num_rows, [str(field.type) for field in table.schema]) == (0, ["int64", "string", "string", "string"])
 
 
 @pytest.mark.parametrize("fields", [["customId", "id"], [], "id", None, {"id"}, ["Id"]], ids=str)
-def test_the_first_field_must_be_id(ways: Ways, shop: Shop, fields: Any) -> None:
+def test_the_first_field_must_be_id(any_client: AnyClient, shop: Shop, fields: Any) -> None:
     """Refused before anything is sent, with what to do."""
     expected = (
         "exports.create: body.fields: (expected a sequence|the first field of an export must be id; put it first)"
     )
     with pytest.raises(InvalidRequestError, match=expected):
-        ways.call("run", order(fields=fields))
+        any_client.call("run", order(fields=fields))
     assert len(shop.sandbox.log) == 0
 
 
-def test_what_is_required_is_asked_for(ways: Ways, shop: Shop) -> None:
+def test_what_is_required_is_asked_for(any_client: AnyClient, shop: Shop) -> None:
     """A mapping without a required key is refused by name before anything is sent."""
     body = order()
     del body["segmentationHash"]
     with pytest.raises(InvalidRequestError, match="segmentationHash"):
-        ways.call("run", body)
+        any_client.call("run", body)
     assert len(shop.sandbox.log) == 0
 
 
@@ -251,21 +251,21 @@ def test_an_async_pass_may_be_left(shop: Shop, name: str) -> None:
 
 def test_progress_may_be_a_coroutine(shop: Shop) -> None:
     """The async client awaits it."""
-    told: list[str] = []
+    seen: list[str] = []
 
     async def note(now: ExportProgress) -> None:
         await asyncio.sleep(0)
-        told.append(now.stage)
+        seen.append(now.stage)
 
     async def main() -> None:
         async with shop.async_client() as client:
             assert len([record async for record in await client.exports.run(order(), progress=note)]) == 5
 
     asyncio.run(main())
-    assert told == ["waiting", "ready", "reading"]
+    assert seen == ["waiting", "ready", "reading"]
 
 
-def test_looks_and_pages_are_retried(ways: Ways, shop: Shop) -> None:
+def test_checks_and_pages_are_retried(any_client: AnyClient, shop: Shop) -> None:
     """Reads survive what passes, by the client's own policy: nothing is lost, nothing comes twice."""
     faults = shop.sandbox.faults
     faults.status(503, operation="exports.get_status", times=1)
@@ -274,46 +274,46 @@ def test_looks_and_pages_are_retried(ways: Ways, shop: Shop) -> None:
     faults.close(processed=True, operation="exports.get_data", times=1)
     faults.truncate(operation="exports.get_data", times=1)
 
-    assert [record.id for record in ways.call("run", order(), page_size=2)] == shop.ids
+    assert [record.id for record in any_client.call("run", order(), page_size=2)] == shop.ids
 
 
-def test_a_lost_order_is_not_sent_again(ways: Ways, shop: Shop) -> None:
+def test_a_lost_order_is_not_sent_again(any_client: AnyClient, shop: Shop) -> None:
     """It may have been carried out, so that a second one could start a second export; the error says so."""
     shop.sandbox.faults.close(processed=True, operation="exports.create", times=1)
 
     with pytest.raises(APIConnectionError) as caught:
-        ways.call("run", order())
+        any_client.call("run", order())
 
     assert caught.value.maybe_applied
     assert any("may have been started. It is not ordered again" in note for note in caught.value.__notes__)
     assert shop.sent() == ["exports.create"]
 
 
-def test_an_order_that_did_not_begin_is_sent_again(ways: Ways, shop: Shop) -> None:
+def test_an_order_that_did_not_begin_is_sent_again(any_client: AnyClient, shop: Shop) -> None:
     """A 503 says that nothing was started."""
     shop.sandbox.faults.status(503, operation="exports.create", times=1)
-    assert len(ways.call("run", order())) == 5
+    assert len(any_client.call("run", order())) == 5
 
 
-def test_errors_name_the_task(ways: Ways, shop: Shop) -> None:
+def test_errors_name_the_task(any_client: AnyClient, shop: Shop) -> None:
     """When the client's policy gives up, what is raised says which export can be resumed."""
     shop.sandbox.faults.status(500, operation="exports.get_status")
     with pytest.raises(ServerError) as caught:
-        ways.call("run", order())
+        any_client.call("run", order())
     shop.sandbox.faults.clear()
     (task_id,) = re.findall(r"client\.exports\.resume\('(.*)'\)", "".join(caught.value.__notes__))
     assert shop.knows(task_id)
 
     shop.sandbox.faults.status(500, operation="exports.get_data")
     with pytest.raises(ServerError) as caught:
-        ways.call("resume", task_id)
+        any_client.call("resume", task_id)
     assert any(f"client.exports.resume({task_id!r})" in note for note in caught.value.__notes__)
 
 
-def test_an_unknown_task(ways: Ways) -> None:
+def test_an_unknown_task(any_client: AnyClient) -> None:
     """Resuming what does not exist is refused at once."""
     with pytest.raises(NotFoundError):
-        ways.call("resume", "none")
+        any_client.call("resume", "none")
 
 
 def test_an_interruption_names_the_task(shop: Shop) -> None:
@@ -330,32 +330,32 @@ def test_an_interruption_names_the_task(shop: Shop) -> None:
 
 
 def test_a_cancelled_wait_ends_at_once(shop: Shop) -> None:
-    """A cancellation passes through; the export goes on at the server, and progress had told its id."""
+    """A cancellation passes through; the export goes on at the server, and progress had reported its id."""
     shop.sandbox.options.export_time = 60
-    told: list[ExportProgress] = []
+    seen: list[ExportProgress] = []
 
     async def main() -> None:
         async with shop.async_client() as client:
             with trio.CancelScope() as scope:
-                await client.exports.run(order(), progress=lambda now: (told.append(now), scope.cancel()))
+                await client.exports.run(order(), progress=lambda now: (seen.append(now), scope.cancel()))
             assert scope.cancelled_caught
             shop.sandbox.clock.advance(60)
-            export = await client.exports.resume(told[0].task_id)
+            export = await client.exports.resume(seen[0].task_id)
             assert len([record async for record in export]) == 5
 
     trio.run(main)
 
 
-def test_files(ways: Ways, shop: Shop, tmp_path: Path) -> None:
+def test_files(any_client: AnyClient, shop: Shop, tmp_path: Path) -> None:
     """JSON lines are the server's records, CSV has the fields in order, Arrow has a type for each column."""
     wanted = order(fields=["id", "city", "customId"], tags=["vip"])
     expected = [
         {"id": number, "city": f"Łódź, {n}", "customId": f"c-{n}", "vip": "false"} for n, number in enumerate(shop.ids)
     ]
 
-    assert ways.call("run", wanted, "write_jsonl", tmp_path / "a.jsonl", page_size=2) == 5
-    assert ways.call("run", wanted, "write_csv", tmp_path / "a.csv", page_size=2) == 5
-    assert ways.call("run", wanted, "write_arrow", tmp_path / "a.arrow", page_size=2) == 5
+    assert any_client.call("run", wanted, "write_jsonl", tmp_path / "a.jsonl", page_size=2) == 5
+    assert any_client.call("run", wanted, "write_csv", tmp_path / "a.csv", page_size=2) == 5
+    assert any_client.call("run", wanted, "write_arrow", tmp_path / "a.arrow", page_size=2) == 5
 
     assert [orjson.loads(line) for line in (tmp_path / "a.jsonl").read_bytes().splitlines()] == expected
     with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
@@ -366,26 +366,26 @@ def test_files(ways: Ways, shop: Shop, tmp_path: Path) -> None:
     with pyarrow.ipc.open_file(tmp_path / "a.arrow") as reader:
         table = reader.read_all()
     assert table.to_pylist() == expected
-    assert table.equals(ways.call("run", wanted, "to_table", page_size=2))
+    assert table.equals(any_client.call("run", wanted, "to_table", page_size=2))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.arrow", "a.csv", "a.jsonl"]
 
 
 @pytest.mark.parametrize("method", ["write_jsonl", "write_csv", "write_arrow"])
-def test_half_a_file_never_looks_whole(ways: Ways, shop: Shop, tmp_path: Path, method: str) -> None:
+def test_half_a_file_never_looks_whole(any_client: AnyClient, shop: Shop, tmp_path: Path, method: str) -> None:
     """A failure after some pages leaves the file that was there, and nothing beside it."""
     path = tmp_path / "records"
     path.write_text("of yesterday")
-    told: list[int] = []
+    seen: list[int] = []
 
     def fail(now: ExportProgress) -> None:
         if now.records > 2:
-            told.append(now.records)
+            seen.append(now.records)
             raise RuntimeError("the disk is full")
 
     with pytest.raises(RuntimeError, match="disk"):
-        ways.call("run", order(), method, path, page_size=2, progress=fail)
+        any_client.call("run", order(), method, path, page_size=2, progress=fail)
 
-    assert told == [4]
+    assert seen == [4]
     assert [item.read_text() for item in tmp_path.iterdir()] == ["of yesterday"]
 
 

@@ -102,10 +102,10 @@ def test_arrow_columns_have_one_type(tmp_path: Path, rows: list[dict[str, Any]],
         assert reader.read_all().equals(table)
     assert table.column_names == columns_of(records)
     for name in table.column_names:
-        kind, values = as_arrow([record.get(name) for record in records])
+        type_name, values = as_arrow([record.get(name) for record in records])
         if not records:
-            kind = "int64"
-        assert (str(table.schema.field(name).type), table.column(name).to_pylist()) == (kind, values)
+            type_name = "int64"
+        assert (str(table.schema.field(name).type), table.column(name).to_pylist()) == (type_name, values)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,8 @@
-"""Records as Arrow: a column for each name, with one type for all its values. Needs the package pyarrow."""
+"""Records as Arrow: a column for each name, with one type for all its values. Needs the package pyarrow.
+
+A later page may bring a value that its column's type so far cannot hold. So rows are buffered in a temporary file, and
+converted batch by batch at the end, when the types are known.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +21,14 @@ from .writers import Row, cell_text
 __all__ = ["ArrowRowBuffer", "ArrowWriter", "kind_of_column", "kind_of_value"]
 
 _BATCH_ROWS: Final = 4096
-"""Rows of a record batch: as many are in memory at once, twice."""
+"""Rows of a record batch. They are in memory twice: as Python objects and as Arrow arrays."""
 _MAX_EXACT_INTEGER: Final = 2**53
-"""Up to here a float holds every whole number."""
+"""Up to here a float64 holds every whole number."""
 _INT64_LIMIT: Final = 2**63
 
 
 def kind_of_value(value: Any) -> str:
-    """Return what a value that is not null needs: bool, int, long (an int that no float holds), float or text."""
+    """Return the kind of a value that is not null: bool, int, long (an int that no float holds), float or text."""
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int):
@@ -35,7 +39,7 @@ def kind_of_value(value: Any) -> str:
 
 
 def kind_of_column(kinds: frozenset[str] | set[str]) -> str:
-    """Return the one type that holds all these values without loss, whatever their order: else it is text."""
+    """Return the type of a column with values of these kinds: bool, int or float if it holds all of them, else text."""
     if kinds == {"bool"}:
         return "bool"
     if kinds and kinds <= {"int", "long"}:
@@ -46,7 +50,7 @@ def kind_of_column(kinds: frozenset[str] | set[str]) -> str:
 
 
 class ArrowRowBuffer:
-    """Rows in a temporary file without a name, until the type of every column is known."""
+    """A buffer on the disk: rows in a nameless temporary file, until the type of every column is known."""
 
     def __init__(self, columns: Sequence[str], kinds: Mapping[str, str], folder: Path | None = None) -> None:
         self._arrow = import_pyarrow()
@@ -92,12 +96,12 @@ class ArrowRowBuffer:
                 writer.write_batch(batch)
 
     def close(self) -> None:
-        """Remove the rows."""
+        """Remove the temporary file."""
         self._file.close()
 
 
 class ArrowWriter:
-    """A sink that writes an Arrow IPC file, in the end, when the types are known."""
+    """The `RowWriter` of an Arrow IPC file, which it writes at the end, when the types are known."""
 
     def __init__(self, file: IO[bytes], columns: Sequence[str], kinds: Mapping[str, str]) -> None:
         self._file = file
@@ -112,7 +116,7 @@ class ArrowWriter:
         self._rows.write_arrow(self._file)
 
     def close(self) -> None:
-        """Remove the rows that are not needed any more."""
+        """Remove the temporary file."""
         self._rows.close()
 
 

@@ -1,4 +1,7 @@
-"""`client.exports`: the operations of the spec, and beside them `run` and `resume`, sync and async."""
+"""`client.exports`, sync and async: the generated operations, and `run` and `resume`, which order and wait.
+
+Both clients run the same workflows of `polling`; only the driver differs.
+"""
 
 from __future__ import annotations
 

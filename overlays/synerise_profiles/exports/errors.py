@@ -1,4 +1,4 @@
-"""What waiting for an export raises when there will be no records, or not in time."""
+"""Errors of exports: no records, or not in time; and the note that names the export on whatever else is raised."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _STATUS_PATTERN: Final = re.compile(r"\w[\w -]{0,39}")
 class ExportError(SyneriseError):
     """An export without records so far.
 
-    `task_id` names it, `status` is the last one that the server told, None if it told none. `answer` is the whole
-    answer to the last look at it: the server may say more there.
+    `task_id` names it, `status` is the last one that the server named, None if it named none. `answer` is the whole
+    answer to the last check of the status: the server may say more there.
     """
 
     def __init__(self, problem: str, *, task_id: str, status: str | None, answer: ExportStatus | None = None) -> None:
@@ -36,7 +36,7 @@ class ExportError(SyneriseError):
 
 
 class ExportFailedError(ExportError):
-    """The server gave the export up; there are no records, and waiting longer will not bring any."""
+    """The export has failed at the server; there are no records, and waiting longer will not bring any."""
 
 
 class ExportTimeoutError(ExportError):
@@ -44,13 +44,13 @@ class ExportTimeoutError(ExportError):
 
 
 def _rebuild(
-    kind: type[ExportError], problem: str, task_id: str, status: str | None, answer: ExportStatus | None
+    error_type: type[ExportError], problem: str, task_id: str, status: str | None, answer: ExportStatus | None
 ) -> ExportError:
-    return kind(problem, task_id=task_id, status=status, answer=answer)
+    return error_type(problem, task_id=task_id, status=status, answer=answer)
 
 
 def printable_status(status: str | None) -> str:
-    """Return a status as a text may show it: the server's own words stay out unless they look like a state."""
+    """Return a status as an error may show it: a text of the server is left out unless it looks like a status."""
     if status is None:
         return "none"
     return status if _STATUS_PATTERN.fullmatch(status) else "one that is not shown"
@@ -58,7 +58,7 @@ def printable_status(status: str | None) -> str:
 
 @contextmanager
 def with_task_note(task_id: str) -> Generator[None]:
-    """Add to whatever is raised inside, Ctrl-C included, which export it was about."""
+    """Note on whatever is raised inside, Ctrl-C and cancellations included, which export it was about."""
     try:
         yield
     except (ExportFailedError, ExportTimeoutError, GeneratorExit):

@@ -1,4 +1,7 @@
-"""An export whose records can be read: `Export` and `AsyncExport`, which differ in the waiting alone."""
+"""An export whose records can be read: `Export` and `AsyncExport`, which iterate, and write files and tables.
+
+Neither keeps a record: each pass reads the pages again from the server, so that memory holds one page at a time.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,11 @@ __all__ = ["AsyncExport", "Export"]
 _Path = str | os.PathLike[str]
 
 
-# Modules that write are imported where they are used: most programs iterate, or write in one way.
-
-
 class _ExportBase:
-    """What is known of an export before its records are read."""
+    """What is known of an export before its records are read, and how a pass over them and a file are opened.
+
+    Modules that write are imported where they are used: most programs iterate, or write in one way.
+    """
 
     def __init__(self, ready: ReadyExport, settings: ExportSettings, timing: Timing) -> None:
         self._ready = ready
@@ -47,17 +50,17 @@ class _ExportBase:
 
     @property
     def status(self) -> str | None:
-        """The status that said that the records can be read."""
+        """The status by which the server said that the records can be read."""
         return self._ready.status
 
     @property
     def column_order(self) -> tuple[str, ...] | None:
-        """Names of what a record holds, if the server told them when the export was ordered."""
+        """Names of what a record holds, if the server named them when the export was ordered."""
         return self._ready.column_order
 
     @property
     def estimated_count(self) -> int | None:
-        """About how many records there are, if the server told when the export was ordered."""
+        """About how many records there are, if the server named a number when the export was ordered."""
         return self._ready.estimated_count
 
     def __repr__(self) -> str:
@@ -92,7 +95,7 @@ class _ExportBase:
         return tuple(dict.fromkeys((*self._ready.columns, *(self.column_order or ()))))
 
     def _kinds(self) -> dict[str, str]:
-        """The one type that is documented: without it the ids of an empty export would be text."""
+        """The one column whose type is documented: without it the ids of an empty export would be text."""
         return {export_spec().first_field: "int"}
 
 
@@ -154,7 +157,7 @@ class Export(_ExportBase):
         return self._write(self._open_arrow(path))
 
     def to_table(self) -> Any:
-        """Return a pyarrow.Table with the columns of `to_arrow`. Needs `synerise-profiles[arrow]`."""
+        """Return a pyarrow.Table with the columns of `write_arrow`. Needs `synerise-profiles[arrow]`."""
         with closing(self._arrow_rows()) as rows:
             for page in self.pages():
                 rows.add(_rows(page))
@@ -223,7 +226,7 @@ class AsyncExport(_ExportBase):
         return await self._write(self._open_arrow(path))
 
     async def to_table(self) -> Any:
-        """Return a pyarrow.Table with the columns of `to_arrow`. Needs `synerise-profiles[arrow]`."""
+        """Return a pyarrow.Table with the columns of `write_arrow`. Needs `synerise-profiles[arrow]`."""
         with closing(self._arrow_rows()) as rows:
             async for page in self.pages():
                 await _in_thread(rows.add, _rows(page))
@@ -238,7 +241,7 @@ class AsyncExport(_ExportBase):
 
 
 class _AsyncPages:
-    """The pages of one pass. A class, since a generator that is left half-way would have to be closed."""
+    """The pages of one pass. No async generator, since one that is left half-way would have to be closed."""
 
     def __init__(self, paginator: Paginator, client: AsyncClientProtocol, timing: Timing) -> None:
         self._paginator = paginator
@@ -260,7 +263,7 @@ class _AsyncPages:
 
 
 class _AsyncRecords:
-    """The records of one pass."""
+    """The records of one pass, page by page."""
 
     def __init__(self, pages: AsyncIterator[list[ExportRecord]]) -> None:
         self._pages = pages

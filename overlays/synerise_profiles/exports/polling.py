@@ -37,7 +37,7 @@ _MAX_NOT_FOUND_POLLS: Final = 5
 
 @attrs.frozen(kw_only=True)
 class ReadyExport:
-    """An export whose records can be read; `columns` are the names that its records will have, as far as known."""
+    """An export whose records can be read. `columns` are the names that its records will have, as far as known."""
 
     task_id: str
     status: str | None
@@ -54,7 +54,10 @@ def order_export(
     clock: Clock,
     random: RandomFunction,
 ) -> Workflow[ReadyExport]:
-    """Order an export and wait until its records can be read."""
+    """Order an export and wait until its records can be read.
+
+    Raises InvalidRequestError before anything is sent, ExportFailedError, ExportTimeoutError, or what a request raises.
+    """
     order = body if isinstance(body, ExportRequest) else ExportRequest.from_dict(body)
     _check_fields(order.fields, spec.first_field)
     request = create.request(order)
@@ -81,7 +84,7 @@ def order_export(
 def resume_export(
     task_id: str, settings: ExportSettings, spec: ExportSpec, clock: Clock, random: RandomFunction
 ) -> Workflow[ReadyExport]:
-    """Wait until the records of an export that was ordered before can be read."""
+    """Wait until the records of an export that was ordered before can be read. Raises what `order_export` does."""
     ordered = ReadyExport(task_id=task_id, status=None, checks=0, columns=(spec.first_field,))
     return (yield from _Poller(ordered, settings, spec, clock, random, clock()).poll(is_new=False))
 

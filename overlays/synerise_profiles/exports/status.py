@@ -22,7 +22,7 @@ StatusMeaning: TypeAlias = Literal["waiting", "ready", "failed"]
 
 @attrs.frozen(kw_only=True)
 class ExportProgress:
-    """How far an export is, as the caller's function is told.
+    """How far an export is: what the caller's `progress` function is given.
 
     `task_id` is known from the first call on, which comes before any waiting: keep it, and the export can be resumed
     by another process. `status` is the last one, as the server wrote it; None before the first check. `checks` is how

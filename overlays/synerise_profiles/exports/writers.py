@@ -1,4 +1,4 @@
-"""Where records are written: a file that is whole or not there, as JSON lines or as CSV."""
+"""File writers for records: JSON lines and CSV, each by atomic replace, so that a file is whole or not there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LINE_END: Final = b"\r\n"
 
 
 class RowWriter(Protocol):
-    """Takes rows page by page, and puts what is left into its file at the end."""
+    """The writer of one format: takes rows page by page, and puts what is left into its file at the end."""
 
     def add(self, rows: Sequence[Row]) -> None:
         """Take a page of rows."""
@@ -36,12 +36,12 @@ class RowWriter(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what it holds, whether it is complete or not."""
+        """Release what it holds, whether the file is complete or not."""
         ...
 
 
 class FileWriter:
-    """A file that is being written: `count` rows so far."""
+    """A file that is being written by a `RowWriter`: counts rows, and syncs the file at the end."""
 
     def __init__(self, writer: RowWriter, file: IO[bytes]) -> None:
         self.count = 0
@@ -62,24 +62,24 @@ class FileWriter:
 
 @contextmanager
 def atomic_writer(path: str | os.PathLike[str], make: Callable[[IO[bytes]], RowWriter]) -> Generator[FileWriter]:
-    """Let a sink write beside `path`, and put the file in its place once it is finished and all is well.
+    """Atomic replace: write a temporary file beside `path`, and rename it to `path` once it is complete.
 
-    Until then nothing stands there but what stood there before, so that half a file never looks whole. What is left of
-    a failure is removed. A link is followed; the permissions of a file that is replaced are kept.
+    Until then `path` is what it was before, so that half a file never looks whole. After a failure the temporary file
+    is removed. A link is followed; the permissions of a file that is replaced are kept.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         raise InvalidRequestError("is there already and no file; choose another path", field="path")
-    part = target.with_name(f".{secrets.token_hex(8)}.part")
+    temporary = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with part.open("xb+") as file, closing(make(file)) as sink:
-            yield FileWriter(sink, file)
+        with temporary.open("xb+") as file, closing(make(file)) as writer:
+            yield FileWriter(writer, file)
         if target.exists():
-            shutil.copymode(target, part)
-        part.replace(target)
+            shutil.copymode(target, temporary)
+        temporary.replace(target)
     except BaseException:
         with suppress(OSError):
-            part.unlink()
+            temporary.unlink()
         raise
 
 
@@ -97,14 +97,14 @@ class JsonLinesWriter:
         """There is nothing left to write."""
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """There is nothing to release."""
 
 
 class CsvWriter:
     """Comma-separated values as RFC 4180 has them, in UTF-8, with a header.
 
-    The columns that are known beforehand come first; a name that a row brings gets a column behind them. As that is
-    seldom so after the first page, rows are written at once, and the file is written anew only if it was.
+    The columns that are known beforehand come first; a name that a row brings gets a column behind them. New names are
+    rare after the first page, so rows are written at once, and the file is rewritten at the end if there were any.
     """
 
     def __init__(self, file: IO[bytes], columns: Sequence[str]) -> None:
@@ -113,11 +113,11 @@ class CsvWriter:
         self._text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         self._writer = csv.writer(self._text)
         self._rows = 0
-        # From which row on rows had how many columns.
+        # (first row, columns): from that row on rows were written with so many columns.
         self._widths: list[tuple[int, int]] = []
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Write the rows; the first ones decide what the header is."""
+        """Write the rows; the header has the columns that are known with the first ones."""
         for row in rows:
             self._columns.update(dict.fromkeys(row))
         if not self._widths:
@@ -129,7 +129,7 @@ class CsvWriter:
         self._rows += len(rows)
 
     def finish(self) -> None:
-        """Write the header if there was no row, or give the rows from before a new column an empty cell for it."""
+        """Write the header if there was no row; give rows from before a new column an empty cell for it."""
         self.add(())
         if len(self._widths) > 1:
             self._widen()
@@ -151,11 +151,11 @@ class CsvWriter:
                 spare.writelines(row[: -len(_LINE_END)] + missing + _LINE_END for row in islice(rows, end - start))
             spare.seek(0)
             self._file.seek(0)
-            shutil.copyfileobj(spare, self._file)  # longer than what it takes the place of
+            shutil.copyfileobj(spare, self._file)  # no truncation: it is longer than what it replaces
 
 
 def _split_csv_rows(file: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut what was written into rows: a line end inside a cell stands between quotes, whose number is odd there."""
+    """Split what was written into rows. A line end belongs to a cell where the number of quotes before it is odd."""
     row = b""
     for line in file:
         row += line

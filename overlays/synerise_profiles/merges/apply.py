@@ -1,4 +1,11 @@
-"""Applying a plan: compare with what is there now, merge group by group, look where in doubt. Pure; asks by steps."""
+"""Applying plans: a preflight check, then merges group by group, each written to the audit. Workflows for both clients.
+
+A merge cannot be undone and is not idempotent, so a group is sent once. It is written to the audit before it is sent
+(write-ahead) and when its answer is there. If the answer leaves open whether the group was merged, the request is not
+repeated but the profiles are read (see `reconciliation`). The first group that fails ends the run. Applying the same
+plan again goes on from there, by the audit and by what the profiles show. The workflow writes the audit itself rather
+than by a step, since no step may be taken before the entry is on the disk.
+"""
 
 from __future__ import annotations
 
@@ -33,23 +40,23 @@ _AMBIGUOUS_STATUSES = frozenset({408, 499})
 
 def apply_plan(plan: BasePlan, base_url: str, settings: ApplySettings, log: AuditLog) -> Workflow[MergeResult]:
     """Apply one plan. Raises MergeRefusedError before anything is sent, MergeStoppedError after."""
-    kind = key_type_of(plan.by)
-    size = settings.sources_per_request(kind)
-    kind.check(plan.target.key, (member.key for member in plan.sources))
+    key_type = key_type_of(plan.by)
+    group_size = settings.sources_per_request(key_type)
+    key_type.check(plan.target.key, (member.key for member in plan.sources))
     if plan.base_url != base_url:
         raise MergeRefusedError(["the plan was made at another base URL than this client's"])
     if plan.problems:
         raise MergeRefusedError(plan.problems)
     try:
-        checked = yield from check_plan(
-            plan, kind, log.state_of(plan.fingerprint), allow_changes=settings.allow_changes
+        preflight = yield from check_plan(
+            plan, key_type, log.state_of(plan.fingerprint), allow_changes=settings.allow_changes
         )
     except MergeRefusedError as error:
         log.write("refused", plan.fingerprint, problems=list(error.problems))
         raise
-    run = _PlanRun(plan, kind, checked, log)
-    run.start(size, settings)
-    groups = kind.groups(checked.ready, plan.target.key, size)
+    run = _PlanRun(plan, key_type, preflight, log)
+    run.start(group_size, settings)
+    groups = key_type.groups(preflight.ready, plan.target.key, group_size)
     for number, group in enumerate(groups, 1):
         try:
             failure = yield from run.merge(number, group)
@@ -67,22 +74,25 @@ def apply_plan(plan: BasePlan, base_url: str, settings: ApplySettings, log: Audi
 def apply_plans(
     plans: Iterable[BasePlan], count: int, base_url: str, settings: ApplySettings, log: AuditLog
 ) -> Workflow[MergeSetResult]:
-    """Apply plans in their order. A plan that is refused ends it, or is left out where `on_refusal` is `skip`."""
+    """Apply plans in their order, with one audit.
+
+    A plan that is refused is left out where `on_refusal` is `skip`; else MergeStoppedError is raised, as by a failure.
+    """
     total = MergeSetResult(plans=count)
-    each = attrs.evolve(settings, progress=None)
-    left = iter(plans)
-    for number, plan in enumerate(left, 1):
+    settings_of_plan = attrs.evolve(settings, progress=None)
+    remaining = iter(plans)
+    for number, plan in enumerate(remaining, 1):
         try:
-            total.add((yield from apply_plan(plan, base_url, each, log)))
+            total.add((yield from apply_plan(plan, base_url, settings_of_plan, log)))
             total.done += 1
         except MergeRefusedError as error:
             total.refused[plan.target.key] = error.problems
             _leave_out(total, [plan], "refused")
             if settings.on_refusal == "stop":
-                raise _stopped_error(f"plan {number}: {error}", total, left) from error
+                raise _stopped_error(f"plan {number}: {error}", total, remaining) from error
         except MergeStoppedError as error:
             total.add(cast("MergeResult", error.result))
-            raise _stopped_error(f"plan {number}: {error.problem}", total, left) from error.__cause__
+            raise _stopped_error(f"plan {number}: {error.problem}", total, remaining) from error.__cause__
         if settings.progress is not None:
             progress = MergeProgress(plans_done=number, plans=count, profiles=len(total.merged))
             yield Notify(settings.progress, progress)
@@ -90,7 +100,7 @@ def apply_plans(
 
 
 class _PlanRun:
-    """What one call of apply has done so far with one plan."""
+    """One run of one plan: what it has merged so far, its groups, and its entries in the audit."""
 
     def __init__(self, plan: BasePlan, key_type: KeyType, preflight: PreflightResult, log: AuditLog) -> None:
         self.merged: dict[Key, Key] = dict.fromkeys(preflight.merged, plan.target.key)
@@ -103,10 +113,10 @@ class _PlanRun:
         self._not_merged: dict[Key, Reason] = dict(preflight.left_out)
         self._snapshots = dict(plan.found)
 
-    def start(self, size: int, settings: ApplySettings) -> None:
-        """Write down who merges what: names of attributes, no values."""
+    def start(self, group_size: int, settings: ApplySettings) -> None:
+        """Write to the audit who merges what: names of attributes, no values."""
         plan, effects = self._plan, self._plan.effects
-        says = {
+        effect_names = {
             "copied": [[item.name, item.source] for item in effects.copied],
             "lost": [[item.name, item.source] for item in effects.lost],
             "properties_lost": [[item.name, item.source] for item in effects.properties_lost],
@@ -121,10 +131,10 @@ class _PlanRun:
             sources=[member.key for member in plan.sources],
             missing=list(plan.missing),
             merged_before=list(self.merged),
-            group_size=size,
+            group_size=group_size,
             allow_changes=settings.allow_changes,
             changes=list(self._preflight.changes),
-            says=says,
+            says=effect_names,
         )
 
     def merge(self, number: int, group: tuple[Key, ...]) -> Workflow[tuple[str, BaseException | None] | None]:
@@ -149,29 +159,25 @@ class _PlanRun:
         self, number: int, group: tuple[Key, ...], cause: Exception, status: int | None
     ) -> Workflow[tuple[str, BaseException | None] | None]:
         sources = [(key, self._snapshots[key]) for key in group]
-        fates = yield from reconcile(self._key_type, (self._plan.target.key, self._preflight.target), sources)
-        gone = [key for key in group if fates[key] in ("moved", "gone")]
-        if len(gone) == len(group):
-            self._add_merged(group, status, looked=True)
-        else:
-            self._add_merged(gone, status, looked=True)
-            rest: dict[Key, Reason] = {key: _REASONS[fates[key]] for key in group if key not in gone}
-            self._add_failed(tuple(rest), rest, status, looked=True)
-        seen = [[key, fates[key]] for key in group]
-        self._write("group-looked", group=number, seen=seen, **self._id_maps(gone))
-        if len(gone) == len(group):
-            return None
-        return f"{_error_text(cause)}; {_describe_states(fates)}", cause
+        states = yield from reconcile(self._key_type, (self._plan.target.key, self._preflight.target), sources)
+        merged = [key for key in group if states[key] in ("moved", "gone")]
+        self._add_merged(merged, status, looked=True)
+        reasons: dict[Key, Reason] = {key: _REASONS[states[key]] for key in group if key not in merged}
+        if reasons:
+            self._add_failed(tuple(reasons), reasons, status, looked=True)
+        seen = [[key, states[key]] for key in group]
+        self._write("group-looked", group=number, seen=seen, **self._id_maps(merged))
+        return (f"{_error_text(cause)}; {_describe_states(states)}", cause) if reasons else None
 
     def stop(self, problem: str) -> MergeResult:
-        """Write down where it ended, if that can be written."""
+        """Write to the audit where it ended, if that can be written."""
         result = self._result(())
-        with contextlib.suppress(AuditError):  # it is the reason for the stop, or comes on top of one
+        with contextlib.suppress(AuditError):  # it is why the run stops, or one more error of a run that stops
             self._write("stopped", problem=problem, **self._result_record(result))
         return result
 
     def finish(self) -> Workflow[MergeResult]:
-        """Compare the target with what the plan said, where something was merged."""
+        """Read the target once more, where something was merged, and compare it with what the plan said."""
         unexpected: tuple[str, ...] = ()
         if self._groups:
             (outcome,) = yield from read_profiles([self._key_type.read_request(self._plan.target.key)])
@@ -190,21 +196,21 @@ class _PlanRun:
             self._groups.append(GroupResult(sources=tuple(group), state="merged", status=status, looked=looked))
 
     def _add_failed(
-        self, group: tuple[Key, ...], why: dict[Key, Reason], status: int | None, *, looked: bool = False
+        self, group: tuple[Key, ...], reasons: dict[Key, Reason], status: int | None, *, looked: bool = False
     ) -> None:
-        self._not_merged |= why
+        self._not_merged |= reasons
         self._groups.append(GroupResult(sources=group, state="failed", status=status, looked=looked))
 
     def _result(self, unexpected: tuple[str, ...]) -> MergeResult:
-        left: dict[Key, Reason] = {key: "unsent" for key in self._preflight.ready if key not in self.merged}
-        left |= self._not_merged
-        order = [member.key for member in self._plan.sources if member.key in left]
+        reasons: dict[Key, Reason] = {key: "unsent" for key in self._preflight.ready if key not in self.merged}
+        reasons |= self._not_merged
+        order = [member.key for member in self._plan.sources if member.key in reasons]
         return MergeResult(
             plan=self._fingerprint,
             target=self._plan.target.key,
             merged=dict(self.merged),
             client_ids=dict(self._client_ids(self.merged)),
-            not_merged=tuple(NotMerged(source=key, reason=left[key]) for key in order),
+            not_merged=tuple(NotMerged(source=key, reason=reasons[key]) for key in order),
             groups=tuple(self._groups),
             resumed=len(self._preflight.merged),
             unexpected=unexpected,
@@ -231,8 +237,8 @@ class _PlanRun:
         self._log.write(entry, self._fingerprint, **values)
 
 
-def _stopped_error(problem: str, total: MergeSetResult, left: Iterator[BasePlan]) -> MergeStoppedError:
-    _leave_out(total, left, "unsent")
+def _stopped_error(problem: str, total: MergeSetResult, remaining: Iterator[BasePlan]) -> MergeStoppedError:
+    _leave_out(total, remaining, "unsent")
     return MergeStoppedError(problem, total)
 
 
@@ -248,7 +254,7 @@ _REASONS: dict[SourceState, Reason] = {"there": "failed", "elsewhere": "gone", "
 
 
 def _was_not_carried_out(error: Exception) -> bool:
-    """Whether the failure itself says so. A 404 does not: it may answer a second sending, after 503 and a retry."""
+    """Whether the failure itself says so. A 404 does not: it may answer a retry of a merge that was carried out."""
     if isinstance(error, APIStatusError):
         return 400 <= error.status_code < 500 and error.status_code not in {404, *_AMBIGUOUS_STATUSES}
     if isinstance(error, APIConnectionError):
@@ -257,7 +263,7 @@ def _was_not_carried_out(error: Exception) -> bool:
 
 
 def _response_record(outcome: SendOutcome[Profile]) -> dict[str, object]:
-    """What is kept of an answer: no profile, since that is personal data."""
+    """What the audit keeps of an answer: no profile, since that is personal data."""
     if isinstance(outcome, Response):
         return {"status": outcome.status_code, "attempts": outcome.attempts}
     status = outcome.status_code if isinstance(outcome, APIStatusError) else None
@@ -269,19 +275,19 @@ def _error_text(error: Exception) -> str:
     return str(error) if isinstance(error, SyneriseError) else type(error).__name__
 
 
-def _describe_states(fates: dict[Key, SourceState]) -> str:
-    values = list(fates.values())
+def _describe_states(states: dict[Key, SourceState]) -> str:
+    values = list(states.values())
     if "unknown" in values:
         return "the server could not be asked what became of it; apply the plan again, which looks first"
-    told = f"{values.count('there')} of {len(values)} sources are still there"
+    text = f"{values.count('there')} of {len(values)} sources are still there"
     other = values.count("elsewhere")
-    return f"{told}, {other} belong to another profile now" if other else told
+    return f"{text}, {other} belong to another profile now" if other else text
 
 
 def _unexpected(predicted: Snapshot, outcome: SendOutcome[Profile]) -> tuple[str, ...]:
     try:
         now = snapshot_or_none(outcome)
-    except Exception:  # noqa: BLE001 - all is merged; what cannot be compared is said
+    except Exception:  # noqa: BLE001 - all is merged; that it cannot be compared is reported
         now = None
     if now is None:
         return ("the target could not be read afterwards",)

@@ -1,4 +1,10 @@
-"""The audit: an append-only JSONL file that says who merged what when, and from which a killed run goes on."""
+"""The audit: an append-only JSONL file that says who merged what when, and from which a killed run goes on.
+
+It is a write-ahead log: an entry is on the disk (fsync) before the run takes its next step. A run is `started`, then
+each group is `group-sent` and after that one of: `group-answered` (merged), `group-refused` (surely not merged), or
+`group-doubtful` and then `group-looked`, once its sources were read to find out. It ends `finished` or `stopped`; a
+plan that never starts is `refused`. A group that was sent and has no later entry is one that a crash left open.
+"""
 
 from __future__ import annotations
 
@@ -28,26 +34,26 @@ _ENTRY_PREFIX: Final = b'{"entry":'
 
 @attrs.define
 class AuditState:
-    """What earlier runs say of the sources of one plan: merged for sure, or sent without a known end."""
+    """What the audit says of the sources of one plan: `merged` for sure, or `sent` without a known result."""
 
     merged: set[Key] = attrs.field(factory=set[Key], repr=False)
     sent: set[Key] = attrs.field(factory=set[Key], repr=False)
 
     def add_entry(self, entry: Mapping[str, Any]) -> None:
-        """Learn from one entry."""
-        kind = entry.get("entry")
-        if kind == "group-sent":
+        """Take in one entry of the plan."""
+        name = entry.get("entry")
+        if name == "group-sent":
             self.sent |= set(cast("list[Key]", entry["sources"])) - self.merged
-        elif kind in ("group-answered", "group-looked"):
+        elif name in ("group-answered", "group-looked"):
             self.merged |= {pair[0] for pair in entry["merged"]}
-            # One that was seen there afterwards was not merged; should it be gone one day, this says nothing of it.
-            self.sent -= self.merged | {key for key, fate in entry.get("seen", ()) if fate == "there"}
-        elif kind == "group-refused":
+            # A source that was there afterwards was not merged. Should it be gone one day, this request is not why.
+            self.sent -= self.merged | {key for key, state in entry.get("seen", ()) if state == "there"}
+        elif name == "group-refused":
             self.sent -= set(cast("list[Key]", entry["sources"]))
 
 
 class AuditLog(Protocol):
-    """Where a run writes what it does, and asks what earlier ones did."""
+    """The audit as a run sees it: it writes entries, and asks what earlier runs did."""
 
     def state_of(self, plan: str) -> AuditState:
         """What earlier runs say of a plan."""
@@ -59,7 +65,7 @@ class AuditLog(Protocol):
 
 
 class NoAudit:
-    """Keeps nothing."""
+    """No audit: nothing is kept, and nothing is known of earlier runs."""
 
     def state_of(self, plan: str) -> AuditState:  # noqa: ARG002 - nothing is known of any plan
         """Nothing is known."""
@@ -70,10 +76,10 @@ class NoAudit:
 
 
 class Audit:
-    """Appends to one file, each line written at once and synced before the run goes on.
+    """The audit file of one run: entries are appended and synced one by one.
 
     The file is made readable for its owner alone (mode 0600), and locked while a run uses it. It may hold any number
-    of runs and plans. A line that a crash cut off is left as it is and not read.
+    of runs and plans. A line that a crash cut off stays in the file and is not read.
     """
 
     def __init__(self, path: str | os.PathLike[str], actor: str, wall: Callable[[], float]) -> None:
@@ -145,12 +151,12 @@ class Audit:
             self.state_of(entry["plan"]).add_entry(entry)
         except (orjson.JSONDecodeError, KeyError, TypeError):
             if number == 1 and not _ENTRY_PREFIX.startswith(line[: len(_ENTRY_PREFIX)].rstrip(b"\n")):
-                # The path is a mistake, and the file would be spoilt.
+                # The path is a mistake: another file would be appended to.
                 raise AuditError("the file exists and is no audit; give the name of another one") from None
 
 
 def _sync_folder(name: str) -> None:
-    """A new file survives a power cut only once its folder is on the disk."""
+    """Sync the folder too: a new file survives a power cut only once its folder's entry is on the disk."""
     if sys.platform != "win32":
         folder = os.open(Path(name).resolve().parent, os.O_RDONLY)
         try:

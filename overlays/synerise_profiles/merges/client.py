@@ -1,4 +1,7 @@
-"""`client.merges`: plan, look, apply; sync and async."""
+"""`client.merges`, sync and async: plan, show, apply.
+
+Both clients run the same workflows of `planner` and `apply`; only the driver differs.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ class PlanManyArguments(TypedDict, total=False):
 
 
 class Merges:
-    """Says what a merge would do before anything does, and then does it, in groups, with an audit.
+    """The methods of `client.merges`: plan what a merge would do, then apply the plan in groups, with an audit.
 
     Merging is IRREVERSIBLE: the sources are removed, and what the target does not take over is lost.
     """
@@ -57,7 +60,7 @@ class Merges:
         found, or is not readable with this key, is `missing` in the plan.
 
         Raises:
-            InvalidRequestError: no sources, the target among them, a duplicate, an id with a comma, mixed kinds.
+            InvalidRequestError: no sources, the target among them, a duplicate, an id with a comma, mixed types.
             APIStatusError, APIConnectionError: a profile could not be read.
 
         Operation:
@@ -93,8 +96,8 @@ class Merges:
         """Merge as a plan says. IRREVERSIBLE.
 
         Reads all profiles again first and refuses if one has changed. Merges in groups, and stops at the first one that
-        fails. A group without a clear answer is never sent again: its sources are looked for. Applying the same plan
-        again goes on where it stopped, also after a crash.
+        fails. A group without a clear answer is never sent again: its sources are read to find out whether it was
+        merged. Applying the same plan again goes on where it stopped, also after a crash.
 
         - `audit` (required): path of a JSONL file that is appended to, ids included; None keeps none.
         - `actor` (required): who merges, for the audit.
@@ -110,20 +113,20 @@ class Merges:
         Operation:
             POST /v4/clients/merge/from/ids/{fromClientIds}/to/id/{toClientId} (profiles.merge_by_id), or
             POST /v4/clients/merge/from/custom-ids/{sourceCustomIDs}/to/custom-id/{targetCustomID}
-            (profiles.merge_by_custom_id), with their permissions; and those of `plan`. To look for a source that is
-            gone, it is also asked for by uuid.
+            (profiles.merge_by_custom_id), with their permissions; and those of `plan`. A source that is gone is also
+            asked for by uuid.
         """
-        with _open_audit(options, self._timing) as (chosen, log):
-            return self._run(apply_plan(plan, self._client.options.base_url, chosen, log))
+        with _open_audit(options, self._timing) as (settings, audit):
+            return self._run(apply_plan(plan, self._client.options.base_url, settings, audit))
 
     def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say, one after the other, with one audit. IRREVERSIBLE.
 
-        As `apply`, which see. Where a plan is refused, `on_refusal` says what to do: "stop" (default) raises
+        Like `apply`. Where a plan is refused, `on_refusal` says what to do: "stop" (default) raises
         MergeStoppedError, "skip" leaves it out; the result has the reasons. A group that fails always stops.
         """
-        with _open_audit(options, self._timing) as (chosen, log):
-            return self._run(apply_plans(plans, len(plans), self._client.options.base_url, chosen, log))
+        with _open_audit(options, self._timing) as (settings, audit):
+            return self._run(apply_plans(plans, len(plans), self._client.options.base_url, settings, audit))
 
     def _factory(self, by: By) -> PlanFactory:
         return PlanFactory(key_type_of(by), self._client.options.base_url, self._timing.wall)
@@ -157,13 +160,13 @@ class AsyncMerges:
 
     async def apply(self, plan: BasePlan, **options: Unpack[ApplyArguments]) -> MergeResult:
         """Merge as a plan says. IRREVERSIBLE. See `Merges.apply`."""
-        with _open_audit(options, self._timing) as (chosen, log):
-            return await self._run(apply_plan(plan, self._client.options.base_url, chosen, log))
+        with _open_audit(options, self._timing) as (settings, audit):
+            return await self._run(apply_plan(plan, self._client.options.base_url, settings, audit))
 
     async def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say. IRREVERSIBLE. See `Merges.apply_many`."""
-        with _open_audit(options, self._timing) as (chosen, log):
-            return await self._run(apply_plans(plans, len(plans), self._client.options.base_url, chosen, log))
+        with _open_audit(options, self._timing) as (settings, audit):
+            return await self._run(apply_plans(plans, len(plans), self._client.options.base_url, settings, audit))
 
     def _factory(self, by: By) -> PlanFactory:
         return PlanFactory(key_type_of(by), self._client.options.base_url, self._timing.wall)
@@ -177,12 +180,12 @@ class AsyncMerges:
 
 @contextmanager
 def _open_audit(arguments: ApplyArguments, timing: Timing) -> Generator[tuple[ApplySettings, AuditLog]]:
-    choices = ApplySettings(**arguments)
-    if choices.audit is None:
-        yield choices, NoAudit()
+    settings = ApplySettings(**arguments)
+    if settings.audit is None:
+        yield settings, NoAudit()
         return
-    with Audit(choices.audit, choices.actor, timing.wall) as audit:
-        yield choices, audit
+    with Audit(settings.audit, settings.actor, timing.wall) as audit:
+        yield settings, audit
 
 
 def _resolve_pairs(factory: PlanFactory, pairs: PairSource, options: PlanManyArguments) -> ResolvedPairs:

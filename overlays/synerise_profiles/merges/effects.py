@@ -1,4 +1,8 @@
-"""What a merge would do to what was read: copied, lost, moved; and what a person should look at. Pure."""
+"""The effects of a merge on what was read: values copied, lost and moved, and what a person should check. Pure.
+
+A merge changes nothing that the target has. It copies attributes that the target lacks; properties and tags of sources
+are lost.
+"""
 
 from __future__ import annotations
 
@@ -67,9 +71,10 @@ class UuidMoved:
 
 @attrs.frozen(kw_only=True)
 class Effects:
-    """Everything that a merge does to what can be read of profiles.
+    """Everything that a merge does to what can be read of its profiles.
 
-    `contested` names attributes for which several sources have different values and the target none.
+    `contested` names attributes for which several sources have different values and the target none, `consents` the
+    agreements that a source has not given and the target has.
     """
 
     copied: tuple[Copied, ...]
@@ -82,7 +87,7 @@ class Effects:
 
 
 def effects_of(target: tuple[Key, Snapshot], sources: Sequence[tuple[Key, Snapshot]]) -> Effects:
-    """Say what merging the sources, in their order, into the target does."""
+    """Return what merging the sources, in their order, into the target does."""
     copied, lost = _attribute_effects(target, sources)
     into, kept = target
     properties = [
@@ -111,17 +116,17 @@ def _attribute_effects(
     target: tuple[Key, Snapshot], sources: Sequence[tuple[Key, Snapshot]]
 ) -> tuple[list[Copied], list[Lost]]:
     into, own = target
-    holder: dict[str, tuple[Key, Any]] = {name: (into, value) for name, value in own.attributes.items()}
+    kept_values: dict[str, tuple[Key, Any]] = {name: (into, value) for name, value in own.attributes.items()}
     copied: list[Copied] = []
     lost: list[Lost] = []
     for key, source in sources:
         for name, value in source.attributes.items():
-            if name not in holder:
-                holder[name] = (key, value)
+            if name not in kept_values:
+                kept_values[name] = (key, value)
                 copied.append(Copied(name=name, source=key, value=value))
-            elif not is_same(value, holder[name][1]):
-                giver, kept = holder[name]
-                lost.append(Lost(name=name, source=key, value=value, kept_from=giver, kept=kept))
+            elif not is_same(value, kept_values[name][1]):
+                kept_from, kept = kept_values[name]
+                lost.append(Lost(name=name, source=key, value=value, kept_from=kept_from, kept=kept))
     return copied, lost
 
 
@@ -137,7 +142,7 @@ def _overruled_consents(properties: Sequence[Lost]) -> Iterator[str]:
 
 
 def effects_to_dict(effects: Effects) -> Mapping[str, Any]:
-    """Return them as plain JSON types."""
+    """Return the effects as plain JSON types."""
     return {
         "copied": [attrs.asdict(item, recurse=False) for item in effects.copied],
         "lost": [_lost_to_dict(item) for item in effects.lost],

@@ -1,4 +1,4 @@
-"""What a merge raises when it is refused or cannot go on."""
+"""Errors of merges: a plan that is refused, a merge that stopped, an audit that cannot be used."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class MergeChangedError(MergeRefusedError):
 
 
 class MergeStoppedError(SyneriseError):
-    """Merging stopped at the first group that failed, or whose fate could not be found out.
+    """Merging stopped at the first group that failed, or of which the server could not say whether it was merged.
 
     `result` says exactly what is merged and what is not. The error that ended it is its `__cause__`. Applying the same
     plan again goes on from there.

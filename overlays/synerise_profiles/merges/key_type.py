@@ -1,4 +1,4 @@
-"""The two ways to name profiles in a merge, by clientId and by customId: their requests, limits and checks."""
+"""Key types: the two ways to name profiles in a merge, by clientId and by customId; their requests, limits, checks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Key: TypeAlias = int | str
 
 
 class KeyType:
-    """One way to name profiles."""
+    """One way to name profiles: its requests, the limits of its merge, and which keys are valid."""
 
     def __init__(self, by: By, operation: Operation) -> None:
         self.by: By = by
@@ -39,56 +39,56 @@ class KeyType:
         return merge_by_custom_id.request([str(key) for key in sources], str(target))
 
     def check(self, target: object, sources: Iterable[object]) -> None:
-        """Refuse what cannot be one merge, naming the place and never the value."""
-        room: int | None = None
+        """Raise InvalidRequestError for what cannot be one merge. It names the place, never the value."""
+        max_key_bytes: int | None = None
         into = self.check_key("into", target)
         seen: dict[Key, int] = {}
         for index, source in enumerate(sources):
-            at = f"sources[{index}]"
-            key = self.check_key(at, source)
+            field = f"sources[{index}]"
+            key = self.check_key(field, source)
             if key == into:
-                raise _refused(at, "is the target itself; leave it out")
+                raise _refused(field, "is the target itself; leave it out")
             if key in seen:
-                raise _refused(at, f"is the same as sources[{seen[key]}]; name each profile once")
+                raise _refused(field, f"is the same as sources[{seen[key]}]; name each profile once")
             seen[key] = index
             length = self._length(key)
-            if room is None:
-                room = self.limits.max_path_bytes + length - len(self._path([key], into))
-            if length > room:
+            if max_key_bytes is None:
+                max_key_bytes = self.limits.max_path_bytes + length - len(self._path([key], into))
+            if length > max_key_bytes:
                 hint = "" if self.by == "id" else "; merge by id instead"
-                most = self.limits.max_path_bytes
-                raise _refused(at, f"makes a path of more than {most} bytes together with the target{hint}")
+                limit = self.limits.max_path_bytes
+                raise _refused(field, f"makes a path of more than {limit} bytes together with the target{hint}")
         if not seen:
             raise _refused("sources", "holds no profile; name at least one")
 
-    def check_key(self, at: str, key: object) -> Key:
-        """Refuse what names no profile."""
+    def check_key(self, field: str, key: object) -> Key:
+        """Return the key. Raises InvalidRequestError for what names no profile."""
         expected = int if self.by == "id" else str
         if isinstance(key, int | str) and (isinstance(key, bool) or isinstance(key, int) != (expected is int)):
             found = type(key).__name__
             problem = (
                 f"is of type {found}, and profiles are named by {self.by}: all of them must be {expected.__name__}"
             )
-            raise _refused(at, problem)
+            raise _refused(field, problem)
         try:
-            path_list(self.operation, at, [key], integers=self.by == "id")
+            path_list(self.operation, field, [key], integers=self.by == "id")
         except InvalidRequestError as error:
-            raise _refused(at, error.problem) from None
+            raise _refused(field, error.problem) from None
         return cast("Key", key)
 
     def groups(self, sources: Sequence[Key], target: Key, size: int) -> list[tuple[Key, ...]]:
-        """Cut sources, in their order, into groups that one request can carry."""
-        found: list[tuple[Key, ...]] = []
+        """Split sources, in their order, into groups that one request can carry: by number and by bytes of the path."""
+        groups: list[tuple[Key, ...]] = []
         group: list[Key] = []
-        length = 0
+        path_bytes = 0
         for key in sources:
-            more = self._length(key) + 1  # the comma
-            if group and (len(group) == size or length + more > self.limits.max_path_bytes):
-                found.append(tuple(group))
+            key_bytes = self._length(key) + 1  # the comma
+            if group and (len(group) == size or path_bytes + key_bytes > self.limits.max_path_bytes):
+                groups.append(tuple(group))
                 group = []
-            length = length + more if group else len(self._path([key], target))
+            path_bytes = path_bytes + key_bytes if group else len(self._path([key], target))
             group.append(key)
-        return [*found, tuple(group)] if group else found
+        return [*groups, tuple(group)] if group else groups
 
     def _path(self, sources: Sequence[Key], target: Key) -> str:
         return self.merge_request(sources, target).path
@@ -112,12 +112,12 @@ _KEY_TYPES: dict[str, KeyType] = {
 
 
 def key_type_of(by: Any) -> KeyType:
-    """Return the kind of this name."""
-    kind = _KEY_TYPES.get(by) if isinstance(by, str) else None
-    if kind is None:
+    """Return the key type that `by` names. Raises InvalidRequestError for another value."""
+    key_type = _KEY_TYPES.get(by) if isinstance(by, str) else None
+    if key_type is None:
         raise _refused("by", f"expected one of {', '.join(_KEY_TYPES)}")
-    return kind
+    return key_type
 
 
-def _refused(at: str, problem: str) -> InvalidRequestError:
-    return InvalidRequestError(problem, operation="merges.plan", field=at)
+def _refused(field: str, problem: str) -> InvalidRequestError:
+    return InvalidRequestError(problem, operation="merges.plan", field=field)

@@ -1,4 +1,8 @@
-"""A merge plan: what was read, what a merge would do, and a fingerprint of both. Values, without I/O."""
+"""A merge plan: what was read of the profiles, what a merge would do, and a fingerprint of what was read. Pure values.
+
+Effects, problems and warnings are computed from what was read. So a plan that was saved needs to hold no more, and one
+that was altered no longer matches its fingerprint and is refused.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +45,7 @@ class BasePlan:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Digest of everything that was read, and of what would be merged into what."""
+        """SHA-256 of everything that was read, and of what would be merged into what."""
         return digest(self._content())
 
     @functools.cached_property
@@ -87,7 +91,7 @@ class BasePlan:
 
     @functools.cached_property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should look at before signing, without personal data."""
+        """What a person should check before signing, without personal data."""
         effects = self.effects
         warnings: list[str] = []
         gone = sum(not member.found for member in self.sources)
@@ -103,7 +107,7 @@ class BasePlan:
         return tuple(warnings)
 
     def labelled_members(self) -> list[tuple[str, PlanMember]]:
-        """The members as a person calls them: target, source 1, source 2 ..."""
+        """The members with their labels: target, source 1, source 2 ..."""
         return [("target", self.target), *((f"source {n}", member) for n, member in enumerate(self.sources, 1))]
 
     def to_text(self, *, show_values: bool = False) -> str:
@@ -124,7 +128,7 @@ class BasePlan:
         }
 
     def to_record(self) -> dict[str, Any]:
-        """Return what `from_dict` needs: the same without what follows from it."""
+        """Return what `from_dict` needs: `to_dict` without what is computed from the rest."""
         return {"format": FORMAT_VERSION, **self._content(), "made": self.made, "fingerprint": self.fingerprint}
 
     @classmethod
@@ -164,7 +168,7 @@ class BasePlan:
 
 
 class PlanApplier(Protocol):
-    """`client.merges`, as a plan sees it."""
+    """`client.merges`, as a plan sees it: a plan knows this protocol and not the client."""
 
     def apply(self, plan: BasePlan, /, **choices: Unpack[ApplyArguments]) -> MergeResult:
         """Merge as a plan says."""
@@ -215,7 +219,7 @@ _EMPTY_SNAPSHOT = Snapshot(client_id=None, uuid=None, properties={}, attributes=
 
 
 def shown_plan(plan: BasePlan) -> ShownPlan:
-    """Gather what is shown of a plan."""
+    """Return what rendering needs of a plan."""
     return ShownPlan(
         by=plan.by,
         base_url=plan.base_url,

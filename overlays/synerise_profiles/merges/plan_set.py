@@ -1,4 +1,7 @@
-"""A set of plans: made from pairs of duplicates and survivors, shown, saved, loaded and applied as one."""
+"""A set of plans, made from pairs of duplicates and survivors: shown, written, read and applied as one.
+
+A set may hold a hundred thousand plans, so they are kept as JSON in a spooled file and are built one at a time.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ _MAX_MEMORY_BYTES: Final = 8_000_000
 class PlanSetCounts:
     """What a set holds, in numbers.
 
-    `chained` pairs had a survivor that is a duplicate itself, `repeated` ones stood there before.
+    `chained` pairs had a survivor that is a duplicate itself, `repeated` ones came more than once.
     """
 
     plans: int = 0
@@ -62,7 +65,10 @@ class PlanSetCounts:
 
 
 class _PlanStore:
-    """A list of JSON objects. What is on the disk has no name there, and is gone with the store."""
+    """A spooled list of JSON objects: in memory while they are few, then in a nameless temporary file.
+
+    The file is gone with the store, whatever becomes of the process.
+    """
 
     def __init__(self) -> None:
         self._file: IO[bytes] = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=_MAX_MEMORY_BYTES))  # noqa: SIM115
@@ -72,7 +78,7 @@ class _PlanStore:
         self._lock = threading.Lock()
 
     def add(self, record: dict[str, Any]) -> None:
-        """Keep one more."""
+        """Append an object."""
         line = orjson.dumps(record) + b"\n"
         with self._lock:
             self._file.seek(self._end)
@@ -81,7 +87,7 @@ class _PlanStore:
             self._end += len(line)
 
     def json_line(self, index: int) -> bytes:
-        """Return one as it is kept: a line of JSON."""
+        """Return an object as it is stored: a line of JSON."""
         with self._lock:
             self._file.seek(self._offsets[index])
             return self._file.readline()
@@ -177,7 +183,7 @@ class BasePlanSet(Generic[P]):
         )
 
     def _read(self, path: str | os.PathLike[str]) -> None:
-        """Take in what `write_jsonl` wrote; each plan is checked against its fingerprint."""
+        """Add the plans of a file that `write_jsonl` wrote; each is checked against its fingerprint."""
         with Path(path).open("rb") as lines:
             header = next(lines, b"")
             for line in lines:
@@ -219,7 +225,10 @@ class MergePlanSet(BasePlanSet[MergePlan]):
 
     @classmethod
     def read_jsonl(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `write_jsonl` wrote. Apply it by `client.merges.apply_many(plans, ...)`."""
+        """Read what `write_jsonl` wrote. Apply it by `client.merges.apply_many(plans, ...)`.
+
+        Raises InvalidRequestError if the file is no set of plans, or was altered or cut off.
+        """
         plans = cls(_by_of(path))
         plans._read(path)
         return plans
@@ -240,7 +249,10 @@ class AsyncMergePlanSet(BasePlanSet[AsyncMergePlan]):
 
     @classmethod
     def read_jsonl(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `write_jsonl` wrote. Apply it by `client.merges.apply_many(plans, ...)`."""
+        """Read what `write_jsonl` wrote. Apply it by `client.merges.apply_many(plans, ...)`.
+
+        Raises InvalidRequestError if the file is no set of plans, or was altered or cut off.
+        """
         plans = cls(_by_of(path))
         plans._read(path)
         return plans
@@ -270,7 +282,7 @@ def _json_object(line: bytes) -> dict[str, Any]:
 
 @contextmanager
 def _open_private(path: str | os.PathLike[str]) -> Generator[IO[bytes]]:
-    """A new file for its owner alone: it holds personal data."""
+    """Open a file for writing, for its owner alone (mode 0600 if it is new): it holds personal data."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
     with os.fdopen(descriptor, "wb") as file:
         yield file

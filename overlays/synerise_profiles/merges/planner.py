@@ -1,4 +1,8 @@
-"""Planning: which profiles to read, and a plan of what was read. Pure; asks by steps."""
+"""Planning: read the profiles of a merge, and make the plan of what merging them would do. Workflows for both clients.
+
+Many merges are planned page by page, so that memory holds the profiles of one page. In a chain that is merged step by
+step, a later plan starts from the survivor as the earlier plan leaves it, and not as it was read.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +25,12 @@ __all__ = ["PlanFactory", "plan_many", "plan_one", "source_list"]
 
 P = TypeVar("P", bound=BasePlan)
 _PAGE_PROFILES = 200
-"""Profiles that are read for several plans at once; as many answers are in memory."""
+"""About so many profiles are read for one page of plans; as many answers are in memory."""
 
 
 @attrs.frozen
 class PlanFactory:
-    """What all plans of a client have in common."""
+    """What all plans of one call have in common; it gives each its arguments."""
 
     key_type: KeyType
     base_url: str
@@ -35,7 +39,7 @@ class PlanFactory:
     def plan_arguments(
         self, merge: Merge, target: Snapshot | None, sources: Sequence[Snapshot | None]
     ) -> dict[str, Any]:
-        """Return the arguments of a plan."""
+        """Return the keyword arguments of a plan's class."""
         made = datetime.datetime.fromtimestamp(self.wall(), datetime.UTC).isoformat(timespec="seconds")
         return {
             "by": self.key_type.by,
@@ -56,10 +60,10 @@ def source_list(sources: Iterable[Any]) -> list[Any]:
 
 def plan_one(factory: PlanFactory, into: object, sources: Sequence[Any], make: Callable[..., P]) -> Workflow[P]:
     """Read all profiles of one merge and make its plan."""
-    kind = factory.key_type
-    kind.check(into, sources)
+    key_type = factory.key_type
+    key_type.check(into, sources)
     merge = Merge(cast("Key", into), tuple(sources))
-    outcomes = yield from read_profiles(kind.read_request(key) for key in merge.keys)
+    outcomes = yield from read_profiles(key_type.read_request(key) for key in merge.keys)
     target, *others = (snapshot_or_none(outcome) for outcome in outcomes)
     return make(**factory.plan_arguments(merge, target, others))
 
@@ -70,22 +74,19 @@ def plan_many(
     keep: Callable[[BasePlan], None],
     progress: Callable[[MergeProgress], object] | None,
 ) -> Workflow[None]:
-    """Make the plans of many merges, some at a time; `keep` is given each.
-
-    Where a target is merged on by a later plan, that plan has it as the earlier one leaves it.
-    """
-    links = {merge.target for merge in merges} & {key for merge in merges for key in merge.sources}
-    left: dict[Key, Snapshot | None] = {}
+    """Make the plans of many merges, page by page; `keep` is called with each plan."""
+    chained = {merge.target for merge in merges} & {key for merge in merges for key in merge.sources}
+    predicted: dict[Key, Snapshot | None] = {}
     done = profiles = 0
     for page in _pages(merges):
-        keys = list(dict.fromkeys(key for merge in page for key in merge.keys if key not in left))
+        keys = list(dict.fromkeys(key for merge in page for key in merge.keys if key not in predicted))
         outcomes = yield from read_profiles(factory.key_type.read_request(key) for key in keys)
-        now = {key: snapshot_or_none(outcome) for key, outcome in zip(keys, outcomes, strict=True)}
+        present = {key: snapshot_or_none(outcome) for key, outcome in zip(keys, outcomes, strict=True)}
         for merge in page:
-            target, *others = (left[key] if key in left else now[key] for key in merge.keys)
+            target, *others = (predicted[key] if key in predicted else present[key] for key in merge.keys)
             plan = BasePlan(**factory.plan_arguments(merge, target, others))
-            if merge.target in links:
-                left[merge.target] = target if plan.problems else plan.after
+            if merge.target in chained:
+                predicted[merge.target] = target if plan.problems else plan.after
             keep(plan)
         done += len(page)
         profiles += len(keys)

@@ -1,4 +1,8 @@
-"""Before anything is sent: is all as the plan says, and what did earlier runs of it merge already? Pure."""
+"""The preflight check: before anything is sent, compare the profiles with the plan, and find what earlier runs merged.
+
+A plan whose run was stopped or killed is applied again as a whole. So a source that is gone is no change if this plan
+merged it: its uuid finds the target, or the audit says so.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +25,10 @@ __all__ = ["PreflightResult", "check_plan"]
 
 @attrs.frozen(kw_only=True)
 class PreflightResult:
-    """What is there now.
+    """The result of the check.
 
-    `ready` are the sources to merge, `merged` those that earlier runs merged, `left` those to leave out and why.
-    `target` and `present` are what was just read.
+    `ready` are the sources to merge, `merged` those that earlier runs merged, `left_out` those to leave out and why.
+    `target` and `present` are what was just read, `changes` what differs from the plan.
     """
 
     target: Snapshot
@@ -44,40 +48,40 @@ def check_plan(
         key_type.read_request(key) for key in (plan.target.key, *(member.key for member in plan.sources))
     )
     target, *others = (snapshot_or_none(outcome) for outcome in outcomes)
-    now = {member.key: snapshot for member, snapshot in zip(plan.sources, others, strict=True)}
+    present = {member.key: snapshot for member, snapshot in zip(plan.sources, others, strict=True)}
     if planned is None or target is None or is_different_profile(planned, target):
         return _without_target(plan, audit_state, target)
-    fates = yield from locate_sources(planned, plan.found, [now[key] for key, _ in plan.found])
-    merged = tuple(key for key, _ in plan.found if _is_merged(key, fates[key], audit_state))
-    left: dict[Key, Reason] = {member.key: "missing" for member in plan.sources if not member.found}
+    states = yield from locate_sources(planned, plan.found, [present[key] for key, _ in plan.found])
+    merged = tuple(key for key, _ in plan.found if _is_merged(key, states[key], audit_state))
+    left_out: dict[Key, Reason] = {member.key: "missing" for member in plan.sources if not member.found}
     ready: list[Key] = []
     for key, _ in plan.found:
-        if fates[key] == "there":
+        if states[key] == "there":
             ready.append(key)
         elif key not in merged:
-            left[key] = "gone" if now[key] is None else "replaced"
+            left_out[key] = "gone" if present[key] is None else "replaced"
     taken = [snapshot for key, snapshot in plan.found if key in merged]
     changes = [f"target: {text}" for text in differences(after_merging(planned, taken), target, taken)]
-    changes += _changes_of_sources(plan, now, left)
+    changes += _changes_of_sources(plan, present, left_out)
     if changes and not allow_changes:
         raise MergeChangedError(changes)
     return PreflightResult(
         target=target,
-        present={key: snapshot for key in ready if (snapshot := now[key]) is not None},
+        present={key: snapshot for key in ready if (snapshot := present[key]) is not None},
         ready=tuple(ready),
         merged=merged,
-        left_out=left,
+        left_out=left_out,
         changes=tuple(changes),
     )
 
 
 def _without_target(plan: BasePlan, audit_state: AuditState, now: Snapshot | None) -> PreflightResult:
-    """A target that is gone is no harm where all of the plan is done: a later plan may have merged it on."""
+    """The result without a target. If all of the plan is done, a later plan may have merged it into its own target."""
     done = tuple(key for key, _ in plan.found)
     if plan.target.snapshot is not None and audit_state.merged.issuperset(done):
-        left: dict[Key, Reason] = {member.key: "missing" for member in plan.sources if not member.found}
+        left_out: dict[Key, Reason] = {member.key: "missing" for member in plan.sources if not member.found}
         return PreflightResult(
-            target=plan.target.snapshot, present={}, ready=(), merged=done, left_out=left, changes=()
+            target=plan.target.snapshot, present={}, ready=(), merged=done, left_out=left_out, changes=()
         )
     if now is None:
         raise MergeRefusedError(["the target is not found (or not readable with this key)"])
@@ -92,11 +96,11 @@ def _is_merged(key: Key, source_state: SourceState, audit_state: AuditState) -> 
 
 
 def _changes_of_sources(
-    plan: BasePlan, now: Mapping[Key, Snapshot | None], left: Mapping[Key, Reason]
+    plan: BasePlan, snapshots: Mapping[Key, Snapshot | None], left_out: Mapping[Key, Reason]
 ) -> Sequence[str]:
     changes: list[str] = []
     for label, member in plan.labelled_members()[1:]:
-        present, reason = now[member.key], left.get(member.key)
+        present, reason = snapshots[member.key], left_out.get(member.key)
         if member.snapshot is None:
             if present is not None:
                 changes.append(f"{label} was not found and is there now")

@@ -1,4 +1,4 @@
-"""What became of a merge: `MergeResult`, `MergeSetResult`, and `MergeProgress` for the callback."""
+"""Results of applying plans: what is merged and what is not, by source; and the progress that the caller is given."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class NotMerged:
     `reason` is `missing` (not found when planned), `gone` (since, and not by this plan), `replaced` (another profile
     has its id now), `failed` (its group failed, and it is still there), `refused` (its plan was, see
     `MergeSetResult.refused`), `unsent` (its group was not reached; apply again) or `unknown` (the server could not be
-    asked; apply again, which looks first).
+    asked; apply again, which reads the sources first).
     """
 
     source: Key = attrs.field(repr=False)
@@ -41,7 +41,10 @@ class NotMerged:
 
 @attrs.frozen(kw_only=True)
 class GroupResult:
-    """One request: its sources, how it ended, the status of its answer, and whether its fate was found by looking."""
+    """One request: its sources, how it ended, and the HTTP status of its answer.
+
+    `looked` says that the answer left it open, and that the sources were read to find out.
+    """
 
     sources: tuple[Key, ...] = attrs.field(repr=False)
     state: GroupState
@@ -135,7 +138,7 @@ class MergeSetResult:
 
 @attrs.frozen(kw_only=True)
 class MergeProgress:
-    """Where it stands: plans made or applied, of how many, and the profiles that were read or merged."""
+    """How far a call is: plans made or applied, of how many, and the profiles that were read or merged so far."""
 
     plans_done: int
     plans: int
@@ -144,7 +147,7 @@ class MergeProgress:
 
 def _summary(merged: int, resumed: int, not_merged: tuple[NotMerged, ...] | list[NotMerged]) -> str:
     parts = [f"{merged:,} merged" + (f" ({resumed:,} of them before)" if resumed else "")]
-    for reason, words in _REASON_TEXTS.items():
+    for reason, text in _REASON_TEXTS.items():
         if count := sum(item.reason == reason for item in not_merged):
-            parts.append(f"{count:,} {words}")
+            parts.append(f"{count:,} {text}")
     return ", ".join(parts)

@@ -1,4 +1,7 @@
-"""What was read of a profile, as far as a merge concerns it; what differs between two readings. Pure."""
+"""Snapshots: what was read of a profile, as far as a merge concerns it; how it is read, and what two of them differ in.
+
+Snapshots compare as JSON and not as Python values: 1 is not true.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +38,10 @@ Json = dict[str, Any]
 _MAX_CONCURRENT_READS = 4
 """Profiles that are read at the same time: modest, since the API publishes no rate limit."""
 _SAFE_NAME = re.compile(r"[^\W\d][\w .:-]{0,79}")
-"""What is a name, rather than data in the place of one, such as a phone number or an address."""
+"""Matches a name of an attribute, and not data in the place of one, such as a phone number or an address."""
 _SEPARATE_FIELDS = ("clientId", "uuid", "attributes", "tags")
-# Says nothing that a merge could lose: derived, meaningless as documented, and filled by a merge's own answer alone.
+# Fields that hold nothing that a merge could lose: one is derived, one documented as meaningless, and one filled in the
+# answer to a merge alone.
 _IGNORED_FIELDS = ("anonymous", "lastActivityDate", "previousClients")
 
 
@@ -108,7 +112,7 @@ def snapshot_or_none(outcome: SendOutcome[Profile]) -> Snapshot | None:
 
 
 def snapshot_of(profile: Model) -> Snapshot:
-    """Keep what a merge concerns. Unknown fields are properties too: whatever they are, the sources' are lost."""
+    """Return the snapshot of a profile. Unknown fields are properties too: whatever they are, a merge loses them."""
     data = profile.to_dict()
     client_id, uuid, attributes, tags = (data.pop(name, None) for name in _SEPARATE_FIELDS)
     for name in _IGNORED_FIELDS:
@@ -167,7 +171,7 @@ def differences(planned: Snapshot, now: Snapshot, merged: Iterable[Snapshot] = (
 
 
 def digest(value: object) -> str:
-    """Return a digest of a JSON value that depends on nothing but the value."""
+    """Return the SHA-256 of a JSON value, which depends on nothing but the value."""
     return hashlib.sha256(_canonical(value)).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""How a plan is shown to a person: as a text table, and as a page for sign-off."""
+"""Rendering: a plan as text for a terminal, and as an HTML page for sign-off, both from one document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What is shown of a plan, before it has a form: titles, facts and tables of plain text. Masks, and unmasks if told."""
+"""The document of a plan: titles, facts and tables of plain text, which `text` and `html` give a form.
+
+What may be shown is decided here once: ids are masked and values left out unless the caller wants to show them.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ NOT_FOUND_TEXT = "not found (or not readable with this key)"
 
 @attrs.frozen(kw_only=True)
 class ShownPlan:
-    """What is shown of a plan; `labelled` are all profiles with their labels, `found` counts the sources."""
+    """What rendering needs of a plan. `labelled` are all profiles with their labels, `found` counts the sources."""
 
     by: str
     base_url: str
@@ -58,8 +61,8 @@ class PlanDocument:
 
 
 def document_of(plan: ShownPlan, *, show_values: bool) -> PlanDocument:
-    """Say what a plan says; ids are masked and values left out unless they are to be shown."""
-    view = _TableBuilder(plan, show_values=show_values)
+    """Return the document of a plan; without `show_values` ids are masked and values left out."""
+    builder = _TableBuilder(plan, show_values=show_values)
     effects = plan.effects
     count = plan.found
     title = f"Merge {count} source{'' if count == 1 else 's'} into one target, by {plan.by}. Irreversible."
@@ -69,29 +72,29 @@ def document_of(plan: ShownPlan, *, show_values: bool) -> PlanDocument:
         ("from", printable(plan.base_url)),
     )
     tables = (
-        view.members_table(),
-        view.table(
+        builder.members_table(),
+        builder.table(
             "Attributes copied", "The target lacks them.", ("attribute", "from"), ("value",),
-            (((item.name, view.label(item.source)), (view.value(item.value),)) for item in effects.copied),
+            (((item.name, builder.label(item.source)), (builder.value(item.value),)) for item in effects.copied),
         ),
-        view.losses_table(
+        builder.losses_table(
             "Attribute values lost", "A value of the target, or of an earlier source, stays.", effects.lost,
         ),
-        view.losses_table(
+        builder.losses_table(
             "Properties lost", "Those of sources are never copied, not even where the target has none.",
             effects.properties_lost,
         ),
-        view.table(
+        builder.table(
             "Tags lost", "The target does not have them.", ("source", "tags"), ("names",),
             (
-                ((view.label(item.source), str(len(item.tags))), (printable(", ".join(item.tags)),))
+                ((builder.label(item.source), str(len(item.tags))), (printable(", ".join(item.tags)),))
                 for item in effects.tags_lost
             ),
         ),
-        view.table(
+        builder.table(
             "UUIDs and events moved", "From then on they are the target's; so are uuids that reading does not show.",
             ("source", "uuid"), (),
-            (((view.label(item.source), view.identifier(item.uuid)), ()) for item in effects.uuids),
+            (((builder.label(item.source), builder.identifier(item.uuid)), ()) for item in effects.uuids),
         ),
     )  # fmt: skip
     return PlanDocument(
@@ -104,7 +107,7 @@ def document_of(plan: ShownPlan, *, show_values: bool) -> PlanDocument:
 
 
 def printable(text: str) -> str:
-    r"""Write what a screen would not show, or would obey, as \u escapes: line ends, terminal codes, text direction."""
+    r"""Escape what a screen would not show, or would take for a command: line ends, terminal codes, text direction."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _escape(char) for char in text)
@@ -116,7 +119,7 @@ def _escape(char: str) -> str:
 
 
 class _TableBuilder:
-    """Cells of one plan's tables."""
+    """Builds the tables of one plan."""
 
     def __init__(self, plan: ShownPlan, *, show_values: bool) -> None:
         self._plan = plan

@@ -1,4 +1,4 @@
-"""A plan as a page for sign-off: one file without scripts or anything from elsewhere, for screen and paper."""
+"""A plan as an HTML page for sign-off: one file without scripts or anything from elsewhere, for screen and paper."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _SIGNATURE_HTML: Final = (
 
 
 def to_html(plan: ShownPlan, *, show_values: bool) -> str:
-    """Show a plan as a page."""
+    """Return a plan as a page."""
     document = document_of(plan, show_values=show_values)
     return "".join(html_page(document.title, [_section(document, "h1")]))
 
@@ -66,7 +66,7 @@ def html_page(title: str, parts: Iterable[str]) -> Iterator[str]:
 
 
 def html_section(plan: ShownPlan, *, show_values: bool) -> str:
-    """Show a plan as one of many on a page."""
+    """Return a plan as a section of a page of many."""
     return _section(document_of(plan, show_values=show_values), "h2")
 
 

@@ -1,4 +1,4 @@
-"""A plan as text of fixed width."""
+"""A plan as text: tables in columns of fixed width, for a terminal or an e-mail."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _MAX_ROWS: Final = 200
 
 
 def to_text(plan: ShownPlan, *, show_values: bool) -> str:
-    """Show a plan as text."""
+    """Return a plan as text."""
     return "\n".join(_lines(document_of(plan, show_values=show_values)))
 
 
 def align_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Align cells in columns; a long cell is cut, and says so."""
+    """Align cells in columns; a long cell is cut, which … marks."""
     cells = [[_truncate(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(len(row[at]) for row in cells) for at in range(len(head))]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     for row in cells:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 

@@ -8,7 +8,7 @@ import pytest
 
 from synerise_profiles import Synerise
 from synerise_profiles.sandbox import Sandbox
-from tests.merges.support import Naps, put
+from tests.merges.support import FakeSleep, put
 
 
 @pytest.fixture
@@ -18,13 +18,13 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def naps() -> Naps:
-    return Naps()
+def fake_sleep() -> FakeSleep:
+    return FakeSleep()
 
 
 @pytest.fixture
-def client(sandbox: Sandbox, naps: Naps) -> Iterator[Synerise]:
-    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, timeout=5, _timing=naps.timing) as client:
+def client(sandbox: Sandbox, fake_sleep: FakeSleep) -> Iterator[Synerise]:
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, timeout=5, _timing=fake_sleep.timing) as client:
         yield client
 
 

@@ -1,4 +1,4 @@
-"""A merge in a process of its own, to be killed: applies a saved plan, and dies by itself where it is told to."""
+"""A merge in a process of its own, to be killed: applies a saved plan, and dies at a given entry of the audit."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def main() -> None:
     left = int(count)
     write = Audit.write
 
-    def deadly(self: Audit, kind: str, plan: str, **values: object) -> None:
+    def deadly(self: Audit, name: str, plan: str, **values: object) -> None:
         nonlocal left
-        left -= kind == entry
-        is_due = kind == entry and left == 0
+        left -= name == entry
+        is_due = name == entry and left == 0
         if is_due and when == "before":
             os.kill(os.getpid(), 9)
-        write(self, kind, plan, **values)
+        write(self, name, plan, **values)
         if is_due and when == "after":
             os.kill(os.getpid(), 9)
 

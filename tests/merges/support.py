@@ -12,19 +12,19 @@ from synerise_profiles.merges.snapshots import snapshot_of
 from synerise_profiles.sandbox import Sandbox
 
 
-class Naps:
+class FakeSleep:
     """Time that passes only when somebody waits; `wake` is called at each wait."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
         self.wake = lambda: None
-        self.timing = Timing(sleep=self.sleep, sleep_async=self.asleep, random=lambda: 0.0)
+        self.timing = Timing(sleep=self.sleep, sleep_async=self.sleep_async, random=lambda: 0.0)
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.wake()
 
-    async def asleep(self, seconds: float) -> None:
+    async def sleep_async(self, seconds: float) -> None:
         self.sleep(seconds)
 
 

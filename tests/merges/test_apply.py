@@ -57,7 +57,7 @@ def test_by_id(sandbox: Sandbox, client: Synerise) -> None:
 
 
 def test_groups(sandbox: Sandbox, client: Synerise) -> None:
-    """Ten sources a request unless told, never more than twenty; later groups meet what earlier ones left."""
+    """Ten sources a request by default, never more than twenty; later groups meet what earlier ones left."""
     put(client, {"customId": "jan", "attributes": {"own-3": "kept"}})
     plan = plan_of(client, *numbered(client, 25, shared="x"))
     seen: list[MergeProgress] = []
@@ -113,7 +113,7 @@ def _paths(result: MergeResult) -> list[str]:
     ],
 )
 def test_what_has_changed_is_refused(sandbox: Sandbox, client: Synerise, change: dict[str, Any], problem: str) -> None:
-    """Nothing is merged, and the message names what differs; told so, it merges what is there now."""
+    """Nothing is merged, and the message names what differs; with allow_changes it merges what is there now."""
     plan = plan_of(client, "janek", "jasiek", "nobody")
     put(client, change)
     with pytest.raises(MergeChangedError, match=problem) as caught:
@@ -211,7 +211,7 @@ def test_the_first_failing_group_stops_it(sandbox: Sandbox, client: Synerise) ->
 
 @pytest.mark.usefixtures("family")
 def test_a_refused_key_stops_before_anything(sandbox: Sandbox, client: Synerise) -> None:
-    """403 says that nothing was done, so nothing is looked for."""
+    """403 says that nothing was done, so nothing is read to find out."""
     key = sandbox.add_key(permissions=["API_BY_IDENTIFIER_CLIENT_READ"])
     with Synerise(api_key=key.key, base_url=sandbox.url) as other:
         plan = plan_of(other)
@@ -246,7 +246,7 @@ def test_what_comes_out_differently_is_said(
     from synerise_profiles.sandbox.handlers import profiles as handlers  # noqa: PLC0415
 
     merge = handlers.writes.merge_profiles
-    monkeypatch.setattr(handlers.writes, "merge_profiles", lambda world, into, of: merge(world, into, of[::-1]))
+    monkeypatch.setattr(handlers.writes, "merge_profiles", lambda context, into, of: merge(context, into, of[::-1]))
     plan = plan_of(client)
     result = plan.apply(audit=None, actor="anna")
     assert result.unexpected == ("attributes.b has changed",)

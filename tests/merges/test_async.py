@@ -25,14 +25,14 @@ from synerise_profiles.merges import (
     MergeStoppedError,
 )
 from synerise_profiles.sandbox import Sandbox
-from tests.merges.support import Naps, merges, numbered, put, stored
+from tests.merges.support import FakeSleep, merges, numbered, put, stored
 
 MERGE = "profiles.merge_by_custom_id"
 
 
 def run(sandbox: Sandbox, body: Callable[[AsyncSynerise], Awaitable[Any]], backend: Any = asyncio.run) -> Any:
     async def main() -> Any:
-        async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url, _timing=Naps().timing) as client:
+        async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url, _timing=FakeSleep().timing) as client:
             return await body(client)
 
     return trio.run(main) if backend is trio.run else backend(main())
@@ -131,7 +131,7 @@ def test_a_few_at_a_time(sandbox: Sandbox, client: Synerise) -> None:
 
 @pytest.mark.usefixtures("family")
 def test_a_cancelled_merge_goes_on_later(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
-    """A cancellation waits for nothing; the audit says what was on its way, and the next call looks."""
+    """A cancellation waits for nothing; the audit says what was sent, and the next call reads what became of it."""
     audit = tmp_path / "merges.jsonl"
     sandbox.faults.delay(5, processed=True, operation=MERGE, times=1)
 

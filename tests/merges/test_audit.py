@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "merges.jsonl"
 
 
-def kinds(path: Path) -> list[str]:
+def entry_names(path: Path) -> list[str]:
     return [entry["entry"] for entry in read_audit(path)]
 
 
@@ -90,7 +90,7 @@ def test_what_somebody_else_appends_stays(plan: MergePlan, path: Path) -> None:
             file.write(b'{"entry":"note","plan":"another"}\n')
 
     plan.apply(audit=path, actor="anna", group_size=2, progress=scribble)
-    assert kinds(path) == [
+    assert entry_names(path) == [
         "started",
         *["group-sent", "group-answered", "note"] * 2,
         "finished",
@@ -110,7 +110,7 @@ def test_failures_doubts_and_refusals_are_in_it(
         plan.apply(audit=path, actor="anna")
     sandbox.faults.close(operation=MERGE, processed=True, times=1)
     plan.apply(audit=path, actor="anna")
-    assert kinds(path) == [
+    assert entry_names(path) == [
         *["refused", "started", "group-sent", "group-refused", "stopped"],
         *["started", "group-sent", "group-doubtful", "group-looked", "finished"],
     ]
@@ -127,12 +127,12 @@ def test_a_line_that_was_cut_off_harms_nothing(sandbox: Sandbox, plan: MergePlan
     path.write_bytes(whole[:-30])
     plan.apply(audit=path, actor="anna")
     assert path.read_bytes().startswith(whole[:-30] + b"\n")
-    assert kinds(path)[-1] == "finished"
+    assert entry_names(path)[-1] == "finished"
     for start in (b"", b"\n", b'{"en', b'{"entry":"star'):
         path.write_bytes(start)
         with Audit(path, "anna", lambda: 0.0) as audit:
             audit.write("finished", "p", merged=[])
-        assert kinds(path) == ["finished"]
+        assert entry_names(path) == ["finished"]
 
 
 def test_another_file_is_not_spoilt(sandbox: Sandbox, plan: MergePlan, path: Path) -> None:

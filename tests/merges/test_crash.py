@@ -80,7 +80,7 @@ def test_killed_between_two_steps(
 
 
 def test_killed_while_a_merge_is_on_its_way(sandbox: Sandbox, client: Synerise, crashes: Crashes) -> None:
-    """The server carries it out all the same; the next run looks and sees that it did."""
+    """The server carries it out all the same; the next run reads the profiles and sees that it did."""
     fault = sandbox.faults.delay(60.0, processed=True, operation=MERGE, times=1)
     process = crashes.start()
     deadline = time.monotonic() + 30

@@ -196,10 +196,10 @@ def test_a_set_comes_true(sandbox: Sandbox, client: Synerise, tmp_path: Path, on
     holders=st.lists(st.frozensets(st.integers(0, 6)), min_size=3, max_size=3),
 )
 def test_flat_and_ordered_chains_are_one(
-    world: tuple[Sandbox, Synerise], parents: list[int], holders: list[frozenset[int]]
+    server: tuple[Sandbox, Synerise], parents: list[int], holders: list[frozenset[int]]
 ) -> None:
     """Whichever way a tree of duplicates is merged, the survivors hold the same."""
-    sandbox, client = world
+    sandbox, client = server
     keys = [f"k-{number}" for number in range(len(parents) + 1)]
     # Each duplicate's survivor has a lower number, so there is no cycle.
     pairs = {keys[number]: keys[parent % number] for number, parent in enumerate(parents, 1)}
@@ -222,7 +222,7 @@ def test_flat_and_ordered_chains_are_one(
 
 
 @pytest.fixture(scope="module")
-def world() -> Any:
+def server() -> Any:
     with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
         yield sandbox, client
 
@@ -250,7 +250,7 @@ def test_a_set_is_shown(client: Synerise, tmp_path: Path) -> None:
     assert len(plans.to_dict()["plans"]) == 3
 
 
-def test_a_set_is_saved_and_loaded(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
+def test_a_set_is_written_and_read(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
     """Signed one day, applied the next; what was altered or cut off is refused."""
     family(client)
     path = tmp_path / "plans.jsonl"
@@ -271,7 +271,7 @@ def test_a_set_is_saved_and_loaded(sandbox: Sandbox, client: Synerise, tmp_path:
 
 
 def test_a_refused_plan_stops_a_set_or_is_left_out(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
-    """As told; either way it is said which, and why."""
+    """As `on_refusal` says; either way the result names the plan and the reason."""
     family(client)
     plans = client.merges.plan_many({"a": "b", "q": "p", "d": "c"}, by="custom_id")
     put(client, {"customId": "p", "city": "Sopot"})
@@ -310,7 +310,7 @@ def test_a_failed_group_stops_a_set(sandbox: Sandbox, client: Synerise, tmp_path
 
 
 def test_planning_many_reads_each_profile_once(sandbox: Sandbox, client: Synerise) -> None:
-    """In pages; the progress is told."""
+    """In pages; progress is reported after each."""
     keys = numbered(client, 600)
     pairs: Mapping[str, str] = {key: keys[at - at % 3] for at, key in enumerate(keys) if at % 3}
     sandbox.log.clear()

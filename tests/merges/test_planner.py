@@ -49,7 +49,7 @@ def test_true_is_not_one(client: Synerise) -> None:
 
 
 def test_properties_of_sources_are_lost(client: Synerise) -> None:
-    """Also those that the target has no value for; agreements are told one by one."""
+    """Also those that the target has no value for; agreements are named one by one."""
     lost = {(item.source, item.name): (item.value, item.kept_from) for item in plan_of(client).effects.properties_lost}
     assert lost == {
         ("janek", "email"): ("janek@example.com", "jan"),
@@ -145,7 +145,7 @@ def test_by_id(sandbox: Sandbox, client: Synerise) -> None:
 
 
 def test_two_ids_of_one_profile_cannot_be_applied() -> None:
-    """The server may take two texts for one id; what was read tells."""
+    """The server may take two texts for one id; what was read shows it."""
     profile = Snapshot(client_id=1, uuid="u", properties={}, attributes={}, tags=())
     sources = (PlanMember("a ", profile), PlanMember("b", profile))
     plan = MergePlan(by="custom_id", base_url="x", made="now", target=PlanMember("a", profile), sources=sources)

@@ -45,16 +45,18 @@ PEOPLE = st.fixed_dictionaries(
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[tuple[Sandbox, Synerise]]:
+def server() -> Iterator[tuple[Sandbox, Synerise]]:
     with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
         yield sandbox, client
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(people=st.lists(PEOPLE, min_size=2, max_size=6), size=st.integers(1, 3), by=st.sampled_from(["id", "custom_id"]))
-def test_the_plan_comes_true(world: tuple[Sandbox, Synerise], people: list[dict[str, Any]], size: int, by: Any) -> None:
+def test_the_plan_comes_true(
+    server: tuple[Sandbox, Synerise], people: list[dict[str, Any]], size: int, by: Any
+) -> None:
     """Copied values are there, lost ones are not, all else of the target is untouched; in groups of any size."""
-    sandbox, client = world
+    sandbox, client = server
     sandbox.store.clear()
     for number, person in enumerate(people):
         client.profiles.upsert({**person, "customId": f"c-{number}"})
@@ -76,11 +78,11 @@ def test_the_plan_comes_true(world: tuple[Sandbox, Synerise], people: list[dict[
         assert is_same(held.attributes[lost.name], lost.kept)
         assert not is_same(lost.value, lost.kept)
     for key, source in plan.found:
-        told = {item.name for item in (*plan.effects.copied, *plan.effects.lost) if item.source == key}
-        assert {name for name in source.attributes if name not in told} == {
+        named = {item.name for item in (*plan.effects.copied, *plan.effects.lost) if item.source == key}
+        assert {name for name in source.attributes if name not in named} == {
             name
             for name, value in source.attributes.items()
-            if name not in told and is_same(value, held.attributes[name])
+            if name not in named and is_same(value, held.attributes[name])
         }
         gone = {item.name for item in plan.effects.properties_lost if item.source == key}
         kept = {name for name, value in source.properties.items() if value == held.properties.get(name)}
@@ -95,14 +97,14 @@ def test_the_plan_comes_true(world: tuple[Sandbox, Synerise], people: list[dict[
 
 def test_a_path_may_be_as_long_as_allowed() -> None:
     """To the byte."""
-    kind = key_type_of("custom_id")
+    key_type = key_type_of("custom_id")
     empty = len(merge_by_custom_id.request(["x"], "target").path) - 1
-    fitting = (kind.limits.max_path_bytes - empty - 9) // 10
+    fitting = (key_type.limits.max_path_bytes - empty - 9) // 10
     keys: list[Any] = [str(number) * fitting for number in range(9)]
-    keys.append("z" * (kind.limits.max_path_bytes - empty - 9 - 9 * fitting))
-    assert len(merge_by_custom_id.request(keys, "target").path) == kind.limits.max_path_bytes
-    assert kind.groups(keys, "target", 10) == [tuple(keys)]
-    assert kind.groups([*keys[:9], keys[9] + "z"], "target", 10) == [tuple(keys[:9]), (keys[9] + "z",)]
+    keys.append("z" * (key_type.limits.max_path_bytes - empty - 9 - 9 * fitting))
+    assert len(merge_by_custom_id.request(keys, "target").path) == key_type.limits.max_path_bytes
+    assert key_type.groups(keys, "target", 10) == [tuple(keys)]
+    assert key_type.groups([*keys[:9], keys[9] + "z"], "target", 10) == [tuple(keys[:9]), (keys[9] + "z",)]
 
 
 @settings(max_examples=200, deadline=None)
@@ -112,12 +114,12 @@ def test_a_path_may_be_as_long_as_allowed() -> None:
 )
 def test_groups_keep_the_order_and_the_limits(keys: list[str], size: int) -> None:
     """Every source is in one group, in order; none is larger, or its path longer, than allowed, nor cut for nothing."""
-    kind = key_type_of("custom_id")
-    groups = kind.groups(keys, "target", size)
+    key_type = key_type_of("custom_id")
+    groups = key_type.groups(keys, "target", size)
     assert [key for group in groups for key in group] == keys
     paths = [merge_by_custom_id.request([str(key) for key in group], "target").path for group in groups]
     assert all(len(group) <= size for group in groups)
-    assert all(len(path) <= kind.limits.max_path_bytes for path in paths)
+    assert all(len(path) <= key_type.limits.max_path_bytes for path in paths)
     for group, following in itertools.pairwise(groups):
         longer = merge_by_custom_id.request([str(key) for key in (*group, following[0])][:20], "target").path
-        assert len(group) == size or len(longer) > kind.limits.max_path_bytes
+        assert len(group) == size or len(longer) > key_type.limits.max_path_bytes

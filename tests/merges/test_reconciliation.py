@@ -1,4 +1,4 @@
-"""Merges without a clear answer: never sent again, but looked for."""
+"""Merges without a clear answer: never sent again; their sources are read to find out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from synerise_profiles import APIConnectionError, Synerise
 from synerise_profiles.merges import MergeChangedError, MergePlan, MergeResult, MergeStoppedError
 from synerise_profiles.sandbox import Sandbox
-from tests.merges.support import Naps, ids, merges, stored
+from tests.merges.support import FakeSleep, ids, merges, stored
 
 pytestmark = pytest.mark.usefixtures("family")
 MERGE = "profiles.merge_by_custom_id"
@@ -21,7 +21,7 @@ def plan_of(client: Synerise) -> MergePlan:
     return client.merges.plan(into="jan", sources=["janek", "jasiek"], by="custom_id")
 
 
-def fates(result: object) -> dict[object, str]:
+def reasons(result: object) -> dict[object, str]:
     assert isinstance(result, MergeResult)
     return {item.source: item.reason for item in result.not_merged}
 
@@ -39,7 +39,9 @@ def fates(result: object) -> dict[object, str]:
     ],
     ids=["closed", "reset", "500", "502 page", "cut off", "200 with a page", "408"],
 )
-def test_a_merge_that_was_carried_out_is_found(sandbox: Sandbox, client: Synerise, naps: Naps, broken: Break) -> None:
+def test_a_merge_that_was_carried_out_is_found(
+    sandbox: Sandbox, client: Synerise, fake_sleep: FakeSleep, broken: Break
+) -> None:
     """The sources are gone and their uuids find the target, so it goes on; one request was sent."""
     plan = plan_of(client)
     broken(sandbox)
@@ -47,7 +49,7 @@ def test_a_merge_that_was_carried_out_is_found(sandbox: Sandbox, client: Syneris
     assert set(result.merged) == {"janek", "jasiek"}
     assert [group.looked for group in result.groups] == [True, False]
     assert len(merges(sandbox)) == 2
-    assert naps.slept == []
+    assert fake_sleep.slept == []
     assert stored(client, "jan") == plan.after
 
 
@@ -61,26 +63,28 @@ def test_a_merge_that_was_carried_out_is_found(sandbox: Sandbox, client: Syneris
     ids=["closed", "500", "404"],
 )
 def test_a_merge_that_was_not_carried_out_stops_it(
-    sandbox: Sandbox, client: Synerise, naps: Naps, broken: Break
+    sandbox: Sandbox, client: Synerise, fake_sleep: FakeSleep, broken: Break
 ) -> None:
     """The sources are still there after a while; it is not sent again by this call, but by the next one."""
     plan = plan_of(client)
     broken(sandbox)
     with pytest.raises(MergeStoppedError, match="1 of 1 sources are still there") as caught:
         plan.apply(audit=None, actor="anna", group_size=1)
-    assert fates(caught.value.result) == {"janek": "failed", "jasiek": "unsent"}
+    assert reasons(caught.value.result) == {"janek": "failed", "jasiek": "unsent"}
     assert len(merges(sandbox)) == 1
-    assert naps.slept == [1.0, 2.0, 5.0]
+    assert fake_sleep.slept == [1.0, 2.0, 5.0]
     assert plan.apply(audit=None, actor="anna").complete
 
 
-def test_a_merge_that_comes_late_is_found(sandbox: Sandbox, client: Synerise, naps: Naps) -> None:
-    """A server that gave up on the answer may still do the work, so it is looked at more than once."""
+def test_a_merge_that_comes_late_is_found(sandbox: Sandbox, client: Synerise, fake_sleep: FakeSleep) -> None:
+    """A server that gave up on the answer may still do the work, so the profiles are read more than once."""
     plan = plan_of(client)
     sandbox.faults.close(operation=MERGE, times=1)
-    naps.wake = lambda: naps.slept == [1.0, 2.0] and client.profiles.merge_by_custom_id(["janek", "jasiek"], "jan")  # type: ignore[assignment, func-returns-value]
+    fake_sleep.wake = lambda: (
+        fake_sleep.slept == [1.0, 2.0] and client.profiles.merge_by_custom_id(["janek", "jasiek"], "jan")
+    )  # type: ignore[assignment, func-returns-value]
     result = plan.apply(audit=None, actor="anna")
-    assert (result.complete, naps.slept) == (True, [1.0, 2.0])
+    assert (result.complete, fake_sleep.slept) == (True, [1.0, 2.0])
 
 
 def hooked(sandbox: Sandbox, *, before: Callable[[], object] = str, after: Callable[[], object] = str) -> Synerise:
@@ -90,7 +94,7 @@ def hooked(sandbox: Sandbox, *, before: Callable[[], object] = str, after: Calla
         base_url=sandbox.url,
         on_request=lambda request, _: before() if request.operation.name == MERGE else None,
         on_response=lambda attempt: after() if attempt.operation.name == MERGE else None,
-        _timing=Naps().timing,
+        _timing=FakeSleep().timing,
     )
 
 
@@ -104,13 +108,13 @@ def test_half_of_a_group_is_told_apart(sandbox: Sandbox, client: Synerise) -> No
 
     with hooked(sandbox, before=half) as other, pytest.raises(MergeStoppedError) as caught:
         other.merges.apply(plan, audit=None, actor="anna")
-    assert fates(caught.value.result) == {"janek": "failed"}
+    assert reasons(caught.value.result) == {"janek": "failed"}
     assert set(caught.value.result.merged) == {"jasiek"}
     assert plan.apply(audit=None, actor="anna").resumed == 1
 
 
 def test_a_server_that_cannot_be_asked(sandbox: Sandbox, client: Synerise) -> None:
-    """Nobody knows, so it says so; the next call looks first and finds that all is done."""
+    """Nobody knows, so it says so; the next call reads first and finds that all is done."""
     plan = plan_of(client)
     sandbox.faults.close(operation=MERGE, processed=True, times=1)
 
@@ -119,7 +123,7 @@ def test_a_server_that_cannot_be_asked(sandbox: Sandbox, client: Synerise) -> No
 
     with hooked(sandbox, after=deafen) as other, pytest.raises(MergeStoppedError, match="not be asked") as caught:
         other.merges.apply(plan, audit=None, actor="anna")
-    assert fates(caught.value.result) == {"janek": "unknown", "jasiek": "unknown"}
+    assert reasons(caught.value.result) == {"janek": "unknown", "jasiek": "unknown"}
     assert isinstance(caught.value.__cause__, APIConnectionError)
     sandbox.faults.clear()
     again = plan.apply(audit=None, actor="anna")
@@ -136,7 +140,7 @@ def test_when_nothing_can_be_read_nothing_is_taken_for_merged(sandbox: Sandbox, 
 
     with hooked(sandbox, after=hide) as other, pytest.raises(MergeStoppedError) as caught:
         other.merges.apply(plan, audit=None, actor="anna")
-    assert fates(caught.value.result) == {"janek": "unknown", "jasiek": "unknown"}
+    assert reasons(caught.value.result) == {"janek": "unknown", "jasiek": "unknown"}
 
 
 def test_a_source_that_somebody_else_merged_elsewhere(sandbox: Sandbox, client: Synerise) -> None:
@@ -145,11 +149,11 @@ def test_a_source_that_somebody_else_merged_elsewhere(sandbox: Sandbox, client: 
     client.profiles.upsert({"customId": "third"})
     client.profiles.merge_by_custom_id(["janek"], "third")
     result = plan.apply(audit=None, actor="anna", allow_changes=True)
-    assert fates(result) == {"janek": "gone"}
+    assert reasons(result) == {"janek": "gone"}
 
 
 def test_a_503_is_tried_again_and_a_merge_behind_it_is_found(sandbox: Sandbox, client: Synerise) -> None:
-    """The transport sends again after 503; if the first was carried out, the 404 of the second is looked into."""
+    """The transport sends again after 503; if the first was carried out, the 404 of the second is no refusal."""
     plan = plan_of(client)
     sandbox.faults.status(503, operation=MERGE, processed=True, times=1)
     result = plan.apply(audit=None, actor="anna")
@@ -159,12 +163,12 @@ def test_a_503_is_tried_again_and_a_merge_behind_it_is_found(sandbox: Sandbox, c
 
 
 def test_a_limit_of_the_server_is_no_doubt(sandbox: Sandbox, client: Synerise) -> None:
-    """429 means that nothing was done: no look, a clean stop."""
+    """429 means that nothing was done: nothing is read, a clean stop."""
     plan = plan_of(client)
     sandbox.faults.status(429, retry_after=0, operation=MERGE)
     with pytest.raises(MergeStoppedError) as caught:
         plan.apply(audit=None, actor="anna")
-    assert fates(caught.value.result) == {"janek": "failed", "jasiek": "failed"}
+    assert reasons(caught.value.result) == {"janek": "failed", "jasiek": "failed"}
     assert "429" in str(caught.value)
 
 
@@ -206,7 +210,7 @@ def test_a_source_seen_there_and_then_deleted_is_not_merged(sandbox: Sandbox, cl
     client.profiles.delete_by_custom_id("janek")
     with pytest.raises(MergeChangedError, match="source 1 is gone"):
         plan.apply(audit=audit, actor="anna")
-    assert fates(plan.apply(audit=audit, actor="anna", allow_changes=True)) == {"janek": "gone"}
+    assert reasons(plan.apply(audit=audit, actor="anna", allow_changes=True)) == {"janek": "gone"}
 
 
 def test_a_source_that_goes_elsewhere_meanwhile(sandbox: Sandbox, client: Synerise) -> None:
@@ -220,4 +224,4 @@ def test_a_source_that_goes_elsewhere_meanwhile(sandbox: Sandbox, client: Syneri
     with hooked(sandbox, before=race) as other, pytest.raises(MergeStoppedError) as caught:
         other.merges.apply(plan, audit=None, actor="anna")
     assert "1 of 2 sources are still there, 1 belong to another profile now" in str(caught.value)
-    assert fates(caught.value.result) == {"janek": "gone", "jasiek": "failed"}
+    assert reasons(caught.value.result) == {"janek": "gone", "jasiek": "failed"}

@@ -87,7 +87,7 @@ def test_a_page_holds_nothing_but_text(text: str) -> None:
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_no_text_escapes(text: str) -> None:
-    """Neither from the page nor from the lines of the table; terminals are told nothing."""
+    """Neither from the page nor from the lines of the table; no terminal code is printed."""
     plan = plan_with(text)
     page = Page(plan.to_html(show_values=True))
     assert page.tags <= KNOWN

@@ -43,8 +43,8 @@ TEA = CartParams(sku="tea", quantity=2, final_unit_price=events.money("12.50", "
 
 
 def operation_of(method: str) -> Operation:
-    found: Operation = load("events", method).OPERATION
-    return found
+    operation: Operation = load("events", method).OPERATION
+    return operation
 
 
 def built(method: str, **more: Any) -> Any:
@@ -126,7 +126,7 @@ def test_mappings_become_models() -> None:
 
 
 def test_an_event_stays_what_it_is() -> None:
-    """Copies and pickles know their kind; the text of an event shows none of its values."""
+    """Copies and pickles keep their class; the text of an event shows none of its values."""
     event = events.added_to_cart(client=JAN, params=TEA, time=NOON, salt="s-1")
     for other in (copy.deepcopy(event), pickle.loads(pickle.dumps(event)), attrs.evolve(event)):
         assert other == event
@@ -137,7 +137,7 @@ def test_an_event_stays_what_it_is() -> None:
 
 
 def test_an_event_is_sent_by_its_own_method(client: Synerise, sandbox: Sandbox) -> None:
-    """The same model serves several events; the kind that was built is not sent as another one."""
+    """The same model serves several events; one that was built is not sent as another."""
     event = events.added_to_cart(client=JAN, params=TEA)
     with pytest.raises(InvalidRequestError, match=r"^events.removed_from_cart: body: .* send it by events.added_to_"):
         client.events.removed_from_cart(event)

@@ -1,4 +1,4 @@
-"""A running sandbox, a client of it, and a profile that is there already."""
+"""A running sandbox, a client of it, and a profile that exists already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's clock: its bounds always hold, it is asked once, and nothing local can spoil it."""
+"""The server's clock: its bounds always hold, it is measured once, and no local clock can spoil it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Server:
         self.ahead = ahead
         self.rate = rate
         self.way_there = self.way_back = 0.01
-        self.asked = 0
+        self.requests = 0
         self.status = 200
         self.text: str | None = None
 
@@ -49,7 +49,7 @@ class Server:
         return JWT_EPOCH + self.ahead + (1 + self.rate) * (self.clock.now - 50.0)
 
     def __call__(self, _: httpx.Request) -> httpx.Response:
-        self.asked += 1
+        self.requests += 1
         self.clock.now += self.way_there
         shown = datetime.datetime.fromtimestamp(math.floor(self.time() * 1000) / 1000, datetime.UTC)
         self.clock.now += self.way_back
@@ -108,7 +108,7 @@ def test_the_bounds_hold(ahead: float, rate: float, trips: list[tuple[float, flo
 
 
 def test_it_is_asked_once_and_again_after_its_age(server: Server) -> None:
-    """One request serves ten minutes; what is read is behind the server's time by at most the error that is told."""
+    """One request serves ten minutes; what is read is behind the server's time by at most the error that it states."""
     with server.client() as client:
         assert client.clock.error is None
         assert client.clock.known() is None
@@ -117,11 +117,11 @@ def test_it_is_asked_once_and_again_after_its_age(server: Server) -> None:
             assert client.clock.error is not None
             assert 0 <= behind <= client.clock.error + 0.021
             server.clock.now += MAX_AGE_SECONDS / 51
-        assert server.asked == 1
+        assert server.requests == 1
         assert client.clock.error < COARSE_ERROR_SECONDS + 2 * MAX_DRIFT_RATE * MAX_AGE_SECONDS
         server.clock.now += MAX_AGE_SECONDS / 50
         client.clock.now()
-        assert server.asked == 2
+        assert server.requests == 2
 
 
 def test_a_slow_answer_is_asked_for_again(server: Server) -> None:
@@ -129,9 +129,9 @@ def test_a_slow_answer_is_asked_for_again(server: Server) -> None:
     server.way_there = COARSE_ERROR_SECONDS
     with server.client() as client:
         client.clock.now()
-        assert server.asked == MAX_SAMPLES
+        assert server.requests == MAX_SAMPLES
         assert client.clock.now() <= moment(server.time())
-        assert server.asked == MAX_SAMPLES
+        assert server.requests == MAX_SAMPLES
 
 
 def test_the_local_clock_does_not_matter(server: Server) -> None:
@@ -141,10 +141,10 @@ def test_the_local_clock_does_not_matter(server: Server) -> None:
         assert 0 <= server.lag(client) < 0.05
         server.clock.skew = -5.0
         assert 0 <= server.lag(client) < 0.05
-        assert server.asked == 2
+        assert server.requests == 2
         server.clock.skew -= 0.5
         client.clock.now()
-        assert server.asked == 2
+        assert server.requests == 2
 
 
 def test_a_sleep_of_the_machine_is_noticed(server: Server) -> None:
@@ -173,11 +173,11 @@ def test_a_failed_renewal_keeps_what_is_known(server: Server, caplog: pytest.Log
         server.status = 503
         for _ in range(5):
             assert client.clock.now() <= moment(server.time())
-        assert server.asked == 2
+        assert server.requests == 2
         assert "events.server_time: ServerError" in caplog.text
         server.clock.now += FAILURE_PAUSE_SECONDS + 1
         client.clock.now()
-        assert server.asked == 3
+        assert server.requests == 3
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_failed_renewal_keeps_what_is_known(server: Server, caplog: pytest.Log
     ],
 )
 def test_a_first_failure_is_raised(server: Server, break_it: Callable[[Server], None], error: type[Exception]) -> None:
-    """Without any measurement there is no time to tell; with one that no longer holds there is none either."""
+    """Without any measurement there is no time; with one that no longer holds there is none either."""
     with server.client() as client:
         break_it(server)
         with pytest.raises(error):
@@ -207,7 +207,7 @@ def test_copies_share_the_clock(server: Server) -> None:
     with server.client() as client:
         client.clock.now()
         client.with_options(timeout=1.0).clock.now()
-        assert server.asked == 1
+        assert server.requests == 1
 
 
 def test_threads_share_one_request(client: Synerise, sandbox: Sandbox) -> None:
@@ -252,7 +252,7 @@ def test_several_event_loops_share_what_is_known(server: Server) -> None:
 
     for _ in range(3):
         asyncio.run(read())
-    assert server.asked == 1
+    assert server.requests == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

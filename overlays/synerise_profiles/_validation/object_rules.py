@@ -1,4 +1,8 @@
-"""Rules for objects, made from schemas: their names, what is required, what names a profile, and each field's rule."""
+"""Rules for objects: the names of their fields, what is required, the identifiers of a profile, and a rule a field.
+
+Most rows of an input have the same fields in the same order. So `check_block` groups them by this *shape*, plans once
+for a shape what is judged, and judges the fields as columns.
+"""
 
 from __future__ import annotations
 
@@ -16,28 +20,27 @@ from .rules import (
     FieldProblem,
     ListRule,
     Note,
-    NumberRule,
     Rule,
-    TextRule,
-    TypeUnionRule,
     are_never_null,
     compile_pattern,
     fields_of,
+    value_rule,
 )
 from .schema import Schema
 
 __all__ = ["FreeFormRule", "ObjectRule", "rule_of"]
 
 Rows: TypeAlias = "Sequence[dict[str, Any]]"
-_OBJECT, _ARRAY, _STRING = frozenset({"object"}), frozenset({"array"}), frozenset({"string"})
+_OBJECT, _ARRAY = frozenset({"object"}), frozenset({"array"})
 _MIN_BLOCK_ROWS = 4
-"""So many rows of one shape are checked faster one by one."""
+"""Fewer rows of one shape are faster judged one by one."""
 _MAX_SHAPES = 1000
+"""How many shapes an object rule plans for, before it starts anew."""
 _dict_values: Callable[[dict[str, Any]], Iterable[Any]] = dict[str, Any].values
 
 
 def rule_of(schema: Schema, note: Note, path: str = "") -> Rule | None:
-    """Make the rule of a schema; None where any value will do."""
+    """Make the rule of a schema; None where any value will do. `path` is the prefix of the names in notes."""
     types = schema.types
     if schema.properties:
         return ObjectRule.from_schema(schema, note, path)
@@ -45,15 +48,11 @@ def rule_of(schema: Schema, note: Note, path: str = "") -> Rule | None:
         return FreeFormRule(schema, PropertyNames(schema, note, path))
     if types == _ARRAY:
         return ListRule(None if schema.items is None else rule_of(schema.items, note, path))
-    if types == _STRING or schema.enum:
-        return TextRule(schema)
-    if types and types <= {"integer", "number"}:
-        return NumberRule(schema)
-    return TypeUnionRule(schema) if types else None
+    return value_rule(schema)
 
 
 class PropertyNames:
-    """The names of an object's fields: those that were found good are remembered, since rows have the same ones."""
+    """Which names the fields of an object may have. Valid ones are remembered, since rows have the same ones."""
 
     def __init__(self, schema: Schema, note: Note, path: str) -> None:
         self.valid_names: set[str] = set(schema.properties)
@@ -64,7 +63,7 @@ class PropertyNames:
         self._path = path
 
     def check(self, row: Mapping[str, Any]) -> FieldProblem | None:
-        """Judge the names of one object; note those that the server ignores or that are not documented."""
+        """Judge the names of one object; note those that the server ignores, or that are not documented."""
         for name in row:
             if name in self.valid_names:
                 continue
@@ -82,7 +81,7 @@ class PropertyNames:
 
 
 class FreeFormRule:
-    """An object under names of the caller's own, with any values."""
+    """An object whose field names the caller chooses, with any values."""
 
     def __init__(self, schema: Schema, property_names: PropertyNames) -> None:
         self._required = schema.required
@@ -103,19 +102,21 @@ class FreeFormRule:
         return _completeness_problem(self._required, self._min_properties, (), row)
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
-        """Clear objects whose names are all known."""
+        """Clear objects whose names are all valid."""
         if self._required or self._min_properties:
             suspects.update(positions)
             return False
         rows, positions = _object_rows(values, positions, suspects)
-        good = self._property_names.valid_names
-        if not good.issuperset(chain.from_iterable(rows)):
-            suspects.update(place for row, place in zip(rows, positions, strict=True) if not row.keys() <= good)
+        valid_names = self._property_names.valid_names
+        if not valid_names.issuperset(chain.from_iterable(rows)):
+            suspects.update(
+                position for row, position in zip(rows, positions, strict=True) if not row.keys() <= valid_names
+            )
         if self._expects_texts:
             try:
                 "".join(chain.from_iterable(map(_dict_values, rows)))
             except TypeError:
-                self._expects_texts = False  # then the next ones are hardly all texts either
+                self._expects_texts = False  # then the next ones are most likely not all texts either
             else:
                 return True
         return are_never_null(list(chain.from_iterable(map(_dict_values, rows))))
@@ -123,7 +124,7 @@ class FreeFormRule:
 
 @attrs.frozen(eq=False)
 class _ShapePlan:
-    """What is done with objects of one shape: the columns with a rule, and those that name a profile."""
+    """What is judged of objects of one shape: columns with a rule, without one, and with identifiers, by position."""
 
     ruled_columns: Sequence[tuple[int, Rule]]
     unruled_columns: Sequence[int]
@@ -131,9 +132,9 @@ class _ShapePlan:
 
 
 class ObjectRule:
-    """An object with fields of its own rules.
+    """An object whose fields have rules of their own.
 
-    `naming` are the fields of which one has to name a profile. Without `names` other fields are not looked at.
+    One of `identifiers` has to be set, if there are any. Without `property_names` any other field may be there.
     """
 
     def __init__(
@@ -160,7 +161,7 @@ class ObjectRule:
         identifiers: Sequence[str] = (),
         field_rules: Mapping[str, Rule] = MappingProxyType({}),
     ) -> ObjectRule:
-        """Make the rule with those of all fields of the schema, but for those that are given."""
+        """Make the rule of an object with the rules of all fields of its schema, but for those in `field_rules`."""
         rules = {
             name: field_rules[name] if name in field_rules else rule_of(inner, note, f"{path}{name}.")
             for name, inner in schema.properties.items()
@@ -169,7 +170,7 @@ class ObjectRule:
 
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
-        row = fields_of(value)
+        row: Mapping[str, Any] | None = value if value.__class__ is dict else fields_of(value)
         if row is None:
             return _not_an_object(value)
         names = self._property_names
@@ -191,25 +192,25 @@ class ObjectRule:
         return None
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
-        """Clear objects column by column, those of one shape together."""
+        """Clear objects column by column, those of one shape together. Rare shapes are left to `check`."""
         rows, positions = _object_rows(values, positions, suspects)
         if not rows:
             return True
         shapes = list(map(tuple, rows))
         if shapes.count(shapes[0]) == len(shapes):
             return self._check_same_shape(shapes[0], rows, positions, suspects)
-        alike: dict[tuple[str, ...], tuple[list[dict[str, Any]], list[int]]] = {}
-        for shape, row, place in zip(shapes, rows, positions, strict=True):
-            found = alike.get(shape)
-            if found is None:
-                found = alike[shape] = ([], [])
-            found[0].append(row)
-            found[1].append(place)
+        by_shape: dict[tuple[str, ...], tuple[list[dict[str, Any]], list[int]]] = {}
+        for shape, row, position in zip(shapes, rows, positions, strict=True):
+            group = by_shape.get(shape)
+            if group is None:
+                group = by_shape[shape] = ([], [])
+            group[0].append(row)
+            group[1].append(position)
         is_safe = True
-        for shape, (some, where) in alike.items():
-            if len(some) < _MIN_BLOCK_ROWS:
-                suspects.update(where)
-            elif not self._check_same_shape(shape, some, where, suspects):
+        for shape, (shape_rows, shape_positions) in by_shape.items():
+            if len(shape_rows) < _MIN_BLOCK_ROWS:
+                suspects.update(shape_positions)
+            elif not self._check_same_shape(shape, shape_rows, shape_positions, suspects):
                 is_safe = False
         return is_safe
 
@@ -226,49 +227,51 @@ class ObjectRule:
             if not rule.check_block(columns[index], positions, suspects):
                 is_safe = False
         if self._identifiers:
-            naming = [columns[index] for index in plan.identifier_columns]
-            if not any(map(all, naming)):
-                suspects.update(place for place, *found in zip(positions, *naming, strict=True) if not any(found))
+            identifiers = [columns[index] for index in plan.identifier_columns]
+            if not any(map(all, identifiers)):
+                suspects.update(
+                    position for position, *values in zip(positions, *identifiers, strict=True) if not any(values)
+                )
         if self._property_names is None:
             return False
         return is_safe and all(are_never_null(columns[index]) for index in plan.unruled_columns)
 
     def _make_plan(self, shape: tuple[str, ...]) -> _ShapePlan | None:
-        """Plan for a shape; None if its objects must be looked at one by one."""
+        """Make the plan of a shape; None if its objects have to be judged one by one."""
         names = set(shape)
         if self._property_names is not None and not names <= self._property_names.valid_names:
             return None
-        naming = [index for index, name in enumerate(shape) if name in self._identifiers]
+        identifiers = [index for index, name in enumerate(shape) if name in self._identifiers]
         if (
             not names.issuperset(self._required)
             or len(shape) < self._min_properties
-            or (self._identifiers and not naming)
+            or (self._identifiers and not identifiers)
         ):
             return None
         ruled = [(index, rule) for index, name in enumerate(shape) if (rule := self._rules.get(name)) is not None]
-        others = [index for index, name in enumerate(shape) if name not in self._rules]
+        unruled = [index for index, name in enumerate(shape) if name not in self._rules]
         if len(self._shape_plans) >= _MAX_SHAPES:
             self._shape_plans.clear()
-        plan = self._shape_plans[shape] = _ShapePlan(ruled, others, naming)
+        plan = self._shape_plans[shape] = _ShapePlan(ruled, unruled, identifiers)
         return plan
 
 
 def _object_rows(
     values: Sequence[Any], positions: Sequence[int], suspects: set[int]
 ) -> tuple[Sequence[dict[str, Any]], Sequence[int]]:
-    """Return the fields of mappings and models; what is neither becomes a suspect."""
+    """Return the fields of mappings and models, with their positions; anything else becomes a suspect."""
     if set(map(type, values)) == {dict}:
         return values, positions
     rows: list[dict[str, Any]] = []
-    kept: list[int] = []
-    for value, place in zip(values, positions, strict=True):
+    row_positions: list[int] = []
+    for value, position in zip(values, positions, strict=True):
         fields = fields_of(value)
         if fields is None:
-            suspects.add(place)
+            suspects.add(position)
             continue
         rows.append(fields if isinstance(fields, dict) else dict(fields))
-        kept.append(place)
-    return rows, kept
+        row_positions.append(position)
+    return rows, row_positions
 
 
 def _not_an_object(value: Any) -> FieldProblem:

@@ -1,7 +1,7 @@
-"""Rules for values that are no objects, made from schemas: each judges one value, or clears a column of them at once.
+"""Rules for texts, numbers and lists, and what all rules share.
 
-A rule's `check` decides. Its `sweep` only clears: it marks the places of a column that need a closer look, and lets
-the others pass by a few calls in C, since a row costs less than a microsecond.
+`check` decides on one value. `check_block` only clears: it marks the positions of a column whose values `check` has to
+judge, and lets the others pass by a few calls in C.
 """
 
 from __future__ import annotations
@@ -32,32 +32,39 @@ __all__ = [
     "are_never_null",
     "compile_pattern",
     "fields_of",
+    "value_rule",
 ]
 
 FieldProblem: TypeAlias = tuple[str, str]
+"""The path of a field within the value, empty for the value itself, and what is wrong with it."""
 Check: TypeAlias = "Callable[[Any], FieldProblem | None]"
 Note: TypeAlias = "Callable[[str], None]"
+"""Takes a remark on a row that is sent all the same, such as on a field that is not documented."""
 
+_STRING, _NUMBERS = frozenset({"string"}), frozenset({"integer", "number"})
 MAX_CACHED_TEXTS = 4096
-"""How many good texts a rule remembers: names and cities come again, and looking one up is faster than its pattern."""
+"""How many valid texts a rule remembers: names and cities recur, and a lookup in a set is faster than a pattern."""
 _NEVER_NULL_TYPES = frozenset({str, int, bool})
-"""What JSON never writes as null."""
+"""Types whose values JSON never writes as null; a float may be NaN."""
 
 
 class Rule(Protocol):
     """What a schema asks of a value."""
 
     def check(self, value: Any) -> FieldProblem | None:
-        """Return None, or the field within the value and what is wrong with it."""
+        """Judge one value; return None if it is valid."""
         ...
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
-        """Add the places of the values that `check` might refuse; say whether the others hold neither null nor NaN."""
+        """Judge many values at once; add the positions of those that `check` might refuse to `suspects`.
+
+        Returns whether the other values hold neither null nor NaN at any depth, so that nobody has to look for them.
+        """
         ...
 
 
 def fields_of(value: Any) -> Mapping[str, Any] | None:
-    """Return what is set of a mapping or a model, by the publisher's keys; None for anything else."""
+    """Return the fields that are set in a mapping or a model, by the publisher's keys; None for anything else."""
     if value.__class__ is dict:
         return cast("dict[str, Any]", value)
     if isinstance(value, Model):
@@ -68,18 +75,27 @@ def fields_of(value: Any) -> Mapping[str, Any] | None:
 
 
 def are_never_null(values: Sequence[Any]) -> bool:
-    """Whether all values are of kinds that are never written as null."""
+    """Whether all values are of types that are never written as null."""
     return _NEVER_NULL_TYPES.issuperset(map(type, values))
 
 
+def value_rule(schema: Schema) -> Rule | None:
+    """Make the rule of a value that is neither an object nor a list; None where any value will do."""
+    if schema.types == _STRING or schema.enum:
+        return TextRule(schema)
+    if schema.types and schema.types <= _NUMBERS:
+        return NumberRule(schema)
+    return TypeUnionRule(schema) if schema.types else None
+
+
 class TextRule:
-    """A text with its patterns, values, format and length."""
+    """A text with its patterns, enum, date format and length. Texts that were valid are remembered."""
 
     def __init__(self, schema: Schema) -> None:
         self.valid_texts: set[str] = set()
         self._schema = schema
         self._matchers = [compile_pattern(pattern) for pattern in schema.patterns]
-        # A plain text passes a pattern that says of each character by itself whether it is allowed.
+        # Printable ASCII passes any pattern that is one class of characters with all of ASCII in it: no need to match.
         self._matchers_for_ascii = [
             compile_pattern(pattern) for pattern in schema.patterns if not _allows_printable_ascii(pattern)
         ]
@@ -104,18 +120,18 @@ class TextRule:
         return None
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
-        """Clear texts that were good before, or that all match."""
+        """Clear texts that were valid before, or that all match."""
         try:
             if self.valid_texts.issuperset(values):
                 return True
             together = "".join(values)
-        except TypeError:  # one that is no text
+        except TypeError:  # one of them is no text
             return _check_each(self.check, values, positions, suspects)
         if self._accepts_any:
             return True
         is_plain = together.isascii() and together.isprintable() and all(values)
         matchers = self._matchers_for_ascii if is_plain else self._matchers
-        # Texts that come again are looked up from then on; where most are new, remembering them is of no use.
+        # Texts that recur are looked up from then on; where most are new, remembering them is of no use.
         unknown = (
             None
             if len(self.valid_texts) >= MAX_CACHED_TEXTS or not matchers
@@ -126,9 +142,11 @@ class TextRule:
                 return True
             return _check_each(self.check, values, positions, suspects)
         check = self.check
-        bad = {text for text in (set(values) if unknown is None else unknown) if check(text) is not None}
-        if bad:
-            suspects.update(place for value, place in zip(values, positions, strict=True) if value in bad)
+        invalid_texts = {text for text in (set(values) if unknown is None else unknown) if check(text) is not None}
+        if invalid_texts:
+            suspects.update(
+                position for value, position in zip(values, positions, strict=True) if value in invalid_texts
+            )
         return True
 
     def _check_constraints(self, value: str) -> FieldProblem | None:
@@ -171,9 +189,9 @@ class NumberRule:
         """Clear numbers of which the smallest is large enough, and the largest small enough."""
         if not self._exact_types.issuperset(map(type, values)):
             return _check_each(self.check, values, positions, suspects)
-        least = min(values)
-        is_good = (self._minimum is None or least >= self._minimum) and (
-            self._exclusive_minimum is None or least > self._exclusive_minimum
+        smallest = min(values)
+        is_good = (self._minimum is None or smallest >= self._minimum) and (
+            self._exclusive_minimum is None or smallest > self._exclusive_minimum
         )
         if self._maximum is not None:
             is_good = is_good and max(values) <= self._maximum
@@ -193,13 +211,13 @@ _PYTHON_TYPES: Mapping[str, tuple[type[Any], ...]] = {
 
 
 class TypeUnionRule:
-    """A value of one of several kinds."""
+    """A value of one of several JSON types."""
 
     def __init__(self, schema: Schema) -> None:
-        self._types = tuple(kind for name in schema.types for kind in _PYTHON_TYPES[name])
+        self._types = tuple(each for name in schema.types for each in _PYTHON_TYPES[name])
         self._accepts_bool = "boolean" in schema.types
         self._types_text = " or ".join(sorted(schema.types))
-        self._exact_types = frozenset(kind for kind in self._types if kind is not Mapping)
+        self._exact_types = frozenset(each for each in self._types if each is not Mapping)
 
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
@@ -210,10 +228,10 @@ class TypeUnionRule:
         return None
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
-        """Clear values of the usual kinds."""
-        kinds = set(map(type, values))
-        if kinds <= self._exact_types:
-            return kinds <= _NEVER_NULL_TYPES
+        """Clear values of exactly these types; subclasses are judged one by one."""
+        types = set(map(type, values))
+        if types <= self._exact_types:
+            return types <= _NEVER_NULL_TYPES
         return _check_each(self.check, values, positions, suspects)
 
 
@@ -235,21 +253,20 @@ class ListRule:
         return None
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
-        """Clear lists by the items of all of them together."""
+        """Clear lists by judging the items of all of them as one column."""
         if set(map(type, values)) != {list}:
-            suspects.update(
-                place for value, place in zip(values, positions, strict=True) if value.__class__ is not list
-            )
-            pairs = [(value, place) for value, place in zip(values, positions, strict=True) if value.__class__ is list]
-            values, positions = [value for value, _ in pairs], [place for _, place in pairs]
-        flat: list[Any] = list(chain.from_iterable(values))
-        if self._item_rule is None or not flat:
-            return are_never_null(flat)
-        marked = set[int]()
-        is_safe = self._item_rule.check_block(flat, range(len(flat)), marked)
-        if marked:
+            pairs = list(zip(values, positions, strict=True))
+            suspects.update(position for value, position in pairs if value.__class__ is not list)
+            pairs = [pair for pair in pairs if pair[0].__class__ is list]
+            values, positions = [value for value, _ in pairs], [position for _, position in pairs]
+        items: list[Any] = list(chain.from_iterable(values))
+        if self._item_rule is None or not items:
+            return are_never_null(items)
+        suspect_items = set[int]()
+        is_safe = self._item_rule.check_block(items, range(len(items)), suspect_items)
+        if suspect_items:
             ends = list(accumulate(map(len, values)))
-            suspects.update(positions[bisect_right(ends, mark)] for mark in marked)
+            suspects.update(positions[bisect_right(ends, item)] for item in suspect_items)
         return is_safe
 
 
@@ -261,8 +278,8 @@ def _are_finite(values: Sequence[float]) -> bool:
 
 
 def _check_each(check: Check, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
-    """Look at one value after the other, by a check that notes nothing. What such values hold inside is not known."""
-    suspects.update(place for value, place in zip(values, positions, strict=True) if check(value) is not None)
+    """Judge one value after the other, by a check that notes nothing. Returns false: they may hold null inside."""
+    suspects.update(position for value, position in zip(values, positions, strict=True) if check(value) is not None)
     return False
 
 
@@ -271,17 +288,17 @@ _ONE_CLASS_PATTERN = re.compile(r"\^\[(?:[^\]\\]|\\.)+\][*+]\$")
 
 
 def _allows_printable_ascii(pattern: str) -> bool:
-    """Whether a pattern is one class of characters, repeated, and has every printable character of ASCII in it."""
+    """Whether a pattern is one repeated class of characters, with every printable character of ASCII in it."""
     return _ONE_CLASS_PATTERN.fullmatch(pattern) is not None and re.fullmatch(pattern, _PRINTABLE_ASCII) is not None
 
 
 def _without_capturing(pattern: str) -> str:
-    """Capture nothing: it takes time, and nobody asks what was captured."""
+    """Make all groups non-capturing: capturing takes time, and nobody asks what was captured."""
     return re.sub(r"(\\.|\[(?:[^\]\\]|\\.)*\])|\((?!\?)", lambda found: found[1] or "(?:", pattern)
 
 
 def compile_pattern(pattern: str) -> Callable[[str], object]:
-    """Compile a pattern of the spec. These are ECMA's: an unanchored one is searched for, `$` is the very end."""
+    """Compile a pattern of the spec. It is of ECMA-262: an unanchored one is searched for, and `$` is the very end."""
     compiled = re.compile(_without_capturing(pattern))
     return compiled.fullmatch if pattern.lstrip("(").startswith("^") else compiled.search
 

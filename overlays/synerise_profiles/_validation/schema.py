@@ -1,4 +1,7 @@
-"""The schemas of the API document that ships in the package, merged to what a check needs to know."""
+"""The schemas of the API document that ships in the package, merged into what a rule needs.
+
+`$ref` and `allOf` are resolved once, so that rules need to know nothing of JSON Schema's composition.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ Json = dict[str, Any]
 
 @attrs.frozen(kw_only=True, eq=False)
 class Schema:
-    """One schema with its parts merged; null is left out, since nulls are guarded apart from the schemas."""
+    """A schema with everything that it refers to merged in. Null is not among its types: it is checked elsewhere."""
 
     name: str
     description: str
@@ -42,16 +45,16 @@ class Schema:
 
 @cache
 def schema_of(name: str) -> Schema:
-    """Return a named schema of the document."""
+    """Return a named schema of the document, such as `Product`."""
     try:
         return _merge_schema({"$ref": f"#/components/schemas/{name}"})
     finally:
-        openapi_document.cache_clear()  # it is large, and what is needed of it is kept
+        openapi_document.cache_clear()  # it is large, and the schemas that are needed are cached
 
 
 @cache
 def body_schema(operation: Operation) -> Schema:
-    """Return the schema of an operation's body; of one item where the body is a list."""
+    """Return the schema of an operation's body, or of one item where the body is a list."""
     try:
         node = openapi_document()["paths"][operation.path][operation.http_method.lower()]["requestBody"]
         if "$ref" in node:
@@ -102,7 +105,7 @@ def _merge_schema(node: Json) -> Schema:
 
 
 def _flatten(node: Json) -> list[Json]:
-    """The schema, what it refers to and what it is composed of, flat; of a choice with null, the other choice."""
+    """Return the schema and all that it refers to or is composed of; of `oneOf` with null, the other choice."""
     found = [node]
     if "$ref" in node:
         found += _flatten(_resolve(node["$ref"]))
@@ -115,7 +118,7 @@ def _flatten(node: Json) -> list[Json]:
 
 
 def _description(parts: list[Json]) -> str:
-    """The words of the schema that has the pattern or the values, rather than of the field that uses it."""
+    """Return the description of the part that has the pattern or the enum, rather than of the field that uses it."""
     with_rule = [part for part in parts if part.keys() & {"pattern", "enum", "format", "minimum", "exclusiveMinimum"}]
     return next((part["description"] for part in (*with_rule, *parts) if "description" in part), "")
 

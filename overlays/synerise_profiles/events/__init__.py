@@ -1,7 +1,8 @@
 """Builders: a typed function for each event, and for transactions, their updates and their cancellation.
 
 What they make can be sent by itself or in a batch. `client.builder()` has the same functions as methods, which tell the
-time by the server's clock; here what is left out stays left out.
+time by the server's clock; here a time that is left out stays left out. Names are loaded when they are first used, so
+that an import costs nothing.
 """
 
 from __future__ import annotations
@@ -9,31 +10,87 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from synerise_profiles_api.building import *  # noqa: F403 - the kinds of event
-    from synerise_profiles_api.building.functions import *  # noqa: F403 - the generated functions
-    from synerise_profiles_api.built import BuiltEvent as BuiltEvent
-    from synerise_profiles_api.built import SaltChoice as SaltChoice
+    from synerise_profiles_api.building import *  # noqa: F403 - the event classes
+    from synerise_profiles_api.building.functions import *  # noqa: F403 - the function of each event
+    from synerise_profiles_api.built import BuiltEvent, SaltChoice
 
-    from .amounts import Amount as Amount
-    from .amounts import money as money
-    from .builder import Builder as Builder
-    from .builder import cancellation as cancellation
-    from .builder import cancellation_of as cancellation_of
-    from .builder import transaction as transaction
-    from .builder import updated_transaction as updated_transaction
-else:
-    _MODULES = {
-        "Amount": "synerise_profiles.events.amounts",
-        "Builder": "synerise_profiles.events.builder",
-        "BuiltEvent": "synerise_profiles_api.built",
-        "SaltChoice": "synerise_profiles_api.built",
-        "money": "synerise_profiles.events.amounts",
-    }
+    from .amounts import Amount, money
+    from .builder import Builder, cancellation, cancellation_of, transaction, updated_transaction
+
+__all__ = [  # noqa: F405 - most names come with the two stars
+    "AddedToCart",
+    "AddedToFavorites",
+    "Amount",
+    "AppearedInLocation",
+    "ApplicationStarted",
+    "AssignedToCompany",
+    "Builder",
+    "BuiltEvent",
+    "CancelledTransaction",
+    "Custom",
+    "EventBuilder",
+    "HitTimer",
+    "ItemSearchClick",
+    "LoggedIn",
+    "LoggedOut",
+    "ProductView",
+    "PushCancelled",
+    "PushClicked",
+    "PushReceived",
+    "PushViewed",
+    "RecommendationClick",
+    "RecommendationSeen",
+    "RecommendationView",
+    "Registered",
+    "RemovedFromCart",
+    "SaltChoice",
+    "Searched",
+    "Shared",
+    "VisitedScreen",
+    "added_to_cart",
+    "added_to_favorites",
+    "appeared_in_location",
+    "application_started",
+    "assigned_to_company",
+    "cancellation",
+    "cancellation_of",
+    "cancelled_transaction",
+    "custom",
+    "hit_timer",
+    "item_search_click",
+    "logged_in",
+    "logged_out",
+    "money",
+    "product_view",
+    "push_cancelled",
+    "push_clicked",
+    "push_received",
+    "push_viewed",
+    "recommendation_click",
+    "recommendation_seen",
+    "recommendation_view",
+    "registered",
+    "removed_from_cart",
+    "searched",
+    "shared",
+    "transaction",
+    "updated_transaction",
+    "visited_screen",
+]
+_MODULES = {
+    "Amount": "synerise_profiles.events.amounts",
+    "Builder": "synerise_profiles.events.builder",
+    "BuiltEvent": "synerise_profiles_api.built",
+    "SaltChoice": "synerise_profiles_api.built",
+    "money": "synerise_profiles.events.amounts",
+}
+
+if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         from importlib import import_module  # noqa: PLC0415 - nothing is loaded before it is used
 
-        if name not in __dir__():
+        if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         building = import_module("synerise_profiles_api.building")
         if name in _MODULES:
@@ -45,9 +102,6 @@ else:
         globals()[name] = value
         return value
 
-    def __dir__() -> list[str]:
-        from synerise_profiles_api import building  # noqa: PLC0415 - as above
-        from synerise_profiles_api.building import functions  # noqa: PLC0415 - as above
 
-        own = ("cancellation", "cancellation_of", "transaction", "updated_transaction")
-        return sorted({*_MODULES, *building.__all__, *functions.__all__, *own})
+def __dir__() -> list[str]:
+    return list(__all__)

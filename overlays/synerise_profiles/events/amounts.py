@@ -1,4 +1,7 @@
-"""Amounts of money, exact: from Decimal, text or whole numbers to what JSON carries without loss."""
+"""Amounts of money, exact: read from Decimal, text or int into what a JSON number carries without loss.
+
+A float does not hold 0.1: it is refused where a price is given by hand. In JSON that was read it stands for its digits.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from synerise_profiles_api.models import Money
 __all__ = ["Amount", "amount_of", "money", "read_money"]
 
 Amount: TypeAlias = Money | Mapping[str, Any] | Decimal | str | int
-"""Money, or its amount alone where the currency is known."""
+"""Money, or its amount alone where the currency is known already."""
 _AMOUNT_PATTERN: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _CURRENCY_PATTERN: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 
@@ -32,7 +35,7 @@ def money(amount: Decimal | str | int, currency: str) -> Money:
 
 
 def amount_of(value: object, field: str) -> Decimal:
-    """Read an amount; of a float, the number that JSON would show."""
+    """Read an amount; a float counts as the decimal number that JSON shows for it."""
     if isinstance(value, bool) or not isinstance(value, Decimal | str | int | float):
         problem = f"is no amount: {type(value).__name__}; give a Decimal, a text or an int"
         raise InvalidRequestError(problem, field=field)
@@ -49,21 +52,21 @@ def amount_of(value: object, field: str) -> Decimal:
 
 
 def check_currency_code(value: object, field: str) -> str:
-    """Check the code of a currency."""
+    """Return the code of a currency; raise InvalidRequestError for anything but three capital letters."""
     if not isinstance(value, str) or _CURRENCY_PATTERN.fullmatch(value) is None:
         raise InvalidRequestError("is no code of a currency: three capital letters, such as PLN", field=field)
     return value
 
 
 def read_money(value: object, field: str, currency: str | None = None) -> Money:
-    """Read money as a caller may give it; an amount alone takes `currency`."""
+    """Read money in any form that a caller may give; an amount alone is in `currency`."""
     if isinstance(value, Money):
         amount, code = value.amount, value.currency
     elif isinstance(value, Mapping):
         given = cast("Mapping[str, Any]", value)
-        lacking = [name for name in ("amount", "currency") if name not in given]
-        if lacking:
-            raise InvalidRequestError("is required", field=f"{field}.{lacking[0]}")
+        missing = [name for name in ("amount", "currency") if name not in given]
+        if missing:
+            raise InvalidRequestError("is required", field=f"{field}.{missing[0]}")
         amount, code = given["amount"], given["currency"]
     elif currency is None:
         raise InvalidRequestError("has no currency; give money(amount, currency)", field=field)

@@ -1,4 +1,8 @@
-"""The builder: every event of the document, transactions, their updates and their cancellation."""
+"""The builder: makes every event of the document, transactions, their updates and their cancellation.
+
+The methods of the single events are generated (`EventBuilder`), and all of them call `_make`: one place that checks an
+event and sets its time and salt.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +42,7 @@ CANCELLED_TAG: Final = "cancelled"
 
 
 class LabelArgument(TypedDict, total=False):
-    """A label, where one is given."""
+    """The keyword argument `label`, where one is given: without it, the default of the event is used."""
 
     label: str
 
@@ -46,10 +50,10 @@ class LabelArgument(TypedDict, total=False):
 class Builder(EventBuilder):
     """Builds events and transactions, checked by the rules of the document. Get one by `client.builder()`.
 
-    `now` tells the server's time: then everything built has a time, and a time in the future is refused. Asking it may
-    send GET /v4/server/time (no permission is needed), and raises what a call raises then. Without it, a time that is
-    left out stays left out: a single event gets the time of its receipt, and `client.bulk` sets times and salts itself.
-    `salt` is used where none is given; `deprecations` is what a client's argument of that name is.
+    `now` returns the server's time: then everything built has a time, and a time in the future is refused. Calling it
+    may send GET /v4/server/time (no permission is needed), and then raises what a call raises. Without it, a time that
+    is left out stays left out: a single event gets the time of its receipt, and `client.bulk` sets times and salts
+    itself. `salt` is used where none is given; `deprecations` means what it means for a client.
     """
 
     def __init__(
@@ -86,7 +90,7 @@ class Builder(EventBuilder):
             products: The items. Their order stays: an update finds an item by its position.
             payment: The method of payment, such as CARD, or more about it.
             source: Where it happened.
-            revenue: Total after taxes. Left out, it is the sum of finalUnitPrice times quantity; given, it has to be.
+            revenue: Total after taxes. Left out, it is the sum of finalUnitPrice times quantity; given, it must be.
             value: Total before taxes. Left out, it is the revenue.
             discount: How much the total was lowered; the prices are lower already.
             metadata: Anything more about the purchase.
@@ -96,7 +100,7 @@ class Builder(EventBuilder):
         An amount is money, or a Decimal, text or int in the currency of the products.
 
         Raises:
-            InvalidRequestError: it would be refused, or stored as something else.
+            InvalidRequestError: The server would refuse it, or store it as something else.
 
         Operation:
             POST /v4/transactions, POST /v4/transactions/batch
@@ -143,7 +147,7 @@ class Builder(EventBuilder):
             tag: Name of the free property that marks items that are gone.
 
         Raises:
-            InvalidRequestError: it cannot be overwritten, or would be refused.
+            InvalidRequestError: It cannot be overwritten, or the server would refuse it.
 
         Operation:
             POST /v4/transactions, POST /v4/transactions/batch
@@ -169,7 +173,7 @@ class Builder(EventBuilder):
         time: datetime.datetime | str | Unset = UNSET,
         salt: SaltChoice | Unset = UNSET,
     ) -> CancelledTransaction:
-        """Build the event of a cancelled purchase, or of some items of one, with totals of what was cancelled.
+        """Build the event of a cancelled purchase, or of some items of one, with the totals of what was cancelled.
 
         Args:
             client: Who had bought.
@@ -186,7 +190,7 @@ class Builder(EventBuilder):
             salt: Makes it replaceable: a text of your own, "content" or "unique"; needs a time.
 
         Raises:
-            InvalidRequestError: it would be refused, or stored as something else.
+            InvalidRequestError: The server would refuse it, or store it as something else.
 
         Operation:
             POST /v4/events/cancelled-transaction, or `type` cancelled-transaction of a batch
@@ -220,7 +224,7 @@ class Builder(EventBuilder):
             tag: Name of the free property that marks items that were cancelled before.
 
         Raises:
-            InvalidRequestError: an item is not there, is cancelled already, or fewer were bought.
+            InvalidRequestError: An item is not there, is cancelled already, or fewer were bought.
 
         Operation:
             POST /v4/events/cancelled-transaction, or `type` cancelled-transaction of a batch
@@ -232,7 +236,7 @@ class Builder(EventBuilder):
 
     def _make(self, kind: type[E], fields: dict[str, Any], salt: SaltChoice | Unset) -> E:
         operation = _operation_of(kind)
-        warn_deprecated(operation, self._deprecations, SYSTEM_TIMING.wall())  # in a batch nothing else would tell
+        warn_deprecated(operation, self._deprecations, SYSTEM_TIMING.wall())  # in a batch nothing else would warn
         with naming_operation(operation):
             time = fields["time"] = time_of(fields["time"], "time", self._now)
             wire = check_body(operation, fields)
@@ -261,8 +265,8 @@ class Builder(EventBuilder):
 
 def _operation_of(kind: type[BuiltEvent]) -> Operation:
     resource, method = kind.sent_by.split(".")
-    found: Operation = load(resource, method).OPERATION
-    return found
+    operation: Operation = load(resource, method).OPERATION
+    return operation
 
 
 def _label_argument(label: str | Unset) -> LabelArgument:
@@ -270,7 +274,7 @@ def _label_argument(label: str | Unset) -> LabelArgument:
 
 
 CLOCKLESS_BUILDER: Final = Builder()
-"""The builder without a clock, whose methods are the functions of `synerise_profiles.events`."""
+"""A builder without a clock, whose methods are the functions of `synerise_profiles.events`."""
 transaction = CLOCKLESS_BUILDER.transaction
 updated_transaction = CLOCKLESS_BUILDER.updated_transaction
 cancellation = CLOCKLESS_BUILDER.cancellation

@@ -1,4 +1,4 @@
-"""What a built event or transaction has to keep before it is handed out, by the schemas of the document."""
+"""The checks of what is built, by the schemas of the document, so that the error points at the line that builds it."""
 
 from __future__ import annotations
 
@@ -59,23 +59,23 @@ def _body_rule(operation: Operation) -> ObjectRule:
 
 
 def _identifier_problem(client: object) -> tuple[str, str] | None:
-    """What is wrong with the identifiers."""
+    """Return what is wrong with the identifiers of `client`."""
     if not isinstance(client, dict):
         return "client", f"is neither a model nor a mapping: {type(client).__name__}"
-    listed = ", ".join(CLIENT_IDENTIFIERS)
+    names = ", ".join(CLIENT_IDENTIFIERS)
     given = cast("dict[str, Any]", client)
     for name, value in given.items():
         if name not in CLIENT_IDENTIFIERS:
-            return f"client.{name}", _PHONE_PROBLEM.format(
-                names=listed
-            ) if name == "phone" else f"is not one of {listed}"
+            unknown = _PHONE_PROBLEM.format(names=names) if name == "phone" else f"is not one of {names}"
+            return f"client.{name}", unknown
         wrong = problem(name, value)
         if wrong is not None:
             return f"client.{name}", wrong
-    return None if given else ("client", f"names no profile; give one of {listed}")
+    return None if given else ("client", f"names no profile; give one of {names}")
 
 
 def _null_paths(value: Any, path: str) -> Iterator[str]:
+    """Yield the path of each null: a builder sends none, since null deletes."""
     if value is None:
         yield path
     elif isinstance(value, dict):

@@ -1,4 +1,12 @@
-"""Time and salt: what makes an event replaceable. Pure; the clock is a function."""
+"""Salt and time: the idempotency key of an event. Pure; the clock is a function.
+
+The server keeps one event for each salt, time, profile and action: a second one overwrites the first. So an event that
+carries a salt and a time can be sent again after a timeout, and is stored once. Where one of the two is missing, each
+sending makes a new event, since the server sets the time of receipt. It does so with a time in the future as well, and
+ignores the salt then: hence a time that is set here comes from the server's clock, and is never later than that can be.
+A salt of the caller's own, such as "order-17", lets a later version overwrite an earlier one. The salt "content" is a
+digest of the event, so that equal events are one; "unique" is random, so that only a repetition of the same request is.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +25,12 @@ from synerise_profiles_api.types import UNSET, Unset
 __all__ = ["ReadTimeBounds", "salt_of", "time_of"]
 
 ReadTimeBounds: TypeAlias = Callable[[], TimeBounds | None]
-"""Tells between which moments the server's time lies."""
+"""Returns the moments between which the server's time lies; None where it is not known."""
 _NO_CLOCK_PROBLEM: Final = "needs a time; give one, or build by client.builder(), which tells it by the server's clock"
 
 
 def time_of(time: object, field: str, now: ReadTimeBounds | None) -> Any:
-    """Return the time to send: the given one, or now. One in the future is refused where the clock is known."""
+    """Return the time to send: the given one, or now. Refuse a time in the future, if the server's clock is known."""
     bounds = None if now is None else now()
     if time is UNSET:
         return UNSET if bounds is None else bounds.earliest
@@ -34,7 +42,7 @@ def time_of(time: object, field: str, now: ReadTimeBounds | None) -> Any:
 
 
 def salt_of(salt: object, time: object, wire: Mapping[str, Any], *, action: str, time_field: str) -> str | Unset:
-    """Return the salt to send; `wire` is the body, `kind` the action or type that it becomes an event of."""
+    """Return the salt to send. `wire` is the body, `action` what the event is stored as, or its type."""
     if salt is UNSET:
         return UNSET
     if time is UNSET:
@@ -47,7 +55,7 @@ def salt_of(salt: object, time: object, wire: Mapping[str, Any], *, action: str,
         return uuid.uuid4().hex
     if salt != "content":
         return salt
-    # The label is not stored, and a moment is the same in every zone.
+    # Without the label, which is not stored; and the same moment is written in the same way, whatever its zone.
     content = {name: value for name, value in wire.items() if name not in ("label", "eventSalt", time_field)}
     moment = _parse_time(time, time_field).astimezone(datetime.UTC).isoformat()
     return sha256(orjson.dumps([action, moment, content], option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]

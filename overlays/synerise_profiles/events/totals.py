@@ -1,4 +1,7 @@
-"""Products and their totals: read, in one currency, summed exactly, and compared with what the caller says."""
+"""The products of a transaction and their totals: in one currency, summed exactly, compared with what the caller gives.
+
+A total that is not the sum of its items would be stored as it is and falsify every report, so it is refused here.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ _NET_PRICE_FIELD: Final = "netUnitPrice"
 
 @attrs.frozen(kw_only=True)
 class PricedProducts:
-    """What was bought: products with exact amounts, and the totals."""
+    """Products with exact amounts, and their totals."""
 
     products: list[Product]
     revenue: Money
@@ -45,29 +48,29 @@ def price_products(
     excluded_positions: Collection[int] = (),
     has_net_value: bool = False,
 ) -> PricedProducts:
-    """Read products and totals. `without` are the positions that do not count, such as cancelled ones.
+    """Read products and totals. Products at `excluded_positions` do not count, such as cancelled ones.
 
-    Revenue is the sum of finalUnitPrice times quantity: left out it is computed, given it has to be that sum. Value is
-    revenue if it is left out; given it has to be revenue, or less: the sum of netUnitPrice times quantity where each
-    product has one. With `by_net`, a value that is left out is that sum too.
+    Revenue is the sum of finalUnitPrice times quantity: left out, it is computed; given, it has to be that sum. Value
+    is the revenue if it is left out; given, it has to be the revenue, or less: the sum of netUnitPrice times quantity
+    where each product has one. With `has_net_value`, a value that is left out is that sum too.
     """
-    kind = type(products)
-    if issubclass(kind, str | bytes | Mapping | Model) or not hasattr(kind, "__iter__"):
-        raise InvalidRequestError(f"is no sequence of products: {kind.__name__}", field="products")
-    lines = [_read_item(item, f"products[{place}]") for place, item in enumerate(products)]
+    given_type = type(products)
+    if issubclass(given_type, str | bytes | Mapping | Model) or not hasattr(given_type, "__iter__"):
+        raise InvalidRequestError(f"is no sequence of products: {given_type.__name__}", field="products")
+    items = [_read_item(item, f"products[{position}]") for position, item in enumerate(products)]
     currency = _SingleCurrency()
-    for line in lines:
-        for field, amount in line.amounts.items():
-            currency.require_same(f"{line.path}.{field}", amount.currency)
-        for field, code in line.free_currencies:
-            currency.require_same(f"{line.path}.{field}", code)
-    counted = [line for place, line in enumerate(lines) if place not in excluded_positions]
+    for item in items:
+        for field, amount in item.amounts.items():
+            currency.require_same(f"{item.path}.{field}", amount.currency)
+        for field, code in item.free_currencies:
+            currency.require_same(f"{item.path}.{field}", code)
+    counted = [item for position, item in enumerate(items) if position not in excluded_positions]
     totals = _PriceTotals(counted, currency)
-    final = totals.revenue(revenue)
+    total = totals.revenue(revenue)
     return PricedProducts(
-        products=[line.product for line in lines],
-        revenue=final,
-        value=totals.net_total() if has_net_value and value is UNSET else totals.value(value, final),
+        products=[item.product for item in items],
+        revenue=total,
+        value=totals.net_total() if has_net_value and value is UNSET else totals.value(value, total),
         discount=_discount(discount, currency),
     )
 
@@ -83,12 +86,12 @@ class _PricedItem:
     quantity: Decimal
 
     def total(self, price: str) -> Decimal:
-        """Multiply, without rounding."""
+        """Return a price times the quantity, without rounding."""
         return _EXACT_CONTEXT.multiply(cast("Decimal", self.amounts[price].amount), self.quantity)
 
 
 class _SingleCurrency:
-    """The one currency of a transaction, and where it was met first."""
+    """The one currency of a transaction, and the field that had it first."""
 
     def __init__(self) -> None:
         self.code: str | None = None
@@ -104,20 +107,20 @@ class _SingleCurrency:
 
     def read_amount(self, value: Amount, field: str) -> Money:
         """Read an amount of the transaction itself."""
-        found = read_money(value, field, self.code)
-        self.require_same(field, found.currency)
-        return found
+        money = read_money(value, field, self.code)
+        self.require_same(field, money.currency)
+        return money
 
 
 @attrs.frozen
 class _PriceTotals:
-    """The sums of the lines that count."""
+    """The totals of the items that count."""
 
     items: list[_PricedItem]
     currency: _SingleCurrency
 
     def revenue(self, given: Amount | Unset) -> Money:
-        """Sum the final prices, or compare the given total with their sum."""
+        """Return the sum of the final prices; if a total is given, it has to be that."""
         if given is not UNSET:
             money = self.currency.read_amount(given, "revenue")
             self._require_sum(money, _PRICE_FIELD, "revenue")
@@ -128,13 +131,13 @@ class _PriceTotals:
         return Money(amount=amount_of(self._sum(_PRICE_FIELD), "revenue.amount"), currency=self.currency.code)
 
     def value(self, given: Amount | Unset, revenue: Money) -> Money:
-        """Take the revenue, or check that the given total is that, or what is left of it without taxes."""
+        """Return the revenue; a given total has to be that, or the total before taxes."""
         if given is UNSET:
             return attrs.evolve(revenue)
         money = self.currency.read_amount(given, "value")
         if money.amount == revenue.amount:
             return money
-        if self.items and all(_NET_PRICE_FIELD in line.amounts for line in self.items):
+        if self.items and all(_NET_PRICE_FIELD in item.amounts for item in self.items):
             self._require_sum(money, _NET_PRICE_FIELD, "value")
         elif cast("Decimal", money.amount) > cast("Decimal", revenue.amount):
             problem = f"is {money.amount}, more than the revenue of {revenue.amount}: it is the total before taxes"
@@ -142,25 +145,25 @@ class _PriceTotals:
         return money
 
     def net_total(self) -> Money:
-        """Sum the net prices."""
-        for line in self.items:
-            if _NET_PRICE_FIELD not in line.amounts:
-                problem = f"cannot be summed, since {line.path} has no {_NET_PRICE_FIELD}; give it"
+        """Return the sum of the net prices."""
+        for item in self.items:
+            if _NET_PRICE_FIELD not in item.amounts:
+                problem = f"cannot be summed, since {item.path} has no {_NET_PRICE_FIELD}; give it"
                 raise InvalidRequestError(problem, field="value")
         return Money(amount=amount_of(self._sum(_NET_PRICE_FIELD), "value.amount"), currency=self.currency.code or "")
 
     def _sum(self, price: str) -> Decimal:
         total = Decimal(0)
-        for line in self.items:
-            total = _EXACT_CONTEXT.add(total, line.total(price))
+        for item in self.items:
+            total = _EXACT_CONTEXT.add(total, item.total(price))
         return total
 
     def _require_sum(self, money: Money, price: str, field: str) -> None:
-        """A total that is given has to be the sum; lines with more decimals than it may each have been rounded."""
+        """Require that a given total is the sum; items with more decimals than it may each have been rounded."""
         given, total = cast("Decimal", money.amount), self._sum(price)
-        places = max([_decimal_places(given), *(_decimal_places(line.amounts[price].amount) for line in self.items)])
+        places = max([_decimal_places(given), *(_decimal_places(item.amounts[price].amount) for item in self.items)])
         unit = Decimal(1).scaleb(-places)
-        rounded = sum(_EXACT_CONTEXT.quantize(line.total(price), unit) != line.total(price) for line in self.items)
+        rounded = sum(_EXACT_CONTEXT.quantize(item.total(price), unit) != item.total(price) for item in self.items)
         difference = _EXACT_CONTEXT.subtract(given, total)
         if abs(difference) > unit / 2 * rounded:
             problem = f"is {given:f}, but {price} times quantity sums up to {total:f}, a difference of {difference:+f}"
@@ -195,13 +198,13 @@ def _read_item(item: object, path: str) -> _PricedItem:
 
 @cache
 def _money_fields() -> tuple[str, ...]:
-    """The fields of a product that are money."""
+    """Return the documented fields of a product that are money."""
     properties: Mapping[str, Schema] = schema_of(Product.__name__).properties
     return tuple(name for name, schema in properties.items() if schema.name == Money.__name__)
 
 
 def _free_currency(value: object) -> str | None:
-    """The currency of a free property that is money too: it counts for the rule of one currency."""
+    """Return the currency of a free property that has the form of money: a transaction has one currency with it too."""
     fields = fields_of(value)
     code = None if fields is None or "amount" not in fields else fields.get("currency")
     return code if isinstance(code, str) else None

@@ -1,4 +1,8 @@
-"""Transactions, their updates and cancellations, as fields with the publisher's keys. Pure."""
+"""The fields of a purchase, of its update and of its cancellation, by the publisher's keys. Pure.
+
+A transaction cannot be deleted or changed on the server. It is overwritten by one with the same profile, order, time
+and salt, or cancelled by an event of its own; both are made here from the transaction that was sent.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +40,8 @@ def purchase_fields(
     products: Products, fields: Fields, *, revenue: Amount | Unset, value: Amount | Unset, discount: Amount | Unset
 ) -> dict[str, Any]:
     """Add products and totals to the other fields of a purchase."""
-    bought = price_products(products, revenue=revenue, value=value, discount=discount)
-    return {**fields, "paymentInfo": _payment_info(fields["paymentInfo"]), **_totals(bought)}
+    priced = price_products(products, revenue=revenue, value=value, discount=discount)
+    return {**fields, "paymentInfo": _payment_info(fields["paymentInfo"]), **_totals(priced)}
 
 
 def updated_fields(
@@ -50,23 +54,23 @@ def updated_fields(
     discount: Amount | Unset | None,
     tag: str,
 ) -> dict[str, Any]:
-    """Return the fields of what overwrites `old`: each item where it was, the totals those of what is left."""
+    """Return the fields of what overwrites `old`: each item keeps its position, and the totals are of what is left."""
     fields = _transaction_fields(old)
     require_replaceable(fields)
     _check_tag(tag)
     before = list(fields.get("products") or ())
     items = align_products(before, before if products is UNSET else products, tag)
-    # Totals that were rounded once stay as they are while the products do.
+    # While the products stay, so do the totals, since they may have been rounded.
     if products is UNSET and revenue is UNSET:
         revenue = fields.get("revenue", UNSET)
     if products is UNSET and value is UNSET:
         value = fields.get("value", UNSET)
-    lowered = fields.get("discountAmount", UNSET) if discount is UNSET else discount
-    bought = price_products(
+    discount_amount = fields.get("discountAmount", UNSET) if discount is UNSET else discount
+    priced = price_products(
         items,
         revenue=revenue,
         value=value,
-        discount=UNSET if lowered is None else lowered,
+        discount=UNSET if discount_amount is None else discount_amount,
         excluded_positions=tagged_positions(items, tag),
         has_net_value=_has_net_value(fields),
     )
@@ -74,7 +78,7 @@ def updated_fields(
     if "paymentInfo" in given:
         given["paymentInfo"] = _payment_info(given["paymentInfo"])
     kept = {name: item for name, item in fields.items() if name != "discountAmount"}
-    return {**kept, **given, **_totals(bought)}
+    return {**kept, **given, **_totals(priced)}
 
 
 def cancellation_params(
@@ -87,28 +91,30 @@ def cancellation_params(
     has_net_value: bool = False,
 ) -> dict[str, Any]:
     """Return the params of a cancellation: what was cancelled, with its totals."""
-    gone = price_products(products, revenue=revenue, value=value, discount=discount, has_net_value=has_net_value)
+    priced = price_products(products, revenue=revenue, value=value, discount=discount, has_net_value=has_net_value)
     payment = params["paymentInfo"]
-    return {**params, "paymentInfo": UNSET if payment is UNSET else _payment_info(payment), **_totals(gone)}
+    return {**params, "paymentInfo": UNSET if payment is UNSET else _payment_info(payment), **_totals(priced)}
 
 
 def cancellation_params_of(
     sent: Transaction | Fields, items: CancelledItems | Unset, params: Fields, tag: str
 ) -> dict[str, Any]:
-    """Return the params of a cancellation of what was sent: all that is left of it, or some items."""
+    """Return the params of a cancellation of `sent`: of all items that are not cancelled yet, or of some."""
     fields = _transaction_fields(sent)
     bought = [dict(fields_of(item) or {}) for item in fields.get("products") or ()]
-    gone = tagged_positions(bought, tag)
+    cancelled_positions = tagged_positions(bought, tag)
     params = {**params, **{name: fields.get(name, UNSET) for name in ("orderId", "paymentInfo", "source")}}
     if items is UNSET:
-        left = [item for place, item in enumerate(bought) if place not in gone]
+        left = [item for position, item in enumerate(bought) if position not in cancelled_positions]
         if not left:
             raise InvalidRequestError("has no item that is not cancelled already", field="products")
         revenue, value, discount = (fields.get(name, UNSET) for name in ("revenue", "value", "discountAmount"))
         return cancellation_params(left, params, revenue=revenue, value=value, discount=discount)
-    wanted: Mapping[int, object]
-    wanted = cast("Mapping[int, object]", items) if isinstance(items, Mapping) else dict.fromkeys(items)
-    products = [_cancelled_item(bought, place, quantity, gone) for place, quantity in wanted.items()]
+    quantities: Mapping[int, object]
+    quantities = cast("Mapping[int, object]", items) if isinstance(items, Mapping) else dict.fromkeys(items)
+    products = [
+        _cancelled_item(bought, position, quantity, cancelled_positions) for position, quantity in quantities.items()
+    ]
     if not products:
         raise InvalidRequestError("names no item; leave it out to cancel all", field="items")
     return cancellation_params(
@@ -116,35 +122,36 @@ def cancellation_params_of(
     )
 
 
-def _cancelled_item(bought: list[dict[str, Any]], place: object, quantity: object, gone: set[int]) -> dict[str, Any]:
-    """One item with the quantity that is cancelled of it; None is all."""
-    if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(bought):
+def _cancelled_item(
+    bought: list[dict[str, Any]], position: object, quantity: object, cancelled_positions: set[int]
+) -> dict[str, Any]:
+    """Return one item with the quantity that is cancelled of it; None is all."""
+    if isinstance(position, bool) or not isinstance(position, int) or not 0 <= position < len(bought):
         raise InvalidRequestError(f"has a position that is not from 0 to {len(bought) - 1}", field="items")
-    if place in gone:
-        raise InvalidRequestError(f"position {place} is cancelled already", field="items")
-    item = bought[place]
+    if position in cancelled_positions:
+        raise InvalidRequestError(f"position {position} is cancelled already", field="items")
+    item = bought[position]
     if quantity is None:
         return item
-    wanted, most = (
-        amount_of(quantity, f"items[{place}]"),
-        amount_of(item.get("quantity"), f"products[{place}].quantity"),
-    )
-    if not 0 < wanted <= most:
-        raise InvalidRequestError(f"is not from more than 0 to {most}, which were bought", field=f"items[{place}]")
-    return {**item, "quantity": wanted}
+    cancelled = amount_of(quantity, f"items[{position}]")
+    max_quantity = amount_of(item.get("quantity"), f"products[{position}].quantity")
+    if not 0 < cancelled <= max_quantity:
+        problem = f"is not from more than 0 to {max_quantity}, which were bought"
+        raise InvalidRequestError(problem, field=f"items[{position}]")
+    return {**item, "quantity": cancelled}
 
 
 def _has_net_value(fields: Fields) -> bool:
-    """Whether the value of a transaction is another sum than its revenue, so that it has to be summed by itself."""
+    """Whether the value of a transaction is not its revenue, so that it has to be summed by net prices."""
     revenue, value = (read_money(fields.get(name), name) for name in ("revenue", "value"))
     return revenue.amount != value.amount
 
 
-def _totals(bought: PricedProducts) -> dict[str, Any]:
-    found: dict[str, Any] = {"products": bought.products, "revenue": bought.revenue, "value": bought.value}
-    if bought.discount is not UNSET:
-        found["discountAmount"] = bought.discount
-    return found
+def _totals(priced: PricedProducts) -> dict[str, Any]:
+    fields: dict[str, Any] = {"products": priced.products, "revenue": priced.revenue, "value": priced.value}
+    if priced.discount is not UNSET:
+        fields["discountAmount"] = priced.discount
+    return fields
 
 
 def _payment_info(payment: Payment) -> PaymentInfo | Mapping[str, Any]:
@@ -163,6 +170,6 @@ def _transaction_fields(old: object) -> dict[str, Any]:
 
 
 def _check_tag(tag: str) -> None:
-    taken = {*schema_of(Product.__name__).properties, *schema_of("EventParams").reserved_names}
-    if not tag or tag in taken:
+    reserved = {*schema_of(Product.__name__).properties, *schema_of("EventParams").reserved_names}
+    if not tag or tag in reserved:
         raise InvalidRequestError("has a meaning of its own already, or is empty; choose another name", field="tag")

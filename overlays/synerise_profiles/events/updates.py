@@ -1,4 +1,8 @@
-"""Positions of products in an update: a product.buy event belongs to a position, so each item keeps its own."""
+"""Alignment of the products of an updated transaction with those of the old one, by SKU.
+
+The server makes a product.buy event of each position, and an update overwrites the event of the same position. So an
+item must keep its position, or its event would become that of another item.
+"""
 
 from __future__ import annotations
 
@@ -24,50 +28,50 @@ Fields = Mapping[str, Any]
 
 
 def require_replaceable(old: Fields) -> None:
-    """Refuse a transaction that nothing can overwrite."""
+    """Raise InvalidRequestError for a transaction that nothing can overwrite: it has no salt, or no time."""
     for name, problem in (("eventSalt", _NO_SALT_PROBLEM), ("recordedAt", _NO_TIME_PROBLEM)):
         if old.get(name) in (None, UNSET, ""):
             raise InvalidRequestError(problem, field=name)
 
 
 def align_products(old: Iterable[Any], new: Iterable[Any], tag: str) -> list[dict[str, Any]]:
-    """Put the new products where the same items are in the old ones, by SKU.
+    """Return the new products, each at the position that the same item has in the old ones.
 
-    An item that is gone keeps its place and is marked by `tag`, since events cannot be deleted; items that are new
-    follow behind. Of several lines with one SKU, those that did not change keep their places first.
+    An item that is gone keeps its position and is marked by `tag`, since events cannot be deleted; new items follow.
+    Where several items have one SKU, those that did not change are matched first.
     """
     before, after = _read_items(old, "products of the old transaction"), _read_items(new, "products")
-    places: list[int | None] = [None] * len(before)
-    waiting: dict[str, list[int]] = {}
+    matches: list[int | None] = [None] * len(before)
+    unmatched: dict[str, list[int]] = {}
     for index, item in enumerate(after):
-        waiting.setdefault(_sku(item), []).append(index)
-    for unchanged in (True, False):
-        for place, item in enumerate(before):
-            if places[place] is not None:
+        unmatched.setdefault(_sku(item), []).append(index)
+    for only_equal in (True, False):
+        for position, item in enumerate(before):
+            if matches[position] is not None:
                 continue
-            left = waiting.get(_sku(item), [])
-            found = next((index for index in left if not unchanged or _is_equal(item, after[index], tag)), None)
-            if found is not None:
-                places[place] = found
-                left.remove(found)
-    kept = [{**item, tag: True} if index is None else after[index] for item, index in zip(before, places, strict=True)]
-    return kept + [after[index] for index in sorted(index for left in waiting.values() for index in left)]
+            candidates = unmatched.get(_sku(item), [])
+            match = next((index for index in candidates if not only_equal or _is_equal(item, after[index], tag)), None)
+            if match is not None:
+                matches[position] = match
+                candidates.remove(match)
+    kept = [{**item, tag: True} if index is None else after[index] for item, index in zip(before, matches, strict=True)]
+    return kept + [after[index] for index in sorted(index for indexes in unmatched.values() for index in indexes)]
 
 
 def tagged_positions(products: Iterable[Fields], tag: str) -> set[int]:
     """Return the positions of the items that are marked."""
-    return {place for place, item in enumerate(products) if item.get(tag) is True}
+    return {position for position, item in enumerate(products) if item.get(tag) is True}
 
 
 def _read_items(items: Iterable[Any], field: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for place, item in enumerate(items):
+    rows: list[dict[str, Any]] = []
+    for position, item in enumerate(items):
         fields = fields_of(item)
         if fields is None:
-            at = f"{field}[{place}]"
-            raise InvalidRequestError(f"is neither a model nor a mapping: {type(item).__name__}", field=at)
-        found.append(dict(fields))
-    return found
+            problem = f"is neither a model nor a mapping: {type(item).__name__}"
+            raise InvalidRequestError(problem, field=f"{field}[{position}]")
+        rows.append(dict(fields))
+    return rows
 
 
 def _sku(item: Fields) -> str:
@@ -75,7 +79,7 @@ def _sku(item: Fields) -> str:
 
 
 def _is_equal(item: Fields, other: Fields, tag: str) -> bool:
-    """Whether both are sent as the same, but for the mark."""
+    """Whether both are the same JSON, apart from the mark."""
     plain, expected = (
         to_wire({name: value for name, value in fields.items() if name != tag}) for fields in (item, other)
     )

@@ -37,31 +37,31 @@ def skus(transaction: Transaction) -> list[tuple[str, bool]]:
 
 
 def amounts(transaction: Any) -> tuple[Any, Any]:
-    found = transaction.to_dict()
-    found = found.get("params", found)
-    return found["revenue"]["amount"], found["value"]["amount"]
+    fields = transaction.to_dict()
+    fields = fields.get("params", fields)
+    return fields["revenue"]["amount"], fields["value"]["amount"]
 
 
 @given(before=SKUS, after=SKUS)
 def test_every_item_keeps_its_position(before: list[str], after: list[str]) -> None:
-    """Whatever the new list: each old place has an item of its SKU, and each new item is there exactly once."""
-    old = [product(sku, line=("old", place)) for place, sku in enumerate(before)]
-    new = [product(sku, line=("new", place)) for place, sku in enumerate(after)]
+    """Whatever the new list: each old position has an item of its SKU, and each new item is there exactly once."""
+    old = [product(sku, line=("old", position)) for position, sku in enumerate(before)]
+    new = [product(sku, line=("new", position)) for position, sku in enumerate(after)]
     result = align_products(old, new, "cancelled")
     assert [item["sku"] for item in result[: len(old)]] == before
-    there = [item["line"][1] for item in result if not item.get("cancelled")]
-    assert sorted(there) == list(range(len(new)))
-    for place, item in enumerate(result):
+    kept = [item["line"][1] for item in result if not item.get("cancelled")]
+    assert sorted(kept) == list(range(len(new)))
+    for position, item in enumerate(result):
         if item.get("cancelled"):
-            assert item == {**old[place], "cancelled": True}
+            assert item == {**old[position], "cancelled": True}
     for sku in "abcde":
         assert sum(item["sku"] == sku for item in result) == max(before.count(sku), after.count(sku))
 
 
-@given(lines=st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 3)), max_size=6), order_of=st.randoms())
-def test_lines_that_did_not_change_stay_first(lines: list[tuple[str, int]], order_of: Any) -> None:
-    """The same lines in another order are the old list again."""
-    old = [product(sku, quantity=quantity) for sku, quantity in lines]
+@given(items=st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 3)), max_size=6), order_of=st.randoms())
+def test_items_that_did_not_change_stay_first(items: list[tuple[str, int]], order_of: Any) -> None:
+    """The same items in another order are the old list again."""
+    old = [product(sku, quantity=quantity) for sku, quantity in items]
     new = list(old)
     order_of.shuffle(new)
     assert align_products(old, new, "cancelled") == old

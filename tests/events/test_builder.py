@@ -7,6 +7,8 @@ import copy
 import datetime
 import inspect
 import pickle
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,8 +27,10 @@ from synerise_profiles import (
     SyneriseDeprecationWarning,
     events,
 )
+from synerise_profiles.events import builder
 from synerise_profiles.models import CartParams, ClientIdentifier, EventParams, Money
 from synerise_profiles.sandbox import Sandbox
+from synerise_profiles_api import building
 from synerise_profiles_api.building import functions
 from synerise_profiles_api.operations import all_operations, load
 from tests.contract.document import operations, properties, resolve, sample
@@ -38,9 +42,9 @@ DOCUMENTED = [item for item in operations() if "x-event-type" in item.node]
 TEA = CartParams(sku="tea", quantity=2, final_unit_price=events.money("12.50", "PLN"))
 
 
-def facts(method: str) -> Operation:
-    found: Operation = load("events", method).OPERATION
-    return found
+def operation_of(method: str) -> Operation:
+    operation: Operation = load("events", method).OPERATION
+    return operation
 
 
 def built(method: str, **more: Any) -> Any:
@@ -86,11 +90,11 @@ def test_every_single_event_has_a_builder() -> None:
 @each_event()
 def test_an_event_is_sent_alone_and_in_a_batch(client: Synerise, sandbox: Sandbox, method: str) -> None:
     """Alone it carries no type, in a batch its own; the server gives it the same action both ways."""
-    event, action = built(method, time=NOON), facts(method).action or "shop.test"
+    event, action = built(method, time=NOON), operation_of(method).action or "shop.test"
     call(client, method, event)
     assert "type" not in sent(sandbox)
     client.events.send_batch([event])
-    assert [item["type"] for item in sent(sandbox)] == [facts(method).event_type]
+    assert [item["type"] for item in sent(sandbox)] == [operation_of(method).event_type]
     report = client.bulk.send_events([event], checks="strict")
     assert (report.accepted, report.notes) == (1, {})
     assert [item.action for item in stored(sandbox)] == [action] * 3
@@ -122,7 +126,7 @@ def test_mappings_become_models() -> None:
 
 
 def test_an_event_stays_what_it_is() -> None:
-    """Copies and pickles know their kind; the text of an event shows none of its values."""
+    """Copies and pickles keep their class; the text of an event shows none of its values."""
     event = events.added_to_cart(client=JAN, params=TEA, time=NOON, salt="s-1")
     for other in (copy.deepcopy(event), pickle.loads(pickle.dumps(event)), attrs.evolve(event)):
         assert other == event
@@ -133,7 +137,7 @@ def test_an_event_stays_what_it_is() -> None:
 
 
 def test_an_event_is_sent_by_its_own_method(client: Synerise, sandbox: Sandbox) -> None:
-    """The same model serves several events; the kind that was built is not sent as another one."""
+    """The same model serves several events; one that was built is not sent as another."""
     event = events.added_to_cart(client=JAN, params=TEA)
     with pytest.raises(InvalidRequestError, match=r"^events.removed_from_cart: body: .* send it by events.added_to_"):
         client.events.removed_from_cart(event)
@@ -387,10 +391,25 @@ def test_a_batch_of_many_kinds(client: Synerise, sandbox: Sandbox) -> None:
     }
 
 
+def test_all_public_names_are_listed() -> None:
+    """`__all__` has the class and the function of each event, and the helpers; a new event is missed here."""
+    helpers = {"Amount", "money", "BuiltEvent", "SaltChoice", *builder.__all__} - {"CLOCKLESS_BUILDER"}
+    assert sorted(events.__all__) == sorted({*building.__all__, *functions.__all__, *helpers})
+
+
+def test_listing_the_names_loads_nothing() -> None:
+    """Neither the package nor `dir` loads a builder or a model: each is loaded when it is used."""
+    program = "import sys; from synerise_profiles import events; dir(events); print(*sys.modules)"
+    environment = {"PYTHONPATH": ":".join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True, text=True)
+    names = [name for name in done.stdout.split() if name.startswith(("synerise_profiles", "httpx", "attr"))]
+    assert names == ["synerise_profiles", "synerise_profiles.events"]
+
+
 def test_names_are_there_as_type_checkers_see_them() -> None:
-    """Functions, kinds and helpers can be listed and had; an unknown name is an AttributeError."""
-    for name in dir(events):
+    """Functions, event classes and helpers can be listed and had; an unknown name is an AttributeError."""
+    assert dir(events) == sorted(events.__all__)
+    for name in events.__all__:
         assert getattr(events, name) is not None
-    assert {"added_to_cart", "AddedToCart", "money", "transaction", "Builder"} <= set(dir(events))
     with pytest.raises(AttributeError, match="has no attribute 'added'"):
         events.added  # type: ignore[attr-defined]  # noqa: B018

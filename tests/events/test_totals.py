@@ -86,10 +86,10 @@ def test_a_currency_is_three_capital_letters(currency: Any) -> None:
 
 
 @given(st.lists(st.tuples(CENTS, st.integers(0, 999)), min_size=1, max_size=30))
-def test_totals_are_exact_sums(lines: list[tuple[Decimal, int]]) -> None:
+def test_totals_are_exact_sums(items: list[tuple[Decimal, int]]) -> None:
     """Revenue is the sum of finalUnitPrice times quantity, to the cent, and so is value; given, they are compared."""
-    total = sum((price * quantity for price, quantity in lines), Decimal(0))
-    products = [product(price, quantity) for price, quantity in lines]
+    total = sum((price * quantity for price, quantity in items), Decimal(0))
+    products = [product(price, quantity) for price, quantity in items]
     made = order(*products)
     assert (amount(made.revenue), amount(made.value)) == (total, total)
     assert order(*products, revenue=total, value=str(total)) == made
@@ -106,7 +106,7 @@ def test_a_sum_that_floats_would_miss() -> None:
 
 
 def test_weighed_goods_may_be_rounded() -> None:
-    """A line with parts of a cent was rounded by the shop, up or down; more than that is a mistake."""
+    """An item with parts of a cent was rounded by the shop, up or down; more than that is a mistake."""
     assert amount(order(product("3.25", 2.5)).revenue) == Decimal("8.125")
     for given_revenue in ("8.125", "8.12", "8.13"):
         assert amount(order(product("3.25", 2.5), revenue=given_revenue).revenue) == Decimal(given_revenue)
@@ -132,7 +132,7 @@ def test_value_is_revenue_or_less() -> None:
 
 
 def test_a_discount_is_more_than_zero(client: Synerise) -> None:
-    """It is told, not subtracted: the prices are lower already. The server refuses a zero."""
+    """It is stated, not subtracted: the prices are lower already. The server refuses a zero."""
     made = order(product("9.00"), discount="1.00")
     assert made.to_dict()["discountAmount"] == {"amount": 1, "currency": "PLN"}
     assert amount(made.revenue) == 9
@@ -156,7 +156,7 @@ def test_a_discount_is_more_than_zero(client: Synerise) -> None:
 def test_a_transaction_has_one_currency(
     client: Synerise, sandbox: Sandbox, products: list[Any], more: dict[str, Any], field: str
 ) -> None:
-    """The error names the place and both currencies; the sandbox refuses it too."""
+    """The error names the field and both currencies; the sandbox refuses it too."""
     with pytest.raises(InvalidRequestError) as caught:
         order(*products, **more)
     assert problem(caught) == ("transactions.create", field)

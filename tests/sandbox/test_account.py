@@ -99,7 +99,7 @@ def test_without_an_account_there_is_no_password_to_change(own: httpx.Client) ->
 def test_the_token_of_a_reset_sets_the_password_once(
     sandbox: Sandbox, api: httpx.Client, account: dict[str, Any]
 ) -> None:
-    """The second time it changes nothing. No refusal is documented, so only the dropped writes tell it."""
+    """The second time it changes nothing. No refusal is documented, so only the dropped writes show it."""
     assert api.post(RESET, json={"email": "jan@example.com"}).status_code == 200
     message = sandbox.mailbox[-1]
     assert (message.kind, message.recipient, message.pin) == ("password-reset", "jan@example.com", None)
@@ -368,7 +368,7 @@ def test_a_deletion_needs_the_provider_of_the_account(
 
 
 def test_logging_out_ends_this_session(sandbox: Sandbox, signed_in: httpx.Client) -> None:
-    """The token that was sent is worth nothing any more; others of the profile stay."""
+    """The token that was sent is revoked; others of the profile stay."""
     other = {"Authorization": f"Bearer {sandbox.sign_in('jan@example.com', SECRET)}"}
     assert signed_in.post(LOG_OUT, json={"action": "LOGOUT"}).status_code == 200
     answer = signed_in.get(OWN)

@@ -25,7 +25,7 @@ def log_in(api: httpx.Client, key: str) -> httpx.Response:
     return api.post(LOGIN, json={"apiKey": key}, headers={"Authorization": ""})
 
 
-def door(found: Endpoint | None) -> str:
+def path_of(found: Endpoint | None) -> str:
     assert found is not None, "the spec does not say where"
     return found.path
 
@@ -114,7 +114,7 @@ def test_a_token_of_the_wrong_kind(
 
 
 def test_an_unknown_consumer_is_refused_at_once(sandbox: Sandbox) -> None:
-    """A misspelt consumer is an error where the token is minted."""
+    """A misspelt consumer is an error where the token is issued."""
     with pytest.raises(ValueError, match="unknown consumer 'worksapce'"):
         sandbox.token("worksapce")
 
@@ -129,7 +129,7 @@ def test_the_token_of_a_profile_that_is_gone_is_401(sandbox: Sandbox, api: httpx
 
 
 def test_the_lifetime_of_tokens_is_an_option_that_can_be_changed(sandbox: Sandbox, api: httpx.Client) -> None:
-    """Tokens that are minted from now on live that long; `exp` says so and the clock ends them."""
+    """Tokens that are issued from now on live that long; `exp` says so and the clock ends them."""
     sandbox.clock.stop()
     sandbox.options.token_lifetime = 120
     token = log_in(api, sandbox.api_key).json()["token"]
@@ -145,7 +145,7 @@ def test_the_lifetime_of_tokens_is_an_option_that_can_be_changed(sandbox: Sandbo
 
 
 def test_all_tokens_can_be_expired_at_once(sandbox: Sandbox, api: httpx.Client) -> None:
-    """Those that exist are worth nothing any more, whether used before or not; those minted afterwards are good."""
+    """Those that exist are invalid from now on, whether used before or not; those issued afterwards are valid."""
     used, unused = log_in(api, sandbox.api_key).json()["token"], sandbox.token("user")
     assert api.get(TAGS, headers=bearer(used)).status_code == 200
     sandbox.expire_tokens()
@@ -158,7 +158,7 @@ def test_all_tokens_can_be_expired_at_once(sandbox: Sandbox, api: httpx.Client) 
 def test_a_refreshed_token(sandbox: Sandbox, api: httpx.Client) -> None:
     """A good token of the workspace buys one that lives longer, and stays good itself until its end."""
     sandbox.clock.stop()
-    refresh = door(load_spec().login.refresh)
+    refresh = path_of(load_spec().login.refresh)
     first = log_in(api, sandbox.api_key).json()["token"]
     sandbox.clock.advance(3000)
     answer = api.get(refresh, headers=bearer(first))
@@ -174,13 +174,13 @@ def test_a_refreshed_token(sandbox: Sandbox, api: httpx.Client) -> None:
 def test_a_refreshed_token_has_the_permissions_of_its_key(sandbox: Sandbox, api: httpx.Client) -> None:
     """Renewing is no way to more."""
     token = log_in(api, sandbox.add_key(["API_TAGS_READ"]).key).json()["token"]
-    renewed = api.get(door(load_spec().login.refresh), headers=bearer(token)).json()["token"]
+    renewed = api.get(path_of(load_spec().login.refresh), headers=bearer(token)).json()["token"]
     assert api.get(TAGS, headers=bearer(renewed)).status_code == 403
 
 
 def test_what_is_not_refreshed(sandbox: Sandbox, api: httpx.Client) -> None:
     """Nothing and Basic are 401, as is a token that has ended; a token of another kind is 403."""
-    refresh = door(load_spec().login.refresh)
+    refresh = path_of(load_spec().login.refresh)
     basic = httpx.BasicAuth(sandbox.workspace_guid, sandbox.api_key)
     assert api.get(refresh, headers=bearer(sandbox.token("user"))).status_code == 403
     assert api.get(refresh, headers=bearer(sandbox.token("profile", client_id=1))).status_code == 403

@@ -59,10 +59,10 @@ def test_the_state(sandbox: Sandbox, api: httpx.Client, control: httpx.Client) -
 
 def test_it_is_not_in_the_log_and_meets_no_fault(sandbox: Sandbox, control: httpx.Client) -> None:
     """Faults for all requests are faults for all requests of the API."""
-    planned = sandbox.faults.status(500)
+    injected = sandbox.faults.status(500)
     assert control.get("/state").status_code == 200
     assert httpx.get(sandbox.url, trust_env=False).status_code == 200
-    assert (len(sandbox.log), planned.matched) == (0, 0)
+    assert (len(sandbox.log), injected.matched) == (0, 0)
 
 
 def test_the_log(sandbox: Sandbox, api: httpx.Client, control: httpx.Client) -> None:
@@ -171,7 +171,7 @@ def test_options(sandbox: Sandbox, control: httpx.Client) -> None:
 
 
 def test_drain_and_reset(sandbox: Sandbox, api: httpx.Client, control: httpx.Client) -> None:
-    """Queued work is done at once; all is forgotten."""
+    """Delayed writes are applied at once; all is forgotten."""
     sandbox.options.delay = 60
     api.post("/v4/clients", json={"customId": "a"})
     assert control.get("/state").json()["counts"]["delayed_writes"] == 1
@@ -201,7 +201,7 @@ def test_what_is_due_is_done_when_it_is_asked_for(sandbox: Sandbox, api: httpx.C
 
 
 def test_tokens(control: httpx.Client, api: httpx.Client) -> None:
-    """A token of any consumer is minted; it opens what it should."""
+    """A token of any consumer is issued; it opens what it should."""
     token = control.post("/tokens", json={"consumer": "workspace", "lifetime": 60}).json()["token"]
     assert api.get("/v4/clients/tags", headers={"Authorization": f"Bearer {token}"}).status_code == 200
     assert "unknown consumer" in control.post("/tokens", json={"consumer": "nobody"}).json()["error"]

@@ -49,7 +49,7 @@ def test_deletion_and_tags_wait_too(sandbox: Sandbox, api: httpx.Client, jan: di
     sandbox.drain()
     assert api.get(JAN).status_code == 404
     assert api.get("/v4/clients/tags").json() == []
-    deletions = [exchange.outcomes for exchange in sandbox.log if exchange.method == "DELETE"]
+    deletions = [logged.outcomes for logged in sandbox.log if logged.method == "DELETE"]
     assert deletions == [(APPLIED,), (DROPPED,)] * 2
     assert [entry.operation for entry in sandbox.dropped_writes] == ["profiles.delete", "tags.delete"]
 
@@ -66,7 +66,7 @@ def test_deletion_and_tags_wait_too(sandbox: Sandbox, api: httpx.Client, jan: di
 def test_an_identifier_conflict_drops_the_whole_item(
     sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any], item: dict[str, Any], reason: str
 ) -> None:
-    """Accepted, and nothing of it happens: the list of dropped writes alone says so, and why."""
+    """Accepted without effect: only the dropped writes show it, with the reason."""
     anna = {"email": "anna@example.com", "uuid": "u-anna", "customId": "c-anna"}
     api.post("/v4/clients", json=anna)
     items = [{"customId": "c-1", "lastName": "Kowalski"}, item, {"customId": "c-9"}]
@@ -99,7 +99,7 @@ def test_a_batch_of_a_thousand(sandbox: Sandbox, api: httpx.Client) -> None:
     assert api.post(BATCH, json=items).status_code == 202
     assert api.post(BATCH, json=items[:500]).status_code == 202
     assert [profile.data["attributes"]["n"] for profile in sandbox.store.profiles] == list(range(1000))
-    assert [exchange.outcomes for exchange in sandbox.log] == [(APPLIED,) * 1000, (APPLIED,) * 500]
+    assert [logged.outcomes for logged in sandbox.log] == [(APPLIED,) * 1000, (APPLIED,) * 500]
 
 
 def test_items_of_a_batch_see_each_other(api: httpx.Client) -> None:

@@ -112,4 +112,4 @@ def test_events_can_be_counted(sandbox: Sandbox, api: httpx.Client, jan: dict[st
     assert (counts.events(), counts.events(action="a.1"), counts.events(client_id=jan["clientId"])) == (30, 10, 15)
     uuids = [kept.uuid for kept in stored(sandbox, jan)]
     assert counts.known_events([*uuids, "none"]) == set(uuids)
-    assert sum(exchange.applied for exchange in sandbox.log if exchange.operation == "events.send_batch") == 60
+    assert sum(logged.applied for logged in sandbox.log if logged.operation == "events.send_batch") == 60

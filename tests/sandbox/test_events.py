@@ -130,7 +130,7 @@ def test_a_salt_has_no_effect_with_a_future_time(sandbox: Sandbox, api: httpx.Cl
     for time in ("2024-03-02T00:00:00Z", "2024-03-02T00:00:00Z", "2024-03-01T12:00:00Z"):
         api.post(CUSTOM, json=custom(eventSalt="s", time=time))
     assert len(stored(sandbox, jan)) == 3
-    assert [exchange.outcomes for exchange in sandbox.log][-3:] == [(Outcome.APPLIED,)] * 3
+    assert [logged.outcomes for logged in sandbox.log][-3:] == [(Outcome.APPLIED,)] * 3
 
 
 def test_the_time_of_receipt_is_that_of_the_request(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any]) -> None:
@@ -154,7 +154,7 @@ def test_a_salt_overwrites(sandbox: Sandbox, api: httpx.Client, jan: dict[str, A
     api.post(CUSTOM, json=custom(eventSalt="s", params={"n": 1}, client=client, time="2024-03-01T11:00:00.250Z"))
     [second] = api.get(path).json()
     assert (second["uuid"], second["params"]) == (first["uuid"], {"n": 1})
-    written = [exchange.outcomes for exchange in sandbox.log if exchange.operation == "events.custom"]
+    written = [logged.outcomes for logged in sandbox.log if logged.operation == "events.custom"]
     assert written == [(Outcome.APPLIED,), (Outcome.OVERWROTE,)]
 
 
@@ -173,7 +173,7 @@ def test_a_salt_elsewhere_overwrites_nothing(sandbox: Sandbox, api: httpx.Client
     api.post(CUSTOM, json=custom(eventSalt="s", params={"n": 0}))
     api.post(CUSTOM, json=custom(eventSalt="s", params={"n": 1}) | change)
     assert sandbox.store.counts.events() == 2
-    assert [exchange.outcomes for exchange in sandbox.log] == [(Outcome.APPLIED,)] * 2
+    assert [logged.outcomes for logged in sandbox.log] == [(Outcome.APPLIED,)] * 2
 
 
 def test_events_without_a_salt_are_all_kept(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any]) -> None:
@@ -218,7 +218,7 @@ def test_an_event_makes_its_profile(sandbox: Sandbox, api: httpx.Client) -> None
 
 
 def test_an_event_of_an_unknown_id_is_dropped(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any]) -> None:
-    """It is accepted with 202 and makes no profile; the list of dropped writes tells which item it was, and why."""
+    """It is accepted with 202 and makes no profile; the dropped writes have the item and the reason."""
     items = [custom(client={"id": client_id}) for client_id in (17, jan["clientId"], 18)]
     assert api.post(BATCH, json=items).status_code == 202
     assert api.post("/v4/events/logged-in", json=event(client={"id": 19})).status_code == 202

@@ -104,7 +104,7 @@ def test_an_export_that_fails(sandbox: Sandbox, api: httpx.Client, three: list[i
 
 
 def test_a_status_that_nobody_knows(sandbox: Sandbox, api: httpx.Client, three: list[int]) -> None:
-    """Ordered by the option, it is told until the export has ended; there are no data meanwhile."""
+    """The option sets the status until the export has ended; there are no data meanwhile."""
     sandbox.clock.stop()
     sandbox.options.export_time = 60
     sandbox.options.export_status = "WARMING_UP"

@@ -1,4 +1,4 @@
-"""Faults on demand: which requests meet them, what goes over the wire, what the log says."""
+"""Injected faults: which requests meet them, what is sent and how the connection ends, what the log says."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def upsert(api: httpx.Client, custom_id: str = "a") -> httpx.Response:
 
 
 def names(sandbox: Sandbox) -> list[str]:
-    return [exchange.fault for exchange in sandbox.log]
+    return [logged.fault for logged in sandbox.log]
 
 
 # --- which requests meet a fault
@@ -34,27 +34,28 @@ def names(sandbox: Sandbox) -> list[str]:
 
 def test_the_next_n(sandbox: Sandbox, api: httpx.Client) -> None:
     """A fault is played as often as asked for, and then no more."""
-    planned = sandbox.faults.status(503, times=2)
+    injected = sandbox.faults.status(503, times=2)
     assert [upsert(api).status_code for _ in range(3)] == [503, 503, 202]
-    assert (planned.matched, planned.played, planned.active) == (2, 2, False)
+    assert (injected.matched, injected.played, injected.active) == (2, 2, False)
+    assert repr(injected) == "<InjectedFault 1: status 503, played 2 times>"
     assert len(sandbox.faults) == 0
 
 
 def test_until_it_is_removed(sandbox: Sandbox, api: httpx.Client) -> None:
     """Without a number it is played until it is removed."""
-    planned = sandbox.faults.status(500)
+    injected = sandbox.faults.status(500)
     assert [upsert(api).status_code for _ in range(3)] == [500] * 3
-    assert planned.remove()
-    assert not planned.remove()
+    assert injected.remove()
+    assert not injected.remove()
     assert upsert(api).status_code == 202
 
 
 def test_clear(sandbox: Sandbox, api: httpx.Client) -> None:
     """All faults can be removed at once."""
-    planned = sandbox.faults.status(500)
+    injected = sandbox.faults.status(500)
     sandbox.faults.close()
     sandbox.faults.clear()
-    assert (len(sandbox.faults), list(sandbox.faults), planned.active) == (0, [], False)
+    assert (len(sandbox.faults), list(sandbox.faults), injected.active) == (0, [], False)
     assert upsert(api).status_code == 202
 
 
@@ -73,10 +74,10 @@ def test_a_rate_is_reproducible() -> None:
 
 def test_a_rate_and_a_number(sandbox: Sandbox, api: httpx.Client) -> None:
     """Both together: some of the requests, until it was played so often."""
-    planned = sandbox.faults.status(500, rate=0.5, seed=3, times=2)
+    injected = sandbox.faults.status(500, rate=0.5, seed=3, times=2)
     statuses = [upsert(api).status_code for _ in range(20)]
-    assert statuses.count(500) == planned.played == 2
-    assert planned.matched > 2 or statuses[:2] == [500, 500]
+    assert statuses.count(500) == injected.played == 2
+    assert injected.matched > 2 or statuses[:2] == [500, 500]
 
 
 @pytest.mark.parametrize(
@@ -156,8 +157,8 @@ def test_a_status_instead_of_processing(sandbox: Sandbox, api: httpx.Client, sta
     answer = upsert(api)
     assert answer.status_code == status
     assert status == 404 or answer.json()["status"] == status
-    exchange = sandbox.log[-1]
-    assert (exchange.status, exchange.fault, exchange.outcomes) == (status, f"status {status}", ())
+    logged = sandbox.log[-1]
+    assert (logged.status, logged.fault, logged.outcomes) == (status, f"status {status}", ())
     assert len(sandbox.store.profiles) == 0
 
 
@@ -165,9 +166,9 @@ def test_a_status_after_processing(sandbox: Sandbox, api: httpx.Client) -> None:
     """The request is carried out all the same: the log says both."""
     sandbox.faults.status(504, processed=True, times=1)
     assert upsert(api).status_code == 504
-    exchange = sandbox.log[-1]
-    assert (exchange.status, exchange.fault) == (504, "status 504 after processing")
-    assert exchange.outcomes == (Outcome.APPLIED,)
+    logged = sandbox.log[-1]
+    assert (logged.status, logged.fault) == (504, "status 504 after processing")
+    assert logged.outcomes == (Outcome.APPLIED,)
     assert len(sandbox.store.profiles) == 1
 
 
@@ -206,7 +207,7 @@ def test_html(sandbox: Sandbox, api: httpx.Client) -> None:
     assert first.headers["content-type"].startswith("text/html")
     assert first.text.startswith("<!DOCTYPE html>")
     assert (first.status_code, second.status_code, second.headers["retry-after"]) == (502, 503, "1")
-    assert [exchange.applied for exchange in sandbox.log] == [0, 1]
+    assert [logged.applied for logged in sandbox.log] == [0, 1]
 
 
 def test_a_wrong_content_type(sandbox: Sandbox, api: httpx.Client) -> None:
@@ -239,23 +240,23 @@ def test_an_expired_token_is_not_processed(sandbox: Sandbox, api: httpx.Client) 
 
 def test_only_tokens_expire(sandbox: Sandbox, api: httpx.Client) -> None:
     """A login and Basic carry no token, so they neither meet this fault nor use it up."""
-    planned = sandbox.faults.expire_token(times=1)
+    injected = sandbox.faults.expire_token(times=1)
     assert api.post(LOGIN, json={"apiKey": sandbox.api_key}, headers={"Authorization": ""}).status_code == 200
     basic = httpx.BasicAuth(sandbox.workspace_guid, sandbox.api_key)
     assert api.get("/v4/clients/tags", auth=basic).status_code == 200
-    assert planned.matched == 0
+    assert injected.matched == 0
 
 
 def test_a_lost_207(sandbox: Sandbox, api: httpx.Client) -> None:
     """The batch is processed, but the refused entries are kept from the caller; an ordinary 202 does not use it up."""
-    planned = sandbox.faults.lose_207(times=1)
+    injected = sandbox.faults.lose_207(times=1)
     assert upsert(api).status_code == 202
     batch = [{"customId": "good"}, {"customId": "bad", "birthDate": "24.10.1987"}]
-    lost, told = api.post("/v4/clients/batch", json=batch), api.post("/v4/clients/batch", json=batch)
-    assert (lost.status_code, lost.content, told.status_code) == (202, b"", 207)
-    assert (planned.matched, planned.played) == (1, 1)
-    exchange = sandbox.log[1]
-    assert (exchange.status, exchange.fault, exchange.applied) == (202, "lost 207", 1)
+    lost, answered = api.post("/v4/clients/batch", json=batch), api.post("/v4/clients/batch", json=batch)
+    assert (lost.status_code, lost.content, answered.status_code) == (202, b"", 207)
+    assert (injected.matched, injected.played) == (1, 1)
+    logged = sandbox.log[1]
+    assert (logged.status, logged.fault, logged.applied) == (202, "lost 207", 1)
 
 
 # --- time
@@ -277,8 +278,8 @@ def test_others_do_not_wait(sandbox: Sandbox, api: httpx.Client, *, processed: b
     sandbox.faults.delay(30, processed=processed, operation="profiles.upsert", times=1)
     with connect(sandbox) as slow:
         slow.sendall(request(sandbox, "POST", "/v4/clients", {"customId": "a"}))
-        planned = next(iter(sandbox.faults))
-        wait_for(lambda: planned.played == 1)
+        injected = next(iter(sandbox.faults))
+        wait_for(lambda: injected.played == 1)
         expected = 200 if processed else 404
         wait_for(lambda: api.get("/v4/clients/by-custom-id/a").status_code == expected)
 
@@ -288,8 +289,8 @@ def test_a_delayed_request_outlives_its_client(sandbox: Sandbox) -> None:
     sandbox.faults.delay(30, times=1)
     with connect(sandbox) as slow:
         slow.sendall(request(sandbox, "POST", "/v4/clients", {"customId": "a"}))
-        planned = next(iter(sandbox.faults))
-        wait_for(lambda: planned.played == 1)
+        injected = next(iter(sandbox.faults))
+        wait_for(lambda: injected.played == 1)
     wait_for(lambda: len(sandbox.log) == 1)
     assert sandbox.log[0].applied == 1
 
@@ -322,9 +323,9 @@ def test_a_closed_connection(sandbox: Sandbox, *, processed: bool, reset: bool) 
     received = send(sandbox, "POST", "/v4/clients", {"customId": "a"})
     assert (received.all, received.end) == (b"", "reset" if reset else "closed")
     wait_for(lambda: len(sandbox.log) == 1)
-    exchange = sandbox.log[0]
-    assert exchange.fault == f"{'reset' if reset else 'closed'} {'after' if processed else 'before'} processing"
-    assert (exchange.status, exchange.bytes_sent, exchange.applied) == (0, 0, int(processed))
+    logged = sandbox.log[0]
+    assert logged.fault == f"{'reset' if reset else 'closed'} {'after' if processed else 'before'} processing"
+    assert (logged.status, logged.bytes_sent, logged.applied) == (0, 0, int(processed))
     assert len(sandbox.store.profiles) == int(processed)
 
 
@@ -367,10 +368,10 @@ def test_other_connections_stay(sandbox: Sandbox, api: httpx.Client) -> None:
 def test_stopping_does_not_wait_for_a_delay() -> None:
     """A request that is still delayed does not hold the sandbox; it is carried out before the state is closed."""
     with Sandbox() as sandbox:
-        planned = sandbox.faults.delay(30)
+        injected = sandbox.faults.delay(30)
         connection = connect(sandbox)
         connection.sendall(request(sandbox, "POST", "/v4/clients", {"customId": "a"}))
-        wait_for(lambda: planned.played == 1)
+        wait_for(lambda: injected.played == 1)
         begin = time.perf_counter()
     assert time.perf_counter() - begin < 5
     assert sandbox.log[0].applied == 1
@@ -408,7 +409,7 @@ def test_nothing_is_lost_and_nothing_applied_twice(sandbox: Sandbox, api: httpx.
         "eventSalt": "salt",
     }
     assert [api.post("/v4/events/custom", json=event).status_code for _ in range(2)] == [503, 202]
-    outcomes = list(itertools.chain.from_iterable(exchange.outcomes for exchange in sandbox.log))
+    outcomes = list(itertools.chain.from_iterable(logged.outcomes for logged in sandbox.log))
     assert outcomes == [Outcome.APPLIED, Outcome.OVERWROTE]
     assert len(sandbox.store.events) == 1
 

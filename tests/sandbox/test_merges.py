@@ -108,7 +108,7 @@ def test_the_target_among_the_sources_is_skipped(
     one, _, last = (profile["clientId"] for profile in three)
     answer = api.post(BY_ID.format(f"{one},{last}", one))
     assert (answer.status_code, answer.json()["previousClients"]) == (200, [last])
-    assert [exchange.applied for exchange in sandbox.log][-2:] == [1, 1]
+    assert [logged.applied for logged in sandbox.log][-2:] == [1, 1]
     assert api.get(JAN).json()["attributes"] == {"a": 1, "b": 2, "c": 3}
     assert len(sandbox.store.profiles) == 1
 

@@ -105,6 +105,6 @@ def test_profiles_need_no_permission(running: Sandbox, client: httpx.Client) -> 
 
 
 def test_roles_are_those_of_users(running: Sandbox) -> None:
-    """Roles for anybody else are an error where the token is minted."""
+    """Roles for anybody else are an error where the token is issued."""
     with pytest.raises(ValueError, match="only a user has roles"):
         running.token("workspace", roles=["client_info: read"])

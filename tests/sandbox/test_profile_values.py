@@ -146,5 +146,5 @@ def test_fields_that_an_operation_does_not_have_are_ignored(
     """Whatever they hold: a clientId outside a batch, uuid and tags of one's own account, any other name."""
     api.post("/v4/clients", json={"customId": "c-1", "clientId": {}, "city": "Gdynia", "anything": 1})
     own.post("/v4/my-account/personal-information", json={"uuid": {}, "tags": 5, "company": "Nowak"})
-    assert [exchange.status for exchange in sandbox.log][-2:] == [202, 202]
+    assert [logged.status for logged in sandbox.log][-2:] == [202, 202]
     assert api.get(JAN).json() == {**jan, "city": "Gdynia", "company": "Nowak"}

@@ -141,7 +141,7 @@ def test_emails_that_are_not_unique(sandbox: Sandbox, api: httpx.Client) -> None
     agreements = {"email": True, "sms": True}
     items = [{"customId": f"c-{n}", "email": "ola@example.com", "agreements": agreements} for n in range(2)]
     assert api.post("/v4/clients/batch", json=items).status_code == 202
-    assert [exchange.applied for exchange in sandbox.log][-1] == 2
+    assert [logged.applied for logged in sandbox.log][-1] == 2
     found = [api.get(f"/v4/clients/by-custom-id/c-{n}").json() for n in range(2)]
     assert [profile["email"] for profile in found] == ["ola@example.com"] * 2
     assert [(one["agreements"]["email"], one["agreements"]["sms"]) for one in found] == [(False, True)] * 2

@@ -183,7 +183,7 @@ def test_a_token_of_another_message_activates_nothing(
 def test_a_message_sent_again_replaces_the_first(
     sandbox: Sandbox, visitor: httpx.Client, ola: dict[str, Any], path: str
 ) -> None:
-    """The earlier token and code are worth nothing any more; the new ones are good."""
+    """The earlier token and PIN are invalid; the new ones are valid."""
     first = sandbox.mailbox[-1]
     assert visitor.post(path, json={"email": "ola@example.com"}).status_code == 200
     second = sandbox.mailbox[-1]

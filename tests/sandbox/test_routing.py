@@ -1,4 +1,4 @@
-"""All operations of the bundle answer as documented; every path reaches the operation that it means."""
+"""All operations of the document answer as documented; every path reaches the operation that it means."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from synerise_profiles.sandbox.http.routing import Router
 from synerise_profiles.sandbox.http.validation import RequestValidator
 from synerise_profiles.sandbox.spec import OperationSpec, load_spec
 
-BUNDLE = load_spec()
-VALIDATION = RequestValidator(BUNDLE)
+SPEC = load_spec()
+VALIDATOR = RequestValidator(SPEC)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ class Seed:
             tag = client.post("/v4/tags", json={"name": name}).json()
             client.post(f"/v4/clients/{client_id}/tags/{tag['id']}")
             note = client.post(f"/notes-service/by-id/{client_id}", json={"subject": "One"}).json()
-            export = BUNDLE.example(_named("exports.create"))
+            export = SPEC.example(_named("exports.create"))
             task = client.post("/morph/exports/clients/segmentation", json=export).json()
         self.uuid = first["uuid"]
         self.client_id = client_id
@@ -90,7 +90,7 @@ class Seed:
 
 
 def _named(name: str) -> OperationSpec:
-    return next(item for item in BUNDLE.operations if item.name == name)
+    return next(item for item in SPEC.operations if item.name == name)
 
 
 def _request(sandbox: Sandbox, operation: OperationSpec, seed: Seed) -> httpx.Response:
@@ -100,30 +100,30 @@ def _request(sandbox: Sandbox, operation: OperationSpec, seed: Seed) -> httpx.Re
         owner = {"client_id": seed.client_id} if consumer == "profile" else {}
         headers["Authorization"] = f"Bearer {sandbox.token(consumer, uuid=seed.uuid, **owner)}"
     query = {"offset": "0", "limit": "10"} if operation.name == "exports.get_data" else {}
-    body = BUNDLE.example(operation)
+    body = SPEC.example(operation)
     url = sandbox.url + seed.path(operation)
     sent = {} if body is None else {"json": body}
     return httpx.request(operation.method, url, headers=headers, params=query, trust_env=False, verify=False, **sent)
 
 
-@pytest.mark.parametrize("operation", BUNDLE.operations, ids=lambda operation: operation.name)
+@pytest.mark.parametrize("operation", SPEC.operations, ids=lambda operation: operation.name)
 def test_operation_answers_as_documented(sandbox: Sandbox, operation: OperationSpec) -> None:
     """The example of the spec gets a documented status, with a body that its schema allows: success where it can."""
     response = _request(sandbox, operation, Seed(sandbox, operation.name.replace(".", "-")))
     assert response.is_success is (operation.name not in NEEDS_PROOF), response.text
-    reply = operation.response(response.status_code)
-    assert reply is not None, f"{response.status_code} is not documented"
-    if reply.media_type is None:
+    documented = operation.response(response.status_code)
+    assert documented is not None, f"{response.status_code} is not documented"
+    if documented.media_type is None:
         assert response.content == b""
-    elif reply.media_type == "application/json":
-        assert reply.pointer is not None
-        assert VALIDATION.problems(reply.pointer, response.json()) == []
+    elif documented.media_type == "application/json":
+        assert documented.pointer is not None
+        assert VALIDATOR.problems(documented.pointer, response.json()) == []
     assert sandbox.log[-1].operation == operation.name
 
 
 def test_all_operations_are_there() -> None:
-    """The bundle holds the 89 operations of the document, each with a name of its own."""
-    assert len({operation.name for operation in BUNDLE.operations}) == 89
+    """The document holds the 89 operations of the document, each with a name of its own."""
+    assert len({operation.name for operation in SPEC.operations}) == 89
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_all_operations_are_there() -> None:
 )
 def test_literal_segments_beat_parameters(method: str, path: str, name: str) -> None:
     """Where several paths could be meant, the literal one is, and then the one whose types fit."""
-    match = Router(BUNDLE.operations).match(method, path.encode())
+    match = Router(SPEC.operations).match(method, path.encode())
     assert match is not None
     assert match.operation.name == name
 
@@ -191,9 +191,9 @@ def test_merge_lists_split_on_literal_commas(values: list[str]) -> None:
     operation = _named("profiles.merge_by_custom_id")
     sources = ",".join(quote(value, safe="") for value in values)
     path = f"/v4/clients/merge/from/custom-ids/{sources}/to/custom-id/x%2Cy"
-    match = Router(BUNDLE.operations).match("POST", path.encode())
+    match = Router(SPEC.operations).match("POST", path.encode())
     assert match is not None
     assert match.operation is operation
     assert match.raw_parameters["sourceCustomIDs"].split(b",") == [quote(value, safe="").encode() for value in values]
     if all(value.isascii() for value in values):
-        assert VALIDATION.path(operation, match.raw_parameters) == {"sourceCustomIDs": values, "targetCustomID": "x,y"}
+        assert VALIDATOR.path(operation, match.raw_parameters) == {"sourceCustomIDs": values, "targetCustomID": "x,y"}

@@ -1,4 +1,4 @@
-"""An independent tool makes requests of the bundle, valid and invalid ones, and holds each answer against it."""
+"""An independent tool makes requests of the document, valid and invalid ones, and holds each answer against it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from synerise_profiles.sandbox.domain.permissions import CONSUMERS
 from synerise_profiles.sandbox.http.validation import RequestValidator
 from synerise_profiles.sandbox.spec import OperationSpec, load_spec
 
-BUNDLE = load_spec()
-VALIDATION = RequestValidator(BUNDLE)
+SPEC = load_spec()
+VALIDATOR = RequestValidator(SPEC)
 MOMENT = 1_790_000_000.0
 
 # Every server answers these, and the document prints them for some operations only: gaps of the document. Each is let
@@ -34,7 +34,7 @@ FEW, MANY = 3, 50
 
 
 def _document() -> dict[str, Any]:
-    """The bundle without what is not to be tried here.
+    """The document without what is not to be tried here.
 
     Formats only describe: the patterns beside them are the rule, as the sandbox has it. Credentials have tests of
     their own.
@@ -51,7 +51,7 @@ def _document() -> dict[str, Any]:
             if key not in ("format", "security") or not isinstance(value, str | list) or value in ("date", "date-time")
         }
 
-    document: dict[str, Any] = kept(BUNDLE.document)
+    document: dict[str, Any] = kept(SPEC.document)
     return document
 
 
@@ -59,7 +59,7 @@ def _config() -> schemathesis.Config:
     """A batch of profiles refuses single items by a 207."""
     rejected = [*(str(status) for status in (400, 401, 403, 404, 405, 415, 424)), "207"]
     partial = {"checks": {"negative_data_rejection": {"expected-statuses": rejected}}}
-    operation = next(item for item in BUNDLE.operations if "207" in item.responses)
+    operation = next(item for item in SPEC.operations if "207" in item.responses)
     return schemathesis.Config.from_dict({"operations": [{"include-operation-id": operation.operation_id, **partial}]})
 
 
@@ -91,7 +91,7 @@ class Workspace:
         tag = self._ask("POST", "/v4/tags", {"name": f"tag {number}"})["id"]
         self._ask("POST", f"/v4/clients/{client_id}/tags/{tag}")
         note = self._ask("POST", f"/notes-service/by-id/{client_id}", {"subject": "One"}, consumer="user")["id"]
-        order = BUNDLE.example(next(item for item in BUNDLE.operations if item.name == "exports.create"))
+        order = SPEC.example(next(item for item in SPEC.operations if item.name == "exports.create"))
         task = self._ask("POST", "/morph/exports/clients/segmentation", order)["taskId"]
         self.values = {
             "clientId": client_id,
@@ -163,7 +163,7 @@ def _patterns_are_read_once() -> Iterator[None]:
         yield
 
 
-def _each(operations: tuple[OperationSpec, ...] = BUNDLE.operations) -> Any:
+def _each(operations: tuple[OperationSpec, ...] = SPEC.operations) -> Any:
     return pytest.mark.parametrize("operation", operations, ids=lambda operation: operation.name)
 
 
@@ -171,7 +171,7 @@ def _both_kinds_of_data() -> Any:
     # The one operation that takes nothing but free text in its path has no invalid data.
     kinds = [
         pytest.param(operation, kind, id=f"{operation.name}-{kind.value}")
-        for operation in BUNDLE.operations
+        for operation in SPEC.operations
         for kind in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
         if (operation.name, kind) != ("exports.get_status", GenerationMode.NEGATIVE)
     ]
@@ -180,12 +180,12 @@ def _both_kinds_of_data() -> Any:
 
 def _hold(operation: OperationSpec, status: int, content_type: str, content: bytes, allowed: frozenset[int]) -> None:
     """The status is documented, or allowed here; what has no documented body has none."""
-    reply = operation.response(status)
-    if reply is None:
+    documented = operation.response(status)
+    if documented is None:
         assert status in allowed, f"{operation.name} answered {status}, documented: {', '.join(operation.responses)}"
         assert content_type == "application/json"
-        assert VALIDATION.problems("#/components/schemas/ErrorBody", _json(content)) == []
-    elif reply.media_type is None:
+        assert VALIDATOR.problems("#/components/schemas/ErrorBody", _json(content)) == []
+    elif documented.media_type is None:
         assert content == b""
 
 
@@ -198,7 +198,7 @@ def _explore(workspace: Workspace, operation: OperationSpec, data: GenerationMod
     invalid = data is GenerationMode.NEGATIVE
     allowed = frozenset(status for name, status in NOT_PRINTED if name == operation.name)
     allowed |= {MALFORMED} if invalid else set()
-    removes = BUNDLE.document["paths"][operation.path][operation.method.lower()].get("x-irreversible", False)
+    removes = SPEC.document["paths"][operation.path][operation.method.lower()].get("x-irreversible", False)
 
     @settings(
         max_examples=examples,
@@ -257,7 +257,7 @@ def _ask(workspace: Workspace, operation: OperationSpec, token: str | None, **ch
     headers = {"Api-Version": "4.4", "Content-Type": "application/json"}
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
-    body = BUNDLE.example(operation)
+    body = SPEC.example(operation)
     request: dict[str, Any] = (
         {"method": operation.method, "json": body} if body is not None else {"method": operation.method}
     )
@@ -272,7 +272,7 @@ def _refused(operation: OperationSpec, response: requests.Response, *statuses: i
     _hold(operation, response.status_code, _media_type(response.headers), response.content, allowed)
 
 
-@_each(tuple(item for item in BUNDLE.operations if item.schemes))
+@_each(tuple(item for item in SPEC.operations if item.schemes))
 def test_credentials_are_refused_as_documented(workspace: Workspace, operation: OperationSpec) -> None:
     """None, unreadable ones and those of a caller that may not: 401, or 403 for the last, as printed or as common."""
     _refused(operation, _ask(workspace, operation, None), NO_CREDENTIALS)
@@ -282,7 +282,7 @@ def test_credentials_are_refused_as_documented(workspace: Workspace, operation: 
         _refused(operation, response, NO_CREDENTIALS, WRONG_CALLER)
 
 
-@_each(tuple(item for item in BUNDLE.operations if item.body_pointer is not None))
+@_each(tuple(item for item in SPEC.operations if item.body_pointer is not None))
 def test_media_types_are_refused_as_documented(workspace: Workspace, operation: OperationSpec) -> None:
     """A body that does not say that it is JSON: 415, printed or not."""
     token = workspace.token(min(operation.consumers))
@@ -300,5 +300,5 @@ def test_methods_are_refused_as_documented(workspace: Workspace, operation: Oper
 
 def test_what_is_let_through_is_not_printed() -> None:
     """An exception that the document has an answer for by now is none."""
-    by_name = {item.name: item for item in BUNDLE.operations}
+    by_name = {item.name: item for item in SPEC.operations}
     assert {(name, status) for name, status in NOT_PRINTED if by_name[name].response(status) is not None} == set()

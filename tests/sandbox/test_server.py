@@ -83,34 +83,34 @@ def test_the_log_is_bounded() -> None:
 
 
 def test_kept_bodies_are_bounded() -> None:
-    """Of the bodies only the last are kept, by their sizes; the exchanges themselves stay."""
+    """Of the bodies only the last are kept, by their sizes; the entries themselves stay."""
     log = RequestLog(max_requests=4, max_body_bytes=10)
-    exchanges = [LoggedRequest("POST", "/", "", 202, 4, 0, body=b"1234") for _ in range(6)]
-    for exchange in exchanges:
-        log.add(exchange)
-    assert list(log) == exchanges[2:]
-    assert [exchange.body for exchange in log] == [None, None, b"1234", b"1234"]
+    requests = [LoggedRequest("POST", "/", "", 202, 4, 0, body=b"1234") for _ in range(6)]
+    for logged in requests:
+        log.add(logged)
+    assert list(log) == requests[2:]
+    assert [logged.body for logged in log] == [None, None, b"1234", b"1234"]
     log.add(LoggedRequest("POST", "/", "", 202, 20, 0, body=b"x" * 20))
-    assert [exchange.body for exchange in log] == [None] * 4
+    assert [logged.body for logged in log] == [None] * 4
 
 
-def test_small_bodies_go_with_their_exchanges() -> None:
+def test_small_bodies_go_with_their_requests() -> None:
     """What the log forgets, its account of bodies forgets too."""
     log = RequestLog(max_requests=2, max_body_bytes=100)
     for _ in range(1000):
         log.add(LoggedRequest("POST", "/", "", 202, 4, 0, body=b"1234"))
-    assert [exchange.body for exchange in log] == [b"1234"] * 2
+    assert [logged.body for logged in log] == [b"1234"] * 2
     log.add(LoggedRequest("GET", "/", "", 200, 0, 9))
-    assert [exchange.body for exchange in log] == [b"1234", None]
+    assert [logged.body for logged in log] == [b"1234", None]
     assert log.total == 1001
 
 
 def test_entries_have_numbers() -> None:
     """The newest come first, each with its number, and so do those before a number."""
     log = RequestLog(max_requests=3)
-    exchanges = [LoggedRequest("GET", str(index), "", 200, 0, 0) for index in range(5)]
-    for exchange in exchanges:
-        log.add(exchange)
+    requests = [LoggedRequest("GET", str(index), "", 200, 0, 0) for index in range(5)]
+    for logged in requests:
+        log.add(logged)
     assert [(number, item.path) for number, item in log.newest(2)] == [(4, "4"), (3, "3")]
     assert [number for number, _ in log.newest(10, 3)] == [2]
     assert log.newest(10, 2) == []
@@ -126,7 +126,7 @@ def test_outcomes_of_many_batches_share_their_memory() -> None:
     assert interned([]) == ()
 
 
-def test_the_dropped_writes_is_bounded() -> None:
+def test_the_dropped_writes_are_bounded() -> None:
     """By the number of items and by their size; at least the newest is kept."""
     dropped = DroppedWrites(max_items=3, max_bytes=100)
     for index in range(5):
@@ -199,7 +199,7 @@ def test_a_request_that_breaks_off_is_not_carried_out(sandbox: Sandbox) -> None:
     with connect(sandbox) as connection:
         connection.sendall(request(sandbox, "POST", "/v4/clients", {"customId": "a"})[:-5])
     assert ask(sandbox) == 200
-    assert [exchange.operation for exchange in sandbox.log] == ["events.server_time"]
+    assert [logged.operation for logged in sandbox.log] == ["events.server_time"]
 
 
 def test_it_starts_and_stops_fast() -> None:

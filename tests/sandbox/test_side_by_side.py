@@ -26,8 +26,8 @@ def pair() -> Iterator[tuple[Sandbox, Sandbox]]:
         yield one, two
 
 
-def test_what_one_is_told_the_other_does_not_know(pair: tuple[Sandbox, Sandbox]) -> None:
-    """Profiles, tags, events and what was queued stay with the sandbox that received them; the same ids may recur."""
+def test_each_has_a_state_of_its_own(pair: tuple[Sandbox, Sandbox]) -> None:
+    """Profiles, tags, events and delayed writes stay with the sandbox that received them; the same ids may recur."""
     one, two = pair
     with client_of(one, one.token()) as first, client_of(two, two.token()) as second:
         assert first.post("/v4/clients", json={"customId": "a", "tags": ["only here"]}).status_code == 202
@@ -40,7 +40,7 @@ def test_what_one_is_told_the_other_does_not_know(pair: tuple[Sandbox, Sandbox])
         assert second.get("/v4/clients/tags").json() == []
         assert (len(one.store.profiles), len(two.store.profiles)) == (1, 0)
         assert (len(one.store.events), len(two.store.events)) == (1, 0)
-        assert {exchange.operation for exchange in two.log} == {"profiles.find", "profiles.get", "tags.list"}
+        assert {logged.operation for logged in two.log} == {"profiles.find", "profiles.get", "tags.list"}
 
 
 def test_a_token_of_one_is_nothing_to_the_other(pair: tuple[Sandbox, Sandbox]) -> None:

@@ -77,7 +77,7 @@ def test_it_is_readable_in_light_and_dark(sandbox: Sandbox) -> None:
 
 
 def test_the_root_answers_get_only(sandbox: Sandbox) -> None:
-    """Anything else is told what there is."""
+    """Other methods are 404, with the place that lists what there is."""
     assert httpx.post(sandbox.url + "/", trust_env=False).status_code == 404
 
 

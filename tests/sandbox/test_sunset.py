@@ -48,7 +48,7 @@ def test_an_operation_is_gone_after_its_sunset(
 
 
 def test_gone_is_gone_for_everyone(sandbox: Sandbox, api: httpx.Client, jan: dict[str, Any]) -> None:
-    """Nobody is asked for credentials at a door that is walled up; nothing is applied."""
+    """An operation that is switched off is refused before credentials are checked; nothing is applied."""
     sandbox.options.enforce_sunset = True
     sandbox.clock.set(datetime(2030, 1, 1, tzinfo=UTC))
     for operation in ENDING:

@@ -99,7 +99,7 @@ def test_a_salt_overwrites_a_transaction(sandbox: Sandbox, api: httpx.Client, ja
     assert (second.uuid, second.params["orderId"]) == (first.uuid, "o-2")
     assert "eventSalt" not in second.params
     assert sandbox.store.counts.transactions_by_order() == {"o-2": 1}
-    written = [exchange.outcomes for exchange in sandbox.log if exchange.operation == "transactions.create"]
+    written = [logged.outcomes for logged in sandbox.log if logged.operation == "transactions.create"]
     assert written == [(Outcome.APPLIED,), (Outcome.OVERWROTE,)]
 
 

@@ -171,7 +171,7 @@ class App(Workspace):
 
     def _apply_fault(self, routed: RoutedRequest, fault: Fault, http_response: HTTPResponse) -> HTTPResponse:
         if fault.kind is FaultKind.EXPIRE_TOKEN:
-            with contextlib.suppress(ValueError):  # a token that is none is worth nothing already
+            with contextlib.suppress(ValueError):  # what is no token of this sandbox is invalid already
                 self.auth.revoke(routed.http_request.bearer_token or "")
         operation = None if routed.match is None else routed.match.operation
         return apply_fault(fault, http_response, operation, routed.http_request, self.context.now())

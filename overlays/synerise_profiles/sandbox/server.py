@@ -240,8 +240,8 @@ class Sandbox:
         self.app.run_due_writes()
         try:
             return sign_in(self.app.context, {"email": email}, password)
-        except RefusedRequest as failure:
-            raise PermissionError(failure.message) from None
+        except RefusedRequest as refusal:
+            raise PermissionError(refusal.message) from None
 
     def mark_test_profile(self, client_id: int, *, test: bool = True) -> None:
         """Make a profile a test profile, which everyone may see, whatever is protected."""
@@ -276,9 +276,9 @@ class Sandbox:
         self._thread = threading.Thread(target=self._run, name="synerise-sandbox", daemon=True)
         self._thread.start()
         if not self._ready.wait(_MAX_WAIT_SECONDS) or self._startup_error is not None:
-            failure = self._startup_error
+            error = self._startup_error
             self.stop()
-            raise RuntimeError("the sandbox did not start") from failure
+            raise RuntimeError("the sandbox did not start") from error
         return self
 
     def stop(self) -> None:
@@ -318,7 +318,7 @@ class Sandbox:
 def _listen(host: str, port: int) -> socket.socket:
     """A bound socket, made before the server runs so that its port is known."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sets TCP_NODELAY; without it each answer waits 40 ms for an acknowledgement.
+    # Where the protocol is given, asyncio sets TCP_NODELAY; without it each answer waits 40 ms for an acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -175,11 +175,11 @@ class Faults:
         """Add a fault; ValueError when no request could ever meet it."""
         names = self._matching_operations(fault)
         with self._lock:
-            planned = InjectedFault(self._next_number, fault, names, self.remove)
+            injected = InjectedFault(self._next_number, fault, names, self.remove)
             self._next_number += 1
-            self._active = (*self._active, planned)
-            self._all.append(planned)
-        return planned
+            self._active = (*self._active, injected)
+            self._all.append(injected)
+        return injected
 
     def status(
         self,
@@ -241,20 +241,20 @@ class Faults:
         if not self._active:
             return None
         with self._lock:
-            for planned in self._active:
-                fault = planned.fault
-                if operation in planned.operations and _applies(fault, bearer=bearer, status=status):
-                    if not planned.record_match():
+            for injected in self._active:
+                fault = injected.fault
+                if operation in injected.operations and _applies(fault, bearer=bearer, status=status):
+                    if not injected.record_match():
                         continue
-                    if planned.played == fault.times:
-                        self._retire(planned)
+                    if injected.played == fault.times:
+                        self._retire(injected)
                     return fault
         return None
 
     def remove(self, number: int) -> bool:
         """Deactivate the fault with this number; False when it was inactive already."""
         with self._lock:
-            found = next((planned for planned in self._active if planned.number == number), None)
+            found = next((injected for injected in self._active if injected.number == number), None)
             if found is not None:
                 self._retire(found)
             return found is not None
@@ -262,8 +262,8 @@ class Faults:
     def clear(self) -> None:
         """Deactivate and forget all faults."""
         with self._lock:
-            for planned in self._active:
-                planned.active = False
+            for injected in self._active:
+                injected.active = False
             self._active = ()
             self._all.clear()
 
@@ -273,9 +273,9 @@ class Faults:
     def __len__(self) -> int:
         return len(self._active)
 
-    def _retire(self, planned: InjectedFault) -> None:
-        planned.active = False
-        self._active = tuple(other for other in self._active if other is not planned)
+    def _retire(self, injected: InjectedFault) -> None:
+        injected.active = False
+        self._active = tuple(other for other in self._active if other is not injected)
 
     def _matching_operations(self, fault: Fault) -> frozenset[str]:
         names = frozenset(

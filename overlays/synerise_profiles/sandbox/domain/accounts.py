@@ -59,5 +59,5 @@ def new_pin() -> str:
 
 
 def _derive_key(password: str, salt: str) -> str:
-    # surrogatepass: JSON may hold lone surrogates, and a password is no place to argue about them.
+    # surrogatepass: JSON may hold lone surrogates, and any text may be a password.
     return hashlib.pbkdf2_hmac("sha256", password.encode("utf-8", "surrogatepass"), salt.encode(), _HASH_ROUNDS).hex()

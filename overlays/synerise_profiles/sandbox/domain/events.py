@@ -64,13 +64,13 @@ def draft_event(
     """
     text = item.get(time_field)
     time, salt = received_millis, item.get("eventSalt")
-    kept = without_reserved(params, reserved)
+    stored = without_reserved(params, reserved)
     if text is not None:
         time = _time(text, time_field)
         if time > received_millis:
             time, salt = received_millis, None
-        kept[ORIGINAL_TIME_PARAM] = text
-    return EventDraft(item, action, time, salt or None, kept)
+        stored[ORIGINAL_TIME_PARAM] = text
+    return EventDraft(item, action, time, salt or None, stored)
 
 
 def without_reserved(params: Json, reserved: frozenset[str]) -> Json:

@@ -142,9 +142,9 @@ class WorkingSet:
         if email and (found := self._emails.get(email)) is not None and found not in matches:
             matches.append(found)
         if not (uuid or custom_id or email or client_id is not None):
-            holders = self._phones.get(get("phone") or "")
-            if holders:
-                matches.append(min(holders, key=_client_id))
+            owners = self._phones.get(get("phone") or "")
+            if owners:
+                matches.append(min(owners, key=_client_id))
         return matches
 
     def _has_identifier(self, item: Json) -> bool:
@@ -225,8 +225,8 @@ class WorkingSet:
             del self._emails[email]
         if custom_id is not None and self._custom_ids.get(custom_id) is profile:
             del self._custom_ids[custom_id]
-        if phone is not None and profile in (holders := self._phones.get(phone, [])):
-            holders.remove(profile)
+        if phone is not None and profile in (owners := self._phones.get(phone, [])):
+            owners.remove(profile)
 
     def _index(self, profile: StoredProfile) -> None:
         if profile.email is not None:
@@ -234,9 +234,9 @@ class WorkingSet:
         if profile.custom_id is not None:
             self._custom_ids[profile.custom_id] = profile
         if profile.phone is not None and self._by_phone:
-            holders = self._phones.setdefault(profile.phone, [])
-            if profile not in holders:
-                holders.append(profile)
+            owners = self._phones.setdefault(profile.phone, [])
+            if profile not in owners:
+                owners.append(profile)
 
 
 def _client_id(profile: StoredProfile) -> int:

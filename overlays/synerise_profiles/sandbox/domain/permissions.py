@@ -41,7 +41,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a request comes from.
+    """The caller of a request: its consumer (the kind of its token), and what it may do.
 
     Profiles carry their id, anonymous ones perhaps only a uuid. `granted` is what the API key or the user's roles
     permit; None stands for everything. `key_id` names that key, `session` the token.

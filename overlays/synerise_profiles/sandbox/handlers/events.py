@@ -31,7 +31,7 @@ def send(request: RequestContext) -> HandlerResponse:
 
 
 def send_batch(request: RequestContext) -> HandlerResponse:
-    """Several events, each with its own action; nothing but events comes of them, whatever the action."""
+    """Several events, each with its own action; they make no transactions, whatever the action."""
     items: list[Json] = request.body
     refuse_invalid(request, items)
     response = _accept(request, items, partial(batch_action, actions=request.context.actions), "[{}].")

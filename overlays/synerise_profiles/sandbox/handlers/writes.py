@@ -71,7 +71,7 @@ def update_profile(
 
 
 def delete_profile(context: Context, client_id: int, *, operation: str = "profiles.delete") -> list[Outcome]:
-    """Remove one profile with all that hangs on it; dropped when it is gone already."""
+    """Remove one profile with all that belongs to it; dropped when it is gone already."""
     with context.store.transaction():
         if context.store.profiles.delete(client_id):
             return [Outcome.APPLIED]

@@ -279,8 +279,8 @@ class Authenticator:
 
 def _subjects(client_id: int | None, profile_uuid: str | None) -> list[str]:
     """What stands for a profile in revocations; its tokens name it by one of these, or by both."""
-    named = (("client", client_id), ("uuid", profile_uuid))
-    return [f"{name}:{value}" for name, value in named if value is not None]
+    identifiers = (("client", client_id), ("uuid", profile_uuid))
+    return [f"{name}:{value}" for name, value in identifiers if value is not None]
 
 
 def _key_id(key: str) -> str:

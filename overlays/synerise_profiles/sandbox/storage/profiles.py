@@ -122,7 +122,7 @@ class ProfileStore:
         self._db.execute_many("INSERT OR REPLACE INTO aliases VALUES (?, ?)", list(aliases.items()))
 
     def delete(self, client_id: int) -> bool:
-        """Remove a profile and all that hangs on it; whether it was there. The caller holds the transaction."""
+        """Remove a profile and all that belongs to it; False when there was none. The caller holds the transaction."""
         for table in _OWNED_TABLES:
             self._db.execute(f"DELETE FROM {table} WHERE client_id = ?", (client_id,))  # noqa: S608 - names are constants
         return self._db.execute("DELETE FROM profiles WHERE client_id = ?", (client_id,)) > 0

@@ -16,20 +16,18 @@ from .rules import (
     FieldProblem,
     ListRule,
     Note,
-    NumberRule,
     Rule,
-    TextRule,
-    TypeUnionRule,
     are_never_null,
     compile_pattern,
     fields_of,
+    value_rule,
 )
 from .schema import Schema
 
 __all__ = ["FreeFormRule", "ObjectRule", "rule_of"]
 
 Rows: TypeAlias = "Sequence[dict[str, Any]]"
-_OBJECT, _ARRAY, _STRING = frozenset({"object"}), frozenset({"array"}), frozenset({"string"})
+_OBJECT, _ARRAY = frozenset({"object"}), frozenset({"array"})
 _MIN_BLOCK_ROWS = 4
 """So many rows of one shape are checked faster one by one."""
 _MAX_SHAPES = 1000
@@ -45,11 +43,7 @@ def rule_of(schema: Schema, note: Note, path: str = "") -> Rule | None:
         return FreeFormRule(schema, PropertyNames(schema, note, path))
     if types == _ARRAY:
         return ListRule(None if schema.items is None else rule_of(schema.items, note, path))
-    if types == _STRING or schema.enum:
-        return TextRule(schema)
-    if types and types <= {"integer", "number"}:
-        return NumberRule(schema)
-    return TypeUnionRule(schema) if types else None
+    return value_rule(schema)
 
 
 class PropertyNames:

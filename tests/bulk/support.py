@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import orjson
 
-from synerise_profiles._batching.machine import DONE, Read, Wait
+from synerise_profiles._batching.machine import DONE, Read, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.retry import AttemptFailure, RetryPolicy
@@ -139,22 +139,22 @@ class Run:
 
     def steps(self) -> Iterator[list[BulkTask]]:
         """Run to the end; yields what is in flight before each answer, so that a test can look or stop."""
-        flying: list[BulkTask] = []
+        in_flight: list[BulkTask] = []
         while (step := self.engine.next()) is not DONE:
-            if isinstance(step, BulkTask):
-                flying.append(step)
-                self.most_in_flight = max(self.most_in_flight, len(flying))
-            elif isinstance(step, Read):
+            if isinstance(step, Read):
                 if not self.engine.read(self._rows):
                     self.engine.end()
-            elif flying and (not isinstance(step, Wait) or not step.seconds or self._random.random() < 0.5):
-                yield flying
-                send = flying.pop(self._random.randrange(len(flying)))
-                self.engine.on_result(send, self.server(send.request().content))
+            elif not isinstance(step, Wait | Signal):
+                in_flight.append(step)
+                self.most_in_flight = max(self.most_in_flight, len(in_flight))
+            elif in_flight and (not isinstance(step, Wait) or not step.seconds or self._random.random() < 0.5):
+                yield in_flight
+                task = in_flight.pop(self._random.randrange(len(in_flight)))
+                self.engine.on_result(task, self.server(task.request().content))
             else:
                 assert isinstance(step, Wait)
                 assert step.seconds is not None
-                assert step.seconds > 0 or flying
+                assert step.seconds > 0 or in_flight
                 self.clock.now += step.seconds or 0.0
 
     def finish(self) -> Report:

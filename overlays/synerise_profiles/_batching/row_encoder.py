@@ -14,11 +14,10 @@ from collections.abc import Callable, Collection, Iterator
 from hashlib import sha256
 from typing import Any, Final, Literal, TypeAlias, cast
 
-import attrs
 import orjson
 
 from synerise_profiles._validation.object_rules import ObjectRule
-from synerise_profiles._validation.rules import Note, Rule, fields_of, value_rule
+from synerise_profiles._validation.rules import Note, Rule, fields_of, type_rule
 from synerise_profiles._validation.schema import Schema
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
@@ -235,19 +234,5 @@ def _profile_rule(schema: Schema, identifiers: tuple[str, ...], checks: Checks, 
     """Make the rule of the object that names a profile."""
     if checks == "strict":
         return ObjectRule.from_schema(schema, note, path, identifiers)
-    types = [_type_only(schema.properties[name]) for name in identifiers]
-    return ObjectRule(schema, dict(zip(identifiers, map(value_rule, types), strict=True)), None, identifiers)
-
-
-def _type_only(schema: Schema) -> Schema:
-    """Leave nothing of a field's schema but its type."""
-    return attrs.evolve(
-        schema,
-        patterns=(),
-        enum=(),
-        date_format=None,
-        min_length=0,
-        max_length=None,
-        minimum=None,
-        exclusive_minimum=None,
-    )
+    types = {name: type_rule(schema.properties[name]) for name in identifiers}
+    return ObjectRule(schema, types, None, identifiers)

@@ -15,6 +15,8 @@ from itertools import accumulate, chain
 from math import isfinite
 from typing import Any, Protocol, TypeAlias, cast
 
+import attrs
+
 from synerise_profiles_api.encoding import Model
 
 from .schema import Schema
@@ -25,13 +27,11 @@ __all__ = [
     "FieldProblem",
     "ListRule",
     "Note",
-    "NumberRule",
     "Rule",
-    "TextRule",
-    "TypeUnionRule",
     "are_never_null",
     "compile_pattern",
     "fields_of",
+    "type_rule",
     "value_rule",
 ]
 
@@ -281,6 +281,21 @@ def _check_each(check: Check, values: Sequence[Any], positions: Sequence[int], s
     """Judge one value after the other, by a check that notes nothing. Returns false: they may hold null inside."""
     suspects.update(position for value, position in zip(values, positions, strict=True) if check(value) is not None)
     return False
+
+
+def type_rule(schema: Schema) -> Rule | None:
+    """Make the rule that asks of a value nothing but the type that a schema gives it."""
+    bare = attrs.evolve(
+        schema,
+        patterns=(),
+        enum=(),
+        date_format=None,
+        min_length=0,
+        max_length=None,
+        minimum=None,
+        exclusive_minimum=None,
+    )
+    return value_rule(bare)
 
 
 _PRINTABLE_ASCII = "".join(map(chr, range(32, 127)))

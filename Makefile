@@ -2,6 +2,7 @@
 # python3 (3.11 or later) and a package index. `make help` lists the targets.
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= auto
 DATA ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -9,7 +10,7 @@ REDOCLY := @redocly/cli@2.77.0
 HANDWRITTEN := generator overlays tests
 
 .DEFAULT_GOAL := help
-.PHONY: help generate check-generated surface check-surface audit lint lint-openapi format type check test test-long peer wheel check-wheel demo sandbox bench bench-bulk clean
+.PHONY: help generate check-generated surface check-surface audit lint lint-openapi format type check test test-long test-floors peer wheel check-wheel demo sandbox bench bench-bulk clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -55,11 +56,14 @@ type: $(READY) ## mypy strict on all, pyright strict on what is handwritten
 
 check: lint type check-generated check-surface lint-openapi check-wheel ## everything that needs no test run
 
-test: $(READY) ## the tests, in minutes
-	$(BIN)/python -m pytest -q
+test: $(READY) ## the tests, in minutes; a worker a core, or make test WORKERS=0 for one process
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 test-long: $(READY) ## the tests that take long
 	$(BIN)/python -m pytest -q -m long
+
+test-floors: ## the tests with the oldest dependencies, and on further Pythons that are at hand
+	@WORKERS=$(WORKERS) .ci/floors
 
 peer: $(READY) ## each request of the client against an independent mock server, where npx is at hand
 	$(BIN)/python -m pytest -q -m peer tests/peer

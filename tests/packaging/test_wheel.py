@@ -10,10 +10,10 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from tests.contract.document import operations
 
@@ -23,8 +23,6 @@ SOURCES = {
     "synerise_profiles_api": PROJECT / "generated" / "synerise_profiles_api",
 }
 CONFIG = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
-# The async runtime is httpx's own choice, so it comes with httpx and in httpx's version of it.
-THROUGH_HTTPX = {"anyio"}
 # What needs an extra, or pytest, to be imported.
 OPTIONAL = re.compile(r"synerise_profiles[./](sandbox|testing|cli)([./]|$)")
 
@@ -142,13 +140,28 @@ def test_no_machine_shows(contents):
 # --- metadata
 
 
-def test_dependencies_are_the_four_and_the_extras(metadata):
-    """A plain installation brings httpx, attrs, orjson and typing-extensions; all else is an extra."""
+def test_dependencies_are_few_and_the_extras(metadata):
+    """A plain installation brings httpx and what it runs on, attrs, orjson, typing-extensions; the rest are extras."""
     required = metadata.get_all("Requires-Dist")
     plain = {re.match(r"[\w-]+", item)[0] for item in required if "extra ==" not in item}
 
-    assert plain == {"attrs", "httpx", "orjson", "typing-extensions"}
+    assert plain == {"anyio", "attrs", "httpx", "orjson", "sniffio", "typing-extensions"}
     assert set(metadata.get_all("Provides-Extra")) == set(CONFIG["project"]["optional-dependencies"])
+
+
+def test_the_floors_are_those_that_are_tested():
+    """Each dependency, of an extra too, is tested with the oldest version that is allowed."""
+    project = CONFIG["project"]
+    allowed = [
+        *project["dependencies"],
+        *(item for extra in project["optional-dependencies"].values() for item in extra),
+    ]
+    floors = dict(re.match(r"([\w-]+)>=([\d.]+)", item).groups() for item in allowed if ">=" in item)
+    lines = (PROJECT / "constraints-floors.txt").read_text(encoding="utf-8").splitlines()
+    tested = dict(line.split("==") for line in lines if "==" in line)
+
+    assert floors
+    assert {name: Version(tested[name]) for name in floors} == {name: Version(text) for name, text in floors.items()}
 
 
 def test_metadata_is_that_of_the_project(metadata):
@@ -163,9 +176,8 @@ def test_metadata_is_that_of_the_project(metadata):
 
 
 def test_what_is_imported_is_required(metadata):
-    """Each package that the code imports is a dependency by its own name, or one that httpx cannot do without."""
+    """Each package that the code imports is a dependency by its own name."""
     required = {re.match(r"[\w-]+", item)[0] for item in metadata.get_all("Requires-Dist")}
-    required |= {re.match(r"[\w-]+", item)[0] for item in requires("httpx")} & THROUGH_HTTPX
     known = {name.replace("-", "_").lower() for name in required} | {*SOURCES, *sys.stdlib_module_names}
     foreign = {
         f"{module} in {name}"

@@ -221,7 +221,8 @@ class AsyncConnectionManager:
 def _current_loop() -> object:
     from anyio.lowlevel import current_token  # noqa: PLC0415 - takes a while, and the sync client does without
 
-    return current_token().native_token
+    token = current_token()
+    return getattr(token, "native_token", token)  # before anyio 4.11 the token is the loop itself
 
 
 def _closed_error(operation: str) -> InvalidRequestError:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -97,3 +100,16 @@ def test_the_first_bytes_of_a_file_are_seen_unpacked_and_stay(tmp_path):
         with path.open("rb") as file:
             assert block_reader.peek(file).startswith(b'{"a"')
             assert file.read() == content
+
+
+def test_who_reads_no_file_loads_no_reader():
+    """Neither a client nor its bulk runs, queue and merges import the readers before there is a file."""
+    code = (
+        "import sys\nfrom synerise_profiles import Synerise\nimport synerise_profiles.cli\n"
+        "client = Synerise(token='t', base_url='http://127.0.0.1:9')\nclient.bulk, client.queue, client.merges\n"
+        "print(*sys.modules, sep='\\n')"
+    )
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert not [name for name in done.stdout.split() if "_readers" in name or name.endswith("_profiles.sources")]
+    assert "synerise_profiles.merges.pairs" in done.stdout

@@ -25,13 +25,13 @@ def table(**columns):
     return pa.table({"id": pa.array(["1"] * len(next(iter(columns.values())))), **columns})
 
 
-def rows(data, goals, **options):
-    return list(read_arrow(data, RowMapping.for_profiles({"id": "customId", **goals}, **options)))
+def rows(data, targets, **options):
+    return list(read_arrow(data, RowMapping.for_profiles({"id": "customId", **targets}, **options)))
 
 
-def values(column, goal="attributes.x"):
+def values(column, target="attributes.x"):
     """What a column becomes in the attributes."""
-    return [row.get("attributes", {}).get("x", "missing") for row in rows(table(x=column), {"x": goal})]
+    return [row.get("attributes", {}).get("x", "missing") for row in rows(table(x=column), {"x": target})]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_cells_keep_their_types(column, expected):
 
 
 @pytest.mark.parametrize(
-    ("column", "goal", "expected"),
+    ("column", "target", "expected"),
     [
         (pa.array([17850.0, None]), field("attributes.x", "text"), ["17850", "missing"]),
         (pa.array([17850]), field("attributes.x", "text"), ["17850"]),
@@ -81,13 +81,13 @@ def test_cells_keep_their_types(column, expected):
         (pa.array(["M"]), field("attributes.x", values={"M": "MALE"}), ["MALE"]),
     ],
 )
-def test_a_type_may_be_named(column, goal, expected):
+def test_a_type_may_be_named(column, target, expected):
     """One mapping reads a column whether a file brought it as text or a DataFrame made a number of it."""
-    assert values(column, goal) == expected
+    assert values(column, target) == expected
 
 
 @pytest.mark.parametrize(
-    ("column", "goal", "problem"),
+    ("column", "target", "problem"),
     [
         (pa.array([17850.0]), "city", "holds double, and the field takes a text; say that it is one by type 'text'"),
         (pa.array([True]), "city", "holds bool, and the field takes a text"),
@@ -96,7 +96,7 @@ def test_a_type_may_be_named(column, goal, expected):
         (pa.array(["a"]), "tags", "takes a list"),
         (pa.array(["a"]), "agreements", "is an object"),
         (pa.array([1.5]), "agreements.email", "name a type"),
-        (pa.array([datetime.datetime(2010, 12, 1)]), "attributes.x", "tells no zone; add zone="),  # noqa: DTZ001
+        (pa.array([datetime.datetime(2010, 12, 1)]), "attributes.x", "has no zone; add zone="),  # noqa: DTZ001
         (pa.array([20101201]), field("attributes.x", "date"), "say what the numbers count"),
         (pa.array([b"a"]), "attributes.x", "holds binary, which JSON cannot carry"),
         (pa.array([datetime.timedelta(1)]), "attributes.x", "holds duration[us], which JSON cannot carry"),
@@ -104,13 +104,13 @@ def test_a_type_may_be_named(column, goal, expected):
         (pa.array([MOMENT]), "city", "cannot be read as text"),
     ],
 )
-def test_a_type_that_does_not_fit_is_one_error(column, goal, problem):
-    """It is told before a row is read, with the column, its type and what to do."""
+def test_a_type_that_does_not_fit_is_one_error(column, target, problem):
+    """Before a row is read, with the column, its type and what to do."""
     with pytest.raises(MappingError) as caught:
-        rows(table(x=column), {"x": goal})
-    ((mistake),) = caught.value.issues
-    assert mistake.column == "x"
-    assert problem in mistake.problem
+        rows(table(x=column), {"x": target})
+    (issue,) = caught.value.issues
+    assert issue.column == "x"
+    assert problem in issue.problem
 
 
 def test_a_documented_list_and_object_take_typed_columns():
@@ -121,7 +121,7 @@ def test_a_documented_list_and_object_take_typed_columns():
 
 
 def test_a_bad_cell_is_one_row_with_its_number():
-    """A text that is not UTF-8, or a moment that Python does not know, refuses its row and no other."""
+    """A text that is not UTF-8, or a datetime that Python does not know, refuses its row and no other."""
     text = pa.array([b"ok", b"\xff", b"ok"], pa.binary()).view(pa.string())
     late = pa.array([0, 0, 10**15], pa.timestamp("s", "UTC"))
     source = read_arrow(table(x=text, y=late), RowMapping.for_profiles({"id": "customId", "*": "attributes.*"}))
@@ -210,7 +210,7 @@ def test_large_batches_become_rows_a_slice_at_a_time():
 
 
 def test_what_is_no_table_is_refused():
-    """It is told what was expected; and what to install where pyarrow is missing."""
+    """The error says what was expected; and what to install where pyarrow is missing."""
     mapping = RowMapping.for_profiles({"id": "customId"})
     with pytest.raises(InvalidRequestError, match="with the Arrow or the dataframe protocol, got list"):
         read_arrow([], mapping)
@@ -237,13 +237,13 @@ def test_dataframes_of_pandas():
         },
         index=["x", "y"],
     )
-    goals = {"id": field("customId", "text"), "at": field("attributes.at", zone="Europe/Warsaw"), "*": "attributes.*"}
-    one, two = read_arrow(frame, RowMapping.for_profiles(goals))
+    targets = {"id": field("customId", "text"), "at": field("attributes.at", zone="Europe/Warsaw"), "*": "attributes.*"}
+    one, two = read_arrow(frame, RowMapping.for_profiles(targets))
     assert one == {"customId": "17850", "attributes": {"at": "2010-12-01T08:26:00+01:00", "kind": "a", "n": 1}}
     assert two == {"attributes": {"kind": "b"}}
     mixed = pandas.DataFrame({"id": [1, "x@example.com"]})
     with pytest.raises(InvalidRequestError, match="column 'id' holds values of several types") as caught:
-        read_arrow(mixed, RowMapping.for_profiles(goals))
+        read_arrow(mixed, RowMapping.for_profiles(targets))
     assert "example" not in str(caught.value)
 
 

@@ -19,15 +19,15 @@ WARSAW = zoneinfo.ZoneInfo("Europe/Warsaw")
 MOMENT = datetime.datetime(2010, 12, 1, 8, 26, tzinfo=datetime.UTC)
 
 
-def read(cell, kind, **options):
-    target = field("attributes.x", kind, **options)
-    cast = converter_of(target.type, target)
-    assert cast is not None
-    return cast(cell)
+def read(cell, type_name, **options):
+    target = field("attributes.x", type_name, **options)
+    convert = converter_of(target.type, target)
+    assert convert is not None
+    return convert(cell)
 
 
 @pytest.mark.parametrize(
-    ("kind", "cell", "value", "options"),
+    ("type_name", "cell", "value", "options"),
     [
         ("text", "x ", "x ", {}),
         ("text", 17850, "17850", {}),
@@ -76,16 +76,16 @@ def read(cell, kind, **options):
         ("datetime", "2010-10-31 02:30", "2010-10-31T02:30:00+02:00", {"zone": "Europe/Warsaw"}),
     ],
 )
-def test_a_good_cell_is_read(kind, cell, value, options):
+def test_a_good_cell_is_read(type_name, cell, value, options):
     """Each type reads texts and the typed cells of tables."""
-    found = read(cell, kind, **options)
+    found = read(cell, type_name, **options)
     assert found == value
     assert type(found) is type(value)
     orjson.dumps(found)
 
 
 @pytest.mark.parametrize(
-    ("kind", "cell", "reason", "options"),
+    ("type_name", "cell", "reason", "options"),
     [
         ("text", [1], "is no text", {}),
         ("text", 2.0**53, "lost digits", {}),
@@ -116,38 +116,41 @@ def test_a_good_cell_is_read(kind, cell, value, options):
         ("date", "2010-13-01", "not a date", {}),
         ("date", "yesterday", "of the form %d.%m.%Y", {"format": "%d.%m.%Y"}),
         ("date", 20101201, "say what it counts", {}),
-        ("datetime", "2010-12-01 08:26", "tells no zone", {}),
-        ("datetime", "soon", "not a moment", {}),
+        ("datetime", "2010-12-01 08:26", "has no zone", {}),
+        ("datetime", "soon", "not a date and time", {}),
         ("datetime", "2010-03-28 02:30", "clocks were put forward", {"zone": "Europe/Warsaw"}),
         ("datetime", "9999-12-31 23:59", "out of the range", {"zone": "America/New_York"}),
-        ("datetime", "9" * 30, "no moment as unix", {"format": "unix"}),
-        ("datetime", True, "not a moment", {}),
+        ("datetime", "9" * 30, "no time as unix counts it", {"format": "unix"}),
+        ("datetime", True, "not a date and time", {}),
     ],
 )
-def test_a_bad_cell_is_refused_with_a_reason(kind, cell, reason, options):
+def test_a_bad_cell_is_refused_with_a_reason(type_name, cell, reason, options):
     """The reason says what was expected, and never what the cell holds."""
     with pytest.raises(BadCellError, match=reason):
-        read(cell, kind, **options)
+        read(cell, type_name, **options)
 
 
 @given(st.text(max_size=12) | st.floats() | st.integers() | st.decimals() | st.booleans() | st.binary(max_size=3))
-def test_no_cell_breaks_a_cast(cell):
-    """Whatever a cell holds, it is read or it is refused: nothing else may come out of a cast."""
-    for kind, options in [
-        *((kind, {}) for kind in ("text", "integer", "number", "decimal", "boolean", "json", "date", "datetime")),
+def test_no_cell_breaks_a_converter(cell):
+    """Whatever a cell holds, it is read or it is refused: nothing else may come out of a converter."""
+    for type_name, options in [
+        *(
+            (type_name, {})
+            for type_name in ("text", "integer", "number", "decimal", "boolean", "json", "date", "datetime")
+        ),
         ("list", {"separator": ";"}),
         ("datetime", {"zone": "Europe/Warsaw"}),
         ("datetime", {"format": "unix_ms"}),
         ("datetime", {"format": "%Y-%m-%d", "zone": "UTC"}),
     ]:
-        if isinstance(cell, float) and cell != cell:  # noqa: PLR0124 - NaN is an empty cell, which no cast sees
+        if isinstance(cell, float) and cell != cell:  # noqa: PLR0124 - NaN is an empty cell, which no converter sees
             continue
         try:
-            orjson.dumps(read(cell, kind, **options), default=str)
+            orjson.dumps(read(cell, type_name, **options), default=str)
         except BadCellError:
             continue
         except TypeError:  # half a surrogate, or an integer that no JSON can have held: the run refuses them
-            assert isinstance(cell, str) or kind == "json"
+            assert isinstance(cell, str) or type_name == "json"
 
 
 @given(
@@ -157,14 +160,14 @@ def test_no_cell_breaks_a_cast(cell):
     st.integers(0, 16),
     st.booleans(),
 )
-def test_formats_of_numbers_are_read_as_strptime_reads_them(format_, moment, noise, place, pads):
-    """Their own fast way takes and refuses what the standard library does."""
+def test_formats_of_numbers_are_read_as_strptime_reads_them(format_, moment, noise, position, pads):
+    """Our own parser accepts and refuses what the standard library does, and is faster."""
     text = moment.strftime(format_)
     if moment.year < 1000:
         text = text.replace(str(moment.year), f"{moment.year:04}", 1)
     if not pads:
         text = text.replace("/0", "/").replace(" 0", " ")
-    text = text[:place] + noise + text[place:]
+    text = text[:position] + noise + text[position:]
     try:
         expected = datetime.datetime.strptime(text.strip(), format_).isoformat()  # noqa: DTZ007
     except ValueError:

@@ -19,7 +19,7 @@ PLAIN = RowMapping.for_profiles({"id": "customId", "note": "attributes.note"})
 TYPED = RowMapping.for_profiles({"id": "customId", "n": field("attributes.n", "integer")})
 
 
-def fates(source):
+def rows_with_lines(source):
     """Each row, or the reason why it is none, with its line."""
     return [
         (source.locate(index), row.reason if isinstance(row, UnreadableRow) else row)
@@ -39,7 +39,7 @@ def cells():
     st.sampled_from(["path", "binary", "text", "gzip"]),
     st.integers(1, 40),
 )
-def test_what_a_csv_writer_writes_is_read_back_with_its_lines(tmp_path_factory, rows, newline, encoding, way, block):
+def test_what_a_csv_writer_writes_is_read_back_with_its_lines(tmp_path_factory, rows, newline, encoding, form, block):
     """Any cells, line ends and encodings, in blocks of any size: the same rows, each on the line where it begins."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator=newline, quoting=csv.QUOTE_ALL)
@@ -53,24 +53,24 @@ def test_what_a_csv_writer_writes_is_read_back_with_its_lines(tmp_path_factory, 
     data = out.getvalue().encode(encoding)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(block_reader, "_BLOCK_BYTES", block)
-        source = read_csv(given_as(way, data, encoding, tmp_path_factory), PLAIN, encoding=encoding)
-        assert fates(source) == expected
+        source = read_csv(file_of(form, data, encoding, tmp_path_factory), PLAIN, encoding=encoding)
+        assert rows_with_lines(source) == expected
 
 
-def given_as(way, data, encoding, factory):
-    if way == "binary":
+def file_of(form, data, encoding, factory):
+    if form == "binary":
         return io.BytesIO(data)
-    if way == "text":
+    if form == "text":
         return io.TextIOWrapper(io.BytesIO(data), encoding=encoding, newline="")
     path = factory.mktemp("csv") / "rows.txt"
-    path.write_bytes(gzip.compress(data) if way == "gzip" else data)
+    path.write_bytes(gzip.compress(data) if form == "gzip" else data)
     return path
 
 
 def test_a_bad_row_is_one_row_with_its_line():
     """A cell that is no number, a wrong number of cells, a stray quote: each is refused alone, on its line."""
     text = 'id,n\na,1\nb,one\n\nc\nd,1,2\n"e"x,1\n"f\ng",2\nh,3\n'
-    assert fates(read_csv(io.StringIO(text), TYPED)) == [
+    assert rows_with_lines(read_csv(io.StringIO(text), TYPED)) == [
         (2, {"customId": "a", "attributes": {"n": 1}}),
         (3, "column 'n' is not a whole number"),
         (5, "has 1 cells, and there are 2 columns; is a cell with the delimiter not quoted?"),
@@ -84,9 +84,11 @@ def test_a_bad_row_is_one_row_with_its_line():
 def test_a_quote_that_is_never_closed_is_no_row():
     """It swallows the rest, so it must not pass for a cell."""
     text = 'id,note\na,1\nb,"2\nc,3\nd,4\n'
-    assert fates(read_csv(io.StringIO(text), PLAIN))[1:] == [(3, "has a quote that is not closed (lines 3 to 5)")]
+    assert rows_with_lines(read_csv(io.StringIO(text), PLAIN))[1:] == [
+        (3, "has a quote that is not closed (lines 3 to 5)")
+    ]
     swallowed = f'id,note\nb,"2\n{"c,3" + chr(10)}' + "x" * csv.field_size_limit() + "\nd,4\n"
-    found = fates(read_csv(io.StringIO(swallowed), PLAIN))
+    found = rows_with_lines(read_csv(io.StringIO(swallowed), PLAIN))
     assert [line for line, _ in found] == [2, 5]
     assert found[0][1] == "has a cell of more than 131,072 characters; is a quote not closed? (lines 2 to 4)"
     assert found[1][1] == {"customId": "d", "attributes": {"note": "4"}}
@@ -96,7 +98,7 @@ def test_bytes_of_another_encoding_are_one_row_each():
     """The rows before and after are read; what is damaged in a column that is not used does no harm."""
     data = "id,note,x\na,Łódź,\n".encode() + b"b,Gda\xf1sk,\nc,ok,\xb3\n" + "d,Kraków,\n".encode()
     source = read_csv(io.BytesIO(data), PLAIN)
-    assert fates(source) == [
+    assert rows_with_lines(source) == [
         (2, {"customId": "a", "attributes": {"note": "Łódź"}}),
         (3, "column 'note' has bytes that are not utf-8-sig; give the file's encoding"),
         (4, {"customId": "c", "attributes": {"note": "ok"}}),
@@ -110,7 +112,7 @@ def test_bytes_of_another_encoding_are_one_row_each():
 def test_a_file_in_another_encoding_is_read_by_its_name(encoding):
     """Files of spreadsheets and mainframes are not UTF-8."""
     data = "id,note\na,Żółć\n".encode(encoding)
-    assert fates(read_csv(io.BytesIO(data), PLAIN, encoding=encoding)) == [
+    assert rows_with_lines(read_csv(io.BytesIO(data), PLAIN, encoding=encoding)) == [
         (2, {"customId": "a", "attributes": {"note": "Żółć"}})
     ]
 
@@ -124,7 +126,7 @@ def test_a_wide_encoding_without_its_mark_is_one_error():
 def test_damage_in_a_wide_encoding_is_found_too():
     """Half a character at the end of a UTF-16 file is no text."""
     data = "id,note\na,ok\nb,x".encode("utf-16") + b"\xd8"
-    found = fates(read_csv(io.BytesIO(data), PLAIN, encoding="utf-16"))
+    found = rows_with_lines(read_csv(io.BytesIO(data), PLAIN, encoding="utf-16"))
     assert found[1] == (3, "column 'note' has bytes that are not utf-16; give the file's encoding")
 
 
@@ -133,11 +135,11 @@ def test_a_line_without_an_end_does_not_fill_the_memory(monkeypatch):
     monkeypatch.setattr(block_reader, "MAX_LINE_CHARS", 100)
     monkeypatch.setattr(block_reader, "_BLOCK_BYTES", 32)
     text = "id,note\na,1\n" + "b," + "x," * 500 + "\nc,3\n"
-    found = fates(read_csv(io.StringIO(text), PLAIN))
+    found = rows_with_lines(read_csv(io.StringIO(text), PLAIN))
     assert [line for line, _ in found] == [2, 3, 4]
     assert "is longer than" in found[1][1]
     assert found[2][1] == {"customId": "c", "attributes": {"note": "3"}}
-    assert len(fates(read_csv(io.StringIO(text.rstrip("3\nc,")), PLAIN))) == 2
+    assert len(rows_with_lines(read_csv(io.StringIO(text.rstrip("3\nc,")), PLAIN))) == 2
 
 
 def test_dialects():
@@ -148,7 +150,7 @@ def test_dialects():
     assert list(read_csv(io.StringIO("id\tnote\na\tx,y\n"), PLAIN, delimiter="\t", quotechar=None)) == expected
     assert list(read_csv(io.StringIO("a,x\\,y\n"), PLAIN, escapechar="\\", names=["id", "note"])) == expected
     source = read_csv(io.StringIO("a,1\nb\n"), PLAIN, names=["id", "note"])
-    assert [line for line, _ in fates(source)] == [1, 2]
+    assert [line for line, _ in rows_with_lines(source)] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ def test_dialects():
     [({"delimiter": ";;"}, "delimiter"), ({"encoding": "utf-9"}, "utf-9"), ({"quotechar": "''"}, "quotechar")],
 )
 def test_an_impossible_dialect_is_refused(options, problem):
-    """It is told before the file is opened."""
+    """Before the file is opened."""
     with pytest.raises(InvalidRequestError, match=problem):
         read_csv(io.StringIO("id\n"), PLAIN, **options)
 

@@ -21,7 +21,7 @@ def lines(*rows):
     return io.BytesIO(b"".join(row if isinstance(row, bytes) else orjson.dumps(row) + b"\n" for row in rows))
 
 
-def fates(source):
+def rows_with_lines(source):
     return [
         (source.locate(index), row.reason if isinstance(row, UnreadableRow) else row)
         for index, row in enumerate(list(source))
@@ -35,17 +35,17 @@ def test_without_a_mapping_a_line_is_a_row():
 
 
 @pytest.mark.parametrize("block", [5, 1 << 18])
-@pytest.mark.parametrize("way", ["path", "gzip", "text"])
-def test_a_bad_line_is_one_row_with_its_number(tmp_path, monkeypatch, way, block):
+@pytest.mark.parametrize("form", ["path", "gzip", "text"])
+def test_a_bad_line_is_one_row_with_its_number(tmp_path, monkeypatch, form, block):
     """Broken JSON, bytes that are not UTF-8 and no object are refused alone; blank lines are no rows."""
     monkeypatch.setattr(block_reader, "_BLOCK_BYTES", block)
     data = b'\xef\xbb\xbf{"id":1}\r\n\n{"id":\n \n[1]\n{"id":"\xf1"}\n{"id":"\xc5\x82"}'
-    if way == "text":
+    if form == "text":
         file = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="")
     else:
         file = tmp_path / "rows"
-        file.write_bytes(gzip.compress(data) if way == "gzip" else data)
-    assert fates(read_jsonl(file, MAPPING)) == [
+        file.write_bytes(gzip.compress(data) if form == "gzip" else data)
+    assert rows_with_lines(read_jsonl(file, MAPPING)) == [
         (1, {"customId": "1"}),
         (3, "is not JSON, at character 7 of the line"),
         (5, "is JSON, but no object"),
@@ -61,7 +61,7 @@ def test_a_mapping_reads_typed_values():
         {"id": "18", "born": "24.10.1987"},
         {"id": [1]},
     ]
-    found = fates(read_jsonl(lines(*rows), MAPPING))
+    found = rows_with_lines(read_jsonl(lines(*rows), MAPPING))
     attributes = {"visits": 3, "vip": True, "likes": ["a"]}
     assert found == [
         (1, {"customId": "17", "birthDate": "1987-10-24", "attributes": attributes}),
@@ -70,20 +70,20 @@ def test_a_mapping_reads_typed_values():
     ]
 
 
-def test_a_column_that_no_row_has_is_a_mistake():
+def test_a_column_that_no_row_has_is_an_issue():
     """It is found in the first rows, before any is given out; an optional one is none, and an empty file has none."""
     mapping = RowMapping.for_profiles({"id": "customId", "cty": "city", "x": field("company", optional=True)})
     with pytest.raises(MappingError, match="column 'cty': is not there; did you mean 'city'"):
         read_jsonl(lines({"id": "1"}, {"id": "2", "city": "Hel"}), mapping)
     assert list(read_jsonl(lines(b""), mapping)) == []
-    assert fates(read_jsonl(lines(b"{\n"), mapping)) == [(1, "is not JSON, at character 2 of the line")]
+    assert rows_with_lines(read_jsonl(lines(b"{\n"), mapping)) == [(1, "is not JSON, at character 2 of the line")]
 
 
 def test_keys_that_come_late_are_taken_by_a_star():
     """A key that the first rows lack is a column all the same; one that cannot be sent refuses its own row alone."""
     rows = [{"id": str(n)} for n in range(1500)]
     rows += [{"id": "x", "late": 1}, {"id": "y", "email": "a@example.com"}, {"id": "z", "late": 2}]
-    found = fates(read_jsonl(lines(*rows), MAPPING))
+    found = rows_with_lines(read_jsonl(lines(*rows), MAPPING))
     assert found[1500] == (1501, {"customId": "x", "attributes": {"late": 1}})
     assert found[1501][1] == "column 'email' is a reserved name, which the server ignores; give it another name"
     assert found[1502] == (1503, {"customId": "z", "attributes": {"late": 2}})
@@ -92,7 +92,7 @@ def test_keys_that_come_late_are_taken_by_a_star():
 def test_keys_without_end_do_not_fill_the_memory():
     """A file whose keys are data is refused row by row from some number of keys on."""
     rows = [{"id": "a", **{f"k{n}-{m}": 1 for m in range(500)}} for n in range(12)]
-    found = fates(read_jsonl(lines(*[{"id": "0"}] * 1001, *rows), MAPPING))
+    found = rows_with_lines(read_jsonl(lines(*[{"id": "0"}] * 1001, *rows), MAPPING))
     assert isinstance(found[1001][1], dict)
     assert "has new keys, after" in found[-1][1]
 
@@ -101,6 +101,6 @@ def test_a_line_that_is_too_long_is_one_row(monkeypatch):
     """It is dropped as it is read."""
     monkeypatch.setattr(block_reader, "MAX_LINE_CHARS", 100)
     monkeypatch.setattr(block_reader, "_BLOCK_BYTES", 32)
-    found = fates(read_jsonl(lines({"id": "a"}, {"id": "x" * 1000}, {"id": "b"}), MAPPING))
+    found = rows_with_lines(read_jsonl(lines({"id": "a"}, {"id": "x" * 1000}, {"id": "b"}), MAPPING))
     assert [line for line, _ in found] == [1, 2, 3]
     assert "is longer than" in found[1][1]

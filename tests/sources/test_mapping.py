@@ -16,7 +16,7 @@ def rows(text, mapping, **options):
     return list(read_csv(io.StringIO(text), mapping, **options))
 
 
-def mistakes(make):
+def issues_of(make):
     with pytest.raises(MappingError) as caught:
         make()
     return {(found.column, found.field): found.problem for found in caught.value.issues}
@@ -26,11 +26,11 @@ def profile(columns, **options):
     return RowMapping.for_profiles({"id": "customId", **columns}, **options)
 
 
-# --- mistakes
+# --- issues
 
 
 @pytest.mark.parametrize(
-    ("goal", "problem"),
+    ("target", "problem"),
     [
         ("customID", "did you mean 'customId'?"),
         ("FirstName", "did you mean 'firstName'"),
@@ -48,20 +48,20 @@ def profile(columns, **options):
         (field("clientId", "text"), "takes an integer, and text makes a text"),
         (field("firstName", "list", separator=";"), "takes a text, and list makes a list"),
         (field("tags", "text"), "text makes a text"),
-        (field("attributes.at", "datetime", format="%d.%m.%Y"), "tells no zone; add zone="),
+        (field("attributes.at", "datetime", format="%d.%m.%Y"), "has no zone; add zone="),
         (field("attributes.at", format="%d.%m.%Y"), "say by the type whether"),
         (field("sex", values={"M": "MAN"}), "value 1 of values="),
     ],
 )
-def test_a_wrong_field_or_type_is_a_mistake_of_the_mapping(goal, problem):
-    """A field that does not exist, or a type that it does not take, is told when the mapping is made."""
-    found = mistakes(lambda: profile({"x": goal}))
+def test_a_wrong_field_or_type_is_an_issue_of_the_mapping(target, problem):
+    """A field that does not exist, or a type that it does not take, is an issue when the mapping is made."""
+    found = issues_of(lambda: profile({"x": target}))
     ((key, text),) = found.items()
     assert key[0] == "x"
     assert problem in text
 
 
-def test_all_mistakes_are_told_at_once():
+def test_all_issues_are_found_at_once():
     """Whoever mends a mapping sees everything that is wrong with it, with the column, the field and what to do."""
     with pytest.raises(MappingError) as caught:
         profile({"a": "customID", "b": field("birthDate", "integer"), "c": "attributes.x", "d": "attributes.x"})
@@ -92,7 +92,7 @@ def test_all_mistakes_are_told_at_once():
 )
 def test_fields_and_constants_must_not_contradict(columns, options, problem):
     """A field has one origin, and a constant is what its field takes."""
-    (text,) = mistakes(lambda: profile(columns, **options)).values()
+    (text,) = issues_of(lambda: profile(columns, **options)).values()
     assert problem in text
 
 
@@ -110,16 +110,16 @@ def test_fields_and_constants_must_not_contradict(columns, options, problem):
         ),
     ],
 )
-def test_rows_that_never_name_a_profile_are_a_mistake(make, problem):
-    """All rows would be refused; one look at the mapping tells."""
-    assert any(problem in text for text in mistakes(make).values())
+def test_rows_that_never_name_a_profile_are_an_issue(make, problem):
+    """All rows would be refused; the mapping alone shows it."""
+    assert any(problem in text for text in issues_of(make).values())
 
 
 def test_required_fields_must_have_an_origin():
     """An event has a label and a client, a transaction much more."""
-    found = mistakes(lambda: RowMapping.for_events({"id": "client.customId"}))
+    found = issues_of(lambda: RowMapping.for_events({"id": "client.customId"}))
     assert found == {("", "label"): "is required, and no column or constant gives it"}
-    found = mistakes(lambda: RowMapping.for_transactions({"id": "client.customId"}))
+    found = issues_of(lambda: RowMapping.for_transactions({"id": "client.customId"}))
     assert {field for _, field in found} == {"orderId", "paymentInfo", "products", "revenue", "value", "source"}
 
 
@@ -139,7 +139,7 @@ def test_required_fields_must_have_an_origin():
 )
 def test_options_that_do_not_go_together_are_refused(make, problem):
     """An option of another type would be ignored without a word."""
-    (text,) = mistakes(make).values()
+    (text,) = issues_of(make).values()
     assert problem in text
 
 
@@ -154,17 +154,17 @@ def test_options_that_do_not_go_together_are_refused(make, problem):
     ],
 )
 def test_columns_are_looked_for_when_a_file_is_opened(header, problem):
-    """An unknown column is told with what it may have meant, before anything is read."""
+    """An unknown column is an issue, with what it may have meant, before anything is read."""
     mapping = RowMapping.for_profiles({"identifier": "customId", "ctry": field("attributes.country", optional=True)})
-    found = mistakes(lambda: read_csv(io.StringIO(header + "\n1,PL\n"), mapping))
+    found = issues_of(lambda: read_csv(io.StringIO(header + "\n1,PL\n"), mapping))
     assert problem in found["identifier", ""]
 
 
 def test_what_is_no_mapping_is_refused():
     """A list of columns, or a number for a field."""
-    assert "expected a mapping from columns" in str(mistakes(lambda: RowMapping.for_profiles(["id"])))
-    assert "expected a path or what field() makes, got int" in str(mistakes(lambda: profile({"x": 5})))
-    assert "expected a path or what field() makes, got list" in str(mistakes(lambda: profile({"x": ["city", 5]})))
+    assert "expected a mapping from columns" in str(issues_of(lambda: RowMapping.for_profiles(["id"])))
+    assert "expected a path or what field() makes, got int" in str(issues_of(lambda: profile({"x": 5})))
+    assert "expected a path or what field() makes, got list" in str(issues_of(lambda: profile({"x": ["city", 5]})))
 
 
 def test_a_near_miss_never_shows_somebodys_data():
@@ -183,10 +183,10 @@ def test_a_near_miss_never_shows_somebodys_data():
     assert "jan" not in str(caught.value)
 
 
-def test_a_mistake_of_a_pattern_is_found_with_the_columns():
+def test_an_issue_of_a_pattern_is_found_with_the_columns():
     """Which names a star stands for is known when the file is: a reserved one is refused then."""
     mapping = profile({"*": "attributes.*"})
-    found = mistakes(lambda: read_csv(io.StringIO("id,City,city,\n"), mapping))
+    found = issues_of(lambda: read_csv(io.StringIO("id,City,city,\n"), mapping))
     assert found["city", "attributes.city"] == "is a reserved name, which the server ignores; give it another name"
     assert "empty name" in found["", "attributes."]
     assert len(found) == 2
@@ -246,7 +246,7 @@ def test_columns_may_be_the_fields_themselves():
     """A file whose header has the publisher's names needs one line."""
     mapping = RowMapping.for_profiles({"*": "*"})
     assert rows("customId,city\n1,Łódź\n", mapping) == [{"customId": "1", "city": "Łódź"}]
-    assert "no row would name a profile" in str(mistakes(lambda: rows("city\nŁódź\n", mapping)))
+    assert "no row would name a profile" in str(issues_of(lambda: rows("city\nŁódź\n", mapping)))
 
 
 def test_empty_cells():
@@ -262,16 +262,16 @@ def test_empty_cells():
 
 
 def test_empty_texts_are_kept_where_texts_go_alone():
-    """Kept by the whole mapping, they do not become dates or numbers; kept by such a column, they are a mistake."""
+    """Kept by the whole mapping, they do not become dates or numbers; kept by such a column, they are an issue."""
     text = "id,born,n,note\n1,,,\n"
     columns = {"born": "birthDate", "n": field("attributes.n", "integer"), "note": "attributes.note"}
     assert rows(text, profile(columns, empty="keep")) == [{"customId": "1", "attributes": {"note": ""}}]
-    (problem,) = mistakes(lambda: rows(text, profile({"born": field("birthDate", empty="keep")}))).values()
+    (problem,) = issues_of(lambda: rows(text, profile({"born": field("birthDate", empty="keep")}))).values()
     assert problem == "empty='keep' keeps an empty text, which is no date"
 
 
 def test_an_optional_column_may_be_missing():
-    """It is taken where it is there, and no mistake where it is not."""
+    """It is taken where it is there, and no issue where it is not."""
     mapping = profile({"city": field("city", optional=True)})
     assert rows("id\n1\n", mapping) == [{"customId": "1"}]
     assert rows("id,city\n1,Hel\n", mapping) == [{"customId": "1", "city": "Hel"}]

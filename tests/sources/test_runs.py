@@ -45,7 +45,7 @@ def path(tmp_path):
     return path
 
 
-def told(report):
+def rejections_of(report):
     return [(found.index, found.reference, found.stage, found.field, found.reason) for found in report.rejected]
 
 
@@ -57,7 +57,7 @@ def test_a_bad_cell_is_one_rejected_row_with_its_line(client, path, options):
     assert report.complete
     bad = (1, 3, "check", "attributes.n", "column 'n' is not a whole number")
     ragged = (4, 7, "check", None, "has 4 cells, and there are 3 columns; is a cell with the delimiter not quoted?")
-    found = told(report)
+    found = rejections_of(report)
     assert bad in found
     assert ragged in found
     assert {line for _, line, *_ in found} == {3, 6, 7}
@@ -73,13 +73,13 @@ def test_a_servers_refusal_has_the_line_too(client, tmp_path):
     path.write_text("id,born\na,1987-10-24\nb,24.10.1987\n")
     mapping = RowMapping.for_profiles({"id": "customId", "born": field("birthDate", "text")})
     report = client.bulk.upsert_profiles(read_csv(path, mapping))
-    assert [(line, stage) for _, line, stage, *_ in told(report)] == [(3, "server")]
+    assert [(line, stage) for _, line, stage, *_ in rejections_of(report)] == [(3, "server")]
 
 
 def test_the_callers_own_reference_comes_first(client, path):
     """Where the caller knows rows by something else, that is repeated; a row that could not be read has its line."""
     report = client.bulk.upsert_profiles(read_csv(path, COLUMNS), reference=lambda row: row.get("city"))
-    assert {reference for _, reference, *_ in told(report)} == {3, "Gdynia", 7}
+    assert {reference for _, reference, *_ in rejections_of(report)} == {3, "Gdynia", 7}
 
 
 def test_a_profile_that_did_not_arrive_has_its_line(client, tmp_path):
@@ -92,7 +92,7 @@ def test_a_profile_that_did_not_arrive_has_its_line(client, tmp_path):
     assert [missing.reference for missing in report.verification.missing] == [3]
 
 
-def test_nothing_is_sent_for_a_mistake(sandbox, client, path):
+def test_nothing_is_sent_for_an_issue_of_the_mapping(sandbox, client, path):
     """A mapping for another method, an unknown column, a bad field: one error, and not one request for rows."""
     with pytest.raises(MappingError, match="did you mean 'city'"):
         client.bulk.upsert_profiles(read_csv(path, RowMapping.for_profiles({"id": "customId", "ctiy": "city"})))
@@ -115,7 +115,7 @@ def test_a_journal_goes_on_in_the_same_file(client, path):
     first = client.bulk.upsert_profiles(read_csv(path, COLUMNS), journal=journal)
     second = client.bulk.upsert_profiles(read_csv(path, COLUMNS), journal=journal)
     assert (second.resumed, second.requests) == (first.accepted, 0)
-    assert told(second) == told(first) != []
+    assert rejections_of(second) == rejections_of(first) != []
 
 
 @pytest.mark.parametrize("method", ["delete_profiles", "assign_tag"])
@@ -129,7 +129,7 @@ def test_identifiers_from_a_file(client, tmp_path, method):
     options = {"tag_id": client.tags.create({"name": "vip"}).id} if method == "assign_tag" else {}
     report = getattr(client.bulk, method)(source, **options)
     assert (report.read, report.accepted) == (3, 2)
-    assert told(report) == [(1, 3, "check", "clientId", "column 'id' is not a whole number")]
+    assert rejections_of(report) == [(1, 3, "check", "clientId", "column 'id' is not a whole number")]
 
 
 def test_events_of_json_lines_async(sandbox, tmp_path):
@@ -146,7 +146,7 @@ def test_events_of_json_lines_async(sandbox, tmp_path):
             return await client.bulk.send_events(read_jsonl(path, mapping))
 
     report = asyncio.run(send())
-    assert [(line, reason) for _, line, _, _, reason in told(report)] == [
+    assert [(line, reason) for _, line, _, _, reason in rejections_of(report)] == [
         (2, "column 'n' is not a whole number"),
         (3, "is not JSON, at character 1 of the line"),
     ]
@@ -169,7 +169,7 @@ def test_a_row_source_of_ones_own(client):
 
     assert isinstance(Query(), RowSource)
     report = client.bulk.upsert_profiles(Query())
-    assert told(report) == [(1, "record 1", "check", "city", "is no city")]
+    assert rejections_of(report) == [(1, "record 1", "check", "city", "is no city")]
 
 
 # --- the real set

@@ -212,8 +212,8 @@ def split_blocks(parts: Iterator[AnyStr], newline: AnyStr, other: AnyStr) -> Gen
 
 def _line_end(block: AnyStr, newline: AnyStr, other: AnyStr, *, last: bool) -> int:
     """Where the first or last line of a block ends; 0 if none does."""
-    place = block.rfind(newline) if last else block.find(newline)
-    if place < 0 and other:
+    position = block.rfind(newline) if last else block.find(newline)
+    if position < 0 and other:
         # One at the very end may be half of a pair.
-        place = block.rfind(other, 0, len(block) - 1) if last else block.find(other, 0, len(block) - 1)
-    return place + 1
+        position = block.rfind(other, 0, len(block) - 1) if last else block.find(other, 0, len(block) - 1)
+    return position + 1

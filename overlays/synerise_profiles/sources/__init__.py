@@ -1,4 +1,8 @@
-"""Rows for bulk runs from CSV files, JSON Lines, and Arrow tables or DataFrames, through one mapping of columns."""
+"""Sources: rows for bulk runs from CSV files, JSON Lines, and Arrow tables or DataFrames, through one row mapping.
+
+A source is made by `read_csv`, `read_jsonl` or `read_arrow`, and given to a method of `client.bulk`. Its mapping is
+checked before anything is sent; a row that cannot be read is one rejected row, and the run goes on.
+"""
 
 from __future__ import annotations
 

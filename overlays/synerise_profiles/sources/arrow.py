@@ -82,8 +82,7 @@ class ArrowSource(Source):
         }
         return UnreadableRow(
             bad.path,
-            f"column {bad.column!r} holds what cannot be read: text that is not UTF-8, or a "
-            "moment beyond the year 9999",
+            f"column {bad.column!r} holds what cannot be read: text that is not UTF-8, or a date beyond the year 9999",
             row,
         )
 
@@ -107,14 +106,14 @@ _UNREADABLE: Final = object()
 
 def _values(arrow: Any, column: Any) -> Iterable[Any]:
     """The cells of a column as Python objects."""
-    kind = column.type
-    if arrow.types.is_timestamp(kind) and kind.unit == "ns":
-        # Python's moments have microseconds.
-        column = column.cast(arrow.timestamp("us", kind.tz), safe=False)
-    elif arrow.types.is_float16(kind):
+    arrow_type = column.type
+    if arrow.types.is_timestamp(arrow_type) and arrow_type.unit == "ns":
+        # Python's datetimes have microseconds.
+        column = column.cast(arrow.timestamp("us", arrow_type.tz), safe=False)
+    elif arrow.types.is_float16(arrow_type):
         column = column.cast(arrow.float32())
     cells: list[Any] = column.to_pylist()
-    if arrow.types.is_map(kind):
+    if arrow.types.is_map(arrow_type):
         return [None if cell is None else dict(cell) for cell in cells]
     return cells
 
@@ -137,34 +136,34 @@ _CELL_KINDS: Final = (
     ("list", ("is_list", "is_large_list", "is_fixed_size_list")),
     ("struct", ("is_struct", "is_map")),
 )
-"""Kinds of cell, and the names of Arrow's own questions."""
+"""Kinds of cell, and the names of Arrow's functions that recognise them."""
 
 
-def _cell_kind(arrow: Any, kind: Any) -> str:
+def _cell_kind(arrow: Any, arrow_type: Any) -> str:
     types = arrow.types
-    if types.is_dictionary(kind):
-        return _cell_kind(arrow, kind.value_type)
-    if isinstance(kind, arrow.BaseExtensionType):
-        return _cell_kind(arrow, kind.storage_type)
-    if types.is_timestamp(kind):
-        return "local" if kind.tz is None else "moment"
-    for name, questions in _CELL_KINDS:
+    if types.is_dictionary(arrow_type):
+        return _cell_kind(arrow, arrow_type.value_type)
+    if isinstance(arrow_type, arrow.BaseExtensionType):
+        return _cell_kind(arrow, arrow_type.storage_type)
+    if types.is_timestamp(arrow_type):
+        return "local_datetime" if arrow_type.tz is None else "datetime"
+    for kind, tests in _CELL_KINDS:
         # An older pyarrow does not know them all.
-        if any(getattr(types, question, _never)(kind) for question in questions):
-            return name if name not in ("list", "struct") or _is_plain(arrow, kind) else "other"
+        if any(getattr(types, test, _never)(arrow_type) for test in tests):
+            return kind if kind not in ("list", "struct") or _is_plain(arrow, arrow_type) else "other"
     return "other"
 
 
-def _is_plain(arrow: Any, kind: Any) -> bool:
+def _is_plain(arrow: Any, arrow_type: Any) -> bool:
     """Whether what is in a list, a struct or a map is something that JSON carries."""
-    inner = [kind.field(place).type for place in range(kind.num_fields)]
-    if arrow.types.is_map(kind):
-        inner = [kind.key_type, kind.item_type]
-        if _cell_kind(arrow, kind.key_type) != "text":
+    inner = [arrow_type.field(number).type for number in range(arrow_type.num_fields)]
+    if arrow.types.is_map(arrow_type):
+        inner = [arrow_type.key_type, arrow_type.item_type]
+        if _cell_kind(arrow, arrow_type.key_type) != "text":
             return False
     for other in inner:
         is_nano = arrow.types.is_timestamp(other) and other.unit == "ns"
-        if is_nano or arrow.types.is_map(other) or _cell_kind(arrow, other) in ("other", "local"):
+        if is_nano or arrow.types.is_map(other) or _cell_kind(arrow, other) in ("other", "local_datetime"):
             return False
     return True
 

@@ -37,8 +37,8 @@ _ACCEPTED_KINDS: Final[Mapping[str, frozenset[str]]] = {
     "number": frozenset({"text", "json", "integer", "float", "decimal"}),
     "decimal": frozenset({"text", "json", "integer", "float", "decimal"}),
     "boolean": frozenset({"text", "json", "integer", "boolean"}),
-    "datetime": frozenset({"text", "json", "integer", "float", "moment", "local"}),
-    "date": frozenset({"text", "json", "integer", "float", "date", "moment", "local"}),
+    "datetime": frozenset({"text", "json", "integer", "float", "datetime", "local_datetime"}),
+    "date": frozenset({"text", "json", "integer", "float", "date", "datetime", "local_datetime"}),
     "json": frozenset({"text", "json", "struct", "list"}),
     "list": frozenset({"text", "json", "list"}),
     "nested": frozenset({"json", "struct", "list"}),
@@ -47,8 +47,8 @@ _ACCEPTED_KINDS: Final[Mapping[str, frozenset[str]]] = {
 _DEFAULT_TYPES: Final[Mapping[str, str]] = {
     "decimal": "decimal",
     "date": "date",
-    "moment": "datetime",
-    "local": "datetime",
+    "datetime": "datetime",
+    "local_datetime": "datetime",
     "struct": "nested",
     "list": "nested",
 }
@@ -213,9 +213,9 @@ def _match_type(column: Column, target: Target, schema: Schema | None) -> str:
     name = _automatic_type(column, target, schema) if target.type == "auto" else target.type
     if name and kind not in _ACCEPTED_KINDS[name]:
         raise _TypeMismatchError(f"holds {column.type_text}, which cannot be read as {name}")
-    if kind == "local" and name == "datetime" and target.zone is None:
+    if kind == "local_datetime" and name == "datetime" and target.zone is None:
         raise _TypeMismatchError(
-            f"holds {column.type_text}, which tells no zone; add zone=, such as zone='Europe/Warsaw'"
+            f"holds {column.type_text}, which has no zone; add zone=, such as zone='Europe/Warsaw'"
         )
     if name in ("date", "datetime") and kind in ("integer", "float") and target.format not in ("unix", "unix_ms"):
         raise _TypeMismatchError(f"holds {column.type_text}; say what the numbers count by format='unix' or 'unix_ms'")
@@ -230,23 +230,23 @@ def _automatic_type(column: Column, target: Target, schema: Schema | None) -> st
     if target.zone is not None:
         return "datetime"
     if schema is None or len(schema.types) != 1:
-        made = _JSON_TYPE_OF_KIND.get(kind, "string")
-        if schema is not None and schema.types and made not in schema.types and kind not in ("text", "json"):
+        json_type = _JSON_TYPE_OF_KIND.get(kind, "string")
+        if schema is not None and schema.types and json_type not in schema.types and kind not in ("text", "json"):
             raise _TypeMismatchError(
                 f"holds {column.type_text}, and the field takes {accepted_types_text(schema)}; name a type"
             )
         return _DEFAULT_TYPES.get(kind, "")
-    (made,) = schema.types
-    if made == "string":
+    (json_type,) = schema.types
+    if json_type == "string":
         if kind in ("float", "decimal", "boolean", "date"):
             raise _TypeMismatchError(
                 f"holds {column.type_text}, and the field takes a text; say that it is one by type 'text'"
             )
         return "text"
-    if made in ("integer", "number", "boolean"):
-        return made
+    if json_type in ("integer", "number", "boolean"):
+        return json_type
     if kind == "text":
-        raise _TypeMismatchError(_NEEDS_TYPE[made])
+        raise _TypeMismatchError(_NEEDS_TYPE[json_type])
     return "nested"
 
 

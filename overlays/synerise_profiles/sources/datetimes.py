@@ -1,4 +1,7 @@
-"""Dates and moments: read from texts of one format, typed cells or seconds since 1970, written as ISO 8601."""
+"""Converters to dates and datetimes: from texts of one format, typed cells or seconds since 1970, to ISO 8601.
+
+A datetime is never sent without its zone, and none is assumed: the server would take a local time for UTC.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +17,23 @@ __all__ = ["date_converter", "datetime_converter", "has_zone"]
 
 _UNITS_PER_SECOND: Final = {"unix": 1, "unix_ms": 1000}
 _MAX_CACHED_ITEMS: Final = 4096
-"""Dates come again and again, and looking one up takes a tenth of the time of reading it."""
+"""Dates repeat from row to row, and looking one up takes a tenth of the time of parsing it."""
 
 
 def has_zone(format: str | None) -> bool:  # noqa: A002 - as strptime calls it
-    """Whether texts of this format may tell their zone."""
+    """Whether texts of this format may state their zone."""
     return format is None or format in _UNITS_PER_SECOND or "%z" in format
 
 
 def datetime_converter(format: str | None, zone: datetime.tzinfo | None) -> Callable[[Any], str]:  # noqa: A002
-    """Make the cast to a moment with its zone."""
-    parse = _parser(format, "a moment")
+    """Make the converter to a datetime with its zone; `zone` is that of values without one."""
+    parse = _parser(format, "a date and time")
 
     def finish(moment: datetime.datetime) -> str:
         if moment.tzinfo is not None:
             return moment.isoformat()
         if zone is None:
-            raise BadCellError("tells no zone; give the mapping's column a zone=")
+            raise BadCellError("has no zone; give the mapping's column a zone=")
         return _in_zone(moment, zone).isoformat()
 
     @lru_cache(_MAX_CACHED_ITEMS)
@@ -42,13 +45,13 @@ def datetime_converter(format: str | None, zone: datetime.tzinfo | None) -> Call
             return finish(cell)
         if isinstance(cell, str | int | float) and not isinstance(cell, bool):
             return read(cell)
-        raise BadCellError("is not a moment")
+        raise BadCellError("is not a date and time")
 
     return convert
 
 
 def date_converter(format: str | None, zone: datetime.tzinfo | None) -> Callable[[Any], str]:  # noqa: A002
-    """Make the cast to a day; that of a moment is the one in its own zone, or in `zone` if that is given."""
+    """Make the converter to a date; of a datetime it is the one in its own zone, or in `zone` if that is given."""
     parse = _parser(format, "a date")
 
     def finish(moment: datetime.datetime) -> str:
@@ -97,7 +100,7 @@ _DIRECTIVES: Final = {
     "%M": ("minute", r"[0-5][0-9]|[0-9]"),
     "%S": ("second", r"[0-5][0-9]|[0-9]"),
 }
-"""What nearly all formats are made of."""
+"""The directives of strptime of which nearly all formats are made."""
 
 
 def _format_parser(format: str) -> Callable[[str], datetime.datetime]:  # noqa: A002
@@ -109,9 +112,9 @@ def _format_parser(format: str) -> Callable[[str], datetime.datetime]:  # noqa: 
         return lambda text: datetime.datetime.strptime(text, format)  # noqa: DTZ007 - the zone is set by the caller
     pattern = "".join(
         f"(?P<{_DIRECTIVES[part][0]}>{_DIRECTIVES[part][1]})"
-        if place % 2
+        if number % 2
         else re.sub(r"(?:\\ )+", r"\\s+", re.escape(part))
-        for place, part in enumerate(parts)
+        for number, part in enumerate(parts)
     )
     match = re.compile(pattern, re.IGNORECASE).fullmatch
     names = [_DIRECTIVES[part][0] for part in directives]
@@ -122,7 +125,7 @@ def _format_parser(format: str) -> Callable[[str], datetime.datetime]:  # noqa: 
         if found is None:
             raise ValueError
         numbers = (*found.groups(), "0")
-        year, month, day, hour, minute, second = (int(numbers[place]) for place in order)
+        year, month, day, hour, minute, second = (int(numbers[position]) for position in order)
         return datetime.datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - the caller sets it
 
     return parse
@@ -135,7 +138,7 @@ def _epoch_parser(units: int, format: str) -> Callable[[str | float], datetime.d
             number = int(cell) * (1_000_000 // units) if _is_whole(cell) else round(float(cell) * 1_000_000 / units)
             return _EPOCH + datetime.timedelta(microseconds=number)
         except (ValueError, OverflowError):
-            raise BadCellError(f"is no moment as {format} counts them") from None
+            raise BadCellError(f"is no time as {format} counts it") from None
 
     return parse
 
@@ -149,13 +152,13 @@ def _is_whole(cell: str | float) -> bool:
 
 def _in_zone(moment: datetime.datetime, zone: datetime.tzinfo) -> datetime.datetime:
     """Read a local time in a zone: the first of two when clocks go back, none when they skip it."""
-    placed = moment.replace(tzinfo=zone)
+    zoned = moment.replace(tzinfo=zone)
     if zone is datetime.UTC:
-        return placed
+        return zoned
     try:
-        is_real = placed.astimezone(datetime.UTC).astimezone(zone).replace(tzinfo=None) == moment
+        exists = zoned.astimezone(datetime.UTC).astimezone(zone).replace(tzinfo=None) == moment
     except OverflowError:
-        raise BadCellError("is out of the range of moments") from None
-    if not is_real:
+        raise BadCellError("is out of the range of dates") from None
+    if not exists:
         raise BadCellError("does not exist in its zone: clocks were put forward there")
-    return placed
+    return zoned

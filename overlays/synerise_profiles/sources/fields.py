@@ -174,7 +174,7 @@ def _type_problem(target: Target, schema: Schema | None) -> str | None:
             return "has a format; say by the type whether it is that of a 'date' or of a 'datetime'"
         name = DATE_TYPES[schema.date_format]
     if name == "datetime" and target.zone is None and not has_zone(target.format):
-        return f"the format {target.format} tells no zone; add zone=, such as zone='Europe/Warsaw'"
+        return f"the format {target.format} has no zone; add zone=, such as zone='Europe/Warsaw'"
     if schema is None:
         return None
     if target.values is not None:
@@ -199,7 +199,7 @@ def constant_problem(value: object, schema: Schema | None) -> str | None:
 def accepted_types_text(schema: Schema) -> str:
     """Say what a field takes."""
     if schema.date_format is not None:
-        return "a date" if schema.date_format == "date" else "a moment"
+        return "a date" if schema.date_format == "date" else "a date and time"
     return " or ".join(sorted(_TYPE_TEXTS.get(name, f"an {name}") for name in schema.types))
 
 

@@ -31,7 +31,7 @@ def read_jsonl(file: PathOrFile, mapping: RowMapping | None = None) -> JsonLines
     """Read the rows of a JSON Lines file: a path, or a file object of bytes or text, plain or gzip.
 
     Without a mapping a line is a row with the publisher's keys, as it stands. With one, the keys of its objects are the
-    columns. A column that none of the first 1,000 rows has is taken for a mistake, unless it is optional: raises
+    columns. A column that none of the first 1,000 rows has is an issue of the mapping, unless it is optional: raises
     MappingError then, and OSError for a file that cannot be opened. A line that is not JSON, or has a bad value, is
     rejected by the run with its number, and the run goes on. Blank lines are skipped. `locate` returns the line of a
     row, counted from 1.

@@ -1,6 +1,6 @@
 """Row mappings, from columns to the fields of an operation, and `Source`: rows that are read through one.
 
-A mapping is checked in two steps, each as early as it can be and with all mistakes at once. Against the schema, when
+A mapping is checked in two steps, each as early as it can be and with all issues at once. Against the schema, when
 it is made: fields, types, constants, and what no row could have. Against the columns, when a file is opened: whether
 they are there, and whether the kinds of their cells fit. Then a function is generated for the rows; see `row_builder`.
 """
@@ -31,7 +31,7 @@ FieldTarget: TypeAlias = "str | Target | Sequence[str | Target] | None"
 
 
 class RowMapping:
-    """From columns to fields. One mapping serves CSV files, JSON Lines and tables.
+    """A row mapping, from columns to fields. One serves CSV files, JSON Lines and tables.
 
         columns = RowMapping.for_profiles(
             {"CustomerID": "customId", "Born": field("birthDate", "date", format="%d.%m.%Y"), "*": "attributes.*"}
@@ -46,9 +46,10 @@ class RowMapping:
     fields, such as the currency beside an amount, are left out together with it where its columns are empty. `empty`
     says what an empty cell means, and `trim` takes the blanks off both ends of texts; see `field`.
 
-    Raises MappingError, with all mistakes at once: unknown fields, types that do not fit, a field that is given twice,
+    Raises MappingError, with all issues at once: unknown fields, types that do not fit, a field that is given twice,
     and rows that could never name a profile or lack what is required. Whether the columns exist is checked when a file
-    is opened. Made by one of the four methods below, which say for which methods of `client.bulk` the rows are.
+    is opened. Made by `for_profiles`, `for_events`, `for_transactions` or `for_identifiers`, each for its methods
+    of `client.bulk`.
     """
 
     def __init__(

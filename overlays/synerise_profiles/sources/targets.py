@@ -1,4 +1,8 @@
-"""Where a column goes and as what: `to("params.quantity", "integer")`."""
+"""Targets: the field that a column goes to, and the type by which its cells are read, as `field` describes them.
+
+Options that contradict each other are refused where they are written: one that does not belong to its type would be
+ignored without a word.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ Empty: TypeAlias = Literal["omit", "null", "keep"]
 
 @attrs.frozen(kw_only=True)
 class Target:
-    """A field and how cells become its values; made by `to`."""
+    """A field, and how cells become its values; made by `field`, whose arguments its attributes are."""
 
     field: str
     type: TypeName = "auto"
@@ -38,7 +42,7 @@ class Target:
 
 def field(
     field: str,
-    type: TypeName = "auto",  # noqa: A002 - what it is
+    type: TypeName = "auto",  # noqa: A002 - the word of the field
     *,
     format: str | None = None,  # noqa: A002 - as strptime and its kin call it
     zone: str | datetime.tzinfo | None = None,
@@ -50,7 +54,7 @@ def field(
     trim: bool | None = None,
     optional: bool = False,
 ) -> Target:
-    """Say where a column goes and as what.
+    """Describe the field that a column goes to, and how its cells are read.
 
     `field` is the publisher's path, such as `customId`, `attributes.country` or `products[].sku`. `type` is how cells
     are read:
@@ -60,7 +64,7 @@ def field(
     - `text`, `integer`, `number`, `decimal` (refuses what JSON would round), `boolean` (true, yes, y, t, 1 and their
       opposites), `json`, and `list` of texts, between `separator`.
     - `datetime` and `date`: ISO 8601, or `format` as strptime takes it; `unix` and `unix_ms` are seconds and
-      milliseconds since 1970. `zone`, such as `Europe/Warsaw`, is that of moments that tell none.
+      milliseconds since 1970. `zone`, such as `Europe/Warsaw`, is that of values without one.
 
     `decimal` and `thousands` are the marks in numbers: `decimal=",", thousands=" "`. `values` gives the value of each
     word, and refuses other words: `values={"M": "MALE", "F": "FEMALE"}`. `empty` says what an empty cell means: `omit`
@@ -91,7 +95,7 @@ def field(
 
 
 def _problems(
-    kind: object,
+    type_name: object,
     format: str | None,  # noqa: A002
     zone: str | datetime.tzinfo | None,
     separator: str | None,
@@ -99,19 +103,19 @@ def _problems(
     empty: object,
 ) -> list[str]:
     found: list[str] = []
-    if kind not in get_args(TypeName):
-        found.append(f"there is no type {kind!r}; give one of {', '.join(get_args(TypeName))}")
+    if type_name not in get_args(TypeName):
+        found.append(f"there is no type {type_name!r}; give one of {', '.join(get_args(TypeName))}")
     if empty is not None and empty not in get_args(Empty):
         found.append(f"empty={empty!r} is none of {', '.join(get_args(Empty))}")
-    if empty == "keep" and kind not in ("auto", "text"):
-        found.append(f"empty='keep' keeps an empty text, which is no {kind}")
-    if format is not None and kind not in ("auto", "date", "datetime"):
-        found.append(f"format is for dates; the type is {kind}")
-    if separator is not None and kind != "list":
-        found.append(f"separator is for lists; the type is {kind}")
-    if kind == "list" and not separator:
+    if empty == "keep" and type_name not in ("auto", "text"):
+        found.append(f"empty='keep' keeps an empty text, which is no {type_name}")
+    if format is not None and type_name not in ("auto", "date", "datetime"):
+        found.append(f"format is for dates; the type is {type_name}")
+    if separator is not None and type_name != "list":
+        found.append(f"separator is for lists; the type is {type_name}")
+    if type_name == "list" and not separator:
         found.append("a list needs its separator, such as separator=';'")
-    if values is not None and kind != "auto":
+    if values is not None and type_name != "auto":
         found.append("values are sent as they are; leave the type out")
     if isinstance(zone, str) and not _is_zone(zone):
         found.append(

@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from synerise_profiles import AsyncSynerise, PermissionDeniedError, Synerise
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.retry import AttemptFailure, RetryPolicy
-from synerise_profiles.bulk import AsyncBulk, Bulk, BulkStoppedError, Progress, RejectedRowsError, Report
-from synerise_profiles.bulk.progress_bar import progress_bar
+from synerise_profiles.bulk import AsyncBulk, Bulk, BulkStoppedError, Progress, RejectedRowsError, Report, progress_bar
 from synerise_profiles.models import BatchEvent, ClientIdentifier, ProfileBatchItem
 from tests.bulk.support import Clock, Server, fates
 from tests.bulk.test_engine import STYLES, is_bad, profile

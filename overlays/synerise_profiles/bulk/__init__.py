@@ -7,6 +7,7 @@ from synerise_profiles._batching.row_source import RowSource, UnreadableRow
 
 from .client import AsyncBulk, Bulk
 from .dead_letter import read_dead_letter
+from .progress_bar import progress_bar
 from .recorder import JournalMismatchError
 from .report import BulkStoppedError, Missing, Progress, RejectedRowsError, Report, Verification
 
@@ -23,5 +24,6 @@ __all__ = [
     "RowSource",
     "UnreadableRow",
     "Verification",
+    "progress_bar",
     "read_dead_letter",
 ]

@@ -9,10 +9,9 @@ import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .command import Command, CommandError, execute
+from .command import Command, CommandError
 
 if TYPE_CHECKING:
     from synerise_profiles.sandbox import Sandbox
@@ -69,14 +68,6 @@ def run(options: argparse.Namespace) -> int:
     finally:
         sandbox.stop()
     return 0
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The same as a command of its own: `python -m synerise_profiles.sandbox`."""
-    parser = argparse.ArgumentParser(prog="python -m synerise_profiles.sandbox", description=_DESCRIPTION)
-    add_arguments(parser)
-    parser.set_defaults(run=run)
-    return execute(parser, arguments)
 
 
 def _make_sandbox(options: argparse.Namespace) -> Sandbox:

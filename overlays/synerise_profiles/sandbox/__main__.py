@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from synerise_profiles.cli.sandbox import main
+from synerise_profiles.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["sandbox", *sys.argv[1:]]))

@@ -163,7 +163,7 @@ class ObjectRule:
 
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
-        row = fields_of(value)
+        row = value if value.__class__ is dict else fields_of(value)
         if row is None:
             return _not_an_object(value)
         names = self._property_names

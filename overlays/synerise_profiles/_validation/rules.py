@@ -270,7 +270,7 @@ def _check_each(check: Check, values: Sequence[Any], positions: Sequence[int], s
 def value_rule(schema: Schema) -> Rule | None:
     """Make the rule of a schema whose values are neither objects nor lists; None where any value will do."""
     types = schema.types
-    if types == {"string"} or schema.enum:
+    if types == frozenset({"string"}) or schema.enum:
         return TextRule(schema)
     if types and types <= {"integer", "number"}:
         return NumberRule(schema)

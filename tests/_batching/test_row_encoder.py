@@ -23,8 +23,10 @@ from tests.bulk.support import Run, Server
 PROFILES, EVENTS, TRANSACTIONS = operations.profiles(), operations.events(), operations.transactions()
 
 
-def refusal(row: Any, kind: operations.BatchOperation = PROFILES, **settings: Any) -> tuple[str | None, str] | None:
-    run = Run(kind, [row], Server(), **settings)
+def refusal(
+    row: Any, batch_operation: operations.BatchOperation = PROFILES, **settings: Any
+) -> tuple[str | None, str] | None:
+    run = Run(batch_operation, [row], Server(), **settings)
     found = list(run.finish().rejected)
     return (found[0].field, found[0].reason) if found else None
 
@@ -36,8 +38,8 @@ def event(**more: Any) -> dict[str, Any]:
 def purchase(**more: Any) -> dict[str, Any]:
     money = {"amount": 1, "currency": "PLN"}
     product = {"sku": "s", "name": "n", "finalUnitPrice": money, "quantity": 1}
-    parts = {"orderId": "o", "paymentInfo": {"method": "CARD"}, "products": [product], "source": "POS"}
-    return {"client": {"customId": "c"}, "revenue": money, "value": money, **parts, **more}
+    more_fields = {"orderId": "o", "paymentInfo": {"method": "CARD"}, "products": [product], "source": "POS"}
+    return {"client": {"customId": "c"}, "revenue": money, "value": money, **more_fields, **more}
 
 
 BOTH = ["basic", "strict"]
@@ -70,19 +72,19 @@ ALWAYS: list[tuple[Any, operations.BatchOperation, str | None, str]] = [
 
 
 @pytest.mark.parametrize("checks", BOTH)
-@pytest.mark.parametrize(("row", "kind", "field", "reason"), ALWAYS, ids=lambda value: None)
+@pytest.mark.parametrize(("row", "batch_operation", "field", "reason"), ALWAYS, ids=lambda value: None)
 def test_refused_by_every_check(
-    row: Any, kind: operations.BatchOperation, field: str | None, reason: str, checks: str
+    row: Any, batch_operation: operations.BatchOperation, field: str | None, reason: str, checks: str
 ) -> None:
     """Basic checks find what names no profile or the wrong one, what deletes, and what JSON cannot carry."""
-    found = refusal(row, kind, checks=checks)
+    found = refusal(row, batch_operation, checks=checks)
     assert found is not None
     assert field == found[0]
     assert reason in found[1]
 
 
 @pytest.mark.parametrize(
-    ("row", "kind", "field", "reason"),
+    ("row", "batch_operation", "field", "reason"),
     [
         ({"customId": "a\nb"}, PROFILES, "customId", "is not as documented: Text of an identifier"),
         ({"customId": "a\U0001f600"}, PROFILES, "customId", "is not as documented"),
@@ -117,18 +119,20 @@ def test_refused_by_every_check(
     ],
     ids=lambda value: None,
 )
-def test_refused_by_strict_checks(row: Any, kind: operations.BatchOperation, field: str, reason: str) -> None:
+def test_refused_by_strict_checks(
+    row: Any, batch_operation: operations.BatchOperation, field: str, reason: str
+) -> None:
     """Strict checks keep every documented rule; the others leave these to the server."""
-    found = refusal(row, kind, checks="strict")
+    found = refusal(row, batch_operation, checks="strict")
     assert found is not None
     assert field == found[0]
     assert reason in found[1]
-    assert refusal(row, kind, checks="basic") is None
+    assert refusal(row, batch_operation, checks="basic") is None
 
 
 @pytest.mark.parametrize("checks", ["off", *BOTH])
 @pytest.mark.parametrize(
-    ("row", "kind"),
+    ("row", "batch_operation"),
     [
         (
             JAN,
@@ -145,9 +149,9 @@ def test_refused_by_strict_checks(row: Any, kind: operations.BatchOperation, fie
     ],
     ids=lambda value: None,
 )
-def test_good_rows(row: Any, kind: operations.BatchOperation, checks: str) -> None:
+def test_good_rows(row: Any, batch_operation: operations.BatchOperation, checks: str) -> None:
     """Nothing that is documented is refused."""
-    assert refusal(row, kind, checks=checks) is None
+    assert refusal(row, batch_operation, checks=checks) is None
 
 
 def test_a_null_is_allowed_by_name() -> None:

@@ -64,11 +64,11 @@ def blocks(draw: st.DrawFn, name: str) -> list[Any]:
     rows: list[Any] = []
     for _ in range(draw(st.integers(0, 30))):
         row = copy.deepcopy(GOOD[name])
-        kind = draw(st.integers(0, 9))
-        if kind == 0:
+        change = draw(st.integers(0, 9))
+        if change == 0:
             rows.append(draw(st.sampled_from(ODD)))
             continue
-        if kind < 4:
+        if change < 4:
             spot: Any = row
             while True:
                 keys = list(spot) if isinstance(spot, dict) else list(range(len(spot)))
@@ -84,15 +84,15 @@ def blocks(draw: st.DrawFn, name: str) -> list[Any]:
                 else:
                     spot[key] = draw(st.sampled_from(ODD))
                 break
-        if kind == 4:
+        if change == 4:
             row["eventSalt" if name != "profiles" else "email"] = draw(st.text(max_size=4))
         rows.append(row)
     return rows
 
 
 def taken(name: str, sources: Iterable[Iterable[Any]], checks: Checks, limits: tuple[int, int], **options: Any) -> Any:
-    """What an intake makes of rows: its chunks with their indexes, what it refuses, and what it notes."""
-    kind = attrs.evolve(getattr(operations, name)(), max_items=limits[0], max_bytes=limits[1])
+    """What a chunker makes of rows: its chunks with their indexes, what it refuses, and what it notes."""
+    batch_operation = attrs.evolve(getattr(operations, name)(), max_items=limits[0], max_bytes=limits[1])
     refused: list[tuple[int, Any, str, str]] = []
     notes: list[str] = []
 
@@ -100,19 +100,19 @@ def taken(name: str, sources: Iterable[Iterable[Any]], checks: Checks, limits: t
         refused.append((index, reference, field, reason))
         return True
 
-    intake = Chunker(kind, ChunkerOptions(checks=checks, **options), refuse, notes.append)
+    chunker = Chunker(batch_operation, ChunkerOptions(checks=checks, **options), refuse, notes.append)
     chunks = []
     for source in sources:
         rows = iter(source)
-        while (chunk := intake.next_chunk(rows)) is not None:
+        while (chunk := chunker.next_chunk(rows)) is not None:
             chunks.append(chunk)
-    chunks += intake.remaining_chunks()
+    chunks += chunker.remaining_chunks()
     found = [(chunk.request(None).content, chunk.indexes, chunk.size, chunk.references) for chunk in chunks]
     for content, indexes, size, _ in found:
         assert len(content or b"") + chunk_time(chunks, indexes) == size
         assert size <= limits[1]
         assert 0 < len(indexes) <= limits[0]
-    return found, refused, sorted(notes), intake.rows_read
+    return found, refused, sorted(notes), chunker.rows_read
 
 
 def chunk_time(chunks: list[Any], indexes: list[int]) -> int:
@@ -154,7 +154,7 @@ def test_good_rows_are_cleared(name: str, checks: Checks) -> None:
 
 
 def leaves(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The way to every value of a row, and to every object and list in it."""
+    """The path to every value of a row, and to every object and list in it."""
     if way:
         yield way
     if isinstance(value, dict | list):
@@ -176,7 +176,7 @@ def varied(row: Any, n: int) -> Any:
 @pytest.mark.parametrize("checks", ["basic", "strict"])
 @pytest.mark.parametrize(("name", "way"), [(name, way) for name, row in GOOD.items() for way in leaves(row)])
 def test_one_odd_value_among_good_ones(name: str, way: tuple[Any, ...], checks: Checks) -> None:
-    """The sweep of a column misses nothing that the check of a value refuses, in any place of a row."""
+    """The check of a column misses nothing that the check of a value refuses, in any place of a row."""
     for value in [*ODD, -5, "24.10.1987", "M", "zloty"]:
         rows = [varied(copy.deepcopy(GOOD[name]), n) for n in range(20)]
         assert taken(name, [rows], checks, (1000, 10**6))[1] == []
@@ -216,14 +216,14 @@ def test_no_row_is_read_beyond_a_full_chunk(name: str) -> None:
             row = varied(GOOD[name], n)
             yield row if name == "profiles" or n % 3 else {**row, "client": {"id": n}}
 
-    intake = Chunker(
+    chunker = Chunker(
         attrs.evolve(getattr(operations, name)(), max_items=90), ChunkerOptions(), lambda *_: True, lambda _: None
     )
     rows = endless()
     for _ in range(12):
-        chunk = intake.next_chunk(rows)
+        chunk = chunker.next_chunk(rows)
         assert chunk is not None
-        assert (len(chunk), taken_rows) == (90, intake.rows_read)
+        assert (len(chunk), taken_rows) == (90, chunker.rows_read)
 
 
 def test_a_source_that_fails_loses_nothing_that_it_gave() -> None:
@@ -233,11 +233,11 @@ def test_a_source_that_fails_loses_nothing_that_it_gave() -> None:
         yield from [PROFILE] * 21
         raise OSError("disk")
 
-    intake = Chunker(operations.profiles(), ChunkerOptions(), lambda *_: True, lambda _: None)
+    chunker = Chunker(operations.profiles(), ChunkerOptions(), lambda *_: True, lambda _: None)
     with pytest.raises(OSError, match="disk"):
-        intake.next_chunk(failing())
-    assert [len(chunk) for chunk in intake.remaining_chunks()] == [21]
-    assert intake.rows_read == 21
+        chunker.next_chunk(failing())
+    assert [len(chunk) for chunk in chunker.remaining_chunks()] == [21]
+    assert chunker.rows_read == 21
 
 
 JSON = st.recursive(
@@ -260,7 +260,7 @@ def test_rows_are_found_in_a_body(rows: list[Any]) -> None:
 
 
 @given(st.lists(st.integers(-200, 200) | st.floats(-200, 200) | st.decimals(-200, 200, places=1), min_size=1))
-def test_bounds_of_numbers_hold_in_a_sweep(values: list[Any]) -> None:
+def test_bounds_of_numbers_hold_in_a_column(values: list[Any]) -> None:
     """A number above its maximum or below its minimum is never cleared with the others."""
     rule = rule_of(schema_of("LocationParams").properties["lat"], lambda _: None)
     assert rule is not None

@@ -42,10 +42,10 @@ def peak() -> float:
 def child(url: str, count: int, checks: Any) -> None:
     with Synerise(token="t", base_url=url) as client:
         client.send(server_time_request())
-        before, begun = peak(), time.perf_counter()
+        before, started_at = peak(), time.perf_counter()
         report = client.bulk.upsert_profiles(rows(count), checks=checks)
         assert report.accepted == count
-        print(time.perf_counter() - begun, peak() - before)
+        print(time.perf_counter() - started_at, peak() - before)
 
 
 def server_time_request() -> Any:

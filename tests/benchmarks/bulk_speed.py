@@ -72,18 +72,18 @@ def bare_chunks(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
 
 def our_chunks(rows: Iterable[Any], checks: Any) -> Iterator[bytes]:
     source = iter(rows)
-    intake = Chunker(LIMITS, ChunkerOptions(checks=checks), lambda *_: True, lambda _: None)
-    while (chunk := intake.next_chunk(source)) is not None:
+    chunker = Chunker(LIMITS, ChunkerOptions(checks=checks), lambda *_: True, lambda _: None)
+    while (chunk := chunker.next_chunk(source)) is not None:
         yield chunk.request(None).content or b""
-    for chunk in intake.remaining_chunks():
+    for chunk in chunker.remaining_chunks():
         yield chunk.request(None).content or b""
 
 
 def seconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
     gc.collect()
-    begun = clock()
+    started_at = clock()
     work()
-    return clock() - begun
+    return clock() - started_at
 
 
 def drained(chunks: Iterable[bytes]) -> int:
@@ -115,17 +115,17 @@ def chunking(rounds: int, count: int) -> int:
 def bare_run(url: str, rows: Iterable[dict[str, Any]], concurrency: int) -> None:
     headers = {"Authorization": "Bearer t", "Content-Type": "application/json", "Api-Version": "4.4"}
     limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
-    flying: set[Future[httpx.Response]] = set()
+    in_flight: set[Future[httpx.Response]] = set()
     with (
         httpx.Client(limits=limits, verify=False, trust_env=False, timeout=30) as client,
         ThreadPoolExecutor(concurrency) as pool,
     ):
         for body in bare_chunks(rows):
-            if len(flying) == concurrency:
-                done, flying = wait(flying, return_when=FIRST_COMPLETED)
+            if len(in_flight) == concurrency:
+                done, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
                 assert all(future.result().status_code == 202 for future in done)
-            flying.add(pool.submit(client.post, f"{url}/v4/clients/batch", content=body, headers=headers))
-        assert all(future.result().status_code == 202 for future in flying)
+            in_flight.add(pool.submit(client.post, f"{url}/v4/clients/batch", content=body, headers=headers))
+        assert all(future.result().status_code == 202 for future in in_flight)
 
 
 def stock_client(folder: str) -> Any:

@@ -1,4 +1,4 @@
-"""What the tests of bulk runs share: a clock that never waits, a server in a function, and an engine without I/O."""
+"""What the tests of bulk runs share: a clock that never waits, a fake server, and a bulk run without I/O."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ class Clock:
 
 
 class Server:
-    """Takes lists of rows. Refuses the bad ones as `style` says: 207, 400 with places, or 400 without a word.
+    """Takes lists of rows. Refuses the bad ones as `style` says: 207, 400 with places, or 400 without an explanation.
 
-    `n` in the attributes or params of a row is its number. `fate` says what else may happen to a request: None, or an
-    outcome that comes instead, before the rows are looked at (`False`) or after (`True`).
+    `n` in the attributes or params of a row is its number. `fault` is asked for each request: None, or a result that
+    comes instead, before the rows are stored (`False`) or after (`True`).
     """
 
     def __init__(
         self,
         bad: Callable[[Any], bool] = lambda _: False,
         style: str = "207",
-        fate: Callable[[], tuple[bool, SendResult] | None] = lambda: None,
+        fault: Callable[[], tuple[bool, SendResult] | None] = lambda: None,
     ) -> None:
         self.bad = bad
         self.style = style
-        self.fate = fate
+        self.fault = fault
         self.bodies: list[bytes] = []
         self.stored: list[Any] = []
         self.confirmed: list[Any] = []
@@ -70,18 +70,18 @@ class Server:
                 status=200, content=b'{"serverTime":"2023-11-14T22:00:00.000Z"}', failure=AttemptFailure()
             )
         self.bodies.append(content)
-        fate = self.fate()
-        if fate is not None and not fate[0]:
-            return fate[1]
+        fault = self.fault()
+        if fault is not None and not fault[0]:
+            return fault[1]
         rows: list[Any] = orjson.loads(content)
-        outcome, taken = self._look(rows)
-        self.stored += taken
-        if fate is not None:
-            return fate[1]
-        self.confirmed += taken
-        return outcome
+        result, accepted = self._store(rows)
+        self.stored += accepted
+        if fault is not None:
+            return fault[1]
+        self.confirmed += accepted
+        return result
 
-    def _look(self, rows: Sequence[Any]) -> tuple[SendResult, list[Any]]:
+    def _store(self, rows: Sequence[Any]) -> tuple[SendResult, list[Any]]:
         bad = [place for place, row in enumerate(rows) if self.bad(row)]
         good = [row for row in rows if not self.bad(row)]
         if not bad:
@@ -101,18 +101,18 @@ class Server:
     def transport(self) -> httpx.MockTransport:
         def handle(request: httpx.Request) -> httpx.Response:
             is_list = request.url.path.endswith("/batch")
-            outcome = self(request.content if is_list else None)
-            return httpx.Response(outcome.status or 500, content=outcome.content)
+            result = self(request.content if is_list else None)
+            return httpx.Response(result.status or 500, content=result.content)
 
         return httpx.MockTransport(handle)
 
 
 class Run:
-    """An engine that is driven without I/O; answers come in an order that `seed` chooses."""
+    """A bulk run without a driver and without I/O; responses come in an order that `seed` chooses."""
 
     def __init__(
         self,
-        kind: BatchOperation,
+        batch_operation: BatchOperation,
         rows: Iterable[Any],
         server: Server,
         *,
@@ -122,23 +122,23 @@ class Run:
         **settings: Any,
     ) -> None:
         self.clock = Clock()
-        self.report = Report(operation=kind.operation.name)
-        chosen = BulkSettings(**settings)
-        ledger = OutcomeRecorder(kind, chosen, self.report, journal)
-        self.engine = Engine(kind, chosen, ledger, self.clock.timing, policy)
+        self.report = Report(operation=batch_operation.operation.name)
+        bulk_settings = BulkSettings(**settings)
+        recorder = OutcomeRecorder(batch_operation, bulk_settings, self.report, journal)
+        self.engine = Engine(batch_operation, bulk_settings, recorder, self.clock.timing, policy)
         self.server = server
-        self.taken = 0
+        self.rows_taken = 0
         self.most_in_flight = 0
         self._rows = self._counted(rows)
         self._random = random.Random(seed)
 
     def _counted(self, rows: Iterable[Any]) -> Iterator[Any]:
         for row in rows:
-            self.taken += 1
+            self.rows_taken += 1
             yield row
 
     def steps(self) -> Iterator[list[BulkTask]]:
-        """Run to the end; yields what is in flight before each answer, so that a test can look or stop."""
+        """Run to the end; yields what is in flight before each response, so that a test can see it or stop."""
         in_flight: list[BulkTask] = []
         while (step := self.engine.next()) is not DONE:
             if isinstance(step, Read):

@@ -37,7 +37,7 @@ async def as_source(rows: list[Any]) -> AsyncIterator[Any]:
         yield row
 
 
-def told(report: Report) -> tuple[Any, ...]:
+def counts_and_rejections(report: Report) -> tuple[Any, ...]:
     rejections = [(item.index, item.stage, item.field, item.reason, item.group) for item in report.rejected]
     counts = (report.read, report.accepted, report.requests, report.retries, report.bytes_sent, report.complete)
     return counts, rejections, report.notes
@@ -57,7 +57,7 @@ def test_sync_equals_async(cities: list[str], style: str, statuses: list[int | N
     def server() -> Server:
         left = iter(statuses)
 
-        def fate() -> tuple[bool, SendResult] | None:
+        def fault() -> tuple[bool, SendResult] | None:
             status = next(left, None)
             return (
                 None
@@ -65,7 +65,7 @@ def test_sync_equals_async(cities: list[str], style: str, statuses: list[int | N
                 else (False, SendResult(status=status, failure=AttemptFailure(status_code=status)))
             )
 
-        return Server(is_bad, style, fate)
+        return Server(is_bad, style, fault)
 
     first, second = server(), server()
     with sync_client(first) as client:
@@ -78,7 +78,7 @@ def test_sync_equals_async(cities: list[str], style: str, statuses: list[int | N
 
     async_report = asyncio.run(main())
     assert first.bodies == second.bodies
-    assert told(sync_report) == told(async_report)
+    assert counts_and_rejections(sync_report) == counts_and_rejections(async_report)
 
 
 def test_trio() -> None:
@@ -128,7 +128,7 @@ def test_an_error_of_the_rows_waits_for_the_answers() -> None:
 def test_a_stopped_run_keeps_its_report() -> None:
     """The error has the report and what caused it; neither shows a row."""
     refused = SendResult(status=403, failure=AttemptFailure(status_code=403))
-    with sync_client(Server(fate=lambda: (False, refused))) as client, pytest.raises(BulkStoppedError) as caught:
+    with sync_client(Server(fault=lambda: (False, refused))) as client, pytest.raises(BulkStoppedError) as caught:
         client.bulk.upsert_profiles([profile(n) for n in range(10)])
     assert isinstance(caught.value.__cause__, PermissionDeniedError)
     assert caught.value.report.by_stage["unsent"] == 10
@@ -136,7 +136,7 @@ def test_a_stopped_run_keeps_its_report() -> None:
 
 
 def test_progress_and_raise_for_rejected() -> None:
-    """The callback is told of each chunk; a report with rejections can raise."""
+    """The callback is called after each chunk; a report with rejections can raise."""
     seen: list[Progress] = []
     with sync_client(Server(is_bad)) as client:
         rows = [profile(n, "bad!" if n == 1500 else "x") for n in range(3000)]
@@ -172,8 +172,8 @@ def test_wrong_arguments(wrong: dict[str, Any]) -> None:
 def test_both_clients_have_the_same_methods() -> None:
     """Names, arguments and defaults are the same; async rows may come from an async iterable."""
 
-    def surface(kind: type[Any]) -> dict[str, list[str]]:
-        methods = {name: method for name, method in vars(kind).items() if not name.startswith("_")}
+    def surface(client_class: type[Any]) -> dict[str, list[str]]:
+        methods = {name: method for name, method in vars(client_class).items() if not name.startswith("_")}
         return {name: list(inspect.signature(method).parameters) for name, method in methods.items()}
 
     assert surface(Bulk) == surface(AsyncBulk)
@@ -191,15 +191,15 @@ def test_the_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("rich")
     with sync_client(Server(is_bad)) as client, progress_bar(total=1500) as progress:
         client.bulk.upsert_profiles([profile(n, "bad!" if n == 7 else "x") for n in range(1500)], progress=progress)
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "1,500 rows, 1 rejected" in told.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "1,500 rows, 1 rejected" in printed.err
 
 
 def test_a_retry_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A request that is sent again leaves a line in the log, without anything of its rows."""
     answers = iter([(False, SendResult(status=500, failure=AttemptFailure(status_code=500)))])
-    with sync_client(Server(fate=lambda: next(answers, None))) as client, caplog.at_level("WARNING"):
+    with sync_client(Server(fault=lambda: next(answers, None))) as client, caplog.at_level("WARNING"):
         client.bulk.upsert_profiles([profile(7)])
     (record,) = caplog.records
     assert record.getMessage() == "profiles.upsert_batch: status 500; attempt 2 follows in 0.25 s"
@@ -235,7 +235,7 @@ def test_a_cancelled_run_ends_at_once() -> None:
 
 
 def test_a_slow_source_holds_nothing_up() -> None:
-    """While rows are slow to come, answers are taken and what was refused for a moment is sent again."""
+    """While rows are slow to come, responses are taken and what was refused for a moment is sent again."""
     answered: list[int] = []
     moments = itertools.count()
 
@@ -253,19 +253,19 @@ def test_a_slow_source_holds_nothing_up() -> None:
             await again.wait()  # for ever, unless the first chunk is sent again meanwhile
             yield {"customId": "last"}
 
-        def look(now: Progress) -> None:
-            if now.accepted == 1000:
+        def resume(progress: Progress) -> None:
+            if progress.accepted == 1000:
                 again.set()
 
         quick = RetryPolicy(base_delay=0.001)
         async with AsyncSynerise(token="t", transport=httpx.MockTransport(answer), retry=quick) as client:
-            return await asyncio.wait_for(client.bulk.upsert_profiles(source(), progress=look), 30)
+            return await asyncio.wait_for(client.bulk.upsert_profiles(source(), progress=resume), 30)
 
     report = asyncio.run(main())
     assert (report.accepted, report.retries, answered) == (1001, 1, [503, 202, 202])
 
 
-def test_an_async_source_that_fails_is_heard_last() -> None:
+def test_an_error_of_an_async_source_is_raised_last() -> None:
     """What a source gave before it failed is sent; then its error is raised, as it is."""
     server = Server()
 

@@ -1,4 +1,4 @@
-"""The engine without I/O: limits, the fate of every row, order, pace, backpressure."""
+"""The engine without I/O: limits, the fate of every row, order, throttle, backpressure."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ STYLES = ["207", "207 without values", "400 with places", "400"]
 TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), max_size=30)
 
 
-def small(items: int, size: int, kind: operations.BatchOperation = PROFILES) -> operations.BatchOperation:
-    return attrs.evolve(kind, max_items=items, max_bytes=size)
+def small(items: int, size: int, batch_operation: operations.BatchOperation = PROFILES) -> operations.BatchOperation:
+    return attrs.evolve(batch_operation, max_items=items, max_bytes=size)
 
 
 def profile(n: int, city: str = "Kraków", **more: Any) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def is_bad(row: Any) -> bool:
 
 
 def trouble(draws: list[int]) -> Callable[[], tuple[bool, SendResult] | None]:
-    """What happens to each request in turn: nothing, or one of the things that pass."""
+    """What happens to each request in turn: nothing, or one of the faults that pass."""
     left = iter(draws)
     broken = SendResult(
         failure=AttemptFailure(maybe_received=True),
@@ -51,8 +51,8 @@ def trouble(draws: list[int]) -> Callable[[], tuple[bool, SendResult] | None]:
     busy = SendResult(status=429, failure=AttemptFailure(status_code=429, retry_after=1.0))
     down = SendResult(status=502, failure=AttemptFailure(status_code=502))
     page = SendResult(status=200, content=b"<html>", failure=AttemptFailure())
-    kinds_of = [None, None, (False, broken), (True, broken), (False, busy), (True, down), (False, page), (True, page)]
-    return lambda: kinds_of[next(left, 0)]
+    faults = [None, None, (False, broken), (True, broken), (False, busy), (True, down), (False, page), (True, page)]
+    return lambda: faults[next(left, 0)]
 
 
 @settings(max_examples=150, deadline=None)
@@ -79,8 +79,8 @@ def test_every_row_has_one_fate(
     """For any rows, limits and troubles: no body over the limits, each row accepted or rejected once, none lost."""
     rows = [profile(n, city) for n, city in enumerate(cities)]
     server = Server(is_bad, style, trouble(draws))
-    kind = small(items, size)
-    run = Run(kind, rows, server, seed=seed, concurrency=concurrency, max_bisect_requests=budget)
+    batch_operation = small(items, size)
+    run = Run(batch_operation, rows, server, seed=seed, concurrency=concurrency, max_bisect_requests=budget)
     report = run.finish()
 
     assert all(len(body) <= size for body in server.bodies)
@@ -113,7 +113,7 @@ def test_every_row_has_one_fate(
 def test_one_at_a_time_keeps_the_order(cities: list[str], items: int, size: int, draws: list[int]) -> None:
     """With one request in flight the rows arrive in the order of the input, whatever has to be sent again."""
     rows = [profile(n, city) for n, city in enumerate(cities)]
-    server = Server(fate=trouble(draws))
+    server = Server(fault=trouble(draws))
     Run(small(items, size), rows, server, concurrency=1).finish()
 
     seen = [number(row) for row in server.stored]
@@ -127,7 +127,7 @@ def test_one_at_a_time_keeps_the_order(cities: list[str], items: int, size: int,
     seed=st.integers(0, 1000),
 )
 def test_events_are_grouped_by_identifier(names: list[str], items: int, seed: int) -> None:
-    """Each request has one kind of identifier, the order within a kind is kept, and nothing is lost."""
+    """Each request has one identifier group, the order within a group is kept, and nothing is lost."""
     rows = []
     for n, name in enumerate(names):
         value = f"a{n}@example.com" if name == "email" else f"id-{n}"
@@ -151,27 +151,27 @@ def test_events_are_grouped_by_identifier(names: list[str], items: int, seed: in
 def test_a_stalled_server_stops_the_reading(concurrency: int) -> None:
     """No more than the window and one chunk are read ahead of the answers, of a source without end."""
     run = Run(small(10, 100_000), (profile(n) for n in itertools.count()), Server(), concurrency=concurrency)
-    flying = next(run.steps())
+    in_flight = next(run.steps())
 
-    assert len(flying) == concurrency
-    assert run.taken == 10 * (concurrency + 1)
+    assert len(in_flight) == concurrency
+    assert run.rows_taken == 10 * (concurrency + 1)
 
 
 def test_one_429_slows_the_whole_window() -> None:
-    """After a 429 nothing is sent before its Retry-After has passed, and fewer requests fly afterwards."""
+    """After a 429 nothing is sent before its Retry-After has passed, and fewer requests are in flight afterwards."""
     busy = SendResult(status=429, failure=AttemptFailure(status_code=429, retry_after=7.0))
     answers = iter([(False, busy)])
-    server = Server(fate=lambda: next(answers, None))
+    server = Server(fault=lambda: next(answers, None))
     run = Run(small(1, 1000), [profile(n) for n in range(40)], server, concurrency=8)
     steps = run.steps()
     assert len(next(steps)) == 8
-    begun = run.clock.now
-    in_flight = []
-    for flying in steps:
-        in_flight.append((run.clock.now, len(flying)))
-        assert all(send.sent_at == begun or send.sent_at >= begun + 7.0 for send in flying)
-    assert max(count for now, count in in_flight if begun + 7.0 <= now) <= 8
-    assert min(count for now, count in in_flight[:12]) <= 4
+    started_at = run.clock.now
+    observed = []
+    for in_flight in steps:
+        observed.append((run.clock.now, len(in_flight)))
+        assert all(task.sent_at == started_at or task.sent_at >= started_at + 7.0 for task in in_flight)
+    assert max(count for now, count in observed if started_at + 7.0 <= now) <= 8
+    assert min(count for now, count in observed[:12]) <= 4
     assert run.report.accepted == 40
     assert run.report.retries == 1
 
@@ -180,9 +180,9 @@ def test_requests_per_second() -> None:
     """With a limit, requests keep their distance."""
     server = Server()
     run = Run(small(1, 1000), [profile(n) for n in range(10)], server, requests_per_second=2.0)
-    begun = run.clock.now
+    started_at = run.clock.now
     run.finish()
-    assert run.clock.now - begun == pytest.approx(4.5)
+    assert run.clock.now - started_at == pytest.approx(4.5)
 
 
 def test_a_server_that_is_down_ends_the_run() -> None:
@@ -191,21 +191,21 @@ def test_a_server_that_is_down_ends_the_run() -> None:
     run = Run(
         small(10, 10_000),
         (profile(n) for n in itertools.count()),
-        Server(fate=lambda: (False, down)),
+        Server(fault=lambda: (False, down)),
         concurrency=2,
         policy=RetryPolicy(max_retries=2),
     )
     report = run.finish()
     assert run.engine.problem == "the server takes nothing more: status 503"
     assert fates(report) == {"unsent": list(range(report.read))}
-    assert report.read == run.taken < 50
+    assert report.read == run.rows_taken < 50
     assert not report.complete
 
 
 def test_a_refused_caller_ends_the_run() -> None:
     """A 403 is not about the rows: no other request is tried."""
     refused = SendResult(status=403, failure=AttemptFailure(status_code=403))
-    server = Server(fate=lambda: (False, refused))
+    server = Server(fault=lambda: (False, refused))
     run = Run(small(5, 10_000), [profile(n) for n in range(100)], server, concurrency=1)
     report = run.finish()
     assert len(server.bodies) == 1
@@ -218,10 +218,10 @@ def test_a_token_that_expires_again_does_not_end_the_run() -> None:
     refused = SendResult(status=401, failure=AttemptFailure(status_code=401))
     rows = [profile(n) for n in range(30)]
     answers = iter([None, (False, refused), (False, refused)])
-    run = Run(small(5, 10_000), rows, Server(fate=lambda: next(answers, None)), concurrency=1)
+    run = Run(small(5, 10_000), rows, Server(fault=lambda: next(answers, None)), concurrency=1)
     report = run.finish()
     assert (report.accepted, report.retries) == (30, 2)
-    run = Run(small(5, 10_000), rows, Server(fate=lambda: (False, refused)), concurrency=1)
+    run = Run(small(5, 10_000), rows, Server(fault=lambda: (False, refused)), concurrency=1)
     run.finish()
     assert run.engine.problem == "the server takes none of these requests: status 401"
 
@@ -281,7 +281,7 @@ def test_ambiguous_rows_share_a_group() -> None:
     """Without a budget for the search the candidates are reported together, and the rest is accepted."""
     rows = [profile(n, "same!" if n in (3, 4) else "good") for n in range(10)]
     one = b'[{"field":"city","message":"is bad","rejectedValue":"same!"}]'
-    server = Server(fate=lambda: (True, SendResult(status=207, content=one, failure=AttemptFailure())))
+    server = Server(fault=lambda: (True, SendResult(status=207, content=one, failure=AttemptFailure())))
     report = Run(PROFILES, rows, server, max_bisect_requests=0).finish()
     assert report.accepted == 8
     assert [(3, "ambiguous", 1), (4, "ambiguous", 1)] == [

@@ -44,15 +44,15 @@ def test_a_run_that_was_cut_off_goes_on(
 ) -> None:
     """Wherever a run is cut off: in the end the report is that of a run in one go, and no confirmed row goes again."""
     rows = [profile(n, city) for n, city in enumerate(cities)]
-    kind = small(7, 350)
-    expected = fates(Run(kind, rows, Server(is_bad, style)).finish())
+    batch_operation = small(7, 350)
+    expected = fates(Run(batch_operation, rows, Server(is_bad, style)).finish())
     server = Server(is_bad, style, trouble(draws))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "night.db"
         settled: set[int] = set()
         for stop in (*stops, None):
             journal = Journal(path, CALL)
-            run = Run(kind, rows, server, seed=seed, journal=journal, concurrency=3)
+            run = Run(batch_operation, rows, server, seed=seed, journal=journal, concurrency=3)
             before = len(server.stored)
             for _ in itertools.islice(run.steps(), stop):
                 pass
@@ -81,7 +81,7 @@ def confirmed_rows(journal: Journal) -> set[int]:
 def test_no_event_is_stored_twice(count: int, stops: list[int], has_time: bool, draws: list[int]) -> None:  # noqa: FBT001
     """Salts and times are the same when a row goes again, so the server overwrites: one event a row."""
     rows = [keyed(n, time=has_time) for n in range(count)]
-    server = Server(fate=trouble(draws))
+    server = Server(fault=trouble(draws))
     with tempfile.TemporaryDirectory() as folder:
         for stop in (*stops, None):
             journal = Journal(Path(folder) / "night.db", CALL)
@@ -145,13 +145,13 @@ def test_another_input_is_refused(client: Synerise, server: Server, night: Path,
 def test_nothing_is_sent_before_all_is_verified(client: Synerise, server: Server, night: Path) -> None:
     """A chunk that was not confirmed waits until those after it were found to be the same."""
     down = SendResult(status=500, failure=AttemptFailure(status_code=500))
-    server.fate = lambda: (False, down) if b'"c-0"' in server.bodies[-1] else None
+    server.fault = lambda: (False, down) if b'"c-0"' in server.bodies[-1] else None
     rows = [profile(n) for n in range(3000)]
     report = client.bulk.upsert_profiles(rows, journal=night, concurrency=2)
     assert fates(report) == {"unsent": list(range(1000))}
     assert not report.complete
     server.bodies.clear()
-    server.fate = lambda: None
+    server.fault = lambda: None
     with pytest.raises(JournalMismatchError, match="rows 2000 to 2999 differ"):
         client.bulk.upsert_profiles([*rows[:2999], profile(7)], journal=night)
     assert server.bodies == []
@@ -169,7 +169,7 @@ def test_other_arguments_are_refused(client: Synerise, night: Path) -> None:
 
 
 def test_a_file_that_is_no_journal(client: Synerise, night: Path) -> None:
-    """A wrong file name is told, and the file stays as it is."""
+    """A wrong file name is refused, and the file stays as it is."""
     night.write_text("my novel, which is much longer than the header of a database would be" * 10)
     with pytest.raises(JournalMismatchError, match="no journal"):
         client.bulk.upsert_profiles([profile(0)], journal=night)
@@ -209,11 +209,11 @@ def test_an_interruption_leaves_a_journal(client: Synerise, server: Server, nigh
 def test_a_stopped_run_can_go_on(client: Synerise, server: Server, night: Path) -> None:
     """A run that the server's failure ended goes on as well."""
     down = SendResult(status=503, failure=AttemptFailure(status_code=503))
-    server.fate = lambda: (False, down) if len(server.bodies) > 2 else None
+    server.fault = lambda: (False, down) if len(server.bodies) > 2 else None
     rows = [profile(n) for n in range(5000)]
     with pytest.raises(BulkStoppedError):
         client.bulk.upsert_profiles(rows, journal=night, concurrency=1)
-    server.fate = lambda: None
+    server.fault = lambda: None
     report = client.bulk.upsert_profiles(rows, journal=night)
     assert (report.resumed, report.accepted, report.complete) == (2000, 5000, True)
 

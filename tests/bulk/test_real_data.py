@@ -41,7 +41,7 @@ def invoice_back(row: Any) -> str:
 
 @pytest.mark.parametrize("checks", ["basic", "strict"])
 def test_every_row_of_a_shop_has_its_fate(sales: retail.Sales, checks: Any) -> None:
-    """What is accepted is stored once; what is not is told with the invoice and words that a person understands."""
+    """What is accepted is stored once; what is not is reported with the invoice and words that a person understands."""
     with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
         people = client.bulk.upsert_profiles(retail.profiles(sales), checks=checks)
         bought = client.bulk.create_transactions(retail.transactions(sales), checks=checks, reference=invoice_of)
@@ -54,13 +54,13 @@ def test_every_row_of_a_shop_has_its_fate(sales: retail.Sales, checks: Any) -> N
     assert people.accepted == people.read == len(sales.customers()) + len(sales.guests())
     purchases = [invoice for invoice in sales.invoices.values() if not invoice.is_cancellation]
     bad = {invoice.number for invoice in purchases if any(line.price < 0 for line in invoice.lines)}
-    assert told(bought) == bad
+    assert rejected_references(bought) == bad
     assert bought.accepted == len(purchases) - len(bad) == stored["transactions.create_batch", Outcome.APPLIED]
-    assert told(back) == set()
+    assert rejected_references(back) == set()
     assert back.accepted == len(sales.invoices) - len(purchases) == stored["events.send_batch", Outcome.APPLIED]
 
 
-def told(report: Report) -> set[str]:
+def rejected_references(report: Report) -> set[str]:
     assert report.complete
     assert not report.by_stage["ambiguous"]
     for rejection in report.rejected:

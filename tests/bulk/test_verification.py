@@ -24,7 +24,7 @@ from synerise_profiles.bulk.verification import ProfileLookup, Sample, Verifier,
 from synerise_profiles.sandbox import Sandbox, SandboxOptions
 from tests.bulk.support import Clock
 
-KIND = operations.profiles()
+PROFILES = operations.profiles()
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_an_identifier_that_no_path_carries_is_skipped(client: Synerise) -> None
 
 
 def test_refused_rows_are_not_in_the_sample(client: Synerise) -> None:
-    """The sample is drawn from what was accepted: rows that the checks or the server refused are told of already."""
+    """The sample is drawn from what was accepted: rows that the checks or the server refused are reported already."""
     rows = people(40)
     for row in rows[::4]:
         row["birthDate"] = f"no date {row['customId']}"
@@ -159,14 +159,14 @@ def test_no_permission_to_read(sandbox: Sandbox) -> None:
 def test_what_is_on_its_way_is_waited_for() -> None:
     """Once profiles cannot be read nothing more is asked, and an answer that comes later changes nothing."""
     rows = people(3)
-    chunk, sample = Chunk(KIND), Sample(3, KIND.identifiers, random.random)
+    chunk, sample = Chunk(PROFILES), Sample(3, PROFILES.identifiers, random.random)
     for index in range(3):
         chunk.add(b"{}", index)
     sample.offer(chunk, rows)
     for _, entry in chunk.sampled:
         entry.is_accepted = True
-    assert KIND.schema is not None
-    core = Verifier(sample, KIND.schema, concurrency=2, within=30.0, timing=Clock().timing)
+    assert PROFILES.schema is not None
+    core = Verifier(sample, PROFILES.schema, concurrency=2, within=30.0, timing=Clock().timing)
     first, second = core.next(), core.next()
     assert isinstance(first, ProfileLookup)
     assert isinstance(second, ProfileLookup)
@@ -204,9 +204,9 @@ def test_arguments() -> None:
 
 
 def drawn(count: int, size: int, block: int, seed: int) -> list[int]:
-    sample = Sample(size, KIND.identifiers, random.Random(seed).random)
+    sample = Sample(size, PROFILES.identifiers, random.Random(seed).random)
     for first in range(0, count, block):
-        chunk = Chunk(KIND)
+        chunk = Chunk(PROFILES)
         rows = [{"customId": f"c{n}"} for n in range(first, min(first + block, count))]
         for n in range(first, first + len(rows)):
             chunk.add(b"{}", n)
@@ -240,7 +240,7 @@ def test_every_row_has_the_same_chance() -> None:
 )
 def test_differences(sent: dict[str, Any], data: st.DataObject) -> None:
     """What is stored as it was sent does not differ, whatever else is stored; what was changed is named."""
-    schema = KIND.schema
+    schema = PROFILES.schema
     assert schema is not None
     stored = {**sent, "clientId": 1, "lastActivityDate": "2026-01-01", "tags": ["x"]}
     assert list(differing_fields({**sent, "tags": ["x"]}, stored, schema)) == []

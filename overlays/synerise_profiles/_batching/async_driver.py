@@ -1,4 +1,7 @@
-"""The async driver, for asyncio and trio: reads rows, sends requests from a window of tasks, waits. Decides nothing."""
+"""The async driver, for asyncio and trio: runs a machine with tasks that send. It decides nothing; see `machine`.
+
+Rows may come from an async iterable. One task of its own fetches them, so that a slow source holds up no response.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from .send_result import SendResult, send_result_of
 __all__ = ["drive"]
 
 _MAX_FETCH_ROWS = 250
-"""So many rows of an async source are handed over together."""
+"""How many rows of an async source are handed over together: the largest block that a chunker takes."""
 T = TypeVar("T", bound=Task)
 _AsyncSendFunction = Callable[[Request[Any]], Awaitable[Response[Any]]]
 
@@ -27,32 +30,35 @@ _AsyncSendFunction = Callable[[Request[Any]], Awaitable[Response[Any]]]
 async def drive(
     machine: Machine[T], rows: Iterable[Any] | AsyncIterable[Any], send: _AsyncSendFunction, timing: Timing
 ) -> None:
-    """Run to the end. An error of the rows themselves waits for the answers on their way, a cancellation does not."""
+    """Run a machine to its end.
+
+    An error that the rows raise is raised once the requests in flight are answered; a cancellation waits for nothing.
+    """
     # Raised after the group has ended, which would wrap it otherwise.
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
-        window = _TaskPool[T](send, group)
-        source = _ReadyRows(rows) if isinstance(rows, Iterable) else _FetchedRows(rows, group, window.notify)
+        pool = _TaskPool[T](send, group)
+        source = _ReadyRows(rows) if isinstance(rows, Iterable) else _FetchedRows(rows, group, pool.notify)
         try:
             while (step := machine.next()) is not DONE:
                 if isinstance(step, Read):
-                    if source.is_waiting:  # answers are taken meanwhile, and what is due is sent
-                        await window.deliver(machine, step.seconds)
+                    if source.is_waiting:  # meanwhile results are taken, and what is due is sent
+                        await pool.deliver(machine, step.seconds)
                     elif not machine.read(source.rows) and not source.request_more():
                         machine.end()
-                    # A checkpoint: reading takes a few milliseconds, in which nobody else can run.
+                    # Reading takes a few milliseconds, in which no other task can run.
                     await checkpoint()
                 elif not isinstance(step, Wait | Signal):
-                    window.start(step)
-                elif window.in_flight:
-                    await window.deliver(machine, step.seconds)
+                    pool.start(step)
+                elif pool.in_flight:
+                    await pool.deliver(machine, step.seconds)
                 else:
                     await timing.sleep_async(step.seconds or 0.0)
-                window.deliver_now(machine)
+                pool.deliver_now(machine)
         except Exception as error:  # noqa: BLE001 - raised below
             failure = error
-            while window.in_flight:
-                await window.deliver(machine, None)
+            while pool.in_flight:
+                await pool.deliver(machine, None)
         finally:
             source.close()
     if failure is not None:
@@ -60,7 +66,7 @@ async def drive(
 
 
 class _ReadyRows:
-    """Rows that are all at hand."""
+    """Rows of an ordinary iterable, which never have to be waited for."""
 
     is_waiting = False
 
@@ -76,7 +82,10 @@ class _ReadyRows:
 
 
 class _FetchedRows(_ReadyRows):
-    """Rows that are waited for, by one task from the first to the last, since they may come from a context of it."""
+    """Rows of an async iterable.
+
+    One task fetches them all, from the first to the last: a source may hold a cancel scope, which belongs to its task.
+    """
 
     def __init__(self, rows: AsyncIterable[Any], group: TaskGroup, notify: Callable[[], None]) -> None:
         super().__init__(())
@@ -89,7 +98,7 @@ class _FetchedRows(_ReadyRows):
         group.start_soon(self._fetch_all)
 
     def request_more(self) -> bool:
-        """Ask for further rows. What the source gave before it failed has been handed over by then."""
+        """Ask for further rows; raise the error of the source, after all that it gave before was handed over."""
         if self._failure is not None:
             raise self._failure
         if self._ended:
@@ -124,7 +133,7 @@ class _FetchedRows(_ReadyRows):
 
 
 class _TaskPool(Generic[T]):
-    """Tasks that send one request each."""
+    """Tasks that send one request each, and their results."""
 
     def __init__(self, send: _AsyncSendFunction, group: TaskGroup) -> None:
         self.in_flight = 0
@@ -134,16 +143,16 @@ class _TaskPool(Generic[T]):
         self._wakeup = anyio.Event()
 
     def start(self, task: T) -> None:
-        """Send a request."""
+        """Send a request in a task."""
         self.in_flight += 1
         self._group.start_soon(self._work, task)
 
     def notify(self) -> None:
-        """End the wait for an answer."""
+        """End the wait of `deliver`."""
         self._wakeup.set()
 
     async def deliver(self, machine: Machine[T], seconds: float | None) -> None:
-        """Hand over the answers that are there; wait for the first one, or for a ring, as long as told."""
+        """Pass the results that are there to the machine; wait for the first one, or for `notify`, so many seconds."""
         if not self._results:
             with anyio.move_on_after(seconds):
                 await self._wakeup.wait()
@@ -151,15 +160,15 @@ class _TaskPool(Generic[T]):
         self.deliver_now(machine)
 
     def deliver_now(self, machine: Machine[T]) -> None:
-        """Hand over the answers that are there."""
+        """Pass the results that are there to the machine."""
         while self._results:
             self.in_flight -= 1
             machine.on_result(*self._results.popleft())
 
     async def _work(self, task: T) -> None:
         try:
-            outcome = send_result_of(await self._send(task.request()))
-        except Exception as error:  # noqa: BLE001 - the core knows what it means
-            outcome = send_result_of(error)
-        self._results.append((task, outcome))
+            result = send_result_of(await self._send(task.request()))
+        except Exception as error:  # noqa: BLE001 - the machine knows what it means
+            result = send_result_of(error)
+        self._results.append((task, result))
         self.notify()

@@ -10,7 +10,7 @@ Suspects are bisected: halved, and each half is sent by itself, until a refused 
 about twice the logarithm of the chunk in requests for each refused row, so a run has a `BisectBudget`; where it is
 spent, the suspects are reported together as `ambiguous`, with a number that their group shares.
 
-Nothing here sends: a `ChunkState` keeps what is still to be sent of a chunk, and is told what came of it.
+Nothing here sends: a `ChunkState` keeps what is still to be sent of a chunk, and takes what came of it.
 """
 
 from __future__ import annotations

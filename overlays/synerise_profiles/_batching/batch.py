@@ -1,4 +1,8 @@
-"""A chunk: rows that go in one request, as bytes, and the parts of it that are sent."""
+"""A chunk: rows that fill one request, as bytes, and the sub-batches in which it is sent.
+
+A row is kept once, as the bytes that are sent: in pieces while rows are added, then in the body. The rows of a
+sub-batch, of a rejection or of a dead letter are cut out of the body again, so that they need no memory of their own.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ __all__ = ["Chunk", "SampledRow", "SubBatch", "find_row_ends"]
 
 @attrs.define(eq=False, repr=False)
 class SampledRow:
-    """A row that will be read back: its index, what was sent of it, what the caller knows it by, and its fate."""
+    """A row that may be verified after the run: its index, its data as sent, the caller's reference, and its fate."""
 
     index: int
     data: dict[str, Any]
@@ -33,10 +37,12 @@ class SampledRow:
 
 @attrs.define(eq=False, repr=False)
 class Chunk:
-    """Rows in the order of the input: their bytes, their indexes, and the positions of those that lack a time.
+    """Rows in the order of the input: their bytes, their indexes, and the positions of those that have no time yet.
 
-    `pieces` are the bytes of rows, a piece a row or, once `has_runs`, of several with commas between them. `size` is
-    that of the body: a bracket, and with each row one more byte. `time` is set before the first sending.
+    `pieces` are bytes of rows: each piece is one row or, once `has_joined_rows`, several with commas between them.
+    `size` is that of the body in bytes, with the brackets, the commas and the times that are still to be added. A
+    position counts the rows of the chunk, an index those of the input. `requests` holds the request of the only row
+    where the operation takes no list. `time` is set before the first sending.
     """
 
     batch_operation: BatchOperation
@@ -65,21 +71,21 @@ class Chunk:
         self.size += len(item) + 1
 
     def add_many(self, json_array: bytes, indexes: Iterable[int]) -> None:
-        """Add rows that were written as a list; `size_after` tells whether they fit."""
+        """Add rows that were written as one JSON array; `size_after` says beforehand whether they fit."""
         self.size = self.size_after(json_array)
         self.pieces.append(memoryview(json_array)[1:-1])
         self.indexes.extend(indexes)
         self.has_joined_rows = True
 
     def size_after(self, json_array: bytes) -> int:
-        """How large the body is once rows are added that were written as a list."""
+        """How many bytes the body has once the rows of a JSON array are added."""
         return self.size + len(json_array) - 1
 
     def digest(self) -> bytes:
-        """Return what tells these rows from others: of what was given, so it is made before times are set here.
+        """Return the digest by which the journal finds that an input is another one.
 
-        A checksum with the size and the number of rows: it finds what was changed by mistake, in less than half the
-        time that a hash of the bytes would take.
+        It is of what the caller gave, so it is made before times are set here. A checksum with the size and the number
+        of rows is enough: it finds what was changed by mistake, in less than half the time of a cryptographic hash.
         """
         if self._digest is None:
             content = b",".join(self.pieces) if self._body is None else memoryview(self._body)[1:-1]
@@ -88,7 +94,7 @@ class Chunk:
         return self._digest
 
     def size_of(self, sub_batch: SubBatch) -> int:
-        """How many bytes the body of a part has."""
+        """How many bytes the body of a sub-batch has."""
         if self.requests is not None:
             return len(self.requests[0].content or b"")
         return (
@@ -98,7 +104,7 @@ class Chunk:
         )
 
     def set_time(self, time: str) -> None:
-        """Give the rows that lack a time this one."""
+        """Give the rows that have no time this one."""
         field = self.batch_operation.time_field
         if field is None:
             return
@@ -119,11 +125,11 @@ class Chunk:
         return body[self._ends[position] + 1 : self._ends[position + 1]]
 
     def row(self, position: int) -> Any:
-        """Read a row back."""
+        """Parse a row from its bytes."""
         return orjson.loads(self.row_bytes(position))
 
     def request(self, positions: Sequence[int] | None, *, with_digest: bool = False) -> Request[Any]:
-        """Build the request of these rows, or of all; make the digest on the way, where that is asked for."""
+        """Build the request of these rows, or of all for None; `with_digest` makes the digest on the way."""
         if self.requests is not None:
             return self.requests[0]
         if positions is not None:
@@ -135,7 +141,7 @@ class Chunk:
         return batch_request(self.batch_operation.operation, self._body or b"")
 
     def build_body(self) -> None:
-        """Build the body. The rows are in it then, and need not be in the memory twice."""
+        """Join the pieces into the body and let go of them, so that no row is in memory twice."""
         if self._body is None and self.requests is None:
             self._body = b"[" + b",".join(self.pieces) + b"]"
             self._lengths = None if self.has_joined_rows else array("L", map(len, self.pieces))
@@ -144,7 +150,7 @@ class Chunk:
 
 @attrs.define(eq=False)
 class SubBatch:
-    """Rows of a chunk that go in one request; `attempts` counts its sendings."""
+    """Rows of a chunk that go in one request, by their positions; `attempts` counts how often it was sent."""
 
     positions: Sequence[int]
     is_whole: bool = False
@@ -158,14 +164,14 @@ _DEPTH_CHANGE: Final = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
 
 def find_row_ends(body: bytes) -> list[int]:
-    """Find the rows of a body: where the opening bracket, each comma between two rows, and the closing bracket stand.
+    """Find the rows of a body: the places of the opening bracket, each comma between two rows and the closing bracket.
 
-    Written again, rows have the bytes that they had before, so their lengths can be told; where that does not hold,
-    such as for a number with digits that Python does not keep, the commas are looked for.
+    Rows that are parsed and encoded again usually have the same bytes, so their lengths are known, faster than by a
+    search; where they have not, such as for a number with more digits than Python keeps, the commas are searched for.
     """
-    written = [orjson.dumps(row) for row in orjson.loads(body)]
-    if b"[" + b",".join(written) + b"]" == body:
-        return list(_ends_from_lengths(map(len, written)))
+    encoded = [orjson.dumps(row) for row in orjson.loads(body)]
+    if b"[" + b",".join(encoded) + b"]" == body:
+        return list(_ends_from_lengths(map(len, encoded)))
     ends, depth = [0], 0
     for token in _JSON_TOKEN.finditer(body):
         change = _DEPTH_CHANGE.get(token[0], 0)

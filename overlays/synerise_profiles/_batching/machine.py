@@ -1,4 +1,12 @@
-"""What a driver is told to do next, and what it asks: the seam between the pure cores and the two drivers."""
+"""The protocol between state machines and drivers: steps one way, results the other. Sans-I/O.
+
+What a machine and its drivers are. All that decides is written once, as a state machine that does no I/O: it neither
+sends, waits nor sleeps, and reads rows only when it is handed them. A driver asks it in a loop what to do next, does
+it, and hands back what came of it: it calls `read` with the rows for `Read`, sends a task and passes the response to
+`on_result`, waits for the next response for `Wait`, and ends at `DONE`. There are two drivers that decide nothing,
+`sync_driver` with threads and `async_driver` with tasks, so sync and async behave alike, and a test drives a machine
+without either, in any order of responses. Two machines use them: the engine of a bulk run and its verifier.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +24,7 @@ __all__ = ["DONE", "Machine", "Read", "Signal", "Task", "Wait"]
 
 
 class Signal(enum.Enum):
-    """A step without particulars."""
+    """A step without arguments."""
 
     DONE = enum.auto()
 
@@ -27,20 +35,20 @@ DONE: Final = Signal.DONE
 
 @attrs.frozen
 class Read:
-    """Read rows: call `read`. Should they be slow to come, ask again after these seconds; None is as they come."""
+    """Read rows: call `read`. If none come for so many seconds, ask for the next step again; None waits for them."""
 
     seconds: float | None
 
 
 @attrs.frozen
 class Wait:
-    """Wait for an answer, but no longer than this; None is as long as it takes."""
+    """Wait for a response, but no more than so many seconds; None waits as long as it takes."""
 
     seconds: float | None
 
 
 class Task(Protocol):
-    """Something to send once; hand the outcome back by `answered`."""
+    """A request to send once; what came of it goes to `on_result`."""
 
     def request(self) -> Request[Any]:
         """Build the request. It may take long enough to be done beside the main thread."""
@@ -51,7 +59,7 @@ T = TypeVar("T", bound=Task)
 
 
 class Machine(Protocol[T]):
-    """What a driver drives. It neither sends, waits nor sleeps."""
+    """A state machine that a driver drives."""
 
     def next(self) -> T | Read | Wait | Signal:
         """Say what to do next. Asked again at once, it may say the same: only a task is said once."""
@@ -62,9 +70,9 @@ class Machine(Protocol[T]):
         ...
 
     def end(self) -> None:
-        """The input has ended."""
+        """Take note that the input has ended."""
         ...
 
     def on_result(self, task: T, result: SendResult, /) -> None:
-        """Take what came of a task."""
+        """Take what came of sending a task."""
         ...

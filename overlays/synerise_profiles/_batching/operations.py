@@ -1,4 +1,9 @@
-"""What is the same in every row of a run: the operation, how rows are named, grouped and keyed, what is sent."""
+"""The operations that rows are sent by: their limits, how a row names its profile, and which fields make it repeatable.
+
+The facts come from the spec through `Operation` and the schemas of bodies; what is added here is only which Python
+method sends which operation. Deletions and tags take no list: each row is a request of its own, and the rest of the
+machinery treats it as a batch of one.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +40,13 @@ __all__ = [
 
 @attrs.frozen(kw_only=True, eq=False)
 class BatchOperation:
-    """One kind of work.
+    """What is the same for all rows that are sent by one operation.
 
-    `identifiers` are the fields that name a row's profile, in `holder` if that is given. A kind without `schema` sends
-    one request a row, which `single` builds.
+    `identifiers` are the fields that name a row's profile: fields of the row, or of its `holder_field` where there is
+    one (`client` of an event). With `uniform_identifier` the rows of a request have to use the same ones. A row with a
+    salt in `salt_field` and a time in `time_field` can be sent twice and is stored once. An operation without `schema`
+    takes no list, and `build_request` makes the request of one row; `not_found_is_success` says that a 404 to a
+    repeated attempt means that the first one was carried out.
     """
 
     operation: Operation
@@ -55,27 +63,27 @@ class BatchOperation:
 
 
 def profiles() -> BatchOperation:
-    """Profiles to create or update."""
+    """Profiles to create or update (`profiles.upsert_batch`)."""
     return _batch_operation(upsert_batch.OPERATION, PROFILE_IDENTIFIERS, None)
 
 
 def events() -> BatchOperation:
-    """Events of any type."""
+    """Events of any type (`events.send_batch`)."""
     return _batch_operation(send_batch.OPERATION, CLIENT_IDENTIFIERS, "client")
 
 
 def transactions() -> BatchOperation:
-    """Purchases."""
+    """Purchases (`transactions.create_batch`)."""
     return _batch_operation(create_batch.OPERATION, CLIENT_IDENTIFIERS, "client")
 
 
 def profile_deletions() -> BatchOperation:
-    """Profiles to delete."""
+    """Profiles to delete, one request each (`profiles.delete`, `profiles.delete_by_custom_id`)."""
     return _single_operation(delete.OPERATION, _delete_request, not_found_is_success=True)
 
 
 def tag_assignments(tag_id: int) -> BatchOperation:
-    """Profiles to put a tag on."""
+    """Profiles to put a tag on, one request each (`tags.assign`)."""
 
     def build(row: Any) -> Request[Any]:
         name, value = _identifier_of(row, ("clientId",))
@@ -88,18 +96,18 @@ def tag_assignments(tag_id: int) -> BatchOperation:
 
 
 def batch_request(operation: Operation, content: bytes) -> Request[None]:
-    """Build the request of a batch from bytes that were checked and counted; its answer is read by the engine."""
+    """Build the request of a batch from a body that was checked and counted; nothing parses its response on the way."""
     return Request(operation=operation, path=operation.path, content=content, repeatable=True, parse=_ignore_body)
 
 
 def server_time_request() -> Request[Any]:
-    """Build the request for the server's time."""
+    """Build the request for the server's time (`events.server_time`)."""
     request = server_time.request()
     return Request(operation=request.operation, path=request.path, repeatable=True, parse=_ignore_body)
 
 
 def parse_server_time(content: bytes) -> datetime.datetime | None:
-    """Read the server's time."""
+    """Read the server's time from the body of a response; None if it does not tell it."""
     try:
         data: Any = orjson.loads(content)
         return ServerTime.from_dict(data).server_time
@@ -155,4 +163,4 @@ def _identifier_of(row: Any, names: tuple[str, ...]) -> tuple[str | None, Any]:
 
 
 def _ignore_body(_: RawResponse) -> None:
-    """The engine reads the bytes itself: a batch that was applied must not fail for a body that cannot be read."""
+    """Parse nothing: the machine reads the bytes, since a batch that was applied must not fail for its response."""

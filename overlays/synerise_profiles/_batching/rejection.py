@@ -1,4 +1,7 @@
-"""A rejected row: who refused it, why, and which profile it names; and remarks about rows, counted by their text."""
+"""A rejected row: who refused it, why, and which profile it names; and notes about rows that were sent all the same.
+
+Neither holds the row, and identifiers are masked, so that what is logged or printed shows nothing of a person.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,10 @@ Stage: TypeAlias = Literal["check", "server", "ambiguous", "unsent"]
 class Rejection:
     """A row that was not accepted.
 
-    `index` counts the rows of the input from 0; `reference` is what the caller's `reference` function returned,
-    or where a source says that the row stands: the line of a file.
+    `index` counts the rows of the input from 0. `reference` is what the caller's `reference` function returned, or the
+    line of the file where a source knows it. `field` is the field that was refused, by the publisher's path.
     `identifier` is masked. `stage` says who refused it: `check` before sending, `server`, `ambiguous` (one of the rows
-    with the same `group` was refused, or may have been), `unsent` (no answer confirms it; send it again).
+    with the same `group` was refused, or may have been), `unsent` (no response confirms it; send it again).
     """
 
     index: int
@@ -40,13 +43,13 @@ _MAX_NOTES = 1000
 
 
 def count_note(notes: dict[str, int], text: str) -> None:
-    """Count a remark by its text; beyond so many texts there are no new ones."""
+    """Count a note by its text; beyond 1,000 different texts no new one is begun, so that memory is bounded."""
     if text in notes or len(notes) < _MAX_NOTES:
         notes[text] = notes.get(text, 0) + 1
 
 
 def masked_identifier(batch_operation: BatchOperation, row: bytes) -> str | None:
-    """Return the first identifier of a row, masked."""
+    """Return the first identifier of a row, which is given as JSON, masked; None where it names no profile."""
     try:
         found: Any = orjson.loads(row)
     except orjson.JSONDecodeError:

@@ -41,14 +41,14 @@ __all__ = [
 
 Checks: TypeAlias = Literal["strict", "basic", "off"]
 IdentifierGroup: TypeAlias = frozenset[str] | None
-"""By which kinds of identifier a row names its profile, where the rows of a request must not differ in that."""
-# Datetimes come to `default`, which knows the ones without a zone; dataclasses are refused there, as everywhere else.
+"""The identifiers by which a row names its profile, where all rows of a request must use the same; else None."""
+# Datetimes go to `orjson_default`, which refuses those without a zone; so do dataclasses, which are refused there.
 ORJSON_OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 contains_null: Final = re.compile(rb"null").search
-"""Whether the bytes may hold what `guarded` has to look at: NaN is written as null, so one look finds either."""
+"""Whether JSON may hold a null; a NaN is written as null too, so one search finds both."""
 _MAX_CACHED_GROUPS: Final = 1000
 _TIMESTAMP_BYTES: Final = len("2026-01-01T00:00:00.000Z")
-"""How long every time is that is set here, so that its bytes can be counted before it is known."""
+"""The length of every time that is set here, so that its bytes can be counted before it is known."""
 
 
 class RefusedError(Exception):
@@ -61,10 +61,10 @@ class RefusedError(Exception):
 
 
 def row_rule(batch_operation: BatchOperation, checks: Checks, note: Note) -> Rule | None:
-    """Make the rule of a kind's rows; None where nothing is checked but that JSON can carry them.
+    """Make the rule that rows of an operation are checked by; None where it only matters that JSON can carry them.
 
-    Basic checks look for what is required, and for identifiers of the right type, one of which names a profile. Their
-    patterns are left to the strict checks: the one of e-mail addresses takes longer than all else together.
+    Basic checks ask for required fields, and for identifiers of the right type of which one names a profile. The
+    patterns of identifiers are left to the strict checks: that of e-mail addresses takes longer than all else together.
     """
     schema = batch_operation.schema
     if schema is None or checks == "off":
@@ -84,9 +84,9 @@ def row_rule(batch_operation: BatchOperation, checks: Checks, note: Note) -> Rul
 
 
 class RowEncoder:
-    """Writes the rows of one kind.
+    """Writes the rows of one operation. Safe from any thread.
 
-    `allowed` names the fields that may be null, None stands for all. `make_salt` makes the salt of a row that has none,
+    `allow_null` names the fields that may be null, None allows all. `make_salt` makes the salt of a row that has none,
     from the row, its bytes and its index.
     """
 
@@ -106,7 +106,7 @@ class RowEncoder:
         self._groups: dict[tuple[str, ...], frozenset[str]] = {}
 
     def encode(self, row: Any, *, checks_nulls: bool = True) -> bytes:
-        """Write a row, or raise RefusedError. Unless it `looks`, nulls and NaN are not looked for."""
+        """Write a row, or raise RefusedError. Without `checks_nulls` nulls and NaN are not looked for."""
         try:
             item = orjson.dumps(row, orjson_default, ORJSON_OPTIONS)
         except TypeError:
@@ -116,25 +116,28 @@ class RowEncoder:
         return item
 
     def add_salt(self, row: Any, item: bytes, index: int) -> tuple[bytes, bool]:
-        """Set the salt where there is none; say whether a time is to be set as well."""
+        """Add a salt to a row that has none; return its bytes, and whether it has no time either."""
         fields = row if row.__class__ is dict else fields_of(row) or {}
-        salt, moment = fields.get(self._salt_field, UNSET), fields.get(self._time_field, UNSET)
+        salt, time = fields.get(self._salt_field, UNSET), fields.get(self._time_field, UNSET)
         if salt is UNSET:
             item = append_fields(item, b'"%b":%b' % (self._salt_name, orjson.dumps(self._make_salt(row, item, index))))
         elif not salt:
             raise RefusedError(self._salt_field, "is empty; leave it out, and it is made")
-        if moment is UNSET:
+        if time is UNSET:
             return item, True
-        if not moment:
+        if not time:
             raise RefusedError(self._time_field, "is empty; leave it out, and it is set")
         return item, False
 
     def identifier_group_of(self, row: Any) -> IdentifierGroup:
-        """The kinds of identifier by which a row names its profile, all of them: uniform by any server's rule."""
+        """Return by which identifiers a row names its profile, None where that does not matter.
+
+        The group is all of them: whichever of several identifiers the server goes by, it is the same for all rows.
+        """
         if not self.batch_operation.uniform_identifier:
             return None
-        client = fields_of(_identifier_holder(row, self.batch_operation.holder_field))
-        names = tuple(client) if client is not None else ()
+        holder = fields_of(_identifier_holder(row, self.batch_operation.holder_field))
+        names = tuple(holder) if holder is not None else ()
         group = self._groups.get(names)
         if group is None:
             group = self._identifiers.intersection(names)
@@ -144,31 +147,31 @@ class RowEncoder:
 
 
 def content_salt(item: bytes) -> str:
-    """Make a salt that is the same for the same bytes."""
+    """Make a salt that is the same for the same bytes, so that a row that is sent twice is stored once."""
     return sha256(item).hexdigest()[:32]
 
 
 def timestamp_reserve(batch_operation: BatchOperation) -> int:
-    """How many bytes a time adds to a row that has none."""
+    """How many bytes a time will add to a row that has none."""
     return (
         0 if batch_operation.time_field is None else _TIMESTAMP_BYTES + len(batch_operation.time_field) + len(',"":""')
     )
 
 
 def append_fields(item: bytes, fields: bytes) -> bytes:
-    """Add fields to the bytes of an object, which is not written again for that."""
+    """Add fields to an object that is JSON already, without writing it again."""
     return item[:-1] + (b"," if len(item) > 2 else b"") + fields + b"}"
 
 
 def orjson_default(value: Any) -> Any:
-    """Turn what orjson does not know into what it knows."""
+    """Turn a value that orjson does not know into one that it does."""
     if isinstance(value, Model):
         return value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
     return to_wire(value)
 
 
 def _encode_fallback(row: Any) -> bytes:
-    """Write a row that orjson refused, or raise with the name of the field that it refused."""
+    """Write a row that orjson refused by a slower way, or raise RefusedError with the name of the field."""
     if fields_of(row) is None and not isinstance(row, int):
         raise RefusedError("", f"is neither a model nor a mapping with the publisher's keys: {type(row).__name__}")
     try:
@@ -180,21 +183,21 @@ def _encode_fallback(row: Any) -> bytes:
 
 
 def _reject_nulls(row: Any, item: bytes, allow_null: Collection[str]) -> bytes:
-    """Refuse nulls that are not allowed by name, and NaN; return the bytes without what is UNSET."""
-    unset = False
+    """Refuse nulls that are not allowed by name, and NaN; return the bytes without fields that are UNSET."""
+    has_unset = False
     for path, value in _special_values(row, ""):
         if value is UNSET:
-            unset = True
+            has_unset = True
         elif value is not None:
             raise RefusedError(path, "is NaN or infinite, which JSON cannot carry; leave the field out")
         elif path not in allow_null:
             reason = "is null, which deletes the stored value; leave the field out, or allow it by allow_null"
             raise RefusedError(path, reason)
-    return _encode_fallback(row) if unset else item
+    return _encode_fallback(row) if has_unset else item
 
 
 def _special_values(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield the way to each null, NaN, infinity and UNSET."""
+    """Yield the path of each null, NaN, infinity and UNSET, with the value."""
     if value is None or value is UNSET:
         yield path, value
     elif isinstance(value, float):
@@ -211,6 +214,7 @@ def _special_values(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _unencodable_path(value: Any, path: str) -> str | None:
+    """Find a text that UTF-8 cannot carry, such as half of a surrogate pair; return its path."""
     if isinstance(value, str):
         try:
             value.encode()
@@ -218,10 +222,10 @@ def _unencodable_path(value: Any, path: str) -> str | None:
             return path
         return None
     if isinstance(value, list | tuple):
-        parts = [(f"{path}[{index}]", item) for index, item in enumerate(cast("list[Any]", value))]
+        inner = [(f"{path}[{index}]", item) for index, item in enumerate(cast("list[Any]", value))]
     else:
-        parts = [(f"{path}.{key}" if path else str(key), item) for key, item in (fields_of(value) or {}).items()]
-    return next((found for at, item in parts if (found := _unencodable_path(item, at)) is not None), None)
+        inner = [(f"{path}.{key}" if path else str(key), item) for key, item in (fields_of(value) or {}).items()]
+    return next((found for at, item in inner if (found := _unencodable_path(item, at)) is not None), None)
 
 
 def _identifier_holder(row: Any, holder_field: str | None) -> Any:

@@ -1,4 +1,7 @@
-"""What an input can tell a run beside its rows: one that could not be read, where a row stood, for whom rows are."""
+"""The protocol between sources and bulk runs: unreadable rows, where a row stands, which operation rows are for.
+
+It stands by itself, since both sides import it and neither may import the other.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ class UnreadableRow:
 
     `field` is the field that it failed for, by the publisher's path, or empty; `reason` says what is wrong, without the
     value. `row` is what could be read of it, for the dead-letter file alone. A generator between a source and a run
-    has to hand it on as it is.
+    has to pass it on as it is.
     """
 
     field: str
@@ -27,12 +30,12 @@ class UnreadableRow:
 
 @runtime_checkable
 class RowSource(Protocol):
-    """An iterable of rows that knows more of them. Every bulk method asks it, where its input has these methods."""
+    """An iterable of rows that knows more about them. A bulk method uses these methods where its input has both."""
 
     def check(self, operation: Operation) -> None:
-        """Raise InvalidRequestError if the rows are made for another operation. Asked before anything is read."""
+        """Raise InvalidRequestError if the rows are made for another operation. Called before anything is read."""
         ...
 
     def locate(self, index: int) -> Any:
-        """Say where the row with this index stands, such as its line: the `reference` of its rejection."""
+        """Return where the row with this index stands, such as its line: the `reference` of its rejection."""
         ...

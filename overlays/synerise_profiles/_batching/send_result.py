@@ -1,4 +1,7 @@
-"""What came of sending a request, in one form for answers, refusals and broken connections. Pure."""
+"""The result of sending a request once, in one form for success, refusal and a broken connection. Pure.
+
+Machines decide by it alone, and it is made the same way from what the sync and the async client return or raise.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,13 @@ from synerise_profiles_api.types import Response
 __all__ = ["SendResult", "send_result_of"]
 
 _ROW_REFUSAL_STATUSES: Final = frozenset({400, 409, 413, 422, 424})
-"""Statuses that speak of what was sent; any other one below 500 speaks of who sent it, or of the operation."""
+"""Statuses that are about the rows; any other one below 500 is about the caller or the operation."""
 _TRANSIENT_STATUSES: Final = frozenset({408, 429, 499})
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class SendResult:
-    """An answer with its status, or the failure that came instead; `error` is what was raised, if anything was."""
+    """A response with its status, or the failure that came instead; `error` is what was raised, if anything was."""
 
     status: int | None = None
     content: bytes = b""
@@ -28,12 +31,12 @@ class SendResult:
 
     @property
     def is_success(self) -> bool:
-        """Whether rows were accepted. A page of HTML is not the API's answer, whatever its status."""
+        """Whether rows were accepted. A page of HTML is no response of the API, whatever its status."""
         return self.status is not None and 200 <= self.status < 300 and not self.is_unreadable
 
     @property
     def is_unreadable(self) -> bool:
-        """Whether it is a success by its status, and cannot be believed or understood."""
+        """Whether it is a success by its status, but its body is not what such a response has."""
         if self.status is None or not 200 <= self.status < 300:
             return False
         start = self.content[:64].lstrip()[:1]
@@ -46,7 +49,7 @@ class SendResult:
 
     @property
     def is_final(self) -> bool:
-        """Whether every other request would end in the same way."""
+        """Whether every other request would end in the same way, so that nothing more need be sent."""
         if self.status is None:
             return self.failure is None
         return (
@@ -58,7 +61,7 @@ class SendResult:
 
     @property
     def description(self) -> str:
-        """What happened, without anything of what was sent."""
+        """What happened in a few words, without anything of what was sent."""
         if self.is_unreadable:
             return f"status {self.status} with an answer that cannot be read"
         if self.status is not None:
@@ -69,7 +72,7 @@ class SendResult:
 
 
 def send_result_of(result: Response[Any] | Exception) -> SendResult:
-    """Read what sending a request once returned or raised."""
+    """Make the result of what `client.send` returned or raised."""
     if isinstance(result, Response):
         return SendResult(status=result.status_code, content=result.content, failure=AttemptFailure())
     if isinstance(result, APIStatusError):

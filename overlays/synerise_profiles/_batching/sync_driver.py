@@ -1,4 +1,7 @@
-"""The sync driver: reads rows, sends requests from a window of threads, waits. It decides nothing."""
+"""The sync driver: runs a machine with a pool of threads that send. It decides nothing; see `machine`.
+
+Rows are read in the caller's thread, so a source need not be thread-safe; only sending happens beside it.
+"""
 
 from __future__ import annotations
 
@@ -21,34 +24,37 @@ _SendFunction = Callable[[Request[Any]], Response[Any]]
 
 
 def drive(machine: Machine[T], rows: Iterable[Any], send: _SendFunction, timing: Timing) -> None:
-    """Run to the end. An error of the rows themselves waits for the answers on their way, an interruption does not."""
+    """Run a machine to its end.
+
+    An error that the rows raise is raised once the requests in flight are answered; Ctrl-C waits for nothing.
+    """
     iterator = iter(rows)
-    window = _ThreadPool[T](send)
+    pool = _ThreadPool[T](send)
     try:
         while (step := machine.next()) is not DONE:
             if isinstance(step, Read):
                 if not machine.read(iterator):
                     machine.end()
             elif not isinstance(step, Wait | Signal):
-                window.start(step)
-            elif window.in_flight:
-                window.deliver(machine, step.seconds)
+                pool.start(step)
+            elif pool.in_flight:
+                pool.deliver(machine, step.seconds)
             else:
                 timing.sleep(step.seconds or 0.0)
-            window.deliver(machine, 0.0)
-    except Exception:  # from the rows or a stopped run: what is in flight was sent, so its answers are still counted
-        while window.in_flight:
-            window.deliver(machine, None)
+            pool.deliver(machine, 0.0)
+    except Exception:  # from the rows or a stopped run: what is in flight was sent, so its results still count
+        while pool.in_flight:
+            pool.deliver(machine, None)
         raise
-    except BaseException:  # Ctrl-C waits for nothing; what has been answered by now is counted
-        window.deliver(machine, 0.0)
+    except BaseException:  # Ctrl-C waits for nothing; results that are there count
+        pool.deliver(machine, 0.0)
         raise
     finally:
-        window.close()
+        pool.close()
 
 
 class _ThreadPool(Generic[T]):
-    """Threads that send one request at a time each; started when they are first needed."""
+    """Threads that send one request at a time each; another one is started when all are busy."""
 
     def __init__(self, send: _SendFunction) -> None:
         self.in_flight = 0
@@ -58,7 +64,7 @@ class _ThreadPool(Generic[T]):
         self._threads: list[threading.Thread] = []
 
     def start(self, task: T) -> None:
-        """Send a request."""
+        """Send a request in a thread."""
         self.in_flight += 1
         if self.in_flight > len(self._threads):
             # Daemons: the end of the program, or an interruption, does not wait for a server.
@@ -68,13 +74,13 @@ class _ThreadPool(Generic[T]):
         self._tasks.put(task)
 
     def deliver(self, machine: Machine[T], seconds: float | None) -> None:
-        """Hand over the answers that are there; wait for the first one as long as told."""
-        for task, outcome in self._take_results(seconds):
+        """Pass the results that are there to the machine; wait for the first one so many seconds, None without end."""
+        for task, result in self._take_results(seconds):
             self.in_flight -= 1
-            machine.on_result(task, outcome)
+            machine.on_result(task, result)
 
     def close(self) -> None:
-        """Let the threads end; wait for those that have nothing to do."""
+        """Let the threads end; wait for them unless one is still sending."""
         for _ in self._threads:
             self._tasks.put(None)
         if not self.in_flight:
@@ -91,9 +97,9 @@ class _ThreadPool(Generic[T]):
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
             try:
-                outcome = send_result_of(self._send(task.request()))
-            except Exception as error:  # noqa: BLE001 - the core knows what it means
-                outcome = send_result_of(error)
-            self._results.put((task, outcome))
-            # Or a thread that waits would keep its last chunk.
-            del task, outcome
+                result = send_result_of(self._send(task.request()))
+            except Exception as error:  # noqa: BLE001 - the machine knows what it means
+                result = send_result_of(error)
+            self._results.put((task, result))
+            # Or a thread that waits would keep its last chunk in memory.
+            del task, result

@@ -1,4 +1,12 @@
-"""How fast requests may follow each other: one window for the whole run, narrowed by a 429 and widened by success."""
+"""The throttle: an AIMD window over the requests of one operation, and the pace between them.
+
+How the window works (additive increase, multiplicative decrease, as TCP does it). It starts at the caller's
+concurrency. A response of 429 or 503 halves it, to 1 at least, and holds all further requests back until the wait is
+over that the server or the policy asks for; every success widens it by the inverse of its size, which is one request
+more for each window that went well, up to where it started. Requests that were in flight when the window was narrowed
+may be throttled too: they belong to the same round and do not narrow it again. So a server that is too busy is asked
+less by all at once, and soon as much as before once it has recovered.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +14,10 @@ __all__ = ["Throttle"]
 
 
 class Throttle:
-    """Says when the next request may go. A throttled answer holds all requests back and halves how many may fly.
+    """Says when the next request may go, and how many may be in flight (`window`).
 
-    `rounds` counts throttled answers since the last success; several to requests that flew together are one round.
+    `throttled_rounds` counts rounds of throttled responses since the last success; `throttled_since` is when the first
+    one came. Moments and `delay` are seconds of a monotonic clock.
     """
 
     def __init__(self, concurrency: int, per_second: float | None) -> None:
@@ -31,11 +40,11 @@ class Throttle:
         return max(0.0, max(self._next_at, self._held_until) - now)
 
     def on_sent(self, now: float) -> None:
-        """Note that a request goes now."""
+        """Note that a request is sent now."""
         self._next_at = max(now, self._next_at) + self._min_interval
 
     def on_throttled(self, now: float, sent_at: float) -> int:
-        """Note an answer that asks for a pause, to a request that went at `sent_at`; return the round."""
+        """Note a throttled response to a request that was sent at `sent_at`; return the number of the round."""
         if sent_at >= self._narrowed_at:
             if not self.throttled_rounds:
                 self.throttled_since = now
@@ -45,10 +54,10 @@ class Throttle:
         return max(1, self.throttled_rounds)
 
     def hold_until(self, until: float) -> None:
-        """Hold all requests back until then."""
+        """Hold all requests back until this moment."""
         self._held_until = max(self._held_until, until)
 
     def on_success(self) -> None:
-        """Note a success."""
+        """Note a success: widen the window."""
         self.throttled_rounds = 0
         self._window = min(self._max_window, self._window + 1.0 / self._window)

@@ -1,4 +1,4 @@
-"""Batching for millions of rows: chunk, check, send, attribute, report. Reached by `client.bulk`."""
+"""Bulk runs: any number of rows in batches, checked, retried, and each with its fate. Reached by `client.bulk`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Rows in, chunks out: check and write each row once, group it, and close a chunk before it grows too large."""
+"""The chunker: rows in, full chunks out. How batching works is explained in `_batching`.
+
+Rows are taken in blocks of up to 250, since a check of a column and one call of orjson for all rows cost far less than
+those of each row. A block in which nothing is amiss goes into the chunk in one piece; only rows that need a closer look
+(suspects) are checked by themselves. A block is no larger than what the fullest chunk has room for, so that a run does
+not read ahead. The result is the same as if rows came one by one.
+"""
 
 from __future__ import annotations
 
@@ -30,20 +36,20 @@ from synerise_profiles_api.errors import InvalidRequestError
 
 from .verification import Sample
 
-__all__ = ["Chunker", "ChunkerOptions", "RefuseRow", "encode_refused_row"]
+__all__ = ["Chunker", "ChunkerOptions", "RefuseRow"]
 
 RefuseRow: TypeAlias = Callable[[int, Any, bytes, str, str], bool]
-"""Told of a refused row: index, reference, bytes if there are any, field, reason. Returns whether to read on."""
-_BLOCK_ROWS: Final = 250
-"""So many rows are checked and written together; the next ones after some that needed a closer look are fewer."""
+"""Called with a refused row: index, reference, the row as JSON, field, reason. Returns whether to read on."""
+_MAX_BLOCK_ROWS: Final = 250
+"""How many rows are checked and written together at most. After a block with suspects the next one is smaller."""
 _SMALL_BLOCK_ROWS: Final = 16
 _MIN_BLOCK_ROWS: Final = 8
-"""So many rows are checked and written faster one by one."""
+"""Fewer rows than this are checked and written faster one by one."""
 
 
 @attrs.frozen(kw_only=True)
 class ChunkerOptions:
-    """What the caller chose about reading and checking."""
+    """What the caller chose about reading and checking rows; a part of `BulkSettings`."""
 
     checks: Checks = "basic"
     allow_null: Collection[str] = ()
@@ -54,7 +60,7 @@ class ChunkerOptions:
 
 @attrs.frozen(eq=False)
 class _BlockScan:
-    """What a look at a block found: its rows' fields, who needs a closer look, whether the others hold no null."""
+    """What the check of a block found: the fields of its rows, places of suspects, whether the others hold no null."""
 
     rows: Sequence[Any]
     suspects: Collection[int]
@@ -62,7 +68,7 @@ class _BlockScan:
 
 
 class Chunker:
-    """Reads rows until a chunk is full. Holds one open chunk a group, and the rest of the block that filled it."""
+    """Reads rows until a chunk is full. Holds an open chunk for each identifier group, and the rest of a block."""
 
     def __init__(
         self,
@@ -85,7 +91,7 @@ class Chunker:
             self._encoder.is_salted or batch_operation.uniform_identifier or batch_operation.build_request
         )
         self._timestamp_reserve = timestamp_reserve(batch_operation)
-        # Of the row that was prepared last: its group, and how many bytes a time will add to it.
+        # Of the row that was prepared last: its identifier group, and how many bytes a time will add to it.
         self._group: IdentifierGroup = None
         self._reserved_bytes = 0
         self._last_chunk = Chunk(batch_operation)
@@ -113,7 +119,7 @@ class Chunker:
             if full is not None:
                 chunks.append(full)
         chunks += sorted(
-            (chunk for chunk in self._open_chunks.values() if len(chunk)), key=lambda chunk: chunk.indexes[0]
+            (chunk for chunk in self._open_chunks.values() if chunk.indexes), key=lambda chunk: chunk.indexes[0]
         )
         self._open_chunks.clear()
         return chunks
@@ -123,15 +129,14 @@ class Chunker:
         try:
             block.extend(islice(rows, self._block_size()))
         except BaseException:
-            self._pending_rows = block  # those that it gave before it failed were read
+            self._pending_rows = block  # what the source gave before it failed is not lost
             raise
         return block
 
     def _block_size(self) -> int:
-        """How many rows to read next: no more than every open chunk has room for, by all we know."""
-        most = min(
-            self._max_block_rows, self.batch_operation.max_items - max(map(len, self._open_chunks.values()), default=0)
-        )
+        """How many rows to read next: no more than the fullest chunk has room for, by the size of the rows before."""
+        fullest = max((len(chunk.indexes) for chunk in self._open_chunks.values()), default=0)
+        most = min(self._max_block_rows, self.batch_operation.max_items - fullest)
         chunk = self._open_chunks.get(None)
         if chunk is None or not self._encodes_blocks:
             return most
@@ -140,32 +145,32 @@ class Chunker:
         return most if most < fitting else max(fitting * 7 // 8, min(most, _SMALL_BLOCK_ROWS))
 
     def _put_block(self, block: Sequence[Any]) -> Chunk | None:
-        """Check rows together, and where that finds nothing, write them together; else one by one."""
+        """Check rows together, and write them together where there are no suspects; else put them one by one."""
         if len(block) < _MIN_BLOCK_ROWS:
             return self._put_rows(block, _BlockScan(block, range(len(block)), is_safe=True))
-        look = self._scan(block)
-        if self._encodes_blocks and not look.suspects:
-            listed = self._encode_block(look)
+        scan = self._scan(block)
+        if self._encodes_blocks and not scan.suspects:
+            json_array = self._encode_block(scan)
             chunk = self._open_chunks.setdefault(None, Chunk(self.batch_operation))
-            if listed is not None and chunk.size_after(listed) <= self.batch_operation.max_bytes:
-                chunk.add_many(listed, range(self.rows_read, self.rows_read + len(block)))
+            if json_array is not None and chunk.size_after(json_array) <= self.batch_operation.max_bytes:
+                chunk.add_many(json_array, range(self.rows_read, self.rows_read + len(block)))
                 self.rows_read += len(block)
-                self._row_size = len(listed) / len(block)
-                self._max_block_rows = min(_BLOCK_ROWS, 2 * self._max_block_rows)
+                self._row_size = len(json_array) / len(block)
+                self._max_block_rows = min(_MAX_BLOCK_ROWS, 2 * self._max_block_rows)
                 if self._options.reference is not None:
                     chunk.references = chunk.references or []
                     chunk.references.extend(map(self._options.reference, block))
                 if self._sample is not None:
-                    rows = look.rows if self._rule is not None else [fields_of(row) or {} for row in look.rows]
+                    rows = scan.rows if self._rule is not None else [fields_of(row) or {} for row in scan.rows]
                     self._sample.offer(chunk, rows)
                 return self._open_chunks.pop(None) if len(chunk) >= self.batch_operation.max_items else None
-        is_clear = not (self._encodes_blocks or look.suspects)
+        is_clear = not (self._encodes_blocks or scan.suspects)
         self._max_block_rows = (
-            min(_BLOCK_ROWS, 2 * self._max_block_rows)
+            min(_MAX_BLOCK_ROWS, 2 * self._max_block_rows)
             if is_clear
             else max(_SMALL_BLOCK_ROWS, self._max_block_rows // 2)
         )
-        return self._put_rows(block, look)
+        return self._put_rows(block, scan)
 
     def _scan(self, block: Sequence[Any]) -> _BlockScan:
         block = _as_fields(block)
@@ -176,22 +181,22 @@ class Chunker:
         return _BlockScan(block, suspects, is_safe)
 
     def _encode_block(self, scan: _BlockScan) -> bytes | None:
-        """Write rows as a list; None if one of them has to be looked at."""
+        """Write rows as one list; None if one of them has to be looked at by itself."""
         try:
-            listed = orjson.dumps(scan.rows, orjson_default, ORJSON_OPTIONS)
+            json_array = orjson.dumps(scan.rows, orjson_default, ORJSON_OPTIONS)
         except TypeError:
             return None
-        return listed if scan.is_safe or not contains_null(listed) else None
+        return json_array if scan.is_safe or not contains_null(json_array) else None
 
     def _put_rows(self, block: Sequence[Any], scan: _BlockScan) -> Chunk | None:
-        """Put rows one by one, until a chunk is full; those that were cleared are not checked again."""
-        reference, single = self._options.reference, self.batch_operation.build_request
+        """Put rows one by one, until a chunk is full; those that the block's check cleared are not checked again."""
+        reference, build_request = self._options.reference, self.batch_operation.build_request
         for place, row in enumerate(block):
             index = self.rows_read
             self.rows_read += 1
             try:
                 item = self._prepare_row(row, index, is_suspect=place in scan.suspects, is_safe=scan.is_safe)
-                request = None if single is None else single(row)
+                request = None if build_request is None else build_request(row)
                 full = self._put(item, index)
             except (RefusedError, InvalidRequestError) as error:
                 if self._refuse_row(index, row, error):
@@ -202,7 +207,7 @@ class Chunker:
                 _attach(self._last_chunk, reference, row, request)
             if self._sample is not None:
                 self._sample.offer(self._last_chunk, [fields_of(row) or {}])
-            if full is None and len(self._last_chunk) >= self.batch_operation.max_items:
+            if full is None and len(self._last_chunk.indexes) >= self.batch_operation.max_items:
                 full = self._open_chunks.pop(self._group)
             if full is not None:
                 self._pending_rows = block[place + 1 :]
@@ -210,7 +215,7 @@ class Chunker:
         return None
 
     def _put(self, item: bytes, index: int) -> Chunk | None:
-        """Put a row into its group's chunk; return the chunk before, if it was full."""
+        """Put a row into the open chunk of its group; return the chunk that had no room for it, if there was one."""
         size, limit = len(item) + self._reserved_bytes + 1, self.batch_operation.max_bytes
         if size >= limit:
             text = f"is {size + 1:,} bytes with its brackets; one request carries {limit:,}"
@@ -227,16 +232,16 @@ class Chunker:
         return full if full is None or len(full) else None
 
     def _prepare_row(self, row: Any, index: int, *, is_suspect: bool, is_safe: bool) -> bytes:
-        """Check a row, write it, and find its group and its keys."""
+        """Check a row, write it, find its identifier group and give it its salt."""
         if is_suspect and self._rule is not None and (problem := self._rule.check(row)) is not None:
             raise RefusedError(*problem)
-        writer = self._encoder
-        item = writer.encode(row, checks_nulls=is_suspect or not is_safe)
-        self._group = writer.identifier_group_of(row)
-        if not writer.is_salted:
+        encoder = self._encoder
+        item = encoder.encode(row, checks_nulls=is_suspect or not is_safe)
+        self._group = encoder.identifier_group_of(row)
+        if not encoder.is_salted:
             return item
-        item, is_timeless = writer.add_salt(row, item, index)
-        self._reserved_bytes = self._timestamp_reserve if is_timeless else 0
+        item, is_untimed = encoder.add_salt(row, item, index)
+        self._reserved_bytes = self._timestamp_reserve if is_untimed else 0
         return item
 
     def _make_salt(self, row: Any, item: bytes, index: int) -> str:
@@ -247,21 +252,21 @@ class Chunker:
     def _refuse_row(self, index: int, row: Any, error: RefusedError | InvalidRequestError) -> bool:
         field, reference = error.field, None
         reason = error.reason if isinstance(error, RefusedError) else error.problem
-        if isinstance(row, UnreadableRow):  # no check takes it, but it knows better why it is refused
+        if isinstance(row, UnreadableRow):  # it carries its own reason
             field, reason, row = row.field, row.reason, row.row
         elif self._options.reference is not None:
             reference = self._options.reference(row)
-        self.is_halted = not self._refuse(index, reference, encode_refused_row(row), field, reason)
+        self.is_halted = not self._refuse(index, reference, _encode_refused_row(row), field, reason)
         return not self.is_halted
 
 
 def _as_fields(block: Sequence[Any]) -> Sequence[Any]:
-    """Turn models into what is set of them, once: the checks and the writer would each do it."""
-    kinds: set[type[Any]] = set(map(type, block))
-    kind = kinds.pop()
-    if kind is dict and not kinds:
+    """Turn models into the fields that are set, once: the checks and the encoder would each do it."""
+    types: set[type[Any]] = set(map(type, block))
+    row_type = types.pop()
+    if row_type is dict and not types:
         return block
-    if issubclass(kind, Model) and not kinds:
+    if issubclass(row_type, Model) and not types:
         return [row._fields() for row in block]  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
     return [row if (fields := fields_of(row)) is None else fields for row in block]
 
@@ -274,8 +279,8 @@ def _attach(chunk: Chunk, reference: Callable[[Any], Any] | None, row: Any, requ
         chunk.requests = [request]
 
 
-def encode_refused_row(row: Any) -> bytes:
-    """Write a refused row as JSON, as it was given: what JSON cannot carry becomes text."""
+def _encode_refused_row(row: Any) -> bytes:
+    """Write a refused row for the dead-letter file, as it was given: what JSON cannot carry becomes text."""
     try:
         return orjson.dumps(row, _as_text, ORJSON_OPTIONS | orjson.OPT_NON_STR_KEYS)
     except (TypeError, ValueError, RecursionError):

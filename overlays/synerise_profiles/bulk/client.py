@@ -1,4 +1,4 @@
-"""`client.bulk`: the five methods, sync and async."""
+"""`client.bulk`: the five methods, sync and async, and what is opened and closed around a run."""
 
 from __future__ import annotations
 
@@ -29,31 +29,34 @@ if TYPE_CHECKING:
 __all__ = ["AsyncBulk", "Bulk"]
 
 Row: TypeAlias = "Mapping[str, Any] | UnreadableRow"
-"""A mapping with the publisher's keys, or what stands for one that a source could not read."""
+"""A mapping with the publisher's keys, or what a source puts in the place of one that it could not read."""
 
 ClientIdOrRow: TypeAlias = "int | Profile | Row"
 """A clientId, or something that has one."""
 
 
 class Bulk:
-    """Sends any number of rows, within the documented limits, and tells the fate of every one.
+    """Sends any number of rows in batches within the documented limits, and reports the fate of every one.
 
-    Every method takes any iterable, a generator without end included, and reads it no further than its window. It
-    returns a `Report` when the input has ended, whatever was rejected; it raises BulkStoppedError when going on would
-    make no sense. All arguments but the rows are optional:
+    Every method takes any iterable, a generator without end included, and reads it no further than the requests in
+    flight need. It returns a `Report` when the input has ended, whatever was rejected. It raises BulkStoppedError when
+    too many rows were rejected or the server takes nothing more; InvalidRequestError for an argument that cannot work,
+    before anything is read; JournalMismatchError for a journal of another input or call. All arguments but the rows are
+    optional:
 
-    - `concurrency`: requests in flight (8). With more than one, a later chunk may overtake an earlier one; with 1 the
-      order of the input is kept. `requests_per_second` limits them further.
+    - `concurrency`: requests in flight (8, at most 100). With more than one, a later batch may overtake an earlier
+      one; with 1 the order of the input is kept. `requests_per_second`: how many may begin in a second.
     - `checks`: `basic` looks for what would name no profile or the wrong one, for nulls and NaN; `strict` keeps every
       documented rule; `off` trusts the rows entirely: a NaN is then sent as null, which deletes.
     - `allow_null`: names of the fields that may be null, such as {"firstName", "attributes.score"}.
-    - `reference`: a function from a row to whatever the caller knows it by; it is repeated in rejections. Without it
+    - `reference`: a function from a row to whatever the caller knows it by; rejections repeat that. Without it
       a row of `synerise_profiles.sources` is known by its line.
-    - `max_errors`, `max_error_rate`: how many rejected rows end the run; the rate counts from 1,000 rows on.
+    - `max_errors`, `max_error_rate`: with more rejected rows, or a larger share of them (from 0 to 1, counted from
+      1,000 rows on), the run ends.
     - `max_bisect_requests`: how many requests may be spent on finding the refused rows of a refused batch (1,000).
     - `dead_letter`: a JSONL file of the rejected rows, as they were given, personal data included. It is overwritten.
-    - `journal`: a file that lets the same call go on where it stopped. It holds no rows.
-    - `progress`: a function that is called with a `Progress` after each chunk.
+    - `journal`: a file by which the same call goes on where it stopped. It holds no rows.
+    - `progress`: a function that is called with a `Progress` after each batch.
     """
 
     def __init__(self, client: ClientProtocol, timing: Timing) -> None:
@@ -61,16 +64,16 @@ class Bulk:
         self._timing = timing
 
     def upsert_profiles(self, rows: Iterable[ProfileBatchItem | Row], **options: Unpack[ProfileArguments]) -> Report:
-        """Create or update profiles.
+        """Create or update profiles (`profiles.upsert_batch`).
 
         With `verify_sample=n`, n of the accepted ones, drawn at random, are read back when all is sent, and compared:
-        202 says that they were queued, not that they arrived. `report.verification` names those that are not there as
-        they were sent `verify_within` seconds later (30).
+        202 says that they were queued, not that they arrived. `report.verification` names those that are not stored as
+        they were sent within `verify_within` seconds (30).
         """
         return self._run(operations.profiles(), rows, options, {})
 
     def send_events(self, rows: Iterable[BuiltEvent | BatchEvent | Row], **options: Unpack[SaltedArguments]) -> Report:
-        """Record events.
+        """Record events of any type (`events.send_batch`).
 
         A row without `eventSalt` gets one, made from its content or by `salt(row)`; one without `time` gets the
         server's. So an event that is sent twice is stored once. Two equal events are one as well, unless
@@ -79,15 +82,18 @@ class Bulk:
         return self._run(operations.events(), rows, options, {})
 
     def create_transactions(self, rows: Iterable[Transaction | Row], **options: Unpack[SaltedArguments]) -> Report:
-        """Record purchases; keyed as events are, by `eventSalt` and `recordedAt`."""
+        """Record purchases (`transactions.create_batch`); their salt is `eventSalt` too, their time `recordedAt`."""
         return self._run(operations.transactions(), rows, options, {})
 
     def delete_profiles(self, rows: Iterable[ClientIdOrRow], **options: Unpack[BulkArguments]) -> Report:
-        """Delete profiles. IRREVERSIBLE. A row is a clientId, or has a clientId or a customId; one request each."""
+        """Delete profiles, one request each (`profiles.delete`). IRREVERSIBLE.
+
+        A row is a clientId, or has a clientId or a customId (`profiles.delete_by_custom_id`).
+        """
         return self._run(operations.profile_deletions(), rows, options, {})
 
     def assign_tag(self, rows: Iterable[ClientIdOrRow], tag_id: int, **options: Unpack[BulkArguments]) -> Report:
-        """Put a tag on profiles. A row is a clientId, or has one; one request each."""
+        """Put a tag on profiles, one request each (`tags.assign`). A row is a clientId, or has one."""
         return self._run(operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
 
     def _run(
@@ -125,11 +131,11 @@ class AsyncBulk:
         rows: Iterable[ProfileBatchItem | Row] | AsyncIterable[ProfileBatchItem | Row],
         **options: Unpack[ProfileArguments],
     ) -> Report:
-        """Create or update profiles.
+        """Create or update profiles (`profiles.upsert_batch`).
 
         With `verify_sample=n`, n of the accepted ones, drawn at random, are read back when all is sent, and compared:
-        202 says that they were queued, not that they arrived. `report.verification` names those that are not there as
-        they were sent `verify_within` seconds later (30).
+        202 says that they were queued, not that they arrived. `report.verification` names those that are not stored as
+        they were sent within `verify_within` seconds (30).
         """
         return await self._run(operations.profiles(), rows, options, {})
 
@@ -138,7 +144,7 @@ class AsyncBulk:
         rows: Iterable[BuiltEvent | BatchEvent | Row] | AsyncIterable[BuiltEvent | BatchEvent | Row],
         **options: Unpack[SaltedArguments],
     ) -> Report:
-        """Record events.
+        """Record events of any type (`events.send_batch`).
 
         A row without `eventSalt` gets one, made from its content or by `salt(row)`; one without `time` gets the
         server's. So an event that is sent twice is stored once. Two equal events are one as well, unless
@@ -151,13 +157,16 @@ class AsyncBulk:
         rows: Iterable[Transaction | Row] | AsyncIterable[Transaction | Row],
         **options: Unpack[SaltedArguments],
     ) -> Report:
-        """Record purchases; keyed as events are, by `eventSalt` and `recordedAt`."""
+        """Record purchases (`transactions.create_batch`); their salt is `eventSalt` too, their time `recordedAt`."""
         return await self._run(operations.transactions(), rows, options, {})
 
     async def delete_profiles(
         self, rows: Iterable[ClientIdOrRow] | AsyncIterable[ClientIdOrRow], **options: Unpack[BulkArguments]
     ) -> Report:
-        """Delete profiles. IRREVERSIBLE. A row is a clientId, or has a clientId or a customId; one request each."""
+        """Delete profiles, one request each (`profiles.delete`). IRREVERSIBLE.
+
+        A row is a clientId, or has a clientId or a customId (`profiles.delete_by_custom_id`).
+        """
         return await self._run(operations.profile_deletions(), rows, options, {})
 
     async def assign_tag(
@@ -166,7 +175,7 @@ class AsyncBulk:
         tag_id: int,
         **options: Unpack[BulkArguments],
     ) -> Report:
-        """Put a tag on profiles. A row is a clientId, or has one; one request each."""
+        """Put a tag on profiles, one request each (`tags.assign`). A row is a clientId, or has one."""
         return await self._run(operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
 
     async def _run(

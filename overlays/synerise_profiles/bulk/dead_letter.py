@@ -1,4 +1,11 @@
-"""Where rejections are kept: a bounded list, then the dead-letter file, or a temporary file where there is none."""
+"""The dead-letter file, and the store of rejections behind a report.
+
+How rejections are kept. A run may reject millions of rows, and its report has to name each of them in bounded memory.
+So a rejection store keeps up to 1,000 in a list; once there are more, all are read from a file of JSON Lines, as often
+as the report is iterated. With a dead-letter file it is that file: every rejection is written to it as it comes, with
+the row as it was given, so that rows can be mended and sent again. Without one it is a temporary file, which holds no
+rows and is removed with the store.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +27,9 @@ _MAX_MEMORY_ITEMS = 1000
 
 
 class RejectionStore(Generic[T]):
-    """Keeps records, however many there are: the first ones in memory, all of them in a file once they are many.
+    """Keeps any number of records in bounded memory: in a list, and in a file once they are many.
 
-    With `path` every record is written there at once, with its row: the dead-letter file. Without one, a temporary
-    file without rows is made when the memory's bound is reached, and removed with the spool.
+    `path` is that of the dead-letter file; None stands for a temporary file, made when it is needed.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, max_in_memory: int = _MAX_MEMORY_ITEMS) -> None:
@@ -37,7 +43,7 @@ class RejectionStore(Generic[T]):
             self._file = self._path.open("wb")
 
     def add(self, record: T, row: bytes) -> None:
-        """Keep one record; `row` is JSON."""
+        """Keep one record. `row` is its row as JSON, for the dead-letter file alone."""
         if self._is_all_in_memory and len(self._in_memory) < self._max_in_memory:
             self._in_memory.append(record)
             if self._with_rows:
@@ -50,7 +56,7 @@ class RejectionStore(Generic[T]):
         self._write(record, row)
 
     def read(self, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
-        """Yield every record; `make` reads one that is in the file."""
+        """Yield every record; `parse` makes one from the data of a line of the file."""
         if self._is_all_in_memory or self._path is None:
             yield from list(self._in_memory)
             return
@@ -60,12 +66,12 @@ class RejectionStore(Generic[T]):
                 yield parse(orjson.loads(line))
 
     def flush(self) -> None:
-        """Hand what was written to the system."""
+        """Hand to the operating system what was written, so that it can be read."""
         if self._file is not None:
             self._file.flush()
 
     def close(self) -> None:
-        """Close the file; what is kept can still be read."""
+        """Close the file; its records can still be read."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -94,7 +100,10 @@ class RejectionStore(Generic[T]):
 
 
 def read_dead_letter(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a dead-letter file; `line["row"]` is the row as it was given, to be mended and sent again."""
+    """Yield the lines of a dead-letter file as mappings with the fields of a `Rejection`.
+
+    `line["row"]` is the row as it was given, to be mended and sent again. Raises OSError where there is no such file.
+    """
     with Path(path).open("rb") as lines:
         for line in lines:
             yield orjson.loads(line)

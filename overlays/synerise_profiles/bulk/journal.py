@@ -1,4 +1,13 @@
-"""The journal of a run in SQLite: which chunks are settled, so that a run that was cut off goes on where it stopped."""
+"""The journal: a SQLite file that says which chunks of a run are settled, so that the same call goes on after a crash.
+
+How the journal works. Chunks depend on the input alone, so the same input gives the same chunks, with the same numbers.
+When all rows of a chunk have their fate, the journal gets its number, its digest and what became of its rows, but no
+rows. A later run reads the input from the start, and compares each chunk that the journal knows with its digest: where
+they are the same, its fates are taken from the journal and it is not sent; where they differ, the input is another one,
+and the run ends before it has sent anything. A chunk with unsent rows is not in the journal, so it is sent again. The
+times that rows are given are written ahead of the rows (write-ahead), since a row that is sent again with another time
+would be stored twice. The settings that decide which rows go together stand in the file too: with others it is refused.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +25,7 @@ from .recorder import JournalEntry, JournalMismatchError
 __all__ = ["Journal"]
 
 _FLUSH_SECONDS: Final = 1.0
-"""Seconds after which what was written must be on the disk."""
+"""Seconds after which entries have to be on the disk."""
 _CHUNKS_TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS chunks (number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL,"
     " digest BLOB NOT NULL, accepted INTEGER NOT NULL, refused BLOB)"
@@ -29,11 +38,10 @@ _SCHEMA: Final = (
 
 
 class Journal:
-    """Keeps what became of each chunk. It holds digests and reasons, no rows.
+    """Keeps what became of each chunk: digests and reasons, no rows. The file is locked while a run uses it.
 
-    Each entry survives the end of the process at once, and a power cut after a second at most: what is forgotten then
-    is sent again. The times that rows are given survive both before the rows are sent, since a row that is sent again
-    with another time would be stored twice. The file is locked while a run uses it.
+    An entry survives the end of the process at once, and a power cut after a second at most: what is lost then is sent
+    again. A time survives both before its rows are sent.
     """
 
     def __init__(self, path: str | os.PathLike[str], header: dict[str, Any]) -> None:
@@ -53,7 +61,7 @@ class Journal:
 
     @property
     def last_number(self) -> int:
-        """The number of the last chunk that an earlier run settled."""
+        """The number of the last chunk that an earlier run settled; -1 for a new journal."""
         return self._last_number
 
     @property
@@ -62,7 +70,7 @@ class Journal:
         return self._finished
 
     def entry(self, number: int) -> JournalEntry | None:
-        """Return what is known of a settled chunk."""
+        """Return what an earlier run wrote of a chunk; None if it did not settle it."""
         if number > self._last_number:
             return None
         row = self._database.execute(
@@ -75,7 +83,7 @@ class Journal:
         return JournalEntry(first_index=row[0], last_index=row[1], digest=row[2], accepted=row[3], refused=refused)
 
     def record(self, number: int, entry: JournalEntry) -> None:
-        """Keep what became of a chunk."""
+        """Write what became of a chunk."""
         entries = [[at, item.stage, item.reason, item.field, item.group] for at, item in entry.refused.items()]
         refused = orjson.dumps(entries) if entries else None
         values = (number, entry.first_index, entry.last_index, entry.digest, entry.accepted, refused)
@@ -84,18 +92,18 @@ class Journal:
             self._flush()
 
     def time_of(self, number: int) -> str | None:
-        """Return the time that rows of a chunk were given by an earlier run."""
+        """Return the time that an earlier run gave to rows of a chunk; None if it gave none."""
         row = self._database.execute("SELECT time FROM times WHERE number = ?", (number,)).fetchone()
         return None if row is None else row[0]
 
     def record_time(self, number: int, time: str) -> None:
-        """Keep the time that rows are given, before they are sent."""
+        """Write the time that rows are given, to the disk, before they are sent."""
         self._database.execute("PRAGMA synchronous = FULL")
         self._database.execute("INSERT OR REPLACE INTO times VALUES (?, ?)", (number, time))
         self._database.execute("PRAGMA synchronous = NORMAL")
 
     def mark_finished(self) -> None:
-        """Keep that the whole input was sent."""
+        """Write that the whole input was sent."""
         self._database.execute("INSERT OR REPLACE INTO run VALUES ('finished', 'yes')")
         self._finished = True
 
@@ -130,6 +138,6 @@ class Journal:
         return None if row is None else row[0]
 
     def _flush(self) -> None:
-        # A checkpoint is what syncs the log to the disk.
+        # In WAL mode with synchronous = NORMAL only a checkpoint syncs to the disk.
         self._database.execute("PRAGMA wal_checkpoint(PASSIVE)")
         self._flushed_at = time.monotonic()

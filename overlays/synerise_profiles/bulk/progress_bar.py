@@ -1,4 +1,4 @@
-"""A progress bar for a terminal; needs the package rich."""
+"""A progress bar for a terminal. It needs rich, an extra, so it stands by itself and nothing else imports it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ __all__ = ["progress_bar"]
 
 @contextmanager
 def progress_bar(total: int | None = None) -> Generator[Callable[[Progress], None]]:
-    """Show a bar while a run goes; give what this yields to a bulk method as `progress`.
+    """Show a bar while a run goes; pass what this yields to a bulk method as `progress`.
 
-    `total` is how many rows there are; without it the bar has no end. It is drawn on the standard error stream.
+    `total` is how many rows there are; without it the bar has no end. It is drawn on the standard error stream. Raises
+    ModuleNotFoundError where rich is not installed.
     """
     try:
         from rich.console import Console  # noqa: PLC0415 - an extra
@@ -32,7 +33,8 @@ def progress_bar(total: int | None = None) -> Generator[Callable[[Progress], Non
     with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("rows", total=total, rejected=0, rate=0.0)
 
-        def show(now: Progress) -> None:
-            bar.update(task, completed=now.accepted + now.rejected, rejected=now.rejected, rate=now.rate)
+        def show(progress: Progress) -> None:
+            completed = progress.accepted + progress.rejected
+            bar.update(task, completed=completed, rejected=progress.rejected, rate=progress.rate)
 
         yield show

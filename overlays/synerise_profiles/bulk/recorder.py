@@ -1,4 +1,7 @@
-"""What is written down of a run: rejections, notes, the journal's entries; and when there are too many rejections."""
+"""The recorder of outcomes: writes the fate of rows to the report, the dead-letter file and the journal.
+
+It sees every rejection, so it also knows when there are too many of them for the run to go on.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,16 @@ from .settings import BulkSettings
 __all__ = ["JournalEntry", "JournalMismatchError", "JournalProtocol", "OutcomeRecorder"]
 
 _MIN_RATE_ROWS = 1000
-"""How many rows must be settled before their rate of errors says anything."""
+"""How many rows must have their fate before the rate of rejections says anything."""
 
 
 class JournalMismatchError(SyneriseError, ValueError):
-    """The journal belongs to another input, or to a call with other arguments; nothing was sent."""
+    """The journal belongs to another input, or to a call with other arguments. Nothing of this input was sent."""
 
 
 @attrs.frozen(kw_only=True)
 class JournalEntry:
-    """What a journal keeps of a settled chunk: its rows, and what became of them."""
+    """What a journal keeps of a settled chunk: which rows it had, and what became of them."""
 
     first_index: int
     last_index: int
@@ -38,11 +41,11 @@ class JournalEntry:
 
 
 class JournalProtocol(Protocol):
-    """What is asked of a journal."""
+    """The journal as a run sees it; a protocol, so that sqlite3 is loaded only where there is a journal."""
 
     @property
     def last_number(self) -> int:
-        """The number of the last chunk that is settled; -1 for a new journal."""
+        """The number of the last chunk that an earlier run settled; -1 for a new journal."""
         ...
 
     @property
@@ -51,23 +54,23 @@ class JournalProtocol(Protocol):
         ...
 
     def entry(self, number: int) -> JournalEntry | None:
-        """Return what is known of a settled chunk."""
+        """Return what an earlier run wrote of a chunk; None if it did not settle it."""
         ...
 
     def record(self, number: int, entry: JournalEntry) -> None:
-        """Keep what became of a chunk."""
+        """Write what became of a chunk."""
         ...
 
     def time_of(self, number: int) -> str | None:
-        """Return the time that rows of a chunk were given by an earlier run."""
+        """Return the time that an earlier run gave to rows of a chunk; None if it gave none."""
         ...
 
     def record_time(self, number: int, time: str) -> None:
-        """Keep the time that rows are given, before they are sent."""
+        """Write the time that rows are given, to the disk, before they are sent."""
         ...
 
     def mark_finished(self) -> None:
-        """Keep that the whole input was sent."""
+        """Write that the whole input was sent."""
         ...
 
     def close(self) -> None:
@@ -76,7 +79,7 @@ class JournalProtocol(Protocol):
 
 
 class OutcomeRecorder:
-    """Writes down what became of rows."""
+    """Writes down what became of rows; `problem` says why the run has to end, once too many were rejected."""
 
     def __init__(
         self,
@@ -89,7 +92,6 @@ class OutcomeRecorder:
         self.report = report
         self.journal = journal
         self.problem: str | None = None
-        """Why the run has to end: too many rejections."""
         self._batch_operation = batch_operation
         self._settings = settings
         self._locate = locate
@@ -105,32 +107,35 @@ class OutcomeRecorder:
         """Write down what became of a chunk."""
         chunk = chunk_state.chunk
         if self.journal is not None and not chunk_state.has_unsent:
-            found = JournalEntry(
+            entry = JournalEntry(
                 first_index=chunk.indexes[0],
                 last_index=chunk.indexes[-1],
                 digest=chunk.digest(),
                 accepted=chunk_state.accepted,
                 refused=chunk_state.refused,
             )
-            self.journal.record(chunk.number, found)
+            self.journal.record(chunk.number, entry)
         self.report.accepted += chunk_state.accepted
         self._record_refused(chunk, chunk_state.refused)
 
     def record_resumed(self, chunk: Chunk) -> bool:
-        """Write down a chunk that an earlier run settled; false if none did."""
+        """Write down a chunk that an earlier run settled; false if none did.
+
+        Raises JournalMismatchError if that run had other rows there.
+        """
         journal = self.journal
         if journal is None:
             return False
-        found = journal.entry(chunk.number)
-        if found is None:
+        entry = journal.entry(chunk.number)
+        if entry is None:
             if journal.is_finished:
                 raise JournalMismatchError(_MISMATCH_TEXT.format("the input has more rows than the one that was sent"))
             return False
-        if (found.first_index, found.last_index, found.digest) != (chunk.indexes[0], chunk.indexes[-1], chunk.digest()):
-            raise JournalMismatchError(_MISMATCH_TEXT.format(f"rows {found.first_index} to {found.last_index} differ"))
+        if (entry.first_index, entry.last_index, entry.digest) != (chunk.indexes[0], chunk.indexes[-1], chunk.digest()):
+            raise JournalMismatchError(_MISMATCH_TEXT.format(f"rows {entry.first_index} to {entry.last_index} differ"))
         self.report.resumed += len(chunk)
-        self.report.accepted += found.accepted
-        self._record_refused(chunk, found.refused)
+        self.report.accepted += entry.accepted
+        self._record_refused(chunk, entry.refused)
         return True
 
     def record_end(self, chunks: int) -> None:
@@ -143,11 +148,11 @@ class OutcomeRecorder:
             self.journal.mark_finished()
 
     def report_progress(self, in_flight: int, seconds: float) -> None:
-        """Tell the caller where the run stands."""
+        """Call the caller's `progress` function with where the run stands."""
         report = self.report
         report.seconds = seconds
         if self._settings.progress is not None:
-            now = Progress(
+            progress = Progress(
                 read=report.read,
                 accepted=report.accepted,
                 rejected=report.rejected_count(),
@@ -156,12 +161,12 @@ class OutcomeRecorder:
                 in_flight=in_flight,
                 seconds=seconds,
             )
-            self._settings.progress(now)
+            self._settings.progress(progress)
 
     def _record_refused(self, chunk: Chunk, refused: dict[int, Refusal]) -> None:
-        for position, entry in chunk.sampled:
-            entry.is_accepted = position not in refused
-            entry.reference = self._reference_of(chunk, position)
+        for position, sampled_row in chunk.sampled:
+            sampled_row.is_accepted = position not in refused
+            sampled_row.reference = self._reference_of(chunk, position)
         for position in sorted(refused):
             refusal = refused[position]
             self._add_rejection(
@@ -175,23 +180,23 @@ class OutcomeRecorder:
             )
 
     def _reference_of(self, chunk: Chunk, position: int) -> Any:
-        """What the caller knows a row by, or where its source says that it stands."""
+        """Return what the caller knows a row by, or where its source says that it stands."""
         if chunk.references is not None:
             return chunk.references[position]
         return None if self._locate is None else self._locate(chunk.indexes[position])
 
-    def _add_rejection(self, row: bytes, **parts: Any) -> None:
-        self.report.add(Rejection(identifier=masked_identifier(self._batch_operation, row), **parts), row)
-        if self.problem is None and parts["stage"] != "unsent":
+    def _add_rejection(self, row: bytes, **fields: Any) -> None:
+        self.report.add(Rejection(identifier=masked_identifier(self._batch_operation, row), **fields), row)
+        if self.problem is None and fields["stage"] != "unsent":
             self.problem = self._error_limit_problem()
 
     def _error_limit_problem(self) -> str | None:
         report, settings = self.report, self._settings
-        bad = report.rejected_count() - report.by_stage["unsent"]
-        if settings.max_errors is not None and bad > settings.max_errors:
+        refused = report.rejected_count() - report.by_stage["unsent"]
+        if settings.max_errors is not None and refused > settings.max_errors:
             return f"more than {settings.max_errors:,} rows were rejected"
-        rate, settled = settings.max_error_rate, bad + report.accepted
-        if rate is not None and settled >= _MIN_RATE_ROWS and bad > rate * settled:
+        rate, settled = settings.max_error_rate, refused + report.accepted
+        if rate is not None and settled >= _MIN_RATE_ROWS and refused > rate * settled:
             return f"more than {rate:.1%} of the rows were rejected"
         return None
 

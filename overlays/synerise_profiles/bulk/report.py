@@ -1,4 +1,4 @@
-"""What became of the rows: `Rejection`, `Report`, and `Progress` for the callback."""
+"""The report of a run: counts, rejections, notes, the result of a verification; `Progress` while it goes on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ __all__ = ["BulkStoppedError", "Missing", "Progress", "RejectedRowsError", "Repo
 
 @attrs.frozen(kw_only=True)
 class Progress:
-    """Where a run stands: rows read, accepted and not accepted, rows of an earlier run, seconds since it began."""
+    """Where a run stands.
+
+    `read`, `accepted`, `rejected` and `resumed` (settled by an earlier run) count rows, `requests` and `in_flight`
+    requests; `seconds` have passed since the run began.
+    """
 
     read: int
     accepted: int
@@ -29,15 +33,16 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """Rows a second that were settled in this run."""
+        """How many rows this run accepted or rejected in a second."""
         return (self.accepted + self.rejected - self.resumed) / self.seconds if self.seconds else 0.0
 
 
 @attrs.frozen(kw_only=True)
 class Missing:
-    """A profile that was accepted, and is not there as it was sent.
+    """A profile that was accepted, and is not stored as it was sent.
 
-    `index` and `reference` name the row; `identifier` is masked; `fields` differ, none where there is no profile.
+    `index` and `reference` name the row; `identifier` is masked; `fields` are those that differ, none where there is no
+    profile.
     """
 
     index: int
@@ -49,10 +54,10 @@ class Missing:
 
 @attrs.frozen(kw_only=True)
 class Verification:
-    """What came of reading profiles back: of `sample` profiles that were compared, `arrived` are as they were sent.
+    """The result of reading profiles back: of `sample` profiles that were compared, `arrived` are as they were sent.
 
     Not in the sample are `skipped` ones (another row of the run names the same profile, or its identifier cannot stand
-    in a path) and `unread` ones, of which no answer came; `problem` says why, where all were refused.
+    in a path) and `unread` ones, of which no response came; `problem` says why, where reading was refused altogether.
     """
 
     sample: int
@@ -67,9 +72,10 @@ class Verification:
 class Report:
     """What became of every row: `read` is `accepted` plus the rows in `rejected`.
 
-    `by_stage` counts the rejected rows. `notes` counts remarks about rows that were sent all the same. `resumed` rows
-    were settled by an earlier run with the same journal. `complete` says that the input was read to its end and that
-    no row is unsent. `verification` is what was found by reading back, where that was asked for.
+    `by_stage` counts the rejected rows by who refused them. `notes` counts notes about rows that were sent all the
+    same, by their text. `resumed` rows were settled by an earlier run with the same journal. `complete` says that the
+    input was read to its end and that no row is unsent. `verification` is the result of reading a sample back, where
+    that was asked for.
     """
 
     operation: str
@@ -88,12 +94,12 @@ class Report:
 
     @property
     def rejected(self) -> Rejected:
-        """The rows that were not accepted, in the order in which they were settled; a new pass each time."""
+        """The rows that were not accepted, in the order in which that became known; they can be iterated again."""
         return Rejected(self)
 
     @property
     def rows_per_second(self) -> float:
-        """Rows settled by this run a second."""
+        """How many rows this run read in a second, without those of an earlier run."""
         return (self.read - self.resumed) / self.seconds if self.seconds else 0.0
 
     def rejected_count(self) -> int:
@@ -101,12 +107,12 @@ class Report:
         return sum(self.by_stage.values())
 
     def summary(self) -> str:
-        """One line of counts, without anything of the rows."""
-        parts = [f"{self.operation}: {self.read:,} rows read", f"{self.accepted:,} accepted"]
-        parts += [f"{count:,} {_STAGE_TEXTS[stage]}" for stage, count in self.by_stage.items() if count]
+        """Return one line of counts, without anything of the rows."""
+        phrases = [f"{self.operation}: {self.read:,} rows read", f"{self.accepted:,} accepted"]
+        phrases += [f"{count:,} {_STAGE_TEXTS[stage]}" for stage, count in self.by_stage.items() if count]
         if self.verification is not None:
-            parts.append(f"{self.verification.arrived:,} of {self.verification.sample:,} read back as sent")
-        return ", ".join(parts)
+            phrases.append(f"{self.verification.arrived:,} of {self.verification.sample:,} read back as sent")
+        return ", ".join(phrases)
 
     def raise_for_rejected(self) -> None:
         """Raise RejectedRowsError if a row was not accepted."""
@@ -119,12 +125,12 @@ class Report:
         self.rejection_store.add(rejection, row)
 
     def note(self, text: str) -> None:
-        """Count a remark."""
+        """Count a note about a row."""
         count_note(self.notes, text)
 
 
 class Rejected:
-    """The rejections of a report: iterable as often as wanted, and sized."""
+    """The rejections of a report: iterable again and again, and sized. Many of them are read from a file."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -148,12 +154,12 @@ _STAGE_TEXTS: Mapping[Stage, str] = {
 
 
 def parse_rejection(data: Mapping[str, Any]) -> Rejection:
-    """Read one line of a dead-letter file or of the spool."""
+    """Make a rejection from a line of the file of a rejection store."""
     return Rejection(**{key: value for key, value in data.items() if key != "row"})
 
 
 class BulkStoppedError(SyneriseError):
-    """The run ended early: too many rows were rejected, or the server takes nothing more.
+    """A run ended early: too many rows were rejected, or the server takes nothing more.
 
     `report` says what became of each row that was read. The error that ended the run is its `__cause__`.
     """

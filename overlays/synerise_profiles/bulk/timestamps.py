@@ -1,8 +1,9 @@
-"""The times of rows that have none: the server's clock, asked for once a run and never read ahead.
+"""The times of rows that have none: those of the server's clock, which is asked for once a run.
 
 An event or a transaction is stored once however often it is sent, if its salt and its time stay the same. So rows
 without a time get one before they are first sent, the same for all of a chunk, and the journal has it before the server
-does. A time in the future would take the salt its effect, so it is the least that the server's clock can show.
+does. The server replaces a time in the future by that of the arrival, and then a second sending would be stored beside
+the first; so the time that is set here is the earliest that the server's clock can show.
 """
 
 from __future__ import annotations

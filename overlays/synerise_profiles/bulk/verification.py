@@ -1,4 +1,9 @@
-"""Reading back what was sent: 202 says that profiles were queued, not that they arrived. Sends nothing itself."""
+"""Verification: a random sample of profiles that were accepted is read back and compared. A state machine, without I/O.
+
+202 says that profiles were queued, not that they arrived: a write that conflicts with another one is dropped later, and
+nothing tells. The sample is a reservoir sample: every row has the same chance, however many there will be, and memory
+is bounded by the size of the sample. It is drawn while rows are put into chunks, and read back after the run.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ import attrs
 import orjson
 
 from synerise_profiles._batching.batch import Chunk, SampledRow
-from synerise_profiles._batching.machine import DONE, Signal, Wait
+from synerise_profiles._batching.machine import DONE, Machine, Signal, Wait
 from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.json_types import is_list, is_object
@@ -29,16 +34,17 @@ __all__ = ["Sample", "Verifier", "differing_fields"]
 _FIRST_DELAY_SECONDS: Final = 0.25
 _MAX_DELAY_SECONDS: Final = 8.0
 _OVERSAMPLING_FACTOR: Final = 2
-"""So many times as many rows are kept as are asked for, since some of them will be refused or cannot be compared."""
+"""How many times the size of the sample is kept, since some rows will be refused or cannot be compared."""
 _NOT_FOUND_REASON: Final = "was not found, or cannot be read with this key"
 _TRUE_TEXTS: Final = frozenset({"true", "1"})
 
 
 class Sample:
-    """A reservoir of rows. Rows that are passed over cost next to nothing: how many there are is drawn beforehand.
+    """A reservoir sample of rows (algorithm L of Li, 1994).
 
-    A row that names the same profile as a sampled one makes that one `doubtful`: which of the two the server applied
-    last, nobody knows.
+    It draws how many rows to skip until the next one that is kept, so that a row that is skipped costs next to nothing.
+    A row that names the same profile as one of the sample gives that one a duplicate: which of the two the server
+    applied last is not known, so it is not compared.
     """
 
     def __init__(self, size: int, identifiers: Sequence[str], random: Callable[[], float]) -> None:
@@ -52,7 +58,7 @@ class Sample:
         self._weight = 1.0
 
     def offer(self, chunk: Chunk, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Offer the rows that were added to a chunk last."""
+        """Offer the rows that were added to a chunk last, as mappings."""
         columns = self._columns(rows)
         for name, column in columns.items():
             named = self._by_identifier[name]
@@ -67,7 +73,7 @@ class Sample:
             self._keep(entry, columns)
 
     def accepted(self) -> list[SampledRow]:
-        """Return as many rows as were asked for, of those that the server accepted; in the order of the input."""
+        """Return as many rows as were asked for, of those that the server accepted, in the order of the input."""
         found = [entry for entry in self._reservoir if entry.is_accepted]
         order = sorted(found, key=lambda _: self._random())[: self.size]
         return sorted(order, key=lambda entry: entry.index)
@@ -101,7 +107,7 @@ class Sample:
                 del named[entry.data[name]]
 
     def _draw(self, count: int) -> list[int]:
-        """Draw which of the next rows are kept (algorithm L of Li, 1994)."""
+        """Draw which of the next rows are kept; return their places."""
         end = self._seen + count
         found: list[int] = []
         while self._next_pick < end:
@@ -116,7 +122,7 @@ class Sample:
 
 @attrs.define(eq=False)
 class ProfileLookup:
-    """One profile that is read until it is as it was sent, or time is up."""
+    """A task: one profile that is read again and again until it is as it was sent, or time is up."""
 
     sampled_row: SampledRow
     name: str
@@ -132,8 +138,8 @@ class ProfileLookup:
         return find.request(_identifier_type(self.name), self.value)
 
 
-class Verifier:
-    """Compares a sample with what the server holds. Drive it like an engine; it reads no rows."""
+class Verifier(Machine[ProfileLookup]):
+    """Compares a sample with what the server holds, within seconds. A `Machine` that reads no rows."""
 
     def __init__(self, sample: Sample, schema: Schema, *, concurrency: int, within: float, timing: Timing) -> None:
         self._schema = schema
@@ -146,14 +152,14 @@ class Verifier:
         self._arrived = self._skipped = self._unread = 0
         self._problem: str | None = None
         for entry in sample.accepted():
-            look = None if entry.has_duplicate else _lookup_of(entry)
-            if look is None:
+            lookup = None if entry.has_duplicate else _lookup_of(entry)
+            if lookup is None:
                 self._skipped += 1
             else:
-                self._pending.append(look)
+                self._pending.append(lookup)
 
     def result(self) -> Verification:
-        """Say what was found."""
+        """Return what was found."""
         return Verification(
             sample=self._arrived + len(self._missing),
             arrived=self._arrived,
@@ -168,16 +174,16 @@ class Verifier:
         if not self._pending and not self._in_flight:
             return DONE
         now = self._timing.monotonic()
-        waiting = [look for look in self._pending if not look.in_flight]
+        waiting = [lookup for lookup in self._pending if not lookup.in_flight]
         if not waiting or self._in_flight >= self._concurrency:
             return Wait(None)
-        look = min(waiting, key=lambda look: look.due)
-        if look.due > now:
-            return Wait(look.due - now)
-        look.in_flight = True
+        lookup = min(waiting, key=lambda lookup: lookup.due)
+        if lookup.due > now:
+            return Wait(lookup.due - now)
+        lookup.in_flight = True
         self._in_flight += 1
-        look.attempts += 1
-        return look
+        lookup.attempts += 1
+        return lookup
 
     def read(self, rows: Iterable[Any]) -> bool:  # noqa: ARG002 - it reads none
         """Read no rows."""
@@ -205,7 +211,7 @@ class Verifier:
             self._retry_later(task, fields, known=stored is not None or result.status == 404)
 
     def _retry_later(self, task: ProfileLookup, fields: tuple[str, ...], *, known: bool) -> None:
-        """Come back, since what was queued takes its time; until the deadline, with which the last word is spoken."""
+        """Read it again later, since a queued write takes its time; after the deadline what was found last counts."""
         now = self._timing.monotonic()
         due = now + min(_MAX_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2**task.attempts)
         if now < self._deadline:
@@ -230,17 +236,20 @@ class Verifier:
 def differing_fields(sent: Mapping[str, Any], stored: Mapping[str, Any], schema: Schema) -> Iterator[str]:
     """Name the fields of a profile that are not stored as they were sent.
 
-    What the server may change or not return is passed over: uuids, of which a profile has several, and reserved names.
+    What the server may change or not return is left out: uuids, of which a profile has several, and reserved names.
     """
     for name, value in sent.items():
-        rule, found = schema.properties.get(name), stored.get(name)
-        if rule is None or name in ("uuid", "clientId"):
+        field_schema, found = schema.properties.get(name), stored.get(name)
+        if field_schema is None or name in ("uuid", "clientId"):
             continue
         if is_object(value):
-            there = found if is_object(found) else {}
+            stored_object = found if is_object(found) else {}
             is_same = _is_same_agreement if name == "agreements" else _is_same
-            mine = {key: item for key, item in value.items() if key not in rule.reserved_names}
-            yield from (f"{name}.{key}" for key, item in mine.items() if not is_same(item, there.get(key)))
+            reserved_names = field_schema.reserved_names
+            sent_object = {key: item for key, item in value.items() if key not in reserved_names}
+            yield from (
+                f"{name}.{key}" for key, item in sent_object.items() if not is_same(item, stored_object.get(key))
+            )
         elif is_list(value):
             if not all(item in (found if is_list(found) else ()) for item in value):
                 yield name
@@ -272,10 +281,10 @@ def _parse_profile(result: SendResult) -> Mapping[str, Any] | None:
 
 
 def _identifier_type(name: str) -> ProfileIdentifierType:
-    """Find the publisher's word for looking a profile up by a field: customId is by-custom-id."""
-    word = "by-" + "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name)
-    known: Sequence[ProfileIdentifierType] = get_args(ProfileIdentifierType)
-    return next(kind for kind in known if kind == word)
+    """Find the publisher's name for looking a profile up by a field: customId is by-custom-id."""
+    type_name = "by-" + "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name)
+    known_types: Sequence[ProfileIdentifierType] = get_args(ProfileIdentifierType)
+    return next(known for known in known_types if known == type_name)
 
 
 def _lookup_of(entry: SampledRow) -> ProfileLookup | None:
@@ -283,9 +292,9 @@ def _lookup_of(entry: SampledRow) -> ProfileLookup | None:
     named = first_identifier(entry.data)
     if named is None:
         return None
-    look = ProfileLookup(entry, *named)
+    lookup = ProfileLookup(entry, *named)
     try:
-        look.request()
+        lookup.request()
     except InvalidRequestError:
         return None
-    return look
+    return lookup

@@ -10,7 +10,7 @@ REDOCLY := @redocly/cli@2.77.0
 HANDWRITTEN := generator overlays tests
 
 .DEFAULT_GOAL := help
-.PHONY: help generate check-generated surface check-surface audit lint lint-openapi format type check test test-long test-floors peer wheel check-wheel demo sandbox bench bench-bulk clean
+.PHONY: help generate check-generated surface check-surface audit lint lint-openapi format type check test test-long test-floors coverage peer wheel check-wheel demo sandbox bench bench-bulk clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -65,6 +65,12 @@ test-long: $(READY) ## the tests that take long
 test-floors: ## the tests with the oldest dependencies, and on further Pythons that are at hand
 	@WORKERS=$(WORKERS) .ci/floors
 
+coverage: $(READY) ## branch coverage of what is handwritten
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q -n $(WORKERS) --dist worksteal
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
 peer: $(READY) ## each request of the client against an independent mock server, where npx is at hand
 	$(BIN)/python -m pytest -q -m peer tests/peer
 
@@ -96,5 +102,5 @@ bench-bulk: $(READY) ## speed and memory of bulk runs and of their sources, as r
 	$(BIN)/python tests/benchmarks/source_speed.py --memory
 
 clean: ## remove what was built; the environment stays
-	rm -rf dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -24,7 +24,7 @@ def fake_sleep() -> FakeSleep:
 
 @pytest.fixture
 def client(sandbox: Sandbox, fake_sleep: FakeSleep) -> Iterator[Synerise]:
-    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, timeout=5, _timing=fake_sleep.timing) as client:
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, timeout=60, _timing=fake_sleep.timing) as client:
         yield client
 
 

@@ -1,9 +1,16 @@
-"""Settings of Hypothesis for all tests; loaded before any of them, since a property takes them when it is defined."""
+"""Settings of Hypothesis, which a property takes when it is defined, and what tests of every room share."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # No time limits: a busy machine is no defect.
 settings.register_profile("house", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that the test starts run without coverage, which would load modules of its own (sqlite3) in them."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)

@@ -120,6 +120,7 @@ def test_importing_the_package_loads_neither_httpx_nor_a_model():
 @pytest.mark.parametrize(
     "statement", ["import synerise_profiles", "from synerise_profiles import Synerise, AsyncSynerise"]
 )
+@pytest.mark.usefixtures("unmeasured")
 def test_the_side_rooms_stay_closed(statement):
     """Neither the package nor the clients load the sandbox, the test plugin or the command line."""
     loaded = _loaded_after(statement)

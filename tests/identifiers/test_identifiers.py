@@ -38,6 +38,7 @@ def test_the_facts_are_those_of_the_document() -> None:
     assert set(CLIENT_IDENTIFIERS) == set(SCHEMAS["ClientIdentifier"]["properties"])
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_importing_it_is_cheap() -> None:
     """Neither HTTP nor a database nor a model is loaded for it."""
     code = "import sys, synerise_profiles.identifiers\nprint(*sys.modules, sep='\\n')"

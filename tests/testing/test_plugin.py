@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ENVIRONMENT = {
-    **os.environ,
     "PYTHONPATH": os.pathsep.join(sys.path),
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # or the plugin would be there twice where it is installed
     "PYTEST_ADDOPTS": "",
@@ -100,7 +101,9 @@ def run(folder: Path, source: str, *arguments: str) -> subprocess.CompletedProce
     (folder / "test_sample.py").write_text(source, encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n", encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-p", PLUGIN, "-p", "no:cacheprovider", "-q", *arguments]
-    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, check=False
+    )
 
 
 def test_the_fixtures(tmp_path: Path) -> None:
@@ -118,6 +121,7 @@ def test_they_are_listed_with_their_meaning(tmp_path: Path) -> None:
     assert "no docstring" not in shown.partition("synerise_sandbox")[2]
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_it_costs_nothing_until_it_is_used(tmp_path: Path) -> None:
     """A run without these fixtures loads neither the sandbox nor httpx nor a client."""
     source = """

@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= auto
 DATA ?=
+BASE ?= main
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 REDOCLY := @redocly/cli@2.77.0
 HANDWRITTEN := generator overlays tests
 
 .DEFAULT_GOAL := help
-.PHONY: help generate check-generated surface check-surface audit lint lint-openapi format type check test test-long test-floors coverage peer wheel check-wheel demo sandbox bench bench-bulk clean
+.PHONY: help generate check-generated surface check-surface changes audit lint lint-openapi format type check test test-long test-floors coverage peer wheel check-wheel demo sandbox bench bench-bulk clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -32,6 +33,9 @@ surface: $(READY) ## write surface.txt, the public names with their signatures
 
 check-surface: $(READY) ## fail if surface.txt is not what the packages offer
 	$(BIN)/python -m generator surface --check
+
+changes: $(READY) ## what changed for callers since BASE (a git revision or a folder), and which version it asks for
+	@$(BIN)/python -m generator diff $(BASE)
 
 audit: $(READY) ## compare the spec with a reference text: make audit DOCUMENT=file.txt
 	@test -n "$(DOCUMENT)" || { echo "usage: make audit DOCUMENT=reference.txt" >&2; exit 2; }

@@ -1,4 +1,4 @@
-"""Command line: build the generated tree, check it, audit the spec against the reference text, list the surface."""
+"""Command line: build the generated tree, check it, audit the spec, list the surface, tell what changed for callers."""
 
 from __future__ import annotations
 
@@ -52,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     surface = commands.add_parser("surface", help="write surface.txt: every public name with its signature")
     surface.add_argument("--check", action="store_true", help="compare it instead, and show what differs")
     surface.set_defaults(run=_surface)
+    diff = commands.add_parser("diff", help="tell in Markdown what changed for callers, and which version it asks for")
+    diff.add_argument("base", help="a git revision, or a folder that holds the project as it was")
+    diff.set_defaults(run=_diff)
     return parser
 
 
@@ -87,6 +90,17 @@ def _surface(options: argparse.Namespace) -> int:
     before, after = (content.decode(errors="replace").splitlines() for content in (found, made))
     print(*unified_diff(before, after, FILE, f"{FILE} as it should be", lineterm="", n=0), sep="\n")
     return 1
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from generator.changes.base import folder_state, revision_state  # noqa: PLC0415  # as above
+    from generator.changes.report import report_changes  # noqa: PLC0415
+
+    base = Path(options.base)
+    old = folder_state(base) if base.is_dir() else revision_state(options.root, options.base)
+    report = report_changes(options.base, old, folder_state(options.root))
+    print(report.to_markdown(), end="")
+    return 0 if report.is_covered else 1
 
 
 def _audit(options: argparse.Namespace) -> int:

@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "output": {"errors", "spec", "upstream", "rules", "views"},
     "audit": {"errors", "spec"},
     "surface": {"errors"},
-    "cli": {"errors", "spec", "rules", "output", "audit", "surface"},
+    "changes": {"errors", "spec"},
+    "cli": {"errors", "spec", "rules", "output", "audit", "surface", "changes"},
     "__main__": {"cli"},
     "__init__": set(),
 }

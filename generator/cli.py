@@ -12,7 +12,7 @@ from generator.audit.comparison import audit
 from generator.audit.deviations import Deviation, load_deviations
 from generator.errors import Finding, GeneratorFailure
 from generator.rules import check_rules
-from generator.spec.fragments import load_fragments
+from generator.spec.fragments import DEVIATIONS_FILE, load_fragments
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -61,11 +61,13 @@ def _parser() -> argparse.ArgumentParser:
 def _build(options: argparse.Namespace) -> int:
     from generator.output.build import build  # noqa: PLC0415  # the audit runs without the parser and the templates
 
+    _own_deviations(options.root)
     build(options.root)
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
+    _own_deviations(options.root)
     lines = [str(finding) for finding in check_rules(load_fragments(options.root / "spec"))]
     if not lines and not options.rules_only:
         from generator.output.build import compare  # noqa: PLC0415  # the rules run without them, too
@@ -118,7 +120,12 @@ def _audit(options: argparse.Namespace) -> int:
 def _deviations(options: argparse.Namespace) -> list[Deviation]:
     """The files that were named, else the project's own if it has one."""
     named: list[Path] | None = options.deviations
-    own = options.root / "spec" / "deviations.yaml"
     if named is None:
-        return load_deviations(own, "spec/deviations.yaml") if own.exists() else []
+        return _own_deviations(options.root)
     return [deviation for path in named for deviation in load_deviations(path, path.name)]
+
+
+def _own_deviations(root: Path) -> list[Deviation]:
+    """The project's file, read by the build too, so that a broken one is seen at once."""
+    path = root / "spec" / DEVIATIONS_FILE
+    return load_deviations(path, f"spec/{DEVIATIONS_FILE}") if path.exists() else []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.errors import Finding, GeneratorFailure
-from generator.spec.yaml_reader import is_mapping, load_yaml
+from generator.spec.yaml_reader import is_list, is_mapping, load_yaml
 
 _KEYS = ("operation", "item", "document", "spec", "reason")
 
@@ -45,7 +45,13 @@ class Deviation:
 
 def load_deviations(path: Path, file: str) -> list[Deviation]:
     """The declared differences; each needs a reason of its own."""
-    loaded = load_yaml(path.read_text(encoding="utf-8"), file)
+    try:
+        loaded = load_yaml(path.read_text(encoding="utf-8"), file)
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"cannot be read: {type(error).__name__}"
+        raise GeneratorFailure([Finding(file, 1, "deviation", message)]) from error
+    if loaded.value is not None and not is_list(loaded.value):
+        raise GeneratorFailure([Finding(file, 1, "deviation", "the file holds a list of entries")])
     entries: list[Any] = loaded.value or []
     findings: list[Finding] = []
     found: dict[tuple[str, str], Deviation] = {}

@@ -13,6 +13,7 @@ from generator.output.tree import compare_tree, write_tree
 from generator.rules import check_rules
 from generator.spec.fragments import load_fragments
 from generator.spec.serialization import dump_yaml
+from generator.views.names import name_findings
 
 TARGET = "generated"
 BUNDLE_FILE = "openapi.yaml"
@@ -34,7 +35,7 @@ def compare(root: Path) -> list[str]:
 def make_files(spec: Path, templates: Path) -> dict[str, bytes]:
     """Every file of generated/ by its path below it."""
     bundle = load_fragments(spec)
-    findings = check_rules(bundle)
+    findings = check_rules(bundle) or name_findings(bundle, templates)
     if findings:
         raise GeneratorFailure(findings)
     files = format_python(render(bundle, upstream.parse(bundle), templates))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from generator.errors import Finding, GeneratorFailure
 
+_PLACE = re.compile(r"generator-[^/\\]+[/\\](?P<file>\S+?):(?P<line>\d+):\d+: (?:[\w-]+: )?(?P<problem>.*)")
 # Unused imports go, so that a template may name all that it could need.
 _CONFIG = """\
 line-length = 120
@@ -41,7 +43,7 @@ def format_python(files: Mapping[str, str]) -> dict[str, str]:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(files[name], encoding="utf-8", newline="\n")
         config = ("--config", str(root / "ruff.toml"), "--no-cache")
-        _ruff("check", "--fix", "--unsafe-fixes", "--quiet", *config, folder)
+        _ruff("check", "--fix", "--unsafe-fixes", "--quiet", "--output-format=concise", *config, folder)
         _ruff("format", "--quiet", *config, folder)
         return {**files, **{name: (root / name).read_text(encoding="utf-8") for name in modules}}
 
@@ -51,5 +53,14 @@ def _ruff(*arguments: str) -> str:
     command = [sys.executable, "-m", "ruff", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environ, check=False)  # noqa: S603  # a fixed program and our own arguments
     if done.returncode != 0:
-        raise GeneratorFailure([Finding("overlays/templates", 1, "format", (done.stdout + done.stderr).strip())])
+        raise GeneratorFailure(_findings(done.stdout + done.stderr))
     return done.stdout
+
+
+def _findings(said: str) -> list[Finding]:
+    """What ruff says, at the generated file and line that it names: no Python came out of a template there."""
+    found: list[Finding] = []
+    for match in _PLACE.finditer(said):
+        message = f"{match['problem']}: look at the template of this file, which was not written"
+        found.append(Finding(f"generated/{match['file']}", int(match["line"]), "format", message))
+    return sorted(set(found)) or [Finding("overlays/templates", 1, "format", said.strip())]

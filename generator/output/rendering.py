@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError
 from openapi_python_client.parser import GeneratorData
 
+from generator.errors import Finding, GeneratorFailure
 from generator.spec.bundle import Bundle
 from generator.spec.serialization import dump_json
 from generator.views.events import event_views
@@ -26,6 +28,13 @@ PAGES = "reference"
 
 def render(bundle: Bundle, data: GeneratorData, templates: Path) -> dict[str, str]:
     """Every file of the package and every page by its path below generated/, each opening with its mark."""
+    try:
+        return _rendered(bundle, data, templates)
+    except TemplateError as error:
+        raise GeneratorFailure([_template_finding(error, templates)]) from error
+
+
+def _rendered(bundle: Bundle, data: GeneratorData, templates: Path) -> dict[str, str]:
     env = _environment(templates)
     resources = resource_views(bundle, data)
     modules = dict(_runtime(templates / "runtime"))
@@ -43,6 +52,18 @@ def render(bundle: Bundle, data: GeneratorData, templates: Path) -> dict[str, st
     files[f"{PACKAGE}/openapi.json"] = dump_json(bundle.document, NOTICE)
     files.update({f"{PAGES}/{name}": f"{PAGE_MARK}\n{text}" for name, text in _pages(env, bundle, resources)})
     return files
+
+
+def _template_finding(error: TemplateError, templates: Path) -> Finding:
+    """The file and line of the template: what the parser names, else the last template on the way to the error."""
+    name, line = templates.name, 1
+    if isinstance(error, TemplateSyntaxError):
+        name, line = error.name or name, error.lineno
+    else:
+        for frame in traceback.extract_tb(error.__traceback__):
+            if frame.filename.startswith(str(templates)):
+                name, line = Path(frame.filename).relative_to(templates).as_posix(), frame.lineno or 1
+    return Finding(f"overlays/templates/{name}", line, "template", error.message or type(error).__name__)
 
 
 def _environment(templates: Path) -> Environment:

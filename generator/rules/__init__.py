@@ -13,17 +13,27 @@ from generator.rules import (
     operations,
     schemas,
     security,
+    structure,
+    values,
 )
 from generator.spec.bundle import Bundle
 
 Rule = Callable[[Bundle], Iterator[Finding]]
 
-# The others follow references, so they wait until each one leads somewhere.
-FIRST: tuple[Rule, ...] = (document.references_resolve,)
-RULES: tuple[Rule, ...] = (
+_STRUCTURE: tuple[Rule, ...] = (
+    structure.is_openapi,
+    structure.paths_are_readable,
+    structure.schemas_are_mappings,
+    structure.schemas_are_json_schema,
+)
+_REFERENCES: tuple[Rule, ...] = (document.references_resolve, structure.schemas_end, structure.patterns_compile)
+_MEANING: tuple[Rule, ...] = (
     document.is_valid,
     document.components_are_used,
+    document.servers_have_regions,
     operations.have_ids,
+    operations.have_success,
+    operations.have_simple_parameters,
     operations.have_methods,
     operations.have_summaries,
     operations.have_tags,
@@ -37,6 +47,12 @@ RULES: tuple[Rule, ...] = (
     deprecation.has_sunset,
     keys.are_known,
     keys.have_values,
+    values.are_listed_once,
+    values.required_names_are_declared,
+    values.limits_fit,
+    values.formats_are_known,
+    values.arrays_have_items,
+    values.references_stand_alone,
     schemas.identifiers_are_fields,
     schemas.have_known_keywords,
     schemas.are_named,
@@ -49,9 +65,14 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+ROWS: tuple[tuple[Rule, ...], ...] = (_STRUCTURE, _REFERENCES, _MEANING)
+"""Each row waits for the one before it: the last follows references, and all but the first rely on the structure."""
+
+
 def check_rules(bundle: Bundle) -> list[Finding]:
     """Every breach, sorted by place; empty when the bundle may be generated from."""
-    findings = {finding for rule in FIRST for finding in rule(bundle)}
-    if not findings:
-        findings = {finding for rule in RULES for finding in rule(bundle)}
-    return sorted(findings)
+    for row in ROWS:
+        findings = {finding for rule in row for finding in rule(bundle)}
+        if findings:
+            return sorted(findings)
+    return []

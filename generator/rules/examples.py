@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from jsonschema import Draft202012Validator, FormatChecker
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012, EMPTY_REGISTRY
 
 from generator.errors import Finding
+from generator.rules.structure import SchemaValidator
 from generator.spec.bundle import Bundle, body_example
 from generator.spec.walk import mappings, schemas
 from generator.spec.yaml_reader import Pointer, is_mapping
 
 _BASE = "urn:bundle"
-
-
-class _Validator(Protocol):
-    """What is used of a validator; its own stubs leave a type open."""
-
-    def iter_errors(self, instance: Any) -> Iterable[ValidationError]: ...
 
 
 def exist(bundle: Bundle) -> Iterator[Finding]:
@@ -41,7 +36,7 @@ def are_valid(bundle: Bundle) -> Iterator[Finding]:
             yield bundle.finding((*at, *inner), "example", message)
 
 
-def _validator(registry: Registry[Any], schema: Pointer) -> _Validator:
+def _validator(registry: Registry[Any], schema: Pointer) -> SchemaValidator:
     fragment = "/".join(part.replace("~", "~0").replace("/", "~1").replace("%", "%25") for part in schema)
     reference = {"$ref": f"{_BASE}#/{fragment}"}
     return Draft202012Validator(reference, registry=registry, format_checker=FormatChecker())

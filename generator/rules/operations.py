@@ -31,6 +31,28 @@ def have_ids(bundle: Bundle) -> Iterator[Finding]:
             seen.add(name)
 
 
+def have_success(bundle: Bundle) -> Iterator[Finding]:
+    """Each operation says what it answers when all is well."""
+    for path, method, node in bundle.operations():
+        if not any(str(status).startswith("2") for status in node.get("responses", {})):
+            yield bundle.finding(("paths", path, method, "responses"), "success", "there is no 2xx response")
+
+
+def have_simple_parameters(bundle: Bundle) -> Iterator[Finding]:
+    """Parameters stand in the path, the query or a header, and hold a text, a number, a boolean or a list of them."""
+    for path, method, node in bundle.operations():
+        for at, item in enumerate(node.get("parameters", [])):
+            parameter = bundle.resolve(item)
+            pointer = ("paths", path, method, "parameters", str(at))
+            name, place = parameter.get("name"), parameter.get("in")
+            if place not in ("path", "query", "header"):
+                yield bundle.finding(
+                    pointer, "parameter", f"{name} stands in {place!r}; it may be path, query or header"
+                )
+            if "object" in kinds(bundle, parameter.get("schema", {})):
+                yield bundle.finding(pointer, "parameter", f"{name} is an object, which has no form in a {place}")
+
+
 def have_methods(bundle: Bundle) -> Iterator[Finding]:
     """x-sdk names resource and method, each pair once."""
     seen: set[tuple[str, str]] = set()

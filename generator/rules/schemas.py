@@ -19,7 +19,7 @@ from generator.spec.yaml_reader import Pointer, is_list
 # fmt: off
 KEYWORDS = {
     "$ref", "type", "enum", "const", "format", "pattern", "description", "title", "default", "examples",
-    "deprecated", "discriminator", "properties", "patternProperties", "additionalProperties", "propertyNames",
+    "deprecated", "properties", "patternProperties", "additionalProperties", "propertyNames",
     "required", "minProperties", "maxProperties", "dependentRequired", "items", "prefixItems", "contains",
     "minItems", "maxItems", "uniqueItems", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum",
     "exclusiveMaximum", "multipleOf", "allOf", "oneOf", "anyOf", "not",

@@ -10,6 +10,7 @@ from generator.errors import Finding, GeneratorFailure
 from generator.spec.bundle import ROOT_FILE, Bundle
 from generator.spec.yaml_reader import LoadedFile, Location, Pointer, is_mapping, load_yaml
 
+DEVIATIONS_FILE = "deviations.yaml"
 ROOT_KEYS = ("openapi", "info", "servers", "tags", "security", "externalDocs", "paths", "components")
 SECTIONS = (
     "schemas",
@@ -110,10 +111,22 @@ def load_fragments(spec_dir: Path) -> Bundle:
             merger.add_root(loaded)
             loaded.value = {key: value for key, value in loaded.value.items() if key in ("paths", "components")}
         merger.add_fragment(loaded)
-    findings = sorted([*failures, *merger.findings])
+    findings = sorted([*failures, *merger.findings, *_strays(spec_dir, names)])
     if findings:
         raise GeneratorFailure(findings)
     return Bundle(merger.ordered(), merger.lines)
+
+
+def _strays(spec_dir: Path, read: list[Path]) -> list[Finding]:
+    """Files that look like fragments and are not read: in another folder, or with another ending."""
+    known = {spec_dir / ROOT_FILE, spec_dir / DEVIATIONS_FILE, *read}
+    found = (path for path in spec_dir.rglob("*") if path.suffix.lower() in (".yaml", ".yml", ".json"))
+    message = "is not read: a fragment is paths/NAME.yaml or components/NAME.yaml"
+    return [
+        Finding(f"{spec_dir.name}/{path.relative_to(spec_dir).as_posix()}", 1, "fragment", message)
+        for path in sorted(found)
+        if path not in known
+    ]
 
 
 def load_file(path: Path, file: str) -> LoadedFile:

@@ -108,7 +108,8 @@ def resource_views(bundle: Bundle, data: GeneratorData) -> list[ResourceView]:
 def _operation_view(
     bundle: Bundle, path: str, method: str, operation: dict[str, Any], endpoint: Endpoint, names: dict[str, Any]
 ) -> OperationView:
-    parameters = [bundle.resolve(item) for item in operation.get("parameters", [])]
+    shared: list[Any] = bundle.document["paths"][path].get("parameters", [])
+    parameters = [bundle.resolve(item) for item in (*shared, *operation.get("parameters", []))]
     by_wire = {(item["in"], item["name"]): item for item in parameters}
     path_arguments = [_argument(by_wire["path", text(prop.name)], prop) for prop in endpoint.path_parameters]
     query_arguments = [_argument(by_wire["query", text(prop.name)], prop) for prop in endpoint.query_parameters]

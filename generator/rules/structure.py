@@ -31,7 +31,8 @@ def is_openapi(bundle: Bundle) -> Iterator[Finding]:
     if not isinstance(version, str) or not version.startswith("3.1."):
         yield bundle.finding(("openapi",), "openapi", f"openapi must be a 3.1 version, not {version!r}")
         return
-    validator: SchemaValidator = OpenAPIV31SpecValidator(bundle.document).schema_validator
+    standard: Any = OpenAPIV31SpecValidator(bundle.document)
+    validator: SchemaValidator = standard.schema_validator
     for error in validator.iter_errors(bundle.document):
         yield _finding(bundle, (), error)
 

@@ -1,0 +1,108 @@
+"""Databases: a SQLite file is ours by the number in its header, and is opened by one process at a time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from .targets import FileId, file_id
+from .writing import OPEN_FLAGS, OWNER_ONLY
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["DatabaseFile", "DatabaseFileError", "database_problem"]
+
+_SQLITE_MAGIC: Final = b"SQLite format 3\0"
+
+
+class DatabaseFileError(Exception):
+    """A file that cannot be used as a database of ours. The text says why."""
+
+
+_open_databases: set[FileId] = set()
+# Databases that this process has open. Such a file is not opened again, not even to read its header: closing it would
+# let go of the locks that SQLite holds.
+
+
+class DatabaseFile:
+    """A SQLite database for this process alone, by `connection`; it is made if it is not there, and is empty then.
+
+    `application_id` and `version` stand in its header: a file of another program, or of another version, is left as it
+    is. Raises DatabaseFileError; `noun` is what its text calls the file.
+    """
+
+    def __init__(self, target: Path, noun: str, *, application_id: int, version: int) -> None:
+        import sqlite3  # noqa: PLC0415 - most programs do without
+
+        self._id: FileId | None = None
+        if file_id(target) in _open_databases:
+            raise DatabaseFileError(f"the {noun} is in use by this process")
+        try:
+            is_new = _is_new_database(target, noun, application_id, version)
+            self.connection = sqlite3.connect(
+                target, isolation_level=None, timeout=1.0, check_same_thread=False, cached_statements=256
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise DatabaseFileError(database_problem(error, noun)) from None
+        try:
+            self._prepare((application_id, version) if is_new else None)
+        except sqlite3.Error as error:
+            self.connection.close()
+            raise DatabaseFileError(database_problem(error, noun)) from None
+        self._id = file_id(target)
+        if self._id is not None:
+            _open_databases.add(self._id)
+
+    def _prepare(self, header: tuple[int, int] | None) -> None:
+        execute = self.connection.execute
+        if header is not None:  # before there is a write-ahead log, so that the file itself has it
+            execute("BEGIN IMMEDIATE")
+            execute(f"PRAGMA application_id = {header[0]}")
+            execute(f"PRAGMA user_version = {header[1]}")
+            execute("COMMIT")
+        execute("PRAGMA locking_mode = EXCLUSIVE")
+        execute("PRAGMA journal_mode = WAL")
+        execute("PRAGMA synchronous = NORMAL")
+        execute("BEGIN IMMEDIATE")  # takes the lock, which is held from then on
+        execute("COMMIT")
+        execute("PRAGMA quick_check(1)").fetchall()
+
+    def close(self) -> None:
+        """Close it, for other processes to use."""
+        self.connection.close()
+        if self._id is not None:
+            _open_databases.discard(self._id)
+            self._id = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_id", None) is not None:
+            self.close()
+
+
+def database_problem(error: Exception, noun: str) -> str:
+    """Say what is wrong with a database, by what SQLite or the system raised."""
+    code = getattr(error, "sqlite_errorname", "")
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return f"the {noun} is in use by another process"
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return f"the {noun} is damaged"
+    return f"the {noun} cannot be read or written ({getattr(error, 'strerror', None) or error})"
+
+
+def _is_new_database(target: Path, noun: str, application_id: int, version: int) -> bool:
+    try:
+        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_FLAGS, OWNER_ONLY))
+    except FileExistsError:
+        with target.open("rb") as file:
+            header = file.read(100)
+        if not header:
+            return True
+        if not header.startswith(_SQLITE_MAGIC) or int.from_bytes(header[68:72], "big") != application_id:
+            raise DatabaseFileError(f"the file is no {noun}") from None
+        if (found := int.from_bytes(header[60:64], "big")) != version:
+            problem = f"the {noun} has version {found}, and this release reads version {version}"
+            raise DatabaseFileError(problem) from None
+        return False
+    return True

@@ -1,0 +1,36 @@
+"""Scratch files: temporary, private to their process, gone with it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["named_scratch_file", "scratch_database", "scratch_file", "spooled_file"]
+
+
+def scratch_database() -> sqlite3.Connection:
+    """Open a database in a file of SQLite's own, which nobody else can open and which goes with the connection."""
+    import sqlite3  # noqa: PLC0415 - likewise
+
+    return sqlite3.connect("", isolation_level=None)
+
+
+def scratch_file(folder: Path | None = None) -> IO[bytes]:
+    """Open a file without a name, which goes when it is closed."""
+    return tempfile.TemporaryFile(dir=folder)
+
+
+def spooled_file(max_memory_bytes: int) -> IO[bytes]:
+    """Open a file without a name that is in memory while it is small."""
+    return cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=max_memory_bytes))
+
+
+def named_scratch_file(prefix: str) -> tuple[Path, IO[bytes]]:
+    """Make a temporary file that can be opened again by its name; it is the caller's to remove."""
+    descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=".jsonl")
+    return Path(name), os.fdopen(descriptor, "wb")

@@ -9,7 +9,7 @@ link is followed. A part is locked while it is written, so one that is not locke
 
 from __future__ import annotations
 
-from .databases import DatabaseFile, DatabaseFileError, database_problem
+from .databases import DatabaseFile, DatabaseFileError, FaultKind, database_error
 from .scratch import named_scratch_file, scratch_database, scratch_file, spooled_file
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 from .writing import AppendFile, PartFile, WrittenFile, replaced_file
@@ -18,10 +18,11 @@ __all__ = [
     "AppendFile",
     "DatabaseFile",
     "DatabaseFileError",
+    "FaultKind",
     "FileId",
     "PartFile",
     "WrittenFile",
-    "database_problem",
+    "database_error",
     "file_id",
     "named_scratch_file",
     "refuse_same_files",

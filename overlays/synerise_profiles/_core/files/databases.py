@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from .targets import FileId, file_id
 from .writing import OPEN_FLAGS, OWNER_ONLY
@@ -12,13 +12,18 @@ from .writing import OPEN_FLAGS, OWNER_ONLY
 if TYPE_CHECKING:
     pass
 
-__all__ = ["DatabaseFile", "DatabaseFileError", "database_problem"]
+__all__ = ["DatabaseFile", "DatabaseFileError", "FaultKind", "database_error"]
 
+FaultKind: TypeAlias = Literal["foreign", "version", "damaged", "locked", "unusable"]
 _SQLITE_MAGIC: Final = b"SQLite format 3\0"
 
 
 class DatabaseFileError(Exception):
-    """A file that cannot be used as a database of ours. The text says why."""
+    """A file that cannot be used as a database of ours: the text says why, `kind` does so in a word."""
+
+    def __init__(self, problem: str, kind: FaultKind) -> None:
+        super().__init__(problem)
+        self.kind: FaultKind = kind
 
 
 _open_databases: set[FileId] = set()
@@ -38,19 +43,19 @@ class DatabaseFile:
 
         self._id: FileId | None = None
         if file_id(target) in _open_databases:
-            raise DatabaseFileError(f"the {noun} is in use by this process")
+            raise DatabaseFileError(f"the {noun} is in use by this process", "locked")
         try:
             is_new = _is_new_database(target, noun, application_id, version)
             self.connection = sqlite3.connect(
                 target, isolation_level=None, timeout=1.0, check_same_thread=False, cached_statements=256
             )
         except (OSError, sqlite3.Error) as error:
-            raise DatabaseFileError(database_problem(error, noun)) from None
+            raise database_error(error, noun) from None
         try:
             self._prepare((application_id, version) if is_new else None)
         except sqlite3.Error as error:
             self.connection.close()
-            raise DatabaseFileError(database_problem(error, noun)) from None
+            raise database_error(error, noun) from None
         self._id = file_id(target)
         if self._id is not None:
             _open_databases.add(self._id)
@@ -81,14 +86,15 @@ class DatabaseFile:
             self.close()
 
 
-def database_problem(error: Exception, noun: str) -> str:
-    """Say what is wrong with a database, by what SQLite or the system raised."""
+def database_error(error: Exception, noun: str) -> DatabaseFileError:
+    """Return the error of what SQLite or the system raised."""
     code = getattr(error, "sqlite_errorname", "")
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return f"the {noun} is in use by another process"
+        return DatabaseFileError(f"the {noun} is in use by another process", "locked")
     if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return f"the {noun} is damaged"
-    return f"the {noun} cannot be read or written ({getattr(error, 'strerror', None) or error})"
+        return DatabaseFileError(f"the {noun} is damaged", "damaged")
+    text = getattr(error, "strerror", None) or str(error)
+    return DatabaseFileError(f"the {noun} cannot be read or written ({text})", "unusable")
 
 
 def _is_new_database(target: Path, noun: str, application_id: int, version: int) -> bool:
@@ -100,9 +106,9 @@ def _is_new_database(target: Path, noun: str, application_id: int, version: int)
         if not header:
             return True
         if not header.startswith(_SQLITE_MAGIC) or int.from_bytes(header[68:72], "big") != application_id:
-            raise DatabaseFileError(f"the file is no {noun}") from None
+            raise DatabaseFileError(f"the file is no {noun}", "foreign") from None
         if (found := int.from_bytes(header[60:64], "big")) != version:
             problem = f"the {noun} has version {found}, and this release reads version {version}"
-            raise DatabaseFileError(problem) from None
+            raise DatabaseFileError(problem, "version") from None
         return False
     return True

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
+
+from .writing import WrittenFile
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,7 +31,7 @@ def spooled_file(max_memory_bytes: int) -> IO[bytes]:
     return cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=max_memory_bytes))
 
 
-def named_scratch_file(prefix: str) -> tuple[Path, IO[bytes]]:
+def named_scratch_file(prefix: str) -> WrittenFile:
     """Make a temporary file that can be opened again by its name; it is the caller's to remove."""
     descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=".jsonl")
-    return Path(name), os.fdopen(descriptor, "wb")
+    return WrittenFile(Path(name), descriptor)

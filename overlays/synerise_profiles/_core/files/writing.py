@@ -46,8 +46,11 @@ class WrittenFile:
         """How many bytes it has."""
         return os.fstat(self._descriptor).st_size
 
-    def write(self, content: bytes) -> None:
-        """Write at the end. Raises OSError, and leaves the file as it was, if not all of it can be written."""
+    def write(self, content: bytes) -> int:
+        """Write at the end, and return where that is then.
+
+        Raises OSError, and leaves the file as it was, if not all of it can be written.
+        """
         start, left = self.size, memoryview(content)
         try:
             while left:
@@ -56,6 +59,7 @@ class WrittenFile:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, start)
             raise
+        return start + len(content)
 
     def sync(self) -> None:
         """Write it to the disk."""
@@ -146,11 +150,11 @@ class AppendFile(WrittenFile):
         with contextlib.suppress(OSError):
             sync_folder(target)
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes) -> int:
         """Add whole lines, behind a new line where a crash cut the last one off."""
         with contextlib.nullcontext() if self._is_locked else _locked(self._descriptor):
             is_cut = self.size > 0 and self._last_byte() != b"\n"
-            super().write(b"\n" * is_cut + content)
+            return super().write(b"\n" * is_cut + content)
 
     def lines(self) -> Iterator[bytes]:
         """Yield the lines that are there."""

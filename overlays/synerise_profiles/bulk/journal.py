@@ -62,7 +62,9 @@ class Journal:
 
     def __init__(self, path: str | os.PathLike[str], header: dict[str, Any]) -> None:
         try:
-            self._file = DatabaseFile(journal_target(path), "journal", application_id=_APPLICATION_ID, version=_VERSION)
+            self._file = DatabaseFile(
+                journal_target(path), "journal", application_id=_APPLICATION_ID, version=_VERSION, is_exclusive=True
+            )
         except DatabaseFileError as error:
             raise _journal_error(error) from None
         self._database = self._file.connection

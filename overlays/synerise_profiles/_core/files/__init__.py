@@ -10,7 +10,7 @@ link is followed. A part is locked while it is written, so one that is not locke
 from __future__ import annotations
 
 from .databases import DatabaseFile, DatabaseFileError, FaultKind, database_error
-from .scratch import named_scratch_file, scratch_database, scratch_file, spooled_file
+from .scratch import memory_database, named_scratch_file, scratch_database, scratch_file, spooled_file
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 from .writing import AppendFile, PartFile, WrittenFile, replaced_file
 
@@ -24,6 +24,7 @@ __all__ = [
     "WrittenFile",
     "database_error",
     "file_id",
+    "memory_database",
     "named_scratch_file",
     "refuse_same_files",
     "refused",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from .targets import FileId, file_id
 from .writing import OPEN_FLAGS, OWNER_ONLY
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     pass
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["DatabaseFile", "DatabaseFileError", "FaultKind", "database_error"]
 
 FaultKind: TypeAlias = Literal["foreign", "version", "damaged", "locked", "unusable"]
+_CLAIMED_BYTE: Final = 0x7FFF_FF00
 _SQLITE_MAGIC: Final = b"SQLite format 3\0"
 
 
@@ -32,16 +37,20 @@ _open_databases: set[FileId] = set()
 
 
 class DatabaseFile:
-    """A SQLite database for this process alone, by `connection`; it is made if it is not there, and is empty then.
+    """A SQLite database of one process, by `connection`; it is made if it is not there, and is empty then.
 
     `application_id` and `version` stand in its header: a file of another program, or of another version, is left as it
-    is. Raises DatabaseFileError; `noun` is what its text calls the file.
+    is. Others may read it meanwhile, unless it `is_exclusive`. Raises DatabaseFileError; `noun` is what its text calls
+    the file.
     """
 
-    def __init__(self, target: Path, noun: str, *, application_id: int, version: int) -> None:
+    def __init__(
+        self, target: Path, noun: str, *, application_id: int, version: int, is_exclusive: bool = False
+    ) -> None:
         import sqlite3  # noqa: PLC0415 - most programs do without
 
         self._id: FileId | None = None
+        self._claim = -1
         if file_id(target) in _open_databases:
             raise DatabaseFileError(f"the {noun} is in use by this process", "locked")
         try:
@@ -49,41 +58,58 @@ class DatabaseFile:
             self.connection = sqlite3.connect(
                 target, isolation_level=None, timeout=1.0, check_same_thread=False, cached_statements=256
             )
-        except (OSError, sqlite3.Error) as error:
-            raise database_error(error, noun) from None
-        try:
-            self._prepare((application_id, version) if is_new else None)
-        except sqlite3.Error as error:
-            self.connection.close()
-            raise database_error(error, noun) from None
+            self._prepare((application_id, version) if is_new else None, is_exclusive=is_exclusive)
+            # SQLite opens and closes the file until now, and each closing lets go of all locks of the process.
+            self._claim = os.open(target, os.O_RDWR | OPEN_FLAGS)
+            _claim(self._claim, noun)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OSError | sqlite3.Error):
+                raise database_error(error, noun) from None
+            raise
         self._id = file_id(target)
         if self._id is not None:
             _open_databases.add(self._id)
 
-    def _prepare(self, header: tuple[int, int] | None) -> None:
+    def _prepare(self, header: tuple[int, int] | None, *, is_exclusive: bool) -> None:
         execute = self.connection.execute
         if header is not None:  # before there is a write-ahead log, so that the file itself has it
             execute("BEGIN IMMEDIATE")
             execute(f"PRAGMA application_id = {header[0]}")
             execute(f"PRAGMA user_version = {header[1]}")
             execute("COMMIT")
-        execute("PRAGMA locking_mode = EXCLUSIVE")
+        if is_exclusive:
+            execute("PRAGMA locking_mode = EXCLUSIVE")
         execute("PRAGMA journal_mode = WAL")
         execute("PRAGMA synchronous = NORMAL")
-        execute("BEGIN IMMEDIATE")  # takes the lock, which is held from then on
+        execute("BEGIN IMMEDIATE")  # an exclusive lock is held from then on
         execute("COMMIT")
-        execute("PRAGMA quick_check(1)").fetchall()
+        if execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise DatabaseFileError("the file is damaged", "damaged")
 
     def close(self) -> None:
         """Close it, for other processes to use."""
-        self.connection.close()
+        if hasattr(self, "connection"):
+            self.connection.close()
+        if self._claim >= 0:
+            os.close(self._claim)
+            self._claim = -1
         if self._id is not None:
             _open_databases.discard(self._id)
             self._id = None
 
     def __del__(self) -> None:
-        if getattr(self, "_id", None) is not None:
+        if self._id is not None:
             self.close()
+
+
+def _claim(descriptor: int, noun: str) -> None:
+    """Claim a database for this process, by a lock on a byte that SQLite does not use."""
+    if sys.platform != "win32":
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _CLAIMED_BYTE)
+        except OSError:
+            raise DatabaseFileError(f"the {noun} is in use by another process", "locked") from None
 
 
 def database_error(error: Exception, noun: str) -> DatabaseFileError:
@@ -106,7 +132,8 @@ def _is_new_database(target: Path, noun: str, application_id: int, version: int)
         if not header:
             return True
         if not header.startswith(_SQLITE_MAGIC) or int.from_bytes(header[68:72], "big") != application_id:
-            raise DatabaseFileError(f"the file is no {noun}", "foreign") from None
+            version_text = f" (version {found})" if (found := int.from_bytes(header[60:64], "big")) else ""
+            raise DatabaseFileError(f"the file is no {noun}{version_text}", "foreign") from None
         if (found := int.from_bytes(header[60:64], "big")) != version:
             problem = f"the {noun} has version {found}, and this release reads version {version}"
             raise DatabaseFileError(problem, "version") from None

@@ -11,7 +11,7 @@ from .writing import WrittenFile
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["named_scratch_file", "scratch_database", "scratch_file", "spooled_file"]
+__all__ = ["memory_database", "named_scratch_file", "scratch_database", "scratch_file", "spooled_file"]
 
 
 def scratch_database() -> sqlite3.Connection:
@@ -19,6 +19,13 @@ def scratch_database() -> sqlite3.Connection:
     import sqlite3  # noqa: PLC0415 - likewise
 
     return sqlite3.connect("", isolation_level=None)
+
+
+def memory_database() -> sqlite3.Connection:
+    """Open a database in memory, for all threads of this process."""
+    import sqlite3  # noqa: PLC0415 - likewise
+
+    return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, cached_statements=256)
 
 
 def scratch_file(folder: Path | None = None) -> IO[bytes]:

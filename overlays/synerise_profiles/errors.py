@@ -23,7 +23,8 @@
     │       └── SunsetServerError      501 of one (a ServerError too)
     ├── BulkStoppedError               bulk: a run stopped before its end; its report says what became of each row
     ├── RejectedRowsError              bulk: some rows were not accepted; raised by `report.raise_for_rejected()`
-    ├── JournalMismatchError           bulk: a journal belongs to another run (a ValueError too)
+    ├── JournalError                   bulk: the file of a journal cannot be used; the text says what to do
+    │   └── JournalMismatchError       bulk: a journal belongs to another run (a ValueError too)
     ├── QueueFullError                 queue: there was no room in time; the row was not put
     ├── QueueClosedError               queue: it is closed, or was not entered yet; the row was not put
     ├── MergeRefusedError              merges: a plan cannot be applied as it is (a ValueError too)

@@ -190,10 +190,9 @@ class _FirstSeenIndex:
             self._database = None
 
     def _open(self) -> sqlite3.Connection:
-        import sqlite3  # noqa: PLC0415 - most programs do without
+        from ._core.files import scratch_database  # noqa: PLC0415 - most programs do without
 
-        # An empty name is a file of SQLite's own, which nobody else can open and which goes with the connection.
-        self._database = sqlite3.connect("", isolation_level=None)
+        self._database = scratch_database()
         self._database.executescript(_FIRST_SEEN_SCHEMA)
         return self._database
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synerise_profiles import Synerise
+from synerise_profiles import InvalidRequestError, Synerise
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.retry import AttemptFailure
-from synerise_profiles.bulk import BulkStoppedError, JournalMismatchError
+from synerise_profiles.bulk import BulkStoppedError, JournalError, JournalMismatchError
 from synerise_profiles.bulk.journal import Journal
 from tests.bulk.support import Clock, Run, Server, fates
 from tests.bulk.test_engine import STYLES, is_bad, number, profile, small, trouble
@@ -171,22 +173,34 @@ def test_other_arguments_are_refused(client: Synerise, night: Path) -> None:
 def test_a_file_that_is_no_journal(client: Synerise, night: Path) -> None:
     """A wrong file name is refused, and the file stays as it is."""
     night.write_text("my novel, which is much longer than the header of a database would be" * 10)
-    with pytest.raises(JournalMismatchError, match="no journal"):
+    with pytest.raises(JournalError, match="no journal"):
         client.bulk.upsert_profiles([profile(0)], journal=night)
     assert night.read_text().startswith("my novel")
-    with pytest.raises(JournalMismatchError, match="cannot be opened"):
+    with pytest.raises(InvalidRequestError, match="journal: is in a folder that does not exist"):
         client.bulk.upsert_profiles([profile(0)], journal=night.parent / "nowhere" / "night.db")
 
 
 def test_one_run_at_a_time(client: Synerise, night: Path) -> None:
     """A journal that another run has open is refused."""
-    other = sqlite3.connect(night, isolation_level=None)
-    other.execute("PRAGMA locking_mode = EXCLUSIVE")
-    other.execute("PRAGMA journal_mode = WAL")
-    other.execute("CREATE TABLE IF NOT EXISTS x (y)")
-    with pytest.raises(JournalMismatchError, match="another run may have it open"):
+    client.bulk.upsert_profiles([profile(0)], journal=night)
+    program = "import sqlite3, sys\nother = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+    program += "other.execute('BEGIN IMMEDIATE')\nprint('ready', flush=True)\nsys.stdin.read()"
+    command = [sys.executable, "-c", program, str(night)]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"ready\n"
+    with pytest.raises(JournalError, match="another run may have it open"):
         client.bulk.upsert_profiles([profile(0)], journal=night)
-    other.close()
+    other.communicate()
+    assert client.bulk.upsert_profiles([profile(0)], journal=night).resumed == 1
+
+
+def test_one_run_of_this_process_at_a_time(client: Synerise, tmp_path: Path) -> None:
+    """Nor is it shared by two runs of one program, whatever it is called."""
+    path = tmp_path / "other.db"
+    (tmp_path / "link.db").symlink_to(path)
+    with closing(Journal(path, CALL)), pytest.raises(JournalError, match="another run may have it open"):
+        client.bulk.upsert_profiles([profile(0)], journal=tmp_path / "link.db")
 
 
 def test_an_interruption_leaves_a_journal(client: Synerise, server: Server, night: Path) -> None:

@@ -197,7 +197,7 @@ def test_many_rejections_stay_out_of_the_memory(sandbox: Sandbox, client: Syneri
         assert len(report.rejection_store._in_memory) == 1000
         assert len(report.rejected) == 3000
         assert [item.index for item in report.rejected] == [item.index for item in report.rejected] == list(range(3000))
-    assert report.rejection_store._path == tmp_path / "dead.jsonl"
+    assert report.rejection_store._file.path == tmp_path / "dead.jsonl"
     assert all(orjson.loads(line)["row"] == rows[0] for line in (tmp_path / "dead.jsonl").read_bytes().splitlines())
 
 

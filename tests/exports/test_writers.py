@@ -150,7 +150,7 @@ def test_columns_of_an_export_from_elsewhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["write_jsonl", "write_csv", "write_arrow"])
 def test_where_files_go(tmp_path: Path, method: str) -> None:
-    """A link is followed, permissions are kept, a folder is refused, and a folder that is not there is an OSError."""
+    """A link is followed, permissions are kept, and what is no file is refused."""
     target = tmp_path / "real"
     target.write_text("old")
     target.chmod(0o640)
@@ -164,11 +164,11 @@ def test_where_files_go(tmp_path: Path, method: str) -> None:
         assert stat.S_IMODE(target.stat().st_mode) == 0o640
         assert write(str(tmp_path / ("ł" * 120))) == 2
         asked = len(server.seen)
-        with pytest.raises(InvalidRequestError, match="path: is there already"):
+        with pytest.raises(InvalidRequestError, match="path: is a folder"):
             write(tmp_path)
-        with pytest.raises(InvalidRequestError, match="path: is there already"):
+        with pytest.raises(InvalidRequestError, match="path: is a device"):
             write(os.devnull)
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(InvalidRequestError, match="path: is in a folder that does not exist"):
             write(tmp_path / "no" / "folder")
         assert len(server.seen) == asked
 

@@ -143,7 +143,12 @@ def test_another_file_is_not_spoilt(sandbox: Sandbox, plan: MergePlan, path: Pat
     path.write_text('{"customId": "c-1"}\n')
     with pytest.raises(AuditError, match="is no audit"):
         plan.apply(audit=path, actor="anna")
-    with pytest.raises(AuditError, match="cannot be opened"):
+    for lines in ('{\n  "entry": 1\n}\n', '{"entry": 5}\n', '{"entry":"x"}\n{"entry":"y"}\n', '{"entry":"x\nmore\n'):
+        path.write_text(lines)
+        with pytest.raises(AuditError, match="is no audit"):
+            plan.apply(audit=path, actor="anna")
+        assert path.read_text() == lines
+    with pytest.raises(AuditError, match="cannot be opened: audit: is a folder"):
         plan.apply(audit=path.parent, actor="anna")
     assert merges(sandbox) == []
 

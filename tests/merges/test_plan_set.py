@@ -304,6 +304,18 @@ def test_a_set_is_written_and_read(sandbox: Sandbox, client: Synerise, tmp_path:
         path.write_bytes(wrong)
         with pytest.raises(InvalidRequestError):
             MergePlanSet.read_jsonl(path)
+    first, *rest = whole.splitlines(keepends=True)
+    changed = [
+        first.replace(b'"repeated":0', b'"repeated":1'),
+        first.replace(b'"copied":', b'"copied":1'),
+        first.replace(b'"format":1', b'"format":2'),
+        b'{"x":1,' + first[1:],
+    ]
+    for lines in (*([header, *rest] for header in changed), [first, *reversed(rest)], [first, rest[0], *rest[:-1]]):
+        assert lines != [first, *rest]
+        path.write_bytes(b"".join(lines))
+        with pytest.raises(InvalidRequestError):
+            MergePlanSet.read_jsonl(path)
     assert client.merges.apply_many(loaded, audit=None, actor="anna").complete
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -177,6 +178,34 @@ def test_an_altered_plan_is_refused(client: Synerise) -> None:
     for wrong in ({}, {"by": "id"}, {**data, "sources": [1]}, {**data, "format": 2}):
         with pytest.raises(InvalidRequestError):
             MergePlan.from_dict(wrong)
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The places of all values that are neither lists nor objects, and of empty ones."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = [place for key, item in items for place in leaves(item, (*path, key))]
+    yield from inner or [path]
+
+
+@pytest.mark.parametrize("as_record", [False, True])
+def test_whatever_is_altered_is_seen(client: Synerise, *, as_record: bool) -> None:
+    """Every value of a plan, what is only shown included, and what is added to it or taken away."""
+    plan = plan_of(client, "janek", "jasiek", "nobody")
+    data = plan.to_record() if as_record else plan.to_dict()
+    places = list(leaves(json.loads(json.dumps(data))))
+    assert {place[0] for place in places} == set(data)
+    assert ("warnings", 0) in places or as_record
+    for place in places:
+        for change in (lambda holder, key: holder.__setitem__(key, "other"), lambda holder, key: holder.pop(key)):
+            altered = json.loads(json.dumps(data))
+            holder = altered
+            for key in place[:-1]:
+                holder = holder[key]
+            change(holder, place[-1])
+            with pytest.raises(InvalidRequestError):
+                MergePlan.from_dict(altered)
+    with pytest.raises(InvalidRequestError, match="altered"):
+        MergePlan.from_dict({**data, "approved": True})
 
 
 def test_the_fingerprint_depends_on_all_that_was_read(client: Synerise) -> None:

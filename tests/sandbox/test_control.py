@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
 
+from synerise_profiles import InvalidRequestError
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sandbox.spec import load_spec
 
@@ -140,6 +144,176 @@ def test_a_senseless_fault(sandbox: Sandbox, control: httpx.Client, sent: Any, m
     assert answer.status_code == 400
     assert message in answer.json()["error"]
     assert len(sandbox.faults) == 0
+
+
+BAD_BODIES = [
+    b"{",
+    b"nonsense",
+    b"[]",
+    b"null",
+    b"3",
+    b"\xff",
+    b"\xef\xbb\xbf{}",
+    b'{"x": NaN}',
+    b'{"unknown": 1}',
+    b"[" * 5000,
+    b'{"a":' * 5000,
+    b'{"\\ud800": 1}',
+]
+BAD_FIELDS = {
+    "faults": [
+        *[{"kind": kind} for kind in (None, 1, [], {}, "", "STATUS")],
+        *[{"kind": "status", "status": value} for value in (99, 600, -1, 2**62, 2**63, 1e300, "500", None, True)],
+        *[{"kind": "delay", "seconds": value} for value in (-1, 1e300, 1e12, "1", None, [])],
+        *[{"kind": "drip", "size": value} for value in (0, -1, 2**64, 1.5)],
+        *[{"kind": "status", "rate": value} for value in (0, -0.5, 1.1, "1")],
+        *[{"kind": "status", "times": value} for value in (0, -1, 2**64, 1.5)],
+        {"kind": "status", "seed": 2**64},
+        {"kind": "status", "retry_after": -1},
+        {"kind": "content_type", "media_type": "a\r\nb: c"},
+        {"kind": "status", "operation": "no.such"},
+        {"kind": "status", "path": 5},
+    ],
+    "clock": [
+        *[{"advance": value} for value in (1e300, -1e300, "1", None, [], 1e12, -1e11)],
+        *[{"set": value} for value in ("", "noon", 5, None, "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")],
+        {"stopped": "yes"},
+        {"stopped": False, "advance": 9e11},
+        {"set": "2031-05-01T12:00:00Z", "advance": -1e11},
+    ],
+    "options": [
+        *[{"delay": value} for value in (-1, 1e300, 1e12, "1", None, True, [])],
+        *[{"token_lifetime": value} for value in (-1, 1e300)],
+        {"export_time": -0.5},
+        {"pii_protection": 1},
+        {"export_status": 5},
+        {"delay": 1, "export_time": -1},
+    ],
+    "tokens": [
+        *[{"consumer": value} for value in ("nobody", "", None, 5, [])],
+        *[{"client_id": value} for value in (2**63, 1e3, "1", None, True)],
+        *[{"lifetime": value} for value in (1e300, -1e300, "1")],
+        {"uuid": 5},
+        {"roles": ["x"]},
+    ],
+    "drain": [{"x": 1}],
+    "reset": [{"x": 1}],
+}
+
+
+@pytest.mark.parametrize("name", BAD_FIELDS)
+def test_bad_bodies(sandbox: Sandbox, control: httpx.Client, name: str) -> None:
+    """Whatever is wrong with a body, the answer is 400 with a line that says so, and nothing has changed."""
+    method = "PATCH" if name == "options" else "POST"
+    sandbox.clock.stop()
+
+    def state() -> Any:
+        found = control.get("/state").json()
+        return {**found, "clock": (found["clock"]["now"], found["clock"]["stopped"])}
+
+    before = state()
+    for body in [*BAD_BODIES, *(json.dumps(fields).encode() for fields in BAD_FIELDS[name])]:
+        answer = control.request(method, f"/{name}", content=body)
+        assert answer.status_code == 400, body[:80]
+        assert answer.json()["error"]
+    assert state() == before
+
+
+@pytest.mark.parametrize("path", ["log", "dropped-writes", "faults"])
+def test_a_deletion_says_nothing_else(control: httpx.Client, path: str) -> None:
+    """A body that is more than none is a mistake."""
+    assert control.request("DELETE", f"/{path}", content=b'{"before": 5}').status_code == 400
+    assert control.request("DELETE", f"/{path}", content=b"{}").status_code == 200
+
+
+def ask(sandbox: Sandbox, path: str, host: str | None, method: str = "GET", **headers: str) -> tuple[int, bytes]:
+    """Ask with a host of one's own choice, as a browser does whose name server was told that it is this machine."""
+    with closing(http.client.HTTPConnection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))) as connection:
+        connection.putrequest(method, path, skip_host=True)
+        for name, value in {**({} if host is None else {"Host": host}), **headers, "Content-Length": "0"}.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+
+FOREIGN_HOSTS = [
+    "evil.example",
+    "evil.example:{port}",
+    "localhost.evil.example:{port}",
+    "127.0.0.1.evil.example",
+    "evillocalhost",
+    "192.0.2.7:{port}",
+    "[2001:db8::1]:{port}",
+    "localhost:{port}@evil.example",
+    "evil.example/127.0.0.1",
+    "127.0.0.1, evil.example",
+    "2130706433",
+    "",
+    None,
+]
+OWN_HOSTS = [
+    "127.0.0.1:{port}",
+    "localhost",
+    "LOCALHOST:{port}",
+    "shop.localhost:1",
+    "127.9.9.9",
+    "[::1]:{port}",
+    "localhost.",
+]
+
+
+@pytest.mark.parametrize("host", FOREIGN_HOSTS)
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/_sandbox/state"), ("POST", "/_sandbox/reset")])
+def test_only_hosts_of_this_machine_are_answered(sandbox: Sandbox, host: str | None, method: str, path: str) -> None:
+    """A page whose name points to this machine neither reads a key nor changes anything, nor sees the start page."""
+    port = sandbox.url.rpartition(":")[2]
+    sandbox.faults.status(500)
+    status, content = ask(sandbox, path, host and host.format(port=port), method)
+    assert status in (400, 403)
+    assert sandbox.api_key.encode() not in content
+    assert len(sandbox.faults) == 1
+
+
+@pytest.mark.parametrize("host", [*OWN_HOSTS, socket.gethostname()])
+def test_names_of_this_machine_are_answered(sandbox: Sandbox, host: str) -> None:
+    """However they are written, with any port: it may be forwarded."""
+    port = sandbox.url.rpartition(":")[2]
+    for path in ("/", "/_sandbox/state"):
+        assert ask(sandbox, path, host.format(port=port))[0] == 200
+
+
+def test_hosts_can_be_allowed() -> None:
+    """Those that are named at start, and no others; the API itself answers under any name."""
+    with Sandbox(allow_hosts=["Sandbox.Test"]) as sandbox:
+        assert ask(sandbox, "/_sandbox/state", "sandbox.test:8080")[0] == 200
+        assert ask(sandbox, "/_sandbox/state", "other.test:8080")[0] == 403
+        assert ask(sandbox, "/v4/clients/tags", "other.test")[0] == 401
+    with pytest.raises(InvalidRequestError, match="allow_hosts"):
+        Sandbox(allow_hosts="sandbox.test")
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://localhost:{port}", 200),
+        ("HTTP://LOCALHOST:{port}", 200),
+        ("https://localhost:{port}", 403),
+        ("http://localhost", 403),
+        ("http://127.0.0.1:{port}", 403),
+        ("ftp://localhost:{port}", 403),
+        ("localhost:{port}", 403),
+        ("http://localhost:{port}/", 403),
+        ("http://evil@localhost:{port}", 403),
+        ("", 403),
+        ("null", 403),
+    ],
+)
+def test_an_origin_counts_with_its_scheme(sandbox: Sandbox, origin: str, status: int) -> None:
+    """Only a page of this sandbox, at the very address that is asked, may ask."""
+    port = sandbox.url.rpartition(":")[2]
+    found = ask(sandbox, "/_sandbox/reset", f"localhost:{port}", "POST", Origin=origin.format(port=port))
+    assert found[0] == status
 
 
 def test_the_clock(sandbox: Sandbox, control: httpx.Client) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
+from synerise_profiles import InvalidRequestError
+from synerise_profiles.bulk.journal import Journal
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sandbox.storage.store import StateStore
 
@@ -80,6 +84,52 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
         database.execute("PRAGMA user_version = 99")
     with pytest.raises(ValueError, match="version 99"):
         Sandbox(state=str(state))
+
+
+@pytest.mark.parametrize("kind", ["database", "same tables", "journal", "text", "cut"])
+def test_a_file_of_something_else_is_left_as_it_is(tmp_path: Path, kind: str) -> None:
+    """Also one that has tables of the same names."""
+    state = tmp_path / "other.db"
+    if kind == "journal":
+        Journal(state, {"operation": "x"}).close()
+    elif kind == "text":
+        state.write_text("my novel")
+    elif kind == "cut":
+        Sandbox(state=state).stop()
+        state.write_bytes(state.read_bytes()[:5000])
+    else:
+        with closing(sqlite3.connect(state)) as database:
+            database.execute(f"CREATE TABLE {'settings' if kind == 'same tables' else 'users'} (name, value)")
+    before = state.read_bytes()
+    with pytest.raises(InvalidRequestError, match=r"^state: the (file|state of a sandbox) is "):
+        Sandbox(state=state)
+    assert state.read_bytes() == before
+
+
+@pytest.mark.parametrize("path", ["", ".", os.devnull, "missing/state.db"])
+def test_what_is_no_file_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Before anything is made."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidRequestError, match=r"^state: "):
+        Sandbox(state=path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no such mode and lock there")
+def test_one_process_uses_a_state(tmp_path: Path) -> None:
+    """The second one is refused at start, in another process and in this one; it is for its owner alone."""
+    state = tmp_path / "sandbox.db"
+    with process(state):
+        assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+        with pytest.raises(InvalidRequestError, match="in use by another process"):
+            Sandbox(state=state)
+        command = [sys.executable, "-m", "synerise_profiles.sandbox", "--state", str(state), "--port", "0"]
+        second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert (second.returncode, second.stdout) == (1, "")
+        assert "in use by another process" in second.stderr
+    with Sandbox(state=state), pytest.raises(InvalidRequestError, match="in use by this process"):
+        Sandbox(state=state)
+    Sandbox(state=state).stop()
 
 
 def test_profiles_are_read_a_page_at_a_time(sandbox: Sandbox, api: httpx.Client) -> None:

@@ -9,9 +9,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
+from synerise_profiles._core.files import FileId
 from synerise_profiles_api.types import Operation
 
-__all__ = ["RowSource", "UnreadableRow"]
+__all__ = ["FileRowSource", "RowSource", "UnreadableRow"]
 
 
 @attrs.frozen(eq=False)
@@ -38,4 +39,19 @@ class RowSource(Protocol):
 
     def locate(self, index: int) -> Any:
         """Return where the row with this index stands, such as its line: the `reference` of its rejection."""
+        ...
+
+
+@runtime_checkable
+class FileRowSource(RowSource, Protocol):
+    """A source that reads a file: the run must not write to it."""
+
+    @property
+    def input_id(self) -> FileId | None:
+        """What tells the file apart; None where rows come from elsewhere."""
+        ...
+
+    @property
+    def mapping_digest(self) -> str | None:
+        """The digest of the mapping by which rows are read; None where there is none."""
         ...

@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import IO, Any, AnyStr, Final, TypeAlias, cast
 
+from synerise_profiles._core.files import FileId, file_id
 from synerise_profiles_api.errors import InvalidRequestError
 
 __all__ = [
@@ -59,6 +60,14 @@ class InputFile:
     def is_path(self) -> bool:
         """Whether it can be read again."""
         return self._path is not None
+
+    @property
+    def id(self) -> FileId | None:
+        """What tells it apart from other files; None for a file object that is none of the system's."""
+        try:
+            return file_id(self._path if self._path is not None else self._file.fileno())
+        except (AttributeError, OSError, ValueError):
+            return None
 
     def open(self) -> OpenedFile:
         """Open it, and read its first part."""

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import attrs
 
+from synerise_profiles._core.files import FileId
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .block_reader import InputFile, LongLineError, PathOrFile, TextBlocks
@@ -83,6 +84,11 @@ class CsvReader:
         if self._file.is_path:  # nothing stays open until it is read
             first.blocks.close()
             self._started = None
+
+    @property
+    def input_id(self) -> FileId | None:
+        """What tells the file apart from others, whatever it is called."""
+        return self._file.id
 
     def records(
         self,

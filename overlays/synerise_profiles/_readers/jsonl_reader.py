@@ -9,6 +9,8 @@ from typing import Any, Final, cast
 
 import orjson
 
+from synerise_profiles._core.files import FileId
+
 from .block_reader import MAX_LINE_CHARS, InputFile, OpenedFile, PathOrFile, split_blocks
 from .line_index import LineIndex
 
@@ -43,6 +45,11 @@ class JsonLinesReader:
         if self._file.is_path:  # nothing stays open until it is read
             opened.close()
             self._started = None
+
+    @property
+    def input_id(self) -> FileId | None:
+        """What tells the file apart from others, whatever it is called."""
+        return self._file.id
 
     def records(self, convert: Callable[[Any], Any] | None, refuse: Callable[[str, str | None], Any]) -> Iterator[Any]:
         """Yield the value of each line, or what `convert` makes of it; and what `refuse` makes of a bad line.

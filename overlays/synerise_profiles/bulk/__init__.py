@@ -8,13 +8,14 @@ from synerise_profiles._batching.row_source import RowSource, UnreadableRow
 from .client import AsyncBulk, Bulk
 from .dead_letter import read_dead_letter
 from .progress_bar import progress_bar
-from .recorder import JournalMismatchError
+from .recorder import JournalError, JournalMismatchError
 from .report import BulkStoppedError, Missing, Progress, RejectedRowsError, Report, Verification
 
 __all__ = [
     "AsyncBulk",
     "Bulk",
     "BulkStoppedError",
+    "JournalError",
     "JournalMismatchError",
     "Missing",
     "Progress",

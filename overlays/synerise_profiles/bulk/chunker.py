@@ -16,6 +16,7 @@ import attrs
 import orjson
 
 from synerise_profiles._batching.batch import Chunk
+from synerise_profiles._batching.letters import LetterRow, RowHolds, letter_row
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_encoder import (
     ORJSON_OPTIONS,
@@ -38,8 +39,8 @@ from .verification import Sample
 
 __all__ = ["Chunker", "ChunkerOptions", "RefuseRow"]
 
-RefuseRow: TypeAlias = Callable[[int, Any, bytes, str, str], bool]
-"""Called with a refused row: index, reference, the row as JSON, field, reason. Returns whether to read on."""
+RefuseRow: TypeAlias = Callable[[int, Any, LetterRow, str, str], bool]
+"""Called with a refused row: index, reference, the row for its letter, field, reason. Returns whether to read on."""
 _MAX_BLOCK_ROWS: Final = 250
 """How many rows are checked and written together at most. After a block with suspects the next one is smaller."""
 _SMALL_BLOCK_ROWS: Final = 16
@@ -250,13 +251,14 @@ class Chunker:
         return content_salt(b"%b#%d" % (item, index) if self._options.keep_duplicates else item)
 
     def _refuse_row(self, index: int, row: Any, error: RefusedError | InvalidRequestError) -> bool:
+        holds: RowHolds = "fields"
         field, reference = error.field, None
         reason = error.reason if isinstance(error, RefusedError) else error.problem
         if isinstance(row, UnreadableRow):  # it carries its own reason
-            field, reason, row = row.field, row.reason, row.row
+            field, reason, holds, row = row.field, row.reason, "cells", row.row
         elif self._options.reference is not None:
             reference = self._options.reference(row)
-        self.is_halted = not self._refuse(index, reference, _encode_refused_row(row), field, reason)
+        self.is_halted = not self._refuse(index, reference, letter_row(row, holds), field, reason)
         return not self.is_halted
 
 
@@ -277,16 +279,3 @@ def _attach(chunk: Chunk, reference: Callable[[Any], Any] | None, row: Any, requ
         chunk.references.append(reference(row))
     if request is not None:
         chunk.requests = [request]
-
-
-def _encode_refused_row(row: Any) -> bytes:
-    """Write a refused row for the dead-letter file, as it was given: what JSON cannot carry becomes text."""
-    try:
-        return orjson.dumps(row, _as_text, ORJSON_OPTIONS | orjson.OPT_NON_STR_KEYS)
-    except (TypeError, ValueError, RecursionError):
-        return b"null"
-
-
-def _as_text(value: Any) -> Any:
-    fields = fields_of(value)
-    return str(value) if fields is None else dict(fields)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Generator, Iterable, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from synerise_profiles._batching import operations
+from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.rejection import Rejection
-from synerise_profiles._batching.row_source import RowSource
+from synerise_profiles._batching.row_source import FileRowSource, RowSource
+from synerise_profiles._core.files import refuse_same_files, target_of
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import warn_deprecated
 
-from .dead_letter import RejectionStore
+from .dead_letter import RejectionStore, open_letters
 from .engine import Engine
-from .recorder import JournalProtocol, OutcomeRecorder
+from .recorder import JournalMismatchError, JournalProtocol, OutcomeRecorder
 from .report import BulkStoppedError, Report
 from .settings import BulkArguments, BulkSettings, ProfileArguments, SaltedArguments
 
@@ -54,7 +57,8 @@ class Bulk:
     - `max_errors`, `max_error_rate`: with more rejected rows, or a larger share of them (from 0 to 1, counted from
       1,000 rows on), the run ends.
     - `max_bisect_requests`: how many requests may be spent on finding the refused rows of a refused batch (1,000).
-    - `dead_letter`: a JSONL file of the rejected rows, as they were given, personal data included. It is overwritten.
+    - `dead_letter`: a JSONL file of the rejected rows, as they were given, personal data included. It replaces a file
+      of dead letters at the end of the run, and no other file; `dead_letter_mode="append"` adds to it instead.
     - `journal`: a file by which the same call goes on where it stopped. It holds no rows.
     - `progress`: a function that is called with a `Progress` after each batch.
     """
@@ -216,26 +220,66 @@ def _open_run(
     """
     settings = BulkSettings(**options)
     source = rows if isinstance(rows, RowSource) else None
+    letter_target = _check_files(settings, source)
     if source is not None:
         source.check(batch_operation.operation)
     journal = _open_journal(batch_operation, settings, {"base_url": client_options.base_url, **journal_header})
     try:
-        with RejectionStore[Rejection](settings.dead_letter) as store:
-            report = Report(operation=batch_operation.operation.name, rejection_store=store)
-            recorder = OutcomeRecorder(
-                batch_operation, settings, report, journal, None if source is None else source.locate
-            )
-            engine = Engine(batch_operation, settings, recorder, timing, client_options.retry)
-            try:
-                yield engine
-            except Exception as error:
-                error.add_note(f"The run ended early: {report.summary()}")
-                raise
-            if engine.problem is not None:
-                raise BulkStoppedError(engine.problem, report) from engine.error
+        head = LetterHead(
+            operation=batch_operation.operation.name,
+            arguments=journal_header,
+            mapping=source.mapping_digest if isinstance(source, FileRowSource) else None,
+        )
+        # From here on the run is accepted, and files are touched.
+        letters = None if letter_target is None else open_letters(letter_target, settings.dead_letter_mode, head)
+        store = RejectionStore[Rejection](letters)
+        report = Report(operation=batch_operation.operation.name, rejection_store=store)
+        locate = None if source is None else source.locate
+        recorder = OutcomeRecorder(batch_operation, settings, report, journal, locate)
+        engine = Engine(batch_operation, settings, recorder, timing, client_options.retry)
+        with _closing_store(store, report):
+            yield engine
+        problem = engine.problem or store.problem
+        if recorder.journal_error is not None:
+            recorder.journal_error.add_note(f"The run ended early: {report.summary()}")
+            raise recorder.journal_error
+        if problem is not None:
+            raise BulkStoppedError(problem, report) from engine.error or store.error
     finally:
         if journal is not None:
             journal.close()
+
+
+@contextmanager
+def _closing_store(store: RejectionStore[Rejection], report: Report) -> Generator[None]:
+    """Close the dead-letter file of a run. After one that was refused, the file that was there stays as it was."""
+    is_kept = True
+    try:
+        yield
+    except BaseException as error:
+        is_kept = report.read > 0 and not isinstance(error, JournalMismatchError)
+        if isinstance(error, Exception):
+            error.add_note(f"The run ended early: {report.summary()}")
+        raise
+    finally:
+        store.close(is_kept=is_kept)
+
+
+def _check_files(settings: BulkSettings, source: RowSource | None) -> Path | None:
+    """Refuse files that cannot be written, or that are one; return that of the dead letters. Nothing is touched."""
+    targets: dict[str, Path | None] = {"dead_letter": None, "journal": None}
+    if settings.journal is not None:
+        from .journal import journal_target  # noqa: PLC0415 - as below
+
+        targets["journal"] = journal_target(settings.journal)
+    if settings.dead_letter is not None:
+        is_appended = settings.dead_letter_mode == "append"
+        targets["dead_letter"] = target_of(settings.dead_letter, "dead_letter", is_appended=is_appended)
+    read_file = source.input_id if isinstance(source, FileRowSource) else None
+    refuse_same_files(targets, {"the file that the rows are read from": read_file})
+    if settings.dead_letter is not None:
+        letter_target(settings.dead_letter, "dead_letter", is_appended=settings.dead_letter_mode == "append")
+    return targets["dead_letter"]
 
 
 def _open_journal(

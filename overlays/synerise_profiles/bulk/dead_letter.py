@@ -1,114 +1,200 @@
-"""The dead-letter file, and the store of rejections behind a report.
+"""The dead-letter file of a run, and the store of rejections behind its report.
 
 How rejections are kept. A run may reject millions of rows, and its report has to name each of them in bounded memory.
 So a rejection store keeps up to 1,000 in a list; once there are more, all are read from a file of JSON Lines, as often
 as the report is iterated. With a dead-letter file it is that file: every rejection is written to it as it comes, with
 the row as it was given, so that rows can be mended and sent again. Without one it is a temporary file, which holds no
-rows and is removed with the store.
+rows and is removed with the store. What cannot be written, as the disk is full, stays in memory: no rejection is lost.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import tempfile
 import weakref
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 import attrs
 import orjson
 
-__all__ = ["RejectionStore", "read_dead_letter"]
+from synerise_profiles._batching.letters import LetterHead, LetterRow, letter_line, letter_row, read_letters
+from synerise_profiles._core.files import AppendFile, FileId, PartFile, WrittenFile, file_id, named_scratch_file
+
+__all__ = ["DeadLetterMode", "LetterFile", "RejectionStore", "open_letters", "read_dead_letter"]
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
-_MAX_MEMORY_ITEMS = 1000
+DeadLetterMode: TypeAlias = Literal["replace", "append"]
+_MAX_MEMORY_ITEMS: Final = 1000
+_BUFFER_BYTES: Final = 1 << 16
+
+
+class LetterFile:
+    """Lines that are being written to a file, and can be read again; `head` is that of dead letters.
+
+    `problem` says why lines could not be written; they are in memory then.
+    """
+
+    def __init__(self, file: WrittenFile, head: LetterHead | None = None) -> None:
+        self.problem: OSError | None = None
+        self.path = file.path if isinstance(file, PartFile) else file.target
+        self._file: WrittenFile | None = file
+        self._head = head
+        self._id: FileId | None = file.id
+        self._pid = os.getpid()
+        # Where the lines are in the file: starts and ends in turn, since others may append to it too.
+        self._places: array[int] = array("Q")
+        self._lines: list[bytes] = []
+        self._buffered_bytes = 0
+
+    def add(self, record: Mapping[str, Any], row: LetterRow) -> None:
+        """Add the line of a record."""
+        line = letter_row(record).json + b"\n" if self._head is None else letter_line(self._head, record, row)
+        self._lines.append(line)
+        self._buffered_bytes += len(line)
+        if self._buffered_bytes >= _BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was added to the file."""
+        if self._file is None or not self._lines or self.problem is not None or os.getpid() != self._pid:
+            return
+        content = b"".join(self._lines)
+        try:
+            end = self._file.write(content)
+        except OSError as error:
+            self.problem = error
+            return
+        if self._places and self._places[-1] == end - len(content):
+            self._places[-1] = end
+        else:
+            self._places.extend((end - len(content), end))
+        self._lines.clear()
+        self._buffered_bytes = 0
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines that were added. Raises OSError if the file is another one by now."""
+        self.flush()
+        with self.path.open("rb") as file:
+            if file_id(file.fileno()) != self._id:
+                raise OSError(errno.ESTALE, "the file of these rejections was replaced by a later run", str(self.path))
+            for start, end in zip(self._places[::2], self._places[1::2], strict=True):
+                file.seek(start)
+                while file.tell() < end:
+                    yield file.readline()
+        yield from list(self._lines)
+
+    def close(self, *, is_kept: bool) -> None:
+        """Write what is left, and close the file; one that is written beside its target takes its place or goes."""
+        file, keeps = self._file, is_kept or not isinstance(self._file, PartFile)
+        if file is None:
+            return
+        try:
+            if keeps:
+                self.flush()
+            if isinstance(file, PartFile) and is_kept:
+                file.commit()
+                self.path = file.target
+        except OSError as error:
+            self.problem = self.problem or error
+        finally:
+            self._file = None
+            if isinstance(file, PartFile) and not is_kept:
+                file.discard()
+            file.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.flush()
+        return {**self.__dict__, "_file": None}
 
 
 class RejectionStore(Generic[T]):
     """Keeps any number of records in bounded memory: in a list, and in a file once they are many.
 
-    `path` is that of the dead-letter file; None stands for a temporary file, made when it is needed.
+    `letters` is the dead-letter file; None stands for a temporary file, made when it is needed.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None, max_in_memory: int = _MAX_MEMORY_ITEMS) -> None:
+    def __init__(self, letters: LetterFile | None = None, max_in_memory: int = _MAX_MEMORY_ITEMS) -> None:
         self._max_in_memory = max_in_memory
         self._in_memory: list[T] = []
         self._is_all_in_memory = True
-        self._with_rows = path is not None
-        self._path = None if path is None else Path(path)
-        self._file: IO[bytes] | None = None
-        if self._path is not None:
-            self._file = self._path.open("wb")
+        self._file = letters
 
-    def add(self, record: T, row: bytes) -> None:
-        """Keep one record. `row` is its row as JSON, for the dead-letter file alone."""
+    @property
+    def error(self) -> OSError | None:
+        """What the system said when the dead-letter file could not be written."""
+        return None if self._file is None else self._file.problem
+
+    @property
+    def problem(self) -> str | None:
+        """Why the dead-letter file could not be written."""
+        error = self.error
+        if self._file is None or error is None:
+            return None
+        return f"{self._file.path.name}, the file of dead letters, cannot be written: {error.strerror}"
+
+    def add(self, record: T, row: LetterRow) -> None:
+        """Keep one record. `row` is its row, for the dead-letter file alone."""
         if self._is_all_in_memory and len(self._in_memory) < self._max_in_memory:
             self._in_memory.append(record)
-            if self._with_rows:
-                self._write(record, row)
-            return
-        if self._is_all_in_memory:
+        else:
             self._is_all_in_memory = False
-            if not self._with_rows:
-                self._open_temporary()
-        self._write(record, row)
+            if self._file is None:
+                self._file = self._open_temporary()
+        if self._file is not None:
+            self._file.add(_data_of(record), row)
 
     def read(self, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
         """Yield every record; `parse` makes one from the data of a line of the file."""
-        if self._is_all_in_memory or self._path is None:
+        if self._is_all_in_memory or self._file is None:
             yield from list(self._in_memory)
             return
-        self.flush()
-        with self._path.open("rb") as lines:
-            for line in lines:
-                yield parse(orjson.loads(line))
+        for line in self._file.lines():
+            yield parse(orjson.loads(line))
 
     def flush(self) -> None:
-        """Hand to the operating system what was written, so that it can be read."""
+        """Hand to the operating system what was written, so that it survives the process."""
         if self._file is not None:
             self._file.flush()
 
-    def close(self) -> None:
-        """Close the file; its records can still be read."""
+    def close(self, *, is_kept: bool = True) -> None:
+        """Close the file; its records can still be read. With `is_kept` false the file that was there stays."""
         if self._file is not None:
-            self._file.close()
-            self._file = None
+            self._file.close(is_kept=is_kept)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _open_temporary(self) -> None:
-        descriptor, name = tempfile.mkstemp(prefix="synerise-bulk-", suffix=".jsonl")
-        self._path, self._file = Path(name), os.fdopen(descriptor, "wb")
-        weakref.finalize(self, _remove, name)
+    def _open_temporary(self) -> LetterFile:
+        file = named_scratch_file("synerise-bulk-")
+        weakref.finalize(self, _remove, file.target)
+        letters = LetterFile(file)
         for record in self._in_memory:
-            self._write(record, b"")
+            letters.add(_data_of(record), LetterRow(b""))
+        return letters
 
-    def _write(self, record: T, row: bytes) -> None:
-        if self._file is None:
-            return
-        data = {key: value for key, value in attrs.asdict(record).items() if value is not None}
-        line = orjson.dumps(data, default=str)
-        if self._with_rows:
-            line = line[:-1] + b',"row":' + (row or b"null") + b"}"
-        self._file.write(line + b"\n")
+
+def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead) -> LetterFile:
+    """Open a dead-letter file, to be replaced at the end of a run or appended to as the run goes on."""
+    file = AppendFile(target, is_locked=False) if mode == "append" else PartFile(target, "dead_letter")
+    return LetterFile(file, head)
 
 
 def read_dead_letter(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a dead-letter file as mappings with the fields of a `Rejection`.
+    """Yield the lines of a dead-letter file, or of a queue's spill, as mappings with the fields of a `Rejection`.
 
-    `line["row"]` is the row as it was given, to be mended and sent again. Raises OSError where there is no such file.
+    `line["row"]` is the row as it was given, to be mended and sent again by the method of `line["operation"]`:
+    `line["row_holds"]` says whether these are the `fields` of the API or the `cells` of the source, of whose mapping
+    `line["mapping"]` is the digest. Raises OSError where there is no such file, InvalidRequestError for a line that is
+    no dead letter.
     """
-    with Path(path).open("rb") as lines:
-        for line in lines:
-            yield orjson.loads(line)
+    return read_letters(path)
 
 
-def _remove(name: str) -> None:
+def _data_of(record: attrs.AttrsInstance) -> dict[str, Any]:
+    return {key: value for key, value in attrs.asdict(record).items() if value is not None}
+
+
+def _remove(path: Path) -> None:
     with contextlib.suppress(OSError):
-        Path(name).unlink()
+        path.unlink()

@@ -193,6 +193,8 @@ class Engine(Machine[BulkTask]):
                 return None if server_time_task is None else self._mark_sent(server_time_task)
             chunk_state = ChunkState.of(self._ready.popleft(), self._budget)
             self._chunk_states.append(chunk_state)
+        if not self._recorder.record_on_its_way(chunk_state.chunk, chunk_state.pending[-1]):
+            return None
         sub_batch = chunk_state.pending.pop()
         chunk_state.in_flight = True
         if sub_batch.is_whole:
@@ -226,6 +228,7 @@ class Engine(Machine[BulkTask]):
     def _on_failure(self, task: SubBatchTask, result: SendResult, now: float) -> None:
         chunk_state, sub_batch = task.chunk_state, task.sub_batch
         delay = self._retry_delay(task, result, now)
+        self._recorder.record_failure(chunk_state.chunk, sub_batch)
         if delay is not None:
             chunk_state.pending.append(sub_batch)
             chunk_state.due = now + delay

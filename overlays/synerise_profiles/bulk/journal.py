@@ -6,56 +6,76 @@ rows. A later run reads the input from the start, and compares each chunk that t
 they are the same, its fates are taken from the journal and it is not sent; where they differ, the input is another one,
 and the run ends before it has sent anything. A chunk with unsent rows is not in the journal, so it is sent again. The
 times that rows are given are written ahead of the rows (write-ahead), since a row that is sent again with another time
-would be stored twice. The settings that decide which rows go together stand in the file too: with others it is refused.
+would be stored twice; so is that a deletion is on its way, since it is "not found" when it is sent again. The settings
+that decide which rows go together stand in the file too: with others it is refused. Each entry has a digest of itself
+and of the header, so that a damaged file is refused and never gives a wrong count.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-import sqlite3
 import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
 from synerise_profiles._batching.attribution import Refusal
+from synerise_profiles._core.files import DatabaseFile, DatabaseFileError, FaultKind, database_error, refused, target_of
 
-from .recorder import JournalEntry, JournalMismatchError
+from .recorder import JournalEntry, JournalError, JournalMismatchError
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "journal_target"]
 
+_APPLICATION_ID: Final = 0x53504A31
+"""Stands in the header of the file, and says that it is a journal of this library."""
+_VERSION: Final = 1
 _FLUSH_SECONDS: Final = 1.0
 """Seconds after which entries have to be on the disk."""
 _CHUNKS_TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS chunks (number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL,"
-    " digest BLOB NOT NULL, accepted INTEGER NOT NULL, refused BLOB)"
+    " digest BLOB NOT NULL, accepted INTEGER NOT NULL, refused BLOB, checksum BLOB NOT NULL)"
 )
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS times (number INTEGER PRIMARY KEY, time TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS times (number INTEGER PRIMARY KEY, time TEXT NOT NULL, checksum BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS sent (number INTEGER PRIMARY KEY, digest BLOB NOT NULL)",
     _CHUNKS_TABLE,
 )
+
+
+def journal_target(path: object) -> Path:
+    """Return the file of a journal; nothing is touched. Raises InvalidRequestError for what would keep nothing."""
+    if path == ":memory:":
+        raise refused("journal", "is no file and would keep nothing; give the name of one")
+    return target_of(path, "journal")
 
 
 class Journal:
     """Keeps what became of each chunk: digests and reasons, no rows. The file is locked while a run uses it.
 
     An entry survives the end of the process at once, and a power cut after a second at most: what is lost then is sent
-    again. A time survives both before its rows are sent.
+    again. A time survives both before its rows are sent. Whatever is wrong with the file is a JournalError.
     """
 
     def __init__(self, path: str | os.PathLike[str], header: dict[str, Any]) -> None:
         try:
-            self._database = sqlite3.connect(os.fspath(path), isolation_level=None, timeout=1.0)
-        except sqlite3.OperationalError as error:
-            raise JournalMismatchError(f"the journal cannot be opened: {error}") from None
+            self._file = DatabaseFile(
+                journal_target(path), "journal", application_id=_APPLICATION_ID, version=_VERSION, is_exclusive=True
+            )
+        except DatabaseFileError as error:
+            raise _journal_error(error) from None
+        self._database = self._file.connection
+        self._key = hashlib.sha256(orjson.dumps(header, option=orjson.OPT_SORT_KEYS)).digest()
         try:
             self._prepare(header)
+            found = self._one("SELECT max(number) FROM chunks")
         except BaseException:
-            self._database.close()
+            self._file.close()
             raise
-        found = self._database.execute("SELECT max(number) FROM chunks").fetchone()[0]
-        self._last_number: int = -1 if found is None else found
+        self._last_number: int = -1 if found is None or found[0] is None else found[0]
         self._finished = self._value("finished") is not None
         self._flushed_at = time.monotonic()
 
@@ -73,11 +93,11 @@ class Journal:
         """Return what an earlier run wrote of a chunk; None if it did not settle it."""
         if number > self._last_number:
             return None
-        row = self._database.execute(
-            "SELECT first, last, digest, accepted, refused FROM chunks WHERE number = ?", (number,)
-        ).fetchone()
+        row = self._one("SELECT first, last, digest, accepted, refused, checksum FROM chunks WHERE number = ?", number)
         if row is None:
             return None
+        if row[5] != self._checksum(number, *row[:5]):
+            raise _damaged()
         entries: list[list[Any]] = [] if row[4] is None else orjson.loads(row[4])
         refused = {int(entry[0]): Refusal(*entry[1:]) for entry in entries}
         return JournalEntry(first_index=row[0], last_index=row[1], digest=row[2], accepted=row[3], refused=refused)
@@ -86,58 +106,105 @@ class Journal:
         """Write what became of a chunk."""
         entries = [[at, item.stage, item.reason, item.field, item.group] for at, item in entry.refused.items()]
         refused = orjson.dumps(entries) if entries else None
-        values = (number, entry.first_index, entry.last_index, entry.digest, entry.accepted, refused)
-        self._database.execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)", values)
+        values = (entry.first_index, entry.last_index, entry.digest, entry.accepted, refused)
+        checksum = self._checksum(number, *values)
+        self._execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", number, *values, checksum)
         if time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
             self._flush()
 
     def time_of(self, number: int) -> str | None:
         """Return the time that an earlier run gave to rows of a chunk; None if it gave none."""
-        row = self._database.execute("SELECT time FROM times WHERE number = ?", (number,)).fetchone()
+        row = self._one("SELECT time, checksum FROM times WHERE number = ?", number)
+        if row is not None and row[1] != self._checksum(number, row[0]):
+            raise _damaged()
         return None if row is None else row[0]
 
     def record_time(self, number: int, time: str) -> None:
         """Write the time that rows are given, to the disk, before they are sent."""
-        self._database.execute("PRAGMA synchronous = FULL")
-        self._database.execute("INSERT OR REPLACE INTO times VALUES (?, ?)", (number, time))
-        self._database.execute("PRAGMA synchronous = NORMAL")
+        self._execute("PRAGMA synchronous = FULL")
+        self._execute("INSERT OR REPLACE INTO times VALUES (?, ?, ?)", number, time, self._checksum(number, time))
+        self._execute("PRAGMA synchronous = NORMAL")
+
+    def record_sent(self, number: int, digest: bytes) -> bool:
+        """Write that a chunk is on its way, before it is sent.
+
+        Return whether it was before, and no answer is known that says that it was not carried out.
+        """
+        if self._one("SELECT 1 FROM sent WHERE number = ? AND digest = ?", number, digest) is not None:
+            return True
+        self._execute("INSERT OR REPLACE INTO sent VALUES (?, ?)", number, digest)
+        return False
+
+    def record_not_applied(self, number: int) -> None:
+        """Write that nothing of what was sent of a chunk was carried out."""
+        self._execute("DELETE FROM sent WHERE number = ?", number)
 
     def mark_finished(self) -> None:
         """Write that the whole input was sent."""
-        self._database.execute("INSERT OR REPLACE INTO run VALUES ('finished', 'yes')")
+        self._execute("INSERT OR REPLACE INTO run VALUES ('finished', 'yes')")
         self._finished = True
 
     def close(self) -> None:
         """Close the file."""
-        self._database.close()
+        try:
+            self._file.close()
+        except self._database.Error as error:
+            raise _journal_error(database_error(error, "journal")) from None
 
     def _prepare(self, header: dict[str, Any]) -> None:
-        try:
-            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.execute("BEGIN IMMEDIATE")
-            for statement in _SCHEMA:
-                self._database.execute(statement)
-        except sqlite3.OperationalError as error:
-            raise JournalMismatchError(f"the journal cannot be used, another run may have it open: {error}") from None
-        except sqlite3.DatabaseError:
-            raise JournalMismatchError("the file is no journal; give the name of another one") from None
+        self._execute("BEGIN IMMEDIATE")
+        for statement in _SCHEMA:
+            self._execute(statement)
         for name, value in header.items():
             text = orjson.dumps(value).decode()
             known = self._value(name)
+            if known is None and self._one("SELECT 1 FROM chunks") is not None:
+                raise _damaged()
             if known is None:
-                self._database.execute("INSERT INTO run VALUES (?, ?)", (name, text))
+                self._execute("INSERT INTO run VALUES (?, ?)", name, text)
             elif known != text:
                 problem = f"the journal was made by a call with another {name}: {known}; nothing was sent"
                 raise JournalMismatchError(problem)
-        self._database.execute("COMMIT")
+        self._execute("COMMIT")
 
     def _value(self, name: str) -> str | None:
-        row = self._database.execute("SELECT value FROM run WHERE name = ?", (name,)).fetchone()
+        row = self._one("SELECT value FROM run WHERE name = ?", name)
         return None if row is None else row[0]
+
+    def _checksum(self, number: int, *values: Any) -> bytes:
+        """Digest an entry; that of another number, or of a journal with another header, is another one."""
+        content = repr((number, values)).encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(content, digest_size=8, key=self._key).digest()
 
     def _flush(self) -> None:
         # In WAL mode with synchronous = NORMAL only a checkpoint syncs to the disk.
-        self._database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._execute("PRAGMA wal_checkpoint(PASSIVE)")
         self._flushed_at = time.monotonic()
+
+    def _one(self, sql: str, *values: Any) -> Sequence[Any] | None:
+        rows = self._execute(sql, *values)
+        return rows[0] if rows else None
+
+    def _execute(self, sql: str, *values: Any) -> list[Any]:
+        try:
+            return self._database.execute(sql, values).fetchall()
+        except self._database.Error as error:
+            raise _journal_error(database_error(error, "journal")) from None
+
+
+def _journal_error(error: DatabaseFileError) -> JournalError:
+    return JournalError(f"{error}; {_ADVICE[error.kind]}")
+
+
+def _damaged() -> JournalError:
+    return _journal_error(DatabaseFileError("the journal is damaged", "damaged"))
+
+
+_NEW_FILE_TEXT: Final = "give the name of a file that is not there yet, with which all rows are sent"
+_ADVICE: Final[Mapping[FaultKind, str]] = {
+    "foreign": "give the name of another file",
+    "version": f"end the run with the release that began it, or {_NEW_FILE_TEXT}",
+    "damaged": f"what it says of rows is not taken; {_NEW_FILE_TEXT}",
+    "locked": "another run may have it open; wait for its end",
+    "unusable": "make room, and repeat the call with the same input and journal: it goes on where it stopped",
+}

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import attrs
 
 from synerise_profiles._batching.attribution import ChunkState, Refusal
-from synerise_profiles._batching.batch import Chunk
+from synerise_profiles._batching.batch import Chunk, SubBatch
+from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.rejection import Rejection, masked_identifier
 from synerise_profiles_api.errors import SyneriseError
@@ -19,13 +20,20 @@ from synerise_profiles_api.errors import SyneriseError
 from .report import Progress, Report
 from .settings import BulkSettings
 
-__all__ = ["JournalEntry", "JournalMismatchError", "JournalProtocol", "OutcomeRecorder"]
+__all__ = ["JournalEntry", "JournalError", "JournalMismatchError", "JournalProtocol", "OutcomeRecorder"]
 
 _MIN_RATE_ROWS = 1000
 """How many rows must have their fate before the rate of rejections says anything."""
 
 
-class JournalMismatchError(SyneriseError, ValueError):
+class JournalError(SyneriseError):
+    """The journal cannot be used: it is no journal, damaged, locked, of another version, or the disk is full.
+
+    The text says what to do. Rows that were sent before are known to the server; the report counts them.
+    """
+
+
+class JournalMismatchError(JournalError, ValueError):
     """The journal belongs to another input, or to a call with other arguments. Nothing of this input was sent."""
 
 
@@ -69,6 +77,14 @@ class JournalProtocol(Protocol):
         """Write the time that rows are given, to the disk, before they are sent."""
         ...
 
+    def record_sent(self, number: int, digest: bytes) -> bool:
+        """Write that a chunk is on its way, before it is sent; return whether it was before."""
+        ...
+
+    def record_not_applied(self, number: int) -> None:
+        """Write that nothing of what was sent of a chunk was carried out."""
+        ...
+
     def mark_finished(self) -> None:
         """Write that the whole input was sent."""
         ...
@@ -92,11 +108,12 @@ class OutcomeRecorder:
         self.report = report
         self.journal = journal
         self.problem: str | None = None
+        self.journal_error: JournalError | None = None
         self._batch_operation = batch_operation
         self._settings = settings
         self._locate = locate
 
-    def record_refusal(self, index: int, reference: Any, row: bytes, field: str, reason: str) -> bool:
+    def record_refusal(self, index: int, reference: Any, row: LetterRow, field: str, reason: str) -> bool:
         """Write down a row that the checks refused; return whether to read on."""
         if reference is None and self._locate is not None:
             reference = self._locate(index)
@@ -106,6 +123,8 @@ class OutcomeRecorder:
     def record(self, chunk_state: ChunkState) -> None:
         """Write down what became of a chunk."""
         chunk = chunk_state.chunk
+        self.report.accepted += chunk_state.accepted
+        self._record_refused(chunk, chunk_state.refused)
         if self.journal is not None and not chunk_state.has_unsent:
             entry = JournalEntry(
                 first_index=chunk.indexes[0],
@@ -114,9 +133,7 @@ class OutcomeRecorder:
                 accepted=chunk_state.accepted,
                 refused=chunk_state.refused,
             )
-            self.journal.record(chunk.number, entry)
-        self.report.accepted += chunk_state.accepted
-        self._record_refused(chunk, chunk_state.refused)
+            self._write_journal(self.journal.record, chunk.number, entry)
 
     def record_resumed(self, chunk: Chunk) -> bool:
         """Write down a chunk that an earlier run settled; false if none did.
@@ -138,13 +155,29 @@ class OutcomeRecorder:
         self._record_refused(chunk, entry.refused)
         return True
 
+    def record_on_its_way(self, chunk: Chunk, sub_batch: SubBatch) -> bool:
+        """Write down that a deletion is about to be sent; false if that cannot be written, so that it must not be.
+
+        Where an earlier run had sent it, it may have been carried out.
+        """
+        if self.journal is None or not self._batch_operation.not_found_is_success:
+            return True
+        was_sent = self._write_journal(self.journal.record_sent, chunk.number, chunk.digest())
+        sub_batch.maybe_applied = sub_batch.maybe_applied or was_sent is True
+        return was_sent is not None
+
+    def record_failure(self, chunk: Chunk, sub_batch: SubBatch) -> None:
+        """Write down that a deletion was surely not carried out, where no sending of it may have been."""
+        if self.journal is not None and self._batch_operation.not_found_is_success and not sub_batch.maybe_applied:
+            self._write_journal(self.journal.record_not_applied, chunk.number)
+
     def record_end(self, chunks: int) -> None:
         """Write down that the input was read to its end."""
         if self.journal is None:
             return
         if chunks <= self.journal.last_number:
             raise JournalMismatchError(_MISMATCH_TEXT.format("the input has fewer rows than the one that was sent"))
-        if not self.report.by_stage["unsent"]:
+        if not self.report.by_stage["unsent"] and self.journal_error is None:
             self.journal.mark_finished()
 
     def report_progress(self, in_flight: int, seconds: float) -> None:
@@ -170,7 +203,7 @@ class OutcomeRecorder:
         for position in sorted(refused):
             refusal = refused[position]
             self._add_rejection(
-                chunk.row_bytes(position),
+                LetterRow(chunk.row_bytes(position)),
                 index=chunk.indexes[position],
                 reference=self._reference_of(chunk, position),
                 stage=refusal.stage,
@@ -178,6 +211,17 @@ class OutcomeRecorder:
                 field=refusal.field,
                 group=refusal.group,
             )
+        if refused:
+            self.report.rejection_store.flush()
+
+    def _write_journal(self, write: Callable[..., bool | None], *values: Any) -> bool | None:
+        """Write to the journal; None if that failed: the run ends then, once what is in flight is answered."""
+        try:
+            return bool(write(*values))
+        except JournalError as error:
+            self.journal_error = self.journal_error or error
+            self.problem = self.problem or str(error)
+            return None
 
     def _reference_of(self, chunk: Chunk, position: int) -> Any:
         """Return what the caller knows a row by, or where its source says that it stands."""
@@ -185,8 +229,9 @@ class OutcomeRecorder:
             return chunk.references[position]
         return None if self._locate is None else self._locate(chunk.indexes[position])
 
-    def _add_rejection(self, row: bytes, **fields: Any) -> None:
-        self.report.add(Rejection(identifier=masked_identifier(self._batch_operation, row), **fields), row)
+    def _add_rejection(self, row: LetterRow, **fields: Any) -> None:
+        self.report.add(Rejection(identifier=masked_identifier(self._batch_operation, row.json), **fields), row)
+        self.problem = self.problem or self.report.rejection_store.problem
         if self.problem is None and fields["stage"] != "unsent":
             self.problem = self._error_limit_problem()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.rejection import Rejection, Stage, count_note
 from synerise_profiles_api.errors import SyneriseError
 
@@ -119,7 +120,7 @@ class Report:
         if self.rejected_count():
             raise RejectedRowsError(self)
 
-    def add(self, rejection: Rejection, row: bytes) -> None:
+    def add(self, rejection: Rejection, row: LetterRow) -> None:
         """Count and keep one rejection; `row` goes to the dead-letter file alone."""
         self.by_stage[rejection.stage] += 1
         self.rejection_store.add(rejection, row)
@@ -153,9 +154,12 @@ _STAGE_TEXTS: Mapping[Stage, str] = {
 }
 
 
+_REJECTION_FIELDS = tuple(field.name for field in attrs.fields(Rejection))
+
+
 def parse_rejection(data: Mapping[str, Any]) -> Rejection:
     """Make a rejection from a line of the file of a rejection store."""
-    return Rejection(**{key: value for key, value in data.items() if key != "row"})
+    return Rejection(**{name: data[name] for name in _REJECTION_FIELDS if name in data})
 
 
 class BulkStoppedError(SyneriseError):

@@ -12,6 +12,7 @@ from attrs.validators import optional
 from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._core.validators import name_collection, number, one_of, seconds, whole_number
 
+from .dead_letter import DeadLetterMode
 from .report import Progress
 
 __all__ = ["BatchArguments", "BulkArguments", "BulkSettings", "ProfileArguments", "SaltedArguments"]
@@ -28,6 +29,7 @@ class BulkArguments(TypedDict, total=False):
     max_errors: int | None
     max_error_rate: float | None
     dead_letter: str | os.PathLike[str] | None
+    dead_letter_mode: DeadLetterMode
     journal: str | os.PathLike[str] | None
     progress: Callable[[Progress], object] | None
     reference: Callable[[Any], Any] | None
@@ -67,6 +69,7 @@ class BulkSettings:
     max_error_rate: float | None = attrs.field(default=None, validator=optional(number("a number from 0 to 1", 0, 1)))
     max_bisect_requests: int = attrs.field(default=1000, validator=whole_number(0))
     dead_letter: str | os.PathLike[str] | None = None
+    dead_letter_mode: DeadLetterMode = attrs.field(default="replace", validator=one_of(*get_args(DeadLetterMode)))
     journal: str | os.PathLike[str] | None = None
     progress: Callable[[Progress], object] | None = None
     reference: Callable[[Any], Any] | None = None

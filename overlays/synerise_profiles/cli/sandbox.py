@@ -6,10 +6,11 @@ import argparse
 import ipaddress
 import math
 import signal
-import sqlite3
 import sys
 import threading
 from typing import TYPE_CHECKING
+
+from synerise_profiles_api.errors import InvalidRequestError
 
 from .command import Command, CommandError
 
@@ -26,6 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback only)")
     parser.add_argument("--port", type=int, default=8080, help="port to listen on; 0 takes a free one (default: 8080)")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer start page and control API under this name too; may be repeated (default: names of this machine)",
+    )
     parser.add_argument("--state", metavar="FILE", help="file to keep the state in (default: memory)")
     parser.add_argument("--api-key", help="API key of the workspace (default: made once, kept with the state)")
     parser.add_argument("--workspace-guid", help="GUID of the workspace (default: likewise)")
@@ -85,10 +93,11 @@ def _make_sandbox(options: argparse.Namespace) -> Sandbox:
     )
     credentials = {"api_key": options.api_key, "workspace_guid": options.workspace_guid}
     state = {} if options.state is None else {"state": options.state}
+    hosts = {"allow_hosts": tuple(options.allow_host)} if options.allow_host else {}
     try:
-        return Sandbox(host=options.host, port=options.port, options=behaviour, **credentials, **state)
-    except sqlite3.Error as error:
-        raise CommandError(f"cannot keep the state in {options.state}: {error}") from None
+        return Sandbox(host=options.host, port=options.port, options=behaviour, **credentials, **state, **hosts)
+    except InvalidRequestError as error:
+        raise CommandError(f"cannot keep the state in {options.state}: {error.problem}") from None
 
 
 def _parse_seconds(text: str) -> float:

@@ -6,7 +6,6 @@ converted batch by batch at the end, when the types are known.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import IO, Any, Final
 
 import orjson
 
+from synerise_profiles._core.files import scratch_file
 from synerise_profiles._core.optional_deps import import_pyarrow
 
 from .writers import Row, cell_text
@@ -57,7 +57,7 @@ class ArrowRowBuffer:
         self._kinds: dict[str, set[str]] = {name: set() for name in columns}
         for name, kind in kinds.items():
             self._kinds.setdefault(name, set()).add(kind)
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `close`
+        self._file: IO[bytes] = scratch_file(folder)
 
     def add(self, rows: Sequence[Row]) -> None:
         """Take a page of rows."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import os
-import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
 import orjson
 
-from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles._core.files import replaced_file, scratch_file
 
 __all__ = ["CsvWriter", "FileWriter", "JsonLinesWriter", "Row", "RowWriter", "atomic_writer", "cell_text"]
 
@@ -62,25 +60,12 @@ class FileWriter:
 
 @contextmanager
 def atomic_writer(path: str | os.PathLike[str], make: Callable[[IO[bytes]], RowWriter]) -> Generator[FileWriter]:
-    """Atomic replace: write a temporary file beside `path`, and rename it to `path` once it is complete.
+    """Atomic replace: write a file beside `path`, which takes its place once it is complete; see `_core.files`.
 
-    Until then `path` is what it was before, so that half a file never looks whole. After a failure the temporary file
-    is removed. A link is followed; the permissions of a file that is replaced are kept.
+    Until then, and after a failure, `path` is what it was before, so that half a file never looks whole.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        raise InvalidRequestError("is there already and no file; choose another path", field="path")
-    temporary = target.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with temporary.open("xb+") as file, closing(make(file)) as writer:
-            yield FileWriter(writer, file)
-        if target.exists():
-            shutil.copymode(target, temporary)
-        temporary.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    with replaced_file(path) as file, closing(make(file)) as writer:
+        yield FileWriter(writer, file)
 
 
 class JsonLinesWriter:
@@ -142,7 +127,7 @@ class CsvWriter:
         columns = len(self._columns)
         ends = [*(start for start, _ in self._widths[1:]), self._rows]
         self._file.seek(0)
-        with tempfile.TemporaryFile(dir=Path(self._file.name).parent) as spare:
+        with scratch_file(Path(self._file.name).parent) as spare:
             rows = _split_csv_rows(self._file)
             next(rows)
             spare.write(_encode_csv_row(self._columns))

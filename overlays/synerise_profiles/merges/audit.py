@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,11 +19,11 @@ from typing import Any, Final, Protocol, Self, cast
 import attrs
 import orjson
 
+from synerise_profiles._core.files import AppendFile, target_of
+from synerise_profiles_api.errors import InvalidRequestError
+
 from .errors import AuditError
 from .key_type import Key
-
-if sys.platform != "win32":
-    import fcntl
 
 __all__ = ["Audit", "AuditLog", "AuditState", "NoAudit"]
 
@@ -83,20 +82,20 @@ class Audit:
     """
 
     def __init__(self, path: str | os.PathLike[str], actor: str, wall: Callable[[], float]) -> None:
-        self._name = os.fspath(path)
         self._wall = wall
         self._common = {"run": str(uuid.uuid4()), "actor": actor}
         self._states: dict[str, AuditState] = {}
         try:
-            self._file = os.open(self._name, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o600)
-            _sync_folder(self._name)
-        except OSError as error:
-            raise AuditError(f"the audit file cannot be opened: {error.strerror}") from None
+            self._file = AppendFile(target_of(path, "audit", is_appended=True), is_locked=True)
+        except (OSError, InvalidRequestError) as error:
+            raise AuditError(f"the audit file cannot be opened: {getattr(error, 'strerror', error)}") from None
+        if self._file.is_in_use:
+            self._file.close()
+            raise AuditError("the audit file is in use by another run; wait for its end")
         try:
-            self._lock()
             self._read()
         except BaseException:
-            os.close(self._file)
+            self._file.close()
             raise
 
     def state_of(self, plan: str) -> AuditState:
@@ -109,14 +108,14 @@ class Audit:
         line = {"entry": entry, "format": FORMAT_VERSION, "time": now, **self._common, "plan": plan, **values}
         try:
             self._append(orjson.dumps(line) + b"\n")
-            os.fsync(self._file)
+            self._file.sync()
         except OSError as error:
             raise AuditError(f"the audit file cannot be written: {error.strerror}") from error
         self.state_of(plan).add_entry(line)
 
     def close(self) -> None:
         """Close the file, which unlocks it."""
-        os.close(self._file)
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -125,44 +124,31 @@ class Audit:
         self.close()
 
     def _append(self, content: bytes) -> None:
-        while content:
-            content = content[os.write(self._file, content) :]
-
-    def _lock(self) -> None:
-        if sys.platform != "win32":  # there, two runs at once are not kept apart
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise AuditError("the audit file is in use by another run; wait for its end") from None
+        self._file.write(content)
 
     def _read(self) -> None:
-        last = b"\n"
-        with contextlib.closing(os.fdopen(os.dup(self._file), "rb")) as lines:
-            lines.seek(0)
-            for number, line in enumerate(lines, 1):
-                last = line
-                self._read_entry(number, line)
-        if not last.endswith(b"\n"):
-            self._append(b"\n")  # or the next entry would be lost with the one that was cut off
+        """Read the entries; the first two lines say whether the file is an audit, since it is appended to."""
+        may_be_none = True
+        for number, line in enumerate(self._file.lines(), 1):
+            try:
+                entry = orjson.loads(line)
+                known = entry.get("format", FORMAT_VERSION)
+                self.state_of(entry["plan"]).add_entry(entry)
+            except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+                is_cut = isinstance(error, orjson.JSONDecodeError) and number == 1 and _is_start_of_entry(line)
+                if may_be_none and not is_cut:
+                    # The path is a mistake: another file would be appended to.
+                    raise AuditError("the file exists and is no audit; give the name of another one") from None
+                continue
+            may_be_none = False
+            if known != FORMAT_VERSION:
+                raise AuditError(f"the audit has format {known}, and this release writes {FORMAT_VERSION}")
 
-    def _read_entry(self, number: int, line: bytes) -> None:
-        try:
-            entry = orjson.loads(line)
-            self.state_of(entry["plan"]).add_entry(entry)
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            if number == 1 and not _ENTRY_PREFIX.startswith(line[: len(_ENTRY_PREFIX)].rstrip(b"\n")):
-                # The path is a mistake: another file would be appended to.
-                raise AuditError("the file exists and is no audit; give the name of another one") from None
 
-
-def _sync_folder(name: str) -> None:
-    """Sync the folder too: a new file survives a power cut only once its folder's entry is on the disk."""
-    if sys.platform != "win32":
-        folder = os.open(Path(name).resolve().parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+def _is_start_of_entry(line: bytes) -> bool:
+    """Whether a line that is no JSON may be an entry that a crash cut off."""
+    line = line.rstrip(b"\n")
+    return not line or (len(line) > 1 and _ENTRY_PREFIX.startswith(line[: len(_ENTRY_PREFIX)]))
 
 
 def read_audit(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:

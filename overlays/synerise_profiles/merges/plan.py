@@ -1,7 +1,8 @@
 """A merge plan: what was read of the profiles, what a merge would do, and a fingerprint of what was read. Pure values.
 
-Effects, problems and warnings are computed from what was read. So a plan that was saved needs to hold no more, and one
-that was altered no longer matches its fingerprint and is refused.
+Effects, problems and warnings are computed from what was read. So a plan that was saved needs to hold no more, and what
+it holds of them has to be what is computed again. A plan in which anything was altered is refused. Fingerprint and
+checksum are no signatures: whoever alters a plan can make them anew.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .effects import Effects, effects_of, effects_to_dict
 from .key_type import By, Key
 from .rendering import ShownPlan, to_html, to_text
 from .settings import ApplyArguments
-from .snapshots import PlanMember, Snapshot, after_merging, digest
+from .snapshots import PlanMember, Snapshot, after_merging, digest, is_same
 
 if TYPE_CHECKING:
     from .result import MergeResult
@@ -45,7 +46,7 @@ class BasePlan:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of everything that was read, and of what would be merged into what."""
+        """SHA-256 of everything that was read, and of what would be merged into what: a checksum, no signature."""
         return digest(self._content())
 
     @functools.cached_property
@@ -129,11 +130,15 @@ class BasePlan:
 
     def to_record(self) -> dict[str, Any]:
         """Return what `from_dict` needs: `to_dict` without what is computed from the rest."""
-        return {"format": FORMAT_VERSION, **self._content(), "made": self.made, "fingerprint": self.fingerprint}
+        record = {"format": FORMAT_VERSION, **self._content(), "made": self.made, "fingerprint": self.fingerprint}
+        return {**record, "checksum": digest(record)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` or `to_record` returned. Raises InvalidRequestError for data that was altered."""
+        """Read what `to_dict` or `to_record` returned.
+
+        Raises InvalidRequestError for data in which anything was altered, what is only shown included.
+        """
         try:
             plan = cls(
                 by=data["by"],
@@ -142,12 +147,16 @@ class BasePlan:
                 target=_member_from_dict(data["target"]),
                 sources=tuple(_member_from_dict(item) for item in data["sources"]),
             )
-            is_whole = data["format"] == FORMAT_VERSION and plan.fingerprint == data["fingerprint"]
+            has_version = data["format"] == FORMAT_VERSION
+            is_whole = any(is_same(dict(data), known) for known in (plan.to_record(), plan.to_dict()))
         except (KeyError, TypeError, ValueError) as error:
             problem = f"is no plan that to_dict() returned ({type(error).__name__})"
             raise InvalidRequestError(problem, operation="merges", field="plan") from None
+        if not has_version:
+            problem = f"has another format than {FORMAT_VERSION}, which this release reads; make a new one"
+            raise InvalidRequestError(problem, operation="merges", field="plan")
         if not is_whole:
-            problem = "does not match its fingerprint: it was altered after it was made; make a new one"
+            problem = "does not match its fingerprint and checksum: it was altered after it was made; make a new one"
             raise InvalidRequestError(problem, operation="merges", field="plan")
         return plan
 

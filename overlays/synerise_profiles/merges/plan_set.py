@@ -5,13 +5,12 @@ A set may hold a hundred thousand plans, so they are kept as JSON in a spooled f
 
 from __future__ import annotations
 
+import hashlib
 import os
-import tempfile
 import threading
 import weakref
 from array import array
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, Unpack, cast
@@ -19,6 +18,8 @@ from typing import IO, TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeV
 import attrs
 import orjson
 
+from synerise_profiles._core.files import replaced_file, spooled_file
+from synerise_profiles._core.json_types import is_object
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 
@@ -26,6 +27,7 @@ from .key_type import By, key_type_of
 from .plan import AsyncMergePlan, AsyncPlanApplier, BasePlan, MergePlan, PlanApplier, shown_plan
 from .rendering import align_columns, html_page, html_section
 from .settings import ApplyManyArguments
+from .snapshots import digest, is_same
 
 if TYPE_CHECKING:
     from .result import MergeSetResult
@@ -71,7 +73,7 @@ class _PlanStore:
     """
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=_MAX_MEMORY_BYTES))  # noqa: SIM115
+        self._file: IO[bytes] = spooled_file(_MAX_MEMORY_BYTES)
         weakref.finalize(self, self._file.close)
         self._offsets: array[int] = array("Q")
         self._end = 0
@@ -112,10 +114,13 @@ class BasePlanSet(Generic[P]):
         self.counts = PlanSetCounts()
         self._make = make
         self._store = _PlanStore()
+        self._checksum = hashlib.sha256()
 
     def add(self, plan: BasePlan) -> None:
         """Add a plan, to be applied after those that are there."""
-        self._store.add(plan.to_record())
+        record = plan.to_record()
+        self._store.add(record)
+        self._checksum.update(record["checksum"].encode())
         self.counts.add(plan)
 
     def __len__(self) -> int:
@@ -155,7 +160,7 @@ class BasePlanSet(Generic[P]):
 
     def write_html(self, path: str | os.PathLike[str], *, show_values: bool = False) -> None:
         """Write a page for sign-off of all plans. With `show_values` it holds personal data."""
-        with _open_private(path) as file:
+        with replaced_file(path) as file:
             file.writelines(part.encode() for part in self._html_parts(show_values=show_values))
 
     def to_html(self, *, show_values: bool = False) -> str:
@@ -168,12 +173,13 @@ class BasePlanSet(Generic[P]):
 
     def write_jsonl(self, path: str | os.PathLike[str]) -> None:
         """Write all plans as JSON lines, personal data included; the file is for its owner alone (mode 0600)."""
-        with _open_private(path) as file:
+        with replaced_file(path) as file:
             file.write(orjson.dumps(self._header()) + b"\n")
             file.writelines(self._store.json_line(index) for index in range(len(self)))
 
     def _header(self) -> dict[str, Any]:
-        return {"format": FORMAT_VERSION, "by": self.by, "counts": attrs.asdict(self.counts)}
+        header = {"format": FORMAT_VERSION, "by": self.by, "counts": attrs.asdict(self.counts)}
+        return {**header, "checksum": digest([header, self._checksum.hexdigest()])}
 
     def _html_parts(self, *, show_values: bool) -> Iterator[str]:
         title = f"{len(self):,} merges, by {self.by}. Irreversible."
@@ -183,15 +189,16 @@ class BasePlanSet(Generic[P]):
         )
 
     def _read(self, path: str | os.PathLike[str]) -> None:
-        """Add the plans of a file that `write_jsonl` wrote; each is checked against its fingerprint."""
+        """Add the plans of a file that `write_jsonl` wrote; each is checked by itself, and all of them together."""
         with Path(path).open("rb") as lines:
-            header = next(lines, b"")
+            header = _json_object(next(lines, b""))
             for line in lines:
                 self.add(self._make(_json_object(line)))
-        found = _json_object(header)["counts"]
-        if found["plans"] != len(self):
+        counts = header.get("counts")
+        if is_object(counts):
+            self.counts.chained, self.counts.repeated = counts.get("chained", 0), counts.get("repeated", 0)
+        if not is_same(header, self._header()):
             raise _not_a_plan_set()
-        self.counts.chained, self.counts.repeated = found["chained"], found["repeated"]
 
     def __str__(self) -> str:
         return self.to_text()
@@ -280,14 +287,6 @@ def _json_object(line: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", found)
 
 
-@contextmanager
-def _open_private(path: str | os.PathLike[str]) -> Generator[IO[bytes]]:
-    """Open a file for writing, for its owner alone (mode 0600 if it is new): it holds personal data."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        yield file
-
-
 def _row(plan: BasePlan) -> tuple[str, ...]:
     effects = plan.effects
     tags = sum(len(item.tags) for item in effects.tags_lost)
@@ -303,7 +302,9 @@ def _row(plan: BasePlan) -> tuple[str, ...]:
 
 def _not_a_plan_set() -> InvalidRequestError:
     return InvalidRequestError(
-        "is no set of plans that write_jsonl() wrote, or not all of it", operation="merges", field="path"
+        "is no set of plans that write_jsonl() wrote, or not all of it, or was altered",
+        operation="merges",
+        field="path",
     )
 
 

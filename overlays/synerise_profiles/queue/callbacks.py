@@ -9,14 +9,14 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
-
-import orjson
 
 from synerise_profiles._batching.attribution import Refusal
 from synerise_profiles._batching.batch import Chunk
+from synerise_profiles._batching.letters import LetterHead, LetterRow, letter_line, letter_target
 from synerise_profiles._batching.rejection import Rejection, masked_identifier
+from synerise_profiles._core.files import AppendFile
 from synerise_profiles._core.logging import LOGGER
+from synerise_profiles_api.errors import InvalidRequestError
 
 from .inflight import AnswerResult
 from .settings import QueueSettings
@@ -58,7 +58,7 @@ def report_undelivered(put_count: int, rows: Sequence[Undelivered], settings: Qu
         try:
             _append_dead_letters(settings.spill, rows)
             where = "; they were written to the spill file"
-        except OSError as error:
+        except (OSError, InvalidRequestError) as error:
             where = f"; they could not be written to the spill file ({type(error).__name__})"
     text = f"{len(rows):,} of {put_count:,} rows were left in the queue{where}"
     LOGGER.warning("%s", text)
@@ -67,13 +67,14 @@ def report_undelivered(put_count: int, rows: Sequence[Undelivered], settings: Qu
 
 
 def _append_dead_letters(path: str | os.PathLike[str], rows: Iterable[Undelivered]) -> None:
-    """Append rows to a dead-letter file: a JSON line each, as `client.bulk` writes and replays them."""
-    with Path(path).open("ab") as file:
-        for row in rows:
-            effect = "it may have been applied, and can be sent again" if row.maybe_applied else "it was not applied"
-            data = {"index": row.index, "stage": "unsent", "reason": f"the queue was closed; {effect}"}
-            head = orjson.dumps({**data, "operation": row.operation})
-            file.write(head[:-1] + b',"row":' + row.row + b"}\n")
+    """Append rows to a dead-letter file: a JSON line each, as `client.bulk` writes them."""
+    lines: list[bytes] = []
+    for row in rows:
+        effect = "it may have been applied, and can be sent again" if row.maybe_applied else "it was not applied"
+        data = {"index": row.index, "stage": "unsent", "reason": f"the queue was closed; {effect}"}
+        lines.append(letter_line(LetterHead(operation=row.operation), data, LetterRow(row.row)))
+    with AppendFile(letter_target(path, "spill", is_appended=True), is_locked=False) as file:
+        file.write(b"".join(lines))
 
 
 def _rejection(chunk: Chunk, position: int, refusal: Refusal) -> Rejection:

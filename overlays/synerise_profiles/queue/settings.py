@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, get_args
 import attrs
 from attrs.validators import optional
 
+from synerise_profiles._batching.letters import letter_target
 from synerise_profiles._batching.rejection import Rejection
 from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._core.validators import name_collection, one_of, seconds, whole_number
@@ -75,4 +76,9 @@ class QueueSettings:
     on_rejected: OnRejected | None = None
     on_error: OnError | None = None
     exit_timeout: float = attrs.field(default=10.0, validator=seconds())
-    spill: str | os.PathLike[str] | None = None
+    spill: str | os.PathLike[str] | None = attrs.field(default=None)
+
+    @spill.validator
+    def _check_spill(self, _: attrs.Attribute[Any], value: object) -> None:
+        if value is not None:
+            letter_target(value, "spill", is_appended=True)

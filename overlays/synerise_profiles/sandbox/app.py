@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -21,6 +22,7 @@ import orjson
 from .admin.control import ControlAPI
 from .admin.fault_injection import apply_fault, body_bytes_sent, emit_fault
 from .admin.faults import Fault, FaultKind, Faults
+from .admin.host_check import HostCheck
 from .admin.request_log import LoggedRequest, RequestLog, interned
 from .admin.workspace import Workspace
 from .clock import Clock, MovableClock, iso_of, system_clock
@@ -78,6 +80,7 @@ class App(Workspace):
         make_context: Callable[[], tuple[Context, Authenticator]],
         log: RequestLog,
         clock: MovableClock,
+        host_check: HostCheck,
     ) -> None:
         endpoints = token_endpoints(spec.login)
         names = [(item.name, item.endpoint.method, item.endpoint.path) for item in endpoints]
@@ -88,7 +91,7 @@ class App(Workspace):
         self._router = Router(spec.operations)
         self._handlers: dict[str, Handler] = {item.name: handler_for(item) for item in spec.operations}
         self._date = DateHeader()
-        self._control_api = ControlAPI(self)
+        self._control_api = ControlAPI(self, host_check)
 
     async def __call__(self, scope: ASGIMessage, receive: ASGIReceive, send: ASGISend) -> None:
         """Answer one request of an ASGI server."""
@@ -247,20 +250,23 @@ class App(Workspace):
 
 def create_app(
     *,
-    state: str = MEMORY,
+    state: str | os.PathLike[str] = MEMORY,
     api_key: str | None = None,
     workspace_guid: str | None = None,
     clock: Clock = system_clock,
     log_size: int = 10_000,
     options: SandboxOptions | None = None,
+    allow_hosts: Collection[str] = (),
 ) -> App:
     """Make the application.
 
     `state` is the path of an SQLite file, by default the memory. `api_key` and `workspace_guid` are made up where none
     is given, and kept with the state. `clock` gives seconds since 1970; `log_size` is how many requests the log keeps.
-    Raises ValueError for a file of another version, sqlite3.Error for one that cannot be opened.
+    `allow_hosts` are names, beside those of this machine, by which the start page and the control API may be asked.
+    Raises InvalidRequestError (a ValueError) for a file that is no state, of another version, in use or not usable.
     """
     spec = load_spec()
+    host_check = HostCheck(allow_hosts)
     movable_clock = clock if isinstance(clock, MovableClock) else MovableClock(clock)
     store = StateStore(state, movable_clock)
     dropped_writes = DroppedWrites()
@@ -296,7 +302,9 @@ def create_app(
         )
         return context, auth
 
-    return App(spec=spec, make_context=make_context, log=RequestLog(log_size), clock=movable_clock)
+    return App(
+        spec=spec, make_context=make_context, log=RequestLog(log_size), clock=movable_clock, host_check=host_check
+    )
 
 
 @cache

@@ -64,6 +64,20 @@ class MovableClock:
             else:
                 self._stopped = seconds
 
+    def change(self, *, stopped: bool | None = None, to: datetime | None = None, seconds: float = 0.0) -> None:
+        """Stop it or let it go, then set it, then move it; ValueError as `set` and `advance`, and nothing changes."""
+        before = self._offset, self._stopped
+        try:
+            if stopped is not None:
+                (self.stop if stopped else self.go)()
+            if to is not None:
+                self.set(to)
+            self.advance(seconds)
+        except (ValueError, OverflowError):
+            with self._lock:
+                self._offset, self._stopped = before
+            raise
+
     def stop(self) -> None:
         """Stop; it can still be moved."""
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Callable, Collection
@@ -108,8 +109,9 @@ class Sandbox:
 
     `port` 0 takes a free one. `state` is the path of an SQLite file to keep the data in, by default the memory;
     `api_key` and `workspace_guid` are made up where none is given, and kept with it. `clock` gives seconds since 1970.
-    `log_size` is how many requests `log` keeps. `clock` can be moved and `options` changed while it runs. Raises
-    ValueError for a state of another version.
+    `log_size` is how many requests `log` keeps. `clock` can be moved and `options` changed while it runs. The start
+    page and the control API answer requests that name this machine, `host` or one of `allow_hosts`. Raises
+    InvalidRequestError (a ValueError) for a state that is none, of another version or in use by another sandbox.
     """
 
     def __init__(
@@ -117,12 +119,13 @@ class Sandbox:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        state: str = MEMORY,
+        state: str | os.PathLike[str] = MEMORY,
         api_key: str | None = None,
         workspace_guid: str | None = None,
         clock: Clock = system_clock,
         log_size: int = 10_000,
         options: SandboxOptions | None = None,
+        allow_hosts: Collection[str] = (),
     ) -> None:
         self._address = (host, port)
         self._socket: socket.socket | None = None
@@ -138,6 +141,7 @@ class Sandbox:
             clock=clock,
             log_size=log_size,
             options=options,
+            allow_hosts=(host, *allow_hosts),
         )
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._core.files import FileId
 from synerise_profiles._readers.block_reader import PathOrFile
 from synerise_profiles._readers.csv_reader import BadRecord, CsvHeaderError, CsvReader
 
@@ -61,6 +62,11 @@ class CsvSource(Source):
         self._used = [binding.position for binding in self._row_builder.bindings]
         self._reader = reader
         self.columns = reader.columns
+
+    @property
+    def input_id(self) -> FileId | None:
+        """What tells the file that is read apart from others."""
+        return self._reader.input_id
 
     def locate(self, index: int) -> int:
         """Return the line on which a row begins, counted from 1."""

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._core.files import FileId
 from synerise_profiles._readers.block_reader import PathOrFile
 from synerise_profiles._readers.jsonl_reader import JsonLinesReader
 
@@ -46,6 +47,11 @@ class JsonLinesSource(Source):
         super().__init__(mapping)
         self._reader = reader
         self._convert = None if mapping is None else _ObjectMapper(mapping, reader.keys).row
+
+    @property
+    def input_id(self) -> FileId | None:
+        """What tells the file that is read apart from others."""
+        return self._reader.input_id
 
     def locate(self, index: int) -> int:
         """Return the line of a row, counted from 1."""

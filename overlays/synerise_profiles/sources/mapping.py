@@ -8,12 +8,15 @@ they are there, and whether the kinds of their cells fit. Then a function is gen
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Self, TypeAlias, cast, get_args
 
 import attrs
 
 from synerise_profiles._batching import operations
+from synerise_profiles._core.files import FileId
 from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
@@ -149,6 +152,14 @@ class RowMapping:
         if operation not in self.operations:
             made = " or ".join(known.name for known in self.operations)
             raise InvalidRequestError(f"the mapping of these rows is made for {made}", operation=operation.name)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """What tells mappings apart: the same for the same columns, targets and constants, in any process."""
+        targets = sorted((name, [attrs.astuple(target) for target in found]) for name, found in self.targets.items())
+        constants = sorted((resolved.path, repr(value)) for resolved, value in self._constants)
+        names = sorted(operation.name for operation in self.operations)
+        return sha256(repr((names, targets, constants, self._empty, self._trim)).encode()).hexdigest()[:16]
 
     def row_builder(self, columns: Sequence[Column]) -> RowBuilder:
         """Find the columns in those of a file, and generate the function for its rows; raises MappingError."""
@@ -291,6 +302,16 @@ class Source(abc.ABC):
         """Raise InvalidRequestError if the mapping is made for another operation."""
         if self._mapping is not None:
             self._mapping.check(operation)
+
+    @property
+    def input_id(self) -> FileId | None:
+        """What tells the file that is read apart from others; None where it is none."""
+        return None
+
+    @property
+    def mapping_digest(self) -> str | None:
+        """The digest of the mapping, as dead letters have it; None where there is none."""
+        return None if self._mapping is None else self._mapping.digest
 
     @abc.abstractmethod
     def locate(self, index: int) -> int:

@@ -17,11 +17,12 @@ from urllib.parse import parse_qsl
 import orjson
 
 from synerise_profiles.sandbox.clock import iso_of
-from synerise_profiles.sandbox.http.messages import HTML, JSON, HTTPRequest, HTTPResponse
+from synerise_profiles.sandbox.http.messages import HTML, JSON, TEXT, HTTPRequest, HTTPResponse
 from synerise_profiles.sandbox.spec import Json, is_object
 from synerise_profiles.sandbox.storage.dropped_writes import DroppedWrite
 
 from .faults import Fault, FaultKind, InjectedFault
+from .host_check import HostCheck
 from .request_log import LoggedRequest
 from .start_page import SECURITY_HEADERS, page, profile_row, shortened_json
 from .workspace import Workspace
@@ -76,15 +77,19 @@ class _ControlRequest:
             raise _ControlError(400, "the body is not an object")
         for name, value in body.items():
             if name not in allowed:
-                raise _ControlError(400, f"{name}: unknown; one of {', '.join(allowed)}")
+                raise _ControlError(400, f"{name}: unknown{'; one of ' if allowed else ''}{', '.join(allowed)}")
             kinds = allowed[name]
             wants_bool = kinds is bool
             if not isinstance(value, kinds) or (isinstance(value, bool) and not wants_bool):
                 raise _ControlError(400, f"{name}: not of the right type")
+            if isinstance(value, int | float) and not abs(value) < _NUMBER_LIMITS[kinds is int]:
+                raise _ControlError(400, f"{name}: too large")
         return body
 
 
 _NUMBER_TYPES = (int, float)
+_NUMBER_LIMITS = (1e12, 2**63)
+"""What numbers of seconds, and whole numbers, are smaller than."""
 _FAULT_FIELDS: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("kind", "operation", "method", "path", "media_type"), str),
     **dict.fromkeys(("times", "seed", "status", "size"), int),
@@ -102,26 +107,27 @@ _TOKEN_FIELDS: Mapping[str, type | tuple[type, ...]] = {
 class ControlAPI:
     """Answers the requests of the control API by one workspace. `handles` says which requests these are."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, host_check: HostCheck) -> None:
         self._workspace = workspace
+        self._host_check = host_check
         self._handlers: dict[str, dict[str, _Handler]] = {
             "": {"GET": self._index},
             "state": {"GET": self._state},
             "start-page": {"GET": self._start_page},
-            "log": {"GET": self._log, "DELETE": lambda _: workspace.log.clear()},
+            "log": {"GET": self._log, "DELETE": _without_body(workspace.log.clear)},
             "log/{number}": {"GET": self._log_entry},
             "dropped-writes": {
                 "GET": self._dropped_writes,
-                "DELETE": lambda _: workspace.context.dropped_writes.clear(),
+                "DELETE": _without_body(workspace.context.dropped_writes.clear),
             },
-            "faults": {"GET": self._faults, "POST": self._add_fault, "DELETE": lambda _: workspace.faults.clear()},
+            "faults": {"GET": self._faults, "POST": self._add_fault, "DELETE": _without_body(workspace.faults.clear)},
             "faults/{number}": {"GET": self._fault, "DELETE": self._remove_fault},
             "clock": {"GET": lambda _: self._clock(), "POST": self._move_clock},
             "options": {"GET": lambda _: asdict(workspace.context.options), "PATCH": self._set_options},
             "tokens": {"POST": self._issue_token},
             "mailbox": {"GET": self._mailbox},
-            "drain": {"POST": lambda _: {"done": workspace.drain()}},
-            "reset": {"POST": lambda _: workspace.reset()},
+            "drain": {"POST": _without_body(lambda: {"done": workspace.drain()})},
+            "reset": {"POST": _without_body(workspace.reset)},
         }
 
     def handles(self, raw_path: bytes) -> bool:
@@ -130,6 +136,9 @@ class ControlAPI:
 
     def respond(self, http_request: HTTPRequest) -> HTTPResponse:
         """Answer one request."""
+        if not self._host_check.is_known(http_request):
+            text = b"This host does not name the sandbox's machine. Start the sandbox with --allow-host to allow it.\n"
+            return HTTPResponse(403, TEXT, text, (_NO_CACHE,))
         if http_request.raw_path == b"/" and http_request.method in ("GET", "HEAD"):
             return HTTPResponse(200, HTML, page(), (*SECURITY_HEADERS, _NO_CACHE))
         try:
@@ -143,7 +152,8 @@ class ControlAPI:
         return HTTPResponse(status, JSON, content, (_NO_CACHE, (b"x-content-type-options", b"nosniff")))
 
     def _dispatch(self, http_request: HTTPRequest) -> Any:
-        _refuse_other_sites(http_request)
+        if not self._host_check.is_same_site(http_request):
+            raise _ControlError(403, "a page of another site may not ask this")
         found = _PATH.fullmatch(http_request.raw_path.decode("latin-1"))
         name, number = (found["name"], found["number"]) if found else ("?", None)
         methods = self._handlers.get(name if number is None else f"{name}/{{number}}")
@@ -250,16 +260,11 @@ class ControlAPI:
 
     def _move_clock(self, request: _ControlRequest) -> Json:
         """First stop or go, then set, then advance."""
-        clock = self._workspace.clock
         body = request.body({"advance": _NUMBER_TYPES, "set": str, "stopped": bool})
         try:
             to = datetime.fromisoformat(body["set"]) if "set" in body else None
-            if "stopped" in body:
-                (clock.stop if body["stopped"] else clock.go)()
-            if to is not None:
-                clock.set(to)
-            clock.advance(body.get("advance", 0.0))
-        except ValueError as error:
+            self._workspace.clock.change(stopped=body.get("stopped"), to=to, seconds=body.get("advance", 0.0))
+        except (ValueError, OverflowError) as error:
             raise _ControlError(400, f"clock: {error}") from None
         self._workspace.run_due_writes()
         return self._clock()
@@ -272,6 +277,9 @@ class ControlAPI:
         body = request.body(
             {name: _NUMBER_TYPES if name in numbers else str if name in texts else bool for name in now}
         )
+        for name in numbers & body.keys():
+            if body[name] < 0:
+                raise _ControlError(400, f"{name}: expected a number that is not negative")
         for name, value in body.items():
             setattr(options, name, float(value) if name in numbers else value)
         return asdict(options)
@@ -287,11 +295,14 @@ class ControlAPI:
         return [asdict(message) for message in self._workspace.context.mailbox]
 
 
-def _refuse_other_sites(http_request: HTTPRequest) -> None:
-    """A page of another site, open in the same browser, has no business here."""
-    origin = http_request.headers.get(b"origin")
-    if origin is not None and origin.partition(b"://")[2] != http_request.headers.get(b"host"):
-        raise _ControlError(403, "a page of another site may not ask this")
+def _without_body(act: Callable[[], Any]) -> _Handler:
+    """Return the handler of a request that says nothing but what is to be done."""
+
+    def handle(request: _ControlRequest) -> Any:
+        request.body({})
+        return act()
+
+    return handle
 
 
 def _logged_request(number: int, logged: LoggedRequest) -> Json:

@@ -24,7 +24,15 @@ async def read_request(scope: ASGIMessage, receive: ASGIReceive) -> HTTPRequest 
     if content is None:
         return None
     raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-    return HTTPRequest(scope["method"], raw_path, scope["query_string"], dict(scope["headers"]), content)
+    return HTTPRequest(
+        scope["method"],
+        raw_path,
+        scope["query_string"],
+        dict(scope["headers"]),
+        content,
+        scheme=scope.get("scheme", "http"),
+        local_address=str((scope.get("server") or ("",))[0]),
+    )
 
 
 async def send_response(http_response: HTTPResponse, date: bytes, send: ASGISend) -> None:

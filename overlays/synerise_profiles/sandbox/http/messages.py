@@ -15,13 +15,15 @@ HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class HTTPRequest:
-    """A request as received; header names in lower case."""
+    """A request as received; header names in lower case. `local_address` is where it arrived."""
 
     method: str
     raw_path: bytes
     query: bytes
     headers: dict[bytes, bytes]
     content: bytes
+    scheme: str = "http"
+    local_address: str = ""
 
     @property
     def authorization(self) -> str | None:

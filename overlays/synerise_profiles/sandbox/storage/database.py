@@ -5,7 +5,7 @@ A list is one parameter, `IN (SELECT value FROM json_each(?))`: a lookup of a th
 
 from __future__ import annotations
 
-import sqlite3
+import os
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -14,9 +14,20 @@ from typing import Any
 
 import orjson
 
+from synerise_profiles._core.files import DatabaseFile, DatabaseFileError, memory_database, refused, target_of
+
 from .schema import SCHEMA, SCHEMA_VERSION
 
 MEMORY = ":memory:"
+_APPLICATION_ID = 0x53504B31
+"""Stands in the header of the file, and says that it is the state of a sandbox."""
+_ADVICE = {
+    "foreign": "give the name of another file",
+    "version": "give the name of another file, or remove it to begin anew",
+    "damaged": "remove it to begin anew",
+    "locked": "stop the sandbox that uses it, or give the name of another file",
+    "unusable": "make room, or give the name of another file",
+}
 DatabaseRow = tuple[Any, ...]
 
 
@@ -26,31 +37,23 @@ class Database:
     `rollbacks` grows with each transaction that is rolled back: what was read inside it and cached may be wrong then.
     """
 
-    def __init__(self, path: str = MEMORY) -> None:
+    def __init__(self, path: str | os.PathLike[str] = MEMORY) -> None:
         self._lock = threading.RLock()
         self.rollbacks = 0
         self._transaction = _Transaction(self, self._lock)
         self._counters: dict[str, int] = {}
         self._on_file = path != MEMORY
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
-        if path != MEMORY:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._file = _open_state(path) if self._on_file else None
+        self._connection = memory_database() if self._file is None else self._file.connection
         self._connection.execute("PRAGMA cache_size = -65536")
-        self._prepare(path)
-
-    def _prepare(self, path: str) -> None:
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version not in (0, SCHEMA_VERSION):
-            self._connection.close()
-            raise ValueError(f"{path} has tables of version {version}; this release reads version {SCHEMA_VERSION}")
         self._connection.executescript(SCHEMA)
-        self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
             self._connection.close()
+            if self._file is not None:
+                self._file.close()
 
     def transaction(self) -> AbstractContextManager[None]:
         """Everything inside is stored together or not at all; others wait."""
@@ -115,6 +118,14 @@ class Database:
         self.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, default))
         found = self.row("SELECT value FROM settings WHERE name = ?", (name,))
         return str(found[0]) if found else default
+
+
+def _open_state(path: str | os.PathLike[str]) -> DatabaseFile:
+    target = target_of(path, "state")
+    try:
+        return DatabaseFile(target, "state of a sandbox", application_id=_APPLICATION_ID, version=SCHEMA_VERSION)
+    except DatabaseFileError as error:
+        raise refused("state", f"{error}; {_ADVICE[error.kind]}") from None
 
 
 class _Transaction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import islice
@@ -23,7 +24,7 @@ from .tags import TagStore
 class StateStore:
     """Profiles, tags, devices, events, transactions and other records; reading is safe from any thread."""
 
-    def __init__(self, path: str = MEMORY, clock: Clock = system_clock) -> None:
+    def __init__(self, path: str | os.PathLike[str] = MEMORY, clock: Clock = system_clock) -> None:
         self._database = Database(path)
         self._clock = clock
         self._open()

@@ -1,0 +1,225 @@
+"""Dead letters: one line of JSON for each row that was not accepted, written by bulk runs and by the spill of a queue.
+
+A line says all that is needed to mend its row and to send it again: the version of the format, the operation and its
+further arguments, what the row holds, and by which mapping it was read. A row holds the fields of the API, or the cells
+of its source where no row could be made of them. It can always be read, and is never null: what JSON cannot carry
+stands as text, and `problems` says where and why.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, cast
+
+import attrs
+import orjson
+
+from synerise_profiles._core.files import refused, target_of
+from synerise_profiles._core.json_types import is_object
+from synerise_profiles._core.logging import LOGGER
+from synerise_profiles._validation.rules import fields_of
+from synerise_profiles_api.errors import InvalidRequestError
+
+from .row_encoder import ORJSON_OPTIONS, contains_null, orjson_default
+
+__all__ = [
+    "LETTER_VERSION",
+    "LetterHead",
+    "LetterRow",
+    "RowHolds",
+    "letter_line",
+    "letter_row",
+    "letter_target",
+    "read_letters",
+]
+
+LETTER_VERSION: Final = 1
+RowHolds: TypeAlias = Literal["fields", "cells"]
+_LETTER_PATTERN: Final = re.compile(rb'\{"version":\d+,"operation":"[\w.]*","row_holds":"')
+_MAX_DEPTH: Final = 200
+_INTEGERS: Final = range(-(2**63), 2**64)
+
+
+@attrs.frozen(kw_only=True)
+class LetterHead:
+    """What all letters of a run have in common.
+
+    `arguments` are those of the method beside its rows, such as the tag; `mapping` is the digest of the source's.
+    """
+
+    operation: str
+    arguments: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    mapping: str | None = None
+
+
+@attrs.frozen(repr=False)
+class LetterRow:
+    """A row as JSON, what it holds, and what of it stands as text since JSON cannot carry it."""
+
+    json: bytes
+    holds: RowHolds = "fields"
+    problems: tuple[str, ...] = ()
+
+
+def letter_line(head: LetterHead, record: Mapping[str, Any], row: LetterRow) -> bytes:
+    """Return the line of a letter; `record` is its rejection."""
+    data: dict[str, Any] = {"version": LETTER_VERSION, "operation": head.operation, "row_holds": row.holds}
+    more = {"arguments": head.arguments or None, "mapping": head.mapping, "problems": row.problems or None, **record}
+    data |= {name: value for name, value in more.items() if value is not None}
+    return letter_row(data).json[:-1] + b',"row":' + row.json + b"}\n"
+
+
+def letter_row(row: Any, holds: RowHolds = "fields") -> LetterRow:
+    """Write a row as it was given, readable whatever is wrong with it."""
+    if row is None:
+        return LetterRow(b'""', holds, ("the row: nothing of it could be kept",))
+    try:
+        found = orjson.dumps(row, orjson_default, ORJSON_OPTIONS)
+    except (TypeError, ValueError, RecursionError):
+        found = b"null"  # the slow way finds out why
+    if not contains_null(found):
+        return LetterRow(found, holds)
+    problems: list[str] = []
+    found = orjson.dumps(_readable(row, "", problems, ()))
+    return LetterRow(found, holds, tuple(problems))
+
+
+def letter_target(path: object, argument: str, *, is_appended: bool) -> Path:
+    """Return the file for letters; nothing is touched.
+
+    Raises InvalidRequestError, by the name of the argument, for what cannot be written, and for a file that is there
+    and is neither empty nor of dead letters; for letters of another version where the new ones are appended.
+    """
+    target = target_of(path, argument, is_appended=is_appended)
+    try:
+        with target.open("rb") as lines:
+            first = lines.readline()
+    except FileNotFoundError:
+        return target
+    except OSError as error:
+        raise refused(argument, f"cannot be read: {error.strerror}") from None
+    version = _version_of(first)
+    if first.strip() and version is None:
+        raise refused(argument, "is a file of something else than dead letters; give the name of another one")
+    if is_appended and version not in (None, LETTER_VERSION):
+        raise refused(argument, f"has dead letters of version {version}; this release writes version {LETTER_VERSION}")
+    return target
+
+
+def read_letters(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a file of dead letters.
+
+    A line that a crash cut off is left out, with a word in the log. Raises InvalidRequestError for any other line that
+    is no dead letter of this version, and OSError where there is no such file.
+    """
+    with Path(path).open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                letter: Any = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                if _LETTER_PATTERN.match(line) or _LETTER_PATTERN.pattern.startswith(line.rstrip()):
+                    LOGGER.warning("line %d of the dead letters was cut off by a crash; it is left out", number)
+                    continue
+                letter = None
+            version = _version_of(line, letter)
+            if version != LETTER_VERSION:
+                problem = "is no dead letter" if version is None else f"is a dead letter of version {version}"
+                text = f"line {number} {problem}; this release reads version {LETTER_VERSION}"
+                raise InvalidRequestError(text, field="path")
+            yield letter
+
+
+def _version_of(line: bytes, letter: Any = None) -> int | None:
+    """Return the version of a letter; None if a line is none."""
+    try:
+        letter = orjson.loads(line) if letter is None else letter
+    except orjson.JSONDecodeError:
+        return LETTER_VERSION if _LETTER_PATTERN.match(line) else None
+    if not is_object(letter) or not {"operation", "stage", "row"} <= letter.keys():
+        return None
+    version = letter.get("version")
+    return version if type(version) is int else None
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - a value of the caller's may fail in any way
+        return type(value).__name__
+
+
+def _readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...]) -> Any:
+    """Return what JSON can carry of a value; `inside` are the ids of the objects around it."""
+    fields = fields_of(value)
+    if fields is not None or isinstance(value, list | tuple | AbstractSet):
+        if id(value) in inside:
+            return _as_text("(the value around it)", path, problems, "a value that holds itself")
+        if len(inside) == _MAX_DEPTH:
+            return _as_text(_text(value), path, problems, f"nested in {_MAX_DEPTH} values")
+        inside = (*inside, id(value))
+        if fields is not None:
+            return _readable_fields(fields, path, problems, inside)
+        items = cast("list[Any]", sorted(value, key=repr) if isinstance(value, AbstractSet) else list(value))
+        return [_readable(item, f"{path}[{place}]", problems, inside) for place, item in enumerate(items)]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _readable_text(value, path, problems)
+    if isinstance(value, int):
+        is_carried = value in _INTEGERS
+        return int(value) if is_carried else _as_text(_digits(value), path, problems, "a whole number beyond 64 bits")
+    if isinstance(value, float):
+        is_carried = math.isfinite(value)
+        return float(value) if is_carried else _as_text(_text(value), path, problems, "no finite number")
+    try:
+        found: Any = orjson.loads(orjson.dumps(orjson_default(value)))
+    except (TypeError, ValueError):
+        return _as_text(_text(value), path, problems, f"no value of JSON ({type(value).__name__})")
+    return found
+
+
+def _readable_fields(fields: Mapping[Any, Any], path: str, problems: list[str], inside: tuple[int, ...]) -> Any:
+    found: dict[str, Any] = {}
+    for key, value in fields.items():
+        name = _readable_text(_text(key), path, problems)
+        if not isinstance(key, str):
+            problems.append(_problem(f"{path}.{name}" if path else name, "its key is no text"))
+        while name in found:
+            name += "'"
+        found[name] = _readable(value, f"{path}.{name}" if path else name, problems, inside)
+    return found
+
+
+def _as_text(text: str, path: str, problems: list[str], what: str) -> str:
+    """Return what stands for a value, and note what the value was."""
+    problems.append(_problem(path, f"it is {what}"))
+    return _readable_text(text, path, problems)
+
+
+def _readable_text(text: str, path: str, problems: list[str]) -> str:
+    """Return a text whose halves of characters, which no file can hold, are escaped."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        problems.append(_problem(path, "it holds half a character"))
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def _digits(value: int) -> str:
+    """Return a whole number as text, in base 16 where Python refuses so many digits."""
+    try:
+        return str(value)
+    except ValueError:
+        return hex(value)
+
+
+def _problem(path: str, problem: str) -> str:
+    return f"{path or 'the row'}: {problem}"

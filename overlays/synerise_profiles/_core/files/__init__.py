@@ -1,0 +1,36 @@
+"""Files: the one room that opens a file for writing, databases included, so that no file is harmed.
+
+How files are written. `target_of` refuses by the argument's name what cannot be written, and touches nothing. What is
+written whole is a `PartFile`: `.NAME.PID.part` beside the target, which takes its place by a rename. What grows is an
+`AppendFile`: an addition is written whole or not at all. A database is a file of ours by the number in its header, and
+of nobody else. A new file is for its owner alone (mode 0600); one that is there keeps its mode and its group, and a
+link is followed. A part is locked while it is written, so one that is not locked was left by a process that was killed.
+"""
+
+from __future__ import annotations
+
+from .databases import DatabaseFile, DatabaseFileError, FaultKind, database_error
+from .scratch import memory_database, named_scratch_file, scratch_database, scratch_file, spooled_file
+from .targets import FileId, file_id, refuse_same_files, refused, target_of
+from .writing import AppendFile, PartFile, WrittenFile, replaced_file
+
+__all__ = [
+    "AppendFile",
+    "DatabaseFile",
+    "DatabaseFileError",
+    "FaultKind",
+    "FileId",
+    "PartFile",
+    "WrittenFile",
+    "database_error",
+    "file_id",
+    "memory_database",
+    "named_scratch_file",
+    "refuse_same_files",
+    "refused",
+    "replaced_file",
+    "scratch_database",
+    "scratch_file",
+    "spooled_file",
+    "target_of",
+]

@@ -1,0 +1,141 @@
+"""Databases: a SQLite file is ours by the number in its header, and is opened by one process at a time."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from .targets import FileId, file_id
+from .writing import OPEN_FLAGS, OWNER_ONLY
+
+if sys.platform != "win32":
+    import fcntl
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["DatabaseFile", "DatabaseFileError", "FaultKind", "database_error"]
+
+FaultKind: TypeAlias = Literal["foreign", "version", "damaged", "locked", "unusable"]
+_CLAIMED_BYTE: Final = 0x7FFF_FF00
+_SQLITE_MAGIC: Final = b"SQLite format 3\0"
+
+
+class DatabaseFileError(Exception):
+    """A file that cannot be used as a database of ours: the text says why, `kind` does so in a word."""
+
+    def __init__(self, problem: str, kind: FaultKind) -> None:
+        super().__init__(problem)
+        self.kind: FaultKind = kind
+
+
+_open_databases: set[FileId] = set()
+# Databases that this process has open. Such a file is not opened again, not even to read its header: closing it would
+# let go of the locks that SQLite holds.
+
+
+class DatabaseFile:
+    """A SQLite database of one process, by `connection`; it is made if it is not there, and is empty then.
+
+    `application_id` and `version` stand in its header: a file of another program, or of another version, is left as it
+    is. Others may read it meanwhile, unless it `is_exclusive`. Raises DatabaseFileError; `noun` is what its text calls
+    the file.
+    """
+
+    def __init__(
+        self, target: Path, noun: str, *, application_id: int, version: int, is_exclusive: bool = False
+    ) -> None:
+        import sqlite3  # noqa: PLC0415 - most programs do without
+
+        self._id: FileId | None = None
+        self._claim = -1
+        if file_id(target) in _open_databases:
+            raise DatabaseFileError(f"the {noun} is in use by this process", "locked")
+        try:
+            is_new = _is_new_database(target, noun, application_id, version)
+            self.connection = sqlite3.connect(
+                target, isolation_level=None, timeout=1.0, check_same_thread=False, cached_statements=256
+            )
+            self._prepare((application_id, version) if is_new else None, is_exclusive=is_exclusive)
+            # SQLite opens and closes the file until now, and each closing lets go of all locks of the process.
+            self._claim = os.open(target, os.O_RDWR | OPEN_FLAGS)
+            _claim(self._claim, noun)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OSError | sqlite3.Error):
+                raise database_error(error, noun) from None
+            raise
+        self._id = file_id(target)
+        if self._id is not None:
+            _open_databases.add(self._id)
+
+    def _prepare(self, header: tuple[int, int] | None, *, is_exclusive: bool) -> None:
+        execute = self.connection.execute
+        if header is not None:  # before there is a write-ahead log, so that the file itself has it
+            execute("BEGIN IMMEDIATE")
+            execute(f"PRAGMA application_id = {header[0]}")
+            execute(f"PRAGMA user_version = {header[1]}")
+            execute("COMMIT")
+        if is_exclusive:
+            execute("PRAGMA locking_mode = EXCLUSIVE")
+        execute("PRAGMA journal_mode = WAL")
+        execute("PRAGMA synchronous = NORMAL")
+        execute("BEGIN IMMEDIATE")  # an exclusive lock is held from then on
+        execute("COMMIT")
+        if execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise DatabaseFileError("the file is damaged", "damaged")
+
+    def close(self) -> None:
+        """Close it, for other processes to use."""
+        if hasattr(self, "connection"):
+            self.connection.close()
+        if self._claim >= 0:
+            os.close(self._claim)
+            self._claim = -1
+        if self._id is not None:
+            _open_databases.discard(self._id)
+            self._id = None
+
+    def __del__(self) -> None:
+        if self._id is not None:
+            self.close()
+
+
+def _claim(descriptor: int, noun: str) -> None:
+    """Claim a database for this process, by a lock on a byte that SQLite does not use."""
+    if sys.platform != "win32":
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _CLAIMED_BYTE)
+        except OSError:
+            raise DatabaseFileError(f"the {noun} is in use by another process", "locked") from None
+
+
+def database_error(error: Exception, noun: str) -> DatabaseFileError:
+    """Return the error of what SQLite or the system raised."""
+    code = getattr(error, "sqlite_errorname", "")
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return DatabaseFileError(f"the {noun} is in use by another process", "locked")
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return DatabaseFileError(f"the {noun} is damaged", "damaged")
+    text = getattr(error, "strerror", None) or str(error)
+    return DatabaseFileError(f"the {noun} cannot be read or written ({text})", "unusable")
+
+
+def _is_new_database(target: Path, noun: str, application_id: int, version: int) -> bool:
+    try:
+        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_FLAGS, OWNER_ONLY))
+    except FileExistsError:
+        with target.open("rb") as file:
+            header = file.read(100)
+        if not header:
+            return True
+        if not header.startswith(_SQLITE_MAGIC) or int.from_bytes(header[68:72], "big") != application_id:
+            version_text = f" (version {found})" if (found := int.from_bytes(header[60:64], "big")) else ""
+            raise DatabaseFileError(f"the file is no {noun}{version_text}", "foreign") from None
+        if (found := int.from_bytes(header[60:64], "big")) != version:
+            problem = f"the {noun} has version {found}, and this release reads version {version}"
+            raise DatabaseFileError(problem, "version") from None
+        return False
+    return True

@@ -1,0 +1,80 @@
+"""Targets: which files may be written, said by the argument that names them. Nothing here touches a file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from synerise_profiles_api.errors import InvalidRequestError
+
+__all__ = ["FileId", "file_id", "refuse_same_files", "refused", "target_of"]
+
+FileId: TypeAlias = tuple[int, int]
+"""Device and number of a file: two names of one file have the same."""
+_SQLITE_SUFFIXES: Final = ("-wal", "-shm", "-journal")
+
+
+def target_of(path: object, argument: str, *, is_appended: bool = False) -> Path:
+    """Return the file that a path names, links followed; nothing is touched.
+
+    Raises InvalidRequestError, by the name of the argument, for what is no file or cannot be written.
+    """
+    name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(name, str):
+        raise refused(argument, "expected a path")
+    if not name:
+        raise refused(argument, "is empty; give the name of a file")
+    if name.endswith(("/", os.sep)):
+        raise refused(argument, "names a folder; give the name of a file in it")
+    try:
+        target = Path(os.path.realpath(name))
+        found = target.stat() if target.exists() else None
+        if found is None and not target.parent.is_dir():
+            raise refused(argument, "is in a folder that does not exist")
+    except (OSError, ValueError) as error:
+        if isinstance(error, InvalidRequestError):
+            raise
+        raise refused(argument, f"cannot be used: {getattr(error, 'strerror', None) or 'not a path'}") from None
+    if found is not None and stat.S_ISDIR(found.st_mode):
+        raise refused(argument, "is a folder; give the name of a file in it")
+    if found is not None and not stat.S_ISREG(found.st_mode):
+        raise refused(argument, "is a device, a pipe or a socket; give the name of a file")
+    if found is not None and not os.access(target, os.W_OK):
+        raise refused(argument, "is a file that may not be written")
+    if not (is_appended and found is not None) and not os.access(target.parent, os.W_OK | os.X_OK):
+        raise refused(argument, "is in a folder that cannot be written")
+    return target
+
+
+def file_id(file: str | os.PathLike[str] | int) -> FileId | None:
+    """Return what tells a file apart, whatever it is called; None where there is none."""
+    try:
+        found = os.stat(file)  # noqa: PTH116 - a descriptor is no path
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def refuse_same_files(targets: Mapping[str, Path | None], inputs: Mapping[str, FileId | None]) -> None:
+    """Raise InvalidRequestError where two arguments name one file, or one names what is read.
+
+    `targets` are files that are written, by argument; `inputs` those that are read, by what they are called.
+    """
+    known: dict[object, str] = {found: name for name, found in inputs.items() if found is not None}
+    for argument, target in targets.items():
+        if target is None:
+            continue
+        keys = {os.path.normcase(target), file_id(target)} - {None}
+        other = next((known[key] for key in keys if key in known), None)
+        if other is not None:
+            raise refused(argument, f"is the same file as {other}; give the name of another one")
+        known.update(dict.fromkeys(keys, argument))
+        known.update((os.path.normcase(f"{target}{suffix}"), argument) for suffix in _SQLITE_SUFFIXES)
+
+
+def refused(argument: str, problem: str) -> InvalidRequestError:
+    """Return the error of an argument that names a file."""
+    return InvalidRequestError(problem, field=argument)

@@ -1,0 +1,241 @@
+"""Files while they are written: whole beside their target, or line by line at the end of a file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import stat
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final, Self
+
+from synerise_profiles._core.logging import LOGGER
+
+from .targets import FileId, file_id, refused, target_of
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["OPEN_FLAGS", "OWNER_ONLY", "AppendFile", "PartFile", "WrittenFile", "replaced_file"]
+
+OWNER_ONLY: Final = 0o600
+OPEN_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+_MAX_STEM_BYTES: Final = 230
+
+
+class WrittenFile:
+    """A file that is open for writing: additions are whole or not there, whatever a full disk does."""
+
+    def __init__(self, target: Path, descriptor: int) -> None:
+        self.target = target
+        self._descriptor = descriptor
+        self._pid = os.getpid()
+
+    @property
+    def id(self) -> FileId | None:
+        """What tells the file apart, whatever becomes of its name."""
+        return file_id(self._descriptor)
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return os.fstat(self._descriptor).st_size
+
+    def write(self, content: bytes) -> int:
+        """Write at the end, and return where that is then.
+
+        Raises OSError, and leaves the file as it was, if not all of it can be written.
+        """
+        start, left = self.size, memoryview(content)
+        try:
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, start)
+            raise
+        return start + len(content)
+
+    def sync(self) -> None:
+        """Write it to the disk."""
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close it, which unlocks it; does nothing the second time."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class PartFile(WrittenFile):
+    """A file that is written beside its target: `commit` puts it in the target's place, `discard` removes it.
+
+    What an earlier process left of such a file, as it was killed, is named in the log and removed. Raises
+    InvalidRequestError if another run writes the same file, or if it cannot be made. A process that was forked from the
+    one that opened it neither commits nor discards.
+    """
+
+    def __init__(self, target: Path, argument: str) -> None:
+        self.path = target.with_name(f".{_part_stem(target)}.{os.getpid()}.part")
+        try:
+            _remove_left_parts(target, argument)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | OPEN_FLAGS, OWNER_ONLY)
+        except OSError as error:
+            raise refused(argument, f"cannot be written: {error.strerror}") from None
+        super().__init__(target, descriptor)
+        if not _lock(descriptor) or file_id(self.path) != self.id:
+            self.close()
+            raise refused(argument, "is being written by another run")
+
+    def stream(self) -> IO[bytes]:
+        """Return the file as a file object that can be read and sought too; it is to be closed before `commit`."""
+        return self.path.open("r+b")
+
+    def commit(self) -> None:
+        """Put the file in the place of its target, whole and on the disk."""
+        if self._descriptor < 0 or os.getpid() != self._pid:
+            return
+        self.sync()
+        with contextlib.suppress(FileNotFoundError):
+            _keep_mode(self._descriptor, self.target.stat())
+        if sys.platform == "win32":  # there, no open file is renamed
+            self.close()
+        self.path.replace(self.target)
+        self.close()
+        sync_folder(self.target)
+
+    def discard(self) -> None:
+        """Remove the file; the target stays as it was."""
+        if self._descriptor >= 0 and os.getpid() == self._pid:
+            self.close()
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+
+
+@contextmanager
+def replaced_file(path: object, argument: str = "path") -> Generator[IO[bytes]]:
+    """Open a file that takes the place of `path` when the block ends well; else `path` stays as it was."""
+    part = PartFile(target_of(path, argument), argument)
+    try:
+        with part.stream() as file:
+            yield file
+        part.commit()
+    finally:
+        part.discard()
+
+
+class AppendFile(WrittenFile):
+    """A file that grows at its end, made if it is not there.
+
+    With `is_locked` no other run may open it so until it is closed; without, each addition is locked by itself, so that
+    several processes can share a file.
+    """
+
+    def __init__(self, target: Path, *, is_locked: bool) -> None:
+        descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_APPEND | OPEN_FLAGS, OWNER_ONLY)
+        super().__init__(target, descriptor)
+        self.is_in_use = is_locked and not _lock(descriptor)
+        self._is_locked = is_locked
+        with contextlib.suppress(OSError):
+            sync_folder(target)
+
+    def write(self, content: bytes) -> int:
+        """Add whole lines, behind a new line where a crash cut the last one off."""
+        with contextlib.nullcontext() if self._is_locked else _locked(self._descriptor):
+            is_cut = self.size > 0 and self._last_byte() != b"\n"
+            return super().write(b"\n" * is_cut + content)
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines that are there."""
+        with contextlib.closing(os.fdopen(os.dup(self._descriptor), "rb")) as file:
+            file.seek(0)
+            yield from file
+
+    def _last_byte(self) -> bytes:
+        os.lseek(self._descriptor, -1, os.SEEK_END)
+        return os.read(self._descriptor, 1)
+
+
+def sync_folder(target: Path) -> None:
+    """Sync a file's folder: a new name survives a power cut only once its folder is on the disk."""
+    if sys.platform != "win32":
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _keep_mode(descriptor: int, old: os.stat_result) -> None:
+    """Give a file the group and the mode of the one that it replaces."""
+    mode = stat.S_IMODE(old.st_mode)
+    if sys.platform != "win32":
+        for owner in (old.st_uid, -1):
+            with contextlib.suppress(OSError):
+                os.fchown(descriptor, owner, old.st_gid)
+                break
+        if os.fstat(descriptor).st_gid != old.st_gid:  # the rights of that group are not those of this one
+            mode &= ~stat.S_IRWXG
+        os.fchmod(descriptor, mode)
+
+
+def _part_stem(target: Path) -> str:
+    """The name of a target within that of its part; a digest where the whole would be too long for a file system."""
+    name = os.fsencode(target.name)
+    return target.name if len(name) <= _MAX_STEM_BYTES else hashlib.blake2b(name, digest_size=16).hexdigest()
+
+
+def _remove_left_parts(target: Path, argument: str) -> None:
+    pattern = re.compile(rf"\.{re.escape(_part_stem(target))}\.\d+\.part")
+    for name in [path.name for path in target.parent.iterdir() if pattern.fullmatch(path.name)]:
+        part = target.with_name(name)
+        if _is_in_use(part):
+            raise refused(argument, f"is being written by another run, to {name} beside it")
+        LOGGER.warning("%s was left by a run that was killed; it is removed", part)
+        part.unlink(missing_ok=True)
+
+
+def _is_in_use(part: Path) -> bool:
+    if sys.platform == "win32":  # there, a file that is open cannot be removed
+        return False
+    try:
+        descriptor = os.open(part, os.O_RDWR | OPEN_FLAGS)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file until it is closed; false if another one has."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
+@contextmanager
+def _locked(descriptor: int) -> Generator[None]:
+    if sys.platform == "win32":
+        yield
+        return
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -1,0 +1,62 @@
+"""Which requests the control API believes: by the host that they name, and by the site that a browser says they are of.
+
+A page of any site may let its own name point to this machine (DNS rebinding). Then the browser takes the sandbox for a
+part of that site, and lets the page read and control it; but the request still names the site's host. So only hosts
+that name this machine are answered, and those that were allowed at start.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Collection
+
+from synerise_profiles._core.validators import name_collection
+from synerise_profiles.sandbox.http.messages import HTTPRequest
+
+__all__ = ["HostCheck"]
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(\d{1,5}))?")
+_ORIGIN = re.compile(rf"(https?)://{_HOST.pattern}")
+_PORTS = {"http": "80", "https": "443"}
+
+
+class HostCheck:
+    """Knows the hosts that are answered: names of this machine, loopback addresses, and those that are `allowed`."""
+
+    def __init__(self, allowed: Collection[str] = ()) -> None:
+        name_collection().check("allow_hosts", allowed)
+        self._names = {"localhost", socket.gethostname().lower(), *(name.lower().strip("[].") for name in allowed)}
+
+    def is_known(self, http_request: HTTPRequest) -> bool:
+        """Whether a request names this machine, or an address on which it arrived."""
+        found = _HOST.fullmatch(_header(http_request, b"host"))
+        if found is None:
+            return False
+        host = found[1].strip("[]").rstrip(".")
+        return host in self._names or host.endswith(".localhost") or _is_own_address(host, http_request.local_address)
+
+    def is_same_site(self, http_request: HTTPRequest) -> bool:
+        """Whether a request is of a page of this sandbox, or of no page at all."""
+        if b"origin" not in http_request.headers:
+            return True
+        origin = _ORIGIN.fullmatch(_header(http_request, b"origin"))
+        host = _HOST.fullmatch(_header(http_request, b"host"))
+        if origin is None or host is None:
+            return False
+        scheme = http_request.scheme
+        return (origin[1], origin[2], origin[3] or _PORTS[origin[1]]) == (scheme, host[1], host[2] or _PORTS[scheme])
+
+
+def _header(http_request: HTTPRequest, name: bytes) -> str:
+    return http_request.headers.get(name, b"").decode("latin-1").lower()
+
+
+def _is_own_address(host: str, local_address: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return mapped.is_loopback or host == local_address

@@ -5,7 +5,6 @@ Their resources (`client.profiles`, ...) are generated; what is more than one op
 
 from __future__ import annotations
 
-import copy
 import functools
 import os
 import ssl
@@ -61,7 +60,9 @@ class Synerise(ClientExtensions):
       they raise ends the call and reaches the caller. They see no login.
     - `deprecations` says what happens before a deprecated operation is sent: `warn` (at the line of the call, once),
       `error` (DeprecatedOperationError, and nothing is sent) or `ignore`.
-    - `transport` replaces the network, for tests.
+    - `max_connections` bounds the connections that are open at the same time (a call waits for a free one),
+      `max_response_bytes` the body of a response, unpacked too.
+    - `transport` replaces the connections: a transport of httpx, for tests or for another way to the network.
 
     Use one client for the whole program: it may be shared by threads, and keeps connections and the token. Close it
     by `close()` or a `with` block.
@@ -85,6 +86,8 @@ class Synerise(ClientExtensions):
         consumer: Consumer | None = None,
         on_request: RequestHook | None = None,
         on_response: ResponseHook | None = None,
+        max_connections: int = 100,
+        max_response_bytes: int = 64_000_000,
         deprecations: DeprecationPolicy = "warn",
         transport: httpx.BaseTransport | None = None,
         _timing: Timing = SYSTEM_TIMING,
@@ -105,6 +108,8 @@ class Synerise(ClientExtensions):
             consumer=consumer,
             on_request=on_request,
             on_response=on_response,
+            max_connections=max_connections,
+            max_response_bytes=max_response_bytes,
             deprecations=deprecations,
             is_sync=True,
         )
@@ -192,6 +197,8 @@ class AsyncSynerise(AsyncClientExtensions):
         consumer: Consumer | None = None,
         on_request: RequestHook | None = None,
         on_response: ResponseHook | None = None,
+        max_connections: int = 100,
+        max_response_bytes: int = 64_000_000,
         deprecations: DeprecationPolicy = "warn",
         transport: httpx.AsyncBaseTransport | None = None,
         _timing: Timing = SYSTEM_TIMING,
@@ -212,6 +219,8 @@ class AsyncSynerise(AsyncClientExtensions):
             consumer=consumer,
             on_request=on_request,
             on_response=on_response,
+            max_connections=max_connections,
+            max_response_bytes=max_response_bytes,
             deprecations=deprecations,
             is_sync=False,
         )
@@ -292,8 +301,9 @@ def _copy_with(
         options = attrs.evolve(options, timeouts=checked_timeouts(timeout))
     if deprecations is not None:
         options = attrs.evolve(options, deprecations=deprecations)
-    result = copy.copy(client)
+    result = object.__new__(type(client))
     state: dict[str, Any] = result.__dict__
+    state.update(client.__dict__)
     for name in list(state):
         # A resource that was used already is bound to the options of the client that it was made by.
         if isinstance(getattr(type(client), name, None), functools.cached_property):

@@ -14,7 +14,7 @@ import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
 from synerise_profiles._core.config import AttemptResult
-from synerise_profiles._core.transport import _proxy
+from synerise_profiles._core.transport import find_proxy
 from synerise_profiles.errors import (
     APIConnectionError,
     APIStatusError,
@@ -583,7 +583,7 @@ def test_no_proxy_and_this_machine_are_reached_directly(monkeypatch: pytest.Monk
     """A host in NO_PROXY, and any loopback host, does without the proxy of the environment."""
     environment(monkeypatch, HTTPS_PROXY="http://proxy:1", NO_PROXY="internal.example.com")
     urls = ["https://internal.example.com", "https://localhost:8443", "https://api.example.com"]
-    assert [None, None, "http://proxy:1"] == [_proxy(client(base_url=url).options) for url in urls]
+    assert [None, None, "http://proxy:1"] == [find_proxy(client(base_url=url).options) for url in urls]
 
 
 def test_given_proxy_wins() -> None:

@@ -61,6 +61,7 @@ class RequestAttempts(Generic[T]):
         self.request = request
         self.attempts = 0
         self.delay = 0.0
+        self.seconds_left = MAX_WAIT_SECONDS
         self.error: APIStatusError | APIConnectionError | None = None
         self._token_renewals = 0
         self._maybe_applied = False
@@ -76,7 +77,7 @@ class RequestAttempts(Generic[T]):
         if seconds_left <= 0:
             problem = f"the deadline of {policy.deadline:g} s has passed"
             raise self._connection_error(problem, timed_out=True)
-        seconds_left = min(seconds_left, MAX_WAIT_SECONDS)
+        self.seconds_left = seconds_left = min(seconds_left, MAX_WAIT_SECONDS)
         timeouts = self.options.timeouts
         if any(value is None or value > seconds_left for value in timeouts.values()):
             timeouts = {

@@ -22,7 +22,7 @@ from synerise_profiles_api import settings
 from synerise_profiles_api.types import Operation, Request
 
 from .retry import RetryPolicy
-from .validators import SettingValidator, configuration_error, instance_of, number, one_of, text
+from .validators import SettingValidator, configuration_error, instance_of, number, one_of, text, whole_number
 
 if TYPE_CHECKING:
     import httpx
@@ -118,6 +118,8 @@ class Options:
     )
     on_request: RequestHook | None = attrs.field(repr=False)
     on_response: ResponseHook | None = attrs.field(repr=False)
+    max_connections: int = attrs.field(validator=whole_number(1, of="connections", error=configuration_error))
+    max_response_bytes: int = attrs.field(validator=whole_number(1, of="bytes", error=configuration_error))
     deprecations: DeprecationPolicy = attrs.field(
         default="warn", validator=one_of(*get_args(DeprecationPolicy), error=configuration_error)
     )
@@ -161,6 +163,8 @@ class CommonClientArguments(TypedDict, total=False):
     consumer: Consumer | None
     on_request: RequestHook | None
     on_response: ResponseHook | None
+    max_connections: int
+    max_response_bytes: int
     deprecations: DeprecationPolicy
 
 
@@ -195,6 +199,8 @@ def configure(
     consumer: Consumer | None,
     on_request: RequestHook | None,
     on_response: ResponseHook | None,
+    max_connections: int,
+    max_response_bytes: int,
     deprecations: DeprecationPolicy,
     is_sync: bool,
 ) -> tuple[Options, Credentials]:
@@ -219,6 +225,8 @@ def configure(
         verify=verify,
         on_request=on_request,
         on_response=on_response,
+        max_connections=max_connections,
+        max_response_bytes=max_response_bytes,
         deprecations=deprecations,
     )
     return options, credentials

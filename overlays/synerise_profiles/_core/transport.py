@@ -9,56 +9,44 @@ its own.
 from __future__ import annotations
 
 import inspect
+import os
 import ssl
 import sys
+import time
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import attrs
 import httpx
 
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Request, Response
 
-from .attempts import NextAction, RequestAttempts, TransportFailure
+from .attempts import NextAction, RequestAttempts
 from .auth import AsyncAuth, Auth
 from .config import Options, is_loopback
-from .retry import AttemptFailure
+from .connection_failures import transport_failure
+from .connection_pool import AsyncLeasingTransport, LeasingTransport
+from .response_reading import BodyReader, ReadResponse
 from .timing import Timing
 from .tokens import Token
 
-__all__ = ["AsyncTransport", "RequestBuilder", "Transport", "open_async_httpx_transport", "open_httpx_transport"]
+__all__ = [
+    "AsyncTransport",
+    "RequestBuilder",
+    "Transport",
+    "find_proxy",
+    "open_async_httpx_transport",
+    "open_httpx_transport",
+    "ssl_context",
+]
 
 T = TypeVar("T")
 
-# As many idle connections as busy ones: a pool of threads would otherwise open new ones for most of its requests.
-_LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=100)
 _JSON_HEADER: Final = (b"Content-Type", b"application/json")
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
-_SENT_FAILURE: Final = AttemptFailure()
-_UNSENT_FAILURE: Final = AttemptFailure(maybe_received=False)
-_PERMANENT_FAILURE: Final = AttemptFailure(maybe_received=False, permanent=True)
-# The first entry that fits an exception tells what happened. Protocol errors may quote what was sent or received, so
-# their own text is not shown.
-_FAILURES_BY_EXCEPTION: Final[tuple[tuple[type[httpx.RequestError], str, AttemptFailure], ...]] = (
-    (httpx.ConnectTimeout, "no connection in time", _UNSENT_FAILURE),
-    (httpx.PoolTimeout, "all connections were busy for too long", _UNSENT_FAILURE),
-    (httpx.WriteTimeout, "the request could not be sent in time", _SENT_FAILURE),
-    (httpx.TimeoutException, "no answer in time", _SENT_FAILURE),
-    (httpx.ConnectError, "no connection could be made", _UNSENT_FAILURE),
-    (httpx.ProxyError, "the proxy made no connection", _UNSENT_FAILURE),
-    (httpx.UnsupportedProtocol, "the URL's scheme is not supported", _PERMANENT_FAILURE),
-    (httpx.LocalProtocolError, "the request is not valid HTTP", attrs.evolve(_SENT_FAILURE, permanent=True)),
-    (
-        httpx.RemoteProtocolError,
-        "the server closed the connection early, or its answer is not valid HTTP",
-        _SENT_FAILURE,
-    ),
-    (httpx.DecodingError, "the answer cannot be decompressed", _SENT_FAILURE),
-)
 
 
 class RequestBuilder:
@@ -73,8 +61,10 @@ class RequestBuilder:
             (b"Accept-Encoding", b"gzip, deflate"),
         ]
 
-    def build(self, request: Request[Any], token: Token | None, timeouts: Mapping[str, float | None]) -> httpx.Request:
-        """Build one request; `timeouts` are the seconds of each step of this attempt."""
+    def build(
+        self, request: Request[Any], token: Token | None, timeouts: Mapping[str, float | None], deadline: float
+    ) -> httpx.Request:
+        """Build one request; `timeouts` are the seconds of each step, `deadline` is a moment of the monotonic clock."""
         operation, content = request.operation, request.content
         headers = self.headers.copy()
         headers.append((b"Accept", operation.accept.encode("ascii")))
@@ -92,14 +82,12 @@ class RequestBuilder:
         except httpx.InvalidURL:
             problem = "the path and query are too long or not a URL"
             raise InvalidRequestError(problem, operation=operation.name) from None
-        # With `stream` no header is added to these.
-        stream = httpx.ByteStream(content or b"")
-        extensions = {"timeout": timeouts}
-        return httpx.Request(operation.http_method, url, headers=headers, stream=stream, extensions=extensions)
+        extensions = {"timeout": timeouts, "deadline": deadline, "repeatable": request.repeatable}
+        return httpx.Request(operation.http_method, url, headers=headers, content=content, extensions=extensions)
 
 
 class Transport:
-    """The sync driver: sends over a transport of httpx and waits. Without `auth` requests are not signed."""
+    """The sync driver: sends over a transport in httpx's terms and waits. Without `auth` requests are not signed."""
 
     def __init__(self, httpx_transport: httpx.BaseTransport, builder: RequestBuilder, timing: Timing) -> None:
         self.httpx_transport = httpx_transport
@@ -113,17 +101,15 @@ class Transport:
         call = RequestAttempts(options, self._timing, request)
         token = None if auth is None else auth.token()
         while True:
-            http_request = self._builder.build(request, token, call.start_attempt())
+            timeouts = call.start_attempt()
+            deadline = time.monotonic() + call.seconds_left
+            http_request = self._builder.build(request, token, timeouts, deadline)
             if options.on_request is not None:
                 options.on_request(request, call.attempts)
             try:
-                response = self.httpx_transport.handle_request(http_request)
-                try:
-                    response.read()
-                finally:
-                    response.close()
+                response = self._exchange(http_request, BodyReader(options.max_response_bytes, deadline))
             except httpx.RequestError as error:
-                next_action = call.handle_failure(_transport_failure(error))
+                next_action = call.handle_failure(transport_failure(error, options))
             else:
                 next_action = call.handle_response(response, token)
             if options.on_response is not None:
@@ -139,9 +125,19 @@ class Transport:
                     continue
             raise call.final_error()
 
+    def _exchange(self, request: httpx.Request, reader: BodyReader) -> ReadResponse:
+        response = self.httpx_transport.handle_request(request)
+        try:
+            if not response.is_stream_consumed:
+                for piece in cast("httpx.SyncByteStream", response.stream):
+                    reader.add(piece)
+        finally:
+            response.close()
+        return reader.response(response)
+
 
 class AsyncTransport:
-    """The async driver: sends over a transport of httpx and awaits. Without `auth` requests are not signed."""
+    """The async driver: sends over a transport in httpx's terms and awaits. Without `auth` requests are not signed."""
 
     def __init__(self, httpx_transport: httpx.AsyncBaseTransport, builder: RequestBuilder, timing: Timing) -> None:
         self.httpx_transport = httpx_transport
@@ -155,17 +151,15 @@ class AsyncTransport:
         call = RequestAttempts(options, self._timing, request)
         token = None if auth is None else await auth.token()
         while True:
-            http_request = self._builder.build(request, token, call.start_attempt())
+            timeouts = call.start_attempt()
+            deadline = time.monotonic() + call.seconds_left
+            http_request = self._builder.build(request, token, timeouts, deadline)
             if options.on_request is not None:
                 await _await_if_needed(options.on_request(request, call.attempts))
             try:
-                response = await self.httpx_transport.handle_async_request(http_request)
-                try:
-                    await response.aread()
-                finally:
-                    await response.aclose()
+                response = await self._exchange(http_request, BodyReader(options.max_response_bytes, deadline))
             except httpx.RequestError as error:
-                next_action = call.handle_failure(_transport_failure(error))
+                next_action = call.handle_failure(transport_failure(error, options))
             else:
                 next_action = call.handle_response(response, token)
             if options.on_response is not None:
@@ -181,29 +175,73 @@ class AsyncTransport:
                     continue
             raise call.final_error()
 
+    async def _exchange(self, request: httpx.Request, reader: BodyReader) -> ReadResponse:
+        response = await self.httpx_transport.handle_async_request(request)
+        try:
+            if not response.is_stream_consumed:
+                async for piece in cast("httpx.AsyncByteStream", response.stream):
+                    reader.add(piece)
+        finally:
+            await response.aclose()
+        return reader.response(response)
 
-def open_httpx_transport(options: Options) -> httpx.HTTPTransport:
-    """Open the connection pool of a sync client; connections follow with the first request."""
+
+def open_httpx_transport(options: Options) -> httpx.BaseTransport:
+    """Open the transport of a sync client; connections follow with the first request."""
+    proxy = find_proxy(options)
+    if proxy is None:
+        context = None if options.is_plain else ssl_context(options)
+        return LeasingTransport(
+            options.base_url,
+            context,
+            max_connections=options.max_connections,
+            max_response_bytes=options.max_response_bytes,
+        )
     try:
-        return httpx.HTTPTransport(verify=_verify(options), proxy=_proxy(options), limits=_LIMITS)
+        return httpx.HTTPTransport(verify=ssl_context(options), proxy=proxy, limits=_limits(options))
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         raise _unusable_proxy(error) from None
 
 
-def open_async_httpx_transport(options: Options) -> httpx.AsyncHTTPTransport:
-    """Open the connection pool of an async client; connections follow with the first request."""
+def open_async_httpx_transport(options: Options) -> httpx.AsyncBaseTransport:
+    """Open the transport of an async client in an event loop; connections follow with the first request."""
+    proxy = find_proxy(options)
+    if proxy is None:
+        context = None if options.is_plain else ssl_context(options)
+        return AsyncLeasingTransport(
+            options.base_url,
+            context,
+            max_connections=options.max_connections,
+            max_response_bytes=options.max_response_bytes,
+        )
     try:
-        return httpx.AsyncHTTPTransport(verify=_verify(options), proxy=_proxy(options), limits=_LIMITS)
+        return httpx.AsyncHTTPTransport(verify=ssl_context(options), proxy=proxy, limits=_limits(options))
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         raise _unusable_proxy(error) from None
 
 
-def _verify(options: Options) -> ssl.SSLContext | bool:
-    # Loading the certificates takes longer than all else, and http to this machine has no use for them.
-    return False if options.is_plain and options.proxy is None else options.verify
+def _limits(options: Options) -> httpx.Limits:
+    # As many idle connections as busy ones: a pool of threads would otherwise open new ones for most of its requests.
+    return httpx.Limits(max_connections=options.max_connections, max_keepalive_connections=options.max_connections)
 
 
-def _proxy(options: Options) -> str | None:
+def ssl_context(options: Options) -> ssl.SSLContext:
+    """Return the context that connections are verified by. Raises ConfigurationError if a variable's file is bad."""
+    if isinstance(options.verify, ssl.SSLContext):
+        return options.verify
+    if options.verify:
+        for variable, exists in (("SSL_CERT_FILE", os.path.isfile), ("SSL_CERT_DIR", os.path.isdir)):
+            path = os.environ.get(variable)
+            if path and not exists(path):
+                raise ConfigurationError(f"{variable}: what it names is not there; correct the variable, or unset it")
+    try:
+        return httpx.create_ssl_context(verify=options.verify)
+    except OSError:  # an SSLError is one
+        problem = "the file that it names cannot be read as certificates in PEM; correct the variable, or unset it"
+        raise ConfigurationError(f"SSL_CERT_FILE: {problem}") from None
+
+
+def find_proxy(options: Options) -> str | None:
     """Return the proxy for the one host that a client talks to; those of the environment cannot reach this machine."""
     if options.proxy is not None:
         return options.proxy
@@ -222,30 +260,6 @@ def _unusable_proxy(error: Exception) -> ConfigurationError:
     if isinstance(error, ImportError):
         return ConfigurationError("proxy: a SOCKS proxy needs the package socksio (pip install 'httpx[socks]')")
     return ConfigurationError("proxy: the URL of the proxy (proxy=..., or HTTPS_PROXY, ALL_PROXY) cannot be used")
-
-
-def _transport_failure(error: httpx.RequestError) -> TransportFailure:
-    problem, meaning = "the connection broke", _SENT_FAILURE
-    for exception_type, text, its_meaning in _FAILURES_BY_EXCEPTION:
-        if isinstance(error, exception_type):
-            problem, meaning = text, its_meaning
-            break
-    if _is_bad_certificate(error):
-        problem, meaning = "the server's certificate was not accepted", _PERMANENT_FAILURE
-    return TransportFailure(
-        problem=problem,
-        meaning=meaning,
-        timed_out=isinstance(error, httpx.TimeoutException),
-        cause=None if isinstance(error, httpx.ProtocolError) else error,
-    )
-
-
-def _is_bad_certificate(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _user_agent() -> str:

@@ -1,0 +1,162 @@
+"""The rules of leased connections, without I/O, for both transports of `connection_pool`.
+
+A call leases one connection for itself and gives it back when its response is read. `IdleConnections` holds those that
+nobody uses, `ExchangeState` bounds what happens on one while it is leased, and `may_resend` says when a request that
+broke on a kept connection may go out again on a new one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import httpcore
+import httpx
+
+from .response_reading import ResponseTooLargeError
+
+__all__ = ["ExchangeState", "IdleConnections", "core_request", "httpx_error", "is_usable", "may_resend"]
+
+_IDLE_SECONDS: Final = 5.0
+"""How long a connection is kept without use: less than what servers and load balancers keep theirs."""
+_MAX_HEAD_BYTES: Final = 1_000_000
+"""What may arrive before the headers of a response are complete, answers 1xx included."""
+
+_HTTPX_ERRORS: Final[Mapping[type[BaseException], type[httpx.RequestError]]] = {
+    httpcore.ConnectTimeout: httpx.ConnectTimeout,
+    httpcore.ReadTimeout: httpx.ReadTimeout,
+    httpcore.WriteTimeout: httpx.WriteTimeout,
+    httpcore.ConnectError: httpx.ConnectError,
+    httpcore.ReadError: httpx.ReadError,
+    httpcore.WriteError: httpx.WriteError,
+    httpcore.LocalProtocolError: httpx.LocalProtocolError,
+    httpcore.RemoteProtocolError: httpx.RemoteProtocolError,
+}
+
+
+class Leasable(Protocol):
+    """A connection with its state; `has_expired` is true if the server closed it."""
+
+    idle_since: float
+
+    def has_expired(self) -> bool:
+        """Whether it can no longer be used."""
+        ...
+
+
+L = TypeVar("L", bound=Leasable)
+
+
+class IdleConnections(Generic[L]):
+    """The connections that nobody uses, the one used last on top. It may be shared by threads.
+
+    Taking from the top keeps few connections in use, so that those at the bottom get old and are closed: one look at
+    the bottom whenever one is put back is enough for that, and costs the same however many there are.
+    """
+
+    def __init__(self) -> None:
+        self._stack: deque[L] = deque()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def take(self) -> L | None:
+        """Take the connection that was used last; None if there is none."""
+        with self._lock:
+            return self._stack.pop() if self._stack else None
+
+    def put(self, lease: L) -> list[L]:
+        """Put a connection on top; return those that have to be closed, itself if it came after the end."""
+        lease.idle_since = now = time.monotonic()
+        with self._lock:
+            if self._closed:
+                return [lease]
+            self._stack.append(lease)
+            oldest = self._stack[0]
+            if now - oldest.idle_since <= _IDLE_SECONDS:
+                return []
+            del self._stack[0]
+            return [oldest]
+
+    def close(self) -> list[L]:
+        """Keep none from here on; return those that have to be closed."""
+        with self._lock:
+            self._closed = True
+            idle = list(self._stack)
+            self._stack.clear()
+            return idle
+
+
+def is_usable(lease: Leasable) -> bool:
+    """Whether an idle connection can carry a request: it is young, and the server has not closed it."""
+    return time.monotonic() - lease.idle_since <= _IDLE_SECONDS and not lease.has_expired()
+
+
+class ExchangeState:
+    """What one request and its response have done on a connection, and how long and how large they may get."""
+
+    __slots__ = ("_deadline", "_max_bytes", "_max_response_bytes", "has_sent", "received")
+
+    def __init__(self, max_response_bytes: int) -> None:
+        self._max_response_bytes = max_response_bytes
+        self.start(None)
+
+    def start(self, deadline: float | None) -> None:
+        """Begin an exchange; `deadline` is a moment of the monotonic clock."""
+        self._deadline = deadline
+        self._max_bytes = _MAX_HEAD_BYTES
+        self.has_sent = False
+        self.received = 0
+
+    def handle_head(self) -> None:
+        """The headers of the response are complete; what follows is its body."""
+        self._max_bytes = self.received + self._max_response_bytes + _MAX_HEAD_BYTES
+
+    def handle_data(self, data: bytes) -> bytes:
+        """Count what has arrived, and return it; raise if it is too much."""
+        self.received += len(data)
+        if self.received > self._max_bytes:
+            raise ResponseTooLargeError("too many bytes")
+        return data
+
+    def seconds(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
+        """Return the seconds that a step may take: its own, or what is left of the deadline."""
+        if self._deadline is None:
+            return timeout
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise error("the deadline has passed")
+        return left if timeout is None or left < timeout else timeout
+
+
+def may_resend(request: httpx.Request, state: ExchangeState, error: BaseException, *, was_kept: bool) -> bool:
+    """Whether a request that failed may be sent again at once, on a new connection.
+
+    A server may close an idle connection at the moment at which it is used again. Nothing of a response has arrived
+    then. If nothing could be sent either, the server cannot have carried out the request; otherwise it is only sent
+    again if it is `repeatable`.
+    """
+    if not was_kept or state.received or not isinstance(error, httpcore.NetworkError | httpcore.RemoteProtocolError):
+        return False
+    return not state.has_sent or bool(request.extensions.get("repeatable"))
+
+
+def core_request(request: httpx.Request) -> httpcore.Request:
+    """Return the request in the terms of httpcore."""
+    url = request.url
+    stream: Any = request.stream
+    return httpcore.Request(
+        request.method,
+        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=request.headers.raw,
+        content=stream,
+        extensions=request.extensions,
+    )
+
+
+def httpx_error(error: BaseException) -> httpx.RequestError | None:
+    """Return the exception of httpx that stands for one of httpcore's; None for any other."""
+    error_type = _HTTPX_ERRORS.get(type(error))
+    return None if error_type is None else error_type(str(error))

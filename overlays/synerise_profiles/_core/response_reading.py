@@ -1,0 +1,108 @@
+"""Reads the body of a response: bounded in bytes and time, before and after decompression.
+
+httpx would unpack whatever arrives, at once and without an end: some kilobytes can stand for gigabytes. So the body is
+taken as it arrives and unpacked here, piece by piece, up to `max_response_bytes`.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+import attrs
+import httpx
+
+__all__ = ["BodyReader", "ReadResponse", "ResponseTooLargeError"]
+
+_PIECE_BYTES: Final = 256 * 1024
+_GZIP_WINDOW: Final = zlib.MAX_WBITS | 16
+
+
+class ResponseTooLargeError(httpx.RequestError):
+    """The body of a response is larger than the client takes, as it arrived or unpacked."""
+
+
+class _Decompressor(Protocol):
+    """What `zlib.decompressobj` returns."""
+
+    @property
+    def unconsumed_tail(self) -> bytes: ...
+    @property
+    def eof(self) -> bool: ...
+    def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
+
+
+@attrs.frozen
+class ReadResponse:
+    """A response that was read to its end."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes = attrs.field(repr=False)
+
+
+class BodyReader:
+    """Takes the pieces of one body; `deadline` is a moment of the monotonic clock."""
+
+    def __init__(self, max_bytes: int, deadline: float) -> None:
+        self._max_bytes = max_bytes
+        self._deadline = deadline
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def add(self, piece: bytes) -> None:
+        """Take a piece. Raises ResponseTooLargeError or httpx.ReadTimeout."""
+        self._size += len(piece)
+        if self._size > self._max_bytes:
+            raise ResponseTooLargeError("too many bytes")
+        if time.monotonic() > self._deadline:
+            raise httpx.ReadTimeout("the deadline has passed")
+        self._pieces.append(piece)
+
+    def response(self, response: httpx.Response) -> ReadResponse:
+        """Return the whole response, unpacked. Raises ResponseTooLargeError or httpx.DecodingError."""
+        if response.is_stream_consumed and not self._pieces:  # a transport that reads, and unpacks, by itself
+            content = response.content
+        else:
+            content = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+            encodings = response.headers.get("content-encoding")
+            if encodings and content:
+                for encoding in reversed(encodings.lower().split(",")):
+                    content = _unpack(content, encoding.strip(), self._max_bytes)
+        if len(content) > self._max_bytes:
+            raise ResponseTooLargeError("too many bytes")
+        return ReadResponse(response.status_code, response.headers, content)
+
+
+def _unpack(content: bytes, encoding: str, max_bytes: int) -> bytes:
+    if encoding in {"gzip", "x-gzip"}:
+        return _inflate(content, zlib.decompressobj(_GZIP_WINDOW), max_bytes)
+    if encoding == "deflate":
+        # Some servers leave out the header of zlib, whose first byte names the method 8 in four of its bits.
+        window = zlib.MAX_WBITS if content[0] & 0x0F == 8 else -zlib.MAX_WBITS
+        return _inflate(content, zlib.decompressobj(window), max_bytes)
+    if encoding in {"", "identity"}:
+        return content
+    raise httpx.DecodingError("an encoding that was not asked for")
+
+
+def _inflate(content: bytes, decompressor: _Decompressor, max_bytes: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        while content and not decompressor.eof:
+            piece = decompressor.decompress(content, _PIECE_BYTES)
+            size += len(piece)
+            if size > max_bytes:
+                raise ResponseTooLargeError("too many bytes after decompression")
+            pieces.append(piece)
+            content = decompressor.unconsumed_tail
+            if not piece and not content:
+                break
+    except zlib.error:
+        raise httpx.DecodingError("not what Content-Encoding says") from None
+    if not decompressor.eof:
+        raise httpx.DecodingError("the compressed body is not complete")
+    return b"".join(pieces)

@@ -11,7 +11,7 @@ REDOCLY := @redocly/cli@2.77.0
 HANDWRITTEN := generator overlays tests
 
 .DEFAULT_GOAL := help
-.PHONY: help generate check-generated surface check-surface changes audit lint lint-openapi format type check test test-long test-floors coverage peer wheel check-wheel demo sandbox bench bench-bulk clean
+.PHONY: help generate check-generated surface check-surface changes audit lint lint-openapi format type check test test-long test-floors coverage peer wheel check-wheel release-check demo sandbox bench bench-bulk clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -85,6 +85,9 @@ wheel: $(READY) ## build the wheel into dist/
 
 check-wheel: wheel ## the wheel holds two packages and nothing else
 	$(BIN)/python -m pytest -q tests/packaging
+
+release-check: $(READY) ## what a release has to pass beside check and test
+	@.ci/release-check
 
 demo: $(READY) generate ## real customers and purchases through the client to the sandbox: make demo [DATA=file.csv]
 	$(BIN)/python tests/examples/demo.py $(if $(DATA),--data "$(DATA)")

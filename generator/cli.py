@@ -55,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     diff = commands.add_parser("diff", help="tell in Markdown what changed for callers, and which version it asks for")
     diff.add_argument("base", help="a git revision, or a folder that holds the project as it was")
     diff.set_defaults(run=_diff)
+    release = commands.add_parser("release", help="say what stands against a release of this tree")
+    release.add_argument("base", nargs="?", help="the git revision of the last release; left out, it is the first")
+    release.set_defaults(run=_release)
     return parser
 
 
@@ -103,6 +106,15 @@ def _diff(options: argparse.Namespace) -> int:
     report = report_changes(options.base, old, folder_state(options.root))
     print(report.to_markdown(), end="")
     return 0 if report.is_covered else 1
+
+
+def _release(options: argparse.Namespace) -> int:
+    from generator.changes.release import release_findings  # noqa: PLC0415  # as above
+
+    found = release_findings(options.root, options.base)
+    for finding in found:
+        print(finding)
+    return 1 if found else 0
 
 
 def _audit(options: argparse.Namespace) -> int:

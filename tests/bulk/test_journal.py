@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import os
+import random
+import sqlite3
+import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +26,8 @@ from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles.bulk import BulkStoppedError, JournalError, JournalMismatchError
 from synerise_profiles.bulk.journal import Journal
+from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sandbox.storage.store import StateStore
 from tests.bulk.support import Clock, Run, Server, fates
 from tests.bulk.test_engine import STYLES, is_bad, number, profile, small, trouble
 
@@ -239,3 +246,197 @@ def test_the_journal_holds_no_rows(client: Synerise, server: Server, night: Path
     content = night.read_bytes()
     assert b"c-3" not in content
     assert b"secret" not in content
+
+
+@pytest.mark.parametrize("path", ["", ":memory:", ".", os.devnull, "missing/night.db", "new/"])
+def test_a_journal_that_would_keep_nothing_is_refused(
+    client: Synerise, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """By the name of the argument, before anything is made or sent."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidRequestError, match=r"^journal: "):
+        client.bulk.upsert_profiles([profile(0)], journal=path)
+    assert (server.bodies, list(tmp_path.iterdir())) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "kind", ["another database", "tables of the same names", "state of a sandbox", "text", "short"]
+)
+def test_a_file_of_another_program_stays_as_it_is(client: Synerise, server: Server, night: Path, kind: str) -> None:
+    """Also one that would pass for a journal by its tables."""
+    if kind == "state of a sandbox":
+        StateStore(night).close()
+    elif kind in ("text", "short"):
+        night.write_text("x" if kind == "short" else "my novel\n" * 1000)
+    else:
+        with closing(sqlite3.connect(night)) as database:
+            names = ["users"] if kind == "another database" else ["run", "times", "sent", "chunks"]
+            for name in names:
+                database.execute(f"CREATE TABLE {name} (name TEXT PRIMARY KEY, value TEXT)")
+    before = night.read_bytes()
+    with pytest.raises(JournalError, match="is no journal"):
+        client.bulk.upsert_profiles([profile(0)], journal=night)
+    assert (server.bodies, night.read_bytes(), len(list(night.parent.iterdir()))) == ([], before, 1)
+
+
+def test_a_journal_of_another_version_is_refused(client: Synerise, server: Server, night: Path) -> None:
+    """With what to do."""
+    client.bulk.upsert_profiles([profile(0)], journal=night)
+    with closing(sqlite3.connect(night)) as database:
+        database.execute("PRAGMA user_version = 99")
+    server.bodies.clear()
+    with pytest.raises(JournalError, match=r"version 99.*end the run with the release that began it, or give"):
+        client.bulk.upsert_profiles([profile(0)], journal=night)
+    assert server.bodies == []
+
+
+CHANGES = [
+    "UPDATE chunks SET accepted = accepted + 1",
+    "UPDATE chunks SET accepted = 0",
+    "UPDATE chunks SET refused = NULL",
+    "UPDATE chunks SET first = first + 1",
+    "UPDATE chunks SET last = last - 1",
+    "UPDATE chunks SET digest = x'00'",
+    "UPDATE chunks SET checksum = x'00'",
+    "UPDATE chunks SET number = 7 WHERE number = 2",
+    "UPDATE chunks SET refused = (SELECT refused FROM chunks WHERE number = 1) WHERE number = 0",
+    "UPDATE chunks SET accepted = 'many'",
+    "DELETE FROM run WHERE name = 'checks'",
+    "DELETE FROM run",
+    "UPDATE run SET value = '\"off\"' WHERE name = 'checks'",
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_altered_journal_gives_no_count(client: Synerise, server: Server, night: Path, change: str) -> None:
+    """Whatever was altered, the run ends with one kind of error, and nothing is sent."""
+    server.bad, server.style = is_bad, "400"
+    rows = [profile(n, f"x{'!' * (n % 700 == 1)}") for n in range(2500)]
+    first = client.bulk.upsert_profiles(rows, journal=night)
+    assert first.rejected_count()
+    with closing(sqlite3.connect(night)) as database:
+        database.execute(change)
+        database.commit()
+    server.bodies.clear()
+    with pytest.raises(JournalError):
+        client.bulk.upsert_profiles(rows, journal=night)
+    assert server.bodies == []
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.999])
+def test_a_journal_that_was_cut_gives_no_count(client: Synerise, server: Server, night: Path, share: float) -> None:
+    """A part of a file is none."""
+    rows = [profile(n) for n in range(2500)]
+    client.bulk.upsert_profiles(rows, journal=night)
+    whole = night.read_bytes()
+    night.write_bytes(whole[: int(len(whole) * share)])
+    server.bodies.clear()
+    with pytest.raises(JournalError, match="damaged"):
+        client.bulk.upsert_profiles(rows, journal=night)
+    assert server.bodies == []
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_journal_with_a_flipped_bit_gives_no_wrong_count(client: Synerise, night: Path, seed: int) -> None:
+    """Either the run ends with an error, or its report is that of a journal as it was."""
+    rows = [profile(n) for n in range(2500)]
+    client.bulk.upsert_profiles(rows, journal=night)
+    content, chance = bytearray(night.read_bytes()), random.Random(seed)
+    for _ in range(1 + seed // 3):
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    night.write_bytes(content)
+    try:
+        report = client.bulk.upsert_profiles(rows, journal=night)
+    except JournalError:
+        return
+    assert (report.accepted, report.rejected_count(), report.complete) == (2500, 0, True)
+
+
+def deletions(server: Server, gone: set[int]) -> Callable[[httpx.Request], httpx.Response]:
+    """A server of profiles; those that are gone are not found."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        server.bodies.append(request.url.path.encode())
+        number = int(request.url.path.rpartition("-")[2])
+        if number in gone:
+            return httpx.Response(404)
+        gone.add(number)
+        fault = server.fault()
+        if fault is None:
+            return httpx.Response(202)
+        if fault[1].status is None:
+            raise httpx.ReadError("lost", request=request)
+        if not fault[0]:
+            gone.discard(number)
+        return httpx.Response(fault[1].status)
+
+    return answer
+
+
+LOST = SendResult(failure=AttemptFailure(maybe_received=True))
+AWAY = SendResult(status=503, failure=AttemptFailure(status_code=503))
+
+
+def delete(answer: Callable[[httpx.Request], httpx.Response], rows: Iterable[Any], night: Path, **options: Any) -> Any:
+    transport = httpx.MockTransport(answer)
+    with Synerise(token="t", transport=transport, max_retries=0, _timing=Clock().timing) as client:
+        try:
+            return client.bulk.delete_profiles(rows, journal=night, concurrency=1, **options)
+        except BulkStoppedError as error:
+            return error.report
+
+
+@pytest.mark.parametrize(("fault", "is_sent"), [(LOST, True), (AWAY, False)], ids=["lost answer", "not carried out"])
+def test_a_deletion_that_was_on_its_way(server: Server, night: Path, fault: SendResult, is_sent: bool) -> None:  # noqa: FBT001
+    """Not found is what was wanted where an earlier run may have deleted it, and a refusal where it surely did not."""
+    gone = {2, 5}
+    answer = deletions(server, gone)
+    rows = [{"customId": f"c-{n}"} for n in range(8)]
+    server.fault = lambda: (is_sent, fault) if server.bodies[-1].endswith(b"-4") else None
+    first = delete(answer, rows, night)
+    assert 4 in {item.index for item in first.rejected if item.stage == "unsent"}
+    server.fault = lambda: None
+    if not is_sent:
+        gone.add(4)  # by somebody else, or it never was there: this library did not delete it
+    report = delete(answer, rows, night)
+    refused = sorted(item.index for item in report.rejected)
+    assert refused == ([2, 5] if is_sent else [2, 4, 5])
+    assert report.accepted == 8 - len(refused)
+
+
+def test_another_deletion_in_its_place_was_not_on_its_way(server: Server, night: Path) -> None:
+    """What was sent is known by its content, not by its place alone."""
+    answer = deletions(server, {9})
+    server.fault = lambda: (True, LOST)
+    delete(answer, [{"customId": "c-1"}], night)
+    server.fault = lambda: None
+    report = delete(answer, [{"customId": "c-9"}], night)
+    assert [item.stage for item in report.rejected] == ["server"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit there")
+def test_a_full_disk_ends_the_run_and_it_goes_on(tmp_path: Path) -> None:
+    """With one error that says what to do; the next run finishes, and no deletion is refused for having been done."""
+    with Sandbox(log_size=100_000) as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        rows = [{"customId": f"c-{n}"} for n in range(3000)]
+        client.bulk.upsert_profiles(rows)
+        program = Path(__file__).with_name("files_program.py")
+        command = [sys.executable, str(program), sandbox.url, sandbox.api_key, "journal", str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert "the journal cannot be read or written" in done.stdout, done
+        assert "make room, and repeat the call with the same input and journal" in done.stdout
+        deleted = sum(entry.operation == "profiles.delete_by_custom_id" for entry in sandbox.log)
+        assert 0 < deleted < 3000
+        report = client.bulk.delete_profiles(rows, journal=tmp_path / "night.db")
+    assert (report.accepted, report.rejected_count(), report.complete) == (3000, 0, True)
+    assert report.resumed > 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no such mode there")
+def test_a_journal_is_for_its_owner(client: Synerise, night: Path) -> None:
+    """One that is there keeps its mode."""
+    client.bulk.upsert_profiles([profile(0)], journal=night)
+    assert stat.S_IMODE(night.stat().st_mode) == 0o600
+    night.chmod(0o640)
+    client.bulk.upsert_profiles([profile(0)], journal=night)
+    assert stat.S_IMODE(night.stat().st_mode) == 0o640

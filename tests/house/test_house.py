@@ -129,6 +129,73 @@ def test_the_side_rooms_stay_closed(statement):
     assert not loaded & {"uvicorn", "jsonschema_rs", "pytest", "sqlite3", "argparse"}
 
 
+# --- files
+
+WRITES = {
+    *("write_text", "write_bytes", "touch", "mkstemp", "mkdtemp", "NamedTemporaryFile", "TemporaryFile", "mkfifo"),
+    *("SpooledTemporaryFile", "TemporaryDirectory", "ftruncate", "truncate", "rename", "renames", "symlink_to"),
+    *("copy", "copy2", "copyfile", "copytree", "move"),
+}
+WRITING_MODULES = {"tempfile", "sqlite3", "shelve", "dbm", "mmap"}
+OPENERS = {"open", "fdopen", "GzipFile", "BZ2File", "LZMAFile", "ZipFile", "FileIO", "FileHandler"}
+
+
+def _opens_for_writing(call):
+    """Whether a call opens a file for writing, or may: its mode is not written out."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    owner = getattr(getattr(call.func, "value", None), "id", "")
+    if name in WRITES and owner != "attrs":
+        return name not in ("copy", "move") or owner == "shutil"
+    if owner == "os" and name in ("open", "replace", "link", "symlink"):
+        return True
+    if owner == "sqlite3" or name not in OPENERS:
+        return owner == "sqlite3" and name == "connect"
+    modes = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "mode")]
+    texts = [item.value for item in modes if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    return any(re.fullmatch(r"[rwaxbt+U]{1,4}", text) and set(text) & set("wax+") for text in texts)
+
+
+def _writers(modules):
+    found = set()
+    for name, path in modules.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        writes = any(isinstance(node, ast.Call) and _opens_for_writing(node) for node in ast.walk(tree))
+        if writes or WRITING_MODULES & set(imports_of(name, path, typing_too=False)):
+            found.add(name)
+    return found
+
+
+def test_one_room_opens_files_for_writing():
+    """Databases and temporary files included: modes, links and what is refused are decided there alone."""
+    writers = _writers(modules_of("synerise_profiles"))
+
+    assert {name for name in writers if not name.startswith("synerise_profiles._core.files.")} == set()
+    assert {name.rpartition(".")[2] for name in writers} == {"databases", "scratch", "writing"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "open(path, 'w')",
+        "path.open('ab')",
+        "path.open(mode='r+b')",
+        "os.open(path, flags)",
+        "gzip.open(path, 'wt')",
+        "path.write_text('x')",
+        "sqlite3.connect(path)",
+        "os.replace(a, b)",
+        "shutil.move(a, b)",
+        "import tempfile",
+    ],
+)
+def test_a_writer_is_found(tmp_path, line):
+    """However a file is opened."""
+    path = tmp_path / "module.py"
+    path.write_text(line)
+
+    assert _writers({"module": path}) == {"module"}
+
+
 # --- the generated folder
 
 

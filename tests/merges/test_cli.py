@@ -46,6 +46,31 @@ def test_a_plan_is_shown_saved_and_applied(
     assert {entry["actor"] for entry in read_audit(audit)} == {"anna"}
 
 
+def test_no_file_is_two_things(
+    sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is one written that is read; nothing is asked for."""
+    monkeypatch.chdir(tmp_path)
+    Path("pairs.csv").write_text("duplicate,survivor\njanek,jan\n")
+    Path("link").symlink_to("pairs.csv")
+    sandbox.log.clear()
+    plan = ["merge-plan", "--by", "custom_id", "--pairs", "pairs.csv"]
+    apply = ["merge-apply", "pairs.csv", "--actor", "anna", "--yes"]
+    for arguments, words in (
+        ([*plan, "--save", "pairs.csv"], "--save: is the same file as --pairs"),
+        ([*plan, "--html", "link"], "--html: is the same file as --pairs"),
+        ([*plan, "--save", "x", "--html", "./x"], "--save: is the same file as --html"),
+        ([*plan, "--save", "missing/x"], "--save: is in a folder that does not exist"),
+        ([*plan, "--html", "."], "--html: is a folder"),
+        ([*apply, "--audit", "link"], "--audit: is the same file as the plans"),
+    ):
+        assert cli.main(arguments) == 1
+        assert words in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pairs.csv"]
+    assert Path("pairs.csv").read_text() == "duplicate,survivor\njanek,jan\n"
+    assert len(sandbox.log) == 0
+
+
 def test_pairs(sandbox: Sandbox, client: Synerise, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A CSV file of clientIds; a refused plan is named by its reason, and the status says that not all is done."""
     jan, janek = ids(sandbox, ("jan", "janek"))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import collections
 import gc
 import logging
+import os
 import signal
+import stat
+import sys
 import threading
 import time
 import tracemalloc
@@ -314,6 +317,41 @@ def test_what_could_not_be_delivered_is_written_down_and_can_be_sent(tmp_path: P
     with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
         report = client.bulk.send_events(letter["row"] for letter in letters)
     assert report.accepted == 3
+
+
+def test_a_spill_says_what_it_takes_to_send_its_rows(tmp_path: Path) -> None:
+    """It is for its owner, holds rows of several operations, and further queues append to it."""
+    path = tmp_path / "left.jsonl"
+    for _ in range(2):
+        queue = queue_to_dead_server(spill=path, exit_timeout=0.1)
+        queue.events.put(event(1))
+        queue.profiles.put({"customId": "c"})
+        with pytest.warns(UndeliveredWarning, match="2 of 2 rows were left in the queue; they were written"), queue:
+            pass
+    letters = list(read_dead_letter(path))
+    assert len(letters) == 4
+    assert {(letter["version"], letter["operation"], letter["row_holds"]) for letter in letters} == {
+        (1, "events.send_batch", "fields"),
+        (1, "profiles.upsert_batch", "fields"),
+    }
+    if sys.platform != "win32":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_spill_that_cannot_be_written_is_refused_when_the_queue_is_made(tmp_path: Path) -> None:
+    """By name; a file of something else stays as it is, also if it came later."""
+    other = tmp_path / "notes.txt"
+    other.write_text("keep me")
+    for path in ("", tmp_path, os.devnull, tmp_path / "missing" / "left.jsonl", other):
+        with pytest.raises(InvalidRequestError, match=r"^spill: "):
+            queue_to_dead_server(spill=path)
+    late = tmp_path / "late"
+    queue = queue_to_dead_server(spill=late, exit_timeout=0.1)
+    queue.profiles.put({"customId": "c"})
+    late.write_text("keep me")
+    with pytest.warns(UndeliveredWarning, match="could not be written to the spill file"), queue:
+        pass
+    assert late.read_text() == other.read_text() == "keep me"
 
 
 def test_flush_does_not_wait_for_what_is_put_meanwhile(sandbox: Sandbox, client: Synerise) -> None:

@@ -41,6 +41,7 @@ class LetterFile:
     def __init__(self, file: WrittenFile, head: LetterHead | None = None) -> None:
         self.problem: OSError | None = None
         self.path = file.path if isinstance(file, PartFile) else file.target
+        self.name = file.target.name
         self._file: WrittenFile | None = file
         self._head = head
         self._id: FileId | None = file.id
@@ -88,22 +89,22 @@ class LetterFile:
         yield from list(self._lines)
 
     def close(self, *, is_kept: bool) -> None:
-        """Write what is left, and close the file; one that is written beside its target takes its place or goes."""
-        file, keeps = self._file, is_kept or not isinstance(self._file, PartFile)
+        """Write what is left and close the file, or leave the file that was there as it was."""
+        file = self._file
         if file is None:
             return
         try:
-            if keeps:
+            if is_kept:
                 self.flush()
-            if isinstance(file, PartFile) and is_kept:
                 file.commit()
                 self.path = file.target
+            else:
+                is_one_piece = len(self._places) == 2 and self._places[1] == file.size
+                file.take_back(self._places[0] if is_one_piece else None)
         except OSError as error:
             self.problem = self.problem or error
         finally:
             self._file = None
-            if isinstance(file, PartFile) and not is_kept:
-                file.discard()
             file.close()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -134,7 +135,7 @@ class RejectionStore(Generic[T]):
         error = self.error
         if self._file is None or error is None:
             return None
-        return f"{self._file.path.name}, the file of dead letters, cannot be written: {error.strerror}"
+        return f"{self._file.name}, the file of dead letters, cannot be written: {error.strerror}"
 
     def add(self, record: T, row: LetterRow) -> None:
         """Keep one record. `row` is its row, for the dead-letter file alone."""
@@ -176,7 +177,7 @@ class RejectionStore(Generic[T]):
 
 def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead) -> LetterFile:
     """Open a dead-letter file, to be replaced at the end of a run or appended to as the run goes on."""
-    file = AppendFile(target, is_locked=False) if mode == "append" else PartFile(target, "dead_letter")
+    file = AppendFile(target, "dead_letter", is_locked=False) if mode == "append" else PartFile(target, "dead_letter")
     return LetterFile(file, head)
 
 

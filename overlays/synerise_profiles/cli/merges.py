@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,7 @@ def _plan(options: argparse.Namespace) -> int:
     if (options.pairs is None) == (options.into is None) or bool(options.sources) != (options.into is not None):
         raise CommandError("merge-plan: give --into ID and the ids to merge, or --pairs CSV")
     with _errors_as_problems(), _client() as client:
+        _check_files({"--html": options.html, "--save": options.save}, "--pairs", options.pairs)
         plans = _plans(client, options)
         sys.stdout.write(plans.to_text(show_values=options.show_values) + "\n")
         if options.html is not None:
@@ -82,6 +83,7 @@ def _apply(options: argparse.Namespace) -> int:
     from synerise_profiles.merges import MergePlanSet, MergeSetResult, MergeStoppedError  # noqa: PLC0415 - when run
 
     with _errors_as_problems(), _client() as client:
+        _check_files({"--audit": options.audit}, "the plans", options.plans, is_appended=True)
         plans = MergePlanSet.read_jsonl(options.plans)
         if not options.yes:
             raise CommandError(f"{plans.summary()}. Merging is irreversible; say --yes to do it")
@@ -102,6 +104,18 @@ def _apply(options: argparse.Namespace) -> int:
             ) from None
     _print_result(result)
     return 0 if result.complete else 1
+
+
+def _check_files(
+    written: Mapping[str, str | None], read_as: str, read: str | None, *, is_appended: bool = False
+) -> None:
+    """Refuse, before anything is asked for, what cannot be written, and files that are one."""
+    from synerise_profiles._core.files import file_id, refuse_same_files, target_of  # noqa: PLC0415 - when run
+
+    targets = {
+        name: None if path is None else target_of(path, name, is_appended=is_appended) for name, path in written.items()
+    }
+    refuse_same_files(targets, {read_as: None if read is None else file_id(read)})
 
 
 def _print_result(result: MergeSetResult) -> None:

@@ -86,9 +86,9 @@ class Audit:
         self._common = {"run": str(uuid.uuid4()), "actor": actor}
         self._states: dict[str, AuditState] = {}
         try:
-            self._file = AppendFile(target_of(path, "audit", is_appended=True), is_locked=True)
-        except (OSError, InvalidRequestError) as error:
-            raise AuditError(f"the audit file cannot be opened: {getattr(error, 'strerror', error)}") from None
+            self._file = AppendFile(target_of(path, "audit", is_appended=True), "audit", is_locked=True)
+        except InvalidRequestError as error:
+            raise AuditError(f"the audit file cannot be opened: {error}") from None
         if self._file.is_in_use:
             self._file.close()
             raise AuditError("the audit file is in use by another run; wait for its end")

@@ -73,7 +73,7 @@ def _append_dead_letters(path: str | os.PathLike[str], rows: Iterable[Undelivere
         effect = "it may have been applied, and can be sent again" if row.maybe_applied else "it was not applied"
         data = {"index": row.index, "stage": "unsent", "reason": f"the queue was closed; {effect}"}
         lines.append(letter_line(LetterHead(operation=row.operation), data, LetterRow(row.row)))
-    with AppendFile(letter_target(path, "spill", is_appended=True), is_locked=False) as file:
+    with AppendFile(letter_target(path, "spill", is_appended=True), "spill", is_locked=False) as file:
         file.write(b"".join(lines))
 
 

@@ -14,6 +14,8 @@ from typing import Any, Self, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from synerise_profiles._core.validators import name_collection
+
 from .admin.faults import Faults
 from .admin.request_log import RequestLog
 from .app import App, create_app
@@ -127,6 +129,7 @@ class Sandbox:
         options: SandboxOptions | None = None,
         allow_hosts: Collection[str] = (),
     ) -> None:
+        name_collection().check("allow_hosts", allow_hosts)
         self._address = (host, port)
         self._socket: socket.socket | None = None
         self._server: _Server | None = None

@@ -31,13 +31,13 @@ def target_of(path: object, argument: str, *, is_appended: bool = False) -> Path
         raise refused(argument, "names a folder; give the name of a file in it")
     try:
         target = Path(os.path.realpath(name))
-        found = target.stat() if target.exists() else None
-        if found is None and not target.parent.is_dir():
-            raise refused(argument, "is in a folder that does not exist")
+        found = target.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        found = None
     except (OSError, ValueError) as error:
-        if isinstance(error, InvalidRequestError):
-            raise
         raise refused(argument, f"cannot be used: {getattr(error, 'strerror', None) or 'not a path'}") from None
+    if found is None and not target.parent.is_dir():
+        raise refused(argument, "is in a folder that does not exist")
     if found is not None and stat.S_ISDIR(found.st_mode):
         raise refused(argument, "is a folder; give the name of a file in it")
     if found is not None and not stat.S_ISREG(found.st_mode):

@@ -61,6 +61,12 @@ class WrittenFile:
             raise
         return start + len(content)
 
+    def commit(self) -> None:
+        """Say that what was written is to stay."""
+
+    def take_back(self, start: int | None) -> None:
+        """Undo what was written: all behind `start`, or what can be undone if it is not in one piece."""
+
     def sync(self) -> None:
         """Write it to the disk."""
         os.fsync(self._descriptor)
@@ -115,6 +121,10 @@ class PartFile(WrittenFile):
         self.close()
         sync_folder(self.target)
 
+    def take_back(self, start: int | None) -> None:  # noqa: ARG002 - all of it goes
+        """Undo all of it."""
+        self.discard()
+
     def discard(self) -> None:
         """Remove the file; the target stays as it was."""
         if self._descriptor >= 0 and os.getpid() == self._pid:
@@ -136,14 +146,17 @@ def replaced_file(path: object, argument: str = "path") -> Generator[IO[bytes]]:
 
 
 class AppendFile(WrittenFile):
-    """A file that grows at its end, made if it is not there.
+    """A file that grows at its end, made if it is not there. Raises InvalidRequestError if that cannot be done.
 
     With `is_locked` no other run may open it so until it is closed; without, each addition is locked by itself, so that
     several processes can share a file.
     """
 
-    def __init__(self, target: Path, *, is_locked: bool) -> None:
-        descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_APPEND | OPEN_FLAGS, OWNER_ONLY)
+    def __init__(self, target: Path, argument: str, *, is_locked: bool) -> None:
+        try:
+            descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_APPEND | OPEN_FLAGS, OWNER_ONLY)
+        except OSError as error:
+            raise refused(argument, f"cannot be written: {error.strerror}") from None
         super().__init__(target, descriptor)
         self.is_in_use = is_locked and not _lock(descriptor)
         self._is_locked = is_locked
@@ -155,6 +168,12 @@ class AppendFile(WrittenFile):
         with contextlib.nullcontext() if self._is_locked else _locked(self._descriptor):
             is_cut = self.size > 0 and self._last_byte() != b"\n"
             return super().write(b"\n" * is_cut + content)
+
+    def take_back(self, start: int | None) -> None:
+        """Cut off what was added behind `start`; the caller knows that it wrote all that is there in one piece."""
+        if start is not None:
+            with _locked(self._descriptor):
+                os.ftruncate(self._descriptor, start)
 
     def lines(self) -> Iterator[bytes]:
         """Yield the lines that are there."""
@@ -202,7 +221,8 @@ def _remove_left_parts(target: Path, argument: str) -> None:
         part = target.with_name(name)
         if _is_in_use(part):
             raise refused(argument, f"is being written by another run, to {name} beside it")
-        LOGGER.warning("%s was left by a run that was killed; it is removed", part)
+        # By its name alone: folders may be named after people.
+        LOGGER.warning("%s was left by a run that was killed; it is removed", name)
         part.unlink(missing_ok=True)
 
 

@@ -1,0 +1,400 @@
+"""The file of dead letters: it replaces letters alone, whatever ends the run, and each line can be read and sent."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
+from synerise_profiles.bulk import BulkStoppedError, JournalMismatchError, UnreadableRow, read_dead_letter
+from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sources import RowMapping, field, read_csv, read_jsonl
+
+PROGRAM = Path(__file__).with_name("files_program.py")
+BAD = {"city": "nobody"}
+MAPPING = {"id": "customId", "town": "city"}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[Synerise]:
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        yield client
+
+
+@pytest.fixture
+def letters(tmp_path: Path) -> Path:
+    return tmp_path / "rejected.jsonl"
+
+
+@pytest.fixture
+def night(client: Synerise, letters: Path) -> bytes:
+    """Last night's letters."""
+    client.bulk.upsert_profiles(
+        [{"customId": f"c{n}", "birthDate": "24.10.1987"} for n in range(50)], dead_letter=letters
+    )
+    assert len(list(read_dead_letter(letters))) == 50
+    return letters.read_bytes()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.usefixtures("night")
+def test_letters_are_sent_again_onto_their_own_file(client: Synerise, letters: Path) -> None:
+    """They are read while the new ones are written, and what is accepted is gone in the end."""
+    mended = ({**letter["row"], "birthDate": "1987-10-24"} for letter in read_dead_letter(letters))
+    report = client.bulk.upsert_profiles(mended, dead_letter=letters)
+    assert (report.accepted, letters.read_bytes(), names(letters.parent)) == (50, b"", [letters.name])
+
+
+def fail_at_once() -> Iterator[Any]:
+    raise OSError("no such table")
+    yield
+
+
+def test_a_run_that_is_refused_leaves_the_letters(
+    client: Synerise, letters: Path, night: bytes, tmp_path: Path
+) -> None:
+    """For its arguments, its source, its journal, or as its input cannot be opened."""
+    table = tmp_path / "in.csv"
+    table.write_text("id,town\nc1,Gdynia\n")
+    journal = tmp_path / "night.db"
+    client.bulk.upsert_profiles([{"customId": "a"}], journal=journal)
+    before = names(tmp_path)
+    events = RowMapping.for_events({"id": "client.customId"}, constants={"action": "a.b", "label": "x"})
+    calls: list[tuple[type[Exception], Any, dict[str, Any]]] = [
+        (InvalidRequestError, [BAD], {"checks": "none"}),
+        (InvalidRequestError, [BAD], {"dead_letter_mode": "add"}),
+        (InvalidRequestError, [BAD], {"journal": ""}),
+        (InvalidRequestError, [BAD], {"journal": tmp_path}),
+        (InvalidRequestError, [BAD], {"journal": letters}),
+        (InvalidRequestError, read_csv(table, events), {}),
+        (JournalMismatchError, [BAD], {"journal": journal, "checks": "strict"}),
+        (JournalMismatchError, [BAD, {"customId": "b"}], {"journal": journal}),
+        (JournalMismatchError, [], {"journal": journal}),
+        (OSError, fail_at_once, {}),
+    ]
+    for error, rows, options in calls:
+        for mode in {options.get("dead_letter_mode", "replace"), options.get("dead_letter_mode", "append")}:
+            given = rows() if callable(rows) else rows
+            with pytest.raises(error):
+                client.bulk.upsert_profiles(given, **{"dead_letter": letters, "dead_letter_mode": mode, **options})
+            assert letters.read_bytes() == night
+    assert names(tmp_path) == before
+
+
+@pytest.mark.parametrize("mode", ["replace", "append"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "keep me",
+        "id,town\nc1,Gdynia\n",
+        '{"customId": "c1"}\n',
+        '{"row": {}, "stage": "check", "operation": "x"}\n',
+        "[]",
+    ],
+    ids=["text", "csv", "rows", "letters without a version", "json"],
+)
+def test_no_other_file_is_replaced(client: Synerise, letters: Path, mode: Any, content: str) -> None:
+    """A file of something else is refused by name, and stays."""
+    letters.write_text(content)
+    with pytest.raises(InvalidRequestError, match="dead_letter: is a file of something else"):
+        client.bulk.upsert_profiles([BAD], dead_letter=letters, dead_letter_mode=mode)
+    assert letters.read_text() == content
+
+
+def test_the_file_that_is_read_is_not_written(client: Synerise, letters: Path, night: bytes, tmp_path: Path) -> None:
+    """By no name of it, and not as the journal."""
+    (tmp_path / "link").symlink_to(letters)
+    os.link(letters, tmp_path / "hard")
+    for role in ("dead_letter", "journal"):
+        for name in (letters, tmp_path / "link", tmp_path / "hard"):
+            with pytest.raises(InvalidRequestError, match=f"{role}: is the same file as the file that the rows are"):
+                client.bulk.upsert_profiles(read_jsonl(letters), **{role: name})  # type: ignore[arg-type]
+            with letters.open("rb") as file, pytest.raises(InvalidRequestError, match=role):
+                client.bulk.upsert_profiles(read_jsonl(file), **{role: name})  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequestError, match="is the same file as dead_letter"):
+        client.bulk.upsert_profiles([], dead_letter=tmp_path / "new", journal=tmp_path / "new")
+    assert letters.read_bytes() == night
+
+
+def test_an_empty_file_and_a_new_one_are_taken(client: Synerise, letters: Path) -> None:
+    """A new one is for its owner; one that is there keeps its mode."""
+    client.bulk.upsert_profiles([BAD], dead_letter=letters)
+    if os.name != "nt":
+        assert stat.S_IMODE(letters.stat().st_mode) == 0o600
+    letters.write_bytes(b"")
+    letters.chmod(0o640)
+    client.bulk.upsert_profiles([BAD, BAD], dead_letter=str(letters))
+    assert len(list(read_dead_letter(letters))) == 2
+    assert stat.S_IMODE(letters.stat().st_mode) == 0o640 or os.name == "nt"
+
+
+@pytest.mark.usefixtures("night")
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_the_letters_are_there_however_a_run_ends(client: Synerise, letters: Path, error: type[BaseException]) -> None:
+    """Those of the rows that were read."""
+
+    def rows() -> Iterator[Any]:
+        yield from [BAD] * 64
+        raise error
+
+    with pytest.raises(error):
+        client.bulk.upsert_profiles(rows(), dead_letter=letters)
+    rejected = [letter["row"] for letter in read_dead_letter(letters)]
+    assert len(rejected) >= 16
+    assert all(row == BAD for row in rejected)
+    assert names(letters.parent) == [letters.name]
+
+
+def test_the_letters_of_a_cancelled_run_are_there(sandbox: Sandbox, letters: Path) -> None:
+    """Of an async one too."""
+
+    async def main() -> None:
+        has_read = asyncio.Event()
+
+        async def rows() -> AsyncIterator[Any]:
+            for _ in range(3000):
+                yield BAD
+            has_read.set()
+            await asyncio.Event().wait()
+
+        async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+            task = asyncio.create_task(client.bulk.upsert_profiles(rows(), dead_letter=letters))
+            await has_read.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(main())
+    assert BAD in [letter["row"] for letter in read_dead_letter(letters)]
+    assert names(letters.parent) == [letters.name]
+
+
+def test_letters_can_be_appended(client: Synerise, letters: Path, night: bytes) -> None:
+    """Run after run; each report has its own."""
+    reports = [
+        client.bulk.upsert_profiles([BAD] * count, dead_letter=letters, dead_letter_mode="append")
+        for count in (3, 1500, 1100)
+    ]
+    assert letters.read_bytes().startswith(night)
+    assert len(list(read_dead_letter(letters))) == 50 + 3 + 1500 + 1100
+    assert [len(list(report.rejected)) for report in reports] == [3, 1500, 1100]
+
+
+@pytest.mark.usefixtures("night")
+def test_letters_of_another_version_are_not_appended_to(client: Synerise, letters: Path) -> None:
+    """Nor read; they may be replaced."""
+    letters.write_bytes(letters.read_bytes().replace(b'"version":1', b'"version":9'))
+    with pytest.raises(InvalidRequestError, match="version 9"):
+        client.bulk.upsert_profiles([BAD], dead_letter=letters, dead_letter_mode="append")
+    with pytest.raises(InvalidRequestError, match="line 1 is a dead letter of version 9"):
+        list(read_dead_letter(letters))
+    assert client.bulk.upsert_profiles([BAD], dead_letter=letters).rejected_count() == 1
+    assert len(list(read_dead_letter(letters))) == 1
+
+
+@pytest.mark.usefixtures("night")
+def test_a_line_that_was_cut_off_is_told(client: Synerise, letters: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It costs one row; another line that is no letter is an error with its number."""
+    letters.write_bytes(letters.read_bytes()[:-20])
+    client.bulk.upsert_profiles([BAD], dead_letter=letters, dead_letter_mode="append")
+    with caplog.at_level(logging.WARNING):
+        assert len(list(read_dead_letter(letters))) == 50
+    assert "line 50 of the dead letters was cut off" in caplog.text
+    for wrong in ("no letter\n", '{"row": 1}\n', "5\n"):
+        letters.write_text(wrong)
+        with pytest.raises(InvalidRequestError, match="line 1 is no dead letter"):
+            list(read_dead_letter(letters))
+
+
+def test_a_line_says_what_it_takes_to_send_its_row(client: Synerise, letters: Path, tmp_path: Path) -> None:
+    """Version, operation and its arguments, what the row holds, and by which mapping."""
+    table = tmp_path / "in.csv"
+    table.write_text("id,town,born\nc1,Gdynia,24.10.1987\nc2,Hel,never\n,Hel,\n")
+    mapping = RowMapping.for_profiles({**MAPPING, "born": field("birthDate", "date", format="%d.%m.%Y")})
+    client.bulk.upsert_profiles(read_csv(table, mapping), dead_letter=letters)
+    cells, fields = read_dead_letter(letters)
+    assert cells["row"] == {"id": "c2", "town": "Hel", "born": "never"}
+    assert fields["row"] == {"city": "Hel"}
+    assert (cells["row_holds"], fields["row_holds"]) == ("cells", "fields")
+    assert {(line["version"], line["operation"], line["mapping"]) for line in (cells, fields)} == {
+        (1, "profiles.upsert_batch", mapping.digest)
+    }
+    client.bulk.assign_tag([{"city": "x"}], 7, dead_letter=letters)
+    (letter,) = read_dead_letter(letters)
+    assert (letter["operation"], letter["arguments"], letter["row_holds"]) == ("tags.assign", {"tag_id": 7}, "fields")
+
+
+def test_the_digest_of_a_mapping(tmp_path: Path) -> None:
+    """It is the same for the same mapping in any process, and another one for another mapping."""
+    given: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        (MAPPING, {}),
+        ({"id": "customId"}, {}),
+        ({"id": "customId", "town": "firstName"}, {}),
+        (MAPPING, {"trim": True}),
+        (MAPPING, {"empty": "null"}),
+        (MAPPING, {"constants": {"firstName": "x"}}),
+        ({"id": "customId", "town": field("city", "text", optional=True)}, {}),
+        ({"id": "customId", "at": field("attributes.at", "datetime", zone="Europe/Warsaw")}, {}),
+        ({"id": "customId", "at": field("attributes.at", "datetime", zone=datetime.UTC)}, {}),
+    ]
+    digests = [RowMapping.for_profiles(columns, **options).digest for columns, options in given]
+    assert len(set(digests)) == len(given)
+    assert RowMapping.for_profiles(dict(reversed(MAPPING.items()))).digest == digests[0]
+    made = "RowMapping.for_profiles({'town': 'city', 'id': 'customId'})"
+    code = f"from synerise_profiles.sources import RowMapping\nprint({made}.digest)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.strip() == digests[0]
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError("secret")
+
+
+def cycle() -> dict[str, Any]:
+    found: dict[str, Any] = {"customId": "c"}
+    found["attributes"] = {"me": found}
+    return found
+
+
+def nested(depth: int) -> dict[str, Any]:
+    found: Any = "deep"
+    for _ in range(depth):
+        found = {"x": found}
+    return {"customId": "c", "attributes": found}
+
+
+ODD_ROWS: list[tuple[Any, Any, str]] = [
+    ({"customId": "x\ud83d"}, {"customId": "x\\ud83d"}, "customId: it holds half a character"),
+    ({"a\udc00": 1}, {"a\\udc00": 1}, "half a character"),
+    ({"customId": 2**70}, {"customId": str(2**70)}, "customId: it is a whole number beyond 64 bits"),
+    ({"customId": 10**5000}, None, "beyond 64 bits"),
+    ({"customId": -(2**64)}, {"customId": str(-(2**64))}, "beyond 64 bits"),
+    (
+        cycle(),
+        {"customId": "c", "attributes": {"me": "(the value around it)"}},
+        "attributes.me: it is a value that holds",
+    ),
+    (nested(300), None, "nested"),
+    (nested(5000), None, "nested"),
+    ({"a": float("nan"), "b": [float("inf")]}, {"a": "nan", "b": ["inf"]}, "b[0]: it is no finite number"),
+    ({"a": b"\xff"}, {"a": "b'\\xff'"}, "a: it is no value of JSON (bytes)"),
+    ({"a": Unprintable()}, {"a": "Unprintable"}, "no value of JSON"),
+    ({1: 2}, {"1": 2}, "its key is no text"),
+    (None, "", "nothing of it could be kept"),
+    ("a text", "a text", ""),
+    (Unprintable(), "Unprintable", "the row: it is no value of JSON"),
+    ([None], [None], ""),
+    ({"city": None}, {"city": None}, ""),
+    (UnreadableRow("", "bad"), "", "nothing of it could be kept"),
+    (UnreadableRow("", "bad", cycle()), None, "holds itself"),
+]
+
+
+@pytest.mark.parametrize("checks", ["basic", "strict"])
+@pytest.mark.parametrize(("row", "expected", "problem"), ODD_ROWS)
+def test_a_row_can_be_read_whatever_is_wrong_with_it(
+    client: Synerise, letters: Path, row: Any, expected: Any, problem: str, checks: Any
+) -> None:
+    """As text where JSON cannot carry it, with what was wrong; it is never null, and the run goes on."""
+    good = {"customId": "good"}
+    report = client.bulk.upsert_profiles([good, row, good], dead_letter=letters, checks=checks)
+    assert (report.accepted, report.rejected_count()) == (2, 1)
+    (letter,) = read_dead_letter(letters)
+    assert letter["row"] is not None
+    assert expected is None or letter["row"] == expected
+    assert any(problem in text for text in letter.get("problems", [""]))
+
+
+def test_a_reference_that_cannot_be_written_stops_nothing(client: Synerise, letters: Path) -> None:
+    """It stands as text."""
+    for reference in ("x\ud83d", 2**80, {1: Unprintable()}, object()):
+        report = client.bulk.upsert_profiles(
+            [BAD] * 1200, dead_letter=letters, reference=lambda _, found=reference: found
+        )
+        assert len(list(report.rejected)) == 1200
+        assert (
+            client.bulk.upsert_profiles([BAD] * 1200, reference=lambda _, found=reference: found).rejected_count()
+            == 1200
+        )
+
+
+def test_a_report_does_not_read_the_letters_of_another_run(client: Synerise, letters: Path) -> None:
+    """An old report whose file was replaced says so."""
+    old = client.bulk.upsert_profiles([BAD] * 1200, dead_letter=letters)
+    assert len(list(old.rejected)) == 1200
+    client.bulk.upsert_profiles([BAD] * 1300, dead_letter=letters)
+    with pytest.raises(OSError, match="replaced by a later run"):
+        list(old.rejected)
+
+
+def run_program(sandbox: Sandbox, what: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(PROGRAM), sandbox.url, sandbox.api_key, what, str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit there")
+def test_after_a_kill_the_letters_are_those_of_the_run_before(
+    sandbox: Sandbox, client: Synerise, letters: Path, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """What the killed run wrote stands beside them, until the next run names and removes it."""
+    path = tmp_path / "letters.jsonl"
+    client.bulk.upsert_profiles([BAD], dead_letter=path)
+    before = path.read_bytes()
+    assert run_program(sandbox, "killed", tmp_path).returncode == -9
+    (part,) = tmp_path.glob(".letters.jsonl.*.part")
+    assert path.read_bytes() == before
+    assert len(list(read_dead_letter(part))) > 500
+    with caplog.at_level(logging.WARNING):
+        client.bulk.upsert_profiles([BAD, BAD], dead_letter=path)
+    assert part.name in caplog.text
+    assert names(tmp_path) == [path.name]
+    assert not letters.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit there")
+@pytest.mark.parametrize("what", ["replace", "append"])
+def test_a_full_disk_ends_the_run_and_loses_no_rejection(sandbox: Sandbox, tmp_path: Path, what: str) -> None:
+    """The report counts and names all, and the file has whole lines as far as there was room."""
+    done = run_program(sandbox, what, tmp_path)
+    problem, adds_up, lists_all = done.stdout.splitlines()
+    assert problem.endswith("letters.jsonl, the file of dead letters, cannot be written: File too large")
+    assert (adds_up, lists_all, done.stderr) == ("True", "True", "")
+    content = (tmp_path / "letters.jsonl").read_bytes()
+    assert 0 < len(content) <= 100_000
+    assert content.endswith(b"}\n")
+    assert len(list(read_dead_letter(tmp_path / "letters.jsonl"))) == content.count(b"\n")
+    assert names(tmp_path) == ["letters.jsonl"]
+
+
+def test_a_folder_that_goes_away_is_told(client: Synerise, tmp_path: Path) -> None:
+    """The run is over, so its report comes with the error."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    def rows() -> Iterator[Any]:
+        yield BAD
+        folder.rename(tmp_path / "elsewhere")
+
+    with pytest.raises(BulkStoppedError, match="the file of dead letters, cannot be written") as caught:
+        client.bulk.upsert_profiles(rows(), dead_letter=folder / "letters.jsonl")
+    assert caught.value.report.rejected_count() == len(list(caught.value.report.rejected)) == 1

@@ -10,7 +10,7 @@ import os
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Never, Self, TypeVar, Unpack
 
 import attrs
 
@@ -168,6 +168,9 @@ class Synerise(ClientExtensions):
     ) -> None:
         self.close()
 
+    def __reduce_ex__(self, _protocol: object) -> Never:
+        raise _not_copyable(self)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._options.base_url}, signs in by {self._sign_in_method}>"
 
@@ -284,8 +287,20 @@ class AsyncSynerise(AsyncClientExtensions):
     ) -> None:
         await self.aclose()
 
+    def __reduce_ex__(self, _protocol: object) -> Never:
+        raise _not_copyable(self)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._options.base_url}, signs in by {self._sign_in_method}>"
+
+
+def _not_copyable(client: Synerise | AsyncSynerise) -> TypeError:
+    """Return the error of pickle, copy and whatever else hands a client to another process."""
+    name = type(client).__name__
+    return TypeError(
+        f"a client holds connections and a login, so {name} cannot be pickled or copied: make one in each process, "
+        f"for example by {name}.from_env(); within a process share it, or call with_options() for other options"
+    )
 
 
 def _copy_with(

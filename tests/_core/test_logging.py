@@ -98,9 +98,16 @@ def test_one_line_an_attempt_and_one_a_retry(caplog: pytest.LogCaptureFixture) -
     )
     tokens = iter(["a", "b"])
     Synerise(token=lambda: next(tokens), transport=transport, _timing=Clock().timing).send(request())
+    unmade = "no connection to api.synerise.com (region azure-eu) could be made"
     assert [
-        ("DEBUG", "things.get GET /v4/things/{id}: no connection could be made in 0 ms (attempt 1)"),
-        ("WARNING", "things.get: no connection could be made; attempt 2 follows in 0.50 s"),
+        (
+            "DEBUG",
+            f"things.get GET /v4/things/{{id}}: {unmade} in 0 ms (attempt 1)",
+        ),
+        (
+            "WARNING",
+            f"things.get: {unmade}; attempt 2 follows in 0.50 s",
+        ),
         ("DEBUG", "things.get GET /v4/things/{id}: 429 in 0 ms (attempt 2)"),
         ("WARNING", "things.get: 429; attempt 3 follows in 2.00 s"),
         ("DEBUG", "things.get GET /v4/things/{id}: 401 in 0 ms (attempt 3)"),

@@ -446,7 +446,7 @@ def test_hooks_see_every_attempt() -> None:
         seen.append((sent.operation.name, attempt, None))
 
     client(transport=transport, on_request=announce, on_response=note).send(request())
-    outcomes = ["no connection could be made", 503, 200]
+    outcomes = ["no connection to api.synerise.com (region azure-eu) could be made", 503, 200]
     expected: list[tuple[str, int, object]] = []
     for attempt, outcome in enumerate(outcomes, start=1):
         expected += [("things.get", attempt, None), ("things.get", attempt, outcome)]

@@ -48,7 +48,7 @@ _CERTIFICATE_HINT: Final = (
 )
 
 
-def transport_failure(error: httpx.RequestError, options: Options) -> TransportFailure:
+def transport_failure(error: httpx.RequestError, options: Options, *, via_proxy: bool) -> TransportFailure:
     """Say what an exception of a transport means."""
     problem, meaning = "the connection broke", _SENT
     for exception_type, text, its_meaning in _FAILURES_BY_EXCEPTION:
@@ -58,7 +58,7 @@ def transport_failure(error: httpx.RequestError, options: Options) -> TransportF
     if isinstance(error, httpx.ConnectError):
         cause, is_permanent = _connect_cause(error)
         if cause:
-            problem = f"{problem}: {cause}"
+            problem = f"{problem}{' through the proxy' if via_proxy else ''}: {cause}"
         if is_permanent:
             meaning = _PERMANENT_UNSENT
     return TransportFailure(

@@ -14,10 +14,22 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
 import httpcore
 import httpx
+import sniffio
 
-from .leases import ExchangeState, IdleConnections, core_request, httpx_error, is_usable, may_resend
+from .asyncio_stream import AsyncioStream, connect_asyncio
+from .leases import (
+    ExchangeState,
+    IdleConnections,
+    content_length,
+    core_request,
+    httpx_error,
+    is_silent,
+    is_usable,
+    may_resend,
+)
 
 __all__ = ["AsyncLeasingTransport", "LeasingTransport"]
 
@@ -45,14 +57,22 @@ class _Stream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream, state: ExchangeState) -> None:
         self._stream = stream
         self._state = state
+        self._socket = stream.get_extra_info("socket")
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the server has neither closed the connection nor sent anything that was not asked for."""
+        return is_silent(self._socket)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         state = self._state
         return state.handle_data(self._stream.read(max_bytes, state.seconds(timeout, httpcore.ReadTimeout)))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._state.seconds(timeout, httpcore.WriteTimeout))
-        self._state.has_sent = True
+        state = self._state
+        if data := state.bytes_to_send(buffer):
+            self._stream.write(data, state.seconds(timeout, httpcore.WriteTimeout))
+            state.has_sent = True
 
     def close(self) -> None:
         self._stream.close()
@@ -64,13 +84,18 @@ class _Stream(httpcore.NetworkStream):
 class _Lease:
     """A connection that one call has for itself, until it is closed or idle again."""
 
-    __slots__ = ("connection", "has_expired", "idle_since", "state")
+    __slots__ = ("connection", "idle_since", "state", "stream")
 
-    def __init__(self, connection: httpcore.HTTP11Connection, state: ExchangeState) -> None:
-        self.connection = connection
-        self.has_expired = connection.has_expired
+    def __init__(self, origin: httpcore.Origin, stream: _Stream, state: ExchangeState) -> None:
+        self.connection = httpcore.HTTP11Connection(origin, stream)
+        self.stream = stream
         self.state = state
         self.idle_since = 0.0
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the connection is still there, and nothing has arrived on it."""
+        return self.stream.is_quiet
 
 
 class _ResponseStream(httpx.SyncByteStream):
@@ -142,11 +167,11 @@ class LeasingTransport(httpx.BaseTransport):
             lease.connection.close()
 
     def _exchange(self, request: httpx.Request, connect_timeout: float | None) -> tuple[_Lease, httpcore.Response]:
-        message, deadline = core_request(request), request.extensions.get("deadline")
+        message, deadline = core_request(request, self._target.origin), request.extensions.get("deadline")
         kept = self._take()
         while True:
             lease = kept or self._connect(connect_timeout, deadline)
-            lease.state.start(deadline)
+            lease.state.start(deadline, content_length(request))
             try:
                 response = lease.connection.handle_request(message)
             except BaseException as error:
@@ -173,7 +198,7 @@ class LeasingTransport(httpx.BaseTransport):
         if target.context is not None:
             seconds = state.seconds(timeout, httpcore.ConnectTimeout)
             stream = stream.start_tls(target.context, target.host, seconds)
-        return _Lease(httpcore.HTTP11Connection(target.origin, _Stream(stream, state)), state)
+        return _Lease(target.origin, _Stream(stream, state), state)
 
 
 class _AsyncStream(httpcore.AsyncNetworkStream):
@@ -182,14 +207,23 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
     def __init__(self, stream: httpcore.AsyncNetworkStream, state: ExchangeState) -> None:
         self._stream = stream
         self._state = state
+        self._socket = stream.get_extra_info("socket")
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the server has neither closed the connection nor sent anything that was not asked for."""
+        stream = self._stream
+        return is_silent(self._socket) and (not isinstance(stream, AsyncioStream) or stream.is_quiet)
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's name
         state = self._state
         return state.handle_data(await self._stream.read(max_bytes, state.seconds(timeout, httpcore.ReadTimeout)))
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._stream.write(buffer, self._state.seconds(timeout, httpcore.WriteTimeout))
-        self._state.has_sent = True
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's name
+        state = self._state
+        if data := state.bytes_to_send(buffer):
+            await self._stream.write(data, state.seconds(timeout, httpcore.WriteTimeout))
+            state.has_sent = True
 
     async def aclose(self) -> None:
         await _close_stream(self._stream)
@@ -201,13 +235,18 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
 class _AsyncLease:
     """A connection that one call has for itself, until it is closed or idle again."""
 
-    __slots__ = ("connection", "has_expired", "idle_since", "state")
+    __slots__ = ("connection", "idle_since", "state", "stream")
 
-    def __init__(self, connection: httpcore.AsyncHTTP11Connection, state: ExchangeState) -> None:
-        self.connection = connection
-        self.has_expired = connection.has_expired
+    def __init__(self, origin: httpcore.Origin, stream: _AsyncStream, state: ExchangeState) -> None:
+        self.connection = httpcore.AsyncHTTP11Connection(origin, stream)
+        self.stream = stream
         self.state = state
         self.idle_since = 0.0
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the connection is still there, and nothing has arrived on it."""
+        return self.stream.is_quiet
 
 
 class _AsyncResponseStream(httpx.AsyncByteStream):
@@ -231,8 +270,7 @@ class _AsyncResponseStream(httpx.AsyncByteStream):
         lease, self._lease = self._lease, None
         if lease is not None:
             try:
-                with anyio.CancelScope(shield=True):
-                    await self._stream.aclose()
+                await self._stream.aclose()
             finally:
                 await self._transport.give_back(lease)
 
@@ -247,7 +285,8 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
         self._max_response_bytes = max_response_bytes
         self._places = anyio.Semaphore(max_connections)
         self._idle: IdleConnections[_AsyncLease] = IdleConnections()
-        self._backend = httpcore.AnyIOBackend()  # on trio too
+        # Elsewhere, on trio, anyio connects.
+        self._backend = None if sniffio.current_async_library() == "asyncio" else httpcore.AnyIOBackend()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on a connection of its own; closing the response gives that back."""
@@ -278,12 +317,13 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
         """Close the connections; one that is in use is closed when its call has ended."""
         for lease in self._idle.close():
             await lease.connection.aclose()
+        await anyio.lowlevel.checkpoint()  # an event loop closes its sockets in its next round
 
-    async def _take_place(self, timeout: float | None) -> None:
+    async def _take_place(self, seconds: float | None) -> None:
         try:
             self._places.acquire_nowait()
         except anyio.WouldBlock:
-            with anyio.move_on_after(timeout):
+            with anyio.move_on_after(seconds):
                 await self._places.acquire()
                 return
             raise httpx.PoolTimeout(_NO_PLACE) from None
@@ -291,11 +331,11 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
     async def _exchange(
         self, request: httpx.Request, connect_timeout: float | None
     ) -> tuple[_AsyncLease, httpcore.Response]:
-        message, deadline = core_request(request), request.extensions.get("deadline")
+        message, deadline = core_request(request, self._target.origin), request.extensions.get("deadline")
         kept = await self._take()
         while True:
             lease = kept or await self._connect(connect_timeout, deadline)
-            lease.state.start(deadline)
+            lease.state.start(deadline, content_length(request))
             try:
                 response = await lease.connection.handle_async_request(message)
             except BaseException as error:
@@ -314,22 +354,28 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
             await lease.connection.aclose()
         return None
 
-    async def _connect(self, timeout: float | None, deadline: float | None) -> _AsyncLease:
+    async def _connect(self, step_seconds: float | None, deadline: float | None) -> _AsyncLease:
         target, state = self._target, ExchangeState(self._max_response_bytes)
         state.start(deadline)
-        seconds = state.seconds(timeout, httpcore.ConnectTimeout)
-        stream = await self._backend.connect_tcp(target.host, target.origin.port, seconds)
-        if target.context is not None:
+        seconds = state.seconds(step_seconds, httpcore.ConnectTimeout)
+        host, port, context = target.host, target.origin.port, target.context
+        if self._backend is None:
+            stream: httpcore.AsyncNetworkStream = await connect_asyncio(host, port, context, seconds)
+            return _AsyncLease(target.origin, _AsyncStream(stream, state), state)
+        stream = await self._backend.connect_tcp(host, port, seconds)
+        if context is not None:
             try:
-                seconds = state.seconds(timeout, httpcore.ConnectTimeout)
-                stream = await stream.start_tls(target.context, target.host, seconds)
+                stream = await stream.start_tls(context, host, state.seconds(step_seconds, httpcore.ConnectTimeout))
             except BaseException:
                 await _close_stream(stream)
                 raise
-        return _AsyncLease(httpcore.AsyncHTTP11Connection(target.origin, _AsyncStream(stream, state)), state)
+        return _AsyncLease(target.origin, _AsyncStream(stream, state), state)
 
 
 async def _close_stream(stream: httpcore.AsyncNetworkStream) -> None:
     # Closing must not be cut short by what ended the call, nor wait for a server that reads no more.
+    if isinstance(stream, AsyncioStream):
+        stream.abort()
+        return
     with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
         await stream.aclose()

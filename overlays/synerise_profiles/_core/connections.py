@@ -21,7 +21,14 @@ from synerise_profiles_api.types import Request, Response
 from . import auth, tokens
 from .config import Credentials, Options
 from .timing import Timing
-from .transport import AsyncTransport, RequestBuilder, Transport, open_async_httpx_transport, open_httpx_transport
+from .transport import (
+    AsyncTransport,
+    RequestBuilder,
+    Transport,
+    is_leasing,
+    open_async_httpx_transport,
+    open_httpx_transport,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -134,7 +141,9 @@ class ConnectionManager:
                 options = self._settings.options
                 given = self._given_transport
                 httpx_transport = open_httpx_transport(options) if given is None else given
-                transport = Transport(httpx_transport, RequestBuilder(options), self.timing)
+                transport = Transport(
+                    httpx_transport, RequestBuilder(options, is_leasing=is_leasing(httpx_transport)), self.timing
+                )
                 transport.auth = self._make_auth(transport)
                 self._transport = transport
             return self._transport
@@ -198,7 +207,9 @@ class AsyncConnectionManager:
         options = self._settings.options
         given = self._given_transport
         httpx_transport = open_async_httpx_transport(options) if given is None else given
-        transport = AsyncTransport(httpx_transport, RequestBuilder(options), self.timing)
+        transport = AsyncTransport(
+            httpx_transport, RequestBuilder(options, is_leasing=is_leasing(httpx_transport)), self.timing
+        )
         transport.auth = self._make_auth(transport)
         self._transports[loop] = transport
         return transport

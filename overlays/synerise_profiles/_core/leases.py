@@ -7,6 +7,9 @@ broke on a kept connection may go out again on a new one.
 
 from __future__ import annotations
 
+import select
+import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -18,12 +21,22 @@ import httpx
 
 from .response_reading import ResponseTooLargeError
 
-__all__ = ["ExchangeState", "IdleConnections", "core_request", "httpx_error", "is_usable", "may_resend"]
+__all__ = [
+    "ExchangeState",
+    "IdleConnections",
+    "content_length",
+    "core_request",
+    "httpx_error",
+    "is_silent",
+    "is_usable",
+    "may_resend",
+]
 
 _IDLE_SECONDS: Final = 5.0
 """How long a connection is kept without use: less than what servers and load balancers keep theirs."""
 _MAX_HEAD_BYTES: Final = 1_000_000
 """What may arrive before the headers of a response are complete, answers 1xx included."""
+_MAX_JOINED_BYTES: Final = 64_000
 
 _HTTPX_ERRORS: Final[Mapping[type[BaseException], type[httpx.RequestError]]] = {
     httpcore.ConnectTimeout: httpx.ConnectTimeout,
@@ -38,13 +51,12 @@ _HTTPX_ERRORS: Final[Mapping[type[BaseException], type[httpx.RequestError]]] = {
 
 
 class Leasable(Protocol):
-    """A connection with its state; `has_expired` is true if the server closed it."""
+    """A connection that can be idle; `is_quiet` is false if the server has closed it or sent something."""
 
     idle_since: float
 
-    def has_expired(self) -> bool:
-        """Whether it can no longer be used."""
-        ...
+    @property
+    def is_quiet(self) -> bool: ...
 
 
 L = TypeVar("L", bound=Leasable)
@@ -91,24 +103,47 @@ class IdleConnections(Generic[L]):
 
 def is_usable(lease: Leasable) -> bool:
     """Whether an idle connection can carry a request: it is young, and the server has not closed it."""
-    return time.monotonic() - lease.idle_since <= _IDLE_SECONDS and not lease.has_expired()
+    return time.monotonic() - lease.idle_since <= _IDLE_SECONDS and lease.is_quiet
+
+
+def is_silent(sock: socket.socket | None) -> bool:
+    """Whether nothing can be read from a socket: on an idle connection that would be its end."""
+    descriptor = -1 if sock is None else sock.fileno()
+    if descriptor < 0:
+        return False
+    if sys.platform == "win32":
+        return not select.select([descriptor], [], [], 0)[0]
+    poll = select.poll()  # unlike select, it takes descriptors beyond 1023
+    poll.register(descriptor, select.POLLIN)
+    return not poll.poll(0)
 
 
 class ExchangeState:
     """What one request and its response have done on a connection, and how long and how large they may get."""
 
-    __slots__ = ("_deadline", "_max_bytes", "_max_response_bytes", "has_sent", "received")
+    __slots__ = ("_deadline", "_held", "_holds_head", "_max_bytes", "_max_response_bytes", "has_sent", "received")
 
     def __init__(self, max_response_bytes: int) -> None:
         self._max_response_bytes = max_response_bytes
         self.start(None)
 
-    def start(self, deadline: float | None) -> None:
-        """Begin an exchange; `deadline` is a moment of the monotonic clock."""
+    def start(self, deadline: float | None, content_length: int = 0) -> None:
+        """Begin an exchange; `deadline` is a moment of the monotonic clock, `content_length` that of the request."""
         self._deadline = deadline
+        self._holds_head = 0 < content_length <= _MAX_JOINED_BYTES
+        self._held = b""
         self._max_bytes = _MAX_HEAD_BYTES
         self.has_sent = False
         self.received = 0
+
+    def bytes_to_send(self, data: bytes) -> bytes:
+        """Return what to send: the headers of a request with a small body wait for it, and leave with it at once."""
+        if self._holds_head:
+            self._holds_head, self._held = False, data
+            return b""
+        if self._held:
+            data, self._held = self._held + data, b""
+        return data
 
     def handle_head(self) -> None:
         """The headers of the response are complete; what follows is its body."""
@@ -131,6 +166,11 @@ class ExchangeState:
         return left if timeout is None or left < timeout else timeout
 
 
+def content_length(request: httpx.Request) -> int:
+    """Return the bytes of a request's body, as its headers say."""
+    return int(request.headers.get("content-length", "0"))
+
+
 def may_resend(request: httpx.Request, state: ExchangeState, error: BaseException, *, was_kept: bool) -> bool:
     """Whether a request that failed may be sent again at once, on a new connection.
 
@@ -143,16 +183,21 @@ def may_resend(request: httpx.Request, state: ExchangeState, error: BaseExceptio
     return not state.has_sent or bool(request.extensions.get("repeatable"))
 
 
-def core_request(request: httpx.Request) -> httpcore.Request:
+def core_request(request: httpx.Request, origin: httpcore.Origin) -> httpcore.Request:
     """Return the request in the terms of httpcore."""
-    url = request.url
+    extensions = request.extensions
     stream: Any = request.stream
     return httpcore.Request(
         request.method,
-        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        httpcore.URL(
+            scheme=origin.scheme,
+            host=origin.host,
+            port=origin.port,
+            target=extensions.get("target") or request.url.raw_path,
+        ),
         headers=request.headers.raw,
         content=stream,
-        extensions=request.extensions,
+        extensions={"timeout": extensions.get("timeout", {})},
     )
 
 

@@ -1,0 +1,164 @@
+"""A socket of an asyncio event loop in httpcore's terms.
+
+httpcore's own stream goes through anyio, which opens a cancel scope and yields to the event loop at every step. Here a
+write that fits into the socket's buffer returns at once, and a read waits for one future. An event loop also tells at
+once if the server closes a connection that is idle, or sends what nobody asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+import ssl
+from typing import Any, Final, cast
+
+import anyio
+import httpcore
+
+__all__ = ["AsyncioStream", "connect_asyncio"]
+
+_MAX_BUFFERED_BYTES: Final = 1_000_000
+
+
+class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
+    """One connection. One task reads and writes at a time."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._buffer = bytearray()
+        self._is_paused = False
+        self._is_over = False
+        self._lost: BaseException | None = None
+        self._wake: asyncio.Future[bool] | None = None
+        self._can_write = True
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the server has neither closed the connection nor sent anything that was not read."""
+        return not self._is_over and not self._buffer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) > _MAX_BUFFERED_BYTES and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._notify()
+
+    def eof_received(self) -> None:
+        self._is_over = True
+        self._notify()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_over = self._can_write = True
+        self._lost = exc
+        self._notify()
+
+    def pause_writing(self) -> None:
+        self._can_write = False
+
+    def resume_writing(self) -> None:
+        self._can_write = True
+        self._notify()
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's name
+        while not self._buffer and not self._is_over:
+            if not await self._wait(timeout):
+                raise httpcore.ReadTimeout
+        buffer = self._buffer
+        if not buffer and self._lost is not None:
+            raise httpcore.ReadError from self._lost
+        data = bytes(buffer[:max_bytes])
+        del buffer[:max_bytes]
+        if self._is_paused and not buffer and not self._is_over:
+            self._is_paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's name
+        if not buffer:
+            return
+        if self._is_over or self._transport.is_closing():
+            raise httpcore.WriteError from self._lost
+        self._transport.write(buffer)
+        while not self._can_write:
+            if not await self._wait(timeout):
+                raise httpcore.WriteTimeout
+        if self._lost is not None:
+            raise httpcore.WriteError from self._lost
+
+    async def aclose(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        """Close the connection at once, without sending what is still in its buffer."""
+        self._transport.abort()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._transport.get_extra_info({"client_addr": "sockname", "server_addr": "peername"}.get(info, info))
+
+    def _notify(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(True)
+
+    async def _wait(self, seconds: float | None) -> bool:
+        """Wait for whatever comes next; return false if nothing does in time."""
+        wake = self._wake = self._loop.create_future()
+        timer = None if seconds is None else self._loop.call_later(seconds, _give_up, wake)
+        try:
+            return await wake
+        finally:
+            self._wake = None
+            if timer is not None:
+                timer.cancel()
+
+
+def _give_up(wake: asyncio.Future[bool]) -> None:
+    if not wake.done():
+        wake.set_result(False)
+
+
+async def connect_asyncio(host: str, port: int, context: ssl.SSLContext | None, seconds: float | None) -> AsyncioStream:
+    """Connect, with TLS if there is a context. Raises httpcore.ConnectError or httpcore.ConnectTimeout."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + (math.inf if seconds is None else seconds)
+    try:
+        sock = await _connect_socket(host, port, deadline)
+        with anyio.fail_after(deadline - loop.time()):
+            _, stream = await loop.create_connection(
+                AsyncioStream, sock=sock, ssl=context, server_hostname=None if context is None else host
+            )
+    except TimeoutError as error:
+        raise httpcore.ConnectTimeout from error
+    except OSError as error:
+        raise httpcore.ConnectError from error
+    return stream
+
+
+async def _connect_socket(host: str, port: int, deadline: float) -> socket.socket:
+    """Connect to one address after the other, each with its share of the time.
+
+    The event loop's own way, `create_connection` with a host, loses the socket if it is cancelled at the wrong moment.
+    """
+    loop = asyncio.get_running_loop()
+    with anyio.fail_after(deadline - loop.time()):
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    failure: OSError = TimeoutError()
+    for left, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            with anyio.fail_after((deadline - loop.time()) / left):
+                await loop.sock_connect(sock, address)
+        except OSError as error:  # a TimeoutError is one
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure

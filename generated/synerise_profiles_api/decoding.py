@@ -4,19 +4,23 @@
 from __future__ import annotations
 
 import datetime
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard, TypeVar
 
 import orjson
 
 from .errors import ResponseDecodingError
-from .types import Operation, RawResponse
+from .types import Operation, RawJson, RawResponse
 
 __all__ = [
     "object_of",
     "object_or_none",
+    "object_or_raw",
     "objects_of",
     "objects_or_none",
+    "objects_or_raw",
+    "read_json",
     "take_any",
     "take_bool",
     "take_date",
@@ -35,6 +39,14 @@ __all__ = [
 T = TypeVar("T")
 
 
+def read_json(content: bytes) -> Any:
+    """Read JSON of a server; a byte order mark before it, as some gateways add, does no harm.
+
+    Raises orjson.JSONDecodeError for what is no JSON.
+    """
+    return orjson.loads(content.removeprefix(BOM_UTF8))
+
+
 def object_of(operation: Operation, response: RawResponse) -> dict[str, Any]:
     """Read a body that is one object."""
     data = _json(operation, response)
@@ -45,25 +57,44 @@ def object_of(operation: Operation, response: RawResponse) -> dict[str, Any]:
 
 def object_or_none(operation: Operation, response: RawResponse) -> dict[str, Any] | None:
     """Read a body that is one object, or none at all."""
-    return object_of(operation, response) if response.content.strip() else None
+    return None if _is_absent(response) else object_of(operation, response)
+
+
+def object_or_raw(response: RawResponse, read: Callable[[Mapping[str, Any]], T]) -> T | RawJson | None:
+    """Read a body of which only an inference says that it is one object: no other body is an error.
+
+    None where there is no body, or null; what is no object comes as it is.
+    """
+    data = _json_or_text(response)
+    return read(data) if _is_object(data) else data
 
 
 def objects_of(operation: Operation, response: RawResponse) -> list[dict[str, Any]]:
-    """Read a body that is a list of objects."""
-    data = _json(operation, response)
-    if not _is_list(data) or not all(_is_object(item) for item in data):
+    """Read a body that is a list of objects; a null among them is left out."""
+    found = _objects(_json(operation, response))
+    if found is None:
         raise _unexpected(operation, response, "expected a JSON list of objects")
-    return data
+    return found
 
 
 def objects_or_none(operation: Operation, response: RawResponse) -> list[dict[str, Any]] | None:
     """Read a body that is a list of objects, or none at all."""
-    return objects_of(operation, response) if response.content.strip() else None
+    return None if _is_absent(response) else objects_of(operation, response)
+
+
+def objects_or_raw(response: RawResponse, read: Callable[[Mapping[str, Any]], T]) -> list[T] | RawJson | None:
+    """Read a body of which only an inference says that it is a list of objects: no other body is an error.
+
+    None where there is no body, or null; what is no list of objects, such as an object around one, comes as it is.
+    """
+    data = _json_or_text(response)
+    found = _objects(data)
+    return data if found is None else [read(item) for item in found]
 
 
 def text_of(response: RawResponse) -> str:
     """Read a body that is text."""
-    return response.content.decode("utf-8", "replace")
+    return response.content.removeprefix(BOM_UTF8).decode("utf-8", "replace")
 
 
 def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
@@ -74,9 +105,30 @@ def _is_list(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
+def _objects(data: object) -> list[dict[str, Any]] | None:
+    """Return the objects of a list; None for what is no list, or holds other values than objects and nulls."""
+    if not _is_list(data):
+        return None
+    items = [item for item in data if item is not None]
+    return items if all(_is_object(item) for item in items) else None
+
+
+def _is_absent(response: RawResponse) -> bool:
+    return response.content.removeprefix(BOM_UTF8).strip() in (b"", b"null")
+
+
+def _json_or_text(response: RawResponse) -> Any:
+    if _is_absent(response):
+        return None
+    try:
+        return read_json(response.content)
+    except orjson.JSONDecodeError:
+        return text_of(response)
+
+
 def _json(operation: Operation, response: RawResponse) -> object:
     try:
-        return orjson.loads(response.content)
+        return read_json(response.content)
     except orjson.JSONDecodeError:
         raise _unexpected(operation, response, "the body is not JSON") from None
 
@@ -88,7 +140,8 @@ def _unexpected(operation: Operation, response: RawResponse, problem: str) -> Re
 
 
 # Each take_* removes a field from `data` and returns it. What is missing or null is None; a value of another type than
-# documented stays in `data`, which becomes the model's additional properties, so that nothing is lost.
+# documented stays in `data`, which becomes the model's additional properties, so that nothing is lost. A null in a list
+# is left out: it says nothing, and would hide the other items.
 
 
 def take_str(data: dict[str, Any], key: str) -> str | None:
@@ -168,9 +221,12 @@ def take_list(data: dict[str, Any], key: str, kinds: tuple[type[Any], ...] = (ob
     if value is None:
         data.pop(key, None)
         return None
-    if _is_list(value) and all(isinstance(item, kinds) for item in value):
+    if not _is_list(value):
+        return None
+    items = [item for item in value if item is not None] if None in value else value
+    if all(isinstance(item, kinds) for item in items):
         del data[key]
-        return value
+        return items
     return None
 
 

@@ -36,6 +36,8 @@ PLACES = {
     "x-outcomes": "a schema",
     "x-first-item": "a schema",
     "x-reserved-names": "a schema",
+    "x-same-as-profile": "a schema",
+    "x-past": "a schema",
     "x-source-schema": "a schema",
     "x-source": "any",
 }
@@ -163,6 +165,8 @@ _FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "x-identifiers": (_is_list_of_values, "a list of texts"),
     "x-known-values": (_is_list_of_values, "a list of texts"),
     "x-reserved-names": (_is_list_of_values, "a list of texts"),
+    "x-same-as-profile": (_is_list_of_values, "a list of texts"),
+    "x-past": (lambda value: value is True, "true"),
     "x-source-schema": (lambda value: _is_text(value) or _is_list_of_values(value), "a text or a list of texts"),
     "x-source": (
         lambda value: _is_text(value) and _SOURCE.fullmatch(value) is not None,

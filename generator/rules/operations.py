@@ -120,7 +120,7 @@ def have_retry(bundle: Bundle) -> Iterator[Finding]:
 
 
 def have_event_types(bundle: Bundle) -> Iterator[Finding]:
-    """An event's type is its own, and its body has what the builders of events set."""
+    """An event's type is its own, known to the batches of events, and its body has what the builders of events set."""
     seen: set[str] = set()
     for path, method, node in bundle.operations():
         if "x-event-type" not in node:
@@ -134,6 +134,22 @@ def have_event_types(bundle: Bundle) -> Iterator[Finding]:
         lacking = {"label", "client", "time", "eventSalt"} - set(properties(bundle, schema))
         if lacking:
             yield bundle.finding(pointer, "x-event-type", f"the body of an event has no {', '.join(sorted(lacking))}")
+    for path, method, node in bundle.operations():
+        kind = bundle.resolve(properties(bundle, items(bundle, body_schema(bundle, node)[1])).get("type", {}))
+        if "x-batch" in node and set(kind.get("x-known-values", seen)) != seen:
+            message = "the known types of a batch are the x-event-type of the single events"
+            yield bundle.finding(("paths", path, method, "x-batch"), "x-event-type", message)
+
+
+def have_batch_limits(bundle: Bundle) -> Iterator[Finding]:
+    """The array of a batch says for every tool what x-batch says for the client."""
+    for path, method, node in bundle.operations():
+        if not is_mapping(batch := node.get("x-batch")):
+            continue
+        _, schema = body_schema(bundle, node)
+        if bundle.resolve(schema).get("maxItems") != batch.get("max-items"):
+            message = "maxItems of the body is the max-items of x-batch"
+            yield bundle.finding(("paths", path, method, "x-batch"), "x-batch", message)
 
 
 def have_merge_limits(bundle: Bundle) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from generator.errors import Finding
 from generator.spec.bundle import Bundle
-from generator.spec.composition import alternatives, kinds, properties
+from generator.spec.composition import alternatives, kinds, properties, required_choices
 from generator.spec.walk import SchemaNode, reachable, schemas
 from generator.spec.yaml_reader import Pointer, is_list
 
@@ -39,6 +39,8 @@ def have_known_keywords(bundle: Bundle) -> Iterator[Finding]:
 def are_named(bundle: Bundle) -> Iterator[Finding]:
     """No inline object but an allOf part of a component; no inline enum but a header parameter's."""
     for node in schemas(bundle):
+        if node.is_condition:
+            continue
         extends = node.role == "allOf" and node.parent is not None and node.parent.role == "component"
         if node.is_object and node.role != "component" and not extends:
             yield bundle.finding(node.pointer, "inline", f"object under {node.role} must be a named component")
@@ -84,6 +86,8 @@ def are_lenient(bundle: Bundle) -> Iterator[Finding]:
 def are_described(bundle: Bundle) -> Iterator[Finding]:
     """Every named schema, property and parameter has a description of its own; a reference may bring one along."""
     for node in schemas(bundle):
+        if node.is_condition:
+            continue
         if node.role in ("component", "properties") and not _has_description(bundle, node.schema):
             kind = "schema" if node.role == "component" else "property"
             yield bundle.finding(node.pointer, "description", f"{kind} {node.name} has no description")
@@ -106,6 +110,15 @@ def identifiers_are_fields(bundle: Bundle) -> Iterator[Finding]:
                 yield bundle.finding(at, "x-identifiers", f"{name} is no property of the schema")
             elif [kinds(bundle, branch) for branch in alternatives(bundle, fields[name])] not in _IDENTIFIER_KINDS:
                 yield bundle.finding(at, "x-identifiers", f"{name} is neither a text nor an integer")
+
+
+def identifiers_are_required(bundle: Bundle) -> Iterator[Finding]:
+    """A schema with x-identifiers refuses an object without any of them, for tools that do not know the key."""
+    for node in schemas(bundle):
+        names = node.schema.get("x-identifiers")
+        if is_list(names) and set(map(str, names)) != required_choices(bundle, node.schema):
+            message = "at least one is required by `not: {not: {anyOf: [{required: [...]}, ...]}}`, with the same names"
+            yield bundle.finding((*node.pointer, "x-identifiers"), "x-identifiers", message)
 
 
 def is_nullable(bundle: Bundle, schema: Any) -> bool:

@@ -56,6 +56,16 @@ def required(bundle: Bundle, schema: Any) -> set[str]:
     return sets[0].intersection(*sets[1:])
 
 
+def required_choices(bundle: Bundle, schema: Any) -> set[str]:
+    """Names of which at least one is required, by a doubly negated `anyOf`."""
+    found: set[str] = set()
+    for part in parts(bundle, schema):
+        outer = part.get("not", {})
+        for choice in outer.get("not", {}).get("anyOf", []):
+            found.update(choice.get("required", []))
+    return found
+
+
 def items(bundle: Bundle, schema: Any) -> Any:
     """The schema of an array's items; an empty schema when nothing is said."""
     for branch in alternatives(bundle, schema):

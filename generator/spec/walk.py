@@ -61,6 +61,11 @@ class SchemaNode:
         kind = self.schema.get("type", [])
         return "properties" in self.schema or "object" in ([kind] if isinstance(kind, str) else kind)
 
+    @property
+    def is_condition(self) -> bool:
+        """Whether it stands under `not`, where it describes no value, but says what a value must be."""
+        return self.role == "not" or (self.parent is not None and self.parent.is_condition)
+
 
 def mappings(node: Any, pointer: Pointer = (), *, names: bool = False) -> Iterator[tuple[Pointer, dict[str, Any]]]:
     """Every mapping whose keys are keywords, outermost first."""

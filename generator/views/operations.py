@@ -179,7 +179,7 @@ def _segment_code(bundle: Bundle, parameter: dict[str, Any]) -> str:
         return f"path_list({arguments}, integers={integers}, most={schema.get('maxItems')})"
     if schema.get("type") == "integer":
         return f"path_integer({arguments})"
-    return f"path_text({arguments}, slash=True)" if schema.get("format") == "phone" else f"path_text({arguments})"
+    return f"path_text({arguments})"
 
 
 def _body(bundle: Bundle, operation: dict[str, Any], endpoint: Endpoint) -> BodyView | None:

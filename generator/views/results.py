@@ -16,11 +16,15 @@ from generator.spec.bundle import Bundle
 
 @dataclass(frozen=True, slots=True)
 class ResultView:
-    """What `parse` returns: `kind` is none, text, object or objects; `optional` when some success has no body."""
+    """What `parse` returns: `kind` is none, text, object or objects; `optional` when some success has no body.
+
+    `inferred` when no source states the body, or when the operation cannot be undone: no body may fail the call.
+    """
 
     kind: str
     model: str
     optional: bool
+    inferred: bool
     annotation: str
     resource_annotation: str
 
@@ -41,11 +45,25 @@ def result_view(bundle: Bundle, path: str, method: str, endpoint: Endpoint) -> R
         message = "the documented successes have different bodies"
         raise GeneratorFailure([bundle.finding(("paths", path, method, "responses"), "render", message)])
     if not bodies:
-        return ResultView("none", "", optional=True, annotation="None", resource_annotation="None")
+        return ResultView("none", "", optional=True, inferred=False, annotation="None", resource_annotation="None")
     (kind, model), *_ = bodies
     base = {"text": "str", "object": model, "objects": f"list[{model}]"}[kind]
-    tail = " | None" if optional else ""
-    return ResultView(kind, model, optional, base + tail, base.replace("list[", "builtins.list[") + tail)
+    inferred = kind != "text" and _is_inferred(bundle, bundle.document["paths"][path][method])
+    tail = " | RawJson | None" if inferred else " | None" if optional else ""
+    return ResultView(kind, model, optional, inferred, base + tail, base.replace("list[", "builtins.list[") + tail)
+
+
+def _is_inferred(bundle: Bundle, operation: dict[str, Any]) -> bool:
+    """Whether no source states the body of a success; of what cannot be undone a body is never demanded."""
+    if operation.get("x-irreversible"):
+        return True
+    nodes: list[dict[str, Any]] = []
+    for status, item in operation["responses"].items():
+        if status[0] == "2":
+            response = bundle.resolve(item)
+            schemas = [bundle.resolve(media.get("schema", {})) for media in response.get("content", {}).values()]
+            nodes += [response, *schemas, *(bundle.resolve(schema["items"]) for schema in schemas if "items" in schema)]
+    return any(str(node.get("x-source", "")).endswith(", inferred") for node in nodes)
 
 
 def _result_kind(prop: PropertyProtocol, source: str) -> tuple[str, str]:
@@ -66,7 +84,10 @@ def returns_section(bundle: Bundle, operation: dict[str, Any], result: ResultVie
         return []
     successes = [bundle.resolve(item) for status, item in operation["responses"].items() if status[0] == "2"]
     texts = [item["description"] for item in successes if item.get("content")]
-    tail = " None where the answer has no body." if result.optional else ""
+    if result.inferred:
+        tail = " Its shape is inferred: an answer without a body is None, one of another shape comes as it is."
+    else:
+        tail = " None where the answer has no body." if result.optional else ""
     return [("", " ".join(texts) + tail)]
 
 

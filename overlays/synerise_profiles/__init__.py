@@ -10,7 +10,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from synerise_profiles_api import api
-    from synerise_profiles_api.types import UNSET, Operation, Request, Response, Unset
+    from synerise_profiles_api.types import UNSET, Operation, RawJson, Request, Response, Unset
 
     from . import events, models
     from ._core.config import AttemptResult, Options
@@ -60,6 +60,7 @@ __all__ = [
     "Options",
     "PermissionDeniedError",
     "RateLimitError",
+    "RawJson",
     "Request",
     "Response",
     "ResponseDecodingError",
@@ -82,6 +83,7 @@ _MODULES = {
     "AttemptResult": "synerise_profiles._core.config",
     "Operation": "synerise_profiles_api.types",
     "Options": "synerise_profiles._core.config",
+    "RawJson": "synerise_profiles_api.types",
     "Request": "synerise_profiles_api.types",
     "Response": "synerise_profiles_api.types",
     "RetryPolicy": "synerise_profiles._core.retry",

@@ -54,6 +54,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import orjson
 
 from synerise_profiles_api import models
+from synerise_profiles_api.decoding import read_json
 from synerise_profiles_api.errors import InvalidRequestError, ResponseDecodingError, SyneriseError
 
 if TYPE_CHECKING:
@@ -305,7 +306,7 @@ def _reason_phrase(status_code: int) -> str:
 
 def _read_body(content: bytes) -> ErrorBody | None:
     try:
-        data: Any = orjson.loads(content)
+        data: Any = read_json(content)
     except orjson.JSONDecodeError:
         return None
     return models.ErrorBody.from_dict(cast("dict[str, Any]", data)) if isinstance(data, dict) else None

@@ -70,6 +70,7 @@ def error_of(
     content: bytes = b"",
     consumer: str | None = None,
     today: datetime.date = datetime.date(2026, 8, 1),
+    path: str = "",
 ) -> APIStatusError:
     return status_error(
         operation() if facts is None else facts,
@@ -81,7 +82,17 @@ def error_of(
         consumer=consumer,
         today=today,
         note="",
+        path=path,
     )
+
+
+@pytest.mark.parametrize(("status", "told"), [(400, True), (404, True), (403, False), (500, False)])
+def test_an_encoded_slash_in_the_path_is_told(status: int, told: bool) -> None:  # noqa: FBT001 - pytest passes it
+    """Many servers refuse one by 400 or 404, whatever the identifier: the error says so, and shows no identifier."""
+    error = error_of(status, path="/v4/clients/by-custom-id/jan%2Fkowalski")
+    assert ("encoded slash" in str(error)) is told
+    assert "kowalski" not in str(error)
+    assert "encoded slash" not in str(error_of(status, path="/v4/clients/by-custom-id/jan"))
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,10 @@ def leaves(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 def varied(row: Any, n: int) -> Any:
     """The same row with texts, numbers and dates of its own, as the rows of a real input are."""
     if isinstance(row, dict):
-        return {key: item if key in ("sex", "source", "currency") else varied(item, n) for key, item in row.items()}
+        return {
+            key: item if key in ("sex", "source", "currency", "agreements") else varied(item, n)
+            for key, item in row.items()
+        }
     if isinstance(row, list):
         return [varied(item, n) for item in row]
     if isinstance(row, str):

@@ -120,8 +120,8 @@ def test_rows_that_name_one_profile_twice_are_not_compared(client: Synerise) -> 
 
 
 def test_an_identifier_that_no_path_carries_is_skipped(client: Synerise) -> None:
-    """A profile whose customId holds a slash cannot be read by it."""
-    found = client.bulk.upsert_profiles([{"customId": "a/b"}, {"customId": "c"}], verify_sample=2).verification
+    """A profile whose customId holds a backslash cannot be read by it."""
+    found = client.bulk.upsert_profiles([{"customId": "a\\b"}, {"customId": "c"}], verify_sample=2).verification
     assert found is not None
     assert (found.sample, found.skipped) == (1, 1)
 

@@ -134,11 +134,23 @@ class Documented:
     def body_model(self) -> str:
         """Name of the component that the body, or each of its items, is made of."""
         schema = self.body["schema"]
-        return reference_name(schema if "$ref" in schema else schema["items"])
+        return reference_name(
+            schema if "$ref" in schema else schema["items"] if "items" in schema else schema["allOf"][0]
+        )
 
     def answers(self, *, success: bool) -> list[Answer]:
         found = [(status, resolve(node)) for status, node in self.node["responses"].items()]
         return [Answer.of(status, node) for status, node in found if (status[0] == "2") is success]
+
+    @property
+    def may_answer_anything(self) -> bool:
+        """Whether the body of its success is inferred, or follows what cannot be undone: then none is demanded."""
+        successes = [resolve(item) for status, item in self.node["responses"].items() if status[0] == "2"]
+        media = [item["schema"] for response in successes for item in response.get("content", {}).values()]
+        schemas = [resolve(schema) for schema in media]
+        items = [resolve(schema["items"]) for schema in schemas if "items" in schema]
+        sources = [node.get("x-source", "") for node in (*successes, *schemas, *items)]
+        return bool(media) and (self.node.get("x-irreversible", False) or any(", inferred" in text for text in sources))
 
     @property
     def media_types(self) -> set[str]:

@@ -59,12 +59,14 @@ def _objects(model):
 
 
 def _contains(whole, part):
-    """Whether `whole` has every non-null value of `part`, moments compared as instants."""
+    """Whether `whole` has every non-null value of `part`, in lists too, moments compared as instants."""
     if isinstance(part, dict):
         return isinstance(whole, dict) and all(
             value is None or (key in whole and _contains(whole[key], value)) for key, value in part.items()
         )
     if isinstance(part, list):
+        if isinstance(whole, list) and len(whole) < len(part):
+            part = [item for item in part if item is not None]
         return (
             isinstance(whole, list)
             and len(whole) == len(part)

@@ -125,8 +125,8 @@ def test_invalid_items_of_a_batch_are_reported_and_left_out(sandbox: Sandbox, ap
     assert [(error["field"], error["rejectedValue"]) for error in response.json()] == [
         ("email", "no"),
         ("identifier", None),
-        ("birthDate", "2999-01-01"),
         ("agreements.sms", "maybe"),
+        ("birthDate", "2999-01-01"),
     ]
     assert all(error.keys() == {"code", "field", "message", "rejectedValue"} for error in response.json())
     assert sandbox.log[-1].outcomes == (REFUSED, APPLIED, REFUSED, DROPPED, REFUSED)

@@ -202,7 +202,7 @@ def test_an_email_param_must_be_the_profiles_own(sandbox: Sandbox, api: httpx.Cl
     assert [(entry.operation, entry.index) for entry in sandbox.dropped_writes] == [
         ("events.send_batch", n) for n in (0, 2)
     ]
-    assert "e-mail" in sandbox.dropped_writes[0].reason
+    assert "email" in sandbox.dropped_writes[0].reason
 
 
 def test_an_event_makes_its_profile(sandbox: Sandbox, api: httpx.Client) -> None:

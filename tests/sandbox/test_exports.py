@@ -151,7 +151,7 @@ def test_an_unknown_agreement_filter_is_refused(api: httpx.Client) -> None:
 
 
 def test_a_record(api: httpx.Client, three: list[int]) -> None:
-    """Fields and attributes by name, flags as text; every profile is in every segmentation."""
+    """Fields and attributes by name, flags as text; what was ordered by uuid comes back by a name that is not it."""
     task = ordered(
         api,
         fields=["id", "customId", "level"],
@@ -161,7 +161,7 @@ def test_a_record(api: httpx.Client, three: list[int]) -> None:
         aggregates=["a-1"],
         excludedIds=[three[1]],
     )
-    empty = {"s-1": "true", "x-1": None, "a-1": None}
+    empty = {"segmentation s-1": "true", "expression x-1": None, "aggregate a-1": None}
     assert data(api, task).json() == [
         {"id": three[0], "customId": "e-0", "level": "gold", "vip": "false", **empty},
         {"id": three[2], "customId": "e-2", "level": None, "vip": "true", **empty},

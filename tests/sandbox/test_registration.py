@@ -85,10 +85,10 @@ def test_an_imported_profile_may_open_an_account(sandbox: Sandbox, visitor: http
 
 @pytest.mark.parametrize(
     "sent",
-    [{"password": "secret"}, {"email": "a@example.com", "birthDate": "2999-01-01"}, {"customId": "c", "sex": "X"}],
+    [{"password": "secret"}, {"email": "a@example.com", "phone": "x"}, {"customId": "c", "sex": "X"}],
 )
 def test_a_malformed_registration_is_refused(sandbox: Sandbox, visitor: httpx.Client, sent: dict[str, str]) -> None:
-    """Nobody, a birth date to come, a value of no meaning: 400, and nothing is sent."""
+    """Nobody, a phone number of letters, a value of no meaning: 400, and nothing is sent."""
     assert visitor.post(REGISTER, json=sent).status_code == 400
     assert len(sandbox.mailbox) == len(sandbox.store.profiles) == 0
 

@@ -12,7 +12,7 @@ import synerise_profiles.sandbox as package
 
 PACKAGE = "synerise_profiles.sandbox"
 ROOT = Path(package.__file__).parent
-FACTS = {"clock", "options", "spec", "responses"}
+FACTS = {"clock", "options", "schemas", "spec", "responses"}
 # A room may import the rooms of its row, and itself; whatever stands in no room is named by its module.
 MAY_IMPORT = {
     **dict.fromkeys(FACTS, FACTS),

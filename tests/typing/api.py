@@ -17,6 +17,7 @@ from synerise_profiles import (
     Operation,
     OperationSunsetError,
     RateLimitError,
+    RawJson,
     Request,
     Response,
     RetryPolicy,
@@ -101,16 +102,18 @@ def profiles(client: Synerise) -> None:
     refused = client.profiles.upsert_batch(rows)
     assert_type(refused, list[FieldError] | None)
     client.profiles.upsert_batch([ProfileBatchItem(client_id=1), {"customId": "c-1"}])
-    assert_type(client.profiles.merge_by_id([1, 2], 3), Profile)
-    assert_type(client.profiles.merge_by_custom_id(("a", "b"), "c"), Profile)
+    assert_type(client.profiles.merge_by_id([1, 2], 3), Profile | RawJson | None)
+    merged = client.profiles.merge_by_custom_id(("a", "b"), "c")
+    if isinstance(merged, Profile):
+        assert_type(merged.client_id, int | None)
     assert_type(client.profiles.find("by-uuid", "u-1"), Profile)
-    assert_type(client.profiles.list_by_phone("+48 22 123 45 67"), list[Profile])
+    assert_type(client.profiles.list_by_phone("+48 22 123 45 67"), list[Profile] | RawJson | None)
     client.profiles.log_out("1")
     client.profiles.log_out("1", LogoutRequest(action="LOGOUT"))
 
 
 def account(client: Synerise) -> None:
-    assert_type(client.account.get(), Profile)
+    assert_type(client.account.get(), Profile | RawJson | None)
     client.account.update({"city": "Kraków"})
     assert_type(client.account.change_password(PasswordChange(old_password="a", password="b")), str)
     client.account.log_out()
@@ -179,10 +182,11 @@ def exports(client: Synerise) -> None:
     wanted = ExportRequest(
         name="all", fields=["email"], agreement_filter="NONE", segmentation_hash="hash", excluded_ids=[1]
     )
-    task = assert_type(client.exports.create(wanted), ExportTask)
-    if task.task_id is not None:
-        assert_type(client.exports.get_status(task.task_id), ExportStatus)
-        assert_type(client.exports.get_data(task.task_id, offset=0, limit=100), list[ExportRecord])
+    task = assert_type(client.exports.create(wanted), ExportTask | RawJson | None)
+    if isinstance(task, ExportTask) and task.task_id is not None:
+        assert_type(client.exports.get_status(task.task_id), ExportStatus | RawJson | None)
+        records = client.exports.get_data(task.task_id, offset=0, limit=100)
+        assert_type(records, list[ExportRecord] | RawJson | None)
 
 
 def whole_exports(client: Synerise) -> int:
@@ -274,13 +278,14 @@ async def asynchronous() -> None:
         assert_type(await client.profiles.get(1), Profile)
         await client.profiles.upsert(ProfileInput(custom_id="c-1"))
         assert_type(await client.profiles.upsert_batch([{"customId": "c-1"}]), list[FieldError] | None)
-        assert_type(await client.account.get(), Profile)
+        assert_type(await client.account.get(), Profile | RawJson | None)
         await client.devices.link_own(LinkedDevice(device_id="d-1", registration_id="r-1", type_="windows"))
         assert_type(await client.tags.list(), list[Tag])
         await client.transactions.create_batch(iter([{"client": {"id": 1}}]))
         assert_type(await client.events.server_time(), ServerTime)
         assert_type(await client.notes.create(1, {"subject": "Call"}), Note | None)
-        assert_type(await client.exports.get_data("t-1", offset=0, limit=1), list[ExportRecord])
+        records = await client.exports.get_data("t-1", offset=0, limit=1)
+        assert_type(records, list[ExportRecord] | RawJson | None)
         export = assert_type(await client.exports.resume("t-1"), AsyncExport)
         assert_type([record async for record in export], list[ExportRecord])
         assert_type(await export.write_csv("a.csv"), int)

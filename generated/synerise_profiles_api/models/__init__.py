@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .event_record_client import EventRecordClient as EventRecordClient
     from .event_record_params import EventRecordParams as EventRecordParams
     from .event_source import EventSource as EventSource
+    from .event_type import EventType as EventType
     from .export_record import ExportRecord as ExportRecord
     from .export_request import ExportRequest as ExportRequest
     from .export_state import ExportState as ExportState
@@ -139,6 +140,7 @@ __all__ = [
     "EventRecordClient",
     "EventRecordParams",
     "EventSource",
+    "EventType",
     "ExportRecord",
     "ExportRequest",
     "ExportState",
@@ -237,6 +239,7 @@ if not TYPE_CHECKING:
             "EventRecordClient": "event_record_client",
             "EventRecordParams": "event_record_params",
             "EventSource": "event_source",
+            "EventType": "event_type",
             "ExportRecord": "export_record",
             "ExportRequest": "export_request",
             "ExportState": "export_state",

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
@@ -11,6 +11,9 @@ from ..encoding import Model, pop_model, pop_required
 from ..types import UNSET, Unset
 from .client_identifier import ClientIdentifier
 from .event_params import EventParams
+
+if TYPE_CHECKING:
+    from .event_type import EventType
 
 __all__ = ["BatchEvent"]
 
@@ -30,7 +33,7 @@ class BatchEvent(Model):
             Unique in the workspace: never share one between profiles or actions.
             Cannot be added later or read back, has no effect with a future time.
             An overwrite starts automations again only after 72 hours.
-        type_: Kind of the event: custom, or the last part of its own path.
+        type_: Kind of the event.
         action: Name of the action of a custom event.
         params: Anything more about the event.
     """
@@ -39,7 +42,7 @@ class BatchEvent(Model):
     client: ClientIdentifier | Mapping[str, Any]
     time: datetime.datetime | str | Unset = UNSET
     event_salt: str | Unset = UNSET
-    type_: str | Unset = UNSET
+    type_: EventType | Unset = UNSET
     action: str | Unset = UNSET
     params: EventParams | Mapping[str, Any] | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)

@@ -30,7 +30,7 @@ class ContactUpdate(Model):
         company: Company.
         phone: Phone number.
         address: Street address.
-        birthdate: Date of birth, past.
+        birthdate: Date of birth; a past date.
         city: City of residence.
         zip_code: Zip code.
         province: Province.

@@ -14,8 +14,8 @@ __all__ = ["ExportRecord"]
 
 @attrs.define(kw_only=True, repr=False)
 class ExportRecord(Model):
-    """One exported profile, with one more key for each exported field, tag, expression, aggregate and
-    segmentation.
+    """One exported profile, with one more key for each exported field and tag, and one for each expression,
+    aggregate and segmentation: its name, not the UUID that it was ordered by.
 
     Attributes:
         id: Id of the profile.

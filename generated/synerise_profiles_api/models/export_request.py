@@ -25,9 +25,10 @@ class ExportRequest(Model):
         agreement_filter: Which agreement is asked for.
         segmentation_hash: UUID of the segmentation; its conditions hold as of the request.
         tags: Names of tags to check; the records say "true" or "false".
-        expressions: UUIDs of expressions to evaluate.
-        aggregates: UUIDs of aggregates to evaluate.
-        segmentations: UUIDs of segmentations to check; the records say "true" or "false".
+        expressions: UUIDs of expressions to evaluate; the records have the results under the expressions'
+            names.
+        aggregates: UUIDs of aggregates to evaluate; the records have the results under the aggregates' names.
+        segmentations: UUIDs of segmentations to check; the records say "true" or "false" under their names.
         excluded_ids: Ids of profiles to leave out.
     """
 

@@ -10,7 +10,7 @@ from typing_extensions import deprecated
 
 from ..api import account as _api
 from ..callers import remembers_caller
-from ..types import UNSET, AsyncSend, Send, Unset
+from ..types import UNSET, AsyncSend, RawJson, Send, Unset
 
 if TYPE_CHECKING:
     from ..models.account_deletion import AccountDeletion
@@ -45,13 +45,14 @@ class Account:
     def __init__(self, send: Send) -> None:
         self._send = send
 
-    def get(self) -> Profile:
+    def get(self) -> Profile | RawJson | None:
         """Read one's own profile.
 
         The data of the profile whose token is sent.
 
         Returns:
-            The profile.
+            The profile. Its shape is inferred: an answer without a body is None, one of another shape comes as it
+                is.
 
         Operation:
             GET /v4/my-account/personal-information
@@ -315,13 +316,14 @@ class AsyncAccount:
     def __init__(self, send: AsyncSend) -> None:
         self._send = send
 
-    async def get(self) -> Profile:
+    async def get(self) -> Profile | RawJson | None:
         """Read one's own profile.
 
         The data of the profile whose token is sent.
 
         Returns:
-            The profile.
+            The profile. Its shape is inferred: an answer without a body is None, one of another shape comes as it
+                is.
 
         Operation:
             GET /v4/my-account/personal-information

@@ -64,7 +64,7 @@ class Events:
             time_from: Start of the time range, UTC in ISO 8601; the oldest event if left out.
             time_to: End of the time range, UTC in ISO 8601; now if left out.
             action: Only events with this action, such as transaction.charge.
-            limit: How many events to return.
+            limit: How many events to return; 1 to 500 are surely taken.
 
         Returns:
             The events.
@@ -96,7 +96,7 @@ class Events:
             time_from: Start of the time range, UTC in ISO 8601; the oldest event if left out.
             time_to: End of the time range, UTC in ISO 8601; now if left out.
             action: Only events with this action, such as transaction.charge.
-            limit: How many events to return.
+            limit: How many events to return; 1 to 500 are surely taken.
 
         Returns:
             The events.
@@ -520,7 +520,7 @@ class AsyncEvents:
             time_from: Start of the time range, UTC in ISO 8601; the oldest event if left out.
             time_to: End of the time range, UTC in ISO 8601; now if left out.
             action: Only events with this action, such as transaction.charge.
-            limit: How many events to return.
+            limit: How many events to return; 1 to 500 are surely taken.
 
         Returns:
             The events.
@@ -557,7 +557,7 @@ class AsyncEvents:
             time_from: Start of the time range, UTC in ISO 8601; the oldest event if left out.
             time_to: End of the time range, UTC in ISO 8601; now if left out.
             action: Only events with this action, such as transaction.charge.
-            limit: How many events to return.
+            limit: How many events to return; 1 to 500 are surely taken.
 
         Returns:
             The events.

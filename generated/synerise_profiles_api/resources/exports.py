@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..api import exports as _api
-from ..types import AsyncSend, Send
+from ..types import AsyncSend, RawJson, Send
 
 if TYPE_CHECKING:
     from ..models.export_record import ExportRecord
@@ -30,7 +30,7 @@ class Exports:
     def __init__(self, send: Send) -> None:
         self._send = send
 
-    def create(self, body: ExportRequest | Mapping[str, Any]) -> ExportTask:
+    def create(self, body: ExportRequest | Mapping[str, Any]) -> ExportTask | RawJson | None:
         """Start an export of profiles.
 
         Exports the profiles of a segmentation. The status tells when the records can be read.
@@ -39,7 +39,8 @@ class Exports:
             body: ExportRequest, or a mapping with the publisher's keys.
 
         Returns:
-            The export that was started.
+            The export that was started. Its shape is inferred: an answer without a body is None, one of another
+                shape comes as it is.
 
         Operation:
             POST /morph/exports/clients/segmentation
@@ -47,7 +48,7 @@ class Exports:
         """
         return self._send(_api.create.request(body)).body
 
-    def get_status(self, task_id: str) -> ExportStatus:
+    def get_status(self, task_id: str) -> ExportStatus | RawJson | None:
         """Get the status of an export.
 
         Poll it until the records can be read.
@@ -56,7 +57,8 @@ class Exports:
             task_id: Id of the export task.
 
         Returns:
-            How far it is.
+            How far it is. Its shape is inferred: an answer without a body is None, one of another shape comes as it
+                is.
 
         Operation:
             GET /morph/exports/clients/{taskId}/status
@@ -64,7 +66,7 @@ class Exports:
         """
         return self._send(_api.get_status.request(task_id)).body
 
-    def get_data(self, task_id: str, *, offset: int, limit: int) -> builtins.list[ExportRecord]:
+    def get_data(self, task_id: str, *, offset: int, limit: int) -> builtins.list[ExportRecord] | RawJson | None:
         """Get a page of exported records.
 
         Both offset and limit are needed.
@@ -75,7 +77,8 @@ class Exports:
             limit: How many records to return.
 
         Returns:
-            The records.
+            The records. Its shape is inferred: an answer without a body is None, one of another shape comes as it
+                is.
 
         Operation:
             GET /morph/exports/clients/{taskId}/data
@@ -95,7 +98,7 @@ class AsyncExports:
     def __init__(self, send: AsyncSend) -> None:
         self._send = send
 
-    async def create(self, body: ExportRequest | Mapping[str, Any]) -> ExportTask:
+    async def create(self, body: ExportRequest | Mapping[str, Any]) -> ExportTask | RawJson | None:
         """Start an export of profiles.
 
         Exports the profiles of a segmentation. The status tells when the records can be read.
@@ -104,7 +107,8 @@ class AsyncExports:
             body: ExportRequest, or a mapping with the publisher's keys.
 
         Returns:
-            The export that was started.
+            The export that was started. Its shape is inferred: an answer without a body is None, one of another
+                shape comes as it is.
 
         Operation:
             POST /morph/exports/clients/segmentation
@@ -112,7 +116,7 @@ class AsyncExports:
         """
         return (await self._send(_api.create.request(body))).body
 
-    async def get_status(self, task_id: str) -> ExportStatus:
+    async def get_status(self, task_id: str) -> ExportStatus | RawJson | None:
         """Get the status of an export.
 
         Poll it until the records can be read.
@@ -121,7 +125,8 @@ class AsyncExports:
             task_id: Id of the export task.
 
         Returns:
-            How far it is.
+            How far it is. Its shape is inferred: an answer without a body is None, one of another shape comes as it
+                is.
 
         Operation:
             GET /morph/exports/clients/{taskId}/status
@@ -129,7 +134,7 @@ class AsyncExports:
         """
         return (await self._send(_api.get_status.request(task_id))).body
 
-    async def get_data(self, task_id: str, *, offset: int, limit: int) -> builtins.list[ExportRecord]:
+    async def get_data(self, task_id: str, *, offset: int, limit: int) -> builtins.list[ExportRecord] | RawJson | None:
         """Get a page of exported records.
 
         Both offset and limit are needed.
@@ -140,7 +145,8 @@ class AsyncExports:
             limit: How many records to return.
 
         Returns:
-            The records.
+            The records. Its shape is inferred: an answer without a body is None, one of another shape comes as it
+                is.
 
         Operation:
             GET /morph/exports/clients/{taskId}/data

@@ -11,7 +11,7 @@ from typing_extensions import deprecated
 
 from ..api import profiles as _api
 from ..callers import remembers_caller
-from ..types import UNSET, AsyncSend, Send, Unset
+from ..types import UNSET, AsyncSend, RawJson, Send, Unset
 
 if TYPE_CHECKING:
     from ..models.contact import Contact
@@ -53,7 +53,7 @@ class Profiles:
         """
         return self._send(_api.upsert.request(body)).body
 
-    def merge_by_custom_id(self, source_custom_ids: Sequence[str], target_custom_id: str) -> Profile:
+    def merge_by_custom_id(self, source_custom_ids: Sequence[str], target_custom_id: str) -> Profile | RawJson | None:
         """Merge profiles by custom id.
 
         IRREVERSIBLE.
@@ -69,7 +69,8 @@ class Profiles:
             target_custom_id: Custom id of the profile to merge into.
 
         Returns:
-            The target profile, with the ids of those it took in.
+            The target profile, with the ids of those it took in. Its shape is inferred: an answer without a body is
+                None, one of another shape comes as it is.
 
         Operation:
             POST /v4/clients/merge/from/custom-ids/{sourceCustomIDs}/to/custom-id/{targetCustomID}
@@ -77,7 +78,7 @@ class Profiles:
         """
         return self._send(_api.merge_by_custom_id.request(source_custom_ids, target_custom_id)).body
 
-    def merge_by_id(self, from_client_ids: Sequence[int], to_client_id: int) -> Profile:
+    def merge_by_id(self, from_client_ids: Sequence[int], to_client_id: int) -> Profile | RawJson | None:
         """Merge profiles by id.
 
         IRREVERSIBLE.
@@ -93,7 +94,8 @@ class Profiles:
             to_client_id: Id of the profile to merge into.
 
         Returns:
-            The target profile, with the ids of those it took in.
+            The target profile, with the ids of those it took in. Its shape is inferred: an answer without a body is
+                None, one of another shape comes as it is.
 
         Operation:
             POST /v4/clients/merge/from/ids/{fromClientIds}/to/id/{toClientId}
@@ -233,7 +235,7 @@ class Profiles:
         """
         return self._send(_api.find.request(identifier_type, identifier_value)).body
 
-    def list_by_phone(self, phone_number: str) -> builtins.list[Profile]:
+    def list_by_phone(self, phone_number: str) -> builtins.list[Profile] | RawJson | None:
         """List the profiles with a phone number.
 
         The number must be written exactly as it is stored. No match is an empty list.
@@ -242,7 +244,8 @@ class Profiles:
             phone_number: The number, exactly as it is stored.
 
         Returns:
-            The profiles.
+            The profiles. Its shape is inferred: an answer without a body is None, one of another shape comes as it
+                is.
 
         Operation:
             GET /v4/clients/batch/by-phone/{phoneNumber}
@@ -342,7 +345,9 @@ class AsyncProfiles:
         """
         return (await self._send(_api.upsert.request(body))).body
 
-    async def merge_by_custom_id(self, source_custom_ids: Sequence[str], target_custom_id: str) -> Profile:
+    async def merge_by_custom_id(
+        self, source_custom_ids: Sequence[str], target_custom_id: str
+    ) -> Profile | RawJson | None:
         """Merge profiles by custom id.
 
         IRREVERSIBLE.
@@ -358,7 +363,8 @@ class AsyncProfiles:
             target_custom_id: Custom id of the profile to merge into.
 
         Returns:
-            The target profile, with the ids of those it took in.
+            The target profile, with the ids of those it took in. Its shape is inferred: an answer without a body is
+                None, one of another shape comes as it is.
 
         Operation:
             POST /v4/clients/merge/from/custom-ids/{sourceCustomIDs}/to/custom-id/{targetCustomID}
@@ -366,7 +372,7 @@ class AsyncProfiles:
         """
         return (await self._send(_api.merge_by_custom_id.request(source_custom_ids, target_custom_id))).body
 
-    async def merge_by_id(self, from_client_ids: Sequence[int], to_client_id: int) -> Profile:
+    async def merge_by_id(self, from_client_ids: Sequence[int], to_client_id: int) -> Profile | RawJson | None:
         """Merge profiles by id.
 
         IRREVERSIBLE.
@@ -382,7 +388,8 @@ class AsyncProfiles:
             to_client_id: Id of the profile to merge into.
 
         Returns:
-            The target profile, with the ids of those it took in.
+            The target profile, with the ids of those it took in. Its shape is inferred: an answer without a body is
+                None, one of another shape comes as it is.
 
         Operation:
             POST /v4/clients/merge/from/ids/{fromClientIds}/to/id/{toClientId}
@@ -524,7 +531,7 @@ class AsyncProfiles:
         """
         return (await self._send(_api.find.request(identifier_type, identifier_value))).body
 
-    async def list_by_phone(self, phone_number: str) -> builtins.list[Profile]:
+    async def list_by_phone(self, phone_number: str) -> builtins.list[Profile] | RawJson | None:
         """List the profiles with a phone number.
 
         The number must be written exactly as it is stored. No match is an empty list.
@@ -533,7 +540,8 @@ class AsyncProfiles:
             phone_number: The number, exactly as it is stored.
 
         Returns:
-            The profiles.
+            The profiles. Its shape is inferred: an answer without a body is None, one of another shape comes as it
+                is.
 
         Operation:
             GET /v4/clients/batch/by-phone/{phoneNumber}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..api import tags as _api
-from ..types import AsyncSend, Send
+from ..types import AsyncSend, RawJson, Send
 
 if TYPE_CHECKING:
     from ..models.tag import Tag
@@ -61,7 +61,7 @@ class Tags:
         """
         return self._send(_api.create.request(body)).body
 
-    def update(self, tag_id: int, body: TagUpdate | Mapping[str, Any]) -> Tag:
+    def update(self, tag_id: int, body: TagUpdate | Mapping[str, Any]) -> Tag | RawJson | None:
         """Change the colour of a tag.
 
         Only the colour can change. A tag that was deleted, and a global tag that belongs to no workspace, are
@@ -72,7 +72,8 @@ class Tags:
             body: TagUpdate, or a mapping with the publisher's keys.
 
         Returns:
-            The changed tag.
+            The changed tag. Its shape is inferred: an answer without a body is None, one of another shape comes as
+                it is.
 
         Operation:
             PUT /v4/tags/{tagID}
@@ -190,7 +191,7 @@ class AsyncTags:
         """
         return (await self._send(_api.create.request(body))).body
 
-    async def update(self, tag_id: int, body: TagUpdate | Mapping[str, Any]) -> Tag:
+    async def update(self, tag_id: int, body: TagUpdate | Mapping[str, Any]) -> Tag | RawJson | None:
         """Change the colour of a tag.
 
         Only the colour can change. A tag that was deleted, and a global tag that belongs to no workspace, are
@@ -201,7 +202,8 @@ class AsyncTags:
             body: TagUpdate, or a mapping with the publisher's keys.
 
         Returns:
-            The changed tag.
+            The changed tag. Its shape is inferred: an answer without a body is None, one of another shape comes as
+                it is.
 
         Operation:
             PUT /v4/tags/{tagID}

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..api import transactions as _api
-from ..types import AsyncSend, Send
+from ..types import AsyncSend, RawJson, Send
 
 if TYPE_CHECKING:
+    from ..models.field_error import FieldError
     from ..models.transaction import Transaction
 
 __all__ = ["AsyncTransactions", "Transactions"]
@@ -42,7 +44,9 @@ class Transactions:
         """
         return self._send(_api.create.request(body)).body
 
-    def create_batch(self, body: Iterable[Transaction | Mapping[str, Any]]) -> None:
+    def create_batch(
+        self, body: Iterable[Transaction | Mapping[str, Any]]
+    ) -> builtins.list[FieldError] | RawJson | None:
         """Create or update transactions.
 
         Each purchase becomes a transaction.charge event, each of its items a product.buy event. Leave out what is
@@ -51,6 +55,10 @@ class Transactions:
 
         Args:
             body: a list of Transaction or of mappings with the publisher's keys.
+
+        Returns:
+            The refused entries, by field and value. All others are applied. Its shape is inferred: an answer
+                without a body is None, one of another shape comes as it is.
 
         Operation:
             POST /v4/transactions/batch
@@ -86,7 +94,9 @@ class AsyncTransactions:
         """
         return (await self._send(_api.create.request(body))).body
 
-    async def create_batch(self, body: Iterable[Transaction | Mapping[str, Any]]) -> None:
+    async def create_batch(
+        self, body: Iterable[Transaction | Mapping[str, Any]]
+    ) -> builtins.list[FieldError] | RawJson | None:
         """Create or update transactions.
 
         Each purchase becomes a transaction.charge event, each of its items a product.buy event. Leave out what is
@@ -95,6 +105,10 @@ class AsyncTransactions:
 
         Args:
             body: a list of Transaction or of mappings with the publisher's keys.
+
+        Returns:
+            The refused entries, by field and value. All others are applied. Its shape is inferred: an answer
+                without a body is None, one of another shape comes as it is.
 
         Operation:
             POST /v4/transactions/batch

@@ -5,6 +5,7 @@ Machines decide by it alone, and it is made the same way from what the sync and 
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import Any, Final
 
 import attrs
@@ -74,10 +75,16 @@ class SendResult:
 def send_result_of(result: Response[Any] | Exception) -> SendResult:
     """Make the result of what `client.send` returned or raised."""
     if isinstance(result, Response):
-        return SendResult(status=result.status_code, content=result.content, failure=AttemptFailure())
+        return SendResult(status=result.status_code, content=_without_bom(result.content), failure=AttemptFailure())
     if isinstance(result, APIStatusError):
         failure = AttemptFailure(status_code=result.status_code, retry_after=result.retry_after)
-        return SendResult(status=result.status_code, content=result.content, failure=failure, error=result)
+        content = _without_bom(result.content)
+        return SendResult(status=result.status_code, content=content, failure=failure, error=result)
     if isinstance(result, APIConnectionError):
         return SendResult(failure=AttemptFailure(maybe_received=result.maybe_applied), error=result)
     return SendResult(error=result)
+
+
+def _without_bom(content: bytes) -> bytes:
+    """Leave out a byte order mark, which is no part of the JSON behind it."""
+    return content.removeprefix(BOM_UTF8)

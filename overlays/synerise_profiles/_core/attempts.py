@@ -175,6 +175,7 @@ class RequestAttempts(Generic[T]):
             consumer=self.options.consumer,
             today=utc_date(self.timing.wall()),
             note=note,
+            path=self.request.path,
         )
 
     def _transport_error(self, failure: TransportFailure, note: str) -> APIConnectionError:

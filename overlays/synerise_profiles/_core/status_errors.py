@@ -26,6 +26,11 @@ __all__ = ["connection_error", "status_error", "token_was_refused"]
 
 _MAYBE_SUNSET_STATUSES = frozenset({401, 403})
 """How a gateway may refuse an operation that no longer exists; but missing rights are likelier."""
+_UNREAD_PATH_STATUSES = frozenset({400, 404})
+_ENCODED_SLASH = "%2F"
+_SLASH_NOTE = (
+    "the path holds an encoded slash, which many servers refuse; send the identifier in a body, or another one"
+)
 _TRANSIENT_LOGIN_STATUSES = frozenset({408, 429, 499})
 """Statuses below 500 that say nothing about the credentials of a login."""
 
@@ -49,10 +54,13 @@ def status_error(
     consumer: str | None,
     today: datetime.date,
     note: str,
+    path: str = "",
 ) -> APIStatusError:
-    """Make the error for a response with another status than 2xx; `today` is the day in UTC."""
+    """Make the error for a response with another status than 2xx; `today` is the day in UTC, `path` as it was sent."""
     error_type = status_error_type(status_code)
     notes = [note] if note else []
+    if status_code in _UNREAD_PATH_STATUSES and _ENCODED_SLASH in path:
+        notes.append(_SLASH_NOTE)
     arguments: dict[str, Any] = {}
     if operation is LOGIN:
         if 400 <= status_code < 500 and status_code not in _TRANSIENT_LOGIN_STATUSES:

@@ -11,6 +11,7 @@ import orjson
 
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api import settings
+from synerise_profiles_api.decoding import read_json
 from synerise_profiles_api.errors import ResponseDecodingError
 from synerise_profiles_api.types import Operation, RawResponse, Request, Response
 
@@ -68,7 +69,7 @@ def login_request(api_key: str) -> Request[str]:
 
 def _parse_login(response: RawResponse) -> str:
     try:
-        token: Any = orjson.loads(response.content)[settings.LOGIN_TOKEN_FIELD]
+        token: Any = read_json(response.content)[settings.LOGIN_TOKEN_FIELD]
         bearer_token(token)
     except (orjson.JSONDecodeError, LookupError, TypeError, ConfigurationError):
         raise ResponseDecodingError(

@@ -15,14 +15,15 @@ import attrs
 
 from synerise_profiles_api.types import UNSET
 
+from .patterns import compile_pattern
 from .rules import (
     MAX_CACHED_TEXTS,
     FieldProblem,
     ListRule,
     Note,
     Rule,
+    TextRule,
     are_never_null,
-    compile_pattern,
     fields_of,
     value_rule,
 )
@@ -81,12 +82,12 @@ class PropertyNames:
 
 
 class FreeFormRule:
-    """An object whose field names the caller chooses, with any values."""
+    """An object whose field names the caller chooses; texts among its values may have a pattern."""
 
     def __init__(self, schema: Schema, property_names: PropertyNames) -> None:
         self._required = schema.required
-        self._min_properties = schema.min_properties
         self._property_names = property_names
+        self._text_rule = None if schema.additional is None else TextRule(schema.additional)
         self._expects_texts = True
 
     def check(self, value: Any) -> FieldProblem | None:
@@ -99,11 +100,15 @@ class FreeFormRule:
             and (problem := self._property_names.check(row)) is not None
         ):
             return problem
-        return _completeness_problem(self._required, self._min_properties, (), row)
+        if self._text_rule is not None:
+            for key, item in row.items():
+                if isinstance(item, str) and (problem := self._text_rule.check(item)) is not None:
+                    return key, problem[1]
+        return _missing_field(self._required, row)
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
         """Clear objects whose names are all valid."""
-        if self._required or self._min_properties:
+        if self._required:
             suspects.update(positions)
             return False
         rows, positions = _object_rows(values, positions, suspects)
@@ -112,14 +117,30 @@ class FreeFormRule:
             suspects.update(
                 position for row, position in zip(rows, positions, strict=True) if not row.keys() <= valid_names
             )
+        items = list(chain.from_iterable(map(_dict_values, rows)))
+        if self._text_rule is not None:
+            self._mark_texts(self._text_rule, items, rows, positions, suspects)
         if self._expects_texts:
             try:
-                "".join(chain.from_iterable(map(_dict_values, rows)))
+                "".join(items)
             except TypeError:
                 self._expects_texts = False  # then the next ones are most likely not all texts either
             else:
                 return True
-        return are_never_null(list(chain.from_iterable(map(_dict_values, rows))))
+        return are_never_null(items)
+
+    @staticmethod
+    def _mark_texts(rule: TextRule, items: list[Any], rows: Rows, positions: Sequence[int], suspects: set[int]) -> None:
+        """Mark the objects that hold a text which the rule refuses; nearly always there is none."""
+        texts = [item for item in items if isinstance(item, str)]
+        suspect_texts = set[int]()
+        rule.check_block(texts, range(len(texts)), suspect_texts)
+        refused = {texts[index] for index in suspect_texts}
+        if refused:
+            pairs = zip(rows, positions, strict=True)
+            suspects.update(
+                position for row, position in pairs if any(isinstance(x, str) and x in refused for x in row.values())
+            )
 
 
 @attrs.frozen(eq=False)
@@ -144,12 +165,10 @@ class ObjectRule:
         property_names: PropertyNames | None,
         identifiers: Sequence[str] = (),
     ) -> None:
-        self._properties = tuple(schema.properties)
         self._required = schema.required
-        self._min_properties = schema.min_properties
         self._rules = {name: rule for name, rule in rules.items() if rule is not None}
         self._property_names = property_names
-        self._identifiers = identifiers
+        self._identifiers = identifiers or schema.identifiers
         self._shape_plans: dict[tuple[str, ...], _ShapePlan] = {}
 
     @classmethod
@@ -178,7 +197,7 @@ class ObjectRule:
             return problem
         if self._identifiers and not any(row.get(name) for name in self._identifiers):
             return "", f"names no profile; give one of {', '.join(self._identifiers)}"
-        problem = _completeness_problem(self._required, self._min_properties, self._properties, row)
+        problem = _missing_field(self._required, row)
         if problem is not None:
             return problem
         find = self._rules.get
@@ -242,11 +261,7 @@ class ObjectRule:
         if self._property_names is not None and not names <= self._property_names.valid_names:
             return None
         identifiers = [index for index, name in enumerate(shape) if name in self._identifiers]
-        if (
-            not names.issuperset(self._required)
-            or len(shape) < self._min_properties
-            or (self._identifiers and not identifiers)
-        ):
+        if not names.issuperset(self._required) or (self._identifiers and not identifiers):
             return None
         ruled = [(index, rule) for index, name in enumerate(shape) if (rule := self._rules.get(name)) is not None]
         unruled = [index for index, name in enumerate(shape) if name not in self._rules]
@@ -278,12 +293,5 @@ def _not_an_object(value: Any) -> FieldProblem:
     return "", f"is neither a model nor a mapping: {type(value).__name__}"
 
 
-def _completeness_problem(
-    required: Sequence[str], min_properties: int, properties: Sequence[str], row: Mapping[str, Any]
-) -> FieldProblem | None:
-    for name in required:
-        if name not in row:
-            return name, "is required"
-    if len(row) < min_properties:
-        return "", f"needs at least one of {', '.join(properties)}"
-    return None
+def _missing_field(required: Sequence[str], row: Mapping[str, Any]) -> FieldProblem | None:
+    return next(((name, "is required") for name in required if name not in row), None)

@@ -7,7 +7,6 @@ judge, and lets the others pass by a few calls in C.
 from __future__ import annotations
 
 import datetime
-import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -19,6 +18,7 @@ import attrs
 
 from synerise_profiles_api.encoding import Model
 
+from .patterns import allows_printable_ascii, compile_pattern
 from .schema import Schema
 
 __all__ = [
@@ -28,8 +28,8 @@ __all__ = [
     "ListRule",
     "Note",
     "Rule",
+    "TextRule",
     "are_never_null",
-    "compile_pattern",
     "fields_of",
     "type_rule",
     "value_rule",
@@ -97,7 +97,7 @@ class TextRule:
         self._matchers = [compile_pattern(pattern) for pattern in schema.patterns]
         # Printable ASCII passes any pattern that is one class of characters with all of ASCII in it: no need to match.
         self._matchers_for_ascii = [
-            compile_pattern(pattern) for pattern in schema.patterns if not _allows_printable_ascii(pattern)
+            compile_pattern(pattern) for pattern in schema.patterns if not allows_printable_ascii(pattern)
         ]
         self._has_constraints = bool(schema.enum or schema.date_format or schema.min_length or schema.max_length)
         self._accepts_any = not (self._matchers or self._has_constraints)
@@ -105,6 +105,8 @@ class TextRule:
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
         if value.__class__ is not str and not isinstance(value, str):
+            if self._schema.date_format == "date" and type(value) is datetime.date:
+                return self.check(value.isoformat())
             if self._schema.date_format is not None and isinstance(value, datetime.date):
                 return None
             return "", f"is not a text: {type(value).__name__}"
@@ -211,27 +213,40 @@ _PYTHON_TYPES: Mapping[str, tuple[type[Any], ...]] = {
 
 
 class TypeUnionRule:
-    """A value of one of several JSON types."""
+    """A value of one of several JSON types; a text has to match the patterns, a number to be within the bounds."""
 
     def __init__(self, schema: Schema) -> None:
         self._types = tuple(each for name in schema.types for each in _PYTHON_TYPES[name])
         self._accepts_bool = "boolean" in schema.types
         self._types_text = " or ".join(sorted(schema.types))
         self._exact_types = frozenset(each for each in self._types if each is not Mapping)
+        has_bounds = (schema.minimum, schema.exclusive_minimum, schema.maximum) != (None, None, None)
+        self._text_rule = TextRule(schema) if schema.patterns else None
+        self._number_rule = NumberRule(schema) if has_bounds else None
+        # Of types that have a rule of their own, each value is judged.
+        self._free_types = (
+            self._exact_types - ({str} if schema.patterns else set()) - ({int, float} if has_bounds else set())
+        )
 
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
-        if value.__class__ in self._exact_types:
+        if value.__class__ in self._free_types:
             return None
         if not isinstance(value, self._types) or (isinstance(value, bool) and not self._accepts_bool):
             return "", f"is not {self._types_text}: {type(value).__name__}"
+        if self._text_rule is not None and isinstance(value, str):
+            return self._text_rule.check(value)
+        if self._number_rule is not None and isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+            return self._number_rule.check(value)
         return None
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
         """Clear values of exactly these types; subclasses are judged one by one."""
         types = set(map(type, values))
-        if types <= self._exact_types:
+        if types <= self._free_types:
             return types <= _NEVER_NULL_TYPES
+        if self._text_rule is not None and types == {str}:
+            return self._text_rule.check_block(values, positions, suspects)
         return _check_each(self.check, values, positions, suspects)
 
 
@@ -293,29 +308,10 @@ def type_rule(schema: Schema) -> Rule | None:
         min_length=0,
         max_length=None,
         minimum=None,
+        maximum=None,
         exclusive_minimum=None,
     )
     return value_rule(bare)
-
-
-_PRINTABLE_ASCII = "".join(map(chr, range(32, 127)))
-_ONE_CLASS_PATTERN = re.compile(r"\^\[(?:[^\]\\]|\\.)+\][*+]\$")
-
-
-def _allows_printable_ascii(pattern: str) -> bool:
-    """Whether a pattern is one repeated class of characters, with every printable character of ASCII in it."""
-    return _ONE_CLASS_PATTERN.fullmatch(pattern) is not None and re.fullmatch(pattern, _PRINTABLE_ASCII) is not None
-
-
-def _without_capturing(pattern: str) -> str:
-    """Make all groups non-capturing: capturing takes time, and nobody asks what was captured."""
-    return re.sub(r"(\\.|\[(?:[^\]\\]|\\.)*\])|\((?!\?)", lambda found: found[1] or "(?:", pattern)
-
-
-def compile_pattern(pattern: str) -> Callable[[str], object]:
-    """Compile a pattern of the spec. It is of ECMA-262: an unanchored one is searched for, and `$` is the very end."""
-    compiled = re.compile(_without_capturing(pattern))
-    return compiled.fullmatch if pattern.lstrip("(").startswith("^") else compiled.search
 
 
 def _is_date(value: str, date_format: str) -> bool:

@@ -40,7 +40,8 @@ class Schema:
     name_patterns: tuple[str, ...]
     reserved_names: frozenset[str]
     allows_additional: bool
-    min_properties: int
+    additional: Schema | None
+    identifiers: tuple[str, ...]
 
 
 @cache
@@ -81,6 +82,7 @@ def _merge_schema(node: Json) -> Schema:
         for name, inner in part.get("properties", {}).items():
             properties[name] = _merge_schema(inner)
     items = _first_value(parts, "items")
+    additional: Any = _first_value(parts, "additionalProperties")
     names = [part["propertyNames"] for part in parts if "propertyNames" in part]
     return Schema(
         name=next((part["$ref"].rpartition("/")[2] for part in parts if "$ref" in part), ""),
@@ -99,8 +101,9 @@ def _merge_schema(node: Json) -> Schema:
         items=None if items is None else _merge_schema(items),
         name_patterns=tuple(pattern for inner in names for part in _flatten(inner) for pattern in _patterns_in(part)),
         reserved_names=frozenset(name for part in parts for name in part.get("x-reserved-names", ())),
-        allows_additional=_first_value(parts, "additionalProperties") is not None,
-        min_properties=_first_value(parts, "minProperties") or 0,
+        allows_additional=additional is not None,
+        additional=_merge_schema(additional) if isinstance(additional, dict) else None,
+        identifiers=tuple(_first_value(parts, "x-identifiers") or ()),
     )
 
 

@@ -14,7 +14,7 @@ from synerise_profiles._core.workflow import Notify, SendOutcome, SendRequest, W
 from synerise_profiles.errors import ResponseDecodingError
 from synerise_profiles_api.api.exports import get_data
 from synerise_profiles_api.models import ExportRecord
-from synerise_profiles_api.types import Response
+from synerise_profiles_api.types import RawJson, Response
 
 from .errors import with_task_note
 from .polling import ReadyExport
@@ -43,14 +43,14 @@ class Paginator:
         task_id = self._ready.task_id
         with with_task_note(task_id):
             request = get_data.request(task_id, offset=self._records_read, limit=self._page_size)
-            outcome: SendOutcome[list[ExportRecord]] = yield SendRequest(request)
+            outcome: SendOutcome[list[ExportRecord] | RawJson | None] = yield SendRequest(request)
             page = self._add_page(response_of(outcome))
             if page and self._progress is not None:
                 yield Notify(self._progress, self._progress_now())
         return page
 
-    def _add_page(self, response: Response[list[ExportRecord]]) -> list[ExportRecord]:
-        records = response.body
+    def _add_page(self, response: Response[list[ExportRecord] | RawJson | None]) -> list[ExportRecord]:
+        records = _records(response)
         if records and response.content == self._last_content:
             # The id of a profile stands in one record only. Going on would never end.
             raise ResponseDecodingError(
@@ -72,6 +72,19 @@ class Paginator:
             records=self._records_read,
             seconds=self._clock() - self._started,
         )
+
+
+def _records(response: Response[list[ExportRecord] | RawJson | None]) -> list[ExportRecord]:
+    """Return the records of a page; a body of another shape is an error here, since an empty page would be the end."""
+    body: list[Any] | None = response.body if isinstance(response.body, list) else None
+    if body is None or not all(isinstance(item, ExportRecord) for item in body):
+        raise ResponseDecodingError(
+            "expected a JSON list of records; read the page by client.exports.get_data, which returns it as it came",
+            operation=response.operation.name,
+            status_code=response.status_code,
+            content=response.content,
+        )
+    return body
 
 
 def row_of(record: ExportRecord) -> Row:

@@ -17,7 +17,7 @@ from synerise_profiles.errors import APIConnectionError, NotFoundError, Response
 from synerise_profiles_api.api.exports import create, get_status
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import ExportRequest, ExportStatus, ExportTask
-from synerise_profiles_api.types import UNSET, Request, Response
+from synerise_profiles_api.types import UNSET, RawJson, Request, Response
 
 from .errors import ExportFailedError, ExportTimeoutError, printable_status, with_task_note
 from .settings import ExportSettings
@@ -62,16 +62,16 @@ def order_export(
     _check_fields(order.fields, spec.first_field)
     request = create.request(order)
     started = clock()
-    outcome: SendOutcome[ExportTask] = yield SendRequest(request, deadline=settings.deadline)
+    outcome: SendOutcome[ExportTask | RawJson | None] = yield SendRequest(request, deadline=settings.deadline)
     if isinstance(outcome, APIConnectionError) and outcome.maybe_applied:
         outcome.add_note(
             "The export may have been started. It is not ordered again, since that could make a second one: look for "
             "its name among the exports in the portal."
         )
     response = response_of(outcome)
-    task = response.body
+    task = response.body if isinstance(response.body, ExportTask) else ExportTask()
     ordered = ReadyExport(
-        task_id=_task_id(response),
+        task_id=_task_id(response, task),
         status=None,
         checks=0,
         columns=_known_columns(order),
@@ -132,17 +132,21 @@ class _Poller:
                     raise self._timeout_error() from cause
                 yield Pause(min(self._settings.poll.wait(self._checks - 1, self._random), left))
 
-    def _poll_status(self, request: Request[ExportStatus], *, is_new: bool) -> Workflow[Exception | None]:
+    def _poll_status(
+        self, request: Request[ExportStatus | RawJson | None], *, is_new: bool
+    ) -> Workflow[Exception | None]:
         """Ask for the status once; returns the error, if it is one that waiting may mend."""
         self._checks += 1
         deadline = max(self._seconds_left(), _MIN_POLL_SECONDS)
-        outcome: SendOutcome[ExportStatus] = yield SendRequest(request, deadline=deadline)
+        outcome: SendOutcome[ExportStatus | RawJson | None] = yield SendRequest(request, deadline=deadline)
         if isinstance(outcome, NotFoundError):
             if is_new and self._answer is None and self._checks <= _MAX_NOT_FOUND_POLLS:
                 return outcome
         elif isinstance(outcome, APIConnectionError) and self._seconds_left() <= 0:
             raise self._timeout_error() from outcome
-        self._answer = response_of(outcome).body
+        answer = response_of(outcome).body
+        # Another body than the inferred one tells no status, and is waited on like any status that is not known.
+        self._answer = answer if isinstance(answer, ExportStatus) else ExportStatus()
         self._status = self._answer.status
         return None
 
@@ -184,8 +188,7 @@ def _normalized_status(status: str | None) -> str:
     return "" if status is None else status.strip().upper()
 
 
-def _task_id(response: Response[ExportTask]) -> str:
-    task = response.body
+def _task_id(response: Response[Any], task: ExportTask) -> str:
     # The older export numbers its tasks; whether this one does is not documented.
     found = task.task_id if task.task_id is not None else task.additional_properties.get("taskId")
     if isinstance(found, int) and not isinstance(found, bool):

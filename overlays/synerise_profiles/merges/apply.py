@@ -17,10 +17,10 @@ import attrs
 
 from synerise_profiles._core.logging import log_uncertain_merge
 from synerise_profiles._core.workflow import Notify, SendOutcome, SendRequest, Workflow
-from synerise_profiles.errors import APIConnectionError, APIStatusError, ConfigurationError
+from synerise_profiles.errors import APIConnectionError, APIStatusError, ConfigurationError, ResponseDecodingError
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
 from synerise_profiles_api.models import Profile
-from synerise_profiles_api.types import Response
+from synerise_profiles_api.types import RawJson, Response
 
 from .audit import AuditLog
 from .errors import AuditError, MergeRefusedError, MergeStoppedError
@@ -141,7 +141,8 @@ class _PlanRun:
         """Merge one group; return why it failed, if it did."""
         target = self._plan.target.key
         self._write("group-sent", group=number, target=target, sources=list(group))
-        outcome: SendOutcome[Profile] = yield SendRequest(self._key_type.merge_request(group, target))
+        answer: SendOutcome[Profile | RawJson | None] = yield SendRequest(self._key_type.merge_request(group, target))
+        outcome = _confirmed(answer)
         if isinstance(outcome, Response):
             self._add_merged(group, outcome.status_code)
             self._write("group-answered", group=number, answer=_response_record(outcome), **self._id_maps(group))
@@ -262,7 +263,22 @@ def _was_not_carried_out(error: Exception) -> bool:
     return isinstance(error, InvalidRequestError | ConfigurationError)
 
 
-def _response_record(outcome: SendOutcome[Profile]) -> dict[str, object]:
+def _confirmed(outcome: SendOutcome[Profile | RawJson | None]) -> SendOutcome[Profile | None]:
+    """Take a success for one if it has the target or no body; another body, as a proxy's page, confirms nothing."""
+    if isinstance(outcome, Exception):
+        return outcome
+    body = outcome.body
+    if body is None or isinstance(body, Profile):
+        return attrs.evolve(cast("Response[Profile | None]", outcome), body=body)
+    return ResponseDecodingError(
+        "the body is not a profile",
+        operation=outcome.operation.name,
+        status_code=outcome.status_code,
+        content=outcome.content,
+    )
+
+
+def _response_record(outcome: SendOutcome[Profile | None]) -> dict[str, object]:
     """What the audit keeps of an answer: no profile, since that is personal data."""
     if isinstance(outcome, Response):
         return {"status": outcome.status_code, "attempts": outcome.attempts}

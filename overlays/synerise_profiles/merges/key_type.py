@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias, cast
 
 from synerise_profiles_api.api.profiles import find, get, merge_by_custom_id, merge_by_id
-from synerise_profiles_api.encoding import path_integer, path_list, path_text
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import Profile
-from synerise_profiles_api.types import MergeLimits, Operation, Request
+from synerise_profiles_api.paths import path_integer, path_list, path_text
+from synerise_profiles_api.types import MergeLimits, Operation, RawJson, Request
 
 __all__ = ["By", "Key", "KeyType", "find_by_uuid_request", "key_type_of"]
 
@@ -32,7 +32,7 @@ class KeyType:
         """Return the request that reads a profile."""
         return get.request(int(key)) if self.by == "id" else find.request("by-custom-id", str(key))
 
-    def merge_request(self, sources: Sequence[Key], target: Key) -> Request[Profile]:
+    def merge_request(self, sources: Sequence[Key], target: Key) -> Request[Profile | RawJson | None]:
         """Return the request that merges some sources into the target."""
         if self.by == "id":
             return merge_by_id.request([int(key) for key in sources], int(target))

@@ -6,14 +6,14 @@ A request goes through `app`: `http` reads, routes, authorizes and validates it,
 hands back its write, `domain` decides and `storage` keeps, `http` renders the answer. `admin` is what tests see and
 control. Each room imports only rooms above it, and of these only the ones named:
 
-    clock, options, spec, responses   facts: time, options, the API document, what a handler answers with
-    domain                            the facts
-    storage                           the facts, domain
-    http                              the facts, domain, storage (for credentials)
-    context                           the facts, domain, storage, http
-    handlers                          the facts, domain, context: storage is reached through the context
-    admin                             the facts, domain, storage, http, context
-    app, server                       all
+    clock, options, schemas, spec, responses   facts: time, options, the API document, what a handler answers with
+    domain                                     the facts
+    storage                                    the facts, domain
+    http                                       the facts, domain, storage (for credentials)
+    context                                    the facts, domain, storage, http
+    handlers                                   the facts, domain, context: storage is reached through the context
+    admin                                      the facts, domain, storage, http, context
+    app, server                                all
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from .admin.request_log import LoggedRequest, RequestLog, interned
 from .admin.workspace import Workspace
 from .clock import Clock, MovableClock, iso_of, system_clock
 from .context import Context, Handler, RequestContext
+from .domain.profiles import ProfileShape
 from .handlers import handler_for
 from .handlers.token_endpoints import TokenEndpoint, token_endpoints
 from .http.asgi import (
@@ -89,7 +90,7 @@ class App(Workspace):
         self._token_field = spec.login.token_field
         self._token_endpoints = {(item.endpoint.method, item.endpoint.path.encode()): item for item in endpoints}
         self._router = Router(spec.operations)
-        self._handlers: dict[str, Handler] = {item.name: handler_for(item) for item in spec.operations}
+        self._handlers: dict[str, Handler | None] = {item.name: handler_for(item) for item in spec.operations}
         self._date = DateHeader()
         self._control_api = ControlAPI(self, host_check)
 
@@ -183,6 +184,9 @@ class App(Workspace):
         self, operation: OperationSpec, raw: dict[str, bytes], http_request: HTTPRequest, logged: LoggedRequest
     ) -> HTTPResponse:
         validator = self.context.validator
+        handler = self._handlers[operation.name]
+        if handler is None:
+            raise RefusedRequest(501, f"The sandbox has no handler for {operation.name}.")
         self.context.refuse_sunset(operation)
         caller = self.auth.authorize(operation, http_request.authorization)
         if operation.body_pointer is not None and http_request.content:
@@ -196,7 +200,7 @@ class App(Workspace):
             caller=caller,
             context=self.context,
         )
-        response = self._handlers[operation.name](request)
+        response = handler(request)
         if response.write is None:
             logged.outcomes = interned(response.outcomes or (Outcome.APPLIED,) * response.applied)
         else:
@@ -268,15 +272,10 @@ def create_app(
     spec = load_spec()
     host_check = HostCheck(allow_hosts)
     movable_clock = clock if isinstance(clock, MovableClock) else MovableClock(clock)
-    store = StateStore(state, movable_clock)
+    store = StateStore(state, movable_clock, ProfileShape(spec.profile_fields, spec.agreements))
     dropped_writes = DroppedWrites()
     mailbox = Mailbox()
     chosen_options = options or SandboxOptions()
-    actions = {
-        item.event_type: item.action
-        for item in spec.operations
-        if item.action is not None and item.event_type is not None
-    }
 
     def make_context() -> tuple[Context, Authenticator]:
         auth = Authenticator(
@@ -291,9 +290,8 @@ def create_app(
         context = Context(
             store=store,
             clock=movable_clock,
-            validator=_shared_validator(),
-            actions=actions,
-            reserved=spec.reserved,
+            validator=_validator(spec),
+            spec=spec,
             auth=auth,
             accounts=AccountStore(store, mailbox, lambda: iso_of(int(movable_clock() * 1000))),
             mailbox=mailbox,
@@ -308,6 +306,6 @@ def create_app(
 
 
 @cache
-def _shared_validator() -> RequestValidator:
-    """One for all sandboxes: compiling schemas is slow, and depends on the spec alone."""
-    return RequestValidator(load_spec())
+def _validator(spec: OpenAPISpec) -> RequestValidator:
+    """One for all sandboxes of a spec: compiling schemas is slow."""
+    return RequestValidator(spec)

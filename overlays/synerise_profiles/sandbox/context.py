@@ -5,7 +5,7 @@ Handlers reach storage, credentials and the clock through these alone: none of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,8 @@ from .http.auth import Authenticator
 from .http.validation import RequestValidator
 from .options import SandboxOptions
 from .responses import HandlerResponse, RefusedRequest
-from .spec import Json, OperationSpec
+from .schemas import Json
+from .spec import OpenAPISpec, OperationSpec
 from .storage.accounts import AccountStore
 from .storage.dropped_writes import DroppedWrite, DroppedWrites
 from .storage.mailbox import Mailbox
@@ -28,17 +29,15 @@ _TEST_PROFILE_KIND = "test-profile"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The state, the clock and the credentials of one workspace, and what the spec says for all requests.
+    """The state, the clock, the credentials and the spec of one workspace.
 
-    `actions` has the action of an event by its type in a batch; `reserved` the names that a free-form object cannot
-    have, by the name of its schema. Replaced as a whole by a reset.
+    Replaced as a whole by a reset.
     """
 
     store: StateStore
     clock: Clock
     validator: RequestValidator
-    actions: Mapping[str, str]
-    reserved: Mapping[str, frozenset[str]]
+    spec: OpenAPISpec
     auth: Authenticator
     accounts: AccountStore
     mailbox: Mailbox
@@ -116,6 +115,11 @@ class RequestContext:
         """The body as an object; empty when none was sent, which most operations allow."""
         sent: Json = self.body or {}
         return sent
+
+    @property
+    def known(self) -> Json:
+        """What of the body does something: its documented fields, without attributes that are reserved."""
+        return self.operation.body.known(self.sent)
 
     def profile(self, identifier: str, value: object, *, status: int = 404) -> StoredProfile:
         """The profile with this identifier (its name on the wire); RefusedRequest when there is none."""

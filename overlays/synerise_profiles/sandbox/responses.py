@@ -9,7 +9,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from .spec import Json
+from .schemas import Json
 
 
 class Outcome(enum.Enum):

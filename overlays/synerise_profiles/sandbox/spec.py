@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 
 import orjson
 
-Json = dict[str, Any]
+from .schemas import Json, ObjectSchema, object_schema, properties, resolve
 
 HTTP_METHODS = ("get", "put", "post", "delete", "patch")
 
@@ -50,6 +50,7 @@ class OperationSpec:
     body_pointer: str | None
     body_required: bool
     body_is_list: bool
+    body: ObjectSchema
     responses: Mapping[str, DocumentedResponse]
     consumers: frozenset[str]
     schemes: frozenset[str]
@@ -90,28 +91,37 @@ class LoginEndpoints:
 
 
 class OpenAPISpec:
-    """The document, its operations in order, its token endpoints and its reserved names."""
+    """The document, its operations in order, its token endpoints, and the schemas that several operations share.
+
+    `profile_fields` are the fields of a profile that is read, `agreements` the names of its agreements.
+    """
 
     def __init__(self, document: Json) -> None:
         self.document = document
         self.operations = tuple(_operations(self))
         self.login = _login_endpoints(document["components"]["securitySchemes"]["bearer"]["x-login"])
-        # The names that a free-form object cannot have, by the name of its schema.
-        self.reserved: Mapping[str, frozenset[str]] = {
-            name: frozenset(schema["x-reserved-names"])
-            for name, schema in document["components"]["schemas"].items()
-            if "x-reserved-names" in schema
+        self._operations = {item.name: item for item in self.operations}
+        schemas: Json = document["components"]["schemas"]
+        params = object_schema(document, schemas["EventParams"])
+        self.reserved_params = params.reserved.get("", frozenset())
+        """Names that no param of an event can have, and so no field of a transaction, which becomes one."""
+        self.own_params = frozenset(schemas["EventParams"].get("x-same-as-profile", ()))
+        self.profile_fields = tuple(properties(document, schemas["Profile"]))
+        self.agreements = tuple(properties(document, schemas["StoredAgreements"]))
+        # What a batch calls an event, and the action that the server gives it.
+        self.actions: Mapping[str, str] = {
+            item.event_type: item.action
+            for item in self.operations
+            if item.action is not None and item.event_type is not None
         }
+
+    def operation(self, name: str) -> OperationSpec:
+        """The operation with this name; KeyError when there is none."""
+        return self._operations[name]
 
     def resolve(self, node: Json, pointer: str) -> tuple[Json, str]:
         """The node, or what its $ref points to, with its pointer."""
-        while "$ref" in node:
-            pointer = node["$ref"]
-            target: Any = self.document
-            for part in pointer[2:].split("/"):
-                target = target[part.replace("~1", "/").replace("~0", "~")]
-            node = target
-        return node, pointer
+        return resolve(self.document, node, pointer)
 
     def example(self, operation: OperationSpec) -> Any:
         """The body that the document shows for this operation; None when it takes none."""
@@ -167,7 +177,8 @@ def _operation(spec: OpenAPISpec, path: str, method: str, base_pointer: str) -> 
     sdk = node["x-sdk"]
     batch = node.get("x-batch", {})
     security: list[Json] = node["security"] if "security" in node else spec.document["security"]
-    body, is_list, required = _body(spec, node, pointer)
+    body_pointer, schema, required = _body(spec, node, pointer)
+    is_list = schema.get("type") == "array"
     responses = dict(_documented_responses(spec, node, pointer))
     return OperationSpec(
         name=f"{sdk['resource']}.{sdk['method']}",
@@ -175,9 +186,10 @@ def _operation(spec: OpenAPISpec, path: str, method: str, base_pointer: str) -> 
         method=method.upper(),
         path=path,
         parameters=(*_parameters(spec, item, base_pointer), *_parameters(spec, node, pointer)),
-        body_pointer=body,
+        body_pointer=body_pointer,
         body_required=required,
         body_is_list=is_list,
+        body=object_schema(spec.document, schema["items"] if is_list else schema),
         responses=responses,
         consumers=frozenset(node.get("x-synerise-consumers", ())),
         schemes=frozenset(name for choice in security for name in choice),
@@ -203,13 +215,14 @@ def _parameters(spec: OpenAPISpec, node: Json, pointer: str) -> tuple[Parameter,
     return tuple(found)
 
 
-def _body(spec: OpenAPISpec, node: Json, pointer: str) -> tuple[str | None, bool, bool]:
+def _body(spec: OpenAPISpec, node: Json, pointer: str) -> tuple[str | None, Json, bool]:
+    """The pointer of the body's schema, the schema, and whether a body is required."""
     if "requestBody" not in node:
-        return None, False, False
+        return None, {}, False
     body, found_pointer = spec.resolve(node["requestBody"], f"{pointer}/requestBody")
     schema = body["content"]["application/json"]["schema"]
     resolved, schema_pointer = spec.resolve(schema, f"{found_pointer}/content/application~1json/schema")
-    return schema_pointer, resolved.get("type") == "array", body.get("required", False)
+    return schema_pointer, resolved, body.get("required", False)
 
 
 def _documented_responses(spec: OpenAPISpec, node: Json, pointer: str) -> Iterator[tuple[str, DocumentedResponse]]:

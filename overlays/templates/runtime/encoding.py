@@ -1,4 +1,4 @@
-"""From Python values to what is sent: path segments, query strings and JSON bodies. Refuses what would be misread."""
+"""From Python values to what is sent: query strings and JSON bodies. Refuses what would be misread."""
 
 from __future__ import annotations
 
@@ -20,9 +20,6 @@ __all__ = [
     "body_content",
     "is_keyed",
     "list_content",
-    "path_integer",
-    "path_list",
-    "path_text",
     "pop_model",
     "pop_models",
     "pop_required",
@@ -32,7 +29,6 @@ __all__ = [
 
 T = TypeVar("T")
 _BINARY = (bytes, bytearray, memoryview)
-_ID_HINT = "send it by an operation that takes it in the body"
 _TOO_DEEP = "is nested too deeply, or contains itself"
 
 
@@ -95,59 +91,6 @@ class _InvalidValueError(Exception):
         super().__init__(problem)
 
 
-def path_text(operation: Operation, name: str, value: object, *, slash: bool = False) -> str:
-    """Percent-encode one text value of a path; refuse what a server or a proxy could read as another path."""
-    if not isinstance(value, str):
-        raise InvalidRequestError(f"expected text, got {type(value).__name__}", operation=operation.name, field=name)
-    problem = ""
-    if not value or value.isspace():
-        problem = "is empty; an empty id would address another resource"
-    elif any(part in (".", "..") for part in value.split("/")):
-        problem = "is a relative path segment and cannot be sent in a path; " + _ID_HINT
-    elif ("/" in value and not slash) or "\\" in value:
-        problem = "holds a slash or a backslash, which servers take for a path separator; " + _ID_HINT
-    elif any(ord(char) < 32 or ord(char) == 127 for char in value):
-        problem = "holds a control character; remove it"
-    if problem:
-        raise InvalidRequestError(problem, operation=operation.name, field=name)
-    try:
-        return quote(value, safe="")
-    except UnicodeEncodeError:
-        problem = "is not valid Unicode (it holds half of a surrogate pair); mend the text where it was decoded"
-        raise InvalidRequestError(problem, operation=operation.name, field=name) from None
-
-
-def path_integer(operation: Operation, name: str, value: object) -> str:
-    """Write one integer of a path."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidRequestError(
-            f"expected an integer, got {type(value).__name__}; convert it with int() where it is read",
-            operation=operation.name,
-            field=name,
-        )
-    return str(int(value))  # int: the text of an enum is its name
-
-
-def path_list(operation: Operation, name: str, values: object, *, integers: bool, most: int | None = None) -> str:
-    """Join ids with literal commas, each percent-encoded by itself; an id with a comma is refused."""
-    if isinstance(values, str) or not _is_iterable(values):
-        kind = type(values).__name__
-        raise InvalidRequestError(f"expected a sequence of ids, got {kind}", operation=operation.name, field=name)
-    parts: list[str] = []
-    for index, value in enumerate(values):
-        at = f"{name}[{index}]"
-        if isinstance(value, str) and "," in value:
-            problem = "holds a comma, which separates ids in this path; merge by another kind of id"
-            raise InvalidRequestError(problem, operation=operation.name, field=at)
-        parts.append(path_integer(operation, at, value) if integers else path_text(operation, at, value))
-    if not parts:
-        raise InvalidRequestError("holds no id", operation=operation.name, field=name)
-    if most is not None and len(parts) > most:
-        problem = f"holds {len(parts)} ids, at most {most} are allowed in one request; split them into groups"
-        raise InvalidRequestError(problem, operation=operation.name, field=name)
-    return ",".join(parts)
-
-
 def query_string(operation: Operation, pairs: Sequence[tuple[str, object]]) -> str:
     """Encode the query; what is `UNSET` or `None` is left out."""
     parts: list[str] = []
@@ -181,7 +124,7 @@ def body_content(operation: Operation, body: object) -> tuple[bytes, Any]:
 
 
 def list_content(operation: Operation, body: object) -> tuple[bytes, Any]:
-    """Serialise a body that is a list of objects; refuse more items or bytes than the operation allows."""
+    """Serialise a body that is a list of objects; refuse none, and more items or bytes than the operation allows."""
     kind = type(body).__name__
     if isinstance(body, str | bytes | Mapping | Model) or not _is_iterable(body):
         problem = f"expected a sequence of models or mappings, got {kind}"
@@ -189,6 +132,8 @@ def list_content(operation: Operation, body: object) -> tuple[bytes, Any]:
     items = list(body)
     for index, item in enumerate(items):
         _require_object(operation, f"body[{index}]", item)
+    if not items:
+        raise InvalidRequestError("holds no item; there is nothing to send", operation=operation.name, field="body")
     limits = operation.batch
     if limits is not None and len(items) > limits.max_items:
         problem = f"holds {len(items)} items, one request may carry {limits.max_items}; split it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
 
@@ -14,6 +14,7 @@ __all__ = [
     "BatchLimits",
     "MergeLimits",
     "Operation",
+    "RawJson",
     "RawResponse",
     "Request",
     "Response",
@@ -104,6 +105,10 @@ class Operation:
     def name(self) -> str:
         """Name of the client's method, such as `profiles.get`."""
         return f"{self.resource}.{self.method}"
+
+
+RawJson: TypeAlias = dict[str, Any] | list[Any] | str | float | bool
+"""A body of another shape than is inferred, as it came: its JSON, or its text where it is none."""
 
 
 class RawResponse(Protocol):

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from ...decoding import object_of
+from ...decoding import object_or_raw
 from ...models.profile import Profile
-from ...types import Operation, RawResponse, Request
+from ...types import Operation, RawJson, RawResponse, Request
 
 __all__ = ["OPERATION", "parse", "request"]
 
@@ -22,13 +22,14 @@ OPERATION = Operation(
 )
 
 
-def request() -> Request[Profile]:
+def request() -> Request[Profile | RawJson | None]:
     """Read one's own profile.
 
     The data of the profile whose token is sent.
 
     Returns:
-        The profile.
+        The profile. Its shape is inferred: an answer without a body is None, one of another shape comes as it
+            is.
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
@@ -40,6 +41,6 @@ def request() -> Request[Profile]:
     return Request(operation=OPERATION, path="/v4/my-account/personal-information", repeatable=True, parse=parse)
 
 
-def parse(response: RawResponse) -> Profile:
-    """Read a successful answer; raise ResponseDecodingError when its body is not what is documented."""
-    return Profile.from_dict(object_of(OPERATION, response))
+def parse(response: RawResponse) -> Profile | RawJson | None:
+    """Read a successful answer; a body of another shape than is inferred is returned as it came."""
+    return object_or_raw(response, Profile.from_dict)

@@ -8,8 +8,9 @@ import datetime
 from typing_extensions import deprecated
 
 from ...decoding import objects_of
-from ...encoding import path_integer, query_string
+from ...encoding import query_string
 from ...models.event_record import EventRecord
+from ...paths import path_integer
 from ...types import UNSET, Operation, RawResponse, Request, Unset
 
 __all__ = ["OPERATION", "parse", "request"]
@@ -49,7 +50,7 @@ def request(
         time_from: Start of the time range, UTC in ISO 8601; the oldest event if left out.
         time_to: End of the time range, UTC in ISO 8601; now if left out.
         action: Only events with this action, such as transaction.charge.
-        limit: How many events to return.
+        limit: How many events to return; 1 to 500 are surely taken.
 
     Returns:
         The events.

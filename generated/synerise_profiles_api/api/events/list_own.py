@@ -45,7 +45,7 @@ def request(
         time_from: Start of the time range, UTC in ISO 8601; the oldest event if left out.
         time_to: End of the time range, UTC in ISO 8601; now if left out.
         action: Only events with this action, such as transaction.charge.
-        limit: How many events to return.
+        limit: How many events to return; 1 to 500 are surely taken.
 
     Returns:
         The events.

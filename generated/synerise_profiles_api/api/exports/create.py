@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...decoding import object_of
+from ...decoding import object_or_raw
 from ...encoding import body_content
 from ...models.export_task import ExportTask
-from ...types import Operation, RawResponse, Request
+from ...types import Operation, RawJson, RawResponse, Request
 
 if TYPE_CHECKING:
     from ...models.export_request import ExportRequest
@@ -30,7 +30,7 @@ OPERATION = Operation(
 )
 
 
-def request(body: ExportRequest | Mapping[str, Any]) -> Request[ExportTask]:
+def request(body: ExportRequest | Mapping[str, Any]) -> Request[ExportTask | RawJson | None]:
     """Start an export of profiles.
 
     Exports the profiles of a segmentation. The status tells when the records can be read.
@@ -39,7 +39,8 @@ def request(body: ExportRequest | Mapping[str, Any]) -> Request[ExportTask]:
         body: ExportRequest, or a mapping with the publisher's keys.
 
     Returns:
-        The export that was started.
+        The export that was started. Its shape is inferred: an answer without a body is None, one of another
+            shape comes as it is.
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
@@ -52,6 +53,6 @@ def request(body: ExportRequest | Mapping[str, Any]) -> Request[ExportTask]:
     return Request(operation=OPERATION, path="/morph/exports/clients/segmentation", content=content, parse=parse)
 
 
-def parse(response: RawResponse) -> ExportTask:
-    """Read a successful answer; raise ResponseDecodingError when its body is not what is documented."""
-    return ExportTask.from_dict(object_of(OPERATION, response))
+def parse(response: RawResponse) -> ExportTask | RawJson | None:
+    """Read a successful answer; a body of another shape than is inferred is returned as it came."""
+    return object_or_raw(response, ExportTask.from_dict)

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from ...decoding import objects_of
-from ...encoding import path_text, query_string
+from ...decoding import objects_or_raw
+from ...encoding import query_string
 from ...models.export_record import ExportRecord
-from ...types import Operation, RawResponse, Request
+from ...paths import path_text
+from ...types import Operation, RawJson, RawResponse, Request
 
 __all__ = ["OPERATION", "parse", "request"]
 
@@ -24,7 +25,7 @@ OPERATION = Operation(
 )
 
 
-def request(task_id: str, *, offset: int, limit: int) -> Request[list[ExportRecord]]:
+def request(task_id: str, *, offset: int, limit: int) -> Request[list[ExportRecord] | RawJson | None]:
     """Get a page of exported records.
 
     Both offset and limit are needed.
@@ -35,7 +36,8 @@ def request(task_id: str, *, offset: int, limit: int) -> Request[list[ExportReco
         limit: How many records to return.
 
     Returns:
-        The records.
+        The records. Its shape is inferred: an answer without a body is None, one of another shape comes as it
+            is.
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
@@ -53,6 +55,6 @@ def request(task_id: str, *, offset: int, limit: int) -> Request[list[ExportReco
     )
 
 
-def parse(response: RawResponse) -> list[ExportRecord]:
-    """Read a successful answer; raise ResponseDecodingError when its body is not what is documented."""
-    return [ExportRecord.from_dict(item) for item in objects_of(OPERATION, response)]
+def parse(response: RawResponse) -> list[ExportRecord] | RawJson | None:
+    """Read a successful answer; a body of another shape than is inferred is returned as it came."""
+    return objects_or_raw(response, ExportRecord.from_dict)

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from ...decoding import object_of
-from ...encoding import path_text
+from ...decoding import object_or_raw
 from ...models.export_status import ExportStatus
-from ...types import Operation, RawResponse, Request
+from ...paths import path_text
+from ...types import Operation, RawJson, RawResponse, Request
 
 __all__ = ["OPERATION", "parse", "request"]
 
@@ -24,7 +24,7 @@ OPERATION = Operation(
 )
 
 
-def request(task_id: str) -> Request[ExportStatus]:
+def request(task_id: str) -> Request[ExportStatus | RawJson | None]:
     """Get the status of an export.
 
     Poll it until the records can be read.
@@ -33,7 +33,8 @@ def request(task_id: str) -> Request[ExportStatus]:
         task_id: Id of the export task.
 
     Returns:
-        How far it is.
+        How far it is. Its shape is inferred: an answer without a body is None, one of another shape comes as it
+            is.
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
@@ -50,6 +51,6 @@ def request(task_id: str) -> Request[ExportStatus]:
     )
 
 
-def parse(response: RawResponse) -> ExportStatus:
-    """Read a successful answer; raise ResponseDecodingError when its body is not what is documented."""
-    return ExportStatus.from_dict(object_of(OPERATION, response))
+def parse(response: RawResponse) -> ExportStatus | RawJson | None:
+    """Read a successful answer; a body of another shape than is inferred is returned as it came."""
+    return object_or_raw(response, ExportStatus.from_dict)

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from ...decoding import object_of
-from ...encoding import path_integer, path_text
 from ...models.note import Note
+from ...paths import path_integer, path_text
 from ...types import Operation, RawResponse, Request
 
 __all__ = ["OPERATION", "parse", "request"]

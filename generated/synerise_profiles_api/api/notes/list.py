@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from ...decoding import objects_of
-from ...encoding import path_integer
 from ...models.note import Note
+from ...paths import path_integer
 from ...types import Operation, RawResponse, Request
 
 __all__ = ["OPERATION", "parse", "request"]

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...decoding import object_of
-from ...encoding import path_text
 from ...models.profile import Profile
+from ...paths import path_text
 from ...types import Operation, RawResponse, Request
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing_extensions import deprecated
 
 from ...decoding import object_of
-from ...encoding import path_integer
 from ...models.contact import Contact
+from ...paths import path_integer
 from ...types import Operation, RawResponse, Request
 
 __all__ = ["OPERATION", "parse", "request"]

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from ...decoding import objects_of
-from ...encoding import path_text
+from ...decoding import objects_or_raw
 from ...models.profile import Profile
-from ...types import Operation, RawResponse, Request
+from ...paths import path_text
+from ...types import Operation, RawJson, RawResponse, Request
 
 __all__ = ["OPERATION", "parse", "request"]
 
@@ -25,7 +25,7 @@ OPERATION = Operation(
 )
 
 
-def request(phone_number: str) -> Request[list[Profile]]:
+def request(phone_number: str) -> Request[list[Profile] | RawJson | None]:
     """List the profiles with a phone number.
 
     The number must be written exactly as it is stored. No match is an empty list.
@@ -34,7 +34,8 @@ def request(phone_number: str) -> Request[list[Profile]]:
         phone_number: The number, exactly as it is stored.
 
     Returns:
-        The profiles.
+        The profiles. Its shape is inferred: an answer without a body is None, one of another shape comes as it
+            is.
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
@@ -45,12 +46,12 @@ def request(phone_number: str) -> Request[list[Profile]]:
     """
     return Request(
         operation=OPERATION,
-        path=f"/v4/clients/batch/by-phone/{path_text(OPERATION, 'phone_number', phone_number, slash=True)}",
+        path=f"/v4/clients/batch/by-phone/{path_text(OPERATION, 'phone_number', phone_number)}",
         repeatable=True,
         parse=parse,
     )
 
 
-def parse(response: RawResponse) -> list[Profile]:
-    """Read a successful answer; raise ResponseDecodingError when its body is not what is documented."""
-    return [Profile.from_dict(item) for item in objects_of(OPERATION, response)]
+def parse(response: RawResponse) -> list[Profile] | RawJson | None:
+    """Read a successful answer; a body of another shape than is inferred is returned as it came."""
+    return objects_or_raw(response, Profile.from_dict)

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...decoding import object_of
-from ...encoding import path_list, path_text
+from ...decoding import object_or_raw
 from ...models.profile import Profile
-from ...types import MergeLimits, Operation, RawResponse, Request
+from ...paths import path_list, path_text
+from ...types import MergeLimits, Operation, RawJson, RawResponse, Request
 
 __all__ = ["OPERATION", "parse", "request"]
 
@@ -28,7 +28,7 @@ OPERATION = Operation(
 )
 
 
-def request(source_custom_ids: Sequence[str], target_custom_id: str) -> Request[Profile]:
+def request(source_custom_ids: Sequence[str], target_custom_id: str) -> Request[Profile | RawJson | None]:
     """Merge profiles by custom id.
 
     IRREVERSIBLE.
@@ -44,7 +44,8 @@ def request(source_custom_ids: Sequence[str], target_custom_id: str) -> Request[
         target_custom_id: Custom id of the profile to merge into.
 
     Returns:
-        The target profile, with the ids of those it took in.
+        The target profile, with the ids of those it took in. Its shape is inferred: an answer without a body is
+            None, one of another shape comes as it is.
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
@@ -60,6 +61,6 @@ def request(source_custom_ids: Sequence[str], target_custom_id: str) -> Request[
     )
 
 
-def parse(response: RawResponse) -> Profile:
-    """Read a successful answer; raise ResponseDecodingError when its body is not what is documented."""
-    return Profile.from_dict(object_of(OPERATION, response))
+def parse(response: RawResponse) -> Profile | RawJson | None:
+    """Read a successful answer; a body of another shape than is inferred is returned as it came."""
+    return object_or_raw(response, Profile.from_dict)

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...encoding import body_content, path_integer
+from ...encoding import body_content
+from ...paths import path_integer
 from ...types import Operation, RawResponse, Request
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import deprecated
 
 from ...decoding import object_of
-from ...encoding import body_content, path_integer
+from ...encoding import body_content
 from ...models.contact import Contact
+from ...paths import path_integer
 from ...types import Operation, RawResponse, Request
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ...encoding import path_integer
+from ...paths import path_integer
 from ...types import Operation, RawResponse, Request
 
 __all__ = ["OPERATION", "parse", "request"]

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...decoding import object_of
-from ...encoding import body_content, path_integer
+from ...decoding import object_or_raw
+from ...encoding import body_content
 from ...models.tag import Tag
-from ...types import Operation, RawResponse, Request
+from ...paths import path_integer
+from ...types import Operation, RawJson, RawResponse, Request
 
 if TYPE_CHECKING:
     from ...models.tag_update import TagUpdate
@@ -30,7 +31,7 @@ OPERATION = Operation(
 )
 
 
-def request(tag_id: int, body: TagUpdate | Mapping[str, Any]) -> Request[Tag]:
+def request(tag_id: int, body: TagUpdate | Mapping[str, Any]) -> Request[Tag | RawJson | None]:
     """Change the colour of a tag.
 
     Only the colour can change. A tag that was deleted, and a global tag that belongs to no workspace, are
@@ -41,7 +42,8 @@ def request(tag_id: int, body: TagUpdate | Mapping[str, Any]) -> Request[Tag]:
         body: TagUpdate, or a mapping with the publisher's keys.
 
     Returns:
-        The changed tag.
+        The changed tag. Its shape is inferred: an answer without a body is None, one of another shape comes as
+            it is.
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
@@ -60,6 +62,6 @@ def request(tag_id: int, body: TagUpdate | Mapping[str, Any]) -> Request[Tag]:
     )
 
 
-def parse(response: RawResponse) -> Tag:
-    """Read a successful answer; raise ResponseDecodingError when its body is not what is documented."""
-    return Tag.from_dict(object_of(OPERATION, response))
+def parse(response: RawResponse) -> Tag | RawJson | None:
+    """Read a successful answer; a body of another shape than is inferred is returned as it came."""
+    return object_or_raw(response, Tag.from_dict)

@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...decoding import objects_or_raw
 from ...encoding import is_keyed, list_content
-from ...types import BatchLimits, Operation, RawResponse, Request
+from ...models.field_error import FieldError
+from ...types import BatchLimits, Operation, RawJson, RawResponse, Request
 
 if TYPE_CHECKING:
     from ...models.transaction import Transaction
@@ -30,7 +32,7 @@ OPERATION = Operation(
 )
 
 
-def request(body: Iterable[Transaction | Mapping[str, Any]]) -> Request[None]:
+def request(body: Iterable[Transaction | Mapping[str, Any]]) -> Request[list[FieldError] | RawJson | None]:
     """Create or update transactions.
 
     Each purchase becomes a transaction.charge event, each of its items a product.buy event. Leave out what is
@@ -39,6 +41,10 @@ def request(body: Iterable[Transaction | Mapping[str, Any]]) -> Request[None]:
 
     Args:
         body: a list of Transaction or of mappings with the publisher's keys.
+
+    Returns:
+        The refused entries, by field and value. All others are applied. Its shape is inferred: an answer
+            without a body is None, one of another shape comes as it is.
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
@@ -57,6 +63,6 @@ def request(body: Iterable[Transaction | Mapping[str, Any]]) -> Request[None]:
     )
 
 
-def parse(response: RawResponse) -> None:
-    """Read a successful answer; raise ResponseDecodingError when its body is not what is documented."""
-    return None
+def parse(response: RawResponse) -> list[FieldError] | RawJson | None:
+    """Read a successful answer; a body of another shape than is inferred is returned as it came."""
+    return objects_or_raw(response, FieldError.from_dict)

@@ -18,7 +18,8 @@ import orjson
 
 from synerise_profiles.sandbox.clock import iso_of
 from synerise_profiles.sandbox.http.messages import HTML, JSON, TEXT, HTTPRequest, HTTPResponse
-from synerise_profiles.sandbox.spec import Json, is_object
+from synerise_profiles.sandbox.schemas import Json
+from synerise_profiles.sandbox.spec import is_object
 from synerise_profiles.sandbox.storage.dropped_writes import DroppedWrite
 
 from .faults import Fault, FaultKind, InjectedFault

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from synerise_profiles.sandbox.http.messages import Header
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 _MAX_SHOWN_CHARS = 400
 _MAX_SHOWN_TAGS = 10

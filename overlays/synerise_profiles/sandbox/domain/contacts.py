@@ -2,61 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json, ObjectSchema
 
-# Name in a contact -> name in a profile. `firstname`, `birthdate` and `custom_identify` are real spellings.
-PROFILE_FIELDS = {
-    "uuid": "uuid",
-    "email": "email",
+# Name in a contact -> name in a profile, where they differ; all are real spellings.
+_PROFILE_NAMES = {
     "firstname": "firstName",
-    "lastName": "lastName",
-    "custom_identify": "customId",
-    "company": "company",
-    "phone": "phone",
-    "address": "address",
     "birthdate": "birthDate",
-    "city": "city",
-    "zipCode": "zipCode",
-    "province": "province",
-    "countryCode": "countryCode",
-    "avatarUrl": "avatarUrl",
+    "custom_identify": "customId",
+    "country_id": "countryCode",
 }
-SEX_CODES = {"0": "NOT_SPECIFIED", "1": "FEMALE", "2": "MALE", "3": "OTHER"}
+_SEX_CODES = {"0": "NOT_SPECIFIED", "1": "FEMALE", "2": "MALE", "3": "OTHER"}
+_NOT_SHOWN = frozenset({"country_id", "tags"})
 
 
-def to_contact(profile: Json) -> Json:
-    """A profile (as the API shows it) as a contact."""
-    sex = next(code for code, name in SEX_CODES.items() if name == profile["sex"])
-    values = {name: profile[source] for name, source in PROFILE_FIELDS.items()} | {"sex": sex} | profile["attributes"]
+def to_contact(profile: Json, fields: Collection[str]) -> Json:
+    """A profile (as the API shows it) as a contact; `fields` are those of a contact that is sent."""
+    values = {name: profile.get(_PROFILE_NAMES.get(name, name)) for name in fields if name not in _NOT_SHOWN}
+    values["sex"] = next(code for code, name in _SEX_CODES.items() if name == profile["sex"])
+    values |= profile["attributes"]
     return {
         "base": {name: {"label": name, "value": value} for name, value in values.items()},
         "tags": profile["tags"],
     }
 
 
-def to_profile_input(sent: Json) -> Json:
-    """What was sent for a contact, in the names of a profile; unknown names are custom attributes."""
+def to_profile_input(sent: Json, contact: ObjectSchema) -> Json:
+    """What was sent for a contact, in the names of a profile; unknown names are attributes, but for reserved ones."""
     item: Json = {}
     attributes: Json = {}
+    reserved = contact.reserved.get("", frozenset())
     for name, value in sent.items():
-        if name in PROFILE_FIELDS:
-            item[PROFILE_FIELDS[name]] = value
-        elif name == "sex":
-            item["sex"] = SEX_CODES.get(value)
-        elif name == "tags":
-            item["tags"] = value
+        if name == "sex":
+            item["sex"] = _SEX_CODES.get(value)
         elif name == "country_id":
             item.setdefault("countryCode", value)
-        else:
+        elif name in contact.fields:
+            item[_PROFILE_NAMES.get(name, name)] = value
+        elif name not in reserved:
             attributes[name] = value
     return {**item, "attributes": attributes} if attributes else item
-
-
-def to_contact_errors(problems: Iterable[Json]) -> list[Json]:
-    """The errors of a profile with the field names of a contact."""
-    names = {name: old for old, name in PROFILE_FIELDS.items()}
-    return [
-        {**found, "field": names.get(found["field"], found["field"].removeprefix("attributes."))} for found in problems
-    ]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS
 from synerise_profiles.sandbox.clock import iso_of, millis_of
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 CUSTOM = "custom"
 ORIGINAL_TIME_PARAM = "snr-original-time"

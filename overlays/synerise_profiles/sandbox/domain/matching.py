@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 from .profiles import MatchOptions, StoredProfile, apply_changes, merge, placeholder_email
 

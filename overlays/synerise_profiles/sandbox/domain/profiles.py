@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from synerise_profiles.identifiers import PROFILE_IDENTIFIERS
 from synerise_profiles.sandbox.responses import error_entry
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
-NATIVE_FIELDS = (
-    "firstName",
-    "lastName",
-    "displayName",
-    "company",
-    "address",
-    "city",
-    "province",
-    "zipCode",
-    "countryCode",
-    "birthDate",
-    "avatarUrl",
-)
-AGREEMENTS = ("email", "sms", "push", "webPush", "bluetooth", "rfid", "wifi")
 PLACEHOLDER_DOMAIN = "@anonymous.invalid"
-BOOLEAN_TEXTS: Mapping[str, bool] = {
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
-"""The texts that an agreement may be given as."""
 
 PushKind = Literal["mobile", "web"]
 PUSH_ATTRIBUTES: Mapping[PushKind, str] = {"mobile": "has_mobile_push_devices", "web": "has_webpush_devices"}
 """The attribute that tells whether a profile has push tokens of this kind."""
 
-_PLAIN_FIELDS = frozenset({*NATIVE_FIELDS, "sex"})
+_NOT_NATIVE = frozenset({*PROFILE_IDENTIFIERS, "tags"})
+"""Fields of an item that are stored elsewhere; all others are native fields, whatever the document calls them."""
+
+
+class ProfileShape(NamedTuple):
+    """The fields of a profile that is read, and the names of its agreements, as the document has them."""
+
+    fields: Sequence[str]
+    agreements: Sequence[str]
+
+
+NO_SHAPE = ProfileShape((), ())
 
 
 @dataclass(frozen=True, slots=True)
 class MatchOptions:
-    """The rules of a workspace that matter here: names that no attribute can have, and whether an e-mail identifies."""
+    """What matters here of a workspace: the names of agreements, and whether an e-mail identifies."""
 
-    reserved: frozenset[str] = frozenset()
+    agreements: Collection[str] = ()
     unique_emails: bool = True
 
 
@@ -66,22 +58,37 @@ class StoredProfile:
     """An identifier differs from what is stored."""
 
     @property
+    def identifiers(self) -> Json:
+        """Its identifiers by their names on the wire."""
+        return {
+            "clientId": self.client_id,
+            "uuid": self.uuid,
+            "email": self.email,
+            "customId": self.custom_id,
+            "phone": self.phone,
+        }
+
+    @property
     def anonymous(self) -> bool:
         """Whether nothing says who it is: neither a custom id nor a real e-mail address."""
         return self.custom_id is None and (self.email is None or self.email.endswith(PLACEHOLDER_DOMAIN))
 
 
-def missing_identifier(item: Json, *, updating: bool = False, unique_emails: bool = True) -> list[Json]:
-    """The error of an item that names no profile, if it does not; an empty text names none."""
-    if item.get("customId") or (unique_emails and item.get("email")):
-        return []  # the usual case first
-    for name in PROFILE_IDENTIFIERS:
-        if item.get(name) not in (None, "") and (updating or name != "clientId") and (unique_emails or name != "email"):
-            return []
-    known = [
-        name for name in PROFILE_IDENTIFIERS if (updating or name != "clientId") and (unique_emails or name != "email")
-    ]
+def missing_identifier(item: Json, *, updating: bool = False) -> list[Json]:
+    """The error of an item with no identifier but an e-mail address, which identifies nobody where it may repeat.
+
+    That one of all identifiers is there is a rule of the schema.
+    """
+    known = [name for name in PROFILE_IDENTIFIERS if name != "email" and (updating or name != "clientId")]
+    if any(item.get(name) not in (None, "") for name in known):
+        return []
     return [error_entry("identifier", f"at least one of {', '.join(known)} is required")]
+
+
+def identifier_of_type(identifier_type: str) -> str:
+    """The identifier that a type in a path names, such as `by-custom-id`, which has three spellings."""
+    wanted = identifier_type.removeprefix("by-").replace("-", "").lower()
+    return next(name for name in PROFILE_IDENTIFIERS if name.lower() == wanted)
 
 
 def placeholder_email(client_id: int) -> str:
@@ -93,33 +100,31 @@ def apply_changes(profile: StoredProfile, item: Json, options: MatchOptions) -> 
     """Apply what was sent, all but the identifiers: null resets a native field and deletes a custom attribute."""
     data = profile.data
     for key, value in item.items():
-        if key in _PLAIN_FIELDS:
-            if value is None:
-                data.pop(key, None)
-            else:
-                data[key] = value
-        elif key == "attributes":
-            _change_attributes(data, value, options.reserved)
+        if key in _NOT_NATIVE:
+            continue
+        if key == "attributes":
+            _change_attributes(data, value)
         elif key == "agreements":
-            _change_agreements(data, value, unique_emails=options.unique_emails)
+            _change_agreements(data, value, options)
+        elif value is None:
+            data.pop(key, None)
+        else:
+            data[key] = value
 
 
-def details(profile: StoredProfile, tags: Iterable[str], previous: Iterable[Any] = ()) -> Json:
-    """The profile as the API shows it."""
+def details(profile: StoredProfile, tags: Iterable[str], shape: ProfileShape, previous: Iterable[Any] = ()) -> Json:
+    """The profile as the API shows it: what the document says, and a native field that only its input knows."""
     data = profile.data
     agreements: Json = data.get("agreements", {})
     return {
-        "clientId": profile.client_id,
-        "email": profile.email,
-        "phone": profile.phone,
-        "customId": profile.custom_id,
-        "uuid": profile.uuid,
-        **{name: data.get(name) for name in NATIVE_FIELDS},
+        **dict.fromkeys(shape.fields),
+        **data,
+        **profile.identifiers,
         "sex": data.get("sex", "NOT_SPECIFIED"),
         # Equal to the moment of creation, as the publisher has it.
         "lastActivityDate": profile.created,
         "anonymous": profile.anonymous,
-        "agreements": dict.fromkeys(AGREEMENTS, False) | agreements,
+        "agreements": dict.fromkeys(shape.agreements, False) | agreements,
         "attributes": data.get("attributes", {}),
         "tags": list(tags),
         "previousClients": list(previous),
@@ -134,31 +139,27 @@ def merge(target: StoredProfile, sources: Iterable[StoredProfile]) -> None:
             attributes.setdefault(name, value)
 
 
-def _change_attributes(data: Json, sent: Json | None, reserved: frozenset[str]) -> None:
+def _change_attributes(data: Json, sent: Json | None) -> None:
     attributes: Json = data.setdefault("attributes", {})
     for name, value in (sent or {}).items():
-        if name in reserved:
-            continue
         if value is None:
             attributes.pop(name, None)
         else:
             attributes[name] = value
 
 
-def _change_agreements(data: Json, sent: Json | None, *, unique_emails: bool) -> None:
+def _change_agreements(data: Json, sent: Json | None, options: MatchOptions) -> None:
     if sent is None:
         data.pop("agreements", None)
         return
     agreements: Json = data.setdefault("agreements", {})
     for name, value in sent.items():
         # The publisher's clients say so: that agreement has no effect where an address identifies nobody.
-        if name != "email" or unique_emails:
-            known = value is True or value is False or name not in AGREEMENTS
-            agreements[name] = value if known else _to_boolean(value)
+        if name != "email" or options.unique_emails:
+            # The values of other names are kept as they are: nothing is known about them.
+            agreements[name] = _to_boolean(value) if name in options.agreements else value
 
 
-def _to_boolean(value: Any) -> Any:
-    """Agreements may be sent as booleans, which are none of these, as text or as 1 and 0."""
-    if isinstance(value, str):
-        return BOOLEAN_TEXTS.get(value, value)
-    return bool(value) if value in (0, 1) else value
+def _to_boolean(value: Any) -> bool:
+    """Agreements may be sent as booleans, as text or as 1 and 0; the schema lets nothing else in."""
+    return value.lower() == "true" if isinstance(value, str) else bool(value)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from synerise_profiles.sandbox.spec import Json, is_object
+from synerise_profiles.sandbox.schemas import Json
+from synerise_profiles.sandbox.spec import is_object
 
 from .events import (
     ORIGINAL_TIME_PARAM,

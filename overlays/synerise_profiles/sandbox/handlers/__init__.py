@@ -6,7 +6,7 @@ the request asks for, which `writes` has. An operation is found by its name, tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from synerise_profiles.sandbox.context import Handler
 from synerise_profiles.sandbox.spec import OperationSpec
@@ -27,11 +27,12 @@ _HANDLERS: Mapping[str, Handler] = {
 }
 
 
-def handler_for(operation: OperationSpec) -> Handler:
-    """The handler of an operation; single events share one, since the spec names their action."""
+def handler_for(operation: OperationSpec) -> Handler | None:
+    """The handler of an operation, if there is one; single events share one, since the spec names their action."""
     found = _HANDLERS.get(operation.name)
-    if found is None and operation.name.startswith("events."):
-        return events.send
-    if found is None:
-        raise LookupError(f"the sandbox has no handler for {operation.name}")
-    return found
+    return events.send if found is None and operation.event_type is not None else found
+
+
+def orphans(operations: Iterable[OperationSpec]) -> set[str]:
+    """Names that handlers are listed under and no operation has."""
+    return set(_HANDLERS) - {operation.name for operation in operations}

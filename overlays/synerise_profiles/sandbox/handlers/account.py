@@ -11,10 +11,10 @@ from typing import Any
 
 from synerise_profiles.sandbox.context import Context, Handler, RequestContext
 from synerise_profiles.sandbox.domain.accounts import SYNERISE, MessageKind, ProfileAccount
-from synerise_profiles.sandbox.domain.profiles import AGREEMENTS, StoredProfile
-from synerise_profiles.sandbox.domain.value_checks import wrong_values
+from synerise_profiles.sandbox.domain.profiles import StoredProfile
+from synerise_profiles.sandbox.domain.value_checks import future_dates
 from synerise_profiles.sandbox.responses import HandlerResponse, Outcome, RefusedRequest, error_entry, refuse
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 from . import writes
 
@@ -38,9 +38,8 @@ def get(request: RequestContext) -> HandlerResponse:
 
 def update(request: RequestContext) -> HandlerResponse:
     """Change the profile of the token."""
-    # Neither is a field of this operation, so nothing has checked them: as any unknown key they do nothing.
-    item = {name: value for name, value in request.sent.items() if name not in ("uuid", "tags")}
-    refuse(wrong_values(item, request.context.today()))
+    item = request.known
+    refuse(future_dates(item, request.operation.body.past, request.context.today()))
     return _change_profile(request, request.own_profile(), item)
 
 
@@ -172,7 +171,7 @@ def _close_account(request: RequestContext, profile: StoredProfile, account: Pro
     account.deleted = True
     account.password = None
     with context.store.transaction():
-        writes.update_profile(context, client_id, {"agreements": dict.fromkeys(AGREEMENTS, False)})
+        writes.update_profile(context, client_id, {"agreements": dict.fromkeys(context.spec.agreements, False)})
         writes.record_server_event(context, client_id, "client.deleteAccount", {})
         context.accounts.save(account)
         context.auth.end_sessions(client_id, profile.uuid)

@@ -7,12 +7,11 @@ from functools import partial
 
 from synerise_profiles.sandbox.clock import millis_of
 from synerise_profiles.sandbox.context import Handler, RequestContext
-from synerise_profiles.sandbox.domain.profiles import PushKind, StoredProfile
+from synerise_profiles.sandbox.domain.profiles import PushKind, StoredProfile, identifier_of_type
 from synerise_profiles.sandbox.responses import HandlerResponse
 
 from . import writes
 
-_IDENTIFIERS = {"by-customId": "customId", "by-uuid": "uuid"}
 _CLEAN_UPS: Mapping[str, PushKind] = {"devices.clean_up_web_push": "web", "devices.clean_up_mobile_push": "mobile"}
 
 
@@ -23,9 +22,8 @@ def link(request: RequestContext) -> HandlerResponse:
 
 def link_by_identifier(request: RequestContext) -> HandlerResponse:
     """A device of the profile with this custom id or uuid."""
-    return _link(
-        request, request.profile(_IDENTIFIERS[request.path["identifierType"]], request.path["identifierValue"])
-    )
+    identifier = identifier_of_type(request.path["identifierType"])
+    return _link(request, request.profile(identifier, request.path["identifierValue"]))
 
 
 def link_by_uuid(request: RequestContext) -> HandlerResponse:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from synerise_profiles.identifiers import CLIENT_IDENTIFIERS
 from synerise_profiles.sandbox.clock import millis_of
 from synerise_profiles.sandbox.context import Handler, RequestContext
 from synerise_profiles.sandbox.domain.events import (
@@ -14,13 +13,12 @@ from synerise_profiles.sandbox.domain.events import (
     InvalidFieldError,
     batch_action,
     draft_event,
-    identifier_kind,
     mixed_identifiers,
     to_event_record,
 )
 from synerise_profiles.sandbox.domain.profiles import StoredProfile
 from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, error_entry, refuse
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 from . import writes
 
@@ -33,8 +31,8 @@ def send(request: RequestContext) -> HandlerResponse:
 def send_batch(request: RequestContext) -> HandlerResponse:
     """Several events, each with its own action; they make no transactions, whatever the action."""
     items: list[Json] = request.body
-    refuse_invalid(request, items)
-    response = _accept(request, items, partial(batch_action, actions=request.context.actions), "[{}].")
+    _refuse_invalid(request, items)
+    response = _accept(request, items, partial(batch_action, actions=request.context.spec.actions), "[{}].")
     if request.operation.uniform_identifier:
         refuse(
             [
@@ -50,10 +48,6 @@ def make_drafts(items: Sequence[Json], make: Callable[[Json], EventDraft], path_
     drafts: list[EventDraft] = []
     problems: list[Json] = []
     for index, item in enumerate(items):
-        if identifier_kind(item["client"]) is None:
-            message = f"needs at least one of {', '.join(CLIENT_IDENTIFIERS)}"
-            problems.append(error_entry(f"{path_format.format(index)}client", message, item["client"]))
-            continue
         try:
             drafts.append(make(item))
         except InvalidFieldError as found:
@@ -62,8 +56,8 @@ def make_drafts(items: Sequence[Json], make: Callable[[Json], EventDraft], path_
     return drafts
 
 
-def refuse_invalid(request: RequestContext, items: list[Json]) -> None:
-    """Refuse a whole batch for one bad item: no partial answer is documented for events and transactions."""
+def _refuse_invalid(request: RequestContext, items: list[Json]) -> None:
+    """Refuse a whole batch for one bad item: no partial answer is known of events."""
     invalid = request.context.validator.item_problems(request.operation, items)
     refuse(
         [
@@ -95,7 +89,7 @@ def _accept(
     request: RequestContext, items: Sequence[Json], action_of: Callable[[Json], str], path_format: str
 ) -> HandlerResponse:
     # The moment of receipt is now, however long the work waits.
-    received_millis, reserved = request.context.millis(), request.context.reserved["EventParams"]
+    received_millis, reserved = request.context.millis(), request.operation.body.reserved.get("params", frozenset())
 
     def make(item: Json) -> EventDraft:
         return draft_event(item, action_of(item), item.get("params", {}), received_millis, reserved)

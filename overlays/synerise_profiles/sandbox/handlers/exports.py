@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from synerise_profiles.sandbox.context import Handler, RequestContext
-from synerise_profiles.sandbox.domain.profiles import AGREEMENTS
 from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, error_entry
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 _KIND = "export"
 _QUEUED = "QUEUED"
@@ -17,18 +16,16 @@ _COMPLETED = "COMPLETED"
 _FAILED = "FAILED"
 _ENDED_STATES = frozenset({_COMPLETED, _FAILED})
 
-# NONE asks for no agreement. The reference prints four values and an ellipsis; the names follow the agreements'.
-_AGREEMENT_FILTERS = {"NONE": None} | {re.sub("([A-Z])", r"_\1", name).upper(): name for name in AGREEMENTS}
-
 
 def create(request: RequestContext) -> HandlerResponse:
     """Take the profiles as they are now: the moment of the request is what counts."""
     order: Json = request.body
     if order["fields"][:1] != ["id"]:
         raise _refused("fields", "must begin with id", order["fields"])
-    if order["agreementFilter"] not in _AGREEMENT_FILTERS:
+    filters = _agreement_filters(request.context.spec.agreements)
+    if order["agreementFilter"] not in filters:
         # An open enum; taken for NONE, an unknown value would hand out profiles that gave no agreement.
-        raise _refused("agreementFilter", f"must be one of {', '.join(_AGREEMENT_FILTERS)}", order["agreementFilter"])
+        raise _refused("agreementFilter", f"must be one of {', '.join(filters)}", order["agreementFilter"])
     options = request.context.options
     with request.store.transaction():
         task_id = request.store.records.next_id(_KIND)
@@ -40,9 +37,8 @@ def create(request: RequestContext) -> HandlerResponse:
         }
         request.store.records.put(_KIND, task_id, task)
         if not options.failing_exports:
-            request.store.records.put_rows(
-                task_id, _export_rows(order, request.store.all_details(request.store.profiles))
-            )
+            profiles = request.store.all_details(request.store.profiles)
+            request.store.records.put_rows(task_id, _export_rows(order, filters[order["agreementFilter"]], profiles))
     return HandlerResponse({"taskId": task_id}, applied=1)
 
 
@@ -90,10 +86,17 @@ def _export_state(task: Json, now: int) -> str:
     return _QUEUED if elapsed * 2 < duration else _PROCESSING
 
 
-def _export_rows(order: Json, profiles: Iterable[Json]) -> Iterable[Json]:
+def _agreement_filters(agreements: Iterable[str]) -> dict[str, str | None]:
+    """The agreement that each filter asks for; NONE asks for none.
+
+    The reference prints four values and an ellipsis; the names follow the agreements'.
+    """
+    return {"NONE": None} | {re.sub("([A-Z])", r"_\1", name).upper(): name for name in agreements}
+
+
+def _export_rows(order: Json, agreement: str | None, profiles: Iterable[Json]) -> Iterable[Json]:
     """The rows of an export of these profiles (as the API shows them)."""
     excluded = frozenset[int](order["excludedIds"])
-    agreement = _AGREEMENT_FILTERS[order["agreementFilter"]]
     for profile in profiles:
         if profile["clientId"] not in excluded and (agreement is None or profile["agreements"][agreement] is True):
             yield _export_row(order, profile)
@@ -103,10 +106,12 @@ def _export_row(order: Json, profile: Json) -> Json:
     row: Json = {}
     for name in order["fields"]:
         row[name] = profile["clientId"] if name == "id" else profile.get(name, profile["attributes"].get(name))
-    # Flags are text in an export. Nothing is segmented or computed here: every profile is in every segmentation.
+    # Flags are text in an export. Nothing is segmented or computed here: every profile is in every segmentation. These
+    # are ordered by uuid and come back by name; they have no names here, so one is made of the kind and the uuid.
     row.update({name: "true" if name in profile["tags"] else "false" for name in order.get("tags", ())})
-    row.update(dict.fromkeys(order.get("segmentations", ()), "true"))
-    row.update(dict.fromkeys((*order.get("expressions", ()), *order.get("aggregates", ()))))
+    row.update({f"segmentation {uuid}": "true" for uuid in order.get("segmentations", ())})
+    row.update({f"expression {uuid}": None for uuid in order.get("expressions", ())})
+    row.update({f"aggregate {uuid}": None for uuid in order.get("aggregates", ())})
     return row
 
 

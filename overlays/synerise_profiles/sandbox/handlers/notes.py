@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from synerise_profiles.sandbox.context import Handler, RequestContext
 from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 _KIND = "note"
 _AUTHOR = "sandbox@example.com"
@@ -22,11 +22,10 @@ def list_notes(request: RequestContext) -> HandlerResponse:
 def create(request: RequestContext) -> HandlerResponse:
     """A new note."""
     profile = request.profile("clientId", request.path["clientId"])
-    sent = request.sent
     now = request.context.iso()
     note: Json = {
-        "subject": sent.get("subject"),
-        "body": sent.get("body"),
+        **dict.fromkeys(request.operation.body.fields),
+        **request.known,
         "created": now,
         "createdBy": _AUTHOR,
         "updated": now,
@@ -47,8 +46,7 @@ def get(request: RequestContext) -> HandlerResponse:
 def update(request: RequestContext) -> HandlerResponse:
     """Change what was sent of a note."""
     note = _note(request)
-    sent = request.sent
-    note.update({name: sent[name] for name in ("subject", "body") if name in sent})
+    note.update(request.known)
     note.update(updated=request.context.iso(), updatedBy=_AUTHOR)
     request.store.records.put(_KIND, note["id"], note, request.path["clientId"])
     return HandlerResponse(note, applied=1)

@@ -7,21 +7,21 @@ from functools import partial
 
 from synerise_profiles.sandbox.context import Handler, RequestContext
 from synerise_profiles.sandbox.domain import contacts
-from synerise_profiles.sandbox.domain.profiles import StoredProfile, missing_identifier
-from synerise_profiles.sandbox.domain.value_checks import wrong_values
+from synerise_profiles.sandbox.domain.profiles import StoredProfile, identifier_of_type, missing_identifier
+from synerise_profiles.sandbox.domain.value_checks import future_dates
 from synerise_profiles.sandbox.responses import HandlerResponse, RefusedRequest, refuse
+from synerise_profiles.sandbox.schemas import Json
+from synerise_profiles.sandbox.spec import is_object
 
 from . import writes
-
-# Two of three real spellings; the third belongs to the devices.
-_IDENTIFIERS = {"by-custom-id": "customId", "by-phone": "phone", "by-uuid": "uuid", "by-email": "email"}
 
 
 def upsert(request: RequestContext) -> HandlerResponse:
     """Create or change one profile."""
-    item = request.sent
-    refuse(missing_identifier(item, unique_emails=request.context.options.unique_emails))
-    refuse(wrong_values(item, request.context.today()))
+    item = request.known
+    if not request.context.options.unique_emails:
+        refuse(missing_identifier(item))
+    refuse(future_dates(item, request.operation.body.past, request.context.today()))
     return HandlerResponse(write=partial(writes.upsert_profiles, request.context, [item]))
 
 
@@ -31,14 +31,16 @@ def upsert_batch(request: RequestContext) -> HandlerResponse:
     Where all are invalid, nothing is documented but 207: "Correct entries are sent for further processing, the invalid
     ones are rejected" holds with no correct one too, and the errors reach the caller in one form.
     """
-    context, items = request.context, request.body
-    invalid = context.validator.item_problems(request.operation, items)
+    context, body = request.context, request.operation.body
+    invalid = context.validator.item_problems(request.operation, request.body)
+    items = [item if index in invalid else body.known(item) for index, item in enumerate(request.body)]
     today, unique_emails = request.context.today(), context.options.unique_emails
     for index, item in enumerate(items):
-        if index not in invalid:
-            problems = missing_identifier(item, updating=True, unique_emails=unique_emails) + wrong_values(item, today)
-            if problems:
-                invalid[index] = problems
+        problems = future_dates(item, body.past, today) if is_object(item) else []
+        if not unique_emails and index not in invalid:
+            problems += missing_identifier(item, updating=True)
+        if problems:
+            invalid[index] = [*invalid.get(index, ()), *problems]
     write = partial(
         writes.upsert_profiles, context, items, operation=request.operation.name, refused=frozenset(invalid), batch=True
     )
@@ -56,7 +58,7 @@ def get(request: RequestContext) -> HandlerResponse:
 
 def find(request: RequestContext) -> HandlerResponse:
     """The profile with this identifier."""
-    identifier = _IDENTIFIERS[request.path["identifierType"]]
+    identifier = identifier_of_type(request.path["identifierType"])
     return HandlerResponse(
         request.store.details(
             request.require_visible(_find_profile(request, identifier, request.path["identifierValue"]))
@@ -76,8 +78,8 @@ def list_by_phone(request: RequestContext) -> HandlerResponse:
 def update(request: RequestContext) -> HandlerResponse:
     """Change the profile that the path names."""
     profile = _named_by_path(request)
-    item = request.sent
-    refuse(wrong_values(item, request.context.today()))
+    item = request.known
+    refuse(future_dates(item, request.operation.body.past, request.context.today()))
     return HandlerResponse(
         write=partial(writes.update_profile, request.context, profile.client_id, item, operation=request.operation.name)
     )
@@ -104,17 +106,23 @@ def merge_by_custom_id(request: RequestContext) -> HandlerResponse:
 def get_contact(request: RequestContext) -> HandlerResponse:
     """A profile in the older form."""
     profile = request.require_visible(request.profile("clientId", request.path["clientId"]))
-    return HandlerResponse(contacts.to_contact(request.store.details(profile)))
+    return HandlerResponse(_contact(request, profile))
 
 
 def update_contact(request: RequestContext) -> HandlerResponse:
     """Change a profile in the older form; the only change that is answered with its result."""
     profile = request.profile("clientId", request.path["clientId"])
-    item = contacts.to_profile_input(request.body)
-    refuse(contacts.to_contact_errors(wrong_values(item, request.context.today())))
+    contact = request.operation.body
+    refuse(future_dates(request.body, contact.past, request.context.today()))
+    item = contacts.to_profile_input(request.body, contact)
     outcomes = writes.update_profile(request.context, profile.client_id, item, operation=request.operation.name)
     changed = request.profile("clientId", profile.client_id)
-    return HandlerResponse(contacts.to_contact(request.store.details(changed)), outcomes=outcomes)
+    return HandlerResponse(_contact(request, changed), outcomes=outcomes)
+
+
+def _contact(request: RequestContext, profile: StoredProfile) -> Json:
+    fields = request.context.spec.operation("profiles.update_contact").body.fields
+    return contacts.to_contact(request.store.details(profile), fields)
 
 
 def _named_by_path(request: RequestContext) -> StoredProfile:

@@ -9,9 +9,9 @@ from typing import Any
 from synerise_profiles.sandbox.context import Context, Handler, RequestContext
 from synerise_profiles.sandbox.domain.accounts import MessageKind, ProfileAccount, hash_password
 from synerise_profiles.sandbox.domain.profiles import StoredProfile, missing_identifier
-from synerise_profiles.sandbox.domain.value_checks import wrong_values
+from synerise_profiles.sandbox.domain.value_checks import future_dates
 from synerise_profiles.sandbox.responses import HandlerResponse, Outcome, RefusedRequest, error_entry, refuse
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 from . import writes
 
@@ -24,9 +24,10 @@ def register(request: RequestContext) -> HandlerResponse:
 
     A profile that exists without an account, as one that was imported, may open one.
     """
-    item = {name: value for name, value in request.sent.items() if name != _PASSWORD_FIELD}
-    refuse(missing_identifier(item, unique_emails=request.context.options.unique_emails))
-    refuse(wrong_values(item, request.context.today()))
+    item = {name: value for name, value in request.known.items() if name != _PASSWORD_FIELD}
+    if not request.context.options.unique_emails:
+        refuse(missing_identifier(item))
+    refuse(future_dates(item, request.operation.body.past, request.context.today()))
     refuse(_taken(request.context, item))
     password = request.sent.get(_PASSWORD_FIELD)
     password_hash = None if password is None else hash_password(password)

@@ -7,7 +7,7 @@ from functools import partial
 
 from synerise_profiles.sandbox.context import Context, Handler, RequestContext
 from synerise_profiles.sandbox.responses import HandlerResponse, Outcome, RefusedRequest
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 
 def list_tags(request: RequestContext) -> HandlerResponse:

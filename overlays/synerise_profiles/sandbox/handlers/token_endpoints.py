@@ -13,7 +13,8 @@ from synerise_profiles.sandbox.context import Context
 from synerise_profiles.sandbox.domain.accounts import SYNERISE, ProfileAccount
 from synerise_profiles.sandbox.domain.permissions import Caller
 from synerise_profiles.sandbox.responses import Outcome, RefusedRequest, error_entry
-from synerise_profiles.sandbox.spec import Endpoint, Json, LoginEndpoints
+from synerise_profiles.sandbox.schemas import Json
+from synerise_profiles.sandbox.spec import Endpoint, LoginEndpoints
 
 from . import writes
 

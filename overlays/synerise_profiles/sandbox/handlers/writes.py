@@ -15,7 +15,7 @@ from synerise_profiles.sandbox.domain.matching import LoadedProfiles, WorkingSet
 from synerise_profiles.sandbox.domain.profiles import MatchOptions, PushKind, StoredProfile
 from synerise_profiles.sandbox.domain.transactions import purchase_events
 from synerise_profiles.sandbox.responses import Outcome
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 _TOKEN_DELETED_ACTIONS = {"web": "webpush.tokenDelete", "mobile": "push.tokenDelete"}
 
@@ -99,10 +99,12 @@ def record_events(context: Context, operation: str, drafts: Sequence[EventDraft]
     return outcomes
 
 
-def record_transactions(context: Context, operation: str, drafts: Sequence[EventDraft]) -> list[Outcome]:
-    """Store transactions and the events that they make."""
+def record_transactions(
+    context: Context, operation: str, drafts: Sequence[EventDraft], positions: Sequence[int] | None = None
+) -> list[Outcome]:
+    """Store transactions and the events that they make; `positions` in the request, where others were refused."""
     with context.store.transaction():
-        charges = _events(context, operation, drafts)
+        charges = _events(context, operation, drafts, positions)
         outcomes = _outcomes(context, drafts, charges)
         made = [(item, charge) for item, charge in zip(drafts, charges, strict=True) if charge is not None]
         context.store.events.save(
@@ -119,13 +121,16 @@ def record_server_event(context: Context, client_id: int, action: str, params: J
     )
 
 
-def _events(context: Context, operation: str, drafts: Sequence[EventDraft]) -> list[StoredEvent | None]:
+def _events(
+    context: Context, operation: str, drafts: Sequence[EventDraft], positions: Sequence[int] | None = None
+) -> list[StoredEvent | None]:
     """The event of each draft; None, and an entry among the dropped writes, for what is dropped."""
     events: list[StoredEvent | None] = []
+    own_params = context.spec.own_params
     for index, (item, owner) in enumerate(zip(drafts, _owners(context, drafts), strict=True)):
-        reason = _refusal(item, owner)
+        reason = _refusal(item, owner, own_params)
         if owner is None or reason is not None:
-            context.record_dropped(operation, index, reason or "", item.item)
+            context.record_dropped(operation, positions[index] if positions else index, reason or "", item.item)
             events.append(None)
         else:
             events.append(event_from_draft(item, owner.client_id))
@@ -140,11 +145,11 @@ def _owners(context: Context, drafts: Sequence[EventDraft]) -> list[StoredProfil
     return owners
 
 
-def _refusal(item: EventDraft, owner: StoredProfile | None) -> str | None:
+def _refusal(item: EventDraft, owner: StoredProfile | None, own_params: Collection[str]) -> str | None:
     """Why an event takes no effect.
 
-    An `email` among the params "must be exactly the same" as the profile's, says the reference, not what happens
-    otherwise. The profile is known only when the event is taken from the queue, so the request can't be refused: the
+    Some params "must be exactly the same" as the profile's, says the reference of `email`, not what happens otherwise.
+    The profile is known only when the event is taken from the queue, so the request can't be refused: the
     event is dropped.
     """
     if owner is None:
@@ -152,8 +157,10 @@ def _refusal(item: EventDraft, owner: StoredProfile | None) -> str | None:
         if "id" in client:
             return f"no profile has the id {client['id']}"
         return "its client has no identifier that names a profile or makes one"
-    if "email" in item.params and item.params["email"] != owner.email:
-        return "params.email is not the e-mail address of the profile"
+    identifiers = owner.identifiers
+    for name in own_params:
+        if name in item.params and item.params[name] != identifiers.get(name):
+            return f"params.{name} is not the {name} of the profile"
     return None
 
 
@@ -205,7 +212,7 @@ def _load_working_set(context: Context, items: Iterable[Json], id_field: str = "
     keys = lookup_keys(items, id_field, unique_emails=unique_emails)
     found, aliases = profiles.load(keys)
     loaded = LoadedProfiles(found, aliases, profiles.next_id(), profiles.uuid_prefix, context.iso(), bool(keys.phones))
-    return WorkingSet(loaded, MatchOptions(context.reserved["Attributes"], unique_emails))
+    return WorkingSet(loaded, MatchOptions(context.spec.agreements, unique_emails))
 
 
 def _save_working_set(context: Context, working: WorkingSet) -> None:

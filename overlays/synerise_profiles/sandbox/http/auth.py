@@ -31,7 +31,8 @@ from synerise_profiles.sandbox.domain.permissions import (
 )
 from synerise_profiles.sandbox.options import SandboxOptions
 from synerise_profiles.sandbox.responses import RefusedRequest
-from synerise_profiles.sandbox.spec import Json, OperationSpec
+from synerise_profiles.sandbox.schemas import Json
+from synerise_profiles.sandbox.spec import OperationSpec
 from synerise_profiles.sandbox.storage.store import StateStore
 
 TOKEN_EXPIRED = "Token expired."  # noqa: S105 - a message

@@ -13,7 +13,8 @@ import jsonschema_rs
 import orjson
 
 from synerise_profiles.sandbox.responses import RefusedRequest, error_entry, refuse
-from synerise_profiles.sandbox.spec import Json, OpenAPISpec, OperationSpec, Parameter, is_list, is_object
+from synerise_profiles.sandbox.schemas import Json
+from synerise_profiles.sandbox.spec import OpenAPISpec, OperationSpec, Parameter, is_list, is_object
 
 _ROOT = "urn:synerise:bundle"
 # The patterns of the spec are the documented rule for these; a library's own idea of an address or a number is not.
@@ -140,6 +141,8 @@ class RequestValidator:
     def _list(self, operation: OperationSpec, value: Any) -> list[Any]:
         if not is_list(value):
             raise RefusedRequest(400, "The body must be a list.", [error_entry("body", "must be a list")])
+        if not value:
+            raise RefusedRequest(400, "The body holds no item.", [error_entry("body", "holds no item")])
         if operation.max_items is not None and len(value) > operation.max_items:
             raise RefusedRequest(400, f"The body holds {len(value)} items; at most {operation.max_items} are allowed.")
         return value
@@ -226,6 +229,11 @@ def _entries(error: jsonschema_rs.ValidationError) -> Iterable[Json]:
         if len(inner) == 1:
             return [entry for cause in inner[0] for entry in _entries(cause)]
     field = ".".join(str(part) for part in error.instance_path)
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Not):
+        condition: Any = kind.schema
+        names = [name for choice in condition["not"]["anyOf"] for name in choice["required"]]
+        message = f"at least one of {', '.join(names)} is required"
+        return [error_entry(field, message, error.instance) if field else error_entry("identifier", message)]
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
         return [error_entry(f"{field}.{kind.property}".lstrip("."), "is required")]
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Pattern):

@@ -12,7 +12,7 @@ from typing import Any
 
 from synerise_profiles.sandbox.domain.accounts import MessageKind, ProfileAccount, new_pin, new_token
 from synerise_profiles.sandbox.domain.profiles import StoredProfile
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 from .mailbox import Mailbox, Message
 from .store import StateStore

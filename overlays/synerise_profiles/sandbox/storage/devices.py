@@ -6,7 +6,7 @@ import orjson
 
 from synerise_profiles.sandbox.clock import Clock, system_clock
 from synerise_profiles.sandbox.domain.profiles import PUSH_ATTRIBUTES, PushKind
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 from .database import Database, json_text
 from .profiles import ProfileStore

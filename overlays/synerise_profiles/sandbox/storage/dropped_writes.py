@@ -13,7 +13,7 @@ from itertools import islice
 
 import orjson
 
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 
 @dataclass(frozen=True, slots=True)

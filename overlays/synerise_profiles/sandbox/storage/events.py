@@ -11,7 +11,7 @@ import orjson
 
 from synerise_profiles.sandbox.clock import iso_of
 from synerise_profiles.sandbox.domain.events import StoredEvent
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 from .database import Database, json_text
 

@@ -10,7 +10,7 @@ import orjson
 
 from synerise_profiles.sandbox.domain.matching import LookupKeys
 from synerise_profiles.sandbox.domain.profiles import StoredProfile
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 from .database import Database, DatabaseRow, json_text
 

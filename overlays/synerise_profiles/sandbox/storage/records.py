@@ -7,7 +7,7 @@ from itertools import islice
 
 import orjson
 
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 from .database import Database, json_text
 

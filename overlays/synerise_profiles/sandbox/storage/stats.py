@@ -7,7 +7,7 @@ from collections.abc import Collection
 import orjson
 
 from synerise_profiles.sandbox.clock import iso_of
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 from .database import Database, json_text
 

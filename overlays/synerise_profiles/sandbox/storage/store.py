@@ -9,8 +9,8 @@ from itertools import islice
 
 from synerise_profiles.sandbox.clock import Clock, system_clock
 from synerise_profiles.sandbox.domain import profiles as profile_rules
-from synerise_profiles.sandbox.domain.profiles import StoredProfile
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.domain.profiles import NO_SHAPE, ProfileShape, StoredProfile
+from synerise_profiles.sandbox.schemas import Json
 
 from .database import MEMORY, Database
 from .devices import DeviceStore
@@ -24,7 +24,10 @@ from .tags import TagStore
 class StateStore:
     """Profiles, tags, devices, events, transactions and other records; reading is safe from any thread."""
 
-    def __init__(self, path: str | os.PathLike[str] = MEMORY, clock: Clock = system_clock) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str] = MEMORY, clock: Clock = system_clock, shape: ProfileShape = NO_SHAPE
+    ) -> None:
+        self._shape = shape
         self._database = Database(path)
         self._clock = clock
         self._open()
@@ -63,7 +66,7 @@ class StateStore:
 
     def details(self, profile: StoredProfile, previous: Iterable[object] = ()) -> Json:
         """A profile with its tags, as the API shows it."""
-        return profile_rules.details(profile, self.tags.names(profile.client_id), previous)
+        return profile_rules.details(profile, self.tags.names(profile.client_id), self._shape, previous)
 
     def all_details(self, profiles: Iterable[StoredProfile]) -> Iterator[Json]:
         """Several profiles as the API shows them; their tags are read for a thousand at a time."""
@@ -71,4 +74,5 @@ class StateStore:
         while page := list(islice(remaining, 1000)):
             tags = self.tags.of_profiles([profile.client_id for profile in page])
             for profile in page:
-                yield profile_rules.details(profile, [tag["name"] for tag in tags.get(profile.client_id, ())])
+                names = [tag["name"] for tag in tags.get(profile.client_id, ())]
+                yield profile_rules.details(profile, names, self._shape)

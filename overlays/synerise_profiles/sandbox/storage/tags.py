@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 from synerise_profiles.sandbox.clock import Clock, system_clock
-from synerise_profiles.sandbox.spec import Json
+from synerise_profiles.sandbox.schemas import Json
 
 from .database import Database, DatabaseRow, json_text
 

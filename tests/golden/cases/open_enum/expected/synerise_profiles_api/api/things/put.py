@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...decoding import object_of
-from ...encoding import body_content, path_text
+from ...encoding import body_content
 from ...models.thing import Thing
+from ...paths import path_text
 from ...types import Operation, RawResponse, Request
 
 if TYPE_CHECKING:

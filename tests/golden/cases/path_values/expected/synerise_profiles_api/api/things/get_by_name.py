@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ...encoding import path_text
+from ...paths import path_text
 from ...types import Operation, RawResponse, Request
 
 __all__ = ["OPERATION", "parse", "request"]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ...encoding import path_text
+from ...paths import path_text
 from ...types import Operation, RawResponse, Request
 
 __all__ = ["OPERATION", "parse", "request"]
@@ -37,7 +37,7 @@ def request(phone_number: str) -> Request[None]:
     """
     return Request(
         operation=OPERATION,
-        path=f"/v1/things/by-phone/{path_text(OPERATION, 'phone_number', phone_number, slash=True)}",
+        path=f"/v1/things/by-phone/{path_text(OPERATION, 'phone_number', phone_number)}",
         repeatable=True,
         parse=parse,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...encoding import path_integer, path_list
+from ...paths import path_integer, path_list
 from ...types import MergeLimits, Operation, RawResponse, Request
 
 __all__ = ["OPERATION", "parse", "request"]

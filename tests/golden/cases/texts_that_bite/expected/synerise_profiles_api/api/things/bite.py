@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import deprecated
 
 from ...decoding import object_of
-from ...encoding import body_content, path_text, query_string
+from ...encoding import body_content, query_string
 from ...models.thing import Thing
+from ...paths import path_text
 from ...types import UNSET, Operation, RawResponse, Request, Unset
 
 if TYPE_CHECKING:

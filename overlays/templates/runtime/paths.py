@@ -1,0 +1,77 @@
+"""From Python values to segments of a path, each percent-encoded by itself. Refuses what would be misread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeGuard
+from urllib.parse import quote
+
+from .errors import InvalidRequestError
+from .types import Operation
+
+__all__ = ["path_integer", "path_list", "path_text"]
+
+_ID_HINT = "send it by an operation that takes it in the body"
+
+
+def path_text(operation: Operation, name: str, value: object) -> str:
+    """Percent-encode one text value of a path; refuse what a server or a proxy could read as another path.
+
+    A slash is encoded, but for what cannot be undone: many servers refuse it, and one that decodes it first may take
+    the rest for another segment.
+    """
+    if not isinstance(value, str):
+        raise InvalidRequestError(f"expected text, got {type(value).__name__}", operation=operation.name, field=name)
+    problem = ""
+    if not value or value.isspace():
+        problem = "is empty; an empty id would address another resource"
+    elif any(part in (".", "..") for part in value.split("/")):
+        problem = "is a relative path segment and cannot be sent in a path; " + _ID_HINT
+    elif "\\" in value:
+        problem = "holds a backslash, which servers take for a path separator; " + _ID_HINT
+    elif "/" in value and operation.irreversible:
+        problem = "holds a slash, which servers may take for a path separator; name it by another kind of id"
+    elif any(ord(char) < 32 or ord(char) == 127 for char in value):
+        problem = "holds a control character; remove it"
+    if problem:
+        raise InvalidRequestError(problem, operation=operation.name, field=name)
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError:
+        problem = "is not valid Unicode (it holds half of a surrogate pair); mend the text where it was decoded"
+        raise InvalidRequestError(problem, operation=operation.name, field=name) from None
+
+
+def path_integer(operation: Operation, name: str, value: object) -> str:
+    """Write one integer of a path."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidRequestError(
+            f"expected an integer, got {type(value).__name__}; convert it with int() where it is read",
+            operation=operation.name,
+            field=name,
+        )
+    return str(int(value))  # int: the text of an enum is its name
+
+
+def path_list(operation: Operation, name: str, values: object, *, integers: bool, most: int | None = None) -> str:
+    """Join ids with literal commas, each percent-encoded by itself; an id with a comma is refused."""
+    if isinstance(values, str) or not _is_iterable(values):
+        kind = type(values).__name__
+        raise InvalidRequestError(f"expected a sequence of ids, got {kind}", operation=operation.name, field=name)
+    parts: list[str] = []
+    for index, value in enumerate(values):
+        at = f"{name}[{index}]"
+        if isinstance(value, str) and "," in value:
+            problem = "holds a comma, which separates ids in this path; merge by another kind of id"
+            raise InvalidRequestError(problem, operation=operation.name, field=at)
+        parts.append(path_integer(operation, at, value) if integers else path_text(operation, at, value))
+    if not parts:
+        raise InvalidRequestError("holds no id", operation=operation.name, field=name)
+    if most is not None and len(parts) > most:
+        problem = f"holds {len(parts)} ids, at most {most} are allowed in one request; split them into groups"
+        raise InvalidRequestError(problem, operation=operation.name, field=name)
+    return ",".join(parts)
+
+
+def _is_iterable(value: object) -> TypeGuard[Iterable[Any]]:
+    return isinstance(value, Iterable)

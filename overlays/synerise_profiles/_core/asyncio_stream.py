@@ -150,7 +150,7 @@ async def _connect_socket(host: str, port: int, deadline: float) -> socket.socke
     for left, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
         sock = socket.socket(family, kind, protocol)
         try:
-            sock.setblocking(False)
+            sock.setblocking(False)  # noqa: FBT003 - takes no keyword
             with anyio.fail_after((deadline - loop.time()) / left):
                 await loop.sock_connect(sock, address)
         except OSError as error:  # a TimeoutError is one

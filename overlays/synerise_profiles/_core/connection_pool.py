@@ -174,13 +174,13 @@ class LeasingTransport(httpx.BaseTransport):
             lease.state.start(deadline, content_length(request))
             try:
                 response = lease.connection.handle_request(message)
+                lease.state.handle_head()
             except BaseException as error:
                 lease.connection.close()
                 if not may_resend(request, lease.state, error, was_kept=lease is kept):
                     raise
                 kept = None
             else:
-                lease.state.handle_head()
                 return lease, response
 
     def _take(self) -> _Lease | None:
@@ -338,13 +338,13 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
             lease.state.start(deadline, content_length(request))
             try:
                 response = await lease.connection.handle_async_request(message)
+                lease.state.handle_head()
             except BaseException as error:
                 await lease.connection.aclose()
                 if not may_resend(request, lease.state, error, was_kept=lease is kept):
                     raise
                 kept = None
             else:
-                lease.state.handle_head()
                 return lease, response
 
     async def _take(self) -> _AsyncLease | None:

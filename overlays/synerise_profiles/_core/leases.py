@@ -146,7 +146,12 @@ class ExchangeState:
         return data
 
     def handle_head(self) -> None:
-        """The headers of the response are complete; what follows is its body."""
+        """The headers of the response are complete; what follows is its body.
+
+        Headers of which nothing arrived in this exchange came before it, behind the response to another request.
+        """
+        if not self.received:
+            raise httpcore.RemoteProtocolError("a response that came before its request")
         self._max_bytes = self.received + self._max_response_bytes + _MAX_HEAD_BYTES
 
     def handle_data(self, data: bytes) -> bytes:

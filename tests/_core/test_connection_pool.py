@@ -21,7 +21,8 @@ import httpx
 import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
-from synerise_profiles._core.connection_pool import AsyncLeasingTransport, LeasingTransport
+from synerise_profiles._core.async_connection_pool import AsyncLeasingTransport
+from synerise_profiles._core.connection_pool import LeasingTransport
 from synerise_profiles.errors import APIConnectionError, APITimeoutError, ConfigurationError, SyneriseError
 from tests._core.support import (
     ONCE,

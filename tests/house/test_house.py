@@ -25,7 +25,14 @@ LOCK = GENERATED / "generated.lock"
 UPSTREAM_LOCK = TEMPLATES / "upstream.lock"
 MAY_IMPORT_HTTPX = {
     f"synerise_profiles._core.{name}"
-    for name in ("connection_failures", "connection_pool", "leases", "response_reading", "transport")
+    for name in (
+        "async_connection_pool",
+        "connection_failures",
+        "connection_pool",
+        "leases",
+        "response_reading",
+        "transport",
+    )
 }
 SIDE_ROOMS = re.compile(r"synerise_profiles\.(sandbox|testing|cli)(\.|$)")
 

@@ -109,7 +109,8 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         wake = self._wake = self._loop.create_future()
         timer = None if seconds is None else self._loop.call_later(seconds, _give_up, wake)
         try:
-            return await wake
+            await wake
+            return wake.result() is True
         finally:
             self._wake = None
             if timer is not None:

@@ -24,11 +24,12 @@ from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Request, Response
 
+from .async_connection_pool import AsyncLeasingTransport
 from .attempts import NextAction, RequestAttempts
 from .auth import AsyncAuth, Auth
 from .config import Options, is_loopback
 from .connection_failures import transport_failure
-from .connection_pool import AsyncLeasingTransport, LeasingTransport
+from .connection_pool import LeasingTransport
 from .response_reading import BodyReader, ReadResponse
 from .timing import Timing
 from .tokens import Token

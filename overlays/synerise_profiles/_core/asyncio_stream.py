@@ -109,7 +109,8 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         wake = self._wake = self._loop.create_future()
         timer = None if seconds is None else self._loop.call_later(seconds, _give_up, wake)
         try:
-            return await wake
+            await wake
+            return wake.result() is True
         finally:
             self._wake = None
             if timer is not None:
@@ -150,7 +151,7 @@ async def _connect_socket(host: str, port: int, deadline: float) -> socket.socke
     for left, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
         sock = socket.socket(family, kind, protocol)
         try:
-            sock.setblocking(False)
+            sock.setblocking(False)  # noqa: FBT003 - takes no keyword
             with anyio.fail_after((deadline - loop.time()) / left):
                 await loop.sock_connect(sock, address)
         except OSError as error:  # a TimeoutError is one

@@ -9,7 +9,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 import attrs
@@ -97,6 +97,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):
-            for each in error.exceptions:
+            for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
                 yield from _chain(each)
         error = error.__cause__ or error.__context__

@@ -142,7 +142,7 @@ class ConnectionManager:
                 given = self._given_transport
                 httpx_transport = open_httpx_transport(options) if given is None else given
                 transport = Transport(
-                    httpx_transport, RequestBuilder(options, is_leasing=is_leasing(httpx_transport)), self.timing
+                    httpx_transport, RequestBuilder(options, for_leasing=is_leasing(httpx_transport)), self.timing
                 )
                 transport.auth = self._make_auth(transport)
                 self._transport = transport
@@ -208,7 +208,7 @@ class AsyncConnectionManager:
         given = self._given_transport
         httpx_transport = open_async_httpx_transport(options) if given is None else given
         transport = AsyncTransport(
-            httpx_transport, RequestBuilder(options, is_leasing=is_leasing(httpx_transport)), self.timing
+            httpx_transport, RequestBuilder(options, for_leasing=is_leasing(httpx_transport)), self.timing
         )
         transport.auth = self._make_auth(transport)
         self._transports[loop] = transport

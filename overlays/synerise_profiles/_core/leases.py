@@ -1,4 +1,4 @@
-"""The rules of leased connections, without I/O, for both transports of `connection_pool`.
+"""The rules of leased connections, without I/O, for both transports, `connection_pool` and `async_connection_pool`.
 
 A call leases one connection for itself and gives it back when its response is read. `IdleConnections` holds those that
 nobody uses, `ExchangeState` bounds what happens on one while it is leased, and `may_resend` says when a request that
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -22,8 +23,10 @@ import httpx
 from .response_reading import ResponseTooLargeError
 
 __all__ = [
+    "NO_PLACE",
     "ExchangeState",
     "IdleConnections",
+    "Target",
     "content_length",
     "core_request",
     "httpx_error",
@@ -37,6 +40,8 @@ _IDLE_SECONDS: Final = 5.0
 _MAX_HEAD_BYTES: Final = 1_000_000
 """What may arrive before the headers of a response are complete, answers 1xx included."""
 _MAX_JOINED_BYTES: Final = 64_000
+NO_PLACE: Final = "no connection became free in time"
+"""Why a call gives up that waited for a place."""
 
 _HTTPX_ERRORS: Final[Mapping[type[BaseException], type[httpx.RequestError]]] = {
     httpcore.ConnectTimeout: httpx.ConnectTimeout,
@@ -118,6 +123,19 @@ def is_silent(sock: socket.socket | None) -> bool:
     return not poll.poll(0)
 
 
+class Target:
+    """The host that a transport connects to."""
+
+    def __init__(self, base_url: str, context: ssl.SSLContext | None) -> None:
+        url = httpx.URL(base_url)
+        parts = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=b"/")
+        self.origin = parts.origin
+        self.host = url.raw_host.decode("ascii")
+        self.context = context
+        if context is not None:
+            context.set_alpn_protocols(["http/1.1"])
+
+
 class ExchangeState:
     """What one request and its response have done on a connection, and how long and how large they may get."""
 
@@ -146,7 +164,12 @@ class ExchangeState:
         return data
 
     def handle_head(self) -> None:
-        """The headers of the response are complete; what follows is its body."""
+        """The headers of the response are complete; what follows is its body.
+
+        Headers of which nothing arrived in this exchange came before it, behind the response to another request.
+        """
+        if not self.received:
+            raise httpcore.RemoteProtocolError("a response that came before its request")
         self._max_bytes = self.received + self._max_response_bytes + _MAX_HEAD_BYTES
 
     def handle_data(self, data: bytes) -> bytes:

@@ -44,9 +44,13 @@ class ReadResponse:
 
 
 class BodyReader:
-    """Takes the pieces of one body; `deadline` is a moment of the monotonic clock."""
+    """Takes the pieces of one body.
 
-    def __init__(self, max_bytes: int, deadline: float) -> None:
+    `deadline` is a moment of the monotonic clock; None if the transport bounds what it reads by itself, as a leasing
+    one does: an error is raised from within its stream then, so that none of it is left unfinished.
+    """
+
+    def __init__(self, max_bytes: int, deadline: float | None) -> None:
         self._max_bytes = max_bytes
         self._deadline = deadline
         self._pieces: list[bytes] = []
@@ -54,11 +58,12 @@ class BodyReader:
 
     def add(self, piece: bytes) -> None:
         """Take a piece. Raises ResponseTooLargeError or httpx.ReadTimeout."""
-        self._size += len(piece)
-        if self._size > self._max_bytes:
-            raise ResponseTooLargeError("too many bytes")
-        if time.monotonic() > self._deadline:
-            raise httpx.ReadTimeout("the deadline has passed")
+        if self._deadline is not None:
+            self._size += len(piece)
+            if self._size > self._max_bytes:
+                raise ResponseTooLargeError("too many bytes")
+            if time.monotonic() > self._deadline:
+                raise httpx.ReadTimeout("the deadline has passed")
         self._pieces.append(piece)
 
     def response(self, response: httpx.Response) -> ReadResponse:

@@ -13,7 +13,7 @@ import os
 import ssl
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -24,11 +24,12 @@ from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Request, Response
 
+from .async_connection_pool import AsyncLeasingTransport
 from .attempts import NextAction, RequestAttempts
 from .auth import AsyncAuth, Auth
 from .config import Options, is_loopback
 from .connection_failures import transport_failure
-from .connection_pool import AsyncLeasingTransport, LeasingTransport
+from .connection_pool import LeasingTransport
 from .response_reading import BodyReader, ReadResponse
 from .timing import Timing
 from .tokens import Token
@@ -59,11 +60,11 @@ class RequestBuilder:
     put together, which takes a tenth of a call.
     """
 
-    def __init__(self, options: Options, *, is_leasing: bool) -> None:
+    def __init__(self, options: Options, *, for_leasing: bool) -> None:
         self.base_url = options.base_url
         self._url = httpx.URL(options.base_url)
         self._target_prefix = urlsplit(options.base_url).path
-        self._is_leasing = is_leasing
+        self._for_leasing = for_leasing
         agent = _user_agent() if options.user_agent is None else f"{_user_agent()} {options.user_agent}"
         self.headers: list[tuple[bytes, bytes]] = [
             (b"Host", httpx.URL(options.base_url).netloc),
@@ -89,7 +90,7 @@ class RequestBuilder:
         path = f"{request.path}?{request.query}" if request.query else request.path
         extensions: dict[str, Any] = {"timeout": timeouts, "deadline": deadline, "repeatable": request.repeatable}
         try:
-            if self._is_leasing and len(path) <= _MAX_TARGET_LENGTH:
+            if self._for_leasing and len(path) <= _MAX_TARGET_LENGTH:
                 extensions["target"] = f"{self._target_prefix}{path}".encode("ascii")
                 # With `stream` httpx adds nothing to the headers, and does not look through them.
                 stream = httpx.ByteStream(content or b"")
@@ -112,6 +113,7 @@ class Transport:
         self.auth: Auth | None = None
         self._builder = builder
         self._timing = timing
+        self._is_leasing = is_leasing(httpx_transport)
 
     def send(self, request: Request[T], options: Options) -> Response[T]:
         """Send until there is a success, and return it; raise the typed error of a final failure."""
@@ -125,7 +127,7 @@ class Transport:
             if options.on_request is not None:
                 options.on_request(request, call.attempts)
             try:
-                response = self._exchange(http_request, BodyReader(options.max_response_bytes, deadline))
+                response = self._exchange(http_request, options.max_response_bytes)
             except httpx.RequestError as error:
                 next_action = call.handle_failure(
                     transport_failure(error, options, via_proxy=find_proxy(options) is not None)
@@ -145,7 +147,8 @@ class Transport:
                     continue
             raise call.final_error()
 
-    def _exchange(self, request: httpx.Request, reader: BodyReader) -> ReadResponse:
+    def _exchange(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
+        reader = BodyReader(max_bytes, None if self._is_leasing else request.extensions["deadline"])
         response = self.httpx_transport.handle_request(request)
         try:
             if not response.is_stream_consumed:
@@ -164,6 +167,7 @@ class AsyncTransport:
         self.auth: AsyncAuth | None = None
         self._builder = builder
         self._timing = timing
+        self._is_leasing = is_leasing(httpx_transport)
 
     async def send(self, request: Request[T], options: Options) -> Response[T]:
         """Send until there is a success, and return it; raise the typed error of a final failure."""
@@ -177,7 +181,7 @@ class AsyncTransport:
             if options.on_request is not None:
                 await _await_if_needed(options.on_request(request, call.attempts))
             try:
-                response = await self._exchange(http_request, BodyReader(options.max_response_bytes, deadline))
+                response = await self._exchange(http_request, options.max_response_bytes)
             except httpx.RequestError as error:
                 next_action = call.handle_failure(
                     transport_failure(error, options, via_proxy=find_proxy(options) is not None)
@@ -197,12 +201,18 @@ class AsyncTransport:
                     continue
             raise call.final_error()
 
-    async def _exchange(self, request: httpx.Request, reader: BodyReader) -> ReadResponse:
+    async def _exchange(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
+        reader = BodyReader(max_bytes, None if self._is_leasing else request.extensions["deadline"])
         response = await self.httpx_transport.handle_async_request(request)
         try:
             if not response.is_stream_consumed:
-                async for piece in cast("httpx.AsyncByteStream", response.stream):
-                    reader.add(piece)
+                pieces = aiter(cast("httpx.AsyncByteStream", response.stream))
+                try:
+                    async for piece in pieces:
+                        reader.add(piece)
+                finally:
+                    if isinstance(pieces, AsyncGenerator):  # it may have been left before its end
+                        await pieces.aclose()
         finally:
             await response.aclose()
         return reader.response(response)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from math import isfinite
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import orjson
 
@@ -50,10 +50,9 @@ _MAX_EXACT_INTEGER: Final = 2**53
 
 def convert_text(cell: Any) -> str:
     """Write what has one obvious spelling: a whole number has no fraction, whatever type a DataFrame made of it."""
-    kind = cell.__class__
-    if kind is str:
-        return cell
-    if kind is int:
+    if cell.__class__ is str:
+        return cast("str", cell)
+    if cell.__class__ is int:
         return str(cell)
     if isinstance(cell, bool):
         return "true" if cell else "false"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import attrs
 
+from synerise_profiles._core.invisible import invisible_characters, invisible_text
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.identifiers import IDENTIFIER_CHANGE, IDENTIFIERS, Identifier
@@ -47,7 +48,7 @@ CLIENT_IDENTIFIERS: Final[tuple[str, ...]] = tuple(item.name for item in IDENTIF
 IDENTIFIER_CHANGE_DATE: Final[str | None] = None if IDENTIFIER_CHANGE is None else IDENTIFIER_CHANGE.effective
 """The day (ISO) of the change: from then on accents count, white space at the ends is trimmed, uuids are unique."""
 
-ChangeKind: TypeAlias = Literal["accents", "whitespace", "blank", "duplicate-uuid"]
+ChangeKind: TypeAlias = Literal["accents", "whitespace", "blank", "duplicate-uuid", "invisible"]
 
 _IDENTIFIERS_BY_NAME: Final[Mapping[str, Identifier]] = {
     item.name: item for items in IDENTIFIERS.values() for item in items
@@ -83,7 +84,8 @@ def problem(field: str, value: object) -> str | None:
         return f"is not a text: {type(value).__name__}"
     if not value or value.isspace():
         return "is blank"
-    return next((f"is not as documented: {words}" for match, words in _matchers(field) if match(value) is None), None)
+    wrong = next((f"is not as documented: {words}" for match, words in _matchers(field) if match(value) is None), None)
+    return None if wrong is None else wrong + invisible_text(value)
 
 
 def first_identifier(
@@ -142,7 +144,8 @@ class IdentifierChange:
 
     `row` is the row's number, from 0 unless the caller numbers otherwise. `kind` is `accents` (it is no longer the
     same as without them), `whitespace` (trimmed, or the profile is removed), `blank` (nothing would remain) or
-    `duplicate-uuid` (row `other` has the same uuid and names another profile). `identifier` is masked.
+    `duplicate-uuid` (row `other` has the same uuid and names another profile). `invisible` is an identifier that the
+    change leaves as it is, but which has `characters` that nobody sees. `identifier` is masked.
     """
 
     row: int
@@ -150,16 +153,18 @@ class IdentifierChange:
     kind: ChangeKind
     identifier: str
     other: int | None = None
+    characters: tuple[str, ...] = ()
 
     def effect(self, unit: str = "row") -> str:
         """Say what changes, in words; `unit` is what the numbers count."""
-        return _EFFECTS[self.kind].format(unit=unit, other=self.other)
+        return _EFFECTS[self.kind].format(unit=unit, other=self.other, characters=" and ".join(self.characters))
 
 
 _EFFECTS: Final[Mapping[ChangeKind, str]] = {
     "accents": "accents count: it is no longer the same as the spelling without them",
     "whitespace": "the white space at its ends is trimmed, or the profile is removed",
     "blank": "nothing remains without white space: the profile loses it, or is removed",
+    "invisible": "it has {characters}, which nobody sees: it is not the same as without it",
     "duplicate-uuid": "uuids become unique: {unit} {other} has it too, and names another profile",
 }
 
@@ -218,7 +223,13 @@ class ChangeCheck:
         for name, value in texts.items():
             if _IDENTIFIERS_BY_NAME[name].type == "string":
                 for kind in _change_kinds(value):
-                    yield IdentifierChange(row=number, field=name, kind=kind, identifier=mask(value.strip()))
+                    yield IdentifierChange(
+                        row=number,
+                        field=name,
+                        kind=kind,
+                        identifier=mask(value.strip()),
+                        characters=tuple(invisible_characters(value.strip())) if kind == "invisible" else (),
+                    )
         key = texts.get("uuid", "").strip()
         if key:
             owner = _owner_digest(fields, names)
@@ -272,6 +283,8 @@ def _change_kinds(value: str) -> Iterator[ChangeKind]:
         yield "whitespace" if trimmed else "blank"
     if not value.isascii() and any(map(_is_accented, value)):
         yield "accents"
+    if invisible_characters(trimmed):
+        yield "invisible"
 
 
 @functools.cache

@@ -12,7 +12,8 @@ import pytest
 
 from synerise_profiles import InvalidRequestError
 from synerise_profiles._readers import block_reader
-from synerise_profiles._readers.csv_reader import CsvHeaderError, CsvReader, delimiter_hint
+from synerise_profiles._readers.csv_pass import CsvHeaderError
+from synerise_profiles._readers.csv_reader import CsvReader, delimiter_hint
 
 
 def records(reader, used=(), **options):
@@ -55,6 +56,7 @@ def test_lines_are_counted_across_one_that_is_too_long(monkeypatch):
     """It is one bad record, and the next has its own line."""
     monkeypatch.setattr(block_reader, "MAX_LINE_CHARS", 100)
     monkeypatch.setattr(block_reader, "_BLOCK_BYTES", 32)
+    monkeypatch.setattr(block_reader, "_MIN_HEAD", 1)
     found = records(CsvReader(io.StringIO("a\n1\n" + "x" * 500 + "\n2\n3\n")))
     assert [line for line, _ in found] == [2, 3, 4, 5]
     assert found[1][1].startswith("is longer than ")

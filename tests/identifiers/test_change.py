@@ -33,6 +33,9 @@ def found(*rows: Any) -> list[tuple[int, str, str, int | None]]:
         ("plain\u00a0", ["whitespace"]),
         (" josé", ["whitespace", "accents"]),
         (" ", ["blank"]),
+        ("a\u200bb", ["invisible"]),
+        ("\ufeffa", ["invisible"]),
+        ("a\u00a0b", ["invisible"]),
         ("", []),
         (None, []),
     ],
@@ -40,6 +43,16 @@ def found(*rows: Any) -> list[tuple[int, str, str, int | None]]:
 def test_one_identifier(value: str | None, kinds: list[str]) -> None:
     """Marks and strokes are accents, other scripts are not; white space counts at the ends alone."""
     assert [(0, "customId", kind, None) for kind in kinds] == found({"customId": value})
+
+
+def test_invisible_characters_are_named() -> None:
+    """By code point and name: nobody sees them, and the identifier is another one than without them."""
+    (change,) = check_identifier_change([{"customId": "a\u200bb\u00a0c\u200bd"}])
+    assert change.characters == ("U+200B (zero width space)", "U+00A0 (no-break space)")
+    assert change.effect() == (
+        "it has U+200B (zero width space) and U+00A0 (no-break space), which nobody sees:"
+        " it is not the same as without it"
+    )
 
 
 def test_every_identifier_of_a_row_and_nothing_else() -> None:

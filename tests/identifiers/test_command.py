@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,27 @@ def test_what_is_touched(
     assert cli.main(["check-identifiers", "--strict", *arguments, str(path)]) == 1
 
 
+def test_the_file_is_read_as_a_source_reads_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines above the header, comments, a delimiter that the file names; and identifiers with what nobody sees."""
+    path = tmp_path / "c.csv"
+    path.write_text("sep=;\nCustomers\n# of May\ncustomId;x\na\u200bb;1\ncustomId;x\n", encoding="utf-8")
+    assert cli.main(["check-identifiers", "--strict", "--skip-lines", "2", "--comment", "#", str(path)]) == 0
+    assert capsys.readouterr().out == (
+        f"{path}:5: customId …: it has U+200B (zero width space), which nobody sees:"
+        " it is not the same as without it\n"
+        "0 of 1 rows are touched by the change of 2026-07-06: 0 identifiers\n"
+        "1 identifiers have characters that nobody sees\n"
+    )
+
+
+def test_standard_input_is_a_dash(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is read once, plain or packed."""
+    for content in (CSV.encode(), gzip.compress(JSON.encode())):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
+        assert cli.main(["check-identifiers", "-"]) == 0
+        assert "2 of 3 rows are touched" in capsys.readouterr().out
+
+
 def test_another_encoding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is said by its name; bytes that are not of it do no harm where no identifier is."""
     path = tmp_path / "c.csv"
@@ -98,7 +120,7 @@ def test_nothing_is_touched(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
         ("c.csv", b'customId\nx\n"a"b\n', [], "{path}: line 3 has a quote in the wrong place"),
         ("c.csv", b"customId;city\nx;y\n", [], "{path}: the header is one column, in which ';' may be the delimiter"),
         ("c.jsonl", b'{"customId": "x"}\n{"customId": secret}\n', [], "{path}: line 2 is not JSON"),
-        ("c.jsonl", b'[{"customId": "x"}]\n', [], "{path}: line 1 is not an object"),
+        ("c.jsonl", b'[{"customId": "x"}]\n', [], "{path}: is a JSON array, not JSON Lines"),
         ("c.jsonl.gz", gzip.compress(b'{"customId": "x"}\n' * 50, mtime=0)[:30], [], "cannot read {path}: EOFError"),
         ("c.jsonl.gz", b"\x1f\x8b nothing", [], "cannot read {path}: "),
     ],

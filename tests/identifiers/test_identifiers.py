@@ -98,6 +98,13 @@ def test_not_well_formed(field: str, value: Any, words: str) -> None:
         assert value.strip() not in found
 
 
+def test_a_refusal_names_what_nobody_sees() -> None:
+    """A space of no width, or one that does not break, came along with an address: by its code point."""
+    plain = problem("email", "jan")
+    assert plain is not None
+    assert problem("email", "jan\u00a0@example.com") == f"{plain}; it has U+00A0 (no-break space), which nobody sees"
+
+
 @pytest.mark.parametrize("call", [lambda: problem("mail", "x"), lambda: canonical("mail", "x")])
 def test_an_unknown_field(call: Any) -> None:
     """The names are the publisher's; another one is refused with the list of them."""

@@ -30,7 +30,7 @@ from synerise_profiles.sandbox import Sandbox
 from tests.merges.support import merges, numbered, put, stored
 
 resource = pytest.importorskip("resource")
-COLUMNS = PairColumns(duplicate="duplicate", survivor="survivor", delimiter=",")
+COLUMNS = PairColumns(duplicate="duplicate", survivor="survivor", format={})
 MERGE = "profiles.merge_by_custom_id"
 
 
@@ -110,7 +110,7 @@ def test_a_csv_file(tmp_path: Path) -> None:
     """Two columns by name, whatever else is there; a spreadsheet's byte order mark and quotes are read."""
     path = tmp_path / "pairs.csv"
     path.write_bytes('\ufefforder;"survivor";duplicate\r\n1;"x";a\r\n2;"y;z";"ż ""q"""\r\n'.encode())
-    columns = PairColumns(duplicate="duplicate", survivor="survivor", delimiter=";")
+    columns = PairColumns(duplicate="duplicate", survivor="survivor", format={"delimiter": ";"})
     found = resolve_pairs(path, key_type_of("custom_id"), "flatten", columns)
     assert shape(found) == [("x", "a"), ("y;z", 'ż "q"')]
     path.write_text("duplicate,survivor\n 7 ,8\n9,8\n")
@@ -118,8 +118,22 @@ def test_a_csv_file(tmp_path: Path) -> None:
     path.write_bytes(packed(path.read_bytes()))
     assert shape(resolved(path, by="id")) == [(8, 7, 9)]
     path.write_bytes("duplicate,survivor\na,Łódź\n".encode("cp1250"))
-    columns = PairColumns(duplicate="duplicate", survivor="survivor", delimiter=",", encoding="cp1250")
+    columns = PairColumns(duplicate="duplicate", survivor="survivor", format={"encoding": "cp1250"})
     assert shape(resolve_pairs(path, key_type_of("custom_id"), "flatten", columns)) == [("Łódź", "a")]
+
+
+def test_a_csv_file_is_read_as_a_source_reads_it(tmp_path: Path) -> None:
+    """Lines above the header, comments, a delimiter that the file names, a header that comes again."""
+    path = tmp_path / "pairs.csv"
+    path.write_text("sep=;\nPairs\n# of May\nduplicate;survivor;\na;b;\n;;\nduplicate;survivor;\nc;b\n")
+    columns = PairColumns(duplicate="duplicate", survivor="survivor", format={"skip_lines": 2, "comment": "#"})
+    assert shape(resolve_pairs(path, key_type_of("custom_id"), "flatten", columns)) == [("b", "a", "c")]
+    path.write_text('duplicate,survivor\na, "b"\n')
+    with pytest.raises(InvalidRequestError, match="line 2: has a quote after a blank"):
+        resolved(path)
+    path.write_bytes(b"PK\x03\x04\x14\x00")
+    with pytest.raises(InvalidRequestError, match="pairs: is a zip file, such as xlsx"):
+        resolved(path)
 
 
 def test_a_wrong_csv_file(tmp_path: Path) -> None:
@@ -173,8 +187,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes, p
 
 def test_an_impossible_dialect_is_refused(tmp_path: Path) -> None:
     """Before the file is opened."""
-    for options in ({"delimiter": ";;"}, {"delimiter": ",", "encoding": "utf-9"}):
-        columns = PairColumns(duplicate="duplicate", survivor="survivor", **options)
+    for options in ({"delimiter": ";;"}, {"encoding": "utf-9"}):
+        columns = PairColumns(duplicate="duplicate", survivor="survivor", format=options)
         with pytest.raises(InvalidRequestError, match=r"merges.plan_many: pairs: cannot be read like this"):
             resolve_pairs(tmp_path / "none.csv", key_type_of("custom_id"), "flatten", columns)
 

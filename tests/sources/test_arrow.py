@@ -188,7 +188,10 @@ NAMES = {name: field(f"attributes.{name}", name) for name in COLUMNS}
 
 @given(st.lists(st.tuples(*(st.none() | cells for cells, _ in COLUMNS.values())), max_size=5))
 def test_files_and_tables_give_the_same_rows(cells):
-    """One mapping that names its types makes the same rows of a CSV file and of a typed table."""
+    """One mapping that names its types makes the same rows of a CSV file and of a typed table.
+
+    A row without any cell is a blank line of a file, and no row.
+    """
     columns = list(zip(*cells, strict=True)) or [()] * len(COLUMNS)
     arrays = [pa.array(values, kind) for values, (_, kind) in zip(columns, COLUMNS.values(), strict=True)]
     out = io.StringIO(newline="")
@@ -198,7 +201,7 @@ def test_files_and_tables_give_the_same_rows(cells):
         writer.writerow("" if cell is None or cell != cell else str(cell) for cell in row)  # noqa: PLR0124 - NaN
     out.seek(0)
     mapping = RowMapping.for_profiles({**NAMES, "text": ["customId", "attributes.text"]})
-    assert list(read_csv(out, mapping)) == list(read_arrow(pa.table(arrays, list(COLUMNS)), mapping))
+    assert list(read_csv(out, mapping)) == [row for row in read_arrow(pa.table(arrays, list(COLUMNS)), mapping) if row]
 
 
 def test_large_batches_become_rows_a_slice_at_a_time():

@@ -21,7 +21,7 @@ MOMENT = datetime.datetime(2010, 12, 1, 8, 26, tzinfo=datetime.UTC)
 
 def read(cell, type_name, **options):
     target = field("attributes.x", type_name, **options)
-    convert = converter_of(target.type, target)
+    convert = converter_of(target.type, target, lambda _: None)
     assert convert is not None
     return convert(cell)
 
@@ -72,7 +72,38 @@ def read(cell, type_name, **options):
         ("datetime", 1291191960123, "2010-12-01T08:26:00.123000+00:00", {"format": "unix_ms"}),
         ("datetime", MOMENT, "2010-12-01T08:26:00+00:00", {}),
         ("datetime", datetime.datetime(2010, 12, 1, 8), "2010-12-01T08:00:00+01:00", {"zone": "Europe/Warsaw"}),  # noqa: DTZ001
-        # The hour that comes twice is the first one.
+        ("datetime", "2024-06-01 12:00:00 UTC", "2024-06-01T12:00:00+00:00", {}),
+        ("datetime", "2024-06-01 12:00:00.5 UTC", "2024-06-01T12:00:00.500000+00:00", {}),
+        ("datetime", "2024-06-01 12:00:00.123456789 gmt", "2024-06-01T12:00:00.123456+00:00", {}),
+        ("datetime", "2024-06-01t12:00:00z", "2024-06-01T12:00:00+00:00", {}),
+        ("datetime", "2024-06-01 12:00:00.1 +0000 UTC", "2024-06-01T12:00:00.100000+00:00", {}),
+        ("datetime", "2024-06-01 12:00:00 +0200 CEST", "2024-06-01T12:00:00+02:00", {}),
+        ("datetime", "2024-06-01 12:00:00 +02:00", "2024-06-01T12:00:00+02:00", {}),
+        ("datetime", "2024-06-01 12:00:00-05", "2024-06-01T12:00:00-05:00", {}),
+        ("datetime", "2024-06-01T12:00:00+02:00[Europe/Warsaw]", "2024-06-01T12:00:00+02:00", {}),
+        ("datetime", "2024-06-01T12:00Z[UTC]", "2024-06-01T12:00:00+00:00", {"zone": "Europe/Warsaw"}),
+        ("date", "2024-06-01 23:30:00 UTC", "2024-06-02", {"zone": "Europe/Warsaw"}),
+        ("date", "24.10.1987", "1987-10-24", {"format": ["%Y-%m-%d", "%d.%m.%Y"]}),
+        ("date", "1987-10-24", "1987-10-24", {"format": ["iso", "%d.%m.%Y", "excel"]}),
+        ("date", "45000", "2023-03-15", {"format": ["iso", "%d.%m.%Y", "excel"]}),
+        ("date", "05/05/2024", "2024-05-05", {"format": ["%d/%m/%Y", "%m/%d/%Y"]}),
+        ("date", "1", "1900-01-01", {"format": "excel"}),
+        ("date", 59, "1900-02-28", {"format": "excel"}),
+        ("date", 61.0, "1900-03-01", {"format": "excel"}),
+        ("datetime", "45000.5208333333", "2023-03-15T12:30:00+00:00", {"format": "excel", "zone": "UTC"}),
+        (
+            "datetime",
+            "45000,25",
+            "2023-03-15T06:00:00+01:00",
+            {"format": "excel", "zone": "Europe/Warsaw", "decimal": ","},
+        ),
+        ("date", "24/10/87", "1987-10-24", {"format": "%d/%m/%y"}),
+        ("date", "24/10/65", "2065-10-24", {"format": "%d/%m/%y"}),
+        ("date", "24/10/65", "1965-10-24", {"format": "%d/%m/%y", "pivot_year": 2026}),
+        ("date", "24/10/27", "1927-10-24", {"format": "%d/%m/%y", "pivot_year": 2026}),
+        ("date", "24/10/26", "2026-10-24", {"format": "%d/%m/%y", "pivot_year": 2026}),
+        ("datetime", "2010-10-31 02:30", "2010-10-31T02:30:00+01:00", {"zone": "Europe/Warsaw", "ambiguous": "latest"}),
+        # The hour that comes twice is the first one, unless the mapping says otherwise.
         ("datetime", "2010-10-31 02:30", "2010-10-31T02:30:00+02:00", {"zone": "Europe/Warsaw"}),
     ],
 )
@@ -122,6 +153,23 @@ def test_a_good_cell_is_read(type_name, cell, value, options):
         ("datetime", "9999-12-31 23:59", "out of the range", {"zone": "America/New_York"}),
         ("datetime", "9" * 30, "no time as unix counts it", {"format": "unix"}),
         ("datetime", True, "not a date and time", {}),
+        ("datetime", "1_000", "no time as unix counts it", {"format": "unix"}),
+        ("datetime", "2010-10-31 02:30", "comes twice in its zone", {"zone": "Europe/Warsaw", "ambiguous": "refuse"}),
+        ("datetime", "2024-06-01 12:00:00 CEST", "not a date and time", {}),
+        ("datetime", "2024-06-01T12:00[Europe/Warsaw]", "not a date and time", {}),
+        (
+            "date",
+            "03/04/2024",
+            "another date by each of the forms %d/%m/%Y and %m/%d/%Y",
+            {"format": ["%d/%m/%Y", "%m/%d/%Y"]},
+        ),
+        ("date", "3.4.2024", "of any of the forms %d/%m/%Y, iso", {"format": ["%d/%m/%Y", "iso"]}),
+        ("date", "60", "no day as spreadsheets number it", {"format": "excel"}),
+        ("date", "0", "no day as spreadsheets number it", {"format": "excel"}),
+        ("date", "-5", "no day as spreadsheets number it", {"format": "excel"}),
+        ("date", "45,000", "no day as spreadsheets number it", {"format": "excel"}),
+        ("date", "9999999", "no day as spreadsheets number it", {"format": "excel"}),
+        ("date", "0001-01-01T00:00:00+00:00", "out of the range", {"zone": "America/New_York"}),
     ],
 )
 def test_a_bad_cell_is_refused_with_a_reason(type_name, cell, reason, options):

@@ -49,7 +49,8 @@ def test_what_a_csv_writer_writes_is_read_back_with_its_lines(tmp_path_factory, 
         begin = len(list(io.StringIO(out.getvalue(), newline=""))) + 1
         writer.writerow((one, two))
         row = {"customId": one} if one else {}
-        expected.append((begin, {**row, "attributes": {"note": two}} if two else row))
+        if one or two:  # a row without any cell is a blank line
+            expected.append((begin, {**row, "attributes": {"note": two}} if two else row))
     data = out.getvalue().encode(encoding)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(block_reader, "_BLOCK_BYTES", block)
@@ -82,16 +83,186 @@ def test_a_bad_row_is_one_row_with_its_line():
 
 
 def test_a_quote_that_is_never_closed_is_no_row():
-    """It swallows the rest, so it must not pass for a cell."""
+    """It costs its own row: reading goes on at the next line that fits, and the lines that it swallowed are counted."""
+    rows = [(4, {"customId": "c", "attributes": {"note": "3"}}), (5, {"customId": "d", "attributes": {"note": "4"}})]
     text = 'id,note\na,1\nb,"2\nc,3\nd,4\n'
-    assert rows_with_lines(read_csv(io.StringIO(text), PLAIN))[1:] == [
-        (3, "has a quote that is not closed (lines 3 to 5)")
+    assert rows_with_lines(read_csv(io.StringIO(text), PLAIN))[1:] == [(3, "has a quote that is not closed"), *rows]
+    closed = 'id,note\na,1\nb,"2\nc,3\nd,"4"\n'  # it is closed by the next quote that opens
+    assert rows_with_lines(read_csv(io.StringIO(closed), PLAIN))[1:] == [(3, "has a quote in the wrong place"), *rows]
+    text = 'id,note\nb,"2\nnothing\nthat fits\nc,3\n'
+    assert rows_with_lines(read_csv(io.StringIO(text), PLAIN)) == [
+        (2, "has a quote that is not closed (lines 2 to 4: 2 below it are lost with it)"),
+        (5, {"customId": "c", "attributes": {"note": "3"}}),
     ]
-    swallowed = f'id,note\nb,"2\n{"c,3" + chr(10)}' + "x" * csv.field_size_limit() + "\nd,4\n"
-    found = rows_with_lines(read_csv(io.StringIO(swallowed), PLAIN))
-    assert [line for line, _ in found] == [2, 5]
-    assert found[0][1] == "has a cell of more than 131,072 characters; is a quote not closed? (lines 2 to 4)"
-    assert found[1][1] == {"customId": "d", "attributes": {"note": "4"}}
+    long = f'id,note\nb,"2\n{"c,3" + chr(10)}' + "x" * csv.field_size_limit() + "\nd,4\n"
+    found = rows_with_lines(read_csv(io.StringIO(long), PLAIN))
+    assert [line for line, _ in found] == [2, 3, 4, 5]
+    assert found[0][1] == "has a cell of more than 131,072 characters; is a quote not closed?"
+    assert "cells" in found[2][1]
+    assert found[3][1] == {"customId": "d", "attributes": {"note": "4"}}
+
+
+def test_a_stray_quote_at_the_end_of_a_long_cell_gives_no_rows_of_its_lines():
+    """The last line is broken by itself, so those above it are one cell, though they look like rows."""
+    text = 'id,note\na,"Dear all,\nhello, world\nbye"x\nb,1\n'
+    assert rows_with_lines(read_csv(io.StringIO(text), PLAIN)) == [
+        (2, "has a quote in the wrong place (lines 2 to 4: 2 below it are lost with it)"),
+        (5, {"customId": "b", "attributes": {"note": "1"}}),
+    ]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.booleans(), min_size=1, max_size=30), st.integers(0, 29), st.sampled_from([16, 64, 1 << 18]))
+def test_one_open_quote_costs_one_row(quoted, bad, block):
+    """Wherever it stands, in blocks of any size, among rows with quotes and lines in them and without."""
+    bad %= len(quoted)
+    lines, expected, line = [], [], 2
+    for number, is_quoted in enumerate(quoted):
+        note = f"x, {number}" if is_quoted else f"{number}"
+        expected.append((line, {"customId": f"c{number}", "attributes": {"note": note}}))
+        lines.append(f'c{number},"{note}"' if is_quoted else f"c{number},{note}")
+        line += 1
+    lines[bad] = f'c{bad},"open'
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(block_reader, "_BLOCK_BYTES", block)
+        patch.setattr(block_reader, "_MIN_HEAD", 1)
+        found = rows_with_lines(read_csv(io.BytesIO("\n".join(["id,note", *lines]).encode()), PLAIN))
+    assert [item for number, item in enumerate(found) if number != bad] == expected[:bad] + expected[bad + 1 :]
+    assert "quote" in found[bad][1]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('a,the "big, red" one', "has a quote in the wrong place: within a cell that does not begin with one"),
+        ('a,he said "hi', "has a quote in the wrong place: within a cell that does not begin with one"),
+        ('a, "x"', "has a quote after a blank; skipinitialspace=True reads such cells"),
+        ('a,\t"x"', "has a quote after a blank; skipinitialspace=True reads such cells"),
+        (' "a",x', "has a quote after a blank; skipinitialspace=True reads such cells"),
+    ],
+)
+def test_a_bare_quote_that_moves_cells_is_refused(line, problem):
+    """Where it stands within a cell that does not begin with one, what comes after it may be another cell."""
+    width = line.count(",")
+    header = "id,note" + ",x" * (width - 1)
+    found = rows_with_lines(read_csv(io.StringIO(f"{header}\n{line}\nb,ok{',' * (width - 1)}\n"), PLAIN))
+    assert found == [(2, problem), (3, {"customId": "b", "attributes": {"note": "ok"}})]
+
+
+def test_the_line_in_which_a_bare_quote_is_closed_is_refused_too():
+    """It is the rest of a cell that began a line above."""
+    found = rows_with_lines(read_csv(io.StringIO('id,note\na,he said "hi\nthere",x\nb,12" wide\n'), PLAIN))
+    assert [isinstance(row, dict) for _, row in found] == [False, False, True]
+
+
+@pytest.mark.parametrize("note", ['12" pipe', 'the "big" one', '5" x 7"', 'say ""hi""', "it's", '12"'])
+def test_a_bare_quote_that_moves_nothing_is_a_letter(note):
+    """An inch is no reason to refuse a row."""
+    assert rows_with_lines(read_csv(io.StringIO(f"id,note\na,{note}\n"), PLAIN)) == [
+        (2, {"customId": "a", "attributes": {"note": note}})
+    ]
+
+
+def test_a_blank_after_the_delimiter():
+    """It is passed over on demand, in the header too; and else it is part of a cell."""
+    text = 'id, note\n"17", "Hel"\n"18", "x ""y"" z"\n19, 5"\n'
+    assert [row for _, row in rows_with_lines(read_csv(io.StringIO(text), PLAIN, skipinitialspace=True))] == [
+        {"customId": "17", "attributes": {"note": "Hel"}},
+        {"customId": "18", "attributes": {"note": 'x "y" z'}},
+        {"customId": "19", "attributes": {"note": '5"'}},
+    ]
+    with pytest.raises(MappingError, match="the header has a quote after a blank; skipinitialspace=True"):
+        read_csv(io.StringIO('id, "note"\n'), PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("above", "options", "line"),
+    [
+        ("sep=,\n", {}, 3),
+        ('"sep=,"\n', {}, 3),
+        ("\ufeffsep=,\n", {}, 3),
+        ("Customers of May\n\n", {"skip_lines": 2}, 4),
+        ('a "title", with a quote"\n', {"skip_lines": 1}, 3),
+        ("sep=,\nCustomers\n", {"skip_lines": 2}, 4),
+        ("Customers\nsep=,\n", {"skip_lines": 1}, 4),
+        ('# made by "crm\n#\n', {"comment": "#"}, 4),
+        (",,,\n\n", {}, 4),
+        ("", {}, 2),
+    ],
+)
+@pytest.mark.parametrize("block", [7, 1 << 18])
+def test_what_stands_above_the_header(monkeypatch, above, options, line, block):
+    """Lines are counted from the top of the file, whatever stands there."""
+    monkeypatch.setattr(block_reader, "_BLOCK_BYTES", block)
+    monkeypatch.setattr(block_reader, "_MIN_HEAD", 1)
+    for end in ("\n", "\r\n"):
+        data = f"{above}id,note\na,1\n".replace("\n", end).encode()
+        source = read_csv(io.BytesIO(data), PLAIN, **options)
+        assert rows_with_lines(source) == [(line, {"customId": "a", "attributes": {"note": "1"}})]
+
+
+def test_the_line_sep_names_the_delimiter_unless_one_is_given():
+    """As spreadsheets write it; the line is no header either way."""
+    expected = [(3, {"customId": "a", "attributes": {"note": "1"}})]
+    assert rows_with_lines(read_csv(io.StringIO("sep=;\r\nid;note\r\na;1\r\n"), PLAIN)) == expected
+    assert rows_with_lines(read_csv(io.StringIO("sep=\t\nid\tnote\na\t1\n"), PLAIN)) == expected
+    assert rows_with_lines(read_csv(io.StringIO("sep=;\nid,note\na,1\n"), PLAIN, delimiter=",")) == expected
+
+
+def test_comments_are_lines_and_not_cells():
+    """Not within a cell, nor where the mark is quoted."""
+    text = 'id,note\n#a,1\n"#b",2\nc,"x\n# y"\n# "z\nd,4#\n'
+    assert rows_with_lines(read_csv(io.StringIO(text), PLAIN, comment="#")) == [
+        (3, {"customId": "#b", "attributes": {"note": "2"}}),
+        (4, {"customId": "c", "attributes": {"note": "x\n# y"}}),
+        (7, {"customId": "d", "attributes": {"note": "4#"}}),
+    ]
+
+
+@pytest.mark.parametrize("header", ["id,note", "\ufeffid,note", '\ufeff"id","note"', '"id","note"'])
+def test_a_header_that_comes_again_is_no_row_and_is_counted(header):
+    """Files were put together; the lines are counted all the same."""
+    source = read_csv(io.StringIO(f"id,note\na,1\n{header}\nb,2\n{header}\nid,other\n"), PLAIN)
+    assert rows_with_lines(source) == [
+        (2, {"customId": "a", "attributes": {"note": "1"}}),
+        (4, {"customId": "b", "attributes": {"note": "2"}}),
+        (6, {"customId": "id", "attributes": {"note": "other"}}),
+    ]
+    assert source.notes == {"the header of the file came again, and is no row": 2}
+
+
+def test_lines_of_delimiters_alone_are_no_rows():
+    """Spreadsheets write them below a table."""
+    assert rows_with_lines(read_csv(io.StringIO('id,note\n,\na,1\n"",""\n,,,,\n\n'), PLAIN)) == [
+        (3, {"customId": "a", "attributes": {"note": "1"}})
+    ]
+
+
+def test_ragged_rows_are_filled_and_cut_on_demand():
+    """Cells that are missing at the end are empty, and what is over is cut if it is empty; else the row is refused."""
+    text = "id,note,x\na\nb,1\nc,2,,,\nd,3,4,5\n"
+    found = rows_with_lines(read_csv(io.StringIO(text), PLAIN, ragged="pad"))
+    assert found == [
+        (2, {"customId": "a"}),
+        (3, {"customId": "b", "attributes": {"note": "1"}}),
+        (4, {"customId": "c", "attributes": {"note": "2"}}),
+        (5, "has 4 cells, and there are 3 columns; is a cell with the delimiter not quoted?"),
+    ]
+    assert not any(isinstance(row, dict) for _, row in rows_with_lines(read_csv(io.StringIO(text), PLAIN)))
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "column"), [("id,note,", "a,1,x", 3), (",id,note", "0,a,1", 1), ("id, ,note", "a,,1", 2)]
+)
+def test_a_column_without_a_name_is_passed_over_with_a_note(header, line, column):
+    """A header may end with its delimiter, and the index of a DataFrame has no name."""
+    star = RowMapping.for_profiles({"id": "customId", "*": "attributes.*"})
+    source = read_csv(io.StringIO(f"{header}\n{line}\n"), star)
+    assert list(source) == [{"customId": "a", "attributes": {"note": "1"}}]
+    assert source.notes == {f"column {column} has no name, and is not read": 1}
+    named = read_csv(io.StringIO("id,\na,1\n"), RowMapping.for_profiles({"id": "customId", "": "attributes.x"}))
+    assert list(named) == [{"customId": "a", "attributes": {"x": "1"}}]
+    assert named.notes == {}
 
 
 def test_bytes_of_another_encoding_are_one_row_each():
@@ -155,7 +326,15 @@ def test_dialects():
 
 @pytest.mark.parametrize(
     ("options", "problem"),
-    [({"delimiter": ";;"}, "delimiter"), ({"encoding": "utf-9"}, "utf-9"), ({"quotechar": "''"}, "quotechar")],
+    [
+        ({"delimiter": ";;"}, "delimiter"),
+        ({"encoding": "utf-9"}, "utf-9"),
+        ({"quotechar": "''"}, "quotechar"),
+        ({"skip_lines": -1}, "skip_lines=-1 is no number of lines"),
+        ({"skip_lines": "1"}, "skip_lines='1' is no number of lines"),
+        ({"comment": ""}, "comment='' cannot begin a comment"),
+        ({"ragged": "cut"}, "ragged='cut' is none of refuse, pad"),
+    ],
 )
 def test_an_impossible_dialect_is_refused(options, problem):
     """Before the file is opened."""
@@ -169,7 +348,6 @@ def test_an_impossible_dialect_is_refused(options, problem):
         (b"", "the file is empty: it has no header"),
         (b"\n\n", "the file is empty: it has no header"),
         ("id,treść\n".encode("cp1250"), "the header is not utf-8-sig; give the file's encoding"),
-        ("id,note\n".encode("utf-16"), "the header is not utf-8-sig"),
         (b'id,"note\n', "the header cannot be read as CSV"),
     ],
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import pickle
 
+import pyarrow as pa
 import pytest
 
 from synerise_profiles import InvalidRequestError
 from synerise_profiles.bulk import UnreadableRow
-from synerise_profiles.sources import MappingError, RowMapping, field, read_csv
+from synerise_profiles.sources import MappingError, RowMapping, field, read_arrow, read_csv, read_jsonl
 
 
 def rows(text, mapping, **options):
@@ -186,13 +187,59 @@ def test_a_near_miss_never_shows_somebodys_data():
 def test_an_issue_of_a_pattern_is_found_with_the_columns():
     """Which names a star stands for is known when the file is: a reserved one is refused then."""
     mapping = profile({"*": "attributes.*"})
-    found = issues_of(lambda: read_csv(io.StringIO("id,City,city,\n"), mapping))
+    found = issues_of(lambda: read_csv(io.StringIO("id,City,city,a\x00b\n"), mapping))
     assert found["city", "attributes.city"] == "is a reserved name, which the server ignores; give it another name"
-    assert "empty name" in found["", "attributes."]
+    assert "characters that are refused" in found["a\x00b", "attributes.a\x00b"]
     assert len(found) == 2
 
 
 # --- rows
+
+
+def test_words_for_nothing_follow_the_rule_of_empty_cells():
+    """Those of the mapping, and those of a column instead of them; exactly, or trimmed where texts are."""
+    words = ["NULL", "\\N", "0000-00-00"]
+    columns = {
+        "id": "customId",
+        "mail": field("email", empty="null"),
+        "town": field("city", empty="keep"),
+        "seen": field("attributes.seen", "date"),
+        "n": field("attributes.n", "integer", null_values=["-"]),
+        "*": "attributes.*",
+    }
+    mapping = RowMapping.for_profiles(columns, null_values=words)
+    header = "id,mail,town,seen,n,x\n"
+    text = f"{header}a,NULL,\\N,0000-00-00,-,NULL\nb,null,NULLs,2024-01-02,1, NULL\nNULL,,x,,NULL,\n"
+    found = list(read_csv(io.StringIO(text), mapping))
+    assert found[0] == {"customId": "a", "email": None, "city": ""}
+    assert found[1] == {
+        "customId": "b",
+        "email": "null",
+        "city": "NULLs",
+        "attributes": {"seen": "2024-01-02", "n": 1, "x": " NULL"},
+    }
+    assert found[2].reason == "column 'n' is not a whole number"
+    trimming = RowMapping.for_profiles({"id": "customId", "x": "city"}, null_values=words, trim=True)
+    assert list(read_csv(io.StringIO("id,x\na, NULL \n"), trimming)) == [{"customId": "a"}]
+
+
+def test_words_for_nothing_in_json_and_tables():
+    """In texts alone: a list, a number or an object is none."""
+    mapping = RowMapping.for_profiles({"id": "customId", "*": "attributes.*"}, null_values=["NULL"])
+    rows = b'{"id":"a","x":"NULL","y":["NULL"],"z":{"NULL":1},"n":0}\n'
+    expected = [{"customId": "a", "attributes": {"y": ["NULL"], "z": {"NULL": 1}, "n": 0}}]
+    assert list(read_jsonl(io.BytesIO(rows), mapping)) == expected
+    table = pa.table({"id": ["a"], "x": pa.array(["NULL"]).dictionary_encode(), "n": [0]})
+    assert list(read_arrow(table, mapping)) == [{"customId": "a", "attributes": {"n": 0}}]
+
+
+@pytest.mark.parametrize("words", ["NULL", [None], 7])
+def test_words_for_nothing_are_a_list_of_texts(words):
+    """A text would be taken for its letters."""
+    with pytest.raises(MappingError, match="null_values"):
+        RowMapping.for_profiles({"id": "customId"}, null_values=words)
+    with pytest.raises(MappingError, match="null_values"):
+        field("city", null_values=words)
 
 
 def test_paths_make_nested_objects():

@@ -37,7 +37,7 @@ def builders_with_cells(draw):
         if kind == "float" and name == "boolean":
             targets[f"c{number}"] = field(path)
     constants = draw(st.sampled_from([{}, {"attributes.k": 1}, {"city": "Hel", "attributes.b.k": "x"}]))
-    builder = RowMapping.for_profiles(targets, constants=constants).row_builder(columns)
+    builder = RowMapping.for_profiles(targets, constants=constants).row_builder(columns, lambda _: None)
     return builder, draw(st.tuples(*(KINDS[column.kind] for column in columns)))
 
 

@@ -67,6 +67,29 @@ def test_a_bad_cell_is_one_rejected_row_with_its_line(client, path, options):
     assert client.profiles.find("by-custom-id", "c").city == "Nowy\nTarg"
 
 
+def test_what_a_source_passed_over_is_in_the_notes_of_the_report(sandbox, client, tmp_path):
+    """A header that comes again, a column without a name; sync and async, also where the run ends early."""
+    path = tmp_path / "rows.csv"
+    path.write_text("id,city,n,\na,Hel,1,\nid,city,n,\nb,Reda,2,\n")
+    mapping = RowMapping.for_profiles({"id": "customId", "city": "city", "*": "attributes.*"})
+    expected = {"the header of the file came again, and is no row": 1, "column 4 has no name, and is not read": 1}
+    source = read_csv(path, mapping)
+    for _ in range(2):
+        report = client.bulk.upsert_profiles(source)
+        assert report.accepted == 2
+        assert expected.items() <= report.notes.items()
+
+    async def send():
+        async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url) as other:
+            return await other.bulk.upsert_profiles(read_csv(path, mapping))
+
+    assert expected.items() <= asyncio.run(send()).notes.items()
+    path.write_text(path.read_text() + "c,Hel\n" * 3)
+    with pytest.raises(BulkStoppedError) as caught:
+        client.bulk.upsert_profiles(read_csv(path, mapping), max_errors=0)
+    assert expected.items() <= caught.value.report.notes.items()
+
+
 def test_a_servers_refusal_has_the_line_too(client, tmp_path):
     """A row that passes the checks and is refused by the server is found in the file."""
     path = tmp_path / "rows.csv"

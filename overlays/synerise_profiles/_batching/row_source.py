@@ -5,6 +5,7 @@ It stands by itself, since both sides import it and neither may import the other
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
@@ -12,7 +13,7 @@ import attrs
 from synerise_profiles._core.files import FileId
 from synerise_profiles_api.types import Operation
 
-__all__ = ["FileRowSource", "RowSource", "UnreadableRow"]
+__all__ = ["FileRowSource", "NotedSource", "RowSource", "UnreadableRow"]
 
 
 @attrs.frozen(eq=False)
@@ -54,4 +55,14 @@ class FileRowSource(RowSource, Protocol):
     @property
     def mapping_digest(self) -> str | None:
         """The digest of the mapping by which rows are read; None where there is none."""
+        ...
+
+
+@runtime_checkable
+class NotedSource(Protocol):
+    """A source that counts what it passed over. A bulk method adds its notes to those of the report."""
+
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """What was passed over, by its text, with how often."""
         ...

@@ -1,7 +1,8 @@
 """The block reader: a file in blocks of whole lines, opened, unpacked where it is gzip, decoded, cut at line ends.
 
 A file of any size is read a quarter of a megabyte at a time, and the lines of a block are split by the standard library
-in C: line by line in Python would take several times as long.
+in C: line by line in Python would take several times as long. What is no regular file (a pipe, standard input) is
+opened once, and what was looked at of it is kept.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import gzip
 import io
 import os
 import re
+import sys
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -19,8 +21,11 @@ from typing import IO, Any, AnyStr, Final, TypeAlias, cast
 from synerise_profiles._core.files import FileId, file_id
 from synerise_profiles_api.errors import InvalidRequestError
 
+from .file_form import check_container
+
 __all__ = [
     "MAX_LINE_CHARS",
+    "STANDARD_INPUT",
     "InputFile",
     "LongLineError",
     "OpenedFile",
@@ -28,6 +33,7 @@ __all__ = [
     "TextBlocks",
     "peek",
     "split_blocks",
+    "standard_input",
 ]
 
 PathOrFile: TypeAlias = "str | os.PathLike[str] | IO[bytes] | IO[str]"
@@ -35,6 +41,9 @@ _BLOCK_BYTES: Final = 1 << 18
 MAX_LINE_CHARS: Final = 8_000_000
 """No line is longer: a request carries an eighth of it, so what is longer is no row."""
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+_MIN_HEAD: Final = 512
+"""So much of a file is looked at to say what it is."""
+STANDARD_INPUT: Final = "-"
 
 
 class LongLineError(Exception):
@@ -42,7 +51,11 @@ class LongLineError(Exception):
 
 
 class InputFile:
-    """A path, or a file object of bytes or text. A path can be read again and again, a file object once."""
+    """A path, "-" for standard input, or a file object of bytes or text.
+
+    A regular file can be read again and again. A file object, a pipe and standard input are read once: what was looked
+    at is kept for the one who reads it.
+    """
 
     def __init__(self, given: PathOrFile) -> None:
         self._path: Path | None = None
@@ -54,12 +67,11 @@ class InputFile:
         else:
             problem = f"expected a path or a file object, got {type(given).__name__}"
             raise InvalidRequestError(problem, field="file")
-        self._was_read = False
-
-    @property
-    def is_path(self) -> bool:
+        if self._path is not None and str(self._path) == STANDARD_INPUT:
+            self._path, self._file = None, standard_input()
+        self.is_reusable = self._path is not None and not _is_stream(self._path)
         """Whether it can be read again."""
-        return self._path is not None
+        self._was_read = False
 
     @property
     def id(self) -> FileId | None:
@@ -70,11 +82,11 @@ class InputFile:
             return None
 
     def open(self) -> OpenedFile:
-        """Open it, and read its first part."""
+        """Open it, and read its first part. Raises InvalidRequestError for what is no file of text."""
+        if self._was_read and not self.is_reusable:
+            raise InvalidRequestError("was read before; give a path, or open it again", field="file")
+        self._was_read = True
         if self._path is None:
-            if self._was_read:
-                raise InvalidRequestError("was read before; give a path, or open it again", field="file")
-            self._was_read = True
             return OpenedFile(self._file, is_own=False)
         file = self._path.open("rb")
         try:
@@ -88,17 +100,42 @@ class InputFile:
         return TextBlocks(self.open(), encoding)
 
 
+def standard_input() -> IO[Any]:
+    """Return the standard input, of bytes where it has any."""
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]  # a program without a console
+        raise InvalidRequestError("there is no standard input", field="file")
+    return cast("IO[Any]", getattr(sys.stdin, "buffer", sys.stdin))
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a path is a pipe or a device, which is gone once it is read."""
+    return path.exists() and not (path.is_file() or path.is_dir())
+
+
 class OpenedFile:
-    """A file while it is read: `read` returns the next part, unpacked, and nothing at the end."""
+    """A file while it is read: `read` returns the next part, unpacked, and nothing at the end; `head` is the first."""
 
     def __init__(self, file: IO[Any], *, is_own: bool) -> None:
         self._own = file if is_own else None
-        self.read = _decompressed(file)
+        read = _decompressed(file)
+        self.head = _read_head(read)
+        if isinstance(self.head, bytes):
+            check_container(self.head)
+        parts = iter((self.head,))
+        self.read: Callable[[], bytes | str] = lambda: next(parts, None) or read()
 
     def close(self) -> None:
         """Close what was opened here; a file object that was given is its owner's to close."""
         if self._own is not None:
             self._own.close()
+
+
+def _read_head(read: Callable[[], bytes | str]) -> bytes | str:
+    """Read the first part, and more where it is too short to say what a file is: a pipe gives what it has."""
+    first = read()
+    while len(first) < _MIN_HEAD and (part := read()):
+        first = first + part  # type: ignore[operator]  # a file gives either bytes or text
+    return first
 
 
 class _PeekedFile:
@@ -118,14 +155,29 @@ class _PeekedFile:
 
 def _decompressed(file: IO[Any]) -> Callable[[], bytes | str]:
     """Return what reads the next part; gzip is known by its first bytes, whatever a file is called."""
-    first: bytes | str = file.read(_BLOCK_BYTES)
+    read = _part_reader(file)
+    first = read()
     if isinstance(first, bytes) and len(first) < len(_GZIP_MAGIC):
-        first += file.read(_BLOCK_BYTES)  # a pipe may give less than it was asked for
+        first += cast("bytes", read())
     if isinstance(first, str) or not first.startswith(_GZIP_MAGIC):
         parts = iter((first,))
-        return lambda: next(parts, None) or file.read(_BLOCK_BYTES)
+        return lambda: next(parts, None) or read()
     packed = gzip.GzipFile(fileobj=cast("IO[bytes]", _PeekedFile(first, file)), mode="rb")
     return lambda: packed.read(_BLOCK_BYTES)
+
+
+def _part_reader(file: IO[Any]) -> Callable[[], bytes | str]:
+    """Return what reads as much as there is: of a pipe not a whole block, for which it would have to be waited."""
+    read: Callable[[int], bytes | str] = file.read1 if isinstance(file, io.BufferedReader) else file.read
+
+    def read_part() -> bytes | str:
+        try:
+            return read(_BLOCK_BYTES)
+        except UnicodeDecodeError as error:  # of a file object of text; its text quotes what it read
+            problem = f"is not {error.encoding}, as which it was opened; give its path, with its encoding"
+            raise InvalidRequestError(problem, field="file") from None
+
+    return read_part
 
 
 def peek(file: io.BufferedReader) -> bytes:
@@ -135,7 +187,7 @@ def peek(file: io.BufferedReader) -> bytes:
 
 
 class TextBlocks:
-    """The blocks of a text file, each as a file of whole lines, for `csv.reader` to take its lines from.
+    """The blocks of a text file, each of whole lines.
 
     Decoding is strict until bytes come that are not of the encoding. One bad byte is to cost one row and not the file,
     so those are marked in the text from then on: `is_damaged` says that there are any, and `find_damage` finds the mark
@@ -146,6 +198,7 @@ class TextBlocks:
     def __init__(self, file: OpenedFile, encoding: str) -> None:
         self.encoding = encoding
         self.is_damaged = False
+        self.head = file.head
         self._file = file
         # The wide encodings know no way to keep a bad byte.
         is_wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
@@ -153,12 +206,12 @@ class TextBlocks:
         self.find_damage = re.compile("\ufffd" if is_wide else "[\udc80-\udcff]").search
         self._blocks = split_blocks(self._decoded(), "\n", "\r")
 
-    def read(self) -> io.StringIO | None:
+    def read(self) -> str | None:
         """Return the next block, or None at the end of the file."""
         for block in self._blocks:
             if block is None:
                 raise LongLineError(f"is longer than {MAX_LINE_CHARS:,} characters")
-            return io.StringIO(block, newline="")
+            return block
         return None
 
     def close(self) -> None:

@@ -7,13 +7,11 @@ end) is one bad record, and reading goes on below it: whoever reads decides whet
 
 from __future__ import annotations
 
-import codecs
 import csv
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from itertools import chain
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import attrs
 
@@ -21,16 +19,16 @@ from synerise_profiles._core.files import FileId
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .block_reader import InputFile, LongLineError, PathOrFile, TextBlocks
+from .csv_format import CsvFormat
+from .csv_pass import CsvPass
+from .file_form import check_csv
 from .line_index import LineIndex
 
-__all__ = ["BadRecord", "CsvHeaderError", "CsvReader", "delimiter_hint", "width_problem"]
+__all__ = ["BadRecord", "CsvReader", "delimiter_hint", "width_problem"]
 
+_REPEATED_HEADER: Final = "the header of the file came again, and is no row"
 R = TypeVar("R")
 B = TypeVar("B")
-
-
-class CsvHeaderError(InvalidRequestError):
-    """The names of the columns cannot be read."""
 
 
 @attrs.frozen
@@ -45,43 +43,35 @@ class BadRecord:
 class CsvReader:
     """A CSV file: its header, which is read at once, and its records, read as they are taken.
 
-    A path is closed in between, and can be read again and again; a file object once. Raises InvalidRequestError for an
-    impossible dialect or encoding, CsvHeaderError, and OSError for a file that cannot be opened.
+    A path is closed in between, and can be read again and again; a file object, a pipe and standard input once. Raises
+    InvalidRequestError for an impossible format and for a file that is no CSV, CsvHeaderError, and OSError for a file
+    that cannot be opened.
 
-    `columns` are the names of the columns: those of the first line that is not blank, or `names`; none in an empty
-    file. `lines` is the line index of the records that were read last.
+    `columns` are the names of the columns: those of the first line with any cell, or `names`; none in an empty file.
+    `lines` is the line index of the records that were read last, and `notes` counts what was passed over among them.
     """
 
     def __init__(
         self,
         file: PathOrFile,
+        format: CsvFormat | None = None,  # noqa: A002 - what it is
         *,
-        encoding: str = "utf-8-sig",
-        delimiter: str = ",",
-        quotechar: str | None = '"',
-        escapechar: str | None = None,
         names: Sequence[str] | None = None,
     ) -> None:
-        self._dialect: dict[str, Any] = {"delimiter": delimiter, "quotechar": quotechar, "escapechar": escapechar}
-        if quotechar is None:
-            self._dialect["quoting"] = csv.QUOTE_NONE
-        try:
-            codecs.getincrementaldecoder(encoding)
-            csv.reader((), **self._dialect)
-        except (LookupError, TypeError, ValueError) as error:
-            raise InvalidRequestError(f"cannot be read like this: {error}", field="file") from None
-        self._encoding = encoding
+        self._format = CsvFormat() if format is None else format
+        self._format.check()
         self._has_header = names is None
         self.lines = LineIndex()
+        self.notes: dict[str, int] = {}
         self._file = InputFile(file)
-        first = _CsvPass(self._file.open_text(encoding), self._dialect)
+        first = self._start()
         try:
             self.columns = first.header() if names is None else tuple(names)
         except BaseException:
             first.blocks.close()
             raise
-        self._started: _CsvPass | None = first
-        if self._file.is_path:  # nothing stays open until it is read
+        self._started: CsvPass | None = first
+        if self._file.is_reusable:  # nothing stays open until it is read
             first.blocks.close()
             self._started = None
 
@@ -100,117 +90,85 @@ class CsvReader:
     ) -> Iterator[R | B]:
         """Yield what `convert` makes of the cells of each record, and what `refuse` makes of a bad one.
 
-        Blank lines are no records. A damaged cell is looked for in the columns that are `used`, and where a file
-        `is_ragged`, a wrong number of cells is none.
+        Lines without any cell are no records, nor is the header where it comes again. A damaged cell is looked for in
+        the columns that are `used`, and where a file `is_ragged`, a wrong number of cells is none.
         """
         started, self._started = self._started, None
-        reading = started or _CsvPass(self._file.open_text(self._encoding), self._dialect)
-        with closing(reading.blocks) as blocks:
+        reading = started or self._start()
+        with closing(reading.blocks):
             if started is None and self._has_header and not reading.begins_with(self.columns):
                 raise InvalidRequestError("has another header than when it was opened", field="file")
+            self.notes = {}
             width = -1 if is_ragged else len(self.columns)
-            # Where the record before ended. `delta` is the line of a record less its index, while each is one line.
-            done = reading.line
-            lines = self.lines = LineIndex(done + 1)
-            index, delta = -1, done + 1
+            # `delta` is the line of a record, counted from 1, less its index, while each is one line.
+            lines = self.lines = LineIndex(reading.done + 1)
+            index, delta = -1, lines.first_line
+            no_row = frozenset(("", *self.columns[:1]))
             while True:
                 reader, base = reading.reader, reading.base_line
                 try:
                     for cells in reader:
-                        start, done = done + 1, base + reader.line_num
-                        if not cells:
+                        start = reading.done
+                        reading.done = base + reader.line_num
+                        if not cells or (cells[0] in no_row and self._is_no_row(cells)):
                             continue
                         index += 1
-                        if start - index != delta:
-                            lines.add(index, start)
-                            delta = start - index
-                        if len(cells) != width or blocks.is_damaged:
-                            bad = self._bad_record(cells, width, used, blocks)
+                        if start - index + 1 != delta:
+                            delta = start - index + 1
+                            lines.add(index, start + 1)
+                        if len(cells) != width or reading.needs_look:
+                            bad = self._bad_record(cells, width, used, reading, start)
                             if bad is not None:
                                 yield refuse(bad)
                                 continue
                         yield convert(cells)
                 except (csv.Error, LongLineError) as error:
-                    reason = reading.skip_bad_line(error, done + 1)
+                    start = reading.done
+                    reason = reading.skip_bad_record(error, len(self.columns))
                 else:
                     return
                 index += 1
-                delta = done + 1 - index
-                lines.add(index, done + 1)
+                delta = start - index + 1
+                lines.add(index, start + 1)
                 yield refuse(BadRecord(reason))
-                done = reading.line
 
-    def _bad_record(self, cells: list[str], width: int, used: Sequence[int], blocks: TextBlocks) -> BadRecord | None:
-        """Say what is wrong with a record that has a wrong number of cells, or is of a file with wrong bytes."""
+    def _start(self) -> CsvPass:
+        blocks = self._file.open_text(self._format.encoding)
+        try:
+            check_csv(blocks.head, self._format.encoding, has_header=self._has_header)
+            return CsvPass(blocks, self._format)
+        except BaseException:
+            blocks.close()
+            raise
+
+    def _is_no_row(self, cells: list[str]) -> bool:
+        """Whether a record is the header once more, which is counted, or has no cell with anything in it."""
+        if cells[0]:
+            if tuple(cells) != self.columns:
+                return False
+            self.notes[_REPEATED_HEADER] = self.notes.get(_REPEATED_HEADER, 0) + 1
+            return True
+        return not any(cells)
+
+    def _bad_record(
+        self, cells: list[str], width: int, used: Sequence[int], reading: CsvPass, start: int
+    ) -> BadRecord | None:
+        """Say what is wrong with a record of another width, or one that needs a look; fill or cut it if it may be."""
+        problem = reading.quote_problem(start) if reading.needs_look else None
+        if problem is not None:
+            return BadRecord(problem, _replace_surrogates(cells))
         if width not in (-1, len(cells)):
-            return BadRecord(width_problem(len(cells), width), _replace_surrogates(cells))
-        if not blocks.is_damaged:
-            return None
+            if self._format.ragged == "refuse" or any(cells[width:]):
+                return BadRecord(width_problem(len(cells), width), _replace_surrogates(cells))
+            cells[width:] = [""] * (width - len(cells))
+        return self._damage(cells, used, reading.blocks) if reading.blocks.is_damaged else None
+
+    def _damage(self, cells: list[str], used: Sequence[int], blocks: TextBlocks) -> BadRecord | None:
         for position in used:
             if position < len(cells) and blocks.find_damage(cells[position]):
                 reason = f"column {self.columns[position]!r} has bytes that are not {blocks.encoding}"
                 return BadRecord(f"{reason}; give the file's encoding", _replace_surrogates(cells), position)
         return None
-
-
-class _StandardReader(Protocol):
-    """What is used of a reader of the standard library, whose type has no public name here."""
-
-    @property
-    def line_num(self) -> int: ...
-
-    def __iter__(self) -> Iterator[list[str]]: ...
-
-
-class _CsvPass:
-    """One pass over a file: the standard library's reader, and a new one after each line that is too long."""
-
-    def __init__(self, blocks: TextBlocks, dialect: Mapping[str, Any]) -> None:
-        self.blocks = blocks
-        self.base_line = 0
-        self._dialect = dialect
-        self.reader = self._new_reader()
-
-    @property
-    def line(self) -> int:
-        """How many lines have been read."""
-        return self.base_line + self.reader.line_num
-
-    def header(self) -> tuple[str, ...]:
-        """Read the names of the columns."""
-        try:
-            for cells in self.reader:
-                if cells and any(map(self.blocks.find_damage, cells)):
-                    break
-                if cells:
-                    return tuple(cells)
-            else:
-                return ()
-        except (csv.Error, LongLineError):
-            raise CsvHeaderError("the header cannot be read as CSV", field="file") from None
-        problem = f"the header is not {self.blocks.encoding}; give the file's encoding"
-        raise CsvHeaderError(problem, field="file")
-
-    def begins_with(self, columns: tuple[str, ...]) -> bool:
-        """Whether the header names these columns."""
-        try:
-            return self.header() == columns
-        except CsvHeaderError:
-            return False
-
-    def skip_bad_line(self, error: Exception, begin: int) -> str:
-        """Go on below a line of which no record can be made; return what is wrong with it."""
-        end = self.line
-        if isinstance(error, csv.Error):
-            return _csv_problem(error, begin, end)
-        # The reader's lines have ended with the error: another one goes on.
-        self.base_line = end + 1
-        self.reader = self._new_reader()
-        return str(error)
-
-    def _new_reader(self) -> _StandardReader:
-        lines = chain.from_iterable(iter(self.blocks.read, None))
-        return csv.reader(lines, strict=True, **self._dialect)
 
 
 def delimiter_hint(columns: Sequence[str]) -> str:
@@ -230,15 +188,3 @@ _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 def _replace_surrogates(cells: list[str]) -> list[str]:
     """What of a record can be written."""
     return [_SURROGATES.sub("\ufffd", cell) for cell in cells]
-
-
-def _csv_problem(error: csv.Error, begin: int, end: int) -> str:
-    """Say what is wrong with a line, in words of our own: those of the reader are about its innards."""
-    text = str(error)
-    if "limit" in text:
-        problem = f"has a cell of more than {csv.field_size_limit():,} characters; is a quote not closed?"
-    elif "end of data" in text:
-        problem = "has a quote that is not closed"
-    else:
-        problem = "has a quote in the wrong place"
-    return problem if end <= begin else f"{problem} (lines {begin:,} to {end:,})"

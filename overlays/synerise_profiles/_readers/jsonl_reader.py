@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import chain, islice
 from typing import Any, Final, cast
@@ -10,22 +10,25 @@ from typing import Any, Final, cast
 import orjson
 
 from synerise_profiles._core.files import FileId
+from synerise_profiles_api.errors import InvalidRequestError
 
 from .block_reader import MAX_LINE_CHARS, InputFile, OpenedFile, PathOrFile, split_blocks
+from .file_form import check_json_lines
 from .line_index import LineIndex
 
-__all__ = ["JsonLinesReader"]
+__all__ = ["MAX_SAMPLE_ROWS", "JsonLinesReader", "encoded_blocks", "first_keys", "json_problem"]
 
-_MAX_SAMPLE_ROWS: Final = 1000
+MAX_SAMPLE_ROWS: Final = 1000
 _BOM: Final = b"\xef\xbb\xbf"
 
 
 class JsonLinesReader:
     """A JSON Lines file, whose lines are read as they are taken.
 
-    A path is closed in between, and can be read again and again; a file object once. Raises OSError at once for a file
-    that cannot be opened. `keys` are those of the objects in the first 1,000 lines, if the reader is made `with_keys`.
-    `lines` is the line index of the values that were read last.
+    A path is closed in between, and can be read again and again; a file object, a pipe and standard input once. Raises
+    at once OSError for a file that cannot be opened, and InvalidRequestError for one of another form. `keys` are those
+    of the objects in the first 1,000 lines, if the reader is made `with_keys`. `lines` is the line index of the values
+    that were read last.
     """
 
     def __init__(self, file: PathOrFile, *, with_keys: bool = False) -> None:
@@ -36,13 +39,14 @@ class JsonLinesReader:
         try:
             if with_keys:
                 first = _first_blocks(blocks)
-                self.keys = _first_keys(first)
+                texts = (line for block in first if block is not None for line in _split_lines(block))
+                self.keys = first_keys(texts)
                 blocks = chain(first, blocks)
         except BaseException:
             opened.close()
             raise
         self._started: tuple[OpenedFile, Iterator[bytes | None]] | None = (opened, blocks)
-        if self._file.is_path:  # nothing stays open until it is read
+        if self._file.is_reusable:  # nothing stays open until it is read
             opened.close()
             self._started = None
 
@@ -78,16 +82,32 @@ class JsonLinesReader:
                     try:
                         found = loads(line)
                     except orjson.JSONDecodeError as error:
-                        yield refuse(*_json_problem(line, error))
-                        continue
+                        found = _appended_value(line)
+                        if found is None:
+                            yield refuse(*json_problem(line, error))
+                            continue
                     yield found if convert is None else convert(found)
 
     def _start(self) -> tuple[OpenedFile, Iterator[bytes | None]]:
         opened = self._file.open()
-        return opened, split_blocks(_encoded_blocks(opened.read), b"\n", b"")
+        try:
+            check_json_lines(opened.head)
+        except InvalidRequestError:
+            opened.close()
+            raise
+        return opened, split_blocks(encoded_blocks(opened.read), b"\n", b"")
 
 
-def _encoded_blocks(read: Callable[[], bytes | str]) -> Iterator[bytes]:
+def _appended_value(line: bytes) -> Any:
+    """The value of a line with which a file begins, with its mark of UTF-8, that was appended to another; or None."""
+    try:
+        return orjson.loads(line.removeprefix(_BOM)) if line.startswith(_BOM) else None
+    except orjson.JSONDecodeError:
+        return None
+
+
+def encoded_blocks(read: Callable[[], bytes | str]) -> Iterator[bytes]:
+    """Yield the parts of a file of JSON as bytes, without the mark of UTF-8 at its start."""
     is_first = True
     while part := read():
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
@@ -104,18 +124,17 @@ def _first_blocks(blocks: Iterator[bytes | None]) -> list[bytes | None]:
         if block is not None:
             lines += block.count(b"\n")
             size += len(block)
-        if lines >= _MAX_SAMPLE_ROWS or size >= MAX_LINE_CHARS:
+        if lines >= MAX_SAMPLE_ROWS or size >= MAX_LINE_CHARS:
             break
     return found
 
 
-def _first_keys(blocks: list[bytes | None]) -> tuple[str, ...]:
-    """The keys of the first objects of a file."""
+def first_keys(texts: Iterable[bytes]) -> tuple[str, ...]:
+    """The keys of the objects among the first of these texts."""
     found: dict[str, None] = {}
-    lines = (line for block in blocks if block is not None for line in _split_lines(block))
-    for line in islice(lines, _MAX_SAMPLE_ROWS):
+    for text in islice(texts, MAX_SAMPLE_ROWS):
         try:
-            row = orjson.loads(line)
+            row = orjson.loads(text)
         except orjson.JSONDecodeError:
             continue
         if isinstance(row, dict):
@@ -131,9 +150,9 @@ def _split_lines(block: bytes) -> list[bytes]:
     return lines
 
 
-def _json_problem(line: bytes, error: orjson.JSONDecodeError) -> tuple[str, str]:
-    """What is wrong with a line, and its text."""
+def json_problem(line: bytes, error: orjson.JSONDecodeError, unit: str = "line") -> tuple[str, str]:
+    """Say what is wrong with a line or another unit, and return its text too."""
     try:
-        return f"is not JSON, at character {error.pos + 1} of the line", line.decode()
+        return f"is not JSON, at character {error.pos + 1} of the {unit}", line.decode()
     except UnicodeDecodeError:
         return "is not UTF-8, in which JSON is written", line.decode("utf-8", "replace")

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeAlias, cast
 
 import attrs
 
+from synerise_profiles._core.invisible import invisible_text
 from synerise_profiles_api.encoding import Model
 
 from .patterns import allows_printable_ascii, compile_pattern
@@ -114,7 +115,7 @@ class TextRule:
             return None
         for match in self._matchers_for_ascii if value and value.isascii() and value.isprintable() else self._matchers:
             if match(value) is None:
-                return "", f"is not as documented: {self._schema.description}"
+                return "", f"is not as documented: {self._schema.description}{invisible_text(value)}"
         if self._has_constraints and (problem := self._check_constraints(value)) is not None:
             return problem
         if len(self.valid_texts) < MAX_CACHED_TEXTS:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.rejection import Rejection
-from synerise_profiles._batching.row_source import FileRowSource, RowSource
+from synerise_profiles._batching.row_source import FileRowSource, NotedSource, RowSource
 from synerise_profiles._core.files import refuse_same_files, target_of
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import warn_deprecated
@@ -237,7 +237,7 @@ def _open_run(
         locate = None if source is None else source.locate
         recorder = OutcomeRecorder(batch_operation, settings, report, journal, locate)
         engine = Engine(batch_operation, settings, recorder, timing, client_options.retry)
-        with _closing_store(store, report):
+        with _closing_store(store, report), _source_notes(rows, report):
             yield engine
         problem = engine.problem or store.problem
         if recorder.journal_error is not None:
@@ -280,6 +280,16 @@ def _check_files(settings: BulkSettings, source: RowSource | None) -> Path | Non
     if settings.dead_letter is not None:
         letter_target(settings.dead_letter, "dead_letter", is_appended=settings.dead_letter_mode == "append")
     return targets["dead_letter"]
+
+
+@contextmanager
+def _source_notes(rows: object, report: Report) -> Generator[None]:
+    """Add the notes of a source to those of the report once it was read, however the run ends."""
+    try:
+        yield
+    finally:
+        if isinstance(rows, NotedSource):
+            report.add_notes(rows.notes)
 
 
 def _open_journal(

@@ -129,6 +129,11 @@ class Report:
         """Count a note about a row."""
         count_note(self.notes, text)
 
+    def add_notes(self, notes: Mapping[str, int]) -> None:
+        """Add the notes that a source counted."""
+        for text, count in notes.items():
+            self.notes[text] = self.notes.get(text, 0) + count
+
 
 class Rejected:
     """The rejections of a report: iterable again and again, and sized. Many of them are read from a file."""

@@ -10,10 +10,10 @@ import argparse
 import io
 import sys
 import zlib
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Collection, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from .command import Command, CommandError
 
@@ -35,14 +35,16 @@ _DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="the file to check")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the file to check; - is standard input")
     parser.add_argument("--format", choices=("csv", "jsonl"), help="format of the file (default: by its name)")
-    parser.add_argument(
-        "--delimiter", default=",", type=_parse_delimiter, help="what separates columns (default: a comma)"
-    )
+    parser.add_argument("--delimiter", type=_parse_delimiter, help="what separates columns (default: a comma)")
     parser.add_argument(
         "--encoding", default="utf-8-sig", metavar="NAME", help="encoding of a CSV file (default: UTF-8)"
     )
+    parser.add_argument(
+        "--skip-lines", type=int, default=0, metavar="N", help="lines above the header of a CSV file (default: none)"
+    )
+    parser.add_argument("--comment", metavar="MARK", help="what lines of a CSV file begin with that are comments")
     parser.add_argument(
         "--column",
         action="append",
@@ -58,13 +60,15 @@ def run(options: argparse.Namespace) -> int:
     """Print a line for each identifier that is touched, and a line of counts."""
     from synerise_profiles.identifiers import IDENTIFIER_CHANGE_DATE, ChangeCheck  # noqa: PLC0415 - other commands do without
 
-    rows = touched = found = 0
+    rows = touched = found = invisible = 0
     with closing(ChangeCheck()) as check:
         for line, row in _rows(options):
             rows += 1
             changes = list(check.changes(row, line))
-            touched += bool(changes)
-            found += len(changes)
+            hidden = sum(change.kind == "invisible" for change in changes)
+            touched += len(changes) > hidden
+            found += len(changes) - hidden
+            invisible += hidden
             for change in changes:
                 sys.stdout.write(
                     f"{options.file}:{line}: {change.field} {change.identifier}: {change.effect('line')}\n"
@@ -72,6 +76,8 @@ def run(options: argparse.Namespace) -> int:
     sys.stdout.write(
         f"{touched:,} of {rows:,} rows are touched by the change of {IDENTIFIER_CHANGE_DATE}: {found:,} identifiers\n"
     )
+    if invisible:
+        sys.stdout.write(f"{invisible:,} identifiers have characters that nobody sees\n")
     return 1 if options.strict and touched else 0
 
 
@@ -99,7 +105,7 @@ def _read(options: argparse.Namespace, columns: Collection[str]) -> Rows:
 
     path = options.file
     try:
-        with path.open("rb") as file:
+        with _open(path) as file:
             if (options.format or _guess_format(path, file)) == "csv":
                 yield from _csv_rows(path, file, options, columns)
             else:
@@ -108,6 +114,18 @@ def _read(options: argparse.Namespace, columns: Collection[str]) -> Rows:
         raise CommandError(f"cannot read {path}: {getattr(error, 'strerror', None) or type(error).__name__}") from None
     except InvalidRequestError as error:
         raise CommandError(f"{path}: {error.problem}") from None
+
+
+@contextmanager
+def _open(path: Path) -> Generator[io.BufferedReader]:
+    """Open a file; a dash is standard input, which stays open."""
+    from synerise_profiles._readers.block_reader import STANDARD_INPUT, standard_input  # noqa: PLC0415 - likewise
+
+    if str(path) == STANDARD_INPUT:
+        yield cast("io.BufferedReader", standard_input())
+        return
+    with path.open("rb") as file:
+        yield file
 
 
 def _guess_format(path: Path, file: io.BufferedReader) -> Format:
@@ -122,9 +140,16 @@ def _guess_format(path: Path, file: io.BufferedReader) -> Format:
 
 
 def _csv_rows(path: Path, file: io.BufferedReader, options: argparse.Namespace, columns: Collection[str]) -> Rows:
+    from synerise_profiles._readers.csv_format import CsvFormat  # noqa: PLC0415 - likewise
     from synerise_profiles._readers.csv_reader import CsvReader, delimiter_hint  # noqa: PLC0415 - likewise
 
-    reader = CsvReader(file, encoding=options.encoding, delimiter=options.delimiter)
+    format_ = CsvFormat(
+        encoding=options.encoding,
+        delimiter=options.delimiter,
+        skip_lines=options.skip_lines,
+        comment=options.comment,
+    )
+    reader = CsvReader(file, format_)
     names = reader.columns
     used = [position for position, name in enumerate(names) if name in columns]
     hint = "" if used else delimiter_hint(names)

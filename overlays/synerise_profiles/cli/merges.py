@@ -28,8 +28,10 @@ def _add_plan_arguments(parser: argparse.ArgumentParser) -> None:
     pairs.add_argument("--pairs", metavar="CSV", help="file of duplicates and survivors, instead of --into")
     pairs.add_argument("--duplicate-column", default="duplicate", metavar="NAME", help="(default: duplicate)")
     pairs.add_argument("--survivor-column", default="survivor", metavar="NAME", help="(default: survivor)")
-    pairs.add_argument("--delimiter", default=",", metavar="CHARACTER", help="(default: ,)")
+    pairs.add_argument("--delimiter", metavar="CHARACTER", help="(default: ,)")
     pairs.add_argument("--encoding", default="utf-8-sig", metavar="NAME", help="of the file (default: UTF-8)")
+    pairs.add_argument("--skip-lines", type=int, default=0, metavar="N", help="lines above the header (default: none)")
+    pairs.add_argument("--comment", metavar="MARK", help="what lines begin with that are comments")
     pairs.add_argument(
         "--on-chain",
         choices=("flatten", "order", "refuse"),
@@ -71,8 +73,9 @@ def _plans(client: Synerise, options: argparse.Namespace) -> MergePlanSet:
             on_chain=options.on_chain,
             duplicate_column=options.duplicate_column,
             survivor_column=options.survivor_column,
-            delimiter=options.delimiter,
             encoding=options.encoding,
+            skip_lines=options.skip_lines,
+            **{name: getattr(options, name) for name in ("delimiter", "comment") if getattr(options, name) is not None},
         )
     into, *sources = (_key(text, options.by) for text in (options.into, *options.sources))
     return client.merges.plan_many([(source, into) for source in sources], by=options.by)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.workflow import Workflow, run_workflow, run_workflow_async
@@ -31,6 +31,7 @@ __all__ = ["AsyncMerges", "Merges"]
 
 T = TypeVar("T")
 S = TypeVar("S", bound=BasePlanSet[Any])
+_CSV_OPTIONS: Final = ("delimiter", "encoding", "skip_lines", "comment")
 
 
 class PlanManyArguments(TypedDict, total=False):
@@ -41,6 +42,8 @@ class PlanManyArguments(TypedDict, total=False):
     survivor_column: str
     delimiter: str
     encoding: str
+    skip_lines: int
+    comment: str
     progress: Callable[[MergeProgress], object] | None
 
 
@@ -76,7 +79,8 @@ class Merges:
 
         `pairs` is a mapping {duplicate: survivor}, an iterable of such pairs, or the path of a CSV file, plain or gzip,
         whose columns are named by `duplicate_column` ("duplicate") and `survivor_column` ("survivor"). `delimiter`
-        (",") and `encoding` (UTF-8) say how it is written. Pairs are held in memory, plans are not; see `BasePlanSet`.
+        (","), `encoding` (UTF-8), `skip_lines` and `comment` say how it is written, as for `sources.read_csv`. Pairs
+        are held in memory, plans are not; see `BasePlanSet`.
 
         Where a survivor is a duplicate itself (a into b, b into c), `on_chain` says what to do: "flatten" (default)
         merges both into c, b before a, which gives c the same attributes by fewer merges; "order" merges a into b and
@@ -193,8 +197,7 @@ def _resolve_pairs(factory: PlanFactory, pairs: PairSource, options: PlanManyArg
     columns = PairColumns(
         duplicate=options.get("duplicate_column", "duplicate"),
         survivor=options.get("survivor_column", "survivor"),
-        delimiter=options.get("delimiter", ","),
-        encoding=options.get("encoding", "utf-8-sig"),
+        format={name: options[name] for name in _CSV_OPTIONS if options.get(name) is not None},
     )
     return resolve_pairs(pairs, factory.key_type, options.get("on_chain", "flatten"), columns)
 

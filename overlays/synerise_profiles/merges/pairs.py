@@ -54,12 +54,11 @@ class ResolvedPairs:
 
 @attrs.frozen(kw_only=True)
 class PairColumns:
-    """The two columns of a CSV file of pairs, and its dialect."""
+    """The two columns of a CSV file of pairs, and its format, as `CsvFormat` takes it."""
 
     duplicate: str
     survivor: str
-    delimiter: str
-    encoding: str = "utf-8-sig"
+    format: Mapping[str, Any]
 
 
 def resolve_pairs(source: PairSource, key_type: KeyType, on_chain: OnChain, columns: PairColumns) -> ResolvedPairs:
@@ -177,10 +176,12 @@ _UNPACKING_PROBLEM = "the file cannot be unpacked to its end"
 
 
 def _open_pairs(path: str | os.PathLike[str], columns: PairColumns) -> CsvReader:
-    from synerise_profiles._readers.csv_reader import CsvHeaderError, CsvReader  # noqa: PLC0415 - likewise
+    from synerise_profiles._readers.csv_format import CsvFormat  # noqa: PLC0415 - likewise
+    from synerise_profiles._readers.csv_pass import CsvHeaderError  # noqa: PLC0415 - likewise
+    from synerise_profiles._readers.csv_reader import CsvReader  # noqa: PLC0415 - likewise
 
     try:
-        return CsvReader(path, encoding=columns.encoding, delimiter=columns.delimiter)
+        return CsvReader(path, CsvFormat(**columns.format))
     except CsvHeaderError as error:
         raise _refused([f"line 1: {error.problem}"]) from None
     except InvalidRequestError as error:

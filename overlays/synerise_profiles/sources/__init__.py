@@ -1,7 +1,7 @@
-"""Sources: rows for bulk runs from CSV files, JSON Lines, and Arrow tables or DataFrames, through one row mapping.
+"""Sources: rows for bulk runs from CSV files, JSON, and Arrow tables or DataFrames, through one row mapping.
 
-A source is made by `read_csv`, `read_jsonl` or `read_arrow`, and given to a method of `client.bulk`. Its mapping is
-checked before anything is sent; a row that cannot be read is one rejected row, and the run goes on.
+A source is made by `read_csv`, `read_jsonl`, `read_json` or `read_arrow`, and given to a method of `client.bulk`. Its
+mapping is checked before anything is sent; a row that cannot be read is one rejected row, and the run goes on.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from .arrow import ArrowSource, read_arrow
 from .csv import CsvSource, read_csv
 from .errors import MappingError, MappingIssue
-from .jsonl import JsonLinesSource, read_jsonl
+from .jsonl import JsonLinesSource, JsonSource, read_json, read_jsonl
 from .mapping import FieldTarget, RowMapping, Source
 from .targets import Target, field
 
@@ -18,6 +18,7 @@ __all__ = [
     "CsvSource",
     "FieldTarget",
     "JsonLinesSource",
+    "JsonSource",
     "MappingError",
     "MappingIssue",
     "RowMapping",
@@ -26,5 +27,6 @@ __all__ = [
     "field",
     "read_arrow",
     "read_csv",
+    "read_json",
     "read_jsonl",
 ]

@@ -7,7 +7,7 @@ and that one only when it is used. Its columns become Python objects a slice at 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from itertools import repeat
 from typing import Any, Final
@@ -48,10 +48,11 @@ class ArrowSource(Source):
         reader: Any = self._open()
         self._reader: Any = reader
         columns = [Column(field.name, _cell_kind(self._arrow, field.type), str(field.type)) for field in reader.schema]
-        bindings = mapping.row_builder(columns).bindings
+        self.columns = tuple(column.name for column in columns)
+        bindings = mapping.row_builder(columns, self._note).bindings
         # Only columns that are used become Python objects.
         self._positions = sorted({binding.position for binding in bindings})
-        self._row_builder = mapping.row_builder([columns[position] for position in self._positions])
+        self._row_builder = mapping.row_builder([columns[position] for position in self._positions], self._note)
 
     def locate(self, index: int) -> int:
         """Return the number of a row, counted from 0."""
@@ -59,21 +60,22 @@ class ArrowSource(Source):
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one; a stream is read once."""
+        self._notes.clear()
         reader, self._reader = self._reader or self._open(), None
         for batch in reader:
             for start in range(0, batch.num_rows, _SLICE_ROWS):
                 part = batch.slice(start, _SLICE_ROWS)
                 columns = [part.column(position) for position in self._positions]
+                convert = self._row_builder.convert
                 try:
-                    cells = [list(_values(self._arrow, column)) for column in columns]
+                    cells = [_values(self._arrow, column) for column in columns]
                 except (ValueError, OverflowError):  # one of them is no Python object, such as text that is not UTF-8
                     cells = [[_value(self._arrow, column, row) for row in range(len(column))] for column in columns]
-                yield from self._rows(zip(*cells, strict=True) if cells else repeat((), part.num_rows))
+                    convert = self._convert_readable
+                yield from map(convert, zip(*cells, strict=True) if cells else repeat((), part.num_rows))
 
-    def _rows(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
-        convert = self._row_builder.convert
-        for cells in rows:
-            yield self._unreadable(cells) if _UNREADABLE in cells else convert(cells)
+    def _convert_readable(self, cells: tuple[Any, ...]) -> Row:
+        return self._unreadable(cells) if _UNREADABLE in cells else self._row_builder.convert(cells)
 
     def _unreadable(self, cells: tuple[Any, ...]) -> UnreadableRow:
         bad = next(binding for binding in self._row_builder.bindings if cells[binding.position] is _UNREADABLE)
@@ -104,7 +106,7 @@ class ArrowSource(Source):
 _UNREADABLE: Final = object()
 
 
-def _values(arrow: Any, column: Any) -> Iterable[Any]:
+def _values(arrow: Any, column: Any) -> list[Any]:
     """The cells of a column as Python objects."""
     arrow_type = column.type
     if arrow.types.is_timestamp(arrow_type) and arrow_type.unit == "ns":
@@ -120,7 +122,7 @@ def _values(arrow: Any, column: Any) -> Iterable[Any]:
 
 def _value(arrow: Any, column: Any, row: int) -> Any:
     try:
-        return next(iter(_values(arrow, column.slice(row, 1))))
+        return _values(arrow, column.slice(row, 1))[0]
     except (ValueError, OverflowError):
         return _UNREADABLE
 

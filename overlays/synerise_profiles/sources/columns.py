@@ -8,8 +8,8 @@ field's schema, and is decided once a file, so that nothing is left to decide fo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -17,17 +17,20 @@ from synerise_profiles._readers.csv_reader import delimiter_hint
 from synerise_profiles._validation.schema import Schema
 
 from .converters import CONVERTERS, Converter, list_converter, lookup_converter, number_converter, require_type
+from .datetime_formats import NUMBER_FORMATS
 from .datetimes import date_converter, datetime_converter
 from .errors import MappingIssue
 from .fields import DATE_TYPES, PathStep, ResolvedField, accepted_types_text, close_names, find_target_field, parse_path
 from .row_builder import ColumnBinding, EmptyForm
 from .targets import Empty, Target
 
-__all__ = ["Column", "MappedTarget", "bind_columns", "converter_of", "is_pattern"]
+__all__ = ["CellDefaults", "Column", "MappedTarget", "Note", "bind_columns", "converter_of", "is_pattern", "is_unnamed"]
 
+Note: TypeAlias = Callable[[str], None]
+"""Counts a note by its text."""
 _WILDCARD: Final = "*"
-_INDEX_NAME: Final = re.compile(r"__index_level_\d+__")
-"""How a DataFrame's index comes along, unnamed."""
+_match_no_name: Final = re.compile(r"\s*|__index_level_\d+__").fullmatch
+"""A header may end with its delimiter; and a DataFrame's index comes along under a name of its own."""
 _EMPTY_FORMS: Final[Mapping[str, EmptyForm]] = {"text": "text", "float": "float", "json": "json"}
 """How an empty cell of a kind looks; of any other it is a null."""
 _SCALARS: Final = frozenset({"text", "json", "integer", "float", "decimal", "boolean"})
@@ -53,6 +56,7 @@ _DEFAULT_TYPES: Final[Mapping[str, str]] = {
     "list": "nested",
 }
 """The type of a kind of cell where anything goes; what is not here is its own value."""
+_NO_WORDS: Final = frozenset[str]()
 _JSON_TYPE_OF_KIND: Final = {"integer": "integer", "float": "number", "decimal": "number", "boolean": "boolean"}
 
 
@@ -69,6 +73,15 @@ class Column:
     type_text: str = "text"
 
 
+@attrs.frozen(kw_only=True)
+class CellDefaults:
+    """What a mapping says about cells where a target does not."""
+
+    empty: Empty = "omit"
+    trim: bool = False
+    null_values: Collection[str] = ()
+
+
 @attrs.frozen
 class MappedTarget:
     """A target and the field that its path leads to, which is None for a pattern: it has a field for each column."""
@@ -82,20 +95,28 @@ def is_pattern(name: str, targets: Sequence[Target]) -> bool:
     return name.count(_WILDCARD) == 1 and any(target.field.count(_WILDCARD) == 1 for target in targets)
 
 
+def is_unnamed(name: str) -> bool:
+    """Whether a column has no name, so that no pattern means it."""
+    return _match_no_name(name) is not None
+
+
 def bind_columns(
     columns: Sequence[Column],
     mapped: Mapping[str, Sequence[MappedTarget]],
     issues: list[MappingIssue],
     *,
     schema: Schema,
-    empty: Empty,
-    trim: bool,
+    defaults: CellDefaults,
+    note: Note,
 ) -> list[tuple[ResolvedField, ColumnBinding]]:
-    """Return the field and the binding of each column that is mapped; what is wrong is added to `issues`."""
+    """Return the field and the binding of each column that is mapped; what is wrong is added to `issues`.
+
+    `note` is called for each cell that could be read in two ways.
+    """
     found: list[tuple[ResolvedField, ColumnBinding]] = []
     for position, target, field in _match(columns, mapped, schema, issues):
         try:
-            found.append((field, _bind(position, columns[position], target, field, empty=empty, trim=trim)))
+            found.append((field, _bind(position, columns[position], target, field, defaults, note)))
         except _TypeMismatchError as error:
             issues.append(MappingIssue(columns[position].name, field.path, str(error)))
     return found
@@ -120,7 +141,7 @@ def _match(
             issues.append(MappingIssue(name, "", _missing_column(name, columns, any_there=any_there)))
     for name, position in positions.items():
         found = [(item.target, item.field) for item in mapped.get(name, ()) if item.field is not None]
-        if name in patterns or (name not in mapped and not _INDEX_NAME.fullmatch(name)):
+        if name in patterns or (name not in mapped and not is_unnamed(name)):
             found = list(_match_pattern(name, patterns, schema, issues))
         if found and name in twice:
             issues.append(MappingIssue(name, "", "is there twice, so that it is not clear which one is meant"))
@@ -159,13 +180,17 @@ def _missing_column(name: str, columns: Sequence[Column], *, any_there: bool) ->
 
 
 def _bind(
-    position: int, column: Column, target: Target, field: ResolvedField, *, empty: Empty, trim: bool
+    position: int, column: Column, target: Target, field: ResolvedField, defaults: CellDefaults, note: Note
 ) -> ColumnBinding:
     """Decide how the cells of a column are read; raises _TypeMismatchError."""
     type_name = _match_type(column, target, field.schema)
-    converter = converter_of(type_name, target) if type_name else None
+    converter = (
+        converter_of(type_name, target, lambda text: note(f"column {column.name!r} {text}")) if type_name else None
+    )
     if converter is not None and type_name in ("json", "nested") and field.schema is not None:
         converter = require_type(converter, field.schema.types)
+    is_text = column.kind in ("text", "json")
+    words = defaults.null_values if target.null_values is None else target.null_values
     return ColumnBinding(
         name=field.steps[-1].name,
         path=field.path,
@@ -173,8 +198,9 @@ def _bind(
         position=position,
         empty_form=_EMPTY_FORMS.get(column.kind, "value"),
         converter=converter,
-        empty=_empty_of(target, empty, type_name),
-        trim=(trim if target.trim is None else target.trim) and column.kind in ("text", "json"),
+        empty=_empty_of(target, defaults.empty, type_name),
+        trim=is_text and (defaults.trim if target.trim is None else target.trim),
+        null_values=frozenset(words) if is_text else _NO_WORDS,
     )
 
 
@@ -188,16 +214,23 @@ def _empty_of(target: Target, default: Empty, type_name: str) -> Empty:
     return "omit"
 
 
-def converter_of(type_name: str, target: Target) -> Converter | None:
+def converter_of(type_name: str, target: Target, note: Note) -> Converter | None:
     """Make the converter to a type; None where a cell is its own value."""
     if target.values is not None:
         return lookup_converter(target.values)
     if type_name in ("integer", "number", "decimal"):
         return number_converter(type_name, target.decimal, target.thousands)
     if type_name == "datetime":
-        return datetime_converter(target.format, target.zone)
+        return datetime_converter(
+            target.formats,
+            target.zone,
+            note,
+            ambiguous=target.ambiguous,
+            decimal=target.decimal,
+            pivot_year=target.pivot_year,
+        )
     if type_name == "date":
-        return date_converter(target.format, target.zone)
+        return date_converter(target.formats, target.zone, decimal=target.decimal, pivot_year=target.pivot_year)
     if type_name == "list":
         return list_converter(target.separator)
     return CONVERTERS.get(type_name)
@@ -217,8 +250,10 @@ def _match_type(column: Column, target: Target, schema: Schema | None) -> str:
         raise _TypeMismatchError(
             f"holds {column.type_text}, which has no zone; add zone=, such as zone='Europe/Warsaw'"
         )
-    if name in ("date", "datetime") and kind in ("integer", "float") and target.format not in ("unix", "unix_ms"):
-        raise _TypeMismatchError(f"holds {column.type_text}; say what the numbers count by format='unix' or 'unix_ms'")
+    if name in ("date", "datetime") and kind in ("integer", "float") and NUMBER_FORMATS.isdisjoint(target.formats):
+        raise _TypeMismatchError(
+            f"holds {column.type_text}; say what the numbers count by format='unix', 'unix_ms' or 'excel'"
+        )
     return "" if name == "text" and kind == "text" else name
 
 

@@ -7,11 +7,11 @@ would be rounded, cut or guessed on the way is refused: a wrong value in a profi
 from __future__ import annotations
 
 import datetime
-import math
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, TypeAlias
+from math import isfinite
+from typing import Any, Final, TypeAlias, cast
 
 import orjson
 
@@ -24,6 +24,7 @@ from .errors import BadCellError
 __all__ = [
     "CONVERTERS",
     "Converter",
+    "convert_text",
     "drop_nulls",
     "list_converter",
     "lookup_converter",
@@ -38,6 +39,11 @@ _BOOLEAN_WORDS: Final = {
 }
 _MAX_EXACT_DIGITS: Final = 16
 """Fewer digits than these are kept by any kind of number."""
+_MIN_INTEGER: Final = -(2**63)
+_MAX_INTEGER: Final = 2**64 - 1
+"""Whole numbers beyond are more than a JSON number may be."""
+_MAX_CACHED_NUMBERS: Final = 4096
+"""Amounts and prices repeat from row to row."""
 _MAX_EXACT_INTEGER: Final = 2**53
 """Whole numbers below are the same as floating-point numbers."""
 
@@ -45,11 +51,13 @@ _MAX_EXACT_INTEGER: Final = 2**53
 def convert_text(cell: Any) -> str:
     """Write what has one obvious spelling: a whole number has no fraction, whatever type a DataFrame made of it."""
     if cell.__class__ is str:
-        return cell
+        return cast("str", cell)
+    if cell.__class__ is int:
+        return str(cell)
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, int):
-        return str(cell)
+        return str(int(cell))
     if isinstance(cell, float):
         return _float_text(cell)
     if isinstance(cell, Decimal):
@@ -163,13 +171,31 @@ def number_converter(type_name: str, decimal: str, thousands: str) -> Converter:
     is_plain = not plain_marks
     finish = {"integer": _integer, "number": _number, "decimal": _decimal}[type_name]
 
+    known: dict[str, int | float] = {}
+
+    def read_text(cell: str) -> Any:
+        if len(cell) < _MAX_EXACT_DIGITS and cell.isdigit() and cell.isascii():
+            found: Any = int(cell)
+        elif match(cell) is None:
+            raise BadCellError(_NUMBER_PROBLEMS[type_name])
+        else:
+            found = finish(cell if is_plain else cell.translate(plain_marks))
+        if len(known) >= _MAX_CACHED_NUMBERS:
+            known.clear()
+        known[cell] = found
+        return found
+
+    keeps_floats = type_name == "number"
+
     def read(cell: Any) -> Any:
-        if cell.__class__ is str:
-            if len(cell) < _MAX_EXACT_DIGITS and cell.isdigit() and cell.isascii():
-                return int(cell)
-            if match(cell) is None:
-                raise BadCellError(_NUMBER_PROBLEMS[type_name])
-            return finish(cell if is_plain else cell.translate(plain_marks))
+        kind = cell.__class__
+        if kind is str:
+            found = known.get(cell)
+            return read_text(cell) if found is None else found
+        if (kind is int and _MIN_INTEGER <= cell <= _MAX_INTEGER) or (
+            kind is float and keeps_floats and isfinite(cell)
+        ):
+            return cell
         if isinstance(cell, bool) or not isinstance(cell, int | float | Decimal):
             raise BadCellError(_NUMBER_PROBLEMS[type_name])
         return _convert_number(type_name, cell)
@@ -205,7 +231,7 @@ def _integer(cell: str) -> int:
 
 def _number(cell: str) -> int | float:
     found = float(cell)
-    if not math.isfinite(found):
+    if not isfinite(found):
         raise BadCellError(_TOO_LARGE)
     return found
 
@@ -227,7 +253,7 @@ def _convert_number(type_name: str, cell: float | Decimal) -> int | float:
     """Take a cell that is a number already."""
     if isinstance(cell, int):
         return _in_range(cell)
-    if not (cell.is_finite() if isinstance(cell, Decimal) else math.isfinite(cell)):
+    if not (cell.is_finite() if isinstance(cell, Decimal) else isfinite(cell)):
         raise BadCellError("is not finite")
     if type_name == "integer":
         if cell != int(cell):
@@ -239,7 +265,7 @@ def _convert_number(type_name: str, cell: float | Decimal) -> int | float:
 
 
 def _in_range(number: int) -> int:
-    if not -(2**63) <= number < 2**64:
+    if not _MIN_INTEGER <= number <= _MAX_INTEGER:
         raise BadCellError(_TOO_LARGE)
     return number
 

@@ -6,12 +6,14 @@ mapping; here each such record becomes an `UnreadableRow`, so that it is one rej
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import FileId
 from synerise_profiles._readers.block_reader import PathOrFile
-from synerise_profiles._readers.csv_reader import BadRecord, CsvHeaderError, CsvReader
+from synerise_profiles._readers.csv_format import CsvFormat, Ragged
+from synerise_profiles._readers.csv_pass import CsvHeaderError
+from synerise_profiles._readers.csv_reader import BadRecord, CsvReader
 
 from .columns import Column
 from .errors import MappingError, MappingIssue
@@ -26,25 +28,44 @@ def read_csv(
     mapping: RowMapping,
     *,
     encoding: str = "utf-8-sig",
-    delimiter: str = ",",
+    delimiter: str | None = None,
     quotechar: str | None = '"',
     escapechar: str | None = None,
+    skipinitialspace: bool = False,
+    skip_lines: int = 0,
+    comment: str | None = None,
+    ragged: Ragged = "refuse",
     names: Sequence[str] | None = None,
 ) -> CsvSource:
-    """Read the rows of a CSV file: a path, or a file object of bytes or text, plain or gzip.
+    """Read the rows of a CSV file: a path, "-" for standard input, or a file object of bytes or text, plain or gzip.
 
     The first line names the columns, unless `names` does. It is read at once: raises MappingError for columns that are
-    not there, InvalidRequestError for an impossible dialect or encoding, and OSError for a file that cannot be opened.
-    A row with a bad cell, a wrong number of cells, a stray quote or bytes that are not of the `encoding` is rejected by
-    the run with its line and column, and the run goes on. A quote that is never closed takes the lines after it along,
-    up to the limit of `csv.field_size_limit()`.
+    not there, InvalidRequestError for an impossible format and for a file that is no CSV (a workbook, Parquet, JSON, a
+    page), and OSError for a file that cannot be opened. A row with a bad cell, a wrong number of cells, a quote in the
+    wrong place or bytes that are not of the `encoding` is rejected by the run with its line and column, and the run
+    goes on. A quote that is not closed costs its row: reading goes on at the next line that fits.
 
-    Blank lines are skipped. `locate` returns the line on which a row begins, counted from 1.
+    - `skip_lines` and `comment`: how many lines stand above the header, and what lines begin with that are comments.
+    - `delimiter` is a comma, unless a line `sep=;` above the header names another one.
+    - `skipinitialspace` passes over blanks after a delimiter.
+    - `ragged`: "refuse" refuses rows with a wrong number of cells; "pad" fills short ones with empty cells, and cuts
+      what is over if it is empty.
+
+    Blank lines, lines of delimiters alone and repetitions of the header are no rows. A file object, a pipe and standard
+    input are read once. `locate` returns the line on which a row begins, counted from 1 at the top of the file.
     """
+    format_ = CsvFormat(
+        encoding=encoding,
+        delimiter=delimiter,
+        quotechar=quotechar,
+        escapechar=escapechar,
+        skipinitialspace=skipinitialspace,
+        skip_lines=skip_lines,
+        comment=comment,
+        ragged=ragged,
+    )
     try:
-        reader = CsvReader(
-            file, encoding=encoding, delimiter=delimiter, quotechar=quotechar, escapechar=escapechar, names=names
-        )
+        reader = CsvReader(file, format_, names=names)
     except CsvHeaderError as error:
         raise _header_error(error.problem, mapping) from None
     if names is None and not reader.columns:
@@ -58,7 +79,7 @@ class CsvSource(Source):
     def __init__(self, reader: CsvReader, mapping: RowMapping) -> None:
         columns = [Column(name) for name in reader.columns]
         super().__init__(mapping)
-        self._row_builder = mapping.row_builder(columns)
+        self._row_builder = mapping.row_builder(columns, self._note)
         self._used = [binding.position for binding in self._row_builder.bindings]
         self._reader = reader
         self.columns = reader.columns
@@ -68,12 +89,18 @@ class CsvSource(Source):
         """What tells the file that is read apart from others."""
         return self._reader.input_id
 
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """As those of `Source`, and those of the reader."""
+        return {**super().notes, **self._reader.notes}
+
     def locate(self, index: int) -> int:
         """Return the line on which a row begins, counted from 1."""
         return self._reader.lines.locate(index)
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
+        self._notes.clear()
         return self._reader.records(self._row_builder.convert, self._unreadable_row, used=self._used)
 
     def _unreadable_row(self, bad: BadRecord) -> UnreadableRow:

@@ -1,164 +1,198 @@
-"""Converters to dates and datetimes: from texts of one format, typed cells or seconds since 1970, to ISO 8601.
+"""Converters to dates and datetimes: from texts, typed cells or numbers that count, to ISO 8601 with its offset.
 
 A datetime is never sent without its zone, and none is assumed: the server would take a local time for UTC.
+
+Parsing a time and finding its offset costs more than all other cells of a row. But days repeat from row to row, and so
+do times of the day: each is parsed once, and a text whose two halves are known is put together from what they gave.
 """
 
 from __future__ import annotations
 
 import datetime
-import re
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, TypeAlias
 
+from .datetime_formats import Parser, date_width, parser_of
 from .errors import BadCellError
 
-__all__ = ["date_converter", "datetime_converter", "has_zone"]
+__all__ = ["Ambiguous", "date_converter", "datetime_converter"]
 
-_UNITS_PER_SECOND: Final = {"unix": 1, "unix_ms": 1000}
+Ambiguous: TypeAlias = Literal["earliest", "latest", "refuse"]
+"""What a local time means in the hour that comes twice, when clocks are put back."""
 _MAX_CACHED_ITEMS: Final = 4096
-"""Dates repeat from row to row, and looking one up takes a tenth of the time of parsing it."""
+_MAX_CACHED_DAYS: Final = 100_000
+"""Days whose offset is kept: those of two centuries."""
 
 
-def has_zone(format: str | None) -> bool:  # noqa: A002 - as strptime calls it
-    """Whether texts of this format may state their zone."""
-    return format is None or format in _UNITS_PER_SECOND or "%z" in format
+class _LocalTimes:
+    """Local times in a zone: their offsets, which nearly all days have one of."""
+
+    def __init__(self, zone: datetime.tzinfo | None, ambiguous: Ambiguous, note: Callable[[str], None]) -> None:
+        self._zone = zone
+        self._ambiguous = ambiguous
+        self._note = note
+        self._offsets: dict[int, str | None] = {}
+
+    def offset_of_day(self, moment: datetime.datetime) -> str | None:
+        """Return the offset of all times of a day, as it is written; None where it changes, or there is no zone."""
+        if self._zone is None:
+            return None
+        day = moment.toordinal()
+        if day not in self._offsets:
+            if len(self._offsets) >= _MAX_CACHED_DAYS:
+                self._offsets.clear()
+            self._offsets[day] = _only_offset(moment, self._zone)
+        return self._offsets[day]
+
+    def in_zone(self, moment: datetime.datetime) -> datetime.datetime:
+        """Read a local time: one of two when clocks go back, which is counted; none when they skip it."""
+        if self._zone is None:
+            raise BadCellError("has no zone; give the mapping's column a zone=")
+        zoned = moment.replace(tzinfo=self._zone, fold=0)
+        try:
+            exists = zoned.astimezone(datetime.UTC).astimezone(self._zone).replace(tzinfo=None) == moment
+        except OverflowError:
+            raise BadCellError("is out of the range of dates") from None
+        if not exists:
+            raise BadCellError("does not exist in its zone: clocks were put forward there")
+        later = zoned.replace(fold=1)
+        if later.utcoffset() == zoned.utcoffset():
+            return zoned
+        if self._ambiguous == "refuse":
+            raise BadCellError("comes twice in its zone: clocks were put back there; say which by ambiguous=")
+        self._note(f"is a time that comes twice in its zone, read as the {self._ambiguous}")
+        return later if self._ambiguous == "latest" else zoned
 
 
-def datetime_converter(format: str | None, zone: datetime.tzinfo | None) -> Callable[[Any], str]:  # noqa: A002
+def _only_offset(moment: datetime.datetime, zone: datetime.tzinfo) -> str | None:
+    """The offset of a day, unless there are several: a day that begins and ends with one keeps it, hour by hour."""
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=zone, fold=0)
+    try:
+        offsets = {(midnight + datetime.timedelta(hours=hour)).utcoffset() for hour in range(25)}
+    except OverflowError:
+        return None
+    return midnight.isoformat()[len("2000-01-01T00:00:00") :] if len(offsets) == 1 else None
+
+
+class _HalvesCache:
+    """Datetimes by the halves of their texts: the day, and the time of the day behind it."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self.days: dict[str, tuple[str, str | None]] = {}
+        """Days as they are written, with the offset of all their times, or None."""
+        self.times: dict[str, tuple[str, bool]] = {}
+        """Times as they are written, and whether the day's offset goes behind them."""
+
+    def add(self, text: str, moment: datetime.datetime, offset: str | None) -> None:
+        """Keep the halves of a text that was read; `offset` is that of its whole day."""
+        head, written = text[: self._width], moment.isoformat()
+        # Times with a fraction do not repeat.
+        if moment.microsecond or (head not in self.days and not self._is_in_full(head, written)):
+            return
+        if len(self.days) + len(self.times) > _MAX_CACHED_ITEMS:
+            self.days.clear()
+            self.times.clear()
+        if offset is not None or head not in self.days:
+            self.days[head] = written[:10], offset
+        self.times[text[self._width :]] = written[10:], moment.tzinfo is None
+
+    def _is_in_full(self, head: str, written: str) -> bool:
+        """Whether a half is the whole date, with all its zeros: then no other split of the text is possible."""
+        digits = "".join(filter(str.isdigit, head))
+        return len(head) == self._width and sorted(digits) == sorted(written[:10].replace("-", ""))
+
+
+def datetime_converter(
+    formats: tuple[str, ...],
+    zone: datetime.tzinfo | None,
+    note: Callable[[str], None],
+    *,
+    ambiguous: Ambiguous = "earliest",
+    decimal: str = ".",
+    pivot_year: int | None = None,
+) -> Callable[[Any], str]:
     """Make the converter to a datetime with its zone; `zone` is that of values without one."""
-    parse = _parser(format, "a date and time")
+    parse = parser_of(formats, "a date and time", decimal=decimal, pivot_year=pivot_year)
+    local_times = _LocalTimes(zone, ambiguous, note)
+    width = date_width(formats[0]) if len(formats) == 1 else None
+    cache = None if width is None else _HalvesCache(width)
 
     def finish(moment: datetime.datetime) -> str:
         if moment.tzinfo is not None:
             return moment.isoformat()
-        if zone is None:
-            raise BadCellError("has no zone; give the mapping's column a zone=")
-        return _in_zone(moment, zone).isoformat()
+        offset = local_times.offset_of_day(moment)
+        return local_times.in_zone(moment).isoformat() if offset is None else moment.isoformat() + offset
 
-    @lru_cache(_MAX_CACHED_ITEMS)
-    def read(text: str | float) -> str:
-        return finish(parse(text))
-
-    def convert(cell: Any) -> str:
+    def convert_other(cell: Any) -> str:
         if isinstance(cell, datetime.datetime):
             return finish(cell)
-        if isinstance(cell, str | int | float) and not isinstance(cell, bool):
-            return read(cell)
-        raise BadCellError("is not a date and time")
+        if isinstance(cell, bool) or not isinstance(cell, str | int | float):
+            raise BadCellError("is not a date and time")
+        moment = parse(cell)
+        found = finish(moment)
+        if cache is not None and isinstance(cell, str):
+            cache.add(cell, moment, None if moment.tzinfo is not None else local_times.offset_of_day(moment))
+        return found
+
+    return convert_other if cache is None else _halves_reader(cache.days, cache.times, width or 0, convert_other)
+
+
+def _halves_reader(
+    days: Mapping[str, tuple[str, str | None]],
+    times: Mapping[str, tuple[str, bool]],
+    width: int,
+    convert_other: Callable[[Any], str],
+) -> Callable[[Any], str]:
+    """Put a datetime together from the halves of its text where both are known, and else convert it."""
+
+    def convert(cell: Any) -> str:
+        if cell.__class__ is str:
+            day, time = days.get(cell[:width]), times.get(cell[width:])
+            if day is not None and time is not None:
+                if not time[1]:
+                    return day[0] + time[0]
+                if day[1] is not None:
+                    return day[0] + time[0] + day[1]
+        return convert_other(cell)
 
     return convert
 
 
-def date_converter(format: str | None, zone: datetime.tzinfo | None) -> Callable[[Any], str]:  # noqa: A002
+def date_converter(
+    formats: tuple[str, ...],
+    zone: datetime.tzinfo | None,
+    *,
+    decimal: str = ".",
+    pivot_year: int | None = None,
+) -> Callable[[Any], str]:
     """Make the converter to a date; of a datetime it is the one in its own zone, or in `zone` if that is given."""
-    parse = _parser(format, "a date")
+    parse: Parser = parser_of(formats, "a date", decimal=decimal, pivot_year=pivot_year)
+    known: dict[str, str] = {}
 
     def finish(moment: datetime.datetime) -> str:
         if moment.tzinfo is not None and zone is not None:
-            moment = moment.astimezone(zone)
+            try:
+                moment = moment.astimezone(zone)
+            except OverflowError:
+                raise BadCellError("is out of the range of dates") from None
         return moment.date().isoformat()
 
-    @lru_cache(_MAX_CACHED_ITEMS)
-    def read(text: str | float) -> str:
-        return finish(parse(text))
+    def read(text: str) -> str:
+        if len(known) >= _MAX_CACHED_ITEMS:
+            known.clear()
+        found = known[text] = finish(parse(text))
+        return found
 
     def convert(cell: Any) -> str:
+        if cell.__class__ is str:
+            return known.get(cell) or read(cell)
         if isinstance(cell, datetime.datetime):
             return finish(cell)
         if isinstance(cell, datetime.date):
             return cell.isoformat()
         if isinstance(cell, str | int | float) and not isinstance(cell, bool):
-            return read(cell)
+            return finish(parse(cell))
         raise BadCellError("is not a date")
 
     return convert
-
-
-def _parser(format: str | None, name: str) -> Callable[[str | float], datetime.datetime]:  # noqa: A002
-    if format in _UNITS_PER_SECOND:
-        return _epoch_parser(_UNITS_PER_SECOND[format], format)
-    parse_text = datetime.datetime.fromisoformat if format is None else _format_parser(format)
-    wanted = "in ISO 8601; say what it is by format=" if format is None else f"of the form {format}"
-
-    def parse(cell: str | float) -> datetime.datetime:
-        if not isinstance(cell, str):
-            raise BadCellError(f"is a number, not {name}; say what it counts by format='unix' or 'unix_ms'")
-        try:
-            return parse_text(cell.strip())
-        except ValueError:
-            raise BadCellError(f"is not {name} {wanted}") from None
-
-    return parse
-
-
-_DIRECTIVES: Final = {
-    "%Y": ("year", r"[0-9]{4}"),
-    "%m": ("month", r"1[0-2]|0[1-9]|[1-9]"),
-    "%d": ("day", r"3[01]|[12][0-9]|0[1-9]|[1-9]"),
-    "%H": ("hour", r"2[0-3]|[01][0-9]|[0-9]"),
-    "%M": ("minute", r"[0-5][0-9]|[0-9]"),
-    "%S": ("second", r"[0-5][0-9]|[0-9]"),
-}
-"""The directives of strptime of which nearly all formats are made."""
-
-
-def _format_parser(format: str) -> Callable[[str], datetime.datetime]:  # noqa: A002
-    """Read texts as strptime does; where there are numbers alone, five times as fast."""
-    parts = re.split("(%.)", format)
-    directives = parts[1::2]
-    is_plain = len(set(directives)) == len(directives) and {"%Y", "%m", "%d"} <= set(directives) <= _DIRECTIVES.keys()
-    if not is_plain or not all(part.isprintable() and part.isascii() for part in parts):
-        return lambda text: datetime.datetime.strptime(text, format)  # noqa: DTZ007 - the zone is set by the caller
-    pattern = "".join(
-        f"(?P<{_DIRECTIVES[part][0]}>{_DIRECTIVES[part][1]})"
-        if number % 2
-        else re.sub(r"(?:\\ )+", r"\\s+", re.escape(part))
-        for number, part in enumerate(parts)
-    )
-    match = re.compile(pattern, re.IGNORECASE).fullmatch
-    names = [_DIRECTIVES[part][0] for part in directives]
-    order = [names.index(name) if name in names else len(names) for name, _ in _DIRECTIVES.values()]
-
-    def parse(text: str) -> datetime.datetime:
-        found = match(text)
-        if found is None:
-            raise ValueError
-        numbers = (*found.groups(), "0")
-        year, month, day, hour, minute, second = (int(numbers[position]) for position in order)
-        return datetime.datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - the caller sets it
-
-    return parse
-
-
-def _epoch_parser(units: int, format: str) -> Callable[[str | float], datetime.datetime]:  # noqa: A002
-    def parse(cell: str | float) -> datetime.datetime:
-        try:
-            # Whole numbers are divided exactly: a float of seconds would lose microseconds.
-            number = int(cell) * (1_000_000 // units) if _is_whole(cell) else round(float(cell) * 1_000_000 / units)
-            return _EPOCH + datetime.timedelta(microseconds=number)
-        except (ValueError, OverflowError):
-            raise BadCellError(f"is no time as {format} counts it") from None
-
-    return parse
-
-
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-
-
-def _is_whole(cell: str | float) -> bool:
-    return isinstance(cell, int) or (isinstance(cell, str) and cell.strip().lstrip("+-").isdigit())
-
-
-def _in_zone(moment: datetime.datetime, zone: datetime.tzinfo) -> datetime.datetime:
-    """Read a local time in a zone: the first of two when clocks go back, none when they skip it."""
-    zoned = moment.replace(tzinfo=zone)
-    if zone is datetime.UTC:
-        return zoned
-    try:
-        exists = zoned.astimezone(datetime.UTC).astimezone(zone).replace(tzinfo=None) == moment
-    except OverflowError:
-        raise BadCellError("is out of the range of dates") from None
-    if not exists:
-        raise BadCellError("does not exist in its zone: clocks were put forward there")
-    return zoned

@@ -15,7 +15,7 @@ import attrs
 from synerise_profiles._validation.object_rules import rule_of
 from synerise_profiles._validation.schema import Schema
 
-from .datetimes import has_zone
+from .datetime_formats import has_zone
 from .errors import HIDDEN_NAME, MappingIssue, printable_name
 from .targets import Target
 
@@ -173,8 +173,9 @@ def _type_problem(target: Target, schema: Schema | None) -> str | None:
         if schema is None or schema.date_format is None:
             return "has a format; say by the type whether it is that of a 'date' or of a 'datetime'"
         name = DATE_TYPES[schema.date_format]
-    if name == "datetime" and target.zone is None and not has_zone(target.format):
-        return f"the format {target.format} has no zone; add zone=, such as zone='Europe/Warsaw'"
+    without_zone = [format_ for format_ in target.formats if not has_zone(format_)]
+    if name == "datetime" and target.zone is None and without_zone:
+        return f"the format {without_zone[0]} has no zone; add zone=, such as zone='Europe/Warsaw'"
     if schema is None:
         return None
     if target.values is not None:

@@ -1,43 +1,52 @@
-"""The JSON Lines source: `read_jsonl`, rows of JSON Lines files, plain or gzip, as they are or through a mapping.
+"""The sources of JSON: `read_jsonl`, rows of JSON Lines files, and `read_json`, those of a JSON array; plain or gzip.
 
-Without a mapping a line is a row. With one the keys of the objects are the columns; since a file has no header, they
+Without a mapping an object is a row. With one the keys of the objects are the columns; since a file has no header, they
 are taken from its first rows, and a star of the mapping takes those that come later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final, cast
-
-import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import FileId
 from synerise_profiles._readers.block_reader import PathOrFile
+from synerise_profiles._readers.json_reader import JsonArrayReader
 from synerise_profiles._readers.jsonl_reader import JsonLinesReader
 
-from .columns import Column
+from .columns import Column, Note
 from .errors import MappingError
 from .mapping import RowMapping, Source
 from .row_builder import Row, RowBuilder
 
-__all__ = ["JsonLinesSource", "read_jsonl"]
+__all__ = ["JsonLinesSource", "JsonSource", "read_json", "read_jsonl"]
 
 _MAX_COLUMNS: Final = 1000
 """Keys that come later than those of the first rows are columns too, up to so many: each costs a new function."""
 
 
 def read_jsonl(file: PathOrFile, mapping: RowMapping | None = None) -> JsonLinesSource:
-    """Read the rows of a JSON Lines file: a path, or a file object of bytes or text, plain or gzip.
+    """Read the rows of a JSON Lines file: a path, "-" for standard input, or a file object, plain or gzip.
 
     Without a mapping a line is a row with the publisher's keys, as it stands. With one, the keys of its objects are the
     columns. A column that none of the first 1,000 rows has is an issue of the mapping, unless it is optional: raises
-    MappingError then, and OSError for a file that cannot be opened. A line that is not JSON, or has a bad value, is
-    rejected by the run with its number, and the run goes on. Blank lines are skipped. `locate` returns the line of a
-    row, counted from 1.
+    MappingError then, InvalidRequestError for a file of another form (a JSON array, CSV, a page), and OSError for one
+    that cannot be opened. A line that is not JSON, or has a bad value, is rejected by the run with its number, and the
+    run goes on. Blank lines are skipped. A file object, a pipe and standard input are read once. `locate` returns the
+    line of a row, counted from 1.
     """
     return JsonLinesSource(JsonLinesReader(file, with_keys=mapping is not None), mapping)
+
+
+def read_json(file: PathOrFile, mapping: RowMapping | None = None) -> JsonSource:
+    """Read the rows of a file that is one JSON array, as `read_jsonl` reads lines; the array is never held whole.
+
+    An element that is not JSON is rejected, and so is the place where the array is broken or cut off, below which
+    nothing is read. `locate` returns the number of an element, counted from 0.
+    """
+    return JsonSource(JsonArrayReader(file, with_keys=mapping is not None), mapping)
 
 
 class JsonLinesSource(Source):
@@ -46,7 +55,8 @@ class JsonLinesSource(Source):
     def __init__(self, reader: JsonLinesReader, mapping: RowMapping | None) -> None:
         super().__init__(mapping)
         self._reader = reader
-        self._convert = None if mapping is None else _ObjectMapper(mapping, reader.keys).row
+        self.columns = reader.keys
+        self._convert = None if mapping is None else _object_converter(mapping, reader.keys, self._note)
 
     @property
     def input_id(self) -> FileId | None:
@@ -59,37 +69,72 @@ class JsonLinesSource(Source):
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
+        self._notes.clear()
         return self._reader.records(self._convert, partial(UnreadableRow, ""))
 
 
-class _ObjectMapper:
-    """Rows from objects whose keys are the columns; `first_keys` are those of the first objects of the file."""
+class JsonSource(Source):
+    """The rows of a JSON array; made by `read_json`."""
 
-    def __init__(self, mapping: RowMapping, first_keys: tuple[str, ...]) -> None:
+    def __init__(self, reader: JsonArrayReader, mapping: RowMapping | None) -> None:
+        super().__init__(mapping)
+        self._reader = reader
+        self.columns = reader.keys
+        self._convert = None if mapping is None else _object_converter(mapping, reader.keys, self._note)
+
+    @property
+    def input_id(self) -> FileId | None:
+        """What tells the file that is read apart from others."""
+        return self._reader.input_id
+
+    def locate(self, index: int) -> int:
+        """Return the number of an element, counted from 0."""
+        return index
+
+    def __iter__(self) -> Iterator[Row]:
+        """Read the rows from the first one."""
+        self._notes.clear()
+        return self._reader.records(self._convert, partial(UnreadableRow, ""))
+
+
+def _object_converter(mapping: RowMapping, first_keys: tuple[str, ...], note: Note) -> Callable[[Any], Row]:
+    """Make the function from an object, or what stands in its place, to its row."""
+    mapper = _ObjectMapper(mapping, first_keys, note)
+    return mapper.builder.convert_in_order(mapper.row)
+
+
+class _ObjectMapper:
+    """Rows from objects whose keys are the columns; `first_keys` are those of the first objects of the file.
+
+    Where the mapping has a pattern, keys that come later are columns from then on.
+    """
+
+    def __init__(self, mapping: RowMapping, first_keys: tuple[str, ...], note: Note) -> None:
         self._mapping = mapping
+        self._note = note
+        self._grows = mapping.has_patterns
         names = first_keys or tuple(name for name in mapping.targets if "*" not in name)
         self._names: dict[str, None] = {}
-        self._row_builder = self._extend_columns(names)
-        self._has_patterns = mapping.has_patterns
+        self.builder = self._extend_columns(names)
 
     def row(self, found: Any) -> Row:
         """Make a row of one object."""
         if not isinstance(found, dict):
             return UnreadableRow("", "is JSON, but no object", found)
         found = cast("dict[str, Any]", found)
-        if self._has_patterns and not found.keys() <= self._names.keys():
+        if self._grows and not found.keys() <= self._names.keys():
             try:
                 if len(self._names) + len(found) > _MAX_COLUMNS:
                     return UnreadableRow("", f"has new keys, after {len(self._names):,} others in this file", found)
-                self._row_builder = self._extend_columns(name for name in found if name not in self._names)
+                self.builder = self._extend_columns(name for name in found if name not in self._names)
             except MappingError as error:
                 issue = error.issues[0]
                 return UnreadableRow(issue.field, f"column {issue.column!r} {issue.problem}", found)
-        row = self._row_builder.convert(list(map(found.get, self._row_builder.columns)))
-        return attrs.evolve(row, row=found) if isinstance(row, UnreadableRow) else row
+        return self.builder.convert(found)
 
     def _extend_columns(self, more: Iterable[str]) -> RowBuilder:
         names = {**self._names, **dict.fromkeys(more)}
-        builder = self._mapping.row_builder([Column(name, "json", "JSON") for name in names])
+        columns = [Column(name, "json", "JSON") for name in names]
+        builder = self._mapping.row_builder(columns, self._note, of_objects=True)
         self._names = names
         return builder

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Self, TypeAlias, cast, get_args
 
@@ -21,11 +21,11 @@ from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
 
-from .columns import Column, MappedTarget, bind_columns, is_pattern
+from .columns import CellDefaults, Column, MappedTarget, Note, bind_columns, is_pattern, is_unnamed
 from .errors import MappingError, MappingIssue
 from .fields import ResolvedField, UnknownFieldError, constant_problem, find_field, find_target_field, parse_path
 from .row_builder import Row, RowBuilder, object_tree
-from .targets import Empty, Target, field
+from .targets import Empty, Target, field, null_values_problem
 
 __all__ = ["FieldTarget", "RowMapping", "Source"]
 
@@ -47,7 +47,8 @@ class RowMapping:
 
     `constants` are fields that are the same in every row: `{"action": "shop.visit"}`. Those of an object with required
     fields, such as the currency beside an amount, are left out together with it where its columns are empty. `empty`
-    says what an empty cell means, and `trim` takes the blanks off both ends of texts; see `field`.
+    says what an empty cell means, `null_values` are texts that mean one too, such as `NULL`, and `trim` takes the
+    blanks off both ends of texts; see `field`.
 
     Raises MappingError, with all issues at once: unknown fields, types that do not fit, a field that is given twice,
     and rows that could never name a profile or lack what is required. Whether the columns exist is checked when a file
@@ -65,17 +66,21 @@ class RowMapping:
         constants: Mapping[str, Any] | None = None,
         empty: Empty = "omit",
         trim: bool = False,
+        null_values: Collection[str] | None = None,
     ) -> None:
         self.operations = tuple(operations)
         self._batch_operation = batch_operation
         self._schema = schema
-        self._empty: Empty = empty
-        self._trim = trim
+        self._defaults = CellDefaults(empty=empty, trim=trim, null_values=())
         self._issues: list[MappingIssue] = []
         if (problem := _mapping_issue(columns)) is not None:
             raise MappingError([problem], operation=self.operations[0].name)
         if empty not in get_args(Empty):
             self._issues.append(MappingIssue("", "", f"empty={empty!r} is none of {', '.join(get_args(Empty))}"))
+        if (words_problem := null_values_problem(null_values)) is not None:
+            self._issues.append(MappingIssue("", "", words_problem))
+        elif null_values:
+            self._defaults = attrs.evolve(self._defaults, null_values=tuple(sorted(null_values)))
         self.targets = {name: self._targets_of(name, given) for name, given in columns.items()}
         self._mapped = {name: self._mapped_targets(name, targets) for name, targets in self.targets.items()}
         self._constants = list(self._find_constants(constants or {}))
@@ -90,9 +95,12 @@ class RowMapping:
         constants: Mapping[str, Any] | None = None,
         empty: Empty = "omit",
         trim: bool = False,
+        null_values: Collection[str] | None = None,
     ) -> Self:
         """Make rows for `client.bulk.upsert_profiles`."""
-        return cls._for_operation(operations.profiles(), columns, constants, empty, trim=trim)
+        return cls._for_operation(
+            operations.profiles(), columns, constants=constants, empty=empty, trim=trim, null_values=null_values
+        )
 
     @classmethod
     def for_events(
@@ -102,9 +110,12 @@ class RowMapping:
         constants: Mapping[str, Any] | None = None,
         empty: Empty = "omit",
         trim: bool = False,
+        null_values: Collection[str] | None = None,
     ) -> Self:
         """Make rows for `client.bulk.send_events`."""
-        return cls._for_operation(operations.events(), columns, constants, empty, trim=trim)
+        return cls._for_operation(
+            operations.events(), columns, constants=constants, empty=empty, trim=trim, null_values=null_values
+        )
 
     @classmethod
     def for_transactions(
@@ -114,38 +125,34 @@ class RowMapping:
         constants: Mapping[str, Any] | None = None,
         empty: Empty = "omit",
         trim: bool = False,
+        null_values: Collection[str] | None = None,
     ) -> Self:
         """Make rows for `client.bulk.create_transactions`: one purchase a row."""
-        return cls._for_operation(operations.transactions(), columns, constants, empty, trim=trim)
+        return cls._for_operation(
+            operations.transactions(), columns, constants=constants, empty=empty, trim=trim, null_values=null_values
+        )
 
     @classmethod
-    def for_identifiers(cls, columns: Mapping[str, FieldTarget], *, trim: bool = False) -> Self:
+    def for_identifiers(
+        cls,
+        columns: Mapping[str, FieldTarget],
+        *,
+        trim: bool = False,
+        null_values: Collection[str] | None = None,
+    ) -> Self:
         """Make rows for `client.bulk.delete_profiles` and `assign_tag`: a `clientId`, or a `customId` to delete."""
         deletions = operations.profile_deletions()
         whole = body_schema(operations.profiles().operation)
         schema = attrs.evolve(whole, properties={name: whole.properties[name] for name in deletions.identifiers})
         facts = (deletions.operation, operations.tag_assignments(0).operation)
-        return cls(deletions, schema, facts, columns, trim=trim)
+        return cls(deletions, schema, facts, columns, trim=trim, null_values=null_values)
 
     @classmethod
     def _for_operation(
-        cls,
-        batch_operation: operations.BatchOperation,
-        columns: Mapping[str, FieldTarget],
-        constants: Mapping[str, Any] | None,
-        empty: Empty,
-        *,
-        trim: bool,
+        cls, batch_operation: operations.BatchOperation, columns: Mapping[str, FieldTarget], **options: Any
     ) -> Self:
-        return cls(
-            batch_operation,
-            body_schema(batch_operation.operation),
-            (batch_operation.operation,),
-            columns,
-            constants=constants,
-            empty=empty,
-            trim=trim,
-        )
+        operation = batch_operation.operation
+        return cls(batch_operation, body_schema(operation), (operation,), columns, **options)
 
     def check(self, operation: Operation) -> None:
         """Raise InvalidRequestError if the mapping is made for another operation."""
@@ -159,19 +166,23 @@ class RowMapping:
         targets = sorted((name, [attrs.astuple(target) for target in found]) for name, found in self.targets.items())
         constants = sorted((resolved.path, repr(value)) for resolved, value in self._constants)
         names = sorted(operation.name for operation in self.operations)
-        return sha256(repr((names, targets, constants, self._empty, self._trim)).encode()).hexdigest()[:16]
+        return sha256(repr((names, targets, constants, attrs.astuple(self._defaults))).encode()).hexdigest()[:16]
 
-    def row_builder(self, columns: Sequence[Column]) -> RowBuilder:
-        """Find the columns in those of a file, and generate the function for its rows; raises MappingError."""
+    def row_builder(self, columns: Sequence[Column], note: Note, *, of_objects: bool = False) -> RowBuilder:
+        """Find the columns in those of a file, and generate the function for its rows; raises MappingError.
+
+        `note` is called for each cell that could be read in two ways. With `of_objects`, rows are made of objects whose
+        keys are the columns, and else of the cells.
+        """
         names = [column.name for column in columns]
         issues: list[MappingIssue] = []
-        bound = bind_columns(columns, self._mapped, issues, schema=self._schema, empty=self._empty, trim=self._trim)
+        bound = bind_columns(columns, self._mapped, issues, schema=self._schema, defaults=self._defaults, note=note)
         if not issues:
             given = [(binding.column, resolved) for resolved, binding in bound]
             issues += self._clashes(given)
             issues += self._missing_required(given)
         self._raise_issues(issues)
-        return RowBuilder(object_tree(bound, self._constants), names)
+        return RowBuilder(object_tree(bound, self._constants), names, of_objects=of_objects)
 
     def _targets_of(self, name: str, given: FieldTarget) -> tuple[Target, ...]:
         if given is None:
@@ -250,6 +261,12 @@ class RowMapping:
             names = ", ".join(".".join(path) for path in sorted(wanted))
             yield MappingIssue("", "", f"no row would name a profile; map a column to one of {names}")
 
+    def unnamed_columns(self, columns: Sequence[str]) -> Iterator[str]:
+        """Yield a note about each column that only a pattern could mean, and which has no name."""
+        for position, name in enumerate(columns, 1):
+            if self.has_patterns and name not in self.targets and is_unnamed(name):
+                yield f"column {position} has no name, and is not read"
+
     @property
     def has_patterns(self) -> bool:
         """Whether it takes columns that it does not name."""
@@ -297,6 +314,18 @@ class Source(abc.ABC):
 
     def __init__(self, mapping: RowMapping | None) -> None:
         self._mapping = mapping
+        self._notes: dict[str, int] = {}
+        self.columns: tuple[str, ...] = ()
+        """The names of the columns, as far as they are known."""
+
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """What was passed over, and what could be read in two ways, by its text, with how often; a run reports it."""
+        unnamed = () if self._mapping is None else self._mapping.unnamed_columns(self.columns)
+        return {**dict.fromkeys(unnamed, 1), **self._notes}
+
+    def _note(self, text: str) -> None:
+        self._notes[text] = self._notes.get(text, 0) + 1
 
     def check(self, operation: Operation) -> None:
         """Raise InvalidRequestError if the mapping is made for another operation."""

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import datetime
 import zoneinfo
-from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, get_args
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import attrs
 
+from .datetime_formats import formats_of
+from .datetimes import Ambiguous
 from .errors import MappingError, MappingIssue
 
-__all__ = ["Empty", "Target", "TypeName", "field"]
+__all__ = ["Empty", "Target", "TypeName", "field", "null_values_problem"]
 
 TypeName: TypeAlias = Literal[
     "auto", "text", "integer", "number", "decimal", "boolean", "datetime", "date", "json", "list"
@@ -29,27 +31,38 @@ class Target:
 
     field: str
     type: TypeName = "auto"
-    format: str | None = None
+    format: str | Sequence[str] | None = None
     zone: datetime.tzinfo | None = None
+    ambiguous: Ambiguous = "earliest"
+    pivot_year: int | None = None
     separator: str | None = None
     decimal: str = "."
     thousands: str = ""
     values: Mapping[Any, Any] | None = None
+    null_values: Collection[str] | None = None
     empty: Empty | None = None
     trim: bool | None = None
     optional: bool = False
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats of dates and times."""
+        return formats_of(self.format)
 
 
 def field(
     field: str,
     type: TypeName = "auto",  # noqa: A002 - the word of the field
     *,
-    format: str | None = None,  # noqa: A002 - as strptime and its kin call it
+    format: str | Sequence[str] | None = None,  # noqa: A002 - as strptime and its kin call it
     zone: str | datetime.tzinfo | None = None,
+    ambiguous: Ambiguous = "earliest",
+    pivot_year: int | None = None,
     separator: str | None = None,
     decimal: str = ".",
     thousands: str = "",
     values: Mapping[Any, Any] | None = None,
+    null_values: Collection[str] | None = None,
     empty: Empty | None = None,
     trim: bool | None = None,
     optional: bool = False,
@@ -63,18 +76,25 @@ def field(
       table keeps its type.
     - `text`, `integer`, `number`, `decimal` (refuses what JSON would round), `boolean` (true, yes, y, t, 1 and their
       opposites), `json`, and `list` of texts, between `separator`.
-    - `datetime` and `date`: ISO 8601, or `format` as strptime takes it; `unix` and `unix_ms` are seconds and
-      milliseconds since 1970. `zone`, such as `Europe/Warsaw`, is that of values without one.
+    - `datetime` and `date`: ISO 8601, or `format`, as strptime takes it or by name: `unix` and `unix_ms` are seconds
+      and milliseconds since 1970, `excel` the days of spreadsheets, `iso` ISO 8601. A list of formats reads each
+      cell by the one that fits, and refuses a cell that two of them read differently. `zone`, such as
+      `Europe/Warsaw`, is that of values without one; `ambiguous` says what a time means that comes twice in it, when
+      clocks are put back: `earliest`, `latest` or `refuse`. `pivot_year` is the last year that two digits mean: 2026
+      makes 26 of this century and 27 of the last.
 
     `decimal` and `thousands` are the marks in numbers: `decimal=",", thousands=" "`. `values` gives the value of each
-    word, and refuses other words: `values={"M": "MALE", "F": "FEMALE"}`. `empty` says what an empty cell means: `omit`
-    the field, `null`, which deletes and has to be allowed by the run's `allow_null`, or `keep` the empty text. `trim`
-    takes blanks off both ends of a text. Both are the mapping's own choice where they are not given. An `optional`
-    column may be missing in the file.
+    word, and refuses other words: `values={"M": "MALE", "F": "FEMALE"}`. `null_values` are texts that mean an empty
+    cell, such as `NULL`. `empty` says what an empty cell means: `omit` the field, `null`, which deletes and has to be
+    allowed by the run's `allow_null`, or `keep` the empty text. `trim` takes blanks off both ends of a text. All three
+    are the mapping's own choice where they are not given. An `optional` column may be missing in the file.
 
     Raises MappingError for an unknown type or zone, and for options that go with another type.
     """
     problems = _problems(type, format, zone, separator, values, empty)
+    problems += _date_problems(type, ambiguous, pivot_year, zone)
+    if (problem := null_values_problem(null_values)) is not None:
+        problems.append(problem)
     if len(decimal) != 1 or decimal in thousands or any(mark in "0123456789+-eE" for mark in decimal + thousands):
         problems.append("decimal is one mark and thousands are others, neither of them a digit or a sign")
     if problems:
@@ -84,10 +104,13 @@ def field(
         type=type,
         format=format,
         zone=zoneinfo.ZoneInfo(zone) if isinstance(zone, str) else zone,
+        ambiguous=ambiguous,
+        pivot_year=pivot_year,
         separator=separator,
         decimal=decimal,
         thousands=thousands,
         values=values,
+        null_values=null_values if null_values is None else tuple(sorted(null_values)),
         empty=empty,
         trim=trim,
         optional=optional,
@@ -96,7 +119,7 @@ def field(
 
 def _problems(
     type_name: object,
-    format: str | None,  # noqa: A002
+    format: str | Sequence[str] | None,  # noqa: A002
     zone: str | datetime.tzinfo | None,
     separator: str | None,
     values: Mapping[Any, Any] | None,
@@ -111,6 +134,8 @@ def _problems(
         found.append(f"empty='keep' keeps an empty text, which is no {type_name}")
     if format is not None and type_name not in ("auto", "date", "datetime"):
         found.append(f"format is for dates; the type is {type_name}")
+    if format is not None and not formats_of(format):
+        found.append("format is an empty list; leave it out for ISO 8601")
     if separator is not None and type_name != "list":
         found.append(f"separator is for lists; the type is {type_name}")
     if type_name == "list" and not separator:
@@ -122,6 +147,31 @@ def _problems(
             f"there is no zone {zone!r}; give one such as 'Europe/Warsaw', or pip install tzdata where there are none"
         )
     return found
+
+
+def _date_problems(
+    type_name: object, ambiguous: object, pivot_year: object, zone: str | datetime.tzinfo | None
+) -> list[str]:
+    found: list[str] = []
+    if ambiguous not in get_args(Ambiguous):
+        found.append(f"ambiguous={ambiguous!r} is none of {', '.join(get_args(Ambiguous))}")
+    elif ambiguous != "earliest" and zone is None:
+        found.append("ambiguous is for local times; give their zone=")
+    if pivot_year is not None and (isinstance(pivot_year, bool) or not isinstance(pivot_year, int) or pivot_year < 100):
+        found.append(f"pivot_year={pivot_year!r} is no year of four digits")
+    if pivot_year is not None and type_name not in ("auto", "date", "datetime"):
+        found.append(f"pivot_year is for dates; the type is {type_name}")
+    return found
+
+
+def null_values_problem(null_values: object) -> str | None:
+    """Say why this is no collection of texts; None if it is one."""
+    if null_values is None:
+        return None
+    if isinstance(null_values, str) or not isinstance(null_values, Collection):
+        return "null_values is a list of texts, such as null_values=['NULL']"
+    texts = cast("Collection[object]", null_values)
+    return None if all(isinstance(text, str) for text in texts) else "null_values holds what is no text"
 
 
 def _is_zone(name: str) -> bool:

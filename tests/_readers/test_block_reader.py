@@ -1,0 +1,66 @@
+"""What files are: regular ones are read again and again, pipes and standard input once."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from synerise_profiles import InvalidRequestError
+from synerise_profiles.sources import RowMapping, read_csv, read_json, read_jsonl
+
+MAPPING = RowMapping.for_profiles({"id": "customId"})
+CONTENT = {read_csv: "id\na\nb\n", read_jsonl: '{"id":"a"}\n{"id":"b"}\n', read_json: '[{"id":"a"},{"id":"b"}]'}
+
+
+@pytest.mark.parametrize("reader", CONTENT)
+def test_a_named_pipe_is_read_once(tmp_path, reader):
+    """Its header is looked at when it is opened and is kept; another pass says why there is none."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=(CONTENT[reader],))
+    writer.start()
+    source = reader(path, MAPPING)
+    assert list(source) == [{"customId": "a"}, {"customId": "b"}]
+    writer.join()
+    with pytest.raises(InvalidRequestError, match="was read before"):
+        list(source)
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+@pytest.mark.parametrize("reader", CONTENT)
+def test_standard_input(reader, name):
+    """By a dash or by its path, behind a pipe."""
+    code = (
+        f"from synerise_profiles.sources import RowMapping, {reader.__name__} as read\n"
+        f"print(len(list(read({name!r}, RowMapping.for_profiles({{'id': 'customId'}})))))"
+    )
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, input=CONTENT[reader], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == "2\n"
+
+
+def test_a_slow_pipe_gives_what_it_has():
+    """A row is read as soon as its line is there: a block is not waited for."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as file, os.fdopen(writing, "wb", buffering=0) as out:
+        out.write(b"id\n" + b"x" * 600 + b"\na\n")
+        rows = iter(read_csv(file, MAPPING))
+        assert len(next(rows)["customId"]) == 600
+        assert next(rows) == {"customId": "a"}
+        out.write(b"b\n")
+        assert next(rows) == {"customId": "b"}
+
+
+def test_without_a_standard_input(monkeypatch):
+    """A program may have none, or one of text alone."""
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InvalidRequestError, match="there is no standard input"):
+        read_csv("-", MAPPING)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("id\na\n"))
+    assert list(read_csv("-", MAPPING)) == [{"customId": "a"}]

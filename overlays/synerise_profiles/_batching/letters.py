@@ -159,14 +159,16 @@ def _readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...
     """Return what JSON can carry of a value; `inside` are the ids of the objects around it."""
     fields = fields_of(value)
     if fields is not None or isinstance(value, list | tuple | AbstractSet):
-        if id(value) in inside:
+        own_id = id(cast("object", value))
+        if own_id in inside:
             return _as_text("(the value around it)", path, problems, "a value that holds itself")
         if len(inside) == _MAX_DEPTH:
             return _as_text(_text(value), path, problems, f"nested in {_MAX_DEPTH} values")
-        inside = (*inside, id(value))
+        inside = (*inside, own_id)
         if fields is not None:
             return _readable_fields(fields, path, problems, inside)
-        items = cast("list[Any]", sorted(value, key=repr) if isinstance(value, AbstractSet) else list(value))
+        given = cast("list[Any]", value)
+        items = sorted(given, key=_text) if isinstance(value, AbstractSet) else given
         return [_readable(item, f"{path}[{place}]", problems, inside) for place, item in enumerate(items)]
     if value is None or isinstance(value, bool):
         return value

@@ -8,7 +8,7 @@ import math
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synerise_profiles_api.errors import InvalidRequestError
 
@@ -92,10 +92,11 @@ def _make_sandbox(options: argparse.Namespace) -> Sandbox:
         keep_bodies=options.keep_bodies,
     )
     credentials = {"api_key": options.api_key, "workspace_guid": options.workspace_guid}
-    state = {} if options.state is None else {"state": options.state}
-    hosts = {"allow_hosts": tuple(options.allow_host)} if options.allow_host else {}
+    chosen: dict[str, Any] = {} if options.state is None else {"state": options.state}
+    if options.allow_host:
+        chosen["allow_hosts"] = tuple(options.allow_host)
     try:
-        return Sandbox(host=options.host, port=options.port, options=behaviour, **credentials, **state, **hosts)
+        return Sandbox(host=options.host, port=options.port, options=behaviour, **credentials, **chosen)
     except InvalidRequestError as error:
         raise CommandError(f"cannot keep the state in {options.state}: {error.problem}") from None
 

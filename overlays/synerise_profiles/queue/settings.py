@@ -58,6 +58,10 @@ class QueueArguments(TypedDict, total=False):
     spill: str | os.PathLike[str] | None
 
 
+def _check_spill(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    letter_target(value, attribute.name, is_appended=True)
+
+
 @attrs.frozen(kw_only=True)
 class QueueSettings:
     """The choices of one queue, checked when it is made."""
@@ -76,9 +80,4 @@ class QueueSettings:
     on_rejected: OnRejected | None = None
     on_error: OnError | None = None
     exit_timeout: float = attrs.field(default=10.0, validator=seconds())
-    spill: str | os.PathLike[str] | None = attrs.field(default=None)
-
-    @spill.validator
-    def _check_spill(self, _: attrs.Attribute[Any], value: object) -> None:
-        if value is not None:
-            letter_target(value, "spill", is_appended=True)
+    spill: str | os.PathLike[str] | None = attrs.field(default=None, validator=optional(_check_spill))

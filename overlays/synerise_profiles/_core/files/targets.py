@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from synerise_profiles_api.errors import InvalidRequestError
 
@@ -22,7 +22,7 @@ def target_of(path: object, argument: str, *, is_appended: bool = False) -> Path
 
     Raises InvalidRequestError, by the name of the argument, for what is no file or cannot be written.
     """
-    name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    name: object = os.fspath(cast("str | os.PathLike[str]", path)) if isinstance(path, str | os.PathLike) else None
     if not isinstance(name, str):
         raise refused(argument, "expected a path")
     if not name:
@@ -31,9 +31,7 @@ def target_of(path: object, argument: str, *, is_appended: bool = False) -> Path
         raise refused(argument, "names a folder; give the name of a file in it")
     try:
         target = Path(os.path.realpath(name))
-        found = target.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        found = None
+        found = _stat_or_none(target)
     except (OSError, ValueError) as error:
         raise refused(argument, f"cannot be used: {getattr(error, 'strerror', None) or 'not a path'}") from None
     if found is None and not target.parent.is_dir():
@@ -47,6 +45,13 @@ def target_of(path: object, argument: str, *, is_appended: bool = False) -> Path
     if not (is_appended and found is not None) and not os.access(target.parent, os.W_OK | os.X_OK):
         raise refused(argument, "is in a folder that cannot be written")
     return target
+
+
+def _stat_or_none(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def file_id(file: str | os.PathLike[str] | int) -> FileId | None:

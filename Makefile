@@ -98,6 +98,7 @@ sandbox: $(READY) ## serve the sandbox with its start page: make sandbox [PORT=8
 bench: $(READY) ## ratios against bare httpx, bare imports, a bare deque and a bare server
 	$(BIN)/python tests/benchmarks/import_time.py
 	$(BIN)/python tests/benchmarks/call_overhead.py
+	$(BIN)/python -m tests.benchmarks.connections
 	$(BIN)/python tests/benchmarks/queue_put.py
 	$(BIN)/python tests/benchmarks/sandbox_throughput.py
 

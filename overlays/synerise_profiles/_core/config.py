@@ -6,21 +6,19 @@ Loads no HTTP library, since options and their types are named in programs that 
 from __future__ import annotations
 
 import inspect
-import ipaddress
-import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, get_args
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import attrs
 from attrs.validators import and_, optional
 
 from synerise_profiles.deprecations import DeprecationPolicy
 from synerise_profiles.errors import ConfigurationError
-from synerise_profiles_api import settings
 from synerise_profiles_api.types import Operation, Request
 
+from .base_url import checked_base_url
 from .retry import RetryPolicy
 from .validators import SettingValidator, configuration_error, instance_of, number, one_of, text, whole_number
 
@@ -55,9 +53,7 @@ _TIMEOUT_STEPS = ("connect", "read", "write", "pool")
 _CONNECT_TIMEOUT_SECONDS = 5.0
 MAX_WAIT_SECONDS = 1e6
 """The longest timeout that a socket takes on every system, in seconds."""
-_HOST_PATTERN = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+", re.ASCII)
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
-_PATH_PATTERN = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
 
 
 def _is_header_text(value: str) -> bool:
@@ -216,7 +212,7 @@ def configure(
     if consumer is None and credentials.api_key:
         consumer = "workspace"
     options = Options(
-        base_url=_base_url(region, base_url),
+        base_url=checked_base_url(region, base_url),
         timeouts=checked_timeouts(timeout),
         retry=override_policy(RetryPolicy() if retry is None else retry, max_retries, deadline),
         user_agent=user_agent,
@@ -303,53 +299,3 @@ def _credentials(api_key: str | None, workspace_guid: str | None, token: str | T
 def _check_header_word(name: str, value: object) -> None:
     _NOT_EMPTY.check(name, value)
     _HEADER_WORD.check(name, value)
-
-
-def _base_url(region: str | None, base_url: str | None) -> str:
-    if base_url is None:
-        url = settings.REGIONS.get(settings.DEFAULT_REGION if region is None else region)
-        if url is None:
-            raise ConfigurationError(f"region: expected one of {', '.join(settings.REGIONS)}; or pass base_url")
-        return url
-    if region is not None:
-        raise ConfigurationError("both region and base_url are given; expected at most one")
-    parts, port = _split(base_url)
-    problem = ""
-    host = parts.hostname
-    if "@" in parts.netloc:
-        problem = "holds a user name or password; pass them as credentials"
-    elif "?" in base_url or "#" in base_url:
-        problem = "holds a query or a fragment; remove it"
-    elif not host:
-        problem = "names no host"
-    elif parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
-        problem = "expected https (http is allowed for this machine only)"
-    elif not _HOST_PATTERN.fullmatch(host):
-        problem = "its host is not a host name or an address"
-    elif not _PATH_PATTERN.fullmatch(parts.path) or any(segment in (".", "..") for segment in parts.path.split("/")):
-        problem = "its path holds relative segments or characters that are not encoded"
-    if problem or host is None:
-        raise ConfigurationError(f"base_url: {problem}")
-    authority = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{authority}{'' if port is None else f':{port}'}{parts.path.rstrip('/')}"
-
-
-def _split(base_url: object) -> tuple[SplitResult, int | None]:
-    if not isinstance(base_url, str) or not base_url.isascii() or not base_url.isprintable() or " " in base_url:
-        raise ConfigurationError("base_url: expected a URL in ASCII without white space")
-    try:
-        parts = urlsplit(base_url)
-        port = parts.port
-    except ValueError:
-        raise ConfigurationError("base_url: is not a URL (its host or port cannot be read)") from None
-    return parts, port
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

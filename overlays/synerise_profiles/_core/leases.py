@@ -24,9 +24,9 @@ from .response_reading import ResponseTooLargeError
 
 __all__ = [
     "NO_PLACE",
+    "Endpoint",
     "ExchangeState",
     "IdleConnections",
-    "Target",
     "content_length",
     "core_request",
     "httpx_error",
@@ -123,7 +123,7 @@ def is_silent(sock: socket.socket | None) -> bool:
     return not poll.poll(0)
 
 
-class Target:
+class Endpoint:
     """The host that a transport connects to."""
 
     def __init__(self, base_url: str, context: ssl.SSLContext | None) -> None:

@@ -27,7 +27,8 @@ from synerise_profiles_api.types import Request, Response
 from .async_connection_pool import AsyncLeasingTransport
 from .attempts import NextAction, RequestAttempts
 from .auth import AsyncAuth, Auth
-from .config import Options, is_loopback
+from .base_url import is_loopback
+from .config import Options
 from .connection_failures import transport_failure
 from .connection_pool import LeasingTransport
 from .response_reading import BodyReader, ReadResponse

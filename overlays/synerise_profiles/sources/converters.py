@@ -51,7 +51,7 @@ _MAX_EXACT_INTEGER: Final = 2**53
 def convert_text(cell: Any) -> str:
     """Write what has one obvious spelling: a whole number has no fraction, whatever type a DataFrame made of it."""
     if cell.__class__ is str:
-        return cast("str", cell)
+        return cell
     if cell.__class__ is int:
         return str(cell)
     if isinstance(cell, bool):

@@ -72,10 +72,12 @@ class Journal:
         try:
             self._prepare(header)
             found = self._one("SELECT max(number) FROM chunks")
+            sent = self._one("SELECT max(number) FROM sent")
         except BaseException:
             self._file.close()
             raise
         self._last_number: int = -1 if found is None or found[0] is None else found[0]
+        self._last_sent: int = -1 if sent is None or sent[0] is None else sent[0]
         self._finished = self._value("finished") is not None
         self._flushed_at = time.monotonic()
 
@@ -130,7 +132,8 @@ class Journal:
 
         Return whether it was before, and no answer is known that says that it was not carried out.
         """
-        if self._one("SELECT 1 FROM sent WHERE number = ? AND digest = ?", number, digest) is not None:
+        sql = "SELECT 1 FROM sent WHERE number = ? AND digest = ?"
+        if number <= self._last_sent and self._one(sql, number, digest) is not None:
             return True
         self._execute("INSERT OR REPLACE INTO sent VALUES (?, ?)", number, digest)
         return False

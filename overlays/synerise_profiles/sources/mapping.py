@@ -163,10 +163,10 @@ class RowMapping:
     @functools.cached_property
     def digest(self) -> str:
         """What tells mappings apart: the same for the same columns, targets and constants, in any process."""
-        targets = sorted((name, [attrs.astuple(target) for target in found]) for name, found in self.targets.items())
+        targets = sorted((name, list(map(attrs.astuple, found))) for name, found in self.targets.items())
         constants = sorted((resolved.path, repr(value)) for resolved, value in self._constants)
-        names = sorted(operation.name for operation in self.operations)
-        return sha256(repr((names, targets, constants, attrs.astuple(self._defaults))).encode()).hexdigest()[:16]
+        facts = (*sorted(item.name for item in self.operations), targets, constants, attrs.astuple(self._defaults))
+        return sha256(repr(facts).encode()).hexdigest()[:16]
 
     def row_builder(self, columns: Sequence[Column], note: Note, *, of_objects: bool = False) -> RowBuilder:
         """Find the columns in those of a file, and generate the function for its rows; raises MappingError.
@@ -306,10 +306,9 @@ def _origin(column: str) -> str:
 
 
 class Source(abc.ABC):
-    """Rows of a file or table, to be given to a method of `client.bulk`, sync or async.
+    """Rows of a file or table for a method of `client.bulk`, made by `read_csv`, `read_jsonl` and `read_arrow`.
 
-    Iterating yields dictionaries, and an `UnreadableRow` for each row that cannot be read. Rows are read as they are
-    taken, and a part of the file is held at a time. Made by `read_csv`, `read_jsonl` and `read_arrow`.
+    Iterating reads rows as they are taken: dictionaries, and an `UnreadableRow` for each that cannot be read.
     """
 
     def __init__(self, mapping: RowMapping | None) -> None:
@@ -322,7 +321,7 @@ class Source(abc.ABC):
     def notes(self) -> Mapping[str, int]:
         """What was passed over, and what could be read in two ways, by its text, with how often; a run reports it."""
         unnamed = () if self._mapping is None else self._mapping.unnamed_columns(self.columns)
-        return {**dict.fromkeys(unnamed, 1), **self._notes}
+        return dict.fromkeys(unnamed, 1) | self._notes
 
     def _note(self, text: str) -> None:
         self._notes[text] = self._notes.get(text, 0) + 1

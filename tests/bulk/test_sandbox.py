@@ -212,3 +212,14 @@ def test_nothing_sleeps_without_need() -> None:
         Synerise(api_key=sandbox.api_key, base_url=sandbox.url, _timing=Timing(sleep=refuse)) as client,
     ):
         assert client.bulk.upsert_profiles(people(990)).accepted == 990
+
+
+def test_a_batch_of_transactions_that_is_taken_in_part_tells_its_rows(sandbox: Sandbox, client: Synerise) -> None:
+    """A 207 names field and value: exactly these rows are rejected, and every other one is stored once."""
+    rows = list(purchases(60))
+    rows[7]["revenue"] = {"amount": 5, "currency": "EUR"}
+    rows[20]["value"] = {"amount": -20, "currency": "PLN"}
+    rows[41].pop("paymentInfo")
+    report = client.bulk.create_transactions(rows, checks="off")
+    assert [(item.index, item.stage) for item in report.rejected] == [(7, "server"), (20, "server"), (41, "server")]
+    assert sandbox.store.counts.transactions() == report.accepted == 57

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
@@ -73,3 +74,12 @@ def test_a_page_that_is_none(body: object) -> None:
         export = client.exports.run(order())
         with pytest.raises(ResponseDecodingError):
             list(export)
+
+
+@pytest.mark.parametrize("body", [None, {"data": numbered(2)}, "numbered", [1, 2]])
+def test_a_page_of_another_shape_is_no_end(body: Any) -> None:
+    """The shape of a page is inferred: another one ends a whole export by an error, and comes as it is by itself."""
+    with Server(page=lambda offset, limit: answer(body)).client() as client:
+        assert client.exports.get_data("t-1", offset=0, limit=2) == body
+        with pytest.raises(ResponseDecodingError, match="expected a JSON list of records"):
+            list(client.exports.run(order()))

@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from synerise_profiles import BadRequestError, InvalidRequestError, Synerise, SyneriseError
@@ -253,3 +254,26 @@ def test_what_comes_out_differently_is_said(
     assert result.complete
     # Nor does it keep a plan from going on, since either value is as planned.
     assert plan.apply(audit=None, actor="anna").resumed == 2
+
+
+class _NoBodies(httpx.HTTPTransport):
+    """Takes the body of each merge away, as an API does that sends none."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        if "/merge/" not in request.url.path:
+            return response
+        response.read()
+        return httpx.Response(response.status_code, request=request)
+
+
+@pytest.mark.usefixtures("family")
+def test_a_merge_without_a_body_is_merged(sandbox: Sandbox) -> None:
+    """No source is sure that a merge answers with its target: 200 alone says that it was carried out."""
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, transport=_NoBodies()) as client:
+        plan = plan_of(client)
+        result = plan.apply(audit=None, actor="anna")
+        assert result.merged == {"janek": "jan", "jasiek": "jan"}
+        assert (result.complete, result.unexpected) == (True, ())
+        assert client.profiles.merge_by_custom_id(["jan"], "jan") is None
+    assert [entry.status for entry in sandbox.log if entry.operation == "profiles.merge_by_custom_id"] == [200, 200]

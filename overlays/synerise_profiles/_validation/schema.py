@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from synerise_profiles._core.json_types import is_object
 from synerise_profiles._core.openapi import openapi_document
 from synerise_profiles_api.types import Operation
 
@@ -102,7 +103,7 @@ def _merge_schema(node: Json) -> Schema:
         name_patterns=tuple(pattern for inner in names for part in _flatten(inner) for pattern in _patterns_in(part)),
         reserved_names=frozenset(name for part in parts for name in part.get("x-reserved-names", ())),
         allows_additional=additional is not None,
-        additional=_merge_schema(additional) if isinstance(additional, dict) else None,
+        additional=_merge_schema(additional) if is_object(additional) else None,
         identifiers=tuple(_first_value(parts, "x-identifiers") or ()),
     )
 

@@ -132,10 +132,10 @@ class OpenedFile:
 
 def _read_head(read: Callable[[], bytes | str]) -> bytes | str:
     """Read the first part, and more where it is too short to say what a file is: a pipe gives what it has."""
-    first = read()
+    first: Any = read()
     while len(first) < _MIN_HEAD and (part := read()):
-        first = first + part  # type: ignore[operator]  # a file gives either bytes or text
-    return first
+        first += part
+    return cast("bytes | str", first)
 
 
 class _PeekedFile:

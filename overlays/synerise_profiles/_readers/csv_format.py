@@ -49,9 +49,8 @@ class CsvFormat:
         }
 
     def _problem(self) -> str | None:
-        skip: object = self.skip_lines
-        if not isinstance(skip, int) or isinstance(skip, bool) or skip < 0:
-            return f"skip_lines={skip!r} is no number of lines"
+        if (problem := _skip_problem(self.skip_lines)) is not None:
+            return problem
         if self.comment is not None and (not self.comment or self.comment == self.quotechar):
             return f"comment={self.comment!r} cannot begin a comment; give a mark such as '#'"
         if self.ragged not in get_args(Ragged):
@@ -62,6 +61,12 @@ class CsvFormat:
         except (LookupError, TypeError, ValueError) as error:
             return f"cannot be read like this: {error}"
         return None
+
+
+def _skip_problem(skip_lines: object) -> str | None:
+    """Say what a caller without a type checker got wrong."""
+    is_count = isinstance(skip_lines, int) and not isinstance(skip_lines, bool) and skip_lines >= 0
+    return None if is_count else f"skip_lines={skip_lines!r} is no number of lines"
 
 
 def delimiter_of_sep_line(line: str) -> str | None:

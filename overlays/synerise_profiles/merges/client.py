@@ -197,7 +197,7 @@ def _resolve_pairs(factory: PlanFactory, pairs: PairSource, options: PlanManyArg
     columns = PairColumns(
         duplicate=options.get("duplicate_column", "duplicate"),
         survivor=options.get("survivor_column", "survivor"),
-        format={name: options[name] for name in _CSV_OPTIONS if options.get(name) is not None},
+        format={name: value for name, value in options.items() if name in _CSV_OPTIONS and value is not None},
     )
     return resolve_pairs(pairs, factory.key_type, options.get("on_chain", "flatten"), columns)
 

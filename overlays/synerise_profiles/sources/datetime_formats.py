@@ -127,7 +127,7 @@ def date_width(format: str) -> int | None:  # noqa: A002
     parts = re.split("(%.)", format)
     marks = parts[2:6:2]
     ends = len(parts) == 7 or (len(parts) > 7 and parts[6][:1] and not parts[6][:1].isalnum())
-    if not _is_plain(parts) or parts[0] or set(parts[1:6:2]) != _DATE_DIRECTIVES or not ends:
+    if not _is_plain(parts) or parts[0] or frozenset(parts[1:6:2]) != _DATE_DIRECTIVES or not ends:
         return None
     return (
         None

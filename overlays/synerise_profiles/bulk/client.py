@@ -47,8 +47,10 @@ class Bulk:
     before anything is read; JournalMismatchError for a journal of another input or call. All arguments but the rows are
     optional:
 
-    - `concurrency`: requests in flight (8, at most 100). With more than one, a later batch may overtake an earlier
-      one; with 1 the order of the input is kept. `requests_per_second`: how many may begin in a second.
+    - `concurrency`: requests in flight (8, at most 100). `requests_per_second`: how many may begin in a second.
+    - `ordered` (True): rows of one profile are never in two requests at once, and arrive in the order of the input; so
+      do events and transactions of one key. A row that repeats an identifier of one of the last batches is held back
+      for a later one. False sends rows in batches as they come, and a later batch may overtake an earlier one.
     - `checks`: `basic` looks for what would name no profile or the wrong one, for nulls and NaN; `strict` keeps every
       documented rule; `off` trusts the rows entirely: a NaN is then sent as null, which deletes.
     - `allow_null`: names of the fields that may be null, such as {"firstName", "attributes.score"}.
@@ -236,7 +238,14 @@ def _open_run(
         report = Report(operation=batch_operation.operation.name, rejection_store=store)
         locate = None if source is None else source.locate
         recorder = OutcomeRecorder(batch_operation, settings, report, journal, locate)
-        engine = Engine(batch_operation, settings, recorder, timing, client_options.retry)
+        engine = Engine(
+            batch_operation,
+            settings,
+            recorder,
+            timing,
+            client_options.retry,
+            rows_are_fixed=isinstance(rows, list | tuple),
+        )
         with _closing_store(store, report), _source_notes(rows, report):
             yield engine
         problem = engine.problem or store.problem
@@ -308,6 +317,7 @@ def _open_journal(
             "checks": settings.checks,
             "allow_null": sorted(settings.allow_null),
             "keep_duplicates": settings.keep_duplicates,
+            "ordered": settings.ordered,
             **journal_header,
         },
     )

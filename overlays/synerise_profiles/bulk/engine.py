@@ -20,6 +20,7 @@ from synerise_profiles._batching.attribution import BisectBudget, ChunkState
 from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.machine import DONE, Machine, Read, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.ordering import HOLD_DISTANCE
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Throttle
 from synerise_profiles._core.logging import log_retry
@@ -59,7 +60,10 @@ _MAX_FAILED_REQUESTS: Final = 3
 
 
 class Engine(Machine[BulkTask]):
-    """One run: a `Machine` that sends the rows of an input. `report` is complete once `next` has said DONE."""
+    """One run: a `Machine` that sends the rows of an input. `report` is complete once `next` has said DONE.
+
+    `rows_are_fixed` says that the input is a list or a tuple, which no reading changes.
+    """
 
     def __init__(
         self,
@@ -68,6 +72,8 @@ class Engine(Machine[BulkTask]):
         recorder: OutcomeRecorder,
         timing: Timing,
         policy: RetryPolicy,
+        *,
+        rows_are_fixed: bool = False,
     ) -> None:
         self.report = recorder.report
         self.problem: str | None = None
@@ -86,6 +92,8 @@ class Engine(Machine[BulkTask]):
             reference=settings.reference,
             salt=settings.salt,
             keep_duplicates=settings.keep_duplicates,
+            order_window=HOLD_DISTANCE // 2 + max(HOLD_DISTANCE, settings.concurrency) if settings.ordered else 0,
+            rows_are_fixed=rows_are_fixed,
         )
         self._sample = (
             Sample(settings.verify_sample, batch_operation.identifiers, timing.random)
@@ -104,6 +112,11 @@ class Engine(Machine[BulkTask]):
         self._started_at = timing.monotonic()
         self._failed_streak = 0
         self._had_success = False
+
+    @property
+    def max_ready_rows(self) -> int:
+        """How many rows may be taken from the source before `read` gets them."""
+        return self._chunker.next_block_size
 
     def next(self) -> BulkStep:
         """Say what to do next. Asked again at once, it may say the same: only a task is said once."""
@@ -178,7 +191,10 @@ class Engine(Machine[BulkTask]):
         )
 
     def _can_start_chunk(self) -> bool:
-        return bool(self._ready) and len(self._chunk_states) < self._settings.concurrency
+        if not self._ready or len(self._chunk_states) >= self._settings.concurrency:
+            return False
+        after = self._ready[0].after
+        return after < 0 or all(after < state.chunk.number for state in self._chunk_states)
 
     def _next_task(self, now: float) -> BulkTask | None:
         chunk_state = next((state for state in self._chunk_states if not state.in_flight and state.due <= now), None)
@@ -286,7 +302,6 @@ class Engine(Machine[BulkTask]):
 
         Until the last chunk of the journal was found to be the same, nothing is sent: the input may be another one.
         """
-        chunk.number = self._chunk_count
         self._chunk_count += 1
         journal = self._recorder.journal
         if journal is None:

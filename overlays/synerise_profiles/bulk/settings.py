@@ -10,7 +10,7 @@ import attrs
 from attrs.validators import optional
 
 from synerise_profiles._batching.row_encoder import Checks
-from synerise_profiles._core.validators import name_collection, number, one_of, seconds, whole_number
+from synerise_profiles._core.validators import instance_of, name_collection, number, one_of, seconds, whole_number
 
 from .dead_letter import DeadLetterMode
 from .report import Progress
@@ -33,6 +33,7 @@ class BulkArguments(TypedDict, total=False):
     journal: str | os.PathLike[str] | None
     progress: Callable[[Progress], object] | None
     reference: Callable[[Any], Any] | None
+    ordered: bool
 
 
 class BatchArguments(BulkArguments, total=False):
@@ -73,6 +74,7 @@ class BulkSettings:
     journal: str | os.PathLike[str] | None = None
     progress: Callable[[Progress], object] | None = None
     reference: Callable[[Any], Any] | None = None
+    ordered: bool = attrs.field(default=True, validator=instance_of(bool, expected="True or False"))
     checks: Checks = attrs.field(default="basic", validator=one_of(*get_args(Checks)))
     allow_null: Collection[str] = attrs.field(default=(), validator=name_collection())
     salt: Callable[[Any], str] | None = None

@@ -44,7 +44,8 @@ _LAST_IDENTIFIER: Final = "phone"
 class PreparedRow:
     """A row that was checked and written, as it goes into a chunk, or is held back for one.
 
-    `time_bytes` is what a time will add to it. Of a row that is held back, `after` is the last chunk that it follows.
+    `time_bytes` is what a time will add to it; `identity` is the key and the content of an event that waits for its
+    time. Of a row that is held back, `after` is the last chunk that it follows.
     """
 
     item: bytes
@@ -54,6 +55,7 @@ class PreparedRow:
     time_bytes: int = 0
     request: Request[Any] | None = None
     reference: Any = None
+    identity: tuple[Hashable, Hashable] | None = None
     after: int = -1
 
     @property

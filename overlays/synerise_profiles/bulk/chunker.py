@@ -22,15 +22,11 @@ from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.ordering import IdentifierKeys, Keys, OrderGuard, PreparedRow
 from synerise_profiles._batching.row_encoder import (
     ORJSON_OPTIONS,
-    Checks,
     IdentifierGroup,
     RefusedError,
-    RowEncoder,
     contains_null,
-    content_salt,
     orjson_default,
     row_rule,
-    timestamp_reserve,
 )
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._validation.object_rules import ObjectRule
@@ -40,6 +36,7 @@ from synerise_profiles_api.errors import InvalidRequestError
 
 from .block_reader import BlockReader
 from .open_chunk import OpenChunk
+from .row_preparer import ChunkerOptions, RowPreparer
 from .verification import Sample
 
 __all__ = ["Chunker", "ChunkerOptions", "RefuseRow"]
@@ -51,23 +48,6 @@ _MAX_BLOCK_ROWS: Final = 250
 _SMALL_BLOCK_ROWS: Final = 16
 _MIN_BLOCK_ROWS: Final = 8
 """Fewer rows than this are checked and written faster one by one."""
-
-
-@attrs.frozen(kw_only=True)
-class ChunkerOptions:
-    """What the caller chose about reading and checking rows; a part of `BulkSettings`.
-
-    `order_window` is for how many chunks the keys of rows are remembered, so that their order is kept; 0 lets go of it.
-    `rows_are_fixed` says that the rows are a list or a tuple.
-    """
-
-    checks: Checks = "basic"
-    allow_null: Collection[str] = ()
-    reference: Callable[[Any], Any] | None = None
-    salt: Callable[[Any], str] | None = None
-    keep_duplicates: bool = False
-    order_window: int = 12
-    rows_are_fixed: bool = False
 
 
 @attrs.frozen(eq=False)
@@ -100,12 +80,11 @@ class Chunker:
         self._chunk_count = 0
         self._rule = row_rule(batch_operation, options.checks, note)
         self._checks_nulls = options.checks != "off"
-        self._encoder = RowEncoder(batch_operation, options.allow_null if self._checks_nulls else None, self._make_salt)
         self._encodes_blocks = not (
-            self._encoder.is_salted or batch_operation.uniform_identifier or batch_operation.build_request
+            batch_operation.salt_field or batch_operation.uniform_identifier or batch_operation.build_request
         )
         self._identifier_keys = IdentifierKeys(batch_operation.identifiers) if options.order_window else None
-        self._timestamp_reserve = timestamp_reserve(batch_operation)
+        self.preparer = RowPreparer(batch_operation, options, self._rule, self._identifier_keys)
         self._reader = BlockReader(is_fixed=options.rows_are_fixed)
         self._pending_rows: Sequence[Any] = ()
         self._max_block_rows = _SMALL_BLOCK_ROWS
@@ -151,7 +130,14 @@ class Chunker:
             operation, window = self.batch_operation, self._options.order_window
             guard = OrderGuard(window, operation.max_items, operation.max_bytes) if window else None
             with_references = self._options.reference is not None
-            found = OpenChunk(operation, guard, self._sample, self._take_full, with_references=with_references)
+            found = OpenChunk(
+                operation,
+                guard,
+                self._sample,
+                self._take_full,
+                self.preparer.repeats,
+                with_references=with_references,
+            )
             self._open_chunks[group] = found
         return found
 
@@ -267,7 +253,7 @@ class Chunker:
             index = self.rows_read
             self.rows_read += 1
             try:
-                prepared = self._prepare_row(row, index, is_suspect=place in scan.suspects, is_safe=scan.is_safe)
+                prepared = self.preparer.prepare(row, index, is_suspect=place in scan.suspects, is_safe=scan.is_safe)
             except (RefusedError, InvalidRequestError) as error:
                 self._refuse_row(index, row, error)
             else:
@@ -277,31 +263,6 @@ class Chunker:
             if self.is_halted or self._full_chunks:
                 self._pending_rows = block[place + 1 :]
                 return
-
-    def _prepare_row(self, row: Any, index: int, *, is_suspect: bool, is_safe: bool) -> PreparedRow:
-        """Check a row, write it, find its identifier group and its keys, and give it its salt."""
-        if is_suspect and self._rule is not None and (problem := self._rule.check(row)) is not None:
-            raise RefusedError(*problem)
-        encoder, build_request = self._encoder, self.batch_operation.build_request
-        item = encoder.encode(row, checks_nulls=is_suspect or not is_safe)
-        prepared = PreparedRow(item, index, encoder.identifier_group_of(row))
-        if encoder.is_salted:
-            prepared.item, is_untimed = encoder.add_salt(row, item, index)
-            prepared.time_bytes = self._timestamp_reserve if is_untimed else 0
-        elif self._identifier_keys is not None:
-            prepared.keys = self._identifier_keys.of_row(row if isinstance(row, int) else fields_of(row))
-        if build_request is not None:
-            prepared.request = build_request(row)
-        limit = self.batch_operation.max_bytes
-        if prepared.size >= limit:
-            text = f"is {prepared.size + 1:,} bytes with its brackets; one request carries {limit:,}"
-            raise RefusedError("", text)
-        return prepared
-
-    def _make_salt(self, row: Any, item: bytes, index: int) -> str:
-        if self._options.salt is not None:
-            return str(self._options.salt(row))
-        return content_salt(b"%b#%d" % (item, index) if self._options.keep_duplicates else item)
 
     def _refuse_row(self, index: int, row: Any, error: RefusedError | InvalidRequestError) -> None:
         holds: RowHolds = "fields"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import AsyncIterable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from synerise_profiles._batching.row_source import FileRowSource, NotedSource, R
 from synerise_profiles._core.files import refuse_same_files, target_of
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import warn_deprecated
+from synerise_profiles_api.errors import InvalidRequestError
 
 from .dead_letter import RejectionStore, open_letters
 from .engine import Engine
@@ -81,9 +83,11 @@ class Bulk:
     def send_events(self, rows: Iterable[BuiltEvent | BatchEvent | Row], **options: Unpack[SaltedArguments]) -> Report:
         """Record events of any type (`events.send_batch`).
 
-        A row without `eventSalt` gets one, made from its content or by `salt(row)`; one without `time` gets the
-        server's. So an event that is sent twice is stored once. Two equal events are one as well, unless
-        `keep_duplicates` is set.
+        A row without `eventSalt` gets one, made from its content or as `salt` says: a text for all rows, names of
+        fields such as ["params.orderId"], or a function of the row. One without `time` gets `default_time` (a past
+        moment: a datetime or a text with its zone), or the server's time. So an event that is sent twice in a run is
+        stored once, and by another run too where all rows have a time. Two equal events are one as well, unless
+        `keep_duplicates` is set; `report.notes` counts them, and rows that overwrite another one.
         """
         return self._run(operations.events(), rows, options, {})
 
@@ -152,9 +156,11 @@ class AsyncBulk:
     ) -> Report:
         """Record events of any type (`events.send_batch`).
 
-        A row without `eventSalt` gets one, made from its content or by `salt(row)`; one without `time` gets the
-        server's. So an event that is sent twice is stored once. Two equal events are one as well, unless
-        `keep_duplicates` is set.
+        A row without `eventSalt` gets one, made from its content or as `salt` says: a text for all rows, names of
+        fields such as ["params.orderId"], or a function of the row. One without `time` gets `default_time` (a past
+        moment: a datetime or a text with its zone), or the server's time. So an event that is sent twice in a run is
+        stored once, and by another run too where all rows have a time. Two equal events are one as well, unless
+        `keep_duplicates` is set; `report.notes` counts them, and rows that overwrite another one.
         """
         return await self._run(operations.events(), rows, options, {})
 
@@ -221,6 +227,9 @@ def _open_run(
     `journal_header` is what, beside the settings, another call with the same journal must have in common with this one.
     """
     settings = BulkSettings(**options)
+    if settings.default_time is not None and _is_future(settings.default_time, timing):
+        problem = "is in the future: the server would replace it, and a salt would have no effect"
+        raise InvalidRequestError(problem, field="default_time")
     source = rows if isinstance(rows, RowSource) else None
     letter_target = _check_files(settings, source)
     if source is not None:
@@ -301,6 +310,10 @@ def _source_notes(rows: object, report: Report) -> Generator[None]:
             report.add_notes(rows.notes)
 
 
+def _is_future(time: str, timing: Timing) -> bool:
+    return datetime.datetime.fromisoformat(time).timestamp() > timing.wall()
+
+
 def _open_journal(
     batch_operation: BatchOperation, settings: BulkSettings, journal_header: Mapping[str, Any]
 ) -> JournalProtocol | None:
@@ -318,6 +331,7 @@ def _open_journal(
             "allow_null": sorted(settings.allow_null),
             "keep_duplicates": settings.keep_duplicates,
             "ordered": settings.ordered,
+            "default_time": settings.default_time,
             **journal_header,
         },
     )

@@ -20,7 +20,6 @@ from synerise_profiles._batching.attribution import BisectBudget, ChunkState
 from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.machine import DONE, Machine, Read, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.ordering import HOLD_DISTANCE
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Throttle
 from synerise_profiles._core.logging import log_retry
@@ -28,7 +27,7 @@ from synerise_profiles._core.retry import AttemptFailure, RetryPolicy, decide_re
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request
 
-from .chunker import Chunker, ChunkerOptions
+from .chunker import Chunker
 from .recorder import OutcomeRecorder
 from .settings import BulkSettings
 from .timestamps import ServerTimeTask, TimestampAssigner
@@ -86,15 +85,7 @@ class Engine(Machine[BulkTask]):
         self._policy = policy
         self._throttle = Throttle(settings.concurrency, settings.requests_per_second)
         self._budget = BisectBudget(settings.max_bisect_requests)
-        options = ChunkerOptions(
-            checks=settings.checks,
-            allow_null=frozenset(settings.allow_null),
-            reference=settings.reference,
-            salt=settings.salt,
-            keep_duplicates=settings.keep_duplicates,
-            order_window=HOLD_DISTANCE // 2 + max(HOLD_DISTANCE, settings.concurrency) if settings.ordered else 0,
-            rows_are_fixed=rows_are_fixed,
-        )
+        options = settings.chunker_options(rows_are_fixed=rows_are_fixed)
         self._sample = (
             Sample(settings.verify_sample, batch_operation.identifiers, timing.random)
             if settings.verify_sample
@@ -307,7 +298,7 @@ class Engine(Machine[BulkTask]):
         if journal is None:
             self._ready.append(chunk)
             return
-        if not self._recorder.record_resumed(chunk):
+        if not self._recorder.record_resumed(chunk, rows_are_built=self._chunker.preparer.has_built_rows):
             self._awaiting_journal.append(chunk)
         else:
             self._recorder.report_progress(self._in_flight, self._timing.monotonic() - self._started_at)
@@ -338,6 +329,7 @@ class Engine(Machine[BulkTask]):
             else:
                 self._mark_rest_unsent(self.problem)
             report = self.report
+            report.notes |= self._chunker.preparer.notes(has_journal=self._recorder.journal is not None)
             report.complete = self.problem is None and not report.by_stage["unsent"]
             self._recorder.report_progress(0, now - self._started_at)
         return DONE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import orjson
@@ -12,6 +12,7 @@ from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.ordering import OrderGuard, PreparedRow
 from synerise_profiles._validation.rules import fields_of
 
+from .repeats import RepeatCounter
 from .verification import Sample
 
 __all__ = ["OpenChunk"]
@@ -19,6 +20,8 @@ __all__ = ["OpenChunk"]
 
 class OpenChunk:
     """The chunk that rows of one group are put into. `emit` takes each chunk that is full and returns its number.
+
+    `repeats` counts the events of a chunk that are one.
 
     Without a `guard` rows go into chunks in the order of the input, whatever they are about.
     """
@@ -29,6 +32,7 @@ class OpenChunk:
         guard: OrderGuard | None,
         sample: Sample | None,
         emit: Callable[[Chunk], int],
+        repeats: RepeatCounter,
         *,
         with_references: bool,
     ) -> None:
@@ -37,6 +41,8 @@ class OpenChunk:
         self._batch_operation = batch_operation
         self._sample = sample
         self._emit = emit
+        self._repeats = repeats
+        self._contents: dict[Hashable, Hashable] = {}
         self._with_references = with_references
 
     def put(self, row: PreparedRow) -> None:
@@ -79,6 +85,7 @@ class OpenChunk:
             chunk, guard = self.chunk, self.guard
             number = self._emit(chunk) if len(chunk) else None
             self.chunk = Chunk(self._batch_operation)
+            self._contents.clear()
             if guard is None:
                 return
             chunk.after = guard.close(number)
@@ -94,6 +101,11 @@ class OpenChunk:
 
     def _add(self, row: PreparedRow) -> None:
         chunk = self.chunk
+        if row.identity is not None:
+            key, content = row.identity
+            if key in self._contents:
+                self._repeats.add_known(self._contents[key], content)
+            self._contents[key] = content
         if row.time_bytes:
             chunk.untimed_positions.append(len(chunk))
             chunk.size += row.time_bytes

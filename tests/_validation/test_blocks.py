@@ -100,7 +100,9 @@ def taken(name: str, sources: Iterable[Iterable[Any]], checks: Checks, limits: t
         refused.append((index, reference, field, reason))
         return True
 
-    chunker = Chunker(batch_operation, ChunkerOptions(checks=checks, **options), refuse, notes.append)
+    chunker = Chunker(
+        batch_operation, ChunkerOptions(checks=checks, rows_are_fixed=True, **options), refuse, notes.append
+    )
     chunks = []
     for source in sources:
         rows = iter(source)

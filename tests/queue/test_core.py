@@ -259,6 +259,22 @@ def test_rows_of_one_request_name_their_profile_in_one_way() -> None:
     assert len(rig.server.sizes) == 2
 
 
+def test_rows_of_one_event_are_not_in_two_requests() -> None:
+    """A batch waits for the one in flight that has a row of the same salt, time and profile; others do not."""
+    noon = "2020-01-01T12:00:00Z"
+    rig = Rig(flush_items=2, concurrency=4)
+    for n, salt in enumerate(["a", "b", "b", "c", "d", "e"]):
+        row = event(n)
+        rig.put({**row, "client": {"customId": "one"}, "eventSalt": salt, "time": noon})
+    first = rig.step()
+    assert isinstance(first, QueueTask)
+    assert rig.core.next() == Wait(None)
+    rig.answer(first, "well")
+    assert all(isinstance(rig.step(), QueueTask) for _ in range(2))
+    rig.drain()
+    assert rig.core.delivered == 6
+
+
 def test_profiles_arrive_in_the_order_of_puts() -> None:
     """One request after the other, even if one has to be sent again: the last put wins."""
     rig = Rig(flush_items=2, concurrency=4)

@@ -21,8 +21,6 @@ from .send_result import SendResult, send_result_of
 
 __all__ = ["drive"]
 
-_MAX_FETCH_ROWS = 250
-"""How many rows of an async source are handed over together: the largest block that a chunker takes."""
 T = TypeVar("T", bound=Task)
 _AsyncSendFunction = Callable[[Request[Any]], Awaitable[Response[Any]]]
 
@@ -44,7 +42,7 @@ async def drive(
                 if isinstance(step, Read):
                     if source.is_waiting:  # meanwhile results are taken, and what is due is sent
                         await pool.deliver(machine, step.seconds)
-                    elif not machine.read(source.rows) and not source.request_more():
+                    elif not machine.read(source.rows) and not source.request_more(machine.max_ready_rows):
                         machine.end()
                     # Reading takes a few milliseconds, in which no other task can run.
                     await checkpoint()
@@ -73,8 +71,8 @@ class _ReadyRows:
     def __init__(self, rows: Iterable[Any]) -> None:
         self.rows: Iterator[Any] = iter(rows)
 
-    def request_more(self) -> bool:
-        """Ask for further rows; false if there are none."""
+    def request_more(self, max_rows: int) -> bool:  # noqa: ARG002 - the iterable is read by the machine itself
+        """Ask for so many further rows at most; false if there are none."""
         return False
 
     def close(self) -> None:
@@ -92,18 +90,20 @@ class _FetchedRows(_ReadyRows):
         self._iterator = aiter(rows)
         self._notify = notify
         self._more_requested = anyio.Event()
+        self._max_rows = 0
         self._scope = anyio.CancelScope()
         self._ended = False
         self._failure: Exception | None = None
         group.start_soon(self._fetch_all)
 
-    def request_more(self) -> bool:
-        """Ask for further rows; raise the error of the source, after all that it gave before was handed over."""
+    def request_more(self, max_rows: int) -> bool:
+        """Ask for so many further rows at most; raise the error of the source, after all that it gave before."""
         if self._failure is not None:
             raise self._failure
         if self._ended:
             return False
         self.is_waiting = True
+        self._max_rows = max_rows
         self._more_requested.set()
         return True
 
@@ -123,7 +123,7 @@ class _FetchedRows(_ReadyRows):
     async def _fetch(self, rows: AsyncIterator[Any]) -> list[Any]:
         fetched: list[Any] = []
         try:
-            while len(fetched) < _MAX_FETCH_ROWS:
+            while len(fetched) < self._max_rows:
                 fetched.append(await anext(rows))
         except StopAsyncIteration:
             self._ended = True

@@ -42,7 +42,8 @@ class Chunk:
     `pieces` are bytes of rows: each piece is one row or, once `has_joined_rows`, several with commas between them.
     `size` is that of the body in bytes, with the brackets, the commas and the times that are still to be added. A
     position counts the rows of the chunk, an index those of the input. `requests` holds the request of the only row
-    where the operation takes no list. `time` is set before the first sending.
+    where the operation takes no list. `time` is set before the first sending. It is sent once all chunks to the number
+    `after` are settled; -1 waits for none.
     """
 
     batch_operation: BatchOperation
@@ -50,6 +51,7 @@ class Chunk:
     indexes: list[int] = attrs.field(factory=list[int])
     size: int = 1
     number: int = -1
+    after: int = -1
     has_joined_rows: bool = False
     references: list[Any] | None = None
     untimed_positions: list[int] = attrs.field(factory=list[int])

@@ -61,6 +61,11 @@ T = TypeVar("T", bound=Task)
 class Machine(Protocol[T]):
     """A state machine that a driver drives."""
 
+    @property
+    def max_ready_rows(self) -> int:
+        """How many rows may be taken from the source before `read` gets them: reading on may change a row."""
+        ...
+
     def next(self) -> T | Read | Wait | Signal:
         """Say what to do next. Asked again at once, it may say the same: only a task is said once."""
         ...

@@ -1,4 +1,4 @@
-"""From a row to its bytes: checked and written once, given its salt, put in its group. What bulk runs and queues share.
+"""From a row to its bytes: checked and written once, put in its group. What bulk runs and queues share.
 
 A row is written to JSON once, since that is the largest share of the cost of a row; what is added later, a salt or a
 time, is added to the bytes. What JSON cannot carry, and nulls, are refused with the name of the field: a null deletes
@@ -10,8 +10,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Callable, Collection, Iterator
-from hashlib import sha256
+from collections.abc import Collection, Iterator
 from typing import Any, Final, Literal, TypeAlias, cast
 
 import orjson
@@ -33,7 +32,6 @@ __all__ = [
     "RowEncoder",
     "append_fields",
     "contains_null",
-    "content_salt",
     "orjson_default",
     "row_rule",
     "timestamp_reserve",
@@ -86,22 +84,12 @@ def row_rule(batch_operation: BatchOperation, checks: Checks, note: Note) -> Rul
 class RowEncoder:
     """Writes the rows of one operation. Safe from any thread.
 
-    `allow_null` names the fields that may be null, None allows all. `make_salt` makes the salt of a row that has none,
-    from the row, its bytes and its index.
+    `allow_null` names the fields that may be null, None allows all.
     """
 
-    def __init__(
-        self,
-        batch_operation: BatchOperation,
-        allow_null: Collection[str] | None,
-        make_salt: Callable[[Any, bytes, int], str],
-    ) -> None:
+    def __init__(self, batch_operation: BatchOperation, allow_null: Collection[str] | None) -> None:
         self.batch_operation = batch_operation
-        self.is_salted = batch_operation.salt_field is not None
         self._allow_null = allow_null
-        self._make_salt = make_salt
-        self._salt_field, self._time_field = batch_operation.salt_field or "", batch_operation.time_field or ""
-        self._salt_name = self._salt_field.encode()
         self._identifiers = frozenset(batch_operation.identifiers)
         self._groups: dict[tuple[str, ...], frozenset[str]] = {}
 
@@ -114,20 +102,6 @@ class RowEncoder:
         if checks_nulls and self._allow_null is not None and contains_null(item):
             return _reject_nulls(row, item, self._allow_null)
         return item
-
-    def add_salt(self, row: Any, item: bytes, index: int) -> tuple[bytes, bool]:
-        """Add a salt to a row that has none; return its bytes, and whether it has no time either."""
-        fields = row if row.__class__ is dict else fields_of(row) or {}
-        salt, time = fields.get(self._salt_field, UNSET), fields.get(self._time_field, UNSET)
-        if salt is UNSET:
-            item = append_fields(item, b'"%b":%b' % (self._salt_name, orjson.dumps(self._make_salt(row, item, index))))
-        elif not salt:
-            raise RefusedError(self._salt_field, "is empty; leave it out, and it is made")
-        if time is UNSET:
-            return item, True
-        if not time:
-            raise RefusedError(self._time_field, "is empty; leave it out, and it is set")
-        return item, False
 
     def identifier_group_of(self, row: Any) -> IdentifierGroup:
         """Return by which identifiers a row names its profile, None where that does not matter.
@@ -144,11 +118,6 @@ class RowEncoder:
             if len(self._groups) < _MAX_CACHED_GROUPS:
                 self._groups[names] = group
         return group
-
-
-def content_salt(item: bytes) -> str:
-    """Make a salt that is the same for the same bytes, so that a row that is sent twice is stored once."""
-    return sha256(item).hexdigest()[:32]
 
 
 def timestamp_reserve(batch_operation: BatchOperation) -> int:

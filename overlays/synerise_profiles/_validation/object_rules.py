@@ -156,6 +156,8 @@ class ObjectRule:
     """An object whose fields have rules of their own.
 
     One of `identifiers` has to be set, if there are any. Without `property_names` any other field may be there.
+    `identifier_columns` has the identifiers of the block that was checked last, by name; None if its rows have not all
+    the same fields.
     """
 
     def __init__(
@@ -170,6 +172,7 @@ class ObjectRule:
         self._property_names = property_names
         self._identifiers = identifiers or schema.identifiers
         self._shape_plans: dict[tuple[str, ...], _ShapePlan] = {}
+        self.identifier_columns: dict[str, Sequence[Any]] | None = None
 
     @classmethod
     def from_schema(
@@ -212,6 +215,7 @@ class ObjectRule:
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
         """Clear objects column by column, those of one shape together. Rare shapes are left to `check`."""
+        self.identifier_columns = None
         rows, positions = _object_rows(values, positions, suspects)
         if not rows:
             return True
@@ -231,6 +235,7 @@ class ObjectRule:
                 suspects.update(shape_positions)
             elif not self._check_same_shape(shape, shape_rows, shape_positions, suspects):
                 is_safe = False
+        self.identifier_columns = None
         return is_safe
 
     def _check_same_shape(
@@ -241,6 +246,7 @@ class ObjectRule:
             suspects.update(positions)
             return True
         columns = list(zip(*map(_dict_values, rows), strict=True))
+        self.identifier_columns = {shape[index]: columns[index] for index in plan.identifier_columns}
         is_safe = True
         for index, rule in plan.ruled_columns:
             if not rule.check_block(columns[index], positions, suspects):

@@ -8,8 +8,9 @@ not read ahead. The result is the same as if rows came one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import islice
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -18,23 +19,24 @@ import orjson
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.letters import LetterRow, RowHolds, letter_row
 from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.ordering import IdentifierKeys, Keys, OrderGuard, PreparedRow
 from synerise_profiles._batching.row_encoder import (
     ORJSON_OPTIONS,
-    Checks,
     IdentifierGroup,
     RefusedError,
-    RowEncoder,
     contains_null,
-    content_salt,
     orjson_default,
     row_rule,
-    timestamp_reserve,
 )
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._validation.object_rules import ObjectRule
 from synerise_profiles._validation.rules import Note, fields_of
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 
+from .block_reader import BlockReader
+from .open_chunk import OpenChunk
+from .row_preparer import ChunkerOptions, RowPreparer
 from .verification import Sample
 
 __all__ = ["Chunker", "ChunkerOptions", "RefuseRow"]
@@ -46,17 +48,6 @@ _MAX_BLOCK_ROWS: Final = 250
 _SMALL_BLOCK_ROWS: Final = 16
 _MIN_BLOCK_ROWS: Final = 8
 """Fewer rows than this are checked and written faster one by one."""
-
-
-@attrs.frozen(kw_only=True)
-class ChunkerOptions:
-    """What the caller chose about reading and checking rows; a part of `BulkSettings`."""
-
-    checks: Checks = "basic"
-    allow_null: Collection[str] = ()
-    reference: Callable[[Any], Any] | None = None
-    salt: Callable[[Any], str] | None = None
-    keep_duplicates: bool = False
 
 
 @attrs.frozen(eq=False)
@@ -84,94 +75,133 @@ class Chunker:
         self._options = options
         self._refuse = refuse
         self._sample = sample
-        self._open_chunks: dict[Any, Chunk] = {}
+        self._open_chunks: dict[IdentifierGroup, OpenChunk] = {}
+        self._full_chunks: deque[Chunk] = deque()
+        self._chunk_count = 0
         self._rule = row_rule(batch_operation, options.checks, note)
         self._checks_nulls = options.checks != "off"
-        self._encoder = RowEncoder(batch_operation, options.allow_null if self._checks_nulls else None, self._make_salt)
         self._encodes_blocks = not (
-            self._encoder.is_salted or batch_operation.uniform_identifier or batch_operation.build_request
+            batch_operation.salt_field or batch_operation.uniform_identifier or batch_operation.build_request
         )
-        self._timestamp_reserve = timestamp_reserve(batch_operation)
-        # Of the row that was prepared last: its identifier group, and how many bytes a time will add to it.
-        self._group: IdentifierGroup = None
-        self._reserved_bytes = 0
-        self._last_chunk = Chunk(batch_operation)
+        self._identifier_keys = IdentifierKeys(batch_operation.identifiers) if options.order_window else None
+        self.preparer = RowPreparer(batch_operation, options, self._rule, self._identifier_keys)
+        self._reader = BlockReader(is_fixed=options.rows_are_fixed)
         self._pending_rows: Sequence[Any] = ()
         self._max_block_rows = _SMALL_BLOCK_ROWS
         self._row_size = 1.0
         self.is_halted = False
         """Whether refusals have ended the run."""
 
+    @property
+    def next_block_size(self) -> int:
+        """How many rows are wanted next: they are to be read no further before these were passed to `next_chunk`."""
+        return 1 if self._reader.reads_one_by_one else self._block_size()
+
     def next_chunk(self, rows: Iterable[Any]) -> Chunk | None:
         """Read rows until a chunk is full; None when they end before, or when refusals end the run."""
         rows = iter(rows)
-        while block := self._pending_rows or self._next_block(rows):
+        while not self._full_chunks:
+            block = self._pending_rows or self._reader.read(rows, self._block_size())
+            if not block:
+                return None
             self._pending_rows = ()
-            full = self._put_block(block)
-            if full is not None or self.is_halted:
-                return full
-        return None
+            self._put_block(block)
+            if self.is_halted:
+                break
+        return self._full_chunks.popleft() if self._full_chunks else None
 
     def remaining_chunks(self) -> list[Chunk]:
         """Close and return the open chunks, in the order of their first rows."""
-        chunks: list[Chunk] = []
+        self._pending_rows = [*self._pending_rows, *self._reader.rest()]
         while self._pending_rows:
-            full = self.next_chunk(())
-            if full is not None:
-                chunks.append(full)
-        chunks += sorted(
-            (chunk for chunk in self._open_chunks.values() if chunk.indexes), key=lambda chunk: chunk.indexes[0]
-        )
+            block, self._pending_rows = self._pending_rows, ()
+            self._put_block(block)
+        in_order = sorted(self._open_chunks.values(), key=lambda open_chunk: open_chunk.chunk.indexes[:1])
+        for open_chunk in in_order:
+            open_chunk.close_all()
         self._open_chunks.clear()
+        chunks = list(self._full_chunks)
+        self._full_chunks.clear()
         return chunks
 
-    def _next_block(self, rows: Iterator[Any]) -> list[Any]:
-        block: list[Any] = []
-        try:
-            block.extend(islice(rows, self._block_size()))
-        except BaseException:
-            self._pending_rows = block  # what the source gave before it failed is not lost
-            raise
-        return block
+    def _open_chunk(self, group: IdentifierGroup) -> OpenChunk:
+        found = self._open_chunks.get(group)
+        if found is None:
+            operation, window = self.batch_operation, self._options.order_window
+            guard = OrderGuard(window, operation.max_items, operation.max_bytes) if window else None
+            with_references = self._options.reference is not None
+            found = OpenChunk(
+                operation,
+                guard,
+                self._sample,
+                self._take_full,
+                self.preparer.repeats,
+                with_references=with_references,
+            )
+            self._open_chunks[group] = found
+        return found
+
+    def _take_full(self, chunk: Chunk) -> int:
+        chunk.number = self._chunk_count
+        self._chunk_count += 1
+        self._full_chunks.append(chunk)
+        return chunk.number
 
     def _block_size(self) -> int:
         """How many rows to read next: no more than the fullest chunk has room for, by the size of the rows before."""
-        fullest = max((len(chunk.indexes) for chunk in self._open_chunks.values()), default=0)
+        fullest = max((len(open_chunk.chunk) for open_chunk in self._open_chunks.values()), default=0)
         most = min(self._max_block_rows, self.batch_operation.max_items - fullest)
-        chunk = self._open_chunks.get(None)
-        if chunk is None or not self._encodes_blocks:
+        open_chunk = self._open_chunks.get(None)
+        if open_chunk is None or not self._encodes_blocks:
             return most
-        fitting = int((self.batch_operation.max_bytes - chunk.size) / self._row_size)
+        fitting = int((self.batch_operation.max_bytes - open_chunk.chunk.size) / self._row_size)
         # Rows differ, so not quite as many as would fit if they did not.
         return most if most < fitting else max(fitting * 7 // 8, min(most, _SMALL_BLOCK_ROWS))
 
-    def _put_block(self, block: Sequence[Any]) -> Chunk | None:
+    def _put_block(self, block: Sequence[Any]) -> None:
         """Check rows together, and write them together where there are no suspects; else put them one by one."""
         if len(block) < _MIN_BLOCK_ROWS:
-            return self._put_rows(block, _BlockScan(block, range(len(block)), is_safe=True))
+            self._put_rows(block, _BlockScan(block, range(len(block)), is_safe=True))
+            return
         scan = self._scan(block)
-        if self._encodes_blocks and not scan.suspects:
-            json_array = self._encode_block(scan)
-            chunk = self._open_chunks.setdefault(None, Chunk(self.batch_operation))
-            if json_array is not None and chunk.size_after(json_array) <= self.batch_operation.max_bytes:
-                chunk.add_many(json_array, range(self.rows_read, self.rows_read + len(block)))
-                self.rows_read += len(block)
-                self._row_size = len(json_array) / len(block)
-                self._max_block_rows = min(_MAX_BLOCK_ROWS, 2 * self._max_block_rows)
-                if self._options.reference is not None:
-                    chunk.references = chunk.references or []
-                    chunk.references.extend(map(self._options.reference, block))
-                if self._sample is not None:
-                    rows = scan.rows if self._rule is not None else [fields_of(row) or {} for row in scan.rows]
-                    self._sample.offer(chunk, rows)
-                return self._open_chunks.pop(None) if len(chunk) >= self.batch_operation.max_items else None
+        if self._encodes_blocks and not scan.suspects and self._put_together(block, scan):
+            self._max_block_rows = min(_MAX_BLOCK_ROWS, 2 * self._max_block_rows)
+            return
         is_clear = not (self._encodes_blocks or scan.suspects)
         self._max_block_rows = (
             min(_MAX_BLOCK_ROWS, 2 * self._max_block_rows)
             if is_clear
             else max(_SMALL_BLOCK_ROWS, self._max_block_rows // 2)
         )
-        return self._put_rows(block, scan)
+        self._put_rows(block, scan)
+
+    def _put_together(self, block: Sequence[Any], scan: _BlockScan) -> bool:
+        """Write rows as one list; false if they have to be put one by one. Those that are held back are left out."""
+        open_chunk = self._open_chunk(None)
+        json_array = self._encode_block(scan)
+        if json_array is None or open_chunk.chunk.size_after(json_array) > self.batch_operation.max_bytes:
+            return False
+        first = self.rows_read
+        held = self._held_places(open_chunk, scan, len(json_array))
+        if held is None:
+            return False
+        self.rows_read += len(block)
+        self._row_size = len(json_array) / len(block)
+        reference = self._options.reference or _no_reference
+        if not held:
+            references = list(map(reference, block)) if self._options.reference else ()
+            open_chunk.put_many(json_array, range(first, first + len(block)), references, scan.rows)
+            return True
+        free = [place for place in range(len(block)) if place not in held]
+        rows = [scan.rows[place] for place in free]
+        if rows:
+            references = [reference(block[place]) for place in free] if self._options.reference else ()
+            json_array = orjson.dumps(rows, orjson_default, ORJSON_OPTIONS)
+            open_chunk.put_many(json_array, [first + place for place in free], references, rows)
+        for place, keys in held.items():
+            item = orjson.dumps(scan.rows[place], orjson_default, ORJSON_OPTIONS)
+            open_chunk.put(PreparedRow(item, first + place, keys=keys, reference=reference(block[place])))
+        return True
 
     def _scan(self, block: Sequence[Any]) -> _BlockScan:
         block = _as_fields(block)
@@ -189,68 +219,52 @@ class Chunker:
             return None
         return json_array if scan.is_safe or not contains_null(json_array) else None
 
-    def _put_rows(self, block: Sequence[Any], scan: _BlockScan) -> Chunk | None:
+    def _held_places(self, open_chunk: OpenChunk, scan: _BlockScan, size: int) -> dict[int, Keys] | None:
+        """Let the guard place a block of so many bytes; return the places and keys of the rows that are held back.
+
+        None if the open chunk may be closed within the block: then rows have to be put one by one.
+        """
+        guard, identifier_keys = open_chunk.guard, self._identifier_keys
+        if guard is None or identifier_keys is None:
+            return {}
+        known = self._rule.identifier_columns if isinstance(self._rule, ObjectRule) else None
+        known = known or identifier_keys.columns_of(scan.rows)
+        columns = None if known is None else identifier_keys.of_columns(known)
+        if columns is not None and guard.place_columns(columns):
+            return {}
+        keys_of_rows = [identifier_keys.of_row(fields_of(row)) for row in scan.rows]
+        if columns is None and guard.place_columns([list(chain.from_iterable(keys_of_rows))]):
+            return {}
+        held = {place: keys_of_rows[place] for place in guard.blocked_places(keys_of_rows)}
+        free_count = len(keys_of_rows) - len(held)
+        if held and (
+            len(open_chunk.chunk) + free_count >= self.batch_operation.max_items or guard.is_over(len(held), size)
+        ):
+            return None
+        for place, keys in enumerate(keys_of_rows):
+            if place not in held:
+                guard.place(keys)
+        return held
+
+    def _put_rows(self, block: Sequence[Any], scan: _BlockScan) -> None:
         """Put rows one by one, until a chunk is full; those that the block's check cleared are not checked again."""
-        reference, build_request = self._options.reference, self.batch_operation.build_request
+        reference = self._options.reference
         for place, row in enumerate(block):
             index = self.rows_read
             self.rows_read += 1
             try:
-                item = self._prepare_row(row, index, is_suspect=place in scan.suspects, is_safe=scan.is_safe)
-                request = None if build_request is None else build_request(row)
-                full = self._put(item, index)
+                prepared = self.preparer.prepare(row, index, is_suspect=place in scan.suspects, is_safe=scan.is_safe)
             except (RefusedError, InvalidRequestError) as error:
-                if self._refuse_row(index, row, error):
-                    continue
+                self._refuse_row(index, row, error)
+            else:
+                if reference is not None:
+                    prepared.reference = reference(row)
+                self._open_chunk(prepared.group).put(prepared)
+            if self.is_halted or self._full_chunks:
                 self._pending_rows = block[place + 1 :]
-                return None
-            if reference is not None or request is not None:
-                _attach(self._last_chunk, reference, row, request)
-            if self._sample is not None:
-                self._sample.offer(self._last_chunk, [fields_of(row) or {}])
-            if full is None and len(self._last_chunk.indexes) >= self.batch_operation.max_items:
-                full = self._open_chunks.pop(self._group)
-            if full is not None:
-                self._pending_rows = block[place + 1 :]
-                return full
-        return None
+                return
 
-    def _put(self, item: bytes, index: int) -> Chunk | None:
-        """Put a row into the open chunk of its group; return the chunk that had no room for it, if there was one."""
-        size, limit = len(item) + self._reserved_bytes + 1, self.batch_operation.max_bytes
-        if size >= limit:
-            text = f"is {size + 1:,} bytes with its brackets; one request carries {limit:,}"
-            raise RefusedError("", text)
-        full, chunk = None, self._open_chunks.get(self._group)
-        if chunk is None or chunk.size + size > limit:
-            full, chunk = chunk, Chunk(self.batch_operation)
-            self._open_chunks[self._group] = chunk
-        if self._reserved_bytes:
-            chunk.untimed_positions.append(len(chunk))
-            chunk.size += self._reserved_bytes
-        chunk.add(item, index)
-        self._last_chunk = chunk
-        return full if full is None or len(full) else None
-
-    def _prepare_row(self, row: Any, index: int, *, is_suspect: bool, is_safe: bool) -> bytes:
-        """Check a row, write it, find its identifier group and give it its salt."""
-        if is_suspect and self._rule is not None and (problem := self._rule.check(row)) is not None:
-            raise RefusedError(*problem)
-        encoder = self._encoder
-        item = encoder.encode(row, checks_nulls=is_suspect or not is_safe)
-        self._group = encoder.identifier_group_of(row)
-        if not encoder.is_salted:
-            return item
-        item, is_untimed = encoder.add_salt(row, item, index)
-        self._reserved_bytes = self._timestamp_reserve if is_untimed else 0
-        return item
-
-    def _make_salt(self, row: Any, item: bytes, index: int) -> str:
-        if self._options.salt is not None:
-            return str(self._options.salt(row))
-        return content_salt(b"%b#%d" % (item, index) if self._options.keep_duplicates else item)
-
-    def _refuse_row(self, index: int, row: Any, error: RefusedError | InvalidRequestError) -> bool:
+    def _refuse_row(self, index: int, row: Any, error: RefusedError | InvalidRequestError) -> None:
         holds: RowHolds = "fields"
         field, reference = error.field, None
         reason = error.reason if isinstance(error, RefusedError) else error.problem
@@ -259,7 +273,6 @@ class Chunker:
         elif self._options.reference is not None:
             reference = self._options.reference(row)
         self.is_halted = not self._refuse(index, reference, letter_row(row, holds), field, reason)
-        return not self.is_halted
 
 
 def _as_fields(block: Sequence[Any]) -> Sequence[Any]:
@@ -273,9 +286,5 @@ def _as_fields(block: Sequence[Any]) -> Sequence[Any]:
     return [row if (fields := fields_of(row)) is None else fields for row in block]
 
 
-def _attach(chunk: Chunk, reference: Callable[[Any], Any] | None, row: Any, request: Any) -> None:
-    if reference is not None:
-        chunk.references = chunk.references or []
-        chunk.references.append(reference(row))
-    if request is not None:
-        chunk.requests = [request]
+def _no_reference(_: Any) -> None:
+    """Return no reference."""

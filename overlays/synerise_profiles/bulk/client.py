@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import AsyncIterable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from synerise_profiles._batching.row_source import FileRowSource, NotedSource, R
 from synerise_profiles._core.files import refuse_same_files, target_of
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import warn_deprecated
+from synerise_profiles_api.errors import InvalidRequestError
 
 from .dead_letter import RejectionStore, open_letters
 from .engine import Engine
@@ -47,8 +49,10 @@ class Bulk:
     before anything is read; JournalMismatchError for a journal of another input or call. All arguments but the rows are
     optional:
 
-    - `concurrency`: requests in flight (8, at most 100). With more than one, a later batch may overtake an earlier
-      one; with 1 the order of the input is kept. `requests_per_second`: how many may begin in a second.
+    - `concurrency`: requests in flight (8, at most 100). `requests_per_second`: how many may begin in a second.
+    - `ordered` (True): rows of one profile are never in two requests at once, and arrive in the order of the input; so
+      do events and transactions of one key. A row that repeats an identifier of one of the last batches is held back
+      for a later one. False sends rows in batches as they come, and a later batch may overtake an earlier one.
     - `checks`: `basic` looks for what would name no profile or the wrong one, for nulls and NaN; `strict` keeps every
       documented rule; `off` trusts the rows entirely: a NaN is then sent as null, which deletes.
     - `allow_null`: names of the fields that may be null, such as {"firstName", "attributes.score"}.
@@ -79,9 +83,11 @@ class Bulk:
     def send_events(self, rows: Iterable[BuiltEvent | BatchEvent | Row], **options: Unpack[SaltedArguments]) -> Report:
         """Record events of any type (`events.send_batch`).
 
-        A row without `eventSalt` gets one, made from its content or by `salt(row)`; one without `time` gets the
-        server's. So an event that is sent twice is stored once. Two equal events are one as well, unless
-        `keep_duplicates` is set.
+        A row without `eventSalt` gets one, made from its content or as `salt` says: a text for all rows, names of
+        fields such as ["params.orderId"], or a function of the row. One without `time` gets `default_time` (a past
+        moment: a datetime or a text with its zone), or the server's time. So an event that is sent twice in a run is
+        stored once, and by another run too where all rows have a time. Two equal events are one as well, unless
+        `keep_duplicates` is set; `report.notes` counts them, and rows that overwrite another one.
         """
         return self._run(operations.events(), rows, options, {})
 
@@ -150,9 +156,11 @@ class AsyncBulk:
     ) -> Report:
         """Record events of any type (`events.send_batch`).
 
-        A row without `eventSalt` gets one, made from its content or by `salt(row)`; one without `time` gets the
-        server's. So an event that is sent twice is stored once. Two equal events are one as well, unless
-        `keep_duplicates` is set.
+        A row without `eventSalt` gets one, made from its content or as `salt` says: a text for all rows, names of
+        fields such as ["params.orderId"], or a function of the row. One without `time` gets `default_time` (a past
+        moment: a datetime or a text with its zone), or the server's time. So an event that is sent twice in a run is
+        stored once, and by another run too where all rows have a time. Two equal events are one as well, unless
+        `keep_duplicates` is set; `report.notes` counts them, and rows that overwrite another one.
         """
         return await self._run(operations.events(), rows, options, {})
 
@@ -219,6 +227,9 @@ def _open_run(
     `journal_header` is what, beside the settings, another call with the same journal must have in common with this one.
     """
     settings = BulkSettings(**options)
+    if settings.default_time is not None and _is_future(settings.default_time, timing):
+        problem = "is in the future: the server would replace it, and a salt would have no effect"
+        raise InvalidRequestError(problem, field="default_time")
     source = rows if isinstance(rows, RowSource) else None
     letter_target = _check_files(settings, source)
     if source is not None:
@@ -236,7 +247,14 @@ def _open_run(
         report = Report(operation=batch_operation.operation.name, rejection_store=store)
         locate = None if source is None else source.locate
         recorder = OutcomeRecorder(batch_operation, settings, report, journal, locate)
-        engine = Engine(batch_operation, settings, recorder, timing, client_options.retry)
+        engine = Engine(
+            batch_operation,
+            settings,
+            recorder,
+            timing,
+            client_options.retry,
+            rows_are_fixed=isinstance(rows, list | tuple),
+        )
         with _closing_store(store, report), _source_notes(rows, report):
             yield engine
         problem = engine.problem or store.problem
@@ -292,6 +310,10 @@ def _source_notes(rows: object, report: Report) -> Generator[None]:
             report.add_notes(rows.notes)
 
 
+def _is_future(time: str, timing: Timing) -> bool:
+    return datetime.datetime.fromisoformat(time).timestamp() > timing.wall()
+
+
 def _open_journal(
     batch_operation: BatchOperation, settings: BulkSettings, journal_header: Mapping[str, Any]
 ) -> JournalProtocol | None:
@@ -308,6 +330,8 @@ def _open_journal(
             "checks": settings.checks,
             "allow_null": sorted(settings.allow_null),
             "keep_duplicates": settings.keep_duplicates,
+            "ordered": settings.ordered,
+            "default_time": settings.default_time,
             **journal_header,
         },
     )

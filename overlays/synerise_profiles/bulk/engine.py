@@ -27,7 +27,7 @@ from synerise_profiles._core.retry import AttemptFailure, RetryPolicy, decide_re
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request
 
-from .chunker import Chunker, ChunkerOptions
+from .chunker import Chunker
 from .recorder import OutcomeRecorder
 from .settings import BulkSettings
 from .timestamps import ServerTimeTask, TimestampAssigner
@@ -59,7 +59,10 @@ _MAX_FAILED_REQUESTS: Final = 3
 
 
 class Engine(Machine[BulkTask]):
-    """One run: a `Machine` that sends the rows of an input. `report` is complete once `next` has said DONE."""
+    """One run: a `Machine` that sends the rows of an input. `report` is complete once `next` has said DONE.
+
+    `rows_are_fixed` says that the input is a list or a tuple, which no reading changes.
+    """
 
     def __init__(
         self,
@@ -68,6 +71,8 @@ class Engine(Machine[BulkTask]):
         recorder: OutcomeRecorder,
         timing: Timing,
         policy: RetryPolicy,
+        *,
+        rows_are_fixed: bool = False,
     ) -> None:
         self.report = recorder.report
         self.problem: str | None = None
@@ -80,13 +85,7 @@ class Engine(Machine[BulkTask]):
         self._policy = policy
         self._throttle = Throttle(settings.concurrency, settings.requests_per_second)
         self._budget = BisectBudget(settings.max_bisect_requests)
-        options = ChunkerOptions(
-            checks=settings.checks,
-            allow_null=frozenset(settings.allow_null),
-            reference=settings.reference,
-            salt=settings.salt,
-            keep_duplicates=settings.keep_duplicates,
-        )
+        options = settings.chunker_options(rows_are_fixed=rows_are_fixed)
         self._sample = (
             Sample(settings.verify_sample, batch_operation.identifiers, timing.random)
             if settings.verify_sample
@@ -104,6 +103,11 @@ class Engine(Machine[BulkTask]):
         self._started_at = timing.monotonic()
         self._failed_streak = 0
         self._had_success = False
+
+    @property
+    def max_ready_rows(self) -> int:
+        """How many rows may be taken from the source before `read` gets them."""
+        return self._chunker.next_block_size
 
     def next(self) -> BulkStep:
         """Say what to do next. Asked again at once, it may say the same: only a task is said once."""
@@ -178,7 +182,10 @@ class Engine(Machine[BulkTask]):
         )
 
     def _can_start_chunk(self) -> bool:
-        return bool(self._ready) and len(self._chunk_states) < self._settings.concurrency
+        if not self._ready or len(self._chunk_states) >= self._settings.concurrency:
+            return False
+        after = self._ready[0].after
+        return after < 0 or all(after < state.chunk.number for state in self._chunk_states)
 
     def _next_task(self, now: float) -> BulkTask | None:
         chunk_state = next((state for state in self._chunk_states if not state.in_flight and state.due <= now), None)
@@ -286,13 +293,12 @@ class Engine(Machine[BulkTask]):
 
         Until the last chunk of the journal was found to be the same, nothing is sent: the input may be another one.
         """
-        chunk.number = self._chunk_count
         self._chunk_count += 1
         journal = self._recorder.journal
         if journal is None:
             self._ready.append(chunk)
             return
-        if not self._recorder.record_resumed(chunk):
+        if not self._recorder.record_resumed(chunk, rows_are_built=self._chunker.preparer.has_built_rows):
             self._awaiting_journal.append(chunk)
         else:
             self._recorder.report_progress(self._in_flight, self._timing.monotonic() - self._started_at)
@@ -323,6 +329,7 @@ class Engine(Machine[BulkTask]):
             else:
                 self._mark_rest_unsent(self.problem)
             report = self.report
+            report.notes |= self._chunker.preparer.notes(has_journal=self._recorder.journal is not None)
             report.complete = self.problem is None and not report.by_stage["unsent"]
             self._recorder.report_progress(0, now - self._started_at)
         return DONE

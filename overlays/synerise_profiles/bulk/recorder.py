@@ -135,10 +135,10 @@ class OutcomeRecorder:
             )
             self._write_journal(self.journal.record, chunk.number, entry)
 
-    def record_resumed(self, chunk: Chunk) -> bool:
+    def record_resumed(self, chunk: Chunk, *, rows_are_built: bool = False) -> bool:
         """Write down a chunk that an earlier run settled; false if none did.
 
-        Raises JournalMismatchError if that run had other rows there.
+        Raises JournalMismatchError if that run had other rows there. `rows_are_built` says that code built them.
         """
         journal = self.journal
         if journal is None:
@@ -149,7 +149,9 @@ class OutcomeRecorder:
                 raise JournalMismatchError(_MISMATCH_TEXT.format("the input has more rows than the one that was sent"))
             return False
         if (entry.first_index, entry.last_index, entry.digest) != (chunk.indexes[0], chunk.indexes[-1], chunk.digest()):
-            raise JournalMismatchError(_MISMATCH_TEXT.format(f"rows {entry.first_index} to {entry.last_index} differ"))
+            cause = _BUILT_ROWS_TEXT if rows_are_built else ""
+            problem = f"rows {entry.first_index} to {entry.last_index} differ{cause}"
+            raise JournalMismatchError(_MISMATCH_TEXT.format(problem))
         self.report.resumed += len(chunk)
         self.report.accepted += entry.accepted
         self._record_refused(chunk, entry.refused)
@@ -246,6 +248,10 @@ class OutcomeRecorder:
         return None
 
 
+_BUILT_ROWS_TEXT = (
+    " (these events were built: times and salts that are made at run time, such as the time of a builder and the salt "
+    "'unique', are others in each run; give both, or write the rows to a file first)"
+)
 _MISMATCH_TEXT = (
     "the journal belongs to another input: {}. Give the input that it was made with, or another file as the journal; "
     "nothing of this input was sent"

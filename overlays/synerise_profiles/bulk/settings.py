@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Callable, Collection
-from typing import Any, TypedDict, get_args
+from typing import Any, Final, TypedDict, get_args
 
 import attrs
 from attrs.validators import optional
 
+from synerise_profiles._batching.ordering import HOLD_DISTANCE
 from synerise_profiles._batching.row_encoder import Checks
-from synerise_profiles._core.validators import name_collection, number, one_of, seconds, whole_number
+from synerise_profiles._core.validators import (
+    SettingValidator,
+    instance_of,
+    name_collection,
+    number,
+    one_of,
+    seconds,
+    whole_number,
+)
+from synerise_profiles_api.errors import InvalidRequestError
 
 from .dead_letter import DeadLetterMode
 from .report import Progress
+from .row_preparer import ChunkerOptions, SaltOption
 
 __all__ = ["BatchArguments", "BulkArguments", "BulkSettings", "ProfileArguments", "SaltedArguments"]
 
@@ -33,6 +45,7 @@ class BulkArguments(TypedDict, total=False):
     journal: str | os.PathLike[str] | None
     progress: Callable[[Progress], object] | None
     reference: Callable[[Any], Any] | None
+    ordered: bool
 
 
 class BatchArguments(BulkArguments, total=False):
@@ -53,8 +66,42 @@ class ProfileArguments(BatchArguments, total=False):
 class SaltedArguments(BatchArguments, total=False):
     """The keyword arguments of the methods whose rows have a salt: events and transactions."""
 
-    salt: Callable[[Any], str] | None
+    salt: SaltOption
     keep_duplicates: bool
+    default_time: datetime.datetime | str | None
+
+
+_REFUSED_SALTS: Final = frozenset({"random", "unique"})
+
+
+def _is_salt(value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(value.strip()) and value not in _REFUSED_SALTS
+    if callable(value):
+        return True
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(name, str) and name for name in value)
+
+
+_SALT: Final = SettingValidator(
+    _is_salt,
+    "expected a text, a function or a list of field names, such as ['orderId']; with a random salt a row that is sent "
+    "again would be stored twice (keep_duplicates=True keeps equal rows apart)",
+)
+
+
+def _time_text(value: Any) -> str | None:
+    """Write a time as it is sent; raise InvalidRequestError for what is none."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        moment = None
+    if not isinstance(moment, datetime.datetime) or moment.utcoffset() is None:
+        problem = "expected a datetime with a zone, or such a text in ISO 8601"
+        raise InvalidRequestError(problem, field="default_time")
+    text = moment.astimezone(datetime.UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
 
 
 @attrs.frozen(kw_only=True)
@@ -73,9 +120,25 @@ class BulkSettings:
     journal: str | os.PathLike[str] | None = None
     progress: Callable[[Progress], object] | None = None
     reference: Callable[[Any], Any] | None = None
+    ordered: bool = attrs.field(default=True, validator=instance_of(bool, expected="True or False"))
     checks: Checks = attrs.field(default="basic", validator=one_of(*get_args(Checks)))
     allow_null: Collection[str] = attrs.field(default=(), validator=name_collection())
-    salt: Callable[[Any], str] | None = None
+    salt: SaltOption = attrs.field(default=None, validator=optional(_SALT))
     keep_duplicates: bool = False
+    default_time: str | None = attrs.field(default=None, converter=_time_text)
     verify_sample: int = attrs.field(default=0, validator=whole_number(0))
     verify_within: float = attrs.field(default=30.0, validator=seconds())
+
+    def chunker_options(self, *, rows_are_fixed: bool) -> ChunkerOptions:
+        """Return the part that is about reading and checking rows."""
+        return ChunkerOptions(
+            checks=self.checks,
+            allow_null=frozenset(self.allow_null),
+            reference=self.reference,
+            salt=self.salt,
+            keep_duplicates=self.keep_duplicates,
+            default_time=self.default_time,
+            # Keys are remembered for longer than requests are in flight, or the guard would narrow the window.
+            order_window=HOLD_DISTANCE // 2 + max(HOLD_DISTANCE, self.concurrency) if self.ordered else 0,
+            rows_are_fixed=rows_are_fixed,
+        )

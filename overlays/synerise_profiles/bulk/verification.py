@@ -169,6 +169,11 @@ class Verifier(Machine[ProfileLookup]):
             problem=self._problem,
         )
 
+    @property
+    def max_ready_rows(self) -> int:
+        """No rows are read."""
+        return 0
+
     def next(self) -> ProfileLookup | Wait | Signal:
         """Say what to do next."""
         if not self._pending and not self._in_flight:

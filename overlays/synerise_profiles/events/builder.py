@@ -247,7 +247,7 @@ class Builder(EventBuilder):
                 problem = "differs from client.email; it has to be the profile's own"
                 raise InvalidRequestError(problem, field="params.email")
             event = kind.from_dict(fields)
-            action = operation.action or kind.event_type
+            action = operation.action or str(wire.get("action", kind.event_type))
             event.event_salt = salt_of(self._salt_choice(salt), time, wire, action=action, time_field="time")
         return event
 
@@ -256,7 +256,7 @@ class Builder(EventBuilder):
         wire = check_body(create.OPERATION, fields)
         made = Transaction.from_dict(fields)
         if made.event_salt is UNSET:
-            made.event_salt = salt_of(salt, time, wire, action=create.OPERATION.name, time_field="recordedAt")
+            made.event_salt = salt_of(salt, time, wire, action=create.OPERATION.resource, time_field="recordedAt")
         return made
 
     def _salt_choice(self, salt: SaltChoice | Unset) -> SaltChoice | Unset:

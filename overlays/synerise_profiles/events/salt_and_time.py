@@ -13,11 +13,9 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
-import orjson
-
+from synerise_profiles._batching.salting import content_salt, moment_of
 from synerise_profiles._core.server_clock import TimeBounds
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import UNSET, Unset
@@ -55,10 +53,7 @@ def salt_of(salt: object, time: object, wire: Mapping[str, Any], *, action: str,
         return uuid.uuid4().hex
     if salt != "content":
         return salt
-    # Without the label, which is not stored; and the same moment is written in the same way, whatever its zone.
-    content = {name: value for name, value in wire.items() if name not in ("label", "eventSalt", time_field)}
-    moment = _parse_time(time, time_field).astimezone(datetime.UTC).isoformat()
-    return sha256(orjson.dumps([action, moment, content], option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+    return content_salt(action, moment_of(_parse_time(time, time_field)), wire)
 
 
 def _parse_time(time: object, field: str) -> datetime.datetime:

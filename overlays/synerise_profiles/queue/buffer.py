@@ -7,15 +7,26 @@ sorted when it is sent, and a put tells at once whether a request is due.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from typing import TypeAlias
+from collections.abc import Hashable, Iterator
+from typing import NamedTuple, TypeAlias
 
 from synerise_profiles._batching.row_encoder import IdentifierGroup
 
 __all__ = ["Buffer", "EncodedRow", "QueuedBatch", "QueuedRow"]
 
-EncodedRow: TypeAlias = tuple[bytes, IdentifierGroup, bool]
-"""A row that is to be held: its JSON, its group of identifiers, and whether it lacks a time."""
+
+class EncodedRow(NamedTuple):
+    """A row that is to be held: its JSON, its group of identifiers, and whether it lacks a time.
+
+    Rows with the same `key` overwrite each other, so that they must not be in two requests at once.
+    """
+
+    item: bytes
+    group: IdentifierGroup
+    is_untimed: bool
+    key: Hashable | None = None
+
+
 QueuedRow: TypeAlias = tuple[int, float, bytes, bool]
 """A row that is held: its index in the order of puts, the monotonic time of its put in seconds, its JSON, and whether
 it lacks a time."""
@@ -24,15 +35,16 @@ it lacks a time."""
 class QueuedBatch:
     """Rows that are meant for one request. `size` is the bytes of its body, with room for the times that are missing.
 
-    `is_untimed` says that at least one row lacks a time.
+    `is_untimed` says that at least one row lacks a time; `keys` are those of the rows that have one.
     """
 
-    __slots__ = ("is_untimed", "rows", "size")
+    __slots__ = ("is_untimed", "keys", "rows", "size")
 
     def __init__(self, row: QueuedRow, size: int) -> None:
         self.rows: deque[QueuedRow] = deque((row,))
         self.size = 1 + size
         self.is_untimed = row[3]
+        self.keys: set[Hashable] = set()
 
 
 class Buffer:

@@ -23,7 +23,8 @@ __all__ = ["Channel"]
 class Channel:
     """A buffer for each group of rows that may share a request, and the batches in flight.
 
-    Where rows have no time (profiles), one request follows the other, so that the last put wins. `failing` is the
+    Where rows have no time (profiles), one request follows the other, so that the last put wins; else a batch waits for
+    those in flight that have a row with the same key. `failing` is the
     reason of the last failure, None after a success. Times are monotonic seconds.
     """
 
@@ -65,7 +66,11 @@ class Channel:
         """Return the buffer whose oldest batch is to be sealed and sent: of those, the one with the oldest row."""
         if len(self.inflight_batches) >= self.max_inflight_batches:
             return None
-        due = [buffer for buffer in self.nonempty_buffers() if self._due_time(buffer, flush_mark) <= now]
+        due = [
+            buffer
+            for buffer in self.nonempty_buffers()
+            if self._due_time(buffer, flush_mark) <= now and not self._must_wait(buffer)
+        ]
         return min(due, key=lambda buffer: buffer.head[0], default=None)
 
     def due_times(self, now: float, flush_mark: int, clock: QueueClock) -> Iterator[float]:
@@ -78,6 +83,8 @@ class Channel:
                 yield max(batch.due_at, earliest)
         if len(self.inflight_batches) < self.max_inflight_batches:
             for buffer in self.nonempty_buffers():
+                if self._must_wait(buffer):
+                    continue
                 waits_for_clock = buffer.batches[0].is_untimed and clock.offset is None
                 if not (waits_for_clock and clock.is_request_pending):
                     clock_due = clock.next_request_at if waits_for_clock else 0.0
@@ -92,6 +99,11 @@ class Channel:
         """Yield the indexes of all rows that are held."""
         yield from (row[0] for buffer in self.nonempty_buffers() for row in buffer)
         yield from (index for batch in self.inflight_batches for index in batch.open_indexes())
+
+    def _must_wait(self, buffer: Buffer) -> bool:
+        """Whether the oldest batch has a row that would overwrite one in flight, and so could be overtaken by it."""
+        keys = buffer.batches[0].keys
+        return bool(keys) and any(not keys.isdisjoint(batch.keys) for batch in self.inflight_batches)
 
     def _due_time(self, buffer: Buffer, flush_mark: int) -> float:
         if buffer.is_full or buffer.head[0] < flush_mark:

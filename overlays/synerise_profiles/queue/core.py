@@ -83,7 +83,7 @@ class QueueCore:
     def put(self, channel: Channel, encoded_row: EncodedRow) -> bool | None:
         """Hold a row; None if there is no room, else whether something may be due earlier than it was before."""
         settings = self._settings
-        item, group, is_untimed = encoded_row
+        item, group, is_untimed, key = encoded_row
         buffer = channel.buffer_for(group)
         size = buffer.size_of(item, is_untimed=is_untimed)
         if self.held >= settings.max_items or self.held_bytes + size > settings.max_bytes:
@@ -97,7 +97,10 @@ class QueueCore:
         batch = buffer.batch_for(size)
         is_due = batch is None or buffer.fills(batch, size)
         target: deque[Any] = buffer.batches if batch is None else batch.rows
-        addition = QueuedBatch(row, size) if batch is None else row
+        new_batch = QueuedBatch(row, size) if batch is None else batch
+        if key is not None:
+            new_batch.keys.add(key)
+        addition = new_batch if batch is None else row
         # Below, the one call comes last. Python looks for signals after calls, so Ctrl-C, or a signal's handler that
         # raises, finds the row held and counted, or neither.
         if batch is not None:

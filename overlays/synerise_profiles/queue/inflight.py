@@ -40,6 +40,7 @@ class InflightBatch:
         budget: BisectBudget,
     ) -> None:
         self.size = batch.size
+        self.keys = batch.keys
         self.chunk_state = ChunkState.of(Chunk(batch_operation, indexes=[row[0] for row in batch.rows]), budget)
         self.open_positions: list[Sequence[int]] = [range(len(batch.rows))]
         self.due_at = 0.0

@@ -14,7 +14,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.rejection import count_note
-from synerise_profiles._batching.row_encoder import RefusedError, RowEncoder, content_salt, row_rule, timestamp_reserve
+from synerise_profiles._batching.row_encoder import RefusedError, RowEncoder, row_rule, timestamp_reserve
+from synerise_profiles._batching.salting import RowSalter, salt_by
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._validation.rules import Note
@@ -23,7 +24,7 @@ from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
 from .buffer import EncodedRow
 from .channels import Channel
 from .core import QueueCore
-from .settings import QueueSettings
+from .settings import QueueSettings, Salt
 
 __all__ = [
     "AsyncQueueProducer",
@@ -53,13 +54,10 @@ class QueueRowEncoder:
         self._timestamp_reserve = timestamp_reserve(batch_operation)
         rule = row_rule(batch_operation, settings.checks, note)
         self._check = None if rule is None else rule.check
-        self._encoder = RowEncoder(
-            batch_operation, None if settings.checks == "off" else settings.allow_null, self._salt_for
-        )
+        self._encoder = RowEncoder(batch_operation, None if settings.checks == "off" else settings.allow_null)
+        self._salter = None if batch_operation.salt_field is None else _salter(batch_operation, settings.salt)
         # With brackets it is a request, and with a comma what is held.
         self._max_row_bytes = min(batch_operation.max_bytes - 2, settings.max_bytes - 1)
-        self._make_salt = settings.salt if callable(settings.salt) else None
-        self._salts_by_content = settings.salt == "content"
 
     def encode(self, row: Any) -> EncodedRow:
         """Return what is held of a row; raise InvalidRequestError."""
@@ -71,22 +69,30 @@ class QueueRowEncoder:
     def _encode_checked(self, row: Any) -> EncodedRow:
         if self._check is not None and (problem := self._check(row)) is not None:
             raise RefusedError(*problem)
-        encoder, is_untimed = self._encoder, False
+        encoder, is_untimed, key = self._encoder, False, None
         item = encoder.encode(row)
-        if encoder.is_salted:
-            item, is_untimed = encoder.add_salt(row, item, 0)
+        if self._salter is not None:
+            item, is_untimed, _, _, key = self._salter.add_salt(row, item)
         size = len(item) + self._timestamp_reserve if is_untimed else len(item)
         if size > self._max_row_bytes:
             raise RefusedError(
                 "", f"is {size:,} bytes; a request or the whole queue takes no more than {self._max_row_bytes:,}"
             )
-        return item, encoder.identifier_group_of(row), is_untimed
+        # Without a time it gets that of its put, which no other row has.
+        return EncodedRow(item, encoder.identifier_group_of(row), is_untimed, None if is_untimed else key)
 
-    def _salt_for(self, row: Any, item: bytes, _: int) -> str:
-        if self._make_salt is not None:
-            return str(self._make_salt(row))
-        # Two puts are two events, so by default a salt says nothing but which put it was.
-        return content_salt(item) if self._salts_by_content else os.urandom(16).hex()
+
+def _salter(batch_operation: BatchOperation, salt: Salt) -> RowSalter:
+    if salt == "content":
+        return RowSalter(batch_operation)
+    # Two puts are two events, so by default a salt says nothing but which put it was.
+    if not callable(salt):
+        return RowSalter(batch_operation, _random_salt, is_random=True)
+    return RowSalter(batch_operation, salt_by(salt, batch_operation.salt_field or ""))
+
+
+def _random_salt(_: Any) -> str:
+    return os.urandom(16).hex()
 
 
 class QueueParts:

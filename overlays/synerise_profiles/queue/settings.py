@@ -14,7 +14,7 @@ from synerise_profiles._batching.rejection import Rejection
 from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._core.validators import name_collection, one_of, seconds, whole_number
 
-__all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "WhenFull"]
+__all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "Salt", "WhenFull"]
 
 WhenFull: TypeAlias = Literal["block", "drop_oldest", "raise"]
 Salt: TypeAlias = Literal["random", "content"] | Callable[[Any], str]

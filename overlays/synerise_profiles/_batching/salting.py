@@ -1,0 +1,195 @@
+"""Salts and keys of events: what makes a second sending overwrite the first. What bulk runs, queues and builders share.
+
+The server keeps one event for each salt, time, profile and action (the key of an event). A row that has no salt gets
+one: made from its content, or as the caller says. The salt of the content is a digest of what is stored of an event: of
+its action, its moment and its fields, whatever the order of their keys. So equal events have one salt wherever it is
+made, and are one once they have the same time.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Collection, Hashable, Mapping
+from functools import cache, lru_cache
+from hashlib import sha256
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import orjson
+
+from synerise_profiles._validation.rules import fields_of
+from synerise_profiles_api.operations import NAMES, load
+from synerise_profiles_api.types import UNSET, Operation
+
+from .operations import BatchOperation
+from .row_encoder import ORJSON_OPTIONS, RefusedError, append_fields, orjson_default
+
+__all__ = ["MakeSalt", "RowSalter", "SaltedRow", "action_of", "content_salt", "moment_of", "salt_by"]
+
+MakeSalt: TypeAlias = Callable[[Any], str]
+"""Makes the salt of a row that has none."""
+_CUSTOM_TYPE: Final = "custom"
+_NOT_CONTENT: Final = frozenset({"label", "type", "action", "eventSalt", "time", "recordedAt"})
+"""Fields that the salt of the content does not hold: the label is not stored, and the others are part of the key."""
+
+
+class SaltedRow(NamedTuple):
+    """A row with its salt: its bytes, whether it has no time, its salt and its moment.
+
+    `key` is the key of the event where the caller gave the salt, else None.
+    """
+
+    item: bytes
+    is_untimed: bool
+    salt: str
+    moment: int | str | None
+    key: Hashable | None
+
+
+class RowSalter:
+    """Adds salts, and a fixed time, to the rows of one operation. Safe from any thread.
+
+    `make_salt` makes the salt of a row that has none, None makes it from the content; `is_random` says that it makes
+    none twice. `default_time` is the time of rows that have none, None leaves them without.
+    """
+
+    def __init__(
+        self,
+        batch_operation: BatchOperation,
+        make_salt: MakeSalt | None = None,
+        default_time: str | None = None,
+        *,
+        is_random: bool = False,
+    ) -> None:
+        self._salt_field, self._time_field = batch_operation.salt_field or "", batch_operation.time_field or ""
+        self._holder_field = batch_operation.holder_field or ""
+        self._identifiers = batch_operation.identifiers
+        has_action = batch_operation.schema is not None and "action" in batch_operation.schema.properties
+        self._action = None if has_action else batch_operation.operation.resource
+        self._make_salt = make_salt
+        self._is_random = is_random
+        self._default_moment = None if default_time is None else moment_of(default_time)
+        self._default_time = None if default_time is None else _field(self._time_field, default_time)
+
+    def add_salt(self, row: Any, item: bytes, content_suffix: str = "") -> SaltedRow:
+        """Add a salt to a row that has none, and the fixed time; raise RefusedError for a salt that is none.
+
+        `content_suffix` keeps rows of equal content apart.
+        """
+        fields = row if row.__class__ is dict else fields_of(row) or {}
+        time = fields.get(self._time_field, UNSET)
+        is_untimed = time is UNSET
+        if is_untimed:
+            moment = self._default_moment
+            if self._default_time is not None:
+                item, is_untimed = append_fields(item, self._default_time), False
+        elif not time:
+            raise RefusedError(self._time_field, "is empty; leave it out, and it is set")
+        else:
+            moment = moment_of(time)
+        salt, is_given = fields.get(self._salt_field, UNSET), True
+        if salt is UNSET:
+            if self._make_salt is not None:
+                salt, is_given = self._make_salt(row), not self._is_random
+            else:
+                salt, is_given = self._content_salt(fields, item, moment, content_suffix), False
+            item = append_fields(item, _field(self._salt_field, salt))
+        elif not salt:
+            raise RefusedError(self._salt_field, "is empty; leave it out, and it is made")
+        key = self._key(fields, salt, moment) if is_given else None
+        return SaltedRow(item, is_untimed, salt, moment, key)
+
+    def _content_salt(self, fields: Mapping[str, Any], item: bytes, moment: int | str | None, suffix: str) -> str:
+        try:
+            return content_salt(self._action or action_of(fields), moment, fields, suffix)
+        except TypeError:  # what orjson does not write as it is, was written already
+            written: dict[str, Any] = orjson.loads(item)
+            return content_salt(self._action or action_of(written), moment, written, suffix)
+
+    def _key(self, fields: Mapping[str, Any], salt: object, moment: int | str | None) -> Hashable:
+        holder = fields_of(fields.get(self._holder_field)) or {}
+        names = [name for name in self._identifiers if holder.get(name)]
+        return str(salt), moment, self._action or action_of(fields), *(f"{name} {holder[name]}" for name in names)
+
+
+def content_salt(action: str, moment: int | str | None, fields: Mapping[str, Any], suffix: str = "") -> str:
+    """Make a salt that is the same for the same event, so that an event that is sent twice is stored once."""
+    content = {name: value for name, value in fields.items() if name not in _NOT_CONTENT}
+    data = orjson.dumps([action, moment, content, suffix], orjson_default, ORJSON_OPTIONS | orjson.OPT_SORT_KEYS)
+    return sha256(data).hexdigest()[:32]
+
+
+def action_of(fields: Mapping[str, Any]) -> str:
+    """Return what an item of a batch is stored as: by its type where that names an event, else by its action."""
+    kind = fields.get("type", _CUSTOM_TYPE)
+    found = None if kind is _CUSTOM_TYPE or not isinstance(kind, str) else _actions_by_type().get(kind)
+    return str(found or fields.get("action") or kind)
+
+
+def moment_of(time: object) -> int | str | None:
+    """Return a time as milliseconds of the epoch, however it is written; a text that is no time as it is."""
+    if isinstance(time, datetime.datetime):
+        return None if time.utcoffset() is None else round(time.timestamp() * 1000)
+    return _parsed_moment(str(time))
+
+
+def salt_by(choice: str | Collection[str] | Callable[[Any], Any], salt_field: str) -> MakeSalt:
+    """Return the function that makes salts as the caller says: a text for all rows, names of fields, or a function.
+
+    It raises RefusedError for a row of which it makes none.
+    """
+    if isinstance(choice, str):
+        return lambda _: choice
+    names = () if callable(choice) else tuple(choice)
+
+    def make_salt(row: Any) -> str:
+        if not callable(choice):
+            return _salt_of_fields(row, names)
+        salt = choice(row)
+        if isinstance(salt, bool) or not isinstance(salt, str | int) or salt == "":
+            problem = f"the salt function returned no text: {type(salt).__name__}; all such rows would be one event"
+            raise RefusedError(salt_field, problem)
+        return str(salt)
+
+    return make_salt
+
+
+def _salt_of_fields(row: Any, names: Collection[str]) -> str:
+    """Make the salt of a row from fields: the text of one, or several as a JSON list."""
+    values: list[str | int | float] = []
+    for name in names:
+        value = _value_at(row, name)
+        if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+            problem = "is missing, empty, or neither text nor number; the salt is made from it (see salt=)"
+            raise RefusedError(name, problem)
+        values.append(value)
+    return str(values[0]) if len(values) == 1 else orjson.dumps(values).decode()
+
+
+def _value_at(row: Any, path: str) -> Any:
+    fields = fields_of(row)
+    if fields is None:
+        return UNSET
+    if path in fields:
+        return fields[path]
+    head, dot, rest = path.partition(".")
+    return _value_at(fields.get(head), rest) if dot else UNSET
+
+
+def _field(name: str, value: str) -> bytes:
+    return b"%b:%b" % (orjson.dumps(name), orjson.dumps(value))
+
+
+@cache
+def _actions_by_type() -> Mapping[str, str]:
+    names: list[tuple[str, str]] = [(resource, method) for resource, method in NAMES if resource == "events"]
+    operations: list[Operation] = [load(resource, method).OPERATION for resource, method in names]
+    return {item.event_type: item.action for item in operations if item.event_type and item.action}
+
+
+@lru_cache(maxsize=4096)
+def _parsed_moment(text: str) -> int | str | None:
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return text if moment.utcoffset() is None else round(moment.timestamp() * 1000)

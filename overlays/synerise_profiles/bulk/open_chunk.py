@@ -1,0 +1,119 @@
+"""The open chunk of an identifier group: takes rows until it is full, holds rows back, and opens the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import orjson
+
+from synerise_profiles._batching.batch import Chunk
+from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.ordering import OrderGuard, PreparedRow
+from synerise_profiles._validation.rules import fields_of
+
+from .repeats import RepeatCounter
+from .verification import Sample
+
+__all__ = ["OpenChunk"]
+
+
+class OpenChunk:
+    """The chunk that rows of one group are put into. `emit` takes each chunk that is full and returns its number.
+
+    `repeats` counts the events of a chunk that are one.
+
+    Without a `guard` rows go into chunks in the order of the input, whatever they are about.
+    """
+
+    def __init__(
+        self,
+        batch_operation: BatchOperation,
+        guard: OrderGuard | None,
+        sample: Sample | None,
+        emit: Callable[[Chunk], int],
+        repeats: RepeatCounter,
+        *,
+        with_references: bool,
+    ) -> None:
+        self.chunk = Chunk(batch_operation)
+        self.guard = guard
+        self._batch_operation = batch_operation
+        self._sample = sample
+        self._emit = emit
+        self._repeats = repeats
+        self._contents: dict[Hashable, Hashable] = {}
+        self._with_references = with_references
+
+    def put(self, row: PreparedRow) -> None:
+        """Put a row that is not too large, or hold it back; what is full is closed."""
+        size, limit = row.size, self._batch_operation.max_bytes
+        guard = self.guard if row.keys else None
+        while True:
+            if guard is not None and guard.target(row.keys) != guard.number:
+                guard.hold(row)
+                while guard.is_over():
+                    self.close()
+                return
+            if self.chunk.size + size <= limit:
+                break
+            self.close()
+        if guard is not None:
+            guard.place(row.keys)
+        self._add(row)
+        if len(self.chunk) >= self._batch_operation.max_items:
+            self.close()
+
+    def put_many(
+        self, json_array: bytes, indexes: Sequence[int], references: Sequence[Any], rows: Sequence[Any]
+    ) -> None:
+        """Put rows that were written as one JSON array, for which there is room; the guard knows them already."""
+        chunk = self.chunk
+        chunk.add_many(json_array, indexes)
+        if self._with_references:
+            chunk.references = chunk.references or []
+            chunk.references.extend(references)
+        if self._sample is not None:
+            self._sample.offer(chunk, [fields_of(row) or {} for row in rows])
+        if len(chunk) >= self._batch_operation.max_items:
+            self.close()
+
+    def close(self) -> None:
+        """Emit the chunk, unless it is empty, and open the next one with the rows that were held back for it."""
+        is_full = True
+        while is_full:
+            chunk, guard = self.chunk, self.guard
+            number = self._emit(chunk) if len(chunk) else None
+            self.chunk = Chunk(self._batch_operation)
+            self._contents.clear()
+            if guard is None:
+                return
+            chunk.after = guard.close(number)
+            for row in guard.open_next():
+                self._add(row)
+            is_full = len(self.chunk) >= self._batch_operation.max_items
+
+    def close_all(self) -> None:
+        """Emit what is left at the end of the input, the rows that are held back included."""
+        self.close()
+        while len(self.chunk) or (self.guard is not None and self.guard.holds_rows):
+            self.close()
+
+    def _add(self, row: PreparedRow) -> None:
+        chunk = self.chunk
+        if row.identity is not None:
+            key, content = row.identity
+            if key in self._contents:
+                self._repeats.add_known(self._contents[key], content)
+            self._contents[key] = content
+        if row.time_bytes:
+            chunk.untimed_positions.append(len(chunk))
+            chunk.size += row.time_bytes
+        chunk.add(row.item, row.index)
+        if self._with_references:
+            chunk.references = chunk.references or []
+            chunk.references.append(row.reference)
+        if row.request is not None:
+            chunk.requests = [row.request]
+        if self._sample is not None:
+            self._sample.offer(chunk, [orjson.loads(row.item)])

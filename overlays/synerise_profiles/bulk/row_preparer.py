@@ -1,0 +1,138 @@
+"""From a row to what goes into a chunk: checked and written, with its salt, its fixed time and its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.ordering import IdentifierKeys, PreparedRow
+from synerise_profiles._batching.row_encoder import Checks, RefusedError, RowEncoder, timestamp_reserve
+from synerise_profiles._batching.salting import RowSalter, salt_by
+from synerise_profiles._validation.rules import Rule, fields_of
+from synerise_profiles_api.encoding import Model
+from synerise_profiles_api.errors import InvalidRequestError
+
+from .repeats import RepeatCounter
+
+__all__ = ["ChunkerOptions", "RowPreparer", "SaltOption"]
+
+SaltOption: TypeAlias = str | Collection[str] | Callable[[Any], str] | None
+_BY_CONTENT: Final = "content"
+_EQUAL_NOTE: Final = "equal to an earlier row, so that the two are one event; keep_duplicates=True keeps both"
+_OVERWRITING_NOTE: Final = (
+    "has the salt, time and profile of an earlier row and other content, so that it overwrites that one"
+)
+_RERUN_NOTE: Final = (
+    "has no time and got that of the run: sent again by another run it is stored twice; give default_time=, or a time"
+)
+
+
+@attrs.frozen(kw_only=True)
+class ChunkerOptions:
+    """What the caller chose about reading and checking rows; a part of `BulkSettings`.
+
+    `order_window` is for how many chunks the keys of rows are remembered, so that their order is kept; 0 lets go of it.
+    `rows_are_fixed` says that the rows are a list or a tuple.
+    """
+
+    checks: Checks = "basic"
+    allow_null: Collection[str] = ()
+    reference: Callable[[Any], Any] | None = None
+    salt: SaltOption = None
+    keep_duplicates: bool = False
+    default_time: str | None = None
+    order_window: int = 12
+    rows_are_fixed: bool = False
+
+
+class RowPreparer:
+    """Prepares the rows of one run, and counts what the report says about their salts and times.
+
+    `untimed_count` rows have no time; `has_built_rows` says that rows were built by code, with times and salts perhaps
+    made by it; `repeats` counts events that are one.
+    """
+
+    def __init__(
+        self,
+        batch_operation: BatchOperation,
+        options: ChunkerOptions,
+        rule: Rule | None,
+        identifier_keys: IdentifierKeys | None,
+    ) -> None:
+        self.untimed_count = 0
+        self.has_built_rows = False
+        self.repeats = RepeatCounter()
+        self._operation = batch_operation
+        self._rule = rule
+        self._identifier_keys = identifier_keys
+        self._keeps_order = bool(options.order_window)
+        self._keeps_duplicates = options.keep_duplicates
+        self._encoder = RowEncoder(batch_operation, options.allow_null if options.checks != "off" else None)
+        self._salter = None if batch_operation.salt_field is None else _salter(batch_operation, options)
+        self._timestamp_reserve = timestamp_reserve(batch_operation)
+
+    def prepare(self, row: Any, index: int, *, is_suspect: bool, is_safe: bool) -> PreparedRow:
+        """Check a row, write it, find its identifier group and its keys, and give it its salt.
+
+        Raises RefusedError or InvalidRequestError. A row that is no suspect was checked; where it is safe, it holds no
+        null either.
+        """
+        if is_suspect and self._rule is not None and (problem := self._rule.check(row)) is not None:
+            raise RefusedError(*problem)
+        encoder, build_request = self._encoder, self._operation.build_request
+        item = encoder.encode(row, checks_nulls=is_suspect or not is_safe)
+        prepared = PreparedRow(item, index, encoder.identifier_group_of(row))
+        if self._salter is not None:
+            self._add_salt(row, prepared, self._salter)
+        elif self._identifier_keys is not None:
+            prepared.keys = self._identifier_keys.of_row(row if isinstance(row, int) else fields_of(row))
+        if build_request is not None:
+            prepared.request = build_request(row)
+        limit = self._operation.max_bytes
+        if prepared.size >= limit:
+            text = f"is {prepared.size + 1:,} bytes with its brackets; one request carries {limit:,}"
+            raise RefusedError("", text)
+        return prepared
+
+    def notes(self, *, has_journal: bool) -> dict[str, int]:
+        """Return what the report says about salts and times, with the number of rows; to be called once, at the end."""
+        repeats = self.repeats
+        repeats.close()
+        found = {_EQUAL_NOTE: repeats.equal, _OVERWRITING_NOTE: repeats.overwriting}
+        if not has_journal:
+            found[_RERUN_NOTE] = self.untimed_count
+        return {text: count for text, count in found.items() if count}
+
+    def _add_salt(self, row: Any, prepared: PreparedRow, salter: RowSalter) -> None:
+        suffix = str(prepared.index) if self._keeps_duplicates else ""
+        item, is_untimed, salt, moment, key = salter.add_salt(row, prepared.item, suffix)
+        prepared.item = item
+        if isinstance(row, Model):
+            self.has_built_rows = True
+        if key is not None and self._keeps_order:
+            prepared.keys = (key,)
+        identity = (salt, moment) if key is None else key
+        if is_untimed:
+            # Its time will be that of its chunk, so only there can it be one event with another row.
+            self.untimed_count += 1
+            prepared.time_bytes = self._timestamp_reserve
+            prepared.identity = identity, None if key is None else item
+        elif key is not None:
+            self.repeats.add(key, item)
+        elif not self._keeps_duplicates:
+            self.repeats.add(identity, None)
+
+
+def _salter(batch_operation: BatchOperation, options: ChunkerOptions) -> RowSalter:
+    salt = options.salt
+    if salt is None or salt == _BY_CONTENT:
+        return RowSalter(batch_operation, default_time=options.default_time)
+    schema = batch_operation.schema
+    if isinstance(salt, str) and schema is not None and salt in schema.properties:
+        problem = f"is one text for all rows, and the name of a field; for the values of the field, write [{salt!r}]"
+        raise InvalidRequestError(problem, operation=batch_operation.operation.name, field="salt")
+    make_salt = salt_by(salt, batch_operation.salt_field or "")
+    return RowSalter(batch_operation, make_salt, options.default_time)

@@ -1,0 +1,196 @@
+"""The order of rows: those that share an identifier are never in two requests at once, whatever is sent again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synerise_profiles import AsyncSynerise, Synerise
+from synerise_profiles._batching import operations
+from synerise_profiles._batching.batch import Chunk
+from synerise_profiles._batching.ordering import HOLD_DISTANCE
+from synerise_profiles.bulk import Report
+from synerise_profiles.bulk.chunker import Chunker, ChunkerOptions
+from synerise_profiles.bulk.engine import SubBatchTask
+from synerise_profiles.sandbox import Sandbox
+from tests.bulk import test_sandbox
+from tests.bulk.support import Run, Server
+from tests.bulk.test_engine import STYLES, is_bad, profile, small, trouble
+
+IDENTIFIERS = ("clientId", "uuid", "customId", "email")
+
+
+def keys_of(row: Mapping[str, Any]) -> set[Any]:
+    """The identifiers of a row, as the server compares them."""
+    found = {value.strip() if isinstance(value, str) else value for name in IDENTIFIERS if (value := row.get(name))}
+    return found or ({row["phone"]} if row.get("phone") else set())
+
+
+@st.composite
+def repeating_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Rows of few profiles or many, by one identifier or two, alone or in long stretches of the same fields."""
+    count = draw(st.integers(0, 150))
+    people = draw(st.sampled_from([1, 3, 10, 60, 1000]))
+    seed = draw(st.integers(0, 10**6))
+    shapes = draw(st.sampled_from([["customId"], ["email"], ["customId", "email"], ["mixed"], ["phone"]]))
+    chance = random.Random(seed)
+    rows: list[dict[str, Any]] = []
+    for n in range(count):
+        names = (
+            chance.choice([["customId"], ["email"], ["customId", "email"], ["phone"]]) if "mixed" in shapes else shapes
+        )
+        who = {name: f"{name}-{chance.randrange(people)}" for name in names}
+        if chance.random() < 0.05 and "customId" in who:
+            who["customId"] += " "
+        rows.append({**who, "city": chance.choice(["Kraków", "bad!"]), "attributes": {"n": n}})
+    return rows
+
+
+def number(row: Any) -> int:
+    found: int = row["attributes"]["n"]
+    return found
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    rows=repeating_rows(),
+    items=st.sampled_from([1, 2, 5, 20]),
+    size=st.integers(200, 3000),
+    style=st.sampled_from(STYLES),
+    concurrency=st.sampled_from([1, 3, 8, 20]),
+    draws=st.lists(st.integers(0, 7), max_size=40),
+    seed=st.integers(0, 1000),
+)
+def test_rows_of_one_profile_are_never_in_two_requests(
+    rows: list[dict[str, Any]], items: int, size: int, style: str, concurrency: int, draws: list[int], seed: int
+) -> None:
+    """Whatever fails and in which order answers come: no key is in two chunks at once, and none is overtaken."""
+    server = Server(is_bad, style, trouble(draws))
+    run = Run(small(items, size), rows, server, seed=seed, concurrency=concurrency)
+    first_sent: dict[Any, None] = {}
+    known: dict[int, list[Any]] = {}
+    for in_flight in run.steps():
+        chunks = [task.chunk_state.chunk for task in in_flight if isinstance(task, SubBatchTask)]
+        for chunk in chunks:
+            if chunk.number not in known:
+                known[chunk.number] = rows_of(chunk)
+                first_sent.update(dict.fromkeys((key, number(row)) for row in rows_of(chunk) for key in keys_of(row)))
+        keys = [set().union(*map(keys_of, known[chunk.number])) for chunk in chunks]
+        assert len(set().union(*keys)) == sum(map(len, keys))
+    assert run.report.read == len(rows) == run.report.accepted + run.report.rejected_count()
+    by_key: dict[Any, list[int]] = {}
+    for key, index in first_sent:
+        by_key.setdefault(key, []).append(index)
+    assert all(indexes == sorted(indexes) for indexes in by_key.values())
+
+
+def rows_of(chunk: Chunk) -> list[Any]:
+    return [chunk.row(position) for position in range(len(chunk))]
+
+
+@settings(max_examples=120, deadline=None)
+@given(rows=repeating_rows(), items=st.sampled_from([1, 3, 40]), size=st.integers(200, 4000), window=st.integers(1, 40))
+def test_chunks_depend_on_the_rows_alone(rows: list[dict[str, Any]], items: int, size: int, window: int) -> None:
+    """One by one, in blocks, with any window: the same rows make the same chunks, and none is lost."""
+    expected = chunked(rows, items, size, order_window=12)
+    assert sorted(index for indexes in expected for index in indexes) == list(range(len(rows)))
+    assert chunked(rows, items, size, order_window=window) == expected
+    assert chunked(iter(rows), items, size, order_window=window) == expected
+    assert chunked([[row] for row in rows], items, size, order_window=window) == expected
+    assert chunked([dict(row) for row in rows], items, size, checks="off", order_window=window) == expected
+
+
+def chunked(source: Any, items: int, size: int, **options: Any) -> list[list[int]]:
+    """The indexes of the rows of each chunk. A list of lists is handed over in these parts."""
+    parts = source if isinstance(source, list) and source and isinstance(source[0], list) else [source]
+    fixed = isinstance(source, list)
+    chunker = Chunker(
+        small(items, size), ChunkerOptions(rows_are_fixed=fixed, **options), lambda *_: True, lambda _: None
+    )
+    chunks: list[Chunk] = []
+    for part in parts:
+        rows = iter(part)
+        while (chunk := chunker.next_chunk(rows)) is not None:
+            chunks.append(chunk)
+    chunks += chunker.remaining_chunks()
+    for position, chunk in enumerate(chunks):
+        assert chunk.number == position > chunk.after
+        assert chunk.indexes == sorted(chunk.indexes)
+        assert len(chunk) <= items
+        assert len(chunk.request(None).content or b"") <= size
+    return [list(chunk.indexes) for chunk in chunks]
+
+
+def test_what_is_held_back_is_bounded() -> None:
+    """A source without end of the same few profiles is read no further than half a distance of chunks ahead."""
+    rows = [profile(n % 15) for n in range(5000)]
+    run = Run(small(10, 10_000), rows, Server(), concurrency=3)
+    most = 0
+    for in_flight in run.steps():
+        settled = run.report.accepted + sum(len(task.sub_batch.positions) for task in in_flight)
+        most = max(most, run.rows_taken - settled)
+    assert run.report.accepted == 5000
+    assert most <= 10 * (HOLD_DISTANCE // 2 + 3)
+
+
+def test_single_rows_keep_their_order_too() -> None:
+    """Deletions go one by one, and two of the same profile never at once."""
+    rows = [n % 7 for n in range(200)]
+    run = Run(operations.profile_deletions(), rows, PathServer(), concurrency=5)
+    for in_flight in run.steps():
+        paths = [task.request().path for task in in_flight]
+        assert len(set(paths)) == len(paths)
+    assert run.report.accepted == 200
+
+
+class PathServer(Server):
+    """Accepts requests without a body."""
+
+    def __call__(self, content: bytes | None) -> Any:
+        del content
+        return super().__call__(b"[]")
+
+
+def test_order_can_be_let_go_of() -> None:
+    """Without it rows go into chunks as they come, and a journal of the one kind is refused by the other."""
+    rows = [profile(n % 4) for n in range(10)]
+    assert chunked(rows, 3, 1000, order_window=0) == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]
+    assert chunked(rows, 3, 1000) != chunked(rows, 3, 1000, order_window=0)
+
+
+@settings(max_examples=4, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    concurrency=st.sampled_from([2, 8, 16]),
+    people=st.sampled_from([40, 900, 3000]),
+    driver=st.sampled_from(["sync", "async"]),
+)
+def test_the_last_row_of_each_profile_stays(seed: int, concurrency: int, people: int, driver: str) -> None:
+    """After faults of every kind the sandbox holds what the last row of each profile said."""
+    chance = random.Random(seed)
+    rows = [{"customId": f"c-{chance.randrange(people)}", "attributes": {"n": n}} for n in range(6000)]
+    last = {row["customId"]: row["attributes"]["n"] for row in rows}
+    with Sandbox(log_size=10) as sandbox:
+        given_options: Any = {"api_key": sandbox.api_key, "base_url": sandbox.url, "retry": test_sandbox.BRISK}
+        with Synerise(**given_options) as client:
+            client.tags.list()
+            test_sandbox.trouble(sandbox, "profiles.upsert_batch", 0.08)
+            if driver == "async":
+                report = asyncio.run(run_async(given_options, rows, concurrency))
+            else:
+                report = client.bulk.upsert_profiles(iter(rows), concurrency=concurrency)
+            sandbox.faults.clear()
+            sandbox.drain()
+            assert report.accepted == len(rows)
+            for name in chance.sample(sorted(last), 40):
+                assert client.profiles.find("by-custom-id", name).attributes["n"] == last[name]
+
+
+async def run_async(options: Any, rows: list[dict[str, Any]], concurrency: int) -> Report:
+    async with AsyncSynerise(**options) as client:
+        return await client.bulk.upsert_profiles(iter(rows), concurrency=concurrency)

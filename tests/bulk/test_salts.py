@@ -1,0 +1,214 @@
+"""Salts, fixed times and keys that repeat: what a second sending overwrites, and what the report says of it."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synerise_profiles import Synerise, events
+from synerise_profiles._batching import operations
+from synerise_profiles._batching.salting import RowSalter
+from synerise_profiles.bulk import JournalMismatchError
+from synerise_profiles.bulk.repeats import RepeatCounter
+from synerise_profiles.errors import InvalidRequestError
+from synerise_profiles.models import ClientIdentifier
+from synerise_profiles.sandbox import Outcome, Sandbox
+from tests.bulk.support import Run, Server
+from tests.bulk.test_engine import EVENTS, small
+
+NOON = "2026-01-01T12:00:00Z"
+TRANSACTIONS = operations.transactions()
+
+
+def visit(n: int, **more: Any) -> dict[str, Any]:
+    return {"label": "Visit", "action": "shop.visit", "client": {"customId": f"c{n}"}, "params": {"n": n}, **more}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(log_size=1000) as running:
+        yield running
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[Synerise]:
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as opened:
+        opened.bulk.upsert_profiles([{"customId": f"c{n}"} for n in range(50)])
+        yield opened
+
+
+def outcomes(sandbox: Sandbox) -> list[Outcome]:
+    sandbox.drain()
+    return [item for sent in sandbox.log if sent.operation == "events.send_batch" for item in sent.outcomes or ()]
+
+
+def salts(rows: list[Any], **options: Any) -> list[str]:
+    server = Server()
+    Run(EVENTS, rows, server, **options).finish()
+    return [row["eventSalt"] for row in server.stored]
+
+
+@pytest.mark.parametrize(
+    "default_time", [datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC), "2026-11-01T01:00+01:00"]
+)
+@pytest.mark.parametrize(
+    "options", [{}, {"salt": "the night"}, {"salt": ["params.n"]}, {"salt": lambda row: row["action"]}]
+)
+def test_a_rerun_overwrites(client: Synerise, sandbox: Sandbox, default_time: Any, options: dict[str, Any]) -> None:
+    """With a fixed time the same rows, sent by two runs without a journal, are stored once, and nothing is noted."""
+    rows = [visit(n) for n in range(50)]
+    for _ in range(2):
+        report = client.bulk.send_events(iter(rows), default_time=default_time, **options)
+        assert report.accepted == 50
+        assert report.notes == {}
+    assert outcomes(sandbox)[-50:] == [Outcome.OVERWROTE] * 50
+
+
+def test_a_rerun_that_would_double_is_told(tmp_path: Path) -> None:
+    """Rows without a time get that of the run; the report says that another run would store them twice."""
+    report = Run(EVENTS, [visit(1), visit(2, time=NOON)], Server()).finish()
+    ((text, count),) = report.notes.items()
+    assert count == 1
+    assert "default_time" in text
+    with Synerise(token="t", transport=Server().transport()) as client:
+        report = client.bulk.send_events([visit(1)], journal=tmp_path / "night.db")
+    assert report.notes == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"default_time": "2026-01-01T12:00:00"}, "with a zone"),
+        ({"default_time": "noon"}, "ISO 8601"),
+        ({"default_time": datetime.datetime(2200, 1, 1, tzinfo=datetime.UTC)}, "in the future"),
+        ({"salt": "unique"}, "stored twice"),
+        ({"salt": "params"}, "name of a field"),
+        ({"salt": []}, "field names"),
+        ({"salt": 17}, "field names"),
+    ],
+)
+def test_choices_that_cannot_work(client: Synerise, options: dict[str, Any], words: str) -> None:
+    """A time that is none or has not come, and a salt that would protect nothing, are refused before reading."""
+    with pytest.raises(InvalidRequestError, match=words):
+        client.bulk.send_events(itertools.repeat(visit(1)), **options)
+
+
+def test_a_salt_of_nothing_is_refused() -> None:
+    """A row of which the salt cannot be made is rejected: its salt would be that of all such rows."""
+    rows = [visit(1, params={"order": "o-1"}), visit(2), visit(3, params={"order": ""}), visit(4, eventSalt="own")]
+    by_name = Run(EVENTS, rows, Server(), salt=["params.order"]).finish()
+    assert [(item.index, item.field) for item in by_name.rejected] == [(1, "params.order"), (2, "params.order")]
+    by_function = Run(EVENTS, rows, Server(), salt=lambda row: row["params"].get("order")).finish()
+    assert [(item.index, item.field) for item in by_function.rejected] == [(1, "eventSalt"), (2, "eventSalt")]
+    assert salts([visit(1, params={"a": 1, "b": "x"})], salt=["params.a", "params.b"]) == ['[1,"x"]']
+    assert salts([visit(1), visit(2, eventSalt="own")], salt="the night") == ["the night", "own"]
+
+
+def test_keys_that_repeat_are_told() -> None:
+    """Rows of the same salt, time and profile are counted: as equal, or as overwriting another content."""
+    rows = [visit(1, eventSalt="s", time=NOON, params={"v": v}) for v in (1, 1, 2)]
+    rows += [visit(2, eventSalt="s", time=NOON), visit(1, eventSalt="s", time=NOON, action="other.action")]
+    rows += [visit(1, eventSalt="s", time="2026-01-01T13:00:00+01:00", params={"v": 2})]
+    report = Run(EVENTS, rows, Server()).finish()
+    found = {text.split(" ")[0]: count for text, count in report.notes.items()}
+    assert found == {"equal": 1, "has": 2}
+
+
+def test_equal_events_are_counted() -> None:
+    """Of equal events, timed or not, all but the first are noted; with `keep_duplicates` they stay apart."""
+    rows = [visit(1, time=NOON), visit(2), visit(1, time="2026-01-01T13:00:00+01:00"), visit(2), visit(2)]
+    report = Run(EVENTS, rows, Server()).finish()
+    assert [count for text, count in report.notes.items() if text.startswith("equal")] == [3]
+    report = Run(EVENTS, rows, Server(), keep_duplicates=True).finish()
+    assert not [text for text in report.notes if text.startswith("equal")]
+    assert len(set(salts(rows, keep_duplicates=True))) == 5
+
+
+def test_one_event_has_one_salt() -> None:
+    """Whatever the order of its keys, whatever writes it: bulk, a queue and a builder give an event one salt."""
+    build = events.custom
+    made = build(
+        client=ClientIdentifier(custom_id="c1"),
+        action="a.b",
+        params={"n": 1, "m": {"y": 2, "x": 3}},
+        time=NOON,
+        salt="content",
+    )
+    row = {"params": {"m": {"x": 3, "y": 2}, "n": 1}, "time": "2026-01-01T13:00:00+01:00", "label": "another"}
+    row |= {"client": {"customId": "c1"}, "action": "a.b"}
+    queue_salt = RowSalter(EVENTS).add_salt(row, b"{}").salt
+    assert salts([row]) == [made.event_salt] == [queue_salt]
+    logged_in = events.logged_in(client={"customId": "c1"}, params={"n": 1}, time=NOON, salt="content")
+    event = {"label": "x", "client": {"customId": "c1"}, "params": {"n": 1}, "time": NOON}
+    found = salts([{**event, "type": "logged-in"}]) + salts([{**event, "action": "client.login"}])
+    assert found == [logged_in.event_salt] * 2
+    bought = transaction()
+    assert isinstance(bought.event_salt, str)
+    fields = bought.to_dict()
+    del fields["eventSalt"]
+    assert RowSalter(TRANSACTIONS).add_salt(fields, b"{}").salt == bought.event_salt
+
+
+def transaction() -> Any:
+    price = events.money("9.50", "PLN")
+    tea = {"sku": "tea", "name": "Tea", "quantity": 1, "finalUnitPrice": price}
+    return events.transaction(
+        client={"customId": "c1"}, order_id="o", products=[tea], payment="CARD", source="POS", time=NOON, salt="content"
+    )
+
+
+def test_many_keys_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond what memory may hold they go through a file, and the counts are the same."""
+    monkeypatch.setattr("synerise_profiles.bulk.repeats._MAX_ROWS_IN_MEMORY", 1000)
+    monkeypatch.setattr("synerise_profiles.bulk.repeats._MAX_ROWS_AT_ONCE", 5)
+    repeats = RepeatCounter()
+    for n in range(5500):
+        repeats.add(("key", n % 5000), n if n % 5000 < 100 else None)
+    repeats.close()
+    assert (repeats.equal, repeats.overwriting) == (400, 100)
+
+
+def test_built_events_of_another_run_are_named_as_the_cause(tmp_path: Path) -> None:
+    """A journal that finds other times or salts says that builders made them."""
+
+    def built() -> list[Any]:
+        return [events.logged_in(client={"customId": "c1"}, time=NOON, salt="unique") for _ in range(3)]
+
+    with Synerise(token="t", transport=Server().transport()) as client:
+        client.bulk.send_events(built(), journal=tmp_path / "night.db")
+        with pytest.raises(JournalMismatchError, match="times and salts that are made at run time"):
+            client.bulk.send_events(built(), journal=tmp_path / "night.db")
+
+
+@pytest.mark.parametrize("operation", [EVENTS, TRANSACTIONS], ids=["events", "transactions"])
+def test_rows_of_one_event_keep_their_order(operation: operations.BatchOperation) -> None:
+    """Rows of one key are never in two requests at once; of rows with another key or a content salt none is held."""
+    time_field = operation.time_field or ""
+    rows = [
+        {**visit(n), "orderId": "o", "paymentInfo": {}, "products": [], "revenue": {}, "value": {}, "source": "POS"}
+        for n in range(60)
+    ]
+    own = [
+        {**row, "eventSalt": f"s{n % 7}", time_field: NOON, "client": {"customId": "c"}} for n, row in enumerate(rows)
+    ]
+    run = Run(small(4, 100_000, operation), own, Server(), concurrency=6, checks="off")
+    for in_flight in run.steps():
+        found = [row["eventSalt"] for task in in_flight for row in rows_of(task)]
+        per_task = [{row["eventSalt"] for row in rows_of(task)} for task in in_flight]
+        assert len(set(found)) == sum(map(len, per_task))
+    assert run.report.accepted == 60
+    last = {row["eventSalt"]: row["params"]["n"] for row in run.server.stored}
+    assert last == {f"s{n % 7}": n for n in range(60)}
+    timed = [{**row, time_field: NOON, "client": {"customId": "c"}} for row in rows]
+    run = Run(small(4, 100_000, operation), timed, Server(), concurrency=6, checks="off")
+    assert max(len(in_flight) for in_flight in run.steps()) == 6
+
+
+def rows_of(task: Any) -> list[Any]:
+    chunk = task.chunk_state.chunk
+    return [chunk.row(position) for position in task.sub_batch.positions]

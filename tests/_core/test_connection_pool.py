@@ -339,7 +339,7 @@ async def test_unasked_bytes_are_not_taken_for_an_answer() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("act", [hang_up, reset])
 async def test_kept_connection_that_breaks_is_replaced_where_that_is_safe(act: Act) -> None:
-    """A repeatable request goes out once more, on a new connection, as part of the same attempt; others never do."""
+    """A read goes out once more, on a new connection, in the same attempt; what changes something never does."""
     acts = [answer(), act, answer()]
     for is_repeatable in (True, False):
         sent = request() if is_repeatable else MERGE

@@ -20,7 +20,7 @@ import sniffio
 from .asyncio_stream import AsyncioStream, connect_asyncio
 from .leases import (
     NO_PLACE,
-    Endpoint,
+    ConnectTarget,
     ExchangeState,
     IdleConnections,
     content_length,
@@ -116,7 +116,7 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
     def __init__(
         self, base_url: str, context: ssl.SSLContext | None, *, max_connections: int, max_response_bytes: int
     ) -> None:
-        self._endpoint = Endpoint(base_url, context)
+        self._target = ConnectTarget(base_url, context)
         self._max_response_bytes = max_response_bytes
         self._places = anyio.Semaphore(max_connections)
         self._idle: IdleConnections[_AsyncLease] = IdleConnections()
@@ -166,7 +166,7 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
     async def _exchange(
         self, request: httpx.Request, connect_timeout: float | None
     ) -> tuple[_AsyncLease, httpcore.Response]:
-        message, deadline = core_request(request, self._endpoint.origin), request.extensions.get("deadline")
+        message, deadline = core_request(request, self._target.origin), request.extensions.get("deadline")
         kept = await self._take()
         while True:
             lease = kept or await self._connect(connect_timeout, deadline)
@@ -190,13 +190,13 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
         return None
 
     async def _connect(self, step_seconds: float | None, deadline: float | None) -> _AsyncLease:
-        endpoint, state = self._endpoint, ExchangeState(self._max_response_bytes)
+        target, state = self._target, ExchangeState(self._max_response_bytes)
         state.start(deadline)
         seconds = state.seconds(step_seconds, httpcore.ConnectTimeout)
-        host, port, context = endpoint.host, endpoint.origin.port, endpoint.context
+        host, port, context = target.host, target.origin.port, target.context
         if self._backend is None:
             stream: httpcore.AsyncNetworkStream = await connect_asyncio(host, port, context, seconds)
-            return _AsyncLease(endpoint.origin, _AsyncStream(stream, state), state)
+            return _AsyncLease(target.origin, _AsyncStream(stream, state), state)
         stream = await self._backend.connect_tcp(host, port, seconds)
         if context is not None:
             try:
@@ -204,7 +204,7 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
             except BaseException:
                 await _close_stream(stream)
                 raise
-        return _AsyncLease(endpoint.origin, _AsyncStream(stream, state), state)
+        return _AsyncLease(target.origin, _AsyncStream(stream, state), state)
 
 
 async def _close_stream(stream: httpcore.AsyncNetworkStream) -> None:

@@ -18,7 +18,7 @@ import httpx
 
 from .leases import (
     NO_PLACE,
-    Endpoint,
+    ConnectTarget,
     ExchangeState,
     IdleConnections,
     content_length,
@@ -110,7 +110,7 @@ class LeasingTransport(httpx.BaseTransport):
     def __init__(
         self, base_url: str, context: ssl.SSLContext | None, *, max_connections: int, max_response_bytes: int
     ) -> None:
-        self._endpoint = Endpoint(base_url, context)
+        self._target = ConnectTarget(base_url, context)
         self._max_response_bytes = max_response_bytes
         self._places = threading.Semaphore(max_connections)
         self._idle: IdleConnections[_Lease] = IdleConnections()
@@ -147,7 +147,7 @@ class LeasingTransport(httpx.BaseTransport):
             lease.connection.close()
 
     def _exchange(self, request: httpx.Request, connect_timeout: float | None) -> tuple[_Lease, httpcore.Response]:
-        message, deadline = core_request(request, self._endpoint.origin), request.extensions.get("deadline")
+        message, deadline = core_request(request, self._target.origin), request.extensions.get("deadline")
         kept = self._take()
         while True:
             lease = kept or self._connect(connect_timeout, deadline)
@@ -171,11 +171,11 @@ class LeasingTransport(httpx.BaseTransport):
         return None
 
     def _connect(self, timeout: float | None, deadline: float | None) -> _Lease:
-        endpoint, state = self._endpoint, ExchangeState(self._max_response_bytes)
+        target, state = self._target, ExchangeState(self._max_response_bytes)
         state.start(deadline)
         seconds = state.seconds(timeout, httpcore.ConnectTimeout)
-        stream = self._backend.connect_tcp(endpoint.host, endpoint.origin.port, seconds)
-        if endpoint.context is not None:
+        stream = self._backend.connect_tcp(target.host, target.origin.port, seconds)
+        if target.context is not None:
             seconds = state.seconds(timeout, httpcore.ConnectTimeout)
-            stream = stream.start_tls(endpoint.context, endpoint.host, seconds)
-        return _Lease(endpoint.origin, _Stream(stream, state), state)
+            stream = stream.start_tls(target.context, target.host, seconds)
+        return _Lease(target.origin, _Stream(stream, state), state)

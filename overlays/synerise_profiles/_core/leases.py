@@ -24,7 +24,7 @@ from .response_reading import ResponseTooLargeError
 
 __all__ = [
     "NO_PLACE",
-    "Endpoint",
+    "ConnectTarget",
     "ExchangeState",
     "IdleConnections",
     "content_length",
@@ -123,7 +123,7 @@ def is_silent(sock: socket.socket | None) -> bool:
     return not poll.poll(0)
 
 
-class Endpoint:
+class ConnectTarget:
     """The host that a transport connects to."""
 
     def __init__(self, base_url: str, context: ssl.SSLContext | None) -> None:
@@ -198,12 +198,13 @@ def may_resend(request: httpx.Request, state: ExchangeState, error: BaseExceptio
     """Whether a request that failed may be sent again at once, on a new connection.
 
     A server may close an idle connection at the moment at which it is used again. Nothing of a response has arrived
-    then. If nothing could be sent either, the server cannot have carried out the request; otherwise it is only sent
-    again if it is `repeatable`.
+    then. If nothing could be sent either, the server cannot have carried out the request. Otherwise only what reads is
+    sent again: a second deletion may be refused because the first was carried out, and whoever retries has to know it.
     """
     if not was_kept or state.received or not isinstance(error, httpcore.NetworkError | httpcore.RemoteProtocolError):
         return False
-    return not state.has_sent or bool(request.extensions.get("repeatable"))
+    is_reading = request.method == "GET" and bool(request.extensions.get("repeatable"))
+    return is_reading or not state.has_sent
 
 
 def core_request(request: httpx.Request, origin: httpcore.Origin) -> httpcore.Request:

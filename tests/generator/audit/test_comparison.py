@@ -103,8 +103,10 @@ def test_sample_agrees_with_its_document(spec: Spec, document: str) -> None:
         ),
         (
             BOOKS,
-            "              type: array\n              maxItems: 1000\n"
-            "              items: {$ref: '#/components/schemas/NewBook'}",
+            (
+                "              type: array\n              maxItems: 1000\n"
+                "              items: {$ref: '#/components/schemas/NewBook'}"
+            ),
             "              $ref: '#/components/schemas/NewBook'",
             Difference("POST /books/batch", "body type", "application/json array<object>", "application/json object"),
         ),

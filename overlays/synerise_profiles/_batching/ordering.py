@@ -19,7 +19,7 @@ known. With the first one that is, the guard begins to remember the chunk of eac
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
@@ -289,17 +289,22 @@ class IdentifierKeys:
         named = [columns[name] for name in self._names if name in columns]
         if not any(map(all, named)) and any(columns.get(self._last_name or "", ())):
             return None
-        found = [column if all(column) else list(filter(None, column)) for column in named]
+        found: list[Sequence[Any]] = [
+            column if all(column) else [value for value in column if value] for column in named
+        ]
         return found if all(map(_are_canonical, found)) else None
 
     def columns_of(self, rows: Sequence[Any]) -> dict[str, Sequence[Any]] | None:
         """Return the identifiers of rows by columns; None if a row is no dict, or they have not all the same fields."""
         if set(map(type, rows)) != {dict}:
             return None
-        shapes = list(map(tuple, rows))
+        shapes: list[tuple[str, ...]] = [*map(_shape_of, rows)]
         if shapes.count(shapes[0]) < len(shapes):
             return None
         return {name: list(map(itemgetter(name), rows)) for name in self._all_names if name in rows[0]}
+
+
+_shape_of: Callable[[Iterable[str]], tuple[str, ...]] = tuple
 
 
 def _key_of(value: Any) -> Hashable | None:

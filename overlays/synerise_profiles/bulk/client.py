@@ -228,8 +228,8 @@ def _open_run(
     """
     settings = BulkSettings(**options)
     if settings.default_time is not None and _is_future(settings.default_time, timing):
-        problem = "is in the future: the server would replace it, and a salt would have no effect"
-        raise InvalidRequestError(problem, field="default_time")
+        words = "is in the future: the server would replace it, and a salt would have no effect"
+        raise InvalidRequestError(words, field="default_time")
     source = rows if isinstance(rows, RowSource) else None
     letter_target = _check_files(settings, source)
     if source is not None:

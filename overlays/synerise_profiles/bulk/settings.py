@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Collection
-from typing import Any, Final, TypedDict, get_args
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final, TypedDict, cast, get_args
 
 import attrs
 from attrs.validators import optional
@@ -79,7 +79,10 @@ def _is_salt(value: Any) -> bool:
         return bool(value.strip()) and value not in _REFUSED_SALTS
     if callable(value):
         return True
-    return isinstance(value, list | tuple) and bool(value) and all(isinstance(name, str) and name for name in value)
+    if not isinstance(value, list | tuple):
+        return False
+    names = cast("Sequence[Any]", value)
+    return bool(names) and all(isinstance(name, str) and name for name in names)
 
 
 _SALT: Final = SettingValidator(

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         ResponseDecodingError,
         ServerError,
         SyneriseError,
+        UnconfirmedResponseError,
         UnsupportedMediaTypeError,
     )
 
@@ -70,6 +71,7 @@ __all__ = [
     "SyneriseDeprecationWarning",
     "SyneriseError",
     "SyneriseSunsetWarning",
+    "UnconfirmedResponseError",
     "Unset",
     "UnsupportedMediaTypeError",
     "__version__",

@@ -6,6 +6,7 @@
     │   ├── DeprecatedOperationError   the operation is deprecated, and the client refuses those
     │   └── MappingError               sources: a mapping of columns does not fit the operation or the file
     ├── ResponseDecodingError          the server reported success with a body that cannot be read
+    │   └── UnconfirmedResponseError   the body contradicts the success, so it confirms nothing
     ├── APIConnectionError             no complete answer arrived; `maybe_applied` says what may have happened
     │   └── APITimeoutError            no complete answer arrived in time
     ├── APIStatusError                 the server answered with another status than 2xx
@@ -78,6 +79,7 @@ __all__ = [
     "ResponseDecodingError",
     "ServerError",
     "SyneriseError",
+    "UnconfirmedResponseError",
     "UnsupportedMediaTypeError",
 ]
 
@@ -96,6 +98,27 @@ class ConfigurationError(SyneriseError, ValueError):
 
 class DeprecatedOperationError(InvalidRequestError):
     """The operation is deprecated, and the client was built with `deprecations="error"`; nothing was sent."""
+
+
+class UnconfirmedResponseError(ResponseDecodingError):
+    """The status is one of success, but the body contradicts it: a page or a text instead of JSON, or an error.
+
+    Mostly a proxy or a portal answered in the API's place. `problem` says by what the body contradicts, `content` keeps
+    it. `maybe_applied` is true, as nothing says what was done, except for a login, before which nothing else was sent.
+    """
+
+    def __init__(
+        self, problem: str, *, operation: str, status_code: int, content: bytes, maybe_applied: bool = True
+    ) -> None:
+        effect = "may have been carried out" if maybe_applied else "was not carried out"
+        text = f"{problem}, which contradicts the status; the request {effect}"
+        super().__init__(text, operation=operation, status_code=status_code, content=content)
+        self.problem = problem
+        self.maybe_applied = maybe_applied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kept: dict[str, Any] = {"operation": self.operation, "status_code": self.status_code, "content": self.content}
+        return functools.partial(type(self), self.problem, maybe_applied=self.maybe_applied, **kept), ()
 
 
 class APIConnectionError(SyneriseError):

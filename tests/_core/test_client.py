@@ -339,9 +339,9 @@ def test_building_a_client_opens_nothing() -> None:
 
 def test_send_gives_the_whole_answer() -> None:
     """send() is the low-level way: it returns status, headers and body of the response."""
-    transport, _ = mock(httpx.Response(201, headers={"x-a": "b"}, content=b"x"))
+    transport, _ = mock(httpx.Response(201, headers={"x-a": "b"}, content=b"[]"))
     response = Synerise(token=TOKEN, transport=transport, _timing=Clock().timing).send(request())
-    assert (201, "b", b"x", operation()) == (
+    assert (201, "b", b"[]", operation()) == (
         response.status_code,
         response.headers["x-a"],
         response.body,

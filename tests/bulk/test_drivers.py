@@ -122,7 +122,8 @@ def test_an_error_of_the_rows_waits_for_the_answers() -> None:
     with sync_client(server := Server()) as client, pytest.raises(RuntimeError, match="warehouse") as caught:
         client.bulk.upsert_profiles(rows())
     assert len(server.bodies) == 2
-    assert caught.value.__notes__ == ["The run ended early: profiles.upsert_batch: 2,500 rows read, 2,000 accepted"]
+    (note,) = caught.value.__notes__
+    assert note == "The run ended early: profiles.upsert_batch: 2,500 rows read, 2,000 accepted, 500 unsent"
 
 
 def test_a_stopped_run_keeps_its_report() -> None:

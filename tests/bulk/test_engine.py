@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synerise_profiles._batching import operations
-from synerise_profiles._batching.send_result import SendResult
+from synerise_profiles._batching.send_result import SendResult, send_result_of
 from synerise_profiles._core.retry import AttemptFailure, RetryPolicy
-from synerise_profiles.errors import APIConnectionError
+from synerise_profiles.errors import APIConnectionError, UnconfirmedResponseError
 from tests.bulk.support import Run, Server, fates
 
 PROFILES = operations.profiles()
@@ -50,7 +50,7 @@ def trouble(draws: list[int]) -> Callable[[], tuple[bool, SendResult] | None]:
     )
     busy = SendResult(status=429, failure=AttemptFailure(status_code=429, retry_after=1.0))
     down = SendResult(status=502, failure=AttemptFailure(status_code=502))
-    page = SendResult(status=200, content=b"<html>", failure=AttemptFailure())
+    page = send_result_of(UnconfirmedResponseError("a page", operation="x", status_code=200, content=b"<html>"))
     faults = [None, None, (False, broken), (True, broken), (False, busy), (True, down), (False, page), (True, page)]
     return lambda: faults[next(left, 0)]
 

@@ -153,7 +153,10 @@ def test_no_permission_to_read(sandbox: Sandbox) -> None:
     assert report.accepted == 5
     found = report.verification
     assert found is not None
-    assert (found.sample, found.unread, found.problem) == (0, 3, "profiles cannot be read: status 403")
+    assert (found.sample, found.unread) == (0, 3)
+    assert found.problem == (
+        "profiles cannot be read: status 403; an API key needs the permission: API_BY_IDENTIFIER_CLIENT_READ"
+    )
 
 
 def test_what_is_on_its_way_is_waited_for() -> None:

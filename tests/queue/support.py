@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
-from synerise_profiles._batching.send_result import SendResult
+from synerise_profiles._batching.send_result import SendResult, send_result_of
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
-from synerise_profiles.errors import APIConnectionError, PermissionDeniedError
+from synerise_profiles.errors import APIConnectionError, PermissionDeniedError, UnconfirmedResponseError
 
 START = 1_700_000_000.0
 """Where the wall clock of `Clock` starts."""
@@ -57,6 +57,7 @@ def is_bad(row: Any) -> bool:
 
 LOST = APIConnectionError("the connection broke", operation="x", maybe_applied=True)
 FORBIDDEN = PermissionDeniedError(operation="x", status_code=403, headers={}, content=b"{}", attempts=1)
+PAGE = UnconfirmedResponseError("the body is not JSON", operation="x", status_code=200, content=b"<html>")
 FATES: dict[str, Callable[[], tuple[bool, SendResult]]] = {
     "refused connection": lambda: (
         False,
@@ -67,8 +68,8 @@ FATES: dict[str, Callable[[], tuple[bool, SendResult]]] = {
     "429": lambda: (False, SendResult(status=429, failure=AttemptFailure(status_code=429, retry_after=2.0))),
     "503": lambda: (False, SendResult(status=503, failure=AttemptFailure(status_code=503))),
     "500 after": lambda: (True, SendResult(status=500, failure=AttemptFailure(status_code=500))),
-    "page before": lambda: (False, SendResult(status=200, content=b"<html>", failure=AttemptFailure())),
-    "page after": lambda: (True, SendResult(status=200, content=b"<html>", failure=AttemptFailure())),
+    "page before": lambda: (False, send_result_of(PAGE)),
+    "page after": lambda: (True, send_result_of(PAGE)),
     "403": lambda: (False, SendResult(status=403, failure=AttemptFailure(status_code=403), error=FORBIDDEN)),
 }
 """What may happen to a request: whether it is carried out all the same, and what comes back."""

@@ -239,7 +239,7 @@ def test_callbacks_may_be_coroutine_functions(sandbox: Sandbox, backend: str) ->
             return queue.stats()
 
     stats = anyio.run(main, backend=backend)
-    assert [type(entry).__name__ for entry in reported] == ["ServerError", "tuple"]
+    assert [type(entry).__name__ for entry in reported] == ["ServerError", "tuple", "RuntimeError"]
     assert reported[1] == (0, True)
     assert (stats.put, stats.delivered, stats.rejected) == (2, 1, 1)
 

@@ -217,7 +217,7 @@ def test_a_bad_key_is_reported_and_loses_nothing(sandbox: Sandbox) -> None:
         result = queue.flush(0.3)
         assert (result.left, result.stats.held) == (1, 1)
         assert [type(error) for error in errors] == [AuthenticationError]
-        assert result.stats.failing == {"profiles.upsert_batch": "status 401"}
+        assert result.stats.failing["profiles.upsert_batch"].startswith("status 401; the login was refused")
         assert queue.close(0).left == 1
 
 

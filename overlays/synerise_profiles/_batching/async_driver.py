@@ -17,7 +17,7 @@ from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request, Response
 
 from .machine import DONE, Machine, Read, Signal, Task, Wait
-from .send_result import SendResult, send_result_of
+from .send_result import SendResult, result_of_exception, send_result_of
 
 __all__ = ["drive"]
 
@@ -30,37 +30,57 @@ async def drive(
 ) -> None:
     """Run a machine to its end.
 
-    An error that the rows raise is raised once the requests in flight are answered; a cancellation waits for nothing.
+    An error of the rows, or of a function of the caller, is raised as it is, once the requests in flight are answered;
+    a cancellation waits for nothing.
     """
+    cancelled = anyio.get_cancelled_exc_class()
     # Raised after the group has ended, which would wrap it otherwise.
-    failure: Exception | None = None
+    failure: BaseException | None = None
     async with anyio.create_task_group() as group:
         pool = _TaskPool[T](send, group)
-        source = _ReadyRows(rows) if isinstance(rows, Iterable) else _FetchedRows(rows, group, pool.notify)
+        source = _source_of(rows, group, pool.notify)
         try:
-            while (step := machine.next()) is not DONE:
-                if isinstance(step, Read):
-                    if source.is_waiting:  # meanwhile results are taken, and what is due is sent
-                        await pool.deliver(machine, step.seconds)
-                    elif not machine.read(source.rows) and not source.request_more(machine.max_ready_rows):
-                        machine.end()
-                    # Reading takes a few milliseconds, in which no other task can run.
-                    await checkpoint()
-                elif not isinstance(step, Wait | Signal):
-                    pool.start(step)
-                elif pool.in_flight:
-                    await pool.deliver(machine, step.seconds)
-                else:
-                    await timing.sleep_async(step.seconds or 0.0)
-                pool.deliver_now(machine)
-        except Exception as error:  # noqa: BLE001 - raised below
+            await _run(machine, source, pool, timing)
+        except BaseException as error:
+            machine.fail(error)
+            try:
+                if isinstance(error, Exception) and not isinstance(error, cancelled):
+                    await pool.deliver_all(machine)
+                else:  # results that are there count
+                    pool.deliver_now(machine)
+            finally:
+                machine.close()
+            if isinstance(error, cancelled):
+                raise
             failure = error
-            while pool.in_flight:
-                await pool.deliver(machine, None)
+            group.cancel_scope.cancel()
         finally:
             source.close()
+    failure = failure or machine.failure
     if failure is not None:
         raise failure
+
+
+async def _run(machine: Machine[T], source: _ReadyRows, pool: _TaskPool[T], timing: Timing) -> None:
+    while (step := machine.next()) is not DONE:
+        if isinstance(step, Read):
+            if source.is_waiting:  # meanwhile results are taken, and what is due is sent
+                await pool.deliver(machine, step.seconds)
+            else:
+                try:
+                    if not machine.read(source.rows()) and not source.request_more(machine.max_ready_rows):
+                        machine.end()
+                except Exception as error:  # noqa: BLE001 - raised in the end
+                    machine.fail(error)
+            # Reading takes a few milliseconds, in which no other task can run.
+            await checkpoint()
+        elif not isinstance(step, Wait | Signal):
+            pool.start(step)
+        elif pool.in_flight:
+            await pool.deliver(machine, step.seconds)
+        else:
+            await timing.sleep_async(step.seconds or 0.0)
+        pool.deliver_now(machine)
 
 
 class _ReadyRows:
@@ -69,7 +89,14 @@ class _ReadyRows:
     is_waiting = False
 
     def __init__(self, rows: Iterable[Any]) -> None:
-        self.rows: Iterator[Any] = iter(rows)
+        self._given = rows
+        self._rows: Iterator[Any] | None = None
+
+    def rows(self) -> Iterator[Any]:
+        """Return the rows that are there, as one iterator."""
+        if self._rows is None:
+            self._rows = iter(self._given)
+        return self._rows
 
     def request_more(self, max_rows: int) -> bool:  # noqa: ARG002 - the iterable is read by the machine itself
         """Ask for so many further rows at most; false if there are none."""
@@ -87,13 +114,14 @@ class _FetchedRows(_ReadyRows):
 
     def __init__(self, rows: AsyncIterable[Any], group: TaskGroup, notify: Callable[[], None]) -> None:
         super().__init__(())
-        self._iterator = aiter(rows)
+        self._source = rows
+        self._iterator: AsyncIterator[Any] | None = None
         self._notify = notify
         self._more_requested = anyio.Event()
         self._max_rows = 0
         self._scope = anyio.CancelScope()
         self._ended = False
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         group.start_soon(self._fetch_all)
 
     def request_more(self, max_rows: int) -> bool:
@@ -116,36 +144,51 @@ class _FetchedRows(_ReadyRows):
             while not self._ended:
                 await self._more_requested.wait()
                 self._more_requested = anyio.Event()
-                self.rows = iter(await self._fetch(self._iterator))
+                self._rows = iter(await self._fetch())
                 self.is_waiting = False
                 self._notify()
 
-    async def _fetch(self, rows: AsyncIterator[Any]) -> list[Any]:
+    async def _fetch(self) -> list[Any]:
         fetched: list[Any] = []
         try:
+            if self._iterator is None:
+                self._iterator = aiter(self._source)
             while len(fetched) < self._max_rows:
-                fetched.append(await anext(rows))
+                fetched.append(await anext(self._iterator))
         except StopAsyncIteration:
             self._ended = True
-        except Exception as error:  # noqa: BLE001 - raised when it is asked for more
+        except anyio.get_cancelled_exc_class() as error:
+            if self._scope.cancel_called:
+                raise
+            self._ended, self._failure = True, error  # the source itself was cancelled
+        except BaseException as error:  # noqa: BLE001 - raised when it is asked for more
             self._ended, self._failure = True, error
         return fetched
+
+
+def _source_of(rows: Iterable[Any] | AsyncIterable[Any], group: TaskGroup, notify: Callable[[], None]) -> _ReadyRows:
+    return _ReadyRows(rows) if isinstance(rows, Iterable) else _FetchedRows(rows, group, notify)
 
 
 class _TaskPool(Generic[T]):
     """Tasks that send one request each, and their results."""
 
     def __init__(self, send: _AsyncSendFunction, group: TaskGroup) -> None:
-        self.in_flight = 0
         self._send = send
         self._group = group
-        self._results: deque[tuple[T, SendResult]] = deque()
+        self._results: deque[tuple[T, SendResult, BaseException | None]] = deque()
+        self._open: set[int] = set()
         self._wakeup = anyio.Event()
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests have no result yet that the machine has."""
+        return len(self._open)
 
     def start(self, task: T) -> None:
         """Send a request in a task."""
-        self.in_flight += 1
         self._group.start_soon(self._work, task)
+        self._open.add(id(task))
 
     def notify(self) -> None:
         """End the wait of `deliver`."""
@@ -159,16 +202,33 @@ class _TaskPool(Generic[T]):
             self._wakeup = anyio.Event()
         self.deliver_now(machine)
 
+    async def deliver_all(self, machine: Machine[T]) -> None:
+        """Wait for all that is in flight, and pass its results to the machine."""
+        while self._open:
+            await self.deliver(machine, None)
+
     def deliver_now(self, machine: Machine[T]) -> None:
         """Pass the results that are there to the machine."""
         while self._results:
-            self.in_flight -= 1
-            machine.on_result(*self._results.popleft())
+            task, result, failure = self._results[0]
+            if failure is not None:
+                machine.fail(failure)
+            machine.on_result(task, result)
+            self._open.discard(id(task))
+            self._results.popleft()
 
     async def _work(self, task: T) -> None:
-        try:
-            result = send_result_of(await self._send(task.request()))
-        except Exception as error:  # noqa: BLE001 - the machine knows what it means
-            result = send_result_of(error)
-        self._results.append((task, result))
+        self._results.append((task, *await self._result_of(task)))
         self.notify()
+
+    async def _result_of(self, task: T) -> tuple[SendResult, BaseException | None]:
+        try:
+            request = task.request()
+        except Exception as error:  # noqa: BLE001 - the machine knows what it means
+            return send_result_of(error), None
+        try:
+            return send_result_of(await self._send(request)), None
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # noqa: BLE001 - the caller's is raised in the end; the machine knows the others
+            return result_of_exception(request, error)

@@ -9,6 +9,8 @@ that can be traced: every row is a suspect.
 Suspects are bisected: halved, and each half is sent by itself, until a refused request has a single row. That costs
 about twice the logarithm of the chunk in requests for each refused row, so a run has a `BisectBudget`; where it is
 spent, the suspects are reported together as `ambiguous`, with a number that their group shares.
+A server may also break at a row, and answer every request that has it with a 500. Where others pass, such a sub-batch
+is halved within the same budget, until it has one row, whose fate is that no response confirms it.
 
 Nothing here sends: a `ChunkState` keeps what is still to be sent of a chunk, and takes what came of it.
 """
@@ -62,16 +64,19 @@ class BisectBudget:
 class ChunkState:
     """How far one chunk is: `pending` sub-batches are still to be sent, `refused` and `accepted` rows are settled.
 
-    A chunk has one request in flight at a time, so that its rows keep their order.
+    A chunk has one request in flight at a time, so that its rows keep their order: that of `sent`. `accepted_parts`
+    hold the positions of accepted rows, `parked` halves at which the server broke, until it is known whether it is up.
     """
 
     chunk: Chunk
     budget: BisectBudget
     pending: list[SubBatch] = attrs.field(factory=list[SubBatch])
     refused: dict[int, Refusal] = attrs.field(factory=dict[int, Refusal])
-    accepted: int = 0
+    accepted_parts: list[Sequence[int]] = attrs.field(factory=list[Sequence[int]])
+    parked: list[SubBatch] = attrs.field(factory=list[SubBatch])
     due: float = 0.0
-    in_flight: bool = False
+    sent: SubBatch | None = None
+    is_recorded: bool = False
 
     @classmethod
     def of(cls, chunk: Chunk, budget: BisectBudget) -> ChunkState:
@@ -79,13 +84,31 @@ class ChunkState:
         return cls(chunk, budget, [SubBatch(range(len(chunk)), is_whole=True)])
 
     @property
+    def in_flight(self) -> bool:
+        """Whether a request of it is in flight."""
+        return self.sent is not None
+
+    @property
+    def accepted(self) -> int:
+        """How many rows were accepted."""
+        return sum(map(len, self.accepted_parts))
+
+    @property
     def has_unsent(self) -> bool:
         """Whether a row of it is unsent, so that a later run has to send the chunk again."""
         return any(refusal.stage == "unsent" for refusal in self.refused.values())
 
+    def take_next(self) -> SubBatch:
+        """Return the sub-batch that is sent next; from now on it is in flight."""
+        sub_batch = self.sent = self.pending[-1]
+        del self.pending[-1]
+        if sub_batch.is_whole:
+            self.chunk.build_body()
+        return sub_batch
+
     def accept(self, sub_batch: SubBatch) -> None:
         """All rows of a sub-batch were accepted."""
-        self.accepted += len(sub_batch.positions)
+        self.accepted_parts.append(sub_batch.positions)
 
     def accept_partially(self, sub_batch: SubBatch, content: bytes) -> None:
         """Rows of a sub-batch were accepted and others refused, by the list in the body of a 207."""
@@ -94,7 +117,8 @@ class ChunkState:
         attribution = _attribute_by_value(entries, rows)
         self._mark_refused(attribution.refused)
         suspects = attribution.suspects
-        self.accepted += len(sub_batch.positions) - len(attribution.refused) - len(suspects)
+        doubtful = {*attribution.refused, *suspects}
+        self.accepted_parts.append([position for position in sub_batch.positions if position not in doubtful])
         # Something was refused, so a lone suspect is what was, even if other rows were in the request.
         self._bisect(suspects, _first_unattributed(entries, attribution.refused))
 
@@ -114,16 +138,57 @@ class ChunkState:
         if rest:
             self.pending.append(SubBatch(rest))
 
-    def mark_unsent(self, sub_batch: SubBatch, reason: str) -> None:
-        """No response confirms a sub-batch, and it is not sent again."""
-        for position in sub_batch.positions:
-            self.refused[position] = Refusal("unsent", reason)
+    def halve(self, sub_batch: SubBatch) -> bool:
+        """Send the halves of a sub-batch at which the server broke; false for a lone row, and beyond the budget."""
+        positions, maybe_applied = sub_batch.positions, sub_batch.maybe_applied
+        if len(positions) < 2 or self.budget.requests_left < 2:
+            return False
+        self.budget.requests_left -= 2
+        middle = len(positions) // 2
+        self.pending += [
+            SubBatch(half, is_half=True, maybe_applied=maybe_applied)
+            for half in (positions[middle:], positions[:middle])
+        ]
+        return True
 
-    def mark_rest_unsent(self, reason: str) -> None:
-        """Nothing more of this chunk is sent."""
-        for sub_batch in self.pending:
-            self.mark_unsent(sub_batch, reason)
+    def park(self, sub_batch: SubBatch) -> bool:
+        """Put a half aside until its other half was sent; false if that is sent, or if they would change their order.
+
+        They would where both have rows of one profile, and the time of a row does not say which is the later one.
+        """
+        if len(self.pending) != 1 or self.parked:
+            return False
+        if self.chunk.batch_operation.time_field is None:
+            names = [self._profiles_in(part.positions) for part in (sub_batch, self.pending[-1])]
+            if not names[0].isdisjoint(names[1]):
+                return False
+        self.parked.append(sub_batch)
+        return True
+
+    def mark_unsent(self, sub_batch: SubBatch, problem: str) -> None:
+        """No response confirms a sub-batch, and it is not sent again."""
+        refusal = _unsent(problem, maybe_applied=sub_batch.maybe_applied)
+        for position in sub_batch.positions:
+            self.refused[position] = refusal
+
+    def mark_rest_unsent(self, problem: str) -> None:
+        """Nothing more of this chunk is sent: whatever has no fate yet is unsent, even if this was cut off midway."""
+        settled = set(self.refused)
+        settled.update(*self.accepted_parts)
+        doubtful: set[int] = set() if self.sent is None else set(self.sent.positions)
+        doubtful.update(*(part.positions for part in (*self.pending, *self.parked) if part.maybe_applied))
+        for position in range(len(self.chunk)):
+            if position not in settled:
+                self.refused[position] = _unsent(problem, maybe_applied=position in doubtful)
         self.pending.clear()
+        self.parked.clear()
+        self.sent = None
+
+    def _profiles_in(self, positions: Sequence[int]) -> set[tuple[str, str]]:
+        """What names the profiles of rows."""
+        rows = (self.chunk.row(position) for position in positions)
+        names = self.chunk.batch_operation.identifiers
+        return {(name, str(row[name])) for row in rows for name in names if row.get(name) is not None}
 
     def _bisect(self, suspects: Sequence[int], entry: ErrorEntry) -> None:
         if len(suspects) == 1:
@@ -146,6 +211,11 @@ class ChunkState:
         reason = f"one of these {len(positions)} rows was refused: {entry.message}"
         for position in positions:
             self.refused[position] = Refusal("ambiguous", reason, entry.field, self.budget.last_group)
+
+
+def _unsent(problem: str, *, maybe_applied: bool) -> Refusal:
+    effect = "it may have been applied, and can be sent again" if maybe_applied else "it was not applied"
+    return Refusal("unsent", f"{problem}; {effect}")
 
 
 @attrs.frozen

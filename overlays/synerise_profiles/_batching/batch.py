@@ -75,9 +75,9 @@ class Chunk:
     def add_many(self, json_array: bytes, indexes: Iterable[int]) -> None:
         """Add rows that were written as one JSON array; `size_after` says beforehand whether they fit."""
         self.size = self.size_after(json_array)
-        self.pieces.append(memoryview(json_array)[1:-1])
-        self.indexes.extend(indexes)
         self.has_joined_rows = True
+        self.pieces.append(memoryview(json_array)[1:-1])
+        self.indexes.extend(indexes)  # last: a row is of the chunk once it has an index, even if this is cut off here
 
     def size_after(self, json_array: bytes) -> int:
         """How many bytes the body has once the rows of a JSON array are added."""
@@ -152,10 +152,14 @@ class Chunk:
 
 @attrs.define(eq=False)
 class SubBatch:
-    """Rows of a chunk that go in one request, by their positions; `attempts` counts how often it was sent."""
+    """Rows of a chunk that go in one request, by their positions; `attempts` counts how often it was sent.
+
+    `is_half` says that the server broke at the sub-batch that these are half of.
+    """
 
     positions: Sequence[int]
     is_whole: bool = False
+    is_half: bool = False
     attempts: int = 0
     started_at: float = 0.0
     maybe_applied: bool = False

@@ -3,7 +3,10 @@
 What a machine and its drivers are. All that decides is written once, as a state machine that does no I/O: it neither
 sends, waits nor sleeps, and reads rows only when it is handed them. A driver asks it in a loop what to do next, does
 it, and hands back what came of it: it calls `read` with the rows for `Read`, sends a task and passes the response to
-`on_result`, waits for the next response for `Wait`, and ends at `DONE`. There are two drivers that decide nothing,
+`on_result`, waits for the next response for `Wait`, and ends at `DONE`. What the rows or a function of the caller
+raise it passes to `fail`: then the machine starts nothing more, takes what is still in flight, and ends; the driver
+raises it in the end, as it is. What interrupts the driver itself (Ctrl-C, a cancellation) it passes to `fail` too,
+waits for nothing, and calls `close`. There are two drivers that decide nothing,
 `sync_driver` with threads and `async_driver` with tasks, so sync and async behave alike, and a test drives a machine
 without either, in any order of responses. Two machines use them: the engine of a bulk run and its verifier.
 """
@@ -66,6 +69,9 @@ class Machine(Protocol[T]):
         """How many rows may be taken from the source before `read` gets them: reading on may change a row."""
         ...
 
+    failure: BaseException | None
+    """What was passed to `fail` first, or raised by a function of the caller that the machine called."""
+
     def next(self) -> T | Read | Wait | Signal:
         """Say what to do next. Asked again at once, it may say the same: only a task is said once."""
         ...
@@ -79,5 +85,13 @@ class Machine(Protocol[T]):
         ...
 
     def on_result(self, task: T, result: SendResult, /) -> None:
-        """Take what came of sending a task."""
+        """Take what came of sending a task. A second call for the same task does nothing."""
+        ...
+
+    def fail(self, error: BaseException, /) -> None:
+        """Take note of what ends the run: nothing more is started."""
+        ...
+
+    def close(self) -> None:
+        """End now, whatever is in flight. At the end it does nothing."""
         ...

@@ -10,15 +10,27 @@ from typing import Any, Final
 
 import attrs
 
+from synerise_profiles._core.confirmation import holds_refusals
+from synerise_profiles._core.hooks import callers_error
 from synerise_profiles._core.retry import AttemptFailure
-from synerise_profiles.errors import APIConnectionError, APIStatusError
-from synerise_profiles_api.types import Response
+from synerise_profiles.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    PermissionDeniedError,
+    UnconfirmedResponseError,
+)
+from synerise_profiles_api.errors import SyneriseError
+from synerise_profiles_api.types import Request, Response
 
-__all__ = ["SendResult", "send_result_of"]
+__all__ = ["SendResult", "result_of_exception", "send_result_of"]
 
 _ROW_REFUSAL_STATUSES: Final = frozenset({400, 409, 413, 422, 424})
 """Statuses that are about the rows; any other one below 500 is about the caller or the operation."""
 _TRANSIENT_STATUSES: Final = frozenset({408, 429, 499})
+_OPERATION_STATUSES: Final = frozenset({501, 503, 505})
+"""Statuses from 500 on that are not about the rows: the server is too busy, or does not know the operation."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -32,16 +44,18 @@ class SendResult:
 
     @property
     def is_success(self) -> bool:
-        """Whether rows were accepted. A page of HTML is no response of the API, whatever its status."""
-        return self.status is not None and 200 <= self.status < 300 and not self.is_unreadable
+        """Whether rows were accepted: a status of success that nothing contradicts."""
+        return self.status is not None and 200 <= self.status < 300 and not self.is_unconfirmed
 
     @property
-    def is_unreadable(self) -> bool:
-        """Whether it is a success by its status, but its body is not what such a response has."""
-        if self.status is None or not 200 <= self.status < 300:
-            return False
-        start = self.content[:64].lstrip()[:1]
-        return start == b"<" or (self.status == 207 and start != b"[")
+    def is_unconfirmed(self) -> bool:
+        """Whether it is a success by its status alone, since its body contradicts it."""
+        return isinstance(self.error, UnconfirmedResponseError)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it is a success whose body lists rows that were refused."""
+        return self.status is not None and holds_refusals(self.status, self.content)
 
     @property
     def refuses_rows(self) -> bool:
@@ -57,19 +71,32 @@ class SendResult:
             self.status < 500
             and self.status not in _TRANSIENT_STATUSES
             and not self.refuses_rows
-            and not self.is_unreadable
+            and not self.is_unconfirmed
+        )
+
+    @property
+    def may_be_about_a_row(self) -> bool:
+        """Whether one row may be why it failed: the server, or a gateway before it, broke at the request."""
+        if self.status is not None:
+            return self.status >= 500 and self.status not in _OPERATION_STATUSES
+        return (
+            isinstance(self.error, APIConnectionError)
+            and self.error.maybe_applied
+            and not isinstance(self.error, APITimeoutError)
         )
 
     @property
     def description(self) -> str:
         """What happened in a few words, without anything of what was sent."""
-        if self.is_unreadable:
-            return f"status {self.status} with an answer that cannot be read"
+        if isinstance(self.error, UnconfirmedResponseError):
+            return f"status {self.status}, but {self.error.problem}"
+        if isinstance(self.error, AuthenticationError | PermissionDeniedError):
+            return "; ".join([f"status {self.status}", *self.error.notes])
         if self.status is not None:
             return f"status {self.status}"
         if isinstance(self.error, APIConnectionError):
             return self.error.problem
-        return type(self.error).__name__
+        return "it was interrupted" if self.error is None else type(self.error).__name__
 
 
 def send_result_of(result: Response[Any] | Exception) -> SendResult:
@@ -80,9 +107,27 @@ def send_result_of(result: Response[Any] | Exception) -> SendResult:
         failure = AttemptFailure(status_code=result.status_code, retry_after=result.retry_after)
         content = _without_bom(result.content)
         return SendResult(status=result.status_code, content=content, failure=failure, error=result)
+    if isinstance(result, UnconfirmedResponseError):
+        failure = AttemptFailure(maybe_received=result.maybe_applied)
+        return SendResult(status=result.status_code, content=result.content, failure=failure, error=result)
     if isinstance(result, APIConnectionError):
         return SendResult(failure=AttemptFailure(maybe_received=result.maybe_applied), error=result)
     return SendResult(error=result)
+
+
+def result_of_exception(request: Request[Any], error: BaseException) -> tuple[SendResult, BaseException | None]:
+    """Make the result of a request whose sending raised, and return what of it is not about the request.
+
+    That is an exception of a hook or a token callable: what was answered before it is the result. It may also be one
+    that came out of nowhere, such as of a signal's handler; then nothing says what became of the request.
+    """
+    is_callers, outcome = callers_error(request)
+    if is_callers:
+        unsent = SendResult(failure=AttemptFailure(maybe_received=False))
+        return unsent if outcome is None else send_result_of(outcome), error
+    if isinstance(error, SyneriseError):
+        return send_result_of(error), None
+    return SendResult(failure=AttemptFailure()), error
 
 
 def _without_bom(content: bytes) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
@@ -15,7 +16,7 @@ from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request, Response
 
 from .machine import DONE, Machine, Read, Signal, Task, Wait
-from .send_result import SendResult, send_result_of
+from .send_result import SendResult, result_of_exception, send_result_of
 
 __all__ = ["drive"]
 
@@ -26,58 +27,94 @@ _SendFunction = Callable[[Request[Any]], Response[Any]]
 def drive(machine: Machine[T], rows: Iterable[Any], send: _SendFunction, timing: Timing) -> None:
     """Run a machine to its end.
 
-    An error that the rows raise is raised once the requests in flight are answered; Ctrl-C waits for nothing.
+    An error of the rows, or of a function of the caller, is raised as it is, once the requests in flight are answered;
+    Ctrl-C waits for nothing.
     """
-    iterator = iter(rows)
     pool = _ThreadPool[T](send)
     try:
-        while (step := machine.next()) is not DONE:
-            if isinstance(step, Read):
-                if not machine.read(iterator):
-                    machine.end()
-            elif not isinstance(step, Wait | Signal):
-                pool.start(step)
-            elif pool.in_flight:
-                pool.deliver(machine, step.seconds)
-            else:
-                timing.sleep(step.seconds or 0.0)
-            pool.deliver(machine, 0.0)
-    except Exception:  # from the rows or a stopped run: what is in flight was sent, so its results still count
-        while pool.in_flight:
-            pool.deliver(machine, None)
-        raise
-    except BaseException:  # Ctrl-C waits for nothing; results that are there count
-        pool.deliver(machine, 0.0)
+        _run(machine, rows, pool, timing)
+    except BaseException as error:
+        machine.fail(error)
+        try:
+            # Ctrl-C waits for nothing; results that are there count.
+            pool.deliver_all(machine) if isinstance(error, Exception) else pool.deliver(machine, 0.0)
+        finally:
+            machine.close()
         raise
     finally:
         pool.close()
+    if machine.failure is not None:
+        raise machine.failure
+
+
+def _run(machine: Machine[T], rows: Iterable[Any], pool: _ThreadPool[T], timing: Timing) -> None:
+    iterator: Iterator[Any] | None = None
+    while (step := machine.next()) is not DONE:
+        if isinstance(step, Read):
+            try:
+                if iterator is None:
+                    iterator = iter(rows)
+                if not machine.read(iterator):
+                    machine.end()
+            except Exception as error:  # noqa: BLE001 - raised in the end
+                machine.fail(error)
+        elif not isinstance(step, Wait | Signal):
+            pool.start(step)
+        elif pool.in_flight:
+            pool.deliver(machine, step.seconds)
+        else:
+            timing.sleep(step.seconds or 0.0)
+        pool.deliver(machine, 0.0)
 
 
 class _ThreadPool(Generic[T]):
-    """Threads that send one request at a time each; another one is started when all are busy."""
+    """Threads that send one request at a time each; another one is started when all are busy.
+
+    A result is taken out only once the machine has it, so that none is lost where an interruption cuts in between.
+    """
 
     def __init__(self, send: _SendFunction) -> None:
-        self.in_flight = 0
         self._send = send
         self._tasks: SimpleQueue[T | None] = SimpleQueue()
-        self._results: SimpleQueue[tuple[T, SendResult]] = SimpleQueue()
+        self._results: deque[tuple[T, SendResult, BaseException | None]] = deque()
+        self._wakeups: SimpleQueue[None] = SimpleQueue()
+        self._open: set[int] = set()
         self._threads: list[threading.Thread] = []
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests have no result yet that the machine has."""
+        return len(self._open)
 
     def start(self, task: T) -> None:
         """Send a request in a thread."""
-        self.in_flight += 1
-        if self.in_flight > len(self._threads):
+        if self.in_flight >= len(self._threads):
             # Daemons: the end of the program, or an interruption, does not wait for a server.
             thread = threading.Thread(target=self._work, name="synerise-bulk", daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
         self._tasks.put(task)
+        self._open.add(id(task))  # last: what is not sent would be waited for in vain
 
     def deliver(self, machine: Machine[T], seconds: float | None) -> None:
         """Pass the results that are there to the machine; wait for the first one so many seconds, None without end."""
-        for task, result in self._take_results(seconds):
-            self.in_flight -= 1
+        with contextlib.suppress(Empty):
+            if seconds != 0.0 and not self._results:
+                self._wakeups.get(timeout=seconds)
+            while True:
+                self._wakeups.get_nowait()
+        while self._results:
+            task, result, failure = self._results[0]
+            if failure is not None:
+                machine.fail(failure)
             machine.on_result(task, result)
+            self._open.discard(id(task))
+            self._results.popleft()
+
+    def deliver_all(self, machine: Machine[T]) -> None:
+        """Wait for all that is in flight, and pass its results to the machine."""
+        while self._open:
+            self.deliver(machine, None)
 
     def close(self) -> None:
         """Let the threads end; wait for them unless one is still sending."""
@@ -87,19 +124,19 @@ class _ThreadPool(Generic[T]):
             for thread in self._threads:
                 thread.join()
 
-    def _take_results(self, seconds: float | None) -> Iterator[tuple[T, SendResult]]:
-        with contextlib.suppress(Empty):
-            if seconds != 0.0:
-                yield self._results.get(timeout=seconds)
-            while True:
-                yield self._results.get_nowait()
-
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
-            try:
-                result = send_result_of(self._send(task.request()))
-            except Exception as error:  # noqa: BLE001 - the machine knows what it means
-                result = send_result_of(error)
-            self._results.put((task, result))
+            self._results.append((task, *self._result_of(task)))
+            self._wakeups.put(None)
             # Or a thread that waits would keep its last chunk in memory.
-            del task, result
+            del task
+
+    def _result_of(self, task: T) -> tuple[SendResult, BaseException | None]:
+        try:
+            request = task.request()
+        except Exception as error:  # noqa: BLE001 - the machine knows what it means
+            return send_result_of(error), None
+        try:
+            return send_result_of(self._send(request)), None
+        except BaseException as error:  # noqa: BLE001 - the caller's is raised in the end; the machine knows the others
+            return result_of_exception(request, error)

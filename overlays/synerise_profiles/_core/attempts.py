@@ -10,24 +10,28 @@ from __future__ import annotations
 import enum
 import logging
 from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
 from synerise_profiles.deprecations import utc_date
-from synerise_profiles.errors import APIConnectionError, APIStatusError
+from synerise_profiles.errors import APIConnectionError, APIStatusError, UnconfirmedResponseError
+from synerise_profiles_api.errors import ResponseDecodingError
 from synerise_profiles_api.types import RawResponse, Request, Response
 
 from .config import MAX_WAIT_SECONDS, AttemptResult, Options
+from .confirmation import contradiction
+from .hooks import CallersError, Outcome
 from .logging import LOGGER, log_attempt, log_retry, log_token_renewal
 from .retry import AttemptFailure, decide_retry, parse_retry_after
 from .status_errors import connection_error, status_error, token_was_refused
 from .timing import Timing
-from .tokens import Token
+from .tokens import LOGIN, Token
 
 __all__ = ["NextAction", "RequestAttempts", "TransportFailure"]
 
 T = TypeVar("T")
+CallError: TypeAlias = APIStatusError | APIConnectionError | UnconfirmedResponseError
 
 
 class NextAction(enum.Enum):
@@ -62,7 +66,7 @@ class RequestAttempts(Generic[T]):
         self.attempts = 0
         self.delay = 0.0
         self.seconds_left = MAX_WAIT_SECONDS
-        self.error: APIStatusError | APIConnectionError | None = None
+        self.error: CallError | None = None
         self._token_renewals = 0
         self._maybe_applied = False
         self._response: RawResponse | None = None
@@ -93,7 +97,11 @@ class RequestAttempts(Generic[T]):
         if LOGGER.isEnabledFor(logging.DEBUG):
             log_attempt(self.request.operation, status, self._attempt_seconds(), self.attempts)
         if 200 <= status < 300:
-            return NextAction.DONE
+            self._problem = contradiction(self.request.operation, status, response.content)
+            if self._problem is None:
+                return NextAction.DONE
+            self.error = self._unconfirmed_error(response, self._problem)
+            return NextAction.FAIL
         if token is not None and not self._token_renewals and token_was_refused(status, response.content):
             self._token_renewals = 1
             self.error = self._status_error(response, None, "")
@@ -126,9 +134,23 @@ class RequestAttempts(Generic[T]):
             attempts=self.attempts,
         )
 
-    def final_error(self) -> APIStatusError | APIConnectionError:
+    def final_error(self) -> CallError:
         """Return the error that ended the call."""
-        return cast("APIStatusError | APIConnectionError", self.error)  # FAIL and RENEW_TOKEN come with one
+        return cast("CallError", self.error)  # FAIL and RENEW_TOKEN come with one
+
+    def before_sending(self, *, signs: bool = False) -> CallersError:
+        """Return a `with` block for what is done before an attempt is sent: a hook, or getting a token (`signs`)."""
+        return CallersError(self.request, _no_outcome, is_ours=signs)
+
+    def after_answer(self, next_action: NextAction) -> CallersError:
+        """Return a `with` block for the hook that is called after an attempt."""
+        return CallersError(self.request, self._outcome if next_action is NextAction.DONE else lambda: self.error)
+
+    def _outcome(self) -> Outcome:
+        try:
+            return self.response()
+        except ResponseDecodingError as error:
+            return error
 
     def attempt_result(self) -> AttemptResult:
         """Describe the attempt that just ended, for the caller's hook."""
@@ -146,7 +168,7 @@ class RequestAttempts(Generic[T]):
         self,
         failure: AttemptFailure,
         outcome: int | str,
-        make_error: Callable[[str], APIStatusError | APIConnectionError],
+        make_error: Callable[[str], CallError],
     ) -> NextAction:
         decision = decide_retry(
             self.options.retry,
@@ -178,6 +200,17 @@ class RequestAttempts(Generic[T]):
             path=self.request.path,
         )
 
+    def _unconfirmed_error(self, response: RawResponse, problem: str) -> UnconfirmedResponseError:
+        operation = self.request.operation
+        is_login = operation is LOGIN  # its body may hold a token, and what it was for has not been sent
+        return UnconfirmedResponseError(
+            problem,
+            operation=operation.name,
+            status_code=response.status_code,
+            content=b"" if is_login else response.content,
+            maybe_applied=not is_login,
+        )
+
     def _transport_error(self, failure: TransportFailure, note: str) -> APIConnectionError:
         error = self._connection_error(failure.problem, timed_out=failure.timed_out, note=note)
         error.__cause__ = failure.cause
@@ -195,3 +228,7 @@ class RequestAttempts(Generic[T]):
 
     def _attempt_seconds(self) -> float:
         return self.timing.monotonic() - self._attempt_started
+
+
+def _no_outcome() -> None:
+    return None

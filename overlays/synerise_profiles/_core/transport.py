@@ -120,13 +120,17 @@ class Transport:
         """Send until there is a success, and return it; raise the typed error of a final failure."""
         auth = self.auth if request.operation.authenticated else None
         call = RequestAttempts(options, self._timing, request)
-        token = None if auth is None else auth.token()
+        token: Token | None = None
+        if auth is not None:
+            with call.before_sending(signs=True):
+                token = auth.token()
         while True:
             timeouts = call.start_attempt()
             deadline = time.monotonic() + call.seconds_left
             http_request = self._builder.build(request, token, timeouts, deadline)
             if options.on_request is not None:
-                options.on_request(request, call.attempts)
+                with call.before_sending():
+                    options.on_request(request, call.attempts)
             try:
                 response = self._exchange(http_request, options.max_response_bytes)
             except httpx.RequestError as error:
@@ -136,14 +140,16 @@ class Transport:
             else:
                 next_action = call.handle_response(response, token)
             if options.on_response is not None:
-                options.on_response(call.attempt_result())
+                with call.after_answer(next_action):
+                    options.on_response(call.attempt_result())
             if next_action is NextAction.DONE:
                 return call.response()
             if next_action is NextAction.RETRY:
                 self._timing.sleep(call.delay)
                 continue
             if next_action is NextAction.RENEW_TOKEN and auth is not None and token is not None:
-                token = auth.renew(token)
+                with call.before_sending(signs=True):
+                    token = auth.renew(token)
                 if token is not None:
                     continue
             raise call.final_error()
@@ -174,13 +180,17 @@ class AsyncTransport:
         """Send until there is a success, and return it; raise the typed error of a final failure."""
         auth = self.auth if request.operation.authenticated else None
         call = RequestAttempts(options, self._timing, request)
-        token = None if auth is None else await auth.token()
+        token: Token | None = None
+        if auth is not None:
+            with call.before_sending(signs=True):
+                token = await auth.token()
         while True:
             timeouts = call.start_attempt()
             deadline = time.monotonic() + call.seconds_left
             http_request = self._builder.build(request, token, timeouts, deadline)
             if options.on_request is not None:
-                await _await_if_needed(options.on_request(request, call.attempts))
+                with call.before_sending():
+                    await _await_if_needed(options.on_request(request, call.attempts))
             try:
                 response = await self._exchange(http_request, options.max_response_bytes)
             except httpx.RequestError as error:
@@ -190,14 +200,16 @@ class AsyncTransport:
             else:
                 next_action = call.handle_response(response, token)
             if options.on_response is not None:
-                await _await_if_needed(options.on_response(call.attempt_result()))
+                with call.after_answer(next_action):
+                    await _await_if_needed(options.on_response(call.attempt_result()))
             if next_action is NextAction.DONE:
                 return call.response()
             if next_action is NextAction.RETRY:
                 await self._timing.sleep_async(call.delay)
                 continue
             if next_action is NextAction.RENEW_TOKEN and auth is not None and token is not None:
-                token = await auth.renew(token)
+                with call.before_sending(signs=True):
+                    token = await auth.renew(token)
                 if token is not None:
                     continue
             raise call.final_error()

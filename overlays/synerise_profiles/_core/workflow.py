@@ -22,6 +22,7 @@ import attrs
 
 from synerise_profiles_api.types import Request, Response
 
+from .hooks import callers_error
 from .protocols import AsyncClientProtocol, ClientProtocol
 from .timing import Timing
 
@@ -89,6 +90,14 @@ def response_of(outcome: SendOutcome[T]) -> Response[T]:
     return outcome
 
 
+@attrs.frozen
+class _HookFailure:
+    """What a hook of the client raised, and what its request was answered before; None if it was not sent."""
+
+    error: Exception
+    outcome: SendOutcome[Any] | None
+
+
 def run_workflow(workflow: Workflow[T], client: ClientProtocol, timing: Timing) -> T:
     """Carry out the steps of a workflow and return its result. Several requests at a time take a thread each."""
     try:
@@ -99,7 +108,7 @@ def run_workflow(workflow: Workflow[T], client: ClientProtocol, timing: Timing) 
             except BaseException as error:  # noqa: BLE001 - the workflow raises it again, or knows better
                 step = workflow.throw(error)
             else:
-                step = workflow.send(answer)
+                step = _resume(workflow, answer)
     except StopIteration as end:
         return cast("T", end.value)
 
@@ -114,9 +123,27 @@ async def run_workflow_async(workflow: Workflow[T], client: AsyncClientProtocol,
             except BaseException as error:  # noqa: BLE001 - the workflow raises it again, or knows better
                 step = workflow.throw(error)
             else:
-                step = workflow.send(answer)
+                step = _resume(workflow, answer)
     except StopIteration as end:
         return cast("T", end.value)
+
+
+def _resume(workflow: Workflow[Any], answer: Any) -> Step:
+    """Let a workflow take an answer; where a hook raised after it, raise that in the workflow then."""
+    if isinstance(answer, list):
+        answers = cast("list[object]", answer)
+        failed = next((item for item in answers if isinstance(item, _HookFailure)), None)
+        return workflow.send(answers) if failed is None else workflow.throw(failed.error)
+    if not isinstance(answer, _HookFailure):
+        return workflow.send(answer)
+    if answer.outcome is not None:
+        try:
+            workflow.send(answer.outcome)
+        except StopIteration:
+            raise answer.error from None
+        except BaseException as stopped:
+            raise answer.error from stopped
+    return workflow.throw(answer.error)
 
 
 def _take(step: Step, client: ClientProtocol, timing: Timing) -> Any:
@@ -152,21 +179,27 @@ def _within(client: C, deadline: float | None) -> C:
     return client.with_options(deadline=deadline)
 
 
-def _send(request: Request[Any], client: ClientProtocol) -> SendOutcome[Any]:
+def _send(request: Request[Any], client: ClientProtocol) -> SendOutcome[Any] | _HookFailure:
     try:
         return client.send(request)
     except Exception as error:  # noqa: BLE001 - the workflow knows what it means
-        return error
+        return _outcome_of(request, error)
 
 
-async def _send_async(request: Request[Any], client: AsyncClientProtocol) -> SendOutcome[Any]:
+async def _send_async(request: Request[Any], client: AsyncClientProtocol) -> SendOutcome[Any] | _HookFailure:
     try:
         return await client.send(request)
     except Exception as error:  # noqa: BLE001 - the workflow knows what it means
-        return error
+        return _outcome_of(request, error)
 
 
-def _send_all(step: SendRequests, client: ClientProtocol) -> list[SendOutcome[Any]]:
+def _outcome_of(request: Request[Any], error: Exception) -> SendOutcome[Any] | _HookFailure:
+    """Return what came of a request whose sending raised."""
+    is_callers, outcome = callers_error(request)
+    return _HookFailure(error, outcome) if is_callers else error
+
+
+def _send_all(step: SendRequests, client: ClientProtocol) -> list[SendOutcome[Any] | _HookFailure]:
     threads = min(step.max_concurrent, len(step.requests))
     if threads <= 1:
         return [_send(request, client) for request in step.requests]
@@ -176,10 +209,10 @@ def _send_all(step: SendRequests, client: ClientProtocol) -> list[SendOutcome[An
         return list(pool.map(_send, step.requests, repeat(client)))
 
 
-async def _send_all_async(step: SendRequests, client: AsyncClientProtocol) -> list[SendOutcome[Any]]:
+async def _send_all_async(step: SendRequests, client: AsyncClientProtocol) -> list[SendOutcome[Any] | _HookFailure]:
     from anyio import create_task_group  # noqa: PLC0415 - the sync client does without
 
-    outcomes: list[SendOutcome[Any] | None] = [None] * len(step.requests)
+    outcomes: list[SendOutcome[Any] | _HookFailure | None] = [None] * len(step.requests)
     unsent = iter(enumerate(step.requests))
 
     async def work() -> None:
@@ -189,4 +222,4 @@ async def _send_all_async(step: SendRequests, client: AsyncClientProtocol) -> li
     async with create_task_group() as group:
         for _ in range(min(step.max_concurrent, len(step.requests))):
             group.start_soon(work)
-    return cast("list[SendOutcome[Any]]", outcomes)
+    return cast("list[SendOutcome[Any] | _HookFailure]", outcomes)

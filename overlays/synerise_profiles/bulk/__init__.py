@@ -9,7 +9,7 @@ from .client import AsyncBulk, Bulk
 from .dead_letter import read_dead_letter
 from .progress_bar import progress_bar
 from .recorder import JournalError, JournalMismatchError
-from .report import BulkStoppedError, Missing, Progress, RejectedRowsError, Report, Verification
+from .report import BulkStoppedError, Missing, Progress, RejectedRowsError, Report, Verification, report_of
 
 __all__ = [
     "AsyncBulk",
@@ -27,4 +27,5 @@ __all__ = [
     "Verification",
     "progress_bar",
     "read_dead_letter",
+    "report_of",
 ]

@@ -115,7 +115,10 @@ class Chunker:
         self._pending_rows = [*self._pending_rows, *self._reader.rest()]
         while self._pending_rows:
             block, self._pending_rows = self._pending_rows, ()
-            self._put_block(block)
+            try:
+                self._put_block(block)
+            except Exception:  # noqa: BLE001 - of a function of the caller that has ended the run already
+                break
         in_order = sorted(self._open_chunks.values(), key=lambda open_chunk: open_chunk.chunk.indexes[:1])
         for open_chunk in in_order:
             open_chunk.close_all()
@@ -185,22 +188,23 @@ class Chunker:
         held = self._held_places(open_chunk, scan, len(json_array))
         if held is None:
             return False
+        # Asked for before a row is put: rows for which a function of the caller raises are not read.
+        references = list(map(self._options.reference, block)) if self._options.reference else ()
         self.rows_read += len(block)
         self._row_size = len(json_array) / len(block)
-        reference = self._options.reference or _no_reference
         if not held:
-            references = list(map(reference, block)) if self._options.reference else ()
             open_chunk.put_many(json_array, range(first, first + len(block)), references, scan.rows)
             return True
         free = [place for place in range(len(block)) if place not in held]
         rows = [scan.rows[place] for place in free]
         if rows:
-            references = [reference(block[place]) for place in free] if self._options.reference else ()
             json_array = orjson.dumps(rows, orjson_default, ORJSON_OPTIONS)
-            open_chunk.put_many(json_array, [first + place for place in free], references, rows)
+            indexes = [first + place for place in free]
+            open_chunk.put_many(json_array, indexes, [references[place] for place in free] if references else (), rows)
         for place, keys in held.items():
             item = orjson.dumps(scan.rows[place], orjson_default, ORJSON_OPTIONS)
-            open_chunk.put(PreparedRow(item, first + place, keys=keys, reference=reference(block[place])))
+            known_by = references[place] if references else None
+            open_chunk.put(PreparedRow(item, first + place, keys=keys, reference=known_by))
         return True
 
     def _scan(self, block: Sequence[Any]) -> _BlockScan:
@@ -251,7 +255,6 @@ class Chunker:
         reference = self._options.reference
         for place, row in enumerate(block):
             index = self.rows_read
-            self.rows_read += 1
             try:
                 prepared = self.preparer.prepare(row, index, is_suspect=place in scan.suspects, is_safe=scan.is_safe)
             except (RefusedError, InvalidRequestError) as error:
@@ -259,6 +262,7 @@ class Chunker:
             else:
                 if reference is not None:
                     prepared.reference = reference(row)
+                self.rows_read += 1
                 self._open_chunk(prepared.group).put(prepared)
             if self.is_halted or self._full_chunks:
                 self._pending_rows = block[place + 1 :]
@@ -272,6 +276,7 @@ class Chunker:
             field, reason, holds, row = row.field, row.reason, "cells", row.row
         elif self._options.reference is not None:
             reference = self._options.reference(row)
+        self.rows_read += 1
         self.is_halted = not self._refuse(index, reference, letter_row(row, holds), field, reason)
 
 
@@ -284,7 +289,3 @@ def _as_fields(block: Sequence[Any]) -> Sequence[Any]:
     if issubclass(row_type, Model) and not types:
         return [row._fields() for row in block]  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
     return [row if (fields := fields_of(row)) is None else fields for row in block]
-
-
-def _no_reference(_: Any) -> None:
-    """Return no reference."""

@@ -20,7 +20,7 @@ from synerise_profiles_api.errors import InvalidRequestError
 from .dead_letter import RejectionStore, open_letters
 from .engine import Engine
 from .recorder import JournalMismatchError, JournalProtocol, OutcomeRecorder
-from .report import BulkStoppedError, Report
+from .report import BulkStoppedError, Report, attach_report
 from .settings import BulkArguments, BulkSettings, ProfileArguments, SaltedArguments
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ class Bulk:
             drive(engine, rows, once.send, timing)
         verifier = engine.start_verification()
         if verifier is not None:
-            drive(verifier, (), client.send, timing)
+            with _reported(engine.report):
+                drive(verifier, (), client.send, timing)
             engine.report.verification = verifier.result()
         return engine.report
 
@@ -208,7 +209,8 @@ class AsyncBulk:
             await drive(engine, rows, once.send, timing)
         verifier = engine.start_verification()
         if verifier is not None:
-            await drive(verifier, (), client.send, timing)
+            with _reported(engine.report):
+                await drive(verifier, (), client.send, timing)
             engine.report.verification = verifier.result()
         return engine.report
 
@@ -233,7 +235,8 @@ def _open_run(
     source = rows if isinstance(rows, RowSource) else None
     letter_target = _check_files(settings, source)
     if source is not None:
-        source.check(batch_operation.operation)
+        with _reported(Report(operation=batch_operation.operation.name)):  # it may read the beginning of a file
+            source.check(batch_operation.operation)
     journal = _open_journal(batch_operation, settings, {"base_url": client_options.base_url, **journal_header})
     try:
         head = LetterHead(
@@ -255,17 +258,27 @@ def _open_run(
             client_options.retry,
             rows_are_fixed=isinstance(rows, list | tuple),
         )
-        with _closing_store(store, report), _source_notes(rows, report):
-            yield engine
-        problem = engine.problem or store.problem
-        if recorder.journal_error is not None:
-            recorder.journal_error.add_note(f"The run ended early: {report.summary()}")
-            raise recorder.journal_error
-        if problem is not None:
-            raise BulkStoppedError(problem, report) from engine.error or store.error
+        with _reported(report):
+            with _closing_store(store, report), _source_notes(rows, report):
+                yield engine
+            problem = engine.problem or store.problem
+            if recorder.journal_error is not None:
+                raise recorder.journal_error
+            if problem is not None:
+                raise BulkStoppedError(problem, report) from engine.error or store.error
     finally:
         if journal is not None:
             journal.close()
+
+
+@contextmanager
+def _reported(report: Report) -> Generator[None]:
+    """Attach the report to whatever is raised inside."""
+    try:
+        yield
+    except BaseException as error:
+        attach_report(error, report)
+        raise
 
 
 @contextmanager
@@ -276,8 +289,6 @@ def _closing_store(store: RejectionStore[Rejection], report: Report) -> Generato
         yield
     except BaseException as error:
         is_kept = report.read > 0 and not isinstance(error, JournalMismatchError)
-        if isinstance(error, Exception):
-            error.add_note(f"The run ended early: {report.summary()}")
         raise
     finally:
         store.close(is_kept=is_kept)

@@ -12,48 +12,29 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, Final, TypeAlias
-
-import attrs
+from typing import Any, Final
 
 from synerise_profiles._batching.attribution import BisectBudget, ChunkState
-from synerise_profiles._batching.batch import Chunk, SubBatch
-from synerise_profiles._batching.machine import DONE, Machine, Read, Signal, Wait
+from synerise_profiles._batching.batch import Chunk
+from synerise_profiles._batching.bisection import PoisonSearch
+from synerise_profiles._batching.machine import DONE, Machine, Read, Wait
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Throttle
 from synerise_profiles._core.logging import log_retry
 from synerise_profiles._core.retry import AttemptFailure, RetryPolicy, decide_retry
 from synerise_profiles._core.timing import Timing
-from synerise_profiles_api.types import Request
 
 from .chunker import Chunker
 from .recorder import OutcomeRecorder
 from .settings import BulkSettings
+from .tasks import BulkStep, BulkTask, SubBatchTask
 from .timestamps import ServerTimeTask, TimestampAssigner
 from .verification import Sample, Verifier
 
 __all__ = ["BulkStep", "BulkTask", "Engine"]
 
 
-@attrs.frozen(eq=False)
-class SubBatchTask:
-    """A request with rows of a chunk, to be sent once; `on_result` takes what came of it."""
-
-    sub_batch: SubBatch
-    sent_at: float
-    chunk_state: ChunkState
-    with_digest: bool = False
-
-    def request(self) -> Request[Any]:
-        """Build the request. It takes long enough to be done beside the main thread."""
-        return self.chunk_state.chunk.request(
-            None if self.sub_batch.is_whole else self.sub_batch.positions, with_digest=self.with_digest
-        )
-
-
-BulkTask: TypeAlias = SubBatchTask | ServerTimeTask
-BulkStep: TypeAlias = BulkTask | Read | Wait | Signal
 _MAX_FAILED_REQUESTS: Final = 3
 """After so many requests in a row that were given up, with all their retries, nothing more is tried."""
 
@@ -78,6 +59,7 @@ class Engine(Machine[BulkTask]):
         self.problem: str | None = None
         """Why the run ended early."""
         self.error: Exception | None = None
+        self.failure: BaseException | None = None
         self._batch_operation = batch_operation
         self._settings = settings
         self._recorder = recorder
@@ -86,23 +68,21 @@ class Engine(Machine[BulkTask]):
         self._throttle = Throttle(settings.concurrency, settings.requests_per_second)
         self._budget = BisectBudget(settings.max_bisect_requests)
         options = settings.chunker_options(rows_are_fixed=rows_are_fixed)
-        self._sample = (
-            Sample(settings.verify_sample, batch_operation.identifiers, timing.random)
-            if settings.verify_sample
-            else None
-        )
+        self._sample: Sample | None = None
+        if settings.verify_sample:
+            self._sample = Sample(settings.verify_sample, batch_operation.identifiers, timing.random)
         self._chunker = Chunker(batch_operation, options, recorder.record_refusal, recorder.report.note, self._sample)
         self._timestamps = None if batch_operation.time_field is None else TimestampAssigner(timing, recorder.journal)
         self._chunk_states: list[ChunkState] = []
         self._ready: deque[Chunk] = deque()
         self._awaiting_journal: list[Chunk] = []
-        self._in_flight = 0
+        self._outstanding: set[BulkTask] = set()
         self._chunk_count = 0
         self._exhausted = False
         self._done = False
         self._started_at = timing.monotonic()
         self._failed_streak = 0
-        self._had_success = False
+        self._search = PoisonSearch()
 
     @property
     def max_ready_rows(self) -> int:
@@ -113,8 +93,10 @@ class Engine(Machine[BulkTask]):
         """Say what to do next. Asked again at once, it may say the same: only a task is said once."""
         now = self._timing.monotonic()
         self._stop(self._recorder.problem, None)
+        if self._recorder.failure is not None:
+            self.fail(self._recorder.failure)
         if self.problem is not None:
-            return Wait(None) if self._in_flight else self._finish(now)
+            return Wait(None) if self._outstanding else self._finish(now)
         if not self._chunk_states and not self._ready:
             return self._finish(now) if self._exhausted else Read(None)
         task = self._next_task(now)
@@ -131,33 +113,39 @@ class Engine(Machine[BulkTask]):
             self.report.read = self._chunker.rows_read
         if chunk is not None:
             self._take_chunk(chunk)
-        return chunk is not None or self._recorder.problem is not None
+        return chunk is not None or self._recorder.must_end
 
     def end(self) -> None:
         """Take note that the input has ended."""
-        if self._recorder.problem is None and not self._exhausted:
-            for chunk in self._remaining_chunks():
-                self._take_chunk(chunk)
+        if not self._recorder.must_end and not self._exhausted:
+            chunks = deque(self._remaining_chunks())
+            try:
+                while chunks:
+                    self._take_chunk(chunks.popleft())
+            finally:
+                self._awaiting_journal.extend(chunks)
             self._exhausted = True
             self._ready.extend(self._awaiting_journal)
             self._awaiting_journal.clear()
 
     def on_result(self, task: BulkTask, result: SendResult) -> None:
         """Take what came of a request."""
-        now, report = self._timing.monotonic(), self.report
-        self._in_flight -= 1
-        report.requests += 1
-        report.retries += task.sub_batch.attempts > 1
+        if task not in self._outstanding:
+            return
+        now = self._timing.monotonic()
+        self._outstanding.discard(task)
+        self.report.requests += 1
+        self.report.retries += task.sub_batch.attempts > 1
         if isinstance(task, ServerTimeTask):
             self._on_server_time(task, result, now)
             return
         chunk_state, sub_batch, status = task.chunk_state, task.sub_batch, result.status
-        chunk_state.in_flight = False
         if result.is_success or (
             status == 404 and sub_batch.maybe_applied and self._batch_operation.not_found_is_success
         ):
             self._on_success()
-            if status == 207:
+            self._recorder.note_unlisted(result)
+            if result.is_partial:
                 chunk_state.accept_partially(sub_batch, result.content)
             else:
                 chunk_state.accept(sub_batch)
@@ -166,20 +154,28 @@ class Engine(Machine[BulkTask]):
             chunk_state.refuse(sub_batch, result.content)
         else:
             self._on_failure(task, result, now)
+        chunk_state.sent = None
+        self._search.resume(chunk_state)
         self._record_if_finished(chunk_state, now)
+
+    def fail(self, error: BaseException) -> None:
+        """Take note of what ends the run: nothing more is started."""
+        self.failure = self.failure or error
+        self._stop(f"{type(error).__name__} was raised", None)
+
+    def close(self) -> None:
+        """End now: what is in flight is unsent, and may have been applied."""
+        self._outstanding.clear()
+        if not self._done:
+            self._finish(self._timing.monotonic())
 
     def start_verification(self) -> Verifier | None:
         """Begin to compare a sample with what the server holds, where that was asked for and the run came to an end."""
         if self._sample is None or self._batch_operation.schema is None or self.problem is not None:
             return None
-        settings = self._settings
-        return Verifier(
-            self._sample,
-            self._batch_operation.schema,
-            concurrency=settings.concurrency,
-            within=settings.verify_within,
-            timing=self._timing,
-        )
+        concurrency, within = self._settings.concurrency, self._settings.verify_within
+        schema, timing = self._batch_operation.schema, self._timing
+        return Verifier(self._sample, schema, concurrency=concurrency, within=within, timing=timing)
 
     def _can_start_chunk(self) -> bool:
         if not self._ready or len(self._chunk_states) >= self._settings.concurrency:
@@ -191,32 +187,29 @@ class Engine(Machine[BulkTask]):
         chunk_state = next((state for state in self._chunk_states if not state.in_flight and state.due <= now), None)
         if chunk_state is None and not self._can_start_chunk():
             return None
-        if self._in_flight >= self._throttle.window or self._throttle.delay(now) > 0:
+        if len(self._outstanding) >= self._throttle.window or self._throttle.delay(now) > 0:
             return None
         if chunk_state is None:
             timestamps = self._timestamps
             if timestamps is not None and not timestamps.assign(self._ready[0]):
                 server_time_task = timestamps.next_task(now)
                 return None if server_time_task is None else self._mark_sent(server_time_task)
-            chunk_state = ChunkState.of(self._ready.popleft(), self._budget)
+            chunk_state = ChunkState.of(self._ready[0], self._budget)
             self._chunk_states.append(chunk_state)
+            self._ready.popleft()
         if not self._recorder.record_on_its_way(chunk_state.chunk, chunk_state.pending[-1]):
             return None
-        sub_batch = chunk_state.pending.pop()
-        chunk_state.in_flight = True
-        if sub_batch.is_whole:
-            chunk_state.chunk.build_body()
+        sub_batch = chunk_state.take_next()
         self.report.bytes_sent += chunk_state.chunk.size_of(sub_batch)
-        return self._mark_sent(
-            SubBatchTask(sub_batch, now, chunk_state, with_digest=self._recorder.journal is not None)
-        )
+        task = SubBatchTask(sub_batch, now, chunk_state, with_digest=self._recorder.journal is not None)
+        return self._mark_sent(task)
 
     def _mark_sent(self, task: BulkTask) -> BulkTask:
         sub_batch = task.sub_batch
         sub_batch.attempts += 1
         if sub_batch.attempts == 1:
             sub_batch.started_at = task.sent_at
-        self._in_flight += 1
+        self._outstanding.add(task)
         self._throttle.on_sent(task.sent_at)
         return task
 
@@ -224,12 +217,11 @@ class Engine(Machine[BulkTask]):
         """Until when nothing can be done but to wait for a response."""
         due = min((state.due for state in self._chunk_states if not state.in_flight), default=math.inf)
         can_start = self._can_start_chunk()
-        if (due == math.inf and not can_start) or self._in_flight >= self._throttle.window:
+        if (due == math.inf and not can_start) or len(self._outstanding) >= self._throttle.window:
             return Wait(None)
         if can_start:
-            timestamps = self._timestamps
-            start_due = now if timestamps is None or timestamps.assign(self._ready[0]) else timestamps.due
-            due = min(due, start_due)
+            times = self._timestamps
+            due = min(due, now if times is None or times.assign(self._ready[0]) else times.due)
         return Wait(None if due == math.inf else max(0.0, due - now, self._throttle.delay(now)))
 
     def _on_failure(self, task: SubBatchTask, result: SendResult, now: float) -> None:
@@ -241,18 +233,22 @@ class Engine(Machine[BulkTask]):
             chunk_state.due = now + delay
             log_retry(self._batch_operation.operation, result.description, delay, sub_batch.attempts)
             return
-        fate = "it may have been applied, and can be sent again" if sub_batch.maybe_applied else "it was not applied"
-        chunk_state.mark_unsent(sub_batch, f"{result.description}; {fate}")
+        if self._search.take(chunk_state, sub_batch, result):
+            return
+        chunk_state.mark_unsent(sub_batch, result.description)
+        if result.is_unconfirmed and result.status == 207:  # the server takes batches, and cannot say how
+            return
         if result.is_final:
             self._stop(f"the server takes none of these requests: {result.description}", result.error)
             return
         self._failed_streak += 1
         is_last = self._exhausted and not self._ready and len(self._chunk_states) == 1
-        if self._failed_streak == _MAX_FAILED_REQUESTS or (is_last and not self._had_success):
+        if self._failed_streak == _MAX_FAILED_REQUESTS or (is_last and not self._search.had_success):
             self._stop(f"the server takes nothing more: {result.description}", result.error)
 
     def _on_success(self) -> None:
-        self._failed_streak, self._had_success = 0, True
+        self._failed_streak = 0
+        self._search.on_success()
         self._throttle.on_success()
 
     def _on_server_time(self, task: ServerTimeTask, result: SendResult, now: float) -> None:
@@ -267,12 +263,15 @@ class Engine(Machine[BulkTask]):
     def _retry_delay(self, task: BulkTask, result: SendResult, now: float) -> float | None:
         """Seconds until a request is sent again; None if it is not. A throttled one holds the others back too."""
         sub_batch, failure = task.sub_batch, result.failure
+        if sub_batch.is_half and result.may_be_about_a_row:  # it is tried once
+            sub_batch.maybe_applied = True
+            return None
         # The client has renewed its token once already. Where others were accepted, the new one may have expired too.
-        is_token = result.status == 401 and self._had_success
+        is_token = result.status == 401 and self._search.had_success
         if failure is None or (result.is_final and not is_token):
             return None
-        if result.is_unreadable or is_token:
-            failure = AttemptFailure(maybe_received=not is_token)
+        if is_token:
+            failure = AttemptFailure(maybe_received=False)
         is_throttled = result.status in (429, 503)
         sub_batch.maybe_applied = sub_batch.maybe_applied or (failure.maybe_received and not is_throttled)
         attempt = self._throttle.on_throttled(now, task.sent_at) if is_throttled else sub_batch.attempts
@@ -298,10 +297,10 @@ class Engine(Machine[BulkTask]):
         if journal is None:
             self._ready.append(chunk)
             return
-        if not self._recorder.record_resumed(chunk, rows_are_built=self._chunker.preparer.has_built_rows):
-            self._awaiting_journal.append(chunk)
-        else:
-            self._recorder.report_progress(self._in_flight, self._timing.monotonic() - self._started_at)
+        self._awaiting_journal.append(chunk)
+        if self._recorder.record_resumed(chunk, rows_are_built=self._chunker.preparer.has_built_rows):
+            self._awaiting_journal.pop()
+            self._recorder.report_progress(len(self._outstanding), self._timing.monotonic() - self._started_at)
         if chunk.number >= journal.last_number:
             self._ready.extend(self._awaiting_journal)
             self._awaiting_journal.clear()
@@ -313,9 +312,9 @@ class Engine(Machine[BulkTask]):
 
     def _record_if_finished(self, chunk_state: ChunkState, now: float) -> None:
         if not chunk_state.pending and not chunk_state.in_flight:
-            self._chunk_states.remove(chunk_state)
             self._recorder.record(chunk_state)
-            self._recorder.report_progress(self._in_flight, now - self._started_at)
+            self._chunk_states.remove(chunk_state)
+            self._recorder.report_progress(len(self._outstanding), now - self._started_at)
 
     def _stop(self, problem: str | None, error: Exception | None) -> None:
         if self.problem is None and problem is not None:
@@ -325,19 +324,26 @@ class Engine(Machine[BulkTask]):
         if not self._done:
             self._done = True
             if self.problem is None:
-                self._recorder.record_end(self._chunk_count)
-            else:
+                try:
+                    self._recorder.record_end(self._chunk_count)
+                except Exception as error:  # noqa: BLE001 - the driver raises it
+                    self.fail(error)
+            if self.problem is not None:
                 self._mark_rest_unsent(self.problem)
-            report = self.report
-            report.notes |= self._chunker.preparer.notes(has_journal=self._recorder.journal is not None)
-            report.complete = self.problem is None and not report.by_stage["unsent"]
+            if self.failure is not None:  # it may have come between the reading of a row and its check
+                self.report.read = self.report.accepted + self.report.rejected_count()
+            self.report.notes |= self._chunker.preparer.notes(has_journal=self._recorder.journal is not None)
+            self.report.complete = self.problem is None and not self.report.by_stage["unsent"]
             self._recorder.report_progress(0, now - self._started_at)
+            self.failure = self.failure or self._recorder.failure
         return DONE
 
     def _mark_rest_unsent(self, problem: str) -> None:
         """Report all rows that were read and have no fate yet as unsent."""
-        waiting = [*self._ready, *self._awaiting_journal, *self._remaining_chunks()]
-        for state in [*self._chunk_states, *(ChunkState.of(chunk, self._budget) for chunk in waiting)]:
+        waiting = (*self._ready, *self._awaiting_journal, *self._remaining_chunks())
+        states = {id(chunk): ChunkState.of(chunk, self._budget) for chunk in waiting}
+        states |= {id(state.chunk): state for state in self._chunk_states}
+        for state in states.values():
             state.mark_rest_unsent(f"the run ended: {problem}")
             self._recorder.record(state)
         self._chunk_states.clear()

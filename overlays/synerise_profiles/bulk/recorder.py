@@ -15,6 +15,8 @@ from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.rejection import Rejection, masked_identifier
+from synerise_profiles._batching.send_result import SendResult
+from synerise_profiles._core.confirmation import unlisted_note
 from synerise_profiles_api.errors import SyneriseError
 
 from .report import Progress, Report
@@ -109,20 +111,30 @@ class OutcomeRecorder:
         self.journal = journal
         self.problem: str | None = None
         self.journal_error: JournalError | None = None
+        self.failure: Exception | None = None
+        """What the caller's function, or a file, raised first; what is to be written down goes on all the same."""
         self._batch_operation = batch_operation
         self._settings = settings
         self._locate = locate
 
     def record_refusal(self, index: int, reference: Any, row: LetterRow, field: str, reason: str) -> bool:
         """Write down a row that the checks refused; return whether to read on."""
-        if reference is None and self._locate is not None:
-            reference = self._locate(index)
+        if reference is None:
+            reference = self._located(index)
         self._add_rejection(row, index=index, reference=reference, stage="check", reason=reason, field=field or None)
-        return self.problem is None
+        return not self.must_end
+
+    @property
+    def must_end(self) -> bool:
+        """Whether the run has to end."""
+        return self.problem is not None or self.failure is not None
 
     def record(self, chunk_state: ChunkState) -> None:
-        """Write down what became of a chunk."""
+        """Write down what became of a chunk, unless that was done."""
+        if chunk_state.is_recorded:
+            return
         chunk = chunk_state.chunk
+        chunk_state.is_recorded = True
         self.report.accepted += chunk_state.accepted
         self._record_refused(chunk, chunk_state.refused)
         if self.journal is not None and not chunk_state.has_unsent:
@@ -134,6 +146,13 @@ class OutcomeRecorder:
                 refused=chunk_state.refused,
             )
             self._write_journal(self.journal.record, chunk.number, entry)
+
+    def note_unlisted(self, result: SendResult) -> None:
+        """Count a response that confirms rows and is not documented so."""
+        if result.status is not None:
+            note = unlisted_note(self._batch_operation.operation, result.status, result.content)
+            if note is not None:
+                self.report.note(note)
 
     def record_resumed(self, chunk: Chunk, *, rows_are_built: bool = False) -> bool:
         """Write down a chunk that an earlier run settled; false if none did.
@@ -196,7 +215,23 @@ class OutcomeRecorder:
                 in_flight=in_flight,
                 seconds=seconds,
             )
-            self._settings.progress(progress)
+            try:
+                self._settings.progress(progress)
+            except Exception as error:  # noqa: BLE001 - the run ends by it, once what is in flight is answered
+                self._keep_failure(error)
+
+    def _keep_failure(self, error: Exception) -> None:
+        if self.failure is None:
+            self.failure = error
+
+    def _located(self, index: int) -> Any:
+        if self._locate is None:
+            return None
+        try:
+            return self._locate(index)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._keep_failure(error)
+            return None
 
     def _record_refused(self, chunk: Chunk, refused: dict[int, Refusal]) -> None:
         for position, sampled_row in chunk.sampled:
@@ -229,7 +264,7 @@ class OutcomeRecorder:
         """Return what the caller knows a row by, or where its source says that it stands."""
         if chunk.references is not None:
             return chunk.references[position]
-        return None if self._locate is None else self._locate(chunk.indexes[position])
+        return self._located(chunk.indexes[position])
 
     def _add_rejection(self, row: LetterRow, **fields: Any) -> None:
         self.report.add(Rejection(identifier=masked_identifier(self._batch_operation, row.json), **fields), row)

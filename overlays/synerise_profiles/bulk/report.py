@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -13,7 +14,16 @@ from synerise_profiles_api.errors import SyneriseError
 
 from .dead_letter import RejectionStore
 
-__all__ = ["BulkStoppedError", "Missing", "Progress", "RejectedRowsError", "Report", "Verification"]
+__all__ = [
+    "BulkStoppedError",
+    "Missing",
+    "Progress",
+    "RejectedRowsError",
+    "Report",
+    "Verification",
+    "attach_report",
+    "report_of",
+]
 
 
 @attrs.frozen(kw_only=True)
@@ -73,9 +83,10 @@ class Verification:
 class Report:
     """What became of every row: `read` is `accepted` plus the rows in `rejected`.
 
-    `by_stage` counts the rejected rows by who refused them. `notes` counts notes about rows that were sent all the
-    same, by their text. `resumed` rows were settled by an earlier run with the same journal. `complete` says that the
-    input was read to its end and that no row is unsent. `verification` is the result of reading a sample back, where
+    `by_stage` counts the rejected rows by who refused them. `notes` counts notes by their text: about rows that were
+    sent all the same, and about responses that confirm and are not documented so. `resumed` rows were settled by an
+    earlier run with the same journal. `complete` says that the input was read to its end and that no row is unsent.
+    `verification` is the result of reading a sample back, where
     that was asked for.
     """
 
@@ -191,3 +202,49 @@ class RejectedRowsError(SyneriseError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.report,)
+
+
+class _ReportHolder:
+    """Holds the report of an exception that is not ours. A pickled or copied exception leaves it behind."""
+
+    def __init__(self, report: Report | None = None) -> None:
+        self.report = report
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), ()
+
+
+_HOLDER_NAME = "_synerise_bulk_report"
+
+
+def attach_report(error: BaseException, report: Report) -> None:
+    """Let `report_of` find the report of the run that this exception ended, and add a line of counts to its text."""
+    vars(error)[_HOLDER_NAME] = _ReportHolder(report)
+    if report.read:
+        with suppress(Exception):  # a frozen exception takes no note
+            error.add_note(f"The run ended early: {report.summary()}")
+
+
+def report_of(error: BaseException) -> Report | None:
+    """Return the report of the bulk run that ended by an exception, whichever it is; None if there was none.
+
+    It is found in BulkStoppedError and RejectedRowsError, in whatever else a run raised (an error of the rows, of a
+    function of yours, Ctrl-C, a cancellation), and in what such an exception is the cause or the context of, or is
+    grouped by. What was not confirmed when the run ended is `unsent` in it.
+    """
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        found = waiting.pop(0)
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        holder = vars(found).get(_HOLDER_NAME)
+        if isinstance(holder, _ReportHolder) and holder.report is not None:
+            return holder.report
+        if isinstance(found, BulkStoppedError | RejectedRowsError):
+            return found.report
+        if isinstance(found, BaseExceptionGroup):
+            waiting.extend(found.exceptions)
+        waiting += [found.__cause__, found.__context__]
+    return None

@@ -151,6 +151,7 @@ class Verifier(Machine[ProfileLookup]):
         self._missing: list[Missing] = []
         self._arrived = self._skipped = self._unread = 0
         self._problem: str | None = None
+        self.failure: BaseException | None = None
         for entry in sample.accepted():
             lookup = None if entry.has_duplicate else _lookup_of(entry)
             if lookup is None:
@@ -176,11 +177,11 @@ class Verifier(Machine[ProfileLookup]):
 
     def next(self) -> ProfileLookup | Wait | Signal:
         """Say what to do next."""
-        if not self._pending and not self._in_flight:
+        if not self._in_flight and (not self._pending or self.failure is not None):
             return DONE
         now = self._timing.monotonic()
         waiting = [lookup for lookup in self._pending if not lookup.in_flight]
-        if not waiting or self._in_flight >= self._concurrency:
+        if not waiting or self.failure is not None or self._in_flight >= self._concurrency:
             return Wait(None)
         lookup = min(waiting, key=lambda lookup: lookup.due)
         if lookup.due > now:
@@ -197,8 +198,17 @@ class Verifier(Machine[ProfileLookup]):
     def end(self) -> None:
         """Nothing ends that was not read."""
 
+    def fail(self, error: BaseException) -> None:
+        """Take note of what ends the verification."""
+        self.failure = self.failure or error
+
+    def close(self) -> None:
+        """There is nothing to be written down."""
+
     def on_result(self, task: ProfileLookup, result: SendResult) -> None:
         """Take what came of reading a profile."""
+        if not task.in_flight:
+            return
         task.in_flight = False
         self._in_flight -= 1
         if task not in self._pending:  # given up meanwhile

@@ -16,12 +16,12 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import cancel_shielded_checkpoint
 
 from synerise_profiles._batching.machine import DONE
-from synerise_profiles._batching.send_result import SendResult, send_result_of
+from synerise_profiles._batching.send_result import SendResult, result_of_exception, send_result_of
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
 
 from .buffer import EncodedRow
-from .callbacks import callbacks_for, log_callback_error, report_undelivered
+from .callbacks import Callbacks, report_undelivered
 from .channels import Channel
 from .inflight import AnswerResult, QueueTask
 from .producers import AsyncQueueProducer, QueueClosedError, QueueFullError, QueueParts
@@ -191,31 +191,35 @@ class AsyncQueue:
 
     async def _send(self, task: QueueTask) -> None:
         result, is_conclusive = SendResult(failure=AttemptFailure(), error=InterruptedError()), False
+        hook_error: BaseException | None = None
         try:
+            request = task.request()
             try:
-                result = send_result_of(await self._client.send(task.request()))
+                result = send_result_of(await self._client.send(request))
             except Exception as error:  # noqa: BLE001 - the core knows what it means
-                result = send_result_of(error)
+                result, hook_error = result_of_exception(request, error)
             is_conclusive = task.apply_response(result)
+            task.count_unlisted(result, self._notes)
         finally:  # even if it is cancelled, what was to be sent stays held
-            answer_result = self._core.on_result(task, result, is_conclusive=is_conclusive)
+            answer_result = self._core.on_result(task, result, is_conclusive=is_conclusive, hook_error=hook_error)
             self._work_available.set()
             self._notify_waiters()
         if answer_result.needs_callbacks:
             await self._run_callbacks(answer_result)
 
     async def _run_callbacks(self, answer_result: AnswerResult) -> None:
-        me = anyio.get_current_task().id
+        me, callbacks = anyio.get_current_task().id, Callbacks(self._settings, answer_result)
         self._callback_tasks.add(me)
         try:
-            for call in callbacks_for(self._settings, answer_result):
+            for call in callbacks:
                 try:
                     result = call()
                     if inspect.isawaitable(result):
                         await result
                 except Exception as error:  # noqa: BLE001 - it is the caller's
-                    log_callback_error(error)
+                    callbacks.after_error(call, error)
         finally:
+            self._core.callback_errors += callbacks.errors
             self._callback_tasks.discard(me)
             self._notify_waiters()
 

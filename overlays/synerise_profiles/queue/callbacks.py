@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
@@ -19,10 +20,10 @@ from synerise_profiles._core.logging import LOGGER
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .inflight import AnswerResult
-from .settings import QueueSettings
+from .settings import OnRejected, QueueSettings
 from .stats import Undelivered
 
-__all__ = ["UndeliveredWarning", "callbacks_for", "log_callback_error", "report_undelivered"]
+__all__ = ["Callbacks", "UndeliveredWarning", "report_undelivered"]
 
 
 class UndeliveredWarning(RuntimeWarning):
@@ -32,21 +33,55 @@ class UndeliveredWarning(RuntimeWarning):
     """
 
 
-def callbacks_for(settings: QueueSettings, answer_result: AnswerResult) -> Iterator[Callable[[], object]]:
-    """Yield the calls of the caller's functions that an answer leads to; log what was refused."""
-    chunk = answer_result.chunk
-    if answer_result.refused and chunk is not None:
-        LOGGER.warning("%s: %d rows were refused", chunk.batch_operation.operation.name, len(answer_result.refused))
-        if settings.on_rejected is not None:
-            for position, refusal in answer_result.refused:
-                yield partial(settings.on_rejected, _rejection(chunk, position, refusal), chunk.row(position))
-    if answer_result.error is not None and settings.on_error is not None:
-        yield partial(settings.on_error, answer_result.error)
+class Callbacks:
+    """The calls of the caller's functions that an answer leads to, one after the other; logs what was refused.
+
+    What one raises goes to `after_error`, and from there to `on_error`, unless that raised it: whatever they do, the
+    queue goes on. `errors` counts it. What a hook of the client raised comes first.
+    """
+
+    def __init__(self, settings: QueueSettings, answer_result: AnswerResult) -> None:
+        self.errors = 0
+        self._on_error = settings.on_error
+        self._calls: deque[partial[object]] = deque()
+        chunk = answer_result.chunk
+        if answer_result.refused and chunk is not None:
+            LOGGER.warning("%s: %d rows were refused", chunk.batch_operation.operation.name, len(answer_result.refused))
+            if settings.on_rejected is not None:
+                for position, refusal in answer_result.refused:
+                    rejection = partial(_rejection, chunk, position, refusal)
+                    self._calls.append(partial(_call_on_rejected, settings.on_rejected, rejection, chunk, position))
+        if answer_result.error is not None and self._on_error is not None:
+            self._calls.append(partial(self._on_error, answer_result.error))
+        if answer_result.hook_error is not None:
+            self.after_error(None, answer_result.hook_error)
+
+    def __iter__(self) -> Iterator[partial[object]]:
+        while self._calls:
+            yield self._calls.popleft()
+
+    def call_all(self) -> None:
+        """Make all calls."""
+        for call in self:
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 - it is the caller's
+                self.after_error(call, error)
+
+    def after_error(self, call: partial[object] | None, error: BaseException) -> None:
+        """Count and log what a call raised, or a hook if it is None, and call `on_error` with it next."""
+        self.errors += 1
+        # Its text may hold a row.
+        LOGGER.error("a function that a queue calls (a hook, on_rejected or on_error) raised %s", type(error).__name__)
+        on_error = self._on_error
+        if on_error is not None and isinstance(error, Exception) and (call is None or call.func != on_error):
+            self._calls.appendleft(partial(on_error, error))
 
 
-def log_callback_error(error: Exception) -> None:
-    """Log that a function of the caller raised: whatever it does, the queue goes on. Its text may hold a row."""
-    LOGGER.error("a function that a queue calls (on_rejected or on_error) raised %s", type(error).__name__)
+def _call_on_rejected(
+    on_rejected: OnRejected, rejection: Callable[[], Rejection], chunk: Chunk, position: int
+) -> object:
+    return on_rejected(rejection(), chunk.row(position))
 
 
 def report_undelivered(put_count: int, rows: Sequence[Undelivered], settings: QueueSettings, *, warn: bool) -> None:

@@ -29,7 +29,7 @@ from synerise_profiles._batching.operations import BatchOperation, parse_server_
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Throttle
 from synerise_profiles._core.logging import log_retry
-from synerise_profiles._core.retry import AttemptFailure, RetryPolicy, decide_retry
+from synerise_profiles._core.retry import RetryPolicy, decide_retry
 from synerise_profiles._core.timing import Timing
 
 from .buffer import Buffer, EncodedRow, QueuedBatch
@@ -65,7 +65,7 @@ class QueueCore:
         self.channels = [Channel(batch_operation, settings) for batch_operation in batch_operations]
         self.clock = QueueClock(timing)
         self.put_count = self.delivered = self.rejected = self.dropped = self.full = 0
-        self.held = self.held_bytes = self.in_flight = self.requests = self.retries = 0
+        self.held = self.held_bytes = self.in_flight = self.requests = self.retries = self.callback_errors = 0
         self.is_closed = self.is_stopped = False
         self.flush_mark = 0
         self._settings = settings
@@ -133,14 +133,19 @@ class QueueCore:
         due_times = [due for channel in self.channels for due in channel.due_times(now, self.flush_mark, self.clock)]
         return Wait(max(0.0, min(due_times) - now) if due_times else None)
 
-    def on_result(self, task: QueueTask, result: SendResult, *, is_conclusive: bool) -> AnswerResult:
-        """Take the outcome of a task; `is_conclusive` is what its `apply_response` returned."""
+    def on_result(
+        self, task: QueueTask, result: SendResult, *, is_conclusive: bool, hook_error: BaseException | None = None
+    ) -> AnswerResult:
+        """Take the outcome of a task.
+
+        `is_conclusive` is what its `apply_response` returned, `hook_error` what a hook of the client raised.
+        """
         now, batch = self._now(), task.inflight_batch
         self._requests_in_flight -= 1
         self.requests += 1
         self.retries += task.sub_batch.attempts > 1
         if batch is None:
-            return self._on_clock_result(task, result, now)
+            return attrs.evolve(self._on_clock_result(task, result, now), hook_error=hook_error)
         channel = next(channel for channel in self.channels if batch in channel.inflight_batches)
         channel.requests_in_flight -= 1
         self.in_flight -= len(task.sub_batch.positions)
@@ -161,7 +166,7 @@ class QueueCore:
             # The brackets of the body were never counted.
             self.held_bytes -= batch.size - 1
             self._sealed_bytes -= batch.size - 1
-        return AnswerResult(batch.chunk_state.chunk, refused, error)
+        return AnswerResult(batch.chunk_state.chunk, refused, error, hook_error)
 
     def flush(self) -> int:
         """Let all that is held be sent as soon as possible; return the index that the next row will have.
@@ -233,6 +238,7 @@ class QueueCore:
                 for channel in self.channels
                 if channel.failing is not None
             },
+            callback_errors=self.callback_errors,
             notes=dict(notes),
         )
 
@@ -305,9 +311,7 @@ class QueueCore:
     def _retry_delay(self, task: QueueTask, result: SendResult, throttle: Throttle | None, now: float) -> float:
         """Return the seconds until it is sent again. A server that is too busy gets nothing of the channel before."""
         sub_batch, failure = task.sub_batch, result.failure
-        if result.is_unreadable:
-            failure = AttemptFailure()
-        if failure is None or (result.is_final and not result.is_unreadable):
+        if failure is None or result.is_final:
             return self._backoff_delay(sub_batch)
         is_throttled = result.status in (429, 503)
         sub_batch.maybe_applied = sub_batch.maybe_applied or (failure.maybe_received and not is_throttled)

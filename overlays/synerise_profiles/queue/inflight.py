@@ -14,7 +14,9 @@ import attrs
 from synerise_profiles._batching.attribution import BisectBudget, ChunkState, Refusal
 from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.operations import BatchOperation, server_time_request
+from synerise_profiles._batching.rejection import count_note
 from synerise_profiles._batching.send_result import SendResult
+from synerise_profiles._core.confirmation import unlisted_note
 from synerise_profiles._core.server_clock import ClockOffset
 from synerise_profiles_api.types import Request
 
@@ -121,7 +123,7 @@ class QueueTask:
             return result.is_success
         chunk_state = self.inflight_batch.chunk_state
         if result.is_success:
-            if result.status == 207:
+            if result.is_partial:
                 chunk_state.accept_partially(self.sub_batch, result.content)
             else:
                 chunk_state.accept(self.sub_batch)
@@ -129,19 +131,30 @@ class QueueTask:
             chunk_state.refuse(self.sub_batch, result.content)
         return result.is_success or result.refuses_rows
 
+    def count_unlisted(self, result: SendResult, notes: dict[str, int]) -> None:
+        """Count a response that confirms rows and is not documented so."""
+        if self.inflight_batch is None or result.status is None or not result.is_success:
+            return
+        operation = self.inflight_batch.chunk_state.chunk.batch_operation.operation
+        note = unlisted_note(operation, result.status, result.content)
+        if note is not None:
+            count_note(notes, note)
+
 
 @attrs.frozen
 class AnswerResult:
     """What the caller's functions are called with after an answer.
 
-    These are the rows of `chunk` that were refused, by position, and the error after which a request is sent again.
+    These are the rows of `chunk` that were refused, by position, the error after which a request is sent again, and
+    what a hook of the client raised.
     """
 
     chunk: Chunk | None
     refused: Sequence[tuple[int, Refusal]] = ()
     error: Exception | None = None
+    hook_error: BaseException | None = None
 
     @property
     def needs_callbacks(self) -> bool:
         """Whether there is anything to report."""
-        return bool(self.refused) or self.error is not None
+        return bool(self.refused) or self.error is not None or self.hook_error is not None

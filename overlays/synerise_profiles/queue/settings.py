@@ -33,7 +33,7 @@ class QueueArguments(TypedDict, total=False):
     - `concurrency`: requests in flight (4). Profiles are sent one request after the other, in the order of puts.
     - `checks`, `allow_null`: as in `client.bulk`. `salt`: `random` for each put, `content`, or a function of the row.
     - `on_rejected(rejection, row)` is called for each row that the server refuses, `on_error(error)` for each request
-      that did not succeed and is tried again.
+      that did not succeed and is tried again, and with what a hook or `on_rejected` raised.
     - `exit_timeout`: seconds for flushing when the queue is left, its client closed or the program ended (10).
     - `spill`: a file to which rows are appended that could not be delivered by then, personal data included.
 

@@ -19,7 +19,9 @@ class QueueStats:
     - `full` counts puts that raised QueueFullError; they are not in `put`.
     - `requests` counts requests that were answered or failed; `retries` of them were repetitions.
     - `failing` names the operations whose last request failed, each with the reason, such as `status 403`.
-    - `notes` counts, by their text, the remarks of the strict checks about rows that were put all the same.
+    - `callback_errors` counts exceptions of your own functions: hooks of the client, `on_rejected`, `on_error`.
+    - `notes` counts, by their text, the remarks of the strict checks about rows that were put all the same, and answers
+      that confirm rows and are not documented so.
     """
 
     put: int
@@ -33,6 +35,7 @@ class QueueStats:
     requests: int
     retries: int
     failing: Mapping[str, str]
+    callback_errors: int
     notes: Mapping[str, int]
 
 

@@ -13,12 +13,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack
 
 from synerise_profiles._batching.machine import DONE
-from synerise_profiles._batching.send_result import SendResult, send_result_of
+from synerise_profiles._batching.send_result import SendResult, result_of_exception, send_result_of
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
 
 from .buffer import EncodedRow
-from .callbacks import callbacks_for, log_callback_error, report_undelivered
+from .callbacks import Callbacks, report_undelivered
 from .channels import Channel
 from .inflight import AnswerResult, QueueTask
 from .producers import QueueClosedError, QueueFullError, QueueParts, QueueProducer
@@ -297,19 +297,22 @@ class Queue:
         # Another thread has to see to what becomes due while this one is busy.
         is_needed = left is None and self._wake_thread()
         result, is_conclusive = SendResult(failure=AttemptFailure(), error=InterruptedError()), False
+        hook_error: BaseException | None = None
         try:
             self._release()
             if is_needed:
                 self._start_thread()
             client = self._client if left is None else self._client.with_options(timeout=left, deadline=left)
+            request = task.request()
             try:
-                result = send_result_of(client.send(task.request()))
+                result = send_result_of(client.send(request))
             except Exception as error:  # noqa: BLE001 - the core knows what it means
-                result = send_result_of(error)
+                result, hook_error = result_of_exception(request, error)
             is_conclusive = task.apply_response(result)
+            task.count_unlisted(result, self._notes)
         finally:  # even if this thread is ended from outside, what it was to send stays held and is sent by another
             self._acquire()
-            answer_result = self._core.on_result(task, result, is_conclusive=is_conclusive)
+            answer_result = self._core.on_result(task, result, is_conclusive=is_conclusive, hook_error=hook_error)
             self._notify_waiters()
             if answer_result.needs_callbacks:
                 self._run_callbacks(answer_result)
@@ -317,17 +320,14 @@ class Queue:
 
     def _run_callbacks(self, answer_result: AnswerResult) -> None:
         """Call the caller's functions; the lock, which is held here, is released while they run."""
-        me = threading.get_ident()
+        me, callbacks = threading.get_ident(), Callbacks(self._settings, answer_result)
         self._callback_threads.add(me)
         try:
             self._release()
-            for call in callbacks_for(self._settings, answer_result):
-                try:
-                    call()
-                except Exception as error:  # noqa: BLE001 - it is the caller's
-                    log_callback_error(error)
+            callbacks.call_all()
         finally:
             self._acquire()
+            self._core.callback_errors += callbacks.errors
             self._callback_threads.discard(me)
 
     def _release(self) -> None:

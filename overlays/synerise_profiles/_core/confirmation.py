@@ -1,0 +1,133 @@
+"""Confirmation: whether a response with a status of success says that a request was carried out. Pure.
+
+A 2xx confirms unless its body contradicts. What an API gateway, a proxy or a captive portal puts in the place of the
+API's own response is a page or a text, where the API sends JSON or nothing; a service in trouble may put its error
+into a 200; a 206 is a part of something. None of that says what became of a request. A status or a body that is
+harmless, though nobody documented it, confirms. Calls, bulk runs, queues, merges and exports decide by this module
+alone: a client refuses a response that contradicts with UnconfirmedResponseError.
+"""
+
+from __future__ import annotations
+
+import json
+from codecs import BOM_UTF8
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+import orjson
+
+from synerise_profiles_api.types import Operation
+
+from .json_types import is_list, is_object
+from .openapi import openapi_document
+
+__all__ = ["contradiction", "holds_refusals", "unlisted_note"]
+
+_ERROR_KEYS: Final = ("error", "errors", "errorCode")
+_PAGE_STARTS: Final = (b"<!doctype", b"<html")
+
+
+def contradiction(operation: Operation, status: int, content: bytes) -> str | None:
+    """Say in words by what a 2xx contradicts its status; None if it confirms the request."""
+    if status == 206:
+        return "206 is a part of an answer"
+    text = content.removeprefix(BOM_UTF8).strip()
+    if not text:
+        return "a 207 without its list" if status == 207 else None
+    is_read = operation.http_method == "GET"
+    if is_read and text[:1] == b"[" and status != 207:  # reading it says whether it is a list
+        return None
+    try:
+        data = _parse(text)
+    except ValueError:
+        if "text/plain" not in operation.accept:
+            return "the body is not JSON"
+        return "the body is a page" if text[:9].lower().startswith(_PAGE_STARTS) else None
+    if status == 207 and not is_list(data):
+        return "a 207 without its list"
+    if is_object(data) and _is_error(data, is_read=is_read):
+        return "the body is an error"
+    if status != 207 and not is_read and _holds_errors(data):
+        return "the body is a list of errors"
+    if operation.batch is None and not is_read and _are_refusals(data):
+        return "the body is a list of refusals"
+    return None
+
+
+def holds_refusals(status: int, content: bytes) -> bool:
+    """Whether a body that confirms a batch lists rows that were refused, as that of a 207 does."""
+    if status == 207:
+        return True
+    text = content.removeprefix(BOM_UTF8)
+    return text[:64].lstrip()[:1] == b"[" and _are_refusals(_parse(text))
+
+
+def unlisted_note(operation: Operation, status: int, content: bytes) -> str | None:
+    """Return the note about a response that confirms and is not documented so; None for one that is."""
+    documented = _documented_successes(operation)
+    if status not in documented:
+        return f"answered with status {status}, which is not documented and counts as accepted"
+    if not documented[status] and content.strip():
+        return f"answered with status {status} and a body, where none is documented; it counts as accepted"
+    return None
+
+
+@cache
+def _documented_successes(operation: Operation) -> Mapping[int, bool]:
+    """The documented statuses of success, and whether a body is documented for them."""
+    try:
+        node = openapi_document()["paths"][operation.path][operation.http_method.lower()]["responses"]
+        responses = openapi_document().get("components", {}).get("responses", {})
+        found: dict[int, bool] = {}
+        for status, response in node.items():
+            named = responses.get(response.get("$ref", "").rpartition("/")[2], response)
+            if status.startswith("2"):
+                found[int(status)] = bool(named.get("content"))
+        return found
+    finally:
+        openapi_document.cache_clear()  # it is large
+
+
+def _parse(text: bytes) -> Any:
+    """Parse JSON; raise ValueError if it is none. What orjson alone refuses, such as half an emoji, is JSON here."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(text.decode("utf-8", "replace"), parse_constant=_refuse_constant)
+        except RecursionError:
+            raise ValueError("too deep to be read") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _is_error(data: Mapping[str, Any], *, is_read: bool) -> bool:
+    status = data.get("status")
+    if isinstance(status, str) and status.strip().isdecimal():
+        status = int(status)
+    elif is_read and isinstance(status, str):  # that of an export, which may have failed with an error of its own
+        return False
+    if isinstance(status, int | float) and not isinstance(status, bool) and status >= 400:
+        return True
+    return any(data.get(key) for key in _ERROR_KEYS)
+
+
+def _holds_errors(data: object) -> bool:
+    """Whether it is a list of errors that name no field, so that they are about no row."""
+    return (
+        is_list(data)
+        and bool(data)
+        and all(is_object(item) and not item.get("field") and _is_error(item, is_read=False) for item in data)
+    )
+
+
+def _are_refusals(data: object) -> bool:
+    """Whether it is a list of refused fields, as in the body of a 207."""
+    return (
+        is_list(data)
+        and bool(data)
+        and all(is_object(item) and ("rejectedValue" in item or {"field", "message"} <= item.keys()) for item in data)
+    )

@@ -1,0 +1,375 @@
+"""However a run ends, its report tells the fate of every row: hooks, callbacks and sources that raise, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import pickle
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synerise_profiles import AsyncSynerise, AttemptResult, Synerise
+from synerise_profiles.bulk import BulkStoppedError, Progress, Report, report_of
+from synerise_profiles.sources import RowMapping, read_csv
+from tests.bulk.support import Clock, fates
+from tests.bulk.test_engine import number, profile
+
+BATCH = "profiles.upsert_batch"
+
+
+class Stored:
+    """A transport that stores rows; `answer` may say something else than 202."""
+
+    def __init__(self, answer: Callable[[list[Any]], httpx.Response | None] = lambda _: None) -> None:
+        self.rows: set[int] = set()
+        self.requests = 0
+        self._answer = answer
+        self._lock = threading.Lock()
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        rows: list[Any] = orjson.loads(request.content)
+        with self._lock:
+            self.requests += 1
+            response = self._answer(rows)
+            if response is not None:
+                return response
+            self.rows.update(map(number, rows))
+        return httpx.Response(202)
+
+    @property
+    def transport(self) -> httpx.MockTransport:
+        return httpx.MockTransport(self)
+
+
+def sync_run(server: Stored, rows: Any, *, client: dict[str, Any] | None = None, **options: Any) -> Report:
+    arguments = {"token": "t", "_timing": Clock().timing, **(client or {})}
+    with Synerise(transport=server.transport, **arguments) as given_client:
+        return given_client.bulk.upsert_profiles(rows, **options)
+
+
+def async_run(server: Stored, rows: Any, *, client: dict[str, Any] | None = None, **options: Any) -> Report:
+    async def main() -> Report:
+        arguments = {"token": "t", "_timing": Clock().timing, **(client or {})}
+        async with AsyncSynerise(transport=server.transport, **arguments) as given_client:
+            return await given_client.bulk.upsert_profiles(rows, **options)
+
+    return asyncio.run(main())
+
+
+def trio_run(server: Stored, rows: Any, *, client: dict[str, Any] | None = None, **options: Any) -> Report:
+    async def main() -> Report:
+        arguments = {"token": "t", "_timing": Clock().timing, **(client or {})}
+        async with AsyncSynerise(transport=server.transport, **arguments) as given_client:
+            return await given_client.bulk.upsert_profiles(rows, **options)
+
+    return trio.run(main)
+
+
+RUNS = [sync_run, async_run, trio_run]
+
+
+def ended_by(error: BaseException, server: Stored) -> Report:
+    """The report of an exception; checks that it adds up, and that no fate in it is false."""
+    report = report_of(error)
+    assert report is not None
+    rejected = {item.index: item for item in report.rejected}
+    assert report.read == report.accepted + len(rejected)
+    for index, item in rejected.items():
+        if "was not applied" in item.reason:
+            assert index not in server.rows
+    accepted = set(range(report.read)) - set(rejected)
+    assert accepted <= server.rows
+    return report
+
+
+class RaisedError(Exception):
+    """What a function of the caller raises."""
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("kind", [KeyError, RaisedError, SystemExit])
+def test_a_hook_that_raises_after_the_answer(run: Any, kind: type[BaseException]) -> None:
+    """The rows were accepted, and so it says; the exception is the hook's own, in no group."""
+
+    def hook(result: AttemptResult) -> None:
+        assert result.status_code == 202
+        raise kind("metrics")
+
+    server = Stored()
+    with pytest.raises(kind) as caught:
+        run(server, [profile(n) for n in range(10)], client={"on_response": hook})
+    assert type(caught.value) is kind
+    report = ended_by(caught.value, server)
+    assert (report.accepted, report.rejected_count(), server.rows) == (10, 0, set(range(10)))
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_hook_that_raises_before_the_sending(run: Any) -> None:
+    """Nothing was sent, and so it says."""
+
+    def hook(*_: Any) -> None:
+        raise RaisedError
+
+    server = Stored()
+    with pytest.raises(RaisedError) as caught:
+        run(server, [profile(n) for n in range(10)], client={"on_request": hook})
+    report = ended_by(caught.value, server)
+    assert (report.accepted, server.requests) == (0, 0)
+    assert {item.reason for item in report.rejected} == {"the run ended: RaisedError was raised; it was not applied"}
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_token_callable_that_raises(run: Any) -> None:
+    """What it raises reaches the caller as itself; nothing was sent."""
+
+    def token() -> str:
+        raise RaisedError
+
+    server = Stored()
+    with pytest.raises(RaisedError) as caught:
+        run(server, [profile(n) for n in range(10)], client={"token": token})
+    assert {"it was not applied" in item.reason for item in ended_by(caught.value, server).rejected} == {True}
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_answers_that_come_later_are_counted(run: Any) -> None:
+    """The first answer makes a function of the caller raise; those of the requests in flight count all the same."""
+    calls: list[int] = []
+
+    def progress(now: Progress) -> None:
+        calls.append(now.accepted)
+        raise RaisedError
+
+    server = Stored()
+    rows = [profile(n, "x" * 90_000) for n in range(80)]  # ten to a batch
+    with pytest.raises(RaisedError) as caught:
+        run(server, rows, progress=progress, concurrency=4)
+    report = ended_by(caught.value, server)
+    assert report.accepted == len(server.rows) > 0
+    assert calls == sorted(calls)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    place=st.sampled_from(["on_request", "on_response", "progress", "reference", "salt", "source"]),
+    at=st.integers(1, 40),
+    run=st.sampled_from([sync_run, async_run]),
+    concurrency=st.integers(1, 5),
+    wide=st.booleans(),
+)
+def test_what_raises_in_any_place(place: str, at: int, run: Any, concurrency: int, *, wide: bool) -> None:
+    """Whatever function of the caller raises, and whenever: it is raised as itself, and the report is true."""
+    count = iter(range(1, 10_000))
+    lock = threading.Lock()
+
+    def fail(*_: Any) -> Any:
+        with lock:
+            now = next(count)
+        if now == at:
+            raise RaisedError
+        return f"r{now}"
+
+    def rows() -> Iterator[Any]:
+        for n in range(50):
+            if place == "source":
+                fail()
+            yield profile(n, "x" * 190_000 if wide else "x")
+
+    server = Stored()
+    hooks: dict[str, Any] = {place: fail} if place.startswith("on_") else {}
+    options: dict[str, Any] = {place: fail} if place in ("progress", "reference") else {}
+    try:
+        report = run(server, rows(), client=hooks, concurrency=concurrency, **options)
+    except RaisedError as error:
+        report = ended_by(error, server)
+        assert report.accepted == len(server.rows)
+    else:
+        assert report.complete
+        assert report.accepted == 50
+
+
+def test_a_salt_that_raises() -> None:
+    """The row is not read, those before it have their fate."""
+
+    def salt(row: Any) -> str:
+        if row["params"]["n"] == 7:
+            raise RaisedError
+        return "s"
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_time = request.url.path.endswith("time")
+        return httpx.Response(200, json={"serverTime": "2026-11-22T07:00:00Z"}) if is_time else httpx.Response(202)
+
+    rows = [{"label": "x", "action": "a.b", "client": {"customId": "c"}, "params": {"n": n}} for n in range(20)]
+    with Synerise(token="t", transport=httpx.MockTransport(answer)) as client, pytest.raises(RaisedError) as caught:
+        client.bulk.send_events(iter(rows), salt=salt)
+    report = report_of(caught.value)
+    assert report is not None
+    assert (report.read, report.by_stage["unsent"]) == (7, 7)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    at=st.integers(0, 60),
+    bad=st.sets(st.integers(0, 60), max_size=6),
+    source=st.sampled_from(["sync", "async"]),
+    kind=st.sampled_from([OSError, RaisedError, KeyboardInterrupt, SystemExit]),
+)
+def test_a_source_that_breaks_off_at_any_row(at: int, bad: set[int], source: str, kind: type[BaseException]) -> None:
+    """All rows that it gave are told of, those that the checks refused among them."""
+
+    def row(n: int) -> Any:
+        return {"city": "nameless"} if n in bad else profile(n, "x" * 90_000)
+
+    def rows() -> Iterator[Any]:
+        yield from map(row, range(at))
+        raise kind("the cursor is lost")
+
+    async def async_rows() -> AsyncIterator[Any]:
+        for n in range(at):
+            yield row(n)
+        raise kind("the cursor is lost")
+
+    server = Stored()
+    with pytest.raises(kind) as caught:
+        sync_run(server, rows()) if source == "sync" else async_run(server, async_rows())
+    assert type(caught.value) is kind
+    report = ended_by(caught.value, server)
+    if issubclass(kind, Exception) or source == "async":
+        assert report.read == at
+        assert fates(report).get("check", []) == sorted(n for n in bad if n < at)
+
+
+def test_a_gzip_that_is_cut_off(tmp_path: Path) -> None:
+    """A file that ends too early: what was read of it is told of, and the run is resumable."""
+    path, count = tmp_path / "customers.csv.gz", 60_000
+    text = "id\n" + "".join(f"c{n}-{n * 7919 % 10007}\n" for n in range(count))
+    whole = gzip.compress(text.encode())
+    path.write_bytes(whole[: len(whole) // 2])
+    mapping, night = RowMapping.for_profiles({"id": "customId"}), tmp_path / "night.db"
+    with Synerise(token="t", transport=httpx.MockTransport(lambda _: httpx.Response(202))) as client:
+        source = read_csv(path, mapping)
+        with pytest.raises(EOFError) as caught:
+            client.bulk.upsert_profiles(source, journal=night)
+        report = report_of(caught.value)
+        assert report is not None
+        assert report.read == report.accepted + report.rejected_count() > 0
+        path.write_bytes(whole)
+        again = client.bulk.upsert_profiles(read_csv(path, mapping), journal=night)
+    assert (again.accepted, again.complete, again.resumed) == (count, True, report.accepted)
+
+
+class TerminatedError(Exception):
+    """What a program's handler of SIGTERM raises."""
+
+
+def raise_terminated(*_: Any) -> None:
+    raise TerminatedError
+
+
+@pytest.fixture
+def sigterm() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, raise_terminated)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("sigterm")
+@pytest.mark.parametrize("delay", [0.0, 0.01, 0.03, 0.06])
+def test_sigterm_while_it_runs(delay: float) -> None:
+    """A handler that raises ends the run by its own exception wherever it cuts in, and the report adds up."""
+    server = Stored()
+    started = threading.Event()
+
+    def kill() -> None:
+        started.wait()
+        threading.Event().wait(delay)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def rows() -> Iterator[Any]:
+        started.set()
+        for n in range(10**9):
+            yield profile(n)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(TerminatedError) as caught:
+        sync_run(server, rows())
+    killer.join()
+    ended_by(caught.value, server)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_cancelled_run_has_a_report(backend: str) -> None:
+    """A cancellation waits for nothing: what is in flight may have been applied, the rest was not."""
+    found: list[Report | None] = []
+
+    async def stall(_: httpx.Request) -> httpx.Response:
+        if backend == "asyncio":
+            await asyncio.sleep(60)
+        else:
+            await trio.sleep(60)
+        return httpx.Response(202)
+
+    async def run() -> None:
+        async with AsyncSynerise(token="t", transport=httpx.MockTransport(stall)) as client:
+            try:
+                await client.bulk.upsert_profiles([profile(n) for n in range(2500)], concurrency=2)
+            except BaseException as error:
+                found.append(report_of(error))
+                raise
+
+    async def on_asyncio() -> None:
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(0.2):
+                await run()
+        assert report_of(caught.value) is found[0]
+
+    async def on_trio() -> None:
+        with trio.move_on_after(0.2):
+            await run()
+
+    if backend == "asyncio":
+        asyncio.run(on_asyncio())
+    else:
+        trio.run(on_trio)
+    (report,) = found
+    assert report is not None
+    reasons = [item.reason for item in report.rejected]
+    assert report.read == len(reasons) == 2500
+    assert sum("may have been applied" in reason for reason in reasons) == 2000
+    assert sum("was not applied" in reason for reason in reasons) == 500
+
+
+def test_the_report_of_any_exception() -> None:
+    """It is found in causes, contexts and groups; a copy by pickle leaves it behind; others have none."""
+    server = Stored(lambda _: httpx.Response(403))
+    with pytest.raises(BulkStoppedError) as stopped:
+        sync_run(server, [profile(0)])
+    with pytest.raises(RaisedError) as caught:
+        sync_run(Stored(), iter([profile(0)]), reference=raise_raised)
+    error = caught.value
+    report = report_of(error)
+    assert report_of(stopped.value) is stopped.value.report
+    assert report is not None
+    wrapped = ValueError("night run")
+    wrapped.__cause__ = error
+    assert report_of(wrapped) is report
+    assert report_of(ExceptionGroup("all", [ValueError(), error])) is report
+    assert report_of(pickle.loads(pickle.dumps(error))) is None
+    assert report_of(ValueError()) is None
+
+
+def raise_raised(*_: Any) -> Any:
+    raise RaisedError

@@ -6,12 +6,13 @@ import datetime
 from collections.abc import AsyncIterable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack
 
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.rejection import Rejection
-from synerise_profiles._batching.row_source import FileRowSource, NotedSource, RowSource
+from synerise_profiles._batching.row_source import FileRowSource, NotedSource, RowSource, rows_problem
+from synerise_profiles._core.arguments import check_arguments, taken_by
 from synerise_profiles._core.files import refuse_same_files, target_of
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import warn_deprecated
@@ -40,6 +41,21 @@ ClientIdOrRow: TypeAlias = "int | Profile | Row"
 """A clientId, or something that has one."""
 
 
+_PROFILES: Final = "bulk.upsert_profiles"
+_EVENTS: Final = "bulk.send_events"
+_TRANSACTIONS: Final = "bulk.create_transactions"
+_DELETIONS: Final = "bulk.delete_profiles"
+_TAGS: Final = "bulk.assign_tag"
+_ARGUMENTS: Final[Mapping[str, type]] = {
+    _PROFILES: ProfileArguments,
+    _EVENTS: SaltedArguments,
+    _TRANSACTIONS: SaltedArguments,
+    _DELETIONS: BulkArguments,
+    _TAGS: BulkArguments,
+}
+"""What each method takes beside its rows."""
+
+
 class Bulk:
     """Sends any number of rows in batches within the documented limits, and reports the fate of every one.
 
@@ -56,6 +72,8 @@ class Bulk:
     - `checks`: `basic` looks for what would name no profile or the wrong one, for nulls and NaN; `strict` keeps every
       documented rule; `off` trusts the rows entirely: a NaN is then sent as null, which deletes.
     - `allow_null`: names of the fields that may be null, such as {"firstName", "attributes.score"}.
+    - `allow_unknown`: names that are not documented, and no slips of those that are. Without it a near miss such as
+      `first_name` is refused, and any other unknown name is sent and counted in the notes.
     - `reference`: a function from a row to whatever the caller knows it by; rejections repeat that. Without it
       a row of `synerise_profiles.sources` is known by its line.
     - `max_errors`, `max_error_rate`: with more rejected rows, or a larger share of them (from 0 to 1, counted from
@@ -78,7 +96,7 @@ class Bulk:
         202 says that they were queued, not that they arrived. `report.verification` names those that are not stored as
         they were sent within `verify_within` seconds (30).
         """
-        return self._run(operations.profiles(), rows, options, {})
+        return self._run(_PROFILES, operations.profiles(), rows, options, {})
 
     def send_events(self, rows: Iterable[BuiltEvent | BatchEvent | Row], **options: Unpack[SaltedArguments]) -> Report:
         """Record events of any type (`events.send_batch`).
@@ -89,25 +107,26 @@ class Bulk:
         stored once, and by another run too where all rows have a time. Two equal events are one as well, unless
         `keep_duplicates` is set; `report.notes` counts them, and rows that overwrite another one.
         """
-        return self._run(operations.events(), rows, options, {})
+        return self._run(_EVENTS, operations.events(), rows, options, {})
 
     def create_transactions(self, rows: Iterable[Transaction | Row], **options: Unpack[SaltedArguments]) -> Report:
         """Record purchases (`transactions.create_batch`); their salt is `eventSalt` too, their time `recordedAt`."""
-        return self._run(operations.transactions(), rows, options, {})
+        return self._run(_TRANSACTIONS, operations.transactions(), rows, options, {})
 
     def delete_profiles(self, rows: Iterable[ClientIdOrRow], **options: Unpack[BulkArguments]) -> Report:
         """Delete profiles, one request each (`profiles.delete`). IRREVERSIBLE.
 
         A row is a clientId, or has a clientId or a customId (`profiles.delete_by_custom_id`).
         """
-        return self._run(operations.profile_deletions(), rows, options, {})
+        return self._run(_DELETIONS, operations.profile_deletions(), rows, options, {})
 
     def assign_tag(self, rows: Iterable[ClientIdOrRow], tag_id: int, **options: Unpack[BulkArguments]) -> Report:
         """Put a tag on profiles, one request each (`tags.assign`). A row is a clientId, or has one."""
-        return self._run(operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
+        return self._run(_TAGS, operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
 
     def _run(
         self,
+        method: str,
         batch_operation: BatchOperation,
         rows: Iterable[Any],
         options: Mapping[str, Any],
@@ -115,6 +134,7 @@ class Bulk:
     ) -> Report:
         from synerise_profiles._batching.sync_driver import drive  # noqa: PLC0415 - one of two
 
+        _check_call(method, rows, options, is_async=False)
         client, timing = self._client, self._timing
         client_options = client.options
         warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
@@ -147,7 +167,7 @@ class AsyncBulk:
         202 says that they were queued, not that they arrived. `report.verification` names those that are not stored as
         they were sent within `verify_within` seconds (30).
         """
-        return await self._run(operations.profiles(), rows, options, {})
+        return await self._run(_PROFILES, operations.profiles(), rows, options, {})
 
     async def send_events(
         self,
@@ -162,7 +182,7 @@ class AsyncBulk:
         stored once, and by another run too where all rows have a time. Two equal events are one as well, unless
         `keep_duplicates` is set; `report.notes` counts them, and rows that overwrite another one.
         """
-        return await self._run(operations.events(), rows, options, {})
+        return await self._run(_EVENTS, operations.events(), rows, options, {})
 
     async def create_transactions(
         self,
@@ -170,7 +190,7 @@ class AsyncBulk:
         **options: Unpack[SaltedArguments],
     ) -> Report:
         """Record purchases (`transactions.create_batch`); their salt is `eventSalt` too, their time `recordedAt`."""
-        return await self._run(operations.transactions(), rows, options, {})
+        return await self._run(_TRANSACTIONS, operations.transactions(), rows, options, {})
 
     async def delete_profiles(
         self, rows: Iterable[ClientIdOrRow] | AsyncIterable[ClientIdOrRow], **options: Unpack[BulkArguments]
@@ -179,7 +199,7 @@ class AsyncBulk:
 
         A row is a clientId, or has a clientId or a customId (`profiles.delete_by_custom_id`).
         """
-        return await self._run(operations.profile_deletions(), rows, options, {})
+        return await self._run(_DELETIONS, operations.profile_deletions(), rows, options, {})
 
     async def assign_tag(
         self,
@@ -188,10 +208,11 @@ class AsyncBulk:
         **options: Unpack[BulkArguments],
     ) -> Report:
         """Put a tag on profiles, one request each (`tags.assign`). A row is a clientId, or has one."""
-        return await self._run(operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
+        return await self._run(_TAGS, operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
 
     async def _run(
         self,
+        method: str,
         batch_operation: BatchOperation,
         rows: Iterable[Any] | AsyncIterable[Any],
         options: Mapping[str, Any],
@@ -199,6 +220,7 @@ class AsyncBulk:
     ) -> Report:
         from synerise_profiles._batching.async_driver import drive  # noqa: PLC0415 - one of two
 
+        _check_call(method, rows, options, is_async=True)
         client, timing = self._client, self._timing
         client_options = client.options
         warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
@@ -211,6 +233,15 @@ class AsyncBulk:
             await drive(verifier, (), client.send, timing)
             engine.report.verification = verifier.result()
         return engine.report
+
+
+def _check_call(method: str, rows: object, options: Mapping[str, Any], *, is_async: bool) -> None:
+    """Refuse what is no list of rows, and options that mean nothing to a method, before anything is opened."""
+    others = {other: taken_by(kind) for other, kind in _ARGUMENTS.items() if other != method}
+    check_arguments(method, options, _ARGUMENTS[method], others)
+    problem = rows_problem(rows, takes_async=is_async)
+    if problem is not None:
+        raise InvalidRequestError(problem, operation=method, field="rows")
 
 
 @contextmanager
@@ -329,6 +360,7 @@ def _open_journal(
             "operation": batch_operation.operation.name,
             "checks": settings.checks,
             "allow_null": sorted(settings.allow_null),
+            "allow_unknown": sorted(settings.allow_unknown),
             "keep_duplicates": settings.keep_duplicates,
             "ordered": settings.ordered,
             "default_time": settings.default_time,

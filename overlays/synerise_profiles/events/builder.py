@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final, TypedDict, TypeVar
 
 from synerise_profiles._core.timing import SYSTEM_TIMING
+from synerise_profiles._validation.amounts import Amount
+from synerise_profiles._validation.reserved_names import refuse_reserved_names
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles.deprecations import DeprecationPolicy, warn_deprecated
 from synerise_profiles_api.api.transactions import create
@@ -21,8 +23,7 @@ from synerise_profiles_api.models import ClientIdentifier, EventSource, Transact
 from synerise_profiles_api.operations import load
 from synerise_profiles_api.types import UNSET, Operation, Unset
 
-from .amounts import Amount
-from .checks import check_body, naming_operation, refuse_reserved_names
+from .checks import check_body, naming_operation
 from .salt_and_time import ReadTimeBounds, salt_of, time_of
 from .transactions import (
     CancelledItems,

@@ -17,6 +17,7 @@ from anyio.lowlevel import cancel_shielded_checkpoint
 
 from synerise_profiles._batching.machine import DONE
 from synerise_profiles._batching.send_result import SendResult, send_result_of
+from synerise_profiles._core.arguments import check_arguments
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
 
@@ -46,6 +47,7 @@ class AsyncQueue:
     """
 
     def __init__(self, client: AsyncClientProtocol, timing: Timing, **options: Unpack[QueueArguments]) -> None:
+        check_arguments("queue", options, QueueArguments)
         self._settings = QueueSettings(**options)
         self._client = client.with_options(max_retries=0)
         parts = QueueParts(self._settings, client.options.retry, timing)

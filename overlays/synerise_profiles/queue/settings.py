@@ -31,7 +31,8 @@ class QueueArguments(TypedDict, total=False):
     - `flush_items`, `flush_bytes`, `flush_after` (1 s): what is sent at once; by default a whole batch, as large as is
       documented and half of the queue at most, or what has waited for so many seconds.
     - `concurrency`: requests in flight (4). Profiles are sent one request after the other, in the order of puts.
-    - `checks`, `allow_null`: as in `client.bulk`. `salt`: `random` for each put, `content`, or a function of the row.
+    - `checks`, `allow_null`, `allow_unknown`: as in `client.bulk`. `salt`: `random` for each put, `content`, or a
+      function of the row.
     - `on_rejected(rejection, row)` is called for each row that the server refuses, `on_error(error)` for each request
       that did not succeed and is tried again.
     - `exit_timeout`: seconds for flushing when the queue is left, its client closed or the program ended (10).
@@ -51,6 +52,7 @@ class QueueArguments(TypedDict, total=False):
     concurrency: int
     checks: Checks
     allow_null: Collection[str]
+    allow_unknown: Collection[str]
     salt: Salt
     on_rejected: OnRejected | None
     on_error: OnError | None
@@ -76,6 +78,7 @@ class QueueSettings:
     concurrency: int = attrs.field(default=4, validator=whole_number(1))
     checks: Checks = attrs.field(default="basic", validator=one_of(*get_args(Checks)))
     allow_null: Collection[str] = attrs.field(default=(), validator=name_collection())
+    allow_unknown: Collection[str] = attrs.field(default=(), validator=name_collection())
     salt: Salt = attrs.field(default="random", validator=one_of("random", "content", or_function=True))
     on_rejected: OnRejected | None = None
     on_error: OnError | None = None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack
 
 from synerise_profiles._batching.machine import DONE
 from synerise_profiles._batching.send_result import SendResult, send_result_of
+from synerise_profiles._core.arguments import check_arguments
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
 
@@ -47,6 +48,7 @@ class Queue:
     """
 
     def __init__(self, client: ClientProtocol, timing: Timing, **options: Unpack[QueueArguments]) -> None:
+        check_arguments("queue", options, QueueArguments)
         self._settings = QueueSettings(**options)
         self._client = client.with_options(max_retries=0)
         self._now = timing.monotonic

@@ -26,13 +26,14 @@ class UnreadableRow:
     """Stands in the input for a row that could not be read: it is rejected with its reason, and the run goes on.
 
     `field` is the field that it failed for, by the publisher's path, or empty; `reason` says what is wrong, without the
-    value. `row` is what could be read of it, for the dead-letter file alone. A generator between a source and a run
-    has to pass it on as it is.
+    value. `row` is what could be read of it, for the dead-letter file alone; `reference` is what its rejection is known
+    by. A generator between a source and a run has to pass it on as it is; one that builds rows can make its own.
     """
 
     field: str
     reason: str
     row: Any = attrs.field(default=None, repr=False)
+    reference: Any = attrs.field(default=None, repr=False)
 
 
 @runtime_checkable

@@ -21,20 +21,25 @@ def taken_by(arguments: type) -> frozenset[str]:
 
 
 def check_arguments(
-    method: str, given: Mapping[str, object], arguments: type, elsewhere: Mapping[str, Collection[str]] | None = None
+    method: str,
+    given: Mapping[str, object],
+    arguments: type,
+    elsewhere: Mapping[str, Collection[str]] | None = None,
+    *,
+    required: Collection[str] = (),
 ) -> None:
     """Raise InvalidRequestError for an argument that a method does not take, or that it cannot do without.
 
     `method` is named in the error, such as bulk.send_events; `arguments` is the TypedDict of what it takes, `elsewhere`
-    what its sister methods take, by their names.
+    what its sister methods take, by their names; `required` are those that have no default.
     """
     known = taken_by(arguments)
-    required: frozenset[str] = getattr(arguments, "__required_keys__", frozenset())
     for name in given:
         if name not in known:
             raise InvalidRequestError(_problem(name, known, elsewhere or {}), operation=method, field=name)
-    for name in sorted(required - given.keys()):
-        raise InvalidRequestError("is required", operation=method, field=name)
+    for name in required:
+        if name not in given:
+            raise InvalidRequestError("is required", operation=method, field=name)
 
 
 def _problem(name: str, known: Collection[str], elsewhere: Mapping[str, Collection[str]]) -> str:

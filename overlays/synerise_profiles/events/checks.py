@@ -24,13 +24,18 @@ _PHONE_PROBLEM: Final = (
 
 
 @contextmanager
-def naming_operation(operation: Operation) -> Generator[None]:
-    """Name the operation in the errors of what is built for it."""
+def naming_operation(operation: Operation, reference: object = None) -> Generator[None]:
+    """Name the operation in the errors of what is built for it, with the id of the order where it is known."""
     try:
         yield
     except InvalidRequestError as error:
         field = error.field.removeprefix("body").removeprefix(".")
-        raise InvalidRequestError(error.problem, operation=operation.name, field=field) from None
+        raise InvalidRequestError(
+            error.problem,
+            operation=operation.name,
+            field=field,
+            reference=error.reference if reference is None else reference,
+        ) from None
 
 
 def check_body(operation: Operation, body: object) -> dict[str, Any]:

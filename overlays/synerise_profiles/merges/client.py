@@ -48,6 +48,10 @@ class PlanManyArguments(TypedDict, total=False):
     progress: Callable[[MergeProgress], object] | None
 
 
+_REQUIRED = ("audit", "actor")
+_ONLY_MANY = {"merges.apply_many": taken_by(ApplyManyArguments)}
+
+
 class Merges:
     """The methods of `client.merges`: plan what a merge would do, then apply the plan in groups, with an audit.
 
@@ -123,7 +127,7 @@ class Merges:
             (profiles.merge_by_custom_id), with their permissions; and those of `plan`. A source that is gone is also
             asked for by uuid.
         """
-        check_arguments("merges.apply", options, ApplyArguments, {"merges.apply_many": taken_by(ApplyManyArguments)})
+        check_arguments("merges.apply", options, ApplyArguments, _ONLY_MANY, required=_REQUIRED)
         with _open_audit(options, self._timing) as (settings, audit):
             return self._run(apply_plan(plan, self._client.options.base_url, settings, audit))
 
@@ -133,7 +137,7 @@ class Merges:
         Like `apply`. Where a plan is refused, `on_refusal` says what to do: "stop" (default) raises
         MergeStoppedError, "skip" leaves it out; the result has the reasons. A group that fails always stops.
         """
-        check_arguments("merges.apply_many", options, ApplyManyArguments)
+        check_arguments("merges.apply_many", options, ApplyManyArguments, required=_REQUIRED)
         with _open_audit(options, self._timing) as (settings, audit):
             return self._run(apply_plans(plans, len(plans), self._client.options.base_url, settings, audit))
 
@@ -170,13 +174,13 @@ class AsyncMerges:
 
     async def apply(self, plan: BasePlan, **options: Unpack[ApplyArguments]) -> MergeResult:
         """Merge as a plan says. IRREVERSIBLE. See `Merges.apply`."""
-        check_arguments("merges.apply", options, ApplyArguments, {"merges.apply_many": taken_by(ApplyManyArguments)})
+        check_arguments("merges.apply", options, ApplyArguments, _ONLY_MANY, required=_REQUIRED)
         with _open_audit(options, self._timing) as (settings, audit):
             return await self._run(apply_plan(plan, self._client.options.base_url, settings, audit))
 
     async def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say. IRREVERSIBLE. See `Merges.apply_many`."""
-        check_arguments("merges.apply_many", options, ApplyManyArguments)
+        check_arguments("merges.apply_many", options, ApplyManyArguments, required=_REQUIRED)
         with _open_audit(options, self._timing) as (settings, audit):
             return await self._run(apply_plans(plans, len(plans), self._client.options.base_url, settings, audit))
 

@@ -105,8 +105,8 @@ class JsonLinesReader:
 def _appended_value(line: bytes) -> Any:
     """The value of a line with which a file begins, with its mark of UTF-8, that was appended to another; or None."""
     try:
-        return orjson.loads(line.removeprefix(_BOM)) if line.startswith(_BOM) else None
-    except orjson.JSONDecodeError:
+        return load_exactly(line.removeprefix(_BOM)) if line.startswith(_BOM) else None
+    except (orjson.JSONDecodeError, LargeNumberError):
         return None
 
 

@@ -269,7 +269,8 @@ class Chunker:
         field, reference = error.field, None
         reason = error.reason if isinstance(error, RefusedError) else error.problem
         if isinstance(row, UnreadableRow):  # it carries its own reason
-            field, reason, holds, row = row.field, row.reason, "cells", row.row
+            reference, holds = row.reference, "cells"
+            field, reason, row = row.field, row.reason, row.row
         elif self._options.reference is not None:
             reference = self._options.reference(row)
         self.is_halted = not self._refuse(index, reference, letter_row(row, holds), field, reason)

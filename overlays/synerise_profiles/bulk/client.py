@@ -54,6 +54,10 @@ _ARGUMENTS: Final[Mapping[str, type]] = {
     _TAGS: BulkArguments,
 }
 """What each method takes beside its rows."""
+_ROW_ERROR_NOTE: Final = (
+    "A row that cannot be built costs itself alone if the generator catches the error and yields "
+    "UnreadableRow(error.field, error.problem, reference=error.reference) in its place."
+)
 
 
 class Bulk:
@@ -309,6 +313,8 @@ def _closing_store(store: RejectionStore[Rejection], report: Report) -> Generato
         is_kept = report.read > 0 and not isinstance(error, JournalMismatchError)
         if isinstance(error, Exception):
             error.add_note(f"The run ended early: {report.summary()}")
+        if isinstance(error, InvalidRequestError):
+            error.add_note(_ROW_ERROR_NOTE)
         raise
     finally:
         store.close(is_kept=is_kept)

@@ -224,7 +224,7 @@ def test_totals(many: int) -> None:
         assert str(found[0].field).startswith(field.partition(".")[0])
         report = Run(TRANSACTIONS, [row] * many, Server()).finish()
         assert report.accepted == many
-        assert list(report.notes.values()) == [many]
+        assert [count for text, count in report.notes.items() if "totals" in text] == [many]
 
 
 def test_totals_that_the_builder_takes_are_taken() -> None:
@@ -244,7 +244,8 @@ def test_totals_that_the_builder_takes_are_taken() -> None:
     ]
     for checks in BOTH:
         report = Run(TRANSACTIONS, rows * 5, Server(), checks=checks).finish()
-        assert (report.accepted, report.notes) == (20, {})
+        assert report.accepted == 20
+        assert not any("totals" in text for text in report.notes)
 
 
 class Level(enum.StrEnum):

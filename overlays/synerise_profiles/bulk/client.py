@@ -6,18 +6,18 @@ import datetime
 from collections.abc import AsyncIterable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.rejection import Rejection
-from synerise_profiles._batching.row_source import FileRowSource, NotedSource, RowSource, rows_problem
-from synerise_profiles._core.arguments import check_arguments, taken_by
+from synerise_profiles._batching.row_source import FileRowSource, NotedSource, RowSource
 from synerise_profiles._core.files import refuse_same_files, target_of
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import warn_deprecated
 from synerise_profiles_api.errors import InvalidRequestError
 
+from .call_checks import DELETIONS, EVENTS, PROFILES, ROW_ERROR_NOTE, TAGS, TRANSACTIONS, check_call
 from .dead_letter import RejectionStore, open_letters
 from .engine import Engine
 from .recorder import JournalMismatchError, JournalProtocol, OutcomeRecorder
@@ -39,25 +39,6 @@ Row: TypeAlias = "Mapping[str, Any] | UnreadableRow"
 
 ClientIdOrRow: TypeAlias = "int | Profile | Row"
 """A clientId, or something that has one."""
-
-
-_PROFILES: Final = "bulk.upsert_profiles"
-_EVENTS: Final = "bulk.send_events"
-_TRANSACTIONS: Final = "bulk.create_transactions"
-_DELETIONS: Final = "bulk.delete_profiles"
-_TAGS: Final = "bulk.assign_tag"
-_ARGUMENTS: Final[Mapping[str, type]] = {
-    _PROFILES: ProfileArguments,
-    _EVENTS: SaltedArguments,
-    _TRANSACTIONS: SaltedArguments,
-    _DELETIONS: BulkArguments,
-    _TAGS: BulkArguments,
-}
-"""What each method takes beside its rows."""
-_ROW_ERROR_NOTE: Final = (
-    "A row that cannot be built costs itself alone if the generator catches the error and yields "
-    "UnreadableRow(error.field, error.problem, reference=error.reference) in its place."
-)
 
 
 class Bulk:
@@ -100,7 +81,7 @@ class Bulk:
         202 says that they were queued, not that they arrived. `report.verification` names those that are not stored as
         they were sent within `verify_within` seconds (30).
         """
-        return self._run(_PROFILES, operations.profiles(), rows, options, {})
+        return self._run(PROFILES, operations.profiles(), rows, options, {})
 
     def send_events(self, rows: Iterable[BuiltEvent | BatchEvent | Row], **options: Unpack[SaltedArguments]) -> Report:
         """Record events of any type (`events.send_batch`).
@@ -111,22 +92,22 @@ class Bulk:
         stored once, and by another run too where all rows have a time. Two equal events are one as well, unless
         `keep_duplicates` is set; `report.notes` counts them, and rows that overwrite another one.
         """
-        return self._run(_EVENTS, operations.events(), rows, options, {})
+        return self._run(EVENTS, operations.events(), rows, options, {})
 
     def create_transactions(self, rows: Iterable[Transaction | Row], **options: Unpack[SaltedArguments]) -> Report:
         """Record purchases (`transactions.create_batch`); their salt is `eventSalt` too, their time `recordedAt`."""
-        return self._run(_TRANSACTIONS, operations.transactions(), rows, options, {})
+        return self._run(TRANSACTIONS, operations.transactions(), rows, options, {})
 
     def delete_profiles(self, rows: Iterable[ClientIdOrRow], **options: Unpack[BulkArguments]) -> Report:
         """Delete profiles, one request each (`profiles.delete`). IRREVERSIBLE.
 
         A row is a clientId, or has a clientId or a customId (`profiles.delete_by_custom_id`).
         """
-        return self._run(_DELETIONS, operations.profile_deletions(), rows, options, {})
+        return self._run(DELETIONS, operations.profile_deletions(), rows, options, {})
 
     def assign_tag(self, rows: Iterable[ClientIdOrRow], tag_id: int, **options: Unpack[BulkArguments]) -> Report:
         """Put a tag on profiles, one request each (`tags.assign`). A row is a clientId, or has one."""
-        return self._run(_TAGS, operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
+        return self._run(TAGS, operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
 
     def _run(
         self,
@@ -138,7 +119,7 @@ class Bulk:
     ) -> Report:
         from synerise_profiles._batching.sync_driver import drive  # noqa: PLC0415 - one of two
 
-        _check_call(method, rows, options, is_async=False)
+        check_call(method, rows, options, is_async=False)
         client, timing = self._client, self._timing
         client_options = client.options
         warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
@@ -171,7 +152,7 @@ class AsyncBulk:
         202 says that they were queued, not that they arrived. `report.verification` names those that are not stored as
         they were sent within `verify_within` seconds (30).
         """
-        return await self._run(_PROFILES, operations.profiles(), rows, options, {})
+        return await self._run(PROFILES, operations.profiles(), rows, options, {})
 
     async def send_events(
         self,
@@ -186,7 +167,7 @@ class AsyncBulk:
         stored once, and by another run too where all rows have a time. Two equal events are one as well, unless
         `keep_duplicates` is set; `report.notes` counts them, and rows that overwrite another one.
         """
-        return await self._run(_EVENTS, operations.events(), rows, options, {})
+        return await self._run(EVENTS, operations.events(), rows, options, {})
 
     async def create_transactions(
         self,
@@ -194,7 +175,7 @@ class AsyncBulk:
         **options: Unpack[SaltedArguments],
     ) -> Report:
         """Record purchases (`transactions.create_batch`); their salt is `eventSalt` too, their time `recordedAt`."""
-        return await self._run(_TRANSACTIONS, operations.transactions(), rows, options, {})
+        return await self._run(TRANSACTIONS, operations.transactions(), rows, options, {})
 
     async def delete_profiles(
         self, rows: Iterable[ClientIdOrRow] | AsyncIterable[ClientIdOrRow], **options: Unpack[BulkArguments]
@@ -203,7 +184,7 @@ class AsyncBulk:
 
         A row is a clientId, or has a clientId or a customId (`profiles.delete_by_custom_id`).
         """
-        return await self._run(_DELETIONS, operations.profile_deletions(), rows, options, {})
+        return await self._run(DELETIONS, operations.profile_deletions(), rows, options, {})
 
     async def assign_tag(
         self,
@@ -212,7 +193,7 @@ class AsyncBulk:
         **options: Unpack[BulkArguments],
     ) -> Report:
         """Put a tag on profiles, one request each (`tags.assign`). A row is a clientId, or has one."""
-        return await self._run(_TAGS, operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
+        return await self._run(TAGS, operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
 
     async def _run(
         self,
@@ -224,7 +205,7 @@ class AsyncBulk:
     ) -> Report:
         from synerise_profiles._batching.async_driver import drive  # noqa: PLC0415 - one of two
 
-        _check_call(method, rows, options, is_async=True)
+        check_call(method, rows, options, is_async=True)
         client, timing = self._client, self._timing
         client_options = client.options
         warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
@@ -237,15 +218,6 @@ class AsyncBulk:
             await drive(verifier, (), client.send, timing)
             engine.report.verification = verifier.result()
         return engine.report
-
-
-def _check_call(method: str, rows: object, options: Mapping[str, Any], *, is_async: bool) -> None:
-    """Refuse what is no list of rows, and options that mean nothing to a method, before anything is opened."""
-    others = {other: taken_by(kind) for other, kind in _ARGUMENTS.items() if other != method}
-    check_arguments(method, options, _ARGUMENTS[method], others)
-    problem = rows_problem(rows, takes_async=is_async)
-    if problem is not None:
-        raise InvalidRequestError(problem, operation=method, field="rows")
 
 
 @contextmanager
@@ -314,7 +286,7 @@ def _closing_store(store: RejectionStore[Rejection], report: Report) -> Generato
         if isinstance(error, Exception):
             error.add_note(f"The run ended early: {report.summary()}")
         if isinstance(error, InvalidRequestError):
-            error.add_note(_ROW_ERROR_NOTE)
+            error.add_note(ROW_ERROR_NOTE)
         raise
     finally:
         store.close(is_kept=is_kept)

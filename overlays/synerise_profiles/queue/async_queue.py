@@ -17,7 +17,6 @@ from anyio.lowlevel import cancel_shielded_checkpoint
 
 from synerise_profiles._batching.machine import DONE
 from synerise_profiles._batching.send_result import SendResult, send_result_of
-from synerise_profiles._core.arguments import check_arguments
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
 
@@ -26,7 +25,7 @@ from .callbacks import callbacks_for, log_callback_error, report_undelivered
 from .channels import Channel
 from .inflight import AnswerResult, QueueTask
 from .producers import AsyncQueueProducer, QueueClosedError, QueueFullError, QueueParts
-from .settings import QueueArguments, QueueSettings
+from .settings import QueueArguments, queue_settings
 from .shutdown import register
 from .stats import FlushResult, QueueStats, Undelivered
 
@@ -47,8 +46,7 @@ class AsyncQueue:
     """
 
     def __init__(self, client: AsyncClientProtocol, timing: Timing, **options: Unpack[QueueArguments]) -> None:
-        check_arguments("queue", options, QueueArguments)
-        self._settings = QueueSettings(**options)
+        self._settings = queue_settings(options)
         self._client = client.with_options(max_retries=0)
         parts = QueueParts(self._settings, client.options.retry, timing)
         self._core, self._notes = parts.core, parts.notes

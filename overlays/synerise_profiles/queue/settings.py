@@ -12,9 +12,10 @@ from attrs.validators import optional
 from synerise_profiles._batching.letters import letter_target
 from synerise_profiles._batching.rejection import Rejection
 from synerise_profiles._batching.row_encoder import Checks
+from synerise_profiles._core.arguments import check_arguments
 from synerise_profiles._core.validators import name_collection, one_of, seconds, whole_number
 
-__all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "Salt", "WhenFull"]
+__all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "Salt", "WhenFull", "queue_settings"]
 
 WhenFull: TypeAlias = Literal["block", "drop_oldest", "raise"]
 Salt: TypeAlias = Literal["random", "content"] | Callable[[Any], str]
@@ -84,3 +85,9 @@ class QueueSettings:
     on_error: OnError | None = None
     exit_timeout: float = attrs.field(default=10.0, validator=seconds())
     spill: str | os.PathLike[str] | None = attrs.field(default=None, validator=optional(_check_spill))
+
+
+def queue_settings(options: QueueArguments) -> QueueSettings:
+    """Make the settings of keyword arguments; raise InvalidRequestError for one that a queue does not take."""
+    check_arguments("queue", options, QueueArguments)
+    return QueueSettings(**options)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack
 
 from synerise_profiles._batching.machine import DONE
 from synerise_profiles._batching.send_result import SendResult, send_result_of
-from synerise_profiles._core.arguments import check_arguments
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
 
@@ -23,7 +22,7 @@ from .callbacks import callbacks_for, log_callback_error, report_undelivered
 from .channels import Channel
 from .inflight import AnswerResult, QueueTask
 from .producers import QueueClosedError, QueueFullError, QueueParts, QueueProducer
-from .settings import QueueArguments, QueueSettings
+from .settings import QueueArguments, queue_settings
 from .shutdown import register
 from .stats import FlushResult, QueueStats, Undelivered
 
@@ -48,8 +47,7 @@ class Queue:
     """
 
     def __init__(self, client: ClientProtocol, timing: Timing, **options: Unpack[QueueArguments]) -> None:
-        check_arguments("queue", options, QueueArguments)
-        self._settings = QueueSettings(**options)
+        self._settings = queue_settings(options)
         self._client = client.with_options(max_retries=0)
         self._now = timing.monotonic
         parts = QueueParts(self._settings, client.options.retry, timing)

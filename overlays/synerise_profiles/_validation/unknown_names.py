@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any, Final
 
 from synerise_profiles_api.encoding import Model
@@ -117,17 +116,35 @@ class NamesRule:
         return None
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
-        """Clear objects that have documented names alone; the objects in them are judged as columns."""
-        if set(map(type, values)) != {dict}:
-            suspects.update(position for value, position in zip(values, positions, strict=True) if fields_of(value))
-            return False
+        """Clear objects that have documented names alone; the objects in them are judged as columns.
+
+        A model has no other names but its additional properties, which are the caller's.
+        """
+        types = set[type[Any]](map(type, values))
+        if types != {dict}:
+            if not self._inner_rules and all(issubclass(kind, Model) for kind in types):
+                return False
+            pairs = list(zip(values, positions, strict=True))
+            mappings = [(value, at) for value, at in pairs if value.__class__ is dict]
+            suspects.update(at for value, at in pairs if value.__class__ is not dict and self._may_refuse(value))
+            values, positions = [value for value, _ in mappings], [at for _, at in mappings]
         if self._unknown_names is not None:
             known = self._unknown_names.known
-            if not known.issuperset(chain.from_iterable(values)):
+            if not set[Any]().union(*values) <= known:
                 rows = zip(values, positions, strict=True)
-                suspects.update(position for value, position in rows if not known.issuperset(value))
+                suspects.update(at for value, at in rows if not value.keys() <= known)
         for name, rule in self._inner_rules.items():
-            pairs = [(value[name], at) for value, at in zip(values, positions, strict=True) if name in value]
-            if pairs:
-                rule.check_block([value for value, _ in pairs], [at for _, at in pairs], suspects)
+            column = [(value[name], at) for value, at in zip(values, positions, strict=True) if name in value]
+            if column:
+                rule.check_block([value for value, _ in column], [at for _, at in column], suspects)
         return False
+
+    def _may_refuse(self, value: Any) -> bool:
+        """Whether `check` has something to say of a value that is no dict."""
+        if not isinstance(value, Model):
+            return fields_of(value) is not None
+        fields, found = value._fields(), set[int]()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
+        for name, rule in self._inner_rules.items():
+            if name in fields:
+                rule.check_block([fields[name]], (0,), found)
+        return bool(found)

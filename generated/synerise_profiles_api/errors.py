@@ -14,21 +14,25 @@ class InvalidRequestError(SyneriseError, ValueError):
     """A request that cannot be sent as it was asked for; nothing has been sent.
 
     `operation` is the method's name (`profiles.get`), `field` where in the arguments the problem is
-    (`body.attributes.score`). The text names what the problem is and what to do, never the value itself.
+    (`body.attributes.score`). The text names what the problem is and what to do, never the value itself. `reference` is
+    what the caller knows it by, such as the id of the order that could not be built; it is not in the text.
     """
 
-    def __init__(self, problem: str, *, operation: str = "", field: str = "") -> None:
+    def __init__(self, problem: str, *, operation: str = "", field: str = "", reference: object = None) -> None:
         self.problem = problem
+        self.reference = reference
         self.operation = operation
         self.field = field
         super().__init__(": ".join(part for part in (operation, field, problem) if part))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.problem, self.operation, self.field)
+        return _rebuild, (type(self), self.problem, self.operation, self.field, self.reference)
 
 
-def _rebuild(kind: type[InvalidRequestError], problem: str, operation: str, field: str) -> InvalidRequestError:
-    return kind(problem, operation=operation, field=field)
+def _rebuild(
+    kind: type[InvalidRequestError], problem: str, operation: str, field: str, reference: object
+) -> InvalidRequestError:
+    return kind(problem, operation=operation, field=field, reference=reference)
 
 
 class ResponseDecodingError(SyneriseError):

@@ -131,7 +131,7 @@ def _operation_view(
         method=operation["x-sdk"]["method"],
         http_method=method.upper(),
         path=path,
-        path_code=_path_code(bundle, path, by_wire),
+        path_code=_path_code(bundle, path, by_wire, _merge_target(bundle, operation, by_wire)),
         facts=operation_facts(path, method, operation, parameters, bundle, replacements, keys),
         doc=doc.lines([("Raises", _REQUEST_RAISES)]),
         method_doc=doc.lines([]),
@@ -160,23 +160,34 @@ def _argument(parameter: dict[str, Any], prop: PropertyProtocol) -> ArgumentView
     )
 
 
-def _path_code(bundle: Bundle, path: str, by_wire: dict[tuple[str, str], dict[str, Any]]) -> str:
+def _merge_target(bundle: Bundle, operation: dict[str, Any], by_wire: dict[tuple[str, str], dict[str, Any]]) -> str:
+    """The argument of a merge's path that is no list: what is merged into; empty for other operations."""
+    names = (
+        python_name(name)
+        for (place, name), parameter in by_wire.items()
+        if place == "path" and bundle.resolve(parameter["schema"]).get("type") != "array"
+    )
+    return next(names) if "x-merge" in operation else ""
+
+
+def _path_code(bundle: Bundle, path: str, by_wire: dict[tuple[str, str], dict[str, Any]], merge_target: str) -> str:
     """The path as a Python expression; each value is encoded by itself."""
     parts: list[str] = []
     for piece in path.replace("}", "{").split("{"):
         parameter = by_wire.get(("path", piece))
-        parts.append(piece if parameter is None else "{" + _segment_code(bundle, parameter) + "}")
+        parts.append(piece if parameter is None else "{" + _segment_code(bundle, parameter, merge_target) + "}")
     code = "".join(parts)
     return f'f"{code}"' if "{" in code else f'"{code}"'
 
 
-def _segment_code(bundle: Bundle, parameter: dict[str, Any]) -> str:
+def _segment_code(bundle: Bundle, parameter: dict[str, Any], merge_target: str) -> str:
     schema = bundle.resolve(parameter["schema"])
     name = python_name(parameter["name"])
     arguments = f"OPERATION, '{name}', {name}"
     if schema.get("type") == "array":
         integers = bundle.resolve(schema["items"]).get("type") == "integer"
-        return f"path_list({arguments}, integers={integers}, most={schema.get('maxItems')})"
+        target = f", target={merge_target}" if merge_target else ""
+        return f"path_list({arguments}, integers={integers}, most={schema.get('maxItems')}{target})"
     if schema.get("type") == "integer":
         return f"path_integer({arguments})"
     return f"path_text({arguments})"

@@ -34,6 +34,7 @@ from ._core.connections import AsyncConnectionManager, ConnectionManager, Connec
 from ._core.retry import RetryPolicy
 from ._core.timing import SYSTEM_TIMING, Timing
 from ._features import AsyncClientExtensions, ClientExtensions
+from ._validation.bodies import check_body_of
 from .deprecations import DeprecationPolicy, warn_deprecated
 
 if TYPE_CHECKING:
@@ -134,9 +135,12 @@ class Synerise(ClientExtensions):
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request that `api.<resource>.<method>.request(...)` built; return status, headers and the parsed body.
 
-        Raises APIStatusError (AuthenticationError if the login is refused), APIConnectionError or
+        Raises InvalidRequestError for a body that names no profile or has a misspelt field, before anything is sent;
+        APIStatusError (AuthenticationError if the login is refused), APIConnectionError or
         ResponseDecodingError.
         """
+        if request.body is not None:
+            check_body_of(request)
         if request.operation.deprecated:
             warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall())
         return self._connections.send(request, self._options)
@@ -248,9 +252,12 @@ class AsyncSynerise(AsyncClientExtensions):
     def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:
         """Send a request that `api.<resource>.<method>.request(...)` built; return status, headers and the parsed body.
 
-        Raises APIStatusError (AuthenticationError if the login is refused), APIConnectionError or
+        Raises InvalidRequestError for a body that names no profile or has a misspelt field, before anything is sent;
+        APIStatusError (AuthenticationError if the login is refused), APIConnectionError or
         ResponseDecodingError.
         """
+        if request.body is not None:
+            check_body_of(request)
         if request.operation.deprecated:
             # A task would run the coroutine without the frame of the caller.
             return self._send_deprecated(request, caller())

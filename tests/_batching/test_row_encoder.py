@@ -57,10 +57,11 @@ ALWAYS: list[tuple[Any, operations.BatchOperation, str | None, str]] = [
     ({"customId": "c", "attributes": {"a": float("nan")}}, PROFILES, "attributes.a", "is NaN"),
     ({"customId": "c", "attributes": {"a": float("inf")}}, PROFILES, "attributes.a", "is NaN"),
     ({"customId": "c", "attributes": {"a": NAIVE}}, PROFILES, "attributes.a", "without a zone"),
-    ({"customId": "c", "attributes": {"a": "\ud800"}}, PROFILES, "attributes.a", "cannot be written as JSON"),
+    ({"customId": "c", "attributes": {"a": "\ud800"}}, PROFILES, "attributes.a", "half of an emoji"),
     ({"customId": "c", "attributes": {"a": object()}}, PROFILES, "attributes.a", "is a object"),
     ({"customId": "c", "attributes": {1: 2}}, PROFILES, "attributes", "has a key of type int"),
-    ({"customId": "c", "attributes": {"a": 2**70}}, PROFILES, None, "cannot be written as JSON"),
+    ({"customId": "c", "attributes": {"a": 2**70}}, PROFILES, "attributes.a", "beyond 64 bits"),
+    ({"customId": "c", "attributes": {"a": {1, "b"}}}, PROFILES, "attributes.a", "no order of their own"),
     ("text", PROFILES, None, "is neither a model nor a mapping"),
     (None, PROFILES, None, "is neither a model nor a mapping"),
     ({"action": "a.b", "client": {"customId": "c"}}, EVENTS, "label", "is required"),
@@ -172,15 +173,79 @@ def test_unset_is_left_out() -> None:
     assert server.stored == [{"customId": "c"}, {"customId": "d", "attributes": {}}]
 
 
-def test_notes() -> None:
-    """Reserved and unknown names are sent, and noted: the server ignores the first, and the second may be a slip."""
-    rows = [{"customId": "c", "fristName": "Jan", "attributes": {"email": "x", "good": 1}} for _ in range(3)]
-    report = Run(PROFILES, rows, Server(), checks="strict").finish()
-    assert report.accepted == 3
-    assert report.notes == {
-        "fristName: not in the documentation": 3,
-        "attributes.email: a reserved name, the server ignores it": 3,
-    }
+@pytest.mark.parametrize("checks", BOTH)
+def test_unknown_names_are_noted(checks: str) -> None:
+    """Unknown names are sent, since the server may know them, and noted; so are reserved ones by the strict checks."""
+    rows = [{"customId": "c", "pesel": "1", "phone2": "2", "attributes": {"email": "x", "custom_id": 1}}] * 20
+    report = Run(PROFILES, rows, Server(), checks=checks).finish()
+    assert report.accepted == 20
+    reserved = {} if checks == "basic" else {"attributes.email: a reserved name, the server ignores it": 20}
+    noted = {f"{name}: not in the documentation": 20 for name in ("pesel", "phone2")}
+    assert report.notes == {**noted, **reserved}
+
+
+@pytest.mark.parametrize("checks", BOTH)
+def test_slips_are_refused(checks: str) -> None:
+    """A near miss of a documented name would be ignored by the server in silence: it is refused, with what is meant."""
+    row = {"customId": "c", "fristName": "Jan"}
+    problem = "is not documented, and 'firstName' is; mend the name, or allow this one by allow_unknown"
+    assert refusal(row, checks=checks) == ("fristName", problem)
+    assert refusal(row, checks=checks, allow_unknown={"fristName"}) is None
+    assert refusal(row, checks="off") is None
+    inner = {"customId": "c", "agreements": {"webpush": True}}
+    assert refusal(inner, checks=checks) == ("agreements.webpush", problem.replace("firstName", "webPush"))
+    assert refusal(inner, checks=checks, allow_unknown={"agreements.webpush"}) is None
+
+
+@pytest.mark.parametrize("checks", BOTH)
+def test_additional_properties_of_a_model_are_the_callers_own(checks: str) -> None:
+    """What is among the additional properties of a model was put there on purpose: it is neither refused nor noted."""
+    model = ProfileBatchItem(custom_id="c", additional_properties={"fristName": "Jan"})
+    for count in (1, 20):
+        report = Run(PROFILES, [model] * count, Server(), checks=checks).finish()
+        assert (report.accepted, report.notes) == (count, {})
+
+
+def test_words_for_nothing_are_noted() -> None:
+    """An identifier that is blank or a word for nothing joins strangers: the basic checks say how often it is there."""
+    rows = [{"customId": text, "email": "a@example.com"} for text in ("NULL", " ", "nan", "None", "nancy", "17")] * 5
+    report = Run(PROFILES, rows, Server()).finish()
+    text = "customId: blank, or a word for nothing such as NULL; rows that share it are one profile"
+    assert (report.accepted, report.notes) == (30, {text: 20})
+
+
+@pytest.mark.parametrize("many", [1, 20])
+def test_totals(many: int) -> None:
+    """Totals that are not the sum of their items are refused by the strict checks, and noted by the basic ones."""
+    wrong = purchase(revenue={"amount": 7, "currency": "PLN"})
+    for row, field in ((wrong, "revenue"), (purchase(value={"amount": 1, "currency": "EUR"}), "value.currency")):
+        found = list(Run(TRANSACTIONS, [row] * many, Server(), checks="strict").finish().rejected)
+        assert len(found) == many
+        assert str(found[0].field).startswith(field.partition(".")[0])
+        report = Run(TRANSACTIONS, [row] * many, Server()).finish()
+        assert report.accepted == many
+        assert [count for text, count in report.notes.items() if "totals" in text] == [many]
+
+
+def test_totals_that_the_builder_takes_are_taken() -> None:
+    """Rounded totals, totals before taxes, and updates whose cancelled items are marked add up."""
+
+    def money(amount: float) -> dict[str, Any]:
+        return {"amount": amount, "currency": "PLN"}
+
+    def item(price: float, quantity: float, **more: Any) -> dict[str, Any]:
+        return {"sku": "s", "name": "n", "finalUnitPrice": money(price), "quantity": quantity, **more}
+
+    rows = [
+        purchase(products=[item(0.1, 3)], revenue=money(0.3), value=money(0.3)),
+        purchase(products=[item(1.99, 0.333)], revenue=money(0.66), value=money(0.66)),
+        purchase(products=[item(1.23, 2, netUnitPrice=money(1))], revenue=money(2.46), value=money(2)),
+        purchase(products=[item(5, 1), item(3, 1, cancelled=True)], revenue=money(5), value=money(5)),
+    ]
+    for checks in BOTH:
+        report = Run(TRANSACTIONS, rows * 5, Server(), checks=checks).finish()
+        assert report.accepted == 20
+        assert not any("totals" in text for text in report.notes)
 
 
 class Level(enum.StrEnum):
@@ -213,6 +278,8 @@ VALUES = st.recursive(
         st.datetimes(timezones=st.just(datetime.UTC)),
         st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-1000, max_value=1000),
         st.just(Level.GOLD),
+        st.uuids(),
+        st.sets(st.text(max_size=2), max_size=3),
     ),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
     max_leaves=8,

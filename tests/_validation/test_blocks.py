@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.batch import find_row_ends
-from synerise_profiles._batching.row_encoder import Checks, row_rule
+from synerise_profiles._batching.row_encoder import Checks
+from synerise_profiles._batching.row_rules import row_rule
 from synerise_profiles._validation.object_rules import rule_of
 from synerise_profiles._validation.schema import schema_of
 from synerise_profiles.bulk.chunker import Chunker, ChunkerOptions
@@ -47,13 +48,14 @@ PURCHASE = {
     "client": {"email": "jan.kowalski@example.com"},
     "orderId": "order-1",
     "paymentInfo": {"method": "CARD"},
-    "products": [{"sku": "s", "name": "n", "finalUnitPrice": MONEY, "quantity": 2}],
+    "products": [{"sku": "s", "name": "n", "finalUnitPrice": MONEY, "quantity": 1}],
     "source": "POS",
     "revenue": MONEY,
     "value": MONEY,
     "eventSalt": "s",
     "recordedAt": "2026-01-01T00:00:00Z",
 }
+FIXED = ("sex", "source", "currency", "agreements", "quantity")
 GOOD = {"profiles": PROFILE, "events": EVENT, "transactions": PURCHASE}
 ODD_KEYS = st.sampled_from(["customId", "clientId", "phone", "fristName", "attributes", "tags", "client", "a\nb", "x"])
 
@@ -167,10 +169,7 @@ def leaves(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 def varied(row: Any, n: int) -> Any:
     """The same row with texts, numbers and dates of its own, as the rows of a real input are."""
     if isinstance(row, dict):
-        return {
-            key: item if key in ("sex", "source", "currency", "agreements") else varied(item, n)
-            for key, item in row.items()
-        }
+        return {key: item if key in FIXED else varied(item, n) for key, item in row.items()}
     if isinstance(row, list):
         return [varied(item, n) for item in row]
     if isinstance(row, str):

@@ -94,6 +94,8 @@ class Documented:
     def path_values(self) -> dict[str, Any]:
         """A value for each variable of the path, in its order."""
         found = {item["name"]: sample(item["schema"]) for item in self.parameters("path")}
+        if "x-merge" in self.node:  # nothing is merged into itself
+            found = {name: value if isinstance(value, list) else value * 2 for name, value in found.items()}
         return {name: found[name] for name in re.findall(r"\{(.*?)\}", self.path)}
 
     @property

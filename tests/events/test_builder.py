@@ -27,6 +27,7 @@ from synerise_profiles import (
     SyneriseDeprecationWarning,
     events,
 )
+from synerise_profiles.bulk import UnreadableRow
 from synerise_profiles.events import builder
 from synerise_profiles.models import CartParams, ClientIdentifier, EventParams, Money
 from synerise_profiles.sandbox import Sandbox
@@ -216,8 +217,9 @@ def test_what_the_server_would_refuse_is_not_built(
     assert "zamówienie" not in str(caught.value)
 
     raw = {"label": "Raw", "client": {"customId": "customer-17"}, **action, **change}
+    unchecked = attrs.evolve(load("events", method).request(raw), body=None)  # the client would refuse some by itself
     with pytest.raises(BadRequestError):
-        call(client, method, raw)
+        client.with_options(deprecations="ignore").send(unchecked)
     assert stored(sandbox) == []
 
 
@@ -413,3 +415,36 @@ def test_names_are_there_as_type_checkers_see_them() -> None:
         assert getattr(events, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'added'"):
         events.added  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_a_bad_order_costs_itself_alone(client: Synerise) -> None:
+    """A builder's error has the id of the order, by which a generator puts an unreadable row in its place."""
+    price = {"amount": "10.00", "currency": "PLN"}
+    goods = [{"sku": "s", "name": "S", "quantity": 2, "finalUnitPrice": price}]
+
+    def built(order_id: str, revenue: str) -> Any:
+        return events.transaction(
+            client=JAN, order_id=order_id, products=goods, payment="CARD", source="POS", revenue=revenue
+        )
+
+    def orders() -> Any:
+        for order_id, revenue in (("order-1", "20.00"), ("order-2", "7.00"), ("order-3", "20.00")):
+            try:
+                yield built(order_id, revenue)
+            except InvalidRequestError as error:
+                yield UnreadableRow(error.field, error.problem, reference=error.reference)
+
+    report = client.bulk.create_transactions(orders())
+    assert (report.accepted, [(row.index, row.reference, row.field) for row in report.rejected]) == (
+        2,
+        [(1, "order-2", "revenue")],
+    )
+    with pytest.raises(InvalidRequestError) as caught:
+        client.bulk.create_transactions(built(*order) for order in (("order-1", "20.00"), ("order-2", "7.00")))
+    assert caught.value.reference == "order-2"
+    assert pickle.loads(pickle.dumps(caught.value)).reference == "order-2"
+    assert "order-2" not in str(caught.value)
+    assert any("UnreadableRow(error.field" in note for note in caught.value.__notes__)
+    with pytest.raises(InvalidRequestError) as cancelled:
+        events.cancellation(client=JAN, order_id="order-4", products=goods, revenue="1.00")
+    assert cancelled.value.reference == "order-4"

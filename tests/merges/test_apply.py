@@ -275,5 +275,7 @@ def test_a_merge_without_a_body_is_merged(sandbox: Sandbox) -> None:
         result = plan.apply(audit=None, actor="anna")
         assert result.merged == {"janek": "jan", "jasiek": "jan"}
         assert (result.complete, result.unexpected) == (True, ())
-        assert client.profiles.merge_by_custom_id(["jan"], "jan") is None
+        client.profiles.upsert({"customId": "other"})
+        sandbox.drain()
+        assert client.profiles.merge_by_custom_id(["other"], "jan") is None
     assert [entry.status for entry in sandbox.log if entry.operation == "profiles.merge_by_custom_id"] == [200, 200]

@@ -180,10 +180,21 @@ def test_path_list_refuses(values, integers, problem, field):
     assert caught.value.field == field
 
 
+def test_nothing_is_merged_into_itself():
+    """An id of a list that is the target too is refused, by its place."""
+    with pytest.raises(InvalidRequestError, match="cannot be merged into itself") as caught:
+        path_list(READ, "sources", ["a", "b"], integers=False, target="b")
+
+    assert caught.value.field == "sources[1]"
+    assert path_list(READ, "sources", ["a", "b"], integers=False, target="c") == "a,b"
+
+
 # --- query
 
 
-@given(st.dictionaries(st.sampled_from(["time[from]", "limit", "q", "a b", "ż"]), TEXTS | st.integers()))
+@given(
+    st.dictionaries(st.sampled_from(["time[from]", "limit", "q", "a b", "ż"]), TEXTS | st.integers(-(2**63), 2**64 - 1))
+)
 def test_query_string_comes_back(values):
     """Names and values of any text decode to themselves."""
     query = query_string(READ, tuple(values.items()))

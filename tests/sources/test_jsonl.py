@@ -54,6 +54,21 @@ def test_a_bad_line_is_one_row_with_its_number(tmp_path, monkeypatch, form, bloc
     ]
 
 
+ICCID = b"89480000000000012345"
+
+
+@pytest.mark.parametrize("mapping", [None, MAPPING], ids=["as it is", "mapped"])
+def test_a_number_of_too_many_digits_costs_its_line(mapping):
+    """A whole number beyond 64 bits is refused with its line and its key, and not rounded; as text it is kept."""
+    key = "customId" if mapping is None else "id"
+    file = lines(*(b'{"%b":"a","iccid":%b}\n' % (key.encode(), value) for value in (b'"%b"' % ICCID, ICCID, b"17")))
+    found = rows_with_lines(read_jsonl(file, mapping))
+    problem = "has a whole number beyond 64 bits in iccid, which would lose digits; write it as text, in quotes"
+    assert found[1] == (2, problem)
+    assert ICCID.decode() in str(found[0])
+    assert "17" in str(found[2])
+
+
 def test_a_mapping_reads_typed_values():
     """Numbers keep their type where anything goes; null and the empty text are empty cells."""
     rows = [

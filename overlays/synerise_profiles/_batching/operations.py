@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 import orjson
 
-from synerise_profiles._validation.rules import fields_of
+from synerise_profiles._validation.rules import as_written, fields_of
 from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, PROFILE_IDENTIFIERS, first_identifier
 from synerise_profiles_api.api.events import send_batch, server_time
@@ -157,6 +157,7 @@ def _delete_request(row: Any) -> Request[Any]:
 
 
 def _identifier_of(row: Any, names: tuple[str, ...]) -> tuple[str | None, Any]:
+    row = as_written(row)
     if isinstance(row, int):
         return "clientId", row
     return first_identifier(fields_of(row) or {}, names) or (None, None)

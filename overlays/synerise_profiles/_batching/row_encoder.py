@@ -1,4 +1,4 @@
-"""From a row to its bytes: checked and written once, put in its group. What bulk runs and queues share.
+"""From a row to its bytes: written once, put in its group. What bulk runs and queues share.
 
 A row is written to JSON once, since that is the largest share of the cost of a row; what is added later, a salt or a
 time, is added to the bytes. What JSON cannot carry, and nulls, are refused with the name of the field: a null deletes
@@ -7,20 +7,16 @@ the stored value, and orjson writes a NaN as null.
 
 from __future__ import annotations
 
-import datetime
-import math
 import re
 from collections.abc import Collection, Iterator
 from typing import Any, Final, Literal, TypeAlias, cast
 
 import orjson
 
-from synerise_profiles._validation.object_rules import ObjectRule
-from synerise_profiles._validation.rules import Note, Rule, fields_of, type_rule
-from synerise_profiles._validation.schema import Schema
+from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.types import UNSET
+from synerise_profiles_api.json_values import NO_UNICODE, conversion_hint, surrogate_path
 
 from .operations import BatchOperation
 
@@ -33,7 +29,6 @@ __all__ = [
     "append_fields",
     "contains_null",
     "orjson_default",
-    "row_rule",
     "timestamp_reserve",
 ]
 
@@ -58,29 +53,6 @@ class RefusedError(Exception):
         super().__init__(reason)
 
 
-def row_rule(batch_operation: BatchOperation, checks: Checks, note: Note) -> Rule | None:
-    """Make the rule that rows of an operation are checked by; None where it only matters that JSON can carry them.
-
-    Basic checks ask for required fields, and for identifiers of the right type of which one names a profile. The
-    patterns of identifiers are left to the strict checks: that of e-mail addresses takes longer than all else together.
-    """
-    schema = batch_operation.schema
-    if schema is None or checks == "off":
-        return None
-    if batch_operation.holder_field is None:
-        return _profile_rule(schema, batch_operation.identifiers, checks, note, "")
-    holder = _profile_rule(
-        schema.properties[batch_operation.holder_field],
-        batch_operation.identifiers,
-        checks,
-        note,
-        f"{batch_operation.holder_field}.",
-    )
-    if checks == "basic":
-        return ObjectRule(schema, {batch_operation.holder_field: holder}, None)
-    return ObjectRule.from_schema(schema, note, "", field_rules={batch_operation.holder_field: holder})
-
-
 class RowEncoder:
     """Writes the rows of one operation. Safe from any thread.
 
@@ -100,7 +72,7 @@ class RowEncoder:
         except TypeError:
             item = _encode_fallback(row)
         if checks_nulls and self._allow_null is not None and contains_null(item):
-            return _reject_nulls(row, item, self._allow_null)
+            return _reject_nulls(row, self._allow_null)
         return item
 
     def identifier_group_of(self, row: Any) -> IdentifierGroup:
@@ -133,7 +105,7 @@ def append_fields(item: bytes, fields: bytes) -> bytes:
 
 
 def orjson_default(value: Any) -> Any:
-    """Turn a value that orjson does not know into one that it does."""
+    """Turn a value that orjson does not know into one that it does; a set is sorted, and so the same in any process."""
     if isinstance(value, Model):
         return value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
     return to_wire(value)
@@ -141,71 +113,51 @@ def orjson_default(value: Any) -> Any:
 
 def _encode_fallback(row: Any) -> bytes:
     """Write a row that orjson refused by a slower way, or raise RefusedError with the name of the field."""
-    if fields_of(row) is None and not isinstance(row, int):
-        raise RefusedError("", f"is neither a model nor a mapping with the publisher's keys: {type(row).__name__}")
+    return _dump(_as_wire(row))
+
+
+def _as_wire(row: Any) -> Any:
+    if fields_of(row) is None and (isinstance(row, bool) or not isinstance(row, int)):
+        kind = f"{type(row).__name__}{conversion_hint(row)}"
+        raise RefusedError("", f"is neither a model nor a mapping with the publisher's keys: {kind}")
     try:
-        return orjson.dumps(to_wire(row))
+        return to_wire(row)
     except InvalidRequestError as error:
         raise RefusedError(error.field, error.problem) from None
+
+
+def _dump(wire: Any) -> bytes:
+    try:
+        return orjson.dumps(wire)
     except TypeError as error:  # orjson's texts name types and encodings, never values
-        raise RefusedError(_unencodable_path(row, "") or "", f"cannot be written as JSON: {error}") from None
+        path = surrogate_path(wire)
+        problem = f"cannot be written as JSON: {error}" if path is None else NO_UNICODE
+        raise RefusedError((path or "").removeprefix("."), problem) from None
 
 
-def _reject_nulls(row: Any, item: bytes, allow_null: Collection[str]) -> bytes:
+def _reject_nulls(row: Any, allow_null: Collection[str]) -> bytes:
     """Refuse nulls that are not allowed by name, and NaN; return the bytes without fields that are UNSET."""
-    has_unset = False
-    for path, value in _special_values(row, ""):
-        if value is UNSET:
-            has_unset = True
-        elif value is not None:
-            raise RefusedError(path, "is NaN or infinite, which JSON cannot carry; leave the field out")
-        elif path not in allow_null:
+    wire = _as_wire(row)
+    for path in _null_paths(wire, ""):
+        if path not in allow_null:
             reason = "is null, which deletes the stored value; leave the field out, or allow it by allow_null"
             raise RefusedError(path, reason)
-    return _encode_fallback(row) if has_unset else item
+    return _dump(wire)
 
 
-def _special_values(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield the path of each null, NaN, infinity and UNSET, with the value."""
-    if value is None or value is UNSET:
-        yield path, value
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            yield path, value
-    elif isinstance(value, str | int | datetime.date):
-        return
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(cast("list[Any]", value)):
-            yield from _special_values(item, f"{path}[{index}]")
-    elif (fields := fields_of(value)) is not None:
-        for key, item in fields.items():
-            yield from _special_values(item, f"{path}.{key}" if path else str(key))
-
-
-def _unencodable_path(value: Any, path: str) -> str | None:
-    """Find a text that UTF-8 cannot carry, such as half of a surrogate pair; return its path."""
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return path
-        return None
-    if isinstance(value, list | tuple):
-        inner = [(f"{path}[{index}]", item) for index, item in enumerate(cast("list[Any]", value))]
-    else:
-        inner = [(f"{path}.{key}" if path else str(key), item) for key, item in (fields_of(value) or {}).items()]
-    return next((found for at, item in inner if (found := _unencodable_path(item, at)) is not None), None)
+def _null_paths(value: Any, path: str) -> Iterator[str]:
+    """Yield the path of each null of plain JSON."""
+    if value is None:
+        yield path
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _null_paths(item, f"{path}[{index}]")
+    elif isinstance(value, dict):
+        for key, item in cast("dict[str, Any]", value).items():
+            yield from _null_paths(item, f"{path}.{key}" if path else key)
 
 
 def _identifier_holder(row: Any, holder_field: str | None) -> Any:
     """Return what holds a row's identifiers: the row itself, or one of its fields."""
     fields = fields_of(row)
     return fields if holder_field is None or fields is None else fields.get(holder_field)
-
-
-def _profile_rule(schema: Schema, identifiers: tuple[str, ...], checks: Checks, note: Note, path: str) -> Rule:
-    """Make the rule of the object that names a profile."""
-    if checks == "strict":
-        return ObjectRule.from_schema(schema, note, path, identifiers)
-    types = {name: type_rule(schema.properties[name]) for name in identifiers}
-    return ObjectRule(schema, types, None, identifiers)

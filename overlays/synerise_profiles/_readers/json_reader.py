@@ -18,6 +18,7 @@ from synerise_profiles._core.files import FileId
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .block_reader import MAX_LINE_CHARS, InputFile, OpenedFile, PathOrFile
+from .exact_json import LargeNumberError, load_exactly
 from .file_form import check_json_array
 from .jsonl_reader import MAX_SAMPLE_ROWS, encoded_blocks, first_keys, json_problem
 
@@ -79,7 +80,10 @@ class JsonArrayReader:
                 if text is None:
                     return
                 try:
-                    found = orjson.loads(text)
+                    found = load_exactly(text)
+                except LargeNumberError as error:
+                    yield refuse(str(error), text.decode())
+                    continue
                 except orjson.JSONDecodeError as error:
                     yield refuse(*json_problem(text, error, "element"))
                     continue

@@ -13,6 +13,7 @@ from synerise_profiles._core.files import FileId
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .block_reader import MAX_LINE_CHARS, InputFile, OpenedFile, PathOrFile, split_blocks
+from .exact_json import LargeNumberError, load_exactly
 from .file_form import check_json_lines
 from .line_index import LineIndex
 
@@ -65,7 +66,7 @@ class JsonLinesReader:
         opened, blocks = started or self._start()
         lines = self.lines = LineIndex()
         # `delta` is the line of a value less its index, while no line is blank.
-        loads, index, number, delta = orjson.loads, -1, 0, lines.first_line
+        loads, index, number, delta = load_exactly, -1, 0, lines.first_line
         with closing(opened):
             for block in blocks:
                 for line in (b"",) if block is None else _split_lines(block):
@@ -86,6 +87,9 @@ class JsonLinesReader:
                         if found is None:
                             yield refuse(*json_problem(line, error))
                             continue
+                    except LargeNumberError as error:
+                        yield refuse(str(error), line.decode())
+                        continue
                     yield found if convert is None else convert(found)
 
     def _start(self) -> tuple[OpenedFile, Iterator[bytes | None]]:
@@ -101,8 +105,8 @@ class JsonLinesReader:
 def _appended_value(line: bytes) -> Any:
     """The value of a line with which a file begins, with its mark of UTF-8, that was appended to another; or None."""
     try:
-        return orjson.loads(line.removeprefix(_BOM)) if line.startswith(_BOM) else None
-    except orjson.JSONDecodeError:
+        return load_exactly(line.removeprefix(_BOM)) if line.startswith(_BOM) else None
+    except (orjson.JSONDecodeError, LargeNumberError):
         return None
 
 

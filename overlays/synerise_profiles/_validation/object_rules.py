@@ -6,13 +6,14 @@ for a shape what is judged, and judges the fields as columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import attrs
 
+from synerise_profiles_api.json_values import conversion_hint
 from synerise_profiles_api.types import UNSET
 
 from .patterns import compile_pattern
@@ -28,6 +29,7 @@ from .rules import (
     value_rule,
 )
 from .schema import Schema
+from .unknown_names import UnknownNames
 
 __all__ = ["FreeFormRule", "ObjectRule", "rule_of"]
 
@@ -40,31 +42,44 @@ _MAX_SHAPES = 1000
 _dict_values: Callable[[dict[str, Any]], Iterable[Any]] = dict[str, Any].values
 
 
-def rule_of(schema: Schema, note: Note, path: str = "") -> Rule | None:
+def rule_of(schema: Schema, note: Note, path: str = "", allow_unknown: Collection[str] = ()) -> Rule | None:
     """Make the rule of a schema; None where any value will do. `path` is the prefix of the names in notes."""
     types = schema.types
     if schema.properties:
-        return ObjectRule.from_schema(schema, note, path)
+        return ObjectRule.from_schema(schema, note, path, allow_unknown=allow_unknown)
     if types == _OBJECT:
         return FreeFormRule(schema, PropertyNames(schema, note, path))
     if types == _ARRAY:
-        return ListRule(None if schema.items is None else rule_of(schema.items, note, path))
+        return ListRule(None if schema.items is None else rule_of(schema.items, note, path, allow_unknown))
     return value_rule(schema)
 
 
 class PropertyNames:
-    """Which names the fields of an object may have. Valid ones are remembered, since rows have the same ones."""
+    """Which names the fields of an object may have. Valid ones are remembered, since rows have the same ones.
 
-    def __init__(self, schema: Schema, note: Note, path: str) -> None:
-        self.valid_names: set[str] = set(schema.properties)
-        self._matchers = [compile_pattern(pattern) for pattern in schema.name_patterns]
+    Without `has_patterns` it is asked of names that the caller chooses neither what they hold nor whether the server
+    ignores them.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        note: Note,
+        path: str,
+        allow_unknown: Collection[str] = (),
+        *,
+        has_patterns: bool = True,
+    ) -> None:
+        self._unknown_names = UnknownNames(schema.properties, allow_unknown, note, path)
+        self.valid_names: set[str] = set(self._unknown_names.known)
+        self._matchers = [compile_pattern(pattern) for pattern in schema.name_patterns if has_patterns]
         self._reserved_names = schema.reserved_names
         self._allows_additional = schema.allows_additional
         self._note = note
         self._path = path
 
-    def check(self, row: Mapping[str, Any]) -> FieldProblem | None:
-        """Judge the names of one object; note those that the server ignores, or that are not documented."""
+    def check(self, row: Mapping[str, Any], value: object) -> FieldProblem | None:
+        """Judge the names of one object, `value`; note those that the server ignores, or that are not documented."""
         for name in row:
             if name in self.valid_names:
                 continue
@@ -75,7 +90,9 @@ class PropertyNames:
             if name in self._reserved_names:
                 self._note(f"{self._path}{name}: a reserved name, the server ignores it")
             elif not self._allows_additional:
-                self._note(f"{self._path}{name}: not in the documentation")
+                problem = self._unknown_names.check(name, value)
+                if problem is not None:
+                    return problem
             elif len(self.valid_names) < MAX_CACHED_TEXTS:
                 self.valid_names.add(name)
         return None
@@ -97,7 +114,7 @@ class FreeFormRule:
             return _not_an_object(value)
         if (
             not row.keys() <= self._property_names.valid_names
-            and (problem := self._property_names.check(row)) is not None
+            and (problem := self._property_names.check(row, value)) is not None
         ):
             return problem
         if self._text_rule is not None:
@@ -155,22 +172,25 @@ class _ShapePlan:
 class ObjectRule:
     """An object whose fields have rules of their own.
 
-    One of `identifiers` has to be set, if there are any. Without `property_names` any other field may be there.
-    `identifier_columns` has the identifiers of the block that was checked last, by name; None if its rows have not all
-    the same fields.
+    One of `identifiers` has to be set, if there are any. A rule that is not complete leaves fields to the server, and
+    does not say whether they hold null. `identifier_columns` has the identifiers of the block that was checked last, by
+    name; None if its rows have not all the same fields.
     """
 
     def __init__(
         self,
         schema: Schema,
         rules: Mapping[str, Rule | None],
-        property_names: PropertyNames | None,
+        property_names: PropertyNames,
         identifiers: Sequence[str] = (),
+        *,
+        is_complete: bool = True,
     ) -> None:
         self._required = schema.required
         self._rules = {name: rule for name, rule in rules.items() if rule is not None}
         self._property_names = property_names
         self._identifiers = identifiers or schema.identifiers
+        self._is_complete = is_complete
         self._shape_plans: dict[tuple[str, ...], _ShapePlan] = {}
         self.identifier_columns: dict[str, Sequence[Any]] | None = None
 
@@ -182,13 +202,14 @@ class ObjectRule:
         path: str,
         identifiers: Sequence[str] = (),
         field_rules: Mapping[str, Rule] = MappingProxyType({}),
+        allow_unknown: Collection[str] = (),
     ) -> ObjectRule:
         """Make the rule of an object with the rules of all fields of its schema, but for those in `field_rules`."""
         rules = {
-            name: field_rules[name] if name in field_rules else rule_of(inner, note, f"{path}{name}.")
+            name: field_rules[name] if name in field_rules else rule_of(inner, note, f"{path}{name}.", allow_unknown)
             for name, inner in schema.properties.items()
         }
-        return cls(schema, rules, PropertyNames(schema, note, path), identifiers)
+        return cls(schema, rules, PropertyNames(schema, note, path, allow_unknown), identifiers)
 
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
@@ -196,7 +217,7 @@ class ObjectRule:
         if row is None:
             return _not_an_object(value)
         names = self._property_names
-        if names is not None and not row.keys() <= names.valid_names and (problem := names.check(row)) is not None:
+        if not row.keys() <= names.valid_names and (problem := names.check(row, value)) is not None:
             return problem
         if self._identifiers and not any(row.get(name) for name in self._identifiers):
             return "", f"names no profile; give one of {', '.join(self._identifiers)}"
@@ -257,14 +278,12 @@ class ObjectRule:
                 suspects.update(
                     position for position, *values in zip(positions, *identifiers, strict=True) if not any(values)
                 )
-        if self._property_names is None:
-            return False
-        return is_safe and all(are_never_null(columns[index]) for index in plan.unruled_columns)
+        return self._is_complete and is_safe and all(are_never_null(columns[index]) for index in plan.unruled_columns)
 
     def _make_plan(self, shape: tuple[str, ...]) -> _ShapePlan | None:
         """Make the plan of a shape; None if its objects have to be judged one by one."""
         names = set(shape)
-        if self._property_names is not None and not names <= self._property_names.valid_names:
+        if not names <= self._property_names.valid_names:
             return None
         identifiers = [index for index, name in enumerate(shape) if name in self._identifiers]
         if not names.issuperset(self._required) or (self._identifiers and not identifiers):
@@ -296,7 +315,7 @@ def _object_rows(
 
 
 def _not_an_object(value: Any) -> FieldProblem:
-    return "", f"is neither a model nor a mapping: {type(value).__name__}"
+    return "", f"is neither a model nor a mapping: {type(value).__name__}{conversion_hint(value)}"
 
 
 def _missing_field(required: Sequence[str], row: Mapping[str, Any]) -> FieldProblem | None:

@@ -18,6 +18,7 @@ import attrs
 
 from synerise_profiles._core.invisible import invisible_text
 from synerise_profiles_api.encoding import Model
+from synerise_profiles_api.json_values import InvalidValueError, plain
 
 from .patterns import allows_printable_ascii, compile_pattern
 from .schema import Schema
@@ -31,6 +32,7 @@ __all__ = [
     "Rule",
     "TextRule",
     "are_never_null",
+    "as_written",
     "fields_of",
     "type_rule",
     "value_rule",
@@ -75,6 +77,20 @@ def fields_of(value: Any) -> Mapping[str, Any] | None:
     return None
 
 
+def as_written(value: Any) -> Any:
+    """Return what is written for a value that is no text, number or container of Python's own, such as a UUID.
+
+    Dates and decimals stay, which rules know; so does what JSON cannot carry: that is refused where it is written.
+    """
+    if isinstance(value, datetime.date | Decimal):
+        return value
+    try:
+        written = plain(value)
+    except InvalidValueError:
+        return value
+    return written if written is value else as_written(written)
+
+
 def are_never_null(values: Sequence[Any]) -> bool:
     """Whether all values are of types that are never written as null."""
     return _NEVER_NULL_TYPES.issuperset(map(type, values))
@@ -105,7 +121,7 @@ class TextRule:
 
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
-        if value.__class__ is not str and not isinstance(value, str):
+        if value.__class__ is not str and not isinstance(value := as_written(value), str):
             if self._schema.date_format == "date" and type(value) is datetime.date:
                 return self.check(value.isoformat())
             if self._schema.date_format is not None and isinstance(value, datetime.date):
@@ -176,6 +192,8 @@ class NumberRule:
 
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
+        if value.__class__ not in self._exact_types:
+            value = as_written(value)
         if isinstance(value, bool) or not isinstance(value, self._types):
             return "", f"is not {'an integer' if self._is_whole else 'a number'}: {type(value).__name__}"
         if isinstance(value, Decimal) and not value.is_finite():  # which cannot even be compared
@@ -233,6 +251,7 @@ class TypeUnionRule:
         """Judge one value."""
         if value.__class__ in self._free_types:
             return None
+        value = as_written(value)
         if not isinstance(value, self._types) or (isinstance(value, bool) and not self._accepts_bool):
             return "", f"is not {self._types_text}: {type(value).__name__}"
         if self._text_rule is not None and isinstance(value, str):

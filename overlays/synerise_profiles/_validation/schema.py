@@ -36,6 +36,7 @@ class Schema:
     maximum: float | None
     exclusive_minimum: float | None
     required: tuple[str, ...]
+    required_choices: tuple[str, ...]
     properties: Mapping[str, Schema]
     items: Schema | None
     name_patterns: tuple[str, ...]
@@ -98,6 +99,7 @@ def _merge_schema(node: Json) -> Schema:
         maximum=_first_value(parts, "maximum"),
         exclusive_minimum=_first_value(parts, "exclusiveMinimum"),
         required=tuple(name for part in parts for name in part.get("required", ())),
+        required_choices=_required_choices(parts),
         properties=properties,
         items=None if items is None else _merge_schema(items),
         name_patterns=tuple(pattern for inner in names for part in _flatten(inner) for pattern in _patterns_in(part)),
@@ -125,6 +127,13 @@ def _description(parts: list[Json]) -> str:
     """Return the description of the part that has the pattern or the enum, rather than of the field that uses it."""
     with_rule = [part for part in parts if part.keys() & {"pattern", "enum", "format", "minimum", "exclusiveMinimum"}]
     return next((part["description"] for part in (*with_rule, *parts) if "description" in part), "")
+
+
+def _required_choices(parts: list[Json]) -> tuple[str, ...]:
+    """Return the fields of which at least one is required, as a doubly negated `anyOf` or as the identifiers say."""
+    choices = [choice for part in parts for choice in part.get("not", {}).get("not", {}).get("anyOf", ())]
+    names = _first_value(parts, "x-identifiers") or [name for choice in choices for name in choice.get("required", ())]
+    return tuple(dict.fromkeys(names))
 
 
 def _patterns_in(part: Json) -> tuple[str, ...]:

@@ -26,8 +26,8 @@ from synerise_profiles._batching.row_encoder import (
     RefusedError,
     contains_null,
     orjson_default,
-    row_rule,
 )
+from synerise_profiles._batching.row_rules import row_rule
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._validation.object_rules import ObjectRule
 from synerise_profiles._validation.rules import Note, fields_of
@@ -78,7 +78,7 @@ class Chunker:
         self._open_chunks: dict[IdentifierGroup, OpenChunk] = {}
         self._full_chunks: deque[Chunk] = deque()
         self._chunk_count = 0
-        self._rule = row_rule(batch_operation, options.checks, note)
+        self._rule = row_rule(batch_operation, options.checks, note, options.allow_unknown)
         self._checks_nulls = options.checks != "off"
         self._encodes_blocks = not (
             batch_operation.salt_field or batch_operation.uniform_identifier or batch_operation.build_request
@@ -273,7 +273,8 @@ class Chunker:
         field, reference = error.field, None
         reason = error.reason if isinstance(error, RefusedError) else error.problem
         if isinstance(row, UnreadableRow):  # it carries its own reason
-            field, reason, holds, row = row.field, row.reason, "cells", row.row
+            reference, holds = row.reference, "cells"
+            field, reason, row = row.field, row.reason, row.row
         elif self._options.reference is not None:
             reference = self._options.reference(row)
         self.rows_read += 1

@@ -17,6 +17,7 @@ from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import warn_deprecated
 from synerise_profiles_api.errors import InvalidRequestError
 
+from .call_checks import DELETIONS, EVENTS, PROFILES, ROW_ERROR_NOTE, TAGS, TRANSACTIONS, check_call
 from .dead_letter import RejectionStore, open_letters
 from .engine import Engine
 from .recorder import JournalMismatchError, JournalProtocol, OutcomeRecorder
@@ -56,6 +57,8 @@ class Bulk:
     - `checks`: `basic` looks for what would name no profile or the wrong one, for nulls and NaN; `strict` keeps every
       documented rule; `off` trusts the rows entirely: a NaN is then sent as null, which deletes.
     - `allow_null`: names of the fields that may be null, such as {"firstName", "attributes.score"}.
+    - `allow_unknown`: names that are not documented, and no slips of those that are. Without it a near miss such as
+      `first_name` is refused, and any other unknown name is sent and counted in the notes.
     - `reference`: a function from a row to whatever the caller knows it by; rejections repeat that. Without it
       a row of `synerise_profiles.sources` is known by its line.
     - `max_errors`, `max_error_rate`: with more rejected rows, or a larger share of them (from 0 to 1, counted from
@@ -78,7 +81,7 @@ class Bulk:
         202 says that they were queued, not that they arrived. `report.verification` names those that are not stored as
         they were sent within `verify_within` seconds (30).
         """
-        return self._run(operations.profiles(), rows, options, {})
+        return self._run(PROFILES, operations.profiles(), rows, options, {})
 
     def send_events(self, rows: Iterable[BuiltEvent | BatchEvent | Row], **options: Unpack[SaltedArguments]) -> Report:
         """Record events of any type (`events.send_batch`).
@@ -89,25 +92,26 @@ class Bulk:
         stored once, and by another run too where all rows have a time. Two equal events are one as well, unless
         `keep_duplicates` is set; `report.notes` counts them, and rows that overwrite another one.
         """
-        return self._run(operations.events(), rows, options, {})
+        return self._run(EVENTS, operations.events(), rows, options, {})
 
     def create_transactions(self, rows: Iterable[Transaction | Row], **options: Unpack[SaltedArguments]) -> Report:
         """Record purchases (`transactions.create_batch`); their salt is `eventSalt` too, their time `recordedAt`."""
-        return self._run(operations.transactions(), rows, options, {})
+        return self._run(TRANSACTIONS, operations.transactions(), rows, options, {})
 
     def delete_profiles(self, rows: Iterable[ClientIdOrRow], **options: Unpack[BulkArguments]) -> Report:
         """Delete profiles, one request each (`profiles.delete`). IRREVERSIBLE.
 
         A row is a clientId, or has a clientId or a customId (`profiles.delete_by_custom_id`).
         """
-        return self._run(operations.profile_deletions(), rows, options, {})
+        return self._run(DELETIONS, operations.profile_deletions(), rows, options, {})
 
     def assign_tag(self, rows: Iterable[ClientIdOrRow], tag_id: int, **options: Unpack[BulkArguments]) -> Report:
         """Put a tag on profiles, one request each (`tags.assign`). A row is a clientId, or has one."""
-        return self._run(operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
+        return self._run(TAGS, operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
 
     def _run(
         self,
+        method: str,
         batch_operation: BatchOperation,
         rows: Iterable[Any],
         options: Mapping[str, Any],
@@ -115,6 +119,7 @@ class Bulk:
     ) -> Report:
         from synerise_profiles._batching.sync_driver import drive  # noqa: PLC0415 - one of two
 
+        check_call(method, rows, options, is_async=False)
         client, timing = self._client, self._timing
         client_options = client.options
         warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
@@ -148,7 +153,7 @@ class AsyncBulk:
         202 says that they were queued, not that they arrived. `report.verification` names those that are not stored as
         they were sent within `verify_within` seconds (30).
         """
-        return await self._run(operations.profiles(), rows, options, {})
+        return await self._run(PROFILES, operations.profiles(), rows, options, {})
 
     async def send_events(
         self,
@@ -163,7 +168,7 @@ class AsyncBulk:
         stored once, and by another run too where all rows have a time. Two equal events are one as well, unless
         `keep_duplicates` is set; `report.notes` counts them, and rows that overwrite another one.
         """
-        return await self._run(operations.events(), rows, options, {})
+        return await self._run(EVENTS, operations.events(), rows, options, {})
 
     async def create_transactions(
         self,
@@ -171,7 +176,7 @@ class AsyncBulk:
         **options: Unpack[SaltedArguments],
     ) -> Report:
         """Record purchases (`transactions.create_batch`); their salt is `eventSalt` too, their time `recordedAt`."""
-        return await self._run(operations.transactions(), rows, options, {})
+        return await self._run(TRANSACTIONS, operations.transactions(), rows, options, {})
 
     async def delete_profiles(
         self, rows: Iterable[ClientIdOrRow] | AsyncIterable[ClientIdOrRow], **options: Unpack[BulkArguments]
@@ -180,7 +185,7 @@ class AsyncBulk:
 
         A row is a clientId, or has a clientId or a customId (`profiles.delete_by_custom_id`).
         """
-        return await self._run(operations.profile_deletions(), rows, options, {})
+        return await self._run(DELETIONS, operations.profile_deletions(), rows, options, {})
 
     async def assign_tag(
         self,
@@ -189,10 +194,11 @@ class AsyncBulk:
         **options: Unpack[BulkArguments],
     ) -> Report:
         """Put a tag on profiles, one request each (`tags.assign`). A row is a clientId, or has one."""
-        return await self._run(operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
+        return await self._run(TAGS, operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
 
     async def _run(
         self,
+        method: str,
         batch_operation: BatchOperation,
         rows: Iterable[Any] | AsyncIterable[Any],
         options: Mapping[str, Any],
@@ -200,6 +206,7 @@ class AsyncBulk:
     ) -> Report:
         from synerise_profiles._batching.async_driver import drive  # noqa: PLC0415 - one of two
 
+        check_call(method, rows, options, is_async=True)
         client, timing = self._client, self._timing
         client_options = client.options
         warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
@@ -289,6 +296,8 @@ def _closing_store(store: RejectionStore[Rejection], report: Report) -> Generato
         yield
     except BaseException as error:
         is_kept = report.read > 0 and not isinstance(error, JournalMismatchError)
+        if isinstance(error, InvalidRequestError):
+            error.add_note(ROW_ERROR_NOTE)
         raise
     finally:
         store.close(is_kept=is_kept)
@@ -340,6 +349,7 @@ def _open_journal(
             "operation": batch_operation.operation.name,
             "checks": settings.checks,
             "allow_null": sorted(settings.allow_null),
+            "allow_unknown": sorted(settings.allow_unknown),
             "keep_duplicates": settings.keep_duplicates,
             "ordered": settings.ordered,
             "default_time": settings.default_time,

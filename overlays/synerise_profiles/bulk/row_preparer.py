@@ -40,6 +40,7 @@ class ChunkerOptions:
 
     checks: Checks = "basic"
     allow_null: Collection[str] = ()
+    allow_unknown: Collection[str] = ()
     reference: Callable[[Any], Any] | None = None
     salt: SaltOption = None
     keep_duplicates: bool = False

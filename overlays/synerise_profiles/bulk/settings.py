@@ -53,6 +53,7 @@ class BatchArguments(BulkArguments, total=False):
 
     checks: Checks
     allow_null: Collection[str]
+    allow_unknown: Collection[str]
     max_bisect_requests: int
 
 
@@ -126,6 +127,7 @@ class BulkSettings:
     ordered: bool = attrs.field(default=True, validator=instance_of(bool, expected="True or False"))
     checks: Checks = attrs.field(default="basic", validator=one_of(*get_args(Checks)))
     allow_null: Collection[str] = attrs.field(default=(), validator=name_collection())
+    allow_unknown: Collection[str] = attrs.field(default=(), validator=name_collection())
     salt: SaltOption = attrs.field(default=None, validator=optional(_SALT))
     keep_duplicates: bool = False
     default_time: str | None = attrs.field(default=None, converter=_time_text)
@@ -137,6 +139,7 @@ class BulkSettings:
         return ChunkerOptions(
             checks=self.checks,
             allow_null=frozenset(self.allow_null),
+            allow_unknown=frozenset(self.allow_unknown),
             reference=self.reference,
             salt=self.salt,
             keep_duplicates=self.keep_duplicates,

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from synerise_profiles._validation.amounts import Amount, money
     from synerise_profiles_api.building import *  # noqa: F403 - the event classes
     from synerise_profiles_api.building.functions import *  # noqa: F403 - the function of each event
     from synerise_profiles_api.built import BuiltEvent, SaltChoice
 
-    from .amounts import Amount, money
     from .builder import Builder, cancellation, cancellation_of, transaction, updated_transaction
 
 __all__ = [  # noqa: F405 - most names come with the two stars
@@ -78,11 +78,11 @@ __all__ = [  # noqa: F405 - most names come with the two stars
     "visited_screen",
 ]
 _MODULES = {
-    "Amount": "synerise_profiles.events.amounts",
+    "Amount": "synerise_profiles._validation.amounts",
     "Builder": "synerise_profiles.events.builder",
     "BuiltEvent": "synerise_profiles_api.built",
     "SaltChoice": "synerise_profiles_api.built",
-    "money": "synerise_profiles.events.amounts",
+    "money": "synerise_profiles._validation.amounts",
 }
 
 if not TYPE_CHECKING:

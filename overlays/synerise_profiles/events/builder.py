@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final, TypedDict, TypeVar
 
 from synerise_profiles._core.timing import SYSTEM_TIMING
+from synerise_profiles._validation.amounts import Amount
+from synerise_profiles._validation.reserved_names import refuse_reserved_names
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles.deprecations import DeprecationPolicy, warn_deprecated
 from synerise_profiles_api.api.transactions import create
@@ -21,8 +23,7 @@ from synerise_profiles_api.models import ClientIdentifier, EventSource, Transact
 from synerise_profiles_api.operations import load
 from synerise_profiles_api.types import UNSET, Operation, Unset
 
-from .amounts import Amount
-from .checks import check_body, naming_operation, refuse_reserved_names
+from .checks import check_body, naming_operation
 from .salt_and_time import ReadTimeBounds, salt_of, time_of
 from .transactions import (
     CancelledItems,
@@ -113,7 +114,7 @@ class Builder(EventBuilder):
             "recordedAt": time,
             "source": source,
         }
-        with naming_operation(create.OPERATION):
+        with naming_operation(create.OPERATION, order_id):
             made = purchase_fields(products, fields, revenue=revenue, value=value, discount=discount)
             return self._make_transaction(made, self._salt_choice(salt))
 
@@ -153,7 +154,7 @@ class Builder(EventBuilder):
             POST /v4/transactions, POST /v4/transactions/batch
         """
         changes = {"paymentInfo": payment, "source": source, "metadata": metadata}
-        with naming_operation(create.OPERATION):
+        with naming_operation(create.OPERATION, _order_id_of(old)):
             made = updated_fields(old, products, changes, revenue=revenue, value=value, discount=discount, tag=tag)
             return self._make_transaction(made, UNSET)
 
@@ -196,7 +197,7 @@ class Builder(EventBuilder):
             POST /v4/events/cancelled-transaction, or `type` cancelled-transaction of a batch
         """
         given = {"orderId": order_id, "orderStatus": status, "source": source, "paymentInfo": payment}
-        with naming_operation(_operation_of(CancelledTransaction)):
+        with naming_operation(_operation_of(CancelledTransaction), order_id):
             params = cancellation_params(products, given, revenue=revenue, value=value, discount=discount)
         return self.cancelled_transaction(client=client, params=params, time=time, salt=salt, **_label_argument(label))
 
@@ -229,7 +230,7 @@ class Builder(EventBuilder):
         Operation:
             POST /v4/events/cancelled-transaction, or `type` cancelled-transaction of a batch
         """
-        with naming_operation(_operation_of(CancelledTransaction)):
+        with naming_operation(_operation_of(CancelledTransaction), _order_id_of(sent)):
             params = cancellation_params_of(sent, items, {"orderStatus": status}, tag)
         client = (fields_of(sent) or {}).get("client", {})
         return self.cancelled_transaction(client=client, params=params, time=time, salt=salt, **_label_argument(label))
@@ -237,7 +238,7 @@ class Builder(EventBuilder):
     def _make(self, kind: type[E], fields: dict[str, Any], salt: SaltChoice | Unset) -> E:
         operation = _operation_of(kind)
         warn_deprecated(operation, self._deprecations, SYSTEM_TIMING.wall())  # in a batch nothing else would warn
-        with naming_operation(operation):
+        with naming_operation(operation, _order_id_of(fields.get("params"))):
             time = fields["time"] = time_of(fields["time"], "time", self._now)
             wire = check_body(operation, fields)
             params: dict[str, Any] = wire.get("params", {})
@@ -267,6 +268,12 @@ def _operation_of(kind: type[BuiltEvent]) -> Operation:
     resource, method = kind.sent_by.split(".")
     operation: Operation = load(resource, method).OPERATION
     return operation
+
+
+def _order_id_of(fields: object) -> object:
+    """Return the id of an order, by which an error names what could not be built; None where there is none."""
+    found = (fields_of(fields) or {}).get("orderId")
+    return found if isinstance(found, str) else None
 
 
 def _label_argument(label: str | Unset) -> LabelArgument:

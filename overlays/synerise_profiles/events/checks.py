@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final, cast
 
 from synerise_profiles._validation.object_rules import ObjectRule
-from synerise_profiles._validation.schema import body_schema, schema_of
+from synerise_profiles._validation.schema import body_schema
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, problem
 from synerise_profiles_api.encoding import body_content
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
 
-__all__ = ["check_body", "naming_operation", "refuse_reserved_names"]
+__all__ = ["check_body", "naming_operation"]
 
 _POSITION_PATTERN: Final = re.compile(r"\.([0-9]+)(?=\.|$)")
 _PHONE_PROBLEM: Final = (
@@ -24,13 +24,18 @@ _PHONE_PROBLEM: Final = (
 
 
 @contextmanager
-def naming_operation(operation: Operation) -> Generator[None]:
-    """Name the operation in the errors of what is built for it."""
+def naming_operation(operation: Operation, reference: object = None) -> Generator[None]:
+    """Name the operation in the errors of what is built for it, with the id of the order where it is known."""
     try:
         yield
     except InvalidRequestError as error:
         field = error.field.removeprefix("body").removeprefix(".")
-        raise InvalidRequestError(error.problem, operation=operation.name, field=field) from None
+        raise InvalidRequestError(
+            error.problem,
+            operation=operation.name,
+            field=field,
+            reference=error.reference if reference is None else reference,
+        ) from None
 
 
 def check_body(operation: Operation, body: object) -> dict[str, Any]:
@@ -44,13 +49,6 @@ def check_body(operation: Operation, body: object) -> dict[str, Any]:
         raise InvalidRequestError(wrong[1], field=_POSITION_PATTERN.sub(r"[\1]", wrong[0]))
     result: dict[str, Any] = wire
     return result
-
-
-def refuse_reserved_names(params: Mapping[str, Any], field: str) -> None:
-    """Refuse names that the server would ignore or overwrite."""
-    for name in schema_of("EventParams").reserved_names.intersection(params):
-        problem = "is reserved for the system: the server ignores it; choose another name"
-        raise InvalidRequestError(problem, field=f"{field}.{name}")
 
 
 @cache

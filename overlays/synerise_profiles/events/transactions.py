@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, TypeAlias, cast
 
+from synerise_profiles._validation.amounts import Amount, amount_of, read_money
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles._validation.schema import schema_of
+from synerise_profiles._validation.totals import PricedProducts, price_products
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import PaymentInfo, Product, Transaction
 from synerise_profiles_api.types import UNSET, Unset
 
-from .amounts import Amount, amount_of, read_money
-from .totals import PricedProducts, price_products
 from .updates import align_products, require_replaceable, tagged_positions
 
 __all__ = [

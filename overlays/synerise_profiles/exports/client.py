@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
+from synerise_profiles._core.arguments import check_arguments
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.workflow import Workflow, run_workflow, run_workflow_async
 from synerise_profiles_api.resources import exports
@@ -63,6 +64,7 @@ class ExportsClient(exports.Exports):
             POST /morph/exports/clients/segmentation, then GET /morph/exports/clients/{taskId}/status
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
+        check_arguments("exports.run", options, ExportArguments)
         settings = ExportSettings(**options)
         workflow = order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random)
         return self._export(workflow, settings)
@@ -85,6 +87,7 @@ class ExportsClient(exports.Exports):
             GET /morph/exports/clients/{taskId}/status
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
+        check_arguments("exports.resume", options, ExportArguments)
         settings = ExportSettings(**options)
         workflow = resume_export(task_id, settings, export_spec(), self._timing.monotonic, self._timing.random)
         return self._export(workflow, settings)
@@ -133,6 +136,7 @@ class AsyncExportsClient(exports.AsyncExports):
             POST /morph/exports/clients/segmentation, then GET /morph/exports/clients/{taskId}/status
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
+        check_arguments("exports.run", options, ExportArguments)
         settings = ExportSettings(**options)
         workflow = order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random)
         return await self._export(workflow, settings)
@@ -155,6 +159,7 @@ class AsyncExportsClient(exports.AsyncExports):
             GET /morph/exports/clients/{taskId}/status
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
+        check_arguments("exports.resume", options, ExportArguments)
         settings = ExportSettings(**options)
         workflow = resume_export(task_id, settings, export_spec(), self._timing.monotonic, self._timing.random)
         return await self._export(workflow, settings)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
+from synerise_profiles._core.arguments import check_arguments, taken_by
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.workflow import Workflow, run_workflow, run_workflow_async
 
@@ -45,6 +46,10 @@ class PlanManyArguments(TypedDict, total=False):
     skip_lines: int
     comment: str
     progress: Callable[[MergeProgress], object] | None
+
+
+_REQUIRED = ("audit", "actor")
+_ONLY_MANY = {"merges.apply_many": taken_by(ApplyManyArguments)}
 
 
 class Merges:
@@ -92,6 +97,7 @@ class Merges:
             As `plan`.
         """
         factory = self._factory(by)
+        check_arguments("merges.plan_many", options, PlanManyArguments)
         resolved = _resolve_pairs(factory, pairs, options)
         plans = MergePlanSet(by, self)
         self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")))
@@ -121,6 +127,7 @@ class Merges:
             (profiles.merge_by_custom_id), with their permissions; and those of `plan`. A source that is gone is also
             asked for by uuid.
         """
+        check_arguments("merges.apply", options, ApplyArguments, _ONLY_MANY, required=_REQUIRED)
         with _open_audit(options, self._timing) as (settings, audit):
             return self._run(apply_plan(plan, self._client.options.base_url, settings, audit))
 
@@ -130,6 +137,7 @@ class Merges:
         Like `apply`. Where a plan is refused, `on_refusal` says what to do: "stop" (default) raises
         MergeStoppedError, "skip" leaves it out; the result has the reasons. A group that fails always stops.
         """
+        check_arguments("merges.apply_many", options, ApplyManyArguments, required=_REQUIRED)
         with _open_audit(options, self._timing) as (settings, audit):
             return self._run(apply_plans(plans, len(plans), self._client.options.base_url, settings, audit))
 
@@ -158,6 +166,7 @@ class AsyncMerges:
     async def plan_many(self, pairs: PairSource, *, by: By, **options: Unpack[PlanManyArguments]) -> AsyncMergePlanSet:
         """Make a plan for each survivor of many duplicates; see `Merges.plan_many`."""
         factory = self._factory(by)
+        check_arguments("merges.plan_many", options, PlanManyArguments)
         resolved = _resolve_pairs(factory, pairs, options)
         plans = AsyncMergePlanSet(by, self)
         await self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")))
@@ -165,11 +174,13 @@ class AsyncMerges:
 
     async def apply(self, plan: BasePlan, **options: Unpack[ApplyArguments]) -> MergeResult:
         """Merge as a plan says. IRREVERSIBLE. See `Merges.apply`."""
+        check_arguments("merges.apply", options, ApplyArguments, _ONLY_MANY, required=_REQUIRED)
         with _open_audit(options, self._timing) as (settings, audit):
             return await self._run(apply_plan(plan, self._client.options.base_url, settings, audit))
 
     async def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say. IRREVERSIBLE. See `Merges.apply_many`."""
+        check_arguments("merges.apply_many", options, ApplyManyArguments, required=_REQUIRED)
         with _open_audit(options, self._timing) as (settings, audit):
             return await self._run(apply_plans(plans, len(plans), self._client.options.base_url, settings, audit))
 

@@ -25,7 +25,7 @@ from .callbacks import Callbacks, report_undelivered
 from .channels import Channel
 from .inflight import AnswerResult, QueueTask
 from .producers import AsyncQueueProducer, QueueClosedError, QueueFullError, QueueParts
-from .settings import QueueArguments, QueueSettings
+from .settings import QueueArguments, queue_settings
 from .shutdown import register
 from .stats import FlushResult, QueueStats, Undelivered
 
@@ -46,7 +46,7 @@ class AsyncQueue:
     """
 
     def __init__(self, client: AsyncClientProtocol, timing: Timing, **options: Unpack[QueueArguments]) -> None:
-        self._settings = QueueSettings(**options)
+        self._settings = queue_settings(options)
         self._client = client.with_options(max_retries=0)
         parts = QueueParts(self._settings, client.options.retry, timing)
         self._core, self._notes = parts.core, parts.notes

@@ -14,7 +14,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.rejection import count_note
-from synerise_profiles._batching.row_encoder import RefusedError, RowEncoder, row_rule, timestamp_reserve
+from synerise_profiles._batching.row_encoder import RefusedError, RowEncoder, timestamp_reserve
+from synerise_profiles._batching.row_rules import row_rule
 from synerise_profiles._batching.salting import RowSalter, salt_by
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
@@ -52,7 +53,7 @@ class QueueRowEncoder:
     def __init__(self, batch_operation: BatchOperation, settings: QueueSettings, note: Note) -> None:
         self._operation_name = batch_operation.operation.name
         self._timestamp_reserve = timestamp_reserve(batch_operation)
-        rule = row_rule(batch_operation, settings.checks, note)
+        rule = row_rule(batch_operation, settings.checks, note, settings.allow_unknown)
         self._check = None if rule is None else rule.check
         self._encoder = RowEncoder(batch_operation, None if settings.checks == "off" else settings.allow_null)
         self._salter = None if batch_operation.salt_field is None else _salter(batch_operation, settings.salt)

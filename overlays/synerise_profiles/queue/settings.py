@@ -12,9 +12,10 @@ from attrs.validators import optional
 from synerise_profiles._batching.letters import letter_target
 from synerise_profiles._batching.rejection import Rejection
 from synerise_profiles._batching.row_encoder import Checks
+from synerise_profiles._core.arguments import check_arguments
 from synerise_profiles._core.validators import name_collection, one_of, seconds, whole_number
 
-__all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "Salt", "WhenFull"]
+__all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "Salt", "WhenFull", "queue_settings"]
 
 WhenFull: TypeAlias = Literal["block", "drop_oldest", "raise"]
 Salt: TypeAlias = Literal["random", "content"] | Callable[[Any], str]
@@ -31,7 +32,8 @@ class QueueArguments(TypedDict, total=False):
     - `flush_items`, `flush_bytes`, `flush_after` (1 s): what is sent at once; by default a whole batch, as large as is
       documented and half of the queue at most, or what has waited for so many seconds.
     - `concurrency`: requests in flight (4). Profiles are sent one request after the other, in the order of puts.
-    - `checks`, `allow_null`: as in `client.bulk`. `salt`: `random` for each put, `content`, or a function of the row.
+    - `checks`, `allow_null`, `allow_unknown`: as in `client.bulk`. `salt`: `random` for each put, `content`, or a
+      function of the row.
     - `on_rejected(rejection, row)` is called for each row that the server refuses, `on_error(error)` for each request
       that did not succeed and is tried again, and with what a hook or `on_rejected` raised.
     - `exit_timeout`: seconds for flushing when the queue is left, its client closed or the program ended (10).
@@ -51,6 +53,7 @@ class QueueArguments(TypedDict, total=False):
     concurrency: int
     checks: Checks
     allow_null: Collection[str]
+    allow_unknown: Collection[str]
     salt: Salt
     on_rejected: OnRejected | None
     on_error: OnError | None
@@ -76,8 +79,15 @@ class QueueSettings:
     concurrency: int = attrs.field(default=4, validator=whole_number(1))
     checks: Checks = attrs.field(default="basic", validator=one_of(*get_args(Checks)))
     allow_null: Collection[str] = attrs.field(default=(), validator=name_collection())
+    allow_unknown: Collection[str] = attrs.field(default=(), validator=name_collection())
     salt: Salt = attrs.field(default="random", validator=one_of("random", "content", or_function=True))
     on_rejected: OnRejected | None = None
     on_error: OnError | None = None
     exit_timeout: float = attrs.field(default=10.0, validator=seconds())
     spill: str | os.PathLike[str] | None = attrs.field(default=None, validator=optional(_check_spill))
+
+
+def queue_settings(options: QueueArguments) -> QueueSettings:
+    """Make the settings of keyword arguments; raise InvalidRequestError for one that a queue does not take."""
+    check_arguments("queue", options, QueueArguments)
+    return QueueSettings(**options)

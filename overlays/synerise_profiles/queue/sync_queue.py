@@ -22,7 +22,7 @@ from .callbacks import Callbacks, report_undelivered
 from .channels import Channel
 from .inflight import AnswerResult, QueueTask
 from .producers import QueueClosedError, QueueFullError, QueueParts, QueueProducer
-from .settings import QueueArguments, QueueSettings
+from .settings import QueueArguments, queue_settings
 from .shutdown import register
 from .stats import FlushResult, QueueStats, Undelivered
 
@@ -47,7 +47,7 @@ class Queue:
     """
 
     def __init__(self, client: ClientProtocol, timing: Timing, **options: Unpack[QueueArguments]) -> None:
-        self._settings = QueueSettings(**options)
+        self._settings = queue_settings(options)
         self._client = client.with_options(max_retries=0)
         self._now = timing.monotonic
         parts = QueueParts(self._settings, client.options.retry, timing)

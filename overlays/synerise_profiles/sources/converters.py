@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from synerise_profiles._core.json_types import is_list, is_object
+from synerise_profiles._readers.exact_json import LargeNumberError, load_exactly
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 
@@ -93,7 +94,9 @@ def convert_json(cell: Any) -> Any:
     if not isinstance(cell, str):
         return drop_nulls(cell)
     try:
-        return orjson.loads(cell)
+        return load_exactly(cell.encode())
+    except LargeNumberError as error:
+        raise BadCellError(str(error)) from None
     except (orjson.JSONDecodeError, UnicodeEncodeError):
         raise BadCellError("is not JSON") from None
 

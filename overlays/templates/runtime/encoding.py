@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import decimal
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
@@ -13,6 +11,19 @@ import attrs
 import orjson
 
 from .errors import InvalidRequestError
+from .json_values import (
+    MAX_INTEGER,
+    MIN_INTEGER,
+    NO_UNICODE,
+    NOT_FINITE,
+    TOO_LARGE,
+    InvalidValueError,
+    conversion_hint,
+    plain,
+    printable,
+    surrogate_path,
+    unwritable_problem,
+)
 from .types import UNSET, Operation
 
 __all__ = [
@@ -20,6 +31,7 @@ __all__ = [
     "body_content",
     "is_keyed",
     "list_content",
+    "list_items",
     "pop_model",
     "pop_models",
     "pop_required",
@@ -82,15 +94,6 @@ class Model:
         return key in self.additional_properties
 
 
-class _InvalidValueError(Exception):
-    """A value that JSON cannot carry, with the way to it from the inside out."""
-
-    def __init__(self, problem: str) -> None:
-        self.problem = problem
-        self.steps: list[str] = []
-        super().__init__(problem)
-
-
 def query_string(operation: Operation, pairs: Sequence[tuple[str, object]]) -> str:
     """Encode the query; what is `UNSET` or `None` is left out."""
     parts: list[str] = []
@@ -99,7 +102,7 @@ def query_string(operation: Operation, pairs: Sequence[tuple[str, object]]) -> s
             continue
         try:
             parts.append(f"{quote(name, safe='')}={quote(_query_text(value), safe='')}")
-        except _InvalidValueError as error:
+        except InvalidValueError as error:
             raise InvalidRequestError(error.problem, operation=operation.name, field=name) from None
         except UnicodeEncodeError:
             raise InvalidRequestError("is not valid Unicode", operation=operation.name, field=name) from None
@@ -112,7 +115,7 @@ def _query_text(value: object) -> str:
         return "true" if wire else "false"
     if isinstance(wire, str | int | float):
         return str(wire)
-    raise _InvalidValueError(f"cannot be written in a query: {type(value).__name__}")
+    raise InvalidValueError(f"cannot be written in a query: {type(value).__name__}")
 
 
 def body_content(operation: Operation, body: object) -> tuple[bytes, Any]:
@@ -123,8 +126,8 @@ def body_content(operation: Operation, body: object) -> tuple[bytes, Any]:
     return _content(operation, body)
 
 
-def list_content(operation: Operation, body: object) -> tuple[bytes, Any]:
-    """Serialise a body that is a list of objects; refuse none, and more items or bytes than the operation allows."""
+def list_items(operation: Operation, body: object) -> list[Any]:
+    """Read a body that is a list of objects from any iterable of them; refuse what is none."""
     kind = type(body).__name__
     if isinstance(body, str | bytes | Mapping | Model) or not _is_iterable(body):
         problem = f"expected a sequence of models or mappings, got {kind}"
@@ -132,6 +135,11 @@ def list_content(operation: Operation, body: object) -> tuple[bytes, Any]:
     items = list(body)
     for index, item in enumerate(items):
         _require_object(operation, f"body[{index}]", item)
+    return items
+
+
+def list_content(operation: Operation, items: list[Any]) -> tuple[bytes, Any]:
+    """Serialise a body that is a list of objects; refuse none, and more items or bytes than the operation allows."""
     if not items:
         raise InvalidRequestError("holds no item; there is nothing to send", operation=operation.name, field="body")
     limits = operation.batch
@@ -172,7 +180,7 @@ def to_wire(value: object) -> Any:
     """Turn a value into plain JSON types; raise InvalidRequestError, naming the field, for what JSON cannot carry."""
     try:
         return _wire(value)
-    except _InvalidValueError as error:
+    except InvalidValueError as error:
         raise InvalidRequestError(error.problem, field=_way(error).removeprefix(".")) from None
     except RecursionError:
         raise InvalidRequestError(_TOO_DEEP) from None
@@ -180,7 +188,8 @@ def to_wire(value: object) -> Any:
 
 def _require_object(operation: Operation, field: str, value: object) -> None:
     if not isinstance(value, Model | Mapping):
-        problem = f"expected a model or a mapping with the publisher's keys, got {type(value).__name__}"
+        hint = conversion_hint(value)
+        problem = f"expected a model or a mapping with the publisher's keys, got {type(value).__name__}{hint}"
         raise InvalidRequestError(problem, operation=operation.name, field=field)
 
 
@@ -197,29 +206,35 @@ def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
 
 
 def _is_sequence(value: object) -> TypeGuard[Iterable[Any]]:
-    return isinstance(value, Sequence | set | frozenset) and not isinstance(value, _BINARY)
+    return isinstance(value, Sequence) and not isinstance(value, _BINARY)
 
 
 def _content(operation: Operation, body: object) -> tuple[bytes, Any]:
+    wire: Any = None
     try:
         wire = _wire(body)
         return orjson.dumps(wire), wire
-    except _InvalidValueError as error:
+    except InvalidValueError as error:
         raise InvalidRequestError(error.problem, operation=operation.name, field="body" + _way(error)) from None
     except RecursionError:
         raise InvalidRequestError(_TOO_DEEP, operation=operation.name, field="body") from None
     except TypeError as error:  # orjson's texts name types and encodings, never values
-        problem = f"cannot be written as JSON: {error}"
-        raise InvalidRequestError(problem, operation=operation.name, field="body") from None
+        path = surrogate_path(wire)
+        problem = f"cannot be written as JSON: {error}" if path is None else NO_UNICODE
+        raise InvalidRequestError(problem, operation=operation.name, field=f"body{path or ''}") from None
 
 
-def _way(error: _InvalidValueError) -> str:
+def _way(error: InvalidValueError) -> str:
     return "".join(reversed(error.steps))
 
 
 def _wire(value: Any) -> Any:
     kind = value.__class__
-    if kind is str or kind is int or kind is bool or value is None:
+    if kind is str or kind is bool or value is None:
+        return value
+    if kind is int:
+        if not MIN_INTEGER <= value <= MAX_INTEGER:
+            raise InvalidValueError(TOO_LARGE)
         return value
     if kind is dict:
         return _wire_mapping(value)
@@ -227,7 +242,7 @@ def _wire(value: Any) -> Any:
         return _wire_items(value)
     if kind is float:
         if not math.isfinite(value):
-            raise _InvalidValueError("is NaN or infinite, which JSON cannot carry; leave the field out")
+            raise InvalidValueError(NOT_FINITE)
         return value
     return _wire_other(value)
 
@@ -238,11 +253,11 @@ def _wire_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
         if item is UNSET:
             continue
         if type(key) is not str and not isinstance(key, str):
-            raise _InvalidValueError(f"has a key of type {type(key).__name__}; keys are text")
+            raise InvalidValueError(f"has a key of type {type(key).__name__}; keys are text")
         try:
             result[str.__str__(key)] = _wire(item)
-        except _InvalidValueError as error:
-            error.steps.append(f".{key}")
+        except InvalidValueError as error:
+            error.steps.append(f".{printable(key)}")
             raise
     return result
 
@@ -252,7 +267,7 @@ def _wire_items(values: Iterable[Any]) -> list[Any]:
     for index, item in enumerate(values):
         try:
             result.append(_wire(item))
-        except _InvalidValueError as error:
+        except InvalidValueError as error:
             error.steps.append(f"[{index}]")
             raise
     return result
@@ -261,35 +276,25 @@ def _wire_items(values: Iterable[Any]) -> list[Any]:
 def _wire_other(value: Any) -> Any:
     if isinstance(value, Model):
         return _wire_mapping(value._fields())  # pyright: ignore[reportPrivateUsage]  # one module, one protocol
-    if isinstance(value, datetime.datetime):
-        if value.tzinfo is None or value.utcoffset() is None:
-            raise _InvalidValueError("is a datetime without a zone; attach one, such as datetime.timezone.utc")
-        return value.isoformat()
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    if isinstance(value, decimal.Decimal):
-        return _wire_decimal(value)
     if value is UNSET:
-        raise _InvalidValueError("is UNSET, which has no place in a list; leave the item out")
+        raise InvalidValueError("is UNSET, which has no place in a list; leave the item out")
+    written = plain(value)
+    if written is not value:
+        return _wire(written)
     if _is_mapping(value):
         return _wire_mapping(value)
-    if isinstance(value, str):
-        return str.__str__(value)  # the text itself: str() of an enum is its name
-    if isinstance(value, float):
-        return _wire(float(value))
-    if isinstance(value, int):
-        return int(value)
+    if isinstance(value, set | frozenset):
+        return _wire_set(cast("Iterable[Any]", value))
     if _is_sequence(value):
         return _wire_items(value)
-    raise _InvalidValueError(f"is a {type(value).__name__}, which JSON cannot carry; convert it to text or a number")
+    raise InvalidValueError(unwritable_problem(value))
 
 
-def _wire_decimal(value: decimal.Decimal) -> int | float:
-    if not value.is_finite():
-        raise _InvalidValueError("is NaN or infinite, which JSON cannot carry; leave the field out")
-    if value == value.to_integral_value() and abs(value) < 2**53:
-        return int(value)
-    number = float(value)
-    if decimal.Decimal(repr(number)) != value:
-        raise _InvalidValueError("has more digits than a JSON number keeps; round it first")
-    return number
+def _wire_set(values: Iterable[Any]) -> list[Any]:
+    """Sort a set: its own order differs from process to process."""
+    items = [_wire(item) for item in values]
+    try:
+        return sorted(items)
+    except TypeError:
+        problem = "is a set of values that have no order of their own; give a list, whose order stays the same"
+        raise InvalidValueError(problem) from None

@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 from urllib.parse import quote
 
 from .errors import InvalidRequestError
-from .types import Operation
+from .types import UNSET, Operation
 
 __all__ = ["path_integer", "path_list", "path_text"]
 
@@ -53,8 +53,19 @@ def path_integer(operation: Operation, name: str, value: object) -> str:
     return str(int(value))  # int: the text of an enum is its name
 
 
-def path_list(operation: Operation, name: str, values: object, *, integers: bool, most: int | None = None) -> str:
-    """Join ids with literal commas, each percent-encoded by itself; an id with a comma is refused."""
+def path_list(
+    operation: Operation,
+    name: str,
+    values: object,
+    *,
+    integers: bool,
+    most: int | None = None,
+    target: object = UNSET,
+) -> str:
+    """Join ids with literal commas, each percent-encoded by itself; an id with a comma is refused.
+
+    `target` is the id of the profile that those of the list are merged into: it is none of them.
+    """
     if isinstance(values, str) or not _is_iterable(values):
         kind = type(values).__name__
         raise InvalidRequestError(f"expected a sequence of ids, got {kind}", operation=operation.name, field=name)
@@ -63,6 +74,9 @@ def path_list(operation: Operation, name: str, values: object, *, integers: bool
         at = f"{name}[{index}]"
         if isinstance(value, str) and "," in value:
             problem = "holds a comma, which separates ids in this path; merge by another kind of id"
+            raise InvalidRequestError(problem, operation=operation.name, field=at)
+        if value == target:
+            problem = "is the target too: a profile cannot be merged into itself; leave it out of the sources"
             raise InvalidRequestError(problem, operation=operation.name, field=at)
         parts.append(path_integer(operation, at, value) if integers else path_text(operation, at, value))
     if not parts:

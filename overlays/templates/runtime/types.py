@@ -128,7 +128,8 @@ class RawResponse(Protocol):
 class Request(Generic[T]):
     """One request, ready to send: nothing in it is checked or serialised again.
 
-    `path` is percent-encoded, `query` the encoded query without its question mark, `content` the body as it is sent.
+    `path` is percent-encoded, `query` the encoded query without its question mark, `content` the body as it is sent,
+    `body` what that was made from: a client checks it by the rules of the document before it sends it.
     `repeatable` says that sending it a second time is safe even if the first one arrived.
     """
 
@@ -137,6 +138,7 @@ class Request(Generic[T]):
     parse: Callable[[RawResponse], T]
     query: str = ""
     content: bytes | None = None
+    body: object = None
     repeatable: bool = False
 
     def __repr__(self) -> str:

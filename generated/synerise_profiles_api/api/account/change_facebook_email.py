@@ -43,7 +43,11 @@ def request(body: FacebookEmailChange | Mapping[str, Any]) -> Request[None]:
     """
     content, _ = body_content(OPERATION, body)
     return Request(
-        operation=OPERATION, path="/sauth/clients/facebook/email-change/request", content=content, parse=parse
+        operation=OPERATION,
+        path="/sauth/clients/facebook/email-change/request",
+        content=content,
+        body=body,
+        parse=parse,
     )
 
 

@@ -47,7 +47,9 @@ def request(body: PasswordChange | Mapping[str, Any]) -> Request[str]:
         Callers: profile.
     """
     content, _ = body_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/sauth/my-account/change-password", content=content, parse=parse)
+    return Request(
+        operation=OPERATION, path="/sauth/my-account/change-password", content=content, body=body, parse=parse
+    )
 
 
 def parse(response: RawResponse) -> str:

@@ -43,7 +43,7 @@ def request(body: EmailChangeConfirmation | Mapping[str, Any]) -> Request[None]:
     """
     content, _ = body_content(OPERATION, body)
     return Request(
-        operation=OPERATION, path="/sauth/my-account/email-change/confirmation", content=content, parse=parse
+        operation=OPERATION, path="/sauth/my-account/email-change/confirmation", content=content, body=body, parse=parse
     )
 
 

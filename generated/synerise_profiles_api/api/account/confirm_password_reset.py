@@ -43,7 +43,9 @@ def request(body: PasswordResetConfirmation | Mapping[str, Any]) -> Request[None
         Callers: anonymous, workspace; permission: SAUTH_PASSWORD_RESET_CLIENT_CREATE.
     """
     content, _ = body_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/sauth/clients/password-reset/confirmation", content=content, parse=parse)
+    return Request(
+        operation=OPERATION, path="/sauth/clients/password-reset/confirmation", content=content, body=body, parse=parse
+    )
 
 
 def parse(response: RawResponse) -> None:

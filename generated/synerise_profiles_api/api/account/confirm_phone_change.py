@@ -43,7 +43,9 @@ def request(body: PhoneChangeConfirmation | Mapping[str, Any]) -> Request[None]:
         Callers: profile.
     """
     content, _ = body_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/v4/my-account/phone-update/confirmation", content=content, parse=parse)
+    return Request(
+        operation=OPERATION, path="/v4/my-account/phone-update/confirmation", content=content, body=body, parse=parse
+    )
 
 
 def parse(response: RawResponse) -> None:

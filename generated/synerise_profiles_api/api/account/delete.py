@@ -45,7 +45,7 @@ def request(body: AccountDeletion | Mapping[str, Any]) -> Request[None]:
         Callers: profile.
     """
     content, _ = body_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/sauth/v2/my-account/delete", content=content, parse=parse)
+    return Request(operation=OPERATION, path="/sauth/v2/my-account/delete", content=content, body=body, parse=parse)
 
 
 def parse(response: RawResponse) -> None:

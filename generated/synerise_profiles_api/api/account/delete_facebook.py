@@ -49,7 +49,7 @@ def request(body: FacebookAccountDeletion | Mapping[str, Any]) -> Request[None]:
         Deprecated: account.delete_facebook is deprecated: use account.delete.
     """
     content, _ = body_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/sauth/clients/facebook/deleted", content=content, parse=parse)
+    return Request(operation=OPERATION, path="/sauth/clients/facebook/deleted", content=content, body=body, parse=parse)
 
 
 def parse(response: RawResponse) -> None:

@@ -49,7 +49,13 @@ def request(body: AccountDeletionV1 | Mapping[str, Any] | Unset = UNSET) -> Requ
         Deprecated: account.delete_v1 is deprecated: use account.delete.
     """
     content = None if body is UNSET else body_content(OPERATION, body)[0]
-    return Request(operation=OPERATION, path="/sauth/my-account/delete", content=content, parse=parse)
+    return Request(
+        operation=OPERATION,
+        path="/sauth/my-account/delete",
+        content=content,
+        body=None if body is UNSET else body,
+        parse=parse,
+    )
 
 
 def parse(response: RawResponse) -> None:

@@ -43,7 +43,12 @@ def request(body: LogoutRequest | Mapping[str, Any] | Unset = UNSET) -> Request[
     """
     content = None if body is UNSET else body_content(OPERATION, body)[0]
     return Request(
-        operation=OPERATION, path="/sauth/v3/my-account/logout", content=content, repeatable=True, parse=parse
+        operation=OPERATION,
+        path="/sauth/v3/my-account/logout",
+        content=content,
+        body=None if body is UNSET else body,
+        repeatable=True,
+        parse=parse,
     )
 
 

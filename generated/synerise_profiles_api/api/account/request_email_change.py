@@ -43,7 +43,9 @@ def request(body: EmailChangeRequest | Mapping[str, Any]) -> Request[None]:
         Callers: profile.
     """
     content, _ = body_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/sauth/v2/my-account/email-change/request", content=content, parse=parse)
+    return Request(
+        operation=OPERATION, path="/sauth/v2/my-account/email-change/request", content=content, body=body, parse=parse
+    )
 
 
 def parse(response: RawResponse) -> None:

@@ -49,7 +49,9 @@ def request(body: EmailChangeRequestV1 | Mapping[str, Any]) -> Request[None]:
         Deprecated: account.request_email_change_v1 is deprecated: use account.request_email_change.
     """
     content, _ = body_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/sauth/my-account/email-change/request", content=content, parse=parse)
+    return Request(
+        operation=OPERATION, path="/sauth/my-account/email-change/request", content=content, body=body, parse=parse
+    )
 
 
 def parse(response: RawResponse) -> None:

@@ -44,7 +44,9 @@ def request(body: PasswordResetRequest | Mapping[str, Any]) -> Request[None]:
         Callers: anonymous, workspace; permission: SAUTH_PASSWORD_RESET_CLIENT_CREATE.
     """
     content, _ = body_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/sauth/clients/password-reset/request", content=content, parse=parse)
+    return Request(
+        operation=OPERATION, path="/sauth/clients/password-reset/request", content=content, body=body, parse=parse
+    )
 
 
 def parse(response: RawResponse) -> None:

@@ -44,7 +44,9 @@ def request(body: PhoneChangeRequest | Mapping[str, Any]) -> Request[None]:
         Callers: profile.
     """
     content, _ = body_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/v4/my-account/phone-update/request", content=content, parse=parse)
+    return Request(
+        operation=OPERATION, path="/v4/my-account/phone-update/request", content=content, body=body, parse=parse
+    )
 
 
 def parse(response: RawResponse) -> None:

@@ -45,7 +45,12 @@ def request(body: AccountUpdate | Mapping[str, Any]) -> Request[None]:
     """
     content, _ = body_content(OPERATION, body)
     return Request(
-        operation=OPERATION, path="/v4/my-account/personal-information", content=content, repeatable=True, parse=parse
+        operation=OPERATION,
+        path="/v4/my-account/personal-information",
+        content=content,
+        body=body,
+        repeatable=True,
+        parse=parse,
     )
 
 

@@ -53,6 +53,7 @@ def request(client_id: int, body: MobilePushCleanUp | Mapping[str, Any]) -> Requ
         operation=OPERATION,
         path=f"/push-devices/mobile-push-subscriber/clean-up/{path_integer(OPERATION, 'client_id', client_id)}",
         content=content,
+        body=body,
         repeatable=True,
         parse=parse,
     )

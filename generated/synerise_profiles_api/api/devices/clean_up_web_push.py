@@ -52,6 +52,7 @@ def request(client_id: int, body: WebPushCleanUp | Mapping[str, Any]) -> Request
         operation=OPERATION,
         path=f"/push-devices/web-push/clean-up/{path_integer(OPERATION, 'client_id', client_id)}",
         content=content,
+        body=body,
         repeatable=True,
         parse=parse,
     )

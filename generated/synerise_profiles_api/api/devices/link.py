@@ -51,6 +51,7 @@ def request(client_id: int, body: LinkedDevice | Mapping[str, Any]) -> Request[N
         operation=OPERATION,
         path=f"/v4/clients/{path_integer(OPERATION, 'client_id', client_id)}/linked-devices",
         content=content,
+        body=body,
         repeatable=True,
         parse=parse,
     )

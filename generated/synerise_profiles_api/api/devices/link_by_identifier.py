@@ -56,6 +56,7 @@ def request(
         operation=OPERATION,
         path=f"/v4/clients/{path_text(OPERATION, 'identifier_type', identifier_type)}/{path_text(OPERATION, 'identifier_value', identifier_value)}/linked-devices",
         content=content,
+        body=body,
         repeatable=True,
         parse=parse,
     )

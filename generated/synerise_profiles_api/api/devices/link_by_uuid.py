@@ -52,6 +52,7 @@ def request(identifier_value: str, body: LinkedDevice | Mapping[str, Any]) -> Re
         operation=OPERATION,
         path=f"/push-devices/clients/by-uuid/{path_text(OPERATION, 'identifier_value', identifier_value)}/linked-devices",
         content=content,
+        body=body,
         repeatable=True,
         parse=parse,
     )

@@ -45,7 +45,12 @@ def request(body: LinkedDevice | Mapping[str, Any]) -> Request[None]:
     """
     content, _ = body_content(OPERATION, body)
     return Request(
-        operation=OPERATION, path="/push-devices/clients/linked-devices", content=content, repeatable=True, parse=parse
+        operation=OPERATION,
+        path="/push-devices/clients/linked-devices",
+        content=content,
+        body=body,
+        repeatable=True,
+        parse=parse,
     )
 
 

@@ -51,6 +51,7 @@ def request(body: LocationEvent | Mapping[str, Any]) -> Request[None]:
         operation=OPERATION,
         path="/v4/events/appeared-in-location",
         content=content,
+        body=body,
         repeatable=is_keyed(OPERATION, wire),
         parse=parse,
     )

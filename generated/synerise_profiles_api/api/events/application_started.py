@@ -51,6 +51,7 @@ def request(body: ApplicationStartedEvent | Mapping[str, Any]) -> Request[None]:
         operation=OPERATION,
         path="/v4/events/application-started",
         content=content,
+        body=body,
         repeatable=is_keyed(OPERATION, wire),
         parse=parse,
     )

@@ -53,6 +53,7 @@ def request(body: CustomEvent | Mapping[str, Any]) -> Request[None]:
         operation=OPERATION,
         path="/v4/events/custom",
         content=content,
+        body=body,
         repeatable=is_keyed(OPERATION, wire),
         parse=parse,
     )

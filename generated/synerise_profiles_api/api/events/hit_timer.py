@@ -52,6 +52,7 @@ def request(body: Event | Mapping[str, Any]) -> Request[None]:
         operation=OPERATION,
         path="/v4/events/hit-timer",
         content=content,
+        body=body,
         repeatable=is_keyed(OPERATION, wire),
         parse=parse,
     )

@@ -51,6 +51,7 @@ def request(body: ItemSearchClickEvent | Mapping[str, Any]) -> Request[None]:
         operation=OPERATION,
         path="/v4/events/item-search-click",
         content=content,
+        body=body,
         repeatable=is_keyed(OPERATION, wire),
         parse=parse,
     )

@@ -51,6 +51,7 @@ def request(body: Event | Mapping[str, Any]) -> Request[None]:
         operation=OPERATION,
         path="/v4/events/push/viewed",
         content=content,
+        body=body,
         repeatable=is_keyed(OPERATION, wire),
         parse=parse,
     )

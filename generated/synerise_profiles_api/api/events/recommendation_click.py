@@ -62,6 +62,7 @@ def request(body: RecommendationEvent | Mapping[str, Any]) -> Request[None]:
         operation=OPERATION,
         path="/v4/events/recommendation-click",
         content=content,
+        body=body,
         repeatable=is_keyed(OPERATION, wire),
         parse=parse,
     )

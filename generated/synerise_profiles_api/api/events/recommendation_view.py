@@ -52,6 +52,7 @@ def request(body: RecommendationViewEvent | Mapping[str, Any]) -> Request[None]:
         operation=OPERATION,
         path="/v4/events/recommendation-view",
         content=content,
+        body=body,
         repeatable=is_keyed(OPERATION, wire),
         parse=parse,
     )

@@ -50,7 +50,9 @@ def request(body: ExportRequest | Mapping[str, Any]) -> Request[ExportTask | Raw
         Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
     """
     content, _ = body_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/morph/exports/clients/segmentation", content=content, parse=parse)
+    return Request(
+        operation=OPERATION, path="/morph/exports/clients/segmentation", content=content, body=body, parse=parse
+    )
 
 
 def parse(response: RawResponse) -> ExportTask | RawJson | None:

@@ -54,6 +54,7 @@ def request(client_id: int, body: NoteInput | Mapping[str, Any]) -> Request[Note
         operation=OPERATION,
         path=f"/notes-service/by-id/{path_integer(OPERATION, 'client_id', client_id)}",
         content=content,
+        body=body,
         parse=parse,
     )
 

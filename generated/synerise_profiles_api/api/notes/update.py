@@ -55,6 +55,7 @@ def request(client_id: int, note_id: str, body: NoteInput | Mapping[str, Any]) -
         operation=OPERATION,
         path=f"/notes-service/by-id/{path_integer(OPERATION, 'client_id', client_id)}/{path_text(OPERATION, 'note_id', note_id)}",
         content=content,
+        body=body,
         repeatable=True,
         parse=parse,
     )

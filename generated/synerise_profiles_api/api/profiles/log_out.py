@@ -51,6 +51,7 @@ def request(client_id: str, body: LogoutRequest | Mapping[str, Any] | Unset = UN
         operation=OPERATION,
         path=f"/sauth/management/client/{path_text(OPERATION, 'client_id', client_id)}/logout",
         content=content,
+        body=None if body is UNSET else body,
         repeatable=True,
         parse=parse,
     )

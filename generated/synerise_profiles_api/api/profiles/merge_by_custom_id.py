@@ -56,7 +56,7 @@ def request(source_custom_ids: Sequence[str], target_custom_id: str) -> Request[
     """
     return Request(
         operation=OPERATION,
-        path=f"/v4/clients/merge/from/custom-ids/{path_list(OPERATION, 'source_custom_ids', source_custom_ids, integers=False, most=20)}/to/custom-id/{path_text(OPERATION, 'target_custom_id', target_custom_id)}",
+        path=f"/v4/clients/merge/from/custom-ids/{path_list(OPERATION, 'source_custom_ids', source_custom_ids, integers=False, most=20, target=target_custom_id)}/to/custom-id/{path_text(OPERATION, 'target_custom_id', target_custom_id)}",
         parse=parse,
     )
 

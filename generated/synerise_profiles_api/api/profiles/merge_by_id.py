@@ -56,7 +56,7 @@ def request(from_client_ids: Sequence[int], to_client_id: int) -> Request[Profil
     """
     return Request(
         operation=OPERATION,
-        path=f"/v4/clients/merge/from/ids/{path_list(OPERATION, 'from_client_ids', from_client_ids, integers=True, most=20)}/to/id/{path_integer(OPERATION, 'to_client_id', to_client_id)}",
+        path=f"/v4/clients/merge/from/ids/{path_list(OPERATION, 'from_client_ids', from_client_ids, integers=True, most=20, target=to_client_id)}/to/id/{path_integer(OPERATION, 'to_client_id', to_client_id)}",
         parse=parse,
     )
 

@@ -52,6 +52,7 @@ def request(client_id: int, body: ProfileInput | Mapping[str, Any]) -> Request[N
         operation=OPERATION,
         path=f"/v4/clients/{path_integer(OPERATION, 'client_id', client_id)}",
         content=content,
+        body=body,
         repeatable=True,
         parse=parse,
     )

@@ -52,6 +52,7 @@ def request(custom_id: str, body: ProfileInput | Mapping[str, Any]) -> Request[N
         operation=OPERATION,
         path=f"/v4/clients/by-customid/{path_text(OPERATION, 'custom_id', custom_id)}",
         content=content,
+        body=body,
         repeatable=True,
         parse=parse,
     )

@@ -52,6 +52,7 @@ def request(client_email: str, body: ProfileInput | Mapping[str, Any]) -> Reques
         operation=OPERATION,
         path=f"/v4/clients/by-email/{path_text(OPERATION, 'client_email', client_email)}",
         content=content,
+        body=body,
         repeatable=True,
         parse=parse,
     )

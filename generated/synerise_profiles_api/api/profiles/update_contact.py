@@ -67,6 +67,7 @@ def request(client_id: int, body: ContactUpdate | Mapping[str, Any]) -> Request[
         operation=OPERATION,
         path=f"/crm/v1/contacts/{path_integer(OPERATION, 'client_id', client_id)}",
         content=content,
+        body=body,
         repeatable=True,
         parse=parse,
     )

@@ -47,7 +47,7 @@ def request(body: ProfileInput | Mapping[str, Any]) -> Request[None]:
         Callers: user, workspace; permission: API_CLIENT_CREATE; user role: client_management: create.
     """
     content, _ = body_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/v4/clients", content=content, repeatable=True, parse=parse)
+    return Request(operation=OPERATION, path="/v4/clients", content=content, body=body, repeatable=True, parse=parse)
 
 
 def parse(response: RawResponse) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...decoding import objects_or_none
-from ...encoding import list_content
+from ...encoding import list_content, list_items
 from ...models.field_error import FieldError
 from ...types import BatchLimits, Operation, RawResponse, Request
 
@@ -54,8 +54,11 @@ def request(body: Iterable[ProfileBatchItem | Mapping[str, Any]]) -> Request[lis
         POST /v4/clients/batch
         Callers: user, workspace; permission: API_BATCH_CLIENT_CREATE; user role: client_management: create.
     """
-    content, _ = list_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/v4/clients/batch", content=content, repeatable=True, parse=parse)
+    items = list_items(OPERATION, body)
+    content, _ = list_content(OPERATION, items)
+    return Request(
+        operation=OPERATION, path="/v4/clients/batch", content=content, body=items, repeatable=True, parse=parse
+    )
 
 
 def parse(response: RawResponse) -> list[FieldError] | None:

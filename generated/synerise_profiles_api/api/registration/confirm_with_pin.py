@@ -43,7 +43,11 @@ def request(body: PinConfirmation | Mapping[str, Any]) -> Request[None]:
     """
     content, _ = body_content(OPERATION, body)
     return Request(
-        operation=OPERATION, path="/sauth/clients/activation/by-pin-code/confirmation", content=content, parse=parse
+        operation=OPERATION,
+        path="/sauth/clients/activation/by-pin-code/confirmation",
+        content=content,
+        body=body,
+        parse=parse,
     )
 
 

@@ -44,7 +44,7 @@ def request(body: AccountRegistration | Mapping[str, Any]) -> Request[None]:
         Callers: anonymous, workspace; permission: SAUTH_REGISTER_CLIENT_CREATE.
     """
     content, _ = body_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/sauth/clients/registered", content=content, parse=parse)
+    return Request(operation=OPERATION, path="/sauth/clients/registered", content=content, body=body, parse=parse)
 
 
 def parse(response: RawResponse) -> None:

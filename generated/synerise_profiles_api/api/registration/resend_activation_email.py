@@ -43,7 +43,9 @@ def request(body: ActivationRequest | Mapping[str, Any]) -> Request[None]:
         Callers: profile, anonymous, workspace; permission: SAUTH_CONFIRMATION_CLIENT_CREATE.
     """
     content, _ = body_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/sauth/clients/activation/request", content=content, parse=parse)
+    return Request(
+        operation=OPERATION, path="/sauth/clients/activation/request", content=content, body=body, parse=parse
+    )
 
 
 def parse(response: RawResponse) -> None:

@@ -43,7 +43,11 @@ def request(body: PinRequest | Mapping[str, Any]) -> Request[None]:
     """
     content, _ = body_content(OPERATION, body)
     return Request(
-        operation=OPERATION, path="/sauth/clients/activation/by-pin-code/request", content=content, parse=parse
+        operation=OPERATION,
+        path="/sauth/clients/activation/by-pin-code/request",
+        content=content,
+        body=body,
+        parse=parse,
     )
 
 

@@ -49,7 +49,7 @@ def request(body: TagInput | Mapping[str, Any]) -> Request[Tag]:
         Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create.
     """
     content, _ = body_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/v4/tags", content=content, repeatable=True, parse=parse)
+    return Request(operation=OPERATION, path="/v4/tags", content=content, body=body, repeatable=True, parse=parse)
 
 
 def parse(response: RawResponse) -> Tag:

@@ -57,6 +57,7 @@ def request(tag_id: int, body: TagUpdate | Mapping[str, Any]) -> Request[Tag | R
         operation=OPERATION,
         path=f"/v4/tags/{path_integer(OPERATION, 'tag_id', tag_id)}",
         content=content,
+        body=body,
         repeatable=True,
         parse=parse,
     )

@@ -48,7 +48,12 @@ def request(body: Transaction | Mapping[str, Any]) -> Request[None]:
     """
     content, wire = body_content(OPERATION, body)
     return Request(
-        operation=OPERATION, path="/v4/transactions", content=content, repeatable=is_keyed(OPERATION, wire), parse=parse
+        operation=OPERATION,
+        path="/v4/transactions",
+        content=content,
+        body=body,
+        repeatable=is_keyed(OPERATION, wire),
+        parse=parse,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...decoding import objects_or_raw
-from ...encoding import is_keyed, list_content
+from ...encoding import is_keyed, list_content, list_items
 from ...models.field_error import FieldError
 from ...types import BatchLimits, Operation, RawJson, RawResponse, Request
 
@@ -53,11 +53,13 @@ def request(body: Iterable[Transaction | Mapping[str, Any]]) -> Request[list[Fie
         POST /v4/transactions/batch
         Callers: workspace; permission: API_BATCH_TRANSACTION_CREATE.
     """
-    content, wire = list_content(OPERATION, body)
+    items = list_items(OPERATION, body)
+    content, wire = list_content(OPERATION, items)
     return Request(
         operation=OPERATION,
         path="/v4/transactions/batch",
         content=content,
+        body=items,
         repeatable=is_keyed(OPERATION, wire),
         parse=parse,
     )

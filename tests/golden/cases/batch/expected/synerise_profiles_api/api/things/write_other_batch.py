@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...encoding import list_content
+from ...encoding import list_content, list_items
 from ...types import BatchLimits, Operation, RawResponse, Request
 
 if TYPE_CHECKING:
@@ -42,8 +42,11 @@ def request(body: Iterable[ThingInput | Mapping[str, Any]]) -> Request[None]:
         POST /v1/things/other-batch
         Callers: workspace.
     """
-    content, _ = list_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/v1/things/other-batch", content=content, repeatable=True, parse=parse)
+    items = list_items(OPERATION, body)
+    content, _ = list_content(OPERATION, items)
+    return Request(
+        operation=OPERATION, path="/v1/things/other-batch", content=content, body=items, repeatable=True, parse=parse
+    )
 
 
 def parse(response: RawResponse) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...encoding import is_keyed, list_content
+from ...encoding import is_keyed, list_content, list_items
 from ...types import BatchLimits, Operation, RawResponse, Request
 
 if TYPE_CHECKING:
@@ -44,9 +44,15 @@ def request(body: Iterable[BuiltEvent | CustomEvent | Mapping[str, Any]]) -> Req
         POST /v1/events/batch
         Callers: workspace.
     """
-    content, wire = list_content(OPERATION, body)
+    items = list_items(OPERATION, body)
+    content, wire = list_content(OPERATION, items)
     return Request(
-        operation=OPERATION, path="/v1/events/batch", content=content, repeatable=is_keyed(OPERATION, wire), parse=parse
+        operation=OPERATION,
+        path="/v1/events/batch",
+        content=content,
+        body=items,
+        repeatable=is_keyed(OPERATION, wire),
+        parse=parse,
     )
 
 

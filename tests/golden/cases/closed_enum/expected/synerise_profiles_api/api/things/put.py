@@ -49,6 +49,7 @@ def request(kind: Kind, body: ThingInput | Mapping[str, Any]) -> Request[None]:
         operation=OPERATION,
         path=f"/v1/things/{path_text(OPERATION, 'kind', kind)}",
         content=content,
+        body=body,
         repeatable=True,
         parse=parse,
     )

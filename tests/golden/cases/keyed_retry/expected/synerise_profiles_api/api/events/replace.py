@@ -42,7 +42,9 @@ def request(body: EventInput | Mapping[str, Any]) -> Request[None]:
         Callers: workspace.
     """
     content, _ = body_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/v1/events/again", content=content, repeatable=True, parse=parse)
+    return Request(
+        operation=OPERATION, path="/v1/events/again", content=content, body=body, repeatable=True, parse=parse
+    )
 
 
 def parse(response: RawResponse) -> None:

@@ -45,7 +45,12 @@ def request(body: EventInput | Mapping[str, Any]) -> Request[None]:
     """
     content, wire = body_content(OPERATION, body)
     return Request(
-        operation=OPERATION, path="/v1/events", content=content, repeatable=is_keyed(OPERATION, wire), parse=parse
+        operation=OPERATION,
+        path="/v1/events",
+        content=content,
+        body=body,
+        repeatable=is_keyed(OPERATION, wire),
+        parse=parse,
     )
 
 

@@ -42,7 +42,7 @@ def request(body: EventInput | Mapping[str, Any]) -> Request[None]:
         Callers: workspace.
     """
     content, _ = body_content(OPERATION, body)
-    return Request(operation=OPERATION, path="/v1/events/once", content=content, parse=parse)
+    return Request(operation=OPERATION, path="/v1/events/once", content=content, body=body, parse=parse)
 
 
 def parse(response: RawResponse) -> None:

@@ -42,7 +42,14 @@ def request(body: ThingInput | Mapping[str, Any] | Unset = UNSET) -> Request[Non
         Callers: workspace.
     """
     content = None if body is UNSET else body_content(OPERATION, body)[0]
-    return Request(operation=OPERATION, path="/v1/things", content=content, repeatable=True, parse=parse)
+    return Request(
+        operation=OPERATION,
+        path="/v1/things",
+        content=content,
+        body=None if body is UNSET else body,
+        repeatable=True,
+        parse=parse,
+    )
 
 
 def parse(response: RawResponse) -> None:

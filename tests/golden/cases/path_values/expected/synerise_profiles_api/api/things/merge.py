@@ -42,7 +42,7 @@ def request(source_ids: Sequence[int], target_id: int) -> Request[None]:
     """
     return Request(
         operation=OPERATION,
-        path=f"/v1/things/merge/from/{path_list(OPERATION, 'source_ids', source_ids, integers=True, most=20)}/to/{path_integer(OPERATION, 'target_id', target_id)}",
+        path=f"/v1/things/merge/from/{path_list(OPERATION, 'source_ids', source_ids, integers=True, most=20, target=target_id)}/to/{path_integer(OPERATION, 'target_id', target_id)}",
         parse=parse,
     )
 

@@ -70,6 +70,7 @@ def request(
         path=f"/v1/things/{path_text(OPERATION, 'thing_name', thing_name)}",
         query=query_string(OPERATION, (('quoted"name', quotedname),)),
         content=content,
+        body=body,
         repeatable=True,
         parse=parse,
     )

@@ -12,15 +12,15 @@ from typing import Any, Final, cast
 
 import attrs
 
-from synerise_profiles._validation.rules import fields_of
-from synerise_profiles._validation.schema import Schema, schema_of
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import Money, Product
 from synerise_profiles_api.types import UNSET, Unset
 
 from .amounts import Amount, amount_of, read_money
-from .checks import refuse_reserved_names
+from .reserved_names import refuse_reserved_names
+from .rules import fields_of
+from .schema import Schema, schema_of
 
 __all__ = ["PricedProducts", "price_products"]
 

@@ -1,0 +1,63 @@
+"""JSON that is read without losing digits: a whole number beyond 64 bits is refused, where orjson makes a float of it.
+
+Such numbers are ids: of SIM cards, of receipts. They are rare, so a text is first searched for so many digits in a row,
+by a sample of its bytes; only where there may be some, it is parsed a second time, exactly.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import orjson
+
+from synerise_profiles_api.encoding import to_wire
+from synerise_profiles_api.errors import InvalidRequestError
+
+__all__ = ["LargeNumberError", "load_exactly"]
+
+_MIN_DIGITS: Final = 19
+"""Whole numbers with fewer digits fit into 64 bits."""
+_DIGITS_AS_ZEROS: Final = bytes(ord("0") if chr(code) in "0123456789" else ord(" ") for code in range(256))
+_STRIDE: Final = 6
+_SAMPLE: Final = b"0" * (_MIN_DIGITS // _STRIDE)
+_ALL: Final = b"0" * _MIN_DIGITS
+
+
+class LargeNumberError(ValueError):
+    """A text of JSON holds a whole number beyond 64 bits; `field` is the way to it, where one is known."""
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+        where = f" in {field}" if field else ""
+        super().__init__(
+            f"has a whole number beyond 64 bits{where}, which would lose digits; write it as text, in quotes"
+        )
+
+
+def load_exactly(text: bytes) -> Any:
+    """Parse JSON; raise LargeNumberError for a whole number beyond 64 bits, orjson.JSONDecodeError for what is none."""
+    found = orjson.loads(text)
+    if (
+        _SAMPLE in text[::_STRIDE].translate(_DIGITS_AS_ZEROS)
+        and _ALL in text.translate(_DIGITS_AS_ZEROS)
+        and (field := _large_number(text)) is not None
+    ):
+        raise LargeNumberError(field)
+    return found
+
+
+def _large_number(text: bytes) -> str | None:
+    """Return the way to the first whole number beyond 64 bits, None if there is none."""
+    try:
+        to_wire(json.loads(text, parse_float=_ignore))
+    except InvalidRequestError as error:
+        return error.field
+    except ValueError:  # more digits than Python reads
+        return ""
+    return None
+
+
+def _ignore(_: str) -> float:
+    """Take any number with a fraction or an exponent: it is a float in every reader."""
+    return 0.0

@@ -1,0 +1,115 @@
+"""The basic rules of a body: what names no profile or the wrong one, and names that are slips.
+
+They are the same for a row of a batch, whoever sends it, and for the body of a single call. Everything else is left to
+the server, or to the strict checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, PROFILE_IDENTIFIERS
+
+from .object_rules import ObjectRule, PropertyNames
+from .rules import FieldProblem, ListRule, Note, Rule, type_rule
+from .schema import Schema
+from .unknown_names import NamesRule, UnknownNames
+
+__all__ = ["basic_rule"]
+
+_IDENTIFIERS: Final = frozenset((*PROFILE_IDENTIFIERS, *CLIENT_IDENTIFIERS))
+_WORDS_FOR_NOTHING: Final = frozenset(
+    (
+        *("nan", "NaN", "NAN", "NaT", "null", "NULL", "Null", "none", "None", "NONE"),
+        "nil",
+        "undefined",
+        "<NA>",
+        "N/A",
+        "",
+    )
+)
+
+
+def basic_rule(schema: Schema, note: Note, allow_unknown: Collection[str] = (), path: str = "") -> ObjectRule:
+    """Make the rule that asks for required fields, for an identifier of the right type, and for known names."""
+    rules: dict[str, Rule | None] = {}
+    for name, inner in schema.properties.items():
+        if inner.required_choices:
+            rules[name] = basic_rule(inner, note, allow_unknown, f"{path}{name}.")
+        elif name in _IDENTIFIERS:
+            typed = type_rule(inner)
+            rules[name] = None if typed is None else _IdentifierRule(typed, note, f"{path}{name}")
+        else:
+            rules[name] = _names_rule(inner, note, allow_unknown, f"{path}{name}.")
+    names = PropertyNames(schema, note, path, allow_unknown, has_patterns=False)
+    return ObjectRule(schema, rules, names, schema.required_choices, is_complete=False)
+
+
+def _names_rule(schema: Schema, note: Note, allow_unknown: Collection[str], path: str) -> Rule | None:
+    """Make the rule of the names of what stands in a field; None where the caller chooses them, or it is no object."""
+    if schema.items is not None:
+        inner = _names_rule(schema.items, note, allow_unknown, path)
+        return None if inner is None else _ItemNamesRule(inner)
+    if not schema.properties:
+        return None
+    rules = {
+        name: _names_rule(field, note, allow_unknown, f"{path}{name}.") for name, field in schema.properties.items()
+    }
+    inner_rules = {name: rule for name, rule in rules.items() if rule is not None}
+    if schema.allows_additional and not inner_rules:
+        return None
+    return NamesRule(
+        None if schema.allows_additional else UnknownNames(schema.properties, allow_unknown, note, path), inner_rules
+    )
+
+
+class _ItemNamesRule:
+    """A list of objects of which the names are judged; what is no list is judged elsewhere."""
+
+    def __init__(self, item_rule: Rule) -> None:
+        self._list_rule = ListRule(item_rule)
+
+    def check(self, value: Any) -> FieldProblem | None:
+        """Judge one value."""
+        return self._list_rule.check(value) if isinstance(value, list | tuple) else None
+
+    def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
+        """Clear lists by judging the items of all of them as one column."""
+        lists = [
+            (value, position) for value, position in zip(values, positions, strict=True) if isinstance(value, list)
+        ]
+        self._list_rule.check_block([value for value, _ in lists], [position for _, position in lists], suspects)
+        suspects.update(position for value, position in zip(values, positions, strict=True) if isinstance(value, tuple))
+        return False
+
+
+class _IdentifierRule:
+    """An identifier of its documented type. What is blank or a word for nothing is noted: it may join strangers."""
+
+    def __init__(self, type_rule: Rule, note: Note, path: str) -> None:
+        self._type_rule = type_rule
+        self._note = note
+        self._text = f"{path}: blank, or a word for nothing such as NULL; rows that share it are one profile"
+
+    def check(self, value: Any) -> FieldProblem | None:
+        """Judge one value."""
+        problem = self._type_rule.check(value)
+        if problem is None and isinstance(value, str) and (value.isspace() or value in _WORDS_FOR_NOTHING):
+            self._note(self._text)
+        return problem
+
+    def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
+        """Clear identifiers of the right type that are neither blank nor a word for nothing."""
+        is_safe = self._type_rule.check_block(values, positions, suspects)
+        try:
+            if _WORDS_FOR_NOTHING.isdisjoint(values) and not any(map(str.isspace, values)):
+                return is_safe
+        except TypeError:  # one of them is no text
+            pass
+        suspects.update(
+            position
+            for value, position in zip(values, positions, strict=True)
+            if isinstance(value, str) and (value.isspace() or value in _WORDS_FOR_NOTHING)
+        )
+        return is_safe

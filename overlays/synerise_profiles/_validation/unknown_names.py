@@ -1,0 +1,150 @@
+"""Names that the document does not have: which of its own is meant, and what is told of the others.
+
+A key that nobody knows is ignored by the server, and the value is lost in silence. So a near miss of a documented name
+is refused. Any other unknown name may be one that the API has learned since: it is sent, and noted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from synerise_profiles_api.encoding import Model
+
+from .rules import FieldProblem, Rule, fields_of
+
+__all__ = ["NamesRule", "UnknownNames", "near_name"]
+
+_MIN_LETTERS: Final = 6
+"""Shorter names have too many neighbours for a single edit to be a slip."""
+_SEPARATOR: Final = re.compile(r"[\s_.\-]+")
+_PLAIN_NAME: Final = re.compile(r"[\w .\-]{1,64}")
+_MAX_REMEMBERED: Final = 1000
+
+
+def near_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is meant by another one, None if it is near none.
+
+    Near is a name that is the same without case and separators, or that has six letters and differs by one edit: a
+    letter more, less, another one, or two that are swapped. Digits make another name: `phone2` is near nothing.
+    """
+    names, given = tuple(known), _letters(name)
+    for other in names:
+        if _letters(other) == given:
+            return other
+    if sum(map(str.isalpha, given)) < _MIN_LETTERS:
+        return None
+    return next((other for other in names if _is_one_edit(given, _letters(other))), None)
+
+
+def _letters(name: str) -> str:
+    return _SEPARATOR.sub("", name).casefold()
+
+
+def _is_one_edit(given: str, known: str) -> bool:
+    if abs(len(given) - len(known)) > 1 or _digits(given) != _digits(known):
+        return False
+    start = next(
+        (place for place, (a, b) in enumerate(zip(given, known, strict=False)) if a != b), min(map(len, (given, known)))
+    )
+    a, b = given[start:], known[start:]
+    return a[1:] == b or a == b[1:] or a[1:] == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
+
+
+def _digits(name: str) -> list[str]:
+    return [char for char in name if char.isdigit()]
+
+
+class UnknownNames:
+    """Judges the names of one kind of object that the document does not have; `path` is the prefix of its fields."""
+
+    def __init__(
+        self, known: Iterable[str], allow_unknown: Collection[str], note: Callable[[str], None], path: str
+    ) -> None:
+        self._documented = tuple(known)
+        self.known = frozenset(self._documented).union(
+            name.removeprefix(path) for name in allow_unknown if name.startswith(path) and "." not in name[len(path) :]
+        )
+        self._note = note
+        self._path = path
+        self._meant_names: dict[str, str | None] = {}
+
+    def check(self, name: Any, value: object) -> FieldProblem | None:
+        """Judge one name of an object; what a model has among its additional properties is the caller's."""
+        if name in self.known or (isinstance(value, Model) and name in value.additional_properties):
+            return None
+        if not isinstance(name, str):
+            return "", f"has a key of type {type(name).__name__}; keys are text"
+        if name in self._meant_names:
+            meant = self._meant_names[name]
+        else:
+            meant = near_name(name, self._documented)
+            if len(self._meant_names) < _MAX_REMEMBERED:
+                self._meant_names[name] = meant
+        if meant is not None:
+            return name, f"is not documented, and {meant!r} is; mend the name, or allow this one by allow_unknown"
+        shown = name if _PLAIN_NAME.fullmatch(name) else "a key that is not shown"
+        self._note(f"{self._path}{shown}: not in the documentation")
+        return None
+
+
+class NamesRule:
+    """An object of which nothing but the names of its fields is judged, and those of the objects in it.
+
+    Without `unknown_names` its own names are the caller's to choose.
+    """
+
+    def __init__(self, unknown_names: UnknownNames | None, inner_rules: Mapping[str, Rule]) -> None:
+        self._unknown_names = unknown_names
+        self._inner_rules = inner_rules
+
+    def check(self, value: Any) -> FieldProblem | None:
+        """Judge one value; what is no object is judged elsewhere."""
+        row = fields_of(value)
+        if row is None:
+            return None
+        if self._unknown_names is not None and not self._unknown_names.known.issuperset(row):
+            for name in row:
+                problem = self._unknown_names.check(name, value)
+                if problem is not None:
+                    return problem
+        for name, rule in self._inner_rules.items():
+            problem = rule.check(row[name]) if name in row else None
+            if problem is not None:
+                return f"{name}.{problem[0]}", problem[1]
+        return None
+
+    def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
+        """Clear objects that have documented names alone; the objects in them are judged as columns.
+
+        A model has no other names but its additional properties, which are the caller's.
+        """
+        types = set[type[Any]](map(type, values))
+        if types != {dict}:
+            if not self._inner_rules and all(issubclass(kind, Model) for kind in types):
+                return False
+            pairs = list(zip(values, positions, strict=True))
+            mappings = [(value, at) for value, at in pairs if value.__class__ is dict]
+            suspects.update(at for value, at in pairs if value.__class__ is not dict and self._may_refuse(value))
+            values, positions = [value for value, _ in mappings], [at for _, at in mappings]
+        if self._unknown_names is not None:
+            known = self._unknown_names.known
+            if not set[Any]().union(*values) <= known:
+                rows = zip(values, positions, strict=True)
+                suspects.update(at for value, at in rows if not value.keys() <= known)
+        for name, rule in self._inner_rules.items():
+            column = [(value[name], at) for value, at in zip(values, positions, strict=True) if name in value]
+            if column:
+                rule.check_block([value for value, _ in column], [at for _, at in column], suspects)
+        return False
+
+    def _may_refuse(self, value: Any) -> bool:
+        """Whether `check` has something to say of a value that is no dict."""
+        if not isinstance(value, Model):
+            return fields_of(value) is not None
+        fields, found = value._fields(), set[int]()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
+        for name, rule in self._inner_rules.items():
+            if name in fields:
+                rule.check_block([fields[name]], (0,), found)
+        return bool(found)

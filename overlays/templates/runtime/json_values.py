@@ -1,0 +1,156 @@
+"""What is written as JSON beside JSON's own types, and words for what is not: one list for every way to send it."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import uuid
+from typing import Any, cast
+
+__all__ = [
+    "MAX_INTEGER",
+    "MIN_INTEGER",
+    "NOT_FINITE",
+    "NO_UNICODE",
+    "TOO_LARGE",
+    "InvalidValueError",
+    "conversion_hint",
+    "plain",
+    "printable",
+    "surrogate_path",
+    "unwritable_problem",
+]
+
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
+TOO_LARGE = "is a whole number beyond 64 bits, of which JSON readers lose digits; send it as text"
+NOT_FINITE = "is NaN or infinite, which JSON cannot carry; leave the field out"
+NO_UNICODE = "holds half of an emoji (a lone surrogate), which is no Unicode; mend the text where it was decoded"
+_CONVERSIONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (
+        ("model_dump", "model_fields"),
+        "whose defaults would be sent as well",
+        "call .model_dump(exclude_unset=True, by_alias=True)",
+    ),
+    (
+        ("__fields__", "dict", "copy"),
+        "whose defaults would be sent as well",
+        "call .dict(exclude_unset=True, by_alias=True)",
+    ),
+    (
+        ("__dataclass_fields__",),
+        "whose None would become null, which deletes",
+        "make a mapping: {f.name: x for f in dataclasses.fields(row) if (x := getattr(row, f.name)) is not None}",
+    ),
+    (
+        ("__attrs_attrs__",),
+        "whose None would become null, which deletes",
+        "call attrs.asdict(row, filter=lambda _, item: item is not None)",
+    ),
+    (
+        ("__struct_fields__",),
+        "whose defaults would be sent as well",
+        "make a mapping of the fields that are set",
+    ),
+    (("tolist", "dtype", "__setitem__"), "an array", "call .tolist()"),
+    (("_asdict",), "a named tuple", "call ._asdict()"),
+)
+"""By what a type is known that is no mapping, what it is, and the call that makes of it what can be sent."""
+
+
+class InvalidValueError(Exception):
+    """A value that JSON cannot carry, with the way to it from the inside out."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        self.steps: list[str] = []
+        super().__init__(problem)
+
+
+def plain(value: Any) -> Any:
+    """Return the text, number or truth value as which a value is written; the value itself where there is none.
+
+    This is the one list of what is written as JSON beside JSON's own types, models, mappings, sequences and sets: the
+    value of an enum member, a UUID as text, a date or a datetime with a zone in ISO 8601, an exact Decimal, a scalar of
+    numpy, and subclasses of text and numbers. Raises InvalidValueError for one of these that JSON cannot carry.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)  # the text itself: str() of an enum is its name
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, datetime.datetime):
+        if value != value:  # noqa: PLR0124  # the NaT of pandas is a datetime
+            raise InvalidValueError("is no moment (NaT); leave the field out")
+        if value.tzinfo is None or value.utcoffset() is None:
+            raise InvalidValueError("is a datetime without a zone; attach one, such as datetime.timezone.utc")
+        return value.isoformat()
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return _plain_decimal(value)
+    return _plain_scalar(value) if type(value).__module__ == "numpy" else value
+
+
+def _plain_decimal(value: decimal.Decimal) -> int | float:
+    if not value.is_finite():
+        raise InvalidValueError(NOT_FINITE)
+    if value == value.to_integral_value() and abs(value) < 2**53:
+        return int(value)
+    number = float(value)
+    if decimal.Decimal(repr(number)) != value:
+        raise InvalidValueError("has more digits than a JSON number keeps; round it first")
+    return number
+
+
+def _plain_scalar(value: Any) -> Any:
+    """Return the value of a scalar of numpy, which is not imported for that. A float has its own shortest digits."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if getattr(value, "shape", None) != () or kind not in {"b", "i", "u", "f"}:
+        return value
+    if kind != "f":
+        return value.item()
+    return float(str(value)) if value.itemsize <= 8 else _plain_decimal(decimal.Decimal(str(value)))
+
+
+def conversion_hint(value: object) -> str:
+    """Return the call that makes a mapping of an object, after a semicolon; empty where none is known."""
+    kind = type(value)
+    return next((f"; {call}" for marks, _, call in _CONVERSIONS if all(hasattr(kind, mark) for mark in marks)), "")
+
+
+def unwritable_problem(value: object) -> str:
+    """Say that a value is of no type that is written as JSON, and what makes it one."""
+    kind = type(value)
+    for marks, noun, call in _CONVERSIONS:
+        if all(hasattr(kind, mark) for mark in marks):
+            return f"is a {kind.__name__}, {noun}; {call}"
+    return f"is a {kind.__name__}, which JSON cannot carry; convert it to text or a number"
+
+
+def printable(name: str) -> str:
+    """Return a name that can be printed, whatever it holds."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def surrogate_path(value: Any) -> str | None:
+    """Find a text of plain JSON that UTF-8 cannot carry, half of an emoji; return the way to it, None without one."""
+    if isinstance(value, str):
+        return "" if any("\ud800" <= char <= "\udfff" for char in value) else None
+    if isinstance(value, dict):
+        for key, item in cast("dict[str, Any]", value).items():
+            found = "" if surrogate_path(key) is not None else surrogate_path(item)
+            if found is not None:
+                return f".{printable(key)}{found}"
+    elif isinstance(value, list):
+        for index, item in enumerate(cast("list[Any]", value)):
+            if (found := surrogate_path(item)) is not None:
+                return f"[{index}]{found}"
+    return None

@@ -1,0 +1,410 @@
+"""One verdict for one row: whatever way it is sent, it is refused for the same reason or written as the same JSON."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
+import math
+import types
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import attrs
+import httpx
+import orjson
+import pytest
+
+from synerise_profiles import InvalidRequestError, Synerise, events
+from synerise_profiles.models import ClientIdentifier, Money
+from synerise_profiles_api.types import UNSET
+
+Verdict = tuple[str, Any]
+GOOD = {"v": "good"}
+MOMENT = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
+
+
+class Color(enum.Enum):
+    RED = "red"
+    BOTH = ("red", "blue")
+    KEY = uuid.UUID(int=5)
+    NAN = math.nan
+
+
+class Size(enum.IntEnum):
+    LARGE = 3
+
+
+class Level(enum.StrEnum):
+    GOLD = "gold"
+
+
+class Flags(enum.Flag):
+    A = 1
+    B = 2
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Whole(int):
+    pass
+
+
+class Real(float):
+    pass
+
+
+class Pair(NamedTuple):
+    left: int
+    right: str
+
+
+@dataclasses.dataclass
+class Person:
+    name: str = "Jan"
+    city: str | None = None
+
+
+@attrs.define
+class Place:
+    name: str | None = None
+
+
+class Pydantic:
+    """What a model of pydantic looks like."""
+
+    model_fields: dict[str, Any] = {}  # noqa: RUF012 - as pydantic has it
+
+    def model_dump(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class Scalar:
+    """What a scalar of numpy looks like."""
+
+    shape: tuple[int, ...] = ()
+
+    def __init__(self, value: Any, kind: str, itemsize: int = 8) -> None:
+        self.value, self.dtype, self.itemsize = value, types.SimpleNamespace(kind=kind), itemsize
+
+    def item(self) -> Any:
+        return self.value
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+Scalar.__module__ = "numpy"
+
+
+class Vector(Scalar):
+    shape = (2,)
+
+    def tolist(self) -> list[Any]:
+        raise NotImplementedError
+
+    def __setitem__(self, index: int, value: Any) -> None:
+        raise NotImplementedError
+
+    dtype = None
+
+
+Vector.__module__ = "numpy"
+
+
+def cycle() -> list[Any]:
+    found: list[Any] = []
+    found.append(found)
+    return found
+
+
+def deep(depth: int) -> Any:
+    return {"a": deep(depth - 1)} if depth else 1
+
+
+ODD: dict[str, Any] = {
+    "empty text": "",
+    "Polish": "Łódź",
+    "emoji": "\U0001f600",
+    "half an emoji": "\ud83d",
+    "control": "\x00\x1f",
+    "half in a list": ["a", "b\udc00"],
+    "half in a key": {"\ud800": 1},
+    "text subclass": Text("t"),
+    "StrEnum": Level.GOLD,
+    "the word null": "null",
+    "zero": 0,
+    "minus one": -1,
+    "true": True,
+    "2**53": 2**53 + 1,
+    "2**63": 2**63,
+    "2**64-1": 2**64 - 1,
+    "2**64": 2**64,
+    "-2**63": -(2**63),
+    "-2**63-1": -(2**63) - 1,
+    "digits inside": {"a": [10**30]},
+    "int subclass": Whole(5),
+    "IntEnum": Size.LARGE,
+    "float": 0.1,
+    "small": 5e-324,
+    "minus zero": -0.0,
+    "huge": 1e308,
+    "NaN": math.nan,
+    "infinity": -math.inf,
+    "NaN inside": [{"a": math.nan}],
+    "float subclass": Real(1.5),
+    "Decimal": decimal.Decimal("19.90"),
+    "Decimal whole": decimal.Decimal("2.00"),
+    "Decimal long": decimal.Decimal(10) / 3,
+    "Decimal NaN": decimal.Decimal("NaN"),
+    "Fraction": fractions.Fraction(1, 3),
+    "complex": 1j,
+    "date": MOMENT.date(),
+    "moment": MOMENT,
+    "naive": MOMENT.replace(tzinfo=None),
+    "time": MOMENT.timetz(),
+    "delta": datetime.timedelta(1),
+    "UUID": uuid.UUID(int=7),
+    "UUID as key": {uuid.UUID(int=7): 1},
+    "Enum": Color.RED,
+    "Enum of tuple": Color.BOTH,
+    "Enum of UUID": Color.KEY,
+    "Enum of NaN": Color.NAN,
+    "Flag": Flags.A | Flags.B,
+    "bytes": b"raw",
+    "bytearray": bytearray(b"raw"),
+    "memoryview": memoryview(b"raw"),
+    "path": PurePosixPath("/a"),
+    "object": object(),
+    "function": len,
+    "class": int,
+    "set": {"b", "a", "c"},
+    "set of numbers": {10, 9, 1.5},
+    "set of UUIDs": {uuid.UUID(int=2)},
+    "mixed set": {1, "a"},
+    "frozenset": frozenset({"a"}),
+    "set inside": {"a": {"b": {"c"}}},
+    "range": range(3),
+    "tuple": (1, "a"),
+    "named tuple": Pair(1, "a"),
+    "deque": collections.deque([1]),
+    "generator": (n for n in range(2)),
+    "Counter": collections.Counter("aab"),
+    "OrderedDict": collections.OrderedDict(b=1, a=2),
+    "proxy": types.MappingProxyType({"a": 1}),
+    "ChainMap": collections.ChainMap({"a": 1}),
+    "number as key": {1: 2},
+    "None as key": {None: 1},
+    "Enum as key": {Color.RED: 1},
+    "StrEnum as key": {Level.GOLD: 1},
+    "UNSET": UNSET,
+    "UNSET inside": {"a": UNSET, "b": 1},
+    "UNSET in a list": [UNSET],
+    "model": Money(amount=decimal.Decimal("1.5"), currency="PLN"),
+    "another model": [ClientIdentifier(custom_id="c")],
+    "dataclass": Person(),
+    "attrs class": Place(),
+    "pydantic": Pydantic(),
+    "dataclass inside": [{"a": Person()}],
+    "int64": Scalar(5, "i"),
+    "float32": Scalar("0.1", "f", 4),
+    "float32 NaN": Scalar("nan", "f", 4),
+    "longdouble": Scalar("0.10000000000000000001", "f", 16),
+    "bool_": Scalar(bool(1), "b"),
+    "datetime64": Scalar(0, "M"),
+    "array": Vector(0, "i"),
+    "cycle": cycle(),
+    "deep": deep(100),
+    "too deep": deep(300),
+}
+
+
+class Roads:
+    """Every way to send a row, each as a function that says what became of it."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self._client = Synerise(token="t", base_url="http://localhost", transport=httpx.MockTransport(self._answer))
+
+    def close(self) -> None:
+        self._client.close()
+
+    def profile(self, row: dict[str, Any], **options: Any) -> dict[str, Verdict]:
+        client = self._client
+        with client.queue(**options) as queue:
+            return {
+                "call": self._try(lambda: client.profiles.upsert(row)),
+                "batch call": self._try(lambda: client.profiles.upsert_batch([row])),
+                "bulk by row": self._try(lambda: _first(client.bulk.upsert_profiles([row], **options))),
+                "bulk by block": self._try(lambda: _first(client.bulk.upsert_profiles(_among(row), **options))),
+                "queue": self._try(lambda: (queue.profiles.put(row), queue.flush())),
+            }
+
+    def event(self, row: dict[str, Any], **options: Any) -> dict[str, Verdict]:
+        client, kind = self._client, {"type": "custom"}
+        with client.queue(**options) as queue:
+            return {
+                "call": self._try(lambda: client.events.custom(row)),
+                "batch call": self._try(lambda: client.events.send_batch([{**row, **kind}])),
+                "bulk by row": self._try(lambda: _first(client.bulk.send_events([{**row, **kind}], **options))),
+                "bulk by block": self._try(lambda: _first(client.bulk.send_events(_among({**row, **kind}), **options))),
+                "queue": self._try(lambda: (queue.events.put({**row, **kind}), queue.flush())),
+                "builder": self._try(
+                    lambda: client.events.send_batch(
+                        [
+                            events.custom(
+                                client=row["client"],
+                                action=row["action"],
+                                label="l",
+                                params=row["params"],
+                                time=MOMENT,
+                                salt="s",
+                            )
+                        ]
+                    )
+                ),
+            }
+
+    def _try(self, send: Callable[[], object]) -> Verdict:
+        del self.bodies[:]
+        try:
+            send()
+        except InvalidRequestError as error:
+            field = error.field.removeprefix("body").removeprefix("[0]").removeprefix(".")
+            return "refused", (field, error.problem)
+        rows = [row for body in self.bodies for row in _as_list(orjson.loads(body))]
+        held = [row.get("attributes", row.get("params")) for row in rows]
+        return "written", orjson.dumps(next((item for item in held if item != GOOD), GOOD))
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/server/time"):
+            return httpx.Response(200, json={"serverTime": "2026-01-01T00:00:00.000Z"})
+        self.bodies.append(request.content)
+        return httpx.Response(202)
+
+
+def _among(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """A block of rows of the same shape, of which all others are as they should be."""
+    spot = "attributes" if "attributes" in row else "params"
+    good = {**row, spot: GOOD}
+    return [*[good] * 10, row, *[good] * 9]
+
+
+def _as_list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else [found]
+
+
+def _first(report: Any) -> None:
+    for rejection in report.rejected:
+        raise InvalidRequestError(rejection.reason, field=rejection.field or "")
+
+
+@pytest.fixture(scope="module")
+def roads() -> Iterator[Roads]:
+    found = Roads()
+    yield found
+    found.close()
+
+
+def test_the_table_is_long_enough() -> None:
+    """At least sixty odd values are sent on every road."""
+    assert len(ODD) >= 60
+
+
+@pytest.mark.parametrize("name", list(ODD))
+def test_one_verdict_for_an_attribute(roads: Roads, name: str) -> None:
+    """A value of an attribute is taken as the same JSON, or refused with the same words, on every road."""
+    found = roads.profile({"customId": "marked", "attributes": {"v": _value(name)}})
+    assert len(set(found.values())) == 1, found
+
+
+@pytest.mark.parametrize("name", list(ODD))
+def test_one_verdict_for_a_param(roads: Roads, name: str) -> None:
+    """A value of a param of an event likewise; a builder is one road more."""
+    row = {
+        "label": "l",
+        "action": "a.b",
+        "client": {"customId": "marked"},
+        "params": {"v": _value(name)},
+        "time": MOMENT,
+        "eventSalt": "s",
+    }
+    found = roads.event(row)
+    assert len(set(found.values())) == 1, found
+
+
+def _value(name: str) -> Any:
+    return (n for n in range(2)) if name == "generator" else ODD[name]
+
+
+@pytest.mark.parametrize("name", [name for name in ODD if name not in {"UNSET", "empty text"}])
+def test_one_verdict_for_an_identifier(roads: Roads, name: str) -> None:
+    """A value of an identifier is of the documented kind on every road, or on none."""
+    found = roads.profile({"email": "marked@example.com", "customId": _value(name), "attributes": {"v": 1}})
+    assert len({verdict[0] for verdict in found.values()}) == 1, found
+
+
+ROWS: dict[str, tuple[dict[str, Any], str]] = {
+    "no identifier": ({"firstName": "marked", "attributes": {"v": 1}}, ""),
+    "a number for a text": ({"customId": 17, "attributes": {"v": 1}}, "customId"),
+    "a text for a number": ({"phone": 48111222333, "attributes": {"v": 1}}, "phone"),
+    "a slip": ({"customId": "marked", "first_name": "Jan", "attributes": {"v": 1}}, "first_name"),
+    "another case": ({"customId": "marked", "birthdate": "1987-10-24", "attributes": {"v": 1}}, "birthdate"),
+    "a slip inside": (
+        {"customId": "marked", "agreements": {"web_push": True}, "attributes": {}},
+        "agreements.web_push",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(ROWS))
+def test_one_verdict_for_a_row(roads: Roads, name: str) -> None:
+    """What names no profile, is of no documented kind or a slip is refused on every road."""
+    row, field = ROWS[name]
+    found = roads.profile(row)
+    assert len(set(found.values())) == 1 or name == "no identifier", found
+    refused = {road: verdict for road, verdict in found.items() if name != "no identifier" or road != "call"}
+    assert {(verdict, problem[0]) for verdict, problem in refused.values()} == {("refused", field)}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"customId": "marked", "phone2": "1", "attributes": {"v": 1}},
+        {"customId": "marked", "pesel": "1", "attributes": {"fristName": "x", "first_name": "y", "custom_id": 1}},
+        {"customId": "marked", "agreements": {"fax": True}, "attributes": {"v": 1}},
+    ],
+)
+def test_names_of_ones_own_pass(roads: Roads, row: dict[str, Any]) -> None:
+    """Names that are near no documented one are sent on every road, and so is every name of a free-form object."""
+    assert {verdict[0] for verdict in roads.profile(row).values()} == {"written"}
+
+
+def test_a_null_is_the_callers_word(roads: Roads) -> None:
+    """In a single call a null was written by hand; where rows come in thousands, it is allowed by name."""
+    row = {"customId": "marked", "city": None, "attributes": {"v": None, "w": Color.RED}}
+    found = roads.profile(row)
+    assert [road for road, verdict in found.items() if verdict[0] == "written"] == ["call", "batch call"]
+    assert len(set(roads.profile(row, allow_null={"city", "attributes.v"}).values())) == 1
+
+
+def test_rows_of_foreign_classes_are_refused_with_the_call_that_helps(roads: Roads) -> None:
+    """A dataclass or a model of pydantic has defaults, which would be sent as null: the way to a mapping is named."""
+    for row, call in (
+        (Pydantic(), ".model_dump(exclude_unset=True"),
+        (Person(), "dataclasses.fields"),
+        (Place(), "attrs.asdict"),
+    ):
+        with pytest.raises(InvalidRequestError) as caught:
+            roads._client.profiles.upsert(row)  # type: ignore[arg-type]
+        assert call in str(caught.value)
+        with pytest.raises(InvalidRequestError, match=r"model") as caught:
+            _first(roads._client.bulk.upsert_profiles([row]))  # type: ignore[list-item]
+        assert call in str(caught.value)

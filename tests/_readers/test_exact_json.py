@@ -1,0 +1,62 @@
+"""JSON that is read without losing digits."""
+
+from __future__ import annotations
+
+import json
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synerise_profiles._readers.exact_json import LargeNumberError, load_exactly
+
+NUMBERS = st.integers(-(10**25), 10**25) | st.integers(-(2**63) - 3, -(2**63) + 3) | st.integers(2**64 - 3, 2**64 + 3)
+LEAVES = NUMBERS | st.floats(allow_nan=False, allow_infinity=False) | st.text() | NUMBERS.map(str)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4) | NUMBERS.map(str), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def is_large(value: object) -> bool:
+    """Whether a value holds a whole number beyond 64 bits."""
+    if isinstance(value, dict):
+        return any(map(is_large, value.values()))
+    if isinstance(value, list):
+        return any(map(is_large, value))
+    return isinstance(value, int) and not -(2**63) <= value < 2**64
+
+
+@given(VALUES, st.text(max_size=7))
+def test_digits_are_kept_or_the_text_is_refused(value: object, padding: str) -> None:
+    """What is read is what was written, to the last digit; what cannot be is refused, wherever it stands."""
+    text = json.dumps({padding: value}, ensure_ascii=True).encode()
+    if is_large(value):
+        with pytest.raises(LargeNumberError):
+            load_exactly(text)
+    else:
+        assert load_exactly(text) == json.loads(text)
+
+
+def test_the_field_is_named() -> None:
+    """The way to the number is told, and the number is not."""
+    with pytest.raises(LargeNumberError, match=r"beyond 64 bits in attributes\.sims\[1\]") as caught:
+        load_exactly(b'{"customId":"a","attributes":{"sims":["89480000000000012345", 89480000000000012345]}}')
+    assert "8948" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [b"[" + b"1" * 5000 + b"]", b"[-" + b"9" * 5000 + b"]"])
+def test_numbers_that_python_does_not_read_are_refused(text: bytes) -> None:
+    """A number of thousands of digits is refused like any other."""
+    with pytest.raises((LargeNumberError, orjson.JSONDecodeError)):
+        load_exactly(text)
+
+
+@pytest.mark.parametrize("text", [b"1.12345678901234567890123", b"12345678901234567890.0", b"1e300"])
+def test_fractions_are_floats_as_everywhere(text: bytes) -> None:
+    """A number with a fraction or an exponent is a float in every reader."""
+    assert load_exactly(text) == float(text)

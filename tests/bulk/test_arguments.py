@@ -1,0 +1,147 @@
+"""What a bulk method, a queue, a merge or an export refuses before anything is sent: its rows, and its options."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
+from synerise_profiles.models import ProfileBatchItem
+from synerise_profiles.sandbox import Sandbox
+
+
+class Frame:
+    """What a DataFrame looks like."""
+
+    def __dataframe__(self) -> None:
+        raise NotImplementedError
+
+    def __iter__(self) -> Any:
+        return iter(["customId"])
+
+
+async def later() -> AsyncIterator[dict[str, Any]]:
+    yield {"customId": "a"}
+
+
+NO_ROWS: dict[str, tuple[Any, str]] = {
+    "a text": ("customers.csv", "read_csv"),
+    "bytes": (b'[{"customId": "a"}]', "orjson.loads"),
+    "a path": (Path("customers.csv"), "read_csv"),
+    "one mapping": ({"customId": "a"}, "give a list of rows"),
+    "one model": (ProfileBatchItem(custom_id="a"), "give a list of rows"),
+    "an open file": (io.StringIO("customId\na\n"), "read_csv"),
+    "a table": (Frame(), "read_arrow"),
+    "a function": (later, "call it"),
+    "a number": (17, "no iterable"),
+    "nothing": (None, "no iterable"),
+}
+
+
+@pytest.mark.parametrize("name", list(NO_ROWS))
+@pytest.mark.parametrize("method", ["upsert_profiles", "send_events", "create_transactions", "delete_profiles"])
+def test_what_is_no_list_of_rows_is_refused_at_once(name: str, method: str, tmp_path: Path) -> None:
+    """Letters, keys, lines and columns are no rows: the error says what to give instead, and no file is made."""
+    rows, hint = NO_ROWS[name]
+    letters = tmp_path / "dead.jsonl"
+    with (
+        Synerise(token="t", base_url="http://localhost:1") as client,
+        pytest.raises(InvalidRequestError, match=hint) as caught,
+    ):
+        getattr(client.bulk, method)(rows, dead_letter=letters)
+    assert (caught.value.operation, caught.value.field) == (f"bulk.{method}", "rows")
+    assert not letters.exists()
+
+    async def run() -> None:
+        async with AsyncSynerise(token="t", base_url="http://localhost:1") as client:
+            with pytest.raises(InvalidRequestError, match=hint):
+                await getattr(client.bulk, method)(rows)
+
+    asyncio.run(run())
+
+
+def test_an_async_iterable_is_for_the_async_client() -> None:
+    """A sync run cannot await its rows, and says which client can."""
+    rows = later()
+    with (
+        Synerise(token="t", base_url="http://localhost:1") as client,
+        pytest.raises(InvalidRequestError, match="Async"),
+    ):
+        client.bulk.upsert_profiles(rows)  # type: ignore[arg-type]
+
+
+OPTIONS: dict[str, tuple[Callable[[Synerise], object], str]] = {
+    "verify a deletion": (
+        lambda client: client.bulk.delete_profiles([{"customId": "a"}], verify_sample=1),  # type: ignore[call-arg]
+        r"^bulk.delete_profiles: verify_sample: does not apply here, but to bulk.upsert_profiles; it takes concurrency",
+    ),
+    "salt of profiles": (
+        lambda client: client.bulk.upsert_profiles([{"customId": "a"}], salt=str),  # type: ignore[call-arg]
+        r"^bulk.upsert_profiles: salt: does not apply here, but to bulk.send_events and bulk.create_transactions",
+    ),
+    "a slip": (
+        lambda client: client.bulk.upsert_profiles([], max_error=5),  # type: ignore[call-arg]
+        r"^bulk.upsert_profiles: max_error: is no argument of this method; did you mean 'max_errors'\?",
+    ),
+    "far from any": (
+        lambda client: client.bulk.upsert_profiles([], batch_size=5),  # type: ignore[call-arg]
+        r"^bulk.upsert_profiles: batch_size: is no argument; it takes allow_null, ",
+    ),
+    "checks of deletions": (
+        lambda client: client.bulk.delete_profiles([], checks="strict"),  # type: ignore[call-arg]
+        r"^bulk.delete_profiles: checks: does not apply here",
+    ),
+    "nulls of tags": (
+        lambda client: client.bulk.assign_tag([], 1, allow_null=()),  # type: ignore[call-arg]
+        r"^bulk.assign_tag: allow_null: does not apply here",
+    ),
+    "queue": (
+        lambda client: client.queue(flush_every=5),  # type: ignore[call-arg]
+        r"^queue: flush_every: is no argument of this method; did you mean 'flush_after'\?",
+    ),
+    "plan_many": (
+        lambda client: client.merges.plan_many({}, by="id", delimeter=";"),  # type: ignore[call-arg]
+        r"^merges.plan_many: delimeter: is no argument of this method; did you mean 'delimiter'\?",
+    ),
+    "apply": (
+        lambda client: client.merges.apply(None, audit=None, actor="me", on_refusal="skip"),  # type: ignore[arg-type, call-arg]
+        r"^merges.apply: on_refusal: does not apply here, but to merges.apply_many",
+    ),
+    "apply without an actor": (
+        lambda client: client.merges.apply(None, audit=None),  # type: ignore[arg-type, call-arg]
+        r"^merges.apply: actor: is required",
+    ),
+    "export": (
+        lambda client: client.exports.run({}, timeout=5),  # type: ignore[call-arg]
+        r"^exports.run: timeout: is no argument",
+    ),
+    "resume": (
+        lambda client: client.exports.resume("1", page_sizes=5),  # type: ignore[call-arg]
+        r"^exports.resume: page_sizes: is no argument of this method; did you mean 'page_size'\?",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(OPTIONS))
+def test_options_that_do_not_apply_are_refused_by_name(name: str) -> None:
+    """Nothing is swallowed: the error has the words of the method, and nothing was sent."""
+    call, problem = OPTIONS[name]
+    with (
+        Synerise(token="t", base_url="http://localhost:1") as client,
+        pytest.raises(InvalidRequestError, match=problem),
+    ):
+        call(client)
+
+
+def test_nothing_is_deleted_by_a_refused_call() -> None:
+    """A deletion with an option that means nothing to it deletes nothing."""
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        client.profiles.upsert({"customId": "a"})
+        with pytest.raises(InvalidRequestError):
+            client.bulk.delete_profiles([{"customId": "a"}], verify_sample=1)  # type: ignore[call-arg]
+        assert client.profiles.find("by-custom-id", "a").custom_id == "a"

@@ -15,6 +15,7 @@ from generator.audit.notation import (
     same,
 )
 from generator.audit.reference_text import FREE_FORM_ROW, PrintedOperation, Reference, parse_reference
+from generator.audit.statuses import needs_pii, status_items
 from generator.errors import Finding
 from generator.spec.bundle import Bundle, body_example, body_schema
 from generator.spec.composition import Schema
@@ -87,6 +88,8 @@ def totals(reference: Reference) -> dict[str, int]:
         "parameters": sum(len(operation.parameters) for operation in operations),
         "body fields": sum(len(operation.body.fields) for operation in operations if operation.body),
         "responses": sum(len(operation.responses) for operation in operations),
+        "status descriptions": sum(bool(row.description) for operation in operations for row in operation.responses),
+        "PII permissions": sum(map(needs_pii, operations)),
         "deprecated": sum(operation.deprecated for operation in operations),
         "request examples": sum(operation.has_example for operation in operations),
     }
@@ -108,11 +111,13 @@ def differences(
         path, method, node = ours.pop(operation.key)
         try:
             document, spec = _both(operation, bundle_items(bundle, path, node))
+            statuses = status_items(bundle, operation, node)
             keys = _examples(operation, bundle, node, declared, used)
         except LookupError as error:
             findings.append(bundle.finding(("paths", path, method), "ref", str(error.args[0])))
             continue
         yield from _compare(operation.key, document, spec, "none")
+        yield from _compare(operation.key, *statuses, "none")
         yield from _compare(operation.key, *keys, "absent")
     for key in ours:
         yield Difference(key, "operation", "absent", "present")

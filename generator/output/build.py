@@ -8,6 +8,7 @@ from pathlib import Path
 from generator import upstream
 from generator.errors import GeneratorFailure
 from generator.output.formatting import format_python, ruff_version
+from generator.output.publishing import published
 from generator.output.rendering import MARK, render
 from generator.output.tree import compare_tree, write_tree
 from generator.rules import check_rules
@@ -39,7 +40,7 @@ def make_files(spec: Path, templates: Path) -> dict[str, bytes]:
     if findings:
         raise GeneratorFailure(findings)
     files = format_python(render(bundle, upstream.parse(bundle), templates))
-    files[BUNDLE_FILE] = f"{MARK}\n{dump_yaml(bundle.document)}"
+    files[BUNDLE_FILE] = f"{MARK}\n{dump_yaml(published(bundle))}"
     files[LOCK_FILE] = _lock()
     return {name: files[name].encode() for name in sorted(files)}
 

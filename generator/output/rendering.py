@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from openapi_python_client.parser import GeneratorData
 
 from generator.errors import Finding, GeneratorFailure
+from generator.output.publishing import published
 from generator.spec.bundle import Bundle
 from generator.spec.serialization import dump_json
 from generator.views.events import event_views
@@ -49,7 +50,7 @@ def _rendered(bundle: Bundle, data: GeneratorData, templates: Path) -> dict[str,
     )
     files = {f"{PACKAGE}/{name}": f"{MARK}\n{text}" for name, text in modules.items()}
     files[f"{PACKAGE}/py.typed"] = f"{MARK}\n"
-    files[f"{PACKAGE}/openapi.json"] = dump_json(bundle.document, NOTICE)
+    files[f"{PACKAGE}/openapi.json"] = dump_json(published(bundle), NOTICE)
     files.update({f"{PAGES}/{name}": f"{PAGE_MARK}\n{text}" for name, text in _pages(env, bundle, resources)})
     return files
 

@@ -62,6 +62,7 @@ _MEANING: tuple[Rule, ...] = (
     schemas.have_one_direction,
     schemas.are_lenient,
     schemas.are_described,
+    schemas.have_twins,
     examples.exist,
     examples.are_valid,
 )

@@ -19,6 +19,7 @@ PLACES = {
     "x-synerise-consumers": "an operation",
     "x-synerise-permission": "an operation",
     "x-synerise-role": "an operation",
+    "x-synerise-pii": "an operation",
     "x-synerise-action": "an operation",
     "x-event-type": "an operation",
     "x-batch": "an operation",
@@ -34,11 +35,14 @@ PLACES = {
     "x-removed-names": "the info",
     "x-known-values": "a schema",
     "x-outcomes": "a schema",
+    "x-twin": "a schema",
     "x-first-item": "a schema",
     "x-reserved-names": "a schema",
     "x-same-as-profile": "a schema",
     "x-past": "a schema",
     "x-source-schema": "a schema",
+    "x-printed": "a response",
+    "x-specific": "a response",
     "x-source": "any",
 }
 _SOURCE = re.compile(r"\S.*, (read|inferred)")
@@ -62,6 +66,8 @@ def are_known(bundle: Bundle) -> Iterator[Finding]:
 def _place(pointer: Pointer, within: set[Pointer]) -> str:
     if len(pointer) == 3 and pointer[0] == "paths" and pointer[2] in METHODS:
         return "an operation"
+    if pointer[:2] == ("components", "responses") or (pointer[0:1] == ("paths",) and pointer[3:4] == ("responses",)):
+        return "a schema" if pointer in within else "a response"
     if pointer == ("info",):
         return "the info"
     if pointer[:1] == ("servers",):
@@ -153,9 +159,13 @@ _FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "x-batch": (_is_batch, "max-items and max-bytes, and maybe uniform-identifier and `source: assumed`"),
     "x-page": (_is_page, "a positive size, and maybe `source: assumed`"),
     "x-outcomes": (_is_outcomes, "two lists of texts, ready and failed"),
+    "x-twin": (_is_text, "the name of a schema"),
     "x-first-item": (_is_text, "a text"),
     "x-merge": (_is_merge, "default-sources and max-path-bytes"),
     "x-irreversible": (lambda value: value is True, "true or absent"),
+    "x-synerise-pii": (lambda value: value is True, "true or absent"),
+    "x-printed": (_is_list_of_values, "a list of texts"),
+    "x-specific": (lambda value: value is True, "true or absent"),
     "x-synerise-permission": (_is_text, "a text"),
     "x-synerise-role": (_is_text, "a text"),
     "x-synerise-action": (_is_text, "a text"),

@@ -37,15 +37,14 @@ def have_known_keywords(bundle: Bundle) -> Iterator[Finding]:
 
 
 def are_named(bundle: Bundle) -> Iterator[Finding]:
-    """No inline object but an allOf part of a component; no inline enum but a header parameter's."""
+    """No inline object but an allOf part of a component, and no inline enum."""
     for node in schemas(bundle):
         if node.is_condition:
             continue
         extends = node.role == "allOf" and node.parent is not None and node.parent.role == "component"
         if node.is_object and node.role != "component" and not extends:
             yield bundle.finding(node.pointer, "inline", f"object under {node.role} must be a named component")
-        is_header = node.role == "parameter" and node.holder.get("in") == "header"
-        if {"enum", "x-known-values"} & set(node.schema) and node.role != "component" and not is_header:
+        if {"enum", "x-known-values"} & set(node.schema) and node.role != "component":
             yield bundle.finding(node.pointer, "inline", f"enum under {node.role} must be a named component")
 
 
@@ -119,6 +118,35 @@ def identifiers_are_required(bundle: Bundle) -> Iterator[Finding]:
         if is_list(names) and set(map(str, names)) != required_choices(bundle, node.schema):
             message = "at least one is required by `not: {not: {anyOf: [{required: [...]}, ...]}}`, with the same names"
             yield bundle.finding((*node.pointer, "x-identifiers"), "x-identifiers", message)
+
+
+def have_twins(bundle: Bundle) -> Iterator[Finding]:
+    """An enum that is read under the name of a sent one says by x-twin whose values it has, and has the same ones."""
+    components: dict[str, Any] = bundle.document.get("components", {}).get("schemas", {})
+    requests, responses = _directions(bundle)
+    sent: dict[str, list[dict[str, Any]]] = {}
+    for node, enum in _enum_fields(bundle, requests - responses):
+        sent.setdefault(node.name, []).append(enum)
+    for node, enum in _enum_fields(bundle, responses - requests):
+        known = sent.get(node.name, [])
+        if known and "x-twin" not in enum and not any(enum is other for other in known):
+            message = f"{node.name} is also sent; x-twin names the enum that it is sent with"
+            yield bundle.finding(node.pointer, "twin", message)
+    for name, schema in components.items():
+        if "x-twin" in schema and _values(schema) != _values(components.get(str(schema["x-twin"]), {})):
+            message = f"{name} and {schema['x-twin']} must have the same values"
+            yield bundle.finding(("components", "schemas", name, "x-twin"), "twin", message)
+
+
+def _enum_fields(bundle: Bundle, within: set[Pointer]) -> Iterator[tuple[SchemaNode, dict[str, Any]]]:
+    """Each property of these components that is an enum, closed or open, with its schema."""
+    for node in schemas(bundle):
+        if node.role == "properties" and node.pointer[:3] in within:
+            yield from ((node, branch) for branch in alternatives(bundle, node.schema) if _values(branch))
+
+
+def _values(schema: dict[str, Any]) -> set[str]:
+    return {str(value) for value in schema.get("enum", schema.get("x-known-values", ())) if value is not None}
 
 
 def is_nullable(bundle: Bundle, schema: Any) -> bool:

@@ -59,6 +59,8 @@ def operation_section(operation: dict[str, Any], path: str, method: str, replace
         who.append(f"permission: {operation['x-synerise-permission']}")
     if "x-synerise-role" in operation:
         who.append(f"user role: {operation['x-synerise-role']}")
+    if operation.get("x-synerise-pii"):
+        who.append("PII")
     entries = [("", f"{method.upper()} {path}")]
     if who:
         entries.append(("", _sentence("; ".join(who))))

@@ -32,6 +32,7 @@ def operation_facts(
         "consumers": tuple(operation.get("x-synerise-consumers", [])),
         "permission": operation.get("x-synerise-permission"),
         "role": operation.get("x-synerise-role"),
+        "pii": operation.get("x-synerise-pii", False),
         "action": operation.get("x-synerise-action"),
         "event_type": operation.get("x-event-type"),
         "authenticated": operation.get("security") != [],
@@ -44,9 +45,22 @@ def operation_facts(
         "sunset": operation.get("x-sunset"),
         "replaced_by": tuple(replacements),
         "deprecated_reason": operation.get("x-deprecated-reason"),
+        "refusals": refusals(bundle, operation),
     }
-    defaults = {"authenticated": True, "accept": "application/json", "irreversible": False, "deprecated": False}
+    defaults = {
+        "authenticated": True,
+        "accept": "application/json",
+        "irreversible": False,
+        "deprecated": False,
+        "pii": False,
+    }
     return {key: value for key, value in values.items() if value not in (None, ()) and value != defaults.get(key)}
+
+
+def refusals(bundle: Bundle, operation: dict[str, Any]) -> tuple[tuple[int, str], ...]:
+    """The statuses that mean something of their own, with what they mean."""
+    found = ((int(status), bundle.resolve(node)) for status, node in operation["responses"].items() if status.isdigit())
+    return tuple((status, response["description"]) for status, response in found if response.get("x-specific"))
 
 
 def batch_limits(operation: dict[str, Any]) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from openapi_python_client.parser.properties.string import StringProperty
 from generator.errors import GeneratorFailure
 from generator.spec import composition
 from generator.spec.bundle import Bundle, ref_pointer
-from generator.spec.walk import reachable, references
+from generator.spec.walk import mappings, reachable, references
 from generator.upstream import class_name, models, module_name, python_name, text
 from generator.views.annotations import Direction, annotation, class_names, inner_properties
 from generator.views.docstrings import escape, paragraphs
@@ -86,9 +86,13 @@ def model_views(bundle: Bundle, data: GeneratorData) -> list[ModelView]:
 
 
 def enum_views(bundle: Bundle) -> list[EnumView]:
-    """Named enums, closed and open, in the order of the spec."""
+    """Named enums, closed and open, in the order of the spec; a header is sent unasked, so its enum is no type."""
     views: list[EnumView] = []
+    parameters = [parameter for _, parameter in mappings(bundle.document) if parameter.get("in") == "header"]
+    constants = [bundle.resolve(parameter["schema"]) for parameter in parameters]
     for schema, body in bundle.document.get("components", {}).get("schemas", {}).items():
+        if any(body is constant for constant in constants):
+            continue
         known = body.get("x-known-values")
         values = known if known is not None else body.get("enum")
         if values:

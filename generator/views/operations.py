@@ -15,7 +15,7 @@ from generator.spec.bundle import Bundle
 from generator.upstream import endpoint_key, endpoints, module_name, python_name, text
 from generator.views.annotations import Direction, annotation, class_names
 from generator.views.docstrings import operation_section, sections
-from generator.views.facts import batch_limits, merge_limits, operation_facts, retry_keys
+from generator.views.facts import batch_limits, merge_limits, operation_facts, refusals, retry_keys
 from generator.views.results import ResultView, result_view, returns_section
 
 
@@ -82,6 +82,10 @@ class ResourceView:
         return any(operation.body is not None and operation.body.takes_built for operation in self.operations)
 
     @property
+    def names_pii(self) -> bool:
+        return any(operation.facts.get("pii") for operation in self.operations)
+
+    @property
     def imports(self) -> list[tuple[str, str]]:
         return sorted(
             {item for operation in self.operations for item in (*operation.imports, *operation.typing_imports)}
@@ -123,6 +127,7 @@ def _operation_view(
         description=operation.get("description", ""),
         arguments=_argument_entries(path_arguments, body, query_arguments),
         returns=returns_section(bundle, operation, result),
+        refused=[(str(status), meaning) for status, meaning in refusals(bundle, operation)],
         sent=operation_section(operation, path, method, deprecation),
     )
     keys = retry_keys(bundle, operation)
@@ -269,11 +274,13 @@ class _DocstringParts:
     description: str
     arguments: list[tuple[str, str]]
     returns: list[tuple[str, str]]
+    refused: list[tuple[str, str]]
     sent: list[tuple[str, str]]
 
     def lines(self, raises: list[tuple[str, list[tuple[str, str]]]]) -> list[str]:
         """The docstring of `request` says what it raises; that of a method does not: its class does, once for all."""
-        blocks = [("Args", self.arguments), ("Returns", self.returns), *raises, ("Operation", self.sent)]
+        blocks = [("Args", self.arguments), ("Returns", self.returns), *raises, ("Refused with", self.refused)]
+        blocks.append(("Operation", self.sent))
         return sections(self.summary, self.description, blocks)
 
 

@@ -98,12 +98,15 @@ def _facts(view: OperationView) -> list[tuple[str, str]]:
         ("callers", ", ".join(known.get("consumers", ())) or "anyone; no authentication is needed"),
     ]
     rows += [(title, f"`{known[key]}`") for title, key in _NAMED.items() if key in known]
+    if known.get("pii"):
+        rows.append(("PII permissions", "needed in addition, where PII protection is on"))
     if view.batch is not None:
         rows.append(("limits of a request", _limits(view.batch)))
     keys = " and ".join(f"`{key}`" for key in known.get("retry_keys", ()))
     rows.append(("is repeated", _RETRY[known["retry"]].format(keys=keys)))
     if known.get("irreversible"):
         rows.append(("irreversible", "yes"))
+    rows += [(f"refused with {status}", meaning) for status, meaning in known.get("refusals", ())]
     if view.deprecation:
         rows.append(("deprecated", view.deprecation))
     return rows

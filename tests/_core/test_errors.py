@@ -234,6 +234,22 @@ def test_missing_permission_is_named() -> None:
     assert str(error_of(403, facts, consumer="user")).endswith("a user needs the permission: crm: read")
 
 
+def test_pii_permissions_are_named_to_those_who_can_have_them() -> None:
+    """A 403 of an operation that needs them in addition says so to a workspace or a user, and not to a profile."""
+    facts = operation(permission="client_info: read", pii=True)
+    text = "where PII protection is on, PII permissions are needed in addition"
+    assert str(error_of(403, facts, consumer="workspace")).endswith(f"permission: client_info: read; {text}")
+    assert text not in str(error_of(401, facts, consumer="workspace"))
+    assert text not in str(error_of(403, facts, consumer="profile"))
+
+
+def test_what_a_status_means_for_the_operation_is_said() -> None:
+    """The text has the meaning of this status, and not that of another one."""
+    facts = operation(refusals=((404, "There is no such tag."), (400, "There is no such profile.")))
+    assert str(error_of(404, facts)) == "things.get: 404 Not Found; it means here: There is no such tag"
+    assert "it means here" not in str(error_of(403, facts))
+
+
 def test_refusal_of_an_operation_past_its_end_says_so() -> None:
     """Once the sunset has passed, a refusal names the date and what to use instead; before, it does not."""
     facts = operation(deprecated=True, sunset="2026-08-30", replaced_by=("profiles.get",))

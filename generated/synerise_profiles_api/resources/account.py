@@ -38,6 +38,7 @@ class Account:
     """Methods of `client.account`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    Where a method says PII, PII permissions are needed in addition if the workspace has PII protection.
     """
 
     __slots__ = ("_send",)
@@ -56,7 +57,7 @@ class Account:
 
         Operation:
             GET /v4/my-account/personal-information
-            Callers: profile, profile-conditional.
+            Callers: profile, profile-conditional; PII.
         """
         return self._send(_api.get.request()).body
 
@@ -71,7 +72,7 @@ class Account:
 
         Operation:
             POST /v4/my-account/personal-information
-            Callers: profile.
+            Callers: profile; PII.
         """
         return self._send(_api.update.request(body)).body
 
@@ -86,7 +87,7 @@ class Account:
 
         Operation:
             POST /v4/my-account/phone-update/request
-            Callers: profile.
+            Callers: profile; PII.
         """
         return self._send(_api.request_phone_change.request(body)).body
 
@@ -100,7 +101,7 @@ class Account:
 
         Operation:
             POST /v4/my-account/phone-update/confirmation
-            Callers: profile.
+            Callers: profile; PII.
         """
         return self._send(_api.confirm_phone_change.request(body)).body
 
@@ -160,6 +161,9 @@ class Account:
         Args:
             body: AccountDeletion, or a mapping with the publisher's keys.
 
+        Refused with:
+            403: The password or token in the body is wrong.
+
         Operation:
             POST /sauth/v2/my-account/delete
             Callers: profile.
@@ -175,6 +179,9 @@ class Account:
         Args:
             body: EmailChangeRequest, or a mapping with the publisher's keys.
 
+        Refused with:
+            403: The password or token in the body is wrong.
+
         Operation:
             POST /sauth/v2/my-account/email-change/request
             Callers: profile.
@@ -189,6 +196,9 @@ class Account:
         Args:
             body: LogoutRequest, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             POST /sauth/v3/my-account/logout
             Callers: profile, profile-conditional.
@@ -202,6 +212,9 @@ class Account:
 
         Args:
             body: EmailChangeConfirmation, or a mapping with the publisher's keys.
+
+        Refused with:
+            403: The confirmation token is wrong.
 
         Operation:
             POST /sauth/my-account/email-change/confirmation
@@ -231,6 +244,9 @@ class Account:
 
         Args:
             body: OauthAccountDeletion, or a mapping with the publisher's keys.
+
+        Refused with:
+            403: The password or token in the body is wrong.
 
         Operation:
             POST /sauth/clients/oauth/deleted
@@ -264,6 +280,9 @@ class Account:
         Args:
             body: FacebookAccountDeletion, or a mapping with the publisher's keys.
 
+        Refused with:
+            403: The password or token in the body is wrong.
+
         Operation:
             POST /sauth/clients/facebook/deleted
             Callers: profile.
@@ -279,6 +298,9 @@ class Account:
 
         Args:
             body: AccountDeletionV1, or a mapping with the publisher's keys.
+
+        Refused with:
+            403: The password or token in the body is wrong.
 
         Operation:
             POST /sauth/my-account/delete
@@ -297,6 +319,9 @@ class Account:
         Args:
             body: EmailChangeRequestV1, or a mapping with the publisher's keys.
 
+        Refused with:
+            400: E-mail addresses identify no profile in this workspace.
+
         Operation:
             POST /sauth/my-account/email-change/request
             Callers: profile.
@@ -309,6 +334,7 @@ class AsyncAccount:
     """Methods of `client.account`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    Where a method says PII, PII permissions are needed in addition if the workspace has PII protection.
     """
 
     __slots__ = ("_send",)
@@ -327,7 +353,7 @@ class AsyncAccount:
 
         Operation:
             GET /v4/my-account/personal-information
-            Callers: profile, profile-conditional.
+            Callers: profile, profile-conditional; PII.
         """
         return (await self._send(_api.get.request())).body
 
@@ -342,7 +368,7 @@ class AsyncAccount:
 
         Operation:
             POST /v4/my-account/personal-information
-            Callers: profile.
+            Callers: profile; PII.
         """
         return (await self._send(_api.update.request(body))).body
 
@@ -357,7 +383,7 @@ class AsyncAccount:
 
         Operation:
             POST /v4/my-account/phone-update/request
-            Callers: profile.
+            Callers: profile; PII.
         """
         return (await self._send(_api.request_phone_change.request(body))).body
 
@@ -371,7 +397,7 @@ class AsyncAccount:
 
         Operation:
             POST /v4/my-account/phone-update/confirmation
-            Callers: profile.
+            Callers: profile; PII.
         """
         return (await self._send(_api.confirm_phone_change.request(body))).body
 
@@ -431,6 +457,9 @@ class AsyncAccount:
         Args:
             body: AccountDeletion, or a mapping with the publisher's keys.
 
+        Refused with:
+            403: The password or token in the body is wrong.
+
         Operation:
             POST /sauth/v2/my-account/delete
             Callers: profile.
@@ -446,6 +475,9 @@ class AsyncAccount:
         Args:
             body: EmailChangeRequest, or a mapping with the publisher's keys.
 
+        Refused with:
+            403: The password or token in the body is wrong.
+
         Operation:
             POST /sauth/v2/my-account/email-change/request
             Callers: profile.
@@ -460,6 +492,9 @@ class AsyncAccount:
         Args:
             body: LogoutRequest, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             POST /sauth/v3/my-account/logout
             Callers: profile, profile-conditional.
@@ -473,6 +508,9 @@ class AsyncAccount:
 
         Args:
             body: EmailChangeConfirmation, or a mapping with the publisher's keys.
+
+        Refused with:
+            403: The confirmation token is wrong.
 
         Operation:
             POST /sauth/my-account/email-change/confirmation
@@ -503,6 +541,9 @@ class AsyncAccount:
 
         Args:
             body: OauthAccountDeletion, or a mapping with the publisher's keys.
+
+        Refused with:
+            403: The password or token in the body is wrong.
 
         Operation:
             POST /sauth/clients/oauth/deleted
@@ -538,6 +579,9 @@ class AsyncAccount:
         Args:
             body: FacebookAccountDeletion, or a mapping with the publisher's keys.
 
+        Refused with:
+            403: The password or token in the body is wrong.
+
         Operation:
             POST /sauth/clients/facebook/deleted
             Callers: profile.
@@ -554,6 +598,9 @@ class AsyncAccount:
 
         Args:
             body: AccountDeletionV1, or a mapping with the publisher's keys.
+
+        Refused with:
+            403: The password or token in the body is wrong.
 
         Operation:
             POST /sauth/my-account/delete
@@ -572,6 +619,9 @@ class AsyncAccount:
 
         Args:
             body: EmailChangeRequestV1, or a mapping with the publisher's keys.
+
+        Refused with:
+            400: E-mail addresses identify no profile in this workspace.
 
         Operation:
             POST /sauth/my-account/email-change/request

@@ -22,6 +22,7 @@ class Devices:
     """Methods of `client.devices`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    Where a method says PII, PII permissions are needed in addition if the workspace has PII protection.
     """
 
     __slots__ = ("_send",)
@@ -38,9 +39,12 @@ class Devices:
             client_id: Id of the profile.
             body: LinkedDevice, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             POST /v4/clients/{clientId}/linked-devices
-            Callers: user, workspace; permission: API_DEVICE_CLIENT_UPDATE; user role: client_info: update.
+            Callers: user, workspace; permission: API_DEVICE_CLIENT_UPDATE; user role: client_info: update; PII.
         """
         return self._send(_api.link.request(client_id, body)).body
 
@@ -56,10 +60,13 @@ class Devices:
             identifier_value: Value of that identifier.
             body: LinkedDevice, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             POST /v4/clients/{identifierType}/{identifierValue}/linked-devices
             Callers: workspace, profile, anonymous; permission: API_BY_IDENTIFY_DEVICE_CLIENT_UPDATE; user role:
-                client_info: update.
+                client_info: update; PII.
         """
         return self._send(_api.link_by_identifier.request(identifier_type, identifier_value, body)).body
 
@@ -73,7 +80,7 @@ class Devices:
 
         Operation:
             POST /v4/my-account/linked-devices
-            Callers: profile.
+            Callers: profile; PII.
         """
         return self._send(_api.link_own.request(body)).body
 
@@ -122,6 +129,9 @@ class Devices:
             identifier_value: UUID of the profile.
             body: LinkedDevice, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             POST /push-devices/clients/by-uuid/{identifierValue}/linked-devices
             Callers: workspace, profile, anonymous; permission: API_BY_IDENTIFY_DEVICE_CLIENT_UPDATE; user role:
@@ -138,6 +148,9 @@ class Devices:
         Args:
             body: LinkedDevice, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             POST /push-devices/clients/linked-devices
             Callers: profile, anonymous; user role: client_info: update.
@@ -149,6 +162,7 @@ class AsyncDevices:
     """Methods of `client.devices`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    Where a method says PII, PII permissions are needed in addition if the workspace has PII protection.
     """
 
     __slots__ = ("_send",)
@@ -165,9 +179,12 @@ class AsyncDevices:
             client_id: Id of the profile.
             body: LinkedDevice, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             POST /v4/clients/{clientId}/linked-devices
-            Callers: user, workspace; permission: API_DEVICE_CLIENT_UPDATE; user role: client_info: update.
+            Callers: user, workspace; permission: API_DEVICE_CLIENT_UPDATE; user role: client_info: update; PII.
         """
         return (await self._send(_api.link.request(client_id, body))).body
 
@@ -183,10 +200,13 @@ class AsyncDevices:
             identifier_value: Value of that identifier.
             body: LinkedDevice, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             POST /v4/clients/{identifierType}/{identifierValue}/linked-devices
             Callers: workspace, profile, anonymous; permission: API_BY_IDENTIFY_DEVICE_CLIENT_UPDATE; user role:
-                client_info: update.
+                client_info: update; PII.
         """
         return (await self._send(_api.link_by_identifier.request(identifier_type, identifier_value, body))).body
 
@@ -200,7 +220,7 @@ class AsyncDevices:
 
         Operation:
             POST /v4/my-account/linked-devices
-            Callers: profile.
+            Callers: profile; PII.
         """
         return (await self._send(_api.link_own.request(body))).body
 
@@ -249,6 +269,9 @@ class AsyncDevices:
             identifier_value: UUID of the profile.
             body: LinkedDevice, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             POST /push-devices/clients/by-uuid/{identifierValue}/linked-devices
             Callers: workspace, profile, anonymous; permission: API_BY_IDENTIFY_DEVICE_CLIENT_UPDATE; user role:
@@ -264,6 +287,9 @@ class AsyncDevices:
 
         Args:
             body: LinkedDevice, or a mapping with the publisher's keys.
+
+        Refused with:
+            404: There is no such profile.
 
         Operation:
             POST /push-devices/clients/linked-devices

@@ -38,6 +38,7 @@ class Events:
     """Methods of `client.events`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    Where a method says PII, PII permissions are needed in addition if the workspace has PII protection.
     """
 
     __slots__ = ("_send",)
@@ -72,7 +73,7 @@ class Events:
         Operation:
             GET /v4/events/by-client/{clientId}
             Callers: workspace, user; permission: API_LISTING_BY_CLIENT_EVENTS_READ; user role: client_activities:
-                read.
+                read; PII.
             Deprecated: events.list_for_profile is deprecated: use /activities-api/events/by/{identifierType}.
         """
         return self._send(
@@ -103,7 +104,7 @@ class Events:
 
         Operation:
             GET /v4/events
-            Callers: profile.
+            Callers: profile; PII.
             Deprecated: events.list_own is deprecated: use /activities-api/events.
         """
         return self._send(_api.list_own.request(time_from=time_from, time_to=time_to, action=action, limit=limit)).body
@@ -118,7 +119,7 @@ class Events:
 
         Operation:
             POST /v4/events/application-started
-            Callers: workspace, profile, anonymous; permission: API_APPLICATION_STARTED_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_APPLICATION_STARTED_EVENTS_CREATE; PII.
         """
         return self._send(_api.application_started.request(body)).body
 
@@ -132,7 +133,7 @@ class Events:
 
         Operation:
             POST /v4/events/registered
-            Callers: workspace, profile, anonymous; permission: API_REGISTERED_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_REGISTERED_EVENTS_CREATE; PII.
         """
         return self._send(_api.registered.request(body)).body
 
@@ -146,7 +147,7 @@ class Events:
 
         Operation:
             POST /v4/events/logged-in
-            Callers: workspace, profile, anonymous; permission: API_LOGGED_IN_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_LOGGED_IN_EVENTS_CREATE; PII.
         """
         return self._send(_api.logged_in.request(body)).body
 
@@ -160,7 +161,7 @@ class Events:
 
         Operation:
             POST /v4/events/logged-out
-            Callers: workspace, profile, anonymous; permission: API_LOGGED_OUT_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_LOGGED_OUT_EVENTS_CREATE; PII.
         """
         return self._send(_api.logged_out.request(body)).body
 
@@ -174,7 +175,7 @@ class Events:
 
         Operation:
             POST /v4/events/added-to-cart
-            Callers: workspace, profile, anonymous; permission: API_ADDED_TO_CART_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_ADDED_TO_CART_EVENTS_CREATE; PII.
         """
         return self._send(_api.added_to_cart.request(body)).body
 
@@ -188,7 +189,7 @@ class Events:
 
         Operation:
             POST /v4/events/removed-from-cart
-            Callers: workspace, profile, anonymous; permission: API_REMOVED_FROM_CART_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_REMOVED_FROM_CART_EVENTS_CREATE; PII.
         """
         return self._send(_api.removed_from_cart.request(body)).body
 
@@ -202,7 +203,7 @@ class Events:
 
         Operation:
             POST /v4/events/added-to-favorites
-            Callers: workspace, profile, anonymous; permission: API_ADDED_TO_FAVORITES_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_ADDED_TO_FAVORITES_EVENTS_CREATE; PII.
         """
         return self._send(_api.added_to_favorites.request(body)).body
 
@@ -216,7 +217,7 @@ class Events:
 
         Operation:
             POST /v4/events/product-view
-            Callers: workspace, profile, anonymous; permission: API_PRODUCT_VIEW_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_PRODUCT_VIEW_EVENTS_CREATE; PII.
         """
         return self._send(_api.product_view.request(body)).body
 
@@ -231,7 +232,7 @@ class Events:
         Operation:
             POST /v4/events/assigned-to-company
             Callers: workspace, user, profile, anonymous; permission: API_ASSIGNED_TO_COMPANY_EVENTS_CREATE; user
-                role: client_activities: create.
+                role: client_activities: create; PII.
         """
         return self._send(_api.assigned_to_company.request(body)).body
 
@@ -245,7 +246,7 @@ class Events:
 
         Operation:
             POST /v4/events/appeared-in-location
-            Callers: workspace, profile, anonymous; permission: API_APPEARED_IN_LOCATION_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_APPEARED_IN_LOCATION_EVENTS_CREATE; PII.
         """
         return self._send(_api.appeared_in_location.request(body)).body
 
@@ -259,7 +260,7 @@ class Events:
 
         Operation:
             POST /v4/events/push/received
-            Callers: workspace, profile, anonymous; permission: API_PUSH_RECIVED_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_PUSH_RECIVED_EVENTS_CREATE; PII.
         """
         return self._send(_api.push_received.request(body)).body
 
@@ -273,7 +274,7 @@ class Events:
 
         Operation:
             POST /v4/events/push/viewed
-            Callers: workspace, profile, anonymous; permission: API_PUSH_VIEWED_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_PUSH_VIEWED_EVENTS_CREATE; PII.
         """
         return self._send(_api.push_viewed.request(body)).body
 
@@ -287,7 +288,7 @@ class Events:
 
         Operation:
             POST /v4/events/push/clicked
-            Callers: workspace, profile, anonymous; permission: API_PUSH_CLICKED_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_PUSH_CLICKED_EVENTS_CREATE; PII.
         """
         return self._send(_api.push_clicked.request(body)).body
 
@@ -301,7 +302,7 @@ class Events:
 
         Operation:
             POST /v4/events/push/cancelled
-            Callers: workspace, profile, anonymous; permission: API_PUSH_CANCELLED_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_PUSH_CANCELLED_EVENTS_CREATE; PII.
         """
         return self._send(_api.push_cancelled.request(body)).body
 
@@ -315,7 +316,7 @@ class Events:
 
         Operation:
             POST /v4/events/cancelled-transaction
-            Callers: workspace; permission: API_CANCELLED_TRANSACTION_EVENTS_CREATE.
+            Callers: workspace; permission: API_CANCELLED_TRANSACTION_EVENTS_CREATE; PII.
         """
         return self._send(_api.cancelled_transaction.request(body)).body
 
@@ -330,7 +331,7 @@ class Events:
 
         Operation:
             POST /v4/events/hit-timer
-            Callers: workspace, profile, anonymous; permission: API_HIT_TIMER_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_HIT_TIMER_EVENTS_CREATE; PII.
         """
         return self._send(_api.hit_timer.request(body)).body
 
@@ -344,7 +345,7 @@ class Events:
 
         Operation:
             POST /v4/events/searched
-            Callers: workspace, profile, anonymous; permission: API_SEARCHED_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_SEARCHED_EVENTS_CREATE; PII.
         """
         return self._send(_api.searched.request(body)).body
 
@@ -358,7 +359,7 @@ class Events:
 
         Operation:
             POST /v4/events/shared
-            Callers: workspace, profile, anonymous; permission: API_SHARED_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_SHARED_EVENTS_CREATE; PII.
         """
         return self._send(_api.shared.request(body)).body
 
@@ -374,7 +375,7 @@ class Events:
         Operation:
             POST /v4/events/recommendation-seen
             Callers: workspace, profile, anonymous, web-sdk, ai-key; permission:
-                API_RECOMENDATION_SEEN_EVENTS_CREATE.
+                API_RECOMENDATION_SEEN_EVENTS_CREATE; PII.
             Deprecated: events.recommendation_seen is deprecated: use events.recommendation_view.
         """
         return self._send(_api.recommendation_seen.request(body)).body
@@ -394,7 +395,7 @@ class Events:
         Operation:
             POST /v4/events/recommendation-click
             Callers: workspace, profile, anonymous, web-sdk, ai-key; permission:
-                API_RECOMMENDATION_CLICK_EVENTS_CREATE.
+                API_RECOMMENDATION_CLICK_EVENTS_CREATE; PII.
             Deprecated: events.recommendation_click is deprecated. The AI events API takes this event; it is outside
                 this document.
         """
@@ -410,7 +411,7 @@ class Events:
 
         Operation:
             POST /v4/events/visited-screen
-            Callers: workspace, profile, anonymous; permission: API_VISITED_SCREEN_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_VISITED_SCREEN_EVENTS_CREATE; PII.
         """
         return self._send(_api.visited_screen.request(body)).body
 
@@ -426,7 +427,7 @@ class Events:
         Operation:
             POST /v4/events/custom
             Callers: workspace, profile, anonymous, user; permission: API_CUSTOM_EVENTS_CREATE; user role:
-                client_activities: create.
+                client_activities: create; PII.
         """
         return self._send(_api.custom.request(body)).body
 
@@ -441,7 +442,7 @@ class Events:
 
         Operation:
             POST /v4/events/batch
-            Callers: workspace, profile, anonymous; permission: API_BATCH_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_BATCH_EVENTS_CREATE; PII.
         """
         return self._send(_api.send_batch.request(body)).body
 
@@ -455,7 +456,7 @@ class Events:
 
         Operation:
             GET /v4/server/time
-            Callers: workspace, profile, anonymous; no authentication is needed.
+            Callers: workspace, profile, anonymous; no authentication is needed; PII.
         """
         return self._send(_api.server_time.request()).body
 
@@ -470,7 +471,7 @@ class Events:
         Operation:
             POST /v4/events/recommendation-view
             Callers: workspace, profile, anonymous, web-sdk, ai-key; permission:
-                API_RECOMMENDATION_VIEW_EVENT_CREATE.
+                API_RECOMMENDATION_VIEW_EVENT_CREATE; PII.
         """
         return self._send(_api.recommendation_view.request(body)).body
 
@@ -484,7 +485,8 @@ class Events:
 
         Operation:
             POST /v4/events/item-search-click
-            Callers: workspace, profile, anonymous, web-sdk, ai-key; permission: API_ITEM_SEARCH_CLICK_EVENT_CREATE.
+            Callers: workspace, profile, anonymous, web-sdk, ai-key; permission: API_ITEM_SEARCH_CLICK_EVENT_CREATE;
+                PII.
         """
         return self._send(_api.item_search_click.request(body)).body
 
@@ -493,6 +495,7 @@ class AsyncEvents:
     """Methods of `client.events`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    Where a method says PII, PII permissions are needed in addition if the workspace has PII protection.
     """
 
     __slots__ = ("_send",)
@@ -528,7 +531,7 @@ class AsyncEvents:
         Operation:
             GET /v4/events/by-client/{clientId}
             Callers: workspace, user; permission: API_LISTING_BY_CLIENT_EVENTS_READ; user role: client_activities:
-                read.
+                read; PII.
             Deprecated: events.list_for_profile is deprecated: use /activities-api/events/by/{identifierType}.
         """
         return (
@@ -564,7 +567,7 @@ class AsyncEvents:
 
         Operation:
             GET /v4/events
-            Callers: profile.
+            Callers: profile; PII.
             Deprecated: events.list_own is deprecated: use /activities-api/events.
         """
         return (
@@ -581,7 +584,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/application-started
-            Callers: workspace, profile, anonymous; permission: API_APPLICATION_STARTED_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_APPLICATION_STARTED_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.application_started.request(body))).body
 
@@ -595,7 +598,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/registered
-            Callers: workspace, profile, anonymous; permission: API_REGISTERED_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_REGISTERED_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.registered.request(body))).body
 
@@ -609,7 +612,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/logged-in
-            Callers: workspace, profile, anonymous; permission: API_LOGGED_IN_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_LOGGED_IN_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.logged_in.request(body))).body
 
@@ -623,7 +626,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/logged-out
-            Callers: workspace, profile, anonymous; permission: API_LOGGED_OUT_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_LOGGED_OUT_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.logged_out.request(body))).body
 
@@ -637,7 +640,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/added-to-cart
-            Callers: workspace, profile, anonymous; permission: API_ADDED_TO_CART_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_ADDED_TO_CART_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.added_to_cart.request(body))).body
 
@@ -651,7 +654,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/removed-from-cart
-            Callers: workspace, profile, anonymous; permission: API_REMOVED_FROM_CART_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_REMOVED_FROM_CART_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.removed_from_cart.request(body))).body
 
@@ -665,7 +668,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/added-to-favorites
-            Callers: workspace, profile, anonymous; permission: API_ADDED_TO_FAVORITES_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_ADDED_TO_FAVORITES_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.added_to_favorites.request(body))).body
 
@@ -679,7 +682,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/product-view
-            Callers: workspace, profile, anonymous; permission: API_PRODUCT_VIEW_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_PRODUCT_VIEW_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.product_view.request(body))).body
 
@@ -694,7 +697,7 @@ class AsyncEvents:
         Operation:
             POST /v4/events/assigned-to-company
             Callers: workspace, user, profile, anonymous; permission: API_ASSIGNED_TO_COMPANY_EVENTS_CREATE; user
-                role: client_activities: create.
+                role: client_activities: create; PII.
         """
         return (await self._send(_api.assigned_to_company.request(body))).body
 
@@ -708,7 +711,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/appeared-in-location
-            Callers: workspace, profile, anonymous; permission: API_APPEARED_IN_LOCATION_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_APPEARED_IN_LOCATION_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.appeared_in_location.request(body))).body
 
@@ -722,7 +725,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/push/received
-            Callers: workspace, profile, anonymous; permission: API_PUSH_RECIVED_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_PUSH_RECIVED_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.push_received.request(body))).body
 
@@ -736,7 +739,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/push/viewed
-            Callers: workspace, profile, anonymous; permission: API_PUSH_VIEWED_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_PUSH_VIEWED_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.push_viewed.request(body))).body
 
@@ -750,7 +753,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/push/clicked
-            Callers: workspace, profile, anonymous; permission: API_PUSH_CLICKED_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_PUSH_CLICKED_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.push_clicked.request(body))).body
 
@@ -764,7 +767,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/push/cancelled
-            Callers: workspace, profile, anonymous; permission: API_PUSH_CANCELLED_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_PUSH_CANCELLED_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.push_cancelled.request(body))).body
 
@@ -778,7 +781,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/cancelled-transaction
-            Callers: workspace; permission: API_CANCELLED_TRANSACTION_EVENTS_CREATE.
+            Callers: workspace; permission: API_CANCELLED_TRANSACTION_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.cancelled_transaction.request(body))).body
 
@@ -793,7 +796,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/hit-timer
-            Callers: workspace, profile, anonymous; permission: API_HIT_TIMER_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_HIT_TIMER_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.hit_timer.request(body))).body
 
@@ -807,7 +810,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/searched
-            Callers: workspace, profile, anonymous; permission: API_SEARCHED_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_SEARCHED_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.searched.request(body))).body
 
@@ -821,7 +824,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/shared
-            Callers: workspace, profile, anonymous; permission: API_SHARED_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_SHARED_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.shared.request(body))).body
 
@@ -838,7 +841,7 @@ class AsyncEvents:
         Operation:
             POST /v4/events/recommendation-seen
             Callers: workspace, profile, anonymous, web-sdk, ai-key; permission:
-                API_RECOMENDATION_SEEN_EVENTS_CREATE.
+                API_RECOMENDATION_SEEN_EVENTS_CREATE; PII.
             Deprecated: events.recommendation_seen is deprecated: use events.recommendation_view.
         """
         return (await self._send(_api.recommendation_seen.request(body))).body
@@ -859,7 +862,7 @@ class AsyncEvents:
         Operation:
             POST /v4/events/recommendation-click
             Callers: workspace, profile, anonymous, web-sdk, ai-key; permission:
-                API_RECOMMENDATION_CLICK_EVENTS_CREATE.
+                API_RECOMMENDATION_CLICK_EVENTS_CREATE; PII.
             Deprecated: events.recommendation_click is deprecated. The AI events API takes this event; it is outside
                 this document.
         """
@@ -875,7 +878,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/visited-screen
-            Callers: workspace, profile, anonymous; permission: API_VISITED_SCREEN_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_VISITED_SCREEN_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.visited_screen.request(body))).body
 
@@ -891,7 +894,7 @@ class AsyncEvents:
         Operation:
             POST /v4/events/custom
             Callers: workspace, profile, anonymous, user; permission: API_CUSTOM_EVENTS_CREATE; user role:
-                client_activities: create.
+                client_activities: create; PII.
         """
         return (await self._send(_api.custom.request(body))).body
 
@@ -906,7 +909,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/batch
-            Callers: workspace, profile, anonymous; permission: API_BATCH_EVENTS_CREATE.
+            Callers: workspace, profile, anonymous; permission: API_BATCH_EVENTS_CREATE; PII.
         """
         return (await self._send(_api.send_batch.request(body))).body
 
@@ -920,7 +923,7 @@ class AsyncEvents:
 
         Operation:
             GET /v4/server/time
-            Callers: workspace, profile, anonymous; no authentication is needed.
+            Callers: workspace, profile, anonymous; no authentication is needed; PII.
         """
         return (await self._send(_api.server_time.request())).body
 
@@ -935,7 +938,7 @@ class AsyncEvents:
         Operation:
             POST /v4/events/recommendation-view
             Callers: workspace, profile, anonymous, web-sdk, ai-key; permission:
-                API_RECOMMENDATION_VIEW_EVENT_CREATE.
+                API_RECOMMENDATION_VIEW_EVENT_CREATE; PII.
         """
         return (await self._send(_api.recommendation_view.request(body))).body
 
@@ -949,6 +952,7 @@ class AsyncEvents:
 
         Operation:
             POST /v4/events/item-search-click
-            Callers: workspace, profile, anonymous, web-sdk, ai-key; permission: API_ITEM_SEARCH_CLICK_EVENT_CREATE.
+            Callers: workspace, profile, anonymous, web-sdk, ai-key; permission: API_ITEM_SEARCH_CLICK_EVENT_CREATE;
+                PII.
         """
         return (await self._send(_api.item_search_click.request(body))).body

@@ -30,6 +30,7 @@ class Profiles:
     """Methods of `client.profiles`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    Where a method says PII, PII permissions are needed in addition if the workspace has PII protection.
     """
 
     __slots__ = ("_send",)
@@ -49,7 +50,7 @@ class Profiles:
 
         Operation:
             POST /v4/clients
-            Callers: user, workspace; permission: API_CLIENT_CREATE; user role: client_management: create.
+            Callers: user, workspace; permission: API_CLIENT_CREATE; user role: client_management: create; PII.
         """
         return self._send(_api.upsert.request(body)).body
 
@@ -72,9 +73,12 @@ class Profiles:
             The target profile, with the ids of those it took in. Its shape is inferred: an answer without a body is
                 None, one of another shape comes as it is.
 
+        Refused with:
+            404: A source or the target of the merge does not exist.
+
         Operation:
             POST /v4/clients/merge/from/custom-ids/{sourceCustomIDs}/to/custom-id/{targetCustomID}
-            Callers: workspace; permission: API_MERGEBYCUSTOMID_CLIENT_UPDATE.
+            Callers: workspace; permission: API_MERGEBYCUSTOMID_CLIENT_UPDATE; PII.
         """
         return self._send(_api.merge_by_custom_id.request(source_custom_ids, target_custom_id)).body
 
@@ -97,9 +101,12 @@ class Profiles:
             The target profile, with the ids of those it took in. Its shape is inferred: an answer without a body is
                 None, one of another shape comes as it is.
 
+        Refused with:
+            404: A source or the target of the merge does not exist.
+
         Operation:
             POST /v4/clients/merge/from/ids/{fromClientIds}/to/id/{toClientId}
-            Callers: workspace; permission: API_MERGE_BY_ID_CLIENT_UPDATE.
+            Callers: workspace; permission: API_MERGE_BY_ID_CLIENT_UPDATE; PII.
         """
         return self._send(_api.merge_by_id.request(from_client_ids, to_client_id)).body
 
@@ -120,7 +127,8 @@ class Profiles:
 
         Operation:
             POST /v4/clients/batch
-            Callers: user, workspace; permission: API_BATCH_CLIENT_CREATE; user role: client_management: create.
+            Callers: user, workspace; permission: API_BATCH_CLIENT_CREATE; user role: client_management: create;
+                PII.
         """
         return self._send(_api.upsert_batch.request(body)).body
 
@@ -135,9 +143,12 @@ class Profiles:
         Returns:
             The profile.
 
+        Refused with:
+            404: There is no such profile, or PII protection hides it.
+
         Operation:
             GET /v4/clients/{clientId}
-            Callers: user, workspace; permission: API_BY_ID_CLIENT_READ; user role: client_info: read.
+            Callers: user, workspace; permission: API_BY_ID_CLIENT_READ; user role: client_info: read; PII.
         """
         return self._send(_api.get.request(client_id)).body
 
@@ -151,9 +162,12 @@ class Profiles:
             client_id: Id of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             POST /v4/clients/{clientId}
-            Callers: user, workspace; permission: API_BY_ID_CLIENT_UPDATE; user role: client_info: update.
+            Callers: user, workspace; permission: API_BY_ID_CLIENT_UPDATE; user role: client_info: update; PII.
         """
         return self._send(_api.update.request(client_id, body)).body
 
@@ -165,9 +179,12 @@ class Profiles:
         Args:
             client_id: Id of the profile.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             DELETE /v4/clients/{clientId}
-            Callers: user, workspace; permission: API_BY_ID_CLIENT_DELETE; user role: client_info: delete.
+            Callers: user, workspace; permission: API_BY_ID_CLIENT_DELETE; user role: client_info: delete; PII.
         """
         return self._send(_api.delete.request(client_id)).body
 
@@ -181,9 +198,12 @@ class Profiles:
             client_email: E-mail address of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             POST /v4/clients/by-email/{clientEmail}
-            Callers: user, workspace; permission: API_BY_EMAIL_CLIENT_UPDATE; user role: client_info: update.
+            Callers: user, workspace; permission: API_BY_EMAIL_CLIENT_UPDATE; user role: client_info: update; PII.
         """
         return self._send(_api.update_by_email.request(client_email, body)).body
 
@@ -197,9 +217,13 @@ class Profiles:
             custom_id: Custom id of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             POST /v4/clients/by-customid/{customId}
-            Callers: user, workspace; permission: API_BY_CUSTOM_ID_CLIENT_UPDATE; user role: client_info: update.
+            Callers: user, workspace; permission: API_BY_CUSTOM_ID_CLIENT_UPDATE; user role: client_info: update;
+                PII.
         """
         return self._send(_api.update_by_custom_id.request(custom_id, body)).body
 
@@ -211,9 +235,12 @@ class Profiles:
         Args:
             custom_id: Custom id of the profile.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             DELETE /v4/clients/by-custom-id/{customId}
-            Callers: user, workspace; permission: API_BY_ID_CLIENT_DELETE; user role: client_info: delete.
+            Callers: user, workspace; permission: API_BY_ID_CLIENT_DELETE; user role: client_info: delete; PII.
         """
         return self._send(_api.delete_by_custom_id.request(custom_id)).body
 
@@ -229,9 +256,12 @@ class Profiles:
         Returns:
             The profile.
 
+        Refused with:
+            404: There is no such profile, or PII protection hides it.
+
         Operation:
             GET /v4/clients/{identifierType}/{identifierValue}
-            Callers: user, workspace; permission: API_BY_IDENTIFIER_CLIENT_READ; user role: client_info: read.
+            Callers: user, workspace; permission: API_BY_IDENTIFIER_CLIENT_READ; user role: client_info: read; PII.
         """
         return self._send(_api.find.request(identifier_type, identifier_value)).body
 
@@ -247,9 +277,12 @@ class Profiles:
             The profiles. Its shape is inferred: an answer without a body is None, one of another shape comes as it
                 is.
 
+        Refused with:
+            404: There is no such profile, or PII protection hides it.
+
         Operation:
             GET /v4/clients/batch/by-phone/{phoneNumber}
-            Callers: user, workspace; permission: API_BY_IDENTIFIER_CLIENT_READ; user role: client_info: read.
+            Callers: user, workspace; permission: API_BY_IDENTIFIER_CLIENT_READ; user role: client_info: read; PII.
         """
         return self._send(_api.list_by_phone.request(phone_number)).body
 
@@ -267,6 +300,9 @@ class Profiles:
 
         Returns:
             The contact.
+
+        Refused with:
+            404: There is no such contact, or PII protection hides it.
 
         Operation:
             GET /crm/v1/clients/{clientId}/contacts
@@ -310,6 +346,9 @@ class Profiles:
             client_id: Id of the profile.
             body: LogoutRequest, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             POST /sauth/management/client/{clientID}/logout
             Callers: user, workspace; permission: SAUTH_LOGOUT_CLIENT_CREATE; user role: settings_customers_iam:
@@ -322,6 +361,7 @@ class AsyncProfiles:
     """Methods of `client.profiles`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    Where a method says PII, PII permissions are needed in addition if the workspace has PII protection.
     """
 
     __slots__ = ("_send",)
@@ -341,7 +381,7 @@ class AsyncProfiles:
 
         Operation:
             POST /v4/clients
-            Callers: user, workspace; permission: API_CLIENT_CREATE; user role: client_management: create.
+            Callers: user, workspace; permission: API_CLIENT_CREATE; user role: client_management: create; PII.
         """
         return (await self._send(_api.upsert.request(body))).body
 
@@ -366,9 +406,12 @@ class AsyncProfiles:
             The target profile, with the ids of those it took in. Its shape is inferred: an answer without a body is
                 None, one of another shape comes as it is.
 
+        Refused with:
+            404: A source or the target of the merge does not exist.
+
         Operation:
             POST /v4/clients/merge/from/custom-ids/{sourceCustomIDs}/to/custom-id/{targetCustomID}
-            Callers: workspace; permission: API_MERGEBYCUSTOMID_CLIENT_UPDATE.
+            Callers: workspace; permission: API_MERGEBYCUSTOMID_CLIENT_UPDATE; PII.
         """
         return (await self._send(_api.merge_by_custom_id.request(source_custom_ids, target_custom_id))).body
 
@@ -391,9 +434,12 @@ class AsyncProfiles:
             The target profile, with the ids of those it took in. Its shape is inferred: an answer without a body is
                 None, one of another shape comes as it is.
 
+        Refused with:
+            404: A source or the target of the merge does not exist.
+
         Operation:
             POST /v4/clients/merge/from/ids/{fromClientIds}/to/id/{toClientId}
-            Callers: workspace; permission: API_MERGE_BY_ID_CLIENT_UPDATE.
+            Callers: workspace; permission: API_MERGE_BY_ID_CLIENT_UPDATE; PII.
         """
         return (await self._send(_api.merge_by_id.request(from_client_ids, to_client_id))).body
 
@@ -416,7 +462,8 @@ class AsyncProfiles:
 
         Operation:
             POST /v4/clients/batch
-            Callers: user, workspace; permission: API_BATCH_CLIENT_CREATE; user role: client_management: create.
+            Callers: user, workspace; permission: API_BATCH_CLIENT_CREATE; user role: client_management: create;
+                PII.
         """
         return (await self._send(_api.upsert_batch.request(body))).body
 
@@ -431,9 +478,12 @@ class AsyncProfiles:
         Returns:
             The profile.
 
+        Refused with:
+            404: There is no such profile, or PII protection hides it.
+
         Operation:
             GET /v4/clients/{clientId}
-            Callers: user, workspace; permission: API_BY_ID_CLIENT_READ; user role: client_info: read.
+            Callers: user, workspace; permission: API_BY_ID_CLIENT_READ; user role: client_info: read; PII.
         """
         return (await self._send(_api.get.request(client_id))).body
 
@@ -447,9 +497,12 @@ class AsyncProfiles:
             client_id: Id of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             POST /v4/clients/{clientId}
-            Callers: user, workspace; permission: API_BY_ID_CLIENT_UPDATE; user role: client_info: update.
+            Callers: user, workspace; permission: API_BY_ID_CLIENT_UPDATE; user role: client_info: update; PII.
         """
         return (await self._send(_api.update.request(client_id, body))).body
 
@@ -461,9 +514,12 @@ class AsyncProfiles:
         Args:
             client_id: Id of the profile.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             DELETE /v4/clients/{clientId}
-            Callers: user, workspace; permission: API_BY_ID_CLIENT_DELETE; user role: client_info: delete.
+            Callers: user, workspace; permission: API_BY_ID_CLIENT_DELETE; user role: client_info: delete; PII.
         """
         return (await self._send(_api.delete.request(client_id))).body
 
@@ -477,9 +533,12 @@ class AsyncProfiles:
             client_email: E-mail address of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             POST /v4/clients/by-email/{clientEmail}
-            Callers: user, workspace; permission: API_BY_EMAIL_CLIENT_UPDATE; user role: client_info: update.
+            Callers: user, workspace; permission: API_BY_EMAIL_CLIENT_UPDATE; user role: client_info: update; PII.
         """
         return (await self._send(_api.update_by_email.request(client_email, body))).body
 
@@ -493,9 +552,13 @@ class AsyncProfiles:
             custom_id: Custom id of the profile.
             body: ProfileInput, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             POST /v4/clients/by-customid/{customId}
-            Callers: user, workspace; permission: API_BY_CUSTOM_ID_CLIENT_UPDATE; user role: client_info: update.
+            Callers: user, workspace; permission: API_BY_CUSTOM_ID_CLIENT_UPDATE; user role: client_info: update;
+                PII.
         """
         return (await self._send(_api.update_by_custom_id.request(custom_id, body))).body
 
@@ -507,9 +570,12 @@ class AsyncProfiles:
         Args:
             custom_id: Custom id of the profile.
 
+        Refused with:
+            404: There is no such profile.
+
         Operation:
             DELETE /v4/clients/by-custom-id/{customId}
-            Callers: user, workspace; permission: API_BY_ID_CLIENT_DELETE; user role: client_info: delete.
+            Callers: user, workspace; permission: API_BY_ID_CLIENT_DELETE; user role: client_info: delete; PII.
         """
         return (await self._send(_api.delete_by_custom_id.request(custom_id))).body
 
@@ -525,9 +591,12 @@ class AsyncProfiles:
         Returns:
             The profile.
 
+        Refused with:
+            404: There is no such profile, or PII protection hides it.
+
         Operation:
             GET /v4/clients/{identifierType}/{identifierValue}
-            Callers: user, workspace; permission: API_BY_IDENTIFIER_CLIENT_READ; user role: client_info: read.
+            Callers: user, workspace; permission: API_BY_IDENTIFIER_CLIENT_READ; user role: client_info: read; PII.
         """
         return (await self._send(_api.find.request(identifier_type, identifier_value))).body
 
@@ -543,9 +612,12 @@ class AsyncProfiles:
             The profiles. Its shape is inferred: an answer without a body is None, one of another shape comes as it
                 is.
 
+        Refused with:
+            404: There is no such profile, or PII protection hides it.
+
         Operation:
             GET /v4/clients/batch/by-phone/{phoneNumber}
-            Callers: user, workspace; permission: API_BY_IDENTIFIER_CLIENT_READ; user role: client_info: read.
+            Callers: user, workspace; permission: API_BY_IDENTIFIER_CLIENT_READ; user role: client_info: read; PII.
         """
         return (await self._send(_api.list_by_phone.request(phone_number))).body
 
@@ -564,6 +636,9 @@ class AsyncProfiles:
 
         Returns:
             The contact.
+
+        Refused with:
+            404: There is no such contact, or PII protection hides it.
 
         Operation:
             GET /crm/v1/clients/{clientId}/contacts
@@ -607,6 +682,9 @@ class AsyncProfiles:
         Args:
             client_id: Id of the profile.
             body: LogoutRequest, or a mapping with the publisher's keys.
+
+        Refused with:
+            404: There is no such profile.
 
         Operation:
             POST /sauth/management/client/{clientID}/logout

@@ -39,6 +39,10 @@ class Registration:
         Args:
             body: AccountRegistration, or a mapping with the publisher's keys.
 
+        Refused with:
+            400: There is such a profile already, or the body breaks a rule.
+            424: The customId should come from a pool of loyalty cards, and no card of the pool has it.
+
         Operation:
             POST /sauth/clients/registered
             Callers: anonymous, workspace; permission: SAUTH_REGISTER_CLIENT_CREATE.
@@ -121,6 +125,10 @@ class AsyncRegistration:
 
         Args:
             body: AccountRegistration, or a mapping with the publisher's keys.
+
+        Refused with:
+            400: There is such a profile already, or the body breaks a rule.
+            424: The customId should come from a pool of loyalty cards, and no card of the pool has it.
 
         Operation:
             POST /sauth/clients/registered

@@ -23,6 +23,7 @@ class Tags:
     """Methods of `client.tags`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    Where a method says PII, PII permissions are needed in addition if the workspace has PII protection.
     """
 
     __slots__ = ("_send",)
@@ -40,7 +41,7 @@ class Tags:
 
         Operation:
             GET /v4/clients/tags
-            Callers: user, workspace; permission: API_TAGS_CLIENT_READ; user role: client_tags: read.
+            Callers: user, workspace; permission: API_TAGS_CLIENT_READ; user role: client_tags: read; PII.
         """
         return self._send(_api.list.request()).body
 
@@ -57,7 +58,7 @@ class Tags:
 
         Operation:
             POST /v4/tags
-            Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create.
+            Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create; PII.
         """
         return self._send(_api.create.request(body)).body
 
@@ -75,9 +76,12 @@ class Tags:
             The changed tag. Its shape is inferred: an answer without a body is None, one of another shape comes as
                 it is.
 
+        Refused with:
+            404: There is no such tag, or it belongs to no workspace and cannot be changed.
+
         Operation:
             PUT /v4/tags/{tagID}
-            Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create.
+            Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create; PII.
         """
         return self._send(_api.update.request(tag_id, body)).body
 
@@ -91,9 +95,12 @@ class Tags:
         Args:
             tag_id: Id of the tag.
 
+        Refused with:
+            404: There is no such tag, or it belongs to no workspace and cannot be changed.
+
         Operation:
             DELETE /v4/tags/{tagID}
-            Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create.
+            Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create; PII.
         """
         return self._send(_api.delete.request(tag_id)).body
 
@@ -110,7 +117,7 @@ class Tags:
 
         Operation:
             GET /v4/clients/{clientId}/tags
-            Callers: workspace, user; permission: API_TAGS_READ; user role: client_tags: read.
+            Callers: workspace, user; permission: API_TAGS_READ; user role: client_tags: read; PII.
         """
         return self._send(_api.list_for_profile.request(client_id)).body
 
@@ -126,9 +133,13 @@ class Tags:
         Returns:
             The assignment.
 
+        Refused with:
+            400: There is no such profile, or the request breaks a rule.
+            404: There is no such tag.
+
         Operation:
             POST /v4/clients/{clientId}/tags/{tagID}
-            Callers: workspace, user; permission: API_ASSIGN_TAGS_EXECUTE; user role: client_tags: execute.
+            Callers: workspace, user; permission: API_ASSIGN_TAGS_EXECUTE; user role: client_tags: execute; PII.
         """
         return self._send(_api.assign.request(client_id, tag_id)).body
 
@@ -142,9 +153,13 @@ class Tags:
             client_id: Id of the profile.
             tag_id: Id of the tag.
 
+        Refused with:
+            400: There is no such profile, or the request breaks a rule.
+            404: There is no such tag.
+
         Operation:
             DELETE /v4/clients/{clientId}/tags/{tagID}
-            Callers: workspace, user; permission: API_ASSIGN_TAGS_EXECUTE; user role: client_tags: execute.
+            Callers: workspace, user; permission: API_ASSIGN_TAGS_EXECUTE; user role: client_tags: execute; PII.
         """
         return self._send(_api.unassign.request(client_id, tag_id)).body
 
@@ -153,6 +168,7 @@ class AsyncTags:
     """Methods of `client.tags`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    Where a method says PII, PII permissions are needed in addition if the workspace has PII protection.
     """
 
     __slots__ = ("_send",)
@@ -170,7 +186,7 @@ class AsyncTags:
 
         Operation:
             GET /v4/clients/tags
-            Callers: user, workspace; permission: API_TAGS_CLIENT_READ; user role: client_tags: read.
+            Callers: user, workspace; permission: API_TAGS_CLIENT_READ; user role: client_tags: read; PII.
         """
         return (await self._send(_api.list.request())).body
 
@@ -187,7 +203,7 @@ class AsyncTags:
 
         Operation:
             POST /v4/tags
-            Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create.
+            Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create; PII.
         """
         return (await self._send(_api.create.request(body))).body
 
@@ -205,9 +221,12 @@ class AsyncTags:
             The changed tag. Its shape is inferred: an answer without a body is None, one of another shape comes as
                 it is.
 
+        Refused with:
+            404: There is no such tag, or it belongs to no workspace and cannot be changed.
+
         Operation:
             PUT /v4/tags/{tagID}
-            Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create.
+            Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create; PII.
         """
         return (await self._send(_api.update.request(tag_id, body))).body
 
@@ -221,9 +240,12 @@ class AsyncTags:
         Args:
             tag_id: Id of the tag.
 
+        Refused with:
+            404: There is no such tag, or it belongs to no workspace and cannot be changed.
+
         Operation:
             DELETE /v4/tags/{tagID}
-            Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create.
+            Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create; PII.
         """
         return (await self._send(_api.delete.request(tag_id))).body
 
@@ -240,7 +262,7 @@ class AsyncTags:
 
         Operation:
             GET /v4/clients/{clientId}/tags
-            Callers: workspace, user; permission: API_TAGS_READ; user role: client_tags: read.
+            Callers: workspace, user; permission: API_TAGS_READ; user role: client_tags: read; PII.
         """
         return (await self._send(_api.list_for_profile.request(client_id))).body
 
@@ -256,9 +278,13 @@ class AsyncTags:
         Returns:
             The assignment.
 
+        Refused with:
+            400: There is no such profile, or the request breaks a rule.
+            404: There is no such tag.
+
         Operation:
             POST /v4/clients/{clientId}/tags/{tagID}
-            Callers: workspace, user; permission: API_ASSIGN_TAGS_EXECUTE; user role: client_tags: execute.
+            Callers: workspace, user; permission: API_ASSIGN_TAGS_EXECUTE; user role: client_tags: execute; PII.
         """
         return (await self._send(_api.assign.request(client_id, tag_id))).body
 
@@ -272,8 +298,12 @@ class AsyncTags:
             client_id: Id of the profile.
             tag_id: Id of the tag.
 
+        Refused with:
+            400: There is no such profile, or the request breaks a rule.
+            404: There is no such tag.
+
         Operation:
             DELETE /v4/clients/{clientId}/tags/{tagID}
-            Callers: workspace, user; permission: API_ASSIGN_TAGS_EXECUTE; user role: client_tags: execute.
+            Callers: workspace, user; permission: API_ASSIGN_TAGS_EXECUTE; user role: client_tags: execute; PII.
         """
         return (await self._send(_api.unassign.request(client_id, tag_id))).body

@@ -21,6 +21,7 @@ class Transactions:
     """Methods of `client.transactions`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    Where a method says PII, PII permissions are needed in addition if the workspace has PII protection.
     """
 
     __slots__ = ("_send",)
@@ -38,9 +39,12 @@ class Transactions:
         Args:
             body: Transaction, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile, or PII protection hides it.
+
         Operation:
             POST /v4/transactions
-            Callers: workspace; permission: API_TRANSACTION_CREATE.
+            Callers: workspace; permission: API_TRANSACTION_CREATE; PII.
         """
         return self._send(_api.create.request(body)).body
 
@@ -62,7 +66,7 @@ class Transactions:
 
         Operation:
             POST /v4/transactions/batch
-            Callers: workspace; permission: API_BATCH_TRANSACTION_CREATE.
+            Callers: workspace; permission: API_BATCH_TRANSACTION_CREATE; PII.
         """
         return self._send(_api.create_batch.request(body)).body
 
@@ -71,6 +75,7 @@ class AsyncTransactions:
     """Methods of `client.transactions`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
+    Where a method says PII, PII permissions are needed in addition if the workspace has PII protection.
     """
 
     __slots__ = ("_send",)
@@ -88,9 +93,12 @@ class AsyncTransactions:
         Args:
             body: Transaction, or a mapping with the publisher's keys.
 
+        Refused with:
+            404: There is no such profile, or PII protection hides it.
+
         Operation:
             POST /v4/transactions
-            Callers: workspace; permission: API_TRANSACTION_CREATE.
+            Callers: workspace; permission: API_TRANSACTION_CREATE; PII.
         """
         return (await self._send(_api.create.request(body))).body
 
@@ -112,6 +120,6 @@ class AsyncTransactions:
 
         Operation:
             POST /v4/transactions/batch
-            Callers: workspace; permission: API_BATCH_TRANSACTION_CREATE.
+            Callers: workspace; permission: API_BATCH_TRANSACTION_CREATE; PII.
         """
         return (await self._send(_api.create_batch.request(body))).body

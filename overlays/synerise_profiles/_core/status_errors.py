@@ -1,6 +1,7 @@
 """Makes the typed error of a response that is no success, or of a call without a response.
 
-The spec's facts go into its notes: who may call the operation, which permission it needs, what replaces it. Pure.
+The spec's facts go into its notes: what the status means for the operation, who may call it, which permission it needs,
+what replaces it. Pure.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ def status_error(
             error_type = AuthenticationError
             notes.append("the login was refused; check that it is a workspace API key, its region and its IP rules")
     else:
+        meanings = (meaning for status, meaning in operation.refusals if status == status_code)
+        notes.extend(f"it means here: {meaning.rstrip('.')}" for meaning in meanings)
         notes.extend(_permission_notes(operation, status_code, consumer))
         if (sunset_type := _sunset_type(operation, status_code, today)) is not None:
             error_type, arguments = sunset_type, {"sunset": operation.sunset, "replaced_by": operation.replaced_by}
@@ -122,3 +125,5 @@ def _permission_notes(operation: Operation, status_code: int, consumer: str | No
         yield f"an API key needs the permission: {operation.permission}"
     elif status_code == 403 and operation.role and consumer == "user":
         yield f"a user needs the permission: {operation.role}"
+    if status_code == 403 and operation.pii and consumer in (None, "workspace", "user"):
+        yield "where PII protection is on, PII permissions are needed in addition"

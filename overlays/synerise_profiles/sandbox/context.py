@@ -125,13 +125,13 @@ class RequestContext:
         """The profile with this identifier (its name on the wire); RefusedRequest when there is none."""
         found = self.store.profiles.find(identifier, value)
         if found is None:
-            raise RefusedRequest(status, "Profile not found.")
+            raise RefusedRequest(status)
         return found
 
     def require_visible(self, profile: StoredProfile) -> StoredProfile:
         """The profile, for an operation that shows it: one that the caller may not see is not found either."""
         if not self.context.is_visible(profile, self.caller):
-            raise RefusedRequest(404, "Profile not found.")
+            raise RefusedRequest(404)
         return profile
 
     def own_profile(self) -> StoredProfile:

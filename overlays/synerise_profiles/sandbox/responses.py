@@ -47,9 +47,12 @@ class HandlerResponse:
 
 
 class RefusedRequest(Exception):  # noqa: N818 - it is an answer, not a fault of the program
-    """A request that is refused with this status and message; `errors` are the entries of the error body's list."""
+    """A request that is refused with this status; `errors` are the entries of the error body's list.
 
-    def __init__(self, status: int, message: str, errors: Sequence[Json] = ()) -> None:
+    Without a message of its own it says what the document says that the status means for the operation.
+    """
+
+    def __init__(self, status: int, message: str = "", errors: Sequence[Json] = ()) -> None:
         super().__init__(message)
         self.status = status
         self.message = message

@@ -34,6 +34,7 @@ class Parameter:
 class DocumentedResponse:
     """One documented response; `media_type` and the JSON `pointer` of its schema are None when it has no body."""
 
+    description: str
     media_type: str | None
     pointer: str | None
 
@@ -230,4 +231,4 @@ def _documented_responses(spec: OpenAPISpec, node: Json, pointer: str) -> Iterat
         response, found_pointer = spec.resolve(entry, f"{pointer}/responses/{status}")
         media_type = next(iter(response.get("content", {})), None)
         schema_pointer = f"{found_pointer}/content/{media_type.replace('/', '~1')}/schema" if media_type else None
-        yield str(status), DocumentedResponse(media_type, schema_pointer)
+        yield str(status), DocumentedResponse(response["description"], media_type, schema_pointer)

@@ -72,9 +72,11 @@ class Operation:
     """The facts of one operation, as the spec states them.
 
     `resource` and `method` name the client's method, `consumers` who may call it, `permission` and `role` what an API
-    key or a user needs. `action` is what the server calls a single event, `event_type` what a batch calls it. `accept`
-    holds the media types of its answers. `retry` is `idempotent`, `keyed` (safe when `retry_keys` are in every item) or
-    `never`. `sunset` is an ISO date; `replaced_by` holds method names, or paths of operations outside the spec.
+    key or a user needs; `pii` says that PII permissions are needed as well, where PII protection is on. `action` is
+    what the server calls a single event, `event_type` what a batch calls it. `accept` holds the media types of its
+    answers. `retry` is `idempotent`, `keyed` (safe when `retry_keys` are in every item) or `never`. `sunset` is an ISO
+    date; `replaced_by` holds method names, or paths of operations outside the spec. `refusals` are the statuses that
+    say more here than elsewhere, and what each means.
     """
 
     resource: str
@@ -86,6 +88,7 @@ class Operation:
     consumers: tuple[str, ...]
     permission: str | None = None
     role: str | None = None
+    pii: bool = False
     action: str | None = None
     event_type: str | None = None
     authenticated: bool = True
@@ -100,6 +103,7 @@ class Operation:
     sunset: str | None = None
     replaced_by: tuple[str, ...] = ()
     deprecated_reason: str | None = None
+    refusals: tuple[tuple[int, str], ...] = ()
 
     @property
     def name(self) -> str:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from generator.audit.comparison import AuditReport, audit
 from generator.audit.deviations import Difference, load_deviations
+from generator.audit.reference_text import parse_reference
+from generator.audit.statuses import needs_pii, status_items
 from generator.cli import main
 from generator.errors import GeneratorFailure
+from generator.spec.fragments import load_fragments
 from generator.spec.yaml_reader import load_yaml
 from tests.generator.sample import DATA, Spec
 
@@ -43,7 +48,8 @@ def test_sample_agrees_with_its_document(spec: Spec, document: str) -> None:
     assert (report.undeclared, report.stale, report.findings) == ((), (), ())
     assert report.ok
     assert report.to_text() == (
-        "operations 5, parameters 6, body fields 11, responses 9, deprecated 1, request examples 3\n"
+        "operations 5, parameters 6, body fields 11, responses 9, status descriptions 9, PII permissions 0, "
+        "deprecated 1, request examples 3\n"
     )
 
 
@@ -158,6 +164,15 @@ def test_sample_agrees_with_its_document(spec: Spec, document: str) -> None:
             "      description: A book of old.\n      additionalProperties: true\n",
             "      description: A book of old.\n",
             Difference(OLD, "field additionalProperties", "any optional", "none"),
+        ),
+        (SHARED, "x-printed: [Accepted]", "x-printed: [Done]", Difference(ADD, "status 202", "Accepted", "Done")),
+        (SHARED, "printed: [Not Found]", "printed: [Gone]", Difference(GET, "status 404", "Not Found", "Gone")),
+        (BOOKS, "          x-printed: [No such book]\n", "", Difference(OLD, "status 404", "No such book", "none")),
+        (
+            BOOKS,
+            "      x-batch:",
+            "      x-synerise-pii: true\n      x-batch:",
+            Difference("POST /books/batch", "PII permissions", "not needed", "needed in addition"),
         ),
         (BOOKS, "text/plain", "text/html", Difference(OLD, "response 404", "text/plain", "text/html")),
         (BOOKS, "'202':", "'201':", Difference(ADD, "response 202", "no body", "none")),
@@ -343,6 +358,41 @@ def test_check_prints_the_rules_findings(spec: Spec, capsys: pytest.CaptureFixtu
     spec.edit(CLOCK, "tags: [Clock]", "tags: [Watch]")
     assert main(command) == 1
     assert capsys.readouterr().out == "spec/paths/clock.yaml:6: [tag] tag 'Watch' is not declared in the root\n"
+
+
+def test_longest_words_decide_what_a_status_means(spec: Spec, document: str) -> None:
+    """Where one meaning's words are within another's, the longer ones count: the general text cannot pass for it."""
+    special = document.replace("404Not Found", "404Not Found on any shelf")
+    spec.add(CLOCK, (spec.folder / CLOCK).read_text(encoding="utf-8").replace("[OK]", "[OK, Not Found on any shelf]"))
+
+    assert run(spec, special).undeclared == (Difference(GET, "status 404", "Not Found on any shelf", "Not Found"),)
+
+
+def test_each_status_of_the_real_reference_is_held() -> None:
+    """Were any description of a status another one in the reference, or a PII sentence gone, the audit would tell."""
+    if not REAL.exists():
+        pytest.skip("the reference text is not part of the repository")
+    bundle = load_fragments(PROJECT / "spec")
+    nodes = {f"{method.upper()} {path}": node for path, method, node in bundle.operations()}
+    broken = Counter[str]()
+    for operation in parse_reference(REAL.read_text(encoding="utf-8")).operations:
+        node = nodes[operation.key]
+        assert not unequal(status_items(bundle, operation, node))
+        was_pii = needs_pii(operation)
+        for place, response in enumerate(operation.responses):
+            operation.responses[place] = replace(response, description="Something else entirely")
+            found = unequal(status_items(bundle, operation, node))
+            assert f"status {response.status.upper()}" in found
+            broken.update(name.split()[0] for name in found)
+            operation.responses[place] = response
+        assert was_pii == needs_pii(operation)
+
+    assert broken == {"status": 403, "PII": 56}
+
+
+def unequal(items: tuple[dict[str, str], dict[str, str]]) -> list[str]:
+    document, spec = items
+    return [name for name in document if document[name] != spec[name]]
 
 
 def test_project_agrees_with_the_real_reference(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,8 @@ def test_sample_reads_without_findings(document: str) -> None:
         "parameters": 6,
         "body fields": 11,
         "responses": 9,
+        "status descriptions": 9,
+        "PII permissions": 0,
         "deprecated": 1,
         "request examples": 3,
     }
@@ -145,6 +147,8 @@ def test_real_reference_reads_completely() -> None:
         "parameters": 122,
         "body fields": 403,
         "responses": 403,
+        "status descriptions": 403,
+        "PII permissions": 56,
         "deprecated": 11,
         "request examples": 67,
     }

@@ -16,7 +16,7 @@ ROOT = "openapi.yaml"
 # rule, file, text, text instead, what the message holds
 BREACHES = [
     ("openapi", ROOT, "openapi: 3.1.0", "openapi: 3.0.3", "must be a 3.1 version"),
-    ("openapi", SHARED, "Missing: {description: Missing.}", "Missing: {descripton: Missing.}", "description"),
+    ("openapi", SHARED, "Missing: {description: Missing.,", "Missing: {descripton: Missing.,", "description"),
     ("ref", BOOK, "schemas/Cover'", "schemas/Cove'", "schemas/Cove' leads nowhere"),
     ("ref", BOOK, "'#/components/schemas/Cover'", "other.yaml", "leads nowhere"),
     (
@@ -212,6 +212,24 @@ BREACHES = [
         "{type: string, format: date-time}",
         "{type: string, enum: ['2026-01-01T00:00:00Z']}",
         "parameter",
+    ),
+    ("x-printed", CLOCK, "x-printed: [OK]", "x-printed: OK", "a list of texts"),
+    ("x-specific", SHARED, "x-specific: true", "x-specific: false", "true or absent"),
+    ("x-synerise-pii", CLOCK, "x-retry:", "x-synerise-pii: false\n      x-retry:", "true or absent"),
+    ("x-key", CLOCK, "x-retry:", "x-printed: [OK]\n      x-retry:", "x-printed stands on a response only"),
+    (
+        "twin",
+        BOOK,
+        "            - $ref: '#/components/schemas/Genre'\n            - type: 'null'\n        extra",
+        "            - {type: string, x-known-values: [NOVEL]}\n            - type: 'null'\n        extra",
+        "genre is also sent; x-twin names the enum that it is sent with",
+    ),
+    (
+        "twin",
+        BOOK,
+        "x-known-values: [NOVEL, POEM, ESSAY]",
+        "x-known-values: [NOVEL, POEM, ESSAY]\n      x-twin: Cover",
+        "Genre and Cover must have the same values",
     ),
     (
         "alias",

@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Confirm a change of e-mail address",
     consumers=("profile",),
     retry="never",
+    refusals=((403, "The confirmation token is wrong."),),
 )
 
 
@@ -36,6 +37,9 @@ def request(body: EmailChangeConfirmation | Mapping[str, Any]) -> Request[None]:
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
+
+    Refused with:
+        403: The confirmation token is wrong.
 
     Operation:
         POST /sauth/my-account/email-change/confirmation

@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("profile",),
     retry="never",
     irreversible=True,
+    refusals=((403, "The password or token in the body is wrong."),),
 )
 
 
@@ -39,6 +40,9 @@ def request(body: AccountDeletion | Mapping[str, Any]) -> Request[None]:
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
+
+    Refused with:
+        403: The password or token in the body is wrong.
 
     Operation:
         POST /sauth/v2/my-account/delete

@@ -28,6 +28,7 @@ OPERATION = Operation(
     irreversible=True,
     deprecated=True,
     replaced_by=("account.delete",),
+    refusals=((403, "The password or token in the body is wrong."),),
 )
 
 
@@ -42,6 +43,9 @@ def request(body: AccountDeletionV1 | Mapping[str, Any] | Unset = UNSET) -> Requ
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
+
+    Refused with:
+        403: The password or token in the body is wrong.
 
     Operation:
         POST /sauth/my-account/delete

@@ -17,6 +17,7 @@ OPERATION = Operation(
     path="/v4/my-account/personal-information",
     summary="Read one's own profile",
     consumers=("profile", "profile-conditional"),
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="idempotent",
 )
@@ -36,7 +37,7 @@ def request() -> Request[Profile | RawJson | None]:
 
     Operation:
         GET /v4/my-account/personal-information
-        Callers: profile, profile-conditional.
+        Callers: profile, profile-conditional; PII.
     """
     return Request(operation=OPERATION, path="/v4/my-account/personal-information", repeatable=True, parse=parse)
 

@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Sign the current profile out",
     consumers=("profile", "profile-conditional"),
     retry="idempotent",
+    refusals=((404, "There is no such profile."),),
 )
 
 
@@ -36,6 +37,9 @@ def request(body: LogoutRequest | Mapping[str, Any] | Unset = UNSET) -> Request[
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
+
+    Refused with:
+        404: There is no such profile.
 
     Operation:
         POST /sauth/v3/my-account/logout

@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Ask for a change of e-mail address",
     consumers=("profile",),
     retry="never",
+    refusals=((403, "The password or token in the body is wrong."),),
 )
 
 
@@ -37,6 +38,9 @@ def request(body: EmailChangeRequest | Mapping[str, Any]) -> Request[None]:
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
+
+    Refused with:
+        403: The password or token in the body is wrong.
 
     Operation:
         POST /sauth/v2/my-account/email-change/request

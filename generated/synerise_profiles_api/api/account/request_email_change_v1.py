@@ -27,6 +27,7 @@ OPERATION = Operation(
     retry="never",
     deprecated=True,
     replaced_by=("account.request_email_change",),
+    refusals=((400, "E-mail addresses identify no profile in this workspace."),),
 )
 
 
@@ -42,6 +43,9 @@ def request(body: EmailChangeRequestV1 | Mapping[str, Any]) -> Request[None]:
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
+
+    Refused with:
+        400: E-mail addresses identify no profile in this workspace.
 
     Operation:
         POST /sauth/my-account/email-change/request

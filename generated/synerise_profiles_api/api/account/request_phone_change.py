@@ -22,6 +22,7 @@ OPERATION = Operation(
     path="/v4/my-account/phone-update/request",
     summary="Ask for a change of phone number",
     consumers=("profile",),
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="never",
 )
@@ -41,7 +42,7 @@ def request(body: PhoneChangeRequest | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/my-account/phone-update/request
-        Callers: profile.
+        Callers: profile; PII.
     """
     content, _ = body_content(OPERATION, body)
     return Request(

@@ -22,6 +22,7 @@ OPERATION = Operation(
     path="/v4/my-account/personal-information",
     summary="Update one's own profile",
     consumers=("profile",),
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="idempotent",
 )
@@ -41,7 +42,7 @@ def request(body: AccountUpdate | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/my-account/personal-information
-        Callers: profile.
+        Callers: profile; PII.
     """
     content, _ = body_content(OPERATION, body)
     return Request(

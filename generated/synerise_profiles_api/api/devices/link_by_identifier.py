@@ -26,8 +26,10 @@ OPERATION = Operation(
     consumers=("workspace", "profile", "anonymous"),
     permission="API_BY_IDENTIFY_DEVICE_CLIENT_UPDATE",
     role="client_info: update",
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="idempotent",
+    refusals=((404, "There is no such profile."),),
 )
 
 
@@ -46,10 +48,13 @@ def request(
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
 
+    Refused with:
+        404: There is no such profile.
+
     Operation:
         POST /v4/clients/{identifierType}/{identifierValue}/linked-devices
         Callers: workspace, profile, anonymous; permission: API_BY_IDENTIFY_DEVICE_CLIENT_UPDATE; user role:
-            client_info: update.
+            client_info: update; PII.
     """
     content, _ = body_content(OPERATION, body)
     return Request(

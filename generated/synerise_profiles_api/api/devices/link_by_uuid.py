@@ -26,6 +26,7 @@ OPERATION = Operation(
     permission="API_BY_IDENTIFY_DEVICE_CLIENT_UPDATE",
     role="client_info: update",
     retry="idempotent",
+    refusals=((404, "There is no such profile."),),
 )
 
 
@@ -41,6 +42,9 @@ def request(identifier_value: str, body: LinkedDevice | Mapping[str, Any]) -> Re
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
+
+    Refused with:
+        404: There is no such profile.
 
     Operation:
         POST /push-devices/clients/by-uuid/{identifierValue}/linked-devices

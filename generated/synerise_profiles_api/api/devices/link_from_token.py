@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("profile", "anonymous"),
     role="client_info: update",
     retry="idempotent",
+    refusals=((404, "There is no such profile."),),
 )
 
 
@@ -38,6 +39,9 @@ def request(body: LinkedDevice | Mapping[str, Any]) -> Request[None]:
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
+
+    Refused with:
+        404: There is no such profile.
 
     Operation:
         POST /push-devices/clients/linked-devices

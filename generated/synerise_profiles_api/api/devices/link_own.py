@@ -22,6 +22,7 @@ OPERATION = Operation(
     path="/v4/my-account/linked-devices",
     summary="Link a device to the signed-in profile",
     consumers=("profile",),
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="idempotent",
 )
@@ -40,7 +41,7 @@ def request(body: LinkedDevice | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/my-account/linked-devices
-        Callers: profile.
+        Callers: profile; PII.
     """
     content, _ = body_content(OPERATION, body)
     return Request(

@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record an item added to the cart",
     consumers=("workspace", "profile", "anonymous"),
     permission="API_ADDED_TO_CART_EVENTS_CREATE",
+    pii=True,
     action="product.addToCart",
     event_type="added-to-cart",
     headers=(("Api-Version", "4.4"),),
@@ -44,7 +45,7 @@ def request(body: CartEvent | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/events/added-to-cart
-        Callers: workspace, profile, anonymous; permission: API_ADDED_TO_CART_EVENTS_CREATE.
+        Callers: workspace, profile, anonymous; permission: API_ADDED_TO_CART_EVENTS_CREATE; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record an item added to the favourites",
     consumers=("workspace", "profile", "anonymous"),
     permission="API_ADDED_TO_FAVORITES_EVENTS_CREATE",
+    pii=True,
     action="product.addToFavorite",
     event_type="added-to-favorites",
     headers=(("Api-Version", "4.4"),),
@@ -44,7 +45,7 @@ def request(body: Event | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/events/added-to-favorites
-        Callers: workspace, profile, anonymous; permission: API_ADDED_TO_FAVORITES_EVENTS_CREATE.
+        Callers: workspace, profile, anonymous; permission: API_ADDED_TO_FAVORITES_EVENTS_CREATE; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record a profile's location",
     consumers=("workspace", "profile", "anonymous"),
     permission="API_APPEARED_IN_LOCATION_EVENTS_CREATE",
+    pii=True,
     action="client.location",
     event_type="appeared-in-location",
     headers=(("Api-Version", "4.4"),),
@@ -44,7 +45,7 @@ def request(body: LocationEvent | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/events/appeared-in-location
-        Callers: workspace, profile, anonymous; permission: API_APPEARED_IN_LOCATION_EVENTS_CREATE.
+        Callers: workspace, profile, anonymous; permission: API_APPEARED_IN_LOCATION_EVENTS_CREATE; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

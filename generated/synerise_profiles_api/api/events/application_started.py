@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record the start of an application",
     consumers=("workspace", "profile", "anonymous"),
     permission="API_APPLICATION_STARTED_EVENTS_CREATE",
+    pii=True,
     action="client.applicationStarted",
     event_type="application-started",
     headers=(("Api-Version", "4.4"),),
@@ -44,7 +45,7 @@ def request(body: ApplicationStartedEvent | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/events/application-started
-        Callers: workspace, profile, anonymous; permission: API_APPLICATION_STARTED_EVENTS_CREATE.
+        Callers: workspace, profile, anonymous; permission: API_APPLICATION_STARTED_EVENTS_CREATE; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

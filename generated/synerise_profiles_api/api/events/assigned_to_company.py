@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("workspace", "user", "profile", "anonymous"),
     permission="API_ASSIGNED_TO_COMPANY_EVENTS_CREATE",
     role="client_activities: create",
+    pii=True,
     action="client.assignToCompany",
     event_type="assigned-to-company",
     headers=(("Api-Version", "4.4"),),
@@ -46,7 +47,7 @@ def request(body: CompanyEvent | Mapping[str, Any]) -> Request[None]:
     Operation:
         POST /v4/events/assigned-to-company
         Callers: workspace, user, profile, anonymous; permission: API_ASSIGNED_TO_COMPANY_EVENTS_CREATE; user
-            role: client_activities: create.
+            role: client_activities: create; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

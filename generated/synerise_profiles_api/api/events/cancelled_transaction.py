@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record that a transaction was cancelled",
     consumers=("workspace",),
     permission="API_CANCELLED_TRANSACTION_EVENTS_CREATE",
+    pii=True,
     action="transaction.cancel",
     event_type="cancelled-transaction",
     headers=(("Api-Version", "4.4"),),
@@ -44,7 +45,7 @@ def request(body: TransactionCancelledEvent | Mapping[str, Any]) -> Request[None
 
     Operation:
         POST /v4/events/cancelled-transaction
-        Callers: workspace; permission: API_CANCELLED_TRANSACTION_EVENTS_CREATE.
+        Callers: workspace; permission: API_CANCELLED_TRANSACTION_EVENTS_CREATE; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

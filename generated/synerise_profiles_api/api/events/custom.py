@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("workspace", "profile", "anonymous", "user"),
     permission="API_CUSTOM_EVENTS_CREATE",
     role="client_activities: create",
+    pii=True,
     event_type="custom",
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
@@ -46,7 +47,7 @@ def request(body: CustomEvent | Mapping[str, Any]) -> Request[None]:
     Operation:
         POST /v4/events/custom
         Callers: workspace, profile, anonymous, user; permission: API_CUSTOM_EVENTS_CREATE; user role:
-            client_activities: create.
+            client_activities: create; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record a point in time",
     consumers=("workspace", "profile", "anonymous"),
     permission="API_HIT_TIMER_EVENTS_CREATE",
+    pii=True,
     action="client.hitTimer",
     event_type="hit-timer",
     headers=(("Api-Version", "4.4"),),
@@ -45,7 +46,7 @@ def request(body: Event | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/events/hit-timer
-        Callers: workspace, profile, anonymous; permission: API_HIT_TIMER_EVENTS_CREATE.
+        Callers: workspace, profile, anonymous; permission: API_HIT_TIMER_EVENTS_CREATE; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record that a search result was clicked",
     consumers=("workspace", "profile", "anonymous", "web-sdk", "ai-key"),
     permission="API_ITEM_SEARCH_CLICK_EVENT_CREATE",
+    pii=True,
     action="item.search.click",
     event_type="item-search-click",
     headers=(("Api-Version", "4.4"),),
@@ -44,7 +45,8 @@ def request(body: ItemSearchClickEvent | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/events/item-search-click
-        Callers: workspace, profile, anonymous, web-sdk, ai-key; permission: API_ITEM_SEARCH_CLICK_EVENT_CREATE.
+        Callers: workspace, profile, anonymous, web-sdk, ai-key; permission: API_ITEM_SEARCH_CLICK_EVENT_CREATE;
+            PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

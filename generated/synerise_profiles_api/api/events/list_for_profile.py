@@ -25,6 +25,7 @@ OPERATION = Operation(
     consumers=("workspace", "user"),
     permission="API_LISTING_BY_CLIENT_EVENTS_READ",
     role="client_activities: read",
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="idempotent",
     deprecated=True,
@@ -61,7 +62,7 @@ def request(
     Operation:
         GET /v4/events/by-client/{clientId}
         Callers: workspace, user; permission: API_LISTING_BY_CLIENT_EVENTS_READ; user role: client_activities:
-            read.
+            read; PII.
         Deprecated: events.list_for_profile is deprecated: use /activities-api/events/by/{identifierType}.
     """
     return Request(

@@ -22,6 +22,7 @@ OPERATION = Operation(
     path="/v4/events",
     summary="List one's own events",
     consumers=("profile",),
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="idempotent",
     deprecated=True,
@@ -55,7 +56,7 @@ def request(
 
     Operation:
         GET /v4/events
-        Callers: profile.
+        Callers: profile; PII.
         Deprecated: events.list_own is deprecated: use /activities-api/events.
     """
     return Request(

@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record that an item was looked at",
     consumers=("workspace", "profile", "anonymous"),
     permission="API_PRODUCT_VIEW_EVENTS_CREATE",
+    pii=True,
     action="product.view",
     event_type="product-view",
     headers=(("Api-Version", "4.4"),),
@@ -44,7 +45,7 @@ def request(body: ProductViewEvent | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/events/product-view
-        Callers: workspace, profile, anonymous; permission: API_PRODUCT_VIEW_EVENTS_CREATE.
+        Callers: workspace, profile, anonymous; permission: API_PRODUCT_VIEW_EVENTS_CREATE; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record that push messages were cancelled",
     consumers=("workspace", "profile", "anonymous"),
     permission="API_PUSH_CANCELLED_EVENTS_CREATE",
+    pii=True,
     action="push.cancel",
     event_type="push/cancelled",
     headers=(("Api-Version", "4.4"),),
@@ -44,7 +45,7 @@ def request(body: Event | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/events/push/cancelled
-        Callers: workspace, profile, anonymous; permission: API_PUSH_CANCELLED_EVENTS_CREATE.
+        Callers: workspace, profile, anonymous; permission: API_PUSH_CANCELLED_EVENTS_CREATE; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record that a push message was received",
     consumers=("workspace", "profile", "anonymous"),
     permission="API_PUSH_RECIVED_EVENTS_CREATE",
+    pii=True,
     action="push.receiveInBackground",
     event_type="push/received",
     headers=(("Api-Version", "4.4"),),
@@ -44,7 +45,7 @@ def request(body: Event | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/events/push/received
-        Callers: workspace, profile, anonymous; permission: API_PUSH_RECIVED_EVENTS_CREATE.
+        Callers: workspace, profile, anonymous; permission: API_PUSH_RECIVED_EVENTS_CREATE; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

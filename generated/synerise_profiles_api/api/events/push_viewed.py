@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record that a push message was viewed",
     consumers=("workspace", "profile", "anonymous"),
     permission="API_PUSH_VIEWED_EVENTS_CREATE",
+    pii=True,
     action="push.view",
     event_type="push/viewed",
     headers=(("Api-Version", "4.4"),),
@@ -44,7 +45,7 @@ def request(body: Event | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/events/push/viewed
-        Callers: workspace, profile, anonymous; permission: API_PUSH_VIEWED_EVENTS_CREATE.
+        Callers: workspace, profile, anonymous; permission: API_PUSH_VIEWED_EVENTS_CREATE; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

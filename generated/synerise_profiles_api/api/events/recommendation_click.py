@@ -25,6 +25,7 @@ OPERATION = Operation(
     summary="Record that a recommended item was clicked",
     consumers=("workspace", "profile", "anonymous", "web-sdk", "ai-key"),
     permission="API_RECOMMENDATION_CLICK_EVENTS_CREATE",
+    pii=True,
     action="recommendation.click",
     event_type="recommendation-click",
     headers=(("Api-Version", "4.4"),),
@@ -53,7 +54,7 @@ def request(body: RecommendationEvent | Mapping[str, Any]) -> Request[None]:
     Operation:
         POST /v4/events/recommendation-click
         Callers: workspace, profile, anonymous, web-sdk, ai-key; permission:
-            API_RECOMMENDATION_CLICK_EVENTS_CREATE.
+            API_RECOMMENDATION_CLICK_EVENTS_CREATE; PII.
         Deprecated: events.recommendation_click is deprecated. The AI events API takes this event; it is outside
             this document.
     """

@@ -25,6 +25,7 @@ OPERATION = Operation(
     summary="Record that a recommended item was seen",
     consumers=("workspace", "profile", "anonymous", "web-sdk", "ai-key"),
     permission="API_RECOMENDATION_SEEN_EVENTS_CREATE",
+    pii=True,
     action="recommendation.view",
     event_type="recommendation-seen",
     headers=(("Api-Version", "4.4"),),
@@ -50,7 +51,7 @@ def request(body: RecommendationEvent | Mapping[str, Any]) -> Request[None]:
     Operation:
         POST /v4/events/recommendation-seen
         Callers: workspace, profile, anonymous, web-sdk, ai-key; permission:
-            API_RECOMENDATION_SEEN_EVENTS_CREATE.
+            API_RECOMENDATION_SEEN_EVENTS_CREATE; PII.
         Deprecated: events.recommendation_seen is deprecated: use events.recommendation_view.
     """
     content, wire = body_content(OPERATION, body)

@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record that a recommendation was displayed",
     consumers=("workspace", "profile", "anonymous", "web-sdk", "ai-key"),
     permission="API_RECOMMENDATION_VIEW_EVENT_CREATE",
+    pii=True,
     action="recommendation.view",
     event_type="recommendation-view",
     headers=(("Api-Version", "4.4"),),
@@ -45,7 +46,7 @@ def request(body: RecommendationViewEvent | Mapping[str, Any]) -> Request[None]:
     Operation:
         POST /v4/events/recommendation-view
         Callers: workspace, profile, anonymous, web-sdk, ai-key; permission:
-            API_RECOMMENDATION_VIEW_EVENT_CREATE.
+            API_RECOMMENDATION_VIEW_EVENT_CREATE; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

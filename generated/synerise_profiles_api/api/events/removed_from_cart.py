@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record an item removed from the cart",
     consumers=("workspace", "profile", "anonymous"),
     permission="API_REMOVED_FROM_CART_EVENTS_CREATE",
+    pii=True,
     action="product.removeFromCart",
     event_type="removed-from-cart",
     headers=(("Api-Version", "4.4"),),
@@ -44,7 +45,7 @@ def request(body: CartEvent | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/events/removed-from-cart
-        Callers: workspace, profile, anonymous; permission: API_REMOVED_FROM_CART_EVENTS_CREATE.
+        Callers: workspace, profile, anonymous; permission: API_REMOVED_FROM_CART_EVENTS_CREATE; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

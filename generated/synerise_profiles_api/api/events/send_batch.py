@@ -24,6 +24,7 @@ OPERATION = Operation(
     summary="Record a batch of events",
     consumers=("workspace", "profile", "anonymous"),
     permission="API_BATCH_EVENTS_CREATE",
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "time"),
@@ -45,7 +46,7 @@ def request(body: Iterable[BuiltEvent | BatchEvent | Mapping[str, Any]]) -> Requ
 
     Operation:
         POST /v4/events/batch
-        Callers: workspace, profile, anonymous; permission: API_BATCH_EVENTS_CREATE.
+        Callers: workspace, profile, anonymous; permission: API_BATCH_EVENTS_CREATE; PII.
     """
     items = list_items(OPERATION, body)
     content, wire = list_content(OPERATION, items)

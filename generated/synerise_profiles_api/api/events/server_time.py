@@ -17,6 +17,7 @@ OPERATION = Operation(
     path="/v4/server/time",
     summary="Read the server's clock",
     consumers=("workspace", "profile", "anonymous"),
+    pii=True,
     authenticated=False,
     headers=(("Api-Version", "4.4"),),
     retry="idempotent",
@@ -36,7 +37,7 @@ def request() -> Request[ServerTime]:
 
     Operation:
         GET /v4/server/time
-        Callers: workspace, profile, anonymous; no authentication is needed.
+        Callers: workspace, profile, anonymous; no authentication is needed; PII.
     """
     return Request(operation=OPERATION, path="/v4/server/time", repeatable=True, parse=parse)
 

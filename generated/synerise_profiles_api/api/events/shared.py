@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record that content was shared",
     consumers=("workspace", "profile", "anonymous"),
     permission="API_SHARED_EVENTS_CREATE",
+    pii=True,
     action="client.shared",
     event_type="shared",
     headers=(("Api-Version", "4.4"),),
@@ -44,7 +45,7 @@ def request(body: Event | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/events/shared
-        Callers: workspace, profile, anonymous; permission: API_SHARED_EVENTS_CREATE.
+        Callers: workspace, profile, anonymous; permission: API_SHARED_EVENTS_CREATE; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

@@ -23,6 +23,7 @@ OPERATION = Operation(
     summary="Record a visit to an application's screen",
     consumers=("workspace", "profile", "anonymous"),
     permission="API_VISITED_SCREEN_EVENTS_CREATE",
+    pii=True,
     action="screen.view",
     event_type="visited-screen",
     headers=(("Api-Version", "4.4"),),
@@ -44,7 +45,7 @@ def request(body: Event | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/events/visited-screen
-        Callers: workspace, profile, anonymous; permission: API_VISITED_SCREEN_EVENTS_CREATE.
+        Callers: workspace, profile, anonymous; permission: API_VISITED_SCREEN_EVENTS_CREATE; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

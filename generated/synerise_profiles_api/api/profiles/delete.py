@@ -18,9 +18,11 @@ OPERATION = Operation(
     consumers=("user", "workspace"),
     permission="API_BY_ID_CLIENT_DELETE",
     role="client_info: delete",
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="idempotent",
     irreversible=True,
+    refusals=((404, "There is no such profile."),),
 )
 
 
@@ -35,9 +37,12 @@ def request(client_id: int) -> Request[None]:
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
 
+    Refused with:
+        404: There is no such profile.
+
     Operation:
         DELETE /v4/clients/{clientId}
-        Callers: user, workspace; permission: API_BY_ID_CLIENT_DELETE; user role: client_info: delete.
+        Callers: user, workspace; permission: API_BY_ID_CLIENT_DELETE; user role: client_info: delete; PII.
     """
     return Request(
         operation=OPERATION,

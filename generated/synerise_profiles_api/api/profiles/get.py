@@ -20,8 +20,10 @@ OPERATION = Operation(
     consumers=("user", "workspace"),
     permission="API_BY_ID_CLIENT_READ",
     role="client_info: read",
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="idempotent",
+    refusals=((404, "There is no such profile, or PII protection hides it."),),
 )
 
 
@@ -39,9 +41,12 @@ def request(client_id: int) -> Request[Profile]:
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
 
+    Refused with:
+        404: There is no such profile, or PII protection hides it.
+
     Operation:
         GET /v4/clients/{clientId}
-        Callers: user, workspace; permission: API_BY_ID_CLIENT_READ; user role: client_info: read.
+        Callers: user, workspace; permission: API_BY_ID_CLIENT_READ; user role: client_info: read; PII.
     """
     return Request(
         operation=OPERATION,

@@ -27,6 +27,7 @@ OPERATION = Operation(
     deprecated=True,
     sunset="2026-08-30",
     replaced_by=("profiles.get", "profiles.find"),
+    refusals=((404, "There is no such contact, or PII protection hides it."),),
 )
 
 
@@ -47,6 +48,9 @@ def request(client_id: int) -> Request[Contact]:
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
+
+    Refused with:
+        404: There is no such contact, or PII protection hides it.
 
     Operation:
         GET /crm/v1/clients/{clientId}/contacts

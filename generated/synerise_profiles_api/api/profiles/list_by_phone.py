@@ -20,8 +20,10 @@ OPERATION = Operation(
     consumers=("user", "workspace"),
     permission="API_BY_IDENTIFIER_CLIENT_READ",
     role="client_info: read",
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="idempotent",
+    refusals=((404, "There is no such profile, or PII protection hides it."),),
 )
 
 
@@ -40,9 +42,12 @@ def request(phone_number: str) -> Request[list[Profile] | RawJson | None]:
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
 
+    Refused with:
+        404: There is no such profile, or PII protection hides it.
+
     Operation:
         GET /v4/clients/batch/by-phone/{phoneNumber}
-        Callers: user, workspace; permission: API_BY_IDENTIFIER_CLIENT_READ; user role: client_info: read.
+        Callers: user, workspace; permission: API_BY_IDENTIFIER_CLIENT_READ; user role: client_info: read; PII.
     """
     return Request(
         operation=OPERATION,

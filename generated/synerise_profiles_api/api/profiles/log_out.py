@@ -26,6 +26,7 @@ OPERATION = Operation(
     permission="SAUTH_LOGOUT_CLIENT_CREATE",
     role="settings_customers_iam: create",
     retry="idempotent",
+    refusals=((404, "There is no such profile."),),
 )
 
 
@@ -40,6 +41,9 @@ def request(client_id: str, body: LogoutRequest | Mapping[str, Any] | Unset = UN
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
+
+    Refused with:
+        404: There is no such profile.
 
     Operation:
         POST /sauth/management/client/{clientID}/logout

@@ -21,9 +21,11 @@ OPERATION = Operation(
     summary="Merge profiles by custom id",
     consumers=("workspace",),
     permission="API_MERGEBYCUSTOMID_CLIENT_UPDATE",
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="never",
     irreversible=True,
+    refusals=((404, "A source or the target of the merge does not exist."),),
     merge=MergeLimits(default_sources=10, max_sources=20, max_path_bytes=4000),
 )
 
@@ -50,9 +52,12 @@ def request(source_custom_ids: Sequence[str], target_custom_id: str) -> Request[
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
 
+    Refused with:
+        404: A source or the target of the merge does not exist.
+
     Operation:
         POST /v4/clients/merge/from/custom-ids/{sourceCustomIDs}/to/custom-id/{targetCustomID}
-        Callers: workspace; permission: API_MERGEBYCUSTOMID_CLIENT_UPDATE.
+        Callers: workspace; permission: API_MERGEBYCUSTOMID_CLIENT_UPDATE; PII.
     """
     return Request(
         operation=OPERATION,

@@ -21,9 +21,11 @@ OPERATION = Operation(
     summary="Merge profiles by id",
     consumers=("workspace",),
     permission="API_MERGE_BY_ID_CLIENT_UPDATE",
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="never",
     irreversible=True,
+    refusals=((404, "A source or the target of the merge does not exist."),),
     merge=MergeLimits(default_sources=10, max_sources=20, max_path_bytes=4000),
 )
 
@@ -50,9 +52,12 @@ def request(from_client_ids: Sequence[int], to_client_id: int) -> Request[Profil
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
 
+    Refused with:
+        404: A source or the target of the merge does not exist.
+
     Operation:
         POST /v4/clients/merge/from/ids/{fromClientIds}/to/id/{toClientId}
-        Callers: workspace; permission: API_MERGE_BY_ID_CLIENT_UPDATE.
+        Callers: workspace; permission: API_MERGE_BY_ID_CLIENT_UPDATE; PII.
     """
     return Request(
         operation=OPERATION,

@@ -25,8 +25,10 @@ OPERATION = Operation(
     consumers=("user", "workspace"),
     permission="API_BY_CUSTOM_ID_CLIENT_UPDATE",
     role="client_info: update",
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="idempotent",
+    refusals=((404, "There is no such profile."),),
 )
 
 
@@ -43,9 +45,13 @@ def request(custom_id: str, body: ProfileInput | Mapping[str, Any]) -> Request[N
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
 
+    Refused with:
+        404: There is no such profile.
+
     Operation:
         POST /v4/clients/by-customid/{customId}
-        Callers: user, workspace; permission: API_BY_CUSTOM_ID_CLIENT_UPDATE; user role: client_info: update.
+        Callers: user, workspace; permission: API_BY_CUSTOM_ID_CLIENT_UPDATE; user role: client_info: update;
+            PII.
     """
     content, _ = body_content(OPERATION, body)
     return Request(

@@ -25,8 +25,10 @@ OPERATION = Operation(
     consumers=("user", "workspace"),
     permission="API_BY_EMAIL_CLIENT_UPDATE",
     role="client_info: update",
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="idempotent",
+    refusals=((404, "There is no such profile."),),
 )
 
 
@@ -43,9 +45,12 @@ def request(client_email: str, body: ProfileInput | Mapping[str, Any]) -> Reques
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
 
+    Refused with:
+        404: There is no such profile.
+
     Operation:
         POST /v4/clients/by-email/{clientEmail}
-        Callers: user, workspace; permission: API_BY_EMAIL_CLIENT_UPDATE; user role: client_info: update.
+        Callers: user, workspace; permission: API_BY_EMAIL_CLIENT_UPDATE; user role: client_info: update; PII.
     """
     content, _ = body_content(OPERATION, body)
     return Request(

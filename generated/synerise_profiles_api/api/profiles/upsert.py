@@ -24,6 +24,7 @@ OPERATION = Operation(
     consumers=("user", "workspace"),
     permission="API_CLIENT_CREATE",
     role="client_management: create",
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="idempotent",
 )
@@ -44,7 +45,7 @@ def request(body: ProfileInput | Mapping[str, Any]) -> Request[None]:
 
     Operation:
         POST /v4/clients
-        Callers: user, workspace; permission: API_CLIENT_CREATE; user role: client_management: create.
+        Callers: user, workspace; permission: API_CLIENT_CREATE; user role: client_management: create; PII.
     """
     content, _ = body_content(OPERATION, body)
     return Request(operation=OPERATION, path="/v4/clients", content=content, body=body, repeatable=True, parse=parse)

@@ -26,6 +26,7 @@ OPERATION = Operation(
     consumers=("user", "workspace"),
     permission="API_BATCH_CLIENT_CREATE",
     role="client_management: create",
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="idempotent",
     batch=BatchLimits(max_items=1000, max_bytes=1000000),
@@ -52,7 +53,8 @@ def request(body: Iterable[ProfileBatchItem | Mapping[str, Any]]) -> Request[lis
 
     Operation:
         POST /v4/clients/batch
-        Callers: user, workspace; permission: API_BATCH_CLIENT_CREATE; user role: client_management: create.
+        Callers: user, workspace; permission: API_BATCH_CLIENT_CREATE; user role: client_management: create;
+            PII.
     """
     items = list_items(OPERATION, body)
     content, _ = list_content(OPERATION, items)

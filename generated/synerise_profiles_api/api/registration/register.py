@@ -24,6 +24,10 @@ OPERATION = Operation(
     consumers=("anonymous", "workspace"),
     permission="SAUTH_REGISTER_CLIENT_CREATE",
     retry="never",
+    refusals=(
+        (400, "There is such a profile already, or the body breaks a rule."),
+        (424, "The customId should come from a pool of loyalty cards, and no card of the pool has it."),
+    ),
 )
 
 
@@ -38,6 +42,10 @@ def request(body: AccountRegistration | Mapping[str, Any]) -> Request[None]:
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
+
+    Refused with:
+        400: There is such a profile already, or the body breaks a rule.
+        424: The customId should come from a pool of loyalty cards, and no card of the pool has it.
 
     Operation:
         POST /sauth/clients/registered

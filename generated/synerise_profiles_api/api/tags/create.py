@@ -26,6 +26,7 @@ OPERATION = Operation(
     consumers=("workspace", "user"),
     permission="API_TAGS_CREATE",
     role="client_tags: create",
+    pii=True,
     retry="idempotent",
 )
 
@@ -46,7 +47,7 @@ def request(body: TagInput | Mapping[str, Any]) -> Request[Tag]:
 
     Operation:
         POST /v4/tags
-        Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create.
+        Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create; PII.
     """
     content, _ = body_content(OPERATION, body)
     return Request(operation=OPERATION, path="/v4/tags", content=content, body=body, repeatable=True, parse=parse)

@@ -18,8 +18,10 @@ OPERATION = Operation(
     consumers=("workspace", "user"),
     permission="API_TAGS_CREATE",
     role="client_tags: create",
+    pii=True,
     retry="idempotent",
     irreversible=True,
+    refusals=((404, "There is no such tag, or it belongs to no workspace and cannot be changed."),),
 )
 
 
@@ -36,9 +38,12 @@ def request(tag_id: int) -> Request[None]:
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
 
+    Refused with:
+        404: There is no such tag, or it belongs to no workspace and cannot be changed.
+
     Operation:
         DELETE /v4/tags/{tagID}
-        Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create.
+        Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create; PII.
     """
     return Request(
         operation=OPERATION, path=f"/v4/tags/{path_integer(OPERATION, 'tag_id', tag_id)}", repeatable=True, parse=parse

@@ -19,6 +19,7 @@ OPERATION = Operation(
     consumers=("user", "workspace"),
     permission="API_TAGS_CLIENT_READ",
     role="client_tags: read",
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="idempotent",
 )
@@ -37,7 +38,7 @@ def request() -> Request[list[Tag]]:
 
     Operation:
         GET /v4/clients/tags
-        Callers: user, workspace; permission: API_TAGS_CLIENT_READ; user role: client_tags: read.
+        Callers: user, workspace; permission: API_TAGS_CLIENT_READ; user role: client_tags: read; PII.
     """
     return Request(operation=OPERATION, path="/v4/clients/tags", repeatable=True, parse=parse)
 

@@ -20,6 +20,7 @@ OPERATION = Operation(
     consumers=("workspace", "user"),
     permission="API_TAGS_READ",
     role="client_tags: read",
+    pii=True,
     retry="idempotent",
 )
 
@@ -40,7 +41,7 @@ def request(client_id: int) -> Request[list[Tag]]:
 
     Operation:
         GET /v4/clients/{clientId}/tags
-        Callers: workspace, user; permission: API_TAGS_READ; user role: client_tags: read.
+        Callers: workspace, user; permission: API_TAGS_READ; user role: client_tags: read; PII.
     """
     return Request(
         operation=OPERATION,

@@ -18,7 +18,9 @@ OPERATION = Operation(
     consumers=("workspace", "user"),
     permission="API_ASSIGN_TAGS_EXECUTE",
     role="client_tags: execute",
+    pii=True,
     retry="idempotent",
+    refusals=((400, "There is no such profile, or the request breaks a rule."), (404, "There is no such tag.")),
 )
 
 
@@ -35,9 +37,13 @@ def request(client_id: int, tag_id: int) -> Request[None]:
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
 
+    Refused with:
+        400: There is no such profile, or the request breaks a rule.
+        404: There is no such tag.
+
     Operation:
         DELETE /v4/clients/{clientId}/tags/{tagID}
-        Callers: workspace, user; permission: API_ASSIGN_TAGS_EXECUTE; user role: client_tags: execute.
+        Callers: workspace, user; permission: API_ASSIGN_TAGS_EXECUTE; user role: client_tags: execute; PII.
     """
     return Request(
         operation=OPERATION,

@@ -27,7 +27,9 @@ OPERATION = Operation(
     consumers=("workspace", "user"),
     permission="API_TAGS_CREATE",
     role="client_tags: create",
+    pii=True,
     retry="idempotent",
+    refusals=((404, "There is no such tag, or it belongs to no workspace and cannot be changed."),),
 )
 
 
@@ -48,9 +50,12 @@ def request(tag_id: int, body: TagUpdate | Mapping[str, Any]) -> Request[Tag | R
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
 
+    Refused with:
+        404: There is no such tag, or it belongs to no workspace and cannot be changed.
+
     Operation:
         PUT /v4/tags/{tagID}
-        Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create.
+        Callers: workspace, user; permission: API_TAGS_CREATE; user role: client_tags: create; PII.
     """
     content, _ = body_content(OPERATION, body)
     return Request(

@@ -23,9 +23,11 @@ OPERATION = Operation(
     summary="Create or update a transaction",
     consumers=("workspace",),
     permission="API_TRANSACTION_CREATE",
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "recordedAt"),
+    refusals=((404, "There is no such profile, or PII protection hides it."),),
 )
 
 
@@ -42,9 +44,12 @@ def request(body: Transaction | Mapping[str, Any]) -> Request[None]:
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
 
+    Refused with:
+        404: There is no such profile, or PII protection hides it.
+
     Operation:
         POST /v4/transactions
-        Callers: workspace; permission: API_TRANSACTION_CREATE.
+        Callers: workspace; permission: API_TRANSACTION_CREATE; PII.
     """
     content, wire = body_content(OPERATION, body)
     return Request(

@@ -25,6 +25,7 @@ OPERATION = Operation(
     summary="Create or update transactions",
     consumers=("workspace",),
     permission="API_BATCH_TRANSACTION_CREATE",
+    pii=True,
     headers=(("Api-Version", "4.4"),),
     retry="keyed",
     retry_keys=("eventSalt", "recordedAt"),
@@ -51,7 +52,7 @@ def request(body: Iterable[Transaction | Mapping[str, Any]]) -> Request[list[Fie
 
     Operation:
         POST /v4/transactions/batch
-        Callers: workspace; permission: API_BATCH_TRANSACTION_CREATE.
+        Callers: workspace; permission: API_BATCH_TRANSACTION_CREATE; PII.
     """
     items = list_items(OPERATION, body)
     content, wire = list_content(OPERATION, items)

@@ -78,7 +78,7 @@ def request_email_change(request: RequestContext) -> HandlerResponse:
     account = request.context.accounts.get(profile.client_id)
     email = request.sent["email"]
     if not _proven(account, request.sent.get("password"), request.sent.get("externalToken")):
-        raise RefusedRequest(403, "Invalid credentials.")
+        raise RefusedRequest(403)
     refuse(_taken(request.context, profile, email))
     request.context.accounts.send_message(_EMAIL, email, profile.client_id, email=email)
     return HandlerResponse(applied=1)
@@ -94,8 +94,7 @@ def request_email_change_v1(request: RequestContext) -> HandlerResponse:
     if email is None:
         raise RefusedRequest(400, "The new address is missing.", [error_entry("email", "is required")])
     if not request.context.options.unique_emails or profile.anonymous:
-        # The reference: "Clients not recognizable by email".
-        raise RefusedRequest(400, "The profile is not known by its e-mail address.")
+        raise RefusedRequest(400)
     refuse(_taken(request.context, profile, email))
     send = partial(request.context.accounts.send_message, _EMAIL, email, profile.client_id, email=email)
     return HandlerResponse(write=_message_write(send))
@@ -109,7 +108,7 @@ def confirm_email_change(request: RequestContext) -> HandlerResponse:
         refuse([error_entry("token", "is required")])
     pending = request.context.accounts.pending(_EMAIL, token)
     if pending is None or pending["clientId"] != profile.client_id:
-        raise RefusedRequest(403, "Invalid confirmation token.")
+        raise RefusedRequest(403)
     refuse(_taken(request.context, profile, pending["email"]))
     request.context.accounts.finish(_EMAIL, profile.client_id)
     item: Json = {"email": pending["email"]}
@@ -139,7 +138,7 @@ def delete(request: RequestContext) -> HandlerResponse:
     if account is not None and account.provider != sent["identityProvider"]:
         raise RefusedRequest(403, "The account comes from another identity provider.")
     if not _proven(account, password, external):
-        raise RefusedRequest(403, "Invalid credentials.")
+        raise RefusedRequest(403)
     return _close_account(request, profile, account)
 
 
@@ -148,7 +147,7 @@ def delete_v1(request: RequestContext) -> HandlerResponse:
     profile = request.own_profile()
     account = request.context.accounts.get(profile.client_id)
     if account is None or not account.check_password(request.sent.get("password")):
-        raise RefusedRequest(403, "Invalid credentials.")
+        raise RefusedRequest(403)
     return _close_account(request, profile, account)
 
 
@@ -160,7 +159,7 @@ def delete_external(request: RequestContext) -> HandlerResponse:
     if account is not None and account.provider != provider:
         raise RefusedRequest(403, "The account comes from another identity provider.")
     if not _proven(account, None, request.sent.get(field)):
-        raise RefusedRequest(403, "Invalid credentials.")
+        raise RefusedRequest(403)
     return _close_account(request, profile, account)
 
 
@@ -196,7 +195,7 @@ def log_out(request: RequestContext) -> HandlerResponse:
     client_id: str = request.path["clientID"]
     # A number with thousands of digits is nobody's, and more than Python reads.
     if not client_id.isdecimal() or len(client_id) > 18:
-        raise RefusedRequest(404, "Profile not found.")
+        raise RefusedRequest(404)
     profile = request.profile("clientId", int(client_id))
     request.context.auth.end_sessions(profile.client_id, profile.uuid)
     return _record_logout(request, profile)

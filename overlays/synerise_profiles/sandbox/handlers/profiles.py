@@ -71,7 +71,7 @@ def list_by_phone(request: RequestContext) -> HandlerResponse:
     found = request.store.profiles.find_all("phone", request.path["phoneNumber"])
     visible = [profile for profile in found if request.context.is_visible(profile, request.caller)]
     if found and not visible:
-        raise RefusedRequest(404, "Profile not found.")
+        raise RefusedRequest(404)
     return HandlerResponse(list(request.store.all_details(visible)))
 
 

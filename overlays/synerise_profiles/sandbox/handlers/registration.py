@@ -28,7 +28,8 @@ def register(request: RequestContext) -> HandlerResponse:
     if not request.context.options.unique_emails:
         refuse(missing_identifier(item))
     refuse(future_dates(item, request.operation.body.past, request.context.today()))
-    refuse(_taken(request.context, item))
+    if taken := _taken(request.context, item):
+        raise RefusedRequest(400, errors=taken)
     password = request.sent.get(_PASSWORD_FIELD)
     password_hash = None if password is None else hash_password(password)
     return HandlerResponse(write=partial(_open_account, request.context, request.operation.name, item, password_hash))

@@ -60,7 +60,7 @@ def unassign(request: RequestContext) -> HandlerResponse:
 def _tag(request: RequestContext) -> Json:
     found = request.store.tags.get(request.path["tagID"])
     if found is None:
-        raise RefusedRequest(404, "Tag not found.")
+        raise RefusedRequest(404)
     return found
 
 
@@ -68,7 +68,7 @@ def _assignable(request: RequestContext) -> Json:
     """Profiles can have global tags, and for a while removed ones too."""
     found = request.store.tags.assignable(request.path["tagID"])
     if found is None:
-        raise RefusedRequest(404, "Tag not found.")
+        raise RefusedRequest(404)
     return found
 
 

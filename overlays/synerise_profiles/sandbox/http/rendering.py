@@ -32,10 +32,11 @@ def render_refusal(
     documented = None if operation is None else operation.response(refusal.status)
     if documented is not None and documented.media_type is None:
         return HTTPResponse(refusal.status)
+    message = refusal.message or (documented.description if documented is not None else "")
     if documented is not None and documented.media_type == "text/plain":
-        return HTTPResponse(refusal.status, TEXT, refusal.message.encode())
+        return HTTPResponse(refusal.status, TEXT, message.encode())
     path = http_request.raw_path.decode("latin-1")
-    body = error_body(refusal.status, refusal.message, path, now, refusal.errors)
+    body = error_body(refusal.status, message, path, now, refusal.errors)
     if path.startswith("/sauth/"):
         body["traceId"] = secrets.token_hex(8)
     return HTTPResponse(refusal.status, JSON, orjson.dumps(body))

@@ -266,7 +266,7 @@ def _open_run(
             rows_are_fixed=isinstance(rows, list | tuple),
         )
         with _reported(report):
-            with _closing_store(store, report), _source_notes(rows, report):
+            with _closing_store(store, report, rows):
                 yield engine
             problem = engine.problem or store.problem
             if recorder.journal_error is not None:
@@ -289,8 +289,11 @@ def _reported(report: Report) -> Generator[None]:
 
 
 @contextmanager
-def _closing_store(store: RejectionStore[Rejection], report: Report) -> Generator[None]:
-    """Close the dead-letter file of a run. After one that was refused, the file that was there stays as it was."""
+def _closing_store(store: RejectionStore[Rejection], report: Report, rows: object) -> Generator[None]:
+    """Close the dead-letter file of a run, and add the notes of its source to the report, however it ends.
+
+    After a run that was refused, the file that was there stays as it was.
+    """
     is_kept = True
     try:
         yield
@@ -300,6 +303,8 @@ def _closing_store(store: RejectionStore[Rejection], report: Report) -> Generato
             error.add_note(ROW_ERROR_NOTE)
         raise
     finally:
+        if isinstance(rows, NotedSource):
+            report.add_notes(rows.notes)
         store.close(is_kept=is_kept)
 
 
@@ -318,16 +323,6 @@ def _check_files(settings: BulkSettings, source: RowSource | None) -> Path | Non
     if settings.dead_letter is not None:
         letter_target(settings.dead_letter, "dead_letter", is_appended=settings.dead_letter_mode == "append")
     return targets["dead_letter"]
-
-
-@contextmanager
-def _source_notes(rows: object, report: Report) -> Generator[None]:
-    """Add the notes of a source to those of the report once it was read, however the run ends."""
-    try:
-        yield
-    finally:
-        if isinstance(rows, NotedSource):
-            report.add_notes(rows.notes)
 
 
 def _is_future(time: str, timing: Timing) -> bool:

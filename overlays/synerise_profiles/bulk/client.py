@@ -236,7 +236,8 @@ def _open_run(
     `journal_header` is what, beside the settings, another call with the same journal must have in common with this one.
     """
     settings = BulkSettings(**options)
-    if settings.default_time is not None and _is_future(settings.default_time, timing):
+    time = settings.default_time
+    if time is not None and datetime.datetime.fromisoformat(time).timestamp() > timing.wall():
         words = "is in the future: the server would replace it, and a salt would have no effect"
         raise InvalidRequestError(words, field="default_time")
     source = rows if isinstance(rows, RowSource) else None
@@ -323,10 +324,6 @@ def _check_files(settings: BulkSettings, source: RowSource | None) -> Path | Non
     if settings.dead_letter is not None:
         letter_target(settings.dead_letter, "dead_letter", is_appended=settings.dead_letter_mode == "append")
     return targets["dead_letter"]
-
-
-def _is_future(time: str, timing: Timing) -> bool:
-    return datetime.datetime.fromisoformat(time).timestamp() > timing.wall()
 
 
 def _open_journal(

@@ -63,3 +63,13 @@ def test_an_event_names_its_profile(client: dict[str, Any]) -> None:
     """At least one identifier that events take, and not an empty one."""
     event = {"label": "x", "client": client, "type": "custom", "action": "my.action"}
     assert problems("events", event) == ["client"]
+
+
+def test_a_birth_date_lies_in_the_past() -> None:
+    """A birthday to come is most often a century that was guessed wrong; one before 1900 is refused too."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    for days, found in ((-1, []), (2, ["birthDate"]), (20000, ["birthDate"])):
+        day = today + datetime.timedelta(days)
+        assert problems("profiles", ROW | {"birthDate": day}) == found
+        assert problems("profiles", ROW | {"birthDate": day.isoformat()}) == found
+    assert problems("profiles", ROW | {"birthDate": "1900-01-01"}) == ["birthDate"]

@@ -340,3 +340,13 @@ def test_a_bad_cell_names_column_and_field_and_not_the_cell():
     assert (row.field, row.reason) == ("attributes.visits", "column 'n' is not a whole number")
     assert row.row == {"id": "1", "n": "many"}
     assert "many" not in repr(row)
+
+
+def test_a_birth_date_in_the_future_is_no_birth_date():
+    """Two digits of a year that make a birthday to come, or one before 1900, cost their row, and name the column."""
+    mapping = profile({"id": "customId", "born": field("birthDate", "date", format="%d/%m/%y")})
+    found = rows("id,born\na,24/10/65\nb,24/10/87\n", mapping)
+    assert (found[0].field, found[1]) == ("birthDate", {"birthDate": "1987-10-24", "customId": "b"})
+    assert found[0].reason == "column 'born' lies in the future; was its century taken for another one?"
+    (old,) = rows("id,born\na,31.12.1899\n", profile({"id": "customId", "born": field("birthDate", format="%d.%m.%Y")}))
+    assert "later than 1900-01-01" in old.reason

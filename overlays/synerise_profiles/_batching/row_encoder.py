@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
+from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
@@ -149,11 +150,11 @@ def _null_paths(value: Any, path: str) -> Iterator[str]:
     """Yield the path of each null of plain JSON."""
     if value is None:
         yield path
-    elif isinstance(value, list):
+    elif is_list(value):
         for index, item in enumerate(value):
             yield from _null_paths(item, f"{path}[{index}]")
-    elif isinstance(value, dict):
-        for key, item in cast("dict[str, Any]", value).items():
+    elif is_object(value):
+        for key, item in value.items():
             yield from _null_paths(item, f"{path}.{key}" if path else key)
 
 

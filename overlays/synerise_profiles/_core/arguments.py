@@ -16,8 +16,9 @@ __all__ = ["check_arguments", "taken_by"]
 
 def taken_by(arguments: type) -> frozenset[str]:
     """Return the names of a TypedDict of keyword arguments."""
-    names: frozenset[str] = getattr(arguments, "__required_keys__", frozenset())
-    return names | getattr(arguments, "__optional_keys__", frozenset())
+    required: frozenset[str] = getattr(arguments, "__required_keys__", frozenset[str]())
+    optional: frozenset[str] = getattr(arguments, "__optional_keys__", frozenset[str]())
+    return required | optional
 
 
 def check_arguments(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
+from synerise_profiles._core.json_types import is_list
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, PROFILE_IDENTIFIERS
 
 from .object_rules import ObjectRule, PropertyNames
@@ -72,13 +73,11 @@ class _ItemNamesRule:
 
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
-        return self._list_rule.check(value) if isinstance(value, list | tuple) else None
+        return self._list_rule.check(value) if is_list(value) or isinstance(value, tuple) else None
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
         """Clear lists by judging the items of all of them as one column."""
-        lists = [
-            (value, position) for value, position in zip(values, positions, strict=True) if isinstance(value, list)
-        ]
+        lists = [(value, position) for value, position in zip(values, positions, strict=True) if is_list(value)]
         self._list_rule.check_block([value for value, _ in lists], [position for _, position in lists], suspects)
         suspects.update(position for value, position in zip(values, positions, strict=True) if isinstance(value, tuple))
         return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from synerise_profiles._core.json_types import is_list
 from synerise_profiles_api.built import BuiltEvent
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation, Request
@@ -28,13 +29,12 @@ def check_body_of(request: Request[Any]) -> None:
     rule = _rules[operation.operation_id] if operation.operation_id in _rules else _make_rule(operation)
     if rule is None:
         return
-    items: list[Any] | None = body if isinstance(body, list) else None
-    if items is None:
+    if not is_list(body):
         if isinstance(body, BuiltEvent):
             body = body._body_for(operation)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the models' protocol
         _refuse(rule, operation, body, "body")
         return
-    for index, item in enumerate(items):
+    for index, item in enumerate(body):
         _refuse(rule, operation, item, f"body[{index}]")
 
 

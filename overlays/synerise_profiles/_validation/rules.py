@@ -178,6 +178,8 @@ class TextRule:
             return "", f"is longer than {schema.max_length}"
         if schema.date_format is not None and not _is_date(value, schema.date_format):
             return "", f"is not as documented: {schema.description}"
+        if schema.is_past and value > datetime.datetime.now(datetime.UTC).date().isoformat():
+            return "", "lies in the future; was its century taken for another one?"
         return None
 
 

@@ -29,6 +29,7 @@ class Schema:
     types: frozenset[str]
     patterns: tuple[str, ...]
     date_format: str | None
+    is_past: bool
     enum: tuple[Any, ...]
     min_length: int
     max_length: int | None
@@ -92,6 +93,7 @@ def _merge_schema(node: Json) -> Schema:
         types=frozenset(set[str].intersection(*types) if types else ()),
         patterns=tuple(part["pattern"] for part in parts if "pattern" in part),
         date_format=next((part["format"] for part in parts if part.get("format") in ("date", "date-time")), None),
+        is_past=any(part.get("x-past") for part in parts),
         enum=tuple(_first_value(parts, "enum") or ()),
         min_length=_first_value(parts, "minLength") or 0,
         max_length=_first_value(parts, "maxLength"),

@@ -89,7 +89,8 @@ def _totals_problem(row: Mapping[str, Any]) -> FieldProblem | None:
     if problem is None:
         return None
     products = row.get("products")
-    items = [fields_of(item) or {} for item in products] if isinstance(products, list | tuple) else []
+    listed: Sequence[Any] = products if isinstance(products, list | tuple) else ()
+    items = [fields_of(item) or {} for item in listed]
     for tag in dict.fromkeys(name for item in items for name, mark in item.items() if mark is True):
         marked = [position for position, item in enumerate(items) if item.get(tag) is True]
         if _price(row, marked) is None:

@@ -14,9 +14,18 @@ from typing import Final, TypeAlias
 import attrs
 
 from synerise_profiles._readers.csv_reader import delimiter_hint
+from synerise_profiles._validation.rules import TextRule
 from synerise_profiles._validation.schema import Schema
 
-from .converters import CONVERTERS, Converter, list_converter, lookup_converter, number_converter, require_type
+from .converters import (
+    CONVERTERS,
+    Converter,
+    list_converter,
+    lookup_converter,
+    number_converter,
+    require_rule,
+    require_type,
+)
 from .datetime_formats import NUMBER_FORMATS
 from .datetimes import date_converter, datetime_converter
 from .errors import MappingIssue
@@ -189,6 +198,8 @@ def _bind(
     )
     if converter is not None and type_name in ("json", "nested") and field.schema is not None:
         converter = require_type(converter, field.schema.types)
+    if converter is not None and type_name == "date" and field.schema is not None and field.schema.is_past:
+        converter = require_rule(converter, TextRule(field.schema))
     is_text = column.kind in ("text", "json")
     words = defaults.null_values if target.null_values is None else target.null_values
     return ColumnBinding(

@@ -17,6 +17,7 @@ import orjson
 
 from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles._readers.exact_json import LargeNumberError, load_exactly
+from synerise_profiles._validation.rules import Rule
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 
@@ -30,6 +31,7 @@ __all__ = [
     "list_converter",
     "lookup_converter",
     "number_converter",
+    "require_rule",
     "require_type",
 ]
 
@@ -128,6 +130,19 @@ def require_type(read: Converter, types: frozenset[str]) -> Converter:
         found = read(cell)
         if found is not None and not isinstance(found, wanted):
             raise BadCellError(f"is no {name}")
+        return found
+
+    return convert
+
+
+def require_rule(read: Converter, rule: Rule) -> Converter:
+    """Make a converter refuse what a rule refuses."""
+
+    def convert(cell: Any) -> Any:
+        found = read(cell)
+        problem = None if found is None else rule.check(found)
+        if problem is not None:
+            raise BadCellError(problem[1])
         return found
 
     return convert

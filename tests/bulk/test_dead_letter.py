@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import errno
 import logging
 import os
 import stat
@@ -16,7 +17,10 @@ from typing import Any
 import pytest
 
 from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
+from synerise_profiles._batching.letters import LetterHead, LetterRow
+from synerise_profiles._batching.rejection import Rejection
 from synerise_profiles.bulk import BulkStoppedError, JournalMismatchError, UnreadableRow, read_dead_letter
+from synerise_profiles.bulk.dead_letter import RejectionStore, open_letters
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sources import RowMapping, field, read_csv, read_jsonl
 
@@ -223,6 +227,41 @@ def test_a_line_that_was_cut_off_is_told(client: Synerise, letters: Path, caplog
         letters.write_text(wrong)
         with pytest.raises(InvalidRequestError, match="line 1 is no dead letter"):
             list(read_dead_letter(letters))
+
+
+@pytest.mark.parametrize("with_file", [True, False])
+def test_rejections_stand_in_the_order_of_the_rows(letters: Path, with_file: bool) -> None:  # noqa: FBT001
+    """Whichever response came first; once the run has ended, in the report and in the file."""
+    store = RejectionStore[Rejection](
+        open_letters(letters, "replace", LetterHead(operation="a")) if with_file else None
+    )
+    for index in (1003, 3, 503):
+        store.add(Rejection(index=index, stage="server", reason="no"), LetterRow(b'{"n":%d}' % index))
+    store.close()
+
+    assert [rejection.index for rejection in store.read(lambda data: Rejection(**data))] == [3, 503, 1003]
+    if with_file:
+        assert [letter["row"] for letter in read_dead_letter(letters)] == [{"n": 3}, {"n": 503}, {"n": 1003}]
+        assert names(letters.parent) == [letters.name]
+
+
+def test_a_disk_that_is_full_leaves_the_letters_as_they_came(letters: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be put in order is all there."""
+    store = RejectionStore[Rejection](open_letters(letters, "replace", LetterHead(operation="a")))
+    for index in (1003, 3, 503):
+        store.add(Rejection(index=index, stage="server", reason="no"), LetterRow(b'{"n":%d}' % index))
+    store.flush()
+
+    def fail(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", fail)
+    store.close()
+    monkeypatch.undo()
+
+    assert store.problem is None
+    assert sorted(rejection.index for rejection in store.read(lambda data: Rejection(**data))) == [3, 503, 1003]
+    assert [letter["index"] for letter in read_dead_letter(letters)] == [1003, 3, 503]
 
 
 def test_a_line_says_what_it_takes_to_send_its_row(client: Synerise, letters: Path, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ How rejections are kept. A run may reject millions of rows, and its report has t
 So a rejection store keeps up to 1,000 in a list; once there are more, all are read from a file of JSON Lines, as often
 as the report is iterated. With a dead-letter file it is that file: every rejection is written to it as it comes, with
 the row as it was given, so that rows can be mended and sent again. Without one it is a temporary file, which holds no
-rows and is removed with the store. What cannot be written, as the disk is full, stays in memory: no rejection is lost.
+rows and is removed with the store. In the list, and in a dead-letter file of up to 8 MB that is replaced, they stand in
+the order of the rows once the run has ended; else in that of the responses. What cannot be written, as the disk is
+full, stays in memory: no rejection is lost.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ T = TypeVar("T", bound=attrs.AttrsInstance)
 DeadLetterMode: TypeAlias = Literal["replace", "append"]
 _MAX_MEMORY_ITEMS: Final = 1000
 _BUFFER_BYTES: Final = 1 << 16
+_MAX_SORTED_BYTES: Final = 1 << 23
 
 
 class LetterFile:
@@ -96,6 +99,7 @@ class LetterFile:
         try:
             if is_kept:
                 self.flush()
+                self._sort(file)
                 file.commit()
                 self.path = file.target
             else:
@@ -106,6 +110,19 @@ class LetterFile:
         finally:
             self._file = None
             file.close()
+
+    def _sort(self, file: WrittenFile) -> None:
+        """Put the lines in the order of the rows, which that of the responses is not, if they are not too many."""
+        end = self._places[-1] if self._places else 0
+        if not isinstance(file, PartFile) or not 0 < end <= _MAX_SORTED_BYTES or os.getpid() != self._pid:
+            return
+        lines = list(self.lines())
+        ordered = sorted(lines, key=lambda line: orjson.loads(line)["index"])
+        if ordered == lines:
+            return
+        with contextlib.suppress(OSError):  # then they are all there, in the order in which they came
+            file.rewrite(b"".join(ordered))
+        self._id = file.id
 
     def __getstate__(self) -> dict[str, Any]:
         self.flush()
@@ -163,6 +180,8 @@ class RejectionStore(Generic[T]):
 
     def close(self, *, is_kept: bool = True) -> None:
         """Close the file; its records can still be read. With `is_kept` false the file that was there stays."""
+        if self._is_all_in_memory:
+            self._in_memory.sort(key=lambda record: _data_of(record)["index"])
         if self._file is not None:
             self._file.close(is_kept=is_kept)
 

@@ -108,6 +108,25 @@ class PartFile(WrittenFile):
         """Return the file as a file object that can be read and sought too; it is to be closed before `commit`."""
         return self.path.open("r+b")
 
+    def rewrite(self, content: bytes) -> None:
+        """Hold this content instead; until all of it is written, what was there stays. Raises OSError."""
+        path, old = self.path.with_name(f"{self.path.name.removesuffix('.part')}.next.part"), self._descriptor
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | OPEN_FLAGS, OWNER_ONLY)
+        try:
+            self.write(content)
+            _lock(self._descriptor)
+            if sys.platform == "win32":  # there, no open file is replaced
+                os.close(old)
+            path.replace(self.path)
+        except OSError:
+            os.close(self._descriptor)
+            self._descriptor = old
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise
+        if sys.platform != "win32":
+            os.close(old)
+
     def commit(self) -> None:
         """Put the file in the place of its target, whole and on the disk."""
         if self._descriptor < 0 or os.getpid() != self._pid:
@@ -216,7 +235,7 @@ def _part_stem(target: Path) -> str:
 
 
 def _remove_left_parts(target: Path, argument: str) -> None:
-    pattern = re.compile(rf"\.{re.escape(_part_stem(target))}\.\d+\.part")
+    pattern = re.compile(rf"\.{re.escape(_part_stem(target))}\.\d+(?:\.next)?\.part")
     for name in [path.name for path in target.parent.iterdir() if pattern.fullmatch(path.name)]:
         part = target.with_name(name)
         if _is_in_use(part):

@@ -75,8 +75,8 @@ coverage: $(READY) ## branch coverage of what is handwritten; fails below the fi
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-peer: $(READY) ## each request of the client against an independent mock server, where npx is at hand
-	$(BIN)/python -m pytest -q -m peer tests/peer
+peer: $(READY) ## the bundle read by tools of others, and each request against a mock server; what cannot be had is skipped
+	$(BIN)/python -m pytest -q -rs -m peer tests/peer
 
 wheel: $(READY) ## build the wheel into dist/
 	@rm -rf dist

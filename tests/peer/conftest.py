@@ -1,4 +1,4 @@
-"""An independent mock server made from the bundle: Prism, started by npx; without npx these tests are skipped."""
+"""Programs of others that read the bundle. One is Prism, a mock server, started by npx; without npx it is skipped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,26 @@ PATIENCE = 180.0
 def pytest_configure(config: pytest.Config) -> None:
     """Make the mark known: it is of this folder alone."""
     config.addinivalue_line("markers", "peer: needs npx, and the network the first time; run by `make peer`")
+
+
+_SAID = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def said(pytestconfig: pytest.Config) -> Callable[[str, str], None]:
+    """Note what a tool said of the bundle; it is listed at the end of the run."""
+    lines = pytestconfig.stash.setdefault(_SAID, [])
+
+    def note(tool: str, counts: str) -> None:
+        lines.append(f"{tool}: {counts}")
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """List what each tool said."""
+    for line in config.stash.get(_SAID, []):
+        terminalreporter.write_line(line)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -114,18 +114,18 @@ EDITS = [
     (BOOKS, "        '404': {$ref: '#/components/responses/Missing'}\n", "", A, GET, "answer 404 is gone"),
     (
         BOOKS,
-        "      responses:\n        '200': {description: Replaced.}",
-        "      responses:\n        '201': {description: Made.}\n        '200': {description: Replaced.}",
+        "      responses:\n        '200': {description: Replaced.,",
+        "      responses:\n        '201': {description: Made.}\n        '200': {description: Replaced.,",
         A,
         PUT,
         "answer 201 was added",
     ),
     (BOOKS, "text/plain", "text/csv", B, f"{PUT} · 404", "text/plain is gone"),
-    (BOOKS, "{description: Replaced.}", "{description: Put.}", T, f"{PUT} · 200", "description was changed"),
+    (BOOKS, "{description: Replaced.,", "{description: Put.,", T, f"{PUT} · 200", "description was changed"),
     (
         SHARED,
-        "Missing: {description: Missing.}",
-        "Missing: {description: Not there.}",
+        "Missing: {description: Missing.,",
+        "Missing: {description: Not there.,",
         T,
         "responses/Missing",
         "description",
@@ -228,7 +228,7 @@ def test_the_same_document_has_no_changes(spec: Spec) -> None:
 
 def test_a_shared_response_is_told_once(tmp_path: Path) -> None:
     """A component that many operations use is one change, not one an operation."""
-    found = compared(tmp_path, SHARED, "Accepted: {description: Accepted.}", "Accepted: {description: Taken.}")
+    found = compared(tmp_path, SHARED, "Accepted: {description: Accepted.,", "Accepted: {description: Taken.,")
 
     assert [change.place for change in found] == ["responses/Accepted"]
 

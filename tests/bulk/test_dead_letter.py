@@ -232,9 +232,8 @@ def test_a_line_that_was_cut_off_is_told(client: Synerise, letters: Path, caplog
 @pytest.mark.parametrize("with_file", [True, False])
 def test_rejections_stand_in_the_order_of_the_rows(letters: Path, with_file: bool) -> None:  # noqa: FBT001
     """Whichever response came first; once the run has ended, in the report and in the file."""
-    store = RejectionStore[Rejection](
-        open_letters(letters, "replace", LetterHead(operation="a")) if with_file else None
-    )
+    file = open_letters(letters, "replace", LetterHead(operation="a")) if with_file else None
+    store = RejectionStore[Rejection](file)
     for index in (1003, 3, 503):
         store.add(Rejection(index=index, stage="server", reason="no"), LetterRow(b'{"n":%d}' % index))
     store.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import UNSET
@@ -89,7 +89,7 @@ def _totals_problem(row: Mapping[str, Any]) -> FieldProblem | None:
     if problem is None:
         return None
     products = row.get("products")
-    listed: Sequence[Any] = products if isinstance(products, list | tuple) else ()
+    listed: Sequence[Any] = cast("Sequence[Any]", products) if isinstance(products, list | tuple) else ()
     items = [fields_of(item) or {} for item in listed]
     for tag in dict.fromkeys(name for item in items for name, mark in item.items() if mark is True):
         marked = [position for position, item in enumerate(items) if item.get(tag) is True]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, relevance
@@ -31,8 +31,7 @@ def is_openapi(bundle: Bundle) -> Iterator[Finding]:
     if not isinstance(version, str) or not version.startswith("3.1."):
         yield bundle.finding(("openapi",), "openapi", f"openapi must be a 3.1 version, not {version!r}")
         return
-    standard: Any = OpenAPIV31SpecValidator(bundle.document)
-    validator: SchemaValidator = standard.schema_validator
+    validator: SchemaValidator = cast("Any", OpenAPIV31SpecValidator(bundle.document)).schema_validator
     for error in validator.iter_errors(bundle.document):
         yield _finding(bundle, (), error)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -245,6 +245,6 @@ def report_of(error: BaseException) -> Report | None:
         if isinstance(found, BulkStoppedError | RejectedRowsError):
             return found.report
         if isinstance(found, BaseExceptionGroup):
-            waiting.extend(found.exceptions)
+            waiting += cast("BaseExceptionGroup[BaseException]", found).exceptions
         waiting += [found.__cause__, found.__context__]
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 import os
 import pickle
 import signal
@@ -314,13 +315,15 @@ def test_sigterm_while_it_runs(delay: float) -> None:
 def test_a_cancelled_run_has_a_report(backend: str) -> None:
     """A cancellation waits for nothing: what is in flight may have been applied, the rest was not."""
     found: list[Report | None] = []
+    stalled = itertools.count(1)
 
     async def stall(_: httpx.Request) -> httpx.Response:
-        if backend == "asyncio":
-            await asyncio.sleep(60)
-        else:
-            await trio.sleep(60)
+        if next(stalled) == 2:  # both requests are in flight
+            cancel[0]()
+        await (asyncio.sleep(60) if backend == "asyncio" else trio.sleep(60))
         return httpx.Response(202)
+
+    cancel: list[Callable[[], object]] = []
 
     async def run() -> None:
         async with AsyncSynerise(token="t", transport=httpx.MockTransport(stall)) as client:
@@ -332,24 +335,23 @@ def test_a_cancelled_run_has_a_report(backend: str) -> None:
 
     async def on_asyncio() -> None:
         with pytest.raises(TimeoutError) as caught:
-            async with asyncio.timeout(0.2):
+            async with asyncio.timeout(None) as timeout:
+                cancel.append(lambda: timeout.reschedule(0.0))
                 await run()
         assert report_of(caught.value) is found[0]
 
     async def on_trio() -> None:
-        with trio.move_on_after(0.2):
+        with trio.CancelScope() as scope:
+            cancel.append(scope.cancel)
             await run()
 
-    if backend == "asyncio":
-        asyncio.run(on_asyncio())
-    else:
-        trio.run(on_trio)
+    asyncio.run(on_asyncio()) if backend == "asyncio" else trio.run(on_trio)
     (report,) = found
     assert report is not None
     reasons = [item.reason for item in report.rejected]
-    assert report.read == len(reasons) == 2500
+    assert report.read == len(reasons) >= 2000
     assert sum("may have been applied" in reason for reason in reasons) == 2000
-    assert sum("was not applied" in reason for reason in reasons) == 500
+    assert sum("was not applied" in reason for reason in reasons) == report.read - 2000
 
 
 def test_the_report_of_any_exception() -> None:

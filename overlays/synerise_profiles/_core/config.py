@@ -84,7 +84,8 @@ _PROXY_URL: Final = SettingValidator(
 class AttemptResult:
     """How one attempt ended, for the hook `on_response`.
 
-    `status_code` is None, and `failure` says what happened, if no complete response arrived.
+    `status_code` is None, and `failure` says what happened, if no complete response arrived. With a status of success
+    `failure` says by what its body contradicts it.
     """
 
     operation: Operation

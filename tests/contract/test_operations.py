@@ -142,24 +142,27 @@ def test_what_returns(documented, answer, server, call):
 
 
 _LENIENT = [item for item in OPERATIONS if item.may_answer_anything]
-_RAW = {b"[1]": [1], b'"done"': "done", b"0.5": 0.5, b"true": True, b"Done": "Done", b"<p>\xff": "<p>\ufffd"}
+_RAW = {b"[1]": [1], b'"done"': "done", b"0.5": 0.5, b"true": True}
 
 
 @_each(_LENIENT)
 def test_no_body_is_demanded_where_it_is_inferred(documented, server, call):
     """An empty answer or null is None, another shape comes as it is: what was carried out never raises."""
-    statuses = [answer.status for answer in documented.answers(success=True)]
+    answer = [answer for answer in documented.answers(success=True) if answer.status != 207][-1]
     arguments = _arguments(documented, documented.example)
     for content in (b"", b" \r\n", b"null", b"\xef\xbb\xbfnull", *_RAW):
-        server.will_answer(_Bytes(statuses[-1], "application/json", None, content))
+        server.will_answer(_Bytes(answer.status, "application/json", None, content))
 
         result = call(documented, *arguments, **documented.required_query)
 
         assert result == _RAW.get(content), content
-    schema = documented.answers(success=True)[-1].schema
-    if "items" in schema:
-        server.will_answer(_Bytes(statuses[-1], "application/json", None, b'{"data":[{"clientId":1}],"total":1}'))
+    if "items" in (answer.schema or {}):
+        server.will_answer(_Bytes(answer.status, "application/json", None, b'{"data":[{"clientId":1}],"total":1}'))
         assert call(documented, *arguments, **documented.required_query) == {"data": [{"clientId": 1}], "total": 1}
+    for content in (b"Done", b"<p>\xff"):  # what stands before the API may have answered
+        server.will_answer(_Bytes(answer.status, "application/json", None, content))
+        with pytest.raises(errors.UnconfirmedResponseError):
+            call(documented, *arguments, **documented.required_query)
 
 
 def test_something_is_inferred():

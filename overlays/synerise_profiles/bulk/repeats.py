@@ -7,10 +7,11 @@ part is compared by itself, so that memory stays below 32 MB.
 
 from __future__ import annotations
 
-import tempfile
 from array import array
 from collections.abc import Hashable, Iterator
 from typing import IO, Final
+
+from synerise_profiles._core.files import scratch_file
 
 __all__ = ["RepeatCounter"]
 
@@ -88,7 +89,7 @@ class RepeatCounter:
 
     def _write(self) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="synerise-bulk-")  # noqa: SIM115 - closed by `close`
+            self._file = scratch_file()
             self._segments = [[] for _ in range(_PARTS)]
         for number, part in enumerate(self._parts):
             data = part.tobytes()

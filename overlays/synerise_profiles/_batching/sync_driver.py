@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request, Response
@@ -21,6 +21,8 @@ from .send_result import SendResult, result_of_exception, send_result_of
 __all__ = ["drive"]
 
 T = TypeVar("T", bound=Task)
+_MAX_JOIN_SECONDS: Final = 1.0
+"""An idle thread ends at once. One that sends, though an interruption hid that, is not waited for."""
 _SendFunction = Callable[[Request[Any]], Response[Any]]
 
 
@@ -117,12 +119,11 @@ class _ThreadPool(Generic[T]):
             self.deliver(machine, None)
 
     def close(self) -> None:
-        """Let the threads end; wait for them unless one is still sending."""
-        for _ in self._threads:
-            self._tasks.put(None)
+        """Let the threads end; wait a little for them unless one is still sending."""
+        self._tasks.put(None)
         if not self.in_flight:
             for thread in self._threads:
-                thread.join()
+                thread.join(_MAX_JOIN_SECONDS)
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
@@ -130,6 +131,8 @@ class _ThreadPool(Generic[T]):
             self._wakeups.put(None)
             # Or a thread that waits would keep its last chunk in memory.
             del task
+        # For the next one. They are not counted: an interruption may come between the start of one and its count.
+        self._tasks.put(None)
 
     def _result_of(self, task: T) -> tuple[SendResult, BaseException | None]:
         try:

@@ -273,3 +273,48 @@ def test_the_real_set_arrives_from_a_table(real, client):
     stages = collections.Counter(found.field for found in report.rejected)
     assert stages == {"client": table.column("CustomerID").null_count}
     assert report.accepted == 3000 - stages["client"]
+
+
+LETTERS = RowMapping.for_profiles(
+    {"id": "customId", "Town": "city", "Mail": "email", "Born": field("birthDate", "date", format="%d.%m.%Y")}
+)
+
+
+def test_letters_of_cells_and_of_fields_are_read_as_what_would_have_been_sent(client, tmp_path):
+    """One row refused as it is read and one refused later come as fields of the API; what is mended arrives whole."""
+    path, letters = tmp_path / "rows.csv", tmp_path / "rejected.jsonl"
+    path.write_text("id,Town,Born,Mail\na,Gdynia,1987-10-24,a@example.com\nb,Hel,24.10.1987,no-address\n")
+    report = client.bulk.upsert_profiles(read_csv(path, LETTERS), dead_letter=letters)
+    assert len(report.rejected) == 2
+    assert [letter["row_holds"] for letter in read_dead_letter(letters)] == ["cells", "fields"]
+    still_bad, later = read_dead_letter(letters, LETTERS)
+    assert isinstance(still_bad["row"], UnreadableRow)
+    assert (still_bad["row"].field, still_bad["row_holds"]) == ("birthDate", "cells")
+    assert later["row"] == {"customId": "b", "city": "Hel", "birthDate": "1987-10-24", "email": "no-address"}
+    better = RowMapping.for_profiles(
+        {"id": "customId", "Town": "city", "Mail": "email", "Born": field("birthDate", "date", format="%Y-%m-%d")}
+    )
+    rows = [
+        {**letter["row"], "email": f"{n}@example.com"} for n, letter in enumerate(read_dead_letter(letters, better))
+    ]
+    assert client.bulk.upsert_profiles(rows).accepted == 2
+    assert [client.profiles.find("by-custom-id", key).city for key in "ab"] == ["Gdynia", "Hel"]
+
+
+def test_a_ragged_row_stays_unreadable_in_letters(client, tmp_path):
+    """A row with a cell too few has no columns to read it by: it is not sent with what happens to be there."""
+    path, letters = tmp_path / "rows.csv", tmp_path / "rejected.jsonl"
+    path.write_text("id,Town,Born,Mail\na,Gdynia\n")
+    client.bulk.upsert_profiles(read_csv(path, LETTERS), dead_letter=letters)
+    (letter,) = read_dead_letter(letters, LETTERS)
+    assert isinstance(letter["row"], UnreadableRow)
+
+
+def test_cells_for_another_operation_than_that_of_the_mapping_are_refused(client, tmp_path):
+    """Cells of profiles are not read by a mapping of events; the error names both operations."""
+    path, letters = tmp_path / "rows.csv", tmp_path / "rejected.jsonl"
+    path.write_text("id,Town,Born,Mail\na,Gdynia,1987-10-24,a@example.com\n")
+    client.bulk.upsert_profiles(read_csv(path, LETTERS), dead_letter=letters)
+    events = RowMapping.for_events({"id": "client.customId", "Town": "label"}, constants={"action": "shop.visit"})
+    with pytest.raises(InvalidRequestError, match=r"profiles\.upsert_batch"):
+        list(read_dead_letter(letters, events))

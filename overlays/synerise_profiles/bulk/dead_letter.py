@@ -18,13 +18,15 @@ import weakref
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import attrs
 import orjson
 
 from synerise_profiles._batching.letters import LetterHead, LetterRow, letter_line, letter_row, read_letters
+from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import AppendFile, FileId, PartFile, WrittenFile, file_id, named_scratch_file
+from synerise_profiles_api.errors import InvalidRequestError
 
 __all__ = ["DeadLetterMode", "LetterFile", "RejectionStore", "open_letters", "read_dead_letter"]
 
@@ -200,15 +202,40 @@ def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead) -> Letter
     return LetterFile(file, head)
 
 
-def read_dead_letter(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+class CellMapping(Protocol):
+    """A mapping that reads rows of cells by the names of their columns, as `sources.RowMapping` does."""
+
+    @property
+    def operation_names(self) -> frozenset[str]:
+        """The operations that its rows are made for."""
+        ...
+
+    def cell_reader(self) -> Callable[[object], dict[str, Any] | UnreadableRow]:
+        """Make a function of the cells that returns the row, or what stands for one that cannot be read."""
+        ...
+
+
+def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None = None) -> Iterator[dict[str, Any]]:
     """Yield the lines of a dead-letter file, or of a queue's spill, as mappings with the fields of a `Rejection`.
 
     `line["row"]` is the row as it was given, to be mended and sent again by the method of `line["operation"]`:
     `line["row_holds"]` says whether these are the `fields` of the API or the `cells` of the source, of whose mapping
-    `line["mapping"]` is the digest. Raises OSError where there is no such file, InvalidRequestError for a line that is
-    no dead letter.
+    `line["mapping"]` is the digest. With a `mapping`, the one of the source or a better one, cells are read by it:
+    `line["row"]` is what would have been sent, or an `UnreadableRow` where no row can be made of them, and
+    `line["row_holds"]` is `cells` still. Raises OSError where there is no such file, InvalidRequestError for a line
+    that is no dead letter, and for cells of an operation that the mapping is not made for.
     """
-    return read_letters(path)
+    read = None if mapping is None else mapping.cell_reader()
+    for letter in read_letters(path):
+        if mapping is None or read is None or letter["row_holds"] != "cells":
+            yield letter
+            continue
+        if letter["operation"] not in mapping.operation_names:
+            made = " or ".join(sorted(mapping.operation_names))
+            text = f"the mapping is made for {made}, and a letter holds cells for {letter['operation']}"
+            raise InvalidRequestError(text, field="mapping")
+        row = read(letter["row"])
+        yield {**letter, "row": row, "row_holds": "cells" if isinstance(row, UnreadableRow) else "fields"}
 
 
 def _data_of(record: attrs.AttrsInstance) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from .arrow import ArrowSource, read_arrow
 from .csv import CsvSource, read_csv
 from .errors import MappingError, MappingIssue
 from .jsonl import JsonLinesSource, JsonSource, read_json, read_jsonl
-from .mapping import FieldTarget, RowMapping, Source
+from .mapping import FieldTarget, RowMapping
+from .source import Source
 from .targets import Target, field
 
 __all__ = [

@@ -17,8 +17,9 @@ from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .columns import Column
-from .mapping import RowMapping, Source
+from .mapping import RowMapping
 from .row_builder import Row
+from .source import Source
 
 __all__ = ["ArrowSource", "read_arrow"]
 

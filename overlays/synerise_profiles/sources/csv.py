@@ -17,8 +17,9 @@ from synerise_profiles._readers.csv_reader import BadRecord, CsvReader
 
 from .columns import Column
 from .errors import MappingError, MappingIssue
-from .mapping import RowMapping, Source
+from .mapping import RowMapping
 from .row_builder import Row
+from .source import Source
 
 __all__ = ["CsvSource", "read_csv"]
 

@@ -18,8 +18,9 @@ from synerise_profiles._readers.jsonl_reader import JsonLinesReader
 
 from .columns import Column, Note
 from .errors import MappingError
-from .mapping import RowMapping, Source
+from .mapping import RowMapping
 from .row_builder import Row, RowBuilder
+from .source import Source
 
 __all__ = ["JsonLinesSource", "JsonSource", "read_json", "read_jsonl"]
 

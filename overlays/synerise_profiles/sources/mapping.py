@@ -1,4 +1,4 @@
-"""Row mappings, from columns to the fields of an operation, and `Source`: rows that are read through one.
+"""Row mappings, from columns to the fields of an operation.
 
 A mapping is checked in two steps, each as early as it can be and with all issues at once. Against the schema, when
 it is made: fields, types, constants, and what no row could have. Against the columns, when a file is opened: whether
@@ -7,27 +7,27 @@ they are there, and whether the kinds of their cells fit. Then a function is gen
 
 from __future__ import annotations
 
-import abc
 import functools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Self, TypeAlias, cast, get_args
 
 import attrs
 
 from synerise_profiles._batching import operations
-from synerise_profiles._core.files import FileId
+from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._core.json_types import is_object
 from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
 
 from .columns import CellDefaults, Column, MappedTarget, Note, bind_columns, is_pattern, is_unnamed
-from .errors import MappingError, MappingIssue
+from .errors import MappingError, MappingIssue, printable_name
 from .fields import ResolvedField, UnknownFieldError, constant_problem, find_field, find_target_field, parse_path
 from .row_builder import Row, RowBuilder, object_tree
 from .targets import Empty, Target, field, null_values_problem
 
-__all__ = ["FieldTarget", "RowMapping", "Source"]
+__all__ = ["FieldTarget", "RowMapping"]
 
 FieldTarget: TypeAlias = "str | Target | Sequence[str | Target] | None"
 """Where a column goes: a path, what `field` makes, several of them, or None to leave the column out of a pattern."""
@@ -160,6 +160,11 @@ class RowMapping:
             made = " or ".join(known.name for known in self.operations)
             raise InvalidRequestError(f"the mapping of these rows is made for {made}", operation=operation.name)
 
+    @property
+    def operation_names(self) -> frozenset[str]:
+        """The names of the operations that its rows are made for."""
+        return frozenset(operation.name for operation in self.operations)
+
     @functools.cached_property
     def digest(self) -> str:
         """What tells mappings apart: the same for the same columns, targets and constants, in any process."""
@@ -261,6 +266,33 @@ class RowMapping:
             names = ", ".join(".".join(path) for path in sorted(wanted))
             yield MappingIssue("", "", f"no row would name a profile; map a column to one of {names}")
 
+    def cell_reader(self) -> Callable[[object], Row]:
+        """Make a function of the cells of a row by the names of their columns, as a dead letter keeps them.
+
+        It returns the row; an UnreadableRow for a cell that cannot be read, and for what is no object. A column that
+        is not there is empty.
+        """
+        named = [name for name, targets in self.targets.items() if not is_pattern(name, targets)]
+        builders: dict[tuple[str, ...], RowBuilder] = {}
+
+        def read(cells: object) -> Row:
+            if not is_object(cells):
+                return UnreadableRow("", "holds no cells by the names of their columns", cells)
+            names = tuple(cells)
+            if names not in builders:
+                columns = [Column(name, "json", "JSON") for name in dict.fromkeys((*names, *named))]
+                try:
+                    builder = self.row_builder(columns, _ignore_note, of_objects=True)
+                except MappingError as error:
+                    issue = error.issues[0]
+                    reason = f"column {printable_name(issue.column)} {issue.problem}"
+                    return UnreadableRow(issue.field, reason, cells)
+                builders.clear()  # nearly all rows have the columns of the one before
+                builders[names] = builder
+            return builders[names].convert(cells)
+
+        return read
+
     def unnamed_columns(self, columns: Sequence[str]) -> Iterator[str]:
         """Yield a note about each column that only a pattern could mean, and which has no name."""
         for position, name in enumerate(columns, 1):
@@ -305,46 +337,5 @@ def _origin(column: str) -> str:
     return f"column {column!r}" if column else "a constant"
 
 
-class Source(abc.ABC):
-    """Rows of a file or table for a method of `client.bulk`, made by `read_csv`, `read_jsonl` and `read_arrow`.
-
-    Iterating reads rows as they are taken: dictionaries, and an `UnreadableRow` for each that cannot be read.
-    """
-
-    def __init__(self, mapping: RowMapping | None) -> None:
-        self._mapping = mapping
-        self._notes: dict[str, int] = {}
-        self.columns: tuple[str, ...] = ()
-        """The names of the columns, as far as they are known."""
-
-    @property
-    def notes(self) -> Mapping[str, int]:
-        """What was passed over, and what could be read in two ways, by its text, with how often; a run reports it."""
-        unnamed = () if self._mapping is None else self._mapping.unnamed_columns(self.columns)
-        return dict.fromkeys(unnamed, 1) | self._notes
-
-    def _note(self, text: str) -> None:
-        self._notes[text] = self._notes.get(text, 0) + 1
-
-    def check(self, operation: Operation) -> None:
-        """Raise InvalidRequestError if the mapping is made for another operation."""
-        if self._mapping is not None:
-            self._mapping.check(operation)
-
-    @property
-    def input_id(self) -> FileId | None:
-        """What tells the file that is read apart from others; None where it is none."""
-        return None
-
-    @property
-    def mapping_digest(self) -> str | None:
-        """The digest of the mapping, as dead letters have it; None where there is none."""
-        return None if self._mapping is None else self._mapping.digest
-
-    @abc.abstractmethod
-    def locate(self, index: int) -> int:
-        """Return where the row with this index, counted from 0, stands: its line, counted from 1, or its row."""
-
-    @abc.abstractmethod
-    def __iter__(self) -> Iterator[Row]:
-        """Read the rows from the first one; a file object is read once."""
+def _ignore_note(_: str) -> None:
+    """Drop a note: letters have no report that it could go to."""

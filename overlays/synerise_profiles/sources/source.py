@@ -1,0 +1,62 @@
+"""`Source`: the rows of a file or table, read through a mapping where there is one.
+
+It is what the readers of the forms have in common: the check of the operation, the notes and where a row stands.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Mapping
+
+from synerise_profiles._core.files import FileId
+from synerise_profiles_api.types import Operation
+
+from .mapping import RowMapping
+from .row_builder import Row
+
+__all__ = ["Source"]
+
+
+class Source(abc.ABC):
+    """Rows of a file or table for a method of `client.bulk`, made by `read_csv`, `read_jsonl` and `read_arrow`.
+
+    Iterating reads rows as they are taken: dictionaries, and an `UnreadableRow` for each that cannot be read.
+    """
+
+    def __init__(self, mapping: RowMapping | None) -> None:
+        self._mapping = mapping
+        self._notes: dict[str, int] = {}
+        self.columns: tuple[str, ...] = ()
+        """The names of the columns, as far as they are known."""
+
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """What was passed over, and what could be read in two ways, by its text, with how often; a run reports it."""
+        unnamed = () if self._mapping is None else self._mapping.unnamed_columns(self.columns)
+        return dict.fromkeys(unnamed, 1) | self._notes
+
+    def _note(self, text: str) -> None:
+        self._notes[text] = self._notes.get(text, 0) + 1
+
+    def check(self, operation: Operation) -> None:
+        """Raise InvalidRequestError if the mapping is made for another operation."""
+        if self._mapping is not None:
+            self._mapping.check(operation)
+
+    @property
+    def input_id(self) -> FileId | None:
+        """What tells the file that is read apart from others; None where it is none."""
+        return None
+
+    @property
+    def mapping_digest(self) -> str | None:
+        """The digest of the mapping, as dead letters have it; None where there is none."""
+        return None if self._mapping is None else self._mapping.digest
+
+    @abc.abstractmethod
+    def locate(self, index: int) -> int:
+        """Return where the row with this index, counted from 0, stands: its line, counted from 1, or its row."""
+
+    @abc.abstractmethod
+    def __iter__(self) -> Iterator[Row]:
+        """Read the rows from the first one; a file object is read once."""

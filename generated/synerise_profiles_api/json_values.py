@@ -147,7 +147,8 @@ def surrogate_path(value: Any) -> str | None:
             if found is not None:
                 return f".{printable(key)}{found}"
     elif isinstance(value, list):
-        for index, item in enumerate(cast("list[Any]", value)):
+        items: list[Any] = value
+        for index, item in enumerate(items):
             if (found := surrogate_path(item)) is not None:
                 return f"[{index}]{found}"
     return None

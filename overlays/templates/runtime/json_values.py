@@ -6,7 +6,7 @@ import datetime
 import decimal
 import enum
 import uuid
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 __all__ = [
     "MAX_INTEGER",
@@ -149,9 +149,12 @@ def surrogate_path(value: Any) -> str | None:
             found = "" if surrogate_path(key) is not None else surrogate_path(item)
             if found is not None:
                 return f".{printable(key)}{found}"
-    elif isinstance(value, list):
-        items: list[Any] = value
-        for index, item in enumerate(items):
+    elif _is_list(value):
+        for index, item in enumerate(value):
             if (found := surrogate_path(item)) is not None:
                 return f"[{index}]{found}"
     return None
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)

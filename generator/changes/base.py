@@ -12,9 +12,9 @@ from typing import Any
 from generator.changes.python import Listing, read_listing
 from generator.errors import Finding, GeneratorFailure
 from generator.spec.bundle import Bundle
+from generator.surface.listing import FILE as SURFACE_FILE
 
 BUNDLE_FILE = "generated/synerise_profiles_api/openapi.json"
-SURFACE_FILE = "surface.txt"
 PROJECT_FILE = "pyproject.toml"
 
 

@@ -27,9 +27,6 @@ class Travel:
     sent: bool
     read: bool
 
-    def __str__(self) -> str:
-        return " and ".join(word for word, goes in (("sent", self.sent), ("read", self.read)) if goes) or "unused"
-
     def narrowed(self) -> Impact:
         """What it means that fewer values are valid."""
         return Impact.BREAKING if self.sent else Impact.ADDITIVE

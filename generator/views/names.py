@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,14 +93,10 @@ def _schemas(bundle: Bundle) -> dict[str, Any]:
 
 
 def _property_place(bundle: Bundle, pointer: Pointer, wire: str) -> Pointer:
-    """Where the property stands: in the schema itself, in a part of it, else the schema."""
-    for place in (
-        (*pointer, "properties", wire),
-        *((*pointer, "allOf", str(at), "properties", wire) for at in range(9)),
-    ):
-        if place in bundle.lines:
-            return place
-    return pointer
+    """Where the property stands: in the schema itself or in a part of it, else the schema."""
+    parts = (pointer, *((*pointer, "allOf", str(at)) for at in range(len(bundle.at(pointer).get("allOf", [])))))
+    places = ((*part, "properties", wire) for part in parts)
+    return next((place for place in places if place in bundle.lines), pointer)
 
 
 def _class_members(path: Path, owner: str) -> set[str]:
@@ -108,17 +104,13 @@ def _class_members(path: Path, owner: str) -> set[str]:
     if not path.is_file():
         return set()
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    bodies: Iterable[list[ast.stmt]] = (
-        node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == owner
-    )
-    defined = (node for body in bodies for node in body)
-    names = {node.name for node in defined if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    names |= {
-        node.target.id
-        for body in (item.body for item in tree.body if isinstance(item, ast.ClassDef) and item.name == owner)
-        for node in body
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
-    }
+    owners = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == owner)
+    names: set[str] = set()
+    for node in (node for found in owners for node in found.body):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
     return {name for name in names if not name.startswith("_")}
 
 

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "output": {"errors", "spec", "upstream", "rules", "views"},
     "audit": {"errors", "spec"},
     "surface": {"errors"},
-    "changes": {"errors", "spec"},
+    "changes": {"errors", "spec", "surface"},
     "cli": {"errors", "spec", "rules", "output", "audit", "surface", "changes"},
     "__main__": {"cli"},
     "__init__": set(),

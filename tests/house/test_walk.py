@@ -12,7 +12,9 @@ import pytest
 
 PROGRAM = Path(__file__).with_name("walk.py")
 # At most so many files, and so many changes from one to another.
-BOUNDS = {"row": (52, 160), "answer": (24, 64)}
+BOUNDS = {"row": (30, 100), "answer": (17, 40)}
+# What it is as long as it is over the bounds; it may not become more.
+STANDS = {"row": (52, 160), "answer": (24, 64)}
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +25,20 @@ def walk() -> dict[str, dict[str, int]]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.xfail(reason="the ways of files, verdicts, order and answers have added modules", strict=True)
 @pytest.mark.parametrize("way", BOUNDS)
 def test_a_row_meets_few_files(walk: dict[str, dict[str, int]], way: str) -> None:
     """The way of a row can be read in one sitting."""
     files, changes = BOUNDS[way]
 
     assert 0 < walk[way]["files"] <= files
+    assert walk[way]["changes"] <= changes
+
+
+@pytest.mark.parametrize("way", STANDS)
+def test_the_way_becomes_no_longer(walk: dict[str, dict[str, int]], way: str) -> None:
+    """Over its bounds, it may only become shorter."""
+    files, changes = STANDS[way]
+
+    assert walk[way]["files"] <= files
     assert walk[way]["changes"] <= changes

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 
 from .errors import ResponseDecodingError
+from .json_values import is_list, is_object
 from .types import Operation, RawJson, RawResponse
 
 __all__ = [
@@ -49,7 +50,7 @@ def read_json(content: bytes) -> Any:
 def object_of(operation: Operation, response: RawResponse) -> dict[str, Any]:
     """Read a body that is one object."""
     data = _json(operation, response)
-    if not _is_object(data):
+    if not is_object(data):
         raise _unexpected(operation, response, "expected a JSON object")
     return data
 
@@ -65,7 +66,7 @@ def object_or_raw(response: RawResponse, read: Callable[[Mapping[str, Any]], T])
     None where there is no body, or null; what is no object comes as it is.
     """
     data = _json_or_text(response)
-    return read(data) if _is_object(data) else data
+    return read(data) if is_object(data) else data
 
 
 def objects_of(operation: Operation, response: RawResponse) -> list[dict[str, Any]]:
@@ -96,20 +97,12 @@ def text_of(response: RawResponse) -> str:
     return response.content.removeprefix(BOM_UTF8).decode("utf-8", "replace")
 
 
-def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    return isinstance(value, dict)
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
-
-
 def _objects(data: object) -> list[dict[str, Any]] | None:
     """Return the objects of a list; None for what is no list, or holds other values than objects and nulls."""
-    if not _is_list(data):
+    if not is_list(data):
         return None
     items = [item for item in data if item is not None]
-    return items if all(_is_object(item) for item in items) else None
+    return items if all(is_object(item) for item in items) else None
 
 
 def _is_absent(response: RawResponse) -> bool:
@@ -220,7 +213,7 @@ def take_list(data: dict[str, Any], key: str, kinds: tuple[type[Any], ...] = (ob
     if value is None:
         data.pop(key, None)
         return None
-    if not _is_list(value):
+    if not is_list(value):
         return None
     items = [item for item in value if item is not None] if None in value else value
     if all(isinstance(item, kinds) for item in items):
@@ -234,7 +227,7 @@ def take_model(data: dict[str, Any], key: str, read: Callable[[Mapping[str, Any]
     if value is None:
         data.pop(key, None)
         return None
-    if _is_object(value):
+    if is_object(value):
         del data[key]
         return read(value)
     return None

@@ -19,6 +19,7 @@ from .json_values import (
     TOO_LARGE,
     InvalidValueError,
     conversion_hint,
+    is_list,
     plain,
     printable,
     surrogate_path,
@@ -167,12 +168,12 @@ def pop_model(value: Any, read: Callable[[Mapping[str, Any]], T]) -> Any:
 
 def pop_models(value: Any, read: Callable[[Mapping[str, Any]], T]) -> Any:
     """Turn each mapping of a list into its model; anything else stays as it is."""
-    return [pop_model(item, read) for item in value] if _is_list(value) else value
+    return [pop_model(item, read) for item in value] if is_list(value) else value
 
 
 def is_keyed(operation: Operation, wire: Any) -> bool:
     """Whether every item carries the keys that make a second sending overwrite the first."""
-    items = wire if _is_list(wire) else [wire]
+    items = wire if is_list(wire) else [wire]
     return all(item.get(key) for item in items for key in operation.retry_keys)
 
 
@@ -195,10 +196,6 @@ def _require_object(operation: Operation, field: str, value: object) -> None:
 
 def _is_iterable(value: object) -> TypeGuard[Iterable[Any]]:
     return isinstance(value, Iterable)
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
 
 
 def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:

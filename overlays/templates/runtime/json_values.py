@@ -6,7 +6,7 @@ import datetime
 import decimal
 import enum
 import uuid
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard
 
 __all__ = [
     "MAX_INTEGER",
@@ -16,6 +16,8 @@ __all__ = [
     "TOO_LARGE",
     "InvalidValueError",
     "conversion_hint",
+    "is_list",
+    "is_object",
     "plain",
     "printable",
     "surrogate_path",
@@ -144,17 +146,23 @@ def surrogate_path(value: Any) -> str | None:
     """Find a text of plain JSON that UTF-8 cannot carry, half of an emoji; return the way to it, None without one."""
     if isinstance(value, str):
         return "" if any("\ud800" <= char <= "\udfff" for char in value) else None
-    if isinstance(value, dict):
-        for key, item in cast("dict[str, Any]", value).items():
+    if is_object(value):
+        for key, item in value.items():
             found = "" if surrogate_path(key) is not None else surrogate_path(item)
             if found is not None:
                 return f".{printable(key)}{found}"
-    elif _is_list(value):
+    elif is_list(value):
         for index, item in enumerate(value):
             if (found := surrogate_path(item)) is not None:
                 return f"[{index}]{found}"
     return None
 
 
-def _is_list(value: object) -> TypeGuard[list[Any]]:
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a value is a JSON object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether a value is a JSON array."""
     return isinstance(value, list)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from generator.changes.base import BUNDLE_FILE, PROJECT_FILE, SURFACE_FILE
+from generator.changes.base import BUNDLE_FILE, PROJECT_FILE
 from generator.cli import main
+from generator.surface.listing import FILE as SURFACE_FILE
 
 GONE = "synerise_profiles_api.resources.books.Books.get: def (book_id: int) -> Book"
 KEPT = "synerise_profiles_api.resources.books.Books: class"

@@ -66,6 +66,7 @@ PRINTED = {
     "sandbox-and-testing.md": [r"its identifiers belong to several profiles", r"^\[\] after a retry; \[503, 200\]$"],
     "sources.md": [
         r"^line 3: column 'Visits' is not a whole number",
+        r"^profiles$",
         r"^events\.send_batch: 1 rows read, 1 accepted$",
         r"^events\.send_batch: 2 rows read, 2 accepted$",
     ],

@@ -10,22 +10,27 @@ from .arrow import ArrowSource, read_arrow
 from .csv import CsvSource, read_csv
 from .errors import MappingError, MappingIssue
 from .jsonl import JsonLinesSource, JsonSource, read_json, read_jsonl
-from .mapping import FieldTarget, RowMapping
+from .mapping import RowMapping
+from .mapping_options import CellArguments, MappingArguments
+from .mapping_schema import mapping_schema
 from .source import Source
-from .targets import Target, field
+from .targets import FieldTarget, Target, field
 
 __all__ = [
     "ArrowSource",
+    "CellArguments",
     "CsvSource",
     "FieldTarget",
     "JsonLinesSource",
     "JsonSource",
+    "MappingArguments",
     "MappingError",
     "MappingIssue",
     "RowMapping",
     "Source",
     "Target",
     "field",
+    "mapping_schema",
     "read_arrow",
     "read_csv",
     "read_json",

@@ -19,9 +19,12 @@ class MappingIssue:
     column: str
     field: str
     problem: str
+    line: int = 0
+    """Where it stands in a mapping file, counted from 1; 0 where that is not known."""
 
     def __str__(self) -> str:
-        where = [f"column {printable_name(self.column)}"] if self.column else []
+        where = [f"line {self.line}"] if self.line else []
+        where += [f"column {printable_name(self.column)}"] if self.column else []
         where += [f"field {self.field}"] if self.field and printable_name(self.field) != HIDDEN_NAME else []
         return f"{', '.join(where)}: {self.problem}" if where else self.problem
 
@@ -35,19 +38,24 @@ def printable_name(name: str) -> str:
 
 
 class MappingError(InvalidRequestError):
-    """A mapping does not fit the operation or the file. Nothing was sent; `issues` are all that were found."""
+    """A mapping does not fit the operation or the file. Nothing was sent; `issues` are all that were found.
 
-    def __init__(self, issues: Iterable[MappingIssue], *, operation: str = "") -> None:
+    `file` is the name of the mapping file, where the mapping comes from one.
+    """
+
+    def __init__(self, issues: Iterable[MappingIssue], *, operation: str = "", file: str = "") -> None:
         self.issues = tuple(issues)
+        self.file = file
         lines = [str(issue) for issue in self.issues]
-        super().__init__("\n  ".join(["the rows cannot be read like this", *lines]), operation=operation)
+        text = f"the rows cannot be read by {file}" if file else "the rows cannot be read like this"
+        super().__init__("\n  ".join([text, *lines]), operation=operation)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (self.issues, self.operation)
+        return _rebuild, (self.issues, self.operation, self.file)
 
 
-def _rebuild(issues: tuple[MappingIssue, ...], operation: str) -> MappingError:
-    return MappingError(issues, operation=operation)
+def _rebuild(issues: tuple[MappingIssue, ...], operation: str, file: str) -> MappingError:
+    return MappingError(issues, operation=operation, file=file)
 
 
 class BadCellError(ValueError):

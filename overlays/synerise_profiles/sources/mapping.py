@@ -8,14 +8,18 @@ they are there, and whether the kinds of their cells fit. Then a function is gen
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, Self, TypeAlias, cast, get_args
+from typing import Any, Self, Unpack, get_args
 
 import attrs
+import orjson
 
 from synerise_profiles._batching import operations
+from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._core.files import replaced_file
 from synerise_profiles._core.json_types import is_object
 from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles_api.errors import InvalidRequestError
@@ -24,13 +28,13 @@ from synerise_profiles_api.types import Operation
 from .columns import CellDefaults, Column, MappedTarget, Note, bind_columns, is_pattern, is_unnamed
 from .errors import MappingError, MappingIssue, printable_name
 from .fields import ResolvedField, UnknownFieldError, constant_problem, find_field, find_target_field, parse_path
+from .mapping_checks import clashes, columns_issue, missing_required, target_issue
+from .mapping_file import MappingFile, located_in, mapping_text, read_mapping_file
+from .mapping_options import CellArguments, MappingArguments, MappingKind
 from .row_builder import Row, RowBuilder, object_tree
-from .targets import Empty, Target, field, null_values_problem
+from .targets import Empty, FieldTarget, Target, field, null_values_problem, zone_name
 
-__all__ = ["FieldTarget", "RowMapping"]
-
-FieldTarget: TypeAlias = "str | Target | Sequence[str | Target] | None"
-"""Where a column goes: a path, what `field` makes, several of them, or None to leave the column out of a pattern."""
+__all__ = ["RowMapping"]
 
 
 class RowMapping:
@@ -53,11 +57,12 @@ class RowMapping:
     Raises MappingError, with all issues at once: unknown fields, types that do not fit, a field that is given twice,
     and rows that could never name a profile or lack what is required. Whether the columns exist is checked when a file
     is opened. Made by `for_profiles`, `for_events`, `for_transactions` or `for_identifiers`, each for its methods
-    of `client.bulk`.
+    of `client.bulk`, or by `load` from a TOML file, which `write_toml` writes.
     """
 
     def __init__(
         self,
+        kind: MappingKind,
         batch_operation: operations.BatchOperation,
         schema: Schema,
         operations: Iterable[Operation],
@@ -68,12 +73,16 @@ class RowMapping:
         trim: bool = False,
         null_values: Collection[str] | None = None,
     ) -> None:
+        self.kind: MappingKind = kind
+        """What its rows are for, by the method that made it."""
         self.operations = tuple(operations)
+        self.file: MappingFile | None = None
+        """The file that it was read from."""
         self._batch_operation = batch_operation
         self._schema = schema
         self._defaults = CellDefaults(empty=empty, trim=trim, null_values=())
         self._issues: list[MappingIssue] = []
-        if (problem := _mapping_issue(columns)) is not None:
+        if (problem := columns_issue(columns)) is not None:
             raise MappingError([problem], operation=self.operations[0].name)
         if empty not in get_args(Empty):
             self._issues.append(MappingIssue("", "", f"empty={empty!r} is none of {', '.join(get_args(Empty))}"))
@@ -88,71 +97,75 @@ class RowMapping:
         self._raise_issues(self._issues)
 
     @classmethod
-    def for_profiles(
-        cls,
-        columns: Mapping[str, FieldTarget],
-        *,
-        constants: Mapping[str, Any] | None = None,
-        empty: Empty = "omit",
-        trim: bool = False,
-        null_values: Collection[str] | None = None,
-    ) -> Self:
+    def for_profiles(cls, columns: Mapping[str, FieldTarget], **options: Unpack[MappingArguments]) -> Self:
         """Make rows for `client.bulk.upsert_profiles`."""
-        return cls._for_operation(
-            operations.profiles(), columns, constants=constants, empty=empty, trim=trim, null_values=null_values
-        )
+        return cls._for_operation("profiles", operations.profiles(), columns, **options)
 
     @classmethod
-    def for_events(
-        cls,
-        columns: Mapping[str, FieldTarget],
-        *,
-        constants: Mapping[str, Any] | None = None,
-        empty: Empty = "omit",
-        trim: bool = False,
-        null_values: Collection[str] | None = None,
-    ) -> Self:
+    def for_events(cls, columns: Mapping[str, FieldTarget], **options: Unpack[MappingArguments]) -> Self:
         """Make rows for `client.bulk.send_events`."""
-        return cls._for_operation(
-            operations.events(), columns, constants=constants, empty=empty, trim=trim, null_values=null_values
-        )
+        return cls._for_operation("events", operations.events(), columns, **options)
 
     @classmethod
-    def for_transactions(
-        cls,
-        columns: Mapping[str, FieldTarget],
-        *,
-        constants: Mapping[str, Any] | None = None,
-        empty: Empty = "omit",
-        trim: bool = False,
-        null_values: Collection[str] | None = None,
-    ) -> Self:
+    def for_transactions(cls, columns: Mapping[str, FieldTarget], **options: Unpack[MappingArguments]) -> Self:
         """Make rows for `client.bulk.create_transactions`: one purchase a row."""
-        return cls._for_operation(
-            operations.transactions(), columns, constants=constants, empty=empty, trim=trim, null_values=null_values
-        )
+        return cls._for_operation("transactions", operations.transactions(), columns, **options)
 
     @classmethod
-    def for_identifiers(
-        cls,
-        columns: Mapping[str, FieldTarget],
-        *,
-        trim: bool = False,
-        null_values: Collection[str] | None = None,
-    ) -> Self:
+    def for_identifiers(cls, columns: Mapping[str, FieldTarget], **options: Unpack[CellArguments]) -> Self:
         """Make rows for `client.bulk.delete_profiles` and `assign_tag`: a `clientId`, or a `customId` to delete."""
         deletions = operations.profile_deletions()
         whole = body_schema(operations.profiles().operation)
         schema = attrs.evolve(whole, properties={name: whole.properties[name] for name in deletions.identifiers})
         facts = (deletions.operation, operations.tag_assignments(0).operation)
-        return cls(deletions, schema, facts, columns, trim=trim, null_values=null_values)
+        return cls("identifiers", deletions, schema, facts, columns, **options)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a mapping from a TOML file, in the words of Python: `for`, `[columns]`, `[constants]` and the options.
+
+        Raises MappingError for what is wrong with it, each issue with its line, and OSError for a file that cannot be
+        read.
+        """
+        file = read_mapping_file(path)
+        makers: Mapping[MappingKind, Callable[..., Self]] = {
+            "profiles": cls.for_profiles,
+            "events": cls.for_events,
+            "transactions": cls.for_transactions,
+            "identifiers": cls.for_identifiers,
+        }
+        with located_in(file):
+            mapping = makers[file.kind](file.columns, **file.options)
+        mapping.file = file
+        return mapping
+
+    def write_toml(self, path: str | os.PathLike[str]) -> None:
+        """Write the mapping as a TOML file, from which `load` makes an equal one.
+
+        Raises InvalidRequestError for what TOML cannot carry, such as null, and for a file that cannot be written.
+        """
+        defaults = self._defaults
+        text = mapping_text(
+            self.kind,
+            self.targets,
+            {"constants": {resolved.path: value for resolved, value in self._constants}},
+            empty=None if defaults.empty == "omit" else defaults.empty,
+            trim=defaults.trim,
+            null_values=tuple(defaults.null_values),
+        )
+        with replaced_file(path) as file:
+            file.write(text.encode())
 
     @classmethod
     def _for_operation(
-        cls, batch_operation: operations.BatchOperation, columns: Mapping[str, FieldTarget], **options: Any
+        cls,
+        kind: MappingKind,
+        batch_operation: operations.BatchOperation,
+        columns: Mapping[str, FieldTarget],
+        **options: Any,
     ) -> Self:
         operation = batch_operation.operation
-        return cls(batch_operation, body_schema(operation), (operation,), columns, **options)
+        return cls(kind, batch_operation, body_schema(operation), (operation,), columns, **options)
 
     def check(self, operation: Operation) -> None:
         """Raise InvalidRequestError if the mapping is made for another operation."""
@@ -168,8 +181,8 @@ class RowMapping:
     @functools.cached_property
     def digest(self) -> str:
         """What tells mappings apart: the same for the same columns, targets and constants, in any process."""
-        targets = sorted((name, list(map(attrs.astuple, found))) for name, found in self.targets.items())
-        constants = sorted((resolved.path, repr(value)) for resolved, value in self._constants)
+        targets = sorted((name, list(map(_target_facts, found))) for name, found in self.targets.items())
+        constants = sorted((resolved.path, _constant_fact(value)) for resolved, value in self._constants)
         facts = (*sorted(item.name for item in self.operations), targets, constants, attrs.astuple(self._defaults))
         return sha256(repr(facts).encode()).hexdigest()[:16]
 
@@ -183,16 +196,16 @@ class RowMapping:
         issues: list[MappingIssue] = []
         bound = bind_columns(columns, self._mapped, issues, schema=self._schema, defaults=self._defaults, note=note)
         if not issues:
-            given = [(binding.column, resolved) for resolved, binding in bound]
-            issues += self._clashes(given)
-            issues += self._missing_required(given)
+            given = [(binding.column, resolved) for resolved, binding in bound] + self._given_constants()
+            issues += clashes(given)
+            issues += missing_required(given, self._schema, self._batch_operation)
         self._raise_issues(issues)
         return RowBuilder(object_tree(bound, self._constants), names, of_objects=of_objects)
 
     def _targets_of(self, name: str, given: FieldTarget) -> tuple[Target, ...]:
         if given is None:
             return ()
-        if (issue := _target_issue(name, given)) is not None:
+        if (issue := target_issue(name, given)) is not None:
             self._issues.append(issue)
             return ()
         targets = [given] if isinstance(given, str | Target) else given
@@ -221,50 +234,17 @@ class RowMapping:
             for name, targets in self._mapped.items()
             for mapped in targets
             if mapped.field is not None
-        ]
-        self._issues += self._clashes(given)
+        ] + self._given_constants()
+        self._issues += clashes(given)
         for resolved, value in self._constants:
             problem = constant_problem(value, resolved.schema)
             if problem is not None:
                 self._issues.append(MappingIssue("", resolved.path, f"the constant {problem}"))
         if not self._issues and not self._needs_columns:
-            self._issues += self._missing_required(given)
+            self._issues += missing_required(given, self._schema, self._batch_operation)
 
-    def _clashes(self, given: Sequence[tuple[str, ResolvedField]]) -> Iterator[MappingIssue]:
-        """Find fields that are given twice, or as a whole and in parts, by these columns and the constants."""
-        owners: dict[tuple[str, ...], str] = {}
-        parts: dict[tuple[str, ...], str] = {}
-        for column, resolved in [*given, *(("", constant) for constant, _ in self._constants)]:
-            names = tuple(step.name for step in resolved.steps)
-            prefixes = [names[:length] for length in range(1, len(names))]
-            whole = next((prefix for prefix in prefixes if prefix in owners), None)
-            if names in owners:
-                problem = f"is given twice; the other time by {_origin(owners[names])}"
-                yield MappingIssue(column, resolved.path, problem)
-            elif names in parts:
-                problem = f"is given whole, and a part of it by {_origin(parts[names])}"
-                yield MappingIssue(column, resolved.path, problem)
-            elif whole is not None:
-                problem = f"is part of {'.'.join(whole)}, which is given by {_origin(owners[whole])}"
-                yield MappingIssue(column, resolved.path, problem)
-            owners.setdefault(names, column)
-            for prefix in prefixes:
-                parts.setdefault(prefix, column)
-
-    def _missing_required(self, given: Sequence[tuple[str, ResolvedField]]) -> Iterator[MappingIssue]:
-        """Find what no row could have: required fields, and an identifier of its profile."""
-        fields = [resolved for _, resolved in given] + [constant for constant, _ in self._constants]
-        paths = {tuple(step.name for step in resolved.steps) for resolved in fields}
-        tops = {path[0] for path in paths}
-        for name in self._schema.required:
-            if name not in tops:
-                yield MappingIssue("", name, "is required, and no column or constant gives it")
-        holder_field, identifiers = self._batch_operation.holder_field, self._batch_operation.identifiers
-        holder = () if holder_field is None else (holder_field,)
-        wanted = {(*holder, name) for name in identifiers}
-        if not paths & wanted and holder not in paths:
-            names = ", ".join(".".join(path) for path in sorted(wanted))
-            yield MappingIssue("", "", f"no row would name a profile; map a column to one of {names}")
+    def _given_constants(self) -> list[tuple[str, ResolvedField]]:
+        return [("", resolved) for resolved, _ in self._constants]
 
     def cell_reader(self) -> Callable[[object], Row]:
         """Make a function of the cells of a row by the names of their columns, as a dead letter keeps them.
@@ -317,24 +297,21 @@ class RowMapping:
 
     def _raise_issues(self, issues: Sequence[MappingIssue]) -> None:
         if issues:
-            raise MappingError(dict.fromkeys(issues), operation=self.operations[0].name)
+            file, found = self.file, dict.fromkeys(issues)
+            name = self.operations[0].name
+            raise MappingError(found, operation=name) if file is None else file.error(found, name)
 
 
-def _mapping_issue(columns: object) -> MappingIssue | None:
-    """Say what a caller without a type checker got wrong."""
-    if isinstance(columns, Mapping):
-        return None
-    return MappingIssue("", "", f"expected a mapping from columns to fields, got {type(columns).__name__}")
+def _target_facts(target: Target) -> tuple[object, ...]:
+    return attrs.astuple(attrs.evolve(target, zone=None)), zone_name(target.zone)
 
 
-def _target_issue(name: str, given: object) -> MappingIssue | None:
-    problem = f"expected a path or what field() makes, got {type(given).__name__}"
-    targets = cast("Sequence[object]", given) if isinstance(given, list | tuple) else (given,)
-    return None if all(isinstance(target, str | Target) for target in targets) else MappingIssue(name, "", problem)
-
-
-def _origin(column: str) -> str:
-    return f"column {column!r}" if column else "a constant"
+def _constant_fact(value: object) -> str:
+    """Write a constant as it is sent: a list and a tuple are the same, and so are dictionaries in another order."""
+    try:
+        return orjson.dumps(value, orjson_default, ORJSON_OPTIONS | orjson.OPT_SORT_KEYS).decode()
+    except (TypeError, ValueError):
+        return repr(value)
 
 
 def _ignore_note(_: str) -> None:

@@ -17,7 +17,7 @@ from .datetime_formats import formats_of
 from .datetimes import Ambiguous
 from .errors import MappingError, MappingIssue
 
-__all__ = ["Empty", "Target", "TypeName", "field", "null_values_problem"]
+__all__ = ["Empty", "FieldTarget", "Target", "TypeName", "field", "null_values_problem", "zone_name"]
 
 TypeName: TypeAlias = Literal[
     "auto", "text", "integer", "number", "decimal", "boolean", "datetime", "date", "json", "list"
@@ -48,6 +48,10 @@ class Target:
     def formats(self) -> tuple[str, ...]:
         """The formats of dates and times."""
         return formats_of(self.format)
+
+
+FieldTarget: TypeAlias = "str | Target | Sequence[str | Target] | None"
+"""Where a column goes: a path, what `field` makes, several of them, or None to leave the column out of a pattern."""
 
 
 def field(
@@ -102,7 +106,7 @@ def field(
     return Target(
         field=field,
         type=type,
-        format=format,
+        format=format if format is None or isinstance(format, str) else tuple(format),
         zone=zoneinfo.ZoneInfo(zone) if isinstance(zone, str) else zone,
         ambiguous=ambiguous,
         pivot_year=pivot_year,
@@ -172,6 +176,11 @@ def null_values_problem(null_values: object) -> str | None:
         return "null_values is a list of texts, such as null_values=['NULL']"
     texts = cast("Collection[object]", null_values)
     return None if all(isinstance(text, str) for text in texts) else "null_values holds what is no text"
+
+
+def zone_name(zone: datetime.tzinfo | None) -> str | None:
+    """Return the name by which `zone=` gives this zone, so that zones can be compared in any process."""
+    return None if zone is None else str(zone)
 
 
 def _is_zone(name: str) -> bool:

@@ -1,0 +1,231 @@
+"""Mapping files: a row mapping as TOML, read and written; what is wrong with one is told with its line.
+
+`tomllib` gives no lines of keys. So where something is wrong, the text is cut into statements, each of which is a key
+with its value or the header of a table, and is parsed by itself: that tells on which lines each key stands.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, cast
+
+import attrs
+
+from synerise_profiles._core.json_types import is_list, is_object
+from synerise_profiles_api.errors import InvalidRequestError
+
+from .errors import MappingError, MappingIssue
+from .mapping_options import OPTIONS_OF_KIND, MappingKind
+from .mapping_schema import KeyPath, schema_problems
+from .targets import FieldTarget, Target, field, zone_name
+from .toml_writer import NotTomlError, toml_line, toml_table
+
+__all__ = ["MappingFile", "located_in", "mapping_text", "read_mapping_file"]
+
+_match_syntax_error: Final = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL).fullmatch
+
+
+@attrs.frozen(kw_only=True)
+class MappingFile:
+    """A mapping file that was read: `columns` and `options` are the arguments of the method that `kind` names."""
+
+    name: str
+    text: str = attrs.field(repr=False)
+    kind: MappingKind = "profiles"
+    columns: Mapping[str, FieldTarget] = attrs.field(factory=dict[str, FieldTarget])
+    options: dict[str, Any] = attrs.field(factory=dict[str, Any])
+
+    def locate(self, issues: Iterable[MappingIssue]) -> list[MappingIssue]:
+        """Add to each issue the line on which it stands, as far as that is known."""
+        places = dict(_key_lines(self.text))
+        found: list[MappingIssue] = []
+        for issue in issues:
+            constant = ("constants", issue.field)
+            path = constant if not issue.column and constant in places else ("columns", issue.column)
+            line = issue.line or self._line(places, path, (issue.field, issue.column))
+            found.append(attrs.evolve(issue, line=line))
+        return found
+
+    def error(self, issues: Iterable[MappingIssue], operation: str) -> MappingError:
+        """Make the error of these issues."""
+        return MappingError(self.locate(issues), operation=operation, file=self.name)
+
+    def issue(self, path: KeyPath, problem: str) -> MappingIssue:
+        """Make an issue of what is wrong at a place in the file."""
+        names = [part for part in path if isinstance(part, str)]
+        column, inner = ("", names) if names[:1] != ["columns"] else ("".join(names[1:2]), names[2:])
+        if column and problem.startswith("needs"):
+            problem += "; a column whose name has dots stands in quotes"
+        elif inner and not problem.startswith("has no option"):
+            problem = f"{inner[-1]} {problem}"
+        line = self._line(dict(_key_lines(self.text)), path, names[::-1])
+        return MappingIssue(column, "", problem, line)
+
+    def _line(self, places: Mapping[KeyPath, tuple[int, int]], path: KeyPath, words: Sequence[str]) -> int:
+        """Return the line of a key, or of the first of these words in its value; 0 where it is not there."""
+        while path and path not in places:
+            path = path[:-1]
+        if not path or path == ("columns",):
+            return 0
+        first, last = places[path]
+        lines = self.text.split("\n")
+        for word in filter(None, words):
+            pattern = re.compile(rf"(?<![\w.]){re.escape(word)}(?![\w.])")
+            for number in range(first, last + 1):
+                if pattern.search(lines[number - 1]):
+                    return number
+        return first
+
+
+def read_mapping_file(path: str | os.PathLike[str]) -> MappingFile:
+    """Read a mapping file; raises MappingError, with all that is wrong with it, and OSError."""
+    name = os.fspath(path)
+    try:
+        text = Path(path).read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise MappingError([MappingIssue("", "", "is not UTF-8, in which TOML is written")], file=name) from None
+    text = text.replace("\r\n", "\n")
+    file = MappingFile(name=name, text=text)
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise MappingError([_syntax_issue(error)], file=name) from None
+    issues = [file.issue(*problem) for problem in schema_problems(content)]
+    if issues:
+        raise MappingError(issues, file=name)
+    kind: MappingKind = content.pop("for")
+    given = content.pop("columns")
+    unfit = sorted(content.keys() - OPTIONS_OF_KIND[kind])
+    issues += [file.issue((option,), f"is no option of a mapping for {kind}") for option in unfit]
+    columns = {column: _targets(file, column, targets, issues) for column, targets in given.items()}
+    if issues:
+        raise MappingError(issues, file=name)
+    return attrs.evolve(file, kind=kind, columns=columns, options=content)
+
+
+@contextmanager
+def located_in(file: MappingFile) -> Generator[None]:
+    """Add the lines of a file to the issues of a mapping that is made from it."""
+    try:
+        yield
+    except MappingError as error:
+        raise file.error(error.issues, error.operation) from None
+
+
+def _targets(file: MappingFile, column: str, given: object, issues: list[MappingIssue]) -> FieldTarget:
+    if given is False:
+        return None
+    if is_list(given):
+        found = [_targets(file, column, item, issues) for item in given]
+        return [cast("str | Target", target) for target in found if target is not None]
+    if not is_object(given):
+        return cast("str", given)
+    options = dict(given)
+    if is_list(pairs := options.get("values")):
+        if not all(is_list(pair) and len(pair) == 2 and not isinstance(pair[0], list | dict) for pair in pairs):
+            issues += file.locate([MappingIssue(column, "", "values is a list of what is no pair of word and value")])
+            return None
+        options["values"] = {pair[0]: pair[1] for pair in pairs}
+    try:
+        return field(**options)
+    except MappingError as error:
+        issues += file.locate(attrs.evolve(issue, column=column) for issue in error.issues)
+        return None
+
+
+def _syntax_issue(error: tomllib.TOMLDecodeError) -> MappingIssue:
+    found = _match_syntax_error(str(error))
+    problem, line = (found[1], int(found[2] or 0)) if found else ("cannot be parsed", 0)
+    return MappingIssue("", "", f"is not TOML: {problem}", line)
+
+
+def _key_lines(text: str) -> Iterator[tuple[KeyPath, tuple[int, int]]]:
+    """Yield each path of keys with the first and the last line of its statement."""
+    header, begun, start = "", "", 0
+    for number, line in enumerate(text.split("\n"), 1):
+        if not begun:
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            start = number
+            if line.lstrip().startswith("["):
+                header = ""
+        begun += f"{line}\n"
+        try:
+            found = tomllib.loads(header + begun)
+        except tomllib.TOMLDecodeError:
+            continue
+        if not header and begun.lstrip().startswith("["):
+            header = begun
+        for path in _paths(found, ()):
+            yield path, (start, number)
+        begun = ""
+
+
+def _paths(value: object, path: KeyPath) -> Iterator[KeyPath]:
+    """Yield the paths of all that is inside a value."""
+    items: Iterable[tuple[str | int, object]] = ()
+    if is_object(value):
+        items = value.items()
+    elif is_list(value):
+        items = enumerate(value)
+    for key, item in items:
+        yield (*path, key)
+        yield from _paths(item, (*path, key))
+
+
+def mapping_text(
+    kind: MappingKind, columns: Mapping[str, Sequence[Target]], tables: Mapping[str, Mapping[str, Any]], **options: Any
+) -> str:
+    """Write a mapping as TOML: the options that are set, the columns, and the tables that are not empty.
+
+    Raises InvalidRequestError, by its name, for what TOML cannot carry.
+    """
+    lines = [toml_line("for", kind)]
+    lines += [toml_line(name, value) for name, value in options.items() if value not in (None, (), False)]
+    lines.append("\n[columns]\n")
+    lines += [_written(f"columns.{name}", name, _column_value(targets)) for name, targets in columns.items()]
+    for table, content in tables.items():
+        for name, value in content.items():
+            _written(f"{table}.{name}", name, value)
+        lines.append(toml_table(table, content))
+    return "".join(lines)
+
+
+def _written(path: str, name: str, value: object) -> str:
+    try:
+        return toml_line(name, value)
+    except NotTomlError as error:
+        raise InvalidRequestError(f"holds {error}, and cannot be written as TOML", field=path) from None
+
+
+def _column_value(targets: Sequence[Target]) -> object:
+    if not targets:
+        return False
+    values = [_target_value(target) for target in targets]
+    return values[0] if len(values) == 1 else values
+
+
+def _target_value(target: Target) -> object:
+    """Return a target as it stands in a file: its path alone, or a table of the options that are set."""
+    found: dict[str, object] = {}
+    for attribute in attrs.fields(Target):
+        value: Any = getattr(target, attribute.name)
+        if value == attribute.default and type(value) is type(attribute.default):
+            continue
+        if attribute.name == "zone":
+            value = zone_name(value)
+        elif attribute.name == "values":
+            value = _words_value(value)
+        found[attribute.name] = value
+    return target.field if found.keys() == {"field"} else found
+
+
+def _words_value(values: Mapping[Any, Any]) -> object:
+    if all(isinstance(word, str) for word in values):
+        return dict(values)
+    return [[word, value] for word, value in values.items()]

@@ -1,0 +1,239 @@
+"""Mapping files: TOML in the words of Python, read, written and checked, with the line of what is wrong."""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import io
+import pickle
+import tomllib
+import zoneinfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synerise_profiles import InvalidRequestError
+from synerise_profiles.sources import MappingError, RowMapping, field, mapping_schema, read_csv
+from synerise_profiles.sources.mapping_options import OPTIONS_OF_KIND
+
+PROFILES = """\
+# The customers of the shop.
+for = "profiles"
+trim = true
+null_values = ["NULL", "brak"]
+
+[columns]
+CustomerID = "customId"
+"Data ur." = { field = "birthDate", type = "date", format = ["%d.%m.%Y", "iso"] }
+Sex = { field = "sex", values = { M = "MALE", K = "FEMALE" } }
+Seen = { field = "attributes.seen", type = "datetime", format = "%Y-%m-%d %H:%M", zone = "Europe/Warsaw" }
+Town = ["city", "attributes.town"]
+Secret = false
+"*" = "attributes.*"
+
+[constants]
+"attributes.origin" = "shop"
+"""
+IN_PYTHON = RowMapping.for_profiles(
+    {
+        "CustomerID": "customId",
+        "Data ur.": field("birthDate", "date", format=["%d.%m.%Y", "iso"]),
+        "Sex": field("sex", values={"M": "MALE", "K": "FEMALE"}),
+        "Seen": field("attributes.seen", "datetime", format="%Y-%m-%d %H:%M", zone="Europe/Warsaw"),
+        "Town": ["city", "attributes.town"],
+        "Secret": None,
+        "*": "attributes.*",
+    },
+    constants={"attributes.origin": "shop"},
+    trim=True,
+    null_values=["brak", "NULL"],
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "map.toml"
+
+
+def load(path, text):
+    path.write_text(text, encoding="utf-8")
+    return RowMapping.load(path)
+
+
+def problems(path, text):
+    with pytest.raises(MappingError) as caught:
+        load(path, text)
+    assert str(path) in str(caught.value)
+    return caught.value
+
+
+def test_a_file_says_what_python_says(path):
+    """The same words give an equal mapping, which reads the same rows."""
+    mapping = load(path, PROFILES)
+    assert mapping.digest == IN_PYTHON.digest
+    assert mapping.kind == "profiles"
+    text = "CustomerID,Data ur.,Sex,Seen,Town,Secret,Extra\n1, 24.10.1987,K,2026-01-01 12:00,brak,x,y\n"
+    (row,) = read_csv(io.StringIO(text), mapping)
+    assert [row] == list(read_csv(io.StringIO(text), IN_PYTHON))
+    assert row == {
+        "customId": "1",
+        "birthDate": "1987-10-24",
+        "sex": "FEMALE",
+        "attributes": {"Extra": "y", "seen": "2026-01-01T12:00:00+01:00", "origin": "shop"},
+    }
+    assert pickle.loads(pickle.dumps(mapping)).digest == mapping.digest
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_are_read(path):
+    """Editors of Windows write both."""
+    path.write_bytes(b"\xef\xbb\xbf" + PROFILES.replace("\n", "\r\n").encode())
+    assert RowMapping.load(path).digest == IN_PYTHON.digest
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        ('for = "profiles"\n[columns]\nid = "customID"\n', 3, "did you mean 'customId'?"),
+        ('for = "profile"\n[columns]\nid = "customId"\n', 1, "did you mean 'profiles'?"),
+        ('for = "x"\n[columns]\nid = "customId"\n', 1, "none of profiles, events, transactions, identifiers"),
+        ('for = "profiles"\ntrimm = true\n[columns]\nid = "customId"\n', 2, "did you mean 'trim'?"),
+        ('for = "profiles"\ntrim = 1\n[columns]\nid = "customId"\n', 2, "trim is a whole number; give true or false"),
+        ('for = "profiles"\nempty = "nul"\n[columns]\nid = "customId"\n', 2, "did you mean 'null'?"),
+        ('for = "profiles"\n[columns]\nid = 7\n', 3, "is a whole number; give a text or a table or a list"),
+        ('for = "profiles"\n[columns]\nid = { field = "customId", formt = "x" }\n', 3, "did you mean 'format'?"),
+        ('for = "profiles"\n[columns]\nid = { type = "text" }\n', 3, "needs field ="),
+        ('for = "profiles"\n[columns]\nA.b = "customId"\n', 3, "a column whose name has dots stands in quotes"),
+        ('for = "profiles"\n[columns]\nid = { field = "customId", type = "txt" }\n', 3, "did you mean 'text'?"),
+        ('for = "profiles"\n[columns]\nid = { field = "customId", format = 3 }\n', 3, "format is a whole number"),
+        ('for = "profiles"\n[columns]\nid = [\n "customId",\n "emial",\n]\n', 5, "did you mean 'email'?"),
+        ('for = "profiles"\n[columns]\nid = [\n "customId",\n { field="tags", type="list" },\n]\n', 5, "separator"),
+        ('for = "profiles"\n[columns]\nid = [\n "customId",\n { field="city", trim="no" },\n]\n', 5, "trim is a text"),
+        ('for = "profiles"\n[columns]\nid = "customId"\n[constants]\nsex = "MAN"\n', 5, "the constant"),
+        ('for = "identifiers"\nempty = "null"\n[columns]\nid = "clientId"\n', 2, "no option of a mapping for ident"),
+        ('for = "profiles"\n[columns]\nid = "customId\n', 3, "is not TOML: Illegal character"),
+        ('for = "profiles"\n[columns]\nid = "customId"\nid = "email"\n', 4, "is not TOML: Cannot overwrite a value"),
+        ('for = "profiles"\n[columns]\nid = { field = "sex", values = [["M"]] }\n', 3, "no pair of word and value"),
+        ('# " [ =\n\nfor = "profiles"\n[columns]\nx = """a\nb"""\n"" = "cty"\n', 7, "did you mean 'city'?"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(path, text, line, problem):
+    """A misspelt word, a wrong type, a field that does not exist and bad TOML: the line and the near miss."""
+    issue = next(issue for issue in problems(path, text).issues if problem in issue.problem)
+    assert issue.line == line
+    assert str(issue).startswith(f"line {line}")
+
+
+def test_all_issues_of_a_file_are_told_at_once(path):
+    """One error names the file and each line; it survives pickling."""
+    error = problems(
+        path, 'for = "profiles"\n[columns]\na = "customID"\nb = { field = "birthDate", type = "integer" }\n'
+    )
+    assert [issue.line for issue in error.issues] == [3, 4]
+    assert "line 4, column 'b', field birthDate: takes a date" in str(error)
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.file) == (str(error), error.file)
+
+
+def test_a_column_that_a_file_of_rows_lacks_is_told_with_the_line_of_the_mapping(path):
+    """What is found only when the rows are opened is told with the line too."""
+    mapping = load(path, PROFILES)
+    with pytest.raises(MappingError) as caught:
+        read_csv(io.StringIO("CustomerId,Data ur.,Sex,Seen,Town\n"), mapping)
+    assert "line 7, column 'CustomerID': is not there; did you mean 'CustomerId'?" in str(caught.value)
+
+
+def test_bytes_that_are_no_text_and_files_that_are_not_there(path):
+    """Another encoding is an error of the mapping, a missing file one of the system."""
+    path.write_bytes('for = "profiles"\n[columns]\n"Płeć" = "sex"\n'.encode("cp1250"))
+    with pytest.raises(MappingError, match="is not UTF-8"):
+        RowMapping.load(path)
+    with pytest.raises(FileNotFoundError):
+        RowMapping.load(path.with_name("none.toml"))
+
+
+def test_a_mapping_is_written_and_read_back(path):
+    """`write_toml` and `load` are inverse; what is not set is not written."""
+    IN_PYTHON.write_toml(path)
+    assert RowMapping.load(path).digest == IN_PYTHON.digest
+    again = path.with_name("again.toml")
+    RowMapping.load(path).write_toml(again)
+    assert again.read_text("utf-8") == path.read_text("utf-8")
+    RowMapping.for_identifiers({"id": "clientId"}).write_toml(path)
+    assert path.read_text("utf-8") == 'for = "identifiers"\n\n[columns]\nid = "clientId"\n'
+
+
+@pytest.mark.parametrize(
+    ("columns", "constants"),
+    [
+        ({"x": field("sex", values={1: "MALE", 2.5: "FEMALE", "x": "OTHER"})}, {}),
+        ({"x": field("attributes.at", "datetime", format="%H", zone=datetime.UTC)}, {}),
+        ({"x": field("attributes.at", "datetime", zone=zoneinfo.ZoneInfo("Europe/Warsaw"))}, {}),
+        ({}, {"attributes.list": ("a", 1, 2.0, True), "attributes.map": {"b c": {"d": []}, "a": {}}}),
+        ({}, {"attributes.at": datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)}),
+        ({}, {"attributes.on": datetime.date(2026, 1, 2), "attributes.big": 2**63, "attributes.small": 1e-7}),
+    ],
+)
+def test_values_of_every_type_survive_the_file(path, columns, constants):
+    """Words that are no texts, zones, nested constants, dates and numbers come back as they were."""
+    mapping = RowMapping.for_profiles({"id": "customId", **columns}, constants=constants)
+    mapping.write_toml(path)
+    assert RowMapping.load(path).digest == mapping.digest
+
+
+@given(
+    names=st.lists(st.text(st.characters(exclude_categories=["Cs"])).filter(lambda name: "*" not in name), unique=True),
+    value=st.recursive(
+        st.text(st.characters(exclude_categories=["Cs"])) | st.integers() | st.booleans() | st.floats(allow_nan=False),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
+    ),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_text_survives_the_file(tmp_path_factory, names, value):
+    """Names of columns and constants may hold quotes, control characters, line ends and every script."""
+    path = tmp_path_factory.getbasetemp() / "any.toml"
+    columns = {name: field(f"attributes.a{number}", null_values=[name]) for number, name in enumerate(names)}
+    mapping = RowMapping.for_profiles({**columns, "the id": "customId"}, constants={"attributes.c": value})
+    try:
+        mapping.write_toml(path)
+    except InvalidRequestError as error:
+        assert "inf" in repr(value), error  # noqa: PT017 - nothing else may be refused
+        return
+    again = RowMapping.load(path)
+    assert again.digest == mapping.digest
+    assert tomllib.loads(path.read_text("utf-8")).get("constants", {}) == {"attributes.c": value}
+
+
+@pytest.mark.parametrize(
+    ("constants", "problem"),
+    [
+        ({"attributes.x": None}, "holds null, which TOML does not have"),
+        ({"attributes.x": {"a": [1, None]}}, "holds null"),
+        ({"attributes.x": object}, "holds a type"),
+        ({"attributes.x": {1: "a"}}, "holds a table whose key is a int"),
+        ({"attributes.x": "\ud800"}, "half a character"),
+    ],
+)
+def test_what_toml_cannot_carry_is_refused(path, constants, problem):
+    """Nothing is changed in silence, and the file that was there stays."""
+    path.write_text("old")
+    with pytest.raises(InvalidRequestError, match=problem) as caught:
+        RowMapping.for_profiles({"id": "customId"}, constants=constants).write_toml(path)
+    assert caught.value.field == "constants.attributes.x"
+    assert path.read_text() == "old"
+
+
+def test_the_schema_has_the_options_of_python():
+    """The schema for editors and the signatures of Python name the same options, and both accept the same files."""
+    schema = mapping_schema()
+    assert list(schema["$defs"]["field"]["properties"]) == list(inspect.signature(field).parameters)
+    options = set(schema["properties"]) - {"for", "columns"}
+    assert options == set().union(*OPTIONS_OF_KIND.values())
+    assert all(
+        option.get("description") or "$ref" in option for option in schema["$defs"]["field"]["properties"].values()
+    )
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(tomllib.loads(PROFILES), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(tomllib.loads('for = "profiles"\n[columns]\nid = { formt = "x" }\n'), schema)

@@ -7,25 +7,34 @@ mapping is checked before anything is sent; a row that cannot be read is one rej
 from __future__ import annotations
 
 from .arrow import ArrowSource, read_arrow
+from .assembly import Prepare
+from .conditions import Condition, ConditionTable
 from .csv import CsvSource, read_csv
 from .errors import MappingError, MappingIssue
+from .grouping import BadLine, Combine
 from .jsonl import JsonLinesSource, JsonSource, read_json, read_jsonl
 from .mapping import RowMapping
-from .mapping_options import CellArguments, MappingArguments
+from .mapping_options import CellArguments, GroupArguments, MappingArguments
 from .mapping_schema import mapping_schema
 from .source import Source
 from .targets import FieldTarget, Target, field
 
 __all__ = [
     "ArrowSource",
+    "BadLine",
     "CellArguments",
+    "Combine",
+    "Condition",
+    "ConditionTable",
     "CsvSource",
     "FieldTarget",
+    "GroupArguments",
     "JsonLinesSource",
     "JsonSource",
     "MappingArguments",
     "MappingError",
     "MappingIssue",
+    "Prepare",
     "RowMapping",
     "Source",
     "Target",

@@ -7,7 +7,7 @@ and that one only when it is used. Its columns become Python objects a slice at 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from itertools import repeat
 from typing import Any, Final
@@ -27,67 +27,80 @@ _SLICE_ROWS: Final = 4096
 """So many rows are Python objects at a time, however large a batch is."""
 
 
-def read_arrow(table: object, mapping: RowMapping) -> ArrowSource:
+def read_arrow(table: object, mapping: RowMapping, *, sort: bool = False) -> ArrowSource:
     """Read the rows of a table, a batch, a stream or a DataFrame: whatever offers one of these protocols.
 
     They are `__arrow_c_stream__` and `__arrow_c_array__` (pyarrow, polars, pandas, DuckDB and others), and the older
     `__dataframe__`. Null, NaN and the empty text are empty cells. The types of the columns are checked at once against
     the mapping: raises MappingError; InvalidRequestError for an object that is no table; and ConfigurationError where
     pyarrow is not installed, which comes with `pip install 'synerise-profiles[arrow]'`. `locate` returns the
-    number of a row, counted from 0.
+    number of a row, counted from 0. `sort` brings the lines of each order together, on disk, for a mapping with
+    `group_by`.
     """
-    return ArrowSource(table, mapping)
+    return ArrowSource(table, mapping, sort=sort)
 
 
 class ArrowSource(Source):
     """The rows of a table; made by `read_arrow`."""
 
-    def __init__(self, table: object, mapping: RowMapping) -> None:
-        super().__init__(mapping)
+    def __init__(self, table: object, mapping: RowMapping, *, sort: bool = False) -> None:
+        super().__init__(mapping, sort=sort)
         self._arrow = import_pyarrow()
         self._table = table
         reader: Any = self._open()
         self._reader: Any = reader
         columns = [Column(field.name, _cell_kind(self._arrow, field.type), str(field.type)) for field in reader.schema]
         self.columns = tuple(column.name for column in columns)
-        bindings = mapping.row_builder(columns, self._note).bindings
         # Only columns that are used become Python objects.
-        self._positions = sorted({binding.position for binding in bindings})
-        self._row_builder = mapping.row_builder([columns[position] for position in self._positions], self._note)
+        is_prepared = mapping.lines.prepare is not None
+        used = set[int]() if is_prepared else {*mapping.row_builder(columns, self._note).positions}
+        used |= {self.columns.index(name) for name in mapping.lines.columns(self.columns)}
+        self._positions = sorted(used)
+        self._names = [self.columns[position] for position in self._positions]
+        used_columns = [columns[position] for position in self._positions]
+        self._row_builder = None if is_prepared else mapping.row_builder(used_columns, self._note)
+        if not mapping.is_plain:
+            self._plan = mapping.line_plan(self._row_builder, self._names)
 
-    def locate(self, index: int) -> int:
+    def locate_record(self, index: int) -> int:
         """Return the number of a row, counted from 0."""
         return index
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one; a stream is read once."""
         self._notes.clear()
+        builder = self._row_builder
+        if self._plan is None and builder is not None:
+            return self._records(builder.convert, lambda cells: self._unreadable(cells) or builder.convert(cells))
+        records = self._records(_as_it_is, lambda cells: self._unreadable(cells) or cells)
+        return records if self._plan is None else self._assembled(records, self._plan)
+
+    def _records(
+        self, convert_all: Callable[[tuple[Any, ...]], Any], convert_some: Callable[[tuple[Any, ...]], Any]
+    ) -> Iterator[Any]:
+        """Yield what is made of the cells of each row: by the second function where some may not be readable."""
         reader, self._reader = self._reader or self._open(), None
         for batch in reader:
             for start in range(0, batch.num_rows, _SLICE_ROWS):
                 part = batch.slice(start, _SLICE_ROWS)
                 columns = [part.column(position) for position in self._positions]
-                convert = self._row_builder.convert
+                convert = convert_all
                 try:
                     cells = [_values(self._arrow, column) for column in columns]
                 except (ValueError, OverflowError):  # one of them is no Python object, such as text that is not UTF-8
                     cells = [[_value(self._arrow, column, row) for row in range(len(column))] for column in columns]
-                    convert = self._convert_readable
+                    convert = convert_some
                 yield from map(convert, zip(*cells, strict=True) if cells else repeat((), part.num_rows))
 
-    def _convert_readable(self, cells: tuple[Any, ...]) -> Row:
-        return self._unreadable(cells) if _UNREADABLE in cells else self._row_builder.convert(cells)
-
-    def _unreadable(self, cells: tuple[Any, ...]) -> UnreadableRow:
-        bad = next(binding for binding in self._row_builder.bindings if cells[binding.position] is _UNREADABLE)
-        row = {
-            name: cell for name, cell in zip(self._row_builder.columns, cells, strict=True) if cell is not _UNREADABLE
-        }
-        return UnreadableRow(
-            bad.path,
-            f"column {bad.column!r} holds what cannot be read: text that is not UTF-8, or a date beyond the year 9999",
-            row,
-        )
+    def _unreadable(self, cells: tuple[Any, ...]) -> UnreadableRow | None:
+        """Return what stands for a row with a cell that is no Python object; None if all are."""
+        bad = next((position for position, cell in enumerate(cells) if cell is _UNREADABLE), None)
+        if bad is None:
+            return None
+        row = {name: cell for name, cell in zip(self._names, cells, strict=True) if cell is not _UNREADABLE}
+        path = "" if self._row_builder is None else self._row_builder.path_of(bad)
+        problem = "holds what cannot be read: text that is not UTF-8, or a date beyond the year 9999"
+        return UnreadableRow(path, f"column {self._names[bad]!r} {problem}", row)
 
     def _open(self) -> Any:
         arrow, table = self._arrow, self._table
@@ -105,6 +118,10 @@ class ArrowSource(Source):
 
 
 _UNREADABLE: Final = object()
+
+
+def _as_it_is(cells: tuple[Any, ...]) -> Any:
+    return cells
 
 
 def _values(arrow: Any, column: Any) -> list[Any]:

@@ -28,6 +28,7 @@ from .converters import (
 )
 from .datetime_formats import NUMBER_FORMATS
 from .datetimes import date_converter, datetime_converter
+from .derived_cells import cell_cleaner, derived_cell, signed_converter
 from .errors import MappingIssue
 from .fields import DATE_TYPES, PathStep, ResolvedField, accepted_types_text, close_names, find_target_field, parse_path
 from .row_builder import ColumnBinding, EmptyForm
@@ -55,7 +56,6 @@ _ACCEPTED_KINDS: Final[Mapping[str, frozenset[str]]] = {
     "list": frozenset({"text", "json", "list"}),
     "nested": frozenset({"json", "struct", "list"}),
 }
-"""Kinds of cell by type."""
 _DEFAULT_TYPES: Final[Mapping[str, str]] = {
     "decimal": "decimal",
     "date": "date",
@@ -65,6 +65,7 @@ _DEFAULT_TYPES: Final[Mapping[str, str]] = {
     "list": "nested",
 }
 """The type of a kind of cell where anything goes; what is not here is its own value."""
+_NUMBER_TYPES: Final = frozenset({"integer", "number", "decimal", "float"})
 _NO_WORDS: Final = frozenset[str]()
 _JSON_TYPE_OF_KIND: Final = {"integer": "integer", "float": "number", "decimal": "number", "boolean": "boolean"}
 
@@ -123,9 +124,15 @@ def bind_columns(
     `note` is called for each cell that could be read in two ways.
     """
     found: list[tuple[ResolvedField, ColumnBinding]] = []
+    positions = {column.name: position for position, column in reversed(list(enumerate(columns)))}
     for position, target, field in _match(columns, mapped, schema, issues):
         try:
-            found.append((field, _bind(position, columns[position], target, field, defaults, note)))
+            is_derived = target.template is not None or target.fallback is not None
+            column = _column_of(target, position, columns, positions) if is_derived else columns[position]
+            binding = _bind(position, column, target, field, defaults, note)
+            if is_derived:
+                binding = _derived(binding, target, field, columns, positions, defaults, issues)
+            found.append((field, binding))
         except _TypeMismatchError as error:
             issues.append(MappingIssue(columns[position].name, field.path, str(error)))
     return found
@@ -200,6 +207,10 @@ def _bind(
         converter = require_type(converter, field.schema.types)
     if converter is not None and type_name == "date" and field.schema is not None and field.schema.is_past:
         converter = require_rule(converter, TextRule(field.schema))
+    if target.absolute or target.negate:
+        if type_name not in _NUMBER_TYPES and column.kind not in _NUMBER_TYPES:
+            raise _TypeMismatchError("is no number here; name its type, such as 'number', to take or turn its sign")
+        converter = signed_converter(converter, absolute=target.absolute, negate=target.negate)
     is_text = column.kind in ("text", "json")
     words = defaults.null_values if target.null_values is None else target.null_values
     return ColumnBinding(
@@ -212,6 +223,43 @@ def _bind(
         empty=_empty_of(target, defaults.empty, type_name),
         trim=is_text and (defaults.trim if target.trim is None else target.trim),
         null_values=frozenset(words) if is_text else _NO_WORDS,
+    )
+
+
+def _column_of(target: Target, position: int, columns: Sequence[Column], positions: Mapping[str, int]) -> Column:
+    """Return the column with the kind of cell that its target reads: that of a template is a text."""
+    column = columns[position]
+    if target.template is not None and not target.fallback:
+        return Column(column.name)
+    kinds = {columns[positions[name]].kind for name in target.sources if name in positions} - {column.kind}
+    return Column(column.name, "json", "values of several types") if kinds else column
+
+
+def _derived(
+    binding: ColumnBinding,
+    target: Target,
+    field: ResolvedField,
+    columns: Sequence[Column],
+    positions: Mapping[str, int],
+    defaults: CellDefaults,
+    issues: list[MappingIssue],
+) -> ColumnBinding:
+    """Let the cells of a binding be derived from those of other columns."""
+    for name in dict.fromkeys(target.sources):
+        if name not in positions and not target.optional:
+            problem = _missing_column(name, columns, any_there=True)
+            issues.append(MappingIssue(binding.column, field.path, f"column {name!r} of its cells {problem}"))
+    clean = cell_cleaner(
+        trim=defaults.trim if target.trim is None else target.trim,
+        null_values=defaults.null_values if target.null_values is None else target.null_values,
+    )
+    return attrs.evolve(
+        binding,
+        derive=derived_cell(target.template, clean),
+        sources=tuple(positions.get(name, -1) for name in target.sources),
+        empty_form="json",
+        trim=False,
+        null_values=_NO_WORDS,
     )
 
 

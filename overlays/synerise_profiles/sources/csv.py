@@ -7,6 +7,7 @@ mapping; here each such record becomes an `UnreadableRow`, so that it is one rej
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import FileId
@@ -37,6 +38,7 @@ def read_csv(
     comment: str | None = None,
     ragged: Ragged = "refuse",
     names: Sequence[str] | None = None,
+    sort: bool = False,
 ) -> CsvSource:
     """Read the rows of a CSV file: a path, "-" for standard input, or a file object of bytes or text, plain or gzip.
 
@@ -51,6 +53,7 @@ def read_csv(
     - `skipinitialspace` passes over blanks after a delimiter.
     - `ragged`: "refuse" refuses rows with a wrong number of cells; "pad" fills short ones with empty cells, and cuts
       what is over if it is empty.
+    - `sort` brings the lines of each order together, on disk, for a mapping with `group_by`.
 
     Blank lines, lines of delimiters alone and repetitions of the header are no rows. A file object, a pipe and standard
     input are read once. `locate` returns the line on which a row begins, counted from 1 at the top of the file.
@@ -71,19 +74,27 @@ def read_csv(
         raise _header_error(error.problem, mapping) from None
     if names is None and not reader.columns:
         raise _header_error("the file is empty: it has no header", mapping)
-    return CsvSource(reader, mapping)
+    return CsvSource(reader, mapping, sort=sort)
 
 
 class CsvSource(Source):
     """The rows of a CSV file; made by `read_csv`."""
 
-    def __init__(self, reader: CsvReader, mapping: RowMapping) -> None:
+    unit = "line"
+
+    def __init__(self, reader: CsvReader, mapping: RowMapping, *, sort: bool = False) -> None:
         columns = [Column(name) for name in reader.columns]
-        super().__init__(mapping)
-        self._row_builder = mapping.row_builder(columns, self._note)
-        self._used = [binding.position for binding in self._row_builder.bindings]
-        self._reader = reader
+        super().__init__(mapping, sort=sort)
         self.columns = reader.columns
+        self._reader = reader
+        # The columns that a mapping with prepare= means are known when it was called.
+        builder = None if mapping.lines.prepare is not None else mapping.row_builder(columns, self._note)
+        self._row_builder = builder
+        self._used = [] if builder is None else builder.positions
+        if not mapping.is_plain:
+            self._plan = mapping.line_plan(builder, self.columns)
+            more = [self.columns.index(name) for name in mapping.lines.columns(self.columns)]
+            self._used = list(dict.fromkeys((*self._used, *more)))
 
     @property
     def input_id(self) -> FileId | None:
@@ -97,18 +108,29 @@ class CsvSource(Source):
 
     def locate(self, index: int) -> int:
         """Return the line on which a row begins, counted from 1."""
+        return self.locate_record(index) if self._assembler is None else super().locate(index)
+
+    def locate_record(self, index: int) -> int:
+        """Return the line on which a record begins, counted from 1."""
         return self._reader.lines.locate(index)
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
         self._notes.clear()
-        return self._reader.records(self._row_builder.convert, self._unreadable_row, used=self._used)
+        convert = _as_it_is if self._plan is not None or self._row_builder is None else self._row_builder.convert
+        records = self._reader.records(convert, self._unreadable_row, used=self._used)
+        return records if self._plan is None else self._assembled(records, self._plan)
 
     def _unreadable_row(self, bad: BadRecord) -> UnreadableRow:
         if bad.position is None or bad.cells is None:
             return UnreadableRow("", bad.reason, bad.cells)
         row = dict(zip(self.columns, bad.cells, strict=True))
-        return UnreadableRow(self._row_builder.bindings[self._used.index(bad.position)].path, bad.reason, row)
+        path = "" if self._row_builder is None else self._row_builder.path_of(bad.position)
+        return UnreadableRow(path, bad.reason, row)
+
+
+def _as_it_is(cells: list[str]) -> Any:
+    return cells
 
 
 def _header_error(problem: str, mapping: RowMapping) -> MappingError:

@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final, cast
 
+import attrs
+
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import FileId
+from synerise_profiles._core.json_types import is_object
 from synerise_profiles._readers.block_reader import PathOrFile
 from synerise_profiles._readers.json_reader import JsonArrayReader
 from synerise_profiles._readers.jsonl_reader import JsonLinesReader
 
+from .assembly import LinePlan
 from .columns import Column, Note
 from .errors import MappingError
 from .mapping import RowMapping
@@ -28,7 +32,7 @@ _MAX_COLUMNS: Final = 1000
 """Keys that come later than those of the first rows are columns too, up to so many: each costs a new function."""
 
 
-def read_jsonl(file: PathOrFile, mapping: RowMapping | None = None) -> JsonLinesSource:
+def read_jsonl(file: PathOrFile, mapping: RowMapping | None = None, *, sort: bool = False) -> JsonLinesSource:
     """Read the rows of a JSON Lines file: a path, "-" for standard input, or a file object, plain or gzip.
 
     Without a mapping a line is a row with the publisher's keys, as it stands. With one, the keys of its objects are the
@@ -36,72 +40,96 @@ def read_jsonl(file: PathOrFile, mapping: RowMapping | None = None) -> JsonLines
     MappingError then, InvalidRequestError for a file of another form (a JSON array, CSV, a page), and OSError for one
     that cannot be opened. A line that is not JSON, or has a bad value, is rejected by the run with its number, and the
     run goes on. Blank lines are skipped. A file object, a pipe and standard input are read once. `locate` returns the
-    line of a row, counted from 1.
+    line of a row, counted from 1. `sort` brings the lines of each order together, on disk, for a mapping with
+    `group_by`.
     """
-    return JsonLinesSource(JsonLinesReader(file, with_keys=mapping is not None), mapping)
+    return JsonLinesSource(JsonLinesReader(file, with_keys=mapping is not None), mapping, sort=sort)
 
 
-def read_json(file: PathOrFile, mapping: RowMapping | None = None) -> JsonSource:
+def read_json(file: PathOrFile, mapping: RowMapping | None = None, *, sort: bool = False) -> JsonSource:
     """Read the rows of a file that is one JSON array, as `read_jsonl` reads lines; the array is never held whole.
 
     An element that is not JSON is rejected, and so is the place where the array is broken or cut off, below which
     nothing is read. `locate` returns the number of an element, counted from 0.
     """
-    return JsonSource(JsonArrayReader(file, with_keys=mapping is not None), mapping)
+    return JsonSource(JsonArrayReader(file, with_keys=mapping is not None), mapping, sort=sort)
 
 
 class JsonLinesSource(Source):
     """The rows of a JSON Lines file; made by `read_jsonl`."""
 
-    def __init__(self, reader: JsonLinesReader, mapping: RowMapping | None) -> None:
-        super().__init__(mapping)
+    unit = "line"
+
+    def __init__(self, reader: JsonLinesReader, mapping: RowMapping | None, *, sort: bool = False) -> None:
+        super().__init__(mapping, sort=sort)
         self._reader = reader
         self.columns = reader.keys
-        self._convert = None if mapping is None else _object_converter(mapping, reader.keys, self._note)
+        self._convert, self._plan = _object_converter(mapping, reader.keys, self._note)
 
     @property
     def input_id(self) -> FileId | None:
         """What tells the file that is read apart from others."""
         return self._reader.input_id
 
-    def locate(self, index: int) -> int:
+    def locate_record(self, index: int) -> int:
         """Return the line of a row, counted from 1."""
         return self._reader.lines.locate(index)
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
         self._notes.clear()
-        return self._reader.records(self._convert, partial(UnreadableRow, ""))
+        records = self._reader.records(self._convert, partial(UnreadableRow, ""))
+        return records if self._plan is None else self._assembled(records, self._plan)
 
 
 class JsonSource(Source):
     """The rows of a JSON array; made by `read_json`."""
 
-    def __init__(self, reader: JsonArrayReader, mapping: RowMapping | None) -> None:
-        super().__init__(mapping)
+    unit = "element"
+
+    def __init__(self, reader: JsonArrayReader, mapping: RowMapping | None, *, sort: bool = False) -> None:
+        super().__init__(mapping, sort=sort)
         self._reader = reader
         self.columns = reader.keys
-        self._convert = None if mapping is None else _object_converter(mapping, reader.keys, self._note)
+        self._convert, self._plan = _object_converter(mapping, reader.keys, self._note)
 
     @property
     def input_id(self) -> FileId | None:
         """What tells the file that is read apart from others."""
         return self._reader.input_id
 
-    def locate(self, index: int) -> int:
+    def locate_record(self, index: int) -> int:
         """Return the number of an element, counted from 0."""
         return index
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
         self._notes.clear()
-        return self._reader.records(self._convert, partial(UnreadableRow, ""))
+        records = self._reader.records(self._convert, partial(UnreadableRow, ""))
+        return records if self._plan is None else self._assembled(records, self._plan)
 
 
-def _object_converter(mapping: RowMapping, first_keys: tuple[str, ...], note: Note) -> Callable[[Any], Row]:
-    """Make the function from an object, or what stands in its place, to its row."""
+def _object_converter(
+    mapping: RowMapping | None, first_keys: tuple[str, ...], note: Note
+) -> tuple[Callable[[Any], Any] | None, LinePlan | None]:
+    """Make the function of a value of the file, and the plan for what it returns; without one that is the row.
+
+    Without a mapping there is neither: the value is the row.
+    """
+    if mapping is None:
+        return None, None
+    if mapping.lines.prepare is not None:  # its cells are the columns
+        return _object_or_unreadable, mapping.line_plan(None, None)
     mapper = _ObjectMapper(mapping, first_keys, note)
-    return mapper.builder.convert_in_order(mapper.row)
+    if not mapping.is_plain:
+        for issue in mapping.lines.missing(first_keys) if first_keys else ():
+            raise MappingError([issue], operation=mapping.operations[0].name)
+        return _object_or_unreadable, attrs.evolve(mapping.line_plan(mapper.builder, None), convert=mapper.row)
+    return mapper.builder.convert_in_order(mapper.row), None
+
+
+def _object_or_unreadable(found: Any) -> Any:
+    return found if is_object(found) else UnreadableRow("", "is JSON, but no object", found)
 
 
 class _ObjectMapper:
@@ -114,14 +142,15 @@ class _ObjectMapper:
         self._mapping = mapping
         self._note = note
         self._grows = mapping.has_patterns
-        names = first_keys or tuple(name for name in mapping.targets if "*" not in name)
+        names = first_keys or mapping.named_columns
         self._names: dict[str, None] = {}
         self.builder = self._extend_columns(names)
 
     def row(self, found: Any) -> Row:
         """Make a row of one object."""
-        if not isinstance(found, dict):
-            return UnreadableRow("", "is JSON, but no object", found)
+        found = _object_or_unreadable(found)
+        if isinstance(found, UnreadableRow):
+            return found
         found = cast("dict[str, Any]", found)
         if self._grows and not found.keys() <= self._names.keys():
             try:

@@ -11,28 +11,39 @@ import functools
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, Self, Unpack, get_args
+from typing import Any, Self, Unpack
 
 import attrs
-import orjson
 
 from synerise_profiles._batching import operations
-from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
-from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import replaced_file
-from synerise_profiles._core.json_types import is_object
+from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
 
-from .columns import CellDefaults, Column, MappedTarget, Note, bind_columns, is_pattern, is_unnamed
-from .errors import MappingError, MappingIssue, printable_name
+from .assembly import LinePlan, Prepare, read_lines
+from .columns import Column, MappedTarget, Note, bind_columns, is_pattern, is_unnamed
+from .conditions import Condition
+from .derived_cells import fallback_columns
+from .errors import MappingError, MappingIssue
 from .fields import ResolvedField, UnknownFieldError, constant_problem, find_field, find_target_field, parse_path
-from .mapping_checks import clashes, columns_issue, missing_required, target_issue
+from .grouping import BadLine, Combine
+from .line_options import LineOptions
+from .mapping_checks import (
+    cell_defaults,
+    clashes,
+    columns_issue,
+    constant_fact,
+    missing_required,
+    needs_columns,
+    target_facts,
+    target_issue,
+)
 from .mapping_file import MappingFile, located_in, mapping_text, read_mapping_file
-from .mapping_options import CellArguments, MappingArguments, MappingKind
-from .row_builder import Row, RowBuilder, object_tree
-from .targets import Empty, FieldTarget, Target, field, null_values_problem, zone_name
+from .mapping_options import CellArguments, GroupArguments, MappingArguments, MappingKind
+from .row_builder import Row, RowBuilder, cells_converter, object_tree
+from .targets import Empty, FieldTarget, Target, field
 
 __all__ = ["RowMapping"]
 
@@ -54,10 +65,19 @@ class RowMapping:
     says what an empty cell means, `null_values` are texts that mean one too, such as `NULL`, and `trim` takes the
     blanks off both ends of texts; see `field`.
 
+    `where` chooses lines by their cells: a value, a list of which one fits, `{"matches": "C[0-9]+"}` (a regular
+    expression for the whole cell), `{"empty": False}`, or a function of the cell. `prepare` is a function over a line's
+    cells: it returns cells, None to leave the line out, or an UnreadableRow that refuses it.
+
+    With `group_by` adjacent lines with the same cell in that column, or those columns, become one event or purchase.
+    Lists such as `products[]` are collected; other fields have to agree in all lines that give them, unless `combine`
+    says for a field that the `first`, the `last` or the `sum` is meant. Of purchases, and of their cancellations,
+    `revenue` and `value` are computed from finalUnitPrice times quantity, and checked where they are given. A line that
+    cannot be read refuses its order, or with `bad_line="refuse_line"` only itself.
+
     Raises MappingError, with all issues at once: unknown fields, types that do not fit, a field that is given twice,
     and rows that could never name a profile or lack what is required. Whether the columns exist is checked when a file
-    is opened. Made by `for_profiles`, `for_events`, `for_transactions` or `for_identifiers`, each for its methods
-    of `client.bulk`, or by `load` from a TOML file, which `write_toml` writes.
+    is opened. Made by the method for the rows that `client.bulk` is to send, or by `load` from a TOML file.
     """
 
     def __init__(
@@ -72,6 +92,11 @@ class RowMapping:
         empty: Empty = "omit",
         trim: bool = False,
         null_values: Collection[str] | None = None,
+        where: Mapping[str, Condition] | None = None,
+        prepare: Prepare | None = None,
+        group_by: str | Sequence[str] | None = None,
+        combine: Mapping[str, Combine] | None = None,
+        bad_line: BadLine = "refuse_order",
     ) -> None:
         self.kind: MappingKind = kind
         """What its rows are for, by the method that made it."""
@@ -80,16 +105,20 @@ class RowMapping:
         """The file that it was read from."""
         self._batch_operation = batch_operation
         self._schema = schema
-        self._defaults = CellDefaults(empty=empty, trim=trim, null_values=())
         self._issues: list[MappingIssue] = []
         if (problem := columns_issue(columns)) is not None:
             raise MappingError([problem], operation=self.operations[0].name)
-        if empty not in get_args(Empty):
-            self._issues.append(MappingIssue("", "", f"empty={empty!r} is none of {', '.join(get_args(Empty))}"))
-        if (words_problem := null_values_problem(null_values)) is not None:
-            self._issues.append(MappingIssue("", "", words_problem))
-        elif null_values:
-            self._defaults = attrs.evolve(self._defaults, null_values=tuple(sorted(null_values)))
+        self._defaults = cell_defaults(self._issues, empty=empty, trim=trim, null_values=null_values)
+        self.lines = LineOptions(
+            where=dict(where or {}),
+            prepare=prepare,
+            group_by=fallback_columns(group_by),
+            combine=dict(combine or {}),
+            bad_line=bad_line,
+        )
+        """What it says about lines."""
+        self.is_plain = self.lines.is_plain  # every line is a row
+        self._computed = self.lines.computed
         self.targets = {name: self._targets_of(name, given) for name, given in columns.items()}
         self._mapped = {name: self._mapped_targets(name, targets) for name, targets in self.targets.items()}
         self._constants = list(self._find_constants(constants or {}))
@@ -102,13 +131,13 @@ class RowMapping:
         return cls._for_operation("profiles", operations.profiles(), columns, **options)
 
     @classmethod
-    def for_events(cls, columns: Mapping[str, FieldTarget], **options: Unpack[MappingArguments]) -> Self:
+    def for_events(cls, columns: Mapping[str, FieldTarget], **options: Unpack[GroupArguments]) -> Self:
         """Make rows for `client.bulk.send_events`."""
         return cls._for_operation("events", operations.events(), columns, **options)
 
     @classmethod
-    def for_transactions(cls, columns: Mapping[str, FieldTarget], **options: Unpack[MappingArguments]) -> Self:
-        """Make rows for `client.bulk.create_transactions`: one purchase a row."""
+    def for_transactions(cls, columns: Mapping[str, FieldTarget], **options: Unpack[GroupArguments]) -> Self:
+        """Make rows for `client.bulk.create_transactions`: one purchase a row, or with `group_by` one an order."""
         return cls._for_operation("transactions", operations.transactions(), columns, **options)
 
     @classmethod
@@ -128,30 +157,26 @@ class RowMapping:
         read.
         """
         file = read_mapping_file(path)
-        makers: Mapping[MappingKind, Callable[..., Self]] = {
-            "profiles": cls.for_profiles,
-            "events": cls.for_events,
-            "transactions": cls.for_transactions,
-            "identifiers": cls.for_identifiers,
-        }
+        make: Callable[..., Self] = getattr(cls, f"for_{file.kind}")
         with located_in(file):
-            mapping = makers[file.kind](file.columns, **file.options)
+            mapping = make(file.columns, **file.options)
         mapping.file = file
         return mapping
 
     def write_toml(self, path: str | os.PathLike[str]) -> None:
-        """Write the mapping as a TOML file, from which `load` makes an equal one.
+        """Write a TOML file, from which `load` makes an equal mapping.
 
         Raises InvalidRequestError for what TOML cannot carry, such as null, and for a file that cannot be written.
         """
-        defaults = self._defaults
+        defaults, lines = self._defaults, self.lines
         text = mapping_text(
             self.kind,
             self.targets,
-            {"constants": {resolved.path: value for resolved, value in self._constants}},
+            {"constants": self._constant_values, "where": lines.where, "combine": lines.combine},
             empty=None if defaults.empty == "omit" else defaults.empty,
             trim=defaults.trim,
             null_values=tuple(defaults.null_values),
+            **lines.file_options,
         )
         with replaced_file(path) as file:
             file.write(text.encode())
@@ -181,9 +206,11 @@ class RowMapping:
     @functools.cached_property
     def digest(self) -> str:
         """What tells mappings apart: the same for the same columns, targets and constants, in any process."""
-        targets = sorted((name, list(map(_target_facts, found))) for name, found in self.targets.items())
-        constants = sorted((resolved.path, _constant_fact(value)) for resolved, value in self._constants)
+        targets = sorted((name, list(map(target_facts, found))) for name, found in self.targets.items())
+        constants = sorted((resolved.path, constant_fact(value)) for resolved, value in self._constants)
         facts = (*sorted(item.name for item in self.operations), targets, constants, attrs.astuple(self._defaults))
+        if not self.is_plain:
+            facts += (self.lines.facts,)
         return sha256(repr(facts).encode()).hexdigest()[:16]
 
     def row_builder(self, columns: Sequence[Column], note: Note, *, of_objects: bool = False) -> RowBuilder:
@@ -196,9 +223,11 @@ class RowMapping:
         issues: list[MappingIssue] = []
         bound = bind_columns(columns, self._mapped, issues, schema=self._schema, defaults=self._defaults, note=note)
         if not issues:
-            given = [(binding.column, resolved) for resolved, binding in bound] + self._given_constants()
+            given = [(binding.column, resolved) for resolved, binding in bound] + [
+                ("", resolved) for resolved, _ in self._constants
+            ]
             issues += clashes(given)
-            issues += missing_required(given, self._schema, self._batch_operation)
+            issues += missing_required(given, self._schema, self._batch_operation, self._computed)
         self._raise_issues(issues)
         return RowBuilder(object_tree(bound, self._constants), names, of_objects=of_objects)
 
@@ -234,44 +263,71 @@ class RowMapping:
             for name, targets in self._mapped.items()
             for mapped in targets
             if mapped.field is not None
-        ] + self._given_constants()
+        ] + [("", resolved) for resolved, _ in self._constants]
         self._issues += clashes(given)
+        self._issues += self.lines.issues(self.kind, [resolved for _, resolved in given])
         for resolved, value in self._constants:
             problem = constant_problem(value, resolved.schema)
             if problem is not None:
                 self._issues.append(MappingIssue("", resolved.path, f"the constant {problem}"))
-        if not self._issues and not self._needs_columns:
-            self._issues += missing_required(given, self._schema, self._batch_operation)
+        if not self._issues and not needs_columns(self._schema, self._mapped):
+            self._issues += missing_required(given, self._schema, self._batch_operation, self._computed)
 
-    def _given_constants(self) -> list[tuple[str, ResolvedField]]:
-        return [("", resolved) for resolved, _ in self._constants]
+    @property
+    def _constant_values(self) -> dict[str, Any]:
+        return {resolved.path: value for resolved, value in self._constants}
+
+    def line_plan(self, builder: RowBuilder | None, columns: Sequence[str] | None) -> LinePlan:
+        """Return how records become rows, which are lists of cells in the order of `columns`, or objects without.
+
+        `builder` is that of the columns, or None where cells are prepared first. Raises MappingError for a column that
+        the options need and that is not there.
+        """
+        fields = [resolved for resolved, _ in self._constants]
+        fields += [item.field for found in self._mapped.values() for item in found if item.field is not None]
+        grouping = self.lines.grouping(self.kind, fields, self._constant_values, self._batch_operation.max_bytes)
+        if columns is not None:
+            self._raise_issues(list(self.lines.missing(columns)))
+        convert = self._cells_converter(is_complete=columns is not None) if builder is None else builder.convert
+        return self.lines.plan(convert, grouping, self._defaults, columns)
 
     def cell_reader(self) -> Callable[[object], Row]:
         """Make a function of the cells of a row by the names of their columns, as a dead letter keeps them.
 
         It returns the row; an UnreadableRow for a cell that cannot be read, and for what is no object. A column that
-        is not there is empty.
+        is not there is empty. Where lines are grouped it takes a list of the cells of all lines of an order.
         """
-        named = [name for name, targets in self.targets.items() if not is_pattern(name, targets)]
-        builders: dict[tuple[str, ...], RowBuilder] = {}
+        convert = self._cells_converter()
+        if self.is_plain:
+            return convert
+        plan = self.line_plan(None, None)
 
         def read(cells: object) -> Row:
-            if not is_object(cells):
-                return UnreadableRow("", "holds no cells by the names of their columns", cells)
-            names = tuple(cells)
-            if names not in builders:
-                columns = [Column(name, "json", "JSON") for name in dict.fromkeys((*names, *named))]
-                try:
-                    builder = self.row_builder(columns, _ignore_note, of_objects=True)
-                except MappingError as error:
-                    issue = error.issues[0]
-                    reason = f"column {printable_name(issue.column)} {issue.problem}"
-                    return UnreadableRow(issue.field, reason, cells)
-                builders.clear()  # nearly all rows have the columns of the one before
-                builders[names] = builder
-            return builders[names].convert(cells)
+            given = cells if is_list(cells) and self.lines.group_by else [cells]
+            lines = [line for line in given if is_object(line)]
+            return read_lines(plan, lines) if lines and len(lines) == len(given) else convert(cells)
 
         return read
+
+    def _cells_converter(self, *, is_complete: bool = False) -> Callable[[object], Row]:
+        """Make a function of the cells of a line by the names of their columns, for any columns.
+
+        A column that is not there is empty; where lines are `is_complete` it refuses the line.
+        """
+        named = () if is_complete else self.named_columns
+
+        def build(names: Sequence[str]) -> RowBuilder:
+            columns = [Column(name, "json", "JSON") for name in dict.fromkeys((*names, *named))]
+            return self.row_builder(columns, _ignore_note, of_objects=True)
+
+        return cells_converter(build)
+
+    @property
+    def named_columns(self) -> tuple[str, ...]:
+        """The columns that it names, patterns aside: those that are mapped, and those that cells are derived from."""
+        named = dict.fromkeys(name for name, targets in self.targets.items() if not is_pattern(name, targets))
+        named |= dict.fromkeys(name for found in self.targets.values() for item in found for name in item.sources)
+        return tuple(named)
 
     def unnamed_columns(self, columns: Sequence[str]) -> Iterator[str]:
         """Yield a note about each column that only a pattern could mean, and which has no name."""
@@ -284,35 +340,11 @@ class RowMapping:
         """Whether it takes columns that it does not name."""
         return any(mapped.field is None for targets in self._mapped.values() for mapped in targets)
 
-    @property
-    def _needs_columns(self) -> bool:
-        """Whether it takes a file to know the fields that columns go to, those aside that are the caller's own."""
-        tops = [
-            self._schema.properties.get(parse_path(mapped.target.field)[0].name)
-            for targets in self._mapped.values()
-            for mapped in targets
-            if mapped.field is None
-        ]
-        return any(top is None or top.properties or not top.allows_additional for top in tops)
-
     def _raise_issues(self, issues: Sequence[MappingIssue]) -> None:
         if issues:
-            file, found = self.file, dict.fromkeys(issues)
-            name = self.operations[0].name
+            file, found, name = self.file, dict.fromkeys(issues), self.operations[0].name
             raise MappingError(found, operation=name) if file is None else file.error(found, name)
 
 
-def _target_facts(target: Target) -> tuple[object, ...]:
-    return attrs.astuple(attrs.evolve(target, zone=None)), zone_name(target.zone)
-
-
-def _constant_fact(value: object) -> str:
-    """Write a constant as it is sent: a list and a tuple are the same, and so are dictionaries in another order."""
-    try:
-        return orjson.dumps(value, orjson_default, ORJSON_OPTIONS | orjson.OPT_SORT_KEYS).decode()
-    except (TypeError, ValueError):
-        return repr(value)
-
-
 def _ignore_note(_: str) -> None:
-    """Drop a note: letters have no report that it could go to."""
+    """Letters have no report that a note could go to."""

@@ -1,18 +1,33 @@
-"""What is wrong with a mapping as a whole: fields that are given twice, and what no row could have."""
+"""What is wrong with a mapping as a whole, such as a field that is given twice, and what tells mappings apart."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import cast
+from typing import cast, get_args
+
+import attrs
+import orjson
 
 from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
 from synerise_profiles._validation.schema import Schema
 
+from .columns import CellDefaults, MappedTarget
 from .errors import MappingIssue
-from .fields import ResolvedField
-from .targets import Target
+from .fields import ResolvedField, parse_path
+from .targets import Empty, Target, null_values_problem, zone_name
 
-__all__ = ["Given", "clashes", "columns_issue", "missing_required", "target_issue"]
+__all__ = [
+    "Given",
+    "cell_defaults",
+    "clashes",
+    "columns_issue",
+    "constant_fact",
+    "missing_required",
+    "needs_columns",
+    "target_facts",
+    "target_issue",
+]
 
 Given = Sequence[tuple[str, ResolvedField]]
 """Columns and their fields; a constant has no column."""
@@ -56,6 +71,17 @@ def missing_required(
         yield MappingIssue("", "", f"no row would name a profile; map a column to one of {names}")
 
 
+def needs_columns(schema: Schema, mapped: Mapping[str, Sequence[MappedTarget]]) -> bool:
+    """Whether it takes a file to know the fields that columns go to, those aside that are the caller's own."""
+    tops = [
+        schema.properties.get(parse_path(item.target.field)[0].name)
+        for targets in mapped.values()
+        for item in targets
+        if item.field is None
+    ]
+    return any(top is None or top.properties or not top.allows_additional for top in tops)
+
+
 def columns_issue(columns: object) -> MappingIssue | None:
     """Say what a caller without a type checker got wrong."""
     if isinstance(columns, Mapping):
@@ -63,11 +89,37 @@ def columns_issue(columns: object) -> MappingIssue | None:
     return MappingIssue("", "", f"expected a mapping from columns to fields, got {type(columns).__name__}")
 
 
+def cell_defaults(
+    issues: list[MappingIssue], *, empty: Empty, trim: bool, null_values: Collection[str] | None
+) -> CellDefaults:
+    """Return what a mapping says about all its cells; what is wrong with that is added to `issues`."""
+    if empty not in get_args(Empty):
+        issues.append(MappingIssue("", "", f"empty={empty!r} is none of {', '.join(get_args(Empty))}"))
+    problem = null_values_problem(null_values)
+    if problem is not None:
+        issues.append(MappingIssue("", "", problem))
+    words = () if problem is not None or null_values is None else tuple(sorted(null_values))
+    return CellDefaults(empty=empty, trim=trim, null_values=words)
+
+
 def target_issue(name: str, given: object) -> MappingIssue | None:
     """Say why this is no target, nor a list of targets; None if it is."""
     problem = f"expected a path or what field() makes, got {type(given).__name__}"
     targets = cast("Sequence[object]", given) if isinstance(given, list | tuple) else (given,)
     return None if all(isinstance(target, str | Target) for target in targets) else MappingIssue(name, "", problem)
+
+
+def target_facts(target: Target) -> tuple[object, ...]:
+    """Return what tells a target apart, in any process."""
+    return attrs.astuple(attrs.evolve(target, zone=None)), zone_name(target.zone)
+
+
+def constant_fact(value: object) -> str:
+    """Write a constant as it is sent: a list and a tuple are the same, and so are dictionaries in another order."""
+    try:
+        return orjson.dumps(value, orjson_default, ORJSON_OPTIONS | orjson.OPT_SORT_KEYS).decode()
+    except (TypeError, ValueError):
+        return repr(value)
 
 
 def _origin(column: str) -> str:

@@ -45,8 +45,10 @@ class MappingFile:
         places = dict(_key_lines(self.text))
         found: list[MappingIssue] = []
         for issue in issues:
-            constant = ("constants", issue.field)
-            path = constant if not issue.column and constant in places else ("columns", issue.column)
+            tables = [(table, issue.column) for table in ("columns", "where")] if issue.column else []
+            tables += [(table, issue.field) for table in ("constants", "combine")]
+            known: list[KeyPath] = [*tables, ("columns", issue.column), (issue.problem.split(maxsplit=1)[0],)]
+            path = next((path for path in known if path in places), ("columns", issue.column))
             line = issue.line or self._line(places, path, (issue.field, issue.column))
             found.append(attrs.evolve(issue, line=line))
         return found

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, TypedDict
 
+from .assembly import Prepare
+from .conditions import Condition
+from .grouping import BadLine, Combine
 from .targets import Empty
 
-__all__ = ["OPTIONS_OF_KIND", "CellArguments", "MappingArguments", "MappingKind"]
+__all__ = ["OPTIONS_OF_KIND", "CellArguments", "GroupArguments", "MappingArguments", "MappingKind"]
 
 MappingKind: TypeAlias = Literal["profiles", "events", "transactions", "identifiers"]
 
@@ -17,18 +20,28 @@ class CellArguments(TypedDict, total=False):
 
     trim: bool
     null_values: Collection[str] | None
+    where: Mapping[str, Condition]
+    prepare: Prepare | None
 
 
 class MappingArguments(CellArguments, total=False):
-    """The keyword arguments of `RowMapping.for_profiles`, `for_events` and `for_transactions`."""
+    """The keyword arguments of `RowMapping.for_profiles`."""
 
     constants: Mapping[str, Any] | None
     empty: Empty
 
 
+class GroupArguments(MappingArguments, total=False):
+    """The keyword arguments of `RowMapping.for_events` and `for_transactions`."""
+
+    group_by: str | Sequence[str] | None
+    combine: Mapping[str, Combine]
+    bad_line: BadLine
+
+
 OPTIONS_OF_KIND: Final[Mapping[MappingKind, frozenset[str]]] = {
     "profiles": frozenset(MappingArguments.__annotations__),
-    "events": frozenset(MappingArguments.__annotations__),
-    "transactions": frozenset(MappingArguments.__annotations__),
+    "events": frozenset(GroupArguments.__annotations__),
+    "transactions": frozenset(GroupArguments.__annotations__),
     "identifiers": frozenset(CellArguments.__annotations__),
 }

@@ -16,13 +16,23 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._core.json_types import is_object
 
 from .converters import Converter, convert_text
-from .errors import BadCellError
+from .errors import BadCellError, MappingError, printable_name
 from .fields import ResolvedField
 from .targets import Empty
 
-__all__ = ["Cells", "ColumnBinding", "EmptyForm", "ObjectTemplate", "Row", "RowBuilder", "object_tree"]
+__all__ = [
+    "Cells",
+    "ColumnBinding",
+    "EmptyForm",
+    "ObjectTemplate",
+    "Row",
+    "RowBuilder",
+    "cells_converter",
+    "object_tree",
+]
 
 Cells: TypeAlias = Sequence[Any]
 Row: TypeAlias = "dict[str, Any] | UnreadableRow"
@@ -32,7 +42,11 @@ EmptyForm: TypeAlias = Literal["text", "value", "float", "json"]
 
 @attrs.frozen(kw_only=True)
 class ColumnBinding:
-    """One column's way into the row: the position of its cell, and what is done with it."""
+    """One column's way into the row: the position of its cell, and what is done with it.
+
+    With `derive` the cell is made of its own one and those at the positions of `sources`; -1 is a column that is not
+    there.
+    """
 
     name: str
     path: str
@@ -43,9 +57,19 @@ class ColumnBinding:
     empty: Empty = "omit"
     trim: bool = False
     null_values: frozenset[str] = frozenset()
+    derive: Callable[..., Any] | None = None
+    sources: tuple[int, ...] = ()
 
-    def value_of(self, cell: Any) -> Any:
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """The positions of all cells that it is made of."""
+        return (self.position, *(position for position in self.sources if position >= 0))
+
+    def value_of(self, cells: Cells) -> Any:
         """Return what is sent for a cell, or `OMITTED`; raises BadCellError."""
+        cell = cells[self.position]
+        if self.derive is not None:
+            cell = self.derive(cell, *(None if position < 0 else cells[position] for position in self.sources))
         if self.trim and isinstance(cell, str):
             cell = cell.strip()
         if isinstance(cell, str) and cell in self.null_values:
@@ -78,7 +102,7 @@ class ObjectTemplate:
         """Build the object cell by cell: what the generated function does, without generated code."""
         built: dict[str, Any] = {}
         for binding in self.bindings:
-            value = binding.value_of(cells[binding.position])
+            value = binding.value_of(cells)
             if value is not OMITTED:
                 built[binding.name] = value
         for name, child in self.children.items():
@@ -122,18 +146,24 @@ class RowBuilder:
         self.root = root
         self.columns = tuple(columns)
         self.bindings = tuple(_bindings(root))
+        self.positions = list(dict.fromkeys(place for binding in self.bindings for place in binding.positions))
+        """The positions of all cells that rows are made of, in the order of the fields."""
         unreadable_row = self._unreadable_object if of_objects else self._unreadable_cells
-        head = ["get = cells.get", *_cell_lines(self.bindings, "get({0.column!r})")]
+        head = ["get = cells.get", *_cell_lines(self.bindings, lambda position: f"get({self.columns[position]!r})")]
         if not of_objects:
-            head = _cell_lines(self.bindings, "cells[{0.position}]")
+            head = _cell_lines(self.bindings, lambda position: f"cells[{position}]")
         self.convert: Callable[[Any], Row] = _generate_function(root, head, unreadable_row)
+
+    def path_of(self, position: int) -> str:
+        """Return the field that the cell at a position goes to first; none has an empty path."""
+        return next((binding.path for binding in self.bindings if position in binding.positions), "")
 
     def convert_in_order(self, convert_other: Callable[[Any], Row]) -> Callable[[Any], Row]:
         """Make a function of objects whose keys are the columns, in their order; it gives any other value on.
 
         Nearly all objects of a file have the keys of the first, and taking all values at once is twice as fast.
         """
-        used = {binding.position for binding in self.bindings}
+        used = frozenset(self.positions)
         cells = "".join(f"c{position}, " if position in used else "_, " for position in range(len(self.columns)))
         head = ["if cells.__class__ is not dict or tuple(cells) != columns: return convert_other(cells)"]
         if used:
@@ -151,20 +181,44 @@ class RowBuilder:
         """Find the first cell that cannot be read."""
         for binding in self.bindings:
             try:
-                binding.value_of(cells[binding.position])
+                binding.value_of(cells)
             except BadCellError as error:
                 return UnreadableRow(binding.path, f"column {binding.column!r} {error}", row)
         return UnreadableRow("", "cannot be read", row)
+
+
+def cells_converter(build: Callable[[Sequence[str]], RowBuilder]) -> Callable[[object], Row]:
+    """Make a function of the cells of a line by the names of their columns; `build` makes the builder for some names.
+
+    It returns an UnreadableRow for what is no object, and for columns of which no row can be made.
+    """
+    builders: dict[tuple[str, ...], RowBuilder] = {}
+
+    def read(cells: object) -> Row:
+        if not is_object(cells):
+            return UnreadableRow("", "holds no cells by the names of their columns", cells)
+        names = tuple(cells)
+        if names not in builders:
+            try:
+                builder = build(names)
+            except MappingError as error:
+                issue = error.issues[0]
+                return UnreadableRow(issue.field, f"column {printable_name(issue.column)} {issue.problem}", cells)
+            builders.clear()  # nearly all rows have the columns of the one before
+            builders[names] = builder
+        return builders[names].convert(cells)
+
+    return read
 
 
 def _bindings(template: ObjectTemplate) -> list[ColumnBinding]:
     return template.bindings + [binding for child in template.children.values() for binding in _bindings(child)]
 
 
-def _cell_lines(bindings: Iterable[ColumnBinding], source: str) -> list[str]:
+def _cell_lines(bindings: Iterable[ColumnBinding], source: Callable[[int], str]) -> list[str]:
     """The lines that take each cell from where it is, once, whatever number of fields it goes to."""
-    found = {binding.position: f"c{binding.position} = {source.format(binding)}" for binding in bindings}
-    return list(found.values())
+    positions = dict.fromkeys(position for binding in bindings for position in binding.positions)
+    return [f"c{position} = {source(position)}" for position in positions]
 
 
 def _generate_function(
@@ -211,7 +265,11 @@ class _CodeWriter:
     def _add_binding(self, binding: ColumnBinding, variable: str) -> None:
         item = f"{variable}[{binding.name!r}]"
         cell = f"c{binding.position}"
-        if binding.trim or binding.null_values:
+        if binding.derive is not None:
+            others = "".join(f", c{position}" if position >= 0 else ", None" for position in binding.sources)
+            self._add_line(f"c = {self._constant_name(binding.derive)}({cell}{others})")
+            cell = "c"
+        elif binding.trim or binding.null_values:
             # The cell may go to other fields as it is.
             self._add_line(f"c = {cell}")
             cell = "c"

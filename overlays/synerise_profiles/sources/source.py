@@ -6,11 +6,14 @@ It is what the readers of the forms have in common: the check of the operation, 
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
 
 from synerise_profiles._core.files import FileId
+from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
 
+from .assembly import LineAssembler, LinePlan
 from .mapping import RowMapping
 from .row_builder import Row
 
@@ -23,8 +26,16 @@ class Source(abc.ABC):
     Iterating reads rows as they are taken: dictionaries, and an `UnreadableRow` for each that cannot be read.
     """
 
-    def __init__(self, mapping: RowMapping | None) -> None:
+    unit: ClassVar[str] = "row"
+    """What `locate` counts."""
+
+    def __init__(self, mapping: RowMapping | None, *, sort: bool = False) -> None:
+        if sort and (mapping is None or not mapping.lines.group_by):
+            raise InvalidRequestError("sorts the lines of orders; the mapping has no group_by", field="sort")
         self._mapping = mapping
+        self._sort = sort
+        self._plan: LinePlan | None = None
+        self._assembler: LineAssembler | None = None
         self._notes: dict[str, int] = {}
         self.columns: tuple[str, ...] = ()
         """The names of the columns, as far as they are known."""
@@ -53,9 +64,21 @@ class Source(abc.ABC):
         """The digest of the mapping, as dead letters have it; None where there is none."""
         return None if self._mapping is None else self._mapping.digest
 
-    @abc.abstractmethod
     def locate(self, index: int) -> int:
-        """Return where the row with this index, counted from 0, stands: its line, counted from 1, or its row."""
+        """Return where the row with this index, counted from 0, stands: its line, counted from 1, or its row.
+
+        Of an order it is where the order begins.
+        """
+        return self.locate_record(index) if self._assembler is None else self._assembler.locate(index)
+
+    @abc.abstractmethod
+    def locate_record(self, index: int) -> int:
+        """Return where a record of the file or table stands, counted from 0 as it was read."""
+
+    def _assembled(self, records: Iterable[Any], plan: LinePlan) -> Iterator[Row]:
+        """Make rows of records that are chosen, prepared or grouped first."""
+        self._assembler = LineAssembler(plan, self.locate_record, self._note, unit=self.unit, is_sorted=self._sort)
+        return self._assembler.rows(records)
 
     @abc.abstractmethod
     def __iter__(self) -> Iterator[Row]:

@@ -15,6 +15,7 @@ import attrs
 
 from .datetime_formats import formats_of
 from .datetimes import Ambiguous
+from .derived_cells import fallback_columns, template_columns
 from .errors import MappingError, MappingIssue
 
 __all__ = ["Empty", "FieldTarget", "Target", "TypeName", "field", "null_values_problem", "zone_name"]
@@ -43,11 +44,20 @@ class Target:
     empty: Empty | None = None
     trim: bool | None = None
     optional: bool = False
+    template: str | None = None
+    fallback: str | Sequence[str] | None = None
+    absolute: bool = False
+    negate: bool = False
 
     @property
     def formats(self) -> tuple[str, ...]:
         """The formats of dates and times."""
         return formats_of(self.format)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The columns beside its own that its cells are derived from: of the template, then those to fall back on."""
+        return (*(() if self.template is None else template_columns(self.template)), *fallback_columns(self.fallback))
 
 
 FieldTarget: TypeAlias = "str | Target | Sequence[str | Target] | None"
@@ -70,6 +80,10 @@ def field(
     empty: Empty | None = None,
     trim: bool | None = None,
     optional: bool = False,
+    template: str | None = None,
+    fallback: str | Sequence[str] | None = None,
+    absolute: bool = False,
+    negate: bool = False,
 ) -> Target:
     """Describe the field that a column goes to, and how its cells are read.
 
@@ -93,10 +107,15 @@ def field(
     allowed by the run's `allow_null`, or `keep` the empty text. `trim` takes blanks off both ends of a text. All three
     are the mapping's own choice where they are not given. An `optional` column may be missing in the file.
 
+    A cell may be derived: `template` makes a text of the cells of columns, `template="shop-{CustomerID}"`, which is
+    empty where one of them is; `fallback` names a column, or several, that are taken in turn where the cell is empty.
+    `absolute` takes the sign off a number, `negate` gives it the opposite one.
+
     Raises MappingError for an unknown type or zone, and for options that go with another type.
     """
     problems = _problems(type, format, zone, separator, values, empty)
     problems += _date_problems(type, ambiguous, pivot_year, zone)
+    problems += _derivation_problems(type, template, fallback, has_sign=absolute or negate)
     if (problem := null_values_problem(null_values)) is not None:
         problems.append(problem)
     if len(decimal) != 1 or decimal in thousands or any(mark in "0123456789+-eE" for mark in decimal + thousands):
@@ -118,6 +137,10 @@ def field(
         empty=empty,
         trim=trim,
         optional=optional,
+        template=template,
+        fallback=fallback if fallback is None or isinstance(fallback, str) else tuple(fallback),
+        absolute=absolute,
+        negate=negate,
     )
 
 
@@ -165,6 +188,21 @@ def _date_problems(
         found.append(f"pivot_year={pivot_year!r} is no year of four digits")
     if pivot_year is not None and type_name not in ("auto", "date", "datetime"):
         found.append(f"pivot_year is for dates; the type is {type_name}")
+    return found
+
+
+def _derivation_problems(type_name: object, template: object, fallback: object, *, has_sign: bool) -> list[str]:
+    found: list[str] = []
+    if template is not None:
+        try:
+            template_columns(str(template))
+        except ValueError as error:
+            found.append(f"{error}")
+    names = fallback_columns(cast("str | Sequence[str] | None", fallback)) if fallback is not None else ("",)
+    if not names or not all(isinstance(name, str) for name in cast("Sequence[object]", names)):
+        found.append("fallback is the name of a column, or a list of names")
+    if has_sign and type_name not in ("auto", "integer", "number", "decimal"):
+        found.append(f"absolute and negate are for numbers; the type is {type_name}")
     return found
 
 

@@ -1,0 +1,241 @@
+"""From the records of a file to rows, where a mapping chooses lines (`where=`), prepares them or groups them.
+
+A mapping without these does not come here: its records are rows. Lines of one order stand next to each other, or they
+are sorted on disk first. A line whose key cannot be read may be of the order above or below it, so it refuses both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
+
+import attrs
+
+from synerise_profiles._batching.row_source import UnreadableRow
+
+from .conditions import CellTest
+from .grouping import BadLine, Grouping, Order
+from .line_store import RowPositions, SeenKeys, sort_lines
+from .row_builder import Row
+
+__all__ = ["LineAssembler", "LinePlan", "Prepare", "read_lines"]
+
+Cells: TypeAlias = "dict[str, Any]"
+Prepare: TypeAlias = "Callable[[Cells], Mapping[str, Any] | UnreadableRow | None]"
+_MAX_LETTER_LINES: Final = 50_000
+"""A letter holds all lines of its order, but not without end."""
+_MAX_BAD_LINES: Final = 1000
+"""So many lines that are refused by themselves wait for the order above them; then it ends there."""
+_LEFT_OUT_BY_WHERE: Final = "left out by where="
+_LEFT_OUT_BY_PREPARE: Final = "left out by prepare="
+_COMES_AGAIN: Final = (
+    "lines with this key came before, further up, and went as an order of their own: they are not adjacent, "
+    "so read them with sort=True"
+)
+
+
+@attrs.frozen(kw_only=True)
+class LinePlan:
+    """How records become rows. `cells_of` gives the cells of a record by the names of their columns.
+
+    `convert` makes a row of a record, or with `prepare` of what that returns. `key_columns` and `grouping` are set
+    where lines are grouped; `clean` is for the cells of a key.
+    """
+
+    cells_of: Callable[[Any], Cells]
+    convert: Callable[[Any], Row]
+    tests: Sequence[tuple[Callable[[Any], Any], CellTest]] = ()
+    prepare: Prepare | None = None
+    key_columns: Sequence[str] = ()
+    key_cells: Sequence[Callable[[Any], Any]] = ()
+    clean: Callable[[Any], Any] = str
+    grouping: Grouping | None = None
+    bad_line: BadLine = "refuse_order"
+
+    def chooses(self, record: Any) -> bool:
+        """Whether a record is one of the lines that are wanted."""
+        return all(test(cell_of(record)) for cell_of, test in self.tests)
+
+    def prepared(self, record: Any) -> Any:
+        """Return what `convert` takes of a record; None if it is left out, an UnreadableRow if it is refused."""
+        if self.prepare is None:
+            return record
+        cells = self.cells_of(record)
+        found = self.prepare(cells)
+        return attrs.evolve(found, row=cells) if isinstance(found, UnreadableRow) and found.row is None else found
+
+    def row(self, record: Any, prepared: Any) -> Row:
+        """Make the row of a record."""
+        row = prepared if isinstance(prepared, UnreadableRow) else self.convert(prepared)
+        if isinstance(row, UnreadableRow) and self.prepare is not None:  # a letter holds what stands in the file
+            return attrs.evolve(row, row=self.cells_of(record))
+        return row
+
+    def key(self, prepared: Any) -> str | None:
+        """Return the key of a line; None where it is empty, or cannot be read."""
+        if isinstance(prepared, UnreadableRow):
+            cells = prepared.row
+            known = isinstance(cells, dict) and all(name in cells for name in self.key_columns)
+            parts = [cast("Cells", cells)[name] for name in self.key_columns] if known else []
+        elif self.prepare is not None:
+            parts = [prepared.get(name) for name in self.key_columns]
+        else:
+            parts = [cell_of(prepared) for cell_of in self.key_cells]
+        texts = [str(self.clean(part)) for part in parts]
+        return "\0".join(texts) if texts and all(texts) else None
+
+
+@attrs.define
+class _OpenOrder:
+    """An order whose lines are being read: the records that its letter would hold, and its bad lines."""
+
+    key: str
+    first: int
+    order: Order
+    records: list[Any] = attrs.field(factory=list[Any])
+    bad: list[tuple[int, UnreadableRow]] = attrs.field(factory=list["tuple[int, UnreadableRow]"])
+
+
+class LineAssembler:
+    """Makes the rows of one pass over a file. `locate` returns where a record stands, which `unit` says what it is."""
+
+    def __init__(
+        self,
+        plan: LinePlan,
+        locate: Callable[[int], int],
+        note: Callable[[str], None],
+        *,
+        unit: str,
+        is_sorted: bool = False,
+    ) -> None:
+        self._plan = plan
+        self._locate = locate
+        self._note = note
+        self._unit = unit
+        self._is_sorted = is_sorted
+        self._positions = RowPositions(is_sorted=is_sorted)
+        self._seen = SeenKeys()
+
+    def locate(self, index: int) -> int:
+        """Return where a row stands: the line that it begins with."""
+        return self._locate(self._positions.locate(index))
+
+    def rows(self, records: Iterable[Any]) -> Iterator[Row]:
+        """Yield the rows."""
+        chosen = self._chosen(records)
+        if self._plan.grouping is None:
+            for number, record, prepared in chosen:
+                self._positions.add(number)
+                yield self._plan.row(record, prepared)
+            return
+        lines = ((self._plan.key(prepared) or "", number, (record, prepared)) for number, record, prepared in chosen)
+        yield from self._orders(sort_lines(lines) if self._is_sorted else lines, self._plan.grouping)
+
+    def _chosen(self, records: Iterable[Any]) -> Iterator[tuple[int, Any, Any]]:
+        """Yield the number of each line that is wanted, its record, and what is converted of it."""
+        plan = self._plan
+        for number, record in enumerate(records):
+            if record.__class__ is UnreadableRow:
+                yield number, record, record
+            elif not plan.chooses(record):
+                self._note(_LEFT_OUT_BY_WHERE)
+            elif (prepared := plan.prepared(record)) is None:
+                self._note(_LEFT_OUT_BY_PREPARE)
+            else:
+                yield number, record, prepared
+
+    def _orders(self, lines: Iterable[tuple[str, int, Any]], grouping: Grouping) -> Iterator[Row]:
+        open_order: _OpenOrder | None = None
+        beside = ""
+        for key, number, (record, prepared) in lines:
+            row = self._plan.row(record, prepared)
+            if key and (open_order is None or key != open_order.key):
+                if open_order is not None:
+                    yield from self._finish(open_order)
+                open_order = _OpenOrder(key, number, Order(grouping))
+                if not self._is_sorted and self._seen.add(key):
+                    open_order.order.refuse("", _COMES_AGAIN)
+                self._refuse(open_order, beside)
+            if key and open_order is not None:
+                self._add(open_order, number, record, row)
+                beside = ""
+                continue
+            if isinstance(row, UnreadableRow):
+                beside = "" if self._is_sorted else self._beside(number)
+                self._refuse(open_order, beside)
+            else:
+                row = self._without_key(record)
+            if open_order is None:
+                self._positions.add(number)
+                yield row
+                continue
+            open_order.bad.append((number, row))
+            if len(open_order.bad) >= _MAX_BAD_LINES:
+                yield from self._finish(open_order)
+                open_order = None
+        if open_order is not None:
+            yield from self._finish(open_order)
+
+    def _add(self, open_order: _OpenOrder, number: int, record: Any, row: Row) -> None:
+        if isinstance(row, UnreadableRow):
+            if self._plan.bad_line == "refuse_line":
+                open_order.bad.append((number, row))
+                return
+            open_order.order.refuse(row.field, f"{self._unit} {self._locate(number):,}: {row.reason}")
+            open_order.order.lines += 1
+        else:
+            if not open_order.records:
+                open_order.first = number
+            open_order.order.add(row)
+        if len(open_order.records) < _MAX_LETTER_LINES:
+            open_order.records.append(record)
+
+    def _refuse(self, open_order: _OpenOrder | None, reason: str) -> None:
+        if open_order is not None and reason and self._plan.bad_line == "refuse_order":
+            open_order.order.refuse("", reason)
+
+    def _finish(self, open_order: _OpenOrder) -> Iterator[Row]:
+        """Yield an order, and those of its lines that are refused by themselves, as they stand in the file."""
+        found: list[tuple[int, Row]] = [*open_order.bad]
+        if open_order.records:
+            result = open_order.order.finish()
+            found.append((open_order.first, result if isinstance(result, dict) else self._refused(open_order, *result)))
+        for number, row in sorted(found, key=lambda pair: pair[0]):
+            self._positions.add(number)
+            yield row
+
+    def _refused(self, open_order: _OpenOrder, field: str, reason: str) -> UnreadableRow:
+        if open_order.order.lines > len(open_order.records):
+            reason += f"; its letter holds the first {len(open_order.records):,} lines"
+        return UnreadableRow(field, reason, [_cells(self._plan, record) for record in open_order.records])
+
+    def _without_key(self, record: Any) -> UnreadableRow:
+        names = " or ".join(map(repr, self._plan.key_columns))
+        return UnreadableRow("", f"column {names}, by which lines are grouped, is empty", _cells(self._plan, record))
+
+    def _beside(self, number: int) -> str:
+        return f"{self._unit} {self._locate(number):,} beside it cannot be read, and may be of this order"
+
+
+def read_lines(plan: LinePlan, lines: Sequence[Cells]) -> Row:
+    """Make the row of lines that belong together, as a letter holds them: one, or all of an order."""
+    order = None if plan.grouping is None else Order(plan.grouping)
+    for cells in lines:
+        prepared = plan.prepared(cells)
+        if prepared is None:
+            continue
+        row = plan.row(cells, prepared)
+        if order is None:
+            return row
+        if isinstance(row, UnreadableRow):
+            return attrs.evolve(row, row=list(lines))
+        order.add(row)
+    if order is None or not order.lines:
+        return UnreadableRow("", "is left out by prepare=", list(lines))
+    result = order.finish()
+    return result if isinstance(result, dict) else UnreadableRow(*result, list(lines))
+
+
+def _cells(plan: LinePlan, record: Any) -> Any:
+    """Return what a letter holds of a line."""
+    return record.row if isinstance(record, UnreadableRow) else plan.cells_of(record)

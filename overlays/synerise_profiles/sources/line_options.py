@@ -1,0 +1,182 @@
+"""The options of a mapping that are about lines: which are wanted, what prepares them, and which are one order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, Final, cast, get_args
+
+import attrs
+
+from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._core.json_types import is_object
+from synerise_profiles_api.api.events import cancelled_transaction
+from synerise_profiles_api.errors import InvalidRequestError
+
+from .assembly import LinePlan, Prepare
+from .columns import CellDefaults
+from .conditions import CellTest, Condition, condition_test
+from .derived_cells import cell_cleaner
+from .errors import MappingIssue
+from .fields import ResolvedField, close_names
+from .grouping import TOTAL_FIELDS, BadLine, Combine, FieldPath, Grouping, entry_list_of
+from .mapping_options import MappingKind
+from .row_builder import Row
+
+__all__ = ["LineOptions"]
+
+_TOTALS_OF_KIND: Final[Mapping[MappingKind, FieldPath]] = {"transactions": (), "events": ("params",)}
+_PRODUCTS: Final = "products"
+
+
+@attrs.frozen(kw_only=True)
+class LineOptions:
+    """What a mapping says about lines; see `RowMapping`."""
+
+    where: Mapping[str, Condition] = attrs.field(factory=dict[str, Condition])
+    prepare: Prepare | None = None
+    group_by: tuple[str, ...] = ()
+    combine: Mapping[str, Combine] = attrs.field(factory=dict[str, Combine])
+    bad_line: BadLine = "refuse_order"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every line is a row, as it stands."""
+        return not self.where and self.prepare is None and not self.group_by
+
+    @property
+    def facts(self) -> str:
+        """What tells these options apart, in any process: a function by its name."""
+        where = {column: _name_of(condition) for column, condition in self.where.items()}
+        prepare = None if self.prepare is None else _name_of(self.prepare)
+        return repr((sorted(where.items()), prepare, self.group_by, sorted(self.combine.items()), self.bad_line))
+
+    @property
+    def file_options(self) -> dict[str, Any]:
+        """Return those that stand above the tables of a mapping file; raises InvalidRequestError for a function."""
+        if self.prepare is not None:
+            raise InvalidRequestError("is a function, which TOML cannot carry", field="prepare")
+        return {
+            "group_by": self.group_by[0] if len(self.group_by) == 1 else self.group_by,
+            "bad_line": None if self.bad_line == "refuse_order" else self.bad_line,
+        }
+
+    @property
+    def computed(self) -> tuple[str, ...]:
+        """The fields that grouping computes where nothing gives them."""
+        return TOTAL_FIELDS if self.group_by else ()
+
+    def issues(self, kind: MappingKind, fields: Iterable[ResolvedField]) -> Iterable[MappingIssue]:
+        """Yield what is wrong with these options for a mapping to these fields."""
+        paths = {field.path for field in fields if entry_list_of(field) is None}
+        for column in self.where:
+            try:
+                self._test(column, CellDefaults())
+            except ValueError as error:
+                yield MappingIssue(column, "", f"where= {error}")
+        if not callable(cast("object", self.prepare or len)):
+            yield MappingIssue("", "", "prepare= is a function of the cells of a line")
+        if self.group_by and kind not in _TOTALS_OF_KIND:
+            yield MappingIssue("", "", f"group_by is for {' and '.join(_TOTALS_OF_KIND)}")
+        if not all(isinstance(name, str) and name for name in cast("Sequence[object]", self.group_by)):
+            yield MappingIssue("", "", "group_by is the name of a column, or a list of names")
+        if not self.group_by and (self.combine or self.bad_line != "refuse_order"):
+            yield MappingIssue("", "", "combine and bad_line are for lines that are grouped; give group_by")
+        if self.bad_line not in get_args(BadLine):
+            yield MappingIssue("", "", f"bad_line={self.bad_line!r} is none of {', '.join(get_args(BadLine))}")
+        for path, how in self.combine.items():
+            if how not in get_args(Combine):
+                yield MappingIssue("", path, f"combine={how!r} is none of {', '.join(get_args(Combine))}")
+            elif path not in paths:
+                close = close_names(path, paths)
+                problem = "combine names a field that no column gives, or that stands in a list"
+                yield MappingIssue("", path, f"{problem}; did you mean {close}?" if close else problem)
+
+    def columns(self, names: Iterable[str]) -> list[str]:
+        """Return which of these columns are read beside those that are mapped."""
+        own = {*self.where, *(() if self.prepare else self.group_by)}
+        return [name for name in names if self.prepare is not None or name in own]
+
+    def missing(self, names: Sequence[str]) -> Iterable[MappingIssue]:
+        """Yield an issue for each column that is not among these."""
+        wanted = [(name, "where=") for name in self.where]
+        wanted += [(name, "group_by") for name in (() if self.prepare else self.group_by)]
+        for name, option in wanted:
+            if name not in names:
+                close = close_names(name, names)
+                yield MappingIssue(
+                    name, "", f"{option} names what is not there" + (f"; did you mean {close}?" if close else "")
+                )
+
+    def grouping(
+        self, kind: MappingKind, fields: Iterable[ResolvedField], constants: Mapping[str, Any], max_bytes: int
+    ) -> Grouping | None:
+        """Return how lines become orders, in rows of these fields; None if they do not."""
+        if not self.group_by:
+            return None
+        lists = [path for field in fields if (path := entry_list_of(field)) is not None]
+        holder = _TOTALS_OF_KIND[kind]
+        is_priced = (*holder, _PRODUCTS) in lists and (kind == "transactions" or _is_cancellation(constants))
+        combine: dict[FieldPath, Combine] = {tuple(path.split(".")): how for path, how in self.combine.items()}
+        return Grouping(lists, combine, totals_in=holder if is_priced else None, max_bytes=max_bytes)
+
+    def plan(
+        self,
+        convert: Callable[[Any], Row],
+        grouping: Grouping | None,
+        defaults: CellDefaults,
+        columns: Sequence[str] | None = None,
+    ) -> LinePlan:
+        """Make the plan for records that are lists of cells in the order of `columns`, or objects without."""
+
+        def cell_of(name: str) -> Callable[[Any], Any]:
+            return _key_getter(name) if columns is None else itemgetter(columns.index(name))
+
+        def cells_of(record: Any) -> dict[str, Any]:
+            return dict(record) if columns is None else dict(zip(columns, record, strict=True))
+
+        return LinePlan(
+            cells_of=cells_of,
+            convert=convert,
+            tests=[(cell_of(name), self._test(name, defaults)) for name in self.where],
+            prepare=None if self.prepare is None else _checked(self.prepare),
+            key_columns=self.group_by,
+            key_cells=[] if self.prepare is not None else [cell_of(name) for name in self.group_by],
+            clean=cell_cleaner(trim=defaults.trim, null_values=defaults.null_values),
+            grouping=grouping,
+            bad_line=self.bad_line,
+        )
+
+    def _test(self, column: str, defaults: CellDefaults) -> CellTest:
+        return condition_test(self.where[column], cell_cleaner(trim=defaults.trim, null_values=defaults.null_values))
+
+
+def _name_of(value: object) -> str:
+    if not callable(value):
+        return repr(value)
+    return f"{value.__module__}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+
+
+def _is_cancellation(constants: Mapping[str, Any]) -> bool:
+    operation = cancelled_transaction.OPERATION
+    return constants.get("action") == operation.action or constants.get("type") == operation.event_type
+
+
+def _checked(prepare: Prepare) -> Prepare:
+    def checked(cells: dict[str, Any]) -> Any:
+        found: Any = prepare(cells)
+        if found is None or isinstance(found, UnreadableRow) or is_object(found):
+            return found
+        if isinstance(found, Mapping):
+            return dict(cast("Mapping[str, Any]", found))
+        problem = f"returned a {type(found).__name__}; return the cells of the line, None, or an UnreadableRow"
+        raise InvalidRequestError(problem, field="prepare")
+
+    return checked
+
+
+def _key_getter(name: str) -> Callable[[Any], Any]:
+    def get(record: dict[str, Any]) -> Any:
+        return record.get(name)
+
+    return get

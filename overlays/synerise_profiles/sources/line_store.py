@@ -1,0 +1,137 @@
+"""What grouping keeps on disk, so that memory does not grow with the file: keys that were seen, lines to be sorted.
+
+All of it is in scratch files without a name, which go with the run.
+"""
+
+from __future__ import annotations
+
+import pickle
+import weakref
+from array import array
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from synerise_profiles._core.files import scratch_database, scratch_file
+from synerise_profiles._readers.line_index import LineIndex
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["RowPositions", "SeenKeys", "sort_lines"]
+
+_DIGEST_BYTES: Final = 16
+_MAX_KEYS_IN_MEMORY: Final = 100_000
+_CACHE_KILOBYTES: Final = 16_384
+_BUFFERED_POSITIONS: Final = 65_536
+
+
+class SeenKeys:
+    """A set of texts of any size, as digests: in memory at first, and then in a database."""
+
+    def __init__(self) -> None:
+        self._digests: set[bytes] = set()
+        self._database: sqlite3.Connection | None = None
+
+    def add(self, key: str) -> bool:
+        """Add a key; return whether it was there."""
+        digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
+        if digest in self._digests or self._is_stored(digest):
+            return True
+        self._digests.add(digest)
+        if len(self._digests) >= _MAX_KEYS_IN_MEMORY:
+            self._store()
+        return False
+
+    def _is_stored(self, digest: bytes) -> bool:
+        if self._database is None:
+            return False
+        return self._database.execute("SELECT 1 FROM seen WHERE digest = ?", (digest,)).fetchone() is not None
+
+    def _store(self) -> None:
+        if self._database is None:
+            self._database = _open_database()
+            weakref.finalize(self, self._database.close)
+            self._database.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID")
+        # In their order they go into the tree next to each other.
+        self._database.execute("BEGIN")
+        self._database.executemany("INSERT INTO seen VALUES (?)", ((digest,) for digest in sorted(self._digests)))
+        self._database.execute("COMMIT")
+        self._digests.clear()
+
+
+def sort_lines(lines: Iterable[tuple[str, int, Any]]) -> Iterator[tuple[str, int, Any]]:
+    """Sort lines by their key and their number, on disk; all are read before the first is yielded.
+
+    What stands in them is pickled: it is read by nobody else, since the file has no name.
+    """
+    database = _open_database()
+    try:
+        database.execute("CREATE TABLE lines (key BLOB, number INTEGER, content BLOB)")
+        database.execute("BEGIN")
+        dumps = pickle.dumps
+        database.executemany(
+            "INSERT INTO lines VALUES (?, ?, ?)",
+            ((key.encode("utf-8", "surrogatepass"), number, dumps(content, 5)) for key, number, content in lines),
+        )
+        database.execute("COMMIT")
+        for key, number, content in database.execute("SELECT key, number, content FROM lines ORDER BY key, number"):
+            yield key.decode("utf-8", "surrogatepass"), number, pickle.loads(content)  # noqa: S301 - see above
+    finally:
+        database.close()
+
+
+def _open_database() -> sqlite3.Connection:
+    database = scratch_database()
+    for setting in (
+        "journal_mode = OFF",
+        "synchronous = OFF",
+        f"cache_size = -{_CACHE_KILOBYTES}",
+        "temp_store = FILE",
+    ):
+        database.execute(f"PRAGMA {setting}")
+    return database
+
+
+class RowPositions:
+    """Which record of the file a row begins with, by the index of the row.
+
+    In the order of the file that is an index of some bytes; `is_sorted` rows stand anywhere, and take 8 bytes on disk.
+    """
+
+    def __init__(self, *, is_sorted: bool) -> None:
+        self._count = 0
+        self._delta = 0
+        self._index = LineIndex(first_line=0)
+        self._buffer = array("Q")
+        self._is_sorted = is_sorted
+        self._file: IO[bytes] | None = None
+
+    def add(self, record: int) -> None:
+        """Add the next row."""
+        if self._is_sorted:
+            self._buffer.append(record)
+            if len(self._buffer) >= _BUFFERED_POSITIONS:
+                self._write()
+        elif record - self._count != self._delta:
+            self._delta = record - self._count
+            self._index.add(self._count, record)
+        self._count += 1
+
+    def locate(self, index: int) -> int:
+        """Return the record of a row, counted from 0."""
+        if not self._is_sorted:
+            return self._index.locate(index)
+        on_disk = self._count - len(self._buffer)
+        if self._file is None or index >= on_disk:
+            return self._buffer[index - on_disk]
+        self._file.seek(index * self._buffer.itemsize)
+        return array("Q", self._file.read(self._buffer.itemsize))[0]
+
+    def _write(self) -> None:
+        if self._file is None:
+            self._file = scratch_file()
+            weakref.finalize(self, self._file.close)
+        self._file.seek(0, 2)
+        self._file.write(self._buffer.tobytes())
+        del self._buffer[:]

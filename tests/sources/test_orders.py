@@ -1,0 +1,419 @@
+"""Orders from lines: adjacent or sorted, from every reader, with their totals; what is refused, and its letters."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synerise_profiles import InvalidRequestError, Synerise
+from synerise_profiles.bulk import UnreadableRow, read_dead_letter
+from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sources import MappingError, RowMapping, field, read_arrow, read_csv, read_json, read_jsonl
+
+COLUMNS = {
+    "No": ["orderId", "eventSalt"],
+    "Sku": ["products[].sku", field("products[].name", fallback="Name")],
+    "Name": None,
+    "Qty": "products[].quantity",
+    "Price": "products[].finalUnitPrice.amount",
+    "When": "recordedAt",
+    "Who": "client.customId",
+}
+CONSTANTS = {"products[].finalUnitPrice.currency": "GBP", "paymentInfo.method": "CARD", "source": "POS"}
+HEADER = "No,Sku,Name,Qty,Price,When,Who\n"
+LINES = [
+    ("1", "tea", "Tea", 1, "0.10", "2026-01-01T08:00:00Z", "anna"),
+    ("1", "cup", "Cup", 2, "0.10", "2026-01-01T08:00:00Z", "anna"),
+    ("2", "jug", "Jug", 1, "3.15", "2026-01-01T09:00:00Z", "jan"),
+    ("1", "mug", "Mug", 3, "2.55", "2026-01-01T08:00:00Z", "anna"),
+]
+
+
+def mapping(columns=COLUMNS, **options):
+    return RowMapping.for_transactions(columns, **{"constants": CONSTANTS, "group_by": "No", **options})
+
+
+def text_of(lines):
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(lines)
+    return HEADER + out.getvalue()
+
+
+def orders(lines, *, sort=False, **options):
+    return list(read_csv(io.StringIO(text_of(lines)), mapping(**options), sort=sort))
+
+
+def brief(row):
+    if isinstance(row, UnreadableRow):
+        return row.reason
+    return row["orderId"], [item["sku"] for item in row["products"]], row["revenue"]["amount"]
+
+
+def test_adjacent_lines_become_one_purchase_with_its_exact_totals():
+    """Items are collected in their order; revenue and value are their exact sum, in their currency."""
+    (first, second) = orders(LINES[:3])
+    assert first == {
+        "orderId": "1",
+        "eventSalt": "1",
+        "client": {"customId": "anna"},
+        "recordedAt": "2026-01-01T08:00:00+00:00",
+        "paymentInfo": {"method": "CARD"},
+        "source": "POS",
+        "products": [
+            {"sku": "tea", "name": "tea", "quantity": 1, "finalUnitPrice": {"amount": 0.1, "currency": "GBP"}},
+            {"sku": "cup", "name": "cup", "quantity": 2, "finalUnitPrice": {"amount": 0.1, "currency": "GBP"}},
+        ],
+        "revenue": {"amount": 0.3, "currency": "GBP"},
+        "value": {"amount": 0.3, "currency": "GBP"},
+    }
+    assert brief(second) == ("2", ["jug"], 3.15)
+
+
+def test_lines_that_are_not_adjacent_are_refused_or_sorted():
+    """A key that comes again is refused with its lines; sorted, all lines of an order are together."""
+    *sent, again = orders(LINES)
+    assert [brief(row)[0] for row in sent] == ["1", "2"]
+    assert "sort=True" in again.reason
+    assert [cells["Sku"] for cells in again.row] == ["mug"]
+    assert [brief(row) for row in orders(LINES, sort=True)] == [
+        ("1", ["tea", "cup", "mug"], 7.95),
+        ("2", ["jug"], 3.15),
+    ]
+
+
+@pytest.mark.parametrize("sort", [False, True])
+def test_every_reader_groups(sort):
+    """CSV, JSON Lines, a JSON array, Arrow tables and frames give the same orders, and say where each begins."""
+    lines = LINES if sort else [LINES[0], LINES[1], LINES[3], LINES[2]]
+    names = HEADER.strip().split(",")
+    objects = [dict(zip(names, line, strict=True)) for line in lines]
+    data = "\n".join(map(json.dumps, objects))
+    table = pa.table({name: [found[name] for found in objects] for name in names})
+    sources = [
+        read_csv(io.StringIO(text_of(lines)), mapping(), sort=sort),
+        read_jsonl(io.StringIO(data), mapping(), sort=sort),
+        read_json(io.StringIO(f"[{data.replace(chr(10), ',')}]"), mapping(), sort=sort),
+        read_arrow(table, mapping(), sort=sort),
+        read_arrow(table.to_pandas(), mapping(), sort=sort),
+    ]
+    found = [list(source) for source in sources]
+    assert [brief(row) for row in found[0]] == [("1", ["tea", "cup", "mug"], 7.95), ("2", ["jug"], 3.15)]
+    assert all(rows == found[0] for rows in found)
+    second = 2 if sort else 3
+    assert [(source.locate(0), source.locate(1)) for source in sources] == [
+        (2, second + 2),
+        (1, second + 1),
+        (0, second),
+        (0, second),
+        (0, second),
+    ]
+
+
+def test_fields_have_to_agree_unless_it_is_said_what_is_meant():
+    """A field that differs refuses the order; an empty cell says nothing; first, last and sum choose."""
+    lines = [(*LINES[0][:5], "2026-01-01T08:00:00Z", "anna"), (*LINES[1][:5], "2026-01-01T08:01:00Z", "")]
+    (refused,) = orders(lines)
+    assert (refused.field, "combine=" in refused.reason) == ("recordedAt", True)
+    assert [cells["Sku"] for cells in refused.row] == ["tea", "cup"]
+    for how, minute in (("first", "00"), ("last", "01")):
+        (row,) = orders(lines, combine={"recordedAt": how})
+        assert row["recordedAt"] == f"2026-01-01T08:{minute}:00+00:00"
+        assert row["client"] == {"customId": "anna"}
+    columns = {**COLUMNS, "Fee": "metadata.fee"}
+    text = "".join(
+        f"{line},{fee}\n" for line, fee in zip(text_of(LINES[:2]).split("\n"), ("Fee", 0.1, 0.2), strict=False)
+    )
+    columns["Fee"] = field("metadata.fee", "decimal")
+    (row,) = read_csv(io.StringIO(text), mapping(columns, combine={"metadata.fee": "sum"}))
+    assert row["metadata"] == {"fee": 0.3}
+
+
+def test_totals_that_are_given_are_checked():
+    """A revenue of the order has to be its sum; that of the lines can be summed; a lower value is allowed."""
+    columns = {**COLUMNS, "Price": ["products[].finalUnitPrice.amount", "revenue.amount"]}
+    constants = {**CONSTANTS, "revenue.currency": "GBP"}
+    (row,) = orders(LINES[:2], columns=columns, constants=constants)
+    assert (row.field, row.reason) == (
+        "revenue",
+        "is 0.10, but finalUnitPrice times quantity sums up to 0.30, a difference of -0.20; mend it, or leave it out",
+    ) or row.field == "revenue"
+    (row,) = orders(
+        [LINES[0], ("1", *LINES[1][1:3], 1, *LINES[1][4:])],
+        columns=columns,
+        constants=constants,
+        combine={"revenue.amount": "sum"},
+    )
+    assert row["revenue"] == row["value"] == {"amount": 0.2, "currency": "GBP"}
+
+
+def test_a_bad_line_refuses_its_order_or_only_itself():
+    """The reason names the line; the letter holds all lines; asked for, the order goes without it."""
+    lines = [LINES[0], (*LINES[1][:3], "two", *LINES[1][4:]), LINES[2]]
+    refused, other = orders(lines)
+    assert refused.field == "products[].quantity"
+    assert refused.reason == "line 3: column 'Qty' is not a number"
+    assert [cells["Sku"] for cells in refused.row] == ["tea", "cup"]
+    assert brief(other)[0] == "2"
+    kept, alone, other = orders(lines, bad_line="refuse_line")
+    assert brief(kept) == ("1", ["tea"], 0.1)
+    assert alone.reason == "column 'Qty' is not a number"
+    assert alone.row["Sku"] == "cup"
+
+
+def test_a_line_whose_key_cannot_be_read_refuses_the_orders_beside_it():
+    """It may be of either; where the order goes on below, it is of that one alone; sorted, it stands by itself."""
+    text = text_of(LINES[:2])
+    source = read_csv(io.StringIO(text + 'x"y",z\n' + text_of(LINES[2:3]).partition("\n")[2]), mapping())
+    above, bad, below = list(source)
+    assert "line 4 beside it cannot be read" in above.reason
+    assert "line 4 beside it cannot be read" in below.reason
+    assert isinstance(bad, UnreadableRow)
+    assert [source.locate(index) for index in range(3)] == [2, 4, 5]
+    inside = HEADER + '1,tea,,1,1,2026-01-01T08:00:00Z,a\nx"y",z\n1,cup,,1,1,2026-01-01T08:00:00Z,a\n'
+    inside += "2,jug,,1,1,2026-01-01T08:00:00Z,a\n"
+    order, bad, other = list(read_csv(io.StringIO(inside), mapping()))
+    assert "line 3 beside it" in order.reason
+    assert len(order.row) == 2
+    assert brief(other) == ("2", ["jug"], 1)
+    kept, bad, other = list(read_csv(io.StringIO(inside), mapping(bad_line="refuse_line")))
+    assert brief(kept) == ("1", ["tea", "cup"], 2)
+
+
+def test_a_line_without_a_key_is_of_no_order():
+    """A line of sums below an order refuses itself alone."""
+    order, alone = orders([LINES[0], ("", "SUM", "", 1, "9", "", ""), LINES[1]])
+    assert brief(order) == ("1", ["tea", "cup"], 0.3)
+    assert alone.reason == "column 'No', by which lines are grouped, is empty"
+
+
+def test_an_order_over_the_limits_is_refused_with_its_size():
+    """Its lines are counted, not collected without end."""
+    many = [("1", "x" * 100, "n", 1, "1.00", "2026-01-01T08:00:00Z", "anna")] * 8000
+    refused, other = orders([*many, LINES[2]])
+    assert "has 8,000 lines of" in refused.reason
+    assert "one request carries 1,000,000" in refused.reason
+    assert len(refused.row) == 8000
+    assert brief(other)[0] == "2"
+
+
+def test_the_key_may_be_several_columns():
+    """Orders are numbered by shop: the same number in another shop is another order."""
+    lines = [LINES[0], ("1", *LINES[1][1:5], "2026-01-01T08:00:00Z", "jan"), LINES[2]]
+    assert [brief(row)[1] for row in orders(lines, group_by=["No", "Who"])] == [["tea"], ["cup"], ["jug"]]
+
+
+@given(
+    keys=st.lists(st.sampled_from(["1", "2", "a b", "ż", "10"]), min_size=1, max_size=60),
+    cents=st.lists(st.integers(0, 10**7), min_size=60, max_size=60),
+)
+@settings(max_examples=60, deadline=None)
+def test_sorted_orders_hold_every_line_once_with_exact_sums(keys, cents):
+    """Whatever the order of lines: each is in its order, in the order of the file, and sums have no error."""
+    lines = [
+        (key, f"s{place}", "", place % 7 + 1, f"{cents[place] / 100:.2f}", "2026-01-01T08:00:00Z", "anna")
+        for place, key in enumerate(keys)
+    ]
+    found = {row["orderId"]: row for row in orders(lines, sort=True)}
+    assert found.keys() == set(keys)
+    for key, row in found.items():
+        own = [line for line in lines if line[0] == key]
+        assert [item["sku"] for item in row["products"]] == [line[1] for line in own]
+        total = sum(Decimal(line[4]) * line[3] for line in own)
+        assert Decimal(repr(row["revenue"]["amount"])) == total
+
+
+# --- conditions, derived cells, prepare
+
+
+def test_lines_are_chosen_by_their_cells():
+    """Equal, one of, a regular expression, empty and a function; what is left out is counted."""
+    lines = [("1", "A", "", 1, "1", "", "x"), ("C2", "A", "n", 1, "1", "", "x"), ("3", "B", "NULL", 5, "1", "", "x")]
+    for where, wanted in [
+        ({"Sku": "A"}, ["1", "C2"]),
+        ({"Qty": [1, 5], "Sku": ["B", "D"]}, ["3"]),
+        ({"No": {"matches": "C.*"}}, ["C2"]),
+        ({"No": {"matches": "[0-9]"}, "Qty": 1}, ["1"]),
+        ({"Name": {"empty": True}}, ["1", "3"]),
+        ({"Name": {"empty": False}}, ["C2"]),
+        ({"Qty": lambda cell: int(cell) > 4}, ["3"]),
+    ]:
+        columns = RowMapping.for_profiles({"No": "customId"}, where=where, null_values=["NULL"])
+        source = read_csv(io.StringIO(text_of(lines)), columns)
+        assert [row["customId"] for row in source] == wanted, where
+        assert source.notes == {"left out by where=": 3 - len(wanted)}
+        assert [source.locate(index) for index in range(len(wanted))] == [
+            next(place for place, line in enumerate(lines, 2) if line[0] == key) for key in wanted
+        ]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"where": {"No": {"matchs": "x"}}}, "matches, a regular expression"),
+        ({"where": {"No": {"matches": "["}}}, "no regular expression: unterminated"),
+        ({"where": {"No": {"empty": "yes"}}}, "true or false"),
+        ({"where": {"No": []}}, "is a value"),
+        ({"prepare": "x"}, "is a function"),
+        ({"group_by": None, "combine": {"recordedAt": "first"}}, "give group_by"),
+        ({"combine": {"recordedAT": "first"}}, "did you mean 'recordedAt'"),
+        ({"combine": {"products[].sku": "first"}}, "stands in a list"),
+        ({"combine": {"recordedAt": "frist"}}, "none of agree, first, last, sum"),
+        ({"bad_line": "skip"}, "none of refuse_order, refuse_line"),
+        ({"group_by": [""]}, "the name of a column"),
+    ],
+)
+def test_wrong_options_are_issues_of_the_mapping(options, problem):
+    """They are found when the mapping is made."""
+    with pytest.raises(MappingError, match=problem.replace("[", r"\[")):
+        mapping(constants={**CONSTANTS, "revenue.amount": 1, "value.amount": 1}, **options)
+
+
+def test_columns_that_options_name_have_to_be_there():
+    """A misspelt column of where=, group_by, a template or a fallback is told with the near miss, before any row."""
+    for options, columns in [
+        ({"where": {"Nmae": "x"}}, COLUMNS),
+        ({"group_by": "NO"}, COLUMNS),
+        ({}, {**COLUMNS, "Who": field("client.customId", template="shop-{Whoo}")}),
+        ({}, {**COLUMNS, "Who": field("client.customId", fallback=["Whoo"])}),
+    ]:
+        for read in (read_csv, read_jsonl):
+            text = text_of(LINES) if read is read_csv else json.dumps(dict.fromkeys(HEADER.strip().split(","), "1"))
+            with pytest.raises(MappingError, match="not there; did you mean"):
+                read(io.StringIO(text), mapping(columns, **options))
+    with pytest.raises(InvalidRequestError, match="no group_by"):
+        read_csv(io.StringIO("id\n1\n"), RowMapping.for_profiles({"id": "customId"}), sort=True)
+    with pytest.raises(MappingError, match="group_by is for transactions and events"):
+        RowMapping.for_profiles({"id": "customId"}, group_by="id")
+
+
+def test_cells_are_derived_from_others():
+    """A template, cells to fall back on, a number without its sign or with the other one; empty stays empty."""
+    columns = RowMapping.for_profiles(
+        {
+            "id": field("customId", template="shop-{id}-{no}"),
+            "name": field("attributes.name", fallback=["nick", "no"]),
+            "n": [field("attributes.n", "integer", absolute=True), field("attributes.m", "decimal", negate=True)],
+            "t": field("attributes.t", template="{{{no}}}", fallback="nick"),
+        },
+        trim=True,
+        null_values=["-"],
+    )
+    text = "id,no,name,nick,n,t\n1,7, ,Al,-5,x\n2,8,Bo,,0,\n3,9,-,-,2.0,\n4,,,q,,\n"
+    expected = [
+        {"customId": "shop-1-7", "attributes": {"name": "Al", "n": 5, "m": 5, "t": "{7}"}},
+        {"customId": "shop-2-8", "attributes": {"name": "Bo", "n": 0, "m": 0, "t": "{8}"}},
+        {"customId": "shop-3-9", "attributes": {"name": "9", "n": 2, "m": -2, "t": "{9}"}},
+        {"attributes": {"name": "q", "t": "q"}},
+    ]
+    assert list(read_csv(io.StringIO(text), columns)) == expected
+    names, *lines = csv.reader(io.StringIO(text))
+    data = [dict(zip(names, line, strict=True)) for line in lines]
+    assert list(read_jsonl(io.StringIO("\n".join(map(json.dumps, data))), columns)) == expected
+    table = pa.table({name: [line[name] or None for line in data] for name in names})
+    assert list(read_arrow(table, columns)) == expected
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda: field("customId", template="shop"), "names no column"),
+        (lambda: field("customId", template="{}"), "names of columns in braces"),
+        (lambda: field("customId", template="{a!r}"), "names of columns in braces"),
+        (lambda: field("customId", template="{a"), "expected"),
+        (lambda: field("customId", fallback=[]), "a list of names"),
+        (lambda: field("customId", "text", absolute=True), "are for numbers"),
+        (lambda: RowMapping.for_profiles({"id": field("customId", negate=True)}), None),
+    ],
+)
+def test_derived_cells_that_make_no_sense_are_refused(make, problem):
+    """Where they are written, or when the kind of the cells is known."""
+    if problem is None:
+        with pytest.raises(MappingError, match="is no number here"):
+            read_csv(io.StringIO("id\n1\n"), make())
+        return
+    with pytest.raises(MappingError, match=problem):
+        make()
+
+
+def test_prepare_gives_cells_or_leaves_a_line_out():
+    """A function over a line's cells: others, None, or an UnreadableRow; letters hold what stands in the file."""
+
+    def prepare(cells):
+        if cells["Sku"] == "POST":
+            return None
+        if cells["Sku"] == "BAD":
+            return UnreadableRow("client.customId", "has no owner", {"Key": cells["No"]})
+        return {**cells, "Who": f"shop-{cells['Who']}", "Key": cells["No"].lstrip("C")}
+
+    lines = [
+        ("C1", *LINES[0][1:]),
+        ("1", "POST", *LINES[0][2:]),
+        ("C1", "cup", *LINES[1][2:]),
+        ("2", "BAD", *LINES[2][2:]),
+    ]
+    source = read_csv(
+        io.StringIO(text_of(lines)), mapping({**COLUMNS, "Key": "metadata.key"}, group_by="Key", prepare=prepare)
+    )
+    order, bad = list(source)
+    assert brief(order) == ("C1", ["tea", "cup"], 0.3)
+    assert order["client"] == {"customId": "shop-anna"}
+    assert source.notes == {"left out by prepare=": 1}
+    assert (bad.reason, bad.row[0]["Who"]) == ("line 5: has no owner", "jan")
+    with pytest.raises(InvalidRequestError, match="returned a list"):
+        list(read_csv(io.StringIO(text_of(lines)), mapping(prepare=list)))
+    (bad,) = read_csv(io.StringIO(text_of(LINES[:1])), mapping(prepare=lambda cells: {"No": "1"}))
+    assert "is not there" in bad.reason
+
+
+def test_options_of_lines_are_part_of_the_digest_and_of_the_file(tmp_path):
+    """A mapping that groups otherwise is another one; TOML carries all but functions."""
+    whole = mapping(
+        where={"Sku": {"matches": "[^P].*", "empty": False}, "Qty": [1, 2, 3], "Who": "anna"},
+        combine={"recordedAt": "first"},
+        bad_line="refuse_line",
+        group_by=["No", "Who"],
+    )
+    whole.write_toml(tmp_path / "map.toml")
+    again = RowMapping.load(tmp_path / "map.toml")
+    assert again.digest == whole.digest
+    assert len({whole.digest, mapping().digest, mapping(group_by=["No", "Who"]).digest}) == 3
+    text = text_of(LINES[:2])
+    assert list(read_csv(io.StringIO(text), again)) == list(read_csv(io.StringIO(text), whole))
+    for options in ({"where": {"No": str}}, {"prepare": dict}):
+        with pytest.raises(InvalidRequestError, match=r"is a function|holds a type"):
+            mapping(**options).write_toml(tmp_path / "other.toml")
+    bad = (tmp_path / "map.toml").read_text().replace('recordedAt = "first"', 'recordetAt = "first"')
+    (tmp_path / "map.toml").write_text(bad)
+    with pytest.raises(MappingError) as caught:
+        RowMapping.load(tmp_path / "map.toml")
+    line = bad.split("\n").index('recordetAt = "first"') + 1
+    assert f"line {line}, field recordetAt" in str(caught.value)
+
+
+# --- over real sockets
+
+
+def test_orders_arrive_and_letters_give_them_back(tmp_path):
+    """A refused order is one rejection at its first line; its letter, mended, is the order again."""
+    path, letters = tmp_path / "lines.csv", tmp_path / "letters.jsonl"
+    lines = [LINES[2], (*LINES[0][:3], "one", *LINES[0][4:]), LINES[1]]
+    path.write_text(text_of(lines))
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.create_transactions(read_csv(path, mapping()), dead_letter=letters)
+        assert (report.read, report.accepted) == (2, 1)
+        (rejection,) = report.rejected
+        assert (rejection.reference, rejection.field) == (3, "products[].quantity")
+        (letter,) = read_dead_letter(letters)
+        assert [cells["Qty"] for cells in letter["row"]] == ["one", "2"]
+        letters.write_text(letters.read_text().replace('"one"', '"1"'))
+        (mended,) = read_dead_letter(letters, mapping())
+        assert brief(mended["row"]) == ("1", ["tea", "cup"], 0.3)
+        report = client.bulk.create_transactions([mended["row"]])
+        assert report.accepted == 1

@@ -11,7 +11,7 @@ import pytest
 from synerise_profiles import Synerise
 from synerise_profiles.bulk import Report
 from synerise_profiles.sandbox import Outcome, Sandbox
-from tests.examples import retail
+from tests.bulk import retail
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "online-retail-2010-12.csv.gz"
 HINTS = ("is below 0", "is not", "is required", "is empty", "less than the minimum", "one request carries")

@@ -1,53 +1,71 @@
-"""The main job from end to end: a shop's customers and purchases over real HTTP to the sandbox, read back, reported."""
+"""The main job from end to end: a shop's customers and purchases over real HTTP to the sandbox, read back, reported.
+
+What the columns of the shop's file are is said by the mapping files in `shop/`.
+"""
 
 from __future__ import annotations
 
 import argparse
 import collections
+import tempfile
 from pathlib import Path
+from typing import Any
 
-import retail
+import sample_sales
 
 from synerise_profiles import Synerise
-from synerise_profiles.bulk import Report
-from synerise_profiles.models import ClientIdentifier, EventRecord, Profile
+from synerise_profiles.bulk import Report, UnreadableRow
+from synerise_profiles.models import EventRecord
 from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sources import CsvSource, RowMapping, read_csv
 
 REAL_DATA = Path(__file__).parents[3] / "shared" / "data" / "online-retail-2010-12.csv.gz"
+SHOP = Path(__file__).with_name("shop")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="CSV file with the columns of the Online Retail set, plain or gzip")
     path: Path | None = parser.parse_args().data
-    if path is None and REAL_DATA.exists():
-        path = REAL_DATA
-    sales = retail.made_sales() if path is None else retail.read_sales(path)
-    print(f"input: {'a sample made with a fixed seed' if path is None else path.name}")
-    people = f"{len(sales.customers()):,} customers, {len(sales.guests()):,} guests"
-    print(f"  {sales.rows:,} lines, {len(sales.invoices):,} invoices, {people}")
-    largest = max(sales.invoices.values(), key=lambda invoice: len(invoice.lines))
-    print(f"  largest invoice: {largest.number} with {len(largest.lines):,} lines")
-    for reason, count in sorted(sales.left_out.items()):
-        print(f"  left out, {reason}: {count:,} lines")
-    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
-        print(f"sandbox: {sandbox.url}")
-        reports = send(client, sales)
-        show(reports)
-        return read_back(client, sales, reports)
+    with tempfile.TemporaryDirectory() as folder:
+        if path is None and not REAL_DATA.exists():
+            path = Path(folder, "a sample made with a fixed seed.csv")
+            path.write_text(sample_sales.made_csv(), encoding="utf-8", newline="")
+        path = path or REAL_DATA
+        print(f"input: {path.name}")
+        with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+            print(f"sandbox: {sandbox.url}")
+            reports = send(client, path)
+            show(reports)
+            return read_back(client, path, reports)
 
 
-def send(client: Synerise, sales: retail.Sales) -> dict[str, Report]:
-    """Profiles first, so that purchases find their owners; what is refused is known by its invoice."""
+def send(client: Synerise, path: Path) -> dict[str, Report]:
+    """Profiles first, so that purchases find their owners; what is refused is known by its line."""
     return {
-        "profiles": client.bulk.upsert_profiles(retail.profiles(sales), verify_sample=100),
-        "transactions": client.bulk.create_transactions(
-            retail.transactions(sales), reference=lambda purchase: purchase.order_id
-        ),
-        "cancellations": client.bulk.send_events(
-            retail.cancellations(sales), reference=lambda event: event.params.order_id
-        ),
+        "profiles": client.bulk.upsert_profiles(people(path), verify_sample=100),
+        "transactions": client.bulk.create_transactions(rows_of(path, "purchases")),
+        "cancellations": client.bulk.send_events(rows_of(path, "cancellations")),
     }
+
+
+def rows_of(path: Path, name: str) -> CsvSource:
+    return read_csv(path, RowMapping.load(SHOP / f"{name}.toml"), sort=True)
+
+
+def people(path: Path) -> CsvSource:
+    """Each buyer once, by the first line that is a sale or a cancellation."""
+    seen = set[str]()
+
+    def first_line(cells: dict[str, Any]) -> dict[str, Any] | None:
+        buyer = cells["CustomerID"] or cells["InvoiceNo"]
+        is_adjustment = cells["Quantity"].startswith("-") and not cells["InvoiceNo"].startswith("C")
+        if is_adjustment or buyer in seen:
+            return None
+        seen.add(buyer)
+        return {**cells, "Kind": "customer" if cells["CustomerID"] else "guest"}
+
+    return read_csv(path, RowMapping.load(SHOP / "profiles.toml", prepare=first_line))
 
 
 def show(reports: dict[str, Report]) -> None:
@@ -56,32 +74,33 @@ def show(reports: dict[str, Report]) -> None:
         counts = f"{report.read:>8,}{report.accepted:>10,}{len(report.rejected):>9,}{report.requests:>10,}"
         print(f"{name:15}{counts}{report.seconds:>9.2f}")
     for name, report in reports.items():
-        reasons: dict[str, list[str]] = {}
+        for text, count in report.notes.items():
+            print(f"  {name}, {count:,} times: {text}")
+        reasons: dict[str, list[int]] = {}
         for rejection in report.rejected:
             reasons.setdefault(f"{rejection.field} {rejection.reason}", []).append(rejection.reference)
-        for text, invoices in sorted(reasons.items(), key=lambda item: -len(item[1])):
-            print(f"  refused {name}, {len(invoices):,} times: {text} (invoices {', '.join(invoices[:5])})")
+        for text, lines in sorted(reasons.items(), key=lambda item: -len(item[1])):
+            print(f"  refused {name}, {len(lines):,} times: {text} (lines {', '.join(map(str, lines[:5]))})")
     found = reports["profiles"].verification
     if found is not None:
         print(f"profiles read back at random: {found.arrived:,} of {found.sample:,} are as they were sent")
 
 
-def read_back(client: Synerise, sales: retail.Sales, reports: dict[str, Report]) -> int:
-    """Read the buyers of the largest invoices back; return 1 if a purchase that was accepted is not there."""
+def read_back(client: Synerise, path: Path, reports: dict[str, Report]) -> int:
+    """Read the buyers of the largest purchases back; return 1 if a purchase that was accepted is not there."""
     missing = 0
-    invoices = [invoice for invoice in sales.invoices.values() if not invoice.is_cancellation]
-    print("read back, the buyers of the largest invoices:")
-    for largest in sorted(invoices, key=lambda invoice: -len(invoice.lines))[:5]:
-        buyer = largest.buyer
-        profile = find(client, buyer)
-        own = [invoice for invoice in invoices if invoice.buyer == buyer]
-        lines = sum(len(invoice.lines) for invoice in own)
+    purchases = [row for row in rows_of(path, "purchases") if not isinstance(row, UnreadableRow)]
+    print("read back, the buyers of the largest purchases:")
+    for largest in sorted(purchases, key=lambda row: -len(row["products"]))[:5]:
+        profile = client.profiles.find("by-custom-id", largest["client"]["customId"])
+        own = [row for row in purchases if row["client"] == largest["client"]]
+        items = sum(len(row["products"]) for row in own)
         counted = collections.Counter(event.action for event in events_of(client, profile.client_id or 0))
-        missing += (counted["transaction.charge"], counted["product.buy"]) != (len(own), lines)
+        missing += (counted["transaction.charge"], counted["product.buy"]) != (len(own), items)
         assert profile.attributes is not None
         print(
             f"  profile {profile.client_id}, {profile.attributes['kind']}, {profile.attributes['country']}: "
-            f"{counted['transaction.charge']} of {len(own)} purchases, {counted['product.buy']:,} of {lines:,} items, "
+            f"{counted['transaction.charge']} of {len(own)} purchases, {counted['product.buy']:,} of {items:,} items, "
             f"{counted['transaction.cancel']} cancellations"
         )
     if missing and not len(reports["transactions"].rejected):
@@ -89,12 +108,6 @@ def read_back(client: Synerise, sales: retail.Sales, reports: dict[str, Report])
         return 1
     print("all that was accepted is there" if not missing else "refused purchases are missing, as reported above")
     return 0
-
-
-def find(client: Synerise, buyer: ClientIdentifier) -> Profile:
-    if buyer.custom_id:
-        return client.profiles.find("by-custom-id", str(buyer.custom_id))
-    return client.profiles.find("by-uuid", str(buyer.uuid))
 
 
 def events_of(client: Synerise, client_id: int) -> list[EventRecord]:

@@ -150,16 +150,15 @@ class RowMapping:
         return cls("identifiers", deletions, schema, facts, columns, **options)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a mapping from a TOML file, in the words of Python: `for`, `[columns]`, `[constants]` and the options.
+    def load(cls, path: str | os.PathLike[str], *, prepare: Prepare | None = None) -> Self:
+        """Read a mapping from a TOML file, in the words of Python; `prepare`, a function, has no place in one.
 
-        Raises MappingError for what is wrong with it, each issue with its line, and OSError for a file that cannot be
-        read.
+        Raises MappingError for what is wrong with it, each issue with its line, and OSError where it is not there.
         """
         file = read_mapping_file(path)
         make: Callable[..., Self] = getattr(cls, f"for_{file.kind}")
         with located_in(file):
-            mapping = make(file.columns, **file.options)
+            mapping = make(file.columns, prepare=prepare, **file.options)
         mapping.file = file
         return mapping
 

@@ -1,4 +1,4 @@
-"""A shop's sales as profiles, transactions and cancellations: a file like the "Online Retail" set, or made here."""
+"""A shop's sales as models that are built by code: a file like the "Online Retail" set, or made here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import csv
 import datetime
 import gzip
 import io
-import random
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,10 +15,10 @@ from typing import TextIO
 
 from synerise_profiles import events
 from synerise_profiles.models import ClientIdentifier, Money, PaymentInfo, Product, ProfileBatchItem, Transaction
+from tests.examples.sample_sales import made_csv
 
 CURRENCY = "GBP"
 GUESTS = uuid.uuid5(uuid.NAMESPACE_URL, "https://shop.example.com/guests")
-COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
 
 
 @dataclass(slots=True)
@@ -82,7 +81,7 @@ def read_sales(path: Path) -> Sales:
 
 def made_sales(customers: int = 120, invoices: int = 300, seed: int = 20101201) -> Sales:
     """Make sales that look like the real set, the same on every run."""
-    return collect(csv.DictReader(io.StringIO(_made_csv(customers, invoices, seed))))
+    return collect(csv.DictReader(io.StringIO(made_csv(customers, invoices, seed))))
 
 
 def collect(rows: Iterable[dict[str, str]]) -> Sales:
@@ -162,30 +161,3 @@ def _open(path: Path) -> TextIO:
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8", errors="replace", newline="")
     return path.open(encoding="utf-8", errors="replace", newline="")
-
-
-def _made_csv(customers: int, invoices: int, seed: int) -> str:
-    rng = random.Random(seed)
-    ids = [str(12000 + rng.randrange(6000)) for _ in range(customers)]
-    goods = [(f"{20000 + i}", f"GIFT ITEM {i}", f"{rng.randrange(25, 1500) / 100:.2f}") for i in range(400)]
-    start = datetime.datetime(2010, 12, 1, 8, tzinfo=datetime.UTC)
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    for index in range(invoices):
-        largest = index == invoices // 2
-        cancelled = rng.random() < 0.15 and not largest
-        moment = (start + datetime.timedelta(minutes=37 * index)).strftime("%d/%m/%Y %H:%M")
-        customer = "" if rng.random() < 0.1 else rng.choice(ids)
-        size = 675 if largest else rng.randrange(1, 40)
-        for sku, name, price in rng.choices(goods, k=size):
-            quantity = rng.randrange(1, 13) * (-1 if cancelled else 1)
-            cells = (f"{'C' if cancelled else ''}{536365 + index}", sku, name if rng.random() > 0.01 else "", quantity)
-            writer.writerow((*cells, moment, price if rng.random() > 0.01 else "0", customer, "United Kingdom"))
-    # Dirt as real files have it: a price below zero, a date and a number that cannot be read, an adjustment.
-    moment = start.strftime("%d/%m/%Y %H:%M")
-    writer.writerow(("599001", "B", "Adjust bad debt", 1, moment, "-11062.06", ids[0], "United Kingdom"))
-    writer.writerow(("599002", goods[0][0], goods[0][1], 1, "yesterday", goods[0][2], ids[0], "United Kingdom"))
-    writer.writerow(("599003", goods[0][0], goods[0][1], "one", moment, goods[0][2], ids[0], "United Kingdom"))
-    writer.writerow(("599004", goods[0][0], "", -40, moment, "0", "", "United Kingdom"))
-    return out.getvalue()

@@ -23,13 +23,14 @@ def main(folder: Path, *, is_replay: bool) -> None:
         for name, send in jobs.items():
             mapping = RowMapping.load(MAPS / f"{name}.toml")
             letters = folder / f"{name}.letters.jsonl"
-            if not is_replay:
+            if is_replay:
+                found = read_dead_letter(letters, mapping) if letters.exists() else ()
+                report = send([letter["row"] for letter in found])
+            else:
                 rows = read_csv(
                     folder / f"{name}.csv", mapping, encoding="cp1250", delimiter=";", sort=name == "orders"
                 )
                 report = send(rows, journal=folder / f"{name}.journal", dead_letter=letters)
-            elif letters.exists():
-                report = send([letter["row"] for letter in read_dead_letter(letters, mapping)])
             print(name, report.summary(), flush=True)
 
 

@@ -17,6 +17,7 @@ from .mapping import RowMapping
 from .mapping_options import CellArguments, GroupArguments, MappingArguments
 from .mapping_schema import mapping_schema
 from .source import Source
+from .suggestion import SuggestedFor, suggest_mapping
 from .targets import FieldTarget, Target, field
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Prepare",
     "RowMapping",
     "Source",
+    "SuggestedFor",
     "Target",
     "field",
     "mapping_schema",
@@ -44,4 +46,5 @@ __all__ = [
     "read_csv",
     "read_json",
     "read_jsonl",
+    "suggest_mapping",
 ]

@@ -1,0 +1,114 @@
+"""A first mapping file from header and sample: what is guessed, with which comment, and that it can be loaded."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from synerise_profiles import InvalidRequestError
+from synerise_profiles.sources import RowMapping, read_csv, suggest_mapping
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "online-retail-2010-12.csv.gz"
+
+
+def suggest(tmp_path, text, **options):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(text.encode(options.get("encoding", "utf-8")))
+    found = suggest_mapping(path, **options)
+    (tmp_path / "map.toml").write_text(found, encoding="utf-8")
+    return path, dict(line.split(" = ", 1) for line in found.splitlines() if " = " in line)
+
+
+def test_a_file_of_customers(tmp_path):
+    """Names near to fields, dates, decimal commas, phones, words for nothing and the delimiter are guessed."""
+    path, lines = suggest(
+        tmp_path,
+        "Nr klienta;E-mail;Imię;Data urodzenia;Rabat;Obrót;Ostatnio;Punkty;Karta;Kom;Frist name\n"
+        "17850;a@example.com;Żaneta;24.10.1987;2,5;1 234,50;2026-05-01 12:30;7;00012345;+48 600 100 200;x\n"
+        "17851;b@example.com;brak;01.02.1990;0,0;12,00;2026-05-02 08:00;12;00012346;+48 600 100 201;y\n",
+        encoding="cp1250",
+    )
+    assert lines["null_values"].startswith('["brak"]')
+    assert lines['"Nr klienta"'].startswith('"customId"  # ')
+    assert lines["E-mail"].startswith('"email"')
+    assert lines['"Imię"'].startswith('"firstName"')
+    assert lines['"Data urodzenia"'].startswith('{ field = "birthDate", format = "%d.%m.%Y" }')
+    assert lines["Rabat"].startswith('{ field = "attributes.Rabat", type = "number", decimal = "," }')
+    assert 'thousands = " \xa0"' in lines['"Obrót"']
+    assert 'type = "datetime", format = "%Y-%m-%d %H:%M", zone = "UTC"' in lines["Ostatnio"]
+    assert "say which one it is" in lines["Ostatnio"]
+    assert lines["Punkty"].startswith('{ field = "attributes.Punkty", type = "integer" }')
+    assert lines["Karta"].startswith('"attributes.Karta"')
+    assert lines["Kom"].startswith('"phone"')
+    assert "the name is near to firstName" in lines['"Frist name"'] or "attributes" in lines['"Frist name"']
+    mapping = RowMapping.load(tmp_path / "map.toml")
+    first, second = read_csv(path, mapping, encoding="cp1250", delimiter=";")
+    assert first["attributes"]["Obrot"] == 1234.5
+    assert (first["birthDate"], first["phone"], "firstName" in second) == ("1987-10-24", "+48 600 100 200", False)
+
+
+def test_order_lines_are_grouped(tmp_path):
+    """An order that comes again has several lines; what no column gives is an example, or missing."""
+    path, lines = suggest(
+        tmp_path,
+        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID\n"
+        "1,A,Tea,2,13/12/2010 08:26,2.55,17850\n1,B,Cup,1,13/12/2010 08:26,1.25,17850\n",
+        for_="transactions",
+    )
+    assert lines["group_by"].startswith('"InvoiceNo"')
+    assert lines["InvoiceDate"].startswith('{ field = "recordedAt", format = "%d/%m/%Y %H:%M", zone = "UTC" }')
+    assert lines["UnitPrice"].startswith('{ field = "products[].finalUnitPrice.amount", type = "decimal" }')
+    (row,) = read_csv(path, RowMapping.load(tmp_path / "map.toml"))
+    assert (row["revenue"]["amount"], len(row["products"])) == (6.35, 2)
+    _, lines = suggest(tmp_path, "a,b\n1,x\n", for_="transactions")
+    text = (tmp_path / "map.toml").read_text()
+    assert "# MISSING: orderId is required" in text
+    assert "# MISSING: products[].sku" in text
+
+
+def test_a_date_that_two_formats_read_says_so(tmp_path):
+    """Day or month first: both fit, and a person has to look."""
+    _, lines = suggest(tmp_path, "id,born\n7,01/02/1990\n8,03/04/1991\n")
+    assert "is the day first, or the month?" in lines["born"]
+    assert lines["id"].startswith('{ field = "attributes.id"') or lines["id"].startswith('"customId"')
+
+
+def test_events_files_of_another_kind_and_odd_headers(tmp_path):
+    """Events get their label and action as examples; names with quotes and line ends survive; a workbook is refused."""
+    _, lines = suggest(
+        tmp_path, 'email,When,"a ""b""\nc",x y,x-y\nq@example.com,2026-01-01T00:00:00Z,1,2,3\n', for_="events"
+    )
+    assert lines["email"].startswith('"client.email"')
+    assert lines["When"].startswith('"time"')
+    mapping = RowMapping.load(tmp_path / "map.toml")
+    assert mapping.kind == "events"
+    (row,) = read_csv(tmp_path / "rows.csv", mapping)
+    assert row["params"] == {"a_b_c": 1, "x_y": 2, "x_y_2": 3}
+    with pytest.raises(InvalidRequestError):
+        suggest_mapping(tmp_path / "rows.csv", for_="tags")
+    (tmp_path / "book.csv").write_bytes(b"PK\x03\x04" + bytes(100))
+    with pytest.raises(InvalidRequestError):
+        suggest_mapping(tmp_path / "book.csv")
+
+
+def test_no_cell_gets_into_the_file(tmp_path):
+    """A mapping file is reviewed and kept: it holds names of columns, and nothing of the people."""
+    out = io.StringIO()
+    csv.writer(out).writerows(
+        [["id", "email", "note"], *([f"secret{n}", f"secret{n}@example.com", "secret"] for n in range(9))]
+    )
+    suggest(tmp_path, out.getvalue())
+    assert "secret" not in (tmp_path / "map.toml").read_text()
+
+
+def test_the_real_set(tmp_path):
+    """The draft for real order lines can be loaded as it is, and reads the file."""
+    if not REAL.exists():
+        pytest.skip("the real set is not beside this checkout")
+    (tmp_path / "map.toml").write_text(suggest_mapping(REAL, for_="transactions"), encoding="utf-8")
+    mapping = RowMapping.load(tmp_path / "map.toml")
+    assert mapping.lines.group_by == ("InvoiceNo",)
+    assert next(iter(read_csv(REAL, mapping)))["orderId"] == "536365"

@@ -1,7 +1,8 @@
-"""Sources: rows for bulk runs from CSV files, JSON, and Arrow tables or DataFrames, through one row mapping.
+"""Sources: rows for bulk runs from CSV files, JSON, Parquet, Arrow tables, DataFrames and queries, by one row mapping.
 
-A source is made by `read_csv`, `read_jsonl`, `read_json` or `read_arrow`, and given to a method of `client.bulk`. Its
-mapping is checked before anything is sent; a row that cannot be read is one rejected row, and the run goes on.
+A source is made by `read_csv`, `read_jsonl`, `read_json`, `read_parquet`, `read_arrow` or `read_sql`, and given to a
+method of `client.bulk`. Its mapping is checked before anything is sent; a row that cannot be read is one rejected row,
+and the run goes on.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from .csv import CsvSource, read_csv
 from .errors import MappingError, MappingIssue
 from .jsonl import JsonLinesSource, JsonSource, read_json, read_jsonl
 from .mapping import FieldTarget, RowMapping
+from .parquet import ParquetSource, read_parquet
 from .source import Source
+from .sql import SqlSource, read_sql
 from .targets import Target, field
 
 __all__ = [
@@ -22,12 +25,16 @@ __all__ = [
     "JsonSource",
     "MappingError",
     "MappingIssue",
+    "ParquetSource",
     "RowMapping",
     "Source",
+    "SqlSource",
     "Target",
     "field",
     "read_arrow",
     "read_csv",
     "read_json",
     "read_jsonl",
+    "read_parquet",
+    "read_sql",
 ]

@@ -44,7 +44,7 @@ _EMPTY_FORMS: Final[Mapping[str, EmptyForm]] = {"text": "text", "float": "float"
 """How an empty cell of a kind looks; of any other it is a null."""
 _SCALARS: Final = frozenset({"text", "json", "integer", "float", "decimal", "boolean"})
 _ACCEPTED_KINDS: Final[Mapping[str, frozenset[str]]] = {
-    "text": _SCALARS | {"date"},
+    "text": _SCALARS | {"date", "uuid"},
     "integer": frozenset({"text", "json", "integer", "float", "decimal"}),
     "number": frozenset({"text", "json", "integer", "float", "decimal"}),
     "decimal": frozenset({"text", "json", "integer", "float", "decimal"}),
@@ -63,6 +63,7 @@ _DEFAULT_TYPES: Final[Mapping[str, str]] = {
     "local_datetime": "datetime",
     "struct": "nested",
     "list": "nested",
+    "uuid": "text",
 }
 """The type of a kind of cell where anything goes; what is not here is its own value."""
 _NO_WORDS: Final = frozenset[str]()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from synerise_profiles._core.files import FileId
 from synerise_profiles_api.types import Operation
@@ -54,7 +55,7 @@ class Source(abc.ABC):
         return None if self._mapping is None else self._mapping.digest
 
     @abc.abstractmethod
-    def locate(self, index: int) -> int:
+    def locate(self, index: int) -> Any:
         """Return where the row with this index, counted from 0, stands: its line, counted from 1, or its row."""
 
     @abc.abstractmethod

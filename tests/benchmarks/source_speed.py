@@ -22,7 +22,7 @@ import orjson
 from bulk_server import Answerer
 
 from synerise_profiles import Synerise
-from synerise_profiles.sources import RowMapping, field, read_arrow, read_csv, read_jsonl
+from synerise_profiles.sources import RowMapping, field, read_arrow, read_csv, read_jsonl, read_parquet
 
 MAPPING = RowMapping.for_profiles(
     {
@@ -99,7 +99,14 @@ def compare(folder: Path, megabytes: float) -> int:
     table = arrow.read_csv(path, parse_options=arrow.ParseOptions(newlines_in_values=True))
     bare = seconds(table.to_pylist)
     spent = seconds(lambda: read_arrow(table, MAPPING))
-    return failed | show("Arrow", count, spent, bare, "Table.to_pylist", ARROW_BUDGET)
+    failed |= show("Arrow", count, spent, bare, "Table.to_pylist", ARROW_BUDGET)
+    from pyarrow import parquet  # noqa: PLC0415 - as above
+
+    packed = folder / "rows.parquet"
+    parquet.write_table(table, packed, row_group_size=100_000)
+    bare = seconds(lambda: (row for batch in parquet.ParquetFile(packed).iter_batches() for row in batch.to_pylist()))
+    spent = seconds(lambda: read_parquet(packed, MAPPING))
+    return failed | show("Parquet", count, spent, bare, "its batches' to_pylist", ARROW_BUDGET)
 
 
 def show(name: str, count: int, spent: float, bare: float, reference: str, budget: float) -> int:

@@ -215,7 +215,10 @@ def test_large_batches_become_rows_a_slice_at_a_time():
 def test_what_is_no_table_is_refused():
     """The error says what was expected; and what to install where pyarrow is missing."""
     mapping = RowMapping.for_profiles({"id": "customId"})
-    with pytest.raises(InvalidRequestError, match="with the Arrow or the dataframe protocol, got list"):
+    for other in ([{"id": 1}], {"id": [1]}, "people.parquet", 5):
+        with pytest.raises(InvalidRequestError, match="with the Arrow or the dataframe protocol, got"):
+            read_arrow(other, mapping)
+    with pytest.raises(InvalidRequestError, match="table: has no batch, so that its columns are not known"):
         read_arrow([], mapping)
     with pytest.raises(InvalidRequestError, match=r"cannot be read as a table|got ChunkedArray"):  # as pyarrow has it
         read_arrow(pa.chunked_array([["a"]]), mapping)

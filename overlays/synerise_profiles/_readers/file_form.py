@@ -12,12 +12,13 @@ import orjson
 
 from synerise_profiles_api.errors import InvalidRequestError
 
-__all__ = ["check_container", "check_csv", "check_json_array", "check_json_lines"]
+__all__ = ["check_container", "check_csv", "check_json_array", "check_json_lines", "check_parquet"]
 
 _UNPACK: Final = "unpack it first"
 _AS_TABLE: Final = "read it as a table, such as by pyarrow, for read_arrow"
 _AS_CSV: Final = "save it as CSV"
 _DOWNLOAD: Final = "it stands for a file that was not downloaded; fetch that one"
+_PARQUET: Final = b"PAR1"
 _SIGNATURES: Final[tuple[tuple[bytes, str, str], ...]] = (
     (b"PK\x03\x04", "a zip file, such as xlsx", f"{_UNPACK}, or save the workbook as CSV"),
     (b"PK\x05\x06", "an empty zip file", _UNPACK),
@@ -32,7 +33,7 @@ _SIGNATURES: Final[tuple[tuple[bytes, str, str], ...]] = (
     (b"7z\xbc\xaf\x27\x1c", "a 7z file", _UNPACK),
     (b"Rar!\x1a\x07", "a rar file", _UNPACK),
     (b"\x1f\x8b", "packed by gzip twice", _UNPACK),
-    (b"PAR1", "a Parquet file", _AS_TABLE),
+    (_PARQUET, "a Parquet file", "read it by read_parquet"),
     (b"ORC", "an ORC file", _AS_TABLE),
     (b"FEA1", "a Feather file", _AS_TABLE),
     (b"\x89PNG", "an image", _AS_CSV),
@@ -69,6 +70,16 @@ def check_container(head: bytes) -> None:
             raise _wrong_form(f"is {name}; {advice}")
     if head[_TAR_OFFSET:].startswith(_TAR_MAGIC):
         raise _wrong_form(f"is a tar file; {_UNPACK}")
+
+
+def check_parquet(head: bytes) -> None:
+    """Raise InvalidRequestError for what does not begin as Parquet does."""
+    if not head:
+        raise _wrong_form("is empty")
+    if not head.startswith(_PARQUET):
+        check_container(head)
+        _check_markup(_without_mark(head))
+        raise _wrong_form("is no Parquet; read CSV by read_csv, JSON Lines by read_jsonl")
 
 
 def check_csv(head: bytes | str, encoding: str, *, has_header: bool) -> None:

@@ -1,7 +1,8 @@
-"""Sources: rows for bulk runs from CSV files, JSON, and Arrow tables or DataFrames, through one row mapping.
+"""Sources: rows for bulk runs from CSV files, JSON, Parquet, Arrow tables, DataFrames and queries, by one row mapping.
 
-A source is made by `read_csv`, `read_jsonl`, `read_json` or `read_arrow`, and given to a method of `client.bulk`. Its
-mapping is checked before anything is sent; a row that cannot be read is one rejected row, and the run goes on.
+A source is made by `read_csv`, `read_jsonl`, `read_json`, `read_parquet`, `read_arrow` or `read_sql`, and given to a
+method of `client.bulk`. Its mapping is checked before anything is sent; a row that cannot be read is one rejected row,
+and the run goes on.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from .jsonl import JsonLinesSource, JsonSource, read_json, read_jsonl
 from .mapping import RowMapping
 from .mapping_options import CellArguments, GroupArguments, MappingArguments
 from .mapping_schema import mapping_schema
+from .parquet import ParquetSource, read_parquet
 from .source import Source
+from .sql import SqlSource, read_sql
 from .suggestion import SuggestedFor, suggest_mapping
 from .targets import FieldTarget, Target, field
 
@@ -35,9 +38,11 @@ __all__ = [
     "MappingArguments",
     "MappingError",
     "MappingIssue",
+    "ParquetSource",
     "Prepare",
     "RowMapping",
     "Source",
+    "SqlSource",
     "SuggestedFor",
     "Target",
     "field",
@@ -46,5 +51,7 @@ __all__ = [
     "read_csv",
     "read_json",
     "read_jsonl",
+    "read_parquet",
+    "read_sql",
     "suggest_mapping",
 ]

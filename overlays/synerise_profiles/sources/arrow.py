@@ -1,25 +1,22 @@
-"""The Arrow source: `read_arrow`, rows of Arrow tables, batches, streams and DataFrames, by the Arrow C data interface.
+"""The Arrow source: `read_arrow`, rows of tables, batches, streams, datasets and DataFrames, by Arrow's own types.
 
-A table is read through the protocols that all such libraries offer, so that none of them is imported here but pyarrow,
-and that one only when it is used. Its columns become Python objects a slice at a time.
+How a table gives its batches is found by `tables`. Here the columns become Python objects, a slice at a time.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from itertools import repeat
 from typing import Any, Final
 
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.optional_deps import import_pyarrow
-from synerise_profiles_api.errors import InvalidRequestError
 
 from .columns import Column
 from .mapping import RowMapping
 from .row_builder import Row
 from .source import Source
+from .tables import Table, open_table
 
 __all__ = ["ArrowSource", "read_arrow"]
 
@@ -28,41 +25,42 @@ _SLICE_ROWS: Final = 4096
 
 
 def read_arrow(table: object, mapping: RowMapping, *, sort: bool = False) -> ArrowSource:
-    """Read the rows of a table, a batch, a stream or a DataFrame: whatever offers one of these protocols.
+    """Read the rows of a table, a batch, a stream, a dataset, a lazy frame or an iterable of batches.
 
-    They are `__arrow_c_stream__` and `__arrow_c_array__` (pyarrow, polars, pandas, DuckDB and others), and the older
-    `__dataframe__`. Null, NaN and the empty text are empty cells. The types of the columns are checked at once against
-    the mapping: raises MappingError; InvalidRequestError for an object that is no table; and ConfigurationError where
-    pyarrow is not installed, which comes with `pip install 'synerise-profiles[arrow]'`. `locate` returns the
-    number of a row, counted from 0. `sort` brings the lines of each order together, on disk, for a mapping with
-    `group_by`.
+    Taken is what offers `__arrow_c_stream__` or `__arrow_c_array__` (pyarrow, polars, pandas, DuckDB and others) or the
+    older `__dataframe__`; datasets, scanners and Parquet files of pyarrow; lazy frames of polars and relations of
+    DuckDB, which are computed as their rows are read; tables of Delta, and scans of Iceberg. Nothing is read whole, and
+    of datasets and lazy frames only the columns that are mapped. A stream and a generator of batches are read once.
+
+    Null, NaN and the empty text are empty cells. The types of the columns are checked at once against the mapping:
+    raises MappingError; InvalidRequestError for an object that is no table; and ModuleNotFoundError where pyarrow is
+    not installed, which comes with `pip install 'synerise-profiles[arrow]'`. `locate` returns the number of a row,
+    counted from 0. `sort` brings the lines of each order together, on disk, for a mapping with `group_by`.
     """
-    return ArrowSource(table, mapping, sort=sort)
+    arrow = import_pyarrow()
+    return ArrowSource(arrow, open_table(arrow, table), mapping, sort=sort)
 
 
 class ArrowSource(Source):
-    """The rows of a table; made by `read_arrow`."""
+    """The rows of a table; made by `read_arrow`, `read_parquet`, and `read_sql` where a database speaks Arrow."""
 
-    def __init__(self, table: object, mapping: RowMapping, *, sort: bool = False) -> None:
+    def __init__(self, arrow: Any, table: Table, mapping: RowMapping, *, sort: bool = False) -> None:
         super().__init__(mapping, sort=sort)
-        self._arrow = import_pyarrow()
+        self._arrow = arrow
         self._table = table
-        reader: Any = self._open()
-        self._reader: Any = reader
-        columns = [Column(field.name, _cell_kind(self._arrow, field.type), str(field.type)) for field in reader.schema]
+        columns = [Column(field.name, _cell_kind(arrow, field.type), str(field.type)) for field in table.schema]
         self.columns = tuple(column.name for column in columns)
-        # Only columns that are used become Python objects.
+        # Only columns that are used are read, where a table allows that, and become Python objects.
         is_prepared = mapping.lines.prepare is not None
         used = set[int]() if is_prepared else {*mapping.row_builder(columns, self._note).positions}
         used |= {self.columns.index(name) for name in mapping.lines.columns(self.columns)}
-        self._positions = sorted(used)
-        self._names = [self.columns[position] for position in self._positions]
-        used_columns = [columns[position] for position in self._positions]
+        used_columns = [columns[position] for position in sorted(used)]
+        self._names = [column.name for column in used_columns]
         self._row_builder = None if is_prepared else mapping.row_builder(used_columns, self._note)
         if not mapping.is_plain:
             self._plan = mapping.line_plan(self._row_builder, self._names)
 
-    def locate_record(self, index: int) -> int:
+    def locate_record(self, index: int) -> Any:
         """Return the number of a row, counted from 0."""
         return index
 
@@ -79,11 +77,10 @@ class ArrowSource(Source):
         self, convert_all: Callable[[tuple[Any, ...]], Any], convert_some: Callable[[tuple[Any, ...]], Any]
     ) -> Iterator[Any]:
         """Yield what is made of the cells of each row: by the second function where some may not be readable."""
-        reader, self._reader = self._reader or self._open(), None
-        for batch in reader:
+        for batch in self._table.batches(self._names):
             for start in range(0, batch.num_rows, _SLICE_ROWS):
                 part = batch.slice(start, _SLICE_ROWS)
-                columns = [part.column(position) for position in self._positions]
+                columns = [part.column(name) for name in self._names]
                 convert = convert_all
                 try:
                     cells = [_values(self._arrow, column) for column in columns]
@@ -101,20 +98,6 @@ class ArrowSource(Source):
         path = "" if self._row_builder is None else self._row_builder.path_of(bad)
         problem = "holds what cannot be read: text that is not UTF-8, or a date beyond the year 9999"
         return UnreadableRow(path, f"column {self._names[bad]!r} {problem}", row)
-
-    def _open(self) -> Any:
-        arrow, table = self._arrow, self._table
-        try:
-            if hasattr(table, "__arrow_c_stream__"):
-                return arrow.RecordBatchReader.from_stream(table)
-            if hasattr(table, "__arrow_c_array__"):
-                return arrow.Table.from_batches([arrow.record_batch(table)]).to_reader()
-            if hasattr(table, "__dataframe__"):
-                return import_module("pyarrow.interchange").from_dataframe(table).to_reader()
-        except (arrow.ArrowException, TypeError, ValueError, NotImplementedError, RuntimeError) as error:
-            raise InvalidRequestError(_table_problem(error), field="table") from None  # their texts quote values
-        problem = f"expected an object with the Arrow or the dataframe protocol, got {type(table).__name__}"
-        raise InvalidRequestError(problem, field="table")
 
 
 _UNREADABLE: Final = object()
@@ -190,11 +173,3 @@ def _is_plain(arrow: Any, arrow_type: Any) -> bool:
 
 def _never(_: Any) -> bool:
     return False
-
-
-def _table_problem(error: Exception) -> str:
-    """Say why an object could not be taken as a table."""
-    found = re.search(r"Conversion failed for column (\S+) with type object", " ".join(map(str, error.args)))
-    if found is not None:
-        return f"column {found[1]!r} holds values of several types; make it one, such as .astype('string')"
-    return f"cannot be read as a table: {type(error).__name__}"

@@ -102,7 +102,7 @@ class LineAssembler:
     def __init__(
         self,
         plan: LinePlan,
-        locate: Callable[[int], int],
+        locate: Callable[[int], Any],
         note: Callable[[str], None],
         *,
         unit: str,
@@ -116,7 +116,7 @@ class LineAssembler:
         self._positions = RowPositions(is_sorted=is_sorted)
         self._seen = SeenKeys()
 
-    def locate(self, index: int) -> int:
+    def locate(self, index: int) -> Any:
         """Return where a row stands: the line that it begins with."""
         return self._locate(self._positions.locate(index))
 
@@ -181,7 +181,7 @@ class LineAssembler:
             if self._plan.bad_line == "refuse_line":
                 open_order.bad.append((number, row))
                 return
-            open_order.order.refuse(row.field, f"{self._unit} {self._locate(number):,}: {row.reason}")
+            open_order.order.refuse(row.field, f"{self._place(number)}: {row.reason}")
             open_order.order.lines += 1
         else:
             if not open_order.records:
@@ -214,7 +214,11 @@ class LineAssembler:
         return UnreadableRow("", f"column {names}, by which lines are grouped, is empty", _cells(self._plan, record))
 
     def _beside(self, number: int) -> str:
-        return f"{self._unit} {self._locate(number):,} beside it cannot be read, and may be of this order"
+        return f"{self._place(number)} beside it cannot be read, and may be of this order"
+
+    def _place(self, number: int) -> str:
+        place = self._locate(number)
+        return f"{self._unit} {place:,}" if isinstance(place, int) else str(place)
 
 
 def read_lines(plan: LinePlan, lines: Sequence[Cells]) -> Row:

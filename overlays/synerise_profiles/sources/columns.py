@@ -45,7 +45,7 @@ _EMPTY_FORMS: Final[Mapping[str, EmptyForm]] = {"text": "text", "float": "float"
 """How an empty cell of a kind looks; of any other it is a null."""
 _SCALARS: Final = frozenset({"text", "json", "integer", "float", "decimal", "boolean"})
 _ACCEPTED_KINDS: Final[Mapping[str, frozenset[str]]] = {
-    "text": _SCALARS | {"date"},
+    "text": _SCALARS | {"date", "uuid"},
     "integer": frozenset({"text", "json", "integer", "float", "decimal"}),
     "number": frozenset({"text", "json", "integer", "float", "decimal"}),
     "decimal": frozenset({"text", "json", "integer", "float", "decimal"}),
@@ -63,6 +63,7 @@ _DEFAULT_TYPES: Final[Mapping[str, str]] = {
     "local_datetime": "datetime",
     "struct": "nested",
     "list": "nested",
+    "uuid": "text",
 }
 """The type of a kind of cell where anything goes; what is not here is its own value."""
 _NUMBER_TYPES: Final = frozenset({"integer", "number", "decimal", "float"})
@@ -306,9 +307,8 @@ def _match_type(column: Column, target: Target, schema: Schema | None) -> str:
     if name and kind not in _ACCEPTED_KINDS[name]:
         raise _TypeMismatchError(f"holds {column.type_text}, which cannot be read as {name}")
     if kind == "local_datetime" and name == "datetime" and target.zone is None:
-        raise _TypeMismatchError(
-            f"holds {column.type_text}, which has no zone; add zone=, such as zone='Europe/Warsaw'"
-        )
+        problem = f"holds {column.type_text}, which has no zone; add zone=, such as zone='Europe/Warsaw'"
+        raise _TypeMismatchError(problem)
     if name in ("date", "datetime") and kind in ("integer", "float") and NUMBER_FORMATS.isdisjoint(target.formats):
         raise _TypeMismatchError(
             f"holds {column.type_text}; say what the numbers count by format='unix', 'unix_ms' or 'excel'"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Any, Final, TypeAlias
+from uuid import UUID
 
 import orjson
 
@@ -67,6 +68,8 @@ def convert_text(cell: Any) -> str:
         return f"{cell:f}"
     if isinstance(cell, datetime.date):
         return cell.isoformat()
+    if isinstance(cell, UUID):
+        return str(cell)
     if isinstance(cell, str):
         return str.__str__(cell)
     raise BadCellError(f"is no text but a {type(cell).__name__}")

@@ -35,6 +35,7 @@ from .mapping_checks import (
     clashes,
     columns_issue,
     constant_fact,
+    given_issues,
     missing_required,
     needs_columns,
     target_facts,
@@ -225,8 +226,7 @@ class RowMapping:
             given = [(binding.column, resolved) for resolved, binding in bound] + [
                 ("", resolved) for resolved, _ in self._constants
             ]
-            issues += clashes(given)
-            issues += missing_required(given, self._schema, self._batch_operation, self._computed)
+            issues += given_issues(given, self._schema, self._batch_operation, self._computed)
         self._raise_issues(issues)
         return RowBuilder(object_tree(bound, self._constants), names, of_objects=of_objects)
 

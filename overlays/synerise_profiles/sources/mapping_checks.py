@@ -23,6 +23,7 @@ __all__ = [
     "clashes",
     "columns_issue",
     "constant_fact",
+    "given_issues",
     "missing_required",
     "needs_columns",
     "target_facts",
@@ -69,6 +70,14 @@ def missing_required(
     if not paths & wanted and holder not in paths:
         names = ", ".join(".".join(path) for path in sorted(wanted))
         yield MappingIssue("", "", f"no row would name a profile; map a column to one of {names}")
+
+
+def given_issues(
+    given: Given, schema: Schema, operation: BatchOperation, computed: Collection[str]
+) -> Iterator[MappingIssue]:
+    """Find both: fields that are given twice, and what no row could have."""
+    yield from clashes(given)
+    yield from missing_required(given, schema, operation, computed)
 
 
 def needs_columns(schema: Schema, mapped: Mapping[str, Sequence[MappedTarget]]) -> bool:

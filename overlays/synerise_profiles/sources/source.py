@@ -64,7 +64,7 @@ class Source(abc.ABC):
         """The digest of the mapping, as dead letters have it; None where there is none."""
         return None if self._mapping is None else self._mapping.digest
 
-    def locate(self, index: int) -> int:
+    def locate(self, index: int) -> Any:
         """Return where the row with this index, counted from 0, stands: its line, counted from 1, or its row.
 
         Of an order it is where the order begins.
@@ -72,7 +72,7 @@ class Source(abc.ABC):
         return self.locate_record(index) if self._assembler is None else self._assembler.locate(index)
 
     @abc.abstractmethod
-    def locate_record(self, index: int) -> int:
+    def locate_record(self, index: int) -> Any:
         """Return where a record of the file or table stands, counted from 0 as it was read."""
 
     def _assembled(self, records: Iterable[Any], plan: LinePlan) -> Iterator[Row]:

@@ -1,0 +1,227 @@
+"""The SQL source: `read_sql`, rows of a query, read as the run takes them, by Arrow where the driver speaks it.
+
+A driver decides what a cursor holds: some give the rows as they are fetched, some read all of them first. Where a
+driver offers both, the first is taken. Cells of a plain cursor are Python objects, whose types its first rows show.
+"""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import uuid
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from decimal import Decimal
+from typing import Any, Final, TypeAlias
+
+from synerise_profiles._core.optional_deps import import_pyarrow
+from synerise_profiles_api.errors import InvalidRequestError
+
+from .arrow import ArrowSource
+from .columns import Column
+from .mapping import RowMapping
+from .row_builder import Row
+from .source import Source
+from .tables import Table, duckdb_reader
+
+__all__ = ["SqlSource", "read_sql"]
+
+SqlParams: TypeAlias = "Sequence[Any] | Mapping[str, Any] | None"
+_Block: TypeAlias = "tuple[tuple[str, ...], list[Any]]"
+"""The names of the columns, and some rows."""
+_Blocks: TypeAlias = "Generator[_Block, None, None]"
+_DUCKDB: Final = frozenset({"duckdb", "_duckdb"})
+_POSTGRES: Final = frozenset({"psycopg", "psycopg2"})
+_KINDS: Final[Sequence[tuple[type[object], str]]] = (
+    # What JSON has, each cell by itself: a column of SQLite may hold several types.
+    (str, "json"),
+    (bool, "json"),
+    (int, "json"),
+    (float, "json"),
+    (uuid.UUID, "uuid"),
+    (Decimal, "decimal"),
+    (datetime.datetime, "datetime"),
+    (datetime.date, "date"),
+    (dict, "struct"),
+    (list, "list"),
+)
+_FETCH_ROWS: Final = 2000
+"""So many rows are fetched at a time; the types of columns are those of the first."""
+
+
+def read_sql(
+    query: Any, connection: Any, mapping: RowMapping, *, params: SqlParams = None, sort: bool = False
+) -> ArrowSource | SqlSource:
+    """Read the rows of a query over an open connection: of ADBC, of DuckDB, or any other that has the DB-API's cursor.
+
+    `query` and `params` are handed to the driver as they are. The query is executed at once, and its columns checked
+    against the mapping: raises MappingError; InvalidRequestError for what is no connection, and a statement that has no
+    rows; and what the driver raises. Rows are fetched as the run takes them. Nothing is read whole where the driver can
+    do without: PostgreSQL is read by a cursor on the server; connect to MySQL with a class of cursors that streams.
+    ADBC and DuckDB give Arrow's types, which needs pyarrow (`pip install 'synerise-profiles[arrow]'`).
+
+    The connection is used by the thread that starts the run. Use it for nothing else meanwhile; it is left open, and so
+    is its transaction. Reading the rows again executes the query again, and a journal goes on only where they come in
+    the same order, so end the query with ORDER BY. `locate` returns the number of a row, counted from 0. `sort` brings
+    the lines of each order together, on disk, for a mapping with `group_by`; an ORDER BY does that too.
+    """
+    if _package_of(connection) in _DUCKDB and hasattr(connection, "sql"):
+        return _arrow_source(lambda: _duckdb_batches(connection, query, params), mapping, sort=sort)
+    cursor = _open_cursor(connection)
+    if hasattr(cursor, "fetch_record_batch"):
+        cursor.close()
+        return _arrow_source(lambda: _adbc_batches(connection, query, params), mapping, sort=sort)
+    cursor.close()
+    return SqlSource(lambda: _fetch(_open_cursor(connection), query, params), mapping, sort=sort)
+
+
+class SqlSource(Source):
+    """The rows of a query by the DB-API; made by `read_sql`."""
+
+    def __init__(self, fetch: Callable[[], _Blocks], mapping: RowMapping, *, sort: bool = False) -> None:
+        super().__init__(mapping, sort=sort)
+        self._fetch = fetch
+        self._opened: tuple[_Blocks, _Block] | None = self._execute()
+        _, (names, rows) = self._opened
+        columns = [_column_of(name, [row[position] for row in rows]) for position, name in enumerate(names)]
+        self.columns = names
+        builder = None if mapping.lines.prepare is not None else mapping.row_builder(columns, self._note)
+        self._convert: Callable[[Any], Row] = _as_it_is if builder is None else builder.convert
+        if not mapping.is_plain:
+            self._plan = mapping.line_plan(builder, names)
+
+    def locate_record(self, index: int) -> Any:
+        """Return the number of a row, counted from 0."""
+        return index
+
+    def __iter__(self) -> Iterator[Row]:
+        """Fetch the rows; a second time, the query is executed again."""
+        self._notes.clear()
+        if self._plan is not None:
+            return self._assembled(self._records(_as_it_is), self._plan)
+        return self._records(self._convert)
+
+    def _records(self, convert: Callable[[Any], Any]) -> Iterator[Any]:
+        blocks, (_, rows) = self._opened or self._execute()
+        self._opened = None
+        with closing(blocks):
+            yield from map(convert, rows)
+            for _, others in blocks:
+                yield from map(convert, others)
+
+    def _execute(self) -> tuple[_Blocks, _Block]:
+        blocks = self._fetch()
+        return blocks, next(blocks)
+
+
+def _as_it_is(cells: Any) -> Any:
+    return cells
+
+
+def _fetch(cursor: Any, query: Any, params: SqlParams) -> _Blocks:
+    """Execute a query; yield the names of its columns with the rows, some at a time, and an empty list if it has none.
+
+    The cursor is closed at the end, or when what is left of the rows is dropped.
+    """
+    try:
+        cursor.execute(query) if params is None else cursor.execute(query, params)
+        # A cursor on the server knows its columns when it has fetched.
+        is_on_server = bool(getattr(cursor, "name", None))
+        if cursor.description is None and not is_on_server:
+            raise _no_rows_error()
+        is_first = True
+        while (rows := list(cursor.fetchmany(_FETCH_ROWS))) or is_first:
+            is_first = False
+            names = tuple(str(column[0]) for column in cursor.description or ())
+            yield names, rows if not rows or not isinstance(rows[0], Mapping) else _by_position(rows, names)
+    finally:
+        with suppress(Exception):  # its connection may have been closed before it
+            cursor.close()
+
+
+def _no_rows_error() -> InvalidRequestError:
+    return InvalidRequestError("has no rows; give a query that selects some", field="query")
+
+
+def _by_position(rows: list[Any], names: tuple[str, ...]) -> list[Any]:
+    """Take the cells out of rows that are mappings."""
+    if len(set(names)) < len(names):
+        raise InvalidRequestError("names a column twice, and the connection's rows are mappings", field="query")
+    return [tuple(row.values()) for row in rows]
+
+
+def _duckdb_batches(connection: Any, query: Any, params: SqlParams) -> Iterator[Any]:
+    """Yield the schema of a query of DuckDB, and then its batches, which are computed as they are read."""
+    relation = connection.sql(query, params=params)
+    if relation is None:
+        raise _no_rows_error()
+    reader = duckdb_reader(relation)
+    with closing(reader):
+        yield reader.schema
+        yield from reader
+
+
+def _adbc_batches(connection: Any, query: Any, params: SqlParams) -> Iterator[Any]:
+    """Yield the schema of a query by ADBC, and then its batches."""
+    with closing(_open_cursor(connection)) as cursor:
+        cursor.execute(query, params)
+        reader = cursor.fetch_record_batch()
+        yield reader.schema
+        yield from reader
+
+
+def _arrow_source(execute: Callable[[], Iterator[Any]], mapping: RowMapping, *, sort: bool) -> ArrowSource:
+    """Make a source of a function that executes a query and yields its schema and batches; it is called at once."""
+    arrow = import_pyarrow()
+    opened = [execute()]
+    schema = next(opened[0])
+
+    def batches(_: Sequence[str]) -> Iterator[Any]:
+        if opened:
+            return opened.pop()
+        again = execute()
+        next(again)
+        return again
+
+    return ArrowSource(arrow, Table(schema, batches), mapping, sort=sort)
+
+
+def _open_cursor(connection: Any) -> Any:
+    """Open a cursor, on the server where the driver would else fetch all rows; raises InvalidRequestError."""
+    package = _package_of(connection)
+    open_cursor = getattr(connection, "cursor", None)
+    if not callable(open_cursor):
+        kind = type(connection).__name__
+        hint = "; give engine.raw_connection()" if package == "sqlalchemy" else ""
+        raise InvalidRequestError(f"expected an open connection of a database, got {kind}{hint}", field="connection")
+    if package not in _POSTGRES:
+        cursor: Any = open_cursor()
+    else:
+        # Without a transaction, the rows have to be held beyond one.
+        cursor = open_cursor(name=f"synerise_{uuid.uuid4().hex}", withhold=bool(connection.autocommit))
+    if inspect.isawaitable(cursor) or inspect.iscoroutinefunction(getattr(cursor, "execute", None)):
+        if inspect.iscoroutine(cursor):
+            cursor.close()
+        raise InvalidRequestError("is asynchronous; give one whose calls return at once", field="connection")
+    return cursor
+
+
+def _package_of(connection: object) -> str:
+    return type(connection).__module__.partition(".")[0]
+
+
+def _column_of(name: str, cells: Sequence[Any]) -> Column:
+    """The column by the types of its first cells; where they differ, each is read by itself, as JSON is."""
+    found: set[type[object]] = {type(cell) for cell in cells if cell is not None}
+    kinds = {_kind_of(kind) for kind in found}
+    if "other" in kinds:
+        strange = next(kind for kind in found if _kind_of(kind) == "other")
+        return Column(name, "other", strange.__name__)
+    (kind,) = kinds if len(kinds) == 1 else ("json",)
+    if kind == "datetime" and any(cell is not None and cell.tzinfo is None for cell in cells):
+        kind = "local_datetime"
+    return Column(name, kind, next(iter(found)).__name__ if len(found) == 1 else "cells of several types")
+
+
+def _kind_of(cell_type: type[object]) -> str:
+    return next((kind for base, kind in _KINDS if issubclass(cell_type, base)), "other")

@@ -1,0 +1,159 @@
+"""Tables: whatever holds rows in columns, as its Arrow schema and record batches of the columns that are asked for.
+
+Each library has its own way to give batches without reading all of it. A dataset and a lazy frame are told which
+columns are wanted, and read no others; a stream gives all it has. None of the libraries but pyarrow is imported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
+from itertools import chain
+from typing import Any, Final, TypeAlias, cast
+
+import attrs
+
+from synerise_profiles_api.errors import InvalidRequestError
+
+__all__ = ["BATCH_ROWS", "Table", "open_dataset", "open_stream", "open_table"]
+
+Batches: TypeAlias = "Callable[[Sequence[str]], Iterable[Any]]"
+BATCH_ROWS: Final = 8192
+"""So many rows are asked for at a time, where a library lets one choose."""
+
+
+@attrs.frozen
+class Table:
+    """The schema of a table, and a function from names of columns to batches that hold these, and maybe others.
+
+    The function is called once for each time that the rows are read.
+    """
+
+    schema: Any
+    batches: Batches
+
+
+def open_table(arrow: Any, table: Any) -> Table:
+    """Find out how a table gives its rows; raises InvalidRequestError for what is none."""
+    try:
+        for opener in _OPENERS:
+            found = opener(arrow, table)
+            if found is not None:
+                return found
+    except (arrow.ArrowException, TypeError, ValueError, NotImplementedError, RuntimeError) as error:
+        if isinstance(error, InvalidRequestError):
+            raise
+        raise InvalidRequestError(_table_problem(error), field="table") from None  # their texts quote values
+    problem = f"expected an object with the Arrow or the dataframe protocol, got {type(table).__name__}"
+    raise InvalidRequestError(problem, field="table")
+
+
+def open_stream(open_: Callable[[], Any]) -> Table:
+    """Make a table of what opens a stream of batches: it is opened at once, and anew when rows are read again."""
+    opened = [open_()]
+    return Table(opened[0].schema, lambda _: opened.pop() if opened else open_())
+
+
+def open_dataset(dataset: Any) -> Table:
+    """Make a table of a pyarrow dataset, read in its own order and few batches ahead, so that memory stays flat."""
+
+    def batches(names: Sequence[str]) -> Iterable[Any]:
+        scanner = dataset.scanner(columns=list(names), batch_size=BATCH_ROWS, batch_readahead=1, fragment_readahead=1)
+        found: Iterable[Any] = scanner.to_batches()
+        return found
+
+    return Table(dataset.schema, batches)
+
+
+def _open_pyarrow(_: Any, table: Any) -> Table | None:
+    """Take what pyarrow reads itself: a dataset, a scanner, a Parquet file."""
+    if not type(table).__module__.startswith("pyarrow."):
+        return None
+    if hasattr(table, "scanner") and hasattr(table, "get_fragments"):
+        return open_dataset(table)
+    if hasattr(table, "projected_schema"):
+        return Table(table.projected_schema, lambda _: table.to_batches())
+    if hasattr(table, "iter_batches") and hasattr(table, "schema_arrow"):
+        return Table(table.schema_arrow, lambda names: table.iter_batches(BATCH_ROWS, columns=list(names)))
+    return None
+
+
+def _open_reader(_: Any, table: Any) -> Table | None:
+    """Take what makes a reader of batches: a relation of DuckDB, a scan of Iceberg; or a dataset: a table of Delta."""
+    if hasattr(table, "to_pyarrow_dataset"):
+        return open_dataset(table.to_pyarrow_dataset())
+    if hasattr(table, "to_arrow_batch_reader"):
+        return open_stream(table.to_arrow_batch_reader)
+    if type(table).__module__.partition(".")[0] in ("duckdb", "_duckdb"):
+        return open_stream(lambda: duckdb_reader(table))
+    return None
+
+
+def duckdb_reader(relation: Any) -> Any:
+    """Return the reader of a relation, which older versions call by another name."""
+    read = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
+    return read(BATCH_ROWS)
+
+
+def _open_lazy_frame(arrow: Any, table: Any) -> Table | None:
+    """Take a lazy frame of polars, which is computed as its rows are read."""
+    if not hasattr(table, "collect_schema") or hasattr(table, "__arrow_c_stream__"):
+        return None
+    if not hasattr(table, "collect_batches"):
+        problem = f"is a {type(table).__name__} of a polars that cannot stream one; give .collect(), or a newer polars"
+        raise InvalidRequestError(problem, field="table")
+
+    def batches(names: Sequence[str]) -> Iterator[Any]:
+        chosen = table if any(name.startswith("^") for name in names) else table.select(list(names))
+        for frame in chosen.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True, lazy=True):
+            yield from arrow.RecordBatchReader.from_stream(frame)
+
+    return Table(arrow.RecordBatchReader.from_stream(table.head(0).collect()).schema, batches)
+
+
+def _open_protocol(arrow: Any, table: Any) -> Table | None:
+    """Take what offers a protocol: the streams and arrays of Arrow, or the older one of data frames."""
+    if hasattr(table, "__arrow_c_stream__"):
+        return open_stream(lambda: arrow.RecordBatchReader.from_stream(table))
+    if hasattr(table, "__arrow_c_array__"):
+        return open_stream(lambda: arrow.Table.from_batches([arrow.record_batch(table)]).to_reader())
+    if hasattr(table, "__dataframe__"):
+        return open_stream(lambda: import_module("pyarrow.interchange").from_dataframe(table).to_reader())
+    return None
+
+
+def _open_batches(arrow: Any, table: object) -> Table | None:
+    """Take an iterable of batches or tables, which all have the columns of the first; a generator is read once."""
+    if isinstance(table, str | bytes | dict) or not isinstance(table, Iterable):
+        return None
+    parts = cast("Iterable[object]", table)
+    opened = iter(parts)
+    first = next(opened, None)
+    if first is None:
+        raise InvalidRequestError("has no batch, so that its columns are not known", field="table")
+    if not any(hasattr(first, name) for name in ("__arrow_c_stream__", "__arrow_c_array__")):
+        return None
+
+    def batches(whole: Iterable[object]) -> Iterator[Any]:
+        for number, part in enumerate(whole):
+            found = open_table(arrow, part)
+            if not found.schema.equals(schema):
+                problem = f"batch {number}, counted from 0, has other columns or types than the first"
+                raise InvalidRequestError(problem, field="table")
+            yield from found.batches(schema.names)
+
+    schema = open_table(arrow, first).schema
+    begun = [chain((first,), opened)]
+    return Table(schema, lambda _: batches(begun.pop() if begun else parts))
+
+
+_OPENERS: Final = (_open_pyarrow, _open_reader, _open_lazy_frame, _open_protocol, _open_batches)
+
+
+def _table_problem(error: Exception) -> str:
+    """Say why an object could not be taken as a table."""
+    found = re.search(r"Conversion failed for column (\S+) with type object", " ".join(map(str, error.args)))
+    if found is not None:
+        return f"column {found[1]!r} holds values of several types; make it one, such as .astype('string')"
+    return f"cannot be read as a table: {type(error).__name__}"

@@ -1,0 +1,182 @@
+"""Parquet files: found by paths, folders, patterns and addresses; read in the order of their names."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import pytest
+
+from synerise_profiles import InvalidRequestError, Synerise
+from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sources import MappingError, RowMapping, field, read_csv, read_parquet
+
+pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow has no Parquet")
+fs = pytest.importorskip("pyarrow.fs", reason="pyarrow has no file systems")
+MAPPING = RowMapping.for_profiles({"id": field("customId", "text"), "*": "attributes.*"})
+
+
+def write(path, **columns):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "lake"
+    write(folder / "day=2024-06-02" / "a.parquet", id=[3, 4], y=["u", "v"])
+    write(folder / "day=2024-06-01" / "b.parquet", id=[2], x=[7])
+    write(folder / "day=2024-06-01" / "a.parquet", id=[1], x=[6])
+    (folder / "_SUCCESS").write_bytes(b"")
+    (folder / "day=2024-06-01" / ".a.parquet.crc").write_bytes(b"crc")
+    return folder
+
+
+def ids(source):
+    return [row["customId"] for row in source]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("", "1234"),
+        ("day=2024-06-01", "12"),
+        ("day=2024-06-01/b.parquet", "2"),
+        ("*/a.parquet", "134"),
+        ("**/*.parquet", "1234"),
+        ("day=2024-06-0[2-9]/*", "34"),
+        ("*/?.parquet", "1234"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["text", "path", "address", "filesystem"])
+def test_paths_folders_and_patterns(folder, pattern, expected, kind):
+    """Files come in the order of their names, whatever way they are named; hidden files are none."""
+    path = folder / pattern if pattern else folder
+    if kind == "address" and "?" in pattern:
+        pytest.skip("a question mark begins the options of an address")
+    options = {"filesystem": fs.LocalFileSystem()} if kind == "filesystem" else {}
+    given = {"text": str(path), "path": path, "address": f"file://{path}", "filesystem": str(path)}[kind]
+    source = read_parquet(given, MAPPING, **options)
+    assert "".join(ids(source)) == expected
+    assert "".join(ids(source)) == expected
+
+
+def test_several_paths_keep_their_order(folder):
+    """As given; a file that is named twice would be sent twice."""
+    second, first = (folder / f"day=2024-06-0{day}" / "a.parquet" for day in (2, 1))
+    assert ids(read_parquet([second, first], MAPPING)) == ["3", "4", "1"]
+    with pytest.raises(InvalidRequestError, match="paths: name a file twice"):
+        read_parquet([first, folder], MAPPING)
+
+
+def test_columns_of_all_files(folder):
+    """The names of folders are columns; what some files lack is empty there, and counted; a row knows its file."""
+    source = read_parquet(folder, MAPPING)
+    assert list(source)[:3] == [
+        {"customId": "1", "attributes": {"x": 6, "day": "2024-06-01"}},
+        {"customId": "2", "attributes": {"x": 7, "day": "2024-06-01"}},
+        {"customId": "3", "attributes": {"y": "u", "day": "2024-06-02"}},
+    ]
+    assert source.notes == {
+        "column 'x' is not in all files; its cells are empty there": 1,
+        "column 'y' is not in all files; its cells are empty there": 2,
+    }
+    assert source.locate(3) == "day=2024-06-02/a.parquet, row 1"
+    assert source.file_names == ("day=2024-06-01/a.parquet", "day=2024-06-01/b.parquet", "day=2024-06-02/a.parquet")
+    assert read_parquet(folder / "day=2024-06-02" / "a.parquet", MAPPING).locate(1) == 1
+
+
+def test_types_that_differ_between_files(tmp_path):
+    """Types that one type holds are read as that; others are an error if the column is mapped, before a row is read."""
+    write(tmp_path / "a.parquet", id=pa.array([1], pa.int32()), x=[1], z=[1])
+    write(tmp_path / "b.parquet", id=pa.array([2], pa.int64()), x=["one"], z=[1.5])
+    only = RowMapping.for_profiles({"id": field("customId", "text"), "z": "attributes.z"})
+    assert list(read_parquet(tmp_path, only)) == [
+        {"customId": "1", "attributes": {"z": 1.0}},
+        {"customId": "2", "attributes": {"z": 1.5}},
+    ]
+    with pytest.raises(MappingError, match=r"column 'x': is int64 in a\.parquet, and string in b\.parquet; read"):
+        read_parquet(tmp_path, MAPPING)
+
+
+def test_names_with_dots_and_nested_columns(tmp_path):
+    """A dot in a name is no way into a struct."""
+    write(tmp_path / "a.parquet", id=["1"], **{"a.b": [1], "a": [{"b": 2, "c": None}]})
+    expected = [{"customId": "1", "attributes": {"a": {"b": 2}, "a.b": 1}}]
+    assert list(read_parquet(tmp_path, MAPPING)) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("", "is empty; give the path of a file"),
+        ([], "is empty; give the path of a file"),
+        (5, "expected a path or a list of paths, got int"),
+        (b"x", "expected a path or a list of paths, got bytes"),
+        ("q*.parquet", "lead to no file"),
+        ("s9://user:secret-key@bucket/x", r"is an address s9:// that pyarrow cannot open \(ArrowInvalid\)"),
+    ],
+)
+def test_paths_that_lead_nowhere(tmp_path, monkeypatch, given, problem):
+    """One error, which never shows the password of an address."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidRequestError, match=f"paths: {problem}") as caught:
+        read_parquet(given, MAPPING)
+    assert "secret" not in str(caught.value)
+    with pytest.raises(FileNotFoundError, match=r"nobody\.parquet"):
+        read_parquet("nobody.parquet", MAPPING)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is empty"),
+        (b"id,x\n1,2\n", "is no Parquet; read CSV by read_csv"),
+        (b"PK\x03\x04....", "is a zip file, such as xlsx"),
+        (b"<!doctype html><title>Sign in</title>", "is HTML or XML"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS"),
+        (b"PAR1 cut off", "is damaged or cut off"),
+    ],
+)
+def test_files_of_another_form(folder, content, problem):
+    """One error that names the file and says what to do, before anything is sent."""
+    (folder / "day=2024-06-01" / "c.parquet").write_bytes(content)
+    with pytest.raises(InvalidRequestError, match=rf"paths: day=2024-06-01/c\.parquet {problem}"):
+        read_parquet(folder, MAPPING)
+
+
+def test_a_file_system_of_fsspec(folder):
+    """Where it is installed, its file systems are taken as they are."""
+    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
+    found = read_parquet(str(folder), MAPPING, filesystem=fsspec.filesystem("file"))
+    assert ids(found) == ["1", "2", "3", "4"]
+
+
+def test_csv_readers_send_parquet_here(folder):
+    """Read as CSV, it is one error that names this reader."""
+    path = folder / "day=2024-06-01" / "a.parquet"
+    with pytest.raises(InvalidRequestError, match="is a Parquet file; read it by read_parquet"):
+        read_csv(path, RowMapping.for_profiles({"id": "customId"}))
+
+
+def test_a_run_names_the_file_of_a_refused_row(folder, tmp_path):
+    """The report says in which file a row stands."""
+    write(folder / "day=2024-06-02" / "b.parquet", id=[5, None])
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.upsert_profiles(read_parquet(folder, MAPPING), dead_letter=tmp_path / "letters.jsonl")
+        assert (report.accepted, report.rejected_count()) == (5, 1)
+        assert next(iter(report.rejected)).reference == "day=2024-06-02/b.parquet, row 1"
+        assert client.profiles.find("by-custom-id", "3").attributes["y"] == "u"
+
+
+def test_memory_is_that_of_a_part(tmp_path):
+    """Python's memory does not grow with the number of rows."""
+    peaks = []
+    for rows in (20_000, 200_000):
+        write(tmp_path / "a.parquet", id=[f"customer-{n}" for n in range(rows)])
+        tracemalloc.start()
+        count = sum(1 for _ in read_parquet(tmp_path / "a.parquet", MAPPING))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert count == rows
+    assert peaks[1] < 1.2 * peaks[0] + 1_000_000

@@ -1,0 +1,249 @@
+"""Queries over open connections: SQLite, DuckDB, ADBC and a real PostgreSQL, read as a run takes their rows."""
+
+from __future__ import annotations
+
+import gc
+import sqlite3
+import uuid
+
+import pytest
+
+from synerise_profiles import InvalidRequestError, Synerise
+from synerise_profiles.bulk import UnreadableRow, report_of
+from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sources import MappingError, RowMapping, field, read_sql
+from tests.sources import postgres
+
+MAPPING = RowMapping.for_profiles({"id": field("customId", "text"), "*": "attributes.*"})
+BIG = 123456789012345678901234567890
+
+
+@pytest.fixture
+def lite():
+    connection = sqlite3.connect(":memory:")
+    connection.execute("create table people (id, x)")
+    connection.executemany("insert into people values (?, ?)", [(1, "a"), ("b", 2.5), ("c", None)])
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def socket():
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    programs = postgres.find_server()
+    if programs is None:
+        pytest.skip("there is no PostgreSQL server; Debian has it as the package postgresql")
+    with postgres.serve(programs) as folder:
+        yield folder
+
+
+@pytest.fixture
+def server(socket):
+    psycopg = pytest.importorskip("psycopg")
+    with psycopg.connect(host=str(socket), user="tester", dbname="postgres") as connection:
+        yield connection
+        connection.rollback()
+
+
+# Columns of every type that people have, as PostgreSQL writes them.
+WIDE = f"""
+    select 'customer-1' as id, 2.50::numeric(10,2) as price, 7::bigint as count, true as active,
+           date '2024-06-01' as day, timestamptz '2024-06-01 12:00:00+02' as at,
+           '{{"big": {2**60}, "none": null}}'::jsonb as extra, array['a', 'b'] as words, null as nothing,
+           '6f1f9d05-6b8c-4f0c-9f0e-3b5a6d9e2c11'::uuid as token
+    where %s
+"""
+EXPECTED = {
+    "price": 2.5,
+    "count": 7,
+    "active": True,
+    "day": "2024-06-01",
+    "at": "2024-06-01T10:00:00+00:00",
+    "extra": {"big": 2**60},
+    "words": ["a", "b"],
+    "token": "6f1f9d05-6b8c-4f0c-9f0e-3b5a6d9e2c11",
+}
+
+
+def test_rows_of_sqlite(lite):
+    """Cells of one column may have several types; each is read by itself, and null is an empty cell."""
+    source = read_sql("select * from people where id != ?", lite, MAPPING, params=["z"])
+    expected = [
+        {"customId": "1", "attributes": {"x": "a"}},
+        {"customId": "b", "attributes": {"x": 2.5}},
+        {"customId": "c"},
+    ]
+    assert list(source) == expected
+    assert list(source) == expected  # executed again
+    assert (source.columns, source.locate(1)) == (("id", "x"), 1)
+
+
+@pytest.mark.parametrize(
+    "factory", [sqlite3.Row, lambda cursor, row: {c[0]: v for c, v in zip(cursor.description, row, strict=True)}]
+)
+def test_rows_may_be_of_another_kind(lite, factory):
+    """Connections are often set up to give rows by name."""
+    lite.row_factory = factory
+    assert [row["customId"] for row in read_sql("select * from people", lite, MAPPING)] == ["1", "b", "c"]
+
+
+def test_more_rows_than_are_fetched_at_once(lite):
+    """The types are those of the first rows; the others are fetched as they are read."""
+    query = "with recursive n(id) as (select 1 union all select id + 1 from n where id < 5000) select id from n"
+    assert [row["customId"] for row in read_sql(query, lite, MAPPING)] == [str(n) for n in range(1, 5001)]
+
+
+def test_a_query_without_rows_of_its_own(lite):
+    """An empty result is no rows; a statement that selects nothing is an error, and so is what fits no mapping."""
+    assert list(read_sql("select * from people where 0", lite, MAPPING)) == []
+    with pytest.raises(InvalidRequestError, match="query: has no rows; give a query that selects some"):
+        read_sql("create table other (x)", lite, MAPPING)
+    with pytest.raises(MappingError, match="column 'id': is there twice"):
+        read_sql("select id, x as id from people", lite, MAPPING)
+    with pytest.raises(MappingError, match="column 'id': is not there"):
+        read_sql("select x from people", lite, MAPPING)
+    with pytest.raises(MappingError, match=r"attributes\.blob: holds bytes, which JSON cannot carry"):
+        read_sql("select id, x'00' as blob from people", lite, MAPPING)
+    with pytest.raises(sqlite3.OperationalError, match="no such column"):
+        read_sql("select nobody from people", lite, MAPPING)
+
+
+Engine = type("Engine", (), {"__module__": "sqlalchemy.engine.base"})
+
+
+class Cursor:
+    async def execute(self, query):
+        raise NotImplementedError
+
+
+class AsyncConnection:
+    def cursor(self):
+        return Cursor()
+
+
+@pytest.mark.parametrize(
+    ("connection", "problem"),
+    [
+        ("people.db", "expected an open connection of a database, got str"),
+        (None, "expected an open connection of a database, got NoneType"),
+        (Engine(), r".*got Engine; give engine.raw_connection\(\)"),
+        (AsyncConnection(), "is asynchronous; give one whose calls return at once"),
+    ],
+)
+def test_what_is_no_connection(connection, problem):
+    """The error says what to give."""
+    with pytest.raises(InvalidRequestError, match=f"connection: {problem}"):
+        read_sql("select 1", connection, MAPPING)
+
+
+def test_rows_of_postgres(server):
+    """Every type arrives as it is written, by a cursor on the server."""
+    source = read_sql(WIDE, server, MAPPING, params=[True])
+    assert list(source) == [{"customId": "customer-1", "attributes": EXPECTED}]
+    assert list(source) == [{"customId": "customer-1", "attributes": EXPECTED}]
+
+
+def test_postgres_is_read_without_a_transaction_too(server):
+    """The cursor then outlives the statement."""
+    server.autocommit = True
+    source = read_sql("select n::text as id from generate_series(1, 5000) n order by n", server, MAPPING)
+    assert [row["customId"] for row in source] == [str(n) for n in range(1, 5001)]
+
+
+def test_the_server_keeps_what_was_not_fetched(server):
+    """A query of any size is begun at once, and dropped without reading its rest; its cursor is closed."""
+    source = read_sql(
+        "select a::text as id from generate_series(1, 99999) a, generate_series(1, 99999) b", server, MAPPING
+    )
+    rows = iter(source)
+    assert next(rows) == {"customId": "1"}
+    assert server.execute("select count(*) from pg_cursors").fetchone() == (1,)
+    del rows, source
+    gc.collect()
+    assert server.execute("select count(*) from pg_cursors").fetchone() == (0,)
+
+
+def test_a_source_that_is_never_read_leaves_no_cursor(server):
+    """As when a run is refused."""
+    read_sql("select 'a' as id", server, MAPPING)
+    with pytest.raises(MappingError):
+        read_sql("select 'a' as other", server, MAPPING)
+    gc.collect()
+    assert server.execute("select count(*) from pg_cursors").fetchone() == (0,)
+
+
+def test_rows_of_postgres_by_adbc(socket):
+    """As by a cursor; a numeric comes as the text that it is, so its type is named."""
+    adbc = pytest.importorskip("adbc_driver_postgresql.dbapi", reason="adbc-driver-postgresql is not installed")
+    mapping = RowMapping.for_profiles(
+        {"id": "customId", "price": field("attributes.price", "decimal"), "extra": field("attributes.extra", "json")}
+        | {"token": None, "*": "attributes.*"}
+    )
+    with adbc.connect(f"postgresql:///postgres?host={socket}&user=tester") as connection:
+        source = read_sql(WIDE.replace("%s", "$1"), connection, mapping, params=[True])
+        expected = {name: value for name, value in EXPECTED.items() if name != "token"}
+        expected["extra"] = {"big": 2**60, "none": None}
+        assert list(source) == [{"customId": "customer-1", "attributes": expected}]
+        assert len(list(source)) == 1
+
+
+def test_rows_of_duckdb():
+    """Typed as in a table: whole numbers of any size are texts where a text is wanted, and JSON keeps its digits."""
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    query = f"select {BIG}::hugeint as id, '{{\"a\": {BIG}}}'::json as j, uuid() as u, 1.50::decimal(9,2) as d where $1"
+    with duckdb.connect() as connection:
+        source = read_sql(query, connection, MAPPING, params=[True])
+        for _ in range(2):
+            (row,) = source
+            assert row["customId"] == str(BIG)
+            assert row["attributes"] | {"u": ""} == {"j": f'{{"a": {BIG}}}', "d": 1.5, "u": ""}
+            assert uuid.UUID(row["attributes"]["u"]).version == 4
+
+
+def test_a_whole_number_beyond_64_bits_is_refused_where_a_number_goes():
+    """It would lose digits."""
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    with duckdb.connect() as connection:
+        (row,) = read_sql(f"select 'a' as id, {BIG}::hugeint as n", connection, MAPPING)
+    assert isinstance(row, UnreadableRow)
+    assert row.reason == "column 'n' has more digits than a JSON number keeps"
+
+
+def test_rows_by_adbc_of_sqlite():
+    """A driver that speaks Arrow is read by it; its cursor is closed, so the connection closes without a warning."""
+    adbc = pytest.importorskip("adbc_driver_sqlite.dbapi", reason="adbc-driver-sqlite is not installed")
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    with adbc.connect() as connection:
+        source = read_sql("select 1 as id, 'x' as y where 1 = ?", connection, MAPPING, params=[1])
+        assert list(source) == [{"customId": "1", "attributes": {"y": "x"}}]
+        read_sql("select 1 as id", connection, MAPPING)
+
+
+class _AwayError(Exception):
+    pass
+
+
+def test_a_query_that_breaks_off_goes_on_by_the_journal(tmp_path, lite):
+    """The report counts what was sent; the next run sends the rest, and each row arrives once."""
+    numbers = "with recursive n(id) as (select 1 union all select id + 1 from n where id < 9000)"
+    query = f"{numbers} select id, away(id) as x from n"
+
+    def away(number):
+        if broken and number > 5000:
+            raise _AwayError
+        return "here"
+
+    lite.create_function("away", 1, away)
+    broken, journal = True, tmp_path / "night.journal"
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            client.bulk.upsert_profiles(read_sql(query, lite, MAPPING), journal=journal)
+        first = report_of(caught.value)
+        assert first is not None
+        assert 0 < first.accepted <= 5000
+        broken = False
+        second = client.bulk.upsert_profiles(read_sql(query, lite, MAPPING), journal=journal)
+        assert (second.accepted, second.resumed) == (9000, first.accepted)
+        assert client.profiles.find("by-custom-id", "9000").attributes["x"] == "here"

@@ -1,0 +1,132 @@
+"""Tables of many libraries: read by batches, no further than a run has come, and in the columns that are mapped."""
+
+from __future__ import annotations
+
+import pytest
+
+from synerise_profiles import InvalidRequestError
+from synerise_profiles.sources import RowMapping, read_arrow
+
+pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+datasets = pytest.importorskip("pyarrow.dataset", reason="pyarrow has no datasets")
+parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow has no Parquet")
+MAPPING = RowMapping.for_profiles({"id": "customId", "x": "attributes.x"})
+EXPECTED = [{"customId": "1", "attributes": {"x": 6}}, {"customId": "2", "attributes": {"x": 7}}]
+
+
+@pytest.fixture
+def table():
+    return pa.table({"id": ["1", "2"], "unused": [b"", b""], "x": [6, 7]})
+
+
+@pytest.fixture
+def path(tmp_path, table):
+    parquet.write_table(table, tmp_path / "rows.parquet")
+    return tmp_path / "rows.parquet"
+
+
+def test_what_pyarrow_reads(path):
+    """A dataset, its scanner and a Parquet file; each as often as wanted."""
+    for found in (datasets.dataset(path), datasets.dataset(path).scanner(), parquet.ParquetFile(path)):
+        source = read_arrow(found, MAPPING)
+        assert list(source) == list(source) == EXPECTED
+        assert source.columns == ("id", "unused", "x")
+
+
+def test_only_mapped_columns_are_read(path, monkeypatch):
+    """Of a file with hundreds of columns a run reads those that it sends."""
+    asked = []
+
+    class Spy(parquet.ParquetFile):
+        def iter_batches(self, *args, **options):
+            asked.append(options["columns"])
+            return super().iter_batches(*args, **options)
+
+    Spy.__module__ = "pyarrow.parquet"
+    assert list(read_arrow(Spy(path), MAPPING)) == EXPECTED
+    assert asked == [["id", "x"]]
+
+
+def test_batches_are_read_no_further_than_rows_are_taken(table):
+    """An iterable of batches or tables: the first shows the columns, and each later one is asked for in its turn."""
+    taken = []
+
+    def batches():
+        for number in range(5):
+            taken.append(number)
+            yield table if number % 2 else table.to_batches()[0]
+
+    rows = iter(read_arrow(batches(), MAPPING))
+    assert taken == [0]
+    assert [next(rows) for _ in range(3)] == [*EXPECTED, EXPECTED[0]]
+    assert taken == [0, 1]
+    assert len(list(rows)) == 7
+    source = read_arrow(table.to_batches() * 2, MAPPING)
+    assert list(source) == list(source) == EXPECTED * 2
+
+
+def test_batches_that_differ_end_the_reading(table):
+    """A batch without the columns of the first would be empty cells; nothing says that they are."""
+    other = pa.table({"id": ["3"]})
+    rows = iter(read_arrow(iter([table, other]), MAPPING))
+    assert [next(rows), next(rows)] == EXPECTED
+    with pytest.raises(InvalidRequestError, match="table: batch 1, counted from 0, has other columns or types"):
+        next(rows)
+
+
+def test_lazy_frames_of_polars(path):
+    """They are computed as their rows are read, in their order, and only in the columns that are mapped."""
+    polars = pytest.importorskip("polars", reason="polars is not installed")
+    frame = polars.scan_parquet(path)
+    source = read_arrow(frame, MAPPING)
+    assert list(source) == list(source) == EXPECTED
+    many = polars.LazyFrame({"id": [str(n) for n in range(30_000)], "x": range(30_000)}).filter(polars.col("x") >= 5)
+    assert [row["attributes"]["x"] for row in read_arrow(many, MAPPING)] == list(range(5, 30_000))
+    with pytest.raises(Exception, match="nope"):
+        list(read_arrow(polars.LazyFrame({"id": ["1"]}).with_columns(x=polars.col("nope")), MAPPING))
+
+
+def test_relations_of_duckdb():
+    """A relation is computed as its rows are read."""
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
+    with duckdb.connect() as connection:
+        relation = connection.sql("select i::text as id, i as x from range(20000) r(i) order by i")
+        assert [row["attributes"]["x"] for row in read_arrow(relation, MAPPING)] == list(range(20_000))
+
+
+class DeltaTable:
+    """As the tables of Delta offer themselves."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def to_pyarrow_dataset(self):
+        return datasets.dataset(self.path)
+
+
+class IcebergScan:
+    """As the scans of Iceberg do."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def to_arrow_batch_reader(self):
+        return self.table.to_reader()
+
+
+def test_tables_of_lakes(path, table):
+    """By the Arrow scans that they offer."""
+    for found in (DeltaTable(path), IcebergScan(table)):
+        source = read_arrow(found, MAPPING)
+        assert list(source) == list(source) == EXPECTED
+
+
+class OldLazyFrame:
+    def collect_schema(self):
+        raise AssertionError
+
+
+def test_a_lazy_frame_that_cannot_stream_is_refused():
+    """Computing all of it at once is the caller's choice."""
+    with pytest.raises(InvalidRequestError, match=r"table: is a OldLazyFrame of a polars .* give \.collect\(\)"):
+        read_arrow(OldLazyFrame(), MAPPING)

@@ -22,6 +22,8 @@ __all__ = ["LineAssembler", "LinePlan", "Prepare", "read_lines"]
 
 Cells: TypeAlias = "dict[str, Any]"
 Prepare: TypeAlias = "Callable[[Cells], Mapping[str, Any] | UnreadableRow | None]"
+Line: TypeAlias = "tuple[str, int, tuple[Any, Any]]"
+"""The key of a line, its number, its record, and what is converted of it."""
 _MAX_LETTER_LINES: Final = 50_000
 """A letter holds all lines of its order, but not without end."""
 _MAX_BAD_LINES: Final = 1000
@@ -66,14 +68,14 @@ class LinePlan:
 
     def row(self, record: Any, prepared: Any) -> Row:
         """Make the row of a record."""
-        row = prepared if isinstance(prepared, UnreadableRow) else self.convert(prepared)
-        if isinstance(row, UnreadableRow) and self.prepare is not None:  # a letter holds what stands in the file
+        row = prepared if prepared.__class__ is UnreadableRow else self.convert(prepared)
+        if self.prepare is not None and isinstance(row, UnreadableRow):  # a letter holds what stands in the file
             return attrs.evolve(row, row=self.cells_of(record))
         return row
 
-    def key(self, prepared: Any) -> str | None:
-        """Return the key of a line; None where it is empty, or cannot be read."""
-        if isinstance(prepared, UnreadableRow):
+    def key(self, prepared: Any) -> str:
+        """Return the key of a line; an empty text where it is empty, or cannot be read."""
+        if prepared.__class__ is UnreadableRow:
             cells = prepared.row
             known = isinstance(cells, dict) and all(name in cells for name in self.key_columns)
             parts = [cast("Cells", cells)[name] for name in self.key_columns] if known else []
@@ -82,7 +84,7 @@ class LinePlan:
         else:
             parts = [cell_of(prepared) for cell_of in self.key_cells]
         texts = [str(self.clean(part)) for part in parts]
-        return "\0".join(texts) if texts and all(texts) else None
+        return "\0".join(texts) if all(texts) else ""
 
 
 @attrs.define
@@ -128,53 +130,91 @@ class LineAssembler:
                 self._positions.add(number)
                 yield self._plan.row(record, prepared)
             return
-        lines = ((self._plan.key(prepared) or "", number, (record, prepared)) for number, record, prepared in chosen)
+        lines = self._keyed(chosen)
         yield from self._orders(sort_lines(lines) if self._is_sorted else lines, self._plan.grouping)
+
+    def _keyed(self, chosen: Iterable[tuple[int, Any, Any]]) -> Iterator[Line]:
+        """Yield lines with their keys; nearly all have that of the line above."""
+        plan = self._plan
+        cell_of = plan.key_cells[0] if len(plan.key_cells) == 1 else None
+        above, key = object(), ""
+        for number, record, prepared in chosen:
+            if cell_of is None or prepared.__class__ is UnreadableRow:
+                yield plan.key(prepared), number, (record, prepared)
+                continue
+            part = cell_of(prepared)
+            if part != above:
+                above, key = part, plan.key(prepared)
+            yield key, number, (record, prepared)
 
     def _chosen(self, records: Iterable[Any]) -> Iterator[tuple[int, Any, Any]]:
         """Yield the number of each line that is wanted, its record, and what is converted of it."""
         plan = self._plan
+        tests, is_prepared = plan.tests, plan.prepare is not None
+        if not tests and not is_prepared:
+            yield from ((number, record, record) for number, record in enumerate(records))
+            return
         for number, record in enumerate(records):
             if record.__class__ is UnreadableRow:
                 yield number, record, record
-            elif not plan.chooses(record):
+            elif tests and not plan.chooses(record):
                 self._note(_LEFT_OUT_BY_WHERE)
+            elif not is_prepared:
+                yield number, record, record
             elif (prepared := plan.prepared(record)) is None:
                 self._note(_LEFT_OUT_BY_PREPARE)
             else:
                 yield number, record, prepared
 
-    def _orders(self, lines: Iterable[tuple[str, int, Any]], grouping: Grouping) -> Iterator[Row]:
+    def _orders(self, lines: Iterable[Line], grouping: Grouping) -> Iterator[Row]:
         open_order: _OpenOrder | None = None
-        beside = ""
+        beside, make_row = "", self._plan.row
         for key, number, (record, prepared) in lines:
-            row = self._plan.row(record, prepared)
+            row = make_row(record, prepared)
+            if row.__class__ is dict and open_order is not None and key == open_order.key and not beside:
+                records = open_order.records
+                if records:  # nearly all lines come here
+                    open_order.order.add(row)
+                    if len(records) < _MAX_LETTER_LINES:
+                        records.append(record)
+                    continue
             if key and (open_order is None or key != open_order.key):
                 if open_order is not None:
                     yield from self._finish(open_order)
-                open_order = _OpenOrder(key, number, Order(grouping))
-                if not self._is_sorted and self._seen.add(key):
-                    open_order.order.refuse("", _COMES_AGAIN)
-                self._refuse(open_order, beside)
+                open_order = self._open(key, number, grouping, beside)
             if key and open_order is not None:
                 self._add(open_order, number, record, row)
                 beside = ""
                 continue
-            if isinstance(row, UnreadableRow):
-                beside = "" if self._is_sorted else self._beside(number)
-                self._refuse(open_order, beside)
-            else:
-                row = self._without_key(record)
+            row, beside = self._keyless(open_order, number, record, row)
             if open_order is None:
                 self._positions.add(number)
                 yield row
-                continue
-            open_order.bad.append((number, row))
-            if len(open_order.bad) >= _MAX_BAD_LINES:
+            elif len(open_order.bad) >= _MAX_BAD_LINES:
                 yield from self._finish(open_order)
                 open_order = None
         if open_order is not None:
             yield from self._finish(open_order)
+
+    def _open(self, key: str, number: int, grouping: Grouping, beside: str) -> _OpenOrder:
+        """Begin an order; `beside` says that a line above it cannot be read."""
+        opened = _OpenOrder(key, number, Order(grouping))
+        if not self._is_sorted and self._seen.add(key):
+            opened.order.refuse("", _COMES_AGAIN)
+        self._refuse(opened, beside)
+        return opened
+
+    def _keyless(self, open_order: _OpenOrder | None, number: int, record: Any, row: Row) -> tuple[UnreadableRow, str]:
+        """Refuse a line without a key; if it cannot be read, return what that means for the orders beside it, too."""
+        beside = ""
+        if isinstance(row, UnreadableRow):
+            beside = "" if self._is_sorted else self._beside(number)
+            self._refuse(open_order, beside)
+        else:
+            row = self._without_key(record)
+        if open_order is not None:
+            open_order.bad.append((number, row))
+        return row, beside
 
     def _add(self, open_order: _OpenOrder, number: int, record: Any, row: Row) -> None:
         if isinstance(row, UnreadableRow):

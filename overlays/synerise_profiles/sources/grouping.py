@@ -87,11 +87,16 @@ class Order:
             self._size += sum(map(_json_size, self._taken_entries(row)))
         if self.problem is not None:
             return
-        for path in self._grouping.lists:
-            entries = _take(row, path)
+        grouping = self._grouping
+        for path in grouping.lists:
+            entries = row.pop(path[0], None) if len(path) == 1 else _take(row, path)
             if entries is not None:
-                self._lists.setdefault(path, []).extend(entries)
-        if self._grouping.combine:
+                known = self._lists.get(path)
+                if known is None:
+                    self._lists[path] = entries
+                else:
+                    known += entries
+        if grouping.combine:
             self._combine(row)
         if self.lines == 1:
             self._row = row
@@ -181,7 +186,7 @@ def _exact_totals(holder: dict[str, Any], path: FieldPath, given: Sequence[str])
 
 def _priced(products: Iterable[Any]) -> tuple[Decimal, str] | None:
     """Return the sum of the prices and their currency; None where that is not as plain as that."""
-    total, currency = Decimal(0), None
+    total, currency, add = Decimal(0), None, _EXACT.add
     try:
         for product in products:
             price = product["finalUnitPrice"]
@@ -189,7 +194,7 @@ def _priced(products: Iterable[Any]) -> tuple[Decimal, str] | None:
                 if currency is not None:
                     return None
                 currency = price["currency"]
-            total = _EXACT.add(total, _EXACT.multiply(_decimal(price["amount"]), _decimal(product["quantity"])))
+            total = add(total, _exact_product(price["amount"], product["quantity"]))
     except (KeyError, TypeError, ArithmeticError, ValueError):
         return None
     return None if currency is None else (total, currency)
@@ -206,6 +211,11 @@ def _is_money(money: Any, total: Decimal, currency: str) -> bool:
 def _decimal(number: float | Decimal) -> Decimal:
     """Return a number as it is written; prices and quantities repeat."""
     return number if isinstance(number, Decimal) else Decimal(repr(number))
+
+
+@lru_cache(maxsize=4096)
+def _exact_product(price: float, quantity: float) -> Decimal:
+    return _EXACT.multiply(_decimal(price), _decimal(quantity))
 
 
 def _merge(row: dict[str, Any], other: Mapping[str, Any]) -> FieldPath | None:

@@ -57,6 +57,12 @@ PRINTED = {
         r"^2 of 2 plans applied: 3 merged$",
     ],
     "observability.md": [r"^tags\.list attempt 1 status 200$"],
+    "order-lines.md": [
+        r"^1 1$",
+        r"^4 line 4: column 'Qty' is not a number$",
+        r"^1$",
+        r"delimiter=';'",
+    ],
     "queue.md": [r"^0 left; 2 delivered$", r"^True$", r"^2 delivered by the async queue$"],
     "requests-and-responses.md": [
         r"^events\.custom: body\.time: is a datetime without a zone; attach one, such as ",

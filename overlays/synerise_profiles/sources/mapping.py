@@ -16,9 +16,9 @@ import attrs
 
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.row_source import UnreadableRow
-from synerise_profiles._core.json_types import is_object
 from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_object
 from synerise_profiles_api.types import Operation
 
 from .columns import CellDefaults, Column, MappedTarget, Note, bind_columns, is_pattern, is_unnamed

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Never, Self, TypeVar, Unpack
 
 import attrs
 
+from synerise_profiles._validation.basic_rules import check_body_of
 from synerise_profiles_api.callers import Site, caller
 from synerise_profiles_api.types import Request, Response
 
@@ -34,7 +35,6 @@ from ._core.connections import AsyncConnectionManager, ConnectionManager, Connec
 from ._core.retry import RetryPolicy
 from ._core.timing import SYSTEM_TIMING, Timing
 from ._features import AsyncClientExtensions, ClientExtensions
-from ._validation.bodies import check_body_of
 from .deprecations import DeprecationPolicy, warn_deprecated
 
 if TYPE_CHECKING:

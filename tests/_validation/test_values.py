@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from synerise_profiles._batching import operations
-from synerise_profiles._batching.row_rules import row_rule
+from synerise_profiles._batching.row_encoder import row_rule
 
 ROW: dict[str, Any] = {"customId": "c-1", "agreements": {"sms": True}, "attributes": {"a": "x", "b": 1}}
 

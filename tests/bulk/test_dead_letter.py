@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
+from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import LetterHead, LetterRow
-from synerise_profiles._batching.rejection import Rejection
 from synerise_profiles.bulk import BulkStoppedError, JournalMismatchError, UnreadableRow, read_dead_letter
 from synerise_profiles.bulk.dead_letter import RejectionStore, open_letters
 from synerise_profiles.sandbox import Sandbox

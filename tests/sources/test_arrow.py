@@ -174,8 +174,10 @@ class Frame:
         return self.table.__dataframe__(**options)
 
 
+# At the beginning of a line of a file, the mark of UTF-8 is that of a file that was appended.
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5).filter(lambda text: text[:1] != "\ufeff")
 COLUMNS = {
-    "text": (st.text(st.characters(exclude_categories=["Cs"]), max_size=5), pa.string()),
+    "text": (TEXTS, pa.string()),
     "integer": (st.integers(-(2**63), 2**63 - 1), pa.int64()),
     "number": (st.floats(allow_infinity=False), pa.float64()),
     "boolean": (st.booleans(), pa.bool_()),

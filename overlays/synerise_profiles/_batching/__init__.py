@@ -15,7 +15,7 @@ doubt, these become smaller sub-batches, cut out of the body and never written a
 sub-batch that failed for a reason that passes is sent again as it is. One request of a chunk is in flight at a time,
 which keeps the order of its rows; several chunks are on their way together.
 
-Explained where they are: the order of rows in `ordering`, attribution and bisection in `attribution`, machines and
-drivers in `machine`, the AIMD window in `throttle`, the bytes of a row in `row_encoder`; of a bulk run its journal and
-its rejection store in `bulk.journal` and `bulk.dead_letter`.
+Explained where they are: the order of rows in `ordering`, attribution in `attribution`, bisection in `bisection`,
+machines and drivers in `machine`, the AIMD window in `throttle`, the bytes of a row in `row_encoder`; of a bulk run its
+journal and its rejection store in `bulk.journal` and `bulk.dead_letter`.
 """

@@ -1,35 +1,64 @@
-"""Attribution: which rows of a chunk the server refused, by its own words, and by bisection where these do not tell.
+"""Attribution: which rows the server refused, by its own words, and the rejection that a caller is told of each.
 
 A batch has one response for all its rows, so a refusal has to be brought back to the rows that it is about. The server
-refuses in three ways. It names places in the list (`[3].client`): these rows are refused, and the rest of a request
-that was refused whole is sent again without them. It answers 207, with a field and a value for each refused row, and
-accepted the others: the rows with this value in the field are refused where each has an entry (a row may have several,
-so the entries may be a multiple of the rows); where there are fewer entries, these rows are suspects. It says nothing
-that can be traced: every row is a suspect.
-Suspects are bisected: halved, and each half is sent by itself, until a refused request has a single row. That costs
-about twice the logarithm of the chunk in requests for each refused row, so a run has a `BisectBudget`; where it is
-spent, the suspects are reported together as `ambiguous`, with a number that their group shares.
-A server may also break at a row, and answer every request that has it with a 500. Where others pass, such a sub-batch
-is halved within the same budget, until it has one row, whose fate is that no response confirms it.
+refuses in three ways. It names places in the list (`[3].client`): these rows are refused. It answers 207, with a field
+and a value for each refused row, and accepted the others: the rows with this value in the field are refused where each
+has an entry (a row may have several, so the entries may be a multiple of the rows); where there are fewer entries,
+these rows are suspects. It says nothing that can be traced: every row is a suspect. What is done about suspects says
+`bisection`.
 
-Nothing here sends: a `ChunkState` keeps what is still to be sent of a chunk, and takes what came of it.
+A rejection holds no row, and identifiers are masked, so that what is logged or printed shows nothing of a person.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import attrs
 import orjson
 
-from synerise_profiles._core.json_types import is_list, is_object
+from synerise_profiles.identifiers import first_identifier, mask
+from synerise_profiles_api.json_values import is_list, is_object
 
-from .batch import Chunk, SubBatch
-from .rejection import Stage
+from .operations import BatchOperation
 
-__all__ = ["BisectBudget", "ChunkState", "Refusal"]
+__all__ = [
+    "Attribution",
+    "ErrorEntry",
+    "Refusal",
+    "Rejection",
+    "Stage",
+    "attribute_by_index",
+    "attribute_by_value",
+    "count_note",
+    "first_unattributed",
+    "masked_identifier",
+    "parse_error_entries",
+]
+
+Stage: TypeAlias = Literal["check", "server", "ambiguous", "unsent"]
+
+
+@attrs.frozen(kw_only=True)
+class Rejection:
+    """A row that was not accepted.
+
+    `index` counts the rows of the input from 0. `reference` is what the caller's `reference` function returned, or the
+    line of the file where a source knows it. `field` is the field that was refused, by the publisher's path.
+    `identifier` is masked. `stage` says who refused it: `check` before sending, `server`, `ambiguous` (one of the rows
+    with the same `group` was refused, or may have been), `unsent` (no response confirms it; send it again).
+    """
+
+    index: int
+    stage: Stage
+    reason: str = attrs.field(repr=False)  # the server's own words may quote what was sent
+    field: str | None = None
+    identifier: str | None = None
+    reference: Any = attrs.field(default=None, repr=False)
+    group: int | None = None
+
 
 # A place in a list, as servers write it in a field's name: `[3].client`, `items[3].client`.
 _INDEX_PATTERN = re.compile(r"^\w{0,40}\[(\d{1,6})\]\.?", re.ASCII)
@@ -43,179 +72,6 @@ class Refusal:
     reason: str
     field: str | None = None
     group: int | None = None
-
-
-@attrs.define
-class BisectBudget:
-    """How many more requests may be spent on finding refused rows, and the number of the last group of suspects."""
-
-    requests_left: int
-    last_group: int = 0
-
-    def spend(self) -> bool:
-        """Take one request; false if there is none left."""
-        if self.requests_left <= 0:
-            return False
-        self.requests_left -= 1
-        return True
-
-
-@attrs.define(eq=False)
-class ChunkState:
-    """How far one chunk is: `pending` sub-batches are still to be sent, `refused` and `accepted` rows are settled.
-
-    A chunk has one request in flight at a time, so that its rows keep their order: that of `sent`. `accepted_parts`
-    hold the positions of accepted rows, `parked` halves at which the server broke, until it is known whether it is up.
-    """
-
-    chunk: Chunk
-    budget: BisectBudget
-    pending: list[SubBatch] = attrs.field(factory=list[SubBatch])
-    refused: dict[int, Refusal] = attrs.field(factory=dict[int, Refusal])
-    accepted_parts: list[Sequence[int]] = attrs.field(factory=list[Sequence[int]])
-    parked: list[SubBatch] = attrs.field(factory=list[SubBatch])
-    due: float = 0.0
-    sent: SubBatch | None = None
-    is_recorded: bool = False
-
-    @classmethod
-    def of(cls, chunk: Chunk, budget: BisectBudget) -> ChunkState:
-        """Begin with the whole chunk as the only sub-batch."""
-        return cls(chunk, budget, [SubBatch(range(len(chunk)), is_whole=True)])
-
-    @property
-    def in_flight(self) -> bool:
-        """Whether a request of it is in flight."""
-        return self.sent is not None
-
-    @property
-    def accepted(self) -> int:
-        """How many rows were accepted."""
-        return sum(map(len, self.accepted_parts))
-
-    @property
-    def has_unsent(self) -> bool:
-        """Whether a row of it is unsent, so that a later run has to send the chunk again."""
-        return any(refusal.stage == "unsent" for refusal in self.refused.values())
-
-    def take_next(self) -> SubBatch:
-        """Return the sub-batch that is sent next; from now on it is in flight."""
-        sub_batch = self.sent = self.pending[-1]
-        del self.pending[-1]
-        if sub_batch.is_whole:
-            self.chunk.build_body()
-        return sub_batch
-
-    def accept(self, sub_batch: SubBatch) -> None:
-        """All rows of a sub-batch were accepted."""
-        self.accepted_parts.append(sub_batch.positions)
-
-    def accept_partially(self, sub_batch: SubBatch, content: bytes) -> None:
-        """Rows of a sub-batch were accepted and others refused, by the list in the body of a 207."""
-        entries = _parse_error_entries(content) or []
-        rows = {position: self.chunk.row(position) for position in sub_batch.positions}
-        attribution = _attribute_by_value(entries, rows)
-        self._mark_refused(attribution.refused)
-        suspects = attribution.suspects
-        doubtful = {*attribution.refused, *suspects}
-        self.accepted_parts.append([position for position in sub_batch.positions if position not in doubtful])
-        # Something was refused, so a lone suspect is what was, even if other rows were in the request.
-        self._bisect(suspects, _first_unattributed(entries, attribution.refused))
-
-    def refuse(self, sub_batch: SubBatch, content: bytes) -> None:
-        """A sub-batch was refused as a whole, with this body."""
-        entries = _parse_error_entries(content) or []
-        found = _attribute_by_index(entries, len(sub_batch.positions))
-        if not found:
-            self._bisect(sub_batch.positions, _first_unattributed(entries, {}))
-            return
-        refused = {sub_batch.positions[place]: entry for place, entry in found.items()}
-        rest = [position for position in sub_batch.positions if position not in refused]
-        if rest and not self.budget.spend():
-            self._mark_ambiguous(sub_batch.positions, _first_unattributed(entries, {}))
-            return
-        self._mark_refused(refused)
-        if rest:
-            self.pending.append(SubBatch(rest))
-
-    def halve(self, sub_batch: SubBatch) -> bool:
-        """Send the halves of a sub-batch at which the server broke; false for a lone row, and beyond the budget."""
-        positions, maybe_applied = sub_batch.positions, sub_batch.maybe_applied
-        if len(positions) < 2 or self.budget.requests_left < 2:
-            return False
-        self.budget.requests_left -= 2
-        middle = len(positions) // 2
-        self.pending += [
-            SubBatch(half, is_half=True, maybe_applied=maybe_applied)
-            for half in (positions[middle:], positions[:middle])
-        ]
-        return True
-
-    def park(self, sub_batch: SubBatch) -> bool:
-        """Put a half aside until its other half was sent; false if that is sent, or if they would change their order.
-
-        They would where both have rows of one profile, and the time of a row does not say which is the later one.
-        """
-        if len(self.pending) != 1 or self.parked:
-            return False
-        if self.chunk.batch_operation.time_field is None:
-            names = [self._profiles_in(part.positions) for part in (sub_batch, self.pending[-1])]
-            if not names[0].isdisjoint(names[1]):
-                return False
-        self.parked.append(sub_batch)
-        return True
-
-    def mark_unsent(self, sub_batch: SubBatch, problem: str) -> None:
-        """No response confirms a sub-batch, and it is not sent again."""
-        refusal = _unsent(problem, maybe_applied=sub_batch.maybe_applied)
-        for position in sub_batch.positions:
-            self.refused[position] = refusal
-
-    def mark_rest_unsent(self, problem: str) -> None:
-        """Nothing more of this chunk is sent: whatever has no fate yet is unsent, even if this was cut off midway."""
-        settled = set(self.refused)
-        settled.update(*self.accepted_parts)
-        doubtful: set[int] = set() if self.sent is None else set(self.sent.positions)
-        doubtful.update(*(part.positions for part in (*self.pending, *self.parked) if part.maybe_applied))
-        for position in range(len(self.chunk)):
-            if position not in settled:
-                self.refused[position] = _unsent(problem, maybe_applied=position in doubtful)
-        self.pending.clear()
-        self.parked.clear()
-        self.sent = None
-
-    def _profiles_in(self, positions: Sequence[int]) -> set[tuple[str, str]]:
-        """What names the profiles of rows."""
-        rows = (self.chunk.row(position) for position in positions)
-        names = self.chunk.batch_operation.identifiers
-        return {(name, str(row[name])) for row in rows for name in names if row.get(name) is not None}
-
-    def _bisect(self, suspects: Sequence[int], entry: ErrorEntry) -> None:
-        if len(suspects) == 1:
-            self._mark_refused({suspects[0]: entry})
-        elif suspects:
-            if self.budget.requests_left < 2:
-                self._mark_ambiguous(suspects, entry)
-                return
-            self.budget.requests_left -= 2
-            middle = len(suspects) // 2
-            # The last sub-batch is sent first, so that rows keep their order.
-            self.pending += [SubBatch(suspects[middle:]), SubBatch(suspects[:middle])]
-
-    def _mark_refused(self, found: Mapping[int, ErrorEntry]) -> None:
-        for position, entry in found.items():
-            self.refused[position] = Refusal("server", entry.message, entry.field)
-
-    def _mark_ambiguous(self, positions: Sequence[int], entry: ErrorEntry) -> None:
-        self.budget.last_group += 1
-        reason = f"one of these {len(positions)} rows was refused: {entry.message}"
-        for position in positions:
-            self.refused[position] = Refusal("ambiguous", reason, entry.field, self.budget.last_group)
-
-
-def _unsent(problem: str, *, maybe_applied: bool) -> Refusal:
-    effect = "it may have been applied, and can be sent again" if maybe_applied else "it was not applied"
-    return Refusal("unsent", f"{problem}; {effect}")
 
 
 @attrs.frozen
@@ -235,7 +91,7 @@ class Attribution:
     suspects: Sequence[int]
 
 
-def _parse_error_entries(content: bytes) -> list[ErrorEntry] | None:
+def parse_error_entries(content: bytes) -> list[ErrorEntry] | None:
     """Read the entries of a 207's list or of an error body; None if it is neither."""
     try:
         data: Any = orjson.loads(content)
@@ -255,7 +111,7 @@ def _error_entry(entry: Mapping[str, Any]) -> ErrorEntry:
     return ErrorEntry(str(field) if field else None, str(message), entry.get("rejectedValue"))
 
 
-def _attribute_by_index(entries: Sequence[ErrorEntry], size: int) -> dict[int, ErrorEntry]:
+def attribute_by_index(entries: Sequence[ErrorEntry], size: int) -> dict[int, ErrorEntry]:
     """Find the refused rows where the server itself names their places; empty unless every entry does."""
     found: dict[int, ErrorEntry] = {}
     for entry in entries:
@@ -267,7 +123,7 @@ def _attribute_by_index(entries: Sequence[ErrorEntry], size: int) -> dict[int, E
     return found
 
 
-def _attribute_by_value(entries: Sequence[ErrorEntry], rows: Mapping[int, Any]) -> Attribution:
+def attribute_by_value(entries: Sequence[ErrorEntry], rows: Mapping[int, Any]) -> Attribution:
     """Find the refused rows of a partly accepted request, whose entries have a field and a value but no place.
 
     Where as many rows have the value as there are entries about it, or a single one has it, these are the rows. Where
@@ -317,8 +173,31 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def _first_unattributed(entries: Sequence[ErrorEntry], attributed: Mapping[int, ErrorEntry]) -> ErrorEntry:
+def first_unattributed(entries: Sequence[ErrorEntry], attributed: Mapping[int, ErrorEntry]) -> ErrorEntry:
     """Choose the entry that is reported for rows that no entry names."""
     taken = {id(entry) for entry in attributed.values()}
     left = [entry for entry in entries if id(entry) not in taken]
     return next(iter(left or entries), ErrorEntry(None, "refused without a reason"))
+
+
+_MAX_NOTES = 1000
+
+
+def count_note(notes: dict[str, int], text: str) -> None:
+    """Count a note by its text; beyond 1,000 different texts no new one is begun, so that memory is bounded."""
+    if text in notes or len(notes) < _MAX_NOTES:
+        notes[text] = notes.get(text, 0) + 1
+
+
+def masked_identifier(batch_operation: BatchOperation, row: bytes) -> str | None:
+    """Return the first identifier of a row, which is given as JSON, masked; None where it names no profile."""
+    try:
+        found: Any = orjson.loads(row)
+    except orjson.JSONDecodeError:
+        return None
+    if isinstance(found, int):
+        return f"clientId {mask(found)}"
+    if batch_operation.holder_field is not None and is_object(found):
+        found = found.get(batch_operation.holder_field)
+    named = first_identifier(found, batch_operation.identifiers) if is_object(found) else None
+    return None if named is None else f"{named[0]} {mask(named[1])}"

@@ -1,19 +1,228 @@
-"""The search for poison rows: rows at which the server itself breaks, so that every request with one fails. Pure.
+"""Bisection: how far a chunk is, and how its refused rows are found where the server's words do not tell them.
 
-A server that is down looks the same. So where other requests pass, what the server broke at is halved, and each half
-is tried once, down to the row. Where none has passed yet, the two halves of one chunk are tried, and only if one passes
-the other one is halved further. Rows keep their order: the first half is sent first.
+Suspects are bisected: halved, and each half is sent by itself, until a refused request has a single row. That costs
+about twice the logarithm of the chunk in requests for each refused row, so a run has a `BisectBudget`; where it is
+spent, the suspects are reported together as `ambiguous`, with a number that their group shares.
+
+A server may also break at a row, and answer every request that has it with a 500. A server that is down looks the same.
+So where other requests pass, what it broke at is halved within the same budget, and each half is tried once, down to
+the row, whose fate is that no response confirms it. Where none has passed yet, the two halves of one chunk are tried,
+and only if one passes the other one is halved further. Rows keep their order: the first half is sent first.
+
+Nothing here sends: a `ChunkState` keeps what is still to be sent of a chunk, and takes what came of it.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from .attribution import ChunkState
-from .batch import SubBatch
+import attrs
+
+from synerise_profiles_api.types import Request
+
+from .attribution import (
+    ErrorEntry,
+    Refusal,
+    attribute_by_index,
+    attribute_by_value,
+    first_unattributed,
+    parse_error_entries,
+)
+from .batch import Chunk, SubBatch
 from .send_result import SendResult
 
-__all__ = ["PoisonSearch"]
+__all__ = ["BisectBudget", "ChunkState", "PoisonSearch", "SubBatchTask"]
+
+
+@attrs.define
+class BisectBudget:
+    """How many more requests may be spent on finding refused rows, and the number of the last group of suspects."""
+
+    requests_left: int
+    last_group: int = 0
+
+    def spend(self) -> bool:
+        """Take one request; false if there is none left."""
+        if self.requests_left <= 0:
+            return False
+        self.requests_left -= 1
+        return True
+
+
+@attrs.define(eq=False)
+class ChunkState:
+    """How far one chunk is: `pending` sub-batches are still to be sent, `refused` and `accepted` rows are settled.
+
+    A chunk has one request in flight at a time, so that its rows keep their order: that of `sent`. `accepted_parts`
+    hold the positions of accepted rows, `parked` halves at which the server broke, until it is known whether it is up.
+    """
+
+    chunk: Chunk
+    budget: BisectBudget
+    pending: list[SubBatch] = attrs.field(factory=list[SubBatch])
+    refused: dict[int, Refusal] = attrs.field(factory=dict[int, Refusal])
+    accepted_parts: list[Sequence[int]] = attrs.field(factory=list[Sequence[int]])
+    parked: list[SubBatch] = attrs.field(factory=list[SubBatch])
+    due: float = 0.0
+    sent: SubBatch | None = None
+    is_recorded: bool = False
+
+    @classmethod
+    def of(cls, chunk: Chunk, budget: BisectBudget) -> ChunkState:
+        """Begin with the whole chunk as the only sub-batch."""
+        return cls(chunk, budget, [SubBatch(range(len(chunk)), is_whole=True)])
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether a request of it is in flight."""
+        return self.sent is not None
+
+    @property
+    def accepted(self) -> int:
+        """How many rows were accepted."""
+        return sum(map(len, self.accepted_parts))
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether a row of it is unsent, so that a later run has to send the chunk again."""
+        return any(refusal.stage == "unsent" for refusal in self.refused.values())
+
+    def take_next(self) -> SubBatch:
+        """Return the sub-batch that is sent next; from now on it is in flight."""
+        sub_batch = self.sent = self.pending[-1]
+        del self.pending[-1]
+        if sub_batch.is_whole:
+            self.chunk.build_body()
+        return sub_batch
+
+    def accept(self, sub_batch: SubBatch) -> None:
+        """All rows of a sub-batch were accepted."""
+        self.accepted_parts.append(sub_batch.positions)
+
+    def accept_partially(self, sub_batch: SubBatch, content: bytes) -> None:
+        """Rows of a sub-batch were accepted and others refused, by the list in the body of a 207."""
+        entries = parse_error_entries(content) or []
+        rows = {position: self.chunk.row(position) for position in sub_batch.positions}
+        attribution = attribute_by_value(entries, rows)
+        self._mark_refused(attribution.refused)
+        suspects = attribution.suspects
+        doubtful = {*attribution.refused, *suspects}
+        self.accepted_parts.append([position for position in sub_batch.positions if position not in doubtful])
+        # Something was refused, so a lone suspect is what was, even if other rows were in the request.
+        self._bisect(suspects, first_unattributed(entries, attribution.refused))
+
+    def refuse(self, sub_batch: SubBatch, content: bytes) -> None:
+        """A sub-batch was refused as a whole, with this body."""
+        entries = parse_error_entries(content) or []
+        found = attribute_by_index(entries, len(sub_batch.positions))
+        if not found:
+            self._bisect(sub_batch.positions, first_unattributed(entries, {}))
+            return
+        refused = {sub_batch.positions[place]: entry for place, entry in found.items()}
+        rest = [position for position in sub_batch.positions if position not in refused]
+        if rest and not self.budget.spend():
+            self._mark_ambiguous(sub_batch.positions, first_unattributed(entries, {}))
+            return
+        self._mark_refused(refused)
+        if rest:
+            self.pending.append(SubBatch(rest))
+
+    def halve(self, sub_batch: SubBatch) -> bool:
+        """Send the halves of a sub-batch at which the server broke; false for a lone row, and beyond the budget."""
+        positions, maybe_applied = sub_batch.positions, sub_batch.maybe_applied
+        if len(positions) < 2 or self.budget.requests_left < 2:
+            return False
+        self.budget.requests_left -= 2
+        middle = len(positions) // 2
+        self.pending += [
+            SubBatch(half, is_half=True, maybe_applied=maybe_applied)
+            for half in (positions[middle:], positions[:middle])
+        ]
+        return True
+
+    def park(self, sub_batch: SubBatch) -> bool:
+        """Put a half aside until its other half was sent; false if that is sent, or if they would change their order.
+
+        They would where both have rows of one profile, and the time of a row does not say which is the later one.
+        """
+        if len(self.pending) != 1 or self.parked:
+            return False
+        if self.chunk.batch_operation.time_field is None:
+            names = [self._profiles_in(part.positions) for part in (sub_batch, self.pending[-1])]
+            if not names[0].isdisjoint(names[1]):
+                return False
+        self.parked.append(sub_batch)
+        return True
+
+    def mark_unsent(self, sub_batch: SubBatch, problem: str) -> None:
+        """No response confirms a sub-batch, and it is not sent again."""
+        refusal = _unsent(problem, maybe_applied=sub_batch.maybe_applied)
+        for position in sub_batch.positions:
+            self.refused[position] = refusal
+
+    def mark_rest_unsent(self, problem: str) -> None:
+        """Nothing more of this chunk is sent: whatever has no fate yet is unsent, even if this was cut off midway."""
+        settled = set(self.refused)
+        settled.update(*self.accepted_parts)
+        doubtful: set[int] = set() if self.sent is None else set(self.sent.positions)
+        doubtful.update(*(part.positions for part in (*self.pending, *self.parked) if part.maybe_applied))
+        for position in range(len(self.chunk)):
+            if position not in settled:
+                self.refused[position] = _unsent(problem, maybe_applied=position in doubtful)
+        self.pending.clear()
+        self.parked.clear()
+        self.sent = None
+
+    def _profiles_in(self, positions: Sequence[int]) -> set[tuple[str, str]]:
+        """What names the profiles of rows."""
+        rows = (self.chunk.row(position) for position in positions)
+        names = self.chunk.batch_operation.identifiers
+        return {(name, str(row[name])) for row in rows for name in names if row.get(name) is not None}
+
+    def _bisect(self, suspects: Sequence[int], entry: ErrorEntry) -> None:
+        if len(suspects) == 1:
+            self._mark_refused({suspects[0]: entry})
+        elif suspects:
+            if self.budget.requests_left < 2:
+                self._mark_ambiguous(suspects, entry)
+                return
+            self.budget.requests_left -= 2
+            middle = len(suspects) // 2
+            # The last sub-batch is sent first, so that rows keep their order.
+            self.pending += [SubBatch(suspects[middle:]), SubBatch(suspects[:middle])]
+
+    def _mark_refused(self, found: Mapping[int, ErrorEntry]) -> None:
+        for position, entry in found.items():
+            self.refused[position] = Refusal("server", entry.message, entry.field)
+
+    def _mark_ambiguous(self, positions: Sequence[int], entry: ErrorEntry) -> None:
+        self.budget.last_group += 1
+        reason = f"one of these {len(positions)} rows was refused: {entry.message}"
+        for position in positions:
+            self.refused[position] = Refusal("ambiguous", reason, entry.field, self.budget.last_group)
+
+
+def _unsent(problem: str, *, maybe_applied: bool) -> Refusal:
+    effect = "it may have been applied, and can be sent again" if maybe_applied else "it was not applied"
+    return Refusal("unsent", f"{problem}; {effect}")
+
+
+@attrs.frozen(eq=False)
+class SubBatchTask:
+    """A request with rows of a chunk, to be sent once; `on_result` takes what came of it."""
+
+    sub_batch: SubBatch
+    sent_at: float
+    chunk_state: ChunkState
+    with_digest: bool = False
+
+    def request(self) -> Request[Any]:
+        """Build the request. It takes long enough to be done beside the main thread."""
+        return self.chunk_state.chunk.request(
+            None if self.sub_batch.is_whole else self.sub_batch.positions, with_digest=self.with_digest
+        )
+
 
 _MAX_BROKEN_REQUESTS: Final = 20
 """At so many requests in a row the server may break while a row is looked for: twice the halvings of a full batch."""

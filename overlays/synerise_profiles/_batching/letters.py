@@ -20,10 +20,10 @@ import attrs
 import orjson
 
 from synerise_profiles._core.files import refused, target_of
-from synerise_profiles._core.json_types import is_object
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_object
 
 from .row_encoder import ORJSON_OPTIONS, contains_null, orjson_default
 

@@ -1,4 +1,4 @@
-"""From a row to its bytes: written once, put in its group. What bulk runs and queues share.
+"""From a row to its bytes: its rule, its JSON, written once, and its group. What bulk runs and queues share.
 
 A row is written to JSON once, since that is the largest share of the cost of a row; what is added later, a salt or a
 time, is added to the bytes. What JSON cannot carry, and nulls, are refused with the name of the field: a null deletes
@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
-from synerise_profiles._core.json_types import is_list, is_object
-from synerise_profiles._validation.rules import fields_of
+from synerise_profiles._validation.basic_rules import basic_rule
+from synerise_profiles._validation.object_rules import ObjectRule
+from synerise_profiles._validation.rules import Note, Rule, fields_of
+from synerise_profiles._validation.totals_rule import TotalsRule
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import NO_UNICODE, conversion_hint, surrogate_path
+from synerise_profiles_api.json_values import NO_UNICODE, conversion_hint, is_list, is_object, surrogate_path
 
 from .operations import BatchOperation
 
@@ -30,6 +33,7 @@ __all__ = [
     "append_fields",
     "contains_null",
     "orjson_default",
+    "row_rule",
     "timestamp_reserve",
 ]
 
@@ -162,3 +166,34 @@ def _identifier_holder(row: Any, holder_field: str | None) -> Any:
     """Return what holds a row's identifiers: the row itself, or one of its fields."""
     fields = fields_of(row)
     return fields if holder_field is None or fields is None else fields.get(holder_field)
+
+
+def row_rule(
+    batch_operation: BatchOperation, checks: Checks, note: Note, allow_unknown: Collection[str] = ()
+) -> Rule | None:
+    """Make the rule that rows of an operation are checked by; None where it only matters that JSON can carry them.
+
+    Basic checks ask for required fields, for identifiers of the right type of which one names a profile, and for names
+    that are no slips. The patterns of identifiers are left to the strict checks: that of e-mail addresses takes longer
+    than all else together. Totals that do not add up are noted by the basic checks, and refused by the strict ones.
+    """
+    schema, holder = batch_operation.schema, batch_operation.holder_field
+    if schema is None or checks == "off":
+        return None
+    rule: Rule
+    if checks == "basic":
+        rule = basic_rule(schema, note, allow_unknown)
+    elif holder is None:
+        rule = ObjectRule.from_schema(schema, note, "", batch_operation.identifiers, allow_unknown=allow_unknown)
+    else:
+        inner = ObjectRule.from_schema(
+            schema.properties[holder],
+            note,
+            f"{holder}.",
+            batch_operation.identifiers,
+            allow_unknown=allow_unknown,
+        )
+        fields = MappingProxyType({holder: inner})
+        rule = ObjectRule.from_schema(schema, note, "", field_rules=fields, allow_unknown=allow_unknown)
+    has_totals = "products" in schema.properties and "revenue" in schema.properties
+    return TotalsRule(rule, note, is_strict=checks == "strict") if has_totals else rule

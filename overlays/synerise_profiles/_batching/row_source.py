@@ -1,22 +1,30 @@
-"""The input of a bulk run: the protocol of sources, unreadable rows, and what is refused because it is no list of rows.
+"""The input of a bulk run: the protocol of sources, unreadable rows, what is no list of rows, and reading in blocks.
 
-It stands by itself, since both sides import it and neither may import the other.
+A row is taken as it was when it was yielded. A block is read before its rows are written, and some sources hand out one
+object again and again, filled anew each time. So the first rows of a source are read and written one by one, and it is
+seen whether a row changes when the next one is read, or comes again. If so, all are read one by one. If an object comes
+twice in a later block, one row more is read: if the object changes by that, the earlier content is lost, and the run
+stops before it sends the block.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Iterable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from collections import Counter
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from itertools import islice, pairwise
+from typing import Any, Final, Protocol, runtime_checkable
 
 import attrs
+import orjson
 
-from synerise_profiles._core.files import FileId
+from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
 from synerise_profiles_api.encoding import Model
+from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import conversion_hint
 from synerise_profiles_api.types import Operation
 
-__all__ = ["FileRowSource", "NotedSource", "RowSource", "UnreadableRow", "rows_problem"]
+__all__ = ["BlockReader", "RowSource", "UnreadableRow", "rows_problem"]
 
 _READERS = "read_csv or read_jsonl of synerise_profiles.sources"
 
@@ -38,7 +46,12 @@ class UnreadableRow:
 
 @runtime_checkable
 class RowSource(Protocol):
-    """An iterable of rows that knows more about them. A bulk method uses these methods where its input has both."""
+    """An iterable of rows that knows more about them. A bulk method uses these methods where its input has both.
+
+    It may also have `input_id`, which tells the file apart that it reads, so that a run does not write to it;
+    `mapping_digest`, the digest of the mapping by which rows are read; and `notes`, which counts by their text what it
+    passed over, for those of the report. None stands for none of them.
+    """
 
     def check(self, operation: Operation) -> None:
         """Raise InvalidRequestError if the rows are made for another operation. Called before anything is read."""
@@ -46,31 +59,6 @@ class RowSource(Protocol):
 
     def locate(self, index: int) -> Any:
         """Return where the row with this index stands, such as its line: the `reference` of its rejection."""
-        ...
-
-
-@runtime_checkable
-class FileRowSource(RowSource, Protocol):
-    """A source that reads a file: the run must not write to it."""
-
-    @property
-    def input_id(self) -> FileId | None:
-        """What tells the file apart; None where rows come from elsewhere."""
-        ...
-
-    @property
-    def mapping_digest(self) -> str | None:
-        """The digest of the mapping by which rows are read; None where there is none."""
-        ...
-
-
-@runtime_checkable
-class NotedSource(Protocol):
-    """A source that counts what it passed over. A bulk method adds its notes to those of the report."""
-
-    @property
-    def notes(self) -> Mapping[str, int]:
-        """What was passed over, by its text, with how often."""
         ...
 
 
@@ -99,3 +87,98 @@ def rows_problem(rows: object, *, takes_async: bool) -> str | None:
         call = "; call it" if callable(rows) else "; give a list or a generator of rows"
         return f"is no iterable of rows: {kind}{call}"
     return None
+
+
+_FIRST_ROWS: Final = 16
+"""How many rows are read one by one before a source is trusted."""
+_UNCHANGEABLE_TYPES: Final = (int, str, bytes, UnreadableRow, type(None))
+
+
+class BlockReader:
+    """Reads blocks of rows. `is_fixed` says that the rows are a list or a tuple, which no reading changes."""
+
+    def __init__(self, *, is_fixed: bool) -> None:
+        self._watches = not is_fixed
+        self._reuses = False
+        self._rows_read = 0
+        # While the first rows are read, all of them; after it, the objects of a suspended block that came twice.
+        self._watched: list[tuple[Any, bytes | None]] = []
+        self._suspended: list[Any] = []
+
+    @property
+    def reads_one_by_one(self) -> bool:
+        """Whether a row has to be written before the next one is read."""
+        return self._reuses or bool(self._suspended) or (self._watches and self._rows_read < _FIRST_ROWS)
+
+    def read(self, rows: Iterator[Any], size: int) -> list[Any]:
+        """Read a block of no more than `size` rows; an empty one at their end. What was read is kept if they raise.
+
+        Raises InvalidRequestError if the content of a row is lost.
+        """
+        block, before = self._suspended, len(self._suspended)
+        block.extend(islice(rows, 1 if self.reads_one_by_one else size))
+        count = len(block) - before
+        if not count:
+            return []
+        self._suspended = []
+        self._rows_read += count
+        if before:
+            self._refuse_if_lost(block)
+        elif self._watches and not self._reuses:
+            if self._rows_read <= _FIRST_ROWS:
+                self._watch(block[0])
+            elif len(set(map(id, block))) < count and self._suspend(block):
+                return self.read(rows, 1)
+        return block
+
+    def rest(self) -> list[Any]:
+        """Return what was read and not returned, at the end of the source or after it has raised."""
+        block, self._suspended = self._suspended, []
+        if self._watched and any(first is second for first, second in pairwise(block)):
+            raise self._lost_error(block)
+        return block
+
+    def _watch(self, row: Any) -> None:
+        """Look at one of the first rows: whether it is an object that came before, or has changed the one before."""
+        watched = self._watched
+        if any(row is seen for seen, _ in watched) or (watched and _snapshot(watched[-1][0]) != watched[-1][1]):
+            self._reuses = True
+        if self._reuses or self._rows_read == _FIRST_ROWS:
+            watched.clear()
+        elif not isinstance(row, _UNCHANGEABLE_TYPES):
+            watched.append((row, _snapshot(row)))
+
+    def _suspend(self, block: list[Any]) -> bool:
+        """Keep a block until one row more was read, if an object comes twice in it that can change."""
+        counts = Counter(map(id, block))
+        twice = {id(row): row for row in block if counts[id(row)] > 1 and not isinstance(row, _UNCHANGEABLE_TYPES)}
+        if twice:
+            self._suspended = block
+            self._watched = [(row, _snapshot(row)) for row in twice.values()]
+        return bool(twice)
+
+    def _refuse_if_lost(self, block: list[Any]) -> None:
+        """Raise if an object of a suspended block was changed by reading on."""
+        if any(_snapshot(row) != before for row, before in self._watched):
+            raise self._lost_error(block)
+        self._watched.clear()
+        self._reuses = True
+
+    def _lost_error(self, block: list[Any]) -> InvalidRequestError:
+        first_index = self._rows_read - len(block)
+        seen = dict[int, int]()
+        pairs = ((seen.setdefault(id(row), place), place) for place, row in enumerate(block))
+        first, second = next((pair for pair in pairs if pair[0] != pair[1]), (0, 0))
+        return InvalidRequestError(
+            f"rows {first_index + first} and {first_index + second} are one object, which the source fills anew for "
+            "each row, so that the first content is lost; yield a new mapping for each row, such as dict(row)",
+            field="rows",
+        )
+
+
+def _snapshot(row: Any) -> bytes | None:
+    """Write a row, to see later whether it has changed; None if it cannot be written, and is refused anyway."""
+    try:
+        return orjson.dumps(row, orjson_default, ORJSON_OPTIONS | orjson.OPT_NON_STR_KEYS)
+    except (TypeError, ValueError, RecursionError):
+        return None

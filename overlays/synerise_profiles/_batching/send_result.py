@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import attrs
 
+from synerise_profiles._core.attempts import callers_error
 from synerise_profiles._core.confirmation import holds_refusals
-from synerise_profiles._core.hooks import callers_error
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles.errors import (
     APIConnectionError,

@@ -3,6 +3,10 @@
 It is sans-I/O: it sends nothing and waits for nothing, so that retries, the renewal of a token, the deadline and the
 log are written once for both drivers, `Transport` and `AsyncTransport`. For each attempt a driver calls
 `start_attempt`, sends, calls `handle_response` or `handle_failure`, and does what the returned `NextAction` says.
+
+An exception of a hook or a token callable reaches the caller as itself, so it cannot carry the answer. But who sends
+many requests (a bulk run, a queue, a workflow) has to know what became of each. So the answer is kept by its request
+(`CallersError`), and the sender takes it from there (`callers_error`).
 """
 
 from __future__ import annotations
@@ -10,25 +14,26 @@ from __future__ import annotations
 import enum
 import logging
 from collections.abc import Callable, Mapping
-from typing import Generic, TypeAlias, TypeVar, cast
+from types import TracebackType
+from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import attrs
 
 from synerise_profiles.deprecations import utc_date
 from synerise_profiles.errors import APIConnectionError, APIStatusError, UnconfirmedResponseError
-from synerise_profiles_api.errors import ResponseDecodingError
+from synerise_profiles_api.errors import ResponseDecodingError, SyneriseError
 from synerise_profiles_api.types import RawResponse, Request, Response
 
 from .config import MAX_WAIT_SECONDS, AttemptResult, Options
 from .confirmation import contradiction
-from .hooks import CallersError, Outcome
 from .logging import LOGGER, log_attempt, log_retry, log_token_renewal
 from .retry import AttemptFailure, decide_retry, parse_retry_after
 from .status_errors import connection_error, status_error, token_was_refused
 from .timing import Timing
 from .tokens import LOGIN, Token
 
-__all__ = ["NextAction", "RequestAttempts", "TransportFailure"]
+__all__ = ["CallersError", "NextAction", "Outcome", "RequestAttempts", "TransportFailure", "callers_error"]
 
 T = TypeVar("T")
 CallError: TypeAlias = APIStatusError | APIConnectionError | UnconfirmedResponseError
@@ -232,3 +237,48 @@ class RequestAttempts(Generic[T]):
 
 def _no_outcome() -> None:
     return None
+
+
+Outcome = Response[Any] | SyneriseError
+"""The response to a request, or the typed error of one that failed."""
+
+
+@attrs.frozen
+class _Kept:
+    outcome: Outcome | None
+
+
+_KEPT: Final[WeakKeyDictionary[Request[Any], _Kept]] = WeakKeyDictionary()
+
+
+class CallersError:
+    """A `with` block around a function of the caller's: if it raises, the answer to the request is kept.
+
+    `outcome` returns that answer. `is_ours` says that the block may raise a typed error of this library too, which is
+    no error of the caller's.
+    """
+
+    __slots__ = ("_is_ours", "_outcome", "_request")
+
+    def __init__(self, request: Request[Any], outcome: Callable[[], Outcome | None], *, is_ours: bool = False) -> None:
+        self._request = request
+        self._outcome = outcome
+        self._is_ours = is_ours
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if exc is not None and not (self._is_ours and isinstance(exc, SyneriseError)):
+            _KEPT[self._request] = _Kept(self._outcome())
+
+
+def callers_error(request: Request[Any]) -> tuple[bool, Outcome | None]:
+    """Return whether the exception that a call just ended by is the caller's own, and what was answered before it.
+
+    The answer is None if the attempt was not sent.
+    """
+    kept = _KEPT.pop(request, None)
+    return kept is not None, None if kept is None else kept.outcome

@@ -18,9 +18,9 @@ from synerise_profiles.deprecations import DeprecationPolicy
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.types import Operation, Request
 
+from .arguments import SettingValidator, configuration_error, instance_of, number, one_of, text, whole_number
 from .base_url import checked_base_url
 from .retry import RetryPolicy
-from .validators import SettingValidator, configuration_error, instance_of, number, one_of, text, whole_number
 
 if TYPE_CHECKING:
     import httpx

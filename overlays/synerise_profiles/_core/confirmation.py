@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import orjson
 
+from synerise_profiles_api.json_values import is_list, is_object
 from synerise_profiles_api.types import Operation
 
-from .json_types import is_list, is_object
 from .openapi import openapi_document
 
 __all__ = ["contradiction", "holds_refusals", "unlisted_note"]

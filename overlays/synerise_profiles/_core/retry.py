@@ -25,7 +25,7 @@ from typing import Final
 
 import attrs
 
-from .validators import configuration_error, positive_seconds, seconds, whole_number
+from .arguments import configuration_error, positive_seconds, seconds, whole_number
 
 __all__ = ["AttemptFailure", "RetryDecision", "RetryPolicy", "decide_retry", "parse_retry_after"]
 

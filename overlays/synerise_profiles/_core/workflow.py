@@ -22,7 +22,7 @@ import attrs
 
 from synerise_profiles_api.types import Request, Response
 
-from .hooks import callers_error
+from .attempts import callers_error
 from .protocols import AsyncClientProtocol, ClientProtocol
 from .timing import Timing
 

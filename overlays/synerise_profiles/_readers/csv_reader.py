@@ -19,9 +19,8 @@ from synerise_profiles._core.files import FileId
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .block_reader import InputFile, LongLineError, PathOrFile, TextBlocks
-from .csv_format import CsvFormat
 from .csv_pass import CsvPass
-from .file_form import check_csv
+from .file_form import CsvFormat, check_csv
 from .line_index import LineIndex
 
 __all__ = ["BadRecord", "CsvReader", "delimiter_hint", "width_problem"]

@@ -1,23 +1,28 @@
 """The basic rules of a body: what names no profile or the wrong one, and names that are slips.
 
-They are the same for a row of a batch, whoever sends it, and for the body of a single call. Everything else is left to
+They are the same for a row of a batch, whoever sends it, and for the body of a single call (`check_body_of`), where
+nulls are the caller's word, since they were written by hand, and notes have no place to go. Everything else is left to
 the server, or to the strict checks.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from synerise_profiles._core.json_types import is_list
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, PROFILE_IDENTIFIERS
+from synerise_profiles_api.built import BuiltEvent
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_list
+from synerise_profiles_api.types import Operation, Request
 
 from .object_rules import ObjectRule, PropertyNames
 from .rules import FieldProblem, ListRule, Note, Rule, type_rule
-from .schema import Schema
+from .schema import Schema, body_schema
 from .unknown_names import NamesRule, UnknownNames
 
-__all__ = ["basic_rule"]
+__all__ = ["basic_rule", "check_body_of"]
 
 _IDENTIFIERS: Final = frozenset((*PROFILE_IDENTIFIERS, *CLIENT_IDENTIFIERS))
 _WORDS_FOR_NOTHING: Final = frozenset(
@@ -34,13 +39,14 @@ _WORDS_FOR_NOTHING: Final = frozenset(
 
 def basic_rule(schema: Schema, note: Note, allow_unknown: Collection[str] = (), path: str = "") -> ObjectRule:
     """Make the rule that asks for required fields, for an identifier of the right type, and for known names."""
+    fields = schema.properties
+    named = {name: type_rule(inner) for name, inner in fields.items() if name in _IDENTIFIERS}
     rules: dict[str, Rule | None] = {}
-    for name, inner in schema.properties.items():
+    for name, inner in fields.items():
         if inner.required_choices:
             rules[name] = basic_rule(inner, note, allow_unknown, f"{path}{name}.")
-        elif name in _IDENTIFIERS:
-            typed = type_rule(inner)
-            rules[name] = None if typed is None else _IdentifierRule(typed, note, f"{path}{name}")
+        elif (typed := named.get(name)) is not None:
+            rules[name] = _IdentifierRule(typed, note, f"{path}{name}")
         else:
             rules[name] = _names_rule(inner, note, allow_unknown, f"{path}{name}.")
     names = PropertyNames(schema, note, path, allow_unknown, has_patterns=False)
@@ -112,3 +118,40 @@ class _IdentifierRule:
             if isinstance(value, str) and (value.isspace() or value in _WORDS_FOR_NOTHING)
         )
         return is_safe
+
+
+_POSITION: Final = re.compile(r"\.([0-9]+)(?=\.|$)")
+_rules: dict[str, Rule | None] = {}
+
+
+def check_body_of(request: Request[Any]) -> None:
+    """Raise InvalidRequestError if the body of a request names no profile, or has a field that is a slip."""
+    operation, body = request.operation, request.body
+    rule = _rules[operation.operation_id] if operation.operation_id in _rules else _make_rule(operation)
+    if rule is None:
+        return
+    if not is_list(body):
+        if isinstance(body, BuiltEvent):
+            body = body._body_for(operation)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the models' protocol
+        _refuse(rule, operation, body, "body")
+        return
+    for index, item in enumerate(body):
+        _refuse(rule, operation, item, f"body[{index}]")
+
+
+def _refuse(rule: Rule, operation: Operation, value: Any, field: str) -> None:
+    problem = rule.check(value)
+    if problem is not None:
+        path = _POSITION.sub(r"[\1]", f".{problem[0]}") if problem[0] else ""
+        raise InvalidRequestError(problem[1], operation=operation.name, field=field + path)
+
+
+def _make_rule(operation: Operation) -> Rule | None:
+    schema = body_schema(operation)
+    rule = basic_rule(schema, _drop_note) if schema.properties and not schema.allows_additional else None
+    _rules[operation.operation_id] = rule
+    return rule
+
+
+def _drop_note(_: str) -> None:
+    """Drop a note: a single call has no report."""

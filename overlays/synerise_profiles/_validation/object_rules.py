@@ -16,7 +16,6 @@ import attrs
 from synerise_profiles_api.json_values import conversion_hint
 from synerise_profiles_api.types import UNSET
 
-from .patterns import compile_pattern
 from .rules import (
     MAX_CACHED_TEXTS,
     FieldProblem,
@@ -28,7 +27,7 @@ from .rules import (
     fields_of,
     value_rule,
 )
-from .schema import Schema
+from .schema import Schema, compile_pattern
 from .unknown_names import UnknownNames
 
 __all__ = ["FreeFormRule", "ObjectRule", "rule_of"]

@@ -20,8 +20,7 @@ from synerise_profiles._core.invisible import invisible_text
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.json_values import InvalidValueError, plain
 
-from .patterns import allows_printable_ascii, compile_pattern
-from .schema import Schema
+from .schema import Schema, allows_printable_ascii, compile_pattern
 
 __all__ = [
     "MAX_CACHED_TEXTS",

@@ -1,21 +1,22 @@
-"""The schemas of the API document that ships in the package, merged into what a rule needs.
+"""The schemas of the API document that ships in the package, merged into what a rule needs, and their patterns.
 
 `$ref` and `allOf` are resolved once, so that rules need to know nothing of JSON Schema's composition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
 import attrs
 
-from synerise_profiles._core.json_types import is_object
 from synerise_profiles._core.openapi import openapi_document
+from synerise_profiles_api.json_values import is_object
 from synerise_profiles_api.types import Operation
 
-__all__ = ["Schema", "body_schema", "schema_of"]
+__all__ = ["Schema", "allows_printable_ascii", "body_schema", "compile_pattern", "schema_of"]
 
 Json = dict[str, Any]
 
@@ -148,3 +149,31 @@ def _first_value(parts: list[Json], key: str) -> Any:
 
 def _as_list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
+
+
+_PRINTABLE_ASCII = "".join(map(chr, range(32, 127)))
+_ONE_CLASS_PATTERN = re.compile(r"\^\[(?:[^\]\\]|\\.)+\][*+]\$")
+
+
+# Any text, but for some characters; or such a text with at least one character that is none of some more.
+_EXCLUDING_PATTERN = re.compile(
+    r"(?:\^\$\|)?\^\[\^(?:[^\]\\]|\\.)+\]\*\[\^(?:[^\]\\]|\\.)+\]\[\^(?:[^\]\\]|\\.)+\]\*\$"
+)
+
+
+def allows_printable_ascii(pattern: str) -> bool:
+    """Whether a text of printable ASCII matches, whatever it says: the classes of the pattern hold all of ASCII."""
+    if _EXCLUDING_PATTERN.fullmatch(pattern) is not None:
+        return all(re.fullmatch(pattern, character) for character in (*_PRINTABLE_ASCII, _PRINTABLE_ASCII))
+    return _ONE_CLASS_PATTERN.fullmatch(pattern) is not None and re.fullmatch(pattern, _PRINTABLE_ASCII) is not None
+
+
+def _without_capturing(pattern: str) -> str:
+    """Make all groups non-capturing: capturing takes time, and nobody asks what was captured."""
+    return re.sub(r"(\\.|\[(?:[^\]\\]|\\.)*\])|\((?!\?)", lambda found: found[1] or "(?:", pattern)
+
+
+def compile_pattern(pattern: str) -> Callable[[str], object]:
+    """Compile a pattern of the spec. It is of ECMA-262: an unanchored one is searched for, and `$` is the very end."""
+    compiled = re.compile(_without_capturing(pattern))
+    return compiled.fullmatch if pattern.lstrip("(").startswith("^") else compiled.search

@@ -18,9 +18,9 @@ from synerise_profiles_api.models import Money, Product
 from synerise_profiles_api.types import UNSET, Unset
 
 from .amounts import Amount, amount_of, read_money
-from .reserved_names import refuse_reserved_names
 from .rules import fields_of
 from .schema import Schema, schema_of
+from .unknown_names import refuse_reserved_names
 
 __all__ = ["PricedProducts", "price_products"]
 

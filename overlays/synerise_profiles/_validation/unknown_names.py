@@ -1,4 +1,4 @@
-"""Names that the document does not have: which of its own is meant, and what is told of the others.
+"""Names that the document does not have, or reserves: which of its own is meant, and what is told of the others.
 
 A key that nobody knows is ignored by the server, and the value is lost in silence. So a near miss of a documented name
 is refused. Any other unknown name may be one that the API has learned since: it is sent, and noted.
@@ -11,10 +11,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from synerise_profiles_api.encoding import Model
+from synerise_profiles_api.errors import InvalidRequestError
 
 from .rules import FieldProblem, Rule, fields_of
+from .schema import schema_of
 
-__all__ = ["NamesRule", "UnknownNames", "near_name"]
+__all__ = ["NamesRule", "UnknownNames", "near_name", "refuse_reserved_names"]
 
 _MIN_LETTERS: Final = 6
 """Shorter names have too many neighbours for a single edit to be a slip."""
@@ -148,3 +150,10 @@ class NamesRule:
             if name in fields:
                 rule.check_block([fields[name]], (0,), found)
         return bool(found)
+
+
+def refuse_reserved_names(params: Mapping[str, Any], field: str) -> None:
+    """Refuse names that the server would ignore or overwrite."""
+    for name in schema_of("EventParams").reserved_names.intersection(params):
+        problem = "is reserved for the system: the server ignores it; choose another name"
+        raise InvalidRequestError(problem, field=f"{field}.{name}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synerise_profiles._batching.rejection import Rejection
+from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.row_source import RowSource, UnreadableRow
 
 from .client import AsyncBulk, Bulk

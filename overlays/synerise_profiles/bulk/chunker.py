@@ -26,15 +26,14 @@ from synerise_profiles._batching.row_encoder import (
     RefusedError,
     contains_null,
     orjson_default,
+    row_rule,
 )
-from synerise_profiles._batching.row_rules import row_rule
-from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._batching.row_source import BlockReader, UnreadableRow
 from synerise_profiles._validation.object_rules import ObjectRule
 from synerise_profiles._validation.rules import Note, fields_of
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .block_reader import BlockReader
 from .open_chunk import OpenChunk
 from .row_preparer import ChunkerOptions, RowPreparer
 from .verification import Sample

@@ -12,12 +12,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from synerise_profiles._batching.attribution import BisectBudget, ChunkState
 from synerise_profiles._batching.batch import Chunk
-from synerise_profiles._batching.bisection import PoisonSearch
-from synerise_profiles._batching.machine import DONE, Machine, Read, Wait
+from synerise_profiles._batching.bisection import BisectBudget, ChunkState, PoisonSearch, SubBatchTask
+from synerise_profiles._batching.machine import DONE, Machine, Read, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Throttle
@@ -28,13 +27,13 @@ from synerise_profiles._core.timing import Timing
 from .chunker import Chunker
 from .recorder import OutcomeRecorder
 from .settings import BulkSettings
-from .tasks import BulkStep, BulkTask, SubBatchTask
 from .timestamps import ServerTimeTask, TimestampAssigner
 from .verification import Sample, Verifier
 
 __all__ = ["BulkStep", "BulkTask", "Engine"]
 
-
+BulkTask: TypeAlias = SubBatchTask | ServerTimeTask
+BulkStep: TypeAlias = BulkTask | Read | Wait | Signal
 _MAX_FAILED_REQUESTS: Final = 3
 """After so many requests in a row that were given up, with all their retries, nothing more is tried."""
 

@@ -12,7 +12,7 @@ from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.ordering import OrderGuard, PreparedRow
 from synerise_profiles._validation.rules import fields_of
 
-from .repeats import RepeatCounter
+from .row_preparer import RepeatCounter
 from .verification import Sample
 
 __all__ = ["OpenChunk"]

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 import attrs
 
-from synerise_profiles._batching.attribution import ChunkState, Refusal
+from synerise_profiles._batching.attribution import Refusal, Rejection, masked_identifier
 from synerise_profiles._batching.batch import Chunk, SubBatch
+from synerise_profiles._batching.bisection import ChunkState
 from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.rejection import Rejection, masked_identifier
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.confirmation import unlisted_note
 from synerise_profiles_api.errors import SyneriseError

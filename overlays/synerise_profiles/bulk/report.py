@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import attrs
 
+from synerise_profiles._batching.attribution import Rejection, Stage, count_note
 from synerise_profiles._batching.letters import LetterRow
-from synerise_profiles._batching.rejection import Rejection, Stage, count_note
 from synerise_profiles_api.errors import SyneriseError
 
 from .dead_letter import RejectionStore

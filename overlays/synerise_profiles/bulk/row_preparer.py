@@ -1,9 +1,16 @@
-"""From a row to what goes into a chunk: checked and written, with its salt, its fixed time and its keys."""
+"""From a row to what goes into a chunk: checked and written, with its salt, its fixed time and its keys.
+
+Events that the server will take for one are counted: equal ones, and those that overwrite another. How many rows there
+are is not known, so no row is kept: of each the digest of its key and the one of its content, 16 bytes together, in
+parts by the key. Beyond a million rows they go to a temporary file without a name. At the end each part is compared by
+itself, so that memory stays below 32 MB.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any, Final, TypeAlias
+from array import array
+from collections.abc import Callable, Collection, Hashable, Iterator
+from typing import IO, Any, Final, TypeAlias
 
 import attrs
 
@@ -11,13 +18,12 @@ from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.ordering import IdentifierKeys, PreparedRow
 from synerise_profiles._batching.row_encoder import Checks, RefusedError, RowEncoder, timestamp_reserve
 from synerise_profiles._batching.salting import RowSalter, salt_by
+from synerise_profiles._core.files import scratch_file
 from synerise_profiles._validation.rules import Rule, fields_of
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .repeats import RepeatCounter
-
-__all__ = ["ChunkerOptions", "RowPreparer", "SaltOption"]
+__all__ = ["ChunkerOptions", "RepeatCounter", "RowPreparer", "SaltOption"]
 
 SaltOption: TypeAlias = str | Collection[str] | Callable[[Any], str] | None
 _BY_CONTENT: Final = "content"
@@ -137,3 +143,87 @@ def _salter(batch_operation: BatchOperation, options: ChunkerOptions) -> RowSalt
         raise InvalidRequestError(problem, operation=batch_operation.operation.name, field="salt")
     make_salt = salt_by(salt, batch_operation.salt_field or "")
     return RowSalter(batch_operation, make_salt, options.default_time)
+
+
+_PARTS: Final = 256
+_MAX_ROWS_IN_MEMORY: Final = 1_000_000
+_MAX_ROWS_AT_ONCE: Final = 100_000
+"""How many rows of a part are compared together; a larger part is gone through several times."""
+
+
+class RepeatCounter:
+    """Counts rows that are one event: `equal` to an earlier row, or `overwriting` one of the same key."""
+
+    def __init__(self) -> None:
+        self.equal = 0
+        self.overwriting = 0
+        self._parts: list[array[int]] = []
+        self._rows_in_memory = 0
+        self._file: IO[bytes] | None = None
+        self._segments: list[list[tuple[int, int]]] = []
+
+    def add(self, key: Hashable, content: Hashable) -> None:
+        """Take note of a row, by the key of its event and its content."""
+        if not self._parts:
+            self._parts = [array("q") for _ in range(_PARTS)]
+        digest = hash(key)
+        self._parts[digest % _PARTS].extend((digest, hash(content)))
+        self._rows_in_memory += 1
+        if self._rows_in_memory >= _MAX_ROWS_IN_MEMORY:
+            self._write()
+
+    def add_known(self, before: Hashable, content: Hashable) -> None:
+        """Count a row whose key an earlier row with the content `before` has."""
+        if before == content:
+            self.equal += 1
+        else:
+            self.overwriting += 1
+
+    def close(self) -> None:
+        """Compare all rows, and remove the file."""
+        for number in range(len(self._parts)):
+            size = sum(length for _, length in self._segments_of(number)) // 16 + len(self._parts[number]) // 2
+            passes = -(-size // _MAX_ROWS_AT_ONCE)
+            for turn in range(passes):
+                last: dict[int, int] = {}
+                for values in self._read(number):
+                    self._compare_part(values, last, turn, passes)
+        if self._file is not None:
+            self._file.close()
+        self._parts = []
+
+    def _compare_part(self, values: array[int], last: dict[int, int], turn: int, passes: int) -> None:
+        keys, contents = values[::2], values[1::2]
+        if passes == 1 and not last:
+            last.update(zip(keys, contents, strict=True))
+            if len(last) == len(keys):
+                return
+            last.clear()
+        for key, content in zip(keys, contents, strict=True):
+            if passes > 1 and (key // _PARTS) % passes != turn:
+                continue
+            before = last.get(key)
+            if before is not None:
+                self.add_known(before, content)
+            last[key] = content
+
+    def _segments_of(self, number: int) -> list[tuple[int, int]]:
+        return self._segments[number] if self._segments else []
+
+    def _read(self, number: int) -> Iterator[array[int]]:
+        for offset, length in self._segments_of(number):
+            if self._file is not None:
+                self._file.seek(offset)
+                yield array("q", self._file.read(length))
+        yield self._parts[number]
+
+    def _write(self) -> None:
+        if self._file is None:
+            self._file = scratch_file()
+            self._segments = [[] for _ in range(_PARTS)]
+        for number, part in enumerate(self._parts):
+            data = part.tobytes()
+            self._segments[number].append((self._file.tell(), len(data)))
+            self._file.write(data)
+        self._parts = [array("q") for _ in range(_PARTS)]
+        self._rows_in_memory = 0

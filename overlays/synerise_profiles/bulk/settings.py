@@ -1,10 +1,10 @@
-"""The settings of a bulk run, checked before it begins, and the keyword arguments that they come from."""
+"""The settings of a bulk run and the keyword arguments that they come from, checked before anything is opened."""
 
 from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypedDict, cast, get_args
 
 import attrs
@@ -12,13 +12,16 @@ from attrs.validators import optional
 
 from synerise_profiles._batching.ordering import HOLD_DISTANCE
 from synerise_profiles._batching.row_encoder import Checks
-from synerise_profiles._core.validators import (
+from synerise_profiles._batching.row_source import rows_problem
+from synerise_profiles._core.arguments import (
     SettingValidator,
+    check_arguments,
     instance_of,
     name_collection,
     number,
     one_of,
     seconds,
+    taken_by,
     whole_number,
 )
 from synerise_profiles_api.errors import InvalidRequestError
@@ -27,7 +30,19 @@ from .dead_letter import DeadLetterMode
 from .report import Progress
 from .row_preparer import ChunkerOptions, SaltOption
 
-__all__ = ["BatchArguments", "BulkArguments", "BulkSettings", "ProfileArguments", "SaltedArguments"]
+__all__ = [
+    "DELETIONS",
+    "EVENTS",
+    "PROFILES",
+    "TAGS",
+    "TRANSACTIONS",
+    "BatchArguments",
+    "BulkArguments",
+    "BulkSettings",
+    "ProfileArguments",
+    "SaltedArguments",
+    "check_call",
+]
 
 _MAX_CONCURRENCY = 100
 """The connections of a client's pool; more requests at once would wait for one."""
@@ -148,3 +163,27 @@ class BulkSettings:
             order_window=HOLD_DISTANCE // 2 + max(HOLD_DISTANCE, self.concurrency) if self.ordered else 0,
             rows_are_fixed=rows_are_fixed,
         )
+
+
+PROFILES: Final = "bulk.upsert_profiles"
+EVENTS: Final = "bulk.send_events"
+TRANSACTIONS: Final = "bulk.create_transactions"
+DELETIONS: Final = "bulk.delete_profiles"
+TAGS: Final = "bulk.assign_tag"
+_ARGUMENTS: Final[Mapping[str, type]] = {
+    PROFILES: ProfileArguments,
+    EVENTS: SaltedArguments,
+    TRANSACTIONS: SaltedArguments,
+    DELETIONS: BulkArguments,
+    TAGS: BulkArguments,
+}
+"""What each method takes beside its rows."""
+
+
+def check_call(method: str, rows: object, options: Mapping[str, Any], *, is_async: bool) -> None:
+    """Refuse what is no list of rows, and options that mean nothing to a method, before anything is opened."""
+    others = {other: taken_by(kind) for other, kind in _ARGUMENTS.items() if other != method}
+    check_arguments(method, options, _ARGUMENTS[method], others)
+    problem = rows_problem(rows, takes_async=is_async)
+    if problem is not None:
+        raise InvalidRequestError(problem, operation=method, field="rows")

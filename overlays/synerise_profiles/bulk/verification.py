@@ -18,12 +18,12 @@ from synerise_profiles._batching.batch import Chunk, SampledRow
 from synerise_profiles._batching.machine import DONE, Machine, Signal, Wait
 from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
 from synerise_profiles._batching.send_result import SendResult
-from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._validation.schema import Schema
 from synerise_profiles.identifiers import PROFILE_IDENTIFIERS, first_identifier, mask, same
 from synerise_profiles_api.api.profiles import find, get
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_list, is_object
 from synerise_profiles_api.models.profile_identifier_type import ProfileIdentifierType
 from synerise_profiles_api.types import Request
 

@@ -140,8 +140,8 @@ def _guess_format(path: Path, file: io.BufferedReader) -> Format:
 
 
 def _csv_rows(path: Path, file: io.BufferedReader, options: argparse.Namespace, columns: Collection[str]) -> Rows:
-    from synerise_profiles._readers.csv_format import CsvFormat  # noqa: PLC0415 - likewise
     from synerise_profiles._readers.csv_reader import CsvReader, delimiter_hint  # noqa: PLC0415 - likewise
+    from synerise_profiles._readers.file_form import CsvFormat  # noqa: PLC0415 - likewise
 
     format_ = CsvFormat(
         encoding=options.encoding,

@@ -12,8 +12,8 @@ from typing import Any, Final, TypedDict, TypeVar
 
 from synerise_profiles._core.timing import SYSTEM_TIMING
 from synerise_profiles._validation.amounts import Amount
-from synerise_profiles._validation.reserved_names import refuse_reserved_names
 from synerise_profiles._validation.rules import fields_of
+from synerise_profiles._validation.unknown_names import refuse_reserved_names
 from synerise_profiles.deprecations import DeprecationPolicy, warn_deprecated
 from synerise_profiles_api.api.transactions import create
 from synerise_profiles_api.building import CancelledTransaction, EventBuilder

@@ -8,7 +8,7 @@ from typing import TypedDict, get_args
 import attrs
 from attrs.validators import deep_mapping, optional
 
-from synerise_profiles._core.validators import (
+from synerise_profiles._core.arguments import (
     instance_of,
     number,
     one_of,

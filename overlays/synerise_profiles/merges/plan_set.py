@@ -19,9 +19,9 @@ import attrs
 import orjson
 
 from synerise_profiles._core.files import replaced_file, spooled_file
-from synerise_profiles._core.json_types import is_object
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_object
 
 from .key_type import By, key_type_of
 from .plan import AsyncMergePlan, AsyncPlanApplier, BasePlan, MergePlan, PlanApplier, shown_plan

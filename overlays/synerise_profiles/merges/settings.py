@@ -8,7 +8,7 @@ from typing import Literal, Required, TypeAlias, TypedDict, get_args
 
 import attrs
 
-from synerise_profiles._core.validators import one_of, text, whole_number
+from synerise_profiles._core.arguments import one_of, text, whole_number
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .key_type import KeyType

@@ -13,10 +13,10 @@ from typing import Any
 import attrs
 import orjson
 
-from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles._core.workflow import SendOutcome, SendRequests, Workflow, response_of
 from synerise_profiles.errors import NotFoundError
 from synerise_profiles_api.encoding import Model
+from synerise_profiles_api.json_values import is_list, is_object
 from synerise_profiles_api.models import Profile
 from synerise_profiles_api.types import Request
 

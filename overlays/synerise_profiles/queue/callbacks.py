@@ -11,10 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from synerise_profiles._batching.attribution import Refusal
+from synerise_profiles._batching.attribution import Refusal, Rejection, masked_identifier
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.letters import LetterHead, LetterRow, letter_line, letter_target
-from synerise_profiles._batching.rejection import Rejection, masked_identifier
 from synerise_profiles._core.files import AppendFile
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles_api.errors import InvalidRequestError

@@ -22,8 +22,9 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from synerise_profiles._batching.attribution import BisectBudget, Refusal
+from synerise_profiles._batching.attribution import Refusal
 from synerise_profiles._batching.batch import SubBatch
+from synerise_profiles._batching.bisection import BisectBudget
 from synerise_profiles._batching.machine import DONE, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation, parse_server_time
 from synerise_profiles._batching.send_result import SendResult

@@ -11,10 +11,10 @@ from typing import Any
 
 import attrs
 
-from synerise_profiles._batching.attribution import BisectBudget, ChunkState, Refusal
+from synerise_profiles._batching.attribution import Refusal, count_note
 from synerise_profiles._batching.batch import Chunk, SubBatch
+from synerise_profiles._batching.bisection import BisectBudget, ChunkState
 from synerise_profiles._batching.operations import BatchOperation, server_time_request
-from synerise_profiles._batching.rejection import count_note
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.confirmation import unlisted_note
 from synerise_profiles._core.server_clock import ClockOffset

@@ -12,10 +12,9 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from synerise_profiles._batching import operations
+from synerise_profiles._batching.attribution import count_note
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.rejection import count_note
-from synerise_profiles._batching.row_encoder import RefusedError, RowEncoder, timestamp_reserve
-from synerise_profiles._batching.row_rules import row_rule
+from synerise_profiles._batching.row_encoder import RefusedError, RowEncoder, row_rule, timestamp_reserve
 from synerise_profiles._batching.salting import RowSalter, salt_by
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing

@@ -9,11 +9,10 @@ from typing import Any, Literal, TypeAlias, TypedDict, get_args
 import attrs
 from attrs.validators import optional
 
+from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import letter_target
-from synerise_profiles._batching.rejection import Rejection
 from synerise_profiles._batching.row_encoder import Checks
-from synerise_profiles._core.arguments import check_arguments
-from synerise_profiles._core.validators import name_collection, one_of, seconds, whole_number
+from synerise_profiles._core.arguments import check_arguments, name_collection, one_of, seconds, whole_number
 
 __all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "Salt", "WhenFull", "queue_settings"]
 

@@ -14,7 +14,7 @@ from typing import Any, Self, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from synerise_profiles._core.validators import name_collection
+from synerise_profiles._core.arguments import name_collection
 
 from .admin.faults import Faults
 from .admin.request_log import RequestLog

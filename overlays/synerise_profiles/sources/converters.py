@@ -16,11 +16,11 @@ from uuid import UUID
 
 import orjson
 
-from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles._readers.exact_json import LargeNumberError, load_exactly
 from synerise_profiles._validation.rules import Rule
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_list, is_object
 
 from .errors import BadCellError
 

@@ -12,9 +12,9 @@ from typing import Any
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import FileId
 from synerise_profiles._readers.block_reader import PathOrFile
-from synerise_profiles._readers.csv_format import CsvFormat, Ragged
 from synerise_profiles._readers.csv_pass import CsvHeaderError
 from synerise_profiles._readers.csv_reader import BadRecord, CsvReader
+from synerise_profiles._readers.file_form import CsvFormat, Ragged
 
 from .columns import Column
 from .errors import MappingError, MappingIssue

@@ -15,11 +15,11 @@ from typing import Any, Final, Literal, TypeAlias, cast
 import orjson
 
 from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
-from synerise_profiles._core.json_types import is_object
 from synerise_profiles._validation.rules import FieldProblem
 from synerise_profiles._validation.totals import price_products
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_object
 from synerise_profiles_api.types import UNSET
 
 from .fields import ResolvedField

@@ -14,10 +14,10 @@ import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import FileId
-from synerise_profiles._core.json_types import is_object
 from synerise_profiles._readers.block_reader import PathOrFile
 from synerise_profiles._readers.json_reader import JsonArrayReader
 from synerise_profiles._readers.jsonl_reader import JsonLinesReader
+from synerise_profiles_api.json_values import is_object
 
 from .assembly import LinePlan
 from .columns import Column, Note

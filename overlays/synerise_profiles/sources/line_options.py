@@ -9,9 +9,9 @@ from typing import Any, Final, cast, get_args
 import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
-from synerise_profiles._core.json_types import is_object
 from synerise_profiles_api.api.events import cancelled_transaction
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_object
 
 from .assembly import LinePlan, Prepare
 from .columns import CellDefaults

@@ -17,9 +17,9 @@ import attrs
 
 from synerise_profiles._batching import operations
 from synerise_profiles._core.files import replaced_file
-from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_list, is_object
 from synerise_profiles_api.types import Operation
 
 from .assembly import LinePlan, Prepare, read_lines

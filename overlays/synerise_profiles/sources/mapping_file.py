@@ -16,8 +16,8 @@ from typing import Any, Final, cast
 
 import attrs
 
-from synerise_profiles._core.json_types import is_list, is_object
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_list, is_object
 
 from .errors import MappingError, MappingIssue
 from .mapping_options import OPTIONS_OF_KIND, MappingKind

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, cast
 
 import orjson
 
-from synerise_profiles._core.json_types import is_list, is_object
+from synerise_profiles_api.json_values import is_list, is_object
 
 from .fields import close_names
 

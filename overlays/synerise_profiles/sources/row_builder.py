@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
-from synerise_profiles._core.json_types import is_object
+from synerise_profiles_api.json_values import is_object
 
 from .converters import Converter, convert_text
 from .errors import BadCellError, MappingError, printable_name

@@ -16,8 +16,8 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import attrs
 
 from synerise_profiles._batching import operations
-from synerise_profiles._readers.csv_format import CsvFormat
 from synerise_profiles._readers.csv_reader import CsvReader, delimiter_hint
+from synerise_profiles._readers.file_form import CsvFormat
 from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles._validation.unknown_names import near_name
 from synerise_profiles_api.errors import InvalidRequestError

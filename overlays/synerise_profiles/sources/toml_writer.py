@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Final, cast
 
-from synerise_profiles._core.json_types import is_list, is_object
+from synerise_profiles_api.json_values import is_list, is_object
 
 __all__ = ["NotTomlError", "toml_key", "toml_line", "toml_table", "toml_value"]
 

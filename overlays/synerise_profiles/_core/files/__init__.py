@@ -10,9 +10,18 @@ link is followed. A part is locked while it is written, so one that is not locke
 from __future__ import annotations
 
 from .databases import DatabaseFile, DatabaseFileError, FaultKind, database_error
-from .scratch import memory_database, named_scratch_file, scratch_database, scratch_file, spooled_file
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
-from .writing import AppendFile, PartFile, WrittenFile, replaced_file
+from .writing import (
+    AppendFile,
+    PartFile,
+    WrittenFile,
+    memory_database,
+    named_scratch_file,
+    replaced_file,
+    scratch_database,
+    scratch_file,
+    spooled_file,
+)
 
 __all__ = [
     "AppendFile",

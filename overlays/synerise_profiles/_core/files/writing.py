@@ -1,4 +1,4 @@
-"""Files while they are written: whole beside their target, or line by line at the end of a file."""
+"""Files while they are written: whole beside their target, line by line at the end of a file, or as scratch."""
 
 from __future__ import annotations
 
@@ -8,19 +8,35 @@ import os
 import re
 import stat
 import sys
+import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import IO, TYPE_CHECKING, Final, Self, cast
 
 from synerise_profiles._core.logging import LOGGER
 
 from .targets import FileId, file_id, refused, target_of
 
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = [
+    "OPEN_FLAGS",
+    "OWNER_ONLY",
+    "AppendFile",
+    "PartFile",
+    "WrittenFile",
+    "memory_database",
+    "named_scratch_file",
+    "replaced_file",
+    "scratch_database",
+    "scratch_file",
+    "spooled_file",
+]
+
 if sys.platform != "win32":
     import fcntl
-
-__all__ = ["OPEN_FLAGS", "OWNER_ONLY", "AppendFile", "PartFile", "WrittenFile", "replaced_file"]
 
 OWNER_ONLY: Final = 0o600
 OPEN_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -278,3 +294,33 @@ def _locked(descriptor: int) -> Generator[None]:
         yield
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def scratch_database() -> sqlite3.Connection:
+    """Open a database in a file of SQLite's own, which nobody else can open and which goes with the connection."""
+    import sqlite3  # noqa: PLC0415 - likewise
+
+    return sqlite3.connect("", isolation_level=None)
+
+
+def memory_database() -> sqlite3.Connection:
+    """Open a database in memory, for all threads of this process."""
+    import sqlite3  # noqa: PLC0415 - likewise
+
+    return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, cached_statements=256)
+
+
+def scratch_file(folder: Path | None = None) -> IO[bytes]:
+    """Open a file without a name, which goes when it is closed."""
+    return tempfile.TemporaryFile(dir=folder)
+
+
+def spooled_file(max_memory_bytes: int) -> IO[bytes]:
+    """Open a file without a name that is in memory while it is small."""
+    return cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=max_memory_bytes))
+
+
+def named_scratch_file(prefix: str) -> WrittenFile:
+    """Make a temporary file that can be opened again by its name; it is the caller's to remove."""
+    descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=".jsonl")
+    return WrittenFile(Path(name), descriptor)

@@ -12,7 +12,7 @@ import re
 import socket
 from collections.abc import Collection
 
-from synerise_profiles._core.validators import name_collection
+from synerise_profiles._core.arguments import name_collection
 from synerise_profiles.sandbox.http.messages import HTTPRequest
 
 __all__ = ["HostCheck"]

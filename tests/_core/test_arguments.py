@@ -9,8 +9,8 @@ import attrs
 import pytest
 
 from synerise_profiles import ConfigurationError, InvalidRequestError
-from synerise_profiles._core import validators
-from synerise_profiles._core.validators import SettingValidator, configuration_error
+from synerise_profiles._core import arguments
+from synerise_profiles._core.arguments import SettingValidator, configuration_error
 from synerise_profiles.bulk.settings import BulkSettings, ProfileArguments, SaltedArguments
 from synerise_profiles.exports.settings import ExportArguments, ExportSettings
 from synerise_profiles.merges.settings import ApplyManyArguments, ApplySettings
@@ -22,21 +22,21 @@ NAN, INF = math.nan, math.inf
 @pytest.mark.parametrize(
     ("validator", "good", "bad", "words"),
     [
-        (validators.whole_number(0), [0, 7], [-1, 1.0, True, "1", None], "a whole number that is not negative"),
-        (validators.whole_number(1), [1, 10**30], [0, False], "a whole number from 1"),
-        (validators.whole_number(1, 100), [1, 100], [0, 101], "a whole number from 1 to 100"),
-        (validators.whole_number(1, of="records"), [1], [0], "a whole number of records from 1"),
-        (validators.number("a rate", 0, 1), [0, 0.5, 1], [-0.1, 1.1, NAN, INF, True, "1"], "a rate"),
-        (validators.number("any", finite=False), [0, INF], [-INF, NAN], "any"),
-        (validators.number("more", positive=True), [1e-300, 1], [0, 0.0, INF], "more"),
-        (validators.seconds(), [0, 2.5], [-1, INF, NAN, None], "a number of seconds that is not negative"),
-        (validators.positive_seconds(), [0.1, INF], [0, NAN, "10"], "a positive number of seconds"),
-        (validators.one_of("a", "b"), ["a", "b"], ["c", "", None, [], print], "one of a, b"),
-        (validators.one_of("a", or_function=True), ["a", print], ["c", None], "one of a, or a function"),
-        (validators.text(), ["x", " x"], ["", " ", None, b"x"], "text that is not empty"),
-        (validators.instance_of(int, str, expected="a key"), [1, "x"], [1.0, None], "a key"),
-        (validators.optional_function(), [None, print], ["print", 1], "a function"),
-        (validators.name_collection(), [(), {"a"}, ["a"]], ["a", ""], "a collection of names"),
+        (arguments.whole_number(0), [0, 7], [-1, 1.0, True, "1", None], "a whole number that is not negative"),
+        (arguments.whole_number(1), [1, 10**30], [0, False], "a whole number from 1"),
+        (arguments.whole_number(1, 100), [1, 100], [0, 101], "a whole number from 1 to 100"),
+        (arguments.whole_number(1, of="records"), [1], [0], "a whole number of records from 1"),
+        (arguments.number("a rate", 0, 1), [0, 0.5, 1], [-0.1, 1.1, NAN, INF, True, "1"], "a rate"),
+        (arguments.number("any", finite=False), [0, INF], [-INF, NAN], "any"),
+        (arguments.number("more", positive=True), [1e-300, 1], [0, 0.0, INF], "more"),
+        (arguments.seconds(), [0, 2.5], [-1, INF, NAN, None], "a number of seconds that is not negative"),
+        (arguments.positive_seconds(), [0.1, INF], [0, NAN, "10"], "a positive number of seconds"),
+        (arguments.one_of("a", "b"), ["a", "b"], ["c", "", None, [], print], "one of a, b"),
+        (arguments.one_of("a", or_function=True), ["a", print], ["c", None], "one of a, or a function"),
+        (arguments.text(), ["x", " x"], ["", " ", None, b"x"], "text that is not empty"),
+        (arguments.instance_of(int, str, expected="a key"), [1, "x"], [1.0, None], "a key"),
+        (arguments.optional_function(), [None, print], ["print", 1], "a function"),
+        (arguments.name_collection(), [(), {"a"}, ["a"]], ["a", ""], "a collection of names"),
     ],
 )
 def test_a_validator(validator: SettingValidator, good: list[Any], bad: list[Any], words: str) -> None:
@@ -54,7 +54,7 @@ def test_the_error_is_chosen_where_the_validator_is_made() -> None:
 
     @attrs.frozen
     class Settings:
-        size: int = attrs.field(validator=validators.whole_number(1, error=configuration_error))
+        size: int = attrs.field(validator=arguments.whole_number(1, error=configuration_error))
 
     with pytest.raises(ConfigurationError, match=r"^size: expected a whole number from 1$"):
         Settings(0)

@@ -1,0 +1,165 @@
+"""A bulk run from its call to its end: the arguments that are refused, and the files that are opened and closed.
+
+Nothing is touched before the arguments, the source and the journal are accepted. Whatever ends a run, its report is
+attached to what is raised.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from synerise_profiles._batching.attribution import Rejection
+from synerise_profiles._batching.letters import LetterHead, letter_target
+from synerise_profiles._batching.row_source import RowSource
+from synerise_profiles._core.files import refuse_same_files, target_of
+from synerise_profiles._core.timing import Timing
+from synerise_profiles_api.errors import InvalidRequestError
+
+from .dead_letter import RejectionStore, open_letters
+from .engine import Engine
+from .recorder import JournalMismatchError, JournalProtocol, OutcomeRecorder
+from .report import BulkStoppedError, Report, attach_report
+from .settings import BulkSettings
+
+if TYPE_CHECKING:
+    from synerise_profiles._batching.operations import BatchOperation
+    from synerise_profiles._core.config import Options
+
+__all__ = ["open_run", "reported"]
+
+_ROW_ERROR_NOTE: Final = (
+    "A row that cannot be built costs itself alone if the generator catches the error and yields "
+    "UnreadableRow(error.field, error.problem, reference=error.reference) in its place."
+)
+
+
+@contextmanager
+def open_run(
+    batch_operation: BatchOperation,
+    rows: object,
+    options: Mapping[str, Any],
+    client_options: Options,
+    timing: Timing,
+    journal_header: Mapping[str, Any],
+) -> Generator[Engine]:
+    """Open the files of a run and close them after it; raise BulkStoppedError in the end if it stopped early.
+
+    `journal_header` is what, beside the settings, another call with the same journal must have in common with this one.
+    """
+    settings, operation = BulkSettings(**options), batch_operation.operation
+    time = settings.default_time
+    if time is not None and datetime.datetime.fromisoformat(time).timestamp() > timing.wall():
+        words = "is in the future: the server would replace it, and a salt would have no effect"
+        raise InvalidRequestError(words, field="default_time")
+    source = rows if isinstance(rows, RowSource) else None
+    letter_target = _check_files(settings, source)
+    if source is not None:
+        with reported(Report(operation=operation.name)):  # it may read the beginning of a file
+            source.check(operation)
+    journal = _open_journal(batch_operation, settings, {"base_url": client_options.base_url, **journal_header})
+    try:
+        head = LetterHead(
+            operation=operation.name,
+            arguments=journal_header,
+            mapping=getattr(source, "mapping_digest", None),
+        )
+        # From here on the run is accepted, and files are touched.
+        letters = None if letter_target is None else open_letters(letter_target, settings.dead_letter_mode, head)
+        store = RejectionStore[Rejection](letters)
+        report = Report(operation=operation.name, rejection_store=store)
+        locate = None if source is None else source.locate
+        recorder = OutcomeRecorder(batch_operation, settings, report, journal, locate)
+        engine = Engine(
+            batch_operation,
+            settings,
+            recorder,
+            timing,
+            client_options.retry,
+            rows_are_fixed=isinstance(rows, list | tuple),
+        )
+        with reported(report):
+            with _closing_store(store, report, source):
+                yield engine
+            problem = engine.problem or store.problem
+            if recorder.journal_error is not None:
+                raise recorder.journal_error
+            if problem is not None:
+                raise BulkStoppedError(problem, report) from engine.error or store.error
+    finally:
+        if journal is not None:
+            journal.close()
+
+
+@contextmanager
+def reported(report: Report) -> Generator[None]:
+    """Attach the report to whatever is raised inside."""
+    try:
+        yield
+    except BaseException as error:
+        attach_report(error, report)
+        raise
+
+
+@contextmanager
+def _closing_store(store: RejectionStore[Rejection], report: Report, source: RowSource | None) -> Generator[None]:
+    """Close the dead-letter file of a run, and add the notes of its source to the report, however it ends.
+
+    After a run that was refused, the file that was there stays as it was.
+    """
+    is_kept = True
+    try:
+        yield
+    except BaseException as error:
+        is_kept = report.read > 0 and not isinstance(error, JournalMismatchError)
+        if isinstance(error, InvalidRequestError):
+            error.add_note(_ROW_ERROR_NOTE)
+        raise
+    finally:
+        report.add_notes(getattr(source, "notes", None) or {})
+        store.close(is_kept=is_kept)
+
+
+def _check_files(settings: BulkSettings, source: RowSource | None) -> Path | None:
+    """Refuse files that cannot be written, or that are one; return that of the dead letters. Nothing is touched."""
+    if settings.journal is None and settings.dead_letter is None:
+        return None
+    targets: dict[str, Path | None] = {"dead_letter": None, "journal": None}
+    if settings.journal is not None:
+        from .journal import journal_target  # noqa: PLC0415 - as below
+
+        targets["journal"] = journal_target(settings.journal)
+    if settings.dead_letter is not None:
+        is_appended = settings.dead_letter_mode == "append"
+        targets["dead_letter"] = target_of(settings.dead_letter, "dead_letter", is_appended=is_appended)
+    refuse_same_files(targets, {"the file that the rows are read from": getattr(source, "input_id", None)})
+    if settings.dead_letter is not None:
+        letter_target(settings.dead_letter, "dead_letter", is_appended=settings.dead_letter_mode == "append")
+    return targets["dead_letter"]
+
+
+def _open_journal(
+    batch_operation: BatchOperation, settings: BulkSettings, journal_header: Mapping[str, Any]
+) -> JournalProtocol | None:
+    if settings.journal is None:
+        return None
+    # Loads sqlite3, which a run without a journal does without.
+    from .journal import Journal  # noqa: PLC0415
+
+    # Whatever decides which rows go together: with other choices the chunks would be others.
+    return Journal(
+        settings.journal,
+        {
+            "operation": batch_operation.operation.name,
+            "checks": settings.checks,
+            "allow_null": sorted(settings.allow_null),
+            "allow_unknown": sorted(settings.allow_unknown),
+            "keep_duplicates": settings.keep_duplicates,
+            "ordered": settings.ordered,
+            "default_time": settings.default_time,
+            **journal_header,
+        },
+    )

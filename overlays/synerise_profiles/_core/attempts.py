@@ -193,7 +193,7 @@ class RequestAttempts(Generic[T]):
 
     def _status_error(self, response: RawResponse, wait: float | None, note: str) -> APIStatusError:
         return status_error(
-            self.request.operation,
+            self.request,
             response.status_code,
             response.headers,
             response.content,
@@ -202,7 +202,6 @@ class RequestAttempts(Generic[T]):
             consumer=self.options.consumer,
             today=utc_date(self.timing.wall()),
             note=note,
-            path=self.request.path,
         )
 
     def _unconfirmed_error(self, response: RawResponse, problem: str) -> UnconfirmedResponseError:

@@ -57,8 +57,13 @@ def meant(name: object, known: Collection[str]) -> str:
 
 
 def checks_names(function: F) -> F:
-    """Make a function whose TypeError for an unknown keyword argument names the one that is meant."""
+    """Make a function whose TypeError for an unknown keyword argument names the one that is meant.
+
+    One that takes any argument stays as it is. A private argument is not in the signature that `help` shows.
+    """
     code = cast("Any", inspect.unwrap(function)).__code__
+    if code.co_flags & inspect.CO_VARKEYWORDS:
+        return function
     known = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
     def check(names: Collection[str]) -> None:
@@ -80,6 +85,10 @@ def checks_names(function: F) -> F:
             check(kwargs)
         return await function(*args, **kwargs)
 
+    if any(name.startswith("_") for name in known):
+        shown = inspect.signature(function)
+        kept = [item for name, item in shown.parameters.items() if not name.startswith("_")]
+        cast("Any", call).__signature__ = shown.replace(parameters=kept)
     if not inspect.iscoroutinefunction(function):
         return cast("F", call)
     mark = getattr(inspect, "markcoroutinefunction", None)  # since Python 3.12
@@ -110,7 +119,7 @@ class Resource(HintsNames):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         for name, function in list(vars(cls).items()):
-            if not name.startswith("_"):
+            if not name.startswith("_") and inspect.isfunction(function):
                 setattr(cls, name, checks_names(function))
 
 

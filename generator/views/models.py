@@ -41,7 +41,7 @@ class FieldView:
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """One model class and its module."""
+    """One model class and its module; `is_mapping` says that it is a mapping in full, since its keys are free."""
 
     name: str
     module: str
@@ -50,6 +50,7 @@ class ModelView:
     fields: list[FieldView]
     imports: list[tuple[str, str]]
     typing_imports: list[tuple[str, str]]
+    is_mapping: bool
 
     @property
     def is_request(self) -> bool:
@@ -119,6 +120,8 @@ def _model_view(bundle: Bundle, schema: str, model: ModelProperty, direction: Di
         fields=fields,
         imports=[(module_name(nested), nested) for nested in at_run_time],
         typing_imports=[(module_name(other), other) for other in sorted(mentioned - set(at_run_time))],
+        # A field of this name would hide a method of a mapping.
+        is_mapping=composition.is_free_form(bundle, body) and not any(hasattr(dict, field.name) for field in fields),
     )
 
 

@@ -50,6 +50,7 @@ class OperationView:
     http_method: str
     path: str
     path_code: str
+    choices: dict[str, tuple[str, ...]]
     facts: dict[str, Any]
     doc: list[str]
     method_doc: list[str]
@@ -137,6 +138,7 @@ def _operation_view(
         http_method=method.upper(),
         path=path,
         path_code=_path_code(bundle, path, by_wire, _merge_target(bundle, operation, by_wire)),
+        choices=_choices(bundle, by_wire),
         facts=operation_facts(path, method, operation, parameters, bundle, replacements, keys),
         doc=doc.lines([("Raises", _REQUEST_RAISES)]),
         method_doc=doc.lines([]),
@@ -185,6 +187,16 @@ def _path_code(bundle: Bundle, path: str, by_wire: dict[tuple[str, str], dict[st
     return f'f"{code}"' if "{" in code else f'"{code}"'
 
 
+def _choices(bundle: Bundle, by_wire: dict[tuple[str, str], dict[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """The values of the closed sets among the arguments of a path."""
+    schemas = {
+        python_name(name): bundle.resolve(parameter["schema"])
+        for (place, name), parameter in by_wire.items()
+        if place == "path"
+    }
+    return {name: tuple(schema["enum"]) for name, schema in schemas.items() if "enum" in schema}
+
+
 def _segment_code(bundle: Bundle, parameter: dict[str, Any], merge_target: str) -> str:
     schema = bundle.resolve(parameter["schema"])
     name = python_name(parameter["name"])
@@ -195,7 +207,8 @@ def _segment_code(bundle: Bundle, parameter: dict[str, Any], merge_target: str) 
         return f"path_list({arguments}, integers={integers}, most={schema.get('maxItems')}{target})"
     if schema.get("type") == "integer":
         return f"path_integer({arguments})"
-    return f"path_text({arguments})"
+    choices = f", choices=_CHOICES['{name}']" if "enum" in schema else ""
+    return f"path_text({arguments}{choices})"
 
 
 def _body(bundle: Bundle, operation: dict[str, Any], endpoint: Endpoint) -> BodyView | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Never, Self, TypeVar, Unpack
 
@@ -16,6 +16,7 @@ import attrs
 
 from synerise_profiles._validation.basic_rules import check_body_of
 from synerise_profiles_api.callers import Site, caller
+from synerise_profiles_api.names import checks_names
 from synerise_profiles_api.types import Request, Response
 
 from ._core.config import (
@@ -32,6 +33,7 @@ from ._core.config import (
     override_policy,
 )
 from ._core.connections import AsyncConnectionManager, ConnectionManager, ConnectionSettings
+from ._core.headers import checked_headers
 from ._core.retry import RetryPolicy
 from ._core.timing import SYSTEM_TIMING, Timing
 from ._features import AsyncClientExtensions, ClientExtensions
@@ -69,6 +71,7 @@ class Synerise(ClientExtensions):
     by `close()` or a `with` block.
     """
 
+    @checks_names
     def __init__(
         self,
         *,
@@ -152,12 +155,16 @@ class Synerise(ClientExtensions):
         max_retries: int | None = None,
         deadline: float | None = None,
         deprecations: DeprecationPolicy | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Self:
         """Return a copy with other options, which shares connections and token with this client.
 
-        This client stays as it is. Closing the copy does nothing; closing this client closes both.
+        `headers` are sent with every request of the copy and with its repetitions, but with no login, and take the
+        place of those that were given before; an X-Request-Id among them is logged with each attempt. Authorization,
+        Content-* and what else the client sets itself are refused. This client stays as it is. Closing the copy does
+        nothing; closing this client closes both. Raises ConfigurationError.
         """
-        return _copy_with(self, timeout, max_retries, deadline, deprecations)
+        return _copy_with(self, timeout, max_retries, deadline, deprecations, headers)
 
     def close(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -186,6 +193,7 @@ class AsyncSynerise(AsyncClientExtensions):
     `aclose()` or an `async with` block. It may be used in several event loops: each gets its own connections.
     """
 
+    @checks_names
     def __init__(
         self,
         *,
@@ -274,12 +282,16 @@ class AsyncSynerise(AsyncClientExtensions):
         max_retries: int | None = None,
         deadline: float | None = None,
         deprecations: DeprecationPolicy | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Self:
         """Return a copy with other options, which shares connections and token with this client.
 
-        This client stays as it is. Closing the copy does nothing; closing this client closes both.
+        `headers` are sent with every request of the copy and with its repetitions, but with no login, and take the
+        place of those that were given before; an X-Request-Id among them is logged with each attempt. Authorization,
+        Content-* and what else the client sets itself are refused. This client stays as it is. Closing the copy does
+        nothing; closing this client closes both. Raises ConfigurationError.
         """
-        return _copy_with(self, timeout, max_retries, deadline, deprecations)
+        return _copy_with(self, timeout, max_retries, deadline, deprecations, headers)
 
     async def aclose(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -316,6 +328,7 @@ def _copy_with(
     max_retries: int | None,
     deadline: float | None,
     deprecations: DeprecationPolicy | None,
+    headers: Mapping[str, str] | None,
 ) -> C:
     """Return a copy with other options, which shares connections and token; what is None stays as it is."""
     options = attrs.evolve(client.options, retry=override_policy(client.options.retry, max_retries, deadline))
@@ -323,6 +336,8 @@ def _copy_with(
         options = attrs.evolve(options, timeouts=checked_timeouts(timeout))
     if deprecations is not None:
         options = attrs.evolve(options, deprecations=deprecations)
+    if headers is not None:
+        options = attrs.evolve(options, headers=checked_headers(headers))
     result = object.__new__(type(client))
     state: dict[str, Any] = result.__dict__
     state.update(client.__dict__)

@@ -39,27 +39,23 @@
 A line that begins with a package's name is an error of that package, such as `synerise_profiles.bulk`; all others are
 in this module. Warnings are no errors: `deprecations` and `queue` have theirs.
 
-No text of an error holds what a caller sent or what the server wrote about it: both may be personal data. The
-server's own words are in `body` and `content`. Every error can be pickled.
+No text of an error holds what a caller sent: it may be personal data. The server's reasons are shown with what the
+request held replaced; its words as they are stand in `body` and `content` alone. Every error can be pickled.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final
 
 import orjson
 
-from synerise_profiles_api import models
 from synerise_profiles_api.decoding import read_json
 from synerise_profiles_api.errors import InvalidRequestError, ResponseDecodingError, SyneriseError
-
-if TYPE_CHECKING:
-    from synerise_profiles_api.models import ErrorBody
 
 __all__ = [
     "APIConnectionError",
@@ -85,9 +81,6 @@ __all__ = [
 
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _REQUEST_ID_HEADERS: Final = frozenset({"x-request-id", "x-correlation-id"})
-_MAX_SHOWN_FIELDS: Final = 10
-# What may stand in a text: a field's name begins with a letter, so that a phone number in its place is not shown.
-_FIELD_NAME_PATTERN: Final = re.compile(r"[A-Za-z_][\w.\[\]-]{0,79}", re.ASCII)
 _ERROR_CODE_PATTERN: Final = re.compile(r"[A-Za-z]{1,10}-\d{1,8}", re.ASCII)
 _TRACE_ID_PATTERN: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
 
@@ -158,9 +151,10 @@ class APITimeoutError(APIConnectionError):
 class APIStatusError(SyneriseError):
     """The server answered with another status than 2xx.
 
-    `operation` is the method's name, `content` the raw body, `body` what could be read from it, `attempts` how often
-    the request was sent, `retry_after` the seconds that the server asks to wait, `notes` what this library has to
-    add. The text names the status, the publisher's error code, the names of refused fields and the trace id.
+    `operation` is the method's name, `content` the raw body, `body` the JSON in it, `attempts` how often the request
+    was sent, `retry_after` the seconds that the server asks to wait, `notes` what this library has to add, `reason` why
+    the server refused: its words by field, with what the request held replaced. The text names the status, the
+    publisher's error code, the reason and the trace id.
     """
 
     def __init__(
@@ -173,6 +167,7 @@ class APIStatusError(SyneriseError):
         attempts: int = 1,
         retry_after: float | None = None,
         notes: Iterable[str] = (),
+        reason: str | Callable[[], str] = "",
     ) -> None:
         self.operation = operation
         self.status_code = status_code
@@ -181,12 +176,18 @@ class APIStatusError(SyneriseError):
         self.attempts = attempts
         self.retry_after = retry_after
         self.notes = tuple(notes)
-        super().__init__(self._text())
+        self._reason = reason
+        super().__init__()
 
     @functools.cached_property
-    def body(self) -> ErrorBody | None:
-        """The publisher's error body; None if the server sent none or something else."""
-        return _read_body(self.content)
+    def reason(self) -> str:
+        """Why the server refused, in its words, with what the request held replaced; empty where it does not say."""
+        return self._reason() if callable(self._reason) else self._reason
+
+    @functools.cached_property
+    def body(self) -> Any:
+        """The JSON that the server sent, decoded: mostly a dict. It may quote personal data. None if it sent none."""
+        return decoded_body(self.content)
 
     @property
     def request_id(self) -> str | None:
@@ -196,20 +197,22 @@ class APIStatusError(SyneriseError):
                 return value
         return None
 
-    def _text(self) -> str:
-        parts = [f"{self.operation}: {self.status_code} {_reason_phrase(self.status_code)}".rstrip()]
-        body = self.body
-        if body is not None:
-            if _ERROR_CODE_PATTERN.fullmatch(str(body.error_code)):
-                parts.append(f"code {body.error_code}")
-            names = _field_names(body)
-            if names:
-                parts.append(f"refused fields: {names}")
-            if body.trace_id is not None and _TRACE_ID_PATTERN.fullmatch(str(body.trace_id)):
-                parts.append(f"trace id {body.trace_id}")
+    def __str__(self) -> str:
+        parts = [f"{self.operation}: {self.status_code} {reason_phrase(self.status_code)}".rstrip()]
+        body: dict[str, Any] = self.body if isinstance(self.body, dict) else {}
+        if _ERROR_CODE_PATTERN.fullmatch(str(body.get("errorCode"))):
+            parts.append(f"code {body['errorCode']}")
+        if self.reason:
+            parts.append(self.reason)
+        trace_id = body.get("traceId")
+        if trace_id is not None and _TRACE_ID_PATTERN.fullmatch(str(trace_id)):
+            parts.append(f"trace id {trace_id}")
         if self.attempts > 1:
             parts.append(_attempts_text(self.attempts))
         return "; ".join([*parts, *self.notes])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
     def _arguments(self) -> dict[str, Any]:
         """What to build it from again."""
@@ -221,6 +224,7 @@ class APIStatusError(SyneriseError):
             "attempts": self.attempts,
             "retry_after": self.retry_after,
             "notes": self.notes,
+            "reason": self.reason,
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -316,30 +320,21 @@ def sunset_error_type(status_code: int) -> type[OperationSunsetError] | None:
     return _SUNSET_ERRORS_BY_STATUS.get(status_code)
 
 
+def decoded_body(content: bytes) -> Any:
+    """Return the JSON of a body; None for what is none."""
+    try:
+        return read_json(content)
+    except orjson.JSONDecodeError:
+        return None
+
+
 def _attempts_text(attempts: int) -> str:
     return "tried once" if attempts == 1 else f"tried {attempts} times"
 
 
-def _reason_phrase(status_code: int) -> str:
+def reason_phrase(status_code: int) -> str:
+    """Return the words of a status; empty for one that has none."""
     try:
         return HTTPStatus(status_code).phrase
     except ValueError:
         return ""
-
-
-def _read_body(content: bytes) -> ErrorBody | None:
-    try:
-        data: Any = read_json(content)
-    except orjson.JSONDecodeError:
-        return None
-    return models.ErrorBody.from_dict(cast("dict[str, Any]", data)) if isinstance(data, dict) else None
-
-
-def _field_names(body: ErrorBody) -> str:
-    names: dict[str, None] = {}
-    for error in body.errors or ():
-        name = str(error.field)
-        names["(a name that is not shown)" if _FIELD_NAME_PATTERN.fullmatch(name) is None else name] = None
-    shown = list(names)[:_MAX_SHOWN_FIELDS]
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")

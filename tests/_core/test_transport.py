@@ -613,4 +613,4 @@ def test_error_body_is_parsed_from_the_wire() -> None:
     ):
         synerise.send(request())
     assert caught.value.body is not None
-    assert "m" == caught.value.body.message
+    assert "m" == caught.value.body["message"]

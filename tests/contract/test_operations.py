@@ -215,7 +215,7 @@ def _all_understood(value):
 
 @pytest.mark.parametrize(("documented", "answer"), FAILURES)
 def test_what_is_raised(documented, answer, server, call):
-    """Each documented error raises the class of its status, with the body that was read."""
+    """Each documented error raises the class of its status, with the JSON of its body."""
     server.will_answer(answer)
 
     with pytest.raises(errors.APIStatusError) as caught:
@@ -227,9 +227,8 @@ def test_what_is_raised(documented, answer, server, call):
     assert ERROR_CLASSES[answer.status] in kinds
     assert (error.operation, error.status_code, error.content) == (documented.name, answer.status, answer.content)
     if answer.content_type == "application/json":
-        assert type(error.body).__name__ == reference_name(answer.schema)
-        assert error.body.to_dict() == answer.value
-        assert error.body.additional_properties == {}
+        assert reference_name(answer.schema) == "ErrorBody"
+        assert error.body == answer.value
     else:
         assert error.body is None
     assert len(server.received) == 1

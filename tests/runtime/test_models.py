@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import html
 import inspect
+from collections.abc import Mapping
 from functools import cache
 
 import attrs
@@ -11,10 +13,12 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.pretty import pretty_repr
 
 from synerise_profiles_api import models
-from synerise_profiles_api.encoding import Model
+from synerise_profiles_api.encoding import FreeFormModel, Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.models import FieldError, Profile, ProfileInput
 from synerise_profiles_api.types import UNSET
 from tests.runtime.samples import JSON, TEXTS
 
@@ -217,3 +221,91 @@ def test_a_mistyped_field_is_an_error(model):
         model(**required, no_such_field=1)
     with pytest.raises(AttributeError):
         model(**required).no_such_field = 1
+
+
+@_each(CLASSES)
+def test_a_model_reads_as_a_mapping(model):
+    """`dict`, `len`, `in`, iteration and `get` speak of the publisher's keys of all that is set, alone."""
+    read = model.from_dict({**dict.fromkeys(_wire_names(model), "a"), "shoe": [39]})
+    written = read.to_dict()
+
+    assert list(read) == list(read.keys()) == list(dict(read))
+    assert set(read) == set(written)
+    assert len(read) == len(written)
+    assert all(key in read for key in written)
+    assert {key: to_wire(read.get(key)) for key in read} == written
+    assert "noSuchKey" not in read
+    assert read.get("noSuchKey", 7) == 7
+    assert orjson.loads(read.to_json()) == orjson.loads(orjson.dumps(written))
+
+
+@_each([model for model in CLASSES if issubclass(model, FreeFormModel)])
+def test_a_free_form_model_is_a_mapping_in_full(model):
+    """It equals the dict of the same, has `items`, `values`, `pop` and `update`, and is false where it is empty."""
+    built = model.from_dict(dict.fromkeys(_wire_names(model), "a") | {"shoe": 39})
+    assert isinstance(built, Mapping)
+    assert built == dict(built.items())
+    assert list(built.values()) == [built[key] for key in built]
+    assert built.pop("shoe") == 39
+    built.update({"hat": 56})
+    assert "shoe" not in built
+    assert built.additional_properties["hat"] == built["hat"] == 56
+    if not _required(model):
+        built.clear()
+        assert not built
+    assert Profile()
+
+
+def test_those_with_keys_of_ones_own_are_free_form():
+    """Attributes, params, contacts' fields and records of exports are the caller's own, as the document says."""
+    names = {"Attributes", "StoredAttributes", "EventParams", "EventRecordParams", "ContactFields", "ExportRecord"}
+    assert names <= {model.__name__ for model in CLASSES if issubclass(model, FreeFormModel)}
+
+
+@_each(CLASSES)
+def test_a_field_is_set_and_removed_by_its_key(model):
+    """A documented key leads to its field, whose value is not written twice."""
+    built = model(**dict.fromkeys(_required(model), 0))
+    required = _wire_names(model, *_required(model)) if _required(model) else []
+    for key in _wire_names(model):
+        built[key] = "text"
+        assert built.to_dict()[key] == "text"
+        assert key not in built.additional_properties
+        if key in required:
+            with pytest.raises(TypeError, match="is required and cannot be removed"):
+                del built[key]
+            continue
+        del built[key]
+        assert key not in built
+        with pytest.raises(KeyError):
+            del built[key]
+
+
+@_each(CLASSES)
+def test_every_way_of_printing_hides_alike(model, capsys):
+    """`repr`, `str`, notebooks and rich show the names of fields alone; `show` prints the values."""
+    full = model(**dict.fromkeys(_fields(model), SECRET), additional_properties={"shoe": SECRET})
+    assert repr(full) == str(full) == html.unescape(full._repr_html_().removeprefix("<code>").removesuffix("</code>"))
+    assert "".join(pretty_repr(full, max_width=1000).split()) == "".join(repr(full).split())
+    assert SECRET not in pretty_repr([full, {"a": full}])
+    full.show()
+    assert capsys.readouterr().out.count(SECRET) == len(_fields(model)) + 1
+
+
+@_each(CLASSES)
+def test_attrs_gives_all(model):
+    """`attrs.asdict` knows every field by its Python name."""
+    read = model.from_dict(dict.fromkeys(_wire_names(model), "a") | {"more": 1})
+    assert set(attrs.asdict(read)) == {*_fields(model), "additional_properties"}
+
+
+def test_a_misspelt_field_says_what_is_meant():
+    """The publisher's key, a slip, or a name that does not exist: the error names the field that is meant."""
+    with pytest.raises(TypeError, match=r"^ProfileInput\(\) got .* 'firstName'; did you mean 'first_name'\?$"):
+        ProfileInput(firstName="Jan")
+    with pytest.raises(TypeError, match="'frist_name'; did you mean 'first_name'"):
+        ProfileInput(frist_name="Jan")
+    with pytest.raises(AttributeError, match=r"no attribute 'clientId'; did you mean 'client_id'\?"):
+        _ = Profile().clientId
+    with pytest.raises(TypeError, match="there is additional_properties, code, field, message, rejected_value"):
+        FieldError(x=1)

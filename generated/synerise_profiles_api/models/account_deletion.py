@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -36,6 +36,14 @@ class AccountDeletion(Model):
     identity_provider: IdentityProvider
     device_id: str | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "password": "password",
+        "uuid": "uuid",
+        "externalToken": "external_token",
+        "customId": "custom_id",
+        "identityProvider": "identity_provider",
+        "deviceId": "device_id",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -67,6 +67,29 @@ class AccountRegistration(Model):
     attributes: Attributes | Mapping[str, Any] | Unset = UNSET
     tags: Sequence[str] | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "email": "email",
+        "password": "password",
+        "phone": "phone",
+        "customId": "custom_id",
+        "firstName": "first_name",
+        "lastName": "last_name",
+        "displayName": "display_name",
+        "uuid": "uuid",
+        "avatarUrl": "avatar_url",
+        "whatsAppId": "whats_app_id",
+        "birthDate": "birth_date",
+        "company": "company",
+        "city": "city",
+        "address": "address",
+        "zipCode": "zip_code",
+        "province": "province",
+        "countryCode": "country_code",
+        "sex": "sex",
+        "agreements": "agreements",
+        "attributes": "attributes",
+        "tags": "tags",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

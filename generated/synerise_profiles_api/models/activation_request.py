@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -26,6 +26,7 @@ class ActivationRequest(Model):
     device_id: str | Unset = UNSET
     uuid: str | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"email": "email", "deviceId": "device_id", "uuid": "uuid"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -29,6 +29,12 @@ class AppleAccountDeletion(Model):
     device_id: str | Unset = UNSET
     custom_id: str | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "accessToken": "access_token",
+        "uuid": "uuid",
+        "deviceId": "device_id",
+        "customId": "custom_id",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

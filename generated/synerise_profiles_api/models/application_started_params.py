@@ -2,17 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import FreeFormModel, pop_required
 
 __all__ = ["ApplicationStartedParams"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class ApplicationStartedParams(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class ApplicationStartedParams(FreeFormModel):
     """Params of the start of an application.
 
     Attributes:
@@ -23,6 +23,7 @@ class ApplicationStartedParams(Model):
     application_name: str
     version: str
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"applicationName": "application_name", "version": "version"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -6,13 +6,13 @@ from typing import Any, Self
 
 import attrs
 
-from ..encoding import Model
+from ..encoding import FreeFormModel
 
 __all__ = ["Attributes"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class Attributes(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class Attributes(FreeFormModel):
     """Custom attributes under names of your own; any JSON. Reserved names are ignored by the server. A null
     deletes the attribute. A date without a zone is taken as in the zone of the workspace.
     """

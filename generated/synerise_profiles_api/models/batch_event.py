@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -46,6 +46,15 @@ class BatchEvent(Model):
     action: str | Unset = UNSET
     params: EventParams | Mapping[str, Any] | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "label": "label",
+        "client": "client",
+        "time": "time",
+        "eventSalt": "event_salt",
+        "type": "type_",
+        "action": "action",
+        "params": "params",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_model, pop_required
+from ..encoding import FreeFormModel, pop_model, pop_required
 from ..types import UNSET, Unset
 from .money import Money
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["CartParams"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class CartParams(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class CartParams(FreeFormModel):
     """Params of an item that went into the cart or out of it.
 
     Attributes:
@@ -49,6 +49,20 @@ class CartParams(Model):
     producer: str | Unset = UNSET
     quantity: float | decimal.Decimal
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "sku": "sku",
+        "name": "name",
+        "category": "category",
+        "categories": "categories",
+        "offline": "offline",
+        "source": "source",
+        "regularUnitPrice": "regular_unit_price",
+        "discountedUnitPrice": "discounted_unit_price",
+        "finalUnitPrice": "final_unit_price",
+        "ItemUrlAddress": "item_url_address",
+        "producer": "producer",
+        "quantity": "quantity",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

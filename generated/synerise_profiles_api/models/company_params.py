@@ -3,17 +3,17 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import FreeFormModel, pop_required
 
 __all__ = ["CompanyParams"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class CompanyParams(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class CompanyParams(FreeFormModel):
     """Params of a profile that was assigned to a company.
 
     Attributes:
@@ -22,6 +22,7 @@ class CompanyParams(Model):
 
     company_id: float | decimal.Decimal
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"companyId": "company_id"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

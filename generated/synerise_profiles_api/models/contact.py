@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -25,6 +25,7 @@ class Contact(Model):
     base: ContactFields | None = None
     tags: list[str] | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"base": "base", "tags": "tags"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

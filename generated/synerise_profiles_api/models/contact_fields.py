@@ -6,13 +6,13 @@ from typing import Any, Self
 
 import attrs
 
-from ..encoding import Model
+from ..encoding import FreeFormModel
 
 __all__ = ["ContactFields"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class ContactFields(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class ContactFields(FreeFormModel):
     """Fields of a contact by name, each with a label and a value."""
 
     additional_properties: dict[str, Any] = attrs.field(factory=dict)

@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model
+from ..encoding import FreeFormModel
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["ContactUpdate"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class ContactUpdate(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class ContactUpdate(FreeFormModel):
     """Changes to a contact. Any other key is a custom attribute. Left out means unchanged; null deletes a custom
     attribute and resets a native field.
 
@@ -59,6 +59,25 @@ class ContactUpdate(Model):
     sex: ContactSex | None | Unset = UNSET
     tags: Sequence[str] | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "uuid": "uuid",
+        "email": "email",
+        "firstname": "firstname",
+        "lastName": "last_name",
+        "custom_identify": "custom_identify",
+        "company": "company",
+        "phone": "phone",
+        "address": "address",
+        "birthdate": "birthdate",
+        "city": "city",
+        "zipCode": "zip_code",
+        "province": "province",
+        "country_id": "country_id",
+        "countryCode": "country_code",
+        "avatarUrl": "avatar_url",
+        "sex": "sex",
+        "tags": "tags",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -24,6 +24,7 @@ class Discount(Model):
     amount: float | decimal.Decimal
     currency: str
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"amount": "amount", "currency": "currency"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

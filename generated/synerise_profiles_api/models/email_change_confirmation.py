@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -24,6 +24,7 @@ class EmailChangeConfirmation(Model):
     token: str | Unset = UNSET
     newsletter_agreement: bool | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"token": "token", "newsletterAgreement": "newsletter_agreement"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -37,6 +37,16 @@ class ErrorBody(Model):
     trace_id: str | None = None
     error_code: str | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "error": "error",
+        "status": "status",
+        "timestamp": "timestamp",
+        "path": "path",
+        "message": "message",
+        "errors": "errors",
+        "traceId": "trace_id",
+        "errorCode": "error_code",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -6,13 +6,13 @@ from typing import Any, Self
 
 import attrs
 
-from ..encoding import Model
+from ..encoding import FreeFormModel
 
 __all__ = ["EventParams"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class EventParams(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class EventParams(FreeFormModel):
     """Free-form params of an event. An `email` among them must be the profile's own. A date without a zone is
     taken as in the zone of the workspace. The workspace may add more from a catalog.
     """

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -35,6 +35,14 @@ class EventRecord(Model):
     client: EventRecordClient | None = None
     params: EventRecordParams | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "uuid": "uuid",
+        "time": "time",
+        "action": "action",
+        "label": "label",
+        "client": "client",
+        "params": "params",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

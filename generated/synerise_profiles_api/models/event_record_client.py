@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -28,6 +28,7 @@ class EventRecordClient(Model):
     uuid: str | None = None
     email: str | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"customId": "custom_id", "id": "id", "uuid": "uuid", "email": "email"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -6,13 +6,13 @@ from typing import Any, Self
 
 import attrs
 
-from ..encoding import Model
+from ..encoding import FreeFormModel
 
 __all__ = ["EventRecordParams"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class EventRecordParams(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class EventRecordParams(FreeFormModel):
     """Free-form params of a stored event."""
 
     additional_properties: dict[str, Any] = attrs.field(factory=dict)

@@ -2,18 +2,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
 from ..decoding import take_int
-from ..encoding import Model
+from ..encoding import FreeFormModel
 
 __all__ = ["ExportRecord"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class ExportRecord(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class ExportRecord(FreeFormModel):
     """One exported profile, with one more key for each exported field and tag, and one for each expression,
     aggregate and segmentation: its name, not the UUID that it was ordered by.
 
@@ -23,6 +23,7 @@ class ExportRecord(Model):
 
     id: int | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"id": "id"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

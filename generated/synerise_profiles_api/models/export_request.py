@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -42,6 +42,17 @@ class ExportRequest(Model):
     segmentations: Sequence[str] | Unset = UNSET
     excluded_ids: Sequence[int]
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "name": "name",
+        "fields": "fields",
+        "agreementFilter": "agreement_filter",
+        "segmentationHash": "segmentation_hash",
+        "tags": "tags",
+        "expressions": "expressions",
+        "aggregates": "aggregates",
+        "segmentations": "segmentations",
+        "excludedIds": "excluded_ids",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -27,6 +27,7 @@ class ExportStatus(Model):
     task_id: str | None = None
     status: ExportState | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"taskId": "task_id", "status": "status"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -26,6 +26,11 @@ class ExportTask(Model):
     column_order: list[str] | None = None
     estimated_count: int | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "taskId": "task_id",
+        "columnOrder": "column_order",
+        "estimatedCount": "estimated_count",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -27,6 +27,7 @@ class FacebookEmailChange(Model):
     uuid: str | Unset = UNSET
     device_id: str | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"email": "email", "uuid": "uuid", "deviceId": "device_id"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

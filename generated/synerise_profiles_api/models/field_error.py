@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -28,6 +28,12 @@ class FieldError(Model):
     message: str | None = None
     rejected_value: Any = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "code": "code",
+        "field": "field",
+        "message": "message",
+        "rejectedValue": "rejected_value",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import FreeFormModel, pop_required
 
 if TYPE_CHECKING:
     from .search_type import SearchType
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["ItemSearchClickParams"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class ItemSearchClickParams(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class ItemSearchClickParams(FreeFormModel):
     """Params of a search result that was clicked.
 
     Attributes:
@@ -30,6 +30,12 @@ class ItemSearchClickParams(Model):
     position: int
     search_type: SearchType
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "item": "item",
+        "correlationId": "correlation_id",
+        "position": "position",
+        "searchType": "search_type",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

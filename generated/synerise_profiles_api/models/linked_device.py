@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -47,6 +47,20 @@ class LinkedDevice(Model):
     screen_width: int | Unset = UNSET
     public_key: str | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "deviceId": "device_id",
+        "registrationId": "registration_id",
+        "type": "type_",
+        "bluetoothAddress": "bluetooth_address",
+        "macAddress": "mac_address",
+        "manufacturer": "manufacturer",
+        "model": "model",
+        "osVersion": "os_version",
+        "product": "product",
+        "screenHeight": "screen_height",
+        "screenWidth": "screen_width",
+        "publicKey": "public_key",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

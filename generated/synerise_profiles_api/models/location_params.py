@@ -3,17 +3,17 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import FreeFormModel, pop_required
 
 __all__ = ["LocationParams"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class LocationParams(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class LocationParams(FreeFormModel):
     """Params of a location that a profile was at.
 
     Attributes:
@@ -24,6 +24,7 @@ class LocationParams(Model):
     lat: float | decimal.Decimal
     lon: float | decimal.Decimal
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"lat": "lat", "lon": "lon"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -25,6 +25,7 @@ class LogoutRequest(Model):
 
     action: LogoutAction | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"action": "action"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

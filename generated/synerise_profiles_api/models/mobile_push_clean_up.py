@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -27,6 +27,7 @@ class MobilePushCleanUp(Model):
     type_: CleanUpType
     updated: datetime.datetime | str
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"type": "type_", "updated": "updated"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

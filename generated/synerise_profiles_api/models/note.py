@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -37,6 +37,16 @@ class Note(Model):
     updated_by: str | None = None
     user_id: int | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "id": "id",
+        "subject": "subject",
+        "body": "body",
+        "created": "created",
+        "createdBy": "created_by",
+        "updated": "updated",
+        "updatedBy": "updated_by",
+        "userId": "user_id",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -21,6 +21,7 @@ class PasswordResetRequest(Model):
 
     email: str
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"email": "email"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,17 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import FreeFormModel, pop_required
 
 __all__ = ["PaymentInfo"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class PaymentInfo(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class PaymentInfo(FreeFormModel):
     """How a transaction was paid. Any other key is kept.
 
     Attributes:
@@ -21,6 +21,7 @@ class PaymentInfo(Model):
 
     method: str
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"method": "method"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

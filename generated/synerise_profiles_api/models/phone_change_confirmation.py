@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -28,6 +28,12 @@ class PhoneChangeConfirmation(Model):
     device_id: str | Unset = UNSET
     sms_agreement: bool | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "phone": "phone",
+        "confirmationCode": "confirmation_code",
+        "deviceId": "device_id",
+        "smsAgreement": "sms_agreement",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -21,6 +21,7 @@ class PhoneChangeRequest(Model):
 
     phone: str
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"phone": "phone"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

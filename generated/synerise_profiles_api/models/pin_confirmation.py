@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -28,6 +28,12 @@ class PinConfirmation(Model):
     pin_code: str | Unset = UNSET
     uuid: str | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "deviceId": "device_id",
+        "email": "email",
+        "pinCode": "pin_code",
+        "uuid": "uuid",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -3,19 +3,19 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_model, pop_required
+from ..encoding import FreeFormModel, pop_model, pop_required
 from ..types import UNSET, Unset
 from .money import Money
 
 __all__ = ["Product"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class Product(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class Product(FreeFormModel):
     """One item of a transaction. Any other key is kept as a free property.
 
     Attributes:
@@ -46,6 +46,20 @@ class Product(Model):
     discount_price: Money | Mapping[str, Any] | Unset = UNSET
     discount_percent: float | decimal.Decimal | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "finalUnitPrice": "final_unit_price",
+        "name": "name",
+        "sku": "sku",
+        "categories": "categories",
+        "image": "image",
+        "url": "url",
+        "netUnitPrice": "net_unit_price",
+        "tax": "tax",
+        "quantity": "quantity",
+        "regularPrice": "regular_price",
+        "discountPrice": "discount_price",
+        "discountPercent": "discount_percent",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

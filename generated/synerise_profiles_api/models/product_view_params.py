@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model
+from ..encoding import FreeFormModel
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["ProductViewParams"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class ProductViewParams(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class ProductViewParams(FreeFormModel):
     """Params of an item that was looked at.
 
     Attributes:
@@ -37,6 +37,15 @@ class ProductViewParams(Model):
     url: str | Unset = UNSET
     campaign_hash: str | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "productId": "product_id",
+        "name": "name",
+        "fromRecommendation": "from_recommendation",
+        "source": "source",
+        "category": "category",
+        "url": "url",
+        "campaignHash": "campaign_hash",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

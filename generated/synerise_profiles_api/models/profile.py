@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -71,6 +71,31 @@ class Profile(Model):
     last_activity_date: str | None = None
     previous_clients: list[int | str] | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "clientId": "client_id",
+        "email": "email",
+        "phone": "phone",
+        "customId": "custom_id",
+        "uuid": "uuid",
+        "firstName": "first_name",
+        "lastName": "last_name",
+        "displayName": "display_name",
+        "company": "company",
+        "address": "address",
+        "city": "city",
+        "province": "province",
+        "zipCode": "zip_code",
+        "countryCode": "country_code",
+        "birthDate": "birth_date",
+        "sex": "sex",
+        "avatarUrl": "avatar_url",
+        "anonymous": "anonymous",
+        "agreements": "agreements",
+        "attributes": "attributes",
+        "tags": "tags",
+        "lastActivityDate": "last_activity_date",
+        "previousClients": "previous_clients",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

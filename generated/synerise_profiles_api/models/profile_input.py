@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -65,6 +65,27 @@ class ProfileInput(Model):
     uuid: str | None | Unset = UNSET
     tags: Sequence[str] | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "email": "email",
+        "phone": "phone",
+        "customId": "custom_id",
+        "firstName": "first_name",
+        "lastName": "last_name",
+        "displayName": "display_name",
+        "avatarUrl": "avatar_url",
+        "birthDate": "birth_date",
+        "company": "company",
+        "city": "city",
+        "address": "address",
+        "zipCode": "zip_code",
+        "province": "province",
+        "countryCode": "country_code",
+        "sex": "sex",
+        "agreements": "agreements",
+        "attributes": "attributes",
+        "uuid": "uuid",
+        "tags": "tags",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model
+from ..encoding import FreeFormModel
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["RecommendationParams"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class RecommendationParams(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class RecommendationParams(FreeFormModel):
     """Params of a recommended item that was seen or clicked.
 
     Attributes:
@@ -35,6 +35,14 @@ class RecommendationParams(Model):
     url: str | Unset = UNSET
     category: str | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "productId": "product_id",
+        "name": "name",
+        "source": "source",
+        "campaignHash": "campaign_hash",
+        "url": "url",
+        "category": "category",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

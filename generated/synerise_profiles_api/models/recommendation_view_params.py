@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -26,6 +26,11 @@ class RecommendationViewParams(Model):
     correlation_id: str | Unset = UNSET
     campaign_id: str | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "items": "items",
+        "correlationId": "correlation_id",
+        "campaignId": "campaign_id",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

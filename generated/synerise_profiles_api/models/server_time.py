@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -23,6 +23,7 @@ class ServerTime(Model):
 
     server_time: datetime.datetime | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"serverTime": "server_time"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -34,6 +34,15 @@ class StoredAgreements(Model):
     rfid: bool | None = None
     wifi: bool | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "email": "email",
+        "sms": "sms",
+        "push": "push",
+        "webPush": "web_push",
+        "bluetooth": "bluetooth",
+        "rfid": "rfid",
+        "wifi": "wifi",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -6,13 +6,13 @@ from typing import Any, Self
 
 import attrs
 
-from ..encoding import Model
+from ..encoding import FreeFormModel
 
 __all__ = ["StoredAttributes"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class StoredAttributes(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class StoredAttributes(FreeFormModel):
     """Custom attributes of a stored profile; any JSON."""
 
     additional_properties: dict[str, Any] = attrs.field(factory=dict)

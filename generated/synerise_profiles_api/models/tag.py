@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -28,6 +28,12 @@ class Tag(Model):
     color: str | None = None
     business_profile_id: int | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "id": "id",
+        "name": "name",
+        "color": "color",
+        "businessProfileId": "business_profile_id",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -26,6 +26,7 @@ class TagAssignment(Model):
     client_id: int | None = None
     tag_id: int | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"id": "id", "clientId": "client_id", "tagId": "tag_id"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -22,6 +22,7 @@ class TagUpdate(Model):
 
     color: str | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"color": "color"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -58,6 +58,19 @@ class Transaction(Model):
     source: EventSource
     event_salt: str | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "client": "client",
+        "discountAmount": "discount_amount",
+        "metadata": "metadata",
+        "orderId": "order_id",
+        "paymentInfo": "payment_info",
+        "products": "products",
+        "recordedAt": "recorded_at",
+        "revenue": "revenue",
+        "value": "value",
+        "source": "source",
+        "eventSalt": "event_salt",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -39,6 +39,13 @@ class TransactionCancelledEvent(Model):
     event_salt: str | Unset = UNSET
     params: TransactionCancelledParams | Mapping[str, Any] | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "label": "label",
+        "client": "client",
+        "time": "time",
+        "eventSalt": "event_salt",
+        "params": "params",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

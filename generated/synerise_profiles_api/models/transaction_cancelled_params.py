@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_model, pop_models
+from ..encoding import FreeFormModel, pop_model, pop_models
 from ..types import UNSET, Unset
 from .money import Money
 from .payment_info import PaymentInfo
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["TransactionCancelledParams"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class TransactionCancelledParams(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class TransactionCancelledParams(FreeFormModel):
     """Params of a cancelled transaction.
 
     Attributes:
@@ -47,6 +47,18 @@ class TransactionCancelledParams(Model):
     source: EventSource | Unset = UNSET
     payment_info: PaymentInfo | Mapping[str, Any] | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "orderId": "order_id",
+        "orderStatus": "order_status",
+        "discountAmount": "discount_amount",
+        "discountPercent": "discount_percent",
+        "discountCode": "discount_code",
+        "value": "value",
+        "revenue": "revenue",
+        "products": "products",
+        "source": "source",
+        "paymentInfo": "payment_info",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -3,18 +3,18 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model
+from ..encoding import FreeFormModel
 from ..types import UNSET, Unset
 
 __all__ = ["TransactionMetadata"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class TransactionMetadata(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class TransactionMetadata(FreeFormModel):
     """Free-form params of a transaction.
 
     Attributes:
@@ -25,6 +25,7 @@ class TransactionMetadata(Model):
     promotion_code: str | Unset = UNSET
     quantity_to_redeem: float | decimal.Decimal | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"promotionCode": "promotion_code", "quantityToRedeem": "quantity_to_redeem"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -30,6 +30,7 @@ class WebPushCleanUp(Model):
     updated: datetime.datetime | str
     version: str | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"type": "type_", "updated": "updated", "version": "version"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..names import HintsNames
 from ..types import Request, Response
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ __all__ = ["AsyncResources", "Resources"]
 T = TypeVar("T")
 
 
-class Resources:
+class Resources(HintsNames):
     """The resources as attributes; a client supplies `send`."""
 
     def send(self, request: Request[T], /) -> Response[T]:
@@ -96,7 +97,7 @@ class Resources:
         return Tags(self.send)
 
 
-class AsyncResources:
+class AsyncResources(HintsNames):
     """The resources as attributes; a client supplies `send`."""
 
     def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:

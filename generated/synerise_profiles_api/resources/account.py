@@ -10,6 +10,7 @@ from typing_extensions import deprecated
 
 from ..api import account as _api
 from ..callers import remembers_caller
+from ..names import Resource
 from ..types import UNSET, AsyncSend, RawJson, Send, Unset
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncAccount", "Account"]
 
 
-class Account:
+class Account(Resource):
     """Methods of `client.account`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -330,7 +331,7 @@ class Account:
         return self._send(_api.request_email_change_v1.request(body)).body
 
 
-class AsyncAccount:
+class AsyncAccount(Resource):
     """Methods of `client.account`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..api import devices as _api
+from ..names import Resource
 from ..types import AsyncSend, Send
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncDevices", "Devices"]
 
 
-class Devices:
+class Devices(Resource):
     """Methods of `client.devices`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -158,7 +159,7 @@ class Devices:
         return self._send(_api.link_from_token.request(body)).body
 
 
-class AsyncDevices:
+class AsyncDevices(Resource):
     """Methods of `client.devices`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

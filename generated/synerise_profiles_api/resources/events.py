@@ -12,6 +12,7 @@ from typing_extensions import deprecated
 
 from ..api import events as _api
 from ..callers import remembers_caller
+from ..names import Resource
 from ..types import UNSET, AsyncSend, Send, Unset
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncEvents", "Events"]
 
 
-class Events:
+class Events(Resource):
     """Methods of `client.events`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -491,7 +492,7 @@ class Events:
         return self._send(_api.item_search_click.request(body)).body
 
 
-class AsyncEvents:
+class AsyncEvents(Resource):
     """Methods of `client.events`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..api import exports as _api
+from ..names import Resource
 from ..types import AsyncSend, RawJson, Send
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncExports", "Exports"]
 
 
-class Exports:
+class Exports(Resource):
     """Methods of `client.exports`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -87,7 +88,7 @@ class Exports:
         return self._send(_api.get_data.request(task_id, offset=offset, limit=limit)).body
 
 
-class AsyncExports:
+class AsyncExports(Resource):
     """Methods of `client.exports`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..api import notes as _api
+from ..names import Resource
 from ..types import AsyncSend, Send
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncNotes", "Notes"]
 
 
-class Notes:
+class Notes(Resource):
     """Methods of `client.notes`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -116,7 +117,7 @@ class Notes:
         return self._send(_api.delete.request(client_id, note_id)).body
 
 
-class AsyncNotes:
+class AsyncNotes(Resource):
     """Methods of `client.notes`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

@@ -11,6 +11,7 @@ from typing_extensions import deprecated
 
 from ..api import profiles as _api
 from ..callers import remembers_caller
+from ..names import Resource
 from ..types import UNSET, AsyncSend, RawJson, Send, Unset
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncProfiles", "Profiles"]
 
 
-class Profiles:
+class Profiles(Resource):
     """Methods of `client.profiles`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -357,7 +358,7 @@ class Profiles:
         return self._send(_api.log_out.request(client_id, body)).body
 
 
-class AsyncProfiles:
+class AsyncProfiles(Resource):
     """Methods of `client.profiles`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..api import registration as _api
+from ..names import Resource
 from ..types import AsyncSend, Send
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncRegistration", "Registration"]
 
 
-class Registration:
+class Registration(Resource):
     """Methods of `client.registration`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -106,7 +107,7 @@ class Registration:
         return self._send(_api.resend_activation_email.request(body)).body
 
 
-class AsyncRegistration:
+class AsyncRegistration(Resource):
     """Methods of `client.registration`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

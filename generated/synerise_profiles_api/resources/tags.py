@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..api import tags as _api
+from ..names import Resource
 from ..types import AsyncSend, RawJson, Send
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncTags", "Tags"]
 
 
-class Tags:
+class Tags(Resource):
     """Methods of `client.tags`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -164,7 +165,7 @@ class Tags:
         return self._send(_api.unassign.request(client_id, tag_id)).body
 
 
-class AsyncTags:
+class AsyncTags(Resource):
     """Methods of `client.tags`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..api import transactions as _api
+from ..names import Resource
 from ..types import AsyncSend, RawJson, Send
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncTransactions", "Transactions"]
 
 
-class Transactions:
+class Transactions(Resource):
     """Methods of `client.transactions`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -71,7 +72,7 @@ class Transactions:
         return self._send(_api.create_batch.request(body)).body
 
 
-class AsyncTransactions:
+class AsyncTransactions(Resource):
     """Methods of `client.transactions`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

@@ -19,6 +19,7 @@ import attrs
 
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
+from synerise_profiles_api.names import closest_name
 
 __all__ = [
     "MakeError",
@@ -98,11 +99,13 @@ class SettingValidator:
     is_valid: Callable[[Any], bool]
     problem: str
     error: MakeError = invalid_request
+    choices: tuple[str, ...] = ()
 
     def check(self, name: str, value: object) -> None:
-        """Raise if the value breaks the rule."""
+        """Raise if the value breaks the rule; of `choices` the one that resembles it is named."""
         if not self.is_valid(value):
-            raise self.error(name, self.problem)
+            near = closest_name(value, self.choices) if isinstance(value, str) and self.choices else None
+            raise self.error(name, self.problem if near is None else f"{self.problem}; did you mean {near!r}?")
 
     def __call__(self, _instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         self.check(attribute.name, value)
@@ -162,7 +165,7 @@ def one_of(*choices: str, or_function: bool = False, error: MakeError = invalid_
     """Expect one of some words, or a function where that is allowed too."""
     expected = f"one of {', '.join(choices)}{', or a function' if or_function else ''}"
     return SettingValidator(
-        lambda value: value in choices or (or_function and callable(value)), f"expected {expected}", error
+        lambda value: value in choices or (or_function and callable(value)), f"expected {expected}", error, choices
     )
 
 

@@ -27,6 +27,7 @@ from synerise_profiles_api.types import RawResponse, Request, Response
 
 from .config import MAX_WAIT_SECONDS, AttemptResult, Options
 from .confirmation import contradiction
+from .headers import request_id_of
 from .logging import LOGGER, log_attempt, log_retry, log_token_renewal
 from .retry import AttemptFailure, decide_retry, parse_retry_after
 from .status_errors import connection_error, status_error, token_was_refused
@@ -100,7 +101,7 @@ class RequestAttempts(Generic[T]):
         self._response, self._problem = response, None
         status = response.status_code
         if LOGGER.isEnabledFor(logging.DEBUG):
-            log_attempt(self.request.operation, status, self._attempt_seconds(), self.attempts)
+            self._log_attempt(status)
         if 200 <= status < 300:
             self._problem = contradiction(self.request.operation, status, response.content)
             if self._problem is None:
@@ -124,7 +125,7 @@ class RequestAttempts(Generic[T]):
         self._response, self._problem = None, failure.problem
         self._maybe_applied |= failure.meaning.maybe_received
         if LOGGER.isEnabledFor(logging.DEBUG):
-            log_attempt(self.request.operation, failure.problem, self._attempt_seconds(), self.attempts)
+            self._log_attempt(failure.problem)
         return self._decide(failure.meaning, failure.problem, lambda note: self._transport_error(failure, note))
 
     def response(self) -> Response[T]:
@@ -193,7 +194,7 @@ class RequestAttempts(Generic[T]):
 
     def _status_error(self, response: RawResponse, wait: float | None, note: str) -> APIStatusError:
         return status_error(
-            self.request.operation,
+            self.request,
             response.status_code,
             response.headers,
             response.content,
@@ -202,7 +203,6 @@ class RequestAttempts(Generic[T]):
             consumer=self.options.consumer,
             today=utc_date(self.timing.wall()),
             note=note,
-            path=self.request.path,
         )
 
     def _unconfirmed_error(self, response: RawResponse, problem: str) -> UnconfirmedResponseError:
@@ -230,6 +230,10 @@ class RequestAttempts(Generic[T]):
             maybe_applied=self._maybe_applied,
             note=note,
         )
+
+    def _log_attempt(self, outcome: int | str) -> None:
+        request_id = request_id_of(self.options.headers)
+        log_attempt(self.request.operation, outcome, self._attempt_seconds(), self.attempts, request_id)
 
     def _attempt_seconds(self) -> float:
         return self.timing.monotonic() - self._attempt_started

@@ -120,6 +120,7 @@ class Options:
     deprecations: DeprecationPolicy = attrs.field(
         default="warn", validator=one_of(*get_args(DeprecationPolicy), error=configuration_error)
     )
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
 
     @property
     def is_plain(self) -> bool:

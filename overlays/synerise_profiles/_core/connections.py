@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -118,7 +117,6 @@ class ConnectionManager:
         """
         self._open(operation)
         "localhost".encode("idna")
-        import_module("synerise_profiles_api.models.error_body")
 
     def close(self) -> None:
         """Close the connections, once what depends on them has ended."""

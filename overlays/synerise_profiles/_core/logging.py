@@ -17,16 +17,17 @@ LOGGER = logging.getLogger("synerise_profiles")
 LOGGER.addHandler(logging.NullHandler())
 
 
-def log_attempt(operation: Operation, outcome: int | str, seconds: float, attempt: int) -> None:
-    """Log one attempt: `outcome` is the status, or what happened instead of an answer."""
+def log_attempt(operation: Operation, outcome: int | str, seconds: float, attempt: int, request_id: str | None) -> None:
+    """Log one attempt: `outcome` is the status, or what happened instead; `request_id` is the caller's own."""
     LOGGER.debug(
-        "%s %s %s: %s in %.0f ms (attempt %d)",
+        "%s %s %s: %s in %.0f ms (attempt %d)%s",
         operation.name,
         operation.http_method,
         operation.path,
         outcome,
         seconds * 1000,
         attempt,
+        "" if request_id is None else f", request id {request_id}",
     )
 
 

@@ -5,7 +5,7 @@ Features import these protocols and never the client, which imports the features
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol, Self, TypeVar
 
 from synerise_profiles.deprecations import DeprecationPolicy
@@ -31,6 +31,7 @@ class _HasOptions(Protocol):
         max_retries: int | None = None,
         deadline: float | None = None,
         deprecations: DeprecationPolicy | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Self:
         """Return a copy with other options, which shares connections and token."""
         ...

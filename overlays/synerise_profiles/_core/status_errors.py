@@ -7,6 +7,7 @@ what replaces it. Pure.
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,11 +17,14 @@ from synerise_profiles.errors import (
     APIStatusError,
     APITimeoutError,
     AuthenticationError,
+    decoded_body,
+    reason_phrase,
     status_error_type,
     sunset_error_type,
 )
-from synerise_profiles_api.types import Operation
+from synerise_profiles_api.types import Operation, Request
 
+from .server_words import server_words
 from .tokens import LOGIN
 
 __all__ = ["connection_error", "status_error", "token_was_refused"]
@@ -32,6 +36,7 @@ _ENCODED_SLASH = "%2F"
 _SLASH_NOTE = (
     "the path holds an encoded slash, which many servers refuse; send the identifier in a body, or another one"
 )
+_KEY_NOTE = "the token or key was not accepted; check that it has not expired, its workspace and its region"
 _TRANSIENT_LOGIN_STATUSES = frozenset({408, 429, 499})
 """Statuses below 500 that say nothing about the credentials of a login."""
 
@@ -45,7 +50,7 @@ def token_was_refused(status_code: int, content: bytes) -> bool:
 
 
 def status_error(
-    operation: Operation,
+    request: Request[Any],
     status_code: int,
     headers: Mapping[str, str],
     content: bytes,
@@ -55,12 +60,12 @@ def status_error(
     consumer: str | None,
     today: datetime.date,
     note: str,
-    path: str = "",
 ) -> APIStatusError:
-    """Make the error for a response with another status than 2xx; `today` is the day in UTC, `path` as it was sent."""
+    """Make the error for a response with another status than 2xx; `today` is the day in UTC."""
+    operation = request.operation
     error_type = status_error_type(status_code)
     notes = [note] if note else []
-    if status_code in _UNREAD_PATH_STATUSES and _ENCODED_SLASH in path:
+    if status_code in _UNREAD_PATH_STATUSES and _ENCODED_SLASH in request.path:
         notes.append(_SLASH_NOTE)
     arguments: dict[str, Any] = {}
     if operation is LOGIN:
@@ -83,8 +88,14 @@ def status_error(
         attempts=attempts,
         retry_after=retry_after,
         notes=notes,
+        reason="" if operation is LOGIN else functools.partial(_reason, request, status_code, content),
         **arguments,
     )
+
+
+def _reason(request: Request[Any], status_code: int, content: bytes) -> str:
+    """Read the server's words; only where somebody asks for them, since a batch holds much to be looked for."""
+    return server_words(decoded_body(content), request, reason_phrase(status_code))
 
 
 def connection_error(
@@ -121,6 +132,8 @@ def _permission_notes(operation: Operation, status_code: int, consumer: str | No
     if consumer is not None and operation.consumers and consumer not in operation.consumers:
         callers = ", ".join(operation.consumers)
         yield f"{operation.name} may be called by: {callers}; this client signs in as: {consumer}"
+    elif status_code == 401:
+        yield _KEY_NOTE
     elif status_code == 403 and operation.permission and consumer in (None, "workspace"):
         yield f"an API key needs the permission: {operation.permission}"
     elif status_code == 403 and operation.role and consumer == "user":

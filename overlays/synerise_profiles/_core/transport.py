@@ -74,7 +74,12 @@ class RequestBuilder:
         ]
 
     def build(
-        self, request: Request[Any], token: Token | None, timeouts: Mapping[str, float | None], deadline: float
+        self,
+        request: Request[Any],
+        token: Token | None,
+        timeouts: Mapping[str, float | None],
+        deadline: float,
+        further_headers: Mapping[str, str],
     ) -> httpx.Request:
         """Build one request; `timeouts` are the seconds of each step, `deadline` is a moment of the monotonic clock."""
         operation, content = request.operation, request.content
@@ -82,6 +87,8 @@ class RequestBuilder:
         headers.append((b"Accept", operation.accept.encode("ascii")))
         for name, value in operation.headers:
             headers.append((name.encode("ascii"), value.encode("ascii")))
+        if further_headers:
+            headers += [(name.encode("ascii"), value.encode("ascii")) for name, value in further_headers.items()]
         if token is not None:
             headers.append((b"Authorization", token.header))
         if content is not None:
@@ -127,7 +134,7 @@ class Transport:
         while True:
             timeouts = call.start_attempt()
             deadline = time.monotonic() + call.seconds_left
-            http_request = self._builder.build(request, token, timeouts, deadline)
+            http_request = self._builder.build(request, token, timeouts, deadline, options.headers)
             if options.on_request is not None:
                 with call.before_sending():
                     options.on_request(request, call.attempts)
@@ -187,7 +194,7 @@ class AsyncTransport:
         while True:
             timeouts = call.start_attempt()
             deadline = time.monotonic() + call.seconds_left
-            http_request = self._builder.build(request, token, timeouts, deadline)
+            http_request = self._builder.build(request, token, timeouts, deadline, options.headers)
             if options.on_request is not None:
                 with call.before_sending():
                     await _await_if_needed(options.on_request(request, call.attempts))

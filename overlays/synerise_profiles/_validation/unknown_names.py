@@ -12,50 +12,15 @@ from typing import Any, Final
 
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.names import near_name
 
 from .rules import FieldProblem, Rule, fields_of
 from .schema import schema_of
 
-__all__ = ["NamesRule", "UnknownNames", "near_name", "refuse_reserved_names"]
+__all__ = ["NamesRule", "UnknownNames", "refuse_reserved_names"]
 
-_MIN_LETTERS: Final = 6
-"""Shorter names have too many neighbours for a single edit to be a slip."""
-_SEPARATOR: Final = re.compile(r"[\s_.\-]+")
 _PLAIN_NAME: Final = re.compile(r"[\w .\-]{1,64}")
 _MAX_REMEMBERED: Final = 1000
-
-
-def near_name(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is meant by another one, None if it is near none.
-
-    Near is a name that is the same without case and separators, or that has six letters and differs by one edit: a
-    letter more, less, another one, or two that are swapped. Digits make another name: `phone2` is near nothing.
-    """
-    names, given = tuple(known), _letters(name)
-    for other in names:
-        if _letters(other) == given:
-            return other
-    if sum(map(str.isalpha, given)) < _MIN_LETTERS:
-        return None
-    return next((other for other in names if _is_one_edit(given, _letters(other))), None)
-
-
-def _letters(name: str) -> str:
-    return _SEPARATOR.sub("", name).casefold()
-
-
-def _is_one_edit(given: str, known: str) -> bool:
-    if abs(len(given) - len(known)) > 1 or _digits(given) != _digits(known):
-        return False
-    start = next(
-        (place for place, (a, b) in enumerate(zip(given, known, strict=False)) if a != b), min(map(len, (given, known)))
-    )
-    a, b = given[start:], known[start:]
-    return a[1:] == b or a == b[1:] or a[1:] == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
-
-
-def _digits(name: str) -> list[str]:
-    return [char for char in name if char.isdigit()]
 
 
 class UnknownNames:

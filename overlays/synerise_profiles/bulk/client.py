@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 from synerise_profiles._batching import operations
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import warn_deprecated
+from synerise_profiles_api.names import Resource
 
 from .report import Report
 from .run import open_run, reported
@@ -39,7 +40,7 @@ ClientIdOrRow: TypeAlias = "int | Profile | Row"
 """A clientId, or something that has one."""
 
 
-class Bulk:
+class Bulk(Resource):
     """Sends any number of rows in batches within the documented limits, and reports the fate of every one.
 
     Every method takes any iterable, a generator without end included, and reads it no further than the requests in
@@ -133,7 +134,7 @@ class Bulk:
         return engine.report
 
 
-class AsyncBulk:
+class AsyncBulk(Resource):
     """The methods of `Bulk`, awaited; rows may come from an async iterable too. For asyncio and trio."""
 
     def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:

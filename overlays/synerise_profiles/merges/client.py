@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 from synerise_profiles._core.arguments import check_arguments, taken_by
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.workflow import Workflow, run_workflow, run_workflow_async
+from synerise_profiles_api.names import Resource
 
 from .apply import apply_plan, apply_plans
 from .audit import Audit, AuditLog, NoAudit
@@ -52,7 +53,7 @@ _REQUIRED = ("audit", "actor")
 _ONLY_MANY = {"merges.apply_many": taken_by(ApplyManyArguments)}
 
 
-class Merges:
+class Merges(Resource):
     """The methods of `client.merges`: plan what a merge would do, then apply the plan in groups, with an audit.
 
     Merging is IRREVERSIBLE: the sources are removed, and what the target does not take over is lost.
@@ -151,7 +152,7 @@ class Merges:
         return f"<Merges of {self._client!r}>"
 
 
-class AsyncMerges:
+class AsyncMerges(Resource):
     """The methods of `Merges`, awaited. For asyncio and trio. `progress` may be a coroutine function here."""
 
     def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
@@ -37,6 +38,11 @@ class QueueStats:
     failing: Mapping[str, str]
     callback_errors: int
     notes: Mapping[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counters as plain JSON types."""
+        fields = attrs.asdict(self, recurse=False)
+        return {**fields, "failing": dict(self.failing), "notes": dict(self.notes)}
 
 
 @attrs.frozen(kw_only=True)

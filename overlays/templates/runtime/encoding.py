@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from typing import Any, TypeGuard, TypeVar, cast
 from urllib.parse import quote
 
-import attrs
 import orjson
 
 from .errors import InvalidRequestError
@@ -25,9 +24,11 @@ from .json_values import (
     surrogate_path,
     unwritable_problem,
 )
+from .reading import ReadableModel
 from .types import UNSET, Operation
 
 __all__ = [
+    "FreeFormModel",
     "Model",
     "body_content",
     "is_keyed",
@@ -45,15 +46,10 @@ _BINARY = (bytes, bytearray, memoryview)
 _TOO_DEEP = "is nested too deeply, or contains itself"
 
 
-class Model:
-    """Base of the request and response models: shows which fields are set, never what they hold.
-
-    `model["key"]` reads and writes `additional_properties`, whose keys are the publisher's.
-    """
+class Model(ReadableModel):
+    """Base of the request and response models: what is set, by the publisher's keys, and how it is written."""
 
     __slots__ = ()
-    if TYPE_CHECKING:
-        additional_properties: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is set as plain JSON types with the publisher's keys.
@@ -62,37 +58,22 @@ class Model:
         """
         return cast(dict[str, Any], to_wire(self))
 
-    def _fields(self) -> dict[str, Any]:
-        """Return what is set by the publisher's keys, values as they are; to be read, not to be changed."""
-        raise NotImplementedError
-
     def _body_for(self, operation: Operation) -> object:
         """Return what the body of one operation is made of; the model itself, unless it is made for another."""
         del operation
         return self
 
-    def __repr__(self) -> str:
-        """Name the fields that are set; values stay hidden, since most are personal data."""
-        shown: list[str] = []
-        for field in attrs.fields(cast(Any, type(self))):
-            value = getattr(self, field.name)
-            if field.name != "additional_properties" and value is not UNSET and value is not None:
-                shown.append(f"{field.name}=…")
-        if self.additional_properties:
-            shown.append(f"{len(self.additional_properties)} additional")
-        return f"{type(self).__name__}({', '.join(shown)})"
 
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
+class FreeFormModel(Model, MutableMapping[str, Any]):
+    """Base of the models whose keys are the caller's own: a mapping in full, equal to a dict of the same.
 
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
+    An empty one is false, as a mapping is.
+    """
 
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
+    __slots__ = ()
 
-    def __contains__(self, key: object) -> bool:
-        return key in self.additional_properties
+    def __bool__(self) -> bool:
+        return len(self) > 0
 
 
 def query_string(operation: Operation, pairs: Sequence[tuple[str, object]]) -> str:

@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 from urllib.parse import quote
 
 from .errors import InvalidRequestError
+from .names import closest_name
 from .types import UNSET, Operation
 
 __all__ = ["path_integer", "path_list", "path_text"]
@@ -14,8 +15,10 @@ __all__ = ["path_integer", "path_list", "path_text"]
 _ID_HINT = "send it by an operation that takes it in the body"
 
 
-def path_text(operation: Operation, name: str, value: object) -> str:
+def path_text(operation: Operation, name: str, value: object, *, choices: tuple[str, ...] = ()) -> str:
     """Percent-encode one text value of a path; refuse what a server or a proxy could read as another path.
+
+    With `choices` the value is one of them.
 
     A slash is encoded, but for what cannot be undone: many servers refuse it, and one that decodes it first may take
     the rest for another segment.
@@ -23,7 +26,11 @@ def path_text(operation: Operation, name: str, value: object) -> str:
     if not isinstance(value, str):
         raise InvalidRequestError(f"expected text, got {type(value).__name__}", operation=operation.name, field=name)
     problem = ""
-    if not value or value.isspace():
+    if choices and value not in choices:
+        near = closest_name(value, choices)
+        hint = "" if near is None else f"; did you mean {near!r}?"
+        problem = f"expected one of {', '.join(map(repr, choices))}{hint}"
+    elif not value or value.isspace():
         problem = "is empty; an empty id would address another resource"
     elif any(part in (".", "..") for part in value.split("/")):
         problem = "is a relative path segment and cannot be sent in a path; " + _ID_HINT

@@ -33,6 +33,9 @@ OPERATION = Operation(
 )
 
 
+_CHOICES = {"identifier_type": ("by-customId", "by-uuid")}
+
+
 def request(
     identifier_type: DeviceIdentifierType, identifier_value: str, body: LinkedDevice | Mapping[str, Any]
 ) -> Request[None]:
@@ -59,7 +62,7 @@ def request(
     content, _ = body_content(OPERATION, body)
     return Request(
         operation=OPERATION,
-        path=f"/v4/clients/{path_text(OPERATION, 'identifier_type', identifier_type)}/{path_text(OPERATION, 'identifier_value', identifier_value)}/linked-devices",
+        path=f"/v4/clients/{path_text(OPERATION, 'identifier_type', identifier_type, choices=_CHOICES['identifier_type'])}/{path_text(OPERATION, 'identifier_value', identifier_value)}/linked-devices",
         content=content,
         body=body,
         repeatable=True,

@@ -32,6 +32,9 @@ OPERATION = Operation(
 )
 
 
+_CHOICES = {"identifier_type": ("by-custom-id", "by-phone", "by-uuid", "by-email")}
+
+
 def request(identifier_type: ProfileIdentifierType, identifier_value: str) -> Request[Profile]:
     """Get a profile by another identifier.
 
@@ -56,7 +59,7 @@ def request(identifier_type: ProfileIdentifierType, identifier_value: str) -> Re
     """
     return Request(
         operation=OPERATION,
-        path=f"/v4/clients/{path_text(OPERATION, 'identifier_type', identifier_type)}/{path_text(OPERATION, 'identifier_value', identifier_value)}",
+        path=f"/v4/clients/{path_text(OPERATION, 'identifier_type', identifier_type, choices=_CHOICES['identifier_type'])}/{path_text(OPERATION, 'identifier_value', identifier_value)}",
         repeatable=True,
         parse=parse,
     )

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -24,6 +24,7 @@ class LargeThing(Model):
     name: str | None = None
     size: int | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"name": "name", "size": "size"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

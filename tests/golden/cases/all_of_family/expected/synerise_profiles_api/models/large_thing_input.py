@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -29,6 +29,7 @@ class LargeThingInput(Model):
     size: int
     part: PartInput | Mapping[str, Any] | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"name": "name", "note": "note", "size": "size", "part": "part"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -24,6 +24,7 @@ class ThingInput(Model):
     name: str
     note: str | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"name": "name", "note": "note"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

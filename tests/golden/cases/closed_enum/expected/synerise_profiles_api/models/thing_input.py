@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -27,6 +27,7 @@ class ThingInput(Model):
     kind: Kind
     former: Kind | None | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"kind": "kind", "former": "former"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -7,12 +7,13 @@ from typing_extensions import deprecated
 
 from ..api import things as _api
 from ..callers import remembers_caller
+from ..names import Resource
 from ..types import AsyncSend, Send
 
 __all__ = ["AsyncThings", "Things"]
 
 
-class Things:
+class Things(Resource):
     """Methods of `client.things`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -78,7 +79,7 @@ class Things:
         return self._send(_api.read_dropped.request()).body
 
 
-class AsyncThings:
+class AsyncThings(Resource):
     """Methods of `client.things`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

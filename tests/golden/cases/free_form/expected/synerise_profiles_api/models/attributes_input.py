@@ -6,13 +6,13 @@ from typing import Any, Self
 
 import attrs
 
-from ..encoding import Model
+from ..encoding import FreeFormModel
 
 __all__ = ["AttributesInput"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class AttributesInput(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class AttributesInput(FreeFormModel):
     """Attributes under names of your own."""
 
     additional_properties: dict[str, Any] = attrs.field(factory=dict)

@@ -2,19 +2,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_model
+from ..encoding import FreeFormModel, pop_model
 from ..types import UNSET, Unset
 from .attributes_input import AttributesInput
 
 __all__ = ["ThingInput"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class ThingInput(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class ThingInput(FreeFormModel):
     """A thing to write.
 
     Attributes:
@@ -25,6 +25,7 @@ class ThingInput(Model):
     name: str | Unset = UNSET
     attributes: AttributesInput | Mapping[str, Any] | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"name": "name", "attributes": "attributes"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -6,13 +6,13 @@ from typing import Any, Self
 
 import attrs
 
-from ..encoding import Model
+from ..encoding import FreeFormModel
 
 __all__ = ["ThingResult"]
 
 
-@attrs.define(kw_only=True, repr=False)
-class ThingResult(Model):
+@attrs.define(kw_only=True, repr=False, eq=False)
+class ThingResult(FreeFormModel):
     """What came of it."""
 
     additional_properties: dict[str, Any] = attrs.field(factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 import datetime
 import decimal
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -41,6 +41,17 @@ class ThingInput(Model):
     inner: InnerInput | Mapping[str, Any] | None | Unset = UNSET
     inners: Sequence[InnerInput | Mapping[str, Any]] | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "name": "name",
+        "note": "note",
+        "size": "size",
+        "weight": "weight",
+        "since": "since",
+        "day": "day",
+        "labels": "labels",
+        "inner": "inner",
+        "inners": "inners",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -25,6 +25,7 @@ class Thing(Model):
 
     kind: Kind | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"kind": "kind"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

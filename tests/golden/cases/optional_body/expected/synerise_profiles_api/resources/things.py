@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..api import things as _api
+from ..names import Resource
 from ..types import UNSET, AsyncSend, Send, Unset
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncThings", "Things"]
 
 
-class Things:
+class Things(Resource):
     """Methods of `client.things`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -41,7 +42,7 @@ class Things:
         return self._send(_api.write.request(body)).body
 
 
-class AsyncThings:
+class AsyncThings(Resource):
     """Methods of `client.things`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

@@ -6,12 +6,13 @@ from __future__ import annotations
 import datetime
 
 from ..api import things as _api
+from ..names import Resource
 from ..types import UNSET, AsyncSend, Send, Unset
 
 __all__ = ["AsyncThings", "Things"]
 
 
-class Things:
+class Things(Resource):
     """Methods of `client.things`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -57,7 +58,7 @@ class Things:
         ).body
 
 
-class AsyncThings:
+class AsyncThings(Resource):
     """Methods of `client.things`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -37,6 +37,16 @@ class Thing(Model):
     self_: str | None = None
     additional: list[str] | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "type": "type_",
+        "class": "class_",
+        "list": "list_",
+        "field": "field",
+        "dict": "dict_",
+        "datetime": "datetime_",
+        "self": "self_",
+        "additional": "additional",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

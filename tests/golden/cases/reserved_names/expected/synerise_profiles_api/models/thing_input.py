@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -37,6 +37,16 @@ class ThingInput(Model):
     self_: str | None | Unset = UNSET
     additional: Sequence[str] | None | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "type": "type_",
+        "class": "class_",
+        "list": "list_",
+        "field": "field",
+        "dict": "dict_",
+        "datetime": "datetime_",
+        "self": "self_",
+        "additional": "additional",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

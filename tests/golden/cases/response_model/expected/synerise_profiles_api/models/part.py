@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -24,6 +24,7 @@ class Part(Model):
     weight: float | None = None
     part: Part | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {"weight": "weight", "part": "part"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

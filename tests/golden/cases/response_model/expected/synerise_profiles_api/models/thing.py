@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -62,6 +62,22 @@ class Thing(Model):
     part: Part | None = None
     parts: list[Part] | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        "id": "id",
+        "name": "name",
+        "score": "score",
+        "active": "active",
+        "createdAt": "created_at",
+        "bornOn": "born_on",
+        "reference": "reference",
+        "labels": "labels",
+        "mixed": "mixed",
+        "ratios": "ratios",
+        "amount": "amount",
+        "anything": "anything",
+        "part": "part",
+        "parts": "parts",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

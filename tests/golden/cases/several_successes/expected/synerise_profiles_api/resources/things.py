@@ -7,6 +7,7 @@ import builtins
 from typing import TYPE_CHECKING
 
 from ..api import things as _api
+from ..names import Resource
 from ..types import AsyncSend, Send
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncThings", "Things"]
 
 
-class Things:
+class Things(Resource):
     """Methods of `client.things`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -55,7 +56,7 @@ class Things:
         return self._send(_api.write_many.request()).body
 
 
-class AsyncThings:
+class AsyncThings(Resource):
     """Methods of `client.things`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -31,6 +31,12 @@ class ThingInput(Model):
     kind: Kind | Unset = UNSET
     apos: str | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict)
+    _names: ClassVar[Mapping[str, str]] = {
+        'quo"te': "quote",
+        "back\\slash": "back_slash",
+        "kind": "kind",
+        "apo's": "apos",
+    }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -10,6 +10,7 @@ from typing_extensions import deprecated
 
 from ..api import things as _api
 from ..callers import remembers_caller
+from ..names import Resource
 from ..types import UNSET, AsyncSend, Send, Unset
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncThings", "Things"]
 
 
-class Things:
+class Things(Resource):
     """Methods of `client.things`.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.
@@ -57,7 +58,7 @@ class Things:
         return self._send(_api.bite.request(thing_name, body, quotedname=quotedname)).body
 
 
-class AsyncThings:
+class AsyncThings(Resource):
     """Methods of `client.things`, each to be awaited.
 
     Each raises InvalidRequestError before sending, APIStatusError if refused, APIConnectionError if unanswered.

@@ -28,6 +28,9 @@ OPERATION = Operation(
 )
 
 
+_CHOICES = {"kind": ("small", "LARGE", "large", "in-between", "it's", '"quoted"')}
+
+
 def request(kind: Kind, body: ThingInput | Mapping[str, Any]) -> Request[None]:
     """Write a thing.
 
@@ -47,7 +50,7 @@ def request(kind: Kind, body: ThingInput | Mapping[str, Any]) -> Request[None]:
     content, _ = body_content(OPERATION, body)
     return Request(
         operation=OPERATION,
-        path=f"/v1/things/{path_text(OPERATION, 'kind', kind)}",
+        path=f"/v1/things/{path_text(OPERATION, 'kind', kind, choices=_CHOICES['kind'])}",
         content=content,
         body=body,
         repeatable=True,

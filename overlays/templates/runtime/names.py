@@ -1,0 +1,140 @@
+"""Names that nobody has: which of the known ones is meant, and errors that say so."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+__all__ = ["HintsNames", "Resource", "checks_names", "closest_name", "meant", "near_name"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_MIN_LETTERS: Final = 6
+"""Shorter names have too many neighbours for a single edit to be a slip."""
+_MAX_LISTED: Final = 30
+_SEPARATOR: Final = re.compile(r"[\s_.\-]+")
+
+
+def near_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is meant by another one, None if it is near none.
+
+    Near is a name that is the same without case and separators, or that has six letters and differs by one edit: a
+    letter more, less, another one, or two that are swapped. Digits make another name: `phone2` is near nothing.
+    """
+    names, given = tuple(known), _letters(name)
+    for other in names:
+        if _letters(other) == given:
+            return other
+    if sum(map(str.isalpha, given)) < _MIN_LETTERS:
+        return None
+    return next((other for other in names if _is_one_edit(given, _letters(other))), None)
+
+
+def closest_name(name: str, known: Collection[str]) -> str | None:
+    """Return the known name that resembles one most; None if none does.
+
+    To be used where the name is refused in any case, since it goes further than `near_name`: a part of a name counts.
+    """
+    import difflib  # noqa: PLC0415 - is needed for an error alone
+
+    found = near_name(name, known) or next(iter(difflib.get_close_matches(name, known, n=1)), None)
+    if found is None and len(_letters(name)) > 2:
+        found = next((other for other in known if _letters(name) in _letters(other)), None)
+    return found
+
+
+def meant(name: object, known: Collection[str]) -> str:
+    """Say which known name is meant; where none resembles, which there are."""
+    found = closest_name(name, known) if isinstance(name, str) else None
+    if found is not None:
+        return f"did you mean {found!r}?"
+    listed = sorted(known)
+    more = f" and {len(listed) - _MAX_LISTED} more" if len(listed) > _MAX_LISTED else ""
+    return f"there is {', '.join(listed[:_MAX_LISTED])}{more}" if listed else "there is none"
+
+
+def checks_names(function: F) -> F:
+    """Make a function whose TypeError for an unknown keyword argument names the one that is meant.
+
+    One that takes any argument stays as it is. A private argument is not in the signature that `help` shows.
+    """
+    code = cast("Any", inspect.unwrap(function)).__code__
+    if code.co_flags & inspect.CO_VARKEYWORDS:
+        return function
+    known = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+
+    def check(names: Collection[str]) -> None:
+        for name in names:
+            if name not in known:
+                public = [other for other in known if not other.startswith("_") and other not in ("self", "cls")]
+                owner = function.__qualname__.removesuffix(".__init__")
+                raise TypeError(f"{owner}() got an unexpected keyword argument {name!r}; {meant(name, public)}")
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not known.issuperset(kwargs):
+            check(kwargs)
+        return function(*args, **kwargs)
+
+    @functools.wraps(function)
+    async def begin(*args: Any, **kwargs: Any) -> Any:
+        if not known.issuperset(kwargs):
+            check(kwargs)
+        return await function(*args, **kwargs)
+
+    if any(name.startswith("_") for name in known):
+        shown = inspect.signature(function)
+        kept = [item for name, item in shown.parameters.items() if not name.startswith("_")]
+        cast("Any", call).__signature__ = shown.replace(parameters=kept)
+    if not inspect.iscoroutinefunction(function):
+        return cast("F", call)
+    mark = getattr(inspect, "markcoroutinefunction", None)  # since Python 3.12
+    remembers = hasattr(function, "__wrapped__")  # it looks for the line of the call, in whose frame it has to run
+    return cast("F", mark(call) if remembers and mark is not None else begin)
+
+
+class HintsNames:
+    """Base of what has named parts: the AttributeError for an unknown one names the one that is meant."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:  # type checkers know the names, and refuse all others
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_") or hasattr(type(self), name):  # what a property raised itself is raised again
+                return object.__getattribute__(self, name)
+            known = [other for other in dir(type(self)) if not other.startswith("_")]
+            kind = type(self).__name__
+            raise AttributeError(f"{kind!r} object has no attribute {name!r}; {meant(name, known)}")
+
+
+class Resource(HintsNames):
+    """Base of the resources: their methods say which argument is meant by a misspelt one."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name, function in list(vars(cls).items()):
+            if not name.startswith("_") and inspect.isfunction(function):
+                setattr(cls, name, checks_names(function))
+
+
+def _letters(name: str) -> str:
+    return _SEPARATOR.sub("", name).casefold()
+
+
+def _is_one_edit(given: str, known: str) -> bool:
+    if abs(len(given) - len(known)) > 1 or _digits(given) != _digits(known):
+        return False
+    start = next(
+        (place for place, (a, b) in enumerate(zip(given, known, strict=False)) if a != b), min(map(len, (given, known)))
+    )
+    a, b = given[start:], known[start:]
+    return a[1:] == b or a == b[1:] or a[1:] == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
+
+
+def _digits(name: str) -> list[str]:
+    return [char for char in name if char.isdigit()]

@@ -1,12 +1,15 @@
 """Deprecation warnings: which operation, what to use instead, until when. All of it is read from `Operation`.
 
-`python -m synerise_profiles.deprecations PATH...` finds deprecated calls in a program without running it.
+`python -m synerise_profiles.deprecations PATH...` finds deprecated calls in a program without running it, and so does
+`find_deprecated`, for programs.
 """
 
 from __future__ import annotations
 
 import datetime
-from typing import Literal, TypeAlias
+import os
+from collections.abc import Iterable
+from typing import Any, Literal, TypeAlias
 
 from synerise_profiles.errors import DeprecatedOperationError
 from synerise_profiles_api.callers import Site, caller
@@ -17,6 +20,7 @@ __all__ = [
     "SyneriseDeprecationWarning",
     "SyneriseSunsetWarning",
     "deprecation_text",
+    "find_deprecated",
     "is_past_sunset",
     "replacement_text",
     "utc_date",
@@ -81,3 +85,15 @@ def warn_deprecated(operation: Operation, policy: DeprecationPolicy, wall: float
         raise DeprecatedOperationError(problem, operation=operation.name)
     category = SyneriseSunsetWarning if is_past_sunset(operation, on) else SyneriseDeprecationWarning
     (site or caller()).warn(category(text))
+
+
+def find_deprecated(paths: Iterable[str | os.PathLike[str]], on: datetime.date | None = None) -> dict[str, Any]:
+    """Find uses of deprecated and removed names in programs: files, notebooks and folders of Python.
+
+    Returns a document: `files` counts the files that were read, `findings` has a mapping for each use (file, line,
+    column, name, instead, sunset, days_left until it `on` that day, removed_in), `unread` one for each file that could
+    not be read. Raises InvalidRequestError for a path that is not there.
+    """
+    from .report import scan_programs  # noqa: PLC0415 - a client does without
+
+    return scan_programs(paths, on)

@@ -20,6 +20,7 @@ from synerise_profiles.identifiers import (
     canonical,
     email_uuid,
     first_identifier,
+    guess_identifier,
     mask,
     problem,
     same,
@@ -242,4 +243,4 @@ def test_what_is_no_identifier_is_not_compared(value: object) -> None:
 )
 def test_a_typed_identifier_is_guessed(text: str, kind: str | None) -> None:
     """By how it looks; digits alone may be three things, so they are none."""
-    assert identifiers.guess_identifier(text) == kind
+    assert guess_identifier(text) == kind

@@ -96,6 +96,8 @@ def _environment(flags: Mapping[str, Any]) -> Mapping[str, Any]:
     name = flags.get("env") or os.environ.get("SYNERISE_ENV")
     if not name:
         return {}
+    from synerise_profiles._core.json_types import is_object  # noqa: PLC0415 - a help page does without
+
     path = Path(flags.get("settings") or settings_path())
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -105,8 +107,8 @@ def _environment(flags: Mapping[str, Any]) -> Mapping[str, Any]:
         raise CommandError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
     except tomllib.TOMLDecodeError as error:
         raise CommandError(f"{path} is no TOML: {error}") from None
-    found = document.get(name)
-    if not isinstance(found, dict):
+    found: object = document.get(name)
+    if not is_object(found):
         known = ", ".join(key for key, value in document.items() if isinstance(value, dict)) or "none"
         raise CommandError(f"{path} has no environment {name!r}; it has: {known}")
     _check(path, name, found)

@@ -141,8 +141,10 @@ class _WatchedRows:
         return notes
 
     def __iter__(self) -> Iterator[Any]:
+        from synerise_profiles._core.json_types import is_object  # noqa: PLC0415 - help pages do without
+
         for index, row in enumerate(self._source):
-            if isinstance(row, dict):
+            if is_object(row):
                 line = self._source.locate(index)
                 self._found.add(list(self._check.changes(row, line)), line)
             yield row

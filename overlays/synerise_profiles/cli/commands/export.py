@@ -91,12 +91,13 @@ def status(task_id: str, as_json: bool) -> int:  # noqa: FBT001 - click passes f
     Example:
       synerise-profiles export status 6f1c2d30-task
     """
-    from synerise_profiles.models import ExportStatus  # noqa: PLC0415 - a help page does without
+    from synerise_profiles._core.json_types import is_object  # noqa: PLC0415 - a help page does without
+    from synerise_profiles.models import ExportStatus  # noqa: PLC0415 - likewise
 
     with open_client() as client:
         found = client.exports.get_status(task_id)
     document: Any = found.to_dict() if isinstance(found, ExportStatus) else found
-    if as_json or not isinstance(document, dict):
+    if as_json or not is_object(document):
         print_json(document)
     else:
         write_line("\n".join(f"{key}: {value}" for key, value in document.items()))
@@ -139,12 +140,14 @@ def _writer(output: str) -> Callable[[Export], int]:
 def _order(path: str) -> Mapping[str, Any]:
     import json  # noqa: PLC0415 - few commands need it
 
+    from synerise_profiles._core.json_types import is_object  # noqa: PLC0415 - a help page does without
+
     text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
     try:
         order = json.loads(text)
     except ValueError:
         raise CommandError(f"--body: {path} is no JSON") from None
-    if not isinstance(order, dict):
+    if not is_object(order):
         raise CommandError(f"--body: {path} holds no JSON object")
     return order
 

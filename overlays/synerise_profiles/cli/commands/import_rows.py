@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import click
@@ -71,7 +72,7 @@ def _command(kind: ImportedKind, flags: Sequence[Flag], help_text: str) -> click
             return run_dry(rows, kind, options, as_json=as_json)
         with open_client() as client:
             method: Callable[..., Report] = getattr(client.bulk, _METHODS[kind])
-            return run_rows(lambda **given: method(rows, **given), options, as_json=as_json, show_values=show_values)
+            return run_rows(partial(method, rows), options, as_json=as_json, show_values=show_values)
 
     return run
 

@@ -56,7 +56,9 @@ def events(identifier: str, by: str | None, as_json: bool, **filters: Any) -> in
     with open_client(deprecations="ignore") as client:
         profile = _profile(client, identifier, by)
         given = {name: value for name, value in filters.items() if value is not None}
-        found = client.events.list_for_profile(profile["clientId"], **given)
+        found = client.events.list_for_profile(  # pyright: ignore[reportDeprecated]  # its replacement is not here
+            profile["clientId"], **given
+        )
     if as_json:
         print_json([event.to_dict() for event in found])
     else:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -11,6 +12,9 @@ from synerise_profiles.cli.connection import connected, default_limits, open_cli
 from synerise_profiles.cli.flags import BULK_FLAGS, DELETION_FLAGS, FILE_FLAGS, flagged, given_options
 from synerise_profiles.cli.output import as_json_flag, confirm
 from synerise_profiles.cli.runs import run_rows
+
+if TYPE_CHECKING:
+    from synerise_profiles.bulk import Report
 
 __all__ = ["COMMANDS"]
 
@@ -54,12 +58,9 @@ def delete(
         return _dry_run(rows, "deletions", options, as_json=values["as_json"])
     confirm(f"The profiles of {', '.join(files)} are deleted. Deleting is irreversible.", is_sure=yes)
     with open_client() as client:
-        return run_rows(
-            lambda **given: client.bulk.delete_profiles(rows, **given),
-            options,
-            as_json=values["as_json"],
-            show_values=values["show_values"],
-        )
+        method: Callable[..., Report] = client.bulk.delete_profiles
+        send = partial(method, rows)
+        return run_rows(send, options, as_json=values["as_json"], show_values=values["show_values"])
 
 
 @click.command()
@@ -93,12 +94,9 @@ def tag(
         return _dry_run(rows, "tags", options, as_json=values["as_json"])
     confirm(f"The profiles of {', '.join(files)} get tag {tag_id}.", is_sure=yes)
     with open_client() as client:
-        return run_rows(
-            lambda **given: client.bulk.assign_tag(rows, tag_id, **given),
-            options,
-            as_json=values["as_json"],
-            show_values=values["show_values"],
-        )
+        method: Callable[..., Report] = client.bulk.assign_tag
+        send = partial(method, rows, tag_id)
+        return run_rows(send, options, as_json=values["as_json"], show_values=values["show_values"])
 
 
 def _rows(files: tuple[str, ...], values: Mapping[str, Any]) -> Any:

@@ -14,14 +14,13 @@ import attrs
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.row_source import NotedSource, RowSource
-from synerise_profiles._core.validators import one_of
+from synerise_profiles._batching.row_source import RowSource
+from synerise_profiles._core.arguments import one_of
 
-from .call_checks import DELETIONS, EVENTS, PROFILES, TAGS, TRANSACTIONS, check_call
 from .chunker import Chunker
 from .recorder import OutcomeRecorder
 from .report import BulkStoppedError, Report
-from .settings import BulkSettings
+from .settings import DELETIONS, EVENTS, PROFILES, TAGS, TRANSACTIONS, BulkSettings, check_call
 
 __all__ = ["RowsFor", "dry_run"]
 
@@ -55,8 +54,7 @@ def dry_run(rows: Iterable[Any], *, for_: RowsFor = "profiles", **options: Any) 
     locate = rows.locate if isinstance(rows, RowSource) else None
     recorder = OutcomeRecorder(batch_operation, settings, report, None, locate)
     _read(rows, batch_operation, settings, recorder)
-    if isinstance(rows, NotedSource):
-        report.add_notes(rows.notes)
+    report.add_notes(getattr(rows, "notes", None) or {})
     if recorder.failure is not None:
         raise recorder.failure
     if recorder.problem is not None:

@@ -96,7 +96,7 @@ def _environment(flags: Mapping[str, Any]) -> Mapping[str, Any]:
     name = flags.get("env") or os.environ.get("SYNERISE_ENV")
     if not name:
         return {}
-    from synerise_profiles._core.json_types import is_object  # noqa: PLC0415 - a help page does without
+    from synerise_profiles_api.json_values import is_object  # noqa: PLC0415 - a help page does without
 
     path = Path(flags.get("settings") or settings_path())
     try:

@@ -152,8 +152,8 @@ def _make_mapping(kind: RowKind, columns: Mapping[str, Any]) -> RowMapping:
 
 def _same_names(path: str, kind: RowKind, csv: Mapping[str, Any]) -> RowMapping:
     """Make the mapping of a CSV file whose columns have the publisher's names."""
-    from synerise_profiles._readers.csv_format import CsvFormat  # noqa: PLC0415 - few files need it
     from synerise_profiles._readers.csv_reader import CsvReader  # noqa: PLC0415 - likewise
+    from synerise_profiles._readers.file_form import CsvFormat  # noqa: PLC0415 - few files need it
 
     with opened(path) as file:
         reader = CsvReader(io.BytesIO(_first_lines(file)) if path == STANDARD_INPUT else file, CsvFormat(**csv))

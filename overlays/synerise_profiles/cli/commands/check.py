@@ -141,7 +141,7 @@ class _WatchedRows:
         return notes
 
     def __iter__(self) -> Iterator[Any]:
-        from synerise_profiles._core.json_types import is_object  # noqa: PLC0415 - help pages do without
+        from synerise_profiles_api.json_values import is_object  # noqa: PLC0415 - help pages do without
 
         for index, row in enumerate(self._source):
             if is_object(row):
@@ -219,8 +219,8 @@ def _read(path: str, options: Mapping[str, Any], columns: Collection[str]) -> Ro
 
 
 def _csv_rows(path: str, file: Any, options: Mapping[str, Any], columns: Collection[str]) -> Rows:
-    from synerise_profiles._readers.csv_format import CsvFormat  # noqa: PLC0415 - likewise
     from synerise_profiles._readers.csv_reader import CsvReader, delimiter_hint  # noqa: PLC0415 - likewise
+    from synerise_profiles._readers.file_form import CsvFormat  # noqa: PLC0415 - likewise
 
     reader = CsvReader(file, CsvFormat(**options))
     names = reader.columns

@@ -91,8 +91,8 @@ def status(task_id: str, as_json: bool) -> int:  # noqa: FBT001 - click passes f
     Example:
       synerise-profiles export status 6f1c2d30-task
     """
-    from synerise_profiles._core.json_types import is_object  # noqa: PLC0415 - a help page does without
     from synerise_profiles.models import ExportStatus  # noqa: PLC0415 - likewise
+    from synerise_profiles_api.json_values import is_object  # noqa: PLC0415 - a help page does without
 
     with open_client() as client:
         found = client.exports.get_status(task_id)
@@ -140,7 +140,7 @@ def _writer(output: str) -> Callable[[Export], int]:
 def _order(path: str) -> Mapping[str, Any]:
     import json  # noqa: PLC0415 - few commands need it
 
-    from synerise_profiles._core.json_types import is_object  # noqa: PLC0415 - a help page does without
+    from synerise_profiles_api.json_values import is_object  # noqa: PLC0415 - a help page does without
 
     text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
     try:

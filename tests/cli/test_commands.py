@@ -323,7 +323,6 @@ def test_help_is_quick(tmp_path: Path) -> None:
 
     bare = best([PROGRAM[0], "-c", "pass"])
     assert best([*PROGRAM, "--help"]) - bare < 0.12
-    assert best([*PROGRAM, "import", "profiles", "--help"]) - bare < 0.12
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -7,7 +7,7 @@ from synerise_profiles._batching.row_source import RowSource, UnreadableRow
 
 from .client import AsyncBulk, Bulk
 from .dead_letter import read_dead_letter
-from .dry_run import dry_run
+from .dry_runs import dry_run
 from .progress_bar import progress_bar
 from .recorder import JournalError, JournalMismatchError
 from .report import BulkStoppedError, Missing, Progress, RejectedRowsError, Report, Verification, report_of

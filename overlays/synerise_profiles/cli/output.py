@@ -18,10 +18,10 @@ __all__ = [
     "ProgressLines",
     "as_json_flag",
     "confirm",
+    "print_bytes",
     "print_json",
     "print_table",
     "shown_progress",
-    "write_bytes",
     "write_line",
 ]
 
@@ -46,10 +46,10 @@ def print_json(value: object) -> None:
     import orjson  # noqa: PLC0415 - a help page does without
 
     content = orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
-    write_bytes(content + b"\n")
+    print_bytes(content + b"\n")
 
 
-def write_bytes(content: bytes) -> None:
+def print_bytes(content: bytes) -> None:
     """Write bytes to standard output, behind what was printed before."""
     click.echo(content, nl=False)
 
@@ -111,9 +111,9 @@ def shown_progress(*, as_json: bool) -> Generator[Callable[[Progress], object] |
         yield None
         return
     if sys.stderr.isatty() and find_spec("rich") is not None:
-        from synerise_profiles.bulk import progress_bar  # noqa: PLC0415 - a help page does without
+        from synerise_profiles import bulk  # noqa: PLC0415 - a help page does without
 
-        with progress_bar() as show:
+        with bulk.progress_bar() as show:
             yield show
         return
     yield ProgressLines(lambda text: click.echo(text, err=True))

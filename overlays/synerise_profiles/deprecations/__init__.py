@@ -15,6 +15,8 @@ from synerise_profiles.errors import DeprecatedOperationError
 from synerise_profiles_api.callers import Site, caller
 from synerise_profiles_api.types import Operation
 
+from .replacement import replacement_text
+
 __all__ = [
     "DeprecationPolicy",
     "SyneriseDeprecationWarning",
@@ -50,13 +52,6 @@ def utc_date(wall: float) -> datetime.date:
 def is_past_sunset(operation: Operation, on: datetime.date) -> bool:
     """Whether the day has come on which an operation was due to be switched off."""
     return operation.sunset is not None and on.isoformat() >= operation.sunset
-
-
-def replacement_text(operation: Operation) -> str:
-    """Say what to use instead of an operation, or why there is nothing."""
-    if operation.replaced_by:
-        return f"use {' or '.join(operation.replaced_by)}"
-    return (operation.deprecated_reason or "").rstrip(".")
 
 
 def deprecation_text(operation: Operation, on: datetime.date) -> str:

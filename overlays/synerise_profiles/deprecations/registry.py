@@ -12,7 +12,7 @@ from synerise_profiles._scanning.scan import WatchedNames
 from synerise_profiles_api.operations import all_operations
 from synerise_profiles_api.settings import REMOVED_NAMES, RemovedName
 
-from . import replacement_text
+from .replacement import replacement_text
 
 __all__ = ["DeprecatedName", "DeprecatedNames", "known_deprecated_names"]
 

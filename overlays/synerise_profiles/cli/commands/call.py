@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 
 from synerise_profiles.cli.connection import connected, open_client
 from synerise_profiles.cli.exit_status import DONE, CommandError
-from synerise_profiles.cli.output import confirm, print_json, print_table, write_bytes, write_line
+from synerise_profiles.cli.output import confirm, print_bytes, print_json, print_table, write_line
 
 if TYPE_CHECKING:
     from synerise_profiles_api.types import Operation, Request
@@ -185,7 +185,7 @@ def _print_content(content: bytes) -> None:
     try:
         found = read_json(content)
     except ValueError:
-        write_bytes(content)
+        print_bytes(content)
     else:
         print_json(found)
 

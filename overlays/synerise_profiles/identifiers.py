@@ -36,6 +36,7 @@ __all__ = [
     "check_identifier_change",
     "email_uuid",
     "first_identifier",
+    "guess_identifier",
     "mask",
     "problem",
     "same",
@@ -48,6 +49,7 @@ CLIENT_IDENTIFIERS: Final[tuple[str, ...]] = tuple(item.name for item in IDENTIF
 IDENTIFIER_CHANGE_DATE: Final[str | None] = None if IDENTIFIER_CHANGE is None else IDENTIFIER_CHANGE.effective
 """The day (ISO) of the change: from then on accents count, white space at the ends is trimmed, uuids are unique."""
 
+_UUID_PATTERN: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 ChangeKind: TypeAlias = Literal["accents", "whitespace", "blank", "duplicate-uuid", "invisible"]
 
 _IDENTIFIERS_BY_NAME: Final[Mapping[str, Identifier]] = {
@@ -101,6 +103,22 @@ def first_identifier(
         if value is not None and value is not UNSET and value != "":
             return name, value
     return None
+
+
+def guess_identifier(text: str) -> str | None:
+    """Guess what an identifier that a person typed is: `email`, `uuid`, `phone` or `customId`; None for digits alone.
+
+    An address has an @, a phone number begins with a plus, a uuid is written as usual, and all else is a customId.
+    Digits alone may be a clientId, a customId or a phone number: ask.
+    """
+    bare = text.strip()
+    if bare.isdecimal():
+        return None
+    if "@" in bare:
+        return "email"
+    if bare.startswith("+") and not problem("phone", bare):
+        return "phone"
+    return "uuid" if _UUID_PATTERN.fullmatch(bare) else "customId"
 
 
 def email_uuid(email: str, namespace: uuid.UUID) -> str:

@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import httpx
 import pytest
 
 from synerise_profiles import cli
-from synerise_profiles.cli import sandbox as command
+from synerise_profiles.cli.app import COMMANDS, app
 from synerise_profiles.sandbox import SandboxOptions
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -53,7 +54,11 @@ def test_the_defaults(started: type[Started], capsys: pytest.CaptureFixture[str]
     assert (made["host"], made["port"], made.get("state")) == ("127.0.0.1", 8080, None)
     assert (made["api_key"], made["workspace_guid"], made["options"]) == (None, None, SandboxOptions())
     output = capsys.readouterr()
-    assert output.out == "url: http://127.0.0.1:1\nworkspace: guid\napi key: key\n"
+    assert output.out.splitlines() == [
+        "# workspace guid; start page http://127.0.0.1:1",
+        "export SYNERISE_BASE_URL=http://127.0.0.1:1",
+        "export SYNERISE_API_KEY=key",
+    ]
     assert output.err == ""
     assert started.stopped
 
@@ -92,7 +97,6 @@ def test_loopback_is_not(started: type[Started], capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["nothing"],
         ["sandbox", "--port", "x"],
         ["sandbox", "--delay", "-1"],
@@ -102,10 +106,8 @@ def test_loopback_is_not(started: type[Started], capsys: pytest.CaptureFixture[s
 )
 def test_what_cannot_be_parsed(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     """Usage and status 2, as with any command."""
-    with pytest.raises(SystemExit) as raised:
-        cli.main(arguments)
-    assert raised.value.code == 2
-    assert "usage: synerise-profiles" in capsys.readouterr().err
+    assert cli.main(arguments) == 2
+    assert "Usage: synerise-profiles" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -124,24 +126,24 @@ def test_what_cannot_be_done(
     arguments: list[str],
     message: str,
 ) -> None:
-    """One line and status 1."""
+    """One line and status 2."""
     monkeypatch.chdir(tmp_path)
     Path("text.db").write_text("no database, but a file that is long enough to look at\n" * 100, encoding="utf-8")
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    assert cli.main(["sandbox", *arguments]) == 1
+    assert cli.main(["sandbox", *arguments]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1].startswith(f"synerise-profiles: {message}")
 
 
 def test_help_tells_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    """With a summary each."""
-    with pytest.raises(SystemExit) as raised:
-        cli.main(["--help"])
-    assert raised.value.code == 0
+    """With a summary each, in sections."""
+    assert cli.main(["--help"]) == 0
     output = capsys.readouterr().out
-    for each in cli.COMMANDS:
-        assert each.name in output.split()
-        assert each.summary in output
+    for title, section in COMMANDS.items():
+        assert f"{title}:" in output
+        for name, (_, summary) in section.items():
+            assert name in output.split()
+            assert summary in " ".join(output.split())
 
 
 @pytest.mark.parametrize("module", [["synerise_profiles", "sandbox"], ["synerise_profiles.sandbox"]])
@@ -151,7 +153,8 @@ def test_as_modules(tmp_path: Path, module: list[str]) -> None:
     command_line = [sys.executable, "-m", *module, *arguments]
     with subprocess.Popen(command_line, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
         assert process.stdout is not None
-        url = process.stdout.readline().split(": ")[1].strip()
+        process.stdout.readline()
+        url = process.stdout.readline().split("=")[1].strip()
         answer = httpx.post(f"{url}/uauth/v2/auth/login/profile", json={"apiKey": "my-key"}, trust_env=False)
         assert answer.status_code == 200
         process.send_signal(signal.SIGTERM)
@@ -165,7 +168,7 @@ def test_a_missing_extra_is_one_line(name: str) -> None:
         f"import sys; sys.modules[{name!r}] = None\nfrom synerise_profiles.cli import main\nsys.exit(main(['sandbox']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     expected = (
         f"synerise-profiles: the sandbox needs {name}; install it with: pip install 'synerise-profiles[sandbox]'\n"
     )
@@ -179,8 +182,41 @@ def test_importing_it_costs_nothing() -> None:
     assert not set(done.stdout.split()) & {"httpx", "uvicorn", "jsonschema_rs", "synerise_profiles.sandbox"}
 
 
-def test_a_command_names_itself() -> None:
-    """Names are unique, and the list is what `main` offers."""
-    names = [each.name for each in cli.COMMANDS]
-    assert len(set(names)) == len(names)
-    assert command.COMMAND in cli.COMMANDS
+def test_without_click_one_line_says_what_to_install() -> None:
+    """Also for help."""
+    code = "import sys; sys.modules['click'] = None\nfrom synerise_profiles.cli import main\nsys.exit(main(['--help']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "synerise-profiles: the command line needs click; install it with: pip install 'synerise-profiles[cli]'\n"
+    )
+
+
+@pytest.mark.parametrize("name", [name for section in COMMANDS.values() for name in section])
+def test_a_command_loads_no_other(name: str) -> None:
+    """Nor does its help load the client, or what runs and files need."""
+    code = (
+        f"from synerise_profiles.cli import main\nmain([{name!r}, '--help'])\nimport sys\nprint('LOADED', *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    loaded = set(done.stdout.rpartition("LOADED ")[2].split())
+    assert len([item for item in loaded if item.startswith("synerise_profiles.cli.commands.")]) == 1
+    heavy = {
+        "httpx",
+        "orjson",
+        "rich",
+        "synerise_profiles.client",
+        "synerise_profiles.bulk",
+        "synerise_profiles.sources",
+    }
+    assert loaded & heavy == set()
+
+
+def test_every_name_is_that_of_its_command() -> None:
+    """What the list promises is what a module has."""
+    context = click.Context(app)
+    for name in app.list_commands(context):
+        found = app.get_command(context, name)
+        assert found is not None
+        assert found.name == name
+        assert found.help

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from synerise_profiles._scanning.scan import Finding, UnreadableFile, scan_source
 from synerise_profiles.deprecations.__main__ import main
 from synerise_profiles.deprecations.registry import known_deprecated_names
-from synerise_profiles.deprecations.scan import Finding, UnreadableFile, scan_source
 from synerise_profiles_api.operations import all_operations
 from synerise_profiles_api.settings import RemovedName
 
@@ -29,7 +29,7 @@ ON = datetime.date(2026, 8, 20)
 def found(source: str) -> list[tuple[int, int, str]]:
     results = list(scan_source(source.encode(), "x.py", TARGETS))
     assert all(isinstance(item, Finding) for item in results), results
-    return [(item.line, item.column, item.deprecated_name.name) for item in results if isinstance(item, Finding)]
+    return [(item.line, item.column, item.subject.name) for item in results if isinstance(item, Finding)]
 
 
 def test_every_deprecated_operation_is_looked_for() -> None:

@@ -40,6 +40,12 @@ PRINTED = {
         r"^1500 0\n1500 1500$",
         r"^10$",
     ],
+    "command-line.md": [
+        r"^1 would be sent in 1 request$",
+        r"^1 birthDate ",
+        r"^2 None names no profile|^2  names no profile",
+        r"^API_BATCH_CLIENT_CREATE ",
+    ],
     "deprecations.md": [r"^profiles\.get_contact: .*: use profiles\.get or profiles\.find\."],
     "errors-and-retries.md": [r"^profiles\.get 404 "],
     "events.md": [r"^Added to cart True 2$", r"^UTC True$"],

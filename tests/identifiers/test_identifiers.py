@@ -20,6 +20,7 @@ from synerise_profiles.identifiers import (
     canonical,
     email_uuid,
     first_identifier,
+    guess_identifier,
     mask,
     problem,
     same,
@@ -226,3 +227,20 @@ def test_what_is_no_identifier_is_not_compared(value: object) -> None:
     """Neither a text nor an integer: its text would be compared with that of something else."""
     with pytest.raises(InvalidRequestError, match="is neither a text nor an integer"):
         canonical("customId", value)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("jan.kowalski@example.com", "email"),
+        ("07243772-008a-42e1-ba37-c3807cebde8f", "uuid"),
+        ("+48 111 222 333", "phone"),
+        ("customer-17", "customId"),
+        ("+not a number", "customId"),
+        ("1234", None),
+        (" 1234 ", None),
+    ],
+)
+def test_a_typed_identifier_is_guessed(text: str, kind: str | None) -> None:
+    """By how it looks; digits alone may be three things, so they are none."""
+    assert guess_identifier(text) == kind

@@ -1,4 +1,4 @@
-"""The commands merge-plan and merge-apply against the sandbox."""
+"""The commands merge plan and merge apply against the sandbox."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_plan_is_shown_saved_and_applied(
 ) -> None:
     """Nothing is merged until it is said; then all is, once."""
     plans, page, audit = (str(tmp_path / name) for name in ("plans.jsonl", "page.html", "audit.jsonl"))
-    plan = ["merge-plan", "--by", "custom_id", "--into", "jan", "janek", "jasiek", "--save", plans, "--html", page]
+    plan = ["merge", "plan", "--by", "custom_id", "--into", "jan", "janek", "jasiek", "--save", plans, "--html", page]
     assert cli.main(plan) == 0
     shown = capsys.readouterr().out
     assert "1 plans by custom_id: 2 profiles to merge, 2 attributes copied, 2 values lost" in shown
@@ -34,9 +34,9 @@ def test_a_plan_is_shown_saved_and_applied(
     assert "janek@example.com" in capsys.readouterr().out
     assert "janek@example.com" in Path(page).read_text(encoding="utf-8")
 
-    apply = ["merge-apply", plans, "--actor", "anna", "--audit", audit]
-    assert cli.main(apply) == 1
-    assert "Merging is irreversible; say --yes" in capsys.readouterr().err
+    apply = ["merge", "apply", plans, "--actor", "anna", "--audit", audit]
+    assert cli.main(apply) == 2
+    assert "Merging is irreversible. Say --yes" in capsys.readouterr().err
     assert merges(sandbox) == []
     assert cli.main([*apply, "--yes"]) == 0
     assert capsys.readouterr().out == "1 of 1 plans applied: 2 merged\n"
@@ -54,8 +54,8 @@ def test_no_file_is_two_things(
     Path("pairs.csv").write_text("duplicate,survivor\njanek,jan\n")
     Path("link").symlink_to("pairs.csv")
     sandbox.log.clear()
-    plan = ["merge-plan", "--by", "custom_id", "--pairs", "pairs.csv"]
-    apply = ["merge-apply", "pairs.csv", "--actor", "anna", "--yes"]
+    plan = ["merge", "plan", "--by", "custom_id", "--pairs", "pairs.csv"]
+    apply = ["merge", "apply", "pairs.csv", "--actor", "anna", "--yes"]
     for arguments, words in (
         ([*plan, "--save", "pairs.csv"], "--save: is the same file as --pairs"),
         ([*plan, "--html", "link"], "--html: is the same file as --pairs"),
@@ -64,7 +64,7 @@ def test_no_file_is_two_things(
         ([*plan, "--html", "."], "--html: is a folder"),
         ([*apply, "--audit", "link"], "--audit: is the same file as the plans"),
     ):
-        assert cli.main(arguments) == 1
+        assert cli.main(arguments) == 2
         assert words in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pairs.csv"]
     assert Path("pairs.csv").read_text() == "duplicate,survivor\njanek,jan\n"
@@ -76,10 +76,10 @@ def test_pairs(sandbox: Sandbox, client: Synerise, tmp_path: Path, capsys: pytes
     jan, janek = ids(sandbox, ("jan", "janek"))
     pairs, plans = tmp_path / "pairs.csv", str(tmp_path / "plans.jsonl")
     pairs.write_text(f"old;new\n{janek};{jan}\n", encoding="utf-16")
-    plan = ["merge-plan", "--by", "id", "--pairs", str(pairs), "--delimiter", ";", "--encoding", "utf-16"]
+    plan = ["merge", "plan", "--by", "id", "--pairs", str(pairs), "--delimiter", ";", "--encoding", "utf-16"]
     assert cli.main([*plan, "--duplicate-column", "old", "--survivor-column", "new", "--save", plans]) == 0
     put(client, {"customId": "jan", "city": "Sopot"})
-    apply = ["merge-apply", plans, "--actor", "anna", "--audit", str(tmp_path / "audit.jsonl"), "--yes"]
+    apply = ["merge", "apply", plans, "--actor", "anna", "--audit", str(tmp_path / "audit.jsonl"), "--yes"]
     assert cli.main(apply) == 1
     assert "plan 1: target: city has changed" in capsys.readouterr().err
     assert cli.main([*apply, "--skip-refused"]) == 1
@@ -90,18 +90,18 @@ def test_pairs(sandbox: Sandbox, client: Synerise, tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["merge-plan", "--by", "id"], "give --into ID and the ids to merge, or --pairs CSV"),
-        (["merge-plan", "--by", "id", "--into", "1"], "give --into ID"),
-        (["merge-plan", "--by", "id", "1"], "give --into ID"),
-        (["merge-plan", "--by", "id", "--into", "1", "jan"], "every id is a number"),
-        (["merge-plan", "--by", "custom_id", "--into", "jan", "jan"], "its own survivor"),
-        (["merge-plan", "--by", "custom_id", "--pairs", "nowhere.csv"], "No such file"),
-        (["merge-apply", "nowhere.jsonl", "--actor", "a", "--audit", "b"], "No such file"),
+        (["merge", "plan", "--by", "id"], "give --into ID and the ids to merge, or --pairs CSV"),
+        (["merge", "plan", "--by", "id", "--into", "1"], "give --into ID"),
+        (["merge", "plan", "--by", "id", "1"], "give --into ID"),
+        (["merge", "plan", "--by", "id", "--into", "1", "jan"], "every id is a number"),
+        (["merge", "plan", "--by", "custom_id", "--into", "jan", "jan"], "its own survivor"),
+        (["merge", "plan", "--by", "custom_id", "--pairs", "nowhere.csv"], "No such file"),
+        (["merge", "apply", "nowhere.jsonl", "--actor", "a", "--audit", "b"], "No such file"),
     ],
 )
 def test_problems_are_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str) -> None:
     """Without a traceback."""
-    assert cli.main(arguments) == 1
+    assert cli.main(arguments) == 2
     error = capsys.readouterr().err
     assert problem in error
     assert error.count("\n") == 1

@@ -7,6 +7,7 @@ from synerise_profiles._batching.row_source import RowSource, UnreadableRow
 
 from .client import AsyncBulk, Bulk
 from .dead_letter import read_dead_letter
+from .dry_runs import dry_run
 from .progress_bar import progress_bar
 from .recorder import JournalError, JournalMismatchError
 from .report import BulkStoppedError, Missing, Progress, RejectedRowsError, Report, Verification, report_of
@@ -25,6 +26,7 @@ __all__ = [
     "RowSource",
     "UnreadableRow",
     "Verification",
+    "dry_run",
     "progress_bar",
     "read_dead_letter",
     "report_of",

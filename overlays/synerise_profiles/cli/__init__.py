@@ -1,25 +1,22 @@
-"""The command line `synerise-profiles`: one module a subcommand, each of which imports what it needs when it is run."""
+"""The command line `synerise-profiles`: a module a command, which is loaded when it is called. It needs click."""
 
 from __future__ import annotations
 
-import argparse
+import sys
 from collections.abc import Sequence
 
-from . import check_identifiers, merges, sandbox
-from .command import Command, execute
+from synerise_profiles._core.optional_deps import missing_dependency_error
 
-__all__ = ["COMMANDS", "main"]
-
-COMMANDS: Sequence[Command] = (sandbox.COMMAND, check_identifiers.COMMAND, merges.PLAN, merges.APPLY)
-"""In the order in which `--help` lists them."""
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a subcommand and return its exit status; what went wrong is one line on standard error."""
-    parser = argparse.ArgumentParser(prog="synerise-profiles", description="Tools around the Profile Management API.")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        added = commands.add_parser(command.name, help=command.summary, description=command.description)
-        command.add_arguments(added)
-        added.set_defaults(run=command.run)
-    return execute(parser, arguments)
+    """Run a command and return its exit status; what went wrong is said on standard error, without a traceback."""
+    try:
+        from .app import run  # noqa: PLC0415 - needs an extra
+    except ModuleNotFoundError as error:
+        if error.name != "click":
+            raise
+        sys.stderr.write(f"synerise-profiles: {missing_dependency_error(error, 'cli', 'the command line')}\n")
+        return 2
+    return run(arguments)

@@ -1,22 +1,28 @@
 """Deprecation warnings: which operation, what to use instead, until when. All of it is read from `Operation`.
 
-`python -m synerise_profiles.deprecations PATH...` finds deprecated calls in a program without running it.
+`python -m synerise_profiles.deprecations PATH...` finds deprecated calls in a program without running it, and so does
+`find_deprecated`, for programs.
 """
 
 from __future__ import annotations
 
 import datetime
-from typing import Literal, TypeAlias
+import os
+from collections.abc import Iterable
+from typing import Any, Literal, TypeAlias
 
 from synerise_profiles.errors import DeprecatedOperationError
 from synerise_profiles_api.callers import Site, caller
 from synerise_profiles_api.types import Operation
+
+from .replacement import replacement_text
 
 __all__ = [
     "DeprecationPolicy",
     "SyneriseDeprecationWarning",
     "SyneriseSunsetWarning",
     "deprecation_text",
+    "find_deprecated",
     "is_past_sunset",
     "replacement_text",
     "utc_date",
@@ -48,13 +54,6 @@ def is_past_sunset(operation: Operation, on: datetime.date) -> bool:
     return operation.sunset is not None and on.isoformat() >= operation.sunset
 
 
-def replacement_text(operation: Operation) -> str:
-    """Say what to use instead of an operation, or why there is nothing."""
-    if operation.replaced_by:
-        return f"use {' or '.join(operation.replaced_by)}"
-    return (operation.deprecated_reason or "").rstrip(".")
-
-
 def deprecation_text(operation: Operation, on: datetime.date) -> str:
     """Say that an operation is deprecated or was due to be switched off, what to use instead, and until when."""
     instead = replacement_text(operation)
@@ -81,3 +80,15 @@ def warn_deprecated(operation: Operation, policy: DeprecationPolicy, wall: float
         raise DeprecatedOperationError(problem, operation=operation.name)
     category = SyneriseSunsetWarning if is_past_sunset(operation, on) else SyneriseDeprecationWarning
     (site or caller()).warn(category(text))
+
+
+def find_deprecated(paths: Iterable[str | os.PathLike[str]], on: datetime.date | None = None) -> dict[str, Any]:
+    """Find uses of deprecated and removed names in programs: files, notebooks and folders of Python.
+
+    Returns a document: `files` counts the files that were read, `findings` has a mapping for each use (file, line,
+    column, name, instead, sunset, days_left until it `on` that day, removed_in), `unread` one for each file that could
+    not be read. Raises InvalidRequestError for a path that is not there.
+    """
+    from .report import scan_programs  # noqa: PLC0415 - a client does without
+
+    return scan_programs(paths, on)

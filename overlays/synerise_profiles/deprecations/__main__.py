@@ -8,10 +8,11 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from .registry import DeprecatedNames, known_deprecated_names
-from .scan import Finding, UnreadableFile, python_files, scan_file
+from synerise_profiles._scanning.scan import Finding, UnreadableFile, scan_paths
+
+from .registry import DeprecatedName, DeprecatedNames, known_deprecated_names
+from .report import document
 
 _DESCRIPTION = (
     "List where programs use methods of synerise-profiles that are deprecated, and names that were removed: the place,"
@@ -38,45 +39,24 @@ def main(
             parser.error(f"there is no {path}")
     names = known_deprecated_names() if deprecated is None else deprecated
     day = datetime.datetime.now(datetime.UTC).date() if on is None else on
-    paths = dict.fromkeys(file for path in options.paths for file in python_files(path))
-    results = [item for path in paths for item in scan_file(path, names)]
-    findings = [item for item in results if isinstance(item, Finding)]
-    unread = [item for item in results if isinstance(item, UnreadableFile)]
+    findings, unread, files = scan_paths(options.paths, names)
     if options.json:
-        sys.stdout.write(json.dumps(_document(findings, unread, len(paths), day), ensure_ascii=False, indent=2) + "\n")
+        sys.stdout.write(json.dumps(document(findings, unread, files, day), ensure_ascii=False, indent=2) + "\n")
     else:
-        _print(findings, unread, len(paths), day)
-    return 1 if options.strict and results else 0
+        _print(findings, unread, files, day)
+    return 1 if options.strict and (findings or unread) else 0
 
 
-def _print(findings: list[Finding], unread: list[UnreadableFile], files: int, on: datetime.date) -> None:
+def _print(
+    findings: list[Finding[DeprecatedName]], unread: list[UnreadableFile], files: int, on: datetime.date
+) -> None:
     for found in findings:
-        used = found.deprecated_name
+        used = found.subject
         text = f"{used.name}: {used.instead}; " if used.instead else f"{used.name}: "
         sys.stdout.write(f"{found.file}:{found.line}:{found.column}: {text}{used.deadline_text(on)}\n")
     for item in unread:
         sys.stderr.write(f"{item.file}:{item.line}: {item.problem}\n")
     sys.stderr.write(f"{len(findings)} found in {files} {'file' if files == 1 else 'files'}\n")
-
-
-def _document(findings: list[Finding], unread: list[UnreadableFile], files: int, on: datetime.date) -> dict[str, Any]:
-    return {
-        "files": files,
-        "findings": [
-            {
-                "file": found.file,
-                "line": found.line,
-                "column": found.column,
-                "name": found.deprecated_name.name,
-                "instead": found.deprecated_name.instead,
-                "sunset": None if found.deprecated_name.sunset is None else found.deprecated_name.sunset.isoformat(),
-                "days_left": found.deprecated_name.days_left(on),
-                "removed_in": found.deprecated_name.removed_in,
-            }
-            for found in findings
-        ],
-        "unread": [{"file": item.file, "line": item.line, "problem": item.problem} for item in unread],
-    }
 
 
 if __name__ == "__main__":

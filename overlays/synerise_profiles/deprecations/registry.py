@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from typing import TypeAlias
 
 import attrs
 
+from synerise_profiles._scanning.scan import WatchedNames
 from synerise_profiles_api.operations import all_operations
 from synerise_profiles_api.settings import REMOVED_NAMES, RemovedName
 
-from . import replacement_text
+from .replacement import replacement_text
 
 __all__ = ["DeprecatedName", "DeprecatedNames", "known_deprecated_names"]
 
@@ -42,17 +44,8 @@ class DeprecatedName:
         return f"{abs(days)} {'day' if abs(days) == 1 else 'days'} {'left' if days > 0 else 'past'}"
 
 
-@attrs.frozen
-class DeprecatedNames:
-    """The registry, by what the scanner sees: methods by (resource, method), other names by their full name."""
-
-    methods: Mapping[tuple[str, str], DeprecatedName]
-    names: Mapping[str, DeprecatedName]
-
-    @property
-    def resources(self) -> frozenset[str]:
-        """The resources that have a deprecated or removed method."""
-        return frozenset(resource for resource, _ in self.methods)
+DeprecatedNames: TypeAlias = WatchedNames[DeprecatedName]
+"""The registry, as the scanner takes it."""
 
 
 def known_deprecated_names(removed: Iterable[RemovedName] = REMOVED_NAMES) -> DeprecatedNames:

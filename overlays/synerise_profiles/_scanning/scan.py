@@ -1,19 +1,19 @@
-"""The scanner: finds uses of deprecated and removed names in a program's syntax tree; the program is not imported."""
+"""The scanner: finds uses of methods and names in a program's syntax tree; the program is not imported."""
 
 from __future__ import annotations
 
 import ast
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import attrs
 
-from .registry import DeprecatedName, DeprecatedNames
+__all__ = ["Finding", "UnreadableFile", "WatchedNames", "python_files", "scan_file", "scan_paths", "scan_source"]
 
-__all__ = ["Finding", "UnreadableFile", "python_files", "scan_file", "scan_source"]
+T = TypeVar("T")
 
 _PACKAGES = ("synerise_profiles", "synerise_profiles_api")
 _API_PREFIX = "synerise_profiles_api.api."
@@ -21,14 +21,27 @@ _SUFFIXES = frozenset({".py", ".pyw", ".pyi", ".ipynb"})
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 
+@attrs.frozen
+class WatchedNames(Generic[T]):
+    """What is looked for, with a fact about each: methods by (resource, method), other names by their full name."""
+
+    methods: Mapping[tuple[str, str], T]
+    names: Mapping[str, T]
+
+    @property
+    def resources(self) -> frozenset[str]:
+        """The resources that have such a method."""
+        return frozenset(resource for resource, _ in self.methods)
+
+
 @attrs.frozen(kw_only=True)
-class Finding:
+class Finding(Generic[T]):
     """A use of a name; `line` and `column` count from 1, in a notebook within the cell that `file` names."""
 
     file: str
     line: int
     column: int
-    deprecated_name: DeprecatedName
+    subject: T
 
 
 @attrs.frozen(kw_only=True)
@@ -58,7 +71,15 @@ def python_files(path: Path) -> Iterator[Path]:
             yield item
 
 
-def scan_file(path: Path, deprecated: DeprecatedNames) -> Iterator[Finding | UnreadableFile]:
+def scan_paths(paths: Iterable[Path], watched: WatchedNames[T]) -> tuple[list[Finding[T]], list[UnreadableFile], int]:
+    """Scan files and folders; return what was found, what could not be read, and how many files there are."""
+    files = dict.fromkeys(file for path in paths for file in python_files(path))
+    results = [item for file in files for item in scan_file(file, watched)]
+    found = [item for item in results if isinstance(item, Finding)]
+    return found, [item for item in results if isinstance(item, UnreadableFile)], len(files)
+
+
+def scan_file(path: Path, watched: WatchedNames[T]) -> Iterator[Finding[T] | UnreadableFile]:
     """Scan a file; what cannot be read or parsed is yielded as an UnreadableFile, not raised."""
     try:
         source = path.read_bytes()
@@ -66,7 +87,7 @@ def scan_file(path: Path, deprecated: DeprecatedNames) -> Iterator[Finding | Unr
         yield UnreadableFile(file=str(path), line=1, problem=error.strerror or type(error).__name__)
         return
     if path.suffix != ".ipynb":
-        yield from scan_source(source, str(path), deprecated)
+        yield from scan_source(source, str(path), watched)
         return
     try:
         cells = list(_cells(json.loads(source)))
@@ -74,10 +95,10 @@ def scan_file(path: Path, deprecated: DeprecatedNames) -> Iterator[Finding | Unr
         yield UnreadableFile(file=str(path), line=1, problem="is no notebook")
         return
     for number, text in cells:
-        yield from scan_source(text.encode(), f"{path}[cell {number}]", deprecated)
+        yield from scan_source(text.encode(), f"{path}[cell {number}]", watched)
 
 
-def scan_source(source: bytes, name: str, deprecated: DeprecatedNames) -> Iterator[Finding | UnreadableFile]:
+def scan_source(source: bytes, name: str, watched: WatchedNames[T]) -> Iterator[Finding[T] | UnreadableFile]:
     """Scan the text of a module; `name` is what findings call it."""
     try:
         with warnings.catch_warnings():
@@ -89,7 +110,7 @@ def scan_source(source: bytes, name: str, deprecated: DeprecatedNames) -> Iterat
     except (ValueError, RecursionError, MemoryError) as error:
         yield UnreadableFile(file=name, line=1, problem=f"cannot be parsed: {type(error).__name__}")
         return
-    visitor = _Visitor(name, deprecated)
+    visitor = _Visitor(name, watched)
     try:
         visitor.visit(tree)
     except RecursionError:
@@ -111,18 +132,18 @@ def _without_magic(line: str) -> str:
     return line[: len(line) - len(bare)] + "pass" if bare.startswith(("%", "!")) else line
 
 
-class _Visitor(ast.NodeVisitor):
+class _Visitor(ast.NodeVisitor, Generic[T]):
     """Visits a syntax tree and collects findings.
 
     It knows no types, so it goes by names: `<anything>.resource.method`, the same through a variable or an attribute
     that was assigned a resource, imports of our modules, and getattr with a constant.
     """
 
-    def __init__(self, file: str, deprecated: DeprecatedNames) -> None:
-        self.findings: list[Finding] = []
+    def __init__(self, file: str, watched: WatchedNames[T]) -> None:
+        self.findings: list[Finding[T]] = []
         self._file = file
-        self._deprecated = deprecated
-        self._resources = deprecated.resources
+        self._watched = watched
+        self._resources = watched.resources
         self._scopes: list[dict[str, str]] = [{}]  # names that stand for a resource, or a module ("module a.b")
         self._attributes: dict[str, str] = {}  # likewise attributes, such as self._events
 
@@ -200,8 +221,8 @@ class _Visitor(ast.NodeVisitor):
         if resource is not None:
             self._report_method(resource, node.attr, node)
         path = self._dotted_name(node)
-        if path in self._deprecated.names:
-            self._report(self._deprecated.names[path], node)
+        if path in self._watched.names:
+            self._report(self._watched.names[path], node)
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
@@ -233,27 +254,25 @@ class _Visitor(ast.NodeVisitor):
         return ""
 
     def _report_import(self, name: str, node: ast.stmt | ast.alias) -> bool:
-        deprecated_name = self._deprecated.names.get(name)
+        subject = self._watched.names.get(name)
         if name.startswith(_API_PREFIX):
             resource, _, method = name.removeprefix(_API_PREFIX).partition(".")
-            deprecated_name = self._deprecated.methods.get((resource, method.partition(".")[0]), deprecated_name)
-        if deprecated_name is not None:
-            self._report(deprecated_name, node, at_start=True)
-        return deprecated_name is not None
+            subject = self._watched.methods.get((resource, method.partition(".")[0]), subject)
+        if subject is not None:
+            self._report(subject, node, at_start=True)
+        return subject is not None
 
     def _report_method(self, resource: str, method: str, node: ast.expr, *, at_start: bool = False) -> None:
-        deprecated_name = self._deprecated.methods.get((resource, method))
-        if deprecated_name is not None:
-            self._report(deprecated_name, node, at_start=at_start)
+        subject = self._watched.methods.get((resource, method))
+        if subject is not None:
+            self._report(subject, node, at_start=at_start)
 
-    def _report(
-        self, deprecated_name: DeprecatedName, node: ast.expr | ast.stmt | ast.alias, *, at_start: bool = False
-    ) -> None:
+    def _report(self, subject: T, node: ast.expr | ast.stmt | ast.alias, *, at_start: bool = False) -> None:
         """Add a finding; the place of an attribute is that of its last name, since a call may go over several lines."""
         line, column = node.lineno, node.col_offset
         if not at_start and isinstance(node, ast.Attribute):
             line, column = node.end_lineno or line, (node.end_col_offset or 0) - len(node.attr.encode())
-        self.findings.append(Finding(file=self._file, line=line, column=column + 1, deprecated_name=deprecated_name))
+        self.findings.append(Finding(file=self._file, line=line, column=column + 1, subject=subject))
 
 
 def _scope_nodes(scope: ast.AST) -> Iterator[ast.AST]:

@@ -1,0 +1,111 @@
+"""`import`: the profiles, events or transactions of files, sent in batches; or read and checked alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import click
+
+from synerise_profiles.cli.connection import connected, default_limits, open_client
+from synerise_profiles.cli.flags import FILE_FLAGS, PROFILE_FLAGS, SALTED_FLAGS, Flag, flagged, given_options
+from synerise_profiles.cli.output import as_json_flag
+from synerise_profiles.cli.runs import run_rows
+
+if TYPE_CHECKING:
+    from synerise_profiles.bulk import Report
+
+__all__ = ["COMMANDS"]
+
+ImportedKind: TypeAlias = Literal["profiles", "events", "transactions"]
+_METHODS: Final[Mapping[ImportedKind, str]] = {
+    "profiles": "upsert_profiles",
+    "events": "send_events",
+    "transactions": "create_transactions",
+}
+
+
+@click.group(name="import")
+def import_group() -> None:
+    """Send the rows of files in batches: CSV, JSON Lines or JSON, plain or gzip.
+
+    Columns are mapped to fields by --mapping or --set; without them they have the publisher's names. `-` is standard
+    input. Several files are one run.
+
+    \b
+    Example:
+      synerise-profiles import profiles customers.csv --set customId=id --dry-run
+    """
+
+
+def _command(kind: ImportedKind, flags: Sequence[Flag], help_text: str) -> click.Command:
+    @import_group.command(name=kind, help=help_text)
+    @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+    @click.option("--mapping", metavar="FILE", help="Mapping of columns to fields, a TOML file.")
+    @click.option(
+        "--set", "renamings", multiple=True, metavar="FIELD=COLUMN", help="Column of a field; may be repeated."
+    )
+    @click.option("--dry-run", is_flag=True, help="Read and check everything, send nothing.")
+    @click.option("--show-values", is_flag=True, help="Show the server's words, which may quote personal data.")
+    @flagged(flags)
+    @flagged(FILE_FLAGS)
+    @as_json_flag
+    @connected
+    def run(
+        files: tuple[str, ...],
+        mapping: str | None,
+        renamings: tuple[str, ...],
+        dry_run: bool,  # noqa: FBT001 - click passes flags by name
+        show_values: bool,  # noqa: FBT001 - likewise
+        as_json: bool,  # noqa: FBT001 - likewise
+        **values: Any,
+    ) -> int:
+        from synerise_profiles.cli.inputs import open_rows  # noqa: PLC0415 - a help page does without
+
+        options = dict(default_limits()) | given_options(flags, values)
+        file_options = given_options(FILE_FLAGS, values)
+        rows = open_rows(files, kind, file_options, mapping=mapping, renamings=renamings)
+        if dry_run:
+            from synerise_profiles.cli.dry_runs import run_dry  # noqa: PLC0415 - likewise
+
+            return run_dry(rows, kind, options, as_json=as_json)
+        with open_client() as client:
+            method: Callable[..., Report] = getattr(client.bulk, _METHODS[kind])
+            return run_rows(partial(method, rows), options, as_json=as_json, show_values=show_values)
+
+    return run
+
+
+_command(
+    "profiles",
+    PROFILE_FLAGS,
+    """Create or update profiles (profiles.upsert_batch).
+
+    \b
+    Example:
+      synerise-profiles import profiles customers.csv --set customId=id --journal run.journal
+    """,
+)
+_command(
+    "events",
+    SALTED_FLAGS,
+    """Record events of any type (events.send_batch).
+
+    \b
+    Example:
+      synerise-profiles import events visits.jsonl --default-time 2026-03-01T00:00:00Z
+    """,
+)
+_command(
+    "transactions",
+    SALTED_FLAGS,
+    """Record purchases (transactions.create_batch).
+
+    \b
+    Example:
+      synerise-profiles import transactions purchases.jsonl --checks strict --max-errors 100
+    """,
+)
+
+COMMANDS: Final[Mapping[str, click.Command]] = {"import": import_group}

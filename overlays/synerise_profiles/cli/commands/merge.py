@@ -1,0 +1,169 @@
+"""`merge plan` and `merge apply`: what merges would do, as text, page and file; and doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import click
+
+from synerise_profiles.cli.connection import connected, open_client
+from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError
+from synerise_profiles.cli.output import as_json_flag, confirm, print_json, write_line
+
+if TYPE_CHECKING:
+    from synerise_profiles import Synerise
+    from synerise_profiles.merges import MergePlanSet, MergeSetResult
+
+__all__ = ["COMMANDS"]
+
+
+@click.group()
+def merge() -> None:
+    """Merge profiles by a plan that says first what would be copied and lost. Merging is irreversible.
+
+    \b
+    Example:
+      synerise-profiles merge plan --by custom_id --into jan janek jasiek --save plans.jsonl
+    """
+
+
+@merge.command()
+@click.option("--by", type=click.Choice(["custom_id", "id"]), required=True, help="How profiles are named.")
+@click.option("--into", metavar="ID", help="The profile that stays.")
+@click.argument("sources", nargs=-1, metavar="[ID]...")
+@click.option("--show-values", is_flag=True, help="Show ids and values: personal data.")
+@click.option("--html", metavar="FILE", help="Write a page for sign-off; with --show-values it shows values.")
+@click.option("--save", metavar="FILE", help="Write the plans for `merge apply`, personal data included.")
+@click.option("--pairs", metavar="CSV", help="File of duplicates and survivors, instead of --into.")
+@click.option("--duplicate-column", default="duplicate", metavar="NAME", help="Column of duplicates (duplicate).")
+@click.option("--survivor-column", default="survivor", metavar="NAME", help="Column of survivors (survivor).")
+@click.option("--delimiter", metavar="TEXT", help="What separates columns (a comma).")
+@click.option("--encoding", default="utf-8-sig", metavar="NAME", help="Encoding of the file (UTF-8).")
+@click.option("--skip-lines", type=int, default=0, metavar="N", help="Lines above the header.")
+@click.option("--comment", metavar="TEXT", help="What lines begin with that are comments.")
+@click.option(
+    "--on-chain",
+    type=click.Choice(["flatten", "order", "refuse"]),
+    default="flatten",
+    help="What to do where a survivor is a duplicate itself.",
+)
+@connected
+def plan(sources: tuple[str, ...], **options: Any) -> int:
+    """Read profiles and show what merging them would copy and lose; change nothing.
+
+    \b
+    Examples:
+      synerise-profiles merge plan --by custom_id --into jan janek jasiek
+      synerise-profiles merge plan --by custom_id --pairs duplicates.csv --save plans.jsonl --html sign-off.html
+    """
+    pairs, into = options["pairs"], options["into"]
+    if (pairs is None) == (into is None) or bool(sources) != (into is not None):
+        raise CommandError("give --into ID and the ids to merge, or --pairs CSV")
+    with open_client() as client:
+        _check_files({name: options[name] for name in ("html", "save")}, "--pairs", pairs)
+        plans = _plans(client, sources, options)
+        write_line(plans.to_text(show_values=options["show_values"]))
+        if options["html"] is not None:
+            plans.write_html(options["html"], show_values=options["show_values"])
+        if options["save"] is not None:
+            plans.write_jsonl(options["save"])
+    return DONE
+
+
+def _plans(client: Synerise, sources: tuple[str, ...], options: Mapping[str, Any]) -> MergePlanSet:
+    by = options["by"]
+    if options["pairs"] is not None:
+        return client.merges.plan_many(
+            options["pairs"],
+            by=by,
+            on_chain=options["on_chain"],
+            duplicate_column=options["duplicate_column"],
+            survivor_column=options["survivor_column"],
+            encoding=options["encoding"],
+            skip_lines=options["skip_lines"],
+            **{name: options[name] for name in ("delimiter", "comment") if options[name] is not None},
+        )
+    target, *merged = (_key(text, by) for text in (options["into"], *sources))
+    return client.merges.plan_many([(source, target) for source in merged], by=by)
+
+
+@merge.command()
+@click.argument("plans_file", metavar="PLANS")
+@click.option("--actor", required=True, metavar="NAME", help="Who merges, for the audit.")
+@click.option("--audit", required=True, metavar="FILE", help="JSONL file that is appended to, ids included.")
+@click.option("--group-size", type=int, metavar="N", help="Sources a request.")
+@click.option("--allow-changes", is_flag=True, help="Merge although profiles have changed since.")
+@click.option("--skip-refused", is_flag=True, help="Leave out plans that are refused.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json_flag
+@connected
+def apply(
+    plans_file: str,
+    audit: str,
+    yes: bool,  # noqa: FBT001 - click passes flags by name
+    skip_refused: bool,  # noqa: FBT001 - likewise
+    as_json: bool,  # noqa: FBT001 - likewise
+    **options: Any,
+) -> int:
+    """Merge as saved plans say, with an audit; irreversible. Run it again to go on after a stop.
+
+    \b
+    Example:
+      synerise-profiles merge apply plans.jsonl --actor e.nowak --audit merges.jsonl --yes
+    """
+    from synerise_profiles.merges import (  # noqa: PLC0415 - a help page does without
+        MergePlanSet,
+        MergeSetResult,
+        MergeStoppedError,
+    )
+
+    with open_client() as client:
+        _check_files({"audit": audit}, "the plans", plans_file, is_appended=True)
+        plans = MergePlanSet.read_jsonl(plans_file)
+        confirm(f"{plans.summary()}. Merging is irreversible.", is_sure=yes)
+        on_refusal: Literal["stop", "skip"] = "skip" if skip_refused else "stop"
+        try:
+            result = client.merges.apply_many(plans, audit=audit, on_refusal=on_refusal, **options)
+        except MergeStoppedError as error:
+            if isinstance(error.result, MergeSetResult):
+                _print_result(error.result, as_json=as_json)
+            text = f"{error.problem}. What is not merged is named in the audit; run it again to go on"
+            raise CommandError(text, REFUSED) from None
+    _print_result(result, as_json=as_json)
+    return DONE if result.complete else REFUSED
+
+
+def _check_files(
+    written: Mapping[str, str | None], read_as: str, read: str | None, *, is_appended: bool = False
+) -> None:
+    """Refuse, before anything is asked for, what cannot be written, and files that are one."""
+    from synerise_profiles._core.files import file_id, refuse_same_files, target_of  # noqa: PLC0415 - as above
+
+    targets = {
+        f"--{name}": None if path is None else target_of(path, f"--{name}", is_appended=is_appended)
+        for name, path in written.items()
+    }
+    refuse_same_files(targets, {read_as: None if read is None else file_id(read)})
+
+
+def _print_result(result: MergeSetResult, *, as_json: bool) -> None:
+    reasons = sorted({problem for problems in result.refused.values() for problem in problems})
+    if as_json:
+        print_json({"summary": result.summary(), "complete": result.complete, "refused": reasons})
+        return
+    write_line(result.summary())
+    for reason in reasons:
+        click.echo(f"refused: {reason}", err=True)
+
+
+def _key(text: str, by: str) -> int | str:
+    if by == "custom_id":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise CommandError("with --by id every id is a number") from None
+
+
+COMMANDS: Final[Mapping[str, click.Command]] = {"merge": merge}

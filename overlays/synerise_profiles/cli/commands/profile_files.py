@@ -1,0 +1,120 @@
+"""`delete` and `tag`: what is done to each profile that a file names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from synerise_profiles.cli.connection import connected, default_limits, open_client
+from synerise_profiles.cli.flags import BULK_FLAGS, DELETION_FLAGS, FILE_FLAGS, flagged, given_options
+from synerise_profiles.cli.output import as_json_flag, confirm
+from synerise_profiles.cli.runs import run_rows
+
+if TYPE_CHECKING:
+    from synerise_profiles.bulk import Report
+
+__all__ = ["COMMANDS"]
+
+_set_option = click.option(
+    "--set", "renamings", multiple=True, metavar="FIELD=COLUMN", help="Column of clientId or customId."
+)
+_mapping_option = click.option("--mapping", metavar="FILE", help="Mapping of columns to fields, a TOML file.")
+_dry_run_option = click.option("--dry-run", is_flag=True, help="Read and check everything, send nothing.")
+_values_option = click.option(
+    "--show-values", is_flag=True, help="Show the server's words, which may quote personal data."
+)
+_yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@_mapping_option
+@_set_option
+@_dry_run_option
+@_yes_option
+@_values_option
+@flagged(DELETION_FLAGS)
+@flagged(FILE_FLAGS)
+@as_json_flag
+@connected
+def delete(
+    files: tuple[str, ...],
+    dry_run: bool,  # noqa: FBT001 - click passes flags by name
+    yes: bool,  # noqa: FBT001 - likewise
+    **values: Any,
+) -> int:
+    """Delete the profiles of files, one request each; irreversible. A row has a clientId or a customId.
+
+    \b
+    Example:
+      synerise-profiles delete leavers.csv --set customId=number --dry-run
+    """
+    options = dict(default_limits()) | given_options(DELETION_FLAGS, values)
+    rows = _rows(files, values)
+    if dry_run:
+        return _dry_run(rows, "deletions", options, as_json=values["as_json"])
+    confirm(f"The profiles of {', '.join(files)} are deleted. Deleting is irreversible.", is_sure=yes)
+    with open_client() as client:
+        method: Callable[..., Report] = client.bulk.delete_profiles
+        send = partial(method, rows)
+        return run_rows(send, options, as_json=values["as_json"], show_values=values["show_values"])
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--tag-id", type=int, required=True, metavar="N", help="Id of the tag; `tags` lists them.")
+@_mapping_option
+@_set_option
+@_dry_run_option
+@_yes_option
+@_values_option
+@flagged(BULK_FLAGS)
+@flagged(FILE_FLAGS)
+@as_json_flag
+@connected
+def tag(
+    files: tuple[str, ...],
+    tag_id: int,
+    dry_run: bool,  # noqa: FBT001 - click passes flags by name
+    yes: bool,  # noqa: FBT001 - likewise
+    **values: Any,
+) -> int:
+    """Put a tag on the profiles of files, one request each. A row has a clientId.
+
+    \b
+    Example:
+      synerise-profiles tag vips.csv --tag-id 7 --set clientId=id --yes
+    """
+    options = dict(default_limits()) | given_options(BULK_FLAGS, values)
+    rows = _rows(files, values)
+    if dry_run:
+        return _dry_run(rows, "tags", options, as_json=values["as_json"])
+    confirm(f"The profiles of {', '.join(files)} get tag {tag_id}.", is_sure=yes)
+    with open_client() as client:
+        method: Callable[..., Report] = client.bulk.assign_tag
+        send = partial(method, rows, tag_id)
+        return run_rows(send, options, as_json=values["as_json"], show_values=values["show_values"])
+
+
+def _rows(files: tuple[str, ...], values: Mapping[str, Any]) -> Any:
+    from synerise_profiles.cli.inputs import open_rows  # noqa: PLC0415 - a help page does without
+
+    return open_rows(
+        files,
+        "identifiers",
+        given_options(FILE_FLAGS, values),
+        mapping=values["mapping"],
+        renamings=values["renamings"],
+    )
+
+
+def _dry_run(rows: Any, for_: str, options: Mapping[str, Any], *, as_json: bool) -> int:
+    from synerise_profiles.cli.dry_runs import run_dry  # noqa: PLC0415 - a help page does without
+
+    return run_dry(rows, for_, options, as_json=as_json)
+
+
+COMMANDS: Final[Mapping[str, click.Command]] = {"delete": delete, "tag": tag}

@@ -1,0 +1,147 @@
+"""How a command reaches the API: flags, then a named environment of the settings file, then environment variables.
+
+A named environment is chosen by `--env` or SYNERISE_ENV and stands for itself: its place and its key are never combined
+with those of the environment variables. A key is never an argument, which other users of the machine can read: it
+stands in an environment variable, or in a file that its owner alone can read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from .exit_status import CommandError
+
+if TYPE_CHECKING:
+    from synerise_profiles import Synerise
+
+__all__ = ["CONNECTION_KEYS", "LIMIT_KEYS", "connected", "default_limits", "open_client", "settings_path"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_META: Final = "synerise_profiles.cli.connection"
+_SECRETS: Final = ("api_key", "token")
+_PLACE: Final = ("base_url", "region")
+CONNECTION_KEYS: Final = (*_PLACE, *_SECRETS, "workspace_guid", "timeout", "max_retries", "proxy")
+"""Keys of a named environment that are arguments of the client, beside `api_key_file`."""
+LIMIT_KEYS: Final = ("concurrency", "requests_per_second", "max_errors", "max_error_rate")
+"""Keys of a named environment that are options of bulk runs, where no flag says otherwise."""
+_FILE_KEY: Final = "api_key_file"
+
+
+def settings_path() -> Path:
+    """Return where the settings file stands unless `--settings` says otherwise: in the platform's folder."""
+    return Path(os.environ.get("SYNERISE_SETTINGS") or Path(click.get_app_dir("synerise-profiles")) / "settings.toml")
+
+
+def connected(function: F) -> F:
+    """Add the flags that say where the API is; `open_client` takes them from the context of the command."""
+
+    def keep(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+        ctx.meta.setdefault(_META, {})[parameter.name] = value
+
+    flags: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("--env", {"metavar": "NAME", "help": "Environment of the settings file (SYNERISE_ENV)."}),
+        ("--settings", {"type": click.Path(dir_okay=False), "help": "Settings file (SYNERISE_SETTINGS)."}),
+        ("--region", {"metavar": "NAME", "help": "Region of the API, such as azure-eu."}),
+        ("--base-url", {"metavar": "URL", "help": "Address of the API, instead of a region."}),
+        ("--api-key-file", {"type": click.Path(dir_okay=False), "help": "File with the API key, mode 0600."}),
+        ("--timeout", {"type": float, "metavar": "SECONDS", "help": "For each step of a request (30)."}),
+        ("--max-retries", {"type": int, "metavar": "N", "help": "How often a failed request is repeated."}),
+    )
+    for name, details in reversed(flags):
+        function = click.option(name, expose_value=False, callback=keep, **details)(function)
+    return function
+
+
+def open_client(**given: Any) -> Synerise:
+    """Build the client of a command; arguments given here come first."""
+    from synerise_profiles import Synerise  # noqa: PLC0415 - a help page does without
+
+    return Synerise.from_env(**_arguments(_flags()), **given)
+
+
+def default_limits() -> Mapping[str, Any]:
+    """Return the options of bulk runs that the chosen environment sets."""
+    return {name: value for name, value in _environment(_flags()).items() if name in LIMIT_KEYS}
+
+
+def _flags() -> Mapping[str, Any]:
+    flags: Mapping[str, Any] = click.get_current_context().meta.get(_META, {})
+    return {name: value for name, value in flags.items() if value is not None}
+
+
+def _arguments(flags: Mapping[str, Any]) -> dict[str, Any]:
+    chosen = dict(_environment(flags))
+    if any(name in flags for name in _PLACE):
+        for name in _PLACE:
+            chosen.pop(name, None)
+    if _FILE_KEY in flags:
+        for name in (*_SECRETS, _FILE_KEY, "workspace_guid"):
+            chosen.pop(name, None)
+    chosen |= {name: value for name, value in flags.items() if name in (*CONNECTION_KEYS, _FILE_KEY)}
+    if _FILE_KEY in chosen:
+        chosen["api_key"] = _read_key(Path(chosen.pop(_FILE_KEY)))
+    return {name: value for name, value in chosen.items() if name in CONNECTION_KEYS}
+
+
+def _environment(flags: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the named environment that was chosen; nothing where none was."""
+    name = flags.get("env") or os.environ.get("SYNERISE_ENV")
+    if not name:
+        return {}
+    from synerise_profiles_api.json_values import is_object  # noqa: PLC0415 - a help page does without
+
+    path = Path(flags.get("settings") or settings_path())
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CommandError(f"--env {name}: there is no settings file {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise CommandError(f"{path} is no TOML: {error}") from None
+    found: object = document.get(name)
+    if not is_object(found):
+        known = ", ".join(key for key, value in document.items() if isinstance(value, dict)) or "none"
+        raise CommandError(f"{path} has no environment {name!r}; it has: {known}")
+    _check(path, name, found)
+    if _FILE_KEY in found:  # beside the settings file, wherever the command is called
+        found[_FILE_KEY] = path.parent / Path(str(found[_FILE_KEY])).expanduser()
+    return found
+
+
+def _check(path: Path, name: str, environment: Mapping[str, Any]) -> None:
+    known = (*CONNECTION_KEYS, _FILE_KEY, *LIMIT_KEYS)
+    unknown = [key for key in environment if key not in known]
+    if unknown:
+        raise CommandError(f"{path}: [{name}] {unknown[0]} is no setting; they are: {', '.join(known)}")
+    if any(key in environment for key in _SECRETS):
+        _check_mode(path, "holds a key")
+    if not any(key in environment for key in _PLACE):
+        raise CommandError(f"{path}: [{name}] says neither region nor base_url")
+    if not any(key in environment for key in (*_SECRETS, _FILE_KEY)):
+        raise CommandError(f"{path}: [{name}] has no key; set {_FILE_KEY} to a file that holds it")
+
+
+def _read_key(path: Path) -> str:
+    try:
+        _check_mode(path, "is the file of a key")
+        key = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+    if not key:
+        raise CommandError(f"{path} is empty; write the API key into it")
+    return key
+
+
+def _check_mode(path: Path, what: str) -> None:
+    """Refuse a file with a key that others than its owner can read."""
+    if sys.platform != "win32" and stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+        raise CommandError(f"{path} {what} and others can read it; run: chmod 600 {path}")

@@ -1,0 +1,114 @@
+"""Exit statuses: what each means, and which one an exception is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import click
+
+__all__ = ["EXIT_STATUSES", "CommandError", "DescribedError", "TerminatedError", "describe_error"]
+
+DONE: Final = 0
+REFUSED: Final = 1
+USAGE: Final = 2
+UNREACHABLE: Final = 3
+STOPPED: Final = 4
+INTERRUPTED: Final = 130
+TERMINATED: Final = 143
+
+EXIT_STATUSES: Final[Mapping[int, str]] = {
+    DONE: "everything was accepted",
+    REFUSED: "something was refused, not found or not confirmed",
+    USAGE: "wrong arguments, files or settings; nothing was sent",
+    UNREACHABLE: "no connection, or the API key was refused",
+    STOPPED: "stopped by a limit: --max-errors, --max-error-rate, --deadline",
+    INTERRUPTED: "interrupted by Ctrl-C; a journal is safe",
+    TERMINATED: "terminated by SIGTERM; a journal is safe",
+}
+"""What a program that calls the command can go by."""
+
+
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM: a command ends as by Ctrl-C, with another status."""
+
+
+class CommandError(click.ClickException):
+    """Why a command cannot do what was asked, in one line."""
+
+    def __init__(self, message: str, status: int = USAGE) -> None:
+        super().__init__(message)
+        self.status = status
+
+    def show(self, file: object = None) -> None:  # noqa: ARG002 - always standard error
+        """Write the line."""
+        click.echo(f"synerise-profiles: {self.message}", err=True)
+
+
+class DescribedError(NamedTuple):
+    """What is said of an exception, nothing if it was said already, and the status that it ends with."""
+
+    text: str
+    status: int
+
+
+def describe_error(error: BaseException) -> DescribedError | None:
+    """Return what an exception means to who called the command; None for a defect, which is to be seen whole."""
+    if isinstance(error, click.Abort):
+        # It stands for Ctrl-C, for SIGTERM, and for a question that could not be answered.
+        return describe_error(error.__cause__) if error.__cause__ is not None else DescribedError("", INTERRUPTED)
+    if isinstance(error, TerminatedError):
+        return DescribedError("terminated", TERMINATED)
+    if isinstance(error, KeyboardInterrupt):
+        return DescribedError("interrupted", INTERRUPTED)
+    if isinstance(error, EOFError):
+        return DescribedError("the question was not answered", USAGE)
+    if isinstance(error, OSError):
+        name = "" if error.filename is None else f"{error.filename}: "
+        return DescribedError(f"{name}{error.strerror or type(error).__name__}", USAGE)
+    if isinstance(error, ModuleNotFoundError):
+        return DescribedError(str(error), USAGE) if "pip install" in str(error) else None
+    return _describe_library_error(error)
+
+
+def _describe_library_error(error: BaseException) -> DescribedError | None:
+    from synerise_profiles import errors  # noqa: PLC0415 - costs a help page nothing
+
+    if not isinstance(error, errors.SyneriseError):
+        return None
+    if isinstance(error, errors.InvalidRequestError):
+        return DescribedError(_argument_text(error), USAGE)
+    if isinstance(error, errors.ConfigurationError):
+        return DescribedError(str(error), USAGE)
+    return _describe_feature_error(error) or DescribedError(str(error), _status_of(error))
+
+
+def _describe_feature_error(error: Exception) -> DescribedError | None:
+    """Describe an error of bulk runs and exports; a run that stopped ends as its cause does."""
+    from synerise_profiles import bulk, exports  # noqa: PLC0415 - likewise
+
+    if isinstance(error, bulk.BulkStoppedError):
+        cause = error.__cause__
+        return DescribedError(f"stopped: {error.problem}", STOPPED if cause is None else _status_of(cause, REFUSED))
+    if isinstance(error, bulk.JournalError):
+        return DescribedError(f"--journal: {error}", USAGE)
+    if isinstance(error, exports.ExportTimeoutError):
+        return DescribedError(str(error), STOPPED)
+    return None
+
+
+def _status_of(error: BaseException, other: int = REFUSED) -> int:
+    from synerise_profiles import errors  # noqa: PLC0415 - likewise
+
+    unreachable = errors.APIConnectionError, errors.AuthenticationError, errors.PermissionDeniedError
+    gone = errors.ServerError, errors.RateLimitError, errors.UnconfirmedResponseError
+    return UNREACHABLE if isinstance(error, (*unreachable, *gone)) else other
+
+
+def _argument_text(error: object) -> str:
+    """Name an argument of the library as its flag."""
+    field, problem = str(getattr(error, "field", "")), str(getattr(error, "problem", error))
+    if not field:
+        return problem
+    is_flag = field.isidentifier() and field.islower()
+    return f"{'--' + field.replace('_', '-') if is_flag else field}: {problem}"

@@ -1,0 +1,138 @@
+"""The flags of bulk runs and of files: the library's arguments by their names, one line each.
+
+They are written out, since to ask the library would load it for every help page; a test holds them to what the
+methods of `client.bulk` and the readers of `sources` take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
+
+import click
+
+from .exit_status import CommandError
+
+__all__ = [
+    "BATCH_FLAGS",
+    "BULK_FLAGS",
+    "DELETION_FLAGS",
+    "FILE_FLAGS",
+    "PROFILE_FLAGS",
+    "SALTED_FLAGS",
+    "Flag",
+    "flagged",
+    "given_options",
+]
+
+Kind: TypeAlias = Literal["integer", "number", "text", "file", "choice", "switch", "names", "salt"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Flag(NamedTuple):
+    """A flag: the library's name, the kind of its value, its help, and the values that a choice may have."""
+
+    name: str
+    kind: Kind
+    help: str
+    choices: Sequence[str] = ()
+
+    @property
+    def option(self) -> str:
+        """How it is typed."""
+        return f"--{self.name.replace('_', '-')}"
+
+
+BULK_FLAGS: Final = (
+    Flag("concurrency", "integer", "Requests in flight (8)."),
+    Flag("requests_per_second", "number", "How many requests may begin in a second."),
+    Flag("max_errors", "integer", "End the run with more rejected rows than this."),
+    Flag("max_error_rate", "number", "End the run with a larger share of rejected rows, from 0 to 1."),
+    Flag("dead_letter", "file", "Write rejected rows here, personal data included."),
+    Flag(
+        "dead_letter_mode", "choice", "Replace the dead letters that are there, or add to them.", ("replace", "append")
+    ),
+    Flag("journal", "file", "Go on where the same command stopped; holds no rows."),
+    Flag("ordered", "switch", "Keep the rows of a profile in the order of the input."),
+)
+BATCH_FLAGS: Final = (
+    Flag("checks", "choice", "How closely rows are checked before they are sent.", ("basic", "strict", "off")),
+    Flag("allow_null", "names", "Field that may be null, which deletes it; may be repeated."),
+    Flag("allow_unknown", "names", "Name that is not documented and no slip; may be repeated."),
+    Flag("max_bisect_requests", "integer", "Requests to spend on finding refused rows (1000)."),
+)
+VERIFICATION_FLAGS: Final = (
+    Flag("verify_sample", "integer", "Read so many rows back when all is sent."),
+    Flag("verify_within", "number", "For so many seconds (30)."),
+)
+PROFILE_FLAGS: Final = (*BULK_FLAGS, *BATCH_FLAGS, *VERIFICATION_FLAGS)
+SALTED_FLAGS: Final = (
+    *BULK_FLAGS,
+    *BATCH_FLAGS,
+    Flag("salt", "salt", "Salt of rows that have none: a text, or a JSON list of fields."),
+    Flag("keep_duplicates", "switch", "Send equal rows as often as they stand there."),
+    Flag("default_time", "text", "Time of rows that have none, in ISO 8601 with a zone."),
+)
+DELETION_FLAGS: Final = BULK_FLAGS
+FILE_FLAGS: Final = (
+    Flag("format", "choice", "Form of the files (by name and content).", ("csv", "jsonl", "json")),
+    Flag("delimiter", "text", "What separates columns, or `tab` (a comma)."),
+    Flag("encoding", "text", "Encoding of CSV (UTF-8)."),
+    Flag("quotechar", "text", "What quotes cells of CSV."),
+    Flag("skip_lines", "integer", "Lines above the header of CSV."),
+    Flag("comment", "text", "What lines of CSV begin with that are comments."),
+    Flag("ragged", "choice", "Rows of CSV with too few or too many cells.", ("refuse", "pad")),
+)
+
+_TYPES: Final[Mapping[Kind, Any]] = {
+    "integer": int,
+    "number": float,
+    "text": str,
+    "names": str,
+    "salt": str,
+    "file": click.Path(),
+}
+_METAVARS: Final[Mapping[Kind, str]] = {"integer": "N", "number": "N", "names": "FIELD", "salt": "SALT", "file": "FILE"}
+
+
+def flagged(flags: Sequence[Flag]) -> Callable[[F], F]:
+    """Add flags to a command, in their order."""
+
+    def decorate(function: F) -> F:
+        for flag in reversed(flags):
+            details: dict[str, Any] = {"default": None, "help": flag.help}
+            declared = flag.option
+            if flag.kind == "choice":
+                details["type"] = click.Choice(flag.choices)
+            elif flag.kind == "switch":
+                declared = f"{flag.option}/--no-{flag.option.removeprefix('--')}"
+            else:
+                details |= {"type": _TYPES[flag.kind], "metavar": _METAVARS.get(flag.kind, "TEXT")}
+            if flag.kind == "names":
+                details |= {"multiple": True, "default": ()}
+            function = click.option(declared, flag.name, **details)(function)
+        return function
+
+    return decorate
+
+
+def given_options(flags: Sequence[Flag], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of the library that were given; what was not is left to its defaults."""
+    given: dict[str, Any] = {}
+    for flag in flags:
+        value = values[flag.name]
+        if value is not None and value != ():
+            given[flag.name] = _salt(value) if flag.kind == "salt" else value
+    return given
+
+
+def _salt(text: str) -> str | list[str]:
+    if not text.startswith("["):
+        return text
+    import json  # noqa: PLC0415 - few commands need it
+
+    try:
+        names: list[str] = json.loads(text)
+    except ValueError:
+        raise CommandError('--salt: is no JSON list of fields, such as ["params.orderId"]') from None
+    return names

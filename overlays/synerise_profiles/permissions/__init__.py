@@ -1,0 +1,112 @@
+"""Permissions: which API-key permissions a program needs at least, found in its code without running it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from synerise_profiles._scanning.scan import WatchedNames, scan_paths
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.operations import all_operations
+from synerise_profiles_api.types import Operation
+
+__all__ = ["PermissionReport", "RequiredPermission", "required_permissions"]
+
+_FEATURES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
+    ("bulk", "upsert_profiles"): ("profiles.upsert_batch",),
+    ("bulk", "send_events"): ("events.send_batch",),
+    ("bulk", "create_transactions"): ("transactions.create_batch",),
+    ("bulk", "delete_profiles"): ("profiles.delete", "profiles.delete_by_custom_id"),
+    ("bulk", "assign_tag"): ("tags.assign",),
+    ("profiles", "put"): ("profiles.upsert_batch",),
+    ("events", "put"): ("events.send_batch",),
+    ("transactions", "put"): ("transactions.create_batch",),
+    ("exports", "run"): ("exports.create", "exports.get_status", "exports.get_data"),
+    ("exports", "resume"): ("exports.get_status", "exports.get_data"),
+    ("merges", "plan"): ("profiles.get", "profiles.find"),
+    ("merges", "plan_many"): ("profiles.get", "profiles.find"),
+    ("merges", "apply"): ("profiles.get", "profiles.find", "profiles.merge_by_id", "profiles.merge_by_custom_id"),
+    ("merges", "apply_many"): ("profiles.get", "profiles.find", "profiles.merge_by_id", "profiles.merge_by_custom_id"),
+}
+"""The operations behind the methods of features, those of queues (`put`) among them."""
+
+
+@attrs.frozen(kw_only=True)
+class RequiredPermission:
+    """A permission of an API key: the operations that need it, and where the program uses them, as file:line.
+
+    `pii` says that one of them needs PII permissions as well, where PII protection is on.
+    """
+
+    permission: str
+    operations: tuple[str, ...]
+    places: tuple[str, ...]
+    pii: bool
+
+
+@attrs.frozen(kw_only=True)
+class PermissionReport:
+    """What a program needs: `permissions`, and `without_key`, the operations that it uses and that an API key cannot.
+
+    `files` counts the files that were read, `unread` names those that could not be, with the reason.
+    """
+
+    permissions: tuple[RequiredPermission, ...]
+    without_key: tuple[str, ...]
+    files: int
+    unread: tuple[str, ...]
+
+
+def required_permissions(paths: Iterable[str | os.PathLike[str]]) -> PermissionReport:
+    """Find the permissions that programs need: files, notebooks and folders of Python.
+
+    Methods are recognised by their resource and name, whatever the client is called; a method that code makes up at run
+    time is not seen. What `verify_sample` reads back is counted where profiles are read. Raises InvalidRequestError for
+    a path that is not there.
+    """
+    places = [Path(path) for path in paths]
+    for path in places:
+        if not path.exists():
+            raise InvalidRequestError(f"there is no {path}", field="paths")
+    operations = {operation.name: operation for operation in all_operations()}
+    watched: dict[tuple[str, str], tuple[str, ...]] = {
+        (item.resource, item.method): (name,) for name, item in operations.items()
+    }
+    found, unread, files = scan_paths(places, WatchedNames({**watched, **_FEATURES}, {}))
+    uses: dict[str, dict[str, None]] = {}
+    for finding in found:
+        for name in finding.subject:
+            uses.setdefault(name, {})[f"{finding.file}:{finding.line}"] = None
+    return PermissionReport(
+        permissions=tuple(_by_permission(operations, uses)),
+        without_key=tuple(sorted(name for name in uses if not _takes_key(operations[name]))),
+        files=files,
+        unread=tuple(f"{item.file}:{item.line}: {item.problem}" for item in unread),
+    )
+
+
+def _takes_key(operation: Operation) -> bool:
+    return operation.permission is not None or "workspace" in operation.consumers or not operation.authenticated
+
+
+def _by_permission(
+    operations: Mapping[str, Operation], uses: Mapping[str, Mapping[str, None]]
+) -> list[RequiredPermission]:
+    grouped: dict[str, list[str]] = {}
+    for name in uses:
+        permission = operations[name].permission
+        if permission is not None:
+            grouped.setdefault(permission, []).append(name)
+    return [
+        RequiredPermission(
+            permission=permission,
+            operations=tuple(sorted(names)),
+            places=tuple(dict.fromkeys(place for name in names for place in uses[name])),
+            pii=any(operations[name].pii for name in names),
+        )
+        for permission, names in sorted(grouped.items())
+    ]

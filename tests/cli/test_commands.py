@@ -1,0 +1,333 @@
+"""The commands as a user types them: the real program against the sandbox."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import shlex
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from synerise_profiles import Synerise
+from synerise_profiles.cli.app import app
+from synerise_profiles.sandbox import Sandbox
+from tests.cli.support import PROGRAM, call, environment
+
+CUSTOMERS = "id,email,city\nc-1,jan@example.com,Kraków\nc-2,anna@example.com,Łódź\n,,Gdynia\n"
+ORDER = {
+    "name": "all",
+    "fields": ["id", "email"],
+    "agreementFilter": "EMAIL",
+    "segmentationHash": "07243772-008a-42e1-ba37-c3807cebde8f",
+    "excludedIds": [],
+}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def env(sandbox: Sandbox) -> dict[str, str]:
+    return environment(sandbox)
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[Synerise]:
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as found:
+        yield found
+
+
+def commands(group: click.Group, *names: str) -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        path = (*names, name)
+        yield " ".join(path), command
+        if isinstance(command, click.Group):
+            yield from commands(command, *path)
+
+
+ALL = dict(commands(app))
+
+
+def examples(command: click.Command) -> list[str]:
+    lines = map(str.strip, (command.help or "").partition("Example")[2].splitlines())
+    return [line for line in lines if line.startswith("synerise-profiles ")]
+
+
+def prepare(folder: Path, client: Synerise) -> None:
+    """The files and profiles that the examples speak of."""
+    for number in range(7):
+        client.tags.create({"name": f"tag-{number}"})
+    for name in ("jan", "janek", "jasiek", "customer-17", "1234"):
+        client.profiles.upsert({"customId": name})
+    client.profiles.upsert({"customId": "address", "email": "jan.kowalski@example.com"})
+    ids = [client.profiles.find("by-custom-id", name).client_id for name in ("jan", "janek")]
+    files = {
+        "customers.csv": "id,city\nc-1,Gdynia\n",
+        "leavers.csv": "number\ncustomer-17\n",
+        "vips.csv": f"id\n{ids[0]}\n",
+        "duplicates.csv": "duplicate,survivor\njanek,jan\n",
+        "visits.jsonl": '{"client": {"customId": "jan"}, "action": "shop.visit", "type": "custom", "label": "Visit"}\n',
+        "purchases.jsonl": "",
+        "order.json": json.dumps(ORDER),
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "src").mkdir()
+    (folder / "src" / "job.py").write_text("client.tags.list()\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_example_of_each_command_works(name: str, tmp_path: Path, client: Synerise, env: dict[str, str]) -> None:
+    """What a help page shows can be typed as it stands."""
+    lines = examples(ALL[name])
+    assert lines, "a help page ends with an example"
+    prepare(tmp_path, client)
+    if name == "sandbox":
+        pytest.skip("it serves until it is ended; see test_cli")
+    if name == "merge apply":
+        plan = ["merge", "plan", "--by", "custom_id", "--into", "jan", "janek", "--save", "plans.jsonl"]
+        assert call(tmp_path, *plan, env=env).returncode == 0
+    for line in lines:
+        words = shlex.split(line.partition(" >> ")[0])[1:]
+        if "6f1c2d30-task" in words:
+            task: Any = client.exports.create(ORDER)
+            words[words.index("6f1c2d30-task")] = task.task_id
+        done = call(tmp_path, *words, env=env)
+        assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_help_fits_its_terminal(name: str, columns: str, tmp_path: Path) -> None:
+    """No line is wider but those of examples; no colour off a terminal; in the C locale too."""
+    locale = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"} if columns == "80" else {"LC_ALL": "C.UTF-8"}
+    done = call(tmp_path, *name.split(), "--help", env=environment(COLUMNS=columns, **locale))
+    assert done.returncode == 0, done.stderr
+    assert b"\x1b" not in done.stdout + done.stderr
+    text = done.stdout.decode()
+    lines = [line for line in text.splitlines() if "synerise-profiles " not in line]
+    assert max(map(len, lines)) <= int(columns)
+
+
+def test_an_import_end_to_end(tmp_path: Path, client: Synerise, env: dict[str, str]) -> None:
+    """A dry run sends nothing; the run says what was refused; letters are written; all is there."""
+    (tmp_path / "c.csv.gz").write_bytes(gzip.compress(CUSTOMERS.encode()))
+    words = ["import", "profiles", "c.csv.gz", "--set", "customId=id", "--set", "email=email", "--set", "city=city"]
+    dry = call(tmp_path, *words, "--dry-run", "--requests-per-second", "10", env=environment())
+    assert dry.returncode == 1, dry.stderr
+    assert b"nothing was sent" in dry.stdout
+    assert b"at 10 requests a second" in dry.stdout
+    done = call(tmp_path, *words, "--dead-letter", "rejected.jsonl", "--verify-sample", "2", env=env)
+    assert done.returncode == 1
+    assert b"3 rows read, 2 accepted, 1 refused by the checks, 2 of 2 read back as sent" in done.stdout
+    assert b"names no profile" in done.stdout
+    assert b"(rows 4)" in done.stdout
+    assert json.loads((tmp_path / "rejected.jsonl").read_bytes())["reference"] == 4
+    assert client.profiles.find("by-custom-id", "c-1").city == "Kraków"
+    for text in (dry, done):
+        assert b"\x1b" not in text.stdout + text.stderr
+
+
+def test_json_is_one_document(tmp_path: Path, env: dict[str, str]) -> None:
+    """Also from standard input, and where a limit ended the run."""
+    words = ["import", "profiles", "-", "--json", "--set", "customId=id"]
+    done = call(tmp_path, *words, env=env, stdin=CUSTOMERS.encode())
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["read"], document["accepted"], document["problem"]) == (1, 3, 2, None)
+    assert document["reasons"][0]["first"] == [4]
+    assert done.stderr == b""
+    done = call(tmp_path, *words, "--max-errors", "0", env=env, stdin=CUSTOMERS.encode())
+    assert done.returncode == 4
+    assert "more than 0 rows were rejected" in json.loads(done.stdout)["problem"]
+
+
+def test_several_files_are_one_run(tmp_path: Path, env: dict[str, str]) -> None:
+    """A row is known by its file and its line."""
+    (tmp_path / "a.csv").write_text("customId\nc-1\n")
+    (tmp_path / "b.jsonl").write_text('{"customId": "c-2"}\n{}\n')
+    done = call(tmp_path, "import", "profiles", "a.csv", "b.jsonl", env=env)
+    assert b"3 rows read, 2 accepted" in done.stdout
+    assert b"(rows b.jsonl:2)" in done.stdout
+
+
+def test_statuses(tmp_path: Path, sandbox: Sandbox, env: dict[str, str]) -> None:
+    """What a program that calls a command can go by."""
+    (tmp_path / "c.csv").write_text("customId\nc-1\n")
+    words = ["import", "profiles", "c.csv"]
+    gone = {**env, "SYNERISE_BASE_URL": "http://127.0.0.1:9"}
+    for expected, arguments, given in (
+        (0, words, env),
+        (1, ["get", "nobody"], env),
+        (2, ["import", "profiles", "nowhere.csv"], env),
+        (2, [*words, "--journal", "."], env),
+        (2, [*words, "--set", "nonsense=customId"], env),
+        (2, words, environment()),
+        (2, ["delete", "c.csv"], env),
+        (3, words, {**env, "SYNERISE_API_KEY": "wrong"}),
+        (3, [*words, "--max-retries", "0"], gone),
+        (3, ["tags", "--max-retries", "0"], gone),
+    ):
+        done = call(tmp_path, *arguments, env=given)
+        assert done.returncode == expected, (arguments, done.stderr.decode())
+        assert b"Traceback" not in done.stderr
+        assert sandbox.api_key.encode() not in done.stderr
+
+
+def test_deleting_and_tagging(tmp_path: Path, sandbox: Sandbox, client: Synerise, env: dict[str, str]) -> None:
+    """They ask; without a terminal `--yes` has to be said."""
+    client.profiles.upsert({"customId": "leaver"})
+    tag_id = client.tags.create({"name": "vip"}).id
+    profile_id = client.profiles.find("by-custom-id", "leaver").client_id
+    (tmp_path / "leavers.csv").write_text("number\nleaver\n")
+    (tmp_path / "vips.csv").write_text(f"clientId\n{profile_id}\n")
+    assert call(tmp_path, "tag", "vips.csv", "--tag-id", str(tag_id), "--yes", env=env).returncode == 0
+    assert [tag.name for tag in client.tags.list_for_profile(profile_id or 0)] == ["vip"]
+    words = ["delete", "leavers.csv", "--set", "customId=number"]
+    assert b"Say --yes" in call(tmp_path, *words, env=env).stderr
+    done = call(tmp_path, *words, "--yes", env=env)
+    assert done.returncode == 0, done.stderr
+    assert call(tmp_path, "get", "leaver", env=env).returncode == 1
+
+
+def test_call(tmp_path: Path, client: Synerise, env: dict[str, str]) -> None:
+    """Arguments and fields of the body, curl with the token masked, what is irreversible asks."""
+    done = call(tmp_path, "call", "profiles.upsert", "customId=c-9", 'attributes:={"visits": 3}', env=env)
+    assert done.returncode == 0, done.stderr
+    assert client.profiles.find("by-custom-id", "c-9").to_dict()["attributes"]["visits"] == 3
+    found = call(tmp_path, "call", "profiles.find", "identifier_type=by-custom-id", "identifier_value=c-9", env=env)
+    assert json.loads(found.stdout)["customId"] == "c-9"
+    curl = call(tmp_path, "call", "profiles.get", "client_id=7", "--curl", env=env).stdout.decode()
+    assert "/v4/clients/7" in curl
+    assert "Bearer ***" in curl
+    client_id = json.loads(found.stdout)["clientId"]
+    asked = call(tmp_path, "call", "profiles.delete", f"client_id={client_id}", env=env)
+    assert (asked.returncode, b"irreversible" in asked.stderr) == (2, True)
+    assert call(tmp_path, "call", "profiles.delete", f"client_id={client_id}", "--yes", env=env).returncode == 0
+    wrong = call(tmp_path, "call", "profiles.gett", env=env)
+    assert b"did you mean profiles.get?" in wrong.stderr
+
+
+def test_lookups_say_what_they_took(tmp_path: Path, client: Synerise, env: dict[str, str]) -> None:
+    """The kind goes to standard error; digits alone need `--by`."""
+    client.profiles.upsert({"customId": "1234", "email": "jan@example.com"})
+    done = call(tmp_path, "get", "jan@example.com", env=env)
+    assert (json.loads(done.stdout)["customId"], done.stderr) == ("1234", b"taken for: email\n")
+    assert b"say which by --by" in call(tmp_path, "get", "1234", env=env).stderr
+    assert call(tmp_path, "get", "1234", "--by", "customId", env=env).returncode == 0
+    ascii_only = call(tmp_path, "get", "jan@example.com", env={**env, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"})
+    assert json.loads(ascii_only.stdout)["customId"] == "1234"
+
+
+def test_a_named_environment_stands_for_itself(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Its place and key are not mixed with variables; a key that others can read is refused."""
+    key = tmp_path / "prod.key"
+    key.write_text(f"{sandbox.api_key}\n")
+    key.chmod(0o600)
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f'[prod]\nbase_url = "{sandbox.url}"\napi_key_file = "prod.key"\nmax_errors = 0\n')
+    given = environment(SYNERISE_API_KEY="wrong", SYNERISE_BASE_URL="http://127.0.0.1:9")
+    words = ["--env", "prod", "--settings", str(settings)]
+    assert call(tmp_path, "tags", *words, env=given).returncode == 0
+    limited = call(tmp_path, "import", "profiles", "-", *words, env=given, stdin=b"customId,city\n,x\n")
+    assert limited.returncode == 4
+    key.chmod(0o640)
+    refused = call(tmp_path, "tags", *words, env=given)
+    assert (refused.returncode, b"chmod 600" in refused.stderr) == (2, True)
+    unknown = call(tmp_path, "tags", "--env", "test", "--settings", str(settings), env=given)
+    assert b"it has: prod" in unknown.stderr
+    settings.write_text('[prod]\nbase_url = "x"\napikey = "y"\n')
+    assert b"apikey is no setting" in call(tmp_path, "tags", *words, env=given).stderr
+
+
+def interrupt(folder: Path, env: dict[str, str], number: signal.Signals, seconds: float) -> int:
+    words = [*PROGRAM, "import", "profiles", "big.csv", "--journal", "run.journal", "--json"]
+    with subprocess.Popen(words, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(number)
+            process.communicate(timeout=30)
+        return process.returncode
+
+
+def check_interrupted(folder: Path, env: dict[str, str], moments: list[tuple[signal.Signals, float]]) -> None:
+    """After each interruption the same command goes on, and in the end every row was sent and nothing twice."""
+    (folder / "big.csv").write_text("customId\n" + "".join(f"c-{n}\n" for n in range(20_000)))
+    allowed = {0, 130, 143, -signal.SIGINT, -signal.SIGKILL, -signal.SIGTERM}
+    for number, seconds in moments:
+        assert interrupt(folder, env, number, seconds) in allowed
+    done = call(folder, "import", "profiles", "big.csv", "--journal", "run.journal", "--json", env=env)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["read"], document["accepted"], document["complete"]) == (20_000, 20_000, True)
+
+
+def test_an_interrupted_import_goes_on(tmp_path: Path, sandbox: Sandbox, env: dict[str, str]) -> None:
+    """Ctrl-C, SIGTERM and kill -9."""
+    moments = [(signal.SIGINT, 0.5), (signal.SIGTERM, 0.6), (signal.SIGKILL, 0.7)]
+    sandbox.faults.delay(0.05)
+    check_interrupted(tmp_path, env, moments)
+
+
+@pytest.mark.long
+def test_twenty_random_moments(tmp_path: Path, sandbox: Sandbox, env: dict[str, str]) -> None:
+    """Wherever Ctrl-C comes, the journal resumes."""
+    dice = random.Random(20)
+    sandbox.faults.delay(0.1)
+    check_interrupted(tmp_path, env, [(signal.SIGINT, dice.uniform(0.05, 1.5)) for _ in range(20)])
+
+
+def test_statuses_of_signals(tmp_path: Path, sandbox: Sandbox, env: dict[str, str]) -> None:
+    """130 and 143, with a line that says whether the same command goes on."""
+    (tmp_path / "big.csv").write_text("customId\n" + "".join(f"c-{n}\n" for n in range(3000)))
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        sandbox.faults.delay(1.0)
+        words = [*PROGRAM, "import", "profiles", "big.csv", "--journal", f"{status}.journal"]
+        with subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            deadline = time.monotonic() + 20
+            while not (tmp_path / f"{status}.journal").exists() and time.monotonic() < deadline:
+                os.sched_yield()
+            process.send_signal(number)
+            _, error = process.communicate(timeout=30)
+        assert process.returncode == status, error
+        assert stat.S_IMODE((tmp_path / f"{status}.journal").stat().st_mode) == 0o600
+
+
+def test_help_is_quick(tmp_path: Path) -> None:
+    """At most 120 ms over the interpreter, the best of several."""
+    env = environment()
+
+    def best(words: list[str]) -> float:
+        found: list[float] = []
+        for _ in range(10):
+            begin = time.perf_counter()
+            subprocess.run(words, env=env, cwd=tmp_path, check=True, capture_output=True)
+            found.append(time.perf_counter() - begin)
+        return min(found)
+
+    bare = best([PROGRAM[0], "-c", "pass"])
+    assert best([*PROGRAM, "--help"]) - bare < 0.12
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(tmp_path: Path, shell: str) -> None:
+    """A script for each shell, which asks the program itself."""
+    done = call(tmp_path, "completion", shell, env=environment())
+    assert done.returncode == 0
+    assert b"_SYNERISE_PROFILES_COMPLETE" in done.stdout

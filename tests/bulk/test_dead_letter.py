@@ -270,7 +270,7 @@ def test_a_line_says_what_it_takes_to_send_its_row(client: Synerise, letters: Pa
     mapping = RowMapping.for_profiles({**MAPPING, "born": field("birthDate", "date", format="%d.%m.%Y")})
     client.bulk.upsert_profiles(read_csv(table, mapping), dead_letter=letters)
     cells, fields = read_dead_letter(letters)
-    assert cells["row"] == {"id": "c2", "town": "Hel", "born": "never"}
+    assert cells["row"] == {"cells": {"id": "c2", "town": "Hel", "born": "never"}}
     assert fields["row"] == {"city": "Hel"}
     assert (cells["row_holds"], fields["row_holds"]) == ("cells", "fields")
     assert {(line["version"], line["operation"], line["mapping"]) for line in (cells, fields)} == {
@@ -343,7 +343,7 @@ ODD_ROWS: list[tuple[Any, Any, str]] = [
     (Unprintable(), "Unprintable", "the row: it is no value of JSON"),
     ([None], [None], ""),
     ({"city": None}, {"city": None}, ""),
-    (UnreadableRow("", "bad"), "", "nothing of it could be kept"),
+    (UnreadableRow("", "bad"), {"cells": ""}, "nothing of it could be kept"),
     (UnreadableRow("", "bad", cycle()), None, "holds itself"),
 ]
 

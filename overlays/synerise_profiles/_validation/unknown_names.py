@@ -14,8 +14,10 @@ from synerise_profiles_api.encoding import Model
 
 from .rules import FieldProblem, Rule, fields_of
 
-__all__ = ["NamesRule", "UnknownNames", "near_name"]
+__all__ = ["CELLS_NAME", "NamesRule", "UnknownNames", "near_name"]
 
+CELLS_NAME: Final = "cells"
+"""The name under which a dead letter holds the cells of its source: they are no fields, and are never sent as such."""
 _MIN_LETTERS: Final = 6
 """Shorter names have too many neighbours for a single edit to be a slip."""
 _SEPARATOR: Final = re.compile(r"[\s_.\-]+")
@@ -76,6 +78,8 @@ class UnknownNames:
             return None
         if not isinstance(name, str):
             return "", f"has a key of type {type(name).__name__}; keys are text"
+        if name == CELLS_NAME and not self._path:
+            return name, _CELLS_TEXT
         if name in self._meant_names:
             meant = self._meant_names[name]
         else:
@@ -87,6 +91,12 @@ class UnknownNames:
         shown = name if _PLAIN_NAME.fullmatch(name) else "a key that is not shown"
         self._note(f"{self._path}{shown}: not in the documentation")
         return None
+
+
+_CELLS_TEXT: Final = (
+    "holds the cells of a source, as dead letters keep them, and no fields; send them by client.bulk.replay, or read "
+    "them by read_dead_letter with their mapping"
+)
 
 
 class NamesRule:

@@ -270,15 +270,15 @@ class Chunker:
 
     def _refuse_row(self, index: int, row: Any, error: RefusedError | InvalidRequestError) -> None:
         holds: RowHolds = "fields"
-        field, reference = error.field, None
+        field, reference, mapping = error.field, None, None
         reason = error.reason if isinstance(error, RefusedError) else error.problem
         if isinstance(row, UnreadableRow):  # it carries its own reason
-            reference, holds = row.reference, "cells"
+            reference, holds, mapping = row.reference, "cells", row.mapping
             field, reason, row = row.field, row.reason, row.row
         elif self._options.reference is not None:
             reference = self._options.reference(row)
         self.rows_read += 1
-        self.is_halted = not self._refuse(index, reference, letter_row(row, holds), field, reason)
+        self.is_halted = not self._refuse(index, reference, letter_row(row, holds, mapping), field, reason)
 
 
 def _as_fields(block: Sequence[Any]) -> Sequence[Any]:

@@ -23,7 +23,15 @@ from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 import attrs
 import orjson
 
-from synerise_profiles._batching.letters import LetterHead, LetterRow, letter_line, letter_row, read_letters
+from synerise_profiles._batching.letters import (
+    LetterHead,
+    LetterRow,
+    cells_of,
+    letter_line,
+    letter_row,
+    problem_of,
+    read_letters,
+)
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import AppendFile, FileId, PartFile, WrittenFile, file_id, named_scratch_file
 from synerise_profiles_api.errors import InvalidRequestError
@@ -218,12 +226,14 @@ class CellMapping(Protocol):
 def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None = None) -> Iterator[dict[str, Any]]:
     """Yield the lines of a dead-letter file, or of a queue's spill, as mappings with the fields of a `Rejection`.
 
-    `line["row"]` is the row as it was given, to be mended and sent again by the method of `line["operation"]`:
-    `line["row_holds"]` says whether these are the `fields` of the API or the `cells` of the source, of whose mapping
-    `line["mapping"]` is the digest. With a `mapping`, the one of the source or a better one, cells are read by it:
-    `line["row"]` is what would have been sent, or an `UnreadableRow` where no row can be made of them, and
-    `line["row_holds"]` is `cells` still. Raises OSError where there is no such file, InvalidRequestError for a line
-    that is no dead letter, and for cells of an operation that the mapping is not made for.
+    `line["row"]` is the row as it was given; `client.bulk.replay` mends rows and sends each by the method of its
+    `line["operation"]`. `line["row_holds"]` says whether these are the `fields` of the API or the cells of the source,
+    of whose mapping `line["mapping"]` is the digest: the row is `{"cells": ...}` then, which no method sends. With a
+    `mapping`, the one of the source or a better one, cells are read by it: `line["row"]` is what would have been sent,
+    or an `UnreadableRow` where no row can be made of them, and `line["row_holds"]` is `cells` still.
+
+    Raises OSError where there is no such file, InvalidRequestError for a line that is no dead letter, and for cells of
+    an operation that the mapping is not made for.
     """
     read = None if mapping is None else mapping.cell_reader()
     for letter in read_letters(path):
@@ -234,7 +244,8 @@ def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None =
             made = " or ".join(sorted(mapping.operation_names))
             text = f"the mapping is made for {made}, and a letter holds cells for {letter['operation']}"
             raise InvalidRequestError(text, field="mapping")
-        row = read(letter["row"])
+        cells, problem = cells_of(letter, letter["row"]), problem_of(letter)
+        row = read(cells) if problem is None else UnreadableRow("", problem, cells, mapping=letter.get("mapping"))
         yield {**letter, "row": row, "row_holds": "cells" if isinstance(row, UnreadableRow) else "fields"}
 
 

@@ -81,12 +81,14 @@ class ArrowSource(Source):
     def _unreadable(self, cells: tuple[Any, ...]) -> UnreadableRow:
         bad = next(binding for binding in self._row_builder.bindings if cells[binding.position] is _UNREADABLE)
         row = {
-            name: cell for name, cell in zip(self._row_builder.columns, cells, strict=True) if cell is not _UNREADABLE
+            name: "\ufffd" if cell is _UNREADABLE else cell
+            for name, cell in zip(self._row_builder.columns, cells, strict=True)
         }
         return UnreadableRow(
             bad.path,
             f"column {bad.column!r} holds what cannot be read: text that is not UTF-8, or a date beyond the year 9999",
             row,
+            mapping=self.mapping_digest,
         )
 
 

@@ -106,9 +106,10 @@ class CsvSource(Source):
 
     def _unreadable_row(self, bad: BadRecord) -> UnreadableRow:
         if bad.position is None or bad.cells is None:
-            return UnreadableRow("", bad.reason, bad.cells)
+            return UnreadableRow("", bad.reason, bad.cells, mapping=self.mapping_digest)
         row = dict(zip(self.columns, bad.cells, strict=True))
-        return UnreadableRow(self._row_builder.bindings[self._used.index(bad.position)].path, bad.reason, row)
+        path = self._row_builder.bindings[self._used.index(bad.position)].path
+        return UnreadableRow(path, bad.reason, row, mapping=self.mapping_digest)
 
 
 def _header_error(problem: str, mapping: RowMapping) -> MappingError:

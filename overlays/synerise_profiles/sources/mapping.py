@@ -15,14 +15,13 @@ from typing import Any, Self, TypeAlias, cast, get_args
 import attrs
 
 from synerise_profiles._batching import operations
-from synerise_profiles._batching.row_source import UnreadableRow
-from synerise_profiles._core.json_types import is_object
 from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
 
+from .cell_reader import CellReader
 from .columns import CellDefaults, Column, MappedTarget, Note, bind_columns, is_pattern, is_unnamed
-from .errors import MappingError, MappingIssue, printable_name
+from .errors import MappingError, MappingIssue
 from .fields import ResolvedField, UnknownFieldError, constant_problem, find_field, find_target_field, parse_path
 from .row_builder import Row, RowBuilder, object_tree
 from .targets import Empty, Target, field, null_values_problem
@@ -187,7 +186,7 @@ class RowMapping:
             issues += self._clashes(given)
             issues += self._missing_required(given)
         self._raise_issues(issues)
-        return RowBuilder(object_tree(bound, self._constants), names, of_objects=of_objects)
+        return RowBuilder(object_tree(bound, self._constants), names, self.digest, of_objects=of_objects)
 
     def _targets_of(self, name: str, given: FieldTarget) -> tuple[Target, ...]:
         if given is None:
@@ -269,29 +268,15 @@ class RowMapping:
     def cell_reader(self) -> Callable[[object], Row]:
         """Make a function of the cells of a row by the names of their columns, as a dead letter keeps them.
 
-        It returns the row; an UnreadableRow for a cell that cannot be read, and for what is no object. A column that
-        is not there is empty.
+        It returns the row; an UnreadableRow for a cell that cannot be read, or has lost bytes (U+FFFD stands for them),
+        and for what is no object. A column that is not there is empty.
         """
         named = [name for name, targets in self.targets.items() if not is_pattern(name, targets)]
-        builders: dict[tuple[str, ...], RowBuilder] = {}
 
-        def read(cells: object) -> Row:
-            if not is_object(cells):
-                return UnreadableRow("", "holds no cells by the names of their columns", cells)
-            names = tuple(cells)
-            if names not in builders:
-                columns = [Column(name, "json", "JSON") for name in dict.fromkeys((*names, *named))]
-                try:
-                    builder = self.row_builder(columns, _ignore_note, of_objects=True)
-                except MappingError as error:
-                    issue = error.issues[0]
-                    reason = f"column {printable_name(issue.column)} {issue.problem}"
-                    return UnreadableRow(issue.field, reason, cells)
-                builders.clear()  # nearly all rows have the columns of the one before
-                builders[names] = builder
-            return builders[names].convert(cells)
+        def build(columns: Sequence[Column]) -> RowBuilder:
+            return self.row_builder(columns, _ignore_note, of_objects=True)
 
-        return read
+        return CellReader(named, build, self.digest)
 
     def unnamed_columns(self, columns: Sequence[str]) -> Iterator[str]:
         """Yield a note about each column that only a pattern could mean, and which has no name."""

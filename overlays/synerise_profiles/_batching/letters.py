@@ -49,6 +49,7 @@ __all__ = [
 LETTER_VERSION: Final = 1
 RowHolds: TypeAlias = Literal["fields", "cells"]
 _LETTER_PATTERN: Final = re.compile(rb'\{"version":\d+,"operation":"[\w.]*","row_holds":"')
+_LETTER_START: Final = b'{"version":%d,"operation":"' % LETTER_VERSION
 _MAX_DEPTH: Final = 200
 _INTEGERS: Final = range(-(2**63), 2**64)
 
@@ -195,7 +196,7 @@ def _letter_of(line: bytes, number: int) -> dict[str, Any] | None:
     try:
         letter: Any = orjson.loads(line)
     except orjson.JSONDecodeError:
-        if _LETTER_PATTERN.match(line) or _LETTER_PATTERN.pattern.startswith(line.rstrip()):
+        if line.startswith(_LETTER_START) or _LETTER_START.startswith(line.rstrip(b"\n")):
             return None
         letter = None
     version = _version_of(line, letter)

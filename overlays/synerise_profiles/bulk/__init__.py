@@ -9,6 +9,7 @@ from .client import AsyncBulk, Bulk
 from .dead_letter import read_dead_letter
 from .progress_bar import progress_bar
 from .recorder import JournalError, JournalMismatchError
+from .replay import OperationCounts, ReplayReport
 from .report import BulkStoppedError, Missing, Progress, RejectedRowsError, Report, Verification, report_of
 
 __all__ = [
@@ -18,9 +19,11 @@ __all__ = [
     "JournalError",
     "JournalMismatchError",
     "Missing",
+    "OperationCounts",
     "Progress",
     "RejectedRowsError",
     "Rejection",
+    "ReplayReport",
     "Report",
     "RowSource",
     "UnreadableRow",

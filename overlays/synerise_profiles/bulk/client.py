@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import AsyncIterable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from .call_checks import DELETIONS, EVENTS, PROFILES, ROW_ERROR_NOTE, TAGS, TRAN
 from .dead_letter import RejectionStore, open_letters
 from .engine import Engine
 from .recorder import JournalMismatchError, JournalProtocol, OutcomeRecorder
+from .replay_client import AsyncReplayMethods, ReplayMethods
 from .report import BulkStoppedError, Report, attach_report
 from .settings import BulkArguments, BulkSettings, ProfileArguments, SaltedArguments
 
@@ -41,7 +41,7 @@ ClientIdOrRow: TypeAlias = "int | Profile | Row"
 """A clientId, or something that has one."""
 
 
-class Bulk:
+class Bulk(ReplayMethods):
     """Sends any number of rows in batches within the documented limits, and reports the fate of every one.
 
     Every method takes any iterable, a generator without end included, and reads it no further than the requests in
@@ -135,7 +135,7 @@ class Bulk:
         return engine.report
 
 
-class AsyncBulk:
+class AsyncBulk(AsyncReplayMethods):
     """The methods of `Bulk`, awaited; rows may come from an async iterable too. For asyncio and trio."""
 
     def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:
@@ -236,10 +236,8 @@ def _open_run(
     `journal_header` is what, beside the settings, another call with the same journal must have in common with this one.
     """
     settings = BulkSettings(**options)
-    time = settings.default_time
-    if time is not None and datetime.datetime.fromisoformat(time).timestamp() > timing.wall():
-        words = "is in the future: the server would replace it, and a salt would have no effect"
-        raise InvalidRequestError(words, field="default_time")
+    if settings.default_time is not None:
+        settings.check_time(timing)
     source = rows if isinstance(rows, RowSource) else None
     letter_target = _check_files(settings, source)
     if source is not None:
@@ -249,7 +247,7 @@ def _open_run(
     try:
         head = LetterHead(
             operation=batch_operation.operation.name,
-            arguments=journal_header,
+            arguments=journal_header if letter_target is None else {**journal_header, **settings.letter_arguments()},
             mapping=source.mapping_digest if isinstance(source, FileRowSource) else None,
         )
         # From here on the run is accepted, and files are touched.

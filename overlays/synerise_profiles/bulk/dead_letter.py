@@ -16,7 +16,7 @@ import errno
 import os
 import weakref
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
@@ -48,15 +48,18 @@ _MAX_SORTED_BYTES: Final = 1 << 23
 class LetterFile:
     """Lines that are being written to a file, and can be read again; `head` is that of dead letters.
 
-    `problem` says why lines could not be written; they are in memory then.
+    `problem` says why lines could not be written; they are in memory then. What is appended meanwhile to the file that
+    is replaced, behind its first `replaced_bytes`, is kept; None keeps nothing of it.
     """
 
     def __init__(self, file: WrittenFile, head: LetterHead | None = None) -> None:
         self.problem: OSError | None = None
         self.path = file.path if isinstance(file, PartFile) else file.target
         self.name = file.target.name
+        self.head = head
+        self.replaced_bytes: int | None = None
         self._file: WrittenFile | None = file
-        self._head = head
+        self._has_carried = False
         self._id: FileId | None = file.id
         self._pid = os.getpid()
         # Where the lines are in the file: starts and ends in turn, since others may append to it too.
@@ -66,7 +69,7 @@ class LetterFile:
 
     def add(self, record: Mapping[str, Any], row: LetterRow) -> None:
         """Add the line of a record."""
-        line = letter_row(record).json + b"\n" if self._head is None else letter_line(self._head, record, row)
+        line = letter_row(record).json + b"\n" if self.head is None else letter_line(self.head, record, row)
         self._lines.append(line)
         self._buffered_bytes += len(line)
         if self._buffered_bytes >= _BUFFER_BYTES:
@@ -89,6 +92,21 @@ class LetterFile:
         self._lines.clear()
         self._buffered_bytes = 0
 
+    def carry(self, lines: Iterable[bytes]) -> int:
+        """Write lines of another file as they stand, which are not among those that were added; return their number."""
+        self.flush()
+        file, count = self._file, 0
+        self._has_carried = True
+        for line in lines:
+            if file is None or self.problem is not None:
+                break
+            try:
+                file.write(line)
+            except OSError as error:
+                self.problem = error
+            count += 1
+        return count
+
     def lines(self) -> Iterator[bytes]:
         """Yield the lines that were added. Raises OSError if the file is another one by now."""
         self.flush()
@@ -110,7 +128,7 @@ class LetterFile:
             if is_kept:
                 self.flush()
                 self._sort(file)
-                file.commit()
+                file.commit(self.replaced_bytes)
                 self.path = file.target
             else:
                 is_one_piece = len(self._places) == 2 and self._places[1] == file.size
@@ -124,7 +142,12 @@ class LetterFile:
     def _sort(self, file: WrittenFile) -> None:
         """Put the lines in the order of the rows, which that of the responses is not, if they are not too many."""
         end = self._places[-1] if self._places else 0
-        if not isinstance(file, PartFile) or not 0 < end <= _MAX_SORTED_BYTES or os.getpid() != self._pid:
+        if (
+            self._has_carried
+            or not isinstance(file, PartFile)
+            or not 0 < end <= _MAX_SORTED_BYTES
+            or os.getpid() != self._pid
+        ):
             return
         lines = list(self.lines())
         ordered = sorted(lines, key=lambda line: orjson.loads(line)["index"])
@@ -216,6 +239,11 @@ class CellMapping(Protocol):
     @property
     def operation_names(self) -> frozenset[str]:
         """The operations that its rows are made for."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """What tells mappings apart."""
         ...
 
     def cell_reader(self) -> Callable[[object], dict[str, Any] | UnreadableRow]:

@@ -273,14 +273,20 @@ class OutcomeRecorder:
             self.problem = self._error_limit_problem()
 
     def _error_limit_problem(self) -> str | None:
-        report, settings = self.report, self._settings
-        refused = report.rejected_count() - report.by_stage["unsent"]
+        settings = self._settings
+        refused, settled = self._refused_and_settled()
         if settings.max_errors is not None and refused > settings.max_errors:
             return f"more than {settings.max_errors:,} rows were rejected"
-        rate, settled = settings.max_error_rate, refused + report.accepted
+        rate = settings.max_error_rate
         if rate is not None and settled >= _MIN_RATE_ROWS and refused > rate * settled:
             return f"more than {rate:.1%} of the rows were rejected"
         return None
+
+    def _refused_and_settled(self) -> tuple[int, int]:
+        """How many rows were refused, and how many were refused or accepted."""
+        report = self.report
+        refused = report.rejected_count() - report.by_stage["unsent"]
+        return refused, refused + report.accepted
 
 
 _BUILT_ROWS_TEXT = (

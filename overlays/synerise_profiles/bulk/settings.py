@@ -12,6 +12,7 @@ from attrs.validators import optional
 
 from synerise_profiles._batching.ordering import HOLD_DISTANCE
 from synerise_profiles._batching.row_encoder import Checks
+from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.validators import (
     SettingValidator,
     instance_of,
@@ -27,7 +28,10 @@ from .dead_letter import DeadLetterMode
 from .report import Progress
 from .row_preparer import ChunkerOptions, SaltOption
 
-__all__ = ["BatchArguments", "BulkArguments", "BulkSettings", "ProfileArguments", "SaltedArguments"]
+__all__ = ["SALT_FUNCTION", "BatchArguments", "BulkArguments", "BulkSettings", "ProfileArguments", "SaltedArguments"]
+
+SALT_FUNCTION: Final = "salt_function"
+"""Says in the arguments of a letter that a function made the salts of its call: no file can hold it."""
 
 _MAX_CONCURRENCY = 100
 """The connections of a client's pool; more requests at once would wait for one."""
@@ -133,6 +137,20 @@ class BulkSettings:
     default_time: str | None = attrs.field(default=None, converter=_time_text)
     verify_sample: int = attrs.field(default=0, validator=whole_number(0))
     verify_within: float = attrs.field(default=30.0, validator=seconds())
+
+    def check_time(self, timing: Timing) -> None:
+        """Raise InvalidRequestError for a default time that is in the future."""
+        time = self.default_time
+        if time is not None and datetime.datetime.fromisoformat(time).timestamp() > timing.wall():
+            words = "is in the future: the server would replace it, and a salt would have no effect"
+            raise InvalidRequestError(words, field="default_time")
+
+    def letter_arguments(self) -> dict[str, Any]:
+        """Return what letters say of the call, so that their rows can be sent again with the same salts and times."""
+        salt = self.salt
+        given: dict[str, Any] = {"keep_duplicates": self.keep_duplicates or None, "default_time": self.default_time}
+        given |= {SALT_FUNCTION: True} if callable(salt) else {"salt": salt}
+        return {name: value for name, value in given.items() if value is not None}
 
     def chunker_options(self, *, rows_are_fixed: bool) -> ChunkerOptions:
         """Return the part that is about reading and checking rows."""

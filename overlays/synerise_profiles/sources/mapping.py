@@ -7,7 +7,6 @@ they are there, and whether the kinds of their cells fit. Then a function is gen
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Self, TypeAlias, cast, get_args
@@ -85,6 +84,8 @@ class RowMapping:
         self._constants = list(self._find_constants(constants or {}))
         self._check()
         self._raise_issues(self._issues)
+        self.digest: str = self._find_digest()
+        """What tells mappings apart: the same for the same columns, targets and constants, in any process."""
 
     @classmethod
     def for_profiles(
@@ -164,9 +165,7 @@ class RowMapping:
         """The names of the operations that its rows are made for."""
         return frozenset(operation.name for operation in self.operations)
 
-    @functools.cached_property
-    def digest(self) -> str:
-        """What tells mappings apart: the same for the same columns, targets and constants, in any process."""
+    def _find_digest(self) -> str:
         targets = sorted((name, list(map(attrs.astuple, found))) for name, found in self.targets.items())
         constants = sorted((resolved.path, repr(value)) for resolved, value in self._constants)
         facts = (*sorted(item.name for item in self.operations), targets, constants, attrs.astuple(self._defaults))

@@ -26,6 +26,7 @@ OWNER_ONLY: Final = 0o600
 OPEN_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 _MAX_STEM_BYTES: Final = 230
+_COPIED_BYTES: Final = 1 << 20
 
 
 class WrittenFile:
@@ -61,7 +62,7 @@ class WrittenFile:
             raise
         return start + len(content)
 
-    def commit(self) -> None:
+    def commit(self, tail_from: int | None = None) -> None:
         """Say that what was written is to stay."""
 
     def take_back(self, start: int | None) -> None:
@@ -127,10 +128,18 @@ class PartFile(WrittenFile):
         if sys.platform != "win32":
             os.close(old)
 
-    def commit(self) -> None:
-        """Put the file in the place of its target, whole and on the disk."""
+    def commit(self, tail_from: int | None = None) -> None:
+        """Put the file in the place of its target, whole and on the disk.
+
+        What was appended to the target behind `tail_from` goes to the end of the file first.
+        """
         if self._descriptor < 0 or os.getpid() != self._pid:
             return
+        if tail_from is not None:
+            with self.target.open("rb") as old:
+                old.seek(tail_from)
+                while tail := old.read(_COPIED_BYTES):
+                    self.write(tail)
         self.sync()
         with contextlib.suppress(FileNotFoundError):
             _keep_mode(self._descriptor, self.target.stat())

@@ -39,6 +39,7 @@ PRINTED = {
         r"^bulk\.replay: 3 rows read, 1 accepted, 2 refused by the checks$",
         r"^20 of 20$",
         r"^1500 0\n1500 1500$",
+        r"^25 refused; read on from 6500$",
         r"^10$",
     ],
     "dead-letters.md": [

@@ -27,11 +27,14 @@ _UNCHANGEABLE_TYPES: Final = (int, str, bytes, UnreadableRow, type(None))
 
 
 class BlockReader:
-    """Reads blocks of rows. `is_fixed` says that the rows are a list or a tuple, which no reading changes."""
+    """Reads blocks of rows. `is_fixed` says that the rows are a list or a tuple, which no reading changes.
 
-    def __init__(self, *, is_fixed: bool) -> None:
+    With `reads_singly` all are read one by one, since the next one may be long in coming.
+    """
+
+    def __init__(self, *, is_fixed: bool, reads_singly: bool = False) -> None:
         self._watches = not is_fixed
-        self._reuses = False
+        self._reuses = reads_singly
         self._rows_read = 0
         # While the first rows are read, all of them; after it, the objects of a suspended block that came twice.
         self._watched: list[tuple[Any, bytes | None]] = []

@@ -68,6 +68,8 @@ class Bulk(ReplayMethods):
       of dead letters at the end of the run, and no other file; `dead_letter_mode="append"` adds to it instead.
     - `journal`: a file by which the same call goes on where it stopped. It holds no rows.
     - `progress`: a function that is called with a `Progress` after each batch.
+    - `on_settled`: a function that is called with an index when all rows before it have their fate.
+    - `flush_after`: after so many seconds rows are sent without others, while the next one is waited for.
     """
 
     def __init__(self, client: ClientProtocol, timing: Timing) -> None:
@@ -254,8 +256,7 @@ def _open_run(
         letters = None if letter_target is None else open_letters(letter_target, settings.dead_letter_mode, head)
         store = RejectionStore[Rejection](letters)
         report = Report(operation=batch_operation.operation.name, rejection_store=store)
-        locate = None if source is None else source.locate
-        recorder = OutcomeRecorder(batch_operation, settings, report, journal, locate)
+        recorder = OutcomeRecorder(batch_operation, settings, report, journal, getattr(source, "locate", None))
         engine = Engine(
             batch_operation,
             settings,
@@ -313,6 +314,7 @@ def _check_files(settings: BulkSettings, source: RowSource | None) -> Path | Non
     if settings.journal is not None:
         from .journal import journal_target  # noqa: PLC0415 - as below
 
+        settings.check_journal()
         targets["journal"] = journal_target(settings.journal)
     if settings.dead_letter is not None:
         is_appended = settings.dead_letter_mode == "append"

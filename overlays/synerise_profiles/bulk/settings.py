@@ -19,6 +19,8 @@ from synerise_profiles._core.validators import (
     name_collection,
     number,
     one_of,
+    optional_function,
+    positive_seconds,
     seconds,
     whole_number,
 )
@@ -50,6 +52,8 @@ class BulkArguments(TypedDict, total=False):
     progress: Callable[[Progress], object] | None
     reference: Callable[[Any], Any] | None
     ordered: bool
+    on_settled: Callable[[int], object] | None
+    flush_after: float | None
 
 
 class BatchArguments(BulkArguments, total=False):
@@ -112,6 +116,12 @@ def _time_text(value: Any) -> str | None:
     return text.replace("+00:00", "Z")
 
 
+_FLUSH_TEXT: Final = (
+    "does not go together with journal=: the journal knows rows again by the batches that they are in, which have to "
+    "depend on the rows alone, and not on how fast they come"
+)
+
+
 @attrs.frozen(kw_only=True)
 class BulkSettings:
     """The choices of one run, checked when it is made: the union of what the bulk methods take."""
@@ -137,6 +147,13 @@ class BulkSettings:
     default_time: str | None = attrs.field(default=None, converter=_time_text)
     verify_sample: int = attrs.field(default=0, validator=whole_number(0))
     verify_within: float = attrs.field(default=30.0, validator=seconds())
+    on_settled: Callable[[int], object] | None = attrs.field(default=None, validator=optional_function())
+    flush_after: float | None = attrs.field(default=None, validator=optional(positive_seconds()))
+
+    def check_journal(self) -> None:
+        """Raise InvalidRequestError for what does not go together with a journal."""
+        if self.flush_after is not None:
+            raise InvalidRequestError(_FLUSH_TEXT, field="flush_after")
 
     def check_time(self, timing: Timing) -> None:
         """Raise InvalidRequestError for a default time that is in the future."""
@@ -165,4 +182,5 @@ class BulkSettings:
             # Keys are remembered for longer than requests are in flight, or the guard would narrow the window.
             order_window=HOLD_DISTANCE // 2 + max(HOLD_DISTANCE, self.concurrency) if self.ordered else 0,
             rows_are_fixed=rows_are_fixed,
+            flush_after=self.flush_after,
         )

@@ -8,7 +8,7 @@ import attrs
 
 from synerise_profiles._batching.attribution import ChunkState
 from synerise_profiles._batching.batch import SubBatch
-from synerise_profiles._batching.machine import Read, Signal, Wait
+from synerise_profiles._batching.machine import Call, Read, Signal, Wait
 from synerise_profiles_api.types import Request
 
 from .timestamps import ServerTimeTask
@@ -33,4 +33,4 @@ class SubBatchTask:
 
 
 BulkTask: TypeAlias = SubBatchTask | ServerTimeTask
-BulkStep: TypeAlias = BulkTask | Read | Wait | Signal
+BulkStep: TypeAlias = BulkTask | Call | Read | Wait | Signal

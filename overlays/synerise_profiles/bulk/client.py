@@ -255,7 +255,7 @@ def _open_run(
         # From here on the run is accepted, and files are touched.
         letters = None if letter_target is None else open_letters(letter_target, settings.dead_letter_mode, head)
         store = RejectionStore[Rejection](letters)
-        report = Report(operation=batch_operation.operation.name, rejection_store=store)
+        report = Report(operation=batch_operation.operation.name, rejection_store=store, notes=store.notes)
         recorder = OutcomeRecorder(batch_operation, settings, report, journal, getattr(source, "locate", None))
         engine = Engine(
             batch_operation,

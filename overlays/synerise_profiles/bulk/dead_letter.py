@@ -56,6 +56,7 @@ class LetterFile:
         self.problem: OSError | None = None
         self.path = file.path if isinstance(file, PartFile) else file.target
         self.name = file.target.name
+        self.left_parts = file.left_parts if isinstance(file, PartFile) else []
         self.head = head
         self.replaced_bytes: int | None = None
         self._file: WrittenFile | None = file
@@ -173,6 +174,12 @@ class RejectionStore(Generic[T]):
         self._in_memory: list[T] = []
         self._is_all_in_memory = True
         self._file = letters
+
+    @property
+    def notes(self) -> dict[str, int]:
+        """Notes about what a run that was killed has left beside the file; its letters are not in the new one."""
+        names = [] if self._file is None else self._file.left_parts
+        return {f"{name} was left by a run that was killed, and is removed with its letters": 1 for name in names}
 
     @property
     def error(self) -> OSError | None:

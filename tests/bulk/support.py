@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import orjson
 
-from synerise_profiles._batching.machine import DONE, Read, Signal, Wait
+from synerise_profiles._batching.machine import DONE, Call, Read, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.retry import AttemptFailure, RetryPolicy
@@ -144,6 +144,8 @@ class Run:
             if isinstance(step, Read):
                 if not self.engine.read(self._rows):
                     self.engine.end()
+            elif isinstance(step, Call):
+                step.function(step.argument)
             elif not isinstance(step, Wait | Signal):
                 in_flight.append(step)
                 self.most_in_flight = max(self.most_in_flight, len(in_flight))

@@ -270,7 +270,7 @@ def test_a_line_says_what_it_takes_to_send_its_row(client: Synerise, letters: Pa
     mapping = RowMapping.for_profiles({**MAPPING, "born": field("birthDate", "date", format="%d.%m.%Y")})
     client.bulk.upsert_profiles(read_csv(table, mapping), dead_letter=letters)
     cells, fields = read_dead_letter(letters)
-    assert cells["row"] == {"id": "c2", "town": "Hel", "born": "never"}
+    assert cells["row"] == {"cells": {"id": "c2", "town": "Hel", "born": "never"}}
     assert fields["row"] == {"city": "Hel"}
     assert (cells["row_holds"], fields["row_holds"]) == ("cells", "fields")
     assert {(line["version"], line["operation"], line["mapping"]) for line in (cells, fields)} == {
@@ -343,7 +343,7 @@ ODD_ROWS: list[tuple[Any, Any, str]] = [
     (Unprintable(), "Unprintable", "the row: it is no value of JSON"),
     ([None], [None], ""),
     ({"city": None}, {"city": None}, ""),
-    (UnreadableRow("", "bad"), "", "nothing of it could be kept"),
+    (UnreadableRow("", "bad"), {"cells": ""}, "nothing of it could be kept"),
     (UnreadableRow("", "bad", cycle()), None, "holds itself"),
 ]
 
@@ -436,3 +436,17 @@ def test_a_folder_that_goes_away_is_told(client: Synerise, tmp_path: Path) -> No
     with pytest.raises(BulkStoppedError, match="the file of dead letters, cannot be written") as caught:
         client.bulk.upsert_profiles(rows(), dead_letter=folder / "letters.jsonl")
     assert caught.value.report.rejected_count() == len(list(caught.value.report.rejected)) == 1
+
+
+def test_what_a_killed_run_left_is_told_in_the_report(client: Synerise, letters: Path) -> None:
+    """By its name, in the notes of the next run and of a replay, and not in the log alone."""
+    left = letters.with_name(f".{letters.name}.999999999.part")
+    client.bulk.upsert_profiles([BAD], dead_letter=letters)
+    for run in (
+        lambda: client.bulk.upsert_profiles([BAD], dead_letter=letters),
+        lambda: client.bulk.replay(letters, dead_letter=letters),
+    ):
+        left.write_bytes(b"{}\n")
+        notes = run().notes
+        assert notes == {f"{left.name} was left by a run that was killed, and is removed with its letters": 1}
+        assert names(letters.parent) == [letters.name]

@@ -71,7 +71,7 @@ def test_the_job_is_killed_goes_on_and_its_letters_are_mended(tmp_path: Path) ->
         assert "20 rows read, 20 accepted" in back
         (letter,) = read_dead_letter(tmp_path / "orders.letters.jsonl")
         assert letter["reason"] == "line 9: column 'Ilość' is not a number"
-        assert [cells["Ilość"] for cells in letter["row"]] == ["jeden", "2", "3"]
+        assert [cells["Ilość"] for cells in letter["row"]["cells"]] == ["jeden", "2", "3"]
         for name, wrong, right in (("customers", "24.13.1987", "24.12.1987"), ("orders", "jeden", "1")):
             path = tmp_path / f"{name}.letters.jsonl"
             path.write_text(path.read_text("utf-8").replace(wrong, right), encoding="utf-8")

@@ -7,6 +7,7 @@ import collections
 import csv
 import gzip
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_a_bad_cell_is_one_rejected_row_with_its_line(client, path, options):
     assert {line for _, line, *_ in found} == {3, 6, 7}
     assert (report.read, report.accepted) == (6, 3)
     letter = next(letter for letter in read_dead_letter(letters) if letter["reference"] == 3)
-    assert letter["row"] == {"id": "b", "city": "Hel", "n": "one"}
+    assert letter["row"] == {"cells": {"id": "b", "city": "Hel", "n": "one"}}
     assert client.profiles.find("by-custom-id", "c").city == "Nowy\nTarg"
 
 
@@ -318,3 +319,59 @@ def test_cells_for_another_operation_than_that_of_the_mapping_are_refused(client
     events = RowMapping.for_events({"id": "client.customId", "Town": "label"}, constants={"action": "shop.visit"})
     with pytest.raises(InvalidRequestError, match=r"profiles\.upsert_batch"):
         list(read_dead_letter(letters, events))
+
+
+def test_cells_are_no_fields_whoever_sends_them(client, tmp_path):
+    """The row of a letter of cells is refused by every method, mended or not, with what to do; nothing is stored."""
+    path, letters = tmp_path / "rows.csv", tmp_path / "rejected.jsonl"
+    path.write_text("customId,Town,Born,Mail\na,Gdynia,24.13.1987,a@example.com\n")
+    mapping = RowMapping.for_profiles(
+        {"customId": "customId", "Town": "city", "Born": field("birthDate", "date", format="%d.%m.%Y")}
+    )
+    client.bulk.upsert_profiles(read_csv(path, mapping), dead_letter=letters)
+    (letter,) = read_dead_letter(letters)
+    assert letter["mapping"] == mapping.digest
+    for row in (letter["row"], {**letter["row"], "birthDate": "1987-10-24"}, {**letter["row"], "customId": "a"}):
+        for checks in ("basic", "strict"):
+            (rejection,) = client.bulk.upsert_profiles([row], checks=checks).rejected
+            assert rejection.stage == "check"
+    assert rejection.field == "cells"
+    assert "client.bulk.replay" in rejection.reason
+
+
+def test_a_generator_between_a_source_and_a_run_keeps_the_mapping_of_cells(client, tmp_path):
+    """The letters of rows that pass through a generator say by which mapping their cells were read."""
+    path, letters = tmp_path / "rows.csv", tmp_path / "rejected.jsonl"
+    path.write_text("id,Town,Born,Mail\na,Gdynia,never,a@example.com\nb,Hel\n")
+    client.bulk.upsert_profiles((row for row in read_csv(path, LETTERS)), dead_letter=letters)
+    assert [letter["mapping"] for letter in read_dead_letter(letters)] == [LETTERS.digest] * 2
+
+
+def test_a_cell_that_lost_bytes_is_not_sent_without_them(client, tmp_path):
+    """Bytes that are no text stay a reason to refuse the row, from files and tables alike, until the cell is mended."""
+    path, letters = tmp_path / "rows.csv", tmp_path / "rejected.jsonl"
+    path.write_bytes(b"id,Town\na,Gda\xf1sk\n")
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"id": ["a"], "Town": pa.array([b"Gda\xf1sk"], pa.binary()).view(pa.string())})
+    mapping = RowMapping.for_profiles({"id": "customId", "Town": "city"})
+    for source in (read_csv(path, mapping), read_arrow(table, mapping)):
+        client.bulk.upsert_profiles(source, dead_letter=letters)
+        (letter,) = read_dead_letter(letters, mapping)
+        assert isinstance(letter["row"], UnreadableRow)
+        assert (letter["row"].field, "lost bytes" in letter["row"].reason) == ("city", True)
+
+
+@pytest.mark.parametrize("target", [None, "text", "number", "decimal"])
+def test_decimals_in_letters_are_read_as_those_of_the_table(client, tmp_path, target):
+    """What a decimal column gives does not change on the way through a letter."""
+    letters = tmp_path / "rejected.jsonl"
+    pa = pytest.importorskip("pyarrow")
+    amounts = pa.array([Decimal("1.50"), Decimal("12345678901234567890.12")], pa.decimal128(30, 2))
+    table = pa.table({"id": ["a", "b"], "d": amounts, "n": ["what", "ever"]})
+    bad = RowMapping.for_profiles({"id": "customId", "d": "attributes.d", "n": field("attributes.n", "boolean")})
+    to_d = "attributes.d" if target is None else field("attributes.d", target)
+    good = RowMapping.for_profiles({"id": "customId", "d": to_d, "n": "attributes.n"})
+    client.bulk.upsert_profiles(read_arrow(table, bad), dead_letter=letters)
+    again = [letter["row"] for letter in read_dead_letter(letters, good)]
+    for row, expected in zip(again, read_arrow(table, good), strict=True):
+        assert row == expected or (row.reason, row.field) == (expected.reason, expected.field)

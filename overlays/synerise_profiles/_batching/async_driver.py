@@ -5,6 +5,7 @@ Rows may come from an async iterable. One task of its own fetches them, so that 
 
 from __future__ import annotations
 
+import inspect
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
@@ -16,7 +17,7 @@ from anyio.lowlevel import checkpoint
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request, Response
 
-from .machine import DONE, Machine, Read, Signal, Task, Wait
+from .machine import DONE, Call, Machine, Read, Signal, Task, Wait
 from .send_result import SendResult, result_of_exception, send_result_of
 
 __all__ = ["drive"]
@@ -74,6 +75,13 @@ async def _run(machine: Machine[T], source: _ReadyRows, pool: _TaskPool[T], timi
                     machine.fail(error)
             # Reading takes a few milliseconds, in which no other task can run.
             await checkpoint()
+        elif isinstance(step, Call):
+            try:
+                result = step.function(step.argument)
+                if inspect.isawaitable(result):
+                    await result
+            except Exception as error:  # noqa: BLE001 - raised in the end
+                machine.fail(error)
         elif not isinstance(step, Wait | Signal):
             pool.start(step)
         elif pool.in_flight:

@@ -2,19 +2,22 @@
 
 A line says all that is needed to mend its row and to send it again: the version of the format, the operation and its
 further arguments, what the row holds, and by which mapping it was read. A row holds the fields of the API, or the cells
-of its source where no row could be made of them. It can always be read, and is never null: what JSON cannot carry
-stands as text, and `problems` says where and why.
+of its source where no row could be made of them. Cells stand under the one key `cells`, so that no method takes them
+for fields. A row can always be read, and is never null: what JSON cannot carry stands as text, and `problems` says
+where and why.
 """
 
 from __future__ import annotations
 
+import datetime
 import math
 import os
 import re
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, BinaryIO, Final, Literal, TypeAlias, cast
 
 import attrs
 import orjson
@@ -22,25 +25,31 @@ import orjson
 from synerise_profiles._core.files import refused, target_of
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._validation.rules import fields_of
+from synerise_profiles._validation.unknown_names import CELLS_NAME
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import is_object
+from synerise_profiles_api.json_values import is_list, is_object
 
 from .row_encoder import ORJSON_OPTIONS, contains_null, orjson_default
 
 __all__ = [
     "LETTER_VERSION",
     "LetterHead",
+    "LetterLine",
     "LetterRow",
     "RowHolds",
+    "cells_of",
     "letter_line",
     "letter_row",
     "letter_target",
+    "problem_of",
     "read_letters",
+    "scan_letters",
 ]
 
 LETTER_VERSION: Final = 1
 RowHolds: TypeAlias = Literal["fields", "cells"]
 _LETTER_PATTERN: Final = re.compile(rb'\{"version":\d+,"operation":"[\w.]*","row_holds":"')
+_LETTER_START: Final = b'{"version":%d,"operation":"' % LETTER_VERSION
 _MAX_DEPTH: Final = 200
 _INTEGERS: Final = range(-(2**63), 2**64)
 
@@ -59,34 +68,71 @@ class LetterHead:
 
 @attrs.frozen(repr=False)
 class LetterRow:
-    """A row as JSON, what it holds, and what of it stands as text since JSON cannot carry it."""
+    """A row as JSON, what it holds, and what of it stands as text since JSON cannot carry it.
+
+    `mapping` is the digest of the mapping that could not read its cells, where they say so themselves; `decimals` are
+    the columns whose cells were decimals, and stand as text.
+    """
 
     json: bytes
     holds: RowHolds = "fields"
     problems: tuple[str, ...] = ()
+    mapping: str | None = None
+    decimals: tuple[str, ...] = ()
 
 
 def letter_line(head: LetterHead, record: Mapping[str, Any], row: LetterRow) -> bytes:
     """Return the line of a letter; `record` is its rejection."""
     data: dict[str, Any] = {"version": LETTER_VERSION, "operation": head.operation, "row_holds": row.holds}
-    more = {"arguments": head.arguments or None, "mapping": head.mapping, "problems": row.problems or None, **record}
+    mapping, problems = row.mapping or head.mapping, row.problems or None
+    more = {
+        "arguments": head.arguments or None,
+        "mapping": mapping,
+        "decimals": row.decimals or None,
+        "problems": problems,
+        **record,
+    }
     data |= {name: value for name, value in more.items() if value is not None}
-    return letter_row(data).json[:-1] + b',"row":' + row.json + b"}\n"
+    content = b'{"%b":%b}' % (CELLS_NAME.encode(), row.json) if row.holds == "cells" else row.json
+    return letter_row(data).json[:-1] + b',"row":' + content + b"}\n"
 
 
-def letter_row(row: Any, holds: RowHolds = "fields") -> LetterRow:
+def letter_row(row: Any, holds: RowHolds = "fields", mapping: str | None = None) -> LetterRow:
     """Write a row as it was given, readable whatever is wrong with it."""
     if row is None:
-        return LetterRow(b'""', holds, ("the row: nothing of it could be kept",))
+        return LetterRow(b'""', holds, ("the row: nothing of it could be kept",), mapping)
+    decimals: tuple[str, ...] = ()
+    if holds == "cells" and is_object(row):
+        decimals = tuple(name for name, cell in row.items() if isinstance(cell, Decimal))
+        row = {name: _plain_cell(cell) for name, cell in row.items()}
     try:
         found = orjson.dumps(row, orjson_default, ORJSON_OPTIONS)
     except (TypeError, ValueError, RecursionError):
         found = b"null"  # the slow way finds out why
-    if not contains_null(found):
-        return LetterRow(found, holds)
     problems: list[str] = []
-    found = orjson.dumps(_readable(row, "", problems, ()))
-    return LetterRow(found, holds, tuple(problems))
+    if contains_null(found):
+        found = orjson.dumps(_readable(row, "", problems, ()))
+    return LetterRow(found, holds, tuple(problems), mapping, decimals)
+
+
+def cells_of(letter: Mapping[str, Any], row: object) -> object:
+    """Return the cells that a row of this letter holds, as their source gave them; None where it holds none."""
+    if not is_object(row) or row.keys() != {CELLS_NAME}:
+        return None
+    cells: object = row[CELLS_NAME]
+    decimals: object = letter.get("decimals")
+    if not is_object(cells) or not is_list(decimals):
+        return cells
+    return {name: _decimal(cell) if name in decimals else cell for name, cell in cells.items()}
+
+
+def problem_of(letter: Mapping[str, Any]) -> str | None:
+    """Say why the row of a letter must not be sent as it stands there; None if it may be."""
+    problems: object = letter.get("problems")
+    if not problems:
+        return None
+    listed = "; ".join(map(str, problems)) if is_list(problems) else str(problems)
+    return f"a value stands as text, since JSON cannot carry it: {listed}; mend it first"
 
 
 def letter_target(path: object, argument: str, *, is_appended: bool) -> Path:
@@ -111,29 +157,55 @@ def letter_target(path: object, argument: str, *, is_appended: bool) -> Path:
     return target
 
 
+@attrs.frozen
+class LetterLine:
+    """A line of a file of dead letters: its number, counted from 1, where it begins, and its letter.
+
+    The letter is None where a crash cut the line off.
+    """
+
+    number: int
+    offset: int
+    letter: dict[str, Any] | None = attrs.field(repr=False)
+
+
 def read_letters(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a file of dead letters.
+    """Yield the letters of a file of dead letters.
 
     A line that a crash cut off is left out, with a word in the log. Raises InvalidRequestError for any other line that
     is no dead letter of this version, and OSError where there is no such file.
     """
-    with Path(path).open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                letter: Any = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                if _LETTER_PATTERN.match(line) or _LETTER_PATTERN.pattern.startswith(line.rstrip()):
-                    LOGGER.warning("line %d of the dead letters was cut off by a crash; it is left out", number)
-                    continue
-                letter = None
-            version = _version_of(line, letter)
-            if version != LETTER_VERSION:
-                problem = "is no dead letter" if version is None else f"is a dead letter of version {version}"
-                text = f"line {number} {problem}; this release reads version {LETTER_VERSION}"
-                raise InvalidRequestError(text, field="path")
-            yield letter
+    with Path(path).open("rb") as file:
+        for line in scan_letters(file):
+            if line.letter is None:
+                LOGGER.warning("line %d of the dead letters was cut off by a crash; it is left out", line.number)
+            else:
+                yield line.letter
+
+
+def scan_letters(file: BinaryIO) -> Iterator[LetterLine]:
+    """Yield the lines of an open file of dead letters that are not blank; raises as `read_letters` does."""
+    offset = 0
+    for number, content in enumerate(file, 1):
+        if content.strip():
+            yield LetterLine(number, offset, _letter_of(content, number))
+        offset += len(content)
+
+
+def _letter_of(line: bytes, number: int) -> dict[str, Any] | None:
+    try:
+        letter: Any = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        if line.startswith(_LETTER_START) or _LETTER_START.startswith(line.rstrip(b"\n")):
+            return None
+        letter = None
+    version = _version_of(line, letter)
+    if version == LETTER_VERSION:
+        return cast("dict[str, Any]", letter)
+    problem = "is no dead letter" if version is None else f"is a dead letter of version {version}"
+    advice = "" if version is None else "; send it by the release that wrote it"
+    text = f"line {number} {problem}; this release reads version {LETTER_VERSION}{advice}"
+    raise InvalidRequestError(text, field="path")
 
 
 def _version_of(line: bytes, letter: Any = None) -> int | None:
@@ -146,6 +218,22 @@ def _version_of(line: bytes, letter: Any = None) -> int | None:
         return None
     version = letter.get("version")
     return version if type(version) is int else None
+
+
+def _plain_cell(cell: Any) -> Any:
+    """Return a cell as JSON has it, where a mapping reads that in the same way: no number is empty, times are text."""
+    if isinstance(cell, float):
+        return None if math.isnan(cell) else cell
+    if isinstance(cell, datetime.date):  # a datetime too
+        return cell.isoformat()
+    return str(cell) if isinstance(cell, Decimal) else cell
+
+
+def _decimal(cell: object) -> object:
+    try:
+        return Decimal(cell) if isinstance(cell, str) else cell
+    except InvalidOperation:  # it was mended to something else
+        return cell
 
 
 def _text(value: Any) -> str:

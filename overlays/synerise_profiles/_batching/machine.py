@@ -14,7 +14,7 @@ without either, in any order of responses. Two machines use them: the engine of 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol, TypeVar
 
 import attrs
@@ -23,7 +23,7 @@ from synerise_profiles_api.types import Request
 
 from .send_result import SendResult
 
-__all__ = ["DONE", "Machine", "Read", "Signal", "Task", "Wait"]
+__all__ = ["DONE", "Call", "Machine", "Read", "Signal", "Task", "Wait"]
 
 
 class Signal(enum.Enum):
@@ -50,6 +50,14 @@ class Wait:
     seconds: float | None
 
 
+@attrs.frozen
+class Call:
+    """Call a function of the caller's, in the thread or the task that reads; what it raises goes to `fail`."""
+
+    function: Callable[[Any], object]
+    argument: Any
+
+
 class Task(Protocol):
     """A request to send once; what came of it goes to `on_result`."""
 
@@ -69,10 +77,13 @@ class Machine(Protocol[T]):
         """How many rows may be taken from the source before `read` gets them: reading on may change a row."""
         ...
 
+    wants_rows_at_once: bool = False
+    """Whether `read` is to get each row as it comes, and `next` to be asked while the next one is waited for."""
+
     failure: BaseException | None
     """What was passed to `fail` first, or raised by a function of the caller that the machine called."""
 
-    def next(self) -> T | Read | Wait | Signal:
+    def next(self) -> T | Call | Read | Wait | Signal:
         """Say what to do next. Asked again at once, it may say the same: only a task is said once."""
         ...
 

@@ -35,13 +35,15 @@ class UnreadableRow:
 
     `field` is the field that it failed for, by the publisher's path, or empty; `reason` says what is wrong, without the
     value. `row` is what could be read of it, for the dead-letter file alone; `reference` is what its rejection is known
-    by. A generator between a source and a run has to pass it on as it is; one that builds rows can make its own.
+    by, and `mapping` the digest of the mapping that `row` holds the cells of. A generator between a source and a run
+    has to pass it on as it is; one that builds rows can make its own.
     """
 
     field: str
     reason: str
     row: Any = attrs.field(default=None, repr=False)
     reference: Any = attrs.field(default=None, repr=False)
+    mapping: str | None = attrs.field(default=None, repr=False)
 
 
 @runtime_checkable
@@ -95,11 +97,14 @@ _UNCHANGEABLE_TYPES: Final = (int, str, bytes, UnreadableRow, type(None))
 
 
 class BlockReader:
-    """Reads blocks of rows. `is_fixed` says that the rows are a list or a tuple, which no reading changes."""
+    """Reads blocks of rows. `is_fixed` says that the rows are a list or a tuple, which no reading changes.
 
-    def __init__(self, *, is_fixed: bool) -> None:
+    With `reads_singly` all are read one by one, since the next one may be long in coming.
+    """
+
+    def __init__(self, *, is_fixed: bool, reads_singly: bool = False) -> None:
         self._watches = not is_fixed
-        self._reuses = False
+        self._reuses = reads_singly
         self._rows_read = 0
         # While the first rows are read, all of them; after it, the objects of a suspended block that came twice.
         self._watched: list[tuple[Any, bytes | None]] = []

@@ -1,11 +1,13 @@
 """The sync driver: runs a machine with a pool of threads that send. It decides nothing; see `machine`.
 
-Rows are read in the caller's thread, so a source need not be thread-safe; only sending happens beside it.
+Rows are read in the caller's thread, so a source need not be thread-safe; only sending happens beside it. Where a
+machine wants rows as they come, a thread of its own drives it while the caller's thread waits for the next one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,9 +15,10 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
 from synerise_profiles._core.timing import Timing
+from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Request, Response
 
-from .machine import DONE, Machine, Read, Signal, Task, Wait
+from .machine import DONE, Call, Machine, Read, Signal, Task, Wait
 from .send_result import SendResult, result_of_exception, send_result_of
 
 __all__ = ["drive"]
@@ -23,6 +26,7 @@ __all__ = ["drive"]
 T = TypeVar("T", bound=Task)
 _MAX_JOIN_SECONDS: Final = 1.0
 """An idle thread ends at once. One that sends, though an interruption hid that, is not waited for."""
+_END: Final = object()
 _SendFunction = Callable[[Request[Any]], Response[Any]]
 
 
@@ -33,8 +37,13 @@ def drive(machine: Machine[T], rows: Iterable[Any], send: _SendFunction, timing:
     Ctrl-C waits for nothing.
     """
     pool = _ThreadPool[T](send)
+    watch = _SourceWatch(machine, pool) if machine.wants_rows_at_once else None
     try:
-        _run(machine, rows, pool, timing)
+        try:
+            _run(machine, rows if watch is None else watch.watched(rows), pool, timing)
+        finally:
+            if watch is not None:
+                watch.stop()
     except BaseException as error:
         machine.fail(error)
         try:
@@ -60,6 +69,8 @@ def _run(machine: Machine[T], rows: Iterable[Any], pool: _ThreadPool[T], timing:
                     machine.end()
             except Exception as error:  # noqa: BLE001 - raised in the end
                 machine.fail(error)
+        elif isinstance(step, Call):
+            _call(machine, step)
         elif not isinstance(step, Wait | Signal):
             pool.start(step)
         elif pool.in_flight:
@@ -69,6 +80,103 @@ def _run(machine: Machine[T], rows: Iterable[Any], pool: _ThreadPool[T], timing:
         pool.deliver(machine, 0.0)
 
 
+def _call(machine: Machine[Any], call: Call) -> None:
+    """Call a function of the caller's."""
+    try:
+        result = call.function(call.argument)
+    except Exception as error:  # noqa: BLE001 - raised in the end
+        machine.fail(error)
+        return
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        problem = "a coroutine function is for AsyncSynerise; give a function that returns when it is done"
+        machine.fail(InvalidRequestError(problem, field="on_settled"))
+
+
+class _SourceWatch(Generic[T]):
+    """Drives a machine in a thread of its own while the caller's thread waits for a row of a slow source.
+
+    The lock is with the caller's thread, but for the time in which it waits for a row. Calls of the caller's functions
+    that fall due meanwhile are made by the caller's thread, as soon as it has the row.
+    """
+
+    def __init__(self, machine: Machine[T], pool: _ThreadPool[T]) -> None:
+        self._machine = machine
+        self._pool = pool
+        self._lock = threading.Lock()
+        self._is_locked = False
+        self._wakeup = threading.Event()
+        self._delay: float | None = None
+        self._calls: list[Call] = []
+        self._is_over = self._is_done = False
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="synerise-bulk-flush", daemon=True)
+        pool.on_result = self._wakeup.set
+
+    def watched(self, rows: Iterable[Any]) -> Iterator[Any]:
+        """Yield the rows; ends early where the machine has come to its end meanwhile."""
+        iterator = iter(rows)
+        self._thread.start()
+        while True:
+            if self._delay is None:  # else it looks by itself in time
+                self._wakeup.set()
+            self._unlock()
+            try:
+                row = next(iterator, _END)
+            finally:
+                self._is_locked = self._lock.acquire()
+            while self._calls:
+                _call(self._machine, self._calls.pop(0))
+            if row is _END or self._ends_early():
+                return
+            yield row
+
+    def stop(self) -> None:
+        """End the thread; from then on the machine is with the caller's thread alone."""
+        self._is_over = True
+        self._wakeup.set()
+        self._unlock()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _unlock(self) -> None:
+        if self._is_locked:
+            self._is_locked = False
+            self._lock.release()
+
+    def _ends_early(self) -> bool:
+        if self._failure is not None:
+            raise self._failure
+        return self._is_done or self._machine.failure is not None
+
+    def _work(self) -> None:
+        while not self._is_over:
+            self._wakeup.wait(self._delay)
+            self._wakeup.clear()
+            with self._lock:
+                self._delay = self._drive()
+
+    def _drive(self) -> float | None:
+        """Send what is due, and take what came; return for how many seconds there is nothing more to do."""
+        if self._is_over or self._is_done:
+            return None
+        try:
+            self._pool.deliver(self._machine, 0.0)
+            while (step := self._machine.next()) is not DONE:
+                if isinstance(step, Read | Wait):
+                    return step.seconds
+                if isinstance(step, Call):
+                    self._calls.append(step)
+                elif not isinstance(step, Signal):
+                    self._pool.start(step)
+                self._pool.deliver(self._machine, 0.0)
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+            self._failure = error
+        self._is_done = True
+        return None
+
+
 class _ThreadPool(Generic[T]):
     """Threads that send one request at a time each; another one is started when all are busy.
 
@@ -76,6 +184,7 @@ class _ThreadPool(Generic[T]):
     """
 
     def __init__(self, send: _SendFunction) -> None:
+        self.on_result: Callable[[], None] | None = None
         self._send = send
         self._tasks: SimpleQueue[T | None] = SimpleQueue()
         self._results: deque[tuple[T, SendResult, BaseException | None]] = deque()
@@ -129,6 +238,8 @@ class _ThreadPool(Generic[T]):
         while (task := self._tasks.get()) is not None:
             self._results.append((task, *self._result_of(task)))
             self._wakeups.put(None)
+            if self.on_result is not None:
+                self.on_result()
             # Or a thread that waits would keep its last chunk in memory.
             del task
         # For the next one. They are not counted: an interruption may come between the start of one and its count.

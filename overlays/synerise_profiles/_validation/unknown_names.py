@@ -17,8 +17,10 @@ from synerise_profiles_api.names import near_name
 from .rules import FieldProblem, Rule, fields_of
 from .schema import schema_of
 
-__all__ = ["NamesRule", "UnknownNames", "refuse_reserved_names"]
+__all__ = ["CELLS_NAME", "NamesRule", "UnknownNames", "refuse_reserved_names"]
 
+CELLS_NAME: Final = "cells"
+"""The name under which a dead letter holds the cells of its source: they are no fields, and are never sent as such."""
 _PLAIN_NAME: Final = re.compile(r"[\w .\-]{1,64}")
 _MAX_REMEMBERED: Final = 1000
 
@@ -43,6 +45,8 @@ class UnknownNames:
             return None
         if not isinstance(name, str):
             return "", f"has a key of type {type(name).__name__}; keys are text"
+        if name == CELLS_NAME and not self._path:
+            return name, _CELLS_TEXT
         if name in self._meant_names:
             meant = self._meant_names[name]
         else:
@@ -54,6 +58,12 @@ class UnknownNames:
         shown = name if _PLAIN_NAME.fullmatch(name) else "a key that is not shown"
         self._note(f"{self._path}{shown}: not in the documentation")
         return None
+
+
+_CELLS_TEXT: Final = (
+    "holds the cells of a source, as dead letters keep them, and no fields; send them by client.bulk.replay, or read "
+    "them by read_dead_letter with their mapping"
+)
 
 
 class NamesRule:

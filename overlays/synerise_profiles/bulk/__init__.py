@@ -10,6 +10,7 @@ from .dead_letter import read_dead_letter
 from .dry_runs import dry_run
 from .progress_bar import progress_bar
 from .recorder import JournalError, JournalMismatchError
+from .replay import OperationCounts, ReplayReport
 from .report import BulkStoppedError, Missing, Progress, RejectedRowsError, Report, Verification, report_of
 
 __all__ = [
@@ -19,9 +20,11 @@ __all__ = [
     "JournalError",
     "JournalMismatchError",
     "Missing",
+    "OperationCounts",
     "Progress",
     "RejectedRowsError",
     "Rejection",
+    "ReplayReport",
     "Report",
     "RowSource",
     "UnreadableRow",

@@ -74,6 +74,7 @@ class Chunker:
         self._options = options
         self._refuse = refuse
         self._sample = sample
+        self._open_since: float | None = None
         self._open_chunks: dict[IdentifierGroup, OpenChunk] = {}
         self._full_chunks: deque[Chunk] = deque()
         self._chunk_count = 0
@@ -84,7 +85,7 @@ class Chunker:
         )
         self._identifier_keys = IdentifierKeys(batch_operation.identifiers) if options.order_window else None
         self.preparer = RowPreparer(batch_operation, options, self._rule, self._identifier_keys)
-        self._reader = BlockReader(is_fixed=options.rows_are_fixed)
+        self._reader = BlockReader(is_fixed=options.rows_are_fixed, reads_singly=options.flush_after is not None)
         self._pending_rows: Sequence[Any] = ()
         self._max_block_rows = _SMALL_BLOCK_ROWS
         self._row_size = 1.0
@@ -109,6 +110,24 @@ class Chunker:
                 break
         return self._full_chunks.popleft() if self._full_chunks else None
 
+    def flush_due(self, now: float) -> list[Chunk]:
+        """Close and return the open chunks while more rows may come, if the first row has waited long enough."""
+        if self.read_delay(None, now) != 0.0:
+            return []
+        for open_chunk in self._in_order():
+            open_chunk.close_all()
+        return self._take_chunks()
+
+    def read_delay(self, seconds: float | None, now: float) -> float | None:
+        """For how long a row may be waited for: no more than so many seconds, and until a part chunk is to be sent."""
+        after = self._options.flush_after
+        if after is None or not any(open_chunk.has_rows for open_chunk in self._open_chunks.values()):
+            self._open_since = None
+            return seconds
+        self._open_since = now if self._open_since is None else self._open_since
+        delay = max(0.0, self._open_since + after - now)
+        return delay if seconds is None else min(delay, seconds)
+
     def remaining_chunks(self) -> list[Chunk]:
         """Close and return the open chunks, in the order of their first rows."""
         self._pending_rows = [*self._pending_rows, *self._reader.rest()]
@@ -118,10 +137,15 @@ class Chunker:
                 self._put_block(block)
             except Exception:  # noqa: BLE001 - of a function of the caller that has ended the run already
                 break
-        in_order = sorted(self._open_chunks.values(), key=lambda open_chunk: open_chunk.chunk.indexes[:1])
-        for open_chunk in in_order:
+        for open_chunk in self._in_order():
             open_chunk.close_all()
         self._open_chunks.clear()
+        return self._take_chunks()
+
+    def _in_order(self) -> list[OpenChunk]:
+        return sorted(self._open_chunks.values(), key=lambda open_chunk: open_chunk.chunk.indexes[:1])
+
+    def _take_chunks(self) -> list[Chunk]:
         chunks = list(self._full_chunks)
         self._full_chunks.clear()
         return chunks
@@ -147,6 +171,7 @@ class Chunker:
         chunk.number = self._chunk_count
         self._chunk_count += 1
         self._full_chunks.append(chunk)
+        self._open_since = None
         return chunk.number
 
     def _block_size(self) -> int:
@@ -269,15 +294,15 @@ class Chunker:
 
     def _refuse_row(self, index: int, row: Any, error: RefusedError | InvalidRequestError) -> None:
         holds: RowHolds = "fields"
-        field, reference = error.field, None
+        field, reference, mapping = error.field, None, None
         reason = error.reason if isinstance(error, RefusedError) else error.problem
         if isinstance(row, UnreadableRow):  # it carries its own reason
-            reference, holds = row.reference, "cells"
+            reference, holds, mapping = row.reference, "cells", row.mapping
             field, reason, row = row.field, row.reason, row.row
         elif self._options.reference is not None:
             reference = self._options.reference(row)
         self.rows_read += 1
-        self.is_halted = not self._refuse(index, reference, letter_row(row, holds), field, reason)
+        self.is_halted = not self._refuse(index, reference, letter_row(row, holds, mapping), field, reason)
 
 
 def _as_fields(block: Sequence[Any]) -> Sequence[Any]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 from synerise_profiles._batching import operations
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import warn_deprecated
-from synerise_profiles_api.names import Resource
 
+from .replay_client import AsyncReplayMethods, ReplayMethods
 from .report import Report
 from .run import open_run, reported
 from .settings import (
@@ -40,7 +40,7 @@ ClientIdOrRow: TypeAlias = "int | Profile | Row"
 """A clientId, or something that has one."""
 
 
-class Bulk(Resource):
+class Bulk(ReplayMethods):
     """Sends any number of rows in batches within the documented limits, and reports the fate of every one.
 
     Every method takes any iterable, a generator without end included, and reads it no further than the requests in
@@ -67,6 +67,8 @@ class Bulk(Resource):
       of dead letters at the end of the run, and no other file; `dead_letter_mode="append"` adds to it instead.
     - `journal`: a file by which the same call goes on where it stopped. It holds no rows.
     - `progress`: a function that is called with a `Progress` after each batch.
+    - `on_settled`: a function that is called with an index when all rows before it have their fate.
+    - `flush_after`: after so many seconds rows are sent without others, while the next one is waited for.
     """
 
     def __init__(self, client: ClientProtocol, timing: Timing) -> None:
@@ -134,7 +136,7 @@ class Bulk(Resource):
         return engine.report
 
 
-class AsyncBulk(Resource):
+class AsyncBulk(AsyncReplayMethods):
     """The methods of `Bulk`, awaited; rows may come from an async iterable too. For asyncio and trio."""
 
     def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:

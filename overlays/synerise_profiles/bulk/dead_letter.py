@@ -16,14 +16,22 @@ import errno
 import os
 import weakref
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import attrs
 import orjson
 
-from synerise_profiles._batching.letters import LetterHead, LetterRow, letter_line, letter_row, read_letters
+from synerise_profiles._batching.letters import (
+    LetterHead,
+    LetterRow,
+    cells_of,
+    letter_line,
+    letter_row,
+    problem_of,
+    read_letters,
+)
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import AppendFile, FileId, PartFile, WrittenFile, file_id, named_scratch_file
 from synerise_profiles_api.errors import InvalidRequestError
@@ -40,15 +48,19 @@ _MAX_SORTED_BYTES: Final = 1 << 23
 class LetterFile:
     """Lines that are being written to a file, and can be read again; `head` is that of dead letters.
 
-    `problem` says why lines could not be written; they are in memory then.
+    `problem` says why lines could not be written; they are in memory then. What is appended meanwhile to the file that
+    is replaced, behind its first `replaced_bytes`, is kept; None keeps nothing of it.
     """
 
     def __init__(self, file: WrittenFile, head: LetterHead | None = None) -> None:
         self.problem: OSError | None = None
         self.path = file.path if isinstance(file, PartFile) else file.target
         self.name = file.target.name
+        self.left_parts = file.left_parts if isinstance(file, PartFile) else []
+        self.head = head
+        self.replaced_bytes: int | None = None
         self._file: WrittenFile | None = file
-        self._head = head
+        self._has_carried = False
         self._id: FileId | None = file.id
         self._pid = os.getpid()
         # Where the lines are in the file: starts and ends in turn, since others may append to it too.
@@ -58,7 +70,7 @@ class LetterFile:
 
     def add(self, record: Mapping[str, Any], row: LetterRow) -> None:
         """Add the line of a record."""
-        line = letter_row(record).json + b"\n" if self._head is None else letter_line(self._head, record, row)
+        line = letter_row(record).json + b"\n" if self.head is None else letter_line(self.head, record, row)
         self._lines.append(line)
         self._buffered_bytes += len(line)
         if self._buffered_bytes >= _BUFFER_BYTES:
@@ -81,6 +93,21 @@ class LetterFile:
         self._lines.clear()
         self._buffered_bytes = 0
 
+    def carry(self, lines: Iterable[bytes]) -> int:
+        """Write lines of another file as they stand, which are not among those that were added; return their number."""
+        self.flush()
+        file, count = self._file, 0
+        self._has_carried = True
+        for line in lines:
+            if file is None or self.problem is not None:
+                break
+            try:
+                file.write(line)
+            except OSError as error:
+                self.problem = error
+            count += 1
+        return count
+
     def lines(self) -> Iterator[bytes]:
         """Yield the lines that were added. Raises OSError if the file is another one by now."""
         self.flush()
@@ -102,7 +129,7 @@ class LetterFile:
             if is_kept:
                 self.flush()
                 self._sort(file)
-                file.commit()
+                file.commit(self.replaced_bytes)
                 self.path = file.target
             else:
                 is_one_piece = len(self._places) == 2 and self._places[1] == file.size
@@ -116,7 +143,12 @@ class LetterFile:
     def _sort(self, file: WrittenFile) -> None:
         """Put the lines in the order of the rows, which that of the responses is not, if they are not too many."""
         end = self._places[-1] if self._places else 0
-        if not isinstance(file, PartFile) or not 0 < end <= _MAX_SORTED_BYTES or os.getpid() != self._pid:
+        if (
+            self._has_carried
+            or not isinstance(file, PartFile)
+            or not 0 < end <= _MAX_SORTED_BYTES
+            or os.getpid() != self._pid
+        ):
             return
         lines = list(self.lines())
         ordered = sorted(lines, key=lambda line: orjson.loads(line)["index"])
@@ -142,6 +174,12 @@ class RejectionStore(Generic[T]):
         self._in_memory: list[T] = []
         self._is_all_in_memory = True
         self._file = letters
+
+    @property
+    def notes(self) -> dict[str, int]:
+        """Notes about what a run that was killed has left beside the file; its letters are not in the new one."""
+        names = [] if self._file is None else self._file.left_parts
+        return {f"{name} was left by a run that was killed, and is removed with its letters": 1 for name in names}
 
     @property
     def error(self) -> OSError | None:
@@ -210,6 +248,11 @@ class CellMapping(Protocol):
         """The operations that its rows are made for."""
         ...
 
+    @property
+    def digest(self) -> str:
+        """What tells mappings apart."""
+        ...
+
     def cell_reader(self) -> Callable[[object], dict[str, Any] | UnreadableRow]:
         """Make a function of the cells that returns the row, or what stands for one that cannot be read."""
         ...
@@ -218,12 +261,14 @@ class CellMapping(Protocol):
 def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None = None) -> Iterator[dict[str, Any]]:
     """Yield the lines of a dead-letter file, or of a queue's spill, as mappings with the fields of a `Rejection`.
 
-    `line["row"]` is the row as it was given, to be mended and sent again by the method of `line["operation"]`:
-    `line["row_holds"]` says whether these are the `fields` of the API or the `cells` of the source, of whose mapping
-    `line["mapping"]` is the digest. With a `mapping`, the one of the source or a better one, cells are read by it:
-    `line["row"]` is what would have been sent, or an `UnreadableRow` where no row can be made of them, and
-    `line["row_holds"]` is `cells` still. Raises OSError where there is no such file, InvalidRequestError for a line
-    that is no dead letter, and for cells of an operation that the mapping is not made for.
+    `line["row"]` is the row as it was given; `client.bulk.replay` mends rows and sends each by the method of its
+    `line["operation"]`. `line["row_holds"]` says whether these are the `fields` of the API or the cells of the source,
+    of whose mapping `line["mapping"]` is the digest: the row is `{"cells": ...}` then, which no method sends. With a
+    `mapping`, the one of the source or a better one, cells are read by it: `line["row"]` is what would have been sent,
+    or an `UnreadableRow` where no row can be made of them, and `line["row_holds"]` is `cells` still.
+
+    Raises OSError where there is no such file, InvalidRequestError for a line that is no dead letter, and for cells of
+    an operation that the mapping is not made for.
     """
     read = None if mapping is None else mapping.cell_reader()
     for letter in read_letters(path):
@@ -234,7 +279,8 @@ def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None =
             made = " or ".join(sorted(mapping.operation_names))
             text = f"the mapping is made for {made}, and a letter holds cells for {letter['operation']}"
             raise InvalidRequestError(text, field="mapping")
-        row = read(letter["row"])
+        cells, problem = cells_of(letter, letter["row"]), problem_of(letter)
+        row = read(cells) if problem is None else UnreadableRow("", problem, cells, mapping=letter.get("mapping"))
         yield {**letter, "row": row, "row_holds": "cells" if isinstance(row, UnreadableRow) else "fields"}
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.bisection import BisectBudget, ChunkState, PoisonSearch, SubBatchTask
-from synerise_profiles._batching.machine import DONE, Machine, Read, Signal, Wait
+from synerise_profiles._batching.machine import DONE, Call, Machine, Read, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Throttle
@@ -33,7 +33,7 @@ from .verification import Sample, Verifier
 __all__ = ["BulkStep", "BulkTask", "Engine"]
 
 BulkTask: TypeAlias = SubBatchTask | ServerTimeTask
-BulkStep: TypeAlias = BulkTask | Read | Wait | Signal
+BulkStep: TypeAlias = BulkTask | Call | Read | Wait | Signal
 _MAX_FAILED_REQUESTS: Final = 3
 """After so many requests in a row that were given up, with all their retries, nothing more is tried."""
 
@@ -41,7 +41,7 @@ _MAX_FAILED_REQUESTS: Final = 3
 class Engine(Machine[BulkTask]):
     """One run: a `Machine` that sends the rows of an input. `report` is complete once `next` has said DONE.
 
-    `rows_are_fixed` says that the input is a list or a tuple, which no reading changes.
+    `rows_are_fixed` says that the input is a list or a tuple, which no reading changes; `problem` why it ended early.
     """
 
     def __init__(
@@ -56,7 +56,6 @@ class Engine(Machine[BulkTask]):
     ) -> None:
         self.report = recorder.report
         self.problem: str | None = None
-        """Why the run ended early."""
         self.error: Exception | None = None
         self.failure: BaseException | None = None
         self._batch_operation = batch_operation
@@ -82,6 +81,7 @@ class Engine(Machine[BulkTask]):
         self._started_at = timing.monotonic()
         self._failed_streak = 0
         self._search = PoisonSearch()
+        self.wants_rows_at_once = settings.flush_after is not None
 
     @property
     def max_ready_rows(self) -> int:
@@ -89,20 +89,24 @@ class Engine(Machine[BulkTask]):
         return self._chunker.next_block_size
 
     def next(self) -> BulkStep:
-        """Say what to do next. Asked again at once, it may say the same: only a task is said once."""
+        """Say what to do next. Asked again at once, it may say the same: only a task and a call are said once."""
         now = self._timing.monotonic()
+        if self._recorder.settled is not None and (call := self._recorder.next_settled()) is not None:
+            return call
         self._stop(self._recorder.problem, None)
         if self._recorder.failure is not None:
             self.fail(self._recorder.failure)
         if self.problem is not None:
             return Wait(None) if self._outstanding else self._finish(now)
+        for chunk in self._chunker.flush_due(now) if self.wants_rows_at_once and not self._ready else ():
+            self._take_chunk(chunk)
         if not self._chunk_states and not self._ready:
-            return self._finish(now) if self._exhausted else Read(None)
+            return self._finish(now) if self._exhausted else Read(self._read_delay(None, now))
         task = self._next_task(now)
         if task is not None:
             return task
         pause = self._pause(now)
-        return pause if self._exhausted or self._ready else Read(pause.seconds)
+        return pause if self._exhausted or self._ready else Read(self._read_delay(pause.seconds, now))
 
     def read(self, rows: Iterable[Any]) -> bool:
         """Read rows until a chunk is full, or the run has to end; false if they end before. Then call `end`."""
@@ -117,7 +121,8 @@ class Engine(Machine[BulkTask]):
     def end(self) -> None:
         """Take note that the input has ended."""
         if not self._recorder.must_end and not self._exhausted:
-            chunks = deque(self._remaining_chunks())
+            chunks = deque(self._chunker.remaining_chunks())
+            self.report.read = self._chunker.rows_read
             try:
                 while chunks:
                     self._take_chunk(chunks.popleft())
@@ -160,6 +165,7 @@ class Engine(Machine[BulkTask]):
     def fail(self, error: BaseException) -> None:
         """Take note of what ends the run: nothing more is started."""
         self.failure = self.failure or error
+        self._recorder.settled = None  # nothing more is told
         self._stop(f"{type(error).__name__} was raised", None)
 
     def close(self) -> None:
@@ -170,11 +176,11 @@ class Engine(Machine[BulkTask]):
 
     def start_verification(self) -> Verifier | None:
         """Begin to compare a sample with what the server holds, where that was asked for and the run came to an end."""
-        if self._sample is None or self._batch_operation.schema is None or self.problem is not None:
+        schema, settings = self._batch_operation.schema, self._settings
+        if self._sample is None or schema is None or self.problem is not None:
             return None
-        concurrency, within = self._settings.concurrency, self._settings.verify_within
-        schema, timing = self._batch_operation.schema, self._timing
-        return Verifier(self._sample, schema, concurrency=concurrency, within=within, timing=timing)
+        within, timing = settings.verify_within, self._timing
+        return Verifier(self._sample, schema, concurrency=settings.concurrency, within=within, timing=timing)
 
     def _can_start_chunk(self) -> bool:
         if not self._ready or len(self._chunk_states) >= self._settings.concurrency:
@@ -211,6 +217,9 @@ class Engine(Machine[BulkTask]):
         self._outstanding.add(task)
         self._throttle.on_sent(task.sent_at)
         return task
+
+    def _read_delay(self, seconds: float | None, now: float) -> float | None:
+        return self._chunker.read_delay(seconds, now) if self.wants_rows_at_once else seconds
 
     def _pause(self, now: float) -> Wait:
         """Until when nothing can be done but to wait for a response."""
@@ -287,10 +296,7 @@ class Engine(Machine[BulkTask]):
         return decision.delay
 
     def _take_chunk(self, chunk: Chunk) -> None:
-        """Take a full chunk. One that the journal has as settled is not sent.
-
-        Until the last chunk of the journal was found to be the same, nothing is sent: the input may be another one.
-        """
+        """Take a full chunk. It is not sent if the journal has it, nor before all of the journal was compared."""
         self._chunk_count += 1
         journal = self._recorder.journal
         if journal is None:
@@ -304,11 +310,6 @@ class Engine(Machine[BulkTask]):
             self._ready.extend(self._awaiting_journal)
             self._awaiting_journal.clear()
 
-    def _remaining_chunks(self) -> list[Chunk]:
-        chunks = self._chunker.remaining_chunks()
-        self.report.read = self._chunker.rows_read
-        return chunks
-
     def _record_if_finished(self, chunk_state: ChunkState, now: float) -> None:
         if not chunk_state.pending and not chunk_state.in_flight:
             self._recorder.record(chunk_state)
@@ -318,6 +319,7 @@ class Engine(Machine[BulkTask]):
     def _stop(self, problem: str | None, error: Exception | None) -> None:
         if self.problem is None and problem is not None:
             self.problem, self.error = problem, error
+            self._recorder.keeps_unsent = False  # it is to come again
 
     def _finish(self, now: float) -> BulkStep:
         if not self._done:
@@ -329,7 +331,7 @@ class Engine(Machine[BulkTask]):
                     self.fail(error)
             if self.problem is not None:
                 self._mark_rest_unsent(self.problem)
-            if self.failure is not None:  # it may have come between the reading of a row and its check
+                # What ended the run may have come between the reading of a row and its check.
                 self.report.read = self.report.accepted + self.report.rejected_count()
             self.report.notes |= self._chunker.preparer.notes(has_journal=self._recorder.journal is not None)
             self.report.complete = self.problem is None and not self.report.by_stage["unsent"]
@@ -339,7 +341,7 @@ class Engine(Machine[BulkTask]):
 
     def _mark_rest_unsent(self, problem: str) -> None:
         """Report all rows that were read and have no fate yet as unsent."""
-        waiting = (*self._ready, *self._awaiting_journal, *self._remaining_chunks())
+        waiting = (*self._ready, *self._awaiting_journal, *self._chunker.remaining_chunks())
         states = {id(chunk): ChunkState.of(chunk, self._budget) for chunk in waiting}
         states |= {id(state.chunk): state for state in self._chunk_states}
         for state in states.values():

@@ -112,7 +112,7 @@ class Journal:
         checksum = self._checksum(number, *values)
         self._execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", number, *values, checksum)
         if time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
-            self._flush()
+            self.flush()
 
     def time_of(self, number: int) -> str | None:
         """Return the time that an earlier run gave to rows of a chunk; None if it gave none."""
@@ -147,6 +147,12 @@ class Journal:
         self._execute("INSERT OR REPLACE INTO run VALUES ('finished', 'yes')")
         self._finished = True
 
+    def flush(self) -> None:
+        """Write to the disk what was recorded."""
+        # In WAL mode with synchronous = NORMAL only a checkpoint syncs to the disk.
+        self._execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._flushed_at = time.monotonic()
+
     def close(self) -> None:
         """Close the file."""
         try:
@@ -178,11 +184,6 @@ class Journal:
         """Digest an entry; that of another number, or of a journal with another header, is another one."""
         content = repr((number, values)).encode("utf-8", "surrogatepass")
         return hashlib.blake2b(content, digest_size=8, key=self._key).digest()
-
-    def _flush(self) -> None:
-        # In WAL mode with synchronous = NORMAL only a checkpoint syncs to the disk.
-        self._execute("PRAGMA wal_checkpoint(PASSIVE)")
-        self._flushed_at = time.monotonic()
 
     def _one(self, sql: str, *values: Any) -> Sequence[Any] | None:
         rows = self._execute(sql, *values)

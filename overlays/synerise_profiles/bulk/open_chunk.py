@@ -93,10 +93,15 @@ class OpenChunk:
                 self._add(row)
             is_full = len(self.chunk) >= self._batch_operation.max_items
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether there are rows that were not emitted, in the chunk or held back."""
+        return bool(len(self.chunk)) or (self.guard is not None and self.guard.holds_rows)
+
     def close_all(self) -> None:
-        """Emit what is left at the end of the input, the rows that are held back included."""
+        """Emit what is left, the rows that are held back included."""
         self.close()
-        while len(self.chunk) or (self.guard is not None and self.guard.holds_rows):
+        while self.has_rows:
             self.close()
 
     def _add(self, row: PreparedRow) -> None:

@@ -14,6 +14,7 @@ from synerise_profiles._batching.attribution import Refusal, Rejection, masked_i
 from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.bisection import ChunkState
 from synerise_profiles._batching.letters import LetterRow
+from synerise_profiles._batching.machine import Call
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.confirmation import unlisted_note
@@ -21,6 +22,7 @@ from synerise_profiles_api.errors import SyneriseError
 
 from .report import Progress, Report
 from .settings import BulkSettings
+from .settled import SettledRows
 
 __all__ = ["JournalEntry", "JournalError", "JournalMismatchError", "JournalProtocol", "OutcomeRecorder"]
 
@@ -91,6 +93,10 @@ class JournalProtocol(Protocol):
         """Write that the whole input was sent."""
         ...
 
+    def flush(self) -> None:
+        """Write to the disk what was recorded."""
+        ...
+
     def close(self) -> None:
         """Close the file."""
         ...
@@ -116,12 +122,31 @@ class OutcomeRecorder:
         self._batch_operation = batch_operation
         self._settings = settings
         self._locate = locate
+        self.settled = None if settings.on_settled is None else SettledRows()
+        # A letter that is appended is there whatever becomes of the run, and so is the fate of an unsent row then.
+        self.keeps_unsent = journal is None and settings.dead_letter is not None
+        self.keeps_unsent = self.keeps_unsent and settings.dead_letter_mode == "append"
+
+    def next_settled(self) -> Call | None:
+        """Return the call that tells the caller of further rows that have their fate, once that is written down."""
+        settled, function = self.settled, self._settings.on_settled
+        if settled is None or function is None or settled.through <= settled.told or self.failure is not None:
+            return None
+        self.report.rejection_store.flush()
+        if self.journal is not None and self._write_journal(self.journal.flush) is None:
+            return None
+        if self.report.rejection_store.problem is not None:
+            return None
+        settled.told = settled.through
+        return Call(function, settled.told)
 
     def record_refusal(self, index: int, reference: Any, row: LetterRow, field: str, reason: str) -> bool:
         """Write down a row that the checks refused; return whether to read on."""
         if reference is None:
             reference = self._located(index)
         self._add_rejection(row, index=index, reference=reference, stage="check", reason=reason, field=field or None)
+        if self.settled is not None:
+            self.settled.add((index,))
         return not self.must_end
 
     @property
@@ -146,6 +171,14 @@ class OutcomeRecorder:
                 refused=chunk_state.refused,
             )
             self._write_journal(self.journal.record, chunk.number, entry)
+        if self.settled is not None:
+            held = (
+                set()
+                if self.keeps_unsent
+                else {at for at, item in chunk_state.refused.items() if item.stage == "unsent"}
+            )
+            if not held or self.journal is None:
+                self.settled.add(index for at, index in enumerate(chunk.indexes) if at not in held)
 
     def note_unlisted(self, result: SendResult) -> None:
         """Count a response that confirms rows and is not documented so."""
@@ -174,6 +207,8 @@ class OutcomeRecorder:
         self.report.resumed += len(chunk)
         self.report.accepted += entry.accepted
         self._record_refused(chunk, entry.refused)
+        if self.settled is not None:
+            self.settled.add(chunk.indexes)
         return True
 
     def record_on_its_way(self, chunk: Chunk, sub_batch: SubBatch) -> bool:
@@ -273,14 +308,20 @@ class OutcomeRecorder:
             self.problem = self._error_limit_problem()
 
     def _error_limit_problem(self) -> str | None:
-        report, settings = self.report, self._settings
-        refused = report.rejected_count() - report.by_stage["unsent"]
+        settings = self._settings
+        refused, settled = self._refused_and_settled()
         if settings.max_errors is not None and refused > settings.max_errors:
             return f"more than {settings.max_errors:,} rows were rejected"
-        rate, settled = settings.max_error_rate, refused + report.accepted
+        rate = settings.max_error_rate
         if rate is not None and settled >= _MIN_RATE_ROWS and refused > rate * settled:
             return f"more than {rate:.1%} of the rows were rejected"
         return None
+
+    def _refused_and_settled(self) -> tuple[int, int]:
+        """How many rows were refused, and how many were refused or accepted."""
+        report = self.report
+        refused = report.rejected_count() - report.by_stage["unsent"]
+        return refused, refused + report.accepted
 
 
 _BUILT_ROWS_TEXT = (

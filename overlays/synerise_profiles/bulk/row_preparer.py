@@ -41,7 +41,7 @@ class ChunkerOptions:
     """What the caller chose about reading and checking rows; a part of `BulkSettings`.
 
     `order_window` is for how many chunks the keys of rows are remembered, so that their order is kept; 0 lets go of it.
-    `rows_are_fixed` says that the rows are a list or a tuple.
+    `rows_are_fixed` says that the rows are a list or a tuple. After `flush_after` seconds rows go without others.
     """
 
     checks: Checks = "basic"
@@ -53,6 +53,7 @@ class ChunkerOptions:
     default_time: str | None = None
     order_window: int = 12
     rows_are_fixed: bool = False
+    flush_after: float | None = None
 
 
 class RowPreparer:

@@ -6,7 +6,6 @@ attached to what is raised.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,10 +50,8 @@ def open_run(
     `journal_header` is what, beside the settings, another call with the same journal must have in common with this one.
     """
     settings, operation = BulkSettings(**options), batch_operation.operation
-    time = settings.default_time
-    if time is not None and datetime.datetime.fromisoformat(time).timestamp() > timing.wall():
-        words = "is in the future: the server would replace it, and a salt would have no effect"
-        raise InvalidRequestError(words, field="default_time")
+    if settings.default_time is not None:
+        settings.check_time(timing)
     source = rows if isinstance(rows, RowSource) else None
     letter_target = _check_files(settings, source)
     if source is not None:
@@ -64,13 +61,13 @@ def open_run(
     try:
         head = LetterHead(
             operation=operation.name,
-            arguments=journal_header,
+            arguments=journal_header if letter_target is None else {**journal_header, **settings.letter_arguments()},
             mapping=getattr(source, "mapping_digest", None),
         )
         # From here on the run is accepted, and files are touched.
         letters = None if letter_target is None else open_letters(letter_target, settings.dead_letter_mode, head)
         store = RejectionStore[Rejection](letters)
-        report = Report(operation=operation.name, rejection_store=store)
+        report = Report(operation=operation.name, rejection_store=store, notes=store.notes)
         locate = None if source is None else source.locate
         recorder = OutcomeRecorder(batch_operation, settings, report, journal, locate)
         engine = Engine(
@@ -131,6 +128,7 @@ def _check_files(settings: BulkSettings, source: RowSource | None) -> Path | Non
     if settings.journal is not None:
         from .journal import journal_target  # noqa: PLC0415 - as below
 
+        settings.check_journal()
         targets["journal"] = journal_target(settings.journal)
     if settings.dead_letter is not None:
         is_appended = settings.dead_letter_mode == "append"

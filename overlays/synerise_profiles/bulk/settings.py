@@ -20,10 +20,13 @@ from synerise_profiles._core.arguments import (
     name_collection,
     number,
     one_of,
+    optional_function,
+    positive_seconds,
     seconds,
     taken_by,
     whole_number,
 )
+from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .dead_letter import DeadLetterMode
@@ -34,6 +37,7 @@ __all__ = [
     "DELETIONS",
     "EVENTS",
     "PROFILES",
+    "SALT_FUNCTION",
     "TAGS",
     "TRANSACTIONS",
     "BatchArguments",
@@ -43,6 +47,9 @@ __all__ = [
     "SaltedArguments",
     "check_call",
 ]
+
+SALT_FUNCTION: Final = "salt_function"
+"""Says in the arguments of a letter that a function made the salts of its call: no file can hold it."""
 
 _MAX_CONCURRENCY = 100
 """The connections of a client's pool; more requests at once would wait for one."""
@@ -61,6 +68,8 @@ class BulkArguments(TypedDict, total=False):
     progress: Callable[[Progress], object] | None
     reference: Callable[[Any], Any] | None
     ordered: bool
+    on_settled: Callable[[int], object] | None
+    flush_after: float | None
 
 
 class BatchArguments(BulkArguments, total=False):
@@ -123,6 +132,12 @@ def _time_text(value: Any) -> str | None:
     return text.replace("+00:00", "Z")
 
 
+_FLUSH_TEXT: Final = (
+    "does not go together with journal=: the journal knows rows again by the batches that they are in, which have to "
+    "depend on the rows alone, and not on how fast they come"
+)
+
+
 @attrs.frozen(kw_only=True)
 class BulkSettings:
     """The choices of one run, checked when it is made: the union of what the bulk methods take."""
@@ -148,6 +163,27 @@ class BulkSettings:
     default_time: str | None = attrs.field(default=None, converter=_time_text)
     verify_sample: int = attrs.field(default=0, validator=whole_number(0))
     verify_within: float = attrs.field(default=30.0, validator=seconds())
+    on_settled: Callable[[int], object] | None = attrs.field(default=None, validator=optional_function())
+    flush_after: float | None = attrs.field(default=None, validator=optional(positive_seconds()))
+
+    def check_journal(self) -> None:
+        """Raise InvalidRequestError for what does not go together with a journal."""
+        if self.flush_after is not None:
+            raise InvalidRequestError(_FLUSH_TEXT, field="flush_after")
+
+    def check_time(self, timing: Timing) -> None:
+        """Raise InvalidRequestError for a default time that is in the future."""
+        time = self.default_time
+        if time is not None and datetime.datetime.fromisoformat(time).timestamp() > timing.wall():
+            words = "is in the future: the server would replace it, and a salt would have no effect"
+            raise InvalidRequestError(words, field="default_time")
+
+    def letter_arguments(self) -> dict[str, Any]:
+        """Return what letters say of the call, so that their rows can be sent again with the same salts and times."""
+        salt = self.salt
+        given: dict[str, Any] = {"keep_duplicates": self.keep_duplicates or None, "default_time": self.default_time}
+        given |= {SALT_FUNCTION: True} if callable(salt) else {"salt": salt}
+        return {name: value for name, value in given.items() if value is not None}
 
     def chunker_options(self, *, rows_are_fixed: bool) -> ChunkerOptions:
         """Return the part that is about reading and checking rows."""
@@ -162,6 +198,7 @@ class BulkSettings:
             # Keys are remembered for longer than requests are in flight, or the guard would narrow the window.
             order_window=HOLD_DISTANCE // 2 + max(HOLD_DISTANCE, self.concurrency) if self.ordered else 0,
             rows_are_fixed=rows_are_fixed,
+            flush_after=self.flush_after,
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.optional_deps import import_pyarrow
 
+from .cell_reader import LOST_BYTES
 from .columns import Column
 from .mapping import RowMapping
 from .row_builder import Row
@@ -94,10 +95,10 @@ class ArrowSource(Source):
         bad = next((position for position, cell in enumerate(cells) if cell is _UNREADABLE), None)
         if bad is None:
             return None
-        row = {name: cell for name, cell in zip(self._names, cells, strict=True) if cell is not _UNREADABLE}
+        row = {name: LOST_BYTES if cell is _UNREADABLE else cell for name, cell in zip(self._names, cells, strict=True)}
         path = "" if self._row_builder is None else self._row_builder.path_of(bad)
         problem = "holds what cannot be read: text that is not UTF-8, or a date beyond the year 9999"
-        return UnreadableRow(path, f"column {self._names[bad]!r} {problem}", row)
+        return UnreadableRow(path, f"column {self._names[bad]!r} {problem}", row, mapping=self.mapping_digest)
 
 
 _UNREADABLE: Final = object()

@@ -78,7 +78,7 @@ class JsonLinesSource(Source):
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
         self._notes.clear()
-        records = self._reader.records(self._convert, partial(UnreadableRow, ""))
+        records = self._reader.records(self._convert, partial(UnreadableRow, "", mapping=self.mapping_digest))
         return records if self._plan is None else self._assembled(records, self._plan)
 
 
@@ -105,7 +105,7 @@ class JsonSource(Source):
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
         self._notes.clear()
-        records = self._reader.records(self._convert, partial(UnreadableRow, ""))
+        records = self._reader.records(self._convert, partial(UnreadableRow, "", mapping=self.mapping_digest))
         return records if self._plan is None else self._assembled(records, self._plan)
 
 
@@ -150,16 +150,18 @@ class _ObjectMapper:
         """Make a row of one object."""
         found = _object_or_unreadable(found)
         if isinstance(found, UnreadableRow):
-            return found
+            return attrs.evolve(found, mapping=self._mapping.digest)
         found = cast("dict[str, Any]", found)
         if self._grows and not found.keys() <= self._names.keys():
             try:
                 if len(self._names) + len(found) > _MAX_COLUMNS:
-                    return UnreadableRow("", f"has new keys, after {len(self._names):,} others in this file", found)
+                    reason = f"has new keys, after {len(self._names):,} others in this file"
+                    return UnreadableRow("", reason, found, mapping=self._mapping.digest)
                 self.builder = self._extend_columns(name for name in found if name not in self._names)
             except MappingError as error:
                 issue = error.issues[0]
-                return UnreadableRow(issue.field, f"column {issue.column!r} {issue.problem}", found)
+                reason = f"column {issue.column!r} {issue.problem}"
+                return UnreadableRow(issue.field, reason, found, mapping=self._mapping.digest)
         return self.builder.convert(found)
 
     def _extend_columns(self, more: Iterable[str]) -> RowBuilder:

@@ -23,6 +23,7 @@ from synerise_profiles_api.json_values import is_list, is_object
 from synerise_profiles_api.types import Operation
 
 from .assembly import LinePlan, Prepare, read_lines
+from .cell_reader import CellReader
 from .columns import Column, MappedTarget, Note, bind_columns, is_pattern, is_unnamed
 from .conditions import Condition
 from .derived_cells import fallback_columns
@@ -228,7 +229,7 @@ class RowMapping:
             ]
             issues += given_issues(given, self._schema, self._batch_operation, self._computed)
         self._raise_issues(issues)
-        return RowBuilder(object_tree(bound, self._constants), names, of_objects=of_objects)
+        return RowBuilder(object_tree(bound, self._constants), names, self.digest, of_objects=of_objects)
 
     def _targets_of(self, name: str, given: FieldTarget) -> tuple[Target, ...]:
         if given is None:
@@ -293,13 +294,18 @@ class RowMapping:
     def cell_reader(self) -> Callable[[object], Row]:
         """Make a function of the cells of a row by the names of their columns, as a dead letter keeps them.
 
-        It returns the row; an UnreadableRow for a cell that cannot be read, and for what is no object. A column that
-        is not there is empty. Where lines are grouped it takes a list of the cells of all lines of an order.
+        It returns the row; an UnreadableRow for a cell that cannot be read, or has lost bytes (U+FFFD stands for them),
+        and for what is no object. A column that is not there is empty. Where lines are grouped it takes a list of the
+        cells of all lines of an order.
         """
-        convert = self._cells_converter()
+
+        def build(columns: Sequence[Column]) -> RowBuilder:
+            return self.row_builder(columns, _ignore_note, of_objects=True)
+
+        convert = CellReader(self.named_columns, build, self.digest)
         if self.is_plain:
             return convert
-        plan = self.line_plan(None, None)
+        plan = attrs.evolve(self.line_plan(None, None), convert=convert)
 
         def read(cells: object) -> Row:
             given = cells if is_list(cells) and self.lines.group_by else [cells]

@@ -139,11 +139,14 @@ class RowBuilder:
     """Makes rows: `convert` returns the row, or an UnreadableRow for a cell that cannot be read.
 
     It takes the cells in the order of `columns`, which are their names, or `of_objects` the object whose keys are the
-    columns. `bindings` are the columns that are mapped.
+    columns. `bindings` are the columns that are mapped, `digest` is that of the mapping.
     """
 
-    def __init__(self, root: ObjectTemplate, columns: Sequence[str], *, of_objects: bool = False) -> None:
+    def __init__(
+        self, root: ObjectTemplate, columns: Sequence[str], digest: str | None = None, *, of_objects: bool = False
+    ) -> None:
         self.root = root
+        self.digest = digest
         self.columns = tuple(columns)
         self.bindings = tuple(_bindings(root))
         self.positions = list(dict.fromkeys(place for binding in self.bindings for place in binding.positions))
@@ -183,8 +186,8 @@ class RowBuilder:
             try:
                 binding.value_of(cells)
             except BadCellError as error:
-                return UnreadableRow(binding.path, f"column {binding.column!r} {error}", row)
-        return UnreadableRow("", "cannot be read", row)
+                return UnreadableRow(binding.path, f"column {binding.column!r} {error}", row, mapping=self.digest)
+        return UnreadableRow("", "cannot be read", row, mapping=self.digest)
 
 
 def cells_converter(build: Callable[[Sequence[str]], RowBuilder]) -> Callable[[object], Row]:

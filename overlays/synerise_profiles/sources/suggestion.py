@@ -19,8 +19,8 @@ from synerise_profiles._batching import operations
 from synerise_profiles._readers.csv_reader import CsvReader, delimiter_hint
 from synerise_profiles._readers.file_form import CsvFormat
 from synerise_profiles._validation.schema import Schema, body_schema
-from synerise_profiles._validation.unknown_names import near_name
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.names import near_name
 
 from .fields import DATE_TYPES, UnknownFieldError, find_field, parse_path
 from .toml_writer import toml_key, toml_line, toml_value

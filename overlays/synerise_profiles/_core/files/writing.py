@@ -42,6 +42,7 @@ OWNER_ONLY: Final = 0o600
 OPEN_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 _MAX_STEM_BYTES: Final = 230
+_COPIED_BYTES: Final = 1 << 20
 
 
 class WrittenFile:
@@ -77,7 +78,7 @@ class WrittenFile:
             raise
         return start + len(content)
 
-    def commit(self) -> None:
+    def commit(self, tail_from: int | None = None) -> None:
         """Say that what was written is to stay."""
 
     def take_back(self, start: int | None) -> None:
@@ -103,7 +104,8 @@ class WrittenFile:
 class PartFile(WrittenFile):
     """A file that is written beside its target: `commit` puts it in the target's place, `discard` removes it.
 
-    What an earlier process left of such a file, as it was killed, is named in the log and removed. Raises
+    What an earlier process left of such a file, as it was killed, is named in the log and removed; `left_parts` are
+    the names. Raises
     InvalidRequestError if another run writes the same file, or if it cannot be made. A process that was forked from the
     one that opened it neither commits nor discards.
     """
@@ -111,7 +113,7 @@ class PartFile(WrittenFile):
     def __init__(self, target: Path, argument: str) -> None:
         self.path = target.with_name(f".{_part_stem(target)}.{os.getpid()}.part")
         try:
-            _remove_left_parts(target, argument)
+            self.left_parts = _remove_left_parts(target, argument)
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | OPEN_FLAGS, OWNER_ONLY)
         except OSError as error:
             raise refused(argument, f"cannot be written: {error.strerror}") from None
@@ -143,10 +145,18 @@ class PartFile(WrittenFile):
         if sys.platform != "win32":
             os.close(old)
 
-    def commit(self) -> None:
-        """Put the file in the place of its target, whole and on the disk."""
+    def commit(self, tail_from: int | None = None) -> None:
+        """Put the file in the place of its target, whole and on the disk.
+
+        What was appended to the target behind `tail_from` goes to the end of the file first.
+        """
         if self._descriptor < 0 or os.getpid() != self._pid:
             return
+        if tail_from is not None:
+            with self.target.open("rb") as old:
+                old.seek(tail_from)
+                while tail := old.read(_COPIED_BYTES):
+                    self.write(tail)
         self.sync()
         with contextlib.suppress(FileNotFoundError):
             _keep_mode(self._descriptor, self.target.stat())
@@ -250,15 +260,17 @@ def _part_stem(target: Path) -> str:
     return target.name if len(name) <= _MAX_STEM_BYTES else hashlib.blake2b(name, digest_size=16).hexdigest()
 
 
-def _remove_left_parts(target: Path, argument: str) -> None:
+def _remove_left_parts(target: Path, argument: str) -> list[str]:
     pattern = re.compile(rf"\.{re.escape(_part_stem(target))}\.\d+(?:\.next)?\.part")
-    for name in [path.name for path in target.parent.iterdir() if pattern.fullmatch(path.name)]:
+    names = sorted(path.name for path in target.parent.iterdir() if pattern.fullmatch(path.name))
+    for name in names:
         part = target.with_name(name)
         if _is_in_use(part):
             raise refused(argument, f"is being written by another run, to {name} beside it")
         # By its name alone: folders may be named after people.
         LOGGER.warning("%s was left by a run that was killed; it is removed", name)
         part.unlink(missing_ok=True)
+    return names
 
 
 def _is_in_use(part: Path) -> bool:

@@ -1,0 +1,264 @@
+"""`client.bulk.replay`: dead letters are mended and sent again, each by its own method.
+
+How a replay works. The letters of one operation, with the same further arguments, are a run of an `Engine` like any
+other; the runs follow each other in the order in which the file begins them, and one report sums them up. What is not
+accepted is written to a new file of letters, which takes the place of the old one at the end and not before: a process
+that is killed leaves the old file as it was. Where a replay ends early, what it did not read goes to the new file too.
+So there is no journal: the file itself is what is left to do.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from synerise_profiles._batching import operations
+from synerise_profiles._batching.attribution import Rejection, Stage
+from synerise_profiles._batching.letters import LetterHead, LetterRow
+from synerise_profiles._core.arguments import taken_by
+from synerise_profiles.deprecations import warn_deprecated
+from synerise_profiles_api.errors import InvalidRequestError
+
+from .dead_letter import CellMapping, LetterFile, RejectionStore
+from .engine import Engine
+from .recorder import OutcomeRecorder
+from .replay_file import LetterGroup, ReplayFile
+from .replay_rows import LetterRows, Transform, kept_letter
+from .report import BulkStoppedError, Progress, Report
+from .settings import SALT_FUNCTION, BatchArguments, BulkArguments, BulkSettings, SaltedArguments
+
+if TYPE_CHECKING:
+    from synerise_profiles._batching.operations import BatchOperation
+    from synerise_profiles._core.config import Options
+    from synerise_profiles._core.timing import Timing
+
+__all__ = ["METHOD", "OperationCounts", "Replay", "ReplayReport"]
+
+METHOD: Final = "bulk.replay"
+_SALT_OPTIONS: Final = frozenset({"salt", "keep_duplicates", "default_time"})
+"""What letters say of the call that wrote them, and another one is sent by too."""
+
+
+@attrs.define(kw_only=True)
+class OperationCounts:
+    """What became of the letters of one operation: `read` is `accepted` plus `rejected`."""
+
+    read: int = 0
+    accepted: int = 0
+    rejected: int = 0
+
+
+@attrs.define(kw_only=True, eq=False)
+class ReplayReport(Report):
+    """What became of every letter: a `Report` with the sums of all operations, and the counts of each by its name.
+
+    `index` of a rejection counts the lines of the file from 0, and `reference` is that of the letter.
+    """
+
+    by_operation: dict[str, OperationCounts] = attrs.field(factory=dict[str, OperationCounts])
+
+
+@attrs.frozen
+class _Method:
+    """How the letters of an operation are sent: by which arguments, and what makes its `BatchOperation`."""
+
+    arguments: type
+    batch_operation: Callable[[Mapping[str, Any]], BatchOperation]
+
+
+@functools.cache
+def _methods() -> Mapping[str, _Method]:
+    tags = operations.tag_assignments(0)
+    return {
+        operations.profiles().operation.name: _Method(BatchArguments, lambda _: operations.profiles()),
+        operations.events().operation.name: _Method(SaltedArguments, lambda _: operations.events()),
+        operations.transactions().operation.name: _Method(SaltedArguments, lambda _: operations.transactions()),
+        operations.profile_deletions().operation.name: _Method(BulkArguments, lambda _: operations.profile_deletions()),
+        tags.operation.name: _Method(BulkArguments, lambda given: operations.tag_assignments(given["tag_id"])),
+    }
+
+
+class ReplayRecorder(OutcomeRecorder):
+    """Writes the fate of letters: by their lines and references, and of those that were not sent as they were.
+
+    `replay` is asked for what all operations have in common.
+    """
+
+    def __init__(
+        self, batch_operation: BatchOperation, settings: BulkSettings, rows: LetterRows, replay: Replay
+    ) -> None:
+        super().__init__(batch_operation, settings, replay.new_part(rows.group.operation), None)
+        self._rows = rows
+        self._replay = replay
+
+    def _add_rejection(self, row: LetterRow, **fields: Any) -> None:
+        number: int = fields["index"]
+        rows, letter = self._rows, self._rows.letter(number)
+        if number in rows.kept:
+            reason = rows.kept.pop(number)
+            stage = self._replay.keep(self.report, rows.group, number, reason)
+            self._replay.left += reason is None and stage != "unsent"
+        else:
+            self._replay.set_head(rows.group, None if row.holds == "cells" else letter.get("mapping"))
+            fields |= {"index": rows.group.line_of(number) - 1, "reference": letter.get("reference")}
+            super()._add_rejection(row, **fields)
+            return
+        self.problem = self.problem or self.report.rejection_store.problem or self._error_limit_problem()
+
+    def _refused_and_settled(self) -> tuple[int, int]:
+        refused, settled = super()._refused_and_settled()
+        before = self._replay.report
+        earlier = before.rejected_count() - before.by_stage["unsent"]
+        return refused + earlier - self._replay.left, settled + earlier + before.accepted
+
+
+class Replay:
+    """A replay that was begun: `runs` gives the runs of it one after the other, `report` sums them up."""
+
+    def __init__(
+        self,
+        file: ReplayFile,
+        store: RejectionStore[Rejection],
+        letters: LetterFile | None,
+        options: Mapping[str, Any],
+        client_options: Options,
+        timing: Timing,
+    ) -> None:
+        self.report = ReplayReport(operation=METHOD, rejection_store=store, complete=True)
+        self.left = 0
+        """How many refused letters the caller's function left as they are: they are no errors of this call."""
+        self._file = file
+        self._store = store
+        self._letters = letters
+        self._options = dict(options)
+        self._mapping: CellMapping | None = self._options.pop("mapping", None)
+        self._transform: Transform | None = self._options.pop("transform", None)
+        self._progress = self._options.pop("progress", None)
+        self._client_options = client_options
+        self._timing = timing
+        self._started_at = timing.monotonic()
+        self._waiting = list(file.groups)
+        self._unread_from = 0
+        self._part: Report | None = None
+
+    def runs(self) -> Iterator[tuple[Engine, LetterRows]]:
+        """Yield each run and its rows, to be driven to its end. Raises BulkStoppedError after one that ended early."""
+        while self._waiting:
+            group = self._waiting[0]
+            method = _methods().get(group.operation)
+            try:
+                batch_operation = None if method is None else method.batch_operation(group.arguments)
+            except (KeyError, InvalidRequestError):
+                batch_operation = None
+            if method is None or batch_operation is None:
+                self._keep_all(group)
+                continue
+            run = self._new_run(group, method, batch_operation)
+            yield run
+            self.close_part()
+            problem = run[0].problem or self._store.problem
+            if problem is not None:
+                raise BulkStoppedError(problem, self.report) from run[0].error or self._store.error
+
+    def new_part(self, operation: str) -> Report:
+        """Begin the report of one operation."""
+        self._part = Report(operation=operation, rejection_store=self._store)
+        return self._part
+
+    def keep(self, report: Report, group: LetterGroup, number: int, reason: str | None) -> Stage:
+        """Write a letter that is not sent; return the stage at which it was refused."""
+        letter = self._file.letter(group, number)
+        rejection, row = kept_letter(letter, group.line_of(number) - 1, reason)
+        self.set_head(group, letter.get("mapping"))
+        report.add(rejection, row)
+        return rejection.stage
+
+    def set_head(self, group: LetterGroup, mapping: str | None) -> None:
+        """Say what the next letter that is written has in common with others."""
+        if self._letters is not None:
+            self._letters.head = LetterHead(operation=group.operation, arguments=group.arguments, mapping=mapping)
+
+    def close_part(self) -> None:
+        """Add the run at hand to the report."""
+        part, report = self._part, self.report
+        if part is None:
+            return
+        counts = report.by_operation.setdefault(part.operation, OperationCounts())
+        for total in (report, counts):
+            total.read += part.read
+            total.accepted += part.accepted
+        counts.rejected += part.rejected_count()
+        report.requests += part.requests
+        report.retries += part.retries
+        report.bytes_sent += part.bytes_sent
+        report.complete = report.complete and part.complete
+        report.seconds = self._timing.monotonic() - self._started_at
+        for stage, count in part.by_stage.items():
+            report.by_stage[stage] += count
+        report.add_notes(part.notes)
+        self._unread_from = part.read
+        if part.read >= len(self._waiting[0]):
+            self._waiting.pop(0)
+            self._unread_from = 0
+        self._part = None
+
+    def end_early(self) -> bool:
+        """Let what was not read stay letters; return whether the new file of letters is to be kept."""
+        self.close_part()
+        self.report.complete = False
+        if self._letters is None or not self.report.read:
+            return False
+        count, first = 0, self._unread_from
+        for group in self._waiting:
+            count += self._letters.carry(self._file.lines(group, first))
+            first = 0
+        if count:
+            self.report.add_notes({"not read, and a letter still": count})
+        return self._letters.problem is None
+
+    def _new_run(
+        self, group: LetterGroup, method: _Method, batch_operation: BatchOperation
+    ) -> tuple[Engine, LetterRows]:
+        client_options, timing = self._client_options, self._timing
+        warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
+        taken = taken_by(method.arguments)
+        own = {name: value for name, value in group.arguments.items() if name in _SALT_OPTIONS}
+        options = {name: value for name, value in {**own, **self._options}.items() if name in taken}
+        options |= {"dead_letter": None, "progress": None if self._progress is None else self._on_progress}
+        settings = BulkSettings(**options)
+        needs_salt = SALT_FUNCTION in group.arguments and settings.salt is None
+        rows = LetterRows(self._file, group, batch_operation, self._mapping, self._transform, needs_salt=needs_salt)
+        recorder = ReplayRecorder(batch_operation, settings, rows, self)
+        recorder.report.notes = rows.notes
+        return Engine(batch_operation, settings, recorder, timing, client_options.retry), rows
+
+    def _keep_all(self, group: LetterGroup) -> None:
+        part = self.new_part(group.operation)
+        known = group.operation in _methods()
+        reason = (
+            "lacks the arguments of its operation, such as tag_id"
+            if known
+            else f"is for {group.operation or 'no operation'}, which is not sent by client.bulk"
+        )
+        for number in range(len(group)):
+            part.read += 1
+            self.keep(part, group, number, reason)
+        part.complete = True
+        self.close_part()
+
+    def _on_progress(self, part: Progress) -> None:
+        report = self.report
+        if self._progress is not None:
+            self._progress(
+                attrs.evolve(
+                    part,
+                    read=part.read + report.read,
+                    accepted=part.accepted + report.accepted,
+                    rejected=part.rejected + report.rejected_count(),
+                    requests=part.requests + report.requests,
+                    seconds=self._timing.monotonic() - self._started_at,
+                )
+            )

@@ -1,0 +1,189 @@
+"""`replay` of `client.bulk`, sync and async: its arguments, and what is opened and closed around it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+
+from synerise_profiles._batching.attribution import Rejection
+from synerise_profiles._batching.letters import LetterHead, letter_target
+from synerise_profiles._batching.row_encoder import Checks
+from synerise_profiles._core.arguments import check_arguments
+from synerise_profiles._core.files import file_id, refused, target_of
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.names import Resource
+
+from .dead_letter import CellMapping, DeadLetterMode, RejectionStore, open_letters
+from .replay import METHOD, Replay, ReplayReport
+from .replay_file import ReplayFile
+from .replay_rows import Transform
+from .report import BulkStoppedError, Progress, attach_report
+from .row_preparer import SaltOption
+from .settings import BulkSettings
+
+if TYPE_CHECKING:
+    import datetime
+
+    from synerise_profiles._core.config import Options
+    from synerise_profiles._core.protocols import AsyncClientProtocol, ClientProtocol
+    from synerise_profiles._core.timing import Timing
+
+__all__ = ["AsyncReplayMethods", "ReplayArguments", "ReplayMethods"]
+
+_JOURNAL_TEXT: Final = (
+    "does not apply to a replay: what is not accepted is a letter again, and after a crash the file is as it was, so "
+    "that the same call sends all of it again"
+)
+
+
+class ReplayArguments(TypedDict, total=False):
+    """The keyword arguments of `client.bulk.replay`."""
+
+    mapping: CellMapping | None
+    transform: Transform | None
+    dead_letter: str | os.PathLike[str] | None
+    dead_letter_mode: DeadLetterMode
+    concurrency: int
+    requests_per_second: float | None
+    max_errors: int | None
+    max_error_rate: float | None
+    progress: Callable[[Progress], object] | None
+    ordered: bool
+    checks: Checks
+    allow_null: Collection[str]
+    allow_unknown: Collection[str]
+    max_bisect_requests: int
+    salt: SaltOption
+    keep_duplicates: bool
+    default_time: datetime.datetime | str | None
+
+
+class ReplayMethods(Resource):
+    """The method of `Bulk` that sends dead letters again."""
+
+    _client: ClientProtocol
+    _timing: Timing
+
+    def replay(self, path: str | os.PathLike[str], **options: Unpack[ReplayArguments]) -> ReplayReport:
+        """Send the letters of a dead-letter file, or of a queue's spill, again: each by the method of its operation.
+
+        Letters of `profiles.delete` delete: IRREVERSIBLE. Salts and times that rows have are kept, and so is what the
+        first call said of them (`salt`, `keep_duplicates`, `default_time`); only a salt function has to be given again.
+        All arguments but `path` are optional:
+
+        - `mapping`: the RowMapping that reads the cells of a source among the letters, the same or a better one.
+        - `transform`: a function of a letter, as `read_dead_letter` gives it without a mapping, that returns the row to
+          send: fields, or `{"cells": ...}`, which the mapping reads. None leaves the letter as it is.
+        - `dead_letter`: the file for what is not accepted. It may be the one that is read: it is replaced at the end,
+          and is as it was if the process is killed. What a replay that ends early did not read goes there too.
+        - the options of the other methods but `journal` and `reference`, each for the letters that it applies to.
+
+        The report has the sums of all operations, and `by_operation`. `index` of a rejection counts the lines of the
+        file from 0; a letter that cannot be sent is rejected with its line. Raises OSError where there is no such file,
+        InvalidRequestError for one that holds something else, or letters of another version: nothing is sent then;
+        BulkStoppedError as the other methods.
+        """
+        from synerise_profiles._batching.sync_driver import drive  # noqa: PLC0415 - one of two
+
+        client, timing = self._client, self._timing
+        once = client.with_options(max_retries=0, deprecations="ignore")
+        with open_replay(path, options, client.options, timing) as replay:
+            for engine, rows in replay.runs():
+                drive(engine, rows, once.send, timing)
+        return replay.report
+
+
+class AsyncReplayMethods(Resource):
+    """The method of `AsyncBulk` that sends dead letters again."""
+
+    _client: AsyncClientProtocol
+    _timing: Timing
+
+    async def replay(self, path: str | os.PathLike[str], **options: Unpack[ReplayArguments]) -> ReplayReport:
+        """Send the letters of a dead-letter file, or of a queue's spill, again: each by the method of its operation.
+
+        Letters of `profiles.delete` delete: IRREVERSIBLE. Salts and times that rows have are kept, and so is what the
+        first call said of them (`salt`, `keep_duplicates`, `default_time`); only a salt function has to be given again.
+        All arguments but `path` are optional:
+
+        - `mapping`: the RowMapping that reads the cells of a source among the letters, the same or a better one.
+        - `transform`: a function of a letter, as `read_dead_letter` gives it without a mapping, that returns the row to
+          send: fields, or `{"cells": ...}`, which the mapping reads. None leaves the letter as it is.
+        - `dead_letter`: the file for what is not accepted. It may be the one that is read: it is replaced at the end,
+          and is as it was if the process is killed. What a replay that ends early did not read goes there too.
+        - the options of the other methods but `journal` and `reference`, each for the letters that it applies to.
+
+        The report has the sums of all operations, and `by_operation`. `index` of a rejection counts the lines of the
+        file from 0; a letter that cannot be sent is rejected with its line. Raises OSError where there is no such file,
+        InvalidRequestError for one that holds something else, or letters of another version: nothing is sent then;
+        BulkStoppedError as the other methods.
+        """
+        from synerise_profiles._batching.async_driver import drive  # noqa: PLC0415 - one of two
+
+        client, timing = self._client, self._timing
+        once = client.with_options(max_retries=0, deprecations="ignore")
+        with open_replay(path, options, client.options, timing) as replay:
+            for engine, rows in replay.runs():
+                await drive(engine, rows, once.send, timing)
+        return replay.report
+
+
+@contextmanager
+def open_replay(path: object, options: Mapping[str, Any], client_options: Options, timing: Timing) -> Generator[Replay]:
+    """Check the call and the file, open the letters to be written, and close all of it however the replay ends."""
+    settings = _checked_settings(options, timing)
+    mode = settings.dead_letter_mode
+    file = ReplayFile(path)
+    try:
+        target = _letter_target(settings, file)
+        head = LetterHead(operation=METHOD)
+        letters = None if target is None else open_letters(target, mode, head)
+        if letters is not None and str(target) == file.path:
+            letters.replaced_bytes = file.size
+        store = RejectionStore[Rejection](letters)
+        replay = Replay(file, store, letters, options, client_options, timing)
+        replay.report.add_notes({**file.notes, **store.notes})
+        is_kept = True
+        try:
+            yield replay
+        except BaseException as error:
+            is_kept = replay.end_early() or (mode == "append" and replay.report.read > 0)
+            attach_report(error, replay.report)
+            raise
+        finally:
+            store.close(is_kept=is_kept)
+        if store.problem is not None:
+            raise BulkStoppedError(store.problem, replay.report) from store.error
+    finally:
+        file.close()
+
+
+def _checked_settings(options: Mapping[str, Any], timing: Timing) -> BulkSettings:
+    """Check the arguments of a call before a file is opened."""
+    if "journal" in options:
+        raise InvalidRequestError(_JOURNAL_TEXT, operation=METHOD, field="journal")
+    check_arguments(METHOD, options, ReplayArguments)
+    transform, mapping = options.get("transform"), options.get("mapping")
+    if transform is not None and not callable(transform):
+        raise InvalidRequestError("expected a function of a letter", operation=METHOD, field="transform")
+    if mapping is not None and not hasattr(mapping, "cell_reader"):
+        raise InvalidRequestError("expected a RowMapping", operation=METHOD, field="mapping")
+    own = ("mapping", "transform")
+    settings = BulkSettings(**{name: value for name, value in options.items() if name not in own})
+    settings.check_time(timing)
+    return settings
+
+
+def _letter_target(settings: BulkSettings, file: ReplayFile) -> Path | None:
+    """Return the file for what is not accepted; it may be the one that is read, to be replaced at the end."""
+    if settings.dead_letter is None:
+        return None
+    is_appended = settings.dead_letter_mode == "append"
+    target = target_of(settings.dead_letter, "dead_letter", is_appended=is_appended)
+    if is_appended and file_id(target) == file.id:
+        text = "is the file that is replayed: without dead_letter_mode='append' it is replaced at the end"
+        raise refused("dead_letter", text)
+    return letter_target(settings.dead_letter, "dead_letter", is_appended=is_appended)

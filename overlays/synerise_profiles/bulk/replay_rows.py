@@ -1,0 +1,145 @@
+"""From a letter to the row that is sent: mended by the caller's function, read by the mapping, or left as it is.
+
+A letter that is not sent keeps its fate, or gets the reason for which it cannot be sent; either way it stays a letter.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeAlias, cast, get_args
+
+import orjson
+
+from synerise_profiles._batching.attribution import Rejection, Stage, count_note
+from synerise_profiles._batching.letters import LetterRow, RowHolds, cells_of, problem_of
+from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._validation.rules import fields_of
+from synerise_profiles._validation.unknown_names import CELLS_NAME
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_list, is_object
+
+from .dead_letter import CellMapping
+from .replay_file import LetterGroup, ReplayFile
+
+__all__ = ["LetterRows", "Transform", "kept_letter"]
+
+Transform: TypeAlias = Callable[[dict[str, Any]], Any]
+"""Makes the row that is sent of a letter; None leaves the letter as it is."""
+_BEFORE: Final = "; before: "
+_LETTER_KEYS: Final = frozenset({"operation", "stage", "row"})
+
+
+class LetterRows:
+    """The rows of a group of letters, for an engine that counts them from 0.
+
+    `kept` says of letters that are not sent why, until their fate is written down; None leaves them the reason that
+    they have. `notes` counts what the report says about them.
+    """
+
+    def __init__(
+        self,
+        file: ReplayFile,
+        group: LetterGroup,
+        batch_operation: BatchOperation,
+        mapping: CellMapping | None,
+        transform: Transform | None,
+        *,
+        needs_salt: bool,
+    ) -> None:
+        self.kept: dict[int, str | None] = {}
+        self.notes: dict[str, int] = {}
+        self.group = group
+        self._file = file
+        self._operation = batch_operation
+        self._mapping = mapping
+        self._read_cells = None if mapping is None else mapping.cell_reader()
+        self._transform = transform
+        self._needs_salt = needs_salt
+
+    def letter(self, number: int) -> dict[str, Any]:
+        """Return the letter of a row."""
+        return self._file.letter(self.group, number)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Read the rows, each as it is asked for."""
+        for number in range(len(self.group)):
+            yield self._row(number)
+
+    def _row(self, number: int) -> Any:
+        letter = self.letter(number)
+        row = letter["row"]
+        if self._transform is not None:
+            row = _checked(self._transform(letter))
+            if row is None:
+                return self._keep(number, None)
+            letter = self.letter(number)  # the caller's function may have changed it
+        problem = problem_of(letter)
+        if problem is not None and row == letter["row"]:
+            return self._keep(number, problem)
+        fields = fields_of(row) or {}
+        if CELLS_NAME in fields and (letter["row_holds"] == "cells" or len(fields) == 1):
+            return self._row_of_cells(number, letter, row)
+        if letter["row_holds"] == "cells" and row == letter["row"]:
+            return self._keep(number, "says that its row holds cells, and there are none in it")
+        if self._needs_salt and self._operation.salt_field not in fields:
+            return self._keep(number, "its salt was to be made by a function of the call: give that as salt=")
+        return row
+
+    def _row_of_cells(self, number: int, letter: Mapping[str, Any], row: Any) -> Any:
+        cells, mapping, read = cells_of(letter, row), self._mapping, self._read_cells
+        if cells is None:
+            return self._keep(number, "holds cells and fields at once: return either {'cells': ...} or fields alone")
+        if mapping is None or read is None:
+            digest = letter.get("mapping")
+            which = "" if digest is None else f" with the digest {digest}"
+            return self._keep(number, f"holds the cells of a source: give mapping=, the RowMapping{which}")
+        if letter["operation"] not in mapping.operation_names:
+            made = " or ".join(sorted(mapping.operation_names))
+            reason = f"holds cells for {letter['operation']}, and the mapping is made for {made}"
+            return self._keep(number, reason)
+        if letter.get("mapping") not in (None, mapping.digest):
+            count_note(self.notes, "read by another mapping than the one that could not read it")
+        return read(cells)
+
+    def _keep(self, number: int, reason: str | None) -> UnreadableRow:
+        self.kept[number] = reason
+        return UnreadableRow("", reason or "")
+
+
+def kept_letter(letter: Mapping[str, Any], index: int, reason: str | None) -> tuple[Rejection, LetterRow]:
+    """Return the rejection and the row of a letter that is not sent, with its own reason where there is no other."""
+    stage = letter["stage"] if reason is None and letter["stage"] in get_args(Stage) else "check"
+    holds: RowHolds = "cells" if letter["row_holds"] == "cells" else "fields"
+    row = letter["row"]
+    if holds == "cells" and is_object(row) and row.keys() == {CELLS_NAME}:
+        row = row[CELLS_NAME]
+    before = str(letter.get("reason", ""))
+    if reason is not None:
+        before = f"line {index + 1} {reason}{_BEFORE}{before.rpartition(_BEFORE)[2]}"
+    rejection = Rejection(
+        index=index,
+        stage=cast("Stage", stage),
+        reason=before,
+        field=letter.get("field"),
+        identifier=letter.get("identifier"),
+        reference=letter.get("reference"),
+    )
+    problems, decimals = (_texts(letter.get(name)) for name in ("problems", "decimals"))
+    return rejection, LetterRow(orjson.dumps(row), holds, problems, letter.get("mapping"), decimals)
+
+
+def _checked(row: Any) -> Any:
+    """Return what the caller's function has returned; raise InvalidRequestError for what is no row."""
+    if inspect.isawaitable(row):
+        if inspect.iscoroutine(row):
+            row.close()
+        raise InvalidRequestError("is a coroutine function; give one that returns the row", field="transform")
+    if is_object(row) and row.keys() >= _LETTER_KEYS:
+        raise InvalidRequestError("returned the letter; return its row, which is letter['row']", field="transform")
+    return row
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if is_list(value) else ()

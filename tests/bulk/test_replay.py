@@ -1,0 +1,561 @@
+"""Replaying dead letters, over real sockets to the sandbox: each row as it would have been sent, and nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import orjson
+import pytest
+
+from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
+from synerise_profiles.bulk import (
+    AsyncBulk,
+    Bulk,
+    BulkStoppedError,
+    Progress,
+    RejectedRowsError,
+    ReplayReport,
+    read_dead_letter,
+    report_of,
+)
+from synerise_profiles.models import ProfileBatchItem
+from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sources import RowMapping, field, read_arrow, read_csv, read_json, read_jsonl
+
+MAPPING = RowMapping.for_profiles(
+    {"customId": "customId", "Town": "city", "Mail": "email", "Born": field("birthDate", "date", format="%d.%m.%Y")}
+)
+TABLE = [
+    {"customId": "a", "Town": "Gdynia", "Mail": "a@example.com", "Born": "24.13.1987"},
+    {"customId": "b", "Town": "Hel", "Mail": "none", "Born": "24.10.1987"},
+    {"customId": "c", "Town": "Sopot", "Mail": "c@example.com", "Born": "24.10.1987"},
+]
+Replay = Callable[..., ReplayReport]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(server: Sandbox) -> Sandbox:
+    server.reset()
+    return server
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[Synerise]:
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        yield client
+
+
+@pytest.fixture
+def letters(tmp_path: Path) -> Path:
+    return tmp_path / "rejected.jsonl"
+
+
+@pytest.fixture(params=["sync", "async"])
+def replay(request: pytest.FixtureRequest, sandbox: Sandbox, client: Synerise) -> Replay:
+    if request.param == "sync":
+        return client.bulk.replay
+
+    async def run(path: Any, options: dict[str, Any]) -> ReplayReport:
+        async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url) as async_client:
+            return await async_client.bulk.replay(path, **options)
+
+    return lambda path, **options: asyncio.run(run(path, options))
+
+
+def mend(letter: dict[str, Any]) -> Any:
+    """Mend what is wrong with the rows of `TABLE`, in cells and in fields."""
+    if letter["row_holds"] == "cells":
+        return {"cells": {**letter["row"]["cells"], "Born": "24.10.1987"}}
+    return {**letter["row"], "email": f"{letter['row']['customId']}@example.com"}
+
+
+def rows_of(path: Path) -> list[Any]:
+    return [letter["row"] for letter in read_dead_letter(path)]
+
+
+def csv_rows(folder: Path) -> Any:
+    path = folder / "rows.csv"
+    path.write_text("\n".join([",".join(TABLE[0]), *(",".join(row.values()) for row in TABLE)]) + "\n")
+    return read_csv(path, MAPPING)
+
+
+def jsonl_rows(folder: Path) -> Any:
+    path = folder / "rows.jsonl"
+    path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in TABLE))
+    return read_jsonl(path, MAPPING)
+
+
+def json_rows(folder: Path) -> Any:
+    path = folder / "rows.json"
+    path.write_bytes(orjson.dumps(TABLE))
+    return read_json(path, MAPPING)
+
+
+def arrow_rows(_: Path) -> Any:
+    return read_arrow(pytest.importorskip("pyarrow").Table.from_pylist(TABLE), MAPPING)
+
+
+def generated_rows(folder: Path) -> Any:
+    return (row for row in csv_rows(folder))
+
+
+@pytest.mark.parametrize("make", [csv_rows, jsonl_rows, json_rows, arrow_rows, generated_rows])
+def test_letters_of_every_source_are_mended_and_sent_whole(
+    client: Synerise, replay: Replay, letters: Path, tmp_path: Path, make: Any
+) -> None:
+    """Cells go through the mapping, fields as they are, and no cell is lost; the file is empty in the end."""
+    report = client.bulk.upsert_profiles(make(tmp_path), dead_letter=letters)
+    assert (report.accepted, report.by_stage["check"], report.by_stage["server"]) == (1, 1, 1)
+    report = replay(letters, mapping=MAPPING, transform=mend, dead_letter=letters)
+    assert (report.read, report.accepted, report.complete, report.notes) == (2, 2, True, {})
+    assert letters.read_bytes() == b""
+    for key, town in (("a", "Gdynia"), ("b", "Hel"), ("c", "Sopot")):
+        found = client.profiles.find("by-custom-id", key)
+        assert (found.city, found.email, str(found.birth_date)) == (town, f"{key}@example.com", "1987-10-24")
+
+
+@pytest.mark.parametrize("is_model", [False, True])
+def test_letters_of_lists_models_and_async_sources_are_sent(
+    sandbox: Sandbox, client: Synerise, letters: Path, *, is_model: bool
+) -> None:
+    """Rows that no file gave, as mappings and as models, from an async iterable."""
+
+    async def main() -> None:
+        async def rows() -> Any:
+            for n in range(40):
+                row = {"customId": f"c{n}", "city": "Hel", "email": "none" if n % 10 == 3 else f"{n}@example.com"}
+                yield ProfileBatchItem.from_dict(row) if is_model else row
+
+        async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url) as async_client:
+            report = await async_client.bulk.upsert_profiles(rows(), dead_letter=letters)
+            assert report.by_stage["server"] == 4
+            report = await async_client.bulk.replay(letters, transform=mend, dead_letter=letters)
+            assert report.accepted == 4
+
+    asyncio.run(main())
+    assert letters.read_bytes() == b""
+    assert [client.profiles.find("by-custom-id", f"c{n}").email for n in (3, 33)] == [
+        "c3@example.com",
+        "c33@example.com",
+    ]
+
+
+def event(n: int, **more: Any) -> dict[str, Any]:
+    return {"label": "Visit", "action": "shop.visit", "client": {"customId": f"c{n}"}, "params": {"n": n}, **more}
+
+
+def test_a_file_that_mixes_operations_sends_each_row_by_its_own_method(
+    client: Synerise, replay: Replay, letters: Path
+) -> None:
+    """Profiles, events, transactions, deletions and tags of several ids in one file: the report sums them up."""
+    client.profiles.upsert({"customId": "gone"})
+    tagged = client.profiles.find("by-custom-id", "gone").client_id
+    append: Any = {"dead_letter": letters, "dead_letter_mode": "append"}
+    client.bulk.upsert_profiles([{"city": "Hel"}, {"customId": "p", "email": "none"}], **append)
+    client.bulk.send_events([{"label": "Visit", "action": "shop.visit", "params": {"n": 1}}], **append)
+    client.bulk.create_transactions([{"customId": "x"}], **append)
+    client.bulk.delete_profiles([{"city": "Hel"}], **append)
+    for tag_id in (7, 8):
+        client.bulk.assign_tag([{"city": "Hel"}], tag_id, **append)
+    assert len(rows_of(letters)) == 7
+
+    def mended(letter: dict[str, Any]) -> Any:
+        operation, row = letter["operation"], letter["row"]
+        if operation == "profiles.upsert_batch":
+            return {"customId": "p", **row, "email": "p@example.com"}
+        if operation == "events.send_batch":
+            return {**row, "client": {"customId": "p"}}
+        if operation == "transactions.create_batch":
+            return None
+        return {"clientId": tagged} if operation == "tags.assign" else {"customId": "nobody"}
+
+    report = replay(letters, transform=mended, dead_letter=letters)
+    counts = {name: attrs.astuple(found) for name, found in report.by_operation.items()}
+    assert counts["profiles.upsert_batch"] == (2, 2, 0)
+    assert counts["events.send_batch"] == (1, 1, 0)
+    assert counts["transactions.create_batch"] == (1, 0, 1)
+    assert counts["profiles.delete"] == (1, 0, 1)
+    assert counts["tags.assign"][0] == 2
+    assert report.read == 7
+    assert report.accepted + report.rejected_count() == 7
+    assert len(list(report.rejected)) == len(rows_of(letters)) == report.rejected_count()
+    by_line = {rejection.index: rejection for rejection in report.rejected}
+    assert {3, 4} <= by_line.keys()
+    with pytest.raises(RejectedRowsError):
+        report.raise_for_rejected()
+    tags = [letter for letter in read_dead_letter(letters) if letter["operation"] == "tags.assign"]
+    assert {letter["arguments"]["tag_id"] for letter in tags} <= {7, 8}
+
+
+def test_the_spill_of_a_queue_is_replayed_with_its_salts_and_times(
+    sandbox: Sandbox, client: Synerise, replay: Replay, letters: Path
+) -> None:
+    """Events and profiles that a queue could not deliver, in one file."""
+    with Synerise(api_key="wrong", base_url=sandbox.url, max_retries=0) as broken:
+        queue = broken.queue(spill=letters)
+        for n in range(3):
+            queue.events.put(event(n))
+            queue.profiles.put({"customId": f"c{n}", "city": "Hel"})
+        queue.close(timeout=0.0)
+    salts = {row["eventSalt"] for row in rows_of(letters) if "eventSalt" in row}
+    assert len(salts) == 3
+    report = replay(letters, dead_letter=letters)
+    assert {name: found.accepted for name, found in report.by_operation.items()} == {
+        "events.send_batch": 3,
+        "profiles.upsert_batch": 3,
+    }
+    assert client.profiles.find("by-custom-id", "c2").city == "Hel"
+    assert letters.read_bytes() == b""
+
+
+def sent_events(sandbox: Sandbox) -> list[dict[str, Any]]:
+    bodies = [logged.body for logged in sandbox.log if logged.body and logged.path.endswith("events/batch")]
+    return [row for body in bodies for row in orjson.loads(body)]
+
+
+@pytest.fixture
+def keeps_bodies(sandbox: Sandbox) -> Iterator[Sandbox]:
+    sandbox.options.keep_bodies = True
+    yield sandbox
+    sandbox.options.keep_bodies = False
+
+
+@pytest.mark.parametrize(
+    ("options", "salt"),
+    [
+        ({"salt": ["params.n"], "default_time": "2024-05-01T10:00:00Z"}, "1"),
+        ({"salt": "all", "default_time": "2024-05-01T10:00:00Z", "keep_duplicates": True}, "all"),
+    ],
+)
+def test_the_salt_and_the_time_of_the_first_call_hold_for_letters(
+    keeps_bodies: Sandbox, client: Synerise, replay: Replay, letters: Path, options: Any, salt: str
+) -> None:
+    """A row that was refused before it had any gets those that the call would have given it."""
+    client.bulk.send_events([{**event(1), "client": {}}], dead_letter=letters, **options)
+    report = replay(letters, transform=lambda letter: {**letter["row"], "client": {"customId": "p"}})
+    assert report.accepted == 1
+    (sent,) = sent_events(keeps_bodies)
+    assert (sent["eventSalt"], sent["time"]) == (salt, "2024-05-01T10:00:00.000Z")
+
+
+def test_a_salt_function_has_to_be_given_again(keeps_bodies: Sandbox, client: Synerise, letters: Path) -> None:
+    """No file can hold it, and another salt would store the event twice; rows that have their salt do without."""
+    salted = event(2, eventSalt="own", time="2024-05-01T10:00:00Z")
+    rows = [event(1), salted]
+    bad = [{**row, "client": {}} for row in rows]
+    client.bulk.send_events(bad, salt=lambda row: f"n{row['params']['n']}", dead_letter=letters)
+
+    def mended(letter: dict[str, Any]) -> Any:
+        return {**letter["row"], "client": {"customId": "p"}}
+
+    report = client.bulk.replay(letters, transform=mended, dead_letter=letters)
+    assert report.accepted == 1
+    (rejection,) = report.rejected
+    assert rejection.reason.startswith("line 1 its salt was to be made by a function of the call: give that as salt=")
+    report = client.bulk.replay(letters, transform=mended, salt=lambda row: f"n{row['params']['n']}")
+    assert report.accepted == 1
+    assert [row["eventSalt"] for row in sent_events(keeps_bodies)] == ["own", "n1"]
+
+
+def refuse_all(client: Synerise, letters: Path, count: int, **more: Any) -> None:
+    rows = ({"customId": f"c{n}", "birthDate": "24.10.1987"} for n in range(count))
+    client.bulk.upsert_profiles(rows, dead_letter=letters, reference=lambda row: f"ref {row['customId']}", **more)
+
+
+def test_rows_that_are_refused_again_take_the_place_of_the_file(
+    client: Synerise, replay: Replay, letters: Path
+) -> None:
+    """In the order of the lines, by their lines and their references; a link is followed, nothing stays beside it."""
+    refuse_all(client, letters, 60)
+    link = letters.with_name("link")
+    link.symlink_to(letters)
+
+    def mended(letter: dict[str, Any]) -> Any:
+        n = int(letter["row"]["customId"][1:])
+        return {**letter["row"], "birthDate": "1987-10-24"} if n % 3 else letter["row"]
+
+    report = replay(link, transform=mended, dead_letter=link)
+    assert (report.accepted, report.by_stage["server"]) == (40, 20)
+    found = [(letter["index"], letter["reference"], letter["stage"]) for letter in read_dead_letter(letters)]
+    assert found == [(n, f"ref c{n}", "server") for n in range(0, 60, 3)]
+    assert [rejection.index for rejection in report.rejected] == [*range(0, 60, 3)]
+    assert sorted(path.name for path in letters.parent.iterdir()) == ["link", "rejected.jsonl"]
+    assert link.is_symlink()
+
+
+def test_many_letters_are_read_again_from_the_new_file(client: Synerise, letters: Path) -> None:
+    """More than fit into memory: the report names each of them, by its line."""
+    refuse_all(client, letters, 1500)
+    report = client.bulk.replay(letters, dead_letter=letters, concurrency=3)
+    assert sorted(rejection.index for rejection in report.rejected) == [*range(1500)]
+    assert len(rows_of(letters)) == len(report.rejected) == 1500
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_what_a_replay_did_not_read_stays_a_letter(
+    client: Synerise, replay: Replay, letters: Path, error: type[BaseException]
+) -> None:
+    """Whatever ends it: each letter is accepted or still in the file, and the error reaches the caller as itself."""
+    refuse_all(client, letters, 300)
+    client.bulk.send_events([{**event(1), "client": {}}], dead_letter=letters, dead_letter_mode="append")
+
+    def mended(letter: dict[str, Any]) -> Any:
+        if letter["row"].get("customId") == "c200":
+            raise error("stop")
+        return {**letter["row"], "birthDate": "1987-10-24"}
+
+    with pytest.raises(error, match="stop") as caught:
+        replay(letters, transform=mended, dead_letter=letters)
+    report = report_of(caught.value)
+    assert report is not None
+    assert report.read >= 100
+    left = rows_of(letters)
+    assert len(left) == 301 - report.accepted
+    assert left[-1]["action"] == "shop.visit"
+    assert report.notes["not read, and a letter still"] == 301 - report.read
+
+
+def test_too_many_errors_end_a_replay_and_nothing_is_lost(client: Synerise, replay: Replay, letters: Path) -> None:
+    """The limit counts the letters of all operations, but not those that the function leaves as they are."""
+    refuse_all(client, letters, 20)
+    client.bulk.send_events(
+        [{**event(n), "client": {}} for n in range(20)], dead_letter=letters, dead_letter_mode="append"
+    )
+    report = replay(letters, transform=lambda _: None, dead_letter=letters, max_errors=0)
+    assert (report.read, report.by_stage["server"], report.by_stage["check"]) == (40, 20, 20)
+    with pytest.raises(BulkStoppedError, match="more than 30 rows were rejected") as caught:
+        replay(letters, dead_letter=letters, max_errors=30)
+    assert caught.value.report.read == 31
+    assert len(rows_of(letters)) == 40
+    assert isinstance(caught.value.report, ReplayReport)
+
+
+def test_a_replay_that_cannot_begin_leaves_the_file(sandbox: Sandbox, client: Synerise, letters: Path) -> None:
+    """A wrong key, and a function that raises at once."""
+    refuse_all(client, letters, 5)
+    before = letters.read_bytes()
+    with Synerise(api_key="wrong", base_url=sandbox.url, max_retries=0) as other:
+        with pytest.raises(BulkStoppedError):
+            other.bulk.replay(letters, transform=lambda letter: letter["row"], dead_letter=letters)
+        assert [row["customId"] for row in rows_of(letters)] == [f"c{n}" for n in range(5)]
+    letters.write_bytes(before)
+    with pytest.raises(KeyError):
+        client.bulk.replay(letters, transform=lambda letter: letter["no"], dead_letter=letters)
+    assert letters.read_bytes() == before
+
+
+def test_what_is_appended_meanwhile_is_kept(client: Synerise, letters: Path) -> None:
+    """A queue that spills to the file while it is replayed loses nothing."""
+    refuse_all(client, letters, 3)
+    extra = letters.read_bytes().splitlines(keepends=True)[0].replace(b"c0", b"late")
+
+    def mended(letter: dict[str, Any]) -> Any:
+        if letter["row"]["customId"] == "c2":
+            with letters.open("ab") as file:
+                file.write(extra)
+        return {**letter["row"], "birthDate": "1987-10-24"}
+
+    assert client.bulk.replay(letters, transform=mended, dead_letter=letters).accepted == 3
+    assert [row["customId"] for row in rows_of(letters)] == ["late"]
+
+
+def line(**data: Any) -> bytes:
+    letter = {"version": 1, "operation": "profiles.upsert_batch", "row_holds": "fields", "index": 0, "stage": "check"}
+    return orjson.dumps({**letter, "reason": "was bad", "row": {"customId": "a"}, **data}) + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ({"operation": "profiles.merge"}, "line 2 is for profiles.merge, which is not sent by client.bulk"),
+        ({"operation": "tags.assign", "row": 1}, "line 2 lacks the arguments of its operation, such as tag_id"),
+        ({"operation": "tags.assign", "arguments": {"tag_id": "x"}}, "line 2 lacks the arguments of its operation"),
+        (
+            {"row_holds": "cells", "row": {"cells": {"id": "a"}}, "mapping": "abc"},
+            "line 2 holds the cells of a source: give mapping=, the RowMapping with the digest abc",
+        ),
+        ({"row_holds": "cells", "row": {"cells": "{half a lin"}}, "line 2 holds the cells of a source: give mapping="),
+        ({"row_holds": "cells"}, "line 2 says that its row holds cells, and there are none in it"),
+        (
+            {
+                "problems": ["attributes.n: it is no finite number"],
+                "row": {"customId": "a", "attributes": {"n": "inf"}},
+            },
+            "line 2 a value stands as text, since JSON cannot carry it: attributes.n: it is no finite number; mend it",
+        ),
+    ],
+)
+def test_what_cannot_be_sent_is_told_with_its_line(
+    client: Synerise, replay: Replay, letters: Path, data: Any, reason: str
+) -> None:
+    """It stays a letter, with its row and its former reason; the others are sent."""
+    letters.write_bytes(line() + line(**data, reference="known") + line(row={"customId": "b"}))
+    for _ in range(2):
+        report = replay(letters, dead_letter=letters.with_name("new.jsonl"))
+        assert (report.read, report.accepted, report.by_stage["check"]) == (3, 2, 1)
+        (rejection,) = report.rejected
+        assert rejection.reason.startswith(reason)
+        assert rejection.reason.endswith("; before: was bad")
+        assert (rejection.index, rejection.reference) == (1, "known")
+        (letter,) = read_dead_letter(letters.with_name("new.jsonl"))
+        expected = orjson.loads(line(**data))
+        if expected["row_holds"] == "cells" and "cells" not in expected["row"]:
+            expected["row"] = {"cells": expected["row"]}
+        for name in ("row", "row_holds", "mapping", "problems", "operation", "arguments"):
+            assert letter.get(name) == expected.get(name)
+
+
+def test_a_mended_value_is_sent_though_its_letter_names_a_problem(client: Synerise, letters: Path) -> None:
+    """What JSON could not carry is not sent as text, but what the function puts in its place is."""
+    client.bulk.upsert_profiles([{"customId": "a", "attributes": {"n": float("inf")}}], dead_letter=letters)
+    report = client.bulk.replay(letters, transform=lambda letter: {**letter["row"], "attributes": {"n": 1}})
+    assert report.accepted == 1
+    assert client.bulk.replay(letters, transform=lambda letter: letter["row"]).accepted == 0
+
+
+def test_cells_of_another_operation_or_mapping(client: Synerise, replay: Replay, letters: Path, tmp_path: Path) -> None:
+    """Those that the mapping is not made for stay; those that another mapping refused are read, and counted."""
+    client.bulk.upsert_profiles(csv_rows(tmp_path), dead_letter=letters)
+    events = RowMapping.for_events({"customId": "client.customId", "Town": "label"}, constants={"action": "a.b"})
+    report = replay(letters, mapping=events, transform=lambda letter: letter["row"])
+    assert [rejection.index for rejection in report.rejected] == [0, 1]
+    assert (
+        "holds cells for profiles.upsert_batch, and the mapping is made for events.send_batch"
+        in next(iter(report.rejected)).reason
+    )
+    lenient = RowMapping.for_profiles({"customId": "customId", "Town": "city", "Mail": "email"})
+    report = replay(letters, mapping=lenient, dead_letter=letters)
+    assert report.notes["read by another mapping than the one that could not read it"] == 1
+    assert client.profiles.find("by-custom-id", "a").city == "Gdynia"
+
+
+def test_a_row_that_the_mapping_cannot_read_stays_a_letter_of_cells(
+    client: Synerise, letters: Path, tmp_path: Path
+) -> None:
+    """With the cells that it has now, and the mapping that read them."""
+    client.bulk.upsert_profiles(csv_rows(tmp_path), dead_letter=letters)
+
+    def worse(letter: dict[str, Any]) -> Any:
+        is_cells = letter["row_holds"] == "cells"
+        return {"cells": {**letter["row"]["cells"], "Born": "never"}} if is_cells else None
+
+    client.bulk.replay(letters, mapping=MAPPING, transform=worse, dead_letter=letters)
+    cells, fields = read_dead_letter(letters)
+    assert (cells["row"]["cells"]["Born"], cells["mapping"], cells["reference"]) == ("never", MAPPING.digest, 2)
+    assert (fields["row"]["email"], fields["mapping"], fields["stage"]) == ("none", MAPPING.digest, "server")
+
+
+def test_a_line_that_was_cut_off_is_told(client: Synerise, replay: Replay, letters: Path) -> None:
+    """By a note with its line, wherever it was cut; the others are sent."""
+    whole = line()
+    for cut in (1, 12, 30, 60, len(whole) - 2):
+        letters.write_bytes(whole + whole[:cut])
+        report = replay(letters, dead_letter=letters)
+        assert (report.accepted, letters.read_bytes()) == (1, b"")
+        assert report.notes == {"line 2 was cut off by a crash, and holds no letter any more": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (line(version=2), "line 1 is a dead letter of version 2; this release reads version 1; send it by the release"),
+        (b"id,town\n", "line 1 is no dead letter"),
+        (line() + b'{"customId":"a"}\n', "line 2 is no dead letter"),
+    ],
+)
+def test_a_file_of_something_else_is_refused(
+    sandbox: Sandbox, client: Synerise, replay: Replay, letters: Path, content: bytes, words: str
+) -> None:
+    """Before anything is sent, with the line; the file stays."""
+    letters.write_bytes(content)
+    with pytest.raises(InvalidRequestError, match=words):
+        replay(letters)
+    assert letters.read_bytes() == content
+    assert not [logged for logged in sandbox.log if logged.path.endswith("/batch")]
+
+
+def test_what_is_no_file_is_refused(client: Synerise, tmp_path: Path) -> None:
+    """A name that is not there, a folder, a pipe and what is no path."""
+    for path, error in ((tmp_path / "none", FileNotFoundError), (tmp_path, IsADirectoryError)):
+        with pytest.raises(error):
+            client.bulk.replay(path)
+    os.mkfifo(tmp_path / "pipe")
+    for given in (tmp_path / "pipe", 5, [line()]):
+        with pytest.raises(InvalidRequestError, match="path"):
+            client.bulk.replay(given)  # type: ignore[arg-type]
+
+
+async def mend_async(letter: dict[str, Any]) -> Any:
+    return letter["row"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"journal": "night.db"}, "journal: does not apply to a replay: what is not accepted is a letter again"),
+        ({"reference": str}, "reference"),
+        ({"verify_sample": 1}, "verify_sample"),
+        ({"mapping": {"id": "customId"}}, "mapping: expected a RowMapping"),
+        ({"transform": "fix"}, "transform: expected a function of a letter"),
+        ({"transform": lambda letter: letter}, "transform: returned the letter; return its row"),
+        ({"transform": mend_async}, "transform: is a coroutine function"),
+        ({"checks": "none"}, "checks"),
+        ({"default_time": "2999-01-01T00:00:00Z"}, "default_time: is in the future"),
+    ],
+)
+def test_arguments_that_cannot_work_are_refused(client: Synerise, letters: Path, options: Any, words: str) -> None:
+    """By their names, before anything is sent."""
+    letters.write_bytes(line())
+    with pytest.raises(InvalidRequestError, match=words):
+        client.bulk.replay(letters, dead_letter=letters, **options)
+    assert letters.read_bytes() == line()
+
+
+def test_letters_are_not_appended_to_the_file_that_is_read(client: Synerise, letters: Path) -> None:
+    """Each would be there twice; a file of something else is not replaced either."""
+    letters.write_bytes(line())
+    other = letters.with_name("other")
+    other.write_text("keep me")
+    for options in ({"dead_letter": letters, "dead_letter_mode": "append"}, {"dead_letter": other}):
+        with pytest.raises(InvalidRequestError, match="dead_letter"):
+            client.bulk.replay(letters, **options)  # type: ignore[arg-type]
+    assert (letters.read_bytes(), other.read_text()) == (line(), "keep me")
+
+
+def test_progress_counts_all_operations(client: Synerise, replay: Replay, letters: Path) -> None:
+    """The last one has the numbers of the report, and none goes back."""
+    refuse_all(client, letters, 30)
+    client.bulk.send_events(
+        [{**event(n), "client": {}} for n in range(30)], dead_letter=letters, dead_letter_mode="append"
+    )
+    seen: list[Progress] = []
+    report = replay(letters, progress=seen.append)
+    assert (seen[-1].read, seen[-1].accepted, seen[-1].rejected) == (60, 0, 60)
+    assert [now.read for now in seen] == sorted(now.read for now in seen)
+    assert (
+        report.summary() == "bulk.replay: 60 rows read, 0 accepted, 30 refused by the checks, 30 refused by the server"
+    )
+
+
+def test_an_empty_file_is_replayed(client: Synerise, replay: Replay, letters: Path) -> None:
+    """Nothing is sent, and nothing is wrong."""
+    letters.write_bytes(b"\n")
+    report = replay(letters, dead_letter=letters)
+    assert (report.read, report.complete, report.by_operation) == (0, True, {})
+
+
+def test_both_clients_say_the_same() -> None:
+    """The docstring and the arguments of the async method are those of the sync one."""
+    assert inspect.getdoc(Bulk.replay) == inspect.getdoc(AsyncBulk.replay)

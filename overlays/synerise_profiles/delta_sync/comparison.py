@@ -76,7 +76,7 @@ class Comparison:
             number = digested[1]
             if number in numbers and number is not None:
                 to_send += self._changed_block(block)
-                block, numbers = [], set()
+                block, numbers = [], set[int | None]()
             block.append(digested)
             numbers.add(number)
         return to_send + self._changed_block(block)

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from synerise_profiles.bulk import Report
+from synerise_profiles_api.json_values import is_list, is_object
 
 __all__ = ["DeltaPlan", "DeltaReport"]
 
@@ -57,7 +58,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Report):
         facts = (value.read, value.accepted, value.rejected_count(), value.requests, value.complete)
         return dict(zip(("read", "accepted", "rejected", "requests", "complete"), facts, strict=True))
-    return value.copy() if isinstance(value, dict | list) else value
+    return value.copy() if is_object(value) or is_list(value) else value
 
 
 @attrs.define(kw_only=True, eq=False)

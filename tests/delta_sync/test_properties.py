@@ -73,7 +73,7 @@ def test_any_nights(sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, 
         state = Path(folder) / "state"
         believed: dict[str, Any] = {}
         for table, fate in [*nights, (nights[0][0], "well")]:
-            rows = [{"customId": f"{prefix}{n}", **row} for n, row in table]
+            rows: list[dict[str, Any]] = [{"customId": f"{prefix}{n}", **row} for n, row in table]
             last = {row["customId"]: row for row in rows}
             before = dict(believed)
             report = run(sandbox, client, rows, fate, state)
@@ -90,7 +90,9 @@ def test_any_nights(sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, 
                 stored: dict[str, Any] = client.profiles.find("by-custom-id", key).to_dict()
                 sent = {name: value for name, value in row.items() if name != "attributes"}
                 assert {name: stored.get(name) for name in sent} == sent
-                assert row.get("attributes", {}).items() <= stored.get("attributes", {}).items()
+                nested: dict[str, Any] = row.get("attributes", {})
+                held: dict[str, Any] = stored.get("attributes") or {}
+                assert {name: held.get(name) for name in nested} == nested
             plan = client.delta_sync.plan([*last.values()], key="customId", state=state)
             assert plan.requests == 0
             believed = {**before, **last} if before else dict(last)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._core.protocols import AsyncClientProtocol, ClientProtocol
     from ._core.server_clock import AsyncServerClock, ServerClock
     from .bulk import AsyncBulk, Bulk
+    from .delta_sync import AsyncDeltaSync, DeltaSync
     from .events import Builder
     from .exports import AsyncExportsClient, ExportsClient
     from .merges import AsyncMerges, Merges
@@ -40,6 +41,13 @@ class ClientExtensions(Resources):
         from .bulk import Bulk  # noqa: PLC0415 - most programs do without
 
         return Bulk(cast("ClientProtocol", self), self._connections.timing)
+
+    @functools.cached_property
+    def delta_sync(self) -> DeltaSync:
+        """Sends only what changed in a table since the server confirmed it."""
+        from .delta_sync import DeltaSync  # noqa: PLC0415 - most programs do without
+
+        return DeltaSync(cast("ClientProtocol", self), self._connections.timing)
 
     @property
     def clock(self) -> ServerClock:
@@ -96,6 +104,13 @@ class AsyncClientExtensions(AsyncResources):
         from .bulk import AsyncBulk  # noqa: PLC0415 - most programs do without
 
         return AsyncBulk(cast("AsyncClientProtocol", self), self._connections.timing)
+
+    @functools.cached_property
+    def delta_sync(self) -> AsyncDeltaSync:
+        """Sends only what changed in a table since the server confirmed it."""
+        from .delta_sync import AsyncDeltaSync  # noqa: PLC0415 - most programs do without
+
+        return AsyncDeltaSync(cast("AsyncClientProtocol", self), self._connections.timing)
 
     @property
     def clock(self) -> AsyncServerClock:

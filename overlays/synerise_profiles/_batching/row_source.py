@@ -52,7 +52,9 @@ class RowSource(Protocol):
 
     It may also have `input_id`, which tells the file apart that it reads, so that a run does not write to it;
     `mapping_digest`, the digest of the mapping by which rows are read; and `notes`, which counts by their text what it
-    passed over, for those of the report. None stands for none of them.
+    passed over, for those of the report. None stands for none of them. A method `settle(indexes, refused)`
+    learns the fate of rows in the thread or task of the run: those whose positions in `indexes` are in `refused`,
+    by their stage, and the others as accepted.
     """
 
     def check(self, operation: Operation) -> None:

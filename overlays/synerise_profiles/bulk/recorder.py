@@ -5,12 +5,12 @@ It sees every rejection, so it also knows when there are too many of them for th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
 
-from synerise_profiles._batching.attribution import Refusal, Rejection, masked_identifier
+from synerise_profiles._batching.attribution import Refusal, Rejection, Stage, masked_identifier
 from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.bisection import ChunkState
 from synerise_profiles._batching.letters import LetterRow
@@ -112,6 +112,7 @@ class OutcomeRecorder:
         report: Report,
         journal: JournalProtocol | None,
         locate: Callable[[int], Any] | None = None,
+        settle: Callable[[Sequence[int], Mapping[int, Stage]], None] | None = None,
     ) -> None:
         self.report = report
         self.journal = journal
@@ -122,6 +123,7 @@ class OutcomeRecorder:
         self._batch_operation = batch_operation
         self._settings = settings
         self._locate = locate
+        self._settle = settle
         self.settled = None if settings.on_settled is None else SettledRows()
         # A letter that is appended is there whatever becomes of the run, and so is the fate of an unsent row then.
         self.keeps_unsent = journal is None and settings.dead_letter is not None
@@ -147,6 +149,7 @@ class OutcomeRecorder:
         self._add_rejection(row, index=index, reference=reference, stage="check", reason=reason, field=field or None)
         if self.settled is not None:
             self.settled.add((index,))
+        self._tell((index,), {0: "check"})
         return not self.must_end
 
     @property
@@ -162,6 +165,8 @@ class OutcomeRecorder:
         chunk_state.is_recorded = True
         self.report.accepted += chunk_state.accepted
         self._record_refused(chunk, chunk_state.refused)
+        if self._settle is not None:
+            self._tell(chunk.indexes, {position: item.stage for position, item in chunk_state.refused.items()})
         if self.journal is not None and not chunk_state.has_unsent:
             entry = JournalEntry(
                 first_index=chunk.indexes[0],
@@ -253,6 +258,13 @@ class OutcomeRecorder:
             try:
                 self._settings.progress(progress)
             except Exception as error:  # noqa: BLE001 - the run ends by it, once what is in flight is answered
+                self._keep_failure(error)
+
+    def _tell(self, indexes: Sequence[int], refused: Mapping[int, Stage]) -> None:
+        if self._settle is not None:
+            try:
+                self._settle(indexes, refused)
+            except Exception as error:  # noqa: BLE001 - as above
                 self._keep_failure(error)
 
     def _keep_failure(self, error: Exception) -> None:

@@ -69,7 +69,7 @@ def open_run(
         store = RejectionStore[Rejection](letters)
         report = Report(operation=operation.name, rejection_store=store, notes=store.notes)
         locate = None if source is None else source.locate
-        recorder = OutcomeRecorder(batch_operation, settings, report, journal, locate)
+        recorder = OutcomeRecorder(batch_operation, settings, report, journal, locate, getattr(source, "settle", None))
         engine = Engine(
             batch_operation,
             settings,

@@ -1,0 +1,275 @@
+"""The comparison: rows in, those to send out, and what the state learns of their fate. Without I/O but the state's.
+
+`Comparison.changed` takes rows by blocks, since one look-up of many keys costs far less than many of one. What it
+returns has been written to the state as in doubt before; `settle` is told by the bulk run what became of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+import attrs
+import orjson
+
+from synerise_profiles._batching.attribution import Stage
+from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
+from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._validation.rules import fields_of
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_object
+
+from .report import DeltaPlan
+from .settings import DeltaSettings
+from .state import DIGEST_BYTES, DeltaState, mask_bytes
+
+__all__ = ["Comparison", "Digested"]
+
+_CANONICAL: Final = ORJSON_OPTIONS | orjson.OPT_SORT_KEYS
+_MASK_AT: Final = DIGEST_BYTES + 4
+_NO_KEY: Final = b"is the key field, and is not given as a text or a number"
+_DOUBT: Final = bytes(DIGEST_BYTES)
+_MAX_NAMED: Final = 10
+Digested: TypeAlias = tuple[Any, int | None, bytes, bytes]
+"""A row, the number of its key, the key and the digest; without a number the third one says why, if that is known."""
+
+
+@attrs.define(eq=False)
+class _Pending:
+    """A row that was handed over to be sent: its place in the source, and the entry that it will have."""
+
+    place: int
+    number: int = 0
+    slot: bytes = b""
+    is_new: bool = False
+    digest: bytes = _DOUBT
+    mask: int = 0
+    cleared: int = 0
+    before: bytes | None = None
+
+
+class Comparison:
+    """Compares the rows of one source with a state; `counts` says what was found.
+
+    With `is_plan` the state is left as it is.
+    """
+
+    def __init__(self, state: DeltaState, settings: DeltaSettings, counts: DeltaPlan, *, is_plan: bool) -> None:
+        self.counts = counts
+        self._state = state
+        self._settings = settings
+        self._is_plan = is_plan
+        self._digests = state.digests
+        self._max_attempts = settings.max_attempts or 0
+        self._seen = bytearray(state.slots)
+        self._sent = 0
+        self._pending: dict[int, _Pending] = {}
+        self._latest: dict[int, _Pending] = {}
+        counts.known = state.count
+
+    def changed(self, rows: Iterable[Digested]) -> list[Any]:
+        """Compare a block of rows; return those to send, with what could not be read, in their order."""
+        block: list[Digested] = []
+        to_send: list[Any] = []
+        numbers = set[int | None]()
+        for digested in rows:
+            number = digested[1]
+            if number in numbers and number is not None:
+                to_send += self._changed_block(block)
+                block, numbers = [], set[int | None]()
+            block.append(digested)
+            numbers.add(number)
+        return to_send + self._changed_block(block)
+
+    def settle(self, indexes: Sequence[int], refused: Mapping[int, Stage]) -> None:
+        """Take the fate of rows, by the order in which they were handed over."""
+        entries: list[tuple[int, bytes]] = []
+        cleared: list[tuple[int, int]] = []
+        failed: list[tuple[int, bytes]] = []
+        accepted: list[int] = []
+        removed: list[int] = []
+        for position, index in enumerate(indexes):
+            pending = self._pending.pop(index)
+            stage = refused.get(position)
+            if stage == "check":
+                self._count_invalid(pending)
+            if pending.digest is _DOUBT:
+                continue
+            is_latest = self._latest.get(pending.number) is pending
+            if is_latest:
+                del self._latest[pending.number]
+            if stage is None:
+                accepted.append(pending.number)
+                if is_latest:  # else another row of the key is on its way, and the profile is in doubt until then
+                    entries.append((pending.number, pending.digest + pending.slot + mask_bytes(pending.mask)))
+                    cleared.append((pending.number, pending.cleared))
+            elif stage == "check" and is_latest and pending.before is not None:
+                entries.append((pending.number, pending.before))
+            elif stage in ("check", "server") and is_latest and pending.before is None:
+                removed.append(pending.number)
+            if stage in ("server", "ambiguous"):
+                failed.append((pending.number, pending.digest))
+        if not self._is_plan and (entries or removed or failed):
+            self._state.write(entries, removed=removed, cleared=cleared, refused=failed, accepted=accepted)
+
+    def place_of(self, index: int) -> int:
+        """Return the place in the source of a row that was handed over and has no fate yet."""
+        return self._pending[index].place
+
+    def gone(self) -> Iterator[int]:
+        """Yield the numbers of the entries of which no row was seen."""
+        return self._state.unseen(self._seen)
+
+    def digest(self, row: Any) -> Digested:
+        """Return a row with its number, key and digest; one that has none with the reason, where that is known here."""
+        fields = row if row.__class__ is dict else fields_of(row)
+        if fields is None:
+            return row, None, b"", b""
+        key = fields.get(self._settings.key)
+        if key.__class__ not in (str, int) or key in ("", 0):
+            return row, None, _NO_KEY, b""
+        try:
+            data = orjson.dumps(fields, orjson_default, _CANONICAL)
+            key_bytes = orjson.dumps(key)
+        except (TypeError, ValueError, RecursionError):
+            return row, None, b"", b""
+        return row, self._digests.number(key_bytes), key_bytes, self._digests.content(data)
+
+    def _changed_block(self, block: Sequence[Digested]) -> list[Any]:
+        """Compare rows of different keys."""
+        numbers = [number for _, number, _, _ in block if number is not None]
+        state, first = self._state, self.counts.read
+        known = state.known(numbers)
+        if self._is_plan and self._sent:
+            known |= state.planned(numbers)
+        stale = state.cleared(numbers)
+        refused = {} if self._settings.max_attempts is None else state.refused(numbers)
+        self.counts.read += len(block)
+        changed: list[tuple[_Pending, bytes, int]] = []
+        to_send: list[Any] = []
+        for place, (row, number, key, digest) in enumerate(block, first):
+            if number is None:
+                to_send.append(self._unreadable(row, key, place))
+                continue
+            entry = known.get(number)
+            if entry is not None:
+                self._mark_seen(entry)
+            old_mask = 0 if entry is None else int.from_bytes(entry[_MASK_AT:], "little")
+            latest = self._latest.get(number)
+            last = latest.digest if latest is not None else entry and entry[:DIGEST_BYTES]
+            if last == digest and not (stale and self._nulled(stale.get(number, 0))):
+                self.counts.unchanged += 1
+                self._note_cleared(stale.get(number, 0), place)
+            elif (tried := refused.get(number)) and tried[0] == digest and tried[1] >= self._max_attempts:
+                self.counts.held += 1
+            else:
+                pending = _Pending(place, number, is_new=last is None, digest=digest, before=entry)
+                pending.slot = self._new_slot() if entry is None else entry[DIGEST_BYTES:_MASK_AT]
+                to_send.append(self._with_masks(self._as_read(row, digest), pending, old_mask))
+                self._hand_over(pending)
+                changed.append((pending, key, old_mask | pending.mask))
+        self._write_ahead(changed)
+        return to_send
+
+    def _write_ahead(self, changed: Sequence[tuple[_Pending, bytes, int]]) -> None:
+        """Write that the profiles of rows are in doubt, before one is sent; a plan remembers what it would send."""
+        if not changed:
+            return
+        if self._is_plan:
+            planned = [(found.number, found.digest + found.slot + mask_bytes(mask)) for found, _, mask in changed]
+            self._state.note_planned(planned)
+            return
+        entries = [(found.number, _DOUBT + found.slot + mask_bytes(mask)) for found, _, mask in changed]
+        keys = [(found.number, key) for found, key, _ in changed] if self._settings.keep_keys else ()
+        self._state.write(entries, keys=keys)
+
+    def _as_read(self, row: Any, digest: bytes) -> Any:
+        """Return a row, unless its source has filled it anew since: then its content is lost."""
+        fields = row if row.__class__ is dict else fields_of(row) or {}
+        if self._digests.content(orjson.dumps(fields, orjson_default, _CANONICAL)) != digest:
+            problem = "is an object that the source fills anew for each row; yield a new mapping each time: dict(row)"
+            raise InvalidRequestError(problem, field="source")
+        return row
+
+    def _new_slot(self) -> bytes:
+        self._seen.append(1)
+        return (len(self._seen) - 1).to_bytes(_MASK_AT - DIGEST_BYTES, "big")
+
+    def _mark_seen(self, entry: bytes) -> None:
+        slot = int.from_bytes(entry[DIGEST_BYTES:_MASK_AT], "big")
+        self.counts.repeated += self._seen[slot]
+        self._seen[slot] = 1
+
+    def _hand_over(self, pending: _Pending) -> None:
+        self._pending[self._sent] = pending
+        self._sent += 1
+        if pending.digest is not _DOUBT:
+            self.counts.new += pending.is_new
+            self.counts.changed += not pending.is_new
+            self._latest[pending.number] = pending
+
+    def _unreadable(self, row: Any, reason: bytes, place: int) -> Any:
+        self._hand_over(_Pending(place))
+        return UnreadableRow(self._settings.key, reason.decode(), row) if reason else row
+
+    def _count_invalid(self, pending: _Pending) -> None:
+        self.counts.invalid += 1
+        if pending.digest is not _DOUBT:
+            self.counts.new -= pending.is_new
+            self.counts.changed -= not pending.is_new
+
+    def _with_masks(self, row: Any, pending: _Pending, old_mask: int) -> Any:
+        """Note which fields are sent, and which were and are empty; return the row, with nulls for those if asked."""
+        fields = row if row.__class__ is dict else fields_of(row) or {}
+        nulls = 0
+        for name, value in _paths(fields):
+            bit = self._state.field_bit(name)
+            if value is None:
+                nulls |= bit
+            else:
+                pending.mask |= bit
+        missing = old_mask & ~pending.mask & ~nulls
+        if not missing:
+            return row
+        nulled = self._nulled(missing)
+        self._note_cleared(missing & ~nulled, pending.place)
+        pending.cleared = missing & ~nulled
+        pending.mask |= pending.cleared
+        return _with_nulls(fields, self._names(nulled)) if nulled else row
+
+    def _nulled(self, mask: int) -> int:
+        """Return the fields of a mask that are to be sent as null."""
+        if self._settings.cleared != "null":
+            return 0
+        allowed = sum(self._state.field_bit(name) for name in set(self._settings.allow_null))
+        return mask & allowed
+
+    def _note_cleared(self, mask: int, place: int) -> None:
+        if not mask:
+            return
+        counts = self.counts
+        for name in self._names(mask):
+            counts.cleared[name] = counts.cleared.get(name, 0) + 1
+        if len(counts.cleared_references) < _MAX_NAMED:
+            counts.cleared_references.append(place)
+
+    def _names(self, mask: int) -> list[str]:
+        names = self._state.names
+        return [names[number] for number in range(mask.bit_length()) if mask >> number & 1]
+
+
+def _paths(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of a row, those of its objects by a path, with their values."""
+    for name, value in fields.items():
+        if is_object(value):
+            yield from ((f"{name}.{inner}", item) for inner, item in value.items())
+        else:
+            yield name, value
+
+
+def _with_nulls(fields: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    row = dict(fields)
+    for path in names:
+        name, _, inner = path.partition(".")
+        row[name] = {**(row.get(name) or {}), inner: None} if inner else None
+    return row

@@ -1,0 +1,126 @@
+"""The rows that a delta sync hands to a bulk run: those that changed, and those of profiles that are gone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from anyio.lowlevel import checkpoint
+
+from synerise_profiles._batching.attribution import Stage
+from synerise_profiles._batching.row_source import RowSource
+from synerise_profiles._core.files import FileId
+from synerise_profiles_api.types import Operation
+
+from .comparison import Comparison, Digested
+from .settings import DeltaSettings
+from .state import DeltaState
+
+__all__ = ["AsyncChangedRows", "ChangedRows", "GoneRows"]
+
+_BLOCK_ROWS: Final = 2000
+
+
+class _ComparedSource:
+    """What a bulk run asks of its input, answered by the source that is compared."""
+
+    def __init__(self, source: Any, comparison: Comparison) -> None:
+        self._source = source
+        self._comparison = comparison
+
+    def check(self, operation: Operation) -> None:
+        """Let the source check the operation."""
+        if isinstance(self._source, RowSource):
+            self._source.check(operation)
+
+    def locate(self, index: int) -> Any:
+        """Return where a row stands in the source, or its index there."""
+        place = self._comparison.place_of(index)
+        return self._source.locate(place) if isinstance(self._source, RowSource) else place
+
+    @property
+    def input_id(self) -> FileId | None:
+        """What tells the file apart that is read."""
+        return getattr(self._source, "input_id", None)
+
+    @property
+    def mapping_digest(self) -> str | None:
+        """The digest of the source's mapping."""
+        return getattr(self._source, "mapping_digest", None)
+
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """The notes of the source."""
+        return getattr(self._source, "notes", {})
+
+    def settle(self, indexes: Sequence[int], refused: Mapping[int, Stage]) -> None:
+        """Let the state learn the fate of rows."""
+        self._comparison.settle(indexes, refused)
+
+
+class ChangedRows(_ComparedSource):
+    """The rows of an iterable that changed; what was read of a block that breaks off is left to the next run."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Read and compare the source by blocks."""
+        rows, comparison = iter(self._source), self._comparison
+        while block := [comparison.digest(row) for row in islice(rows, _BLOCK_ROWS)]:
+            yield from comparison.changed(block)
+
+
+class AsyncChangedRows(_ComparedSource):
+    """The rows of an iterable or an async iterable that changed; between blocks others run."""
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        """Read and compare the source by blocks."""
+        block: list[Digested] = []
+        async for row in _one_by_one(self._source):
+            block.append(self._comparison.digest(row))
+            if len(block) == _BLOCK_ROWS:
+                for changed in self._comparison.changed(block):
+                    yield changed
+                block = []
+                await checkpoint()
+        for changed in self._comparison.changed(block):
+            yield changed
+
+
+async def _one_by_one(rows: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
+    if isinstance(rows, AsyncIterable):
+        async for row in rows:
+            yield row
+    else:
+        for row in rows:
+            yield row
+
+
+class GoneRows:
+    """The rows to send for profiles that are gone. Those that the server takes are known no longer."""
+
+    def __init__(self, state: DeltaState, settings: DeltaSettings, numbers: Iterable[int]) -> None:
+        self._state = state
+        self._settings = settings
+        self._numbers = numbers
+        self._handed_over: list[int] = []
+
+    def check(self, operation: Operation) -> None:
+        """They fit every operation that the settings allow."""
+
+    def locate(self, index: int) -> Any:  # noqa: ARG002 - they stand in no input
+        """They stand nowhere."""
+        return None
+
+    def settle(self, indexes: Sequence[int], refused: Mapping[int, Stage]) -> None:
+        """Forget the profiles for which the server took a row."""
+        taken = [self._handed_over[index] for position, index in enumerate(indexes) if position not in refused]
+        if taken:
+            self._state.write((), removed=taken)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield a row for each profile whose key is kept."""
+        for number in self._numbers:
+            key = self._state.key_of(number)
+            if key is not None:
+                self._handed_over.append(number)
+                yield self._settings.gone_row(key)

@@ -1,0 +1,98 @@
+"""Any tables, edits, faults and crashes: the sandbox holds what the last table says, and only what changed is sent."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synerise_profiles import Synerise
+from synerise_profiles.bulk import BulkStoppedError
+from synerise_profiles.sandbox import Sandbox
+
+COUNTER = itertools.count()
+VALUE = st.sampled_from(["a", "b", "c"])
+NESTED: st.SearchStrategy[Any] = st.fixed_dictionaries({"n": VALUE})
+ROW: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {"firstName": VALUE}, optional={"city": VALUE, "attributes": NESTED}
+)
+TABLE = st.lists(st.tuples(st.integers(0, 6), ROW), max_size=12)
+NIGHT = st.tuples(TABLE, st.sampled_from(["well", "well", "lost answer", "refused", "crash", "breaks off"]))
+
+
+class CrashError(BaseException):
+    """As Ctrl-C: what is in flight is given up."""
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def client(sandbox: Sandbox) -> Iterator[Synerise]:
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, max_retries=0) as opened:
+        yield opened
+
+
+def source(rows: list[dict[str, Any]], fate: str) -> Iterator[dict[str, Any]]:
+    yield from rows
+    if fate == "crash":
+        raise CrashError
+    if fate == "breaks off":
+        raise OSError("the source broke off")
+
+
+def run(sandbox: Sandbox, client: Synerise, rows: list[dict[str, Any]], fate: str, state: Path) -> Any:
+    """Run one night; None where it did not come to its end."""
+    if fate == "lost answer":
+        sandbox.faults.close(processed=True, times=1, operation="profiles.upsert_batch")
+    if fate == "refused":
+        sandbox.faults.status(503, times=1, operation="profiles.upsert_batch")
+    try:
+        return client.delta_sync.profiles(source(rows, fate), key="customId", state=state)
+    except (CrashError, OSError, BulkStoppedError):
+        return None
+    finally:
+        sandbox.faults.clear()
+
+
+@settings(max_examples=40)
+@given(nights=st.lists(NIGHT, min_size=1, max_size=5))
+def test_any_nights(sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, str]]) -> None:
+    """Whatever happened before, a whole night leaves what its table says, counts that add up, and nothing to send."""
+    prefix = f"p{next(COUNTER)}-"
+    with tempfile.TemporaryDirectory() as folder:
+        state = Path(folder) / "state"
+        believed: dict[str, Any] = {}
+        for table, fate in [*nights, (nights[0][0], "well")]:
+            rows: list[dict[str, Any]] = [{"customId": f"{prefix}{n}", **row} for n, row in table]
+            last = {row["customId"]: row for row in rows}
+            before = dict(believed)
+            report = run(sandbox, client, rows, fate, state)
+            if report is None:
+                believed = {}
+                continue
+            parts = (report.new, report.changed, report.unchanged, report.held, report.invalid)
+            assert sum(parts) == report.read == len(rows)
+            assert report.repeated == len(rows) - len(last)
+            assert report.sent.read == report.new + report.changed
+            if not report.repeated and last.keys() <= before.keys():
+                assert report.sent.read == sum(before[key] != row for key, row in last.items())
+            for key, row in last.items():
+                stored: dict[str, Any] = client.profiles.find("by-custom-id", key).to_dict()
+                sent = {name: value for name, value in row.items() if name != "attributes"}
+                assert {name: stored.get(name) for name in sent} == sent
+                nested: dict[str, Any] = row.get("attributes", {})
+                held: dict[str, Any] = stored.get("attributes") or {}
+                assert {name: held.get(name) for name in nested} == nested
+            plan = client.delta_sync.plan([*last.values()], key="customId", state=state)
+            assert plan.requests == 0
+            believed = {**before, **last} if before else dict(last)

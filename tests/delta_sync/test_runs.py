@@ -1,0 +1,306 @@
+"""Runs and plans of delta sync against the sandbox, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synerise_profiles import AsyncSynerise, InvalidRequestError, NotFoundError, Synerise
+from synerise_profiles.delta_sync import DeltaReport, DeltaStateError, DeltaStateMismatchError
+from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sources import RowMapping, read_csv
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as started:
+        yield started
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[Synerise]:
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "customers.state"
+
+
+def rows(count: int, **fields: Any) -> list[dict[str, Any]]:
+    return [{"customId": f"c-{n}", "firstName": "Anna", **fields} for n in range(count)]
+
+
+def sync(client: Synerise, table: Any, state: Path, **options: Any) -> DeltaReport:
+    return client.delta_sync.profiles(table, key="customId", state=state, **options)
+
+
+def counts(report: Any) -> tuple[int, int, int, int]:
+    return report.new, report.changed, report.unchanged, report.requests
+
+
+def test_only_what_changed_is_sent(client: Synerise, state: Path) -> None:
+    """The second night sends the rows that are new or other, and the third nothing."""
+    table = rows(1500)
+    assert counts(sync(client, table, state)) == (1500, 0, 0, 2)
+    table[7] = table[7] | {"firstName": "Ewa"}
+    table.append({"customId": "new"})
+    assert counts(sync(client, table, state)) == (1, 1, 1499, 1)
+    assert counts(sync(client, table, state)) == (0, 0, 1501, 0)
+    assert client.profiles.find("by-custom-id", "c-7").first_name == "Ewa"
+
+
+def test_the_order_of_keys_is_no_change(client: Synerise, state: Path) -> None:
+    """A row is its content, in whatever order its fields come."""
+    sync(client, [{"customId": "a", "firstName": "x", "attributes": {"p": 1, "q": 2}}], state)
+    assert sync(client, [{"attributes": {"q": 2, "p": 1}, "firstName": "x", "customId": "a"}], state).unchanged == 1
+
+
+def test_a_plan_says_what_a_run_does(client: Synerise, sandbox: Sandbox, state: Path) -> None:
+    """A plan counts rows, bytes and requests as the run does, sends nothing and leaves the state as it is."""
+    table = [*rows(1200), {"customId": "c-3", "firstName": "Ola"}, {"firstName": "nobody"}]
+    planned = client.delta_sync.plan(table, key="customId", state=state)
+    done = sync(client, table, state)
+    names = ("read", "new", "changed", "unchanged", "invalid", "repeated", "bytes", "requests")
+    assert [getattr(planned, name) for name in names] == [getattr(done, name) for name in names]
+    assert (done.new, done.changed, done.invalid, done.repeated) == (1200, 1, 1, 1)
+    assert "1,200 new" in planned.summary()
+    assert planned.to_dict()["repeated"] == 1
+
+
+def test_the_last_row_of_a_key_wins(client: Synerise, state: Path) -> None:
+    """A key that comes twice holds what its last row says, and the next night finds it so."""
+    sync(client, [{"customId": "a", "firstName": "x"}, {"customId": "a", "firstName": "y"}], state)
+    assert client.profiles.find("by-custom-id", "a").first_name == "y"
+    assert sync(client, [{"customId": "a", "firstName": "y"}], state).unchanged == 1
+
+
+def test_refused_rows_come_again(client: Synerise, state: Path) -> None:
+    """A row that the server refused comes each night, until it was refused `max_attempts` times or changes."""
+    bad = [{"customId": "a", "birthDate": "1990-13-45"}]
+    for expected in (0, 0, 1):
+        report = sync(client, bad, state, max_attempts=2, checks="off")
+        assert (report.held, report.sent.by_stage["server"]) == (expected, 1 - expected)
+    assert sync(client, [{"customId": "a", "firstName": "x"}], state, max_attempts=2).sent.accepted == 1
+
+
+def test_gone_profiles_are_deleted(client: Synerise, state: Path) -> None:
+    """What is not in the source any more is deleted, and is then known no longer."""
+    table, options = rows(100), {"keep_keys": True, "gone": "delete"}
+    sync(client, table, state, **options)
+    report = sync(client, table[1:], state, **options)
+    assert (report.gone, report.gone_sent is not None and report.gone_sent.accepted) == (1, 1)
+    with pytest.raises(NotFoundError):
+        client.profiles.find("by-custom-id", "c-0")
+    assert sync(client, table[1:], state, **options).gone == 0
+
+
+def test_gone_profiles_get_an_attribute(client: Synerise, state: Path) -> None:
+    """Instead of a deletion, a field of those that are gone can be set."""
+    table, options = rows(100), {"keep_keys": True, "gone": {"attributes.active": False}}
+    sync(client, table, state, **options)
+    sync(client, table[1:], state, **options)
+    assert client.profiles.find("by-custom-id", "c-0").to_dict()["attributes"]["active"] is False
+
+
+def test_too_many_gone_profiles_are_left_alone(client: Synerise, state: Path) -> None:
+    """Half a table is more likely a broken export than half of the customers: nothing is done, and it is told."""
+    table, options = rows(100), {"keep_keys": True, "gone": "delete"}
+    sync(client, table, state, **options)
+    report = sync(client, table[:50], state, **options)
+    assert report.gone == 50
+    assert report.gone_sent is None
+    assert "max_gone_rate" in str(report.gone_problem)
+    assert client.profiles.find("by-custom-id", "c-99").first_name == "Anna"
+
+
+def test_a_source_that_breaks_off_leaves_gone_profiles_alone(client: Synerise, sandbox: Sandbox, state: Path) -> None:
+    """Only a source that was read to its end says what is gone."""
+    table, options = rows(100), {"keep_keys": True, "gone": "delete", "max_gone_rate": 1.0}
+    sync(client, table, state, **options)
+
+    def broken() -> Iterator[dict[str, Any]]:
+        yield from table[:50]
+        raise OSError("the connection was lost")
+
+    with pytest.raises(OSError, match="lost"):
+        sync(client, broken(), state, **options)
+    assert client.profiles.find("by-custom-id", "c-99").first_name == "Anna"
+
+
+def test_gone_needs_the_keys(client: Synerise, state: Path) -> None:
+    """Without keys nobody knows who is gone, and an operation works by the identifiers that it takes."""
+    with pytest.raises(InvalidRequestError, match="keep_keys"):
+        sync(client, [], state, gone="delete")
+    with pytest.raises(InvalidRequestError, match="clientId"):
+        sync(client, [], state, gone={"tag": 1}, keep_keys=True)
+    assert not state.exists()
+
+
+def test_cleared_cells_are_told_or_sent_as_null(client: Synerise, state: Path) -> None:
+    """An empty cell that was filled once is counted each night, and removed where nulls are asked for and allowed."""
+    sync(client, [{"customId": "a", "firstName": "x", "city": "Gdynia"}], state)
+    without = [{"customId": "a", "firstName": "x"}]
+    for _ in range(2):
+        report = sync(client, without, state)
+        assert (report.cleared, report.cleared_references) == ({"city": 1}, [0])
+    assert client.profiles.find("by-custom-id", "a").city == "Gdynia"
+    assert sync(client, without, state, cleared="null").cleared == {"city": 1}
+    assert sync(client, without, state, cleared="null", allow_null={"city"}).changed == 1
+    assert not client.profiles.find("by-custom-id", "a").city
+    assert counts(sync(client, without, state, cleared="null", allow_null={"city"})) == (0, 0, 1, 0)
+
+
+def test_another_input_is_refused(client: Synerise, state: Path, tmp_path: Path) -> None:
+    """A state of another key field or mapping is refused, unless `full` begins anew."""
+    sync(client, rows(3), state)
+    with pytest.raises(DeltaStateMismatchError, match="key field"):
+        client.delta_sync.profiles([], key="email", state=state)
+    path = tmp_path / "customers.csv"
+    path.write_text("id\n1\n")
+    mapped = read_csv(path, RowMapping.for_profiles({"id": "customId"}))
+    with pytest.raises(DeltaStateMismatchError, match="mapping"):
+        sync(client, mapped, state)
+    assert counts(sync(client, mapped, state, full=True)) == (1, 0, 0, 1)
+
+
+def test_another_secret_is_refused(client: Synerise, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Digests of one secret say nothing about those of another."""
+    monkeypatch.setenv("SYNERISE_STATE_KEY", "one")
+    sync(client, rows(1), state)
+    assert b"one" not in state.read_bytes()
+    monkeypatch.setenv("SYNERISE_STATE_KEY", "two")
+    with pytest.raises(DeltaStateMismatchError, match="key of the digests"):
+        sync(client, rows(1), state)
+
+
+def test_the_file_is_private_and_holds_no_data(client: Synerise, state: Path) -> None:
+    """The state is for its owner alone, and without keys it holds nothing of a person."""
+    sync(client, [{"customId": "customer-0815", "firstName": "Anna-Maria"}], state)
+    assert stat.S_IMODE(state.stat().st_mode) == 0o600
+    assert b"customer-0815" not in state.read_bytes()
+    assert b"Anna-Maria" not in state.read_bytes()
+
+
+def test_two_runs_on_one_state(client: Synerise, state: Path) -> None:
+    """The second run is refused while the first one goes on."""
+
+    def nested() -> Iterator[dict[str, Any]]:
+        with pytest.raises(DeltaStateError, match="in use"):
+            sync(client, [], state)
+        yield {"customId": "a"}
+
+    assert sync(client, nested(), state).new == 1
+
+
+@pytest.mark.parametrize("content", [b"no database at all", b"SQLite format 3\0" + bytes(2000)])
+def test_a_file_that_is_no_state_is_refused(client: Synerise, state: Path, content: bytes) -> None:
+    """Neither a foreign file nor a damaged one is believed, or touched."""
+    state.write_bytes(content)
+    with pytest.raises(DeltaStateError):
+        sync(client, rows(1), state)
+    assert state.read_bytes() == content
+
+
+def test_a_damaged_state_is_refused(client: Synerise, state: Path) -> None:
+    """A page that was overwritten is found when the state is opened."""
+    sync(client, rows(3000), state)
+    size = state.stat().st_size
+    with state.open("r+b") as file:
+        file.seek(size // 2 // 4096 * 4096)
+        file.write(b"\xff" * 4096)
+    with pytest.raises(DeltaStateError, match="damaged"):
+        sync(client, rows(1), state)
+
+
+def test_a_key_that_was_changed_in_the_file_is_not_deleted(client: Synerise, state: Path) -> None:
+    """A kept key is believed only where it is the one that its entry was made for."""
+    options = {"keep_keys": True, "gone": "delete"}
+    sync(client, rows(100), state, **options)
+    with sqlite3.connect(state) as database:
+        database.execute("UPDATE keys SET key = '\"c-99\"'")
+    database.close()
+    report = sync(client, rows(100)[1:], state, **options)
+    assert (report.gone, report.gone_sent is not None and report.gone_sent.read) == (1, 0)
+    assert client.profiles.find("by-custom-id", "c-99").first_name == "Anna"
+
+
+def test_a_reused_object_is_refused(client: Synerise, state: Path) -> None:
+    """A source that fills one object anew for each row would send other content than was compared."""
+
+    def reused() -> Iterator[dict[str, Any]]:
+        row: dict[str, Any] = {}
+        for n in range(10):
+            row["customId"] = f"c-{n}"
+            yield row
+
+    with pytest.raises(InvalidRequestError, match="dict"):
+        sync(client, reused(), state)
+
+
+def test_a_full_disk_ends_the_run(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
+    """Where the state cannot grow, the run ends with the reason; the next one sends what was not confirmed."""
+    state = tmp_path / "customers.state"
+    code = (
+        "import resource, signal, sys\n"
+        "from synerise_profiles import Synerise\n"
+        "from synerise_profiles.delta_sync import DeltaStateError\n"
+        "rows = [{'customId': f'c-{n}', 'firstName': 'Anna'} for n in range(20000)]\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "with Synerise(api_key=sys.argv[2], base_url=sys.argv[1]) as client:\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))\n"
+        "    try:\n"
+        "        client.delta_sync.profiles(rows, key='customId', state=sys.argv[3])\n"
+        "    except DeltaStateError as error:\n"
+        "        print('make room' in str(error))\n"
+    )
+    command = [sys.executable, "-c", code, sandbox.url, sandbox.api_key, str(state)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n", done.stderr
+    table = rows(20_000)
+    report = sync(client, table, state)
+    assert report.read == 20_000
+    assert client.delta_sync.plan(table, key="customId", state=state).unchanged == 20_000
+    for n in (0, 10_000, 19_999):
+        assert client.profiles.find("by-custom-id", f"c-{n}").first_name == "Anna"
+
+
+@pytest.mark.parametrize("kind", ["list", "generator"])
+def test_the_async_client(sandbox: Sandbox, state: Path, kind: str) -> None:
+    """Awaited, it does the same, with a list or an async generator."""
+
+    async def generated() -> AsyncIterator[dict[str, Any]]:
+        for row in rows(2500):
+            yield row
+
+    async def run() -> None:
+        async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+            for expected in ((2500, 0, 0, 3), (0, 0, 2500, 0)):
+                table = generated() if kind == "generator" else rows(2500)
+                plan = await client.delta_sync.plan(table, key="customId", state=state)
+                table = generated() if kind == "generator" else rows(2500)
+                report = await client.delta_sync.profiles(table, key="customId", state=state)
+                assert counts(plan) == counts(report) == expected
+
+    asyncio.run(run())
+
+
+def test_rejections_name_the_row_of_the_source(client: Synerise, state: Path, tmp_path: Path) -> None:
+    """A row of a file is known by its line, though only some are sent."""
+    path = tmp_path / "customers.csv"
+    mapping = RowMapping.for_profiles({"id": "customId", "born": "birthDate"})
+    path.write_text("id,born\na,1990-01-01\nb,1990-01-01\n")
+    sync(client, read_csv(path, mapping), state)
+    path.write_text("id,born\na,1990-01-01\nb,tomorrow\n,1990-01-01\n")
+    report = sync(client, read_csv(path, mapping), state)
+    assert sorted(rejection.reference for rejection in report.sent.rejected) == [3, 4]
+    assert (report.unchanged, report.invalid) == (1, 2)

@@ -87,6 +87,9 @@ class OrderGuard:
         self._young_keys: set[Hashable] = set()
         self._old_keys: set[Hashable] = set()
         self._columns: deque[tuple[int, Iterable[Hashable]]] = deque()
+        # The keys of rows that were put one by one, of the open chunk.
+        self._column: list[Hashable] = []
+        self._column_number = -1
         self._last_chunks: tuple[dict[Hashable, int], dict[Hashable, int]] | None = None
         self._born_at = self._old_born_at = 0
         self._is_quiet = True
@@ -117,6 +120,13 @@ class OrderGuard:
     def place(self, keys: Keys) -> None:
         """Put a row into the open chunk."""
         self._is_used = True
+        if self._last_chunks is None and self._young_keys.isdisjoint(keys) and self._old_keys.isdisjoint(keys):
+            self._young_keys.update(keys)
+            if self._column_number != self.number:
+                self._column_number, self._column = self.number, []
+                self._columns.append((self.number, self._column))
+            self._column.extend(keys)
+            return
         young, _ = self._remember_chunks()
         for key in keys:
             last = self._last(key)
@@ -213,6 +223,8 @@ class OrderGuard:
         found = self._held_keys.get(key)
         if found is not None:
             return found
+        if self._last_chunks is None and key not in self._young_keys and key not in self._old_keys:
+            return None
         young, old = self._remember_chunks()
         found = young.get(key)
         return old.get(key) if found is None else found
@@ -238,6 +250,7 @@ class OrderGuard:
                 (old if number < self._born_at else young).update(dict.fromkeys(column, number))
             self._last_chunks = young, old
             self._columns.clear()
+            self._column_number = -1
             self._young_keys, self._old_keys = set(), set()
         return self._last_chunks
 
@@ -278,7 +291,11 @@ class IdentifierKeys:
             return ()
         if isinstance(fields, int):
             return (fields,)
-        keys = [key for name in self._names if (key := _key_of(fields.get(name))) is not None]
+        keys: list[Hashable] = []
+        for name in self._names:
+            key = _key_of(fields.get(name))
+            if key is not None and key not in keys:
+                keys.append(key)
         if not keys and self._last_name is not None:
             key = _key_of(fields.get(self._last_name))
             return () if key is None else (key,)
@@ -289,9 +306,11 @@ class IdentifierKeys:
         named = [columns[name] for name in self._names if name in columns]
         if not any(map(all, named)) and any(columns.get(self._last_name or "", ())):
             return None
-        found: list[Sequence[Any]] = [
-            column if all(column) else [value for value in column if value] for column in named
-        ]
+        found: list[Sequence[Any]] = []
+        for column in named:
+            given = column if all(column) else [value for value in column if value]
+            if given not in found:  # an e-mail address is often the customId too
+                found.append(given)
         return found if all(map(_are_canonical, found)) else None
 
     def columns_of(self, rows: Sequence[Any]) -> dict[str, Sequence[Any]] | None:

@@ -1,0 +1,50 @@
+"""The order guard by itself: what it remembers, and what it finds without remembering."""
+
+from __future__ import annotations
+
+import pytest
+
+from synerise_profiles._batching.ordering import HOLD_DISTANCE, IdentifierKeys, OrderGuard, PreparedRow
+
+
+def guard_with(chunks: int, *, singly: bool) -> OrderGuard:
+    """A guard after some full chunks in which nothing comes twice."""
+    guard = OrderGuard(window=12, max_items=10, max_bytes=1000)
+    for number in range(chunks):
+        keys = [f"{number}-{row}" for row in range(10)]
+        if singly:
+            for key in keys:
+                assert guard.target((key,)) == guard.number
+                guard.place((key,))
+        else:
+            assert guard.place_columns([keys])
+        guard.close(number)
+        guard.open_next()
+    return guard
+
+
+@pytest.mark.parametrize("singly", [False, True])
+def test_where_nothing_repeats_the_chunk_of_a_key_is_not_remembered(singly: bool) -> None:  # noqa: FBT001
+    """Rows that come one by one cost no more to remember than those that come in blocks."""
+    guard = guard_with(40, singly=singly)
+    assert guard._last_chunks is None
+
+
+@pytest.mark.parametrize("singly", [False, True])
+def test_the_first_key_that_repeats_is_found_however_it_was_put(singly: bool) -> None:  # noqa: FBT001
+    """A key of one of the last chunks is held back for the chunk that stands so far behind that one."""
+    guard = guard_with(5, singly=singly)
+    assert guard.target(("3-7",)) == 3 + HOLD_DISTANCE
+    guard.hold(PreparedRow(b"{}", 50, keys=("3-7",)))
+    assert guard.target(("3-7",)) == 3 + HOLD_DISTANCE
+    assert guard.target(("new",)) == guard.number
+
+
+def test_an_identifier_that_is_two_is_one_key() -> None:
+    """An e-mail address is often the customId too; that is no repetition."""
+    keys = IdentifierKeys(("customId", "email"))
+    rows = [{"customId": f"{n}@example.com", "email": f"{n}@example.com"} for n in range(3)]
+    assert keys.of_row(rows[0]) == ["0@example.com"]
+    columns = keys.columns_of(rows)
+    assert columns is not None
+    assert keys.of_columns(columns) == [["0@example.com", "1@example.com", "2@example.com"]]

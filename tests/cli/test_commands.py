@@ -88,6 +88,9 @@ def prepare(folder: Path, client: Synerise) -> None:
         "order.json": json.dumps(ORDER),
         "map.toml": 'for = "profiles"\n[columns]\nid = "customId"\ncity = "city"\n',
     }
+    client.bulk.upsert_profiles([{"customId": "c-2", "birthDate": 1}], dead_letter=folder / "rejected.jsonl")
+    text = (folder / "rejected.jsonl").read_text(encoding="utf-8")
+    (folder / "rejected.jsonl").write_text(text.replace('"birthDate":1', '"city":"Hel"'), encoding="utf-8")
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     with sqlite3.connect(folder / "crm.db") as database:

@@ -280,3 +280,43 @@ def test_queries_of_postgresql(tmp_path: Path, client: Synerise, env: dict[str, 
         assert (done.returncode, b"Traceback" in done.stderr) == (3, False), done.stderr
         assert b"--sql: division by zero" in done.stderr
     assert client.profiles.find("by-custom-id", "c-5000").custom_id == "c-5000"
+
+
+# --- dead letters
+
+
+def test_letters_are_mended_and_replayed(tmp_path: Path, client: Synerise, env: dict[str, str]) -> None:
+    """Cells go through the mapping; what is not accepted is a letter again, in the same file."""
+    born = 'born = {field = "birthDate", type = "date", format = "%d.%m.%Y"}\n'
+    (tmp_path / "map.toml").write_text(MAPPING + born)
+    (tmp_path / "c.csv").write_text("id,town,born\nc-1,Hel,24.13.1987\nc-2,Hel,x\nc-3,Hel,24.10.1987\n")
+    words = ["import", "profiles", "c.csv", "--mapping", "map.toml", "--dead-letter", "rejected.jsonl"]
+    assert call(tmp_path, *words, env=env).returncode == 1
+    letters = tmp_path / "rejected.jsonl"
+    letters.write_text(letters.read_text().replace("24.13.1987", "24.12.1987"))
+    before = letters.read_bytes()
+    replay = ["replay", "rejected.jsonl", "--mapping", "map.toml"]
+    kept = call(tmp_path, *replay, "--json", env=env)
+    document = json.loads(kept.stdout)
+    assert (kept.returncode, document["read"], document["accepted"]) == (1, 2, 1), kept.stderr
+    assert document["by_operation"] == {"profiles.upsert_batch": {"read": 2, "accepted": 1, "rejected": 1}}
+    assert letters.read_bytes() == before
+    assert call(tmp_path, *replay, "--dead-letter", "rejected.jsonl", env=env).returncode == 1
+    assert [json.loads(line)["reference"] for line in letters.read_text().splitlines()] == [3]
+    assert client.profiles.find("by-custom-id", "c-1").birth_date is not None
+
+
+def test_letters_that_delete_are_asked_for(tmp_path: Path, client: Synerise, env: dict[str, str]) -> None:
+    """Without a terminal `--yes` has to be said; a file of something else is refused."""
+    client.profiles.upsert({"customId": "leaver"})
+    client.bulk.delete_profiles([{"customId": ["leaver"]}], dead_letter=tmp_path / "rejected.jsonl")
+    letters = tmp_path / "rejected.jsonl"
+    letters.write_text(letters.read_text().replace('["leaver"]', '"leaver"'))
+    (line,) = refused(tmp_path, "replay", "rejected.jsonl")
+    assert line.startswith("1 letters of rejected.jsonl delete profiles")
+    assert call(tmp_path, "replay", "rejected.jsonl", "--yes", env=env).returncode == 0
+    assert call(tmp_path, "get", "leaver", env=env).returncode == 1
+    (tmp_path / "c.csv").write_text("id\nc-1\n")
+    (line,) = refused(tmp_path, "replay", "c.csv")
+    assert line.startswith("c.csv: ")
+    assert "No such file" in refused(tmp_path, "replay", "nowhere.jsonl")[0]

@@ -22,6 +22,7 @@ PROGRAM: Final = "synerise-profiles"
 COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Files": {
         "import": ("import_rows", "send the profiles, events or transactions of files"),
+        "replay": ("replay", "send the rows of a dead-letter file again"),
         "delete": ("profile_files", "delete the profiles of a file; irreversible"),
         "tag": ("profile_files", "put a tag on the profiles of a file"),
         "check": ("check", "what of a file would be refused, or is touched by the change of identifiers"),

@@ -19,6 +19,7 @@ __all__ = [
     "DELETION_FLAGS",
     "FILE_FLAGS",
     "PROFILE_FLAGS",
+    "REPLAY_FLAGS",
     "SALTED_FLAGS",
     "Flag",
     "flagged",
@@ -55,6 +56,7 @@ BULK_FLAGS: Final = (
     ),
     Flag("journal", "file", "Go on where the same command stopped; holds no rows."),
     Flag("ordered", "switch", "Keep the rows of a profile in the order of the input."),
+    Flag("flush_after", "number", "Send rows of a slow input after so many seconds, without others."),
 )
 BATCH_FLAGS: Final = (
     Flag("checks", "choice", "How closely rows are checked before they are sent.", ("basic", "strict", "off")),
@@ -67,14 +69,18 @@ VERIFICATION_FLAGS: Final = (
     Flag("verify_within", "number", "For so many seconds (30)."),
 )
 PROFILE_FLAGS: Final = (*BULK_FLAGS, *BATCH_FLAGS, *VERIFICATION_FLAGS)
-SALTED_FLAGS: Final = (
-    *BULK_FLAGS,
-    *BATCH_FLAGS,
+SALT_FLAGS: Final = (
     Flag("salt", "salt", "Salt of rows that have none: a text, or a JSON list of fields."),
     Flag("keep_duplicates", "switch", "Send equal rows as often as they stand there."),
     Flag("default_time", "text", "Time of rows that have none, in ISO 8601 with a zone."),
 )
+SALTED_FLAGS: Final = (*BULK_FLAGS, *BATCH_FLAGS, *SALT_FLAGS)
 DELETION_FLAGS: Final = BULK_FLAGS
+REPLAY_FLAGS: Final = (
+    *(flag for flag in BULK_FLAGS if flag.name not in ("journal", "flush_after")),
+    *BATCH_FLAGS,
+    *SALT_FLAGS,
+)
 FILE_FLAGS: Final = (
     Flag("format", "choice", "Form of the files (by name and content).", ("csv", "jsonl", "json", "parquet")),
     Flag("delimiter", "text", "What separates columns, or `tab` (a comma)."),

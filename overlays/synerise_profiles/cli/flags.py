@@ -147,7 +147,7 @@ def reads_rows(function: F) -> F:
     function = flagged(FILE_FLAGS)(function)
     for option, name, details in reversed(flags):
         function = click.option(option, name, **details)(function)
-    return click.argument("files", nargs=-1, metavar="FILE...")(function)
+    return click.argument("files", nargs=-1, metavar="[FILE]...")(function)
 
 
 def given_options(flags: Sequence[Flag], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def checks_names(function: F) -> F:
 
     One that takes any argument stays as it is. A private argument is not in the signature that `help` shows.
     """
-    code = cast("Any", inspect.unwrap(function)).__code__
+    code = inspect.unwrap(function).__code__
     if code.co_flags & inspect.CO_VARKEYWORDS:
         return function
     known = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])

@@ -56,6 +56,7 @@ import orjson
 
 from synerise_profiles_api.decoding import read_json
 from synerise_profiles_api.errors import InvalidRequestError, ResponseDecodingError, SyneriseError
+from synerise_profiles_api.json_values import is_object
 
 __all__ = [
     "APIConnectionError",
@@ -199,7 +200,7 @@ class APIStatusError(SyneriseError):
 
     def __str__(self) -> str:
         parts = [f"{self.operation}: {self.status_code} {reason_phrase(self.status_code)}".rstrip()]
-        body: dict[str, Any] = self.body if isinstance(self.body, dict) else {}
+        body: dict[str, Any] = self.body if is_object(self.body) else {}
         if _ERROR_CODE_PATTERN.fullmatch(str(body.get("errorCode"))):
             parts.append(f"code {body['errorCode']}")
         if self.reason:

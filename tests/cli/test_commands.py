@@ -8,6 +8,7 @@ import os
 import random
 import shlex
 import signal
+import sqlite3
 import stat
 import subprocess
 import time
@@ -85,9 +86,15 @@ def prepare(folder: Path, client: Synerise) -> None:
         "visits.jsonl": '{"client": {"customId": "jan"}, "action": "shop.visit", "type": "custom", "label": "Visit"}\n',
         "purchases.jsonl": "",
         "order.json": json.dumps(ORDER),
+        "map.toml": 'for = "profiles"\n[columns]\nid = "customId"\ncity = "city"\n',
     }
+    client.bulk.upsert_profiles([{"customId": "c-2", "birthDate": 1}], dead_letter=folder / "rejected.jsonl")
+    text = (folder / "rejected.jsonl").read_text(encoding="utf-8")
+    (folder / "rejected.jsonl").write_text(text.replace('"birthDate":1', '"city":"Hel"'), encoding="utf-8")
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
+    with sqlite3.connect(folder / "crm.db") as database:
+        database.execute("CREATE TABLE customers AS SELECT 'c-1' AS id")
     (folder / "src").mkdir()
     (folder / "src" / "job.py").write_text("client.tags.list()\n", encoding="utf-8")
 
@@ -309,20 +316,21 @@ def test_statuses_of_signals(tmp_path: Path, sandbox: Sandbox, env: dict[str, st
         assert stat.S_IMODE((tmp_path / f"{status}.journal").stat().st_mode) == 0o600
 
 
-def test_help_is_quick(tmp_path: Path) -> None:
-    """At most 120 ms over the interpreter, the best of several."""
+@pytest.mark.parametrize("words", [["--help"], ["import", "profiles", "--help"], ["check", "--help"]])
+def test_help_is_quick(tmp_path: Path, words: list[str]) -> None:
+    """At most 120 ms over the interpreter: the best of each, measured in turns until it is seen, at most 30 times."""
     env = environment()
 
-    def best(words: list[str]) -> float:
-        found: list[float] = []
-        for _ in range(10):
-            begin = time.perf_counter()
-            subprocess.run(words, env=env, cwd=tmp_path, check=True, capture_output=True)
-            found.append(time.perf_counter() - begin)
-        return min(found)
+    def seconds(command: list[str]) -> float:
+        begin = time.perf_counter()
+        subprocess.run(command, env=env, cwd=tmp_path, check=True, capture_output=True)
+        return time.perf_counter() - begin
 
-    bare = best([PROGRAM[0], "-c", "pass"])
-    assert best([*PROGRAM, "--help"]) - bare < 0.12
+    bare, helped = [seconds([PROGRAM[0], "-c", "pass"])], [seconds([*PROGRAM, *words])]
+    while len(bare) < 5 or (min(helped) - min(bare) >= 0.12 and len(bare) < 30):
+        bare.append(seconds([PROGRAM[0], "-c", "pass"]))
+        helped.append(seconds([*PROGRAM, *words]))
+    assert min(helped) - min(bare) < 0.12
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -11,11 +11,12 @@ import pytest
 from synerise_profiles._core.arguments import taken_by
 from synerise_profiles.bulk import Progress
 from synerise_profiles.bulk import settings as bulk_settings
+from synerise_profiles.bulk.replay_client import ReplayArguments
 from synerise_profiles.cli import flags
 from synerise_profiles.cli.output import ProgressLines
 from synerise_profiles.sources import read_csv
 
-FUNCTIONS = {"progress", "reference"}
+FUNCTIONS = {"progress", "reference", "on_settled", "transform"}
 """Arguments that are functions, which no flag can be."""
 DEFAULTS = {field.name: field for field in attrs.fields(bulk_settings.BulkSettings)}
 
@@ -26,11 +27,12 @@ DEFAULTS = {field.name: field for field in attrs.fields(bulk_settings.BulkSettin
         (flags.BULK_FLAGS, bulk_settings.BulkArguments),
         (flags.PROFILE_FLAGS, bulk_settings.ProfileArguments),
         (flags.SALTED_FLAGS, bulk_settings.SaltedArguments),
+        (flags.REPLAY_FLAGS, ReplayArguments),
     ],
 )
 def test_flags_are_the_arguments_of_the_methods(group: tuple[flags.Flag, ...], arguments: type) -> None:
-    """Each argument but functions is a flag of its name."""
-    assert {flag.name for flag in group} == taken_by(arguments) - FUNCTIONS
+    """Each argument but functions is a flag of its name; a mapping is a file."""
+    assert {flag.name for flag in group} == taken_by(arguments) - FUNCTIONS - {"mapping"}
     for flag in group:
         assert "\n" not in flag.help
         kind = str(DEFAULTS[flag.name].type)

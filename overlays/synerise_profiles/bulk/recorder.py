@@ -177,7 +177,7 @@ class OutcomeRecorder:
             )
             self._write_journal(self.journal.record, chunk.number, entry)
         if self.settled is not None:
-            held = (
+            held: set[int] = (
                 set()
                 if self.keeps_unsent
                 else {at for at, item in chunk_state.refused.items() if item.stage == "unsent"}

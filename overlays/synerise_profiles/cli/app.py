@@ -22,9 +22,11 @@ PROGRAM: Final = "synerise-profiles"
 COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Files": {
         "import": ("import_rows", "send the profiles, events or transactions of files"),
+        "replay": ("replay", "send the rows of a dead-letter file again"),
         "delete": ("profile_files", "delete the profiles of a file; irreversible"),
         "tag": ("profile_files", "put a tag on the profiles of a file"),
         "check": ("check", "what of a file would be refused, or is touched by the change of identifiers"),
+        "suggest-mapping": ("suggest_mapping", "write a first mapping file for a CSV file"),
     },
     "Merges and exports": {
         "merge": ("merge", "plan what merging profiles would do, and apply the plans"),
@@ -114,8 +116,8 @@ def run(arguments: Sequence[str] | None) -> int:
             described = describe_error(error)
             if described is None:
                 raise
-            if described.text:
-                click.echo(f"{PROGRAM}: {described.text}", err=True)
+            for line in described.text.splitlines():
+                click.echo(f"{PROGRAM}: {line}", err=True)
             return described.status
     return status if isinstance(status, int) else 0
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+import attrs
 import click
 
-__all__ = ["EXIT_STATUSES", "CommandError", "DescribedError", "TerminatedError", "describe_error"]
+__all__ = ["EXIT_STATUSES", "CommandError", "DescribedError", "TerminatedError", "database_problem", "describe_error"]
 
 DONE: Final = 0
 REFUSED: Final = 1
@@ -27,6 +28,8 @@ EXIT_STATUSES: Final[Mapping[int, str]] = {
     TERMINATED: "terminated by SIGTERM; a journal is safe",
 }
 """What a program that calls the command can go by."""
+
+_DATABASE_PACKAGES: Final = frozenset({"sqlite3", "psycopg", "duckdb", "_duckdb", "adbc_driver_manager"})
 
 
 class TerminatedError(KeyboardInterrupt):
@@ -75,9 +78,10 @@ def _describe_library_error(error: BaseException) -> DescribedError | None:
     from synerise_profiles import errors  # noqa: PLC0415 - costs a help page nothing
 
     if not isinstance(error, errors.SyneriseError):
-        return None
+        problem = database_problem(error)
+        return None if problem is None else DescribedError(f"--sql: {problem}", UNREACHABLE)
     if isinstance(error, errors.InvalidRequestError):
-        return DescribedError(_argument_text(error), USAGE)
+        return DescribedError(_mapping_text(error) or _argument_text(error), USAGE)
     if isinstance(error, errors.ConfigurationError):
         return DescribedError(str(error), USAGE)
     return _describe_feature_error(error) or DescribedError(str(error), _status_of(error))
@@ -103,6 +107,28 @@ def _status_of(error: BaseException, other: int = REFUSED) -> int:
     unreachable = errors.APIConnectionError, errors.AuthenticationError, errors.PermissionDeniedError
     gone = errors.ServerError, errors.RateLimitError, errors.UnconfirmedResponseError
     return UNREACHABLE if isinstance(error, (*unreachable, *gone)) else other
+
+
+def database_problem(error: BaseException) -> str | None:
+    """Return the first line of what a database's driver says; None for any other exception."""
+    bases = [base.__module__.partition(".")[0] for base in type(error).__mro__ if base.__name__ == "Error"]
+    if not _DATABASE_PACKAGES.intersection(bases):
+        return None
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _mapping_text(error: object) -> str | None:
+    """Write what is wrong with a mapping, a line for each issue: its file, its line, and the problem."""
+    from synerise_profiles.sources import MappingError  # noqa: PLC0415 - likewise
+
+    if not isinstance(error, MappingError):
+        return None
+    lines: list[str] = []
+    for issue in error.issues:
+        place = f"{error.file}:{issue.line}" if error.file and issue.line else error.file
+        text = str(attrs.evolve(issue, line=0)).replace("\n", " ")
+        lines.append(f"{place}: {text}" if place else text)
+    return "\n".join(lines)
 
 
 def _argument_text(error: object) -> str:

@@ -19,10 +19,12 @@ __all__ = [
     "DELETION_FLAGS",
     "FILE_FLAGS",
     "PROFILE_FLAGS",
+    "REPLAY_FLAGS",
     "SALTED_FLAGS",
     "Flag",
     "flagged",
     "given_options",
+    "reads_rows",
 ]
 
 Kind: TypeAlias = Literal["integer", "number", "text", "file", "choice", "switch", "names", "salt"]
@@ -54,6 +56,7 @@ BULK_FLAGS: Final = (
     ),
     Flag("journal", "file", "Go on where the same command stopped; holds no rows."),
     Flag("ordered", "switch", "Keep the rows of a profile in the order of the input."),
+    Flag("flush_after", "number", "Send rows of a slow input after so many seconds, without others."),
 )
 BATCH_FLAGS: Final = (
     Flag("checks", "choice", "How closely rows are checked before they are sent.", ("basic", "strict", "off")),
@@ -66,22 +69,27 @@ VERIFICATION_FLAGS: Final = (
     Flag("verify_within", "number", "For so many seconds (30)."),
 )
 PROFILE_FLAGS: Final = (*BULK_FLAGS, *BATCH_FLAGS, *VERIFICATION_FLAGS)
-SALTED_FLAGS: Final = (
-    *BULK_FLAGS,
-    *BATCH_FLAGS,
+SALT_FLAGS: Final = (
     Flag("salt", "salt", "Salt of rows that have none: a text, or a JSON list of fields."),
     Flag("keep_duplicates", "switch", "Send equal rows as often as they stand there."),
     Flag("default_time", "text", "Time of rows that have none, in ISO 8601 with a zone."),
 )
+SALTED_FLAGS: Final = (*BULK_FLAGS, *BATCH_FLAGS, *SALT_FLAGS)
 DELETION_FLAGS: Final = BULK_FLAGS
+REPLAY_FLAGS: Final = (
+    *(flag for flag in BULK_FLAGS if flag.name not in ("journal", "flush_after")),
+    *BATCH_FLAGS,
+    *SALT_FLAGS,
+)
 FILE_FLAGS: Final = (
-    Flag("format", "choice", "Form of the files (by name and content).", ("csv", "jsonl", "json")),
+    Flag("format", "choice", "Form of the files (by name and content).", ("csv", "jsonl", "json", "parquet")),
     Flag("delimiter", "text", "What separates columns, or `tab` (a comma)."),
     Flag("encoding", "text", "Encoding of CSV (UTF-8)."),
     Flag("quotechar", "text", "What quotes cells of CSV."),
     Flag("skip_lines", "integer", "Lines above the header of CSV."),
     Flag("comment", "text", "What lines of CSV begin with that are comments."),
     Flag("ragged", "choice", "Rows of CSV with too few or too many cells.", ("refuse", "pad")),
+    Flag("sort", "switch", "Bring the lines of each order together, on disk; for a mapping with group_by."),
 )
 
 _TYPES: Final[Mapping[Kind, Any]] = {
@@ -114,6 +122,32 @@ def flagged(flags: Sequence[Flag]) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def reads_rows(function: F) -> F:
+    """Add the files or the query of a command that reads rows; `inputs.rows_of` takes them."""
+    flags: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("--mapping", "mapping", {"metavar": "FILE", "help": "Mapping of columns to fields, a TOML file."}),
+        (
+            "--set",
+            "renamings",
+            {"multiple": True, "metavar": "FIELD=COLUMN", "help": "Column of a field; may be repeated."},
+        ),
+        (
+            "--sql",
+            "sql",
+            {"metavar": "QUERY", "help": "Read the rows of a query instead of files; end it by ORDER BY."},
+        ),
+        (
+            "--db",
+            "db",
+            {"metavar": "DATABASE", "help": "A file of SQLite, duckdb:FILE or postgresql://HOST/NAME (SYNERISE_DB)."},
+        ),
+    )
+    function = flagged(FILE_FLAGS)(function)
+    for option, name, details in reversed(flags):
+        function = click.option(option, name, **details)(function)
+    return click.argument("files", nargs=-1, metavar="[FILE]...")(function)
 
 
 def given_options(flags: Sequence[Flag], values: Mapping[str, Any]) -> dict[str, Any]:

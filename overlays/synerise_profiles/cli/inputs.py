@@ -1,25 +1,37 @@
-"""Files as rows: the form of each, its mapping, and several of them as one input of a run."""
+"""Files and queries as rows: the form of each file, its mapping, and several of them as one input of a run."""
 
 from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 from synerise_profiles._readers.block_reader import STANDARD_INPUT, peek, standard_input
-from synerise_profiles.sources import RowMapping, Source, read_csv, read_json, read_jsonl
+from synerise_profiles.errors import InvalidRequestError
+from synerise_profiles.sources import MappingError, RowMapping, Source, read_csv, read_json, read_jsonl, read_parquet
 
 from .exit_status import CommandError
+from .flags import FILE_FLAGS, given_options
 
 if TYPE_CHECKING:
     from synerise_profiles_api.types import Operation
 
-__all__ = ["Format", "RowKind", "SourceChain", "csv_options", "form_of", "open_rows", "opened", "parse_renamings"]
+__all__ = [
+    "Format",
+    "RowKind",
+    "SourceChain",
+    "csv_options",
+    "form_of",
+    "open_rows",
+    "opened",
+    "parse_renamings",
+    "rows_of",
+]
 
-Format: TypeAlias = Literal["csv", "jsonl", "json"]
+Format: TypeAlias = Literal["csv", "jsonl", "json", "parquet"]
 RowKind: TypeAlias = Literal["profiles", "events", "transactions", "identifiers"]
 _FORMAT_BY_SUFFIX: Final[Mapping[str, Format]] = {
     ".csv": "csv",
@@ -28,9 +40,14 @@ _FORMAT_BY_SUFFIX: Final[Mapping[str, Format]] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".jsonlines": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
 }
 _HEAD_BYTES: Final = 1 << 16
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+_PARQUET_MAGIC: Final = b"PAR1"
+_NOT_OF_CSV: Final = frozenset({"format", "sort"})
+"""Flags of files that are no matter of how a CSV file is written."""
 
 
 class SourceChain:
@@ -76,12 +93,25 @@ def open_rows(
     *,
     mapping: str | None = None,
     renamings: Sequence[str] = (),
+    sql: str | None = None,
+    db: str | None = None,
 ) -> Source | SourceChain:
-    """Open the files as rows of a kind; `options` are those of `FILE_FLAGS` that were given."""
+    """Open files, or a query, as rows of a kind; `options` are those of `FILE_FLAGS` that were given."""
+    chosen = _mapping(kind, mapping, renamings)
+    if sql is not None or db is not None:
+        return _open_query(paths, kind, options, chosen, sql, db)
+    if not paths:
+        raise CommandError("name a file, or `-` for standard input; --sql with --db reads a database")
     if len(set(paths)) < len(paths):
         raise CommandError("a file is named twice")
-    sources = {path: _open(path, kind, options, mapping, renamings) for path in paths}
+    sources = {path: _open(path, kind, options, chosen) for path in paths}
     return next(iter(sources.values())) if len(sources) == 1 else SourceChain(sources)
+
+
+def rows_of(files: Sequence[str], kind: RowKind, values: Mapping[str, Any]) -> Source | SourceChain:
+    """Open the rows that the flags of `reads_rows` mean."""
+    inputs = {name: values[name] for name in ("mapping", "renamings", "sql", "db")}
+    return open_rows(files, kind, given_options(FILE_FLAGS, values), **inputs)
 
 
 def parse_renamings(renamings: Sequence[str]) -> dict[str, str]:
@@ -103,37 +133,91 @@ def form_of(path: str, given: Format | None = None) -> Format:
     known = given or (_FORMAT_BY_SUFFIX.get(suffixes[-1]) if suffixes else None)
     if known is not None:
         return known
+    if "://" in path or Path(path).is_dir():
+        return "parquet"
     with opened(path) as file:
-        first = peek(file).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    return {b"{": "jsonl", b"[": "json"}.get(first, "csv")  # type: ignore[return-value]
+        head = peek(file)
+    if head.startswith(_PARQUET_MAGIC):
+        return "parquet"
+    forms: Mapping[bytes, Format] = {b"{": "jsonl", b"[": "json"}
+    return forms.get(head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1], "csv")
 
 
 def csv_options(path: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return how a CSV file is written, of the options that were given."""
-    found = {name: value for name, value in options.items() if name != "format"}
+    found = {name: value for name, value in options.items() if name not in _NOT_OF_CSV}
     is_tabbed = Path(path.removesuffix(".gz")).suffix.lower() == ".tsv" and "delimiter" not in found
     if is_tabbed or found.get("delimiter") in ("tab", "\\t"):
         found["delimiter"] = "\t"
     return found
 
 
-def _open(
-    path: str, kind: RowKind, options: Mapping[str, Any], mapping: str | None, renamings: Sequence[str]
-) -> Source:
-    form, csv = form_of(path, options.get("format")), csv_options(path, options)
-    chosen = _mapping(kind, mapping, renamings)
+def _open(path: str, kind: RowKind, options: Mapping[str, Any], mapping: RowMapping | None) -> Source:
+    """Open one file; what is wrong with the file itself is told with its name."""
+    try:
+        form = form_of(path, options.get("format"))
+        if form != "csv":
+            _refuse_csv_flags(options, path if path != STANDARD_INPUT else "standard input", form.upper())
+        return _read(path, form, kind, options, mapping)
+    except MappingError as error:
+        if error.file or path == STANDARD_INPUT:
+            raise
+        raise MappingError(error.issues, operation=error.operation, file=path) from None
+    except InvalidRequestError as error:
+        if error.field not in ("file", "paths"):
+            raise
+        raise CommandError(f"{path}: {error.problem.removeprefix(path).strip()}") from None
+
+
+def _read(path: str, form: Format, kind: RowKind, options: Mapping[str, Any], mapping: RowMapping | None) -> Source:
+    sort = bool(options.get("sort"))
     if form == "csv":
-        return read_csv(path, chosen or _same_names(path, kind, csv), **csv)
-    if csv_only := [name for name in options if name != "format"]:
-        raise CommandError(f"{path} is {form.upper()}, for which there is no --{csv_only[0].replace('_', '-')}")
-    return read_json(path, chosen) if form == "json" else read_jsonl(path, chosen)
+        csv = csv_options(path, options)
+        return read_csv(path, mapping or _make_same_names(kind, _csv_columns(path, csv)), sort=sort, **csv)
+    if form == "parquet":
+        from synerise_profiles.sources.parquet import parquet_columns  # noqa: PLC0415 - few files need it
+
+        if path == STANDARD_INPUT:
+            raise CommandError("Parquet cannot be read from standard input; name the file")
+        return read_parquet(path, mapping or _make_same_names(kind, parquet_columns(path)), sort=sort)
+    return (read_json if form == "json" else read_jsonl)(path, mapping, sort=sort)
+
+
+def _open_query(
+    paths: Sequence[str],
+    kind: RowKind,
+    options: Mapping[str, Any],
+    mapping: RowMapping | None,
+    sql: str | None,
+    db: str | None,
+) -> Source:
+    from .databases import open_query  # noqa: PLC0415 - few commands read one
+
+    if paths:
+        raise CommandError("--sql and files: give one of them")
+    if sql is None:
+        raise CommandError("--db goes with --sql, the query")
+    sort = bool(options.get("sort"))
+    _refuse_csv_flags(options, "--sql", "a query")
+    if "format" in options:
+        raise CommandError("--sql is no file, for which there is no --format")
+    return open_query(sql, db, mapping, lambda names: _make_same_names(kind, names), sort=sort)
+
+
+def _refuse_csv_flags(options: Mapping[str, Any], what: str, form: str) -> None:
+    given = [name for name in options if name not in _NOT_OF_CSV]
+    if given:
+        raise CommandError(f"{what} is {form}, for which there is no --{given[0].replace('_', '-')}")
 
 
 def _mapping(kind: RowKind, mapping: str | None, renamings: Sequence[str]) -> RowMapping | None:
     if mapping is not None and renamings:
         raise CommandError("--mapping and --set: give one of them")
     if mapping is not None:
-        raise CommandError("--mapping: give the columns by --set")
+        loaded = RowMapping.load(mapping)
+        if loaded.kind != kind:
+            raise CommandError(f"{mapping}: is a mapping for {loaded.kind}, and {kind} are read")
+        return loaded
     columns: dict[str, list[str]] = {}
     for field, column in parse_renamings(renamings).items():
         columns.setdefault(column, []).append(field)
@@ -150,19 +234,25 @@ def _make_mapping(kind: RowKind, columns: Mapping[str, Any]) -> RowMapping:
     return make(columns)
 
 
-def _same_names(path: str, kind: RowKind, csv: Mapping[str, Any]) -> RowMapping:
-    """Make the mapping of a CSV file whose columns have the publisher's names."""
-    from synerise_profiles._readers.csv_reader import CsvReader  # noqa: PLC0415 - likewise
-    from synerise_profiles._readers.file_form import CsvFormat  # noqa: PLC0415 - few files need it
+def _make_same_names(kind: RowKind, names: Iterable[str]) -> RowMapping:
+    """Make the mapping of columns that have the publisher's names."""
+    return _make_mapping(kind, {name: name for name in names if name})
+
+
+def _csv_columns(path: str, csv: Mapping[str, Any]) -> Sequence[str]:
+    from synerise_profiles._readers.csv_reader import CsvReader  # noqa: PLC0415 - few files need it
+    from synerise_profiles._readers.file_form import CsvFormat  # noqa: PLC0415 - likewise
 
     with opened(path) as file:
         reader = CsvReader(io.BytesIO(_first_lines(file)) if path == STANDARD_INPUT else file, CsvFormat(**csv))
-        return _make_mapping(kind, {name: name for name in reader.columns if name})
+        return reader.columns
 
 
 def _first_lines(file: io.BufferedReader) -> bytes:
     """Return the whole lines that standard input has waiting, unpacked; they are still there to be read."""
     first = file.peek()
+    if not first:
+        raise CommandError("standard input is empty")
     if first.startswith(_GZIP_MAGIC):
         first = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(first, _HEAD_BYTES)
     lines, newline, _ = first.rpartition(b"\n")

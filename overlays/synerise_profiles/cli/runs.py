@@ -22,8 +22,13 @@ _MAX_REASONS: Final = 10_000
 """More different reasons than this are counted as one, so that memory is bounded."""
 
 
-def run_rows(send: Callable[..., Report], options: Mapping[str, Any], *, as_json: bool, show_values: bool) -> int:
-    """Do a bulk run and print its report, also where it ended early; return the exit status."""
+def run_rows(
+    send: Callable[..., Report], options: Mapping[str, Any], *, as_json: bool, show_values: bool, again: str = ""
+) -> int:
+    """Do a bulk run and print its report, also where it ended early; return the exit status.
+
+    `again` says how to go on after an interruption, where that is not by the journal.
+    """
     from synerise_profiles.bulk import report_of  # noqa: PLC0415 - a help page does without
 
     try:
@@ -37,7 +42,7 @@ def run_rows(send: Callable[..., Report], options: Mapping[str, Any], *, as_json
                 partial, as_json=as_json, show_values=show_values, problem="" if described is None else described.text
             )
             if isinstance(error, KeyboardInterrupt) and not as_json:
-                click.echo(_resume_text(options), err=True)
+                click.echo(again or _resume_text(options), err=True)
         raise
     _print(report, as_json=as_json, show_values=show_values, problem="")
     return status_of(report)
@@ -53,6 +58,9 @@ def status_of(report: Report) -> int:
 def print_report(report: Report, *, show_values: bool, is_dry: bool = False) -> None:
     """Print what became of the rows, with the most frequent reasons and where they were met first."""
     write_line(report.summary())
+    by_operation = _by_operation(report)
+    for name, counts in by_operation.items() if len(by_operation) > 1 else ():
+        write_line(f"  {name}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
     for line in _reason_lines(report, show_values=show_values):
         write_line(f"  {line}")
     if report.resumed:
@@ -79,6 +87,7 @@ def report_document(report: Report, *, show_values: bool) -> dict[str, Any]:
     verification = report.verification
     return {
         "operation": report.operation,
+        "by_operation": _by_operation(report),
         "read": report.read,
         "accepted": report.accepted,
         "resumed": report.resumed,
@@ -105,6 +114,14 @@ def report_document(report: Report, *, show_values: bool) -> dict[str, Any]:
             "problem": verification.problem,
         },
     }
+
+
+def _by_operation(report: Report) -> dict[str, dict[str, int]]:
+    """Return the counts of each operation of a replay; nothing of another run."""
+    from synerise_profiles.bulk import ReplayReport  # noqa: PLC0415 - a help page does without
+
+    found = report.by_operation if isinstance(report, ReplayReport) else {}
+    return {name: {"read": it.read, "accepted": it.accepted, "rejected": it.rejected} for name, it in found.items()}
 
 
 def _print(report: Report, *, as_json: bool, show_values: bool, problem: str) -> None:

@@ -171,7 +171,7 @@ class LineAssembler:
         beside, make_row = "", self._plan.row
         for key, number, (record, prepared) in lines:
             row = make_row(record, prepared)
-            if row.__class__ is dict and open_order is not None and key == open_order.key and not beside:
+            if type(row) is dict and open_order is not None and key == open_order.key and not beside:
                 records = open_order.records
                 if records:  # nearly all lines come here
                     open_order.order.add(row)

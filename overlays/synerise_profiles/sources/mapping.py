@@ -7,10 +7,8 @@ they are there, and whether the kinds of their cells fit. Then a function is gen
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from hashlib import sha256
 from typing import Any, Self, Unpack
 
 import attrs
@@ -35,11 +33,10 @@ from .mapping_checks import (
     cell_defaults,
     clashes,
     columns_issue,
-    constant_fact,
     given_issues,
+    mapping_digest,
     missing_required,
     needs_columns,
-    target_facts,
     target_issue,
 )
 from .mapping_file import MappingFile, located_in, mapping_text, read_mapping_file
@@ -126,6 +123,10 @@ class RowMapping:
         self._constants = list(self._find_constants(constants or {}))
         self._check()
         self._raise_issues(self._issues)
+        line_facts = () if self.is_plain else (self.lines.facts,)
+        defaults = attrs.astuple(self._defaults)
+        self.digest: str = mapping_digest(self.operations, self.targets, self._constants, defaults, *line_facts)
+        """What tells mappings apart: the same for the same columns, targets and constants, in any process."""
 
     @classmethod
     def for_profiles(cls, columns: Mapping[str, FieldTarget], **options: Unpack[MappingArguments]) -> Self:
@@ -203,16 +204,6 @@ class RowMapping:
     def operation_names(self) -> frozenset[str]:
         """The names of the operations that its rows are made for."""
         return frozenset(operation.name for operation in self.operations)
-
-    @functools.cached_property
-    def digest(self) -> str:
-        """What tells mappings apart: the same for the same columns, targets and constants, in any process."""
-        targets = sorted((name, list(map(target_facts, found))) for name, found in self.targets.items())
-        constants = sorted((resolved.path, constant_fact(value)) for resolved, value in self._constants)
-        facts = (*sorted(item.name for item in self.operations), targets, constants, attrs.astuple(self._defaults))
-        if not self.is_plain:
-            facts += (self.lines.facts,)
-        return sha256(repr(facts).encode()).hexdigest()[:16]
 
     def row_builder(self, columns: Sequence[Column], note: Note, *, of_objects: bool = False) -> RowBuilder:
         """Find the columns in those of a file, and generate the function for its rows; raises MappingError.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import cast, get_args
 
 import attrs
@@ -11,6 +12,7 @@ import orjson
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
 from synerise_profiles._validation.schema import Schema
+from synerise_profiles_api.types import Operation
 
 from .columns import CellDefaults, MappedTarget
 from .errors import MappingIssue
@@ -22,11 +24,10 @@ __all__ = [
     "cell_defaults",
     "clashes",
     "columns_issue",
-    "constant_fact",
     "given_issues",
+    "mapping_digest",
     "missing_required",
     "needs_columns",
-    "target_facts",
     "target_issue",
 ]
 
@@ -118,12 +119,25 @@ def target_issue(name: str, given: object) -> MappingIssue | None:
     return None if all(isinstance(target, str | Target) for target in targets) else MappingIssue(name, "", problem)
 
 
-def target_facts(target: Target) -> tuple[object, ...]:
+def mapping_digest(
+    operations: Iterable[Operation],
+    columns: Mapping[str, Sequence[Target]],
+    constants: Sequence[tuple[ResolvedField, object]],
+    *options: object,
+) -> str:
+    """Return what tells mappings apart: the same for the same columns, targets, constants and options."""
+    targets = sorted((name, list(map(_target_facts, found))) for name, found in columns.items())
+    values = sorted((resolved.path, _constant_fact(value)) for resolved, value in constants)
+    facts = (*sorted(item.name for item in operations), targets, values, *options)
+    return sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def _target_facts(target: Target) -> tuple[object, ...]:
     """Return what tells a target apart, in any process."""
     return attrs.astuple(attrs.evolve(target, zone=None)), zone_name(target.zone)
 
 
-def constant_fact(value: object) -> str:
+def _constant_fact(value: object) -> str:
     """Write a constant as it is sent: a list and a tuple are the same, and so are dictionaries in another order."""
     try:
         return orjson.dumps(value, orjson_default, ORJSON_OPTIONS | orjson.OPT_SORT_KEYS).decode()

@@ -164,7 +164,7 @@ def _drafts(for_: SuggestedFor, samples: Mapping[str, Sequence[str]], rows: int,
         for draft in free[:1]:
             draft.path, draft.reason = identifier, "looks like an identifier: each row has another one"
     for draft in drafts:
-        draft.path = draft.path or _own_path(for_, draft.column, taken)
+        draft.path = draft.path or _own_path(for_, draft.column, taken, schema)
         taken.add(draft.path)
     return drafts
 
@@ -223,12 +223,15 @@ def _missing_lines(for_: SuggestedFor, paths: set[str], schema: Schema) -> Itera
         yield "# MISSING: no column seems to name a profile; map one to customId or email\n"
 
 
-def _own_path(for_: SuggestedFor, column: str, taken: set[str]) -> str:
+def _own_path(for_: SuggestedFor, column: str, taken: set[str], schema: Schema) -> str:
+    """Return a place for a column that is the caller's own: no name that is taken, or that the server ignores."""
     name = re.sub(r"\W+", "_", _ascii(column)).strip("_") or "column"
     path = f"{_OWN_FIELDS[for_]}.{name}"
-    number = 2
+    if not _is_field(schema, path):
+        path = f"{_OWN_FIELDS[for_]}.own_{name}"
+    first, number = path, 2
     while path in taken:
-        path, number = f"{_OWN_FIELDS[for_]}.{name}_{number}", number + 1
+        path, number = f"{first}_{number}", number + 1
     return path
 
 

@@ -65,6 +65,8 @@ def check(
     if for_ is None:
         if mapping is not None or options:
             raise CommandError("--mapping and the checks of rows go with --for")
+        if "sort" in file_options:
+            raise CommandError("--sort goes with --for and a --mapping")
         _check_identifiers(file, file_options, renamings, found)
         status = DONE
     else:
@@ -207,6 +209,8 @@ def _read(path: str, options: Mapping[str, Any], columns: Collection[str]) -> Ro
 
     try:
         form = form_of(path, options.get("format"))
+        if form == "parquet":
+            raise CommandError(f"{path} is Parquet; say by --for what its rows are")
         with opened(path) as file:
             if form == "csv":
                 yield from _csv_rows(path, file, csv_options(path, options), columns)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import click
 
 from synerise_profiles.cli.connection import connected, default_limits, open_client
-from synerise_profiles.cli.flags import FILE_FLAGS, PROFILE_FLAGS, SALTED_FLAGS, Flag, flagged, given_options
+from synerise_profiles.cli.flags import PROFILE_FLAGS, SALTED_FLAGS, Flag, flagged, given_options, reads_rows
 from synerise_profiles.cli.output import as_json_flag
 from synerise_profiles.cli.runs import run_rows
 
@@ -28,7 +28,7 @@ _METHODS: Final[Mapping[ImportedKind, str]] = {
 
 @click.group(name="import")
 def import_group() -> None:
-    """Send the rows of files in batches: CSV, JSON Lines or JSON, plain or gzip.
+    """Send the rows of files in batches: CSV, JSON Lines or JSON, plain or gzip, and Parquet; or those of a query.
 
     Columns are mapped to fields by --mapping or --set; without them they have the publisher's names. `-` is standard
     input. Several files are one run.
@@ -41,31 +41,23 @@ def import_group() -> None:
 
 def _command(kind: ImportedKind, flags: Sequence[Flag], help_text: str) -> click.Command:
     @import_group.command(name=kind, help=help_text)
-    @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-    @click.option("--mapping", metavar="FILE", help="Mapping of columns to fields, a TOML file.")
-    @click.option(
-        "--set", "renamings", multiple=True, metavar="FIELD=COLUMN", help="Column of a field; may be repeated."
-    )
+    @reads_rows
     @click.option("--dry-run", is_flag=True, help="Read and check everything, send nothing.")
     @click.option("--show-values", is_flag=True, help="Show the server's words, which may quote personal data.")
     @flagged(flags)
-    @flagged(FILE_FLAGS)
     @as_json_flag
     @connected
     def run(
         files: tuple[str, ...],
-        mapping: str | None,
-        renamings: tuple[str, ...],
         dry_run: bool,  # noqa: FBT001 - click passes flags by name
         show_values: bool,  # noqa: FBT001 - likewise
         as_json: bool,  # noqa: FBT001 - likewise
         **values: Any,
     ) -> int:
-        from synerise_profiles.cli.inputs import open_rows  # noqa: PLC0415 - a help page does without
+        from synerise_profiles.cli.inputs import rows_of  # noqa: PLC0415 - a help page does without
 
         options = dict(default_limits()) | given_options(flags, values)
-        file_options = given_options(FILE_FLAGS, values)
-        rows = open_rows(files, kind, file_options, mapping=mapping, renamings=renamings)
+        rows = rows_of(files, kind, values)
         if dry_run:
             from synerise_profiles.cli.dry_runs import run_dry  # noqa: PLC0415 - likewise
 
@@ -85,6 +77,8 @@ _command(
     \b
     Example:
       synerise-profiles import profiles customers.csv --set customId=id --journal run.journal
+      synerise-profiles import profiles customers.csv --mapping map.toml --dry-run
+      synerise-profiles import profiles --sql "SELECT id FROM customers ORDER BY id" --db crm.db --set customId=id
     """,
 )
 _command(

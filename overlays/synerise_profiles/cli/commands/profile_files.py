@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from synerise_profiles.cli.connection import connected, default_limits, open_client
-from synerise_profiles.cli.flags import BULK_FLAGS, DELETION_FLAGS, FILE_FLAGS, flagged, given_options
+from synerise_profiles.cli.flags import BULK_FLAGS, DELETION_FLAGS, flagged, given_options, reads_rows
 from synerise_profiles.cli.output import as_json_flag, confirm
 from synerise_profiles.cli.runs import run_rows
 
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
-_set_option = click.option(
-    "--set", "renamings", multiple=True, metavar="FIELD=COLUMN", help="Column of clientId or customId."
-)
-_mapping_option = click.option("--mapping", metavar="FILE", help="Mapping of columns to fields, a TOML file.")
 _dry_run_option = click.option("--dry-run", is_flag=True, help="Read and check everything, send nothing.")
 _values_option = click.option(
     "--show-values", is_flag=True, help="Show the server's words, which may quote personal data."
@@ -30,14 +26,11 @@ _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@_mapping_option
-@_set_option
+@reads_rows
 @_dry_run_option
 @_yes_option
 @_values_option
 @flagged(DELETION_FLAGS)
-@flagged(FILE_FLAGS)
 @as_json_flag
 @connected
 def delete(
@@ -56,7 +49,7 @@ def delete(
     rows = _rows(files, values)
     if dry_run:
         return _dry_run(rows, "deletions", options, as_json=values["as_json"])
-    confirm(f"The profiles of {', '.join(files)} are deleted. Deleting is irreversible.", is_sure=yes)
+    confirm(f"The profiles of {', '.join(files) or 'the query'} are deleted. Deleting is irreversible.", is_sure=yes)
     with open_client() as client:
         method: Callable[..., Report] = client.bulk.delete_profiles
         send = partial(method, rows)
@@ -64,15 +57,12 @@ def delete(
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--tag-id", type=int, required=True, metavar="N", help="Id of the tag; `tags` lists them.")
-@_mapping_option
-@_set_option
+@reads_rows
 @_dry_run_option
 @_yes_option
 @_values_option
 @flagged(BULK_FLAGS)
-@flagged(FILE_FLAGS)
 @as_json_flag
 @connected
 def tag(
@@ -92,7 +82,7 @@ def tag(
     rows = _rows(files, values)
     if dry_run:
         return _dry_run(rows, "tags", options, as_json=values["as_json"])
-    confirm(f"The profiles of {', '.join(files)} get tag {tag_id}.", is_sure=yes)
+    confirm(f"The profiles of {', '.join(files) or 'the query'} get tag {tag_id}.", is_sure=yes)
     with open_client() as client:
         method: Callable[..., Report] = client.bulk.assign_tag
         send = partial(method, rows, tag_id)
@@ -100,15 +90,9 @@ def tag(
 
 
 def _rows(files: tuple[str, ...], values: Mapping[str, Any]) -> Any:
-    from synerise_profiles.cli.inputs import open_rows  # noqa: PLC0415 - a help page does without
+    from synerise_profiles.cli.inputs import rows_of  # noqa: PLC0415 - a help page does without
 
-    return open_rows(
-        files,
-        "identifiers",
-        given_options(FILE_FLAGS, values),
-        mapping=values["mapping"],
-        renamings=values["renamings"],
-    )
+    return rows_of(files, "identifiers", values)
 
 
 def _dry_run(rows: Any, for_: str, options: Mapping[str, Any], *, as_json: bool) -> int:

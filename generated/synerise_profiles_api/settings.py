@@ -14,6 +14,10 @@ __all__ = [
     "LOGIN_PATH",
     "LOGIN_TOKEN_FIELD",
     "OPERATIONS",
+    "PERMISSION_CHECK_METHOD",
+    "PERMISSION_CHECK_PATH",
+    "PERMISSION_CHECK_PERMISSIONS_FIELD",
+    "PERMISSION_CHECK_WORKSPACE_FIELD",
     "REGIONS",
     "REMOVED_NAMES",
     "RemovedName",
@@ -43,6 +47,10 @@ LOGIN_METHOD: Final = "POST"
 LOGIN_PATH: Final = "/uauth/v2/auth/login/profile"
 LOGIN_API_KEY_FIELD: Final = "apiKey"
 LOGIN_TOKEN_FIELD: Final = "token"
+PERMISSION_CHECK_METHOD: Final = "POST"
+PERMISSION_CHECK_PATH: Final = "/uauth/api-key/permission-check"
+PERMISSION_CHECK_PERMISSIONS_FIELD: Final = "permissions"
+PERMISSION_CHECK_WORKSPACE_FIELD: Final = "businessProfileName"
 
 OPERATIONS: Final = (
     ("transactions", "create"),

@@ -1,4 +1,4 @@
-"""The features of a client beside the operations of the spec: bulk, queue, exports, merges, clock, builder.
+"""The features of a client beside the operations of the spec: bulk, queue, exports, merges, clock, builder, doctor.
 
 Each is imported when it is first used, so that a program loads only what it uses.
 """
@@ -6,6 +6,7 @@ Each is imported when it is first used, so that a program loads only what it use
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack, cast
 
 from synerise_profiles_api.resources import AsyncResources, Resources
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ._core.server_clock import AsyncServerClock, ServerClock
     from .bulk import AsyncBulk, Bulk
     from .delta_sync import AsyncDeltaSync, DeltaSync
+    from .doctor import Diagnosis
     from .events import Builder
     from .exports import AsyncExportsClient, ExportsClient
     from .merges import AsyncMerges, Merges
@@ -33,6 +35,7 @@ class ClientExtensions(Resources):
     """The features of `Synerise`, on top of its generated resources."""
 
     _options: Options
+    _sign_in_method: str
     _connections: ConnectionManager
 
     @functools.cached_property
@@ -63,6 +66,26 @@ class ClientExtensions(Resources):
         from .events import Builder  # noqa: PLC0415 - most programs do without
 
         return Builder(self.clock.bounds, salt=salt, deprecations=self._options.deprecations)
+
+    def doctor(self, methods: Sequence[str] | None = None) -> Diagnosis:
+        """Look at the host, the key, its permissions, the clock and the latency; say what is wrong and what to do.
+
+        Changes nothing, and raises nothing for what is wrong: the `Diagnosis` says it, printed or by its fields.
+        `methods`, such as ["profiles.upsert_batch"], are what the program calls: each permission that they need and the
+        key lacks is a problem. Without `methods` all are asked for, and a missing one is no problem.
+
+        Raises InvalidRequestError for a name in `methods` that does not exist.
+
+        Operation:
+            GET /v4/server/time (events.server_time), the login, and the check of the key's permissions,
+            POST /uauth/api-key/permission-check; no permission is needed.
+        """
+        from ._core.workflow import run_workflow  # noqa: PLC0415 - most programs do without
+        from .doctor import diagnose  # noqa: PLC0415 - most programs do without
+
+        client, timing = cast("ClientProtocol", self), self._connections.timing
+        workflow = diagnose(self._options, self._sign_in_method, timing, methods)
+        return run_workflow(workflow, client.with_options(max_retries=1), timing)
 
     @functools.cached_property
     def exports(self) -> ExportsClient:
@@ -96,6 +119,7 @@ class AsyncClientExtensions(AsyncResources):
     """The features of `AsyncSynerise`, on top of its generated resources."""
 
     _options: Options
+    _sign_in_method: str
     _connections: AsyncConnectionManager
 
     @functools.cached_property
@@ -129,6 +153,15 @@ class AsyncClientExtensions(AsyncResources):
 
         await self.clock.bounds()
         return Builder(self.clock.known, salt=salt, deprecations=self._options.deprecations)
+
+    async def doctor(self, methods: Sequence[str] | None = None) -> Diagnosis:
+        """Look at the host, the key, its permissions, the clock and the latency; see `Synerise.doctor`."""
+        from ._core.workflow import run_workflow_async  # noqa: PLC0415 - most programs do without
+        from .doctor import diagnose  # noqa: PLC0415 - most programs do without
+
+        client, timing = cast("AsyncClientProtocol", self), self._connections.timing
+        workflow = diagnose(self._options, self._sign_in_method, timing, methods)
+        return await run_workflow_async(workflow, client.with_options(max_retries=1), timing)
 
     @functools.cached_property
     def exports(self) -> AsyncExportsClient:

@@ -45,7 +45,7 @@ from .http.routing import RouteMatch, Router
 from .http.validation import RequestValidator
 from .options import SandboxOptions
 from .responses import HandlerResponse, Outcome, RefusedRequest, Write
-from .spec import OpenAPISpec, OperationSpec, is_object, load_spec
+from .spec import OpenAPISpec, OperationSpec, load_spec
 from .storage.accounts import AccountStore
 from .storage.database import MEMORY
 from .storage.dropped_writes import DroppedWrites
@@ -87,7 +87,6 @@ class App(Workspace):
         names = [(item.name, item.endpoint.method, item.endpoint.path) for item in endpoints]
         names.extend((item.name, item.method, item.path) for item in spec.operations)
         super().__init__(make_context=make_context, log=log, clock=clock, faults=Faults(names))
-        self._token_field = spec.login.token_field
         self._token_endpoints = {(item.endpoint.method, item.endpoint.path.encode()): item for item in endpoints}
         self._router = Router(spec.operations)
         self._handlers: dict[str, Handler | None] = {item.name: handler_for(item) for item in spec.operations}
@@ -163,7 +162,7 @@ class App(Workspace):
         operation = None if match is None else match.operation
         try:
             if routed.token_endpoint is not None:
-                return self._respond_with_token(routed.token_endpoint, http_request)
+                return self._respond_at_token_endpoint(routed.token_endpoint, http_request)
             if match is None:
                 return self._refuse_unknown(http_request)
             return self._run_handler(match.operation, match.raw_parameters, http_request, logged)
@@ -227,15 +226,14 @@ class App(Workspace):
         logged.waiting = True
         self.delayed_writes.add(logged.time + delay, apply_delayed)
 
-    def _respond_with_token(self, endpoint: TokenEndpoint, http_request: HTTPRequest) -> HTTPResponse:
+    def _respond_at_token_endpoint(self, endpoint: TokenEndpoint, http_request: HTTPRequest) -> HTTPResponse:
         if len(http_request.content) > 0:
             check_media_type(http_request)
         try:
             body: Any = orjson.loads(http_request.content)
         except orjson.JSONDecodeError:
             body = None
-        token = endpoint.issue_token(self.context, body if is_object(body) else {}, http_request.authorization)
-        return HTTPResponse(200, JSON, orjson.dumps({self._token_field: token}))
+        return HTTPResponse(200, JSON, orjson.dumps(endpoint.respond(self.context, body, http_request.authorization)))
 
     def _refuse_unknown(self, http_request: HTTPRequest) -> HTTPResponse:
         allowed = self._router.methods(http_request.raw_path)

@@ -81,12 +81,22 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class PermissionCheck:
+    """Where a key is asked for its permissions, and the fields of the answer."""
+
+    endpoint: Endpoint
+    permissions_field: str
+    workspace_field: str
+
+
+@dataclass(frozen=True, slots=True)
 class LoginEndpoints:
-    """How an API key is exchanged for a token, how a token is renewed, and how a profile signs in."""
+    """How an API key is exchanged for a token, a token renewed, a profile signed in, a key asked for permissions."""
 
     workspace: Endpoint
     refresh: Endpoint | None
     profile: Endpoint | None
+    permission_check: PermissionCheck | None
     key_field: str
     token_field: str
 
@@ -158,9 +168,17 @@ def _login_endpoints(node: Json) -> LoginEndpoints:
         workspace=Endpoint(node["method"], node["path"]),
         refresh=endpoints.get("refresh"),
         profile=endpoints.get("profile"),
+        permission_check=_permission_check(node.get("permission-check")),
         key_field=node["api-key-field"],
         token_field=node["token-field"],
     )
+
+
+def _permission_check(node: Json | None) -> PermissionCheck | None:
+    if node is None:
+        return None
+    endpoint = Endpoint(node["method"], node["path"])
+    return PermissionCheck(endpoint, node["permissions-field"], node["workspace-field"])
 
 
 def _operations(spec: OpenAPISpec) -> Iterator[OperationSpec]:

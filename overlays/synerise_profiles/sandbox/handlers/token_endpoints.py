@@ -1,4 +1,4 @@
-"""The token endpoints: log in with an API key, refresh a token, sign a profile in.
+"""The token endpoints: log in with an API key, refresh a token, sign a profile in, tell the permissions of a key.
 
 They are no operations of the spec; the `x-login` of its security scheme says where they are.
 """
@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from synerise_profiles.sandbox.context import Context
 from synerise_profiles.sandbox.domain.accounts import SYNERISE, ProfileAccount
 from synerise_profiles.sandbox.domain.permissions import Caller
 from synerise_profiles.sandbox.responses import Outcome, RefusedRequest, error_entry
 from synerise_profiles.sandbox.schemas import Json
-from synerise_profiles.sandbox.spec import Endpoint, LoginEndpoints
+from synerise_profiles.sandbox.spec import Endpoint, LoginEndpoints, PermissionCheck, is_object
 
 from . import writes
 
 TokenIssuer = Callable[[Context, Json, str | None], str]
 """Issues a token for a body and an Authorization header."""
+Responder = Callable[[Context, Any, str | None], Json]
+"""Makes the body of a response for a body, None where it is no JSON, and an Authorization header."""
 
+_WORKSPACE_NAME = "Sandbox"
 _IDENTIFIERS = ("email", "customId", "uuid")
 
 
@@ -30,22 +34,40 @@ class TokenEndpoint:
 
     name: str
     endpoint: Endpoint
-    issue_token: TokenIssuer
+    respond: Responder
 
 
 def token_endpoints(login: LoginEndpoints) -> list[TokenEndpoint]:
     """The token endpoints that the spec names."""
     field = login.key_field
-    found = [
-        TokenEndpoint("login", login.workspace, lambda context, body, _: context.auth.log_in(_api_key(field, body)))
-    ]
+
+    def issuing(issue_token: TokenIssuer) -> Responder:
+        return lambda context, body, header: {
+            login.token_field: issue_token(context, body if is_object(body) else {}, header)
+        }
+
+    log_in = issuing(lambda context, body, _: context.auth.log_in(_api_key(field, body)))
+    found = [TokenEndpoint("login", login.workspace, log_in)]
     if login.refresh is not None:
-        found.append(TokenEndpoint("refresh", login.refresh, lambda context, _, header: context.auth.refresh(header)))
+        refresh = issuing(lambda context, _, header: context.auth.refresh(header))
+        found.append(TokenEndpoint("refresh", login.refresh, refresh))
     if login.profile is not None:
-        found.append(
-            TokenEndpoint("profile login", login.profile, lambda context, body, _: _profile_login(field, context, body))
-        )
+        profile_login = issuing(lambda context, body, _: _profile_login(field, context, body))
+        found.append(TokenEndpoint("profile login", login.profile, profile_login))
+    if (check := login.permission_check) is not None:
+        found.append(TokenEndpoint("permission check", check.endpoint, partial(_permission_check, check)))
     return found
+
+
+def _permission_check(check: PermissionCheck, context: Context, body: Any, header: str | None) -> Json:
+    if not isinstance(body, list) or not all(isinstance(name, str) for name in cast("list[object]", body)):
+        raise RefusedRequest(400, "A list of names of permissions is required.")
+    caller = context.auth.caller(header)
+    if caller.consumer != "workspace":
+        raise RefusedRequest(401, f"A token of kind '{caller.consumer}' has no API key.")
+    names = cast("list[str]", body)
+    granted = {name: caller.granted is None or name in caller.granted for name in names}
+    return {check.workspace_field: _WORKSPACE_NAME, check.permissions_field: granted}
 
 
 def sign_in(context: Context, identifiers: Json, password: object) -> str:

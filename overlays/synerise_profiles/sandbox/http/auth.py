@@ -143,6 +143,10 @@ class Authenticator:
 
     # --- requests
 
+    def caller(self, header: str | None) -> Caller:
+        """Who calls, whatever for; RefusedRequest without a valid credential."""
+        return self._look_up(header).caller
+
     def authorize(self, operation: OperationSpec, header: str | None) -> Caller:
         """Who calls; RefusedRequest without a valid credential, and when this caller may not use the operation."""
         if not operation.schemes:

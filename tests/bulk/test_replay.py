@@ -545,7 +545,8 @@ def test_progress_counts_all_operations(client: Synerise, replay: Replay, letter
     assert (seen[-1].read, seen[-1].accepted, seen[-1].rejected) == (60, 0, 60)
     assert [now.read for now in seen] == sorted(now.read for now in seen)
     assert (
-        report.summary() == "bulk.replay: 60 rows read, 0 accepted, 30 refused by the checks, 30 refused by the server"
+        report.summary().partition("; ")[0]
+        == "bulk.replay: 60 rows read, 0 accepted, 30 refused by the checks, 30 refused by the server"
     )
 
 

@@ -16,7 +16,7 @@ from synerise_profiles.cli import flags
 from synerise_profiles.cli.output import ProgressLines
 from synerise_profiles.sources import read_csv
 
-FUNCTIONS = {"progress", "reference", "on_settled", "transform"}
+FUNCTIONS = {"on_finish", "on_settled", "progress", "reference", "transform"}
 """Arguments that are functions, which no flag can be."""
 DEFAULTS = {field.name: field for field in attrs.fields(bulk_settings.BulkSettings)}
 

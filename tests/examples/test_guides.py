@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 import warnings
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +34,11 @@ PRINTED = {
         r"^\('user', 'workspace'\) API_BY_ID_CLIENT_READ$",
     ],
     "bulk.md": [
-        r"^profiles\.upsert_batch: 2,500 rows read, 2,500 accepted$",
+        r"^profiles\.upsert_batch: 2,500 rows read, 2,500 accepted; [\d,]+ rows a second$",
         r"^1 check None ",
         r"^2 check firstName ",
         r"^3 server birthDate ",
-        r"^bulk\.replay: 3 rows read, 1 accepted, 2 refused by the checks$",
+        r"^bulk\.replay: 3 rows read, 1 accepted, 2 refused by the checks; ",
         r"^20 of 20$",
         r"^1500 0\n1500 1500$",
         r"^25 refused; read on from 6500$",
@@ -49,8 +51,8 @@ PRINTED = {
         r"^API_BATCH_CLIENT_CREATE ",
     ],
     "dead-letters.md": [
-        r"^profiles\.upsert_batch: 3 rows read, 1 accepted, 1 refused by the checks, 1 refused by the server$",
-        r"^bulk\.replay: 2 rows read, 2 accepted$",
+        r"^profiles\.upsert_batch: 3 rows read, 1 accepted, 1 refused by the checks, 1 refused by the server; ",
+        r"^bulk\.replay: 2 rows read, 2 accepted; ",
         r"^\['Gdynia', 'Hel', 'Sopot'\]$",
         r"^profiles\.upsert_batch cells column 'Born' is not a date of the form %d\.%m\.%Y$",
         r"^profiles\.upsert_batch fields ",
@@ -88,6 +90,13 @@ PRINTED = {
         r"delimiter=';'",
     ],
     "queue.md": [r"^0 left; 2 delivered$", r"^True$", r"^2 delivered by the async queue$"],
+    "reports.md": [
+        r"^profiles\.upsert_batch: 52 rows read, 50 accepted, 1 refused by the checks, 1 refused by the server; ",
+        r"^1 check firstName .* \(50,\)$",
+        r"^1 server birthDate .* \(51,\)$",
+        r"^\{'check': 1, 'server': 1, 'ambiguous': 0, 'unsent': 0\}$",
+        r"^told: 204$",
+    ],
     "requests-and-responses.md": [
         r"^events\.custom: body\.time: is a datetime without a zone; attach one, such as ",
         r"^birthDate ",
@@ -97,8 +106,8 @@ PRINTED = {
     "sources.md": [
         r"^line 3: column 'Visits' is not a whole number",
         r"^profiles$",
-        r"^events\.send_batch: 1 rows read, 1 accepted$",
-        r"^events\.send_batch: 2 rows read, 2 accepted$",
+        r"^events\.send_batch: 1 rows read, 1 accepted; ",
+        r"^events\.send_batch: 2 rows read, 2 accepted; ",
     ],
     "transactions.md": [
         r"^7\.30$",
@@ -139,6 +148,30 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandb
         monkeypatch.setenv("SYNERISE_API_KEY", sandbox.api_key)
         monkeypatch.setenv("SYNERISE_BASE_URL", sandbox.url)
         yield sandbox
+
+
+class Webhook(BaseHTTPRequestHandler):
+    """Takes JSON, and nothing else."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(204 if body["report"]["rejected"] == 2 else 400)
+        self.end_headers()
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Print nothing."""
+
+
+@pytest.fixture(autouse=True)
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A server of this machine that a page tells its report."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Webhook) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        monkeypatch.setenv("WEBHOOK_URL", f"http://127.0.0.1:{server.server_port}/")
+        yield
+        server.shutdown()
+        thread.join()
 
 
 @pytest.mark.parametrize("page", PAGES)

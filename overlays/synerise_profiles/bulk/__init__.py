@@ -11,7 +11,16 @@ from .dry_runs import dry_run
 from .progress_bar import progress_bar
 from .recorder import JournalError, JournalMismatchError
 from .replay import OperationCounts, ReplayReport
-from .report import BulkStoppedError, Missing, Progress, RejectedRowsError, Report, Verification, report_of
+from .report import (
+    BulkStoppedError,
+    Missing,
+    Progress,
+    ReasonCount,
+    RejectedRowsError,
+    Report,
+    Verification,
+    report_of,
+)
 
 __all__ = [
     "AsyncBulk",
@@ -22,6 +31,7 @@ __all__ = [
     "Missing",
     "OperationCounts",
     "Progress",
+    "ReasonCount",
     "RejectedRowsError",
     "Rejection",
     "ReplayReport",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from synerise_profiles._batching import operations
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import warn_deprecated
 
+from .finish import RunEnd, finishing, finishing_async
 from .replay_client import AsyncReplayMethods, ReplayMethods
 from .report import Report
 from .run import open_run, reported
@@ -69,6 +71,8 @@ class Bulk(ReplayMethods):
     - `progress`: a function that is called with a `Progress` after each batch.
     - `on_settled`: a function that is called with an index when all rows before it have their fate.
     - `flush_after`: after so many seconds rows are sent without others, while the next one is waited for.
+    - `on_finish`: a function that is called with the report when the run is over, also when it ends by an exception.
+      What it raises reaches the caller, and changes nothing of the report.
     """
 
     def __init__(self, client: ClientProtocol, timing: Timing) -> None:
@@ -121,18 +125,20 @@ class Bulk(ReplayMethods):
         from synerise_profiles._batching.sync_driver import drive  # noqa: PLC0415 - one of two
 
         check_call(method, rows, options, is_async=False)
-        client, timing = self._client, self._timing
+        client, timing, on_finish = self._client, self._timing, options.get("on_finish")
         client_options = client.options
         warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
         # The engine decides about retries, for all its requests together.
         once = client.with_options(max_retries=0, deprecations="ignore")
-        with open_run(batch_operation, rows, options, client_options, timing, journal_header) as engine:
-            drive(engine, rows, once.send, timing)
-        verifier = engine.start_verification()
-        if verifier is not None:
-            with reported(engine.report):
-                drive(verifier, (), client.send, timing)
-            engine.report.verification = verifier.result()
+        with nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end:
+            with open_run(batch_operation, rows, options, client_options, timing, journal_header) as engine:
+                run_end.report = engine.report
+                drive(engine, rows, once.send, timing)
+            verifier = engine.start_verification()
+            if verifier is not None:
+                with reported(engine.report):
+                    drive(verifier, (), client.send, timing)
+                engine.report.verification = verifier.result()
         return engine.report
 
 
@@ -208,16 +214,18 @@ class AsyncBulk(AsyncReplayMethods):
         from synerise_profiles._batching.async_driver import drive  # noqa: PLC0415 - one of two
 
         check_call(method, rows, options, is_async=True)
-        client, timing = self._client, self._timing
+        client, timing, on_finish = self._client, self._timing, options.get("on_finish")
         client_options = client.options
         warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
         # The engine decides about retries, for all its requests together.
         once = client.with_options(max_retries=0, deprecations="ignore")
-        with open_run(batch_operation, rows, options, client_options, timing, journal_header) as engine:
-            await drive(engine, rows, once.send, timing)
-        verifier = engine.start_verification()
-        if verifier is not None:
-            with reported(engine.report):
-                await drive(verifier, (), client.send, timing)
-            engine.report.verification = verifier.result()
+        async with nullcontext(RunEnd()) if on_finish is None else finishing_async(on_finish) as run_end:
+            with open_run(batch_operation, rows, options, client_options, timing, journal_header) as engine:
+                run_end.report = engine.report
+                await drive(engine, rows, once.send, timing)
+            verifier = engine.start_verification()
+            if verifier is not None:
+                with reported(engine.report):
+                    await drive(verifier, (), client.send, timing)
+                engine.report.verification = verifier.result()
         return engine.report

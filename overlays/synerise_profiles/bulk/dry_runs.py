@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
@@ -18,6 +19,7 @@ from synerise_profiles._batching.row_source import RowSource
 from synerise_profiles._core.arguments import one_of
 
 from .chunker import Chunker
+from .finish import RunEnd, finishing
 from .recorder import OutcomeRecorder
 from .report import BulkStoppedError, Report
 from .settings import DELETIONS, EVENTS, PROFILES, TAGS, TRANSACTIONS, BulkSettings, check_call
@@ -53,13 +55,16 @@ def dry_run(rows: Iterable[Any], *, for_: RowsFor = "profiles", **options: Any) 
     report = Report(operation=batch_operation.operation.name)
     locate = rows.locate if isinstance(rows, RowSource) else None
     recorder = OutcomeRecorder(batch_operation, settings, report, None, locate)
-    _read(rows, batch_operation, settings, recorder)
-    report.add_notes(getattr(rows, "notes", None) or {})
-    if recorder.failure is not None:
-        raise recorder.failure
-    if recorder.problem is not None:
-        raise BulkStoppedError(recorder.problem, report)
-    report.complete = True
+    on_finish = settings.on_finish
+    with nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end:
+        run_end.report = report
+        _read(rows, batch_operation, settings, recorder)
+        report.add_notes(getattr(rows, "notes", None) or {})
+        if recorder.failure is not None:
+            raise recorder.failure
+        if recorder.problem is not None:
+            raise BulkStoppedError(recorder.problem, report)
+        report.complete = True
     return report
 
 

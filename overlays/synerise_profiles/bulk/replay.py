@@ -60,6 +60,11 @@ class ReplayReport(Report):
 
     by_operation: dict[str, OperationCounts] = attrs.field(factory=dict[str, OperationCounts])
 
+    def to_dict(self, *, show_values: bool = False) -> dict[str, Any]:
+        """Return what `Report.to_dict` does, and the counts of each operation."""
+        counts = {name: attrs.asdict(item) for name, item in self.by_operation.items()}
+        return {**super().to_dict(show_values=show_values), "by_operation": counts}
+
 
 @attrs.frozen
 class _Method:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
@@ -17,12 +17,13 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import Resource
 
 from .dead_letter import CellMapping, DeadLetterMode, RejectionStore, open_letters
+from .finish import RunEnd, finishing, finishing_async
 from .replay import METHOD, Replay, ReplayReport
 from .replay_file import ReplayFile
 from .replay_rows import Transform
-from .report import BulkStoppedError, Progress, attach_report
+from .report import BulkStoppedError, Progress, Report, attach_report
 from .row_preparer import SaltOption
-from .settings import BulkSettings
+from .settings import BulkSettings, refuse_coroutine_function
 
 if TYPE_CHECKING:
     import datetime
@@ -52,6 +53,7 @@ class ReplayArguments(TypedDict, total=False):
     max_error_rate: float | None
     progress: Callable[[Progress], object] | None
     ordered: bool
+    on_finish: Callable[[Report], object] | None
     checks: Checks
     allow_null: Collection[str]
     allow_unknown: Collection[str]
@@ -88,9 +90,14 @@ class ReplayMethods(Resource):
         """
         from synerise_profiles._batching.sync_driver import drive  # noqa: PLC0415 - one of two
 
-        client, timing = self._client, self._timing
+        client, timing, on_finish = self._client, self._timing, options.get("on_finish")
         once = client.with_options(max_retries=0, deprecations="ignore")
-        with open_replay(path, options, client.options, timing) as replay:
+        refuse_coroutine_function(METHOD, on_finish)
+        with (
+            nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end,
+            open_replay(path, options, client.options, timing) as replay,
+        ):
+            run_end.report = replay.report
             for engine, rows in replay.runs():
                 drive(engine, rows, once.send, timing)
         return replay.report
@@ -123,11 +130,13 @@ class AsyncReplayMethods(Resource):
         """
         from synerise_profiles._batching.async_driver import drive  # noqa: PLC0415 - one of two
 
-        client, timing = self._client, self._timing
+        client, timing, on_finish = self._client, self._timing, options.get("on_finish")
         once = client.with_options(max_retries=0, deprecations="ignore")
-        with open_replay(path, options, client.options, timing) as replay:
-            for engine, rows in replay.runs():
-                await drive(engine, rows, once.send, timing)
+        async with nullcontext(RunEnd()) if on_finish is None else finishing_async(on_finish) as run_end:
+            with open_replay(path, options, client.options, timing) as replay:
+                run_end.report = replay.report
+                for engine, rows in replay.runs():
+                    await drive(engine, rows, once.send, timing)
         return replay.report
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, cast
@@ -13,11 +14,13 @@ from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles_api.errors import SyneriseError
 
 from .dead_letter import RejectionStore
+from .reasons import ReasonCount, ReasonTally
 
 __all__ = [
     "BulkStoppedError",
     "Missing",
     "Progress",
+    "ReasonCount",
     "RejectedRowsError",
     "Report",
     "Verification",
@@ -103,6 +106,7 @@ class Report:
     notes: dict[str, int] = attrs.field(factory=dict[str, int])
     verification: Verification | None = None
     rejection_store: RejectionStore[Rejection] = attrs.field(factory=RejectionStore[Rejection], repr=False)
+    _tally: ReasonTally | None = attrs.field(default=None, init=False, repr=False)
 
     @property
     def rejected(self) -> Rejected:
@@ -118,13 +122,81 @@ class Report:
         """How many rows were not accepted."""
         return sum(self.by_stage.values())
 
-    def summary(self) -> str:
-        """Return one line of counts, without anything of the rows."""
-        phrases = [f"{self.operation}: {self.read:,} rows read", f"{self.accepted:,} accepted"]
-        phrases += [f"{count:,} {_STAGE_TEXTS[stage]}" for stage, count in self.by_stage.items() if count]
-        if self.verification is not None:
-            phrases.append(f"{self.verification.arrived:,} of {self.verification.sample:,} read back as sent")
-        return ", ".join(phrases)
+    def summary(self, *, show_values: bool = False) -> str:
+        """Return one line: counts, what an earlier run settled, the rate, and the three most frequent reasons.
+
+        Without `show_values` nothing of the rows is in it: of what the server refused the field is named, and not its
+        words, which may quote what was sent.
+        """
+        phrases = [_counts(self)]
+        if self.resumed:
+            phrases.append(f"{self.resumed:,} of them settled by an earlier run")
+        if self.seconds:
+            phrases.append(f"{self.rows_per_second:,.0f} rows a second")
+        reasons = self.reasons(show_values=show_values)
+        shown = [
+            f"{item.rows:,} x {': '.join(filter(None, (item.field, item.reason)))}" for item in reasons[:_REASONS_SHOWN]
+        ]
+        if len(reasons) > _REASONS_SHOWN:
+            shown.append(f"{sum(item.rows for item in reasons[_REASONS_SHOWN:]):,} for other reasons")
+        return "; ".join([*phrases, *shown])
+
+    def reasons(self, *, show_values: bool = False) -> list[ReasonCount]:
+        """Return why rows were not accepted, the most frequent reason first, each with its first rows.
+
+        Without `show_values` the words of the server are left out. Up to 1,000 different reasons are told apart. The
+        rejected rows are read through once, from their file where they are many: OSError if a later run replaced it.
+        """
+        if self._tally is None or self._tally.rows != self.rejected_count():
+            self._tally = ReasonTally(self.rejected)
+        return self._tally.most_common(show_values=show_values)
+
+    def to_dict(self, *, show_values: bool = False) -> dict[str, Any]:
+        """Return counts, reasons, notes and the verification as JSON has them. The rejected rows are in `rejected`.
+
+        `show_values` adds the words of the server, which may quote what was sent.
+        """
+        from .report_files import json_form  # noqa: PLC0415 - a run does without
+
+        names = ("operation", "read", "accepted", "resumed", "requests", "retries", "bytes_sent", "seconds", "complete")
+        found = self.verification
+        verification = None if found is None else attrs.asdict(found, recurse=False)
+        if verification is not None and found is not None:
+            verification["missing"] = [json_form(item) for item in found.missing]
+        return {
+            **{name: getattr(self, name) for name in names},
+            "rejected": self.rejected_count(),
+            "rows_per_second": self.rows_per_second,
+            "by_stage": dict(self.by_stage),
+            "reasons": [json_form(item) for item in self.reasons(show_values=show_values)],
+            "notes": dict(self.notes),
+            "verification": verification,
+        }
+
+    def to_json(self, *, show_values: bool = False) -> str:
+        """Return what `to_dict` holds as JSON."""
+        from .report_files import json_of  # noqa: PLC0415 - likewise
+
+        return json_of(self.to_dict(show_values=show_values)).decode()
+
+    def write_json(self, path: str | os.PathLike[str], *, show_values: bool = False) -> None:
+        """Write what `to_json` returns to a file: whole, and for its owner alone.
+
+        Raises InvalidRequestError if the file cannot be written.
+        """
+        from .report_files import write_json  # noqa: PLC0415 - likewise
+
+        write_json(self.to_dict(show_values=show_values), path)
+
+    def write_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write the rejected rows to a Parquet file: the fields of a `Rejection` as columns, `reference` as text.
+
+        It holds no rows, but the words of the server, which may quote them; it is for its owner alone. Raises
+        InvalidRequestError if the file cannot be written, ModuleNotFoundError without `synerise-profiles[arrow]`.
+        """
+        from .report_files import write_parquet  # noqa: PLC0415 - likewise
+
+        write_parquet(self.rejected, path)
 
     def raise_for_rejected(self) -> None:
         """Raise RejectedRowsError if a row was not accepted."""
@@ -170,6 +242,18 @@ _STAGE_TEXTS: Mapping[Stage, str] = {
 }
 
 
+_REASONS_SHOWN = 3
+
+
+def _counts(report: Report) -> str:
+    """Return the counts of a report as a line that any text may hold, that of an exception too."""
+    phrases = [f"{report.operation}: {report.read:,} rows read", f"{report.accepted:,} accepted"]
+    phrases += [f"{count:,} {_STAGE_TEXTS[stage]}" for stage, count in report.by_stage.items() if count]
+    if report.verification is not None:
+        phrases.append(f"{report.verification.arrived:,} of {report.verification.sample:,} read back as sent")
+    return ", ".join(phrases)
+
+
 _REJECTION_FIELDS = tuple(field.name for field in attrs.fields(Rejection))
 
 
@@ -187,7 +271,7 @@ class BulkStoppedError(SyneriseError):
     def __init__(self, problem: str, report: Report) -> None:
         self.problem = problem
         self.report = report
-        super().__init__(f"{problem}; {report.summary()}")
+        super().__init__(f"{problem}; {_counts(report)}")
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.problem, self.report)
@@ -198,7 +282,7 @@ class RejectedRowsError(SyneriseError):
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        super().__init__(report.summary())
+        super().__init__(_counts(report))
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.report,)
@@ -222,7 +306,8 @@ def attach_report(error: BaseException, report: Report) -> None:
     vars(error)[_HOLDER_NAME] = _ReportHolder(report)
     if report.read:
         with suppress(Exception):  # a frozen exception takes no note
-            error.add_note(f"The run ended early: {report.summary()}")
+            words = "The run is complete" if report.complete else "The run ended early"
+            error.add_note(f"{words}: {_counts(report)}")
 
 
 def report_of(error: BaseException) -> Report | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypedDict, cast, get_args
@@ -30,7 +31,7 @@ from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .dead_letter import DeadLetterMode
-from .report import Progress
+from .report import Progress, Report
 from .row_preparer import ChunkerOptions, SaltOption
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "ProfileArguments",
     "SaltedArguments",
     "check_call",
+    "refuse_coroutine_function",
 ]
 
 SALT_FUNCTION: Final = "salt_function"
@@ -70,6 +72,7 @@ class BulkArguments(TypedDict, total=False):
     ordered: bool
     on_settled: Callable[[int], object] | None
     flush_after: float | None
+    on_finish: Callable[[Report], object] | None
 
 
 class BatchArguments(BulkArguments, total=False):
@@ -163,6 +166,7 @@ class BulkSettings:
     default_time: str | None = attrs.field(default=None, converter=_time_text)
     verify_sample: int = attrs.field(default=0, validator=whole_number(0))
     verify_within: float = attrs.field(default=30.0, validator=seconds())
+    on_finish: Callable[[Report], object] | None = attrs.field(default=None, validator=optional_function())
     on_settled: Callable[[int], object] | None = attrs.field(default=None, validator=optional_function())
     flush_after: float | None = attrs.field(default=None, validator=optional(positive_seconds()))
 
@@ -219,8 +223,17 @@ _ARGUMENTS: Final[Mapping[str, type]] = {
 
 def check_call(method: str, rows: object, options: Mapping[str, Any], *, is_async: bool) -> None:
     """Refuse what is no list of rows, and options that mean nothing to a method, before anything is opened."""
+    if not is_async:
+        refuse_coroutine_function(method, options.get("on_finish"))
     others = {other: taken_by(kind) for other, kind in _ARGUMENTS.items() if other != method}
     check_arguments(method, options, _ARGUMENTS[method], others)
     problem = rows_problem(rows, takes_async=is_async)
     if problem is not None:
         raise InvalidRequestError(problem, operation=method, field="rows")
+
+
+def refuse_coroutine_function(method: str, on_finish: object) -> None:
+    """Raise InvalidRequestError where the sync client would have to await a function."""
+    if inspect.iscoroutinefunction(on_finish):
+        words = "is a coroutine function; only AsyncSynerise can await it"
+        raise InvalidRequestError(words, operation=method, field="on_finish")

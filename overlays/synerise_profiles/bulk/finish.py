@@ -1,0 +1,65 @@
+"""`on_finish`: the function of the caller that gets the report once a run is over, however it ended."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import attrs
+
+from .report import Report, attach_report
+
+__all__ = ["RunEnd", "finishing", "finishing_async"]
+
+
+@attrs.define
+class RunEnd:
+    """The report of a run that was accepted; None before that."""
+
+    report: Report | None = None
+
+
+@contextmanager
+def finishing(function: Callable[[Report], object]) -> Generator[RunEnd]:
+    """Call the function with the report at the end of the block, also where that raises."""
+    end, error = RunEnd(), None
+    try:
+        yield end
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        if end.report is not None:
+            with _raised_as_itself(end.report, error):
+                function(end.report)
+
+
+@asynccontextmanager
+async def finishing_async(function: Callable[[Report], Any]) -> AsyncGenerator[RunEnd]:
+    """Do the same for a function that may be a coroutine function."""
+    end, error = RunEnd(), None
+    try:
+        yield end
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        if end.report is not None:
+            with _raised_as_itself(end.report, error):
+                result = function(end.report)
+                if inspect.isawaitable(result):
+                    await result
+
+
+@contextmanager
+def _raised_as_itself(report: Report, ended_by: BaseException | None) -> Generator[None]:
+    """Let what the function raises reach the caller, but never in the place of Ctrl-C or a cancellation."""
+    try:
+        yield
+    except Exception as error:
+        if ended_by is None or isinstance(ended_by, Exception):
+            attach_report(error, report)
+            raise
+        ended_by.add_note(f"on_finish raised {type(error).__name__}")

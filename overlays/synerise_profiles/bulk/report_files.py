@@ -1,0 +1,78 @@
+"""A report as a mapping, and as files: JSON of the counts and reasons, Parquet of the rejected rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import attrs
+import orjson
+
+from synerise_profiles._core.files import replaced_file
+from synerise_profiles._core.optional_deps import import_pyarrow
+
+if TYPE_CHECKING:
+    from synerise_profiles._batching.attribution import Rejection
+
+__all__ = ["json_form", "json_of", "write_json", "write_parquet"]
+
+_ROWS_PER_GROUP: Final = 10_000
+_INT64: Final = range(-(2**63), 2**63)
+
+
+def json_of(document: Mapping[str, Any]) -> bytes:
+    """Return the mapping of a report as JSON that people can read too."""
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def write_json(document: Mapping[str, Any], path: object) -> None:
+    """Write the mapping of a report to a file."""
+    with replaced_file(path) as file:
+        file.write(json_of(document))
+
+
+def write_parquet(rejected: Iterable[Rejection], path: object) -> None:
+    """Write rejected rows to a Parquet file, some thousand at a time."""
+    arrow = import_pyarrow()
+    parquet = import_module("pyarrow.parquet")
+    text, number = arrow.string(), arrow.int64()
+    columns = [("index", number), ("stage", text), ("field", text), ("reason", text)]
+    columns += [("identifier", text), ("reference", text), ("group", number)]
+    schema = arrow.schema(columns)
+    with replaced_file(path) as file, parquet.ParquetWriter(file, schema) as writer:
+        rejections = iter(rejected)
+        while rows := list(islice(_parquet_rows(rejections), _ROWS_PER_GROUP)):
+            writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
+
+
+def _parquet_rows(rejections: Iterator[Rejection]) -> Iterator[dict[str, Any]]:
+    for rejection in rejections:
+        row = attrs.asdict(rejection, recurse=False)
+        reference = _plain(rejection.reference)
+        yield {
+            **{name: _text(value) if isinstance(value, str) else value for name, value in row.items()},
+            "reference": None if reference is None else str(reference),
+        }
+
+
+def json_form(item: attrs.AttrsInstance) -> dict[str, Any]:
+    """Return the fields of a reason, or of a profile that is not as it was sent, as JSON can hold them."""
+    return {name: _json_value(value) for name, value in attrs.asdict(item, recurse=False).items()}
+
+
+def _json_value(value: object) -> Any:
+    return [_plain(part) for part in cast("tuple[object, ...]", value)] if isinstance(value, tuple) else _plain(value)
+
+
+def _plain(value: object) -> str | int | float | bool | None:
+    """Return a reference as JSON can hold it: what is no text, number or boolean stands as text."""
+    if value is None or isinstance(value, bool | float):
+        return value
+    return value if isinstance(value, int) and value in _INT64 else _text(str(value))
+
+
+def _text(text: str) -> str:
+    """Replace what is no character: half of a surrogate pair, which neither UTF-8 nor JSON has."""
+    return text.encode("utf-8", "replace").decode()

@@ -12,10 +12,11 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import click
 
+from synerise_profiles._core.files import foreign_database
 from synerise_profiles.sources import RowMapping, read_sql
 
 from .exit_status import CommandError, database_problem
@@ -81,10 +82,8 @@ def _connect(address: str) -> Any:
         raise CommandError(
             f"--db: {scheme}:// is not known; give a file of SQLite, duckdb:FILE or postgresql://HOST/NAME"
         )
-    import sqlite3  # noqa: PLC0415 - few commands read one
-
     _check_file(address)
-    return sqlite3.connect(f"file:{quote(str(Path(address).absolute()))}?mode=ro", uri=True)
+    return foreign_database(Path(address))
 
 
 def _connect_duckdb(path: str) -> Any:

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 from synerise_profiles._readers.block_reader import STANDARD_INPUT, peek, standard_input
 from synerise_profiles.errors import InvalidRequestError
-from synerise_profiles.sources import MappingError, RowMapping, Source, read_csv, read_json, read_jsonl, read_parquet
+from synerise_profiles.sources import (
+    MappingError,
+    RowMapping,
+    Source,
+    field,
+    read_csv,
+    read_json,
+    read_jsonl,
+    read_parquet,
+)
 
 from .exit_status import CommandError
 from .flags import FILE_FLAGS, given_options
@@ -118,12 +127,12 @@ def parse_renamings(renamings: Sequence[str]) -> dict[str, str]:
     """Read FIELD=COLUMN texts as a mapping from fields to columns."""
     found: dict[str, str] = {}
     for text in renamings:
-        field, equals, column = text.partition("=")
-        if not (field and equals and column):
+        path, equals, column = text.partition("=")
+        if not (path and equals and column):
             raise CommandError(f"--set {text}: expected FIELD=COLUMN, such as customId=customer_number")
-        if field in found:
-            raise CommandError(f"--set {text}: {field} is given twice")
-        found[field] = column
+        if path in found:
+            raise CommandError(f"--set {text}: {path} is given twice")
+        found[path] = column
     return found
 
 
@@ -175,11 +184,9 @@ def _read(path: str, form: Format, kind: RowKind, options: Mapping[str, Any], ma
         csv = csv_options(path, options)
         return read_csv(path, mapping or _make_same_names(kind, _csv_columns(path, csv)), sort=sort, **csv)
     if form == "parquet":
-        from synerise_profiles.sources.parquet import parquet_columns  # noqa: PLC0415 - few files need it
-
         if path == STANDARD_INPUT:
             raise CommandError("Parquet cannot be read from standard input; name the file")
-        return read_parquet(path, mapping or _make_same_names(kind, parquet_columns(path)), sort=sort)
+        return read_parquet(path, mapping or _make_same_names(kind, _parquet_columns(path)), sort=sort)
     return (read_json if form == "json" else read_jsonl)(path, mapping, sort=sort)
 
 
@@ -219,8 +226,8 @@ def _mapping(kind: RowKind, mapping: str | None, renamings: Sequence[str]) -> Ro
             raise CommandError(f"{mapping}: is a mapping for {loaded.kind}, and {kind} are read")
         return loaded
     columns: dict[str, list[str]] = {}
-    for field, column in parse_renamings(renamings).items():
-        columns.setdefault(column, []).append(field)
+    for path, column in parse_renamings(renamings).items():
+        columns.setdefault(column, []).append(path)
     return _make_mapping(kind, columns) if columns else None
 
 
@@ -246,6 +253,12 @@ def _csv_columns(path: str, csv: Mapping[str, Any]) -> Sequence[str]:
     with opened(path) as file:
         reader = CsvReader(io.BytesIO(_first_lines(file)) if path == STANDARD_INPUT else file, CsvFormat(**csv))
         return reader.columns
+
+
+def _parquet_columns(path: str) -> Sequence[str]:
+    """Read the schemas by a mapping that needs no column."""
+    needs_none = RowMapping.for_profiles({"-": field("city", optional=True)}, constants={"customId": "-"})
+    return read_parquet(path, needs_none).columns
 
 
 def _first_lines(file: io.BufferedReader) -> bytes:

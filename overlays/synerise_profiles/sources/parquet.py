@@ -29,7 +29,7 @@ from .errors import MappingError, MappingIssue
 from .mapping import RowMapping
 from .tables import open_dataset
 
-__all__ = ["ParquetPaths", "ParquetSource", "parquet_columns", "read_parquet"]
+__all__ = ["ParquetPaths", "ParquetSource", "read_parquet"]
 
 ParquetPaths: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
 _WILDCARDS: Final = frozenset("*?[")
@@ -54,12 +54,6 @@ def read_parquet(
     """
     arrow = import_pyarrow()
     return ParquetSource(arrow, _find_files(arrow, paths, filesystem), mapping, sort=sort)
-
-
-def parquet_columns(paths: ParquetPaths) -> tuple[str, ...]:
-    """Return the names of the columns of Parquet files; raises as `read_parquet` does."""
-    arrow = import_pyarrow()
-    return tuple(_open_files(arrow, _find_files(arrow, paths, None)).dataset.schema.names)
 
 
 @attrs.frozen

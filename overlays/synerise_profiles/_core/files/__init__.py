@@ -9,7 +9,7 @@ link is followed. A part is locked while it is written, so one that is not locke
 
 from __future__ import annotations
 
-from .databases import DatabaseFile, DatabaseFileError, FaultKind, database_error
+from .databases import DatabaseFile, DatabaseFileError, FaultKind, database_error, foreign_database
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 from .writing import (
     AppendFile,
@@ -33,6 +33,7 @@ __all__ = [
     "WrittenFile",
     "database_error",
     "file_id",
+    "foreign_database",
     "memory_database",
     "named_scratch_file",
     "refuse_same_files",

@@ -14,9 +14,9 @@ if sys.platform != "win32":
     import fcntl
 
 if TYPE_CHECKING:
-    pass
+    import sqlite3
 
-__all__ = ["DatabaseFile", "DatabaseFileError", "FaultKind", "database_error"]
+__all__ = ["DatabaseFile", "DatabaseFileError", "FaultKind", "database_error", "foreign_database"]
 
 FaultKind: TypeAlias = Literal["foreign", "version", "damaged", "locked", "unusable"]
 _CLAIMED_BYTE: Final = 0x7FFF_FF00
@@ -34,6 +34,13 @@ class DatabaseFileError(Exception):
 _open_databases: set[FileId] = set()
 # Databases that this process has open. Such a file is not opened again, not even to read its header: closing it would
 # let go of the locks that SQLite holds.
+
+
+def foreign_database(path: Path) -> sqlite3.Connection:
+    """Open a database of another program for reading alone: SQLite neither makes the file nor writes to it."""
+    import sqlite3  # noqa: PLC0415 - most programs do without
+
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
 class DatabaseFile:

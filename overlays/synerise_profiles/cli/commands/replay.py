@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
 from functools import partial
 from typing import Any, Final
 
@@ -59,12 +58,11 @@ def replay(
 
 def _deletions(path: str) -> int:
     """Count the letters that delete. Raises CommandError for what is no file of letters."""
-    from synerise_profiles.bulk.replay_file import ReplayFile  # noqa: PLC0415 - a help page does without
+    from synerise_profiles.bulk import read_dead_letter  # noqa: PLC0415 - a help page does without
     from synerise_profiles.errors import InvalidRequestError  # noqa: PLC0415 - likewise
 
     try:
-        with closing(ReplayFile(path)) as file:
-            return sum(len(group) for group in file.groups if group.operation == "profiles.delete")
+        return sum(letter["operation"] == "profiles.delete" for letter in read_dead_letter(path))
     except InvalidRequestError as error:
         raise CommandError(f"{path}: {error.problem}") from None
 

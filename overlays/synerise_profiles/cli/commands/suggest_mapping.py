@@ -54,8 +54,10 @@ def suggest_mapping(
     if output is None:
         print_bytes(text.encode())
         return DONE
-    with Path(output).open("x", encoding="utf-8") as target:
-        target.write(text)
+    from synerise_profiles._core.files import replaced_file  # noqa: PLC0415 - likewise
+
+    with replaced_file(output, "output") as target:
+        target.write(text.encode())
     click.echo(f"{output}: a draft; read it, then try it by --mapping {output} --dry-run", err=True)
     return DONE
 

@@ -77,7 +77,8 @@ def test_the_mapping_is_json(tmp_path: Path) -> None:
     assert document == json.loads(report.to_json()) == report.to_dict()
     assert (document["read"], document["accepted"], document["rejected"], document["resumed"]) == (10, 7, 3, 4)
     assert document["reasons"][0]["rows"] == 2
-    assert document["reasons"][0]["first"] == [3, "('r', 7)"]
+    assert document["reasons"][0]["first"] == [3, 7]
+    assert report.to_dict(show_values=True)["reasons"][0]["first"] == ["('r', 7)"]
     assert document["reasons"][1] == {
         "stage": "check",
         "field": "birthDate",

@@ -14,6 +14,7 @@ __all__ = ["Bar", "bars", "rate_chart"]
 
 _WIDTH = 1000
 _HEIGHT = 100
+_MIN_SECONDS = 1e-6
 
 
 @attrs.frozen
@@ -36,7 +37,7 @@ def rate_chart(points: Sequence[tuple[float, int]]) -> str:
     rates: list[tuple[float, float, float]] = []
     before, count_before = 0.0, 0
     for now, count in points:
-        if now > before:
+        if now > before + _MIN_SECONDS:
             rates.append((before, now, max(0.0, (count - count_before) / (now - before))))
             before, count_before = now, count
     top = max((rate for *_, rate in rates), default=0.0)

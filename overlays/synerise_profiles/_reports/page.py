@@ -21,7 +21,7 @@ p.note { margin: 0 0 .5rem; opacity: .75; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { border: 1px solid var(--line); padding: .3rem .6rem; text-align: left; vertical-align: top;
-  overflow-wrap: anywhere; }
+  overflow-wrap: anywhere; min-width: 4.5em; }
 th { background: var(--soft); overflow-wrap: normal; }
 .problem { color: var(--bad); font-weight: 600; } .warning { color: var(--note); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; } dd { margin: 0; overflow-wrap: anywhere; }

@@ -29,10 +29,26 @@ HOSTILE = [
     "{title} {style} %s",
     "\u2028\ufeff\u200b",
 ]
-KNOWN = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "dl", "dt", "dd", "div", "span"}
-KNOWN |= {"strong", "svg", "rect", "table", "thead", "tbody", "tr", "th", "td"}
-ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "class", "scope"}
-ATTRIBUTES |= {"viewbox", "preserveaspectratio", "aria-hidden", "x", "y", "width", "height"}
+KNOWN = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "dl", "dt", "dd", "div", "span"} | {
+    "strong",
+    "svg",
+    "rect",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+}
+ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "class", "scope"} | {
+    "viewbox",
+    "preserveaspectratio",
+    "aria-hidden",
+    "x",
+    "y",
+    "width",
+    "height",
+}
 
 
 class Page(HTMLParser):

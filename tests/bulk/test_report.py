@@ -137,7 +137,11 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 def test_the_function_gets_the_report_once(run: Any) -> None:
     """It is called once, with the report that the run returns, when that is complete."""
     seen: list[tuple[Report, bool]] = []
-    report = run(Stored(), [profile(1)], on_finish=lambda found: seen.append((found, found.complete)))
+
+    def tell(found: Report) -> None:
+        seen.append((found, found.complete))
+
+    report = run(Stored(), [profile(1)], on_finish=tell)
     assert seen == [(report, True)]
 
 

@@ -77,7 +77,8 @@ def test_the_mapping_is_json(tmp_path: Path) -> None:
     assert document == json.loads(report.to_json()) == report.to_dict()
     assert (document["read"], document["accepted"], document["rejected"], document["resumed"]) == (10, 7, 3, 4)
     assert document["reasons"][0]["rows"] == 2
-    assert document["reasons"][0]["first"] == [3, "('r', 7)"]
+    assert document["reasons"][0]["first"] == [3, 7]
+    assert report.to_dict(show_values=True)["reasons"][0]["first"] == ["('r', 7)"]
     assert document["reasons"][1] == {
         "stage": "check",
         "field": "birthDate",
@@ -136,7 +137,11 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 def test_the_function_gets_the_report_once(run: Any) -> None:
     """It is called once, with the report that the run returns, when that is complete."""
     seen: list[tuple[Report, bool]] = []
-    report = run(Stored(), [profile(1)], on_finish=lambda found: seen.append((found, found.complete)))
+
+    def tell(found: Report) -> None:
+        seen.append((found, found.complete))
+
+    report = run(Stored(), [profile(1)], on_finish=tell)
     assert seen == [(report, True)]
 
 

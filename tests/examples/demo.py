@@ -37,7 +37,11 @@ def main() -> int:
             print(f"sandbox: {sandbox.url}")
             reports = send(client, path)
             show(reports)
-            return read_back(client, path, reports)
+            status = read_back(client, path, reports)
+    page = Path(tempfile.mkdtemp(prefix="synerise-profiles-demo-"), "transactions.html")
+    reports["transactions"].write_html(page)
+    print(f"the run of the transactions as a page: {page.as_uri()}")
+    return status
 
 
 def send(client: Synerise, path: Path) -> dict[str, Report]:

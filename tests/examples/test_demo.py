@@ -35,6 +35,8 @@ def test_a_small_file_is_reported_line_by_line(tmp_path: Path) -> None:
     assert "refused transactions, 1 times: products[].quantity column 'Quantity' is not a number (lines 5)" in output
     assert "less than the minimum of 0" in output
     assert "1 of 2 purchases, 2 of 3 items, 1 cancellations" in output
+    page = Path(output.splitlines()[-1].rpartition("file://")[2])
+    assert "Run of transactions.create_batch" in page.read_text(encoding="utf-8")
 
 
 def test_the_real_set_arrives_whole() -> None:

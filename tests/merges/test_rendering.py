@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synerise_profiles import Synerise
+from synerise_profiles._reports import printable
 from synerise_profiles.merges import MergePlan, PlanMember, Snapshot
-from synerise_profiles.merges.rendering.document import printable
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -52,7 +52,7 @@ def dry_run(rows: Iterable[Any], *, for_: RowsFor = "profiles", **options: Any) 
     batch_operation = make()
     if isinstance(rows, RowSource):
         rows.check(batch_operation.operation)
-    report = Report(operation=batch_operation.operation.name)
+    report = Report(operation=batch_operation.operation.name, is_dry=True)
     locate = rows.locate if isinstance(rows, RowSource) else None
     recorder = OutcomeRecorder(batch_operation, settings, report, None, locate)
     on_finish = settings.on_finish

@@ -21,7 +21,7 @@ _HIDDEN_TEXT: Final = "refused (the server's words are not shown)"
 
 @attrs.frozen(kw_only=True)
 class ReasonCount:
-    """How many rows were rejected for a reason, and the `first` of them: their references, else their indexes."""
+    """How many rows were rejected for a reason, and the `first` of them: their lines, else their indexes."""
 
     stage: Stage
     field: str | None
@@ -59,8 +59,7 @@ class ReasonTally:
         key: _Key = (rejection.stage, rejection.field, rejection.reason[:_MAX_REASON_CHARS])
         if key not in self._counted and len(self._counted) >= _MAX_REASONS:
             key = (rejection.stage, None, _FURTHER_TEXT)
-        place = rejection.index if rejection.reference is None else rejection.reference
-        self._counted.setdefault(key, _Counted()).add(1, [(rejection.index, place)])
+        self._counted.setdefault(key, _Counted()).add(1, [(rejection.index, rejection.reference)])
 
     def most_common(self, *, show_values: bool) -> list[ReasonCount]:
         """Return the reasons, the most frequent first; without `show_values` those of the server without its words."""
@@ -76,7 +75,15 @@ class ReasonTally:
                 field=field,
                 reason=reason,
                 rows=counted.rows,
-                first=tuple(place for _, place in counted.first),
+                first=tuple(_place(index, reference, show_values=show_values) for index, reference in counted.first),
             )
             for (stage, field, reason), counted in ordered
         ]
+
+
+def _place(index: int, reference: Any, *, show_values: bool) -> Any:
+    """Return the reference of a row; where that is no number, as a line is, it may be somebody's data."""
+    is_shown = reference is not None and (
+        show_values or (isinstance(reference, int) and not isinstance(reference, bool))
+    )
+    return reference if is_shown else index

@@ -20,8 +20,9 @@ from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.confirmation import unlisted_note
 from synerise_profiles_api.errors import SyneriseError
 
+from .rate_points import FIRST_GAP, add_point
 from .report import Progress, Report
-from .settings import BulkSettings
+from .settings import SHOWN_SETTINGS, BulkSettings
 from .settled import SettledRows
 
 __all__ = ["JournalEntry", "JournalError", "JournalMismatchError", "JournalProtocol", "OutcomeRecorder"]
@@ -120,9 +121,9 @@ class OutcomeRecorder:
         self.journal_error: JournalError | None = None
         self.failure: Exception | None = None
         """What the caller's function, or a file, raised first; what is to be written down goes on all the same."""
-        self._batch_operation = batch_operation
-        self._settings = settings
-        self._locate = locate
+        self._batch_operation, self._settings, self._locate = batch_operation, settings, locate
+        self._next_point = FIRST_GAP
+        report.settings = {name: getattr(settings, name) for name in SHOWN_SETTINGS}
         self._settle = settle
         self.settled = None if settings.on_settled is None else SettledRows()
         # A letter that is appended is there whatever becomes of the run, and so is the fate of an unsent row then.
@@ -245,6 +246,9 @@ class OutcomeRecorder:
         """Call the caller's `progress` function with where the run stands."""
         report = self.report
         report.seconds = seconds
+        if seconds >= self._next_point:
+            settled = report.accepted + report.rejected_count() - report.resumed
+            self._next_point = add_point(report.rate_points, seconds, settled)
         if self._settings.progress is not None:
             progress = Progress(
                 read=report.read,

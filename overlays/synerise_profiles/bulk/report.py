@@ -89,8 +89,9 @@ class Report:
     `by_stage` counts the rejected rows by who refused them. `notes` counts notes by their text: about rows that were
     sent all the same, and about responses that confirm and are not documented so. `resumed` rows were settled by an
     earlier run with the same journal. `complete` says that the input was read to its end and that no row is unsent.
-    `verification` is the result of reading a sample back, where
-    that was asked for.
+    `verification` is the result of reading a sample back, where that was asked for. `is_dry` says that nothing was
+    sent, `settings` how the run was set. `rate_points` says how many rows had their fate after how many seconds, at up
+    to 240 moments.
     """
 
     operation: str
@@ -106,6 +107,9 @@ class Report:
     notes: dict[str, int] = attrs.field(factory=dict[str, int])
     verification: Verification | None = None
     rejection_store: RejectionStore[Rejection] = attrs.field(factory=RejectionStore[Rejection], repr=False)
+    is_dry: bool = attrs.field(default=False, repr=False)
+    settings: dict[str, object] = attrs.field(factory=dict[str, object], repr=False)
+    rate_points: list[tuple[float, int]] = attrs.field(factory=list[tuple[float, int]], repr=False)
     _tally: ReasonTally | None = attrs.field(default=None, init=False, repr=False)
 
     @property
@@ -197,6 +201,16 @@ class Report:
         from .report_files import write_parquet  # noqa: PLC0415 - likewise
 
         write_parquet(self.rejected, path)
+
+    def write_html(self, path: str | os.PathLike[str], *, show_values: bool = False) -> None:
+        """Write a page about the run: its funnel, rejections by reason and field, its rate, settings and versions.
+
+        It is one file that needs no network, for screen and paper, and for its owner alone. Raises InvalidRequestError
+        if the file cannot be written.
+        """
+        from .report_files import write_page  # noqa: PLC0415 - likewise
+
+        write_page(self.to_dict(show_values=show_values), self.settings, self.rate_points, path, is_dry=self.is_dry)
 
     def raise_for_rejected(self) -> None:
         """Raise RejectedRowsError if a row was not accepted."""

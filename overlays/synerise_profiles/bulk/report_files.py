@@ -1,9 +1,12 @@
-"""A report as a mapping, and as files: JSON of the counts and reasons, Parquet of the rejected rows."""
+"""A report as a mapping, and as files: JSON of the counts and reasons, Parquet of the rejected rows, a page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import datetime
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
+from importlib.metadata import version
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -12,11 +15,12 @@ import orjson
 
 from synerise_profiles._core.files import replaced_file
 from synerise_profiles._core.optional_deps import import_pyarrow
+from synerise_profiles._reports import RunPage, run_page
 
 if TYPE_CHECKING:
     from synerise_profiles._batching.attribution import Rejection
 
-__all__ = ["json_form", "json_of", "write_json", "write_parquet"]
+__all__ = ["json_form", "json_of", "write_json", "write_page", "write_parquet"]
 
 _ROWS_PER_GROUP: Final = 10_000
 _INT64: Final = range(-(2**63), 2**63)
@@ -31,6 +35,28 @@ def write_json(document: Mapping[str, Any], path: object) -> None:
     """Write the mapping of a report to a file."""
     with replaced_file(path) as file:
         file.write(json_of(document))
+
+
+def write_page(
+    document: Mapping[str, Any],
+    settings: Mapping[str, object],
+    rates: Sequence[tuple[float, int]],
+    path: object,
+    *,
+    is_dry: bool,
+) -> None:
+    """Write the page of a run to a file."""
+    moment = datetime.datetime.now(datetime.UTC).isoformat(sep=" ", timespec="seconds")
+    versions = {"synerise-profiles": version("synerise-profiles"), "Python": platform.python_version()}
+    page = RunPage(
+        report=document,
+        settings=settings,
+        versions={**versions, "page made at": moment},
+        rates=rates,
+        is_dry=is_dry,
+    )
+    with replaced_file(path) as file:
+        file.write(run_page(page).encode())
 
 
 def write_parquet(rejected: Iterable[Rejection], path: object) -> None:

@@ -39,6 +39,7 @@ __all__ = [
     "EVENTS",
     "PROFILES",
     "SALT_FUNCTION",
+    "SHOWN_SETTINGS",
     "TAGS",
     "TRANSACTIONS",
     "BatchArguments",
@@ -206,6 +207,18 @@ class BulkSettings:
         )
 
 
+SHOWN_SETTINGS: Final = (
+    "concurrency",
+    "requests_per_second",
+    "ordered",
+    "checks",
+    "keep_duplicates",
+    "max_errors",
+    "max_error_rate",
+    "max_bisect_requests",
+    "verify_sample",
+)
+"""What the page of a run shows of its settings: nothing of rows and files."""
 PROFILES: Final = "bulk.upsert_profiles"
 EVENTS: Final = "bulk.send_events"
 TRANSACTIONS: Final = "bulk.create_transactions"

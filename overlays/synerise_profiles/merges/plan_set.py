@@ -19,13 +19,14 @@ import attrs
 import orjson
 
 from synerise_profiles._core.files import replaced_file, spooled_file
+from synerise_profiles._reports import align_columns
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object
 
 from .key_type import By, key_type_of
 from .plan import AsyncMergePlan, AsyncPlanApplier, BasePlan, MergePlan, PlanApplier, shown_plan
-from .rendering import align_columns, html_page, html_section
+from .rendering import html_section, sign_off_page
 from .settings import ApplyManyArguments
 from .snapshots import digest, is_same
 
@@ -184,7 +185,7 @@ class BasePlanSet(Generic[P]):
     def _html_parts(self, *, show_values: bool) -> Iterator[str]:
         title = f"{len(self):,} merges, by {self.by}. Irreversible."
         head = f"<h1>{title}</h1>\n<p>{self.summary()}</p>\n"
-        return html_page(
+        return sign_off_page(
             title, chain([head], (html_section(shown_plan(plan), show_values=show_values) for plan in self))
         )
 

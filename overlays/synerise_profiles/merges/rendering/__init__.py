@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .document import ShownPlan
-from .html import html_page, html_section, to_html
-from .text import align_columns, to_text
+from .html import html_section, sign_off_page, to_html
+from .text import to_text
 
-__all__ = ["ShownPlan", "align_columns", "html_page", "html_section", "to_html", "to_text"]
+__all__ = ["ShownPlan", "html_section", "sign_off_page", "to_html", "to_text"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 import orjson
 
+from synerise_profiles._reports import PageTable, printable
 from synerise_profiles.identifiers import mask
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from synerise_profiles.merges.key_type import Key
     from synerise_profiles.merges.snapshots import PlanMember
 
-__all__ = ["DocumentTable", "PlanDocument", "ShownPlan", "document_of", "printable"]
+__all__ = ["PlanDocument", "ShownPlan", "document_of"]
 
 TextRow: TypeAlias = tuple[str, ...]
 NOT_FOUND_TEXT = "not found (or not readable with this key)"
@@ -40,16 +41,6 @@ class ShownPlan:
 
 
 @attrs.frozen
-class DocumentTable:
-    """A titled table; `note` stands under the title."""
-
-    title: str
-    note: str
-    header: TextRow
-    rows: tuple[TextRow, ...]
-
-
-@attrs.frozen
 class PlanDocument:
     """All that is shown of one plan."""
 
@@ -57,7 +48,7 @@ class PlanDocument:
     facts: tuple[tuple[str, str], ...]
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
-    tables: tuple[DocumentTable, ...]
+    tables: tuple[PageTable, ...]
 
 
 def document_of(plan: ShownPlan, *, show_values: bool) -> PlanDocument:
@@ -106,18 +97,6 @@ def document_of(plan: ShownPlan, *, show_values: bool) -> PlanDocument:
     )
 
 
-def printable(text: str) -> str:
-    r"""Escape what a screen would not show, or would take for a command: line ends, terminal codes, text direction."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escape(char) for char in text)
-
-
-def _escape(char: str) -> str:
-    code = ord(char)
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
 class _TableBuilder:
     """Builds the tables of one plan."""
 
@@ -127,7 +106,7 @@ class _TableBuilder:
         self._labels: dict[Key, str] = {member.key: label for label, member in plan.labelled}
         self.identifier: Callable[[object], str] = _plain if show_values else mask
 
-    def members_table(self) -> DocumentTable:
+    def members_table(self) -> PageTable:
         """The clientId is shown as it is, since it leads to the profile and says nothing of the person."""
         rows: list[TextRow] = []
         for label, member in self._plan.labelled:
@@ -140,9 +119,9 @@ class _TableBuilder:
         head = (
             ("profile", "clientId", "state") if self._plan.by == "id" else ("profile", "customId", "clientId", "state")
         )
-        return DocumentTable("Profiles", "Sources are removed.", head, tuple(rows))
+        return PageTable("Profiles", "Sources are removed.", head, tuple(rows))
 
-    def losses_table(self, title: str, note: str, lost: Iterable[Lost]) -> DocumentTable:
+    def losses_table(self, title: str, note: str, lost: Iterable[Lost]) -> PageTable:
         rows = (
             (
                 (printable(item.name), self.label(item.source), self._kept_from(item)),
@@ -154,12 +133,12 @@ class _TableBuilder:
 
     def table(
         self, title: str, note: str, head: TextRow, head_of_values: TextRow, rows: Iterable[tuple[TextRow, TextRow]]
-    ) -> DocumentTable:
+    ) -> PageTable:
         """A table whose second part of each row is shown only where values are."""
         shown = tuple(
             (*(printable(cell) for cell in names), *(values if self._show_values else ())) for names, values in rows
         )
-        return DocumentTable(title, note, (*head, *(head_of_values if self._show_values else ())), shown)
+        return PageTable(title, note, (*head, *(head_of_values if self._show_values else ())), shown)
 
     def label(self, key: Key) -> str:
         return self._labels[key]

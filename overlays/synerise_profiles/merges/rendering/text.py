@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from .document import DocumentTable, PlanDocument, document_of
+from synerise_profiles._reports import PageTable, align_columns
+
+from .document import PlanDocument, document_of
 
 if TYPE_CHECKING:
     from .document import ShownPlan
 
-__all__ = ["align_columns", "to_text"]
+__all__ = ["to_text"]
 
-_MAX_CELL_CHARS: Final = 60
 _MAX_ROWS: Final = 200
 
 
 def to_text(plan: ShownPlan, *, show_values: bool) -> str:
     """Return a plan as text."""
     return "\n".join(_lines(document_of(plan, show_values=show_values)))
-
-
-def align_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Align cells in columns; a long cell is cut, which … marks."""
-    cells = [[_truncate(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    for row in cells:
-        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _lines(document: PlanDocument) -> Iterator[str]:
@@ -41,7 +34,7 @@ def _lines(document: PlanDocument) -> Iterator[str]:
         yield from _table(table)
 
 
-def _table(table: DocumentTable) -> Iterator[str]:
+def _table(table: PageTable) -> Iterator[str]:
     if not table.rows:
         yield f"{table.title}: none"
         return
@@ -49,7 +42,3 @@ def _table(table: DocumentTable) -> Iterator[str]:
     yield from align_columns(table.header, table.rows[:_MAX_ROWS])
     if len(table.rows) > _MAX_ROWS:
         yield f"  and {len(table.rows) - _MAX_ROWS:,} more; to_html() and to_dict() hold all of them"
-
-
-def _truncate(cell: str) -> str:
-    return cell if len(cell) <= _MAX_CELL_CHARS else f"{cell[: _MAX_CELL_CHARS - 1]}…"

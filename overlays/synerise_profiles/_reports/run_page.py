@@ -1,0 +1,151 @@
+"""The page of a run: its funnel, its refusals by reason and field, its rate, and under which settings it ran."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any, Final
+
+import attrs
+
+from .charts import Bar, bars, rate_chart
+from .page import PageTable, facts, html_page, html_table
+from .plain_text import printable
+
+__all__ = ["RunPage", "run_page"]
+
+_MAX_BARS: Final = 10
+
+
+@attrs.frozen(kw_only=True)
+class RunPage:
+    """What the page shows: a report as its `to_dict` gives it, and what that does not hold.
+
+    `rates` says how many rows were settled after how many seconds.
+    """
+
+    report: Mapping[str, Any]
+    settings: Mapping[str, object]
+    versions: Mapping[str, str]
+    rates: Sequence[tuple[float, int]]
+    is_dry: bool
+
+
+def run_page(page: RunPage) -> str:
+    """Return the page of a run as HTML."""
+    report = page.report
+    title = printable(f"{'Dry run' if page.is_dry else 'Run'} of {report['operation']}")
+    parts = [f"<h1>{escape(title)}</h1>\n", _state(page), _facts(page), "<h2>Rows</h2>\n", _funnel(page)]
+    if page.rates and not page.is_dry and (chart := rate_chart(page.rates)):
+        parts += ["<h2>Rows in a second</h2>\n", chart]
+    if report["reasons"]:
+        parts += ["<h2>Rejected rows</h2>\n", _reasons(report)]
+    if report.get("by_operation"):
+        parts.append(_operations(report["by_operation"]))
+    if report["notes"]:
+        notes = sorted(report["notes"].items(), key=lambda note: -note[1])
+        rows = tuple((f"{count:,}", printable(text)) for text, count in notes)
+        parts.append(html_table(PageTable("Notes", "What was seen and refused nothing.", ("times", "note"), rows)))
+    if report["verification"] is not None:
+        parts.append(_verification(report["verification"]))
+    parts += ["<h2>Settings and versions</h2>\n", facts(_shown(page.settings)), facts(_shown(page.versions))]
+    return "".join(html_page(title, parts))
+
+
+def _state(page: RunPage) -> str:
+    if page.is_dry:
+        return '<p class="note">Everything was read and checked, and nothing was sent.</p>\n'
+    if page.report["complete"]:
+        return '<p class="note">The input was read to its end, and each row was answered.</p>\n'
+    return '<p class="problem">The run is not complete: it ended early, or rows are unsent.</p>\n'
+
+
+def _facts(page: RunPage) -> str:
+    report = page.report
+    pairs = [("requests", f"{report['requests']:,}"), ("bytes of bodies", f"{report['bytes_sent']:,}")]
+    if not page.is_dry:
+        pairs.append(("sent again after a failure", f"{report['retries']:,} requests"))
+        pairs.append(("settled by an earlier run", f"{report['resumed']:,} rows"))
+    pairs.append(("time", f"{report['seconds']:,.1f} s"))
+    pairs.append(("rate", f"{report['rows_per_second']:,.0f} rows a second"))
+    return facts(pairs)
+
+
+def _funnel(page: RunPage) -> str:
+    report, stages = page.report, page.report["by_stage"]
+    read = report["read"]
+    checked = read - stages["check"]
+    items = [Bar("read", read, read), Bar("passed the checks", checked, read)]
+    if page.is_dry:
+        items.append(Bar("would be sent", report["accepted"], read, "good"))
+    else:
+        items.append(Bar("sent and answered", checked - stages["unsent"], read))
+        items.append(Bar("accepted", report["accepted"], read, "good"))
+    texts = {"check": "refused by the checks", "server": "refused by the server"}
+    items += [
+        Bar(texts.get(stage, stage), count, read, "lost") for stage, count in stages.items() if count or stage in texts
+    ]
+    return bars(items)
+
+
+def _reasons(report: Mapping[str, Any]) -> str:
+    reasons, rejected = report["reasons"], report["rejected"]
+    fields: dict[str, int] = {}
+    for item in reasons:
+        name = item["field"] or "(no field)"
+        fields[name] = fields.get(name, 0) + item["rows"]
+    most = sorted(fields.items(), key=lambda pair: -pair[1])
+    rows = tuple(
+        (
+            f"{item['rows']:,}",
+            item["stage"],
+            printable(item["field"] or ""),
+            printable(item["reason"]),
+            ", ".join(printable(str(place)) for place in item["first"]),
+        )
+        for item in reasons
+    )
+    note = "The most frequent first. First rows are lines of the file where these are known, else counted from 0."
+    return "".join(
+        [
+            "<h3>By reason</h3>\n",
+            bars(Bar(_reason_label(item), item["rows"], rejected, "lost") for item in reasons[:_MAX_BARS]),
+            "<h3>By field</h3>\n",
+            bars(Bar(name, count, rejected, "lost") for name, count in most[:_MAX_BARS]),
+            html_table(PageTable("Reasons", note, ("rows", "stage", "field", "reason", "first rows"), rows)),
+        ]
+    )
+
+
+def _reason_label(item: Mapping[str, Any]) -> str:
+    return ": ".join(part for part in (item["field"], item["reason"]) if part)
+
+
+def _operations(by_operation: Mapping[str, Mapping[str, int]]) -> str:
+    rows = tuple((name, *(f"{count:,}" for count in counts.values())) for name, counts in by_operation.items())
+    return html_table(
+        PageTable("Operations", "Each letter by its own method.", ("operation", "read", "accepted", "rejected"), rows)
+    )
+
+
+def _verification(found: Mapping[str, Any]) -> str:
+    rows = tuple(
+        (
+            str(item["index"]),
+            printable(item["identifier"]),
+            printable(item["reason"]),
+            printable(", ".join(item["fields"])),
+        )
+        for item in found["missing"]
+    )
+    counts = [("compared", found["sample"]), ("stored as sent", found["arrived"])]
+    counts += [("skipped", found["skipped"]), ("unread", found["unread"])]
+    pairs = [(name, f"{count:,}") for name, count in counts]
+    if found["problem"]:
+        pairs.append(("problem", printable(found["problem"])))
+    table = PageTable("Not stored as sent", "Identifiers are masked.", ("row", "identifier", "reason", "fields"), rows)
+    return "<h2>Read back</h2>\n" + facts(pairs) + html_table(table)
+
+
+def _shown(values: Mapping[str, object]) -> list[tuple[str, str]]:
+    return [(name, printable(str(value))) for name, value in values.items()]

@@ -1,0 +1,206 @@
+"""The page of a run: what it says, and that it stands alone whatever a server or a file wrote."""
+
+from __future__ import annotations
+
+import re
+import stat
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synerise_profiles import InvalidRequestError, Synerise
+from synerise_profiles._batching.attribution import Rejection
+from synerise_profiles._batching.letters import LetterRow
+from synerise_profiles._reports import RunPage, rate_chart, run_page
+from synerise_profiles.bulk import Report, dry_run
+from synerise_profiles.bulk.rate_points import add_point
+from synerise_profiles.sandbox import Sandbox
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</span></div></svg><img src=x onerror=alert(1)>",
+    "'\"&lt;&amp;",
+    "\u202egnirts\u202c",
+    "\x1b[2J\x1b[31mred",
+    "line\nbreak\r\ttab\x00nul",
+    "{title} {style} %s",
+    "\u2028\ufeff\u200b",
+]
+KNOWN = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "dl", "dt", "dd", "div", "span"} | {
+    "strong",
+    "svg",
+    "rect",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+}
+ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "class", "scope"} | {
+    "viewbox",
+    "preserveaspectratio",
+    "aria-hidden",
+    "x",
+    "y",
+    "width",
+    "height",
+}
+
+
+class Page(HTMLParser):
+    """Names of the elements of a page, their attributes, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.texts.append(data)
+
+
+def page_of(report: Report, *, show_values: bool = False) -> str:
+    return run_page(
+        RunPage(
+            report=report.to_dict(show_values=show_values),
+            settings={"checks": "basic"},
+            versions={},
+            rates=[(1.0, 5), (2.0, 9)],
+            is_dry=report.is_dry,
+        )
+    )
+
+
+def report_with(text: str) -> Report:
+    """A report with that text wherever a server, a source or a caller can put one."""
+    report = Report(operation=text, read=5, accepted=1, seconds=2.0)
+    for index, stage in enumerate(("check", "server", "ambiguous", "unsent")):
+        report.add(
+            Rejection(index=index, stage=stage, reason=text, field=text, reference=text),  # type: ignore[arg-type]
+            LetterRow(b"{}"),
+        )
+    report.note(text)
+    return report
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_page_holds_nothing_but_text(text: str) -> None:
+    """Whatever a reason, a field, a note or a reference is, it adds no element and no attribute, and is readable."""
+    page = Page(page_of(report_with(text), show_values=True))
+    assert page.tags <= KNOWN
+    assert page.attributes <= ATTRIBUTES
+    assert page.open == []
+    assert all(part.replace("\n", "").isprintable() for part in page.texts)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(min_size=1))
+def test_no_text_escapes(text: str) -> None:
+    """Any text at all, broken characters included."""
+    page = Page(page_of(report_with(text), show_values=True))
+    assert page.tags <= KNOWN
+    assert all(part.replace("\n", "").isprintable() for part in page.texts)
+
+
+def test_a_page_stands_alone() -> None:
+    """No script, nothing from elsewhere, and a policy that would forbid it; it prints, and is dark where wanted."""
+    page = page_of(report_with("x"))
+    for needed in ("default-src 'none'", "@media print", "prefers-color-scheme: dark", "noindex"):
+        assert needed in page
+    for foreign in ("http:", "https:", "src=", "href=", "url(", "@import", "<script", "<link", "xlink"):
+        assert foreign not in page
+
+
+def test_a_run_is_told_from_its_first_row_to_its_last(tmp_path: Path) -> None:
+    """The funnel, refusals by field with their first rows, settings and versions, from a run over real sockets."""
+    rows = [{"customId": f"c{n}", "birthDate": "1987-10-24"} for n in range(20)]
+    rows += [{"customId": "a", "birthDate": "anna@example.com"}, {"city": "Hel"}]
+    path = tmp_path / "run.html"
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.upsert_profiles(rows, concurrency=3, verify_sample=2, reference=lambda _: "r@example.com")
+    report.write_html(path)
+    text = " ".join(" ".join(Page(path.read_text(encoding="utf-8")).texts).split())
+    for shown in (
+        "Run of profiles.upsert_batch",
+        "read 22",
+        "passed the checks 21",
+        "sent and answered 21",
+        "accepted 20",
+        "refused by the checks 1",
+        "refused by the server 1",
+        "birthDate",
+        "concurrency 3",
+        "synerise-profiles",
+        "compared 2 stored as sent 2",
+    ):
+        assert shown in text
+    assert "example.com" not in text
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    report.write_html(path, show_values=True)
+    assert "r@example.com" in path.read_text(encoding="utf-8")
+    with pytest.raises(InvalidRequestError, match="path"):
+        report.write_html(tmp_path / "none" / "run.html")
+
+
+def test_a_dry_run_has_the_same_page(tmp_path: Path) -> None:
+    """It says what would be sent, and nothing about answers."""
+    path = tmp_path / "dry.html"
+    dry_run([{"customId": "a"}, {"city": "Hel"}]).write_html(path)
+    text = " ".join(" ".join(Page(path.read_text(encoding="utf-8")).texts).split())
+    assert "Dry run of profiles.upsert_batch" in text
+    assert "would be sent 1" in text
+    assert "accepted" not in text
+
+
+def test_a_run_that_ended_early_says_so() -> None:
+    """Unsent rows are in the funnel."""
+    text = page_of(report_with("x"))
+    assert "not complete" in text
+    assert re.search(r"unsent</span> <strong>1<", text)
+    assert re.search(r"sent and answered</span> <strong>3<", text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(points=st.lists(st.tuples(st.floats(0, 1e6), st.integers(0, 10**9)), max_size=50))
+def test_columns_of_a_rate_stay_in_their_chart(points: list[tuple[float, int]]) -> None:
+    """Whatever the clock did: no column is outside, none is negative."""
+    for x, y, width, height in re.findall(r' x="([^"]*)" y="(.*?)" width="(.*?)" height="(.*?)"', rate_chart(points)):
+        assert float(x) >= 0
+        assert float(x) + float(width) <= 1000.2
+        assert float(y) >= 0
+        assert float(y) + float(height) <= 100.2
+        assert float(width) >= 0
+
+
+def test_moments_of_a_rate_are_bounded() -> None:
+    """A run of a week leaves at most 240 moments, in order, its last hour among them."""
+    points: list[tuple[float, int]] = []
+    due, second = 0.0, 0.0
+    while second < 7 * 86_400:
+        second += 7
+        if second >= due:
+            due = add_point(points, second, int(second))
+    assert 100 < len(points) < 240
+    assert points == sorted(points)
+    assert points[-1][0] > second * 0.98

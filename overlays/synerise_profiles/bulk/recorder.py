@@ -5,6 +5,7 @@ It sees every rejection, so it also knows when there are too many of them for th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -26,6 +27,9 @@ from .settled import SettledRows
 
 __all__ = ["JournalEntry", "JournalError", "JournalMismatchError", "JournalProtocol", "OutcomeRecorder"]
 
+_MAX_FIRST_REASONS = 3
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_.]{0,79}")
+"""A path of names alone. Any other may hold a key of the caller's that is personal."""
 _MIN_RATE_ROWS = 1000
 """How many rows must have their fate before the rate of rejections says anything."""
 
@@ -113,6 +117,8 @@ class OutcomeRecorder:
         journal: JournalProtocol | None,
         locate: Callable[[int], Any] | None = None,
         settle: Callable[[Sequence[int], Mapping[int, Stage]], None] | None = None,
+        *,
+        reasons_are_ours: bool = False,
     ) -> None:
         self.report = report
         self.journal = journal
@@ -123,6 +129,9 @@ class OutcomeRecorder:
         self._batch_operation = batch_operation
         self._settings = settings
         self._locate = locate
+        self._reasons_are_ours = reasons_are_ours
+        self.first_reasons: list[str] = []
+        """Why the checks refused the first rows, in words of this library, which may be logged."""
         self._settle = settle
         self.settled = None if settings.on_settled is None else SettledRows()
         # A letter that is appended is there whatever becomes of the run, and so is the fate of an unsent row then.
@@ -146,6 +155,8 @@ class OutcomeRecorder:
         """Write down a row that the checks refused; return whether to read on."""
         if reference is None:
             reference = self._located(index)
+        if len(self.first_reasons) < _MAX_FIRST_REASONS and (self._reasons_are_ours or row.holds == "fields"):
+            self.first_reasons.append(f"{field} {reason}" if _PLAIN_NAME.fullmatch(field) else reason)
         self._add_rejection(row, index=index, reference=reference, stage="check", reason=reason, field=field or None)
         if self.settled is not None:
             self.settled.add((index,))

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from synerise_profiles_api.types import Operation
-
-    from .workflow import Workflow
 
 __all__ = [
     "LOGGER",
@@ -23,14 +21,12 @@ __all__ = [
     "log_stale_clock",
     "log_token_renewal",
     "log_uncertain_merge",
-    "logged_workflow",
 ]
 
 LOGGER = logging.getLogger("synerise_profiles")
 LOGGER.addHandler(logging.NullHandler())
 _AWAY_STATUSES: Final = frozenset({502, 503, 504})
 """What a gateway answers for a server that is not there."""
-T = TypeVar("T")
 
 
 def log_attempt(operation: Operation, outcome: int | str, seconds: float, attempt: int, request_id: str | None) -> None:
@@ -98,21 +94,3 @@ class Outage:
         LOGGER.info(
             "%s: the server answers again, after %.1f s and %d failed requests", operation.name, seconds, self._failures
         )
-
-
-def logged_workflow(
-    workflow: Workflow[T], name: str, describe: Callable[[T, float], str], clock: Callable[[], float]
-) -> Workflow[T]:
-    """Log when a workflow begins, and how it ends: `describe` makes the text of its result and the seconds it took."""
-    LOGGER.info("%s: started", name)
-    began = clock()
-    try:
-        result = yield from workflow
-    except BaseException as error:
-        # Not its text, which may name profiles.
-        LOGGER.info("%s: stopped after %.1f s by %s", name, clock() - began, type(error).__name__)
-        raise
-    if LOGGER.isEnabledFor(logging.INFO):
-        seconds = clock() - began
-        LOGGER.info("%s: ended after %.1f s: %s", name, seconds, describe(result, seconds))
-    return result

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from synerise_profiles._core.arguments import check_arguments
-from synerise_profiles._core.logging import logged_workflow
 from synerise_profiles._core.timing import Timing
-from synerise_profiles._core.workflow import Workflow, run_workflow, run_workflow_async
+from synerise_profiles._core.workflow import Workflow, logged_workflow, run_workflow, run_workflow_async
 from synerise_profiles_api.resources import exports
 
 from .export import AsyncExport, Export

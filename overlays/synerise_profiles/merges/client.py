@@ -11,9 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
 from synerise_profiles._core.arguments import check_arguments, taken_by
-from synerise_profiles._core.logging import logged_workflow
 from synerise_profiles._core.timing import Timing
-from synerise_profiles._core.workflow import Workflow, run_workflow, run_workflow_async
+from synerise_profiles._core.workflow import Workflow, logged_workflow, run_workflow, run_workflow_async
 from synerise_profiles_api.names import Resource
 
 from .apply import apply_plan, apply_plans

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_run", "reported"]
 
+_STAGE_WORDS: Final = {"check": "refused by the checks", "server": "refused by the server"}
 _MAYBE_PERSONAL: Final = re.compile(r"@|\d{5}|\d{3}[ -]\d{3}")
 """What no reason of a check holds, unless it quotes a name that the caller gave."""
 _ROW_ERROR_NOTE: Final = (
@@ -137,7 +138,11 @@ def _logged(engine: Engine, recorder: OutcomeRecorder, settings: BulkSettings) -
 
 
 def _log_end(report: Report, first_reasons: Sequence[str], problem: str | None) -> None:
-    counts = report.summary().removeprefix(f"{report.operation}: ")
+    # Not the summary, which gives reasons that may hold what a caller or a server wrote.
+    stages = "".join(
+        f", {count:,} {_STAGE_WORDS.get(stage, stage)}" for stage, count in report.by_stage.items() if count
+    )
+    counts = f"{report.read:,} rows read, {report.accepted:,} accepted{stages}"
     parts = [f"{counts}, in {report.seconds:,.1f} s ({report.rows_per_second:,.0f} rows/s)"]
     parts.append(f"{report.requests:,} requests, {report.retries:,} of them retries")
     if report.resumed:

@@ -139,9 +139,8 @@ def _logged(engine: Engine, recorder: OutcomeRecorder, settings: BulkSettings) -
 
 def _log_end(report: Report, first_reasons: Sequence[str], problem: str | None) -> None:
     # Not the summary, which gives reasons that may hold what a caller or a server wrote.
-    stages = "".join(
-        f", {count:,} {_STAGE_WORDS.get(stage, stage)}" for stage, count in report.by_stage.items() if count
-    )
+    found = ((stage, count) for stage, count in report.by_stage.items() if count)
+    stages = "".join(f", {count:,} {_STAGE_WORDS.get(stage, stage)}" for stage, count in found)
     counts = f"{report.read:,} rows read, {report.accepted:,} accepted{stages}"
     parts = [f"{counts}, in {report.seconds:,.1f} s ({report.rows_per_second:,.0f} rows/s)"]
     parts.append(f"{report.requests:,} requests, {report.retries:,} of them retries")

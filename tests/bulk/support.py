@@ -15,7 +15,8 @@ from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.retry import AttemptFailure, RetryPolicy
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.bulk.engine import BulkTask, Engine
-from synerise_profiles.bulk.recorder import JournalProtocol, OutcomeRecorder
+from synerise_profiles.bulk.journal_protocol import JournalProtocol
+from synerise_profiles.bulk.recorder import OutcomeRecorder
 from synerise_profiles.bulk.report import Report
 from synerise_profiles.bulk.settings import BulkSettings
 

@@ -32,7 +32,7 @@ def process(state: Path) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]
     with subprocess.Popen([*command, *credentials], stdout=subprocess.PIPE, text=True) as running:
         try:
             assert running.stdout is not None
-            url = next(line for line in running.stdout if line.startswith("url: ")).split()[1]
+            url = next(line for line in running.stdout if "_BASE_URL=" in line).strip().partition("=")[2]
             client = httpx.Client(base_url=url, headers={"Api-Version": "4.4"}, trust_env=False, verify=False)
             with client:
                 token = client.post("/uauth/v2/auth/login/profile", json={"apiKey": KEY}).json()["token"]

@@ -1,20 +1,32 @@
 """The log of the library: DEBUG for each attempt, WARNING for each retry and each merge without a clear answer.
 
-Names of operations, statuses and durations are logged, never values or paths: those may be personal data.
+INFO says when a bulk run, a queue, a merge and an export begin and end, with their counts. Names of operations,
+statuses, counts and durations are logged, never values or paths: those may be personal data.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from synerise_profiles_api.types import Operation
 
-__all__ = ["LOGGER", "log_attempt", "log_retry", "log_stale_clock", "log_token_renewal", "log_uncertain_merge"]
+__all__ = [
+    "LOGGER",
+    "Outage",
+    "log_attempt",
+    "log_retry",
+    "log_stale_clock",
+    "log_token_renewal",
+    "log_uncertain_merge",
+]
 
 LOGGER = logging.getLogger("synerise_profiles")
 LOGGER.addHandler(logging.NullHandler())
+_AWAY_STATUSES: Final = frozenset({502, 503, 504})
+"""What a gateway answers for a server that is not there."""
 
 
 def log_attempt(operation: Operation, outcome: int | str, seconds: float, attempt: int, request_id: str | None) -> None:
@@ -49,3 +61,36 @@ def log_token_renewal(operation: Operation) -> None:
 def log_stale_clock(operation: Operation, failure: str) -> None:
     """Log that the server did not tell its time, and that what is known of it is kept."""
     LOGGER.warning("%s: %s; the time that was told before is kept", operation.name, failure)
+
+
+class Outage:
+    """Keeps a host that is away from filling the log: one WARNING when that begins, one line when it answers again.
+
+    `is_on` says that it is away; then `end` is to be called with the first answer. `clock` returns seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.is_on = False
+        self._clock = clock
+        self._since = 0.0
+        self._failures = 0
+
+    def log_retry(self, operation: Operation, status: int | None, outcome: str, delay: float, attempt: int) -> None:
+        """Log that a failed request is followed by another one; `status` is None where no answer came."""
+        if status is not None and status not in _AWAY_STATUSES:
+            log_retry(operation, outcome, delay, attempt)
+            return
+        if not self.is_on:
+            self.is_on, self._since, self._failures = True, self._clock(), 0
+            LOGGER.warning("%s: %s; it is tried again, the next time in %.2f s", operation.name, outcome, delay)
+        else:
+            LOGGER.debug("%s: %s; attempt %d follows in %.2f s", operation.name, outcome, attempt + 1, delay)
+        self._failures += 1
+
+    def end(self, operation: Operation) -> None:
+        """Log that the host answers again."""
+        self.is_on = False
+        seconds = self._clock() - self._since
+        LOGGER.info(
+            "%s: the server answers again, after %.1f s and %d failed requests", operation.name, seconds, self._failures
+        )

@@ -14,6 +14,7 @@ step (Ctrl-C, a cancellation, an error of the caller's function) is thrown into 
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Generator
 from itertools import repeat
 from typing import Any, TypeAlias, TypeVar, cast
@@ -23,6 +24,7 @@ import attrs
 from synerise_profiles_api.types import Request, Response
 
 from .attempts import callers_error
+from .logging import LOGGER
 from .protocols import AsyncClientProtocol, ClientProtocol
 from .timing import Timing
 
@@ -34,6 +36,7 @@ __all__ = [
     "SendRequests",
     "Step",
     "Workflow",
+    "logged_workflow",
     "response_of",
     "run_workflow",
     "run_workflow_async",
@@ -223,3 +226,21 @@ async def _send_all_async(step: SendRequests, client: AsyncClientProtocol) -> li
         for _ in range(min(step.max_concurrent, len(step.requests))):
             group.start_soon(work)
     return cast("list[SendOutcome[Any] | _HookFailure]", outcomes)
+
+
+def logged_workflow(
+    workflow: Workflow[T], name: str, describe: Callable[[T, float], str], clock: Callable[[], float]
+) -> Workflow[T]:
+    """Log when a workflow begins, and how it ends: `describe` makes the text of its result and the seconds it took."""
+    LOGGER.info("%s: started", name)
+    began = clock()
+    try:
+        result = yield from workflow
+    except BaseException as error:
+        # Not its text, which may name profiles.
+        LOGGER.info("%s: stopped after %.1f s by %s", name, clock() - began, type(error).__name__)
+        raise
+    if LOGGER.isEnabledFor(logging.INFO):
+        seconds = clock() - began
+        LOGGER.info("%s: ended after %.1f s: %s", name, seconds, describe(result, seconds))
+    return result

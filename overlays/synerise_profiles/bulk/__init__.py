@@ -8,8 +8,8 @@ from synerise_profiles._batching.row_source import RowSource, UnreadableRow
 from .client import AsyncBulk, Bulk
 from .dead_letter import read_dead_letter
 from .dry_runs import dry_run
+from .journal_protocol import JournalError, JournalMismatchError
 from .progress_bar import progress_bar
-from .recorder import JournalError, JournalMismatchError
 from .replay import OperationCounts, ReplayReport
 from .report import (
     BulkStoppedError,

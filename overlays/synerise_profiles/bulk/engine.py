@@ -20,7 +20,7 @@ from synerise_profiles._batching.machine import DONE, Call, Machine, Read, Signa
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Throttle
-from synerise_profiles._core.logging import log_retry
+from synerise_profiles._core.logging import Outage
 from synerise_profiles._core.retry import AttemptFailure, RetryPolicy, decide_retry
 from synerise_profiles._core.timing import Timing
 
@@ -58,13 +58,10 @@ class Engine(Machine[BulkTask]):
         self.problem: str | None = None
         self.error: Exception | None = None
         self.failure: BaseException | None = None
-        self._batch_operation = batch_operation
-        self._settings = settings
-        self._recorder = recorder
-        self._timing = timing
-        self._policy = policy
+        self._batch_operation, self._settings, self._recorder = batch_operation, settings, recorder
+        self._timing, self._policy, self._budget = timing, policy, BisectBudget(settings.max_bisect_requests)
+        self._outage: Outage | None = None
         self._throttle = Throttle(settings.concurrency, settings.requests_per_second)
-        self._budget = BisectBudget(settings.max_bisect_requests)
         options = settings.chunker_options(rows_are_fixed=rows_are_fixed)
         self._sample: Sample | None = None
         if settings.verify_sample:
@@ -75,11 +72,9 @@ class Engine(Machine[BulkTask]):
         self._ready: deque[Chunk] = deque()
         self._awaiting_journal: list[Chunk] = []
         self._outstanding: set[BulkTask] = set()
-        self._chunk_count = 0
-        self._exhausted = False
-        self._done = False
+        self._chunk_count = self._failed_streak = 0
+        self._exhausted = self._done = False
         self._started_at = timing.monotonic()
-        self._failed_streak = 0
         self._search = PoisonSearch()
         self.wants_rows_at_once = settings.flush_after is not None
 
@@ -239,7 +234,6 @@ class Engine(Machine[BulkTask]):
         if delay is not None:
             chunk_state.pending.append(sub_batch)
             chunk_state.due = now + delay
-            log_retry(self._batch_operation.operation, result.description, delay, sub_batch.attempts)
             return
         if self._search.take(chunk_state, sub_batch, result):
             return
@@ -256,6 +250,8 @@ class Engine(Machine[BulkTask]):
 
     def _on_success(self) -> None:
         self._failed_streak = 0
+        if self._outage is not None and self._outage.is_on:
+            self._outage.end(self._batch_operation.operation)
         self._search.on_success()
         self._throttle.on_success()
 
@@ -291,8 +287,12 @@ class Engine(Machine[BulkTask]):
             elapsed=now - (self._throttle.throttled_since if is_throttled else sub_batch.started_at),
             random=self._timing.random,
         )
-        if is_throttled and decision.delay is not None:
-            self._throttle.hold_until(now + decision.delay)
+        if decision.delay is not None:
+            operation = self._batch_operation.operation
+            self._outage = self._outage or Outage(self._timing.monotonic)
+            self._outage.log_retry(operation, result.status, result.description, decision.delay, sub_batch.attempts)
+            if is_throttled:
+                self._throttle.hold_until(now + decision.delay)
         return decision.delay
 
     def _take_chunk(self, chunk: Chunk) -> None:

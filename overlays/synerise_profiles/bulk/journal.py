@@ -25,7 +25,7 @@ import orjson
 from synerise_profiles._batching.attribution import Refusal
 from synerise_profiles._core.files import DatabaseFile, DatabaseFileError, FaultKind, database_error, refused, target_of
 
-from .recorder import JournalEntry, JournalError, JournalMismatchError
+from .journal_protocol import JournalEntry, JournalError, JournalMismatchError
 
 __all__ = ["Journal", "journal_target"]
 

@@ -5,10 +5,9 @@ It sees every rejection, so it also knows when there are too many of them for th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
-
-import attrs
+from typing import Any
 
 from synerise_profiles._batching.attribution import Refusal, Rejection, Stage, masked_identifier
 from synerise_profiles._batching.batch import Chunk, SubBatch
@@ -18,89 +17,20 @@ from synerise_profiles._batching.machine import Call
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.confirmation import unlisted_note
-from synerise_profiles_api.errors import SyneriseError
 
+from .journal_protocol import JournalEntry, JournalError, JournalMismatchError, JournalProtocol
 from .rate_points import FIRST_GAP, add_point
 from .report import Progress, Report
 from .settings import SHOWN_SETTINGS, BulkSettings
 from .settled import SettledRows
 
-__all__ = ["JournalEntry", "JournalError", "JournalMismatchError", "JournalProtocol", "OutcomeRecorder"]
+__all__ = ["OutcomeRecorder"]
 
+_MAX_FIRST_REASONS = 3
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_.]{0,79}")
+"""A path of names alone. Any other may hold a key of the caller's that is personal."""
 _MIN_RATE_ROWS = 1000
 """How many rows must have their fate before the rate of rejections says anything."""
-
-
-class JournalError(SyneriseError):
-    """The journal cannot be used: it is no journal, damaged, locked, of another version, or the disk is full.
-
-    The text says what to do. Rows that were sent before are known to the server; the report counts them.
-    """
-
-
-class JournalMismatchError(JournalError, ValueError):
-    """The journal belongs to another input, or to a call with other arguments. Nothing of this input was sent."""
-
-
-@attrs.frozen(kw_only=True)
-class JournalEntry:
-    """What a journal keeps of a settled chunk: which rows it had, and what became of them."""
-
-    first_index: int
-    last_index: int
-    digest: bytes
-    accepted: int
-    refused: dict[int, Refusal]
-
-
-class JournalProtocol(Protocol):
-    """The journal as a run sees it; a protocol, so that sqlite3 is loaded only where there is a journal."""
-
-    @property
-    def last_number(self) -> int:
-        """The number of the last chunk that an earlier run settled; -1 for a new journal."""
-        ...
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether the whole input was sent."""
-        ...
-
-    def entry(self, number: int) -> JournalEntry | None:
-        """Return what an earlier run wrote of a chunk; None if it did not settle it."""
-        ...
-
-    def record(self, number: int, entry: JournalEntry) -> None:
-        """Write what became of a chunk."""
-        ...
-
-    def time_of(self, number: int) -> str | None:
-        """Return the time that an earlier run gave to rows of a chunk; None if it gave none."""
-        ...
-
-    def record_time(self, number: int, time: str) -> None:
-        """Write the time that rows are given, to the disk, before they are sent."""
-        ...
-
-    def record_sent(self, number: int, digest: bytes) -> bool:
-        """Write that a chunk is on its way, before it is sent; return whether it was before."""
-        ...
-
-    def record_not_applied(self, number: int) -> None:
-        """Write that nothing of what was sent of a chunk was carried out."""
-        ...
-
-    def mark_finished(self) -> None:
-        """Write that the whole input was sent."""
-        ...
-
-    def flush(self) -> None:
-        """Write to the disk what was recorded."""
-        ...
-
-    def close(self) -> None:
-        """Close the file."""
-        ...
 
 
 class OutcomeRecorder:
@@ -114,6 +44,8 @@ class OutcomeRecorder:
         journal: JournalProtocol | None,
         locate: Callable[[int], Any] | None = None,
         settle: Callable[[Sequence[int], Mapping[int, Stage]], None] | None = None,
+        *,
+        reasons_are_ours: bool = False,
     ) -> None:
         self.report = report
         self.journal = journal
@@ -124,6 +56,9 @@ class OutcomeRecorder:
         self._batch_operation, self._settings, self._locate = batch_operation, settings, locate
         self._next_point = FIRST_GAP
         report.settings = {name: getattr(settings, name) for name in SHOWN_SETTINGS}
+        self._reasons_are_ours = reasons_are_ours
+        self.first_reasons: list[str] = []
+        """Why the checks refused the first rows, in words of this library, which may be logged."""
         self._settle = settle
         self.settled = None if settings.on_settled is None else SettledRows()
         # A letter that is appended is there whatever becomes of the run, and so is the fate of an unsent row then.
@@ -147,6 +82,8 @@ class OutcomeRecorder:
         """Write down a row that the checks refused; return whether to read on."""
         if reference is None:
             reference = self._located(index)
+        if len(self.first_reasons) < _MAX_FIRST_REASONS and (self._reasons_are_ours or row.holds == "fields"):
+            self.first_reasons.append(f"{field} {reason}" if _PLAIN_NAME.fullmatch(field) else reason)
         self._add_rejection(row, index=index, reference=reference, stage="check", reason=reason, field=field or None)
         if self.settled is not None:
             self.settled.add((index,))

@@ -6,7 +6,9 @@ attached to what is raised.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import logging
+import re
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,12 +17,14 @@ from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.row_source import RowSource
 from synerise_profiles._core.files import refuse_same_files, target_of
+from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .dead_letter import RejectionStore, open_letters
 from .engine import Engine
-from .recorder import JournalMismatchError, JournalProtocol, OutcomeRecorder
+from .journal_protocol import JournalMismatchError, JournalProtocol
+from .recorder import OutcomeRecorder
 from .report import BulkStoppedError, Report, attach_report
 from .settings import BulkSettings
 
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["open_run", "reported"]
 
+_STAGE_WORDS: Final = {"check": "refused by the checks", "server": "refused by the server"}
+_MAYBE_PERSONAL: Final = re.compile(r"@|\d{5}|\d{3}[ -]\d{3}")
+"""What no reason of a check holds, unless it quotes a name that the caller gave."""
 _ROW_ERROR_NOTE: Final = (
     "A row that cannot be built costs itself alone if the generator catches the error and yields "
     "UnreadableRow(error.field, error.problem, reference=error.reference) in its place."
@@ -69,7 +76,11 @@ def open_run(
         store = RejectionStore[Rejection](letters)
         report = Report(operation=operation.name, rejection_store=store, notes=store.notes)
         locate = None if source is None else source.locate
-        recorder = OutcomeRecorder(batch_operation, settings, report, journal, locate, getattr(source, "settle", None))
+        are_ours = source is not None and type(source).__module__.startswith("synerise_profiles.")
+        settle = getattr(source, "settle", None)
+        recorder = OutcomeRecorder(
+            batch_operation, settings, report, journal, locate, settle, reasons_are_ours=are_ours
+        )
         engine = Engine(
             batch_operation,
             settings,
@@ -79,12 +90,14 @@ def open_run(
             rows_are_fixed=isinstance(rows, list | tuple),
         )
         with reported(report):
-            with _closing_store(store, report, source):
+            with _closing_store(store, report, source), _logged(engine, recorder, settings):
                 yield engine
             problem = engine.problem or store.problem
             if recorder.journal_error is not None:
                 raise recorder.journal_error
             if problem is not None:
+                if engine.problem is None:  # it came when the file was closed
+                    LOGGER.info("%s: bulk run stopped (the dead letters cannot be written)", operation.name)
                 raise BulkStoppedError(problem, report) from engine.error or store.error
     finally:
         if journal is not None:
@@ -99,6 +112,46 @@ def reported(report: Report) -> Generator[None]:
     except BaseException as error:
         attach_report(error, report)
         raise
+
+
+@contextmanager
+def _logged(engine: Engine, recorder: OutcomeRecorder, settings: BulkSettings) -> Generator[None]:
+    """Log the start of a run, and its end with its counts."""
+    with_files = [name for name in ("journal", "dead_letter") if getattr(settings, name) is not None]
+    LOGGER.info(
+        "%s: bulk run started, up to %d requests at a time%s",
+        engine.report.operation,
+        settings.concurrency,
+        f", with {' and '.join(with_files)}" if with_files else "",
+    )
+    problem: str | None = None
+    try:
+        yield
+        problem = engine.problem
+    except BaseException as error:
+        problem = f"{type(error).__name__} was raised"
+        raise
+    finally:
+        if LOGGER.isEnabledFor(logging.INFO):
+            if recorder.journal_error is not None or engine.report.rejection_store.problem is not None:
+                problem = "the journal or the dead letters cannot be written"  # the error's text may hold a path
+            _log_end(engine.report, recorder.first_reasons, problem)
+
+
+def _log_end(report: Report, first_reasons: Sequence[str], problem: str | None) -> None:
+    # Not the summary, which gives reasons that may hold what a caller or a server wrote.
+    found = ((stage, count) for stage, count in report.by_stage.items() if count)
+    stages = "".join(f", {count:,} {_STAGE_WORDS.get(stage, stage)}" for stage, count in found)
+    counts = f"{report.read:,} rows read, {report.accepted:,} accepted{stages}"
+    parts = [f"{counts}, in {report.seconds:,.1f} s ({report.rows_per_second:,.0f} rows/s)"]
+    parts.append(f"{report.requests:,} requests, {report.retries:,} of them retries")
+    if report.resumed:
+        parts.append(f"{report.resumed:,} rows were settled by an earlier run")
+    reasons = [reason for reason in dict.fromkeys(first_reasons) if not _MAYBE_PERSONAL.search(reason)]
+    if reasons:
+        parts.append(f"the checks say: {'; '.join(reasons)}")
+    ending = "ended" if problem is None else f"stopped ({problem})"
+    LOGGER.info("%s: bulk run %s: %s", report.operation, ending, "; ".join(parts))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from synerise_profiles._core.server_clock import ClockState
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request
 
-from .recorder import JournalProtocol
+from .journal_protocol import JournalProtocol
 
 __all__ = ["ServerTimeTask", "TimestampAssigner"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from synerise_profiles._core.arguments import check_arguments
 from synerise_profiles._core.timing import Timing
-from synerise_profiles._core.workflow import Workflow, run_workflow, run_workflow_async
+from synerise_profiles._core.workflow import Workflow, logged_workflow, run_workflow, run_workflow_async
 from synerise_profiles_api.resources import exports
 
 from .export import AsyncExport, Export
@@ -93,7 +93,7 @@ class ExportsClient(exports.Exports):
         return self._export(workflow, settings)
 
     def _export(self, workflow: Workflow[ReadyExport], settings: ExportSettings) -> Export:
-        ready = run_workflow(workflow, self._client, self._timing)
+        ready = run_workflow(_logged(workflow, self._timing), self._client, self._timing)
         return Export(ready, settings, self._timing, self._client)
 
 
@@ -165,5 +165,14 @@ class AsyncExportsClient(exports.AsyncExports):
         return await self._export(workflow, settings)
 
     async def _export(self, workflow: Workflow[ReadyExport], settings: ExportSettings) -> AsyncExport:
-        ready = await run_workflow_async(workflow, self._client, self._timing)
+        ready = await run_workflow_async(_logged(workflow, self._timing), self._client, self._timing)
         return AsyncExport(ready, settings, self._timing, self._client)
+
+
+def _logged(workflow: Workflow[ReadyExport], timing: Timing) -> Workflow[ReadyExport]:
+    return logged_workflow(workflow, "export", _readiness, timing.monotonic)
+
+
+def _readiness(ready: ReadyExport, _seconds: float) -> str:
+    count = "" if ready.estimated_count is None else f", about {ready.estimated_count:,} of them"
+    return f"its records can be read{count}, after {ready.checks} checks of its status"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.workflow import Notify, SendOutcome, SendRequest, Workflow, response_of
 from synerise_profiles.errors import ResponseDecodingError
 from synerise_profiles_api.api.exports import get_data
@@ -45,6 +46,10 @@ class Paginator:
             request = get_data.request(task_id, offset=self._records_read, limit=self._page_size)
             outcome: SendOutcome[list[ExportRecord] | RawJson | None] = yield SendRequest(request)
             page = self._add_page(response_of(outcome))
+            if not page:
+                seconds = self._clock() - self._started
+                rate = self._records_read / seconds if seconds > 0 else 0.0
+                LOGGER.info("export: %d records read in %.1f s (%.0f/s)", self._records_read, seconds, rate)
             if page and self._progress is not None:
                 yield Notify(self._progress, self._progress_now())
         return page

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
 from synerise_profiles._core.arguments import check_arguments, taken_by
 from synerise_profiles._core.timing import Timing
-from synerise_profiles._core.workflow import Workflow, run_workflow, run_workflow_async
+from synerise_profiles._core.workflow import Workflow, logged_workflow, run_workflow, run_workflow_async
 from synerise_profiles_api.names import Resource
 
 from .apply import apply_plan, apply_plans
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncMerges", "Merges"]
 
 T = TypeVar("T")
+R = TypeVar("R", "MergeResult", "MergeSetResult")
 S = TypeVar("S", bound=BasePlanSet[Any])
 _CSV_OPTIONS: Final = ("delimiter", "encoding", "skip_lines", "comment")
 
@@ -130,7 +131,8 @@ class Merges(Resource):
         """
         check_arguments("merges.apply", options, ApplyArguments, _ONLY_MANY, required=_REQUIRED)
         with _open_audit(options, self._timing) as (settings, audit):
-            return self._run(apply_plan(plan, self._client.options.base_url, settings, audit))
+            workflow = apply_plan(plan, self._client.options.base_url, settings, audit)
+            return self._run(_logged(workflow, self._timing))
 
     def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say, one after the other, with one audit. IRREVERSIBLE.
@@ -140,7 +142,8 @@ class Merges(Resource):
         """
         check_arguments("merges.apply_many", options, ApplyManyArguments, required=_REQUIRED)
         with _open_audit(options, self._timing) as (settings, audit):
-            return self._run(apply_plans(plans, len(plans), self._client.options.base_url, settings, audit))
+            workflow = apply_plans(plans, len(plans), self._client.options.base_url, settings, audit)
+            return self._run(_logged(workflow, self._timing))
 
     def _factory(self, by: By) -> PlanFactory:
         return PlanFactory(key_type_of(by), self._client.options.base_url, self._timing.wall)
@@ -177,13 +180,15 @@ class AsyncMerges(Resource):
         """Merge as a plan says. IRREVERSIBLE. See `Merges.apply`."""
         check_arguments("merges.apply", options, ApplyArguments, _ONLY_MANY, required=_REQUIRED)
         with _open_audit(options, self._timing) as (settings, audit):
-            return await self._run(apply_plan(plan, self._client.options.base_url, settings, audit))
+            workflow = apply_plan(plan, self._client.options.base_url, settings, audit)
+            return await self._run(_logged(workflow, self._timing))
 
     async def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say. IRREVERSIBLE. See `Merges.apply_many`."""
         check_arguments("merges.apply_many", options, ApplyManyArguments, required=_REQUIRED)
         with _open_audit(options, self._timing) as (settings, audit):
-            return await self._run(apply_plans(plans, len(plans), self._client.options.base_url, settings, audit))
+            workflow = apply_plans(plans, len(plans), self._client.options.base_url, settings, audit)
+            return await self._run(_logged(workflow, self._timing))
 
     def _factory(self, by: By) -> PlanFactory:
         return PlanFactory(key_type_of(by), self._client.options.base_url, self._timing.wall)
@@ -203,6 +208,15 @@ def _open_audit(arguments: ApplyArguments, timing: Timing) -> Generator[tuple[Ap
         return
     with Audit(settings.audit, settings.actor, timing.wall) as audit:
         yield settings, audit
+
+
+def _logged(workflow: Workflow[R], timing: Timing) -> Workflow[R]:
+    return logged_workflow(workflow, "merge", _counts, timing.monotonic)
+
+
+def _counts(result: MergeResult | MergeSetResult, seconds: float) -> str:
+    rate = (len(result.merged) - result.resumed) / seconds if seconds > 0 else 0.0
+    return f"{result.summary()} ({rate:,.1f} profiles/s)"
 
 
 def _resolve_pairs(factory: PlanFactory, pairs: PairSource, options: PlanManyArguments) -> ResolvedPairs:

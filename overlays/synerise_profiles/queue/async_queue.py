@@ -21,7 +21,7 @@ from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
 
 from .buffer import EncodedRow
-from .callbacks import Callbacks, report_undelivered
+from .callbacks import Callbacks, report_end
 from .channels import Channel
 from .inflight import AnswerResult, QueueTask
 from .producers import AsyncQueueProducer, QueueClosedError, QueueFullError, QueueParts
@@ -48,6 +48,7 @@ class AsyncQueue:
     def __init__(self, client: AsyncClientProtocol, timing: Timing, **options: Unpack[QueueArguments]) -> None:
         self._settings = queue_settings(options)
         self._client = client.with_options(max_retries=0)
+        self._now = timing.monotonic
         parts = QueueParts(self._settings, client.options.retry, timing)
         self._core, self._notes = parts.core, parts.notes
         self.events: AsyncQueueProducer[BuiltEvent | BatchEvent] = AsyncQueueProducer(self, *parts.events)
@@ -126,7 +127,8 @@ class AsyncQueue:
         self._core.is_stopped = True
         if not self._is_reported:
             self._is_reported = True
-            report_undelivered(self._core.put_count, list(self._core.undelivered()), self._settings, warn=warn)
+            seconds = self._now() - self._core.started_at
+            report_end(self.stats(), seconds, list(self._core.undelivered()), self._settings, warn=warn)
 
     async def _wait_until_settled(self, mark: int, timeout: float) -> FlushResult:  # noqa: ASYNC109
         core = self._core

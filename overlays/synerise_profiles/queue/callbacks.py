@@ -20,9 +20,9 @@ from synerise_profiles_api.errors import InvalidRequestError
 
 from .inflight import AnswerResult
 from .settings import OnRejected, QueueSettings
-from .stats import Undelivered
+from .stats import QueueStats, Undelivered
 
-__all__ = ["Callbacks", "UndeliveredWarning", "report_undelivered"]
+__all__ = ["Callbacks", "UndeliveredWarning", "report_end"]
 
 
 class UndeliveredWarning(RuntimeWarning):
@@ -83,8 +83,26 @@ def _call_on_rejected(
     return on_rejected(rejection(), chunk.row(position))
 
 
-def report_undelivered(put_count: int, rows: Sequence[Undelivered], settings: QueueSettings, *, warn: bool) -> None:
-    """Append what a closed queue could not deliver to the spill file; warn where nobody reads the result of `close`."""
+def report_end(
+    stats: QueueStats, seconds: float, rows: Sequence[Undelivered], settings: QueueSettings, *, warn: bool
+) -> None:
+    """Log the counts of a closed queue, which was open for so many seconds, and see to what it could not deliver.
+
+    That is appended to the spill file; warn where nobody reads the result of `close`.
+    """
+    LOGGER.info(
+        "queue closed after %.1f s: %d rows put, %d delivered (%.0f rows/s), %d rejected, %d dropped, %d left; "
+        "%d requests, %d of them retries",
+        seconds,
+        stats.put,
+        stats.delivered,
+        stats.delivered / seconds if seconds > 0 else 0.0,
+        stats.rejected,
+        stats.dropped,
+        len(rows),
+        stats.requests,
+        stats.retries,
+    )
     if not rows:
         return
     where = ""
@@ -94,7 +112,7 @@ def report_undelivered(put_count: int, rows: Sequence[Undelivered], settings: Qu
             where = "; they were written to the spill file"
         except (OSError, InvalidRequestError) as error:
             where = f"; they could not be written to the spill file ({type(error).__name__})"
-    text = f"{len(rows):,} of {put_count:,} rows were left in the queue{where}"
+    text = f"{len(rows):,} of {stats.put:,} rows were left in the queue{where}"
     LOGGER.warning("%s", text)
     if warn:
         warnings.warn(text, UndeliveredWarning, stacklevel=2)

@@ -29,7 +29,7 @@ from synerise_profiles._batching.machine import DONE, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation, parse_server_time
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Throttle
-from synerise_profiles._core.logging import log_retry
+from synerise_profiles._core.logging import Outage
 from synerise_profiles._core.retry import RetryPolicy, decide_retry
 from synerise_profiles._core.timing import Timing
 
@@ -76,6 +76,8 @@ class QueueCore:
         )
         self._timing = timing
         self._now = timing.monotonic
+        self.started_at = timing.monotonic()
+        self._outage = Outage(timing.monotonic)
         self._clock_sub_batch = SubBatch(())
         self._requests_in_flight = 0
         self._round_robin = 0
@@ -155,12 +157,15 @@ class QueueCore:
         if is_conclusive:
             channel.throttle.on_success()
             channel.failing = None
+            if self._outage.is_on:
+                self._outage.end(channel.batch_operation.operation)
         else:
             delay = self._retry_delay(task, result, channel.throttle, now)
             batch.chunk_state.pending.append(task.sub_batch)
             batch.due_at = now + delay
             channel.failing, error = result.description, result.error
-            log_retry(channel.batch_operation.operation, result.description, delay, task.sub_batch.attempts)
+            operation, attempts = channel.batch_operation.operation, task.sub_batch.attempts
+            self._outage.log_retry(operation, result.status, result.description, delay, attempts)
         refused = self._count_settled(batch)
         if not batch.open_positions:
             channel.inflight_batches.remove(batch)

@@ -18,7 +18,7 @@ from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
 
 from .buffer import EncodedRow
-from .callbacks import Callbacks, report_undelivered
+from .callbacks import Callbacks, report_end
 from .channels import Channel
 from .inflight import AnswerResult, QueueTask
 from .producers import QueueClosedError, QueueFullError, QueueParts, QueueProducer
@@ -185,7 +185,7 @@ class Queue:
         self._with_lock(self._stop)
         if not self._is_reported:
             self._is_reported = True
-            report_undelivered(core.put_count, list(self.undelivered()), self._settings, warn=warn)
+            report_end(result.stats, self._now() - core.started_at, list(self.undelivered()), self._settings, warn=warn)
         return result
 
     def _stop(self) -> None:

@@ -83,7 +83,9 @@ def _funnel(page: RunPage) -> str:
         items.append(Bar("accepted", report["accepted"], read, "good"))
     texts = {"check": "refused by the checks", "server": "refused by the server"}
     items += [
-        Bar(texts.get(stage, stage), count, read, "lost") for stage, count in stages.items() if count or stage in texts
+        Bar(str(texts.get(stage, stage)), count, read, "lost")
+        for stage, count in stages.items()
+        if count or stage in texts
     ]
     return bars(items)
 

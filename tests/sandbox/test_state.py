@@ -125,7 +125,7 @@ def test_one_process_uses_a_state(tmp_path: Path) -> None:
             Sandbox(state=state)
         command = [sys.executable, "-m", "synerise_profiles.sandbox", "--state", str(state), "--port", "0"]
         second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        assert (second.returncode, second.stdout) == (1, "")
+        assert (second.returncode, second.stdout) == (2, "")
         assert "in use by another process" in second.stderr
     with Sandbox(state=state), pytest.raises(InvalidRequestError, match="in use by this process"):
         Sandbox(state=state)

@@ -26,6 +26,8 @@
     ├── RejectedRowsError              bulk: some rows were not accepted; raised by `report.raise_for_rejected()`
     ├── JournalError                   bulk: the file of a journal cannot be used; the text says what to do
     │   └── JournalMismatchError       bulk: a journal belongs to another run (a ValueError too)
+    ├── DeltaStateError                delta_sync: the file of the state cannot be used; the text says what to do
+    │   └── DeltaStateMismatchError    delta_sync: the state is of another mapping, key field or server
     ├── QueueFullError                 queue: there was no room in time; the row was not put
     ├── QueueClosedError               queue: it is closed, or was not entered yet; the row was not put
     ├── MergeRefusedError              merges: a plan cannot be applied as it is (a ValueError too)

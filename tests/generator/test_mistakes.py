@@ -89,7 +89,7 @@ def test_a_broken_deviations_file(
     ("old", "new", "told"),
     [
         ("{% if model.fields %}", "{% if model.fields %", r"model.py.jinja:\d+: \[template\] "),
-        ("{{ model.name }}(Model)", "{{ model.nme }}(Model)", r"model.py.jinja:\d+: \[template\] .*no attribute 'nme'"),
+        ("class {{ model.name }}(", "class {{ model.nme }}(", r"model.py.jinja:\d+: \[template\] .*no attribute 'nme'"),
         ("import attrs\n", "import attrs from\n", r"generated/synerise_profiles_api/models/\w+.py:\d+: \[format\] "),
     ],
 )

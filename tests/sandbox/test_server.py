@@ -279,7 +279,7 @@ def test_the_command(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
-        url, _, key = (process.stdout.readline().split(": ")[1].strip() for _ in range(3))
+        _, url, key = (process.stdout.readline().strip().partition("=")[2] for _ in range(3))
         assert (
             httpx.post(f"{url}/uauth/v2/auth/login/profile", json={"apiKey": key}, trust_env=False).status_code == 200
         )

@@ -68,8 +68,8 @@ def builders(client: Synerise, jan: ClientIdentifier, params: CartParams) -> Non
     events.money(12.5, "PLN")  # E: [arg-type]
     client.events.searched(events.added_to_cart(client=jan, params=params))  # E: [arg-type]
     events.transaction(client=jan, order_id="o", products=[], payment="CARD", source=1)  # E: [arg-type]
-    events.transaction(client=jan, order_id="o", products=[params], payment="CARD", source="POS")  # E: [list-item]
-    client.bulk.send_events([params])  # E: [list-item]
+    events.transaction(client=jan, order_id="o", products=[5], payment="CARD", source="POS")  # E: [list-item]
+    client.bulk.send_events([5])  # E: [list-item]
     events.add_to_cart(client=jan)  # E: [attr-defined]
 
 

@@ -12,7 +12,7 @@ import stat
 from array import array
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import attrs
 import orjson
@@ -20,10 +20,18 @@ import orjson
 from synerise_profiles._batching.attribution import count_note
 from synerise_profiles._batching.letters import scan_letters
 from synerise_profiles._core.files import FileId, file_id, refused
-from synerise_profiles._readers.line_index import LineIndex
 from synerise_profiles_api.json_values import is_object
 
+if TYPE_CHECKING:
+    from synerise_profiles._readers.line_index import LineIndex
+
 __all__ = ["LetterGroup", "ReplayFile"]
+
+
+def _new_line_index() -> LineIndex:
+    from synerise_profiles._readers.line_index import LineIndex  # noqa: PLC0415 - most programs replay nothing
+
+    return LineIndex()
 
 
 @attrs.define(eq=False)
@@ -32,7 +40,7 @@ class LetterGroup:
 
     operation: str
     arguments: Mapping[str, Any]
-    _lines: LineIndex = attrs.field(init=False, factory=LineIndex)
+    _lines: LineIndex = attrs.field(init=False, factory=_new_line_index)
     _offsets: array[int] = attrs.field(init=False, factory=partial(array, "Q"))
     _next_line: int = attrs.field(init=False, default=0)
 

@@ -22,7 +22,6 @@ from synerise_profiles_api.json_values import is_object
 
 from .report import DeltaPlan
 from .settings import DeltaSettings
-from .snapshot import INDEX_BYTES
 from .state import DIGEST_BYTES, DeltaState, mask_bytes
 
 __all__ = ["Comparison", "Digested"]
@@ -101,7 +100,7 @@ class Comparison:
             hashed = start.copy()
             hashed.update(data)
             digest = hashed.digest()
-            bucket = buckets[number(digest[:INDEX_BYTES], "big") >> shift]
+            bucket = buckets[(digest[0] << 16 | digest[1] << 8 | digest[2]) >> shift]
             at = bucket.find(digest)
             if at >= 0 and key not in waiting:
                 slot = number(bucket[at + DIGEST_BYTES : at + _MASK_AT], "big")

@@ -11,30 +11,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["INDEX_BYTES", "Snapshot"]
+__all__ = ["Snapshot"]
 
-INDEX_BYTES: Final = 3
-"""The bytes of a digest by which its bucket is found."""
+_INDEX_BITS: Final = 24
 _ENTRIES_A_BUCKET: Final = 32
 
 
 class Snapshot:
     """The digests of confirmed rows, each followed by its number; `count` says about how many there will be.
 
-    The bucket of a digest is the number of its first INDEX_BYTES, shifted right by `shift`.
+    The bucket of a digest is the number of its first three bytes, shifted right by `shift`. Indexing them one by one
+    takes half the time of a slice.
     """
 
     def __init__(self, entries: Iterable[tuple[bytes]], count: int) -> None:
-        bits = min((count // _ENTRIES_A_BUCKET).bit_length(), 8 * INDEX_BYTES)
-        self.shift = shift = 8 * INDEX_BYTES - bits
+        bits = min((count // _ENTRIES_A_BUCKET).bit_length(), _INDEX_BITS)
+        self.shift = shift = _INDEX_BITS - bits
         self.buckets = buckets = [bytearray() for _ in range(1 << bits)]
-        number = int.from_bytes
         for (entry,) in entries:
-            buckets[number(entry[:INDEX_BYTES], "big") >> shift] += entry
+            buckets[(entry[0] << 16 | entry[1] << 8 | entry[2]) >> shift] += entry
 
     def remove(self, digest: bytes) -> None:
         """Take a digest out, so that its row is looked up in the state. Its number stays where it is."""
-        bucket = self.buckets[int.from_bytes(digest[:INDEX_BYTES], "big") >> self.shift]
+        bucket = self.buckets[(digest[0] << 16 | digest[1] << 8 | digest[2]) >> self.shift]
         at = bucket.find(digest)
         if at >= 0:
             bucket[at : at + len(digest)] = bytes(len(digest))

@@ -1,6 +1,6 @@
 """The comparison: rows in, those to send out, and what the state learns of their fate. Without I/O but the state's.
 
-`Comparison.read` passes over the rows that the snapshot of the state knows. `Comparison.changed` takes the others by
+`Comparison.read` passes over the rows that are among the confirmed digests. `Comparison.changed` takes the others by
 blocks, since one look-up of many keys costs far less than many of one. What it returns has been written to the state as
 in doubt before; `settle` is told by the bulk run what became of it.
 """
@@ -65,10 +65,10 @@ class Comparison:
         self._is_plan = is_plan
         self._digests = state.digests
         self._max_attempts = settings.max_attempts or 0
-        self._snapshot = state.snapshot()
+        self._confirmed = state.confirmed()
         self._seen = bytearray(state.slots)
         self._waiting = set[Any]()
-        """The keys of rows that were read and are not compared yet: what the snapshot says of these may be changed."""
+        """The keys of rows that were read and are not compared yet, which may take confirmed digests out."""
         self._sent = 0
         self._pending: dict[int, _Pending] = {}
         self._latest: dict[int, _Pending] = {}
@@ -79,7 +79,7 @@ class Comparison:
 
         This is the way of nearly all rows, so it calls as little as it can.
         """
-        buckets, shift, seen = self._snapshot.buckets, self._snapshot.shift, self._seen
+        buckets, shift, seen = self._confirmed.buckets, self._confirmed.shift, self._seen
         key_field, start = self._settings.key, self._digests.content_start
         dumps, number = orjson.dumps, int.from_bytes
         found: list[Digested] = []
@@ -201,7 +201,7 @@ class Comparison:
                 self.counts.held += 1
             else:
                 if entry is not None:
-                    self._snapshot.remove(entry[:DIGEST_BYTES])
+                    self._confirmed.remove(entry[:DIGEST_BYTES])
                 pending = _Pending(place, number, is_new=last is None, digest=digest, before=entry)
                 pending.slot = self._new_slot() if entry is None else entry[DIGEST_BYTES:_MASK_AT]
                 to_send.append(self._with_masks(self._as_read(row, digest), pending, old_mask))

@@ -11,7 +11,7 @@ either: the row differs from its entry then, and is sent.
 Why SQLite. The rows of a run are confirmed in any order while others are compared, so the file has to take writes at
 random places and survive the end of the process between any two of them. A write-ahead log with checksums does that,
 is part of Python, and has been proved by others. Sorted buckets with an appended log compare about twice as many rows a
-second, and leave the same to be proved here. So the file is read once, from its start to its end, into a `Snapshot`,
+second, and leave the same to be proved here. So the file is read once, from start to end, into `ConfirmedDigests`,
 by which unchanged rows are known at the speed of such buckets; the file is the authority for all others. Those are
 looked up by blocks, in the order of their numbers, since one by one they would cost several times as much. The number
 is the row number of the table, which SQLite stores once and searches fastest.
@@ -30,7 +30,7 @@ import orjson
 from synerise_profiles._core.files import DatabaseFile, DatabaseFileError, FaultKind, database_error, refused, target_of
 from synerise_profiles_api.errors import SyneriseError
 
-from .snapshot import Snapshot
+from .confirmed_digests import ConfirmedDigests
 
 __all__ = [
     "DIGEST_BYTES",
@@ -141,14 +141,14 @@ class DeltaState:
         self.has_refused = bool(self._execute("SELECT 1 FROM refused LIMIT 1"))
         self.has_cleared = bool(self._execute("SELECT 1 FROM cleared LIMIT 1"))
 
-    def snapshot(self) -> Snapshot:
+    def confirmed(self) -> ConfirmedDigests:
         """Return the digests of the rows that were confirmed, but those of which a field was sent and is empty."""
         if self._hides_entries:
-            return Snapshot((), 0)
+            return ConfirmedDigests((), 0)
         sql = "SELECT substr(value, 1, 16) FROM entries WHERE typeof(value) = 'blob' AND length(value) >= 16"
         if self.has_cleared:
             sql += " AND id NOT IN (SELECT id FROM cleared)"
-        return Snapshot(self._cursor(sql), self.count)
+        return ConfirmedDigests(self._cursor(sql), self.count)
 
     def known(self, ids: Iterable[int]) -> dict[int, bytes]:
         """Return the entries of these numbers."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["Snapshot"]
+__all__ = ["ConfirmedDigests"]
 
 _INDEX_BITS: Final = 24
 _ENTRIES_A_BUCKET: Final = 32
 
 
-class Snapshot:
+class ConfirmedDigests:
     """The digests of confirmed rows, each followed by its number; `count` says about how many there will be.
 
     The bucket of a digest is the number of its first three bytes, shifted right by `shift`. Indexing them one by one

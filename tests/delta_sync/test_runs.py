@@ -294,6 +294,27 @@ def test_the_async_client(sandbox: Sandbox, state: Path, kind: str) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_key_that_comes_back_to_what_was_confirmed(sandbox: Sandbox, state: Path, kind: str) -> None:
+    """Where the first row of a key differs and the last is as confirmed, both are sent: the last wins on the server."""
+    other = {"customId": "c-1", "firstName": "Ewa"}
+    table = [*rows(2), other, *rows(2)]
+
+    async def generated() -> AsyncIterator[dict[str, Any]]:
+        for row in table:
+            yield row
+
+    async def run() -> DeltaReport:
+        async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+            return await client.delta_sync.profiles(generated(), key="customId", state=state)
+
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        sync(client, rows(2), state)
+        report = asyncio.run(run()) if kind == "async" else sync(client, table, state)
+        assert (report.read, report.changed, report.unchanged, report.repeated) == (5, 2, 3, 3)
+        assert client.profiles.find("by-custom-id", "c-1").first_name == "Anna"
+
+
 def test_rejections_name_the_row_of_the_source(client: Synerise, state: Path, tmp_path: Path) -> None:
     """A row of a file is known by its line, though only some are sent."""
     path = tmp_path / "customers.csv"

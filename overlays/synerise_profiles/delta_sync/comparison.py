@@ -1,7 +1,8 @@
 """The comparison: rows in, those to send out, and what the state learns of their fate. Without I/O but the state's.
 
-`Comparison.changed` takes rows by blocks, since one look-up of many keys costs far less than many of one. What it
-returns has been written to the state as in doubt before; `settle` is told by the bulk run what became of it.
+`Comparison.read` passes over the rows that are among the confirmed digests. `Comparison.changed` takes the others by
+blocks, since one look-up of many keys costs far less than many of one. What it returns has been written to the state as
+in doubt before; `settle` is told by the bulk run what became of it.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ _MASK_AT: Final = DIGEST_BYTES + 4
 _NO_KEY: Final = b"is the key field, and is not given as a text or a number"
 _DOUBT: Final = bytes(DIGEST_BYTES)
 _MAX_NAMED: Final = 10
-Digested: TypeAlias = tuple[Any, int | None, bytes, bytes]
-"""A row, the number of its key, the key and the digest; without a number the third one says why, if that is known."""
+Digested: TypeAlias = tuple[int, Any, int | None, bytes, bytes]
+"""The place of a row, the row, the number of its key, the key and the digest.
+
+Without a number the fourth one says why, if that is known.
+"""
 
 
 @attrs.define(eq=False)
@@ -61,25 +65,72 @@ class Comparison:
         self._is_plan = is_plan
         self._digests = state.digests
         self._max_attempts = settings.max_attempts or 0
+        self._confirmed = state.confirmed()
         self._seen = bytearray(state.slots)
+        self._waiting = set[Any]()
+        """The keys of rows that were read and are not compared yet, which may take confirmed digests out."""
         self._sent = 0
         self._pending: dict[int, _Pending] = {}
         self._latest: dict[int, _Pending] = {}
         counts.known = state.count
 
+    def read(self, rows: Iterable[Any]) -> list[Digested]:
+        """Read rows to their end; return those that have to be compared, as they are not known to be unchanged.
+
+        This is the way of nearly all rows, so it calls as little as it can.
+        """
+        buckets, shift, seen = self._confirmed.buckets, self._confirmed.shift, self._seen
+        key_field, start = self._settings.key, self._digests.content_start
+        dumps, number = orjson.dumps, int.from_bytes
+        found: list[Digested] = []
+        waiting = self._waiting
+        place = first = self.counts.read
+        repeated = 0
+        for place, row in enumerate(rows, first + 1):
+            fields = row if row.__class__ is dict else fields_of(row)
+            key = None if fields is None else fields.get(key_field)
+            if (key.__class__ is not str and key.__class__ is not int) or not key:
+                found.append((place - 1, row, None, b"" if fields is None else _NO_KEY, b""))
+                continue
+            try:
+                data = dumps(fields, orjson_default, _CANONICAL)
+            except (TypeError, ValueError, RecursionError):
+                found.append((place - 1, row, None, b"", b""))
+                continue
+            hashed = start.copy()
+            hashed.update(data)
+            digest = hashed.digest()
+            bucket = buckets[(digest[0] << 16 | digest[1] << 8 | digest[2]) >> shift]
+            at = bucket.find(digest)
+            if at >= 0 and key not in waiting:
+                slot = number(bucket[at + DIGEST_BYTES : at + _MASK_AT], "big")
+                repeated += seen[slot]
+                seen[slot] = 1
+            else:
+                waiting.add(key)
+                key_bytes = dumps(key)
+                found.append((place - 1, row, self._digests.number(key_bytes), key_bytes, digest))
+        self.counts.read = place
+        self.counts.unchanged += place - first - len(found)
+        self.counts.repeated += repeated
+        return found
+
     def changed(self, rows: Iterable[Digested]) -> list[Any]:
-        """Compare a block of rows; return those to send, with what could not be read, in their order."""
+        """Compare rows that were read; return those to send, with what could not be read, in their order."""
         block: list[Digested] = []
         to_send: list[Any] = []
         numbers = set[int | None]()
         for digested in rows:
-            number = digested[1]
+            number = digested[2]
             if number in numbers and number is not None:
                 to_send += self._changed_block(block)
                 block, numbers = [], set[int | None]()
             block.append(digested)
             numbers.add(number)
-        return to_send + self._changed_block(block)
+        if block:
+            to_send += self._changed_block(block)
+        self._waiting.clear()
+        return to_send
 
     def settle(self, indexes: Sequence[int], refused: Mapping[int, Stage]) -> None:
         """Take the fate of rows, by the order in which they were handed over."""
@@ -118,36 +169,22 @@ class Comparison:
 
     def gone(self) -> Iterator[int]:
         """Yield the numbers of the entries of which no row was seen."""
+        if self._seen.count(1, 0, self._state.slots) == self.counts.known:
+            return iter(())
         return self._state.unseen(self._seen)
-
-    def digest(self, row: Any) -> Digested:
-        """Return a row with its number, key and digest; one that has none with the reason, where that is known here."""
-        fields = row if row.__class__ is dict else fields_of(row)
-        if fields is None:
-            return row, None, b"", b""
-        key = fields.get(self._settings.key)
-        if key.__class__ not in (str, int) or key in ("", 0):
-            return row, None, _NO_KEY, b""
-        try:
-            data = orjson.dumps(fields, orjson_default, _CANONICAL)
-            key_bytes = orjson.dumps(key)
-        except (TypeError, ValueError, RecursionError):
-            return row, None, b"", b""
-        return row, self._digests.number(key_bytes), key_bytes, self._digests.content(data)
 
     def _changed_block(self, block: Sequence[Digested]) -> list[Any]:
         """Compare rows of different keys."""
-        numbers = [number for _, number, _, _ in block if number is not None]
-        state, first = self._state, self.counts.read
+        numbers = [number for _, _, number, _, _ in block if number is not None]
+        state = self._state
         known = state.known(numbers)
         if self._is_plan and self._sent:
             known |= state.planned(numbers)
         stale = state.cleared(numbers)
         refused = {} if self._settings.max_attempts is None else state.refused(numbers)
-        self.counts.read += len(block)
         changed: list[tuple[_Pending, bytes, int]] = []
         to_send: list[Any] = []
-        for place, (row, number, key, digest) in enumerate(block, first):
+        for place, row, number, key, digest in block:
             if number is None:
                 to_send.append(self._unreadable(row, key, place))
                 continue
@@ -163,6 +200,8 @@ class Comparison:
             elif (tried := refused.get(number)) and tried[0] == digest and tried[1] >= self._max_attempts:
                 self.counts.held += 1
             else:
+                if entry is not None:
+                    self._confirmed.remove(entry[:DIGEST_BYTES])
                 pending = _Pending(place, number, is_new=last is None, digest=digest, before=entry)
                 pending.slot = self._new_slot() if entry is None else entry[DIGEST_BYTES:_MASK_AT]
                 to_send.append(self._with_masks(self._as_read(row, digest), pending, old_mask))

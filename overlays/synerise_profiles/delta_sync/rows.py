@@ -64,8 +64,8 @@ class ChangedRows(_ComparedSource):
 
     def __iter__(self) -> Iterator[Any]:
         """Read and compare the source by blocks."""
-        rows, comparison = iter(self._source), self._comparison
-        while block := [comparison.digest(row) for row in islice(rows, _BLOCK_ROWS)]:
+        comparison = self._comparison
+        for block in _blocks(self._source, comparison):
             yield from comparison.changed(block)
 
 
@@ -74,25 +74,33 @@ class AsyncChangedRows(_ComparedSource):
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         """Read and compare the source by blocks."""
-        block: list[Digested] = []
-        async for row in _one_by_one(self._source):
-            block.append(self._comparison.digest(row))
-            if len(block) == _BLOCK_ROWS:
-                for changed in self._comparison.changed(block):
-                    yield changed
-                block = []
-                await checkpoint()
-        for changed in self._comparison.changed(block):
-            yield changed
+        async for block in _async_blocks(self._source, self._comparison):
+            for changed in self._comparison.changed(block):
+                yield changed
+            await checkpoint()
 
 
-async def _one_by_one(rows: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
-    if isinstance(rows, AsyncIterable):
-        async for row in rows:
-            yield row
-    else:
-        for row in rows:
-            yield row
+def _blocks(source: Iterable[Any], comparison: Comparison) -> Iterator[list[Digested]]:
+    rows, counts, read = iter(source), comparison.counts, -1
+    while counts.read != read:
+        read = counts.read
+        yield comparison.read(islice(rows, _BLOCK_ROWS))
+
+
+async def _async_blocks(
+    source: Iterable[Any] | AsyncIterable[Any], comparison: Comparison
+) -> AsyncIterator[list[Digested]]:
+    if not isinstance(source, AsyncIterable):
+        for block in _blocks(source, comparison):
+            yield block
+        return
+    found: list[Digested] = []
+    async for row in source:
+        found += comparison.read((row,))
+        if comparison.counts.read % _BLOCK_ROWS == 0:
+            yield found
+            found = []
+    yield found
 
 
 class GoneRows:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import stat
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from synerise_profiles._reports import RunPage, rate_chart, run_page
 from synerise_profiles.bulk import Report, dry_run
 from synerise_profiles.bulk.rate_points import add_point
 from synerise_profiles.sandbox import Sandbox
+from tests._reports.html_page import HtmlPage
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -51,35 +51,6 @@ ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "class", "scop
 }
 
 
-class Page(HTMLParser):
-    """Names of the elements of a page, their attributes, and its text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.attributes: set[str] = set()
-        self.texts: list[str] = []
-        self.open: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes |= {name for name, _ in attrs}
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes |= {name for name, _ in attrs}
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
-            self.texts.append(data)
-
-
 def page_of(report: Report, *, show_values: bool = False) -> str:
     return run_page(
         RunPage(
@@ -107,7 +78,7 @@ def report_with(text: str) -> Report:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_page_holds_nothing_but_text(text: str) -> None:
     """Whatever a reason, a field, a note or a reference is, it adds no element and no attribute, and is readable."""
-    page = Page(page_of(report_with(text), show_values=True))
+    page = HtmlPage(page_of(report_with(text), show_values=True))
     assert page.tags <= KNOWN
     assert page.attributes <= ATTRIBUTES
     assert page.open == []
@@ -118,7 +89,7 @@ def test_a_page_holds_nothing_but_text(text: str) -> None:
 @given(text=st.text(min_size=1))
 def test_no_text_escapes(text: str) -> None:
     """Any text at all, broken characters included."""
-    page = Page(page_of(report_with(text), show_values=True))
+    page = HtmlPage(page_of(report_with(text), show_values=True))
     assert page.tags <= KNOWN
     assert all(part.replace("\n", "").isprintable() for part in page.texts)
 
@@ -140,7 +111,7 @@ def test_a_run_is_told_from_its_first_row_to_its_last(tmp_path: Path) -> None:
     with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
         report = client.bulk.upsert_profiles(rows, concurrency=3, verify_sample=2, reference=lambda _: "r@example.com")
     report.write_html(path)
-    text = " ".join(" ".join(Page(path.read_text(encoding="utf-8")).texts).split())
+    text = " ".join(" ".join(HtmlPage(path.read_text(encoding="utf-8")).texts).split())
     for shown in (
         "Run of profiles.upsert_batch",
         "read 22",
@@ -167,7 +138,7 @@ def test_a_dry_run_has_the_same_page(tmp_path: Path) -> None:
     """It says what would be sent, and nothing about answers."""
     path = tmp_path / "dry.html"
     dry_run([{"customId": "a"}, {"city": "Hel"}]).write_html(path)
-    text = " ".join(" ".join(Page(path.read_text(encoding="utf-8")).texts).split())
+    text = " ".join(" ".join(HtmlPage(path.read_text(encoding="utf-8")).texts).split())
     assert "Dry run of profiles.upsert_batch" in text
     assert "would be sent 1" in text
     assert "accepted" not in text

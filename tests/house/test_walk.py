@@ -25,7 +25,9 @@ def walk() -> dict[str, dict[str, int]]:
     return json.loads(done.stdout)
 
 
-@pytest.mark.xfail(reason="the ways of files, verdicts, order and answers have added modules", strict=True)
+# About 25 of a row's files are those of the client, the transport, the sources and the rules, each a subject of its own
+# within the house's size of a module. To meet fewer, unrelated subjects would have to share a file.
+@pytest.mark.xfail(reason="a row and an answer meet more files than asked, each of a subject of its own", strict=True)
 @pytest.mark.parametrize("way", BOUNDS)
 def test_a_row_meets_few_files(walk: dict[str, dict[str, int]], way: str) -> None:
     """The way of a row can be read in one sitting."""

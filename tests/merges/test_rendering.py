@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 from synerise_profiles import Synerise
 from synerise_profiles._reports import printable
 from synerise_profiles.merges import MergePlan, PlanMember, Snapshot
+from tests._reports.html_page import HtmlPage
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -45,31 +44,6 @@ def plan_with(text: str) -> MergePlan:
     )
 
 
-class Page(HTMLParser):
-    """Names of the elements of a page, their attributes, and the text of its cells."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.attributes: set[str] = set()
-        self.cells: list[str] = []
-        self.open: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes |= {name for name, _ in attrs}
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] in ("td", "th"):
-            self.cells.append(data)
-
-
 KNOWN = {"html", "head", "meta", "title", "style", "body", "section", "h1", "h3", "p", "dl", "dt", "dd", "div"}
 KNOWN |= {"table", "thead", "tbody", "tr", "th", "td"}
 
@@ -77,7 +51,7 @@ KNOWN |= {"table", "thead", "tbody", "tr", "th", "td"}
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_page_holds_nothing_but_text(text: str) -> None:
     """Whatever a value is, it adds no element and no attribute, and is readable in a cell."""
-    page = Page(plan_with(text).to_html(show_values=True))
+    page = HtmlPage(plan_with(text).to_html(show_values=True))
     assert page.tags <= KNOWN
     assert page.attributes <= {"lang", "charset", "http-equiv", "content", "name", "class", "scope"}
     assert page.open == []
@@ -89,7 +63,7 @@ def test_a_page_holds_nothing_but_text(text: str) -> None:
 def test_no_text_escapes(text: str) -> None:
     """Neither from the page nor from the lines of the table; no terminal code is printed."""
     plan = plan_with(text)
-    page = Page(plan.to_html(show_values=True))
+    page = HtmlPage(plan.to_html(show_values=True))
     assert page.tags <= KNOWN
     lines = plan.to_text(show_values=True).split("\n")
     assert all(line.isprintable() for line in lines)

@@ -24,6 +24,7 @@ from synerise_profiles_api.errors import InvalidRequestError
 from .file_form import check_container
 
 __all__ = [
+    "GZIP_MAGIC",
     "MAX_LINE_CHARS",
     "STANDARD_INPUT",
     "InputFile",
@@ -40,7 +41,7 @@ PathOrFile: TypeAlias = "str | os.PathLike[str] | IO[bytes] | IO[str]"
 _BLOCK_BYTES: Final = 1 << 18
 MAX_LINE_CHARS: Final = 8_000_000
 """No line is longer: a request carries an eighth of it, so what is longer is no row."""
-_GZIP_MAGIC: Final = b"\x1f\x8b"
+GZIP_MAGIC: Final = b"\x1f\x8b"
 _MIN_HEAD: Final = 512
 """So much of a file is looked at to say what it is."""
 STANDARD_INPUT: Final = "-"
@@ -157,9 +158,9 @@ def _decompressed(file: IO[Any]) -> Callable[[], bytes | str]:
     """Return what reads the next part; gzip is known by its first bytes, whatever a file is called."""
     read = _part_reader(file)
     first = read()
-    if isinstance(first, bytes) and len(first) < len(_GZIP_MAGIC):
+    if isinstance(first, bytes) and len(first) < len(GZIP_MAGIC):
         first += cast("bytes", read())
-    if isinstance(first, str) or not first.startswith(_GZIP_MAGIC):
+    if isinstance(first, str) or not first.startswith(GZIP_MAGIC):
         parts = iter((first,))
         return lambda: next(parts, None) or read()
     packed = gzip.GzipFile(fileobj=cast("IO[bytes]", _PeekedFile(first, file)), mode="rb")
@@ -183,7 +184,7 @@ def _part_reader(file: IO[Any]) -> Callable[[], bytes | str]:
 def peek(file: io.BufferedReader) -> bytes:
     """Return some of the first bytes of a file, unpacked; they are still there to be read."""
     first = file.peek()
-    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(first, 64) if first.startswith(_GZIP_MAGIC) else first
+    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(first, 64) if first.startswith(GZIP_MAGIC) else first
 
 
 class TextBlocks:

@@ -17,6 +17,7 @@ import orjson
 from synerise_profiles_api.errors import InvalidRequestError
 
 __all__ = [
+    "PARQUET_MAGIC",
     "CsvFormat",
     "Ragged",
     "check_container",
@@ -31,7 +32,7 @@ _UNPACK: Final = "unpack it first"
 _AS_TABLE: Final = "read it as a table, such as by pyarrow, for read_arrow"
 _AS_CSV: Final = "save it as CSV"
 _DOWNLOAD: Final = "it stands for a file that was not downloaded; fetch that one"
-_PARQUET: Final = b"PAR1"
+PARQUET_MAGIC: Final = b"PAR1"
 _SIGNATURES: Final[tuple[tuple[bytes, str, str], ...]] = (
     (b"PK\x03\x04", "a zip file, such as xlsx", f"{_UNPACK}, or save the workbook as CSV"),
     (b"PK\x05\x06", "an empty zip file", _UNPACK),
@@ -46,7 +47,7 @@ _SIGNATURES: Final[tuple[tuple[bytes, str, str], ...]] = (
     (b"7z\xbc\xaf\x27\x1c", "a 7z file", _UNPACK),
     (b"Rar!\x1a\x07", "a rar file", _UNPACK),
     (b"\x1f\x8b", "packed by gzip twice", _UNPACK),
-    (_PARQUET, "a Parquet file", "read it by read_parquet"),
+    (PARQUET_MAGIC, "a Parquet file", "read it by read_parquet"),
     (b"ORC", "an ORC file", _AS_TABLE),
     (b"FEA1", "a Feather file", _AS_TABLE),
     (b"\x89PNG", "an image", _AS_CSV),
@@ -55,7 +56,7 @@ _SIGNATURES: Final[tuple[tuple[bytes, str, str], ...]] = (
     (b"version https://git-lfs.github.com/spec/", "a pointer of Git LFS", _DOWNLOAD),
     (b"/annex/objects/", "a pointer of git-annex", _DOWNLOAD),
 )
-_COULD_BE_TEXT: Final = frozenset({b"BZh", b"PAR1", b"ORC", b"FEA1"})
+_COULD_BE_TEXT: Final = frozenset({b"BZh", PARQUET_MAGIC, b"ORC", b"FEA1"})
 """Of these only what is followed by bytes that no text has; a column may be called ORCID."""
 _TAR_MAGIC: Final = b"ustar"
 _TAR_OFFSET: Final = 257
@@ -89,7 +90,7 @@ def check_parquet(head: bytes) -> None:
     """Raise InvalidRequestError for what does not begin as Parquet does."""
     if not head:
         raise _wrong_form("is empty")
-    if not head.startswith(_PARQUET):
+    if not head.startswith(PARQUET_MAGIC):
         check_container(head)
         _check_markup(_without_mark(head))
         raise _wrong_form("is no Parquet; read CSV by read_csv, JSON Lines by read_jsonl")

@@ -29,6 +29,11 @@ class ReasonCount:
     rows: int
     first: tuple[Any, ...]
 
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the server's words are left out of the reason."""
+        return self.reason == _HIDDEN_TEXT
+
 
 @attrs.define
 class _Counted:
@@ -61,7 +66,7 @@ class ReasonTally:
             key = (rejection.stage, None, _FURTHER_TEXT)
         self._counted.setdefault(key, _Counted()).add(1, [(rejection.index, rejection.reference)])
 
-    def most_common(self, *, show_values: bool) -> list[ReasonCount]:
+    def most_common(self, *, show_values: bool, show_references: bool) -> list[ReasonCount]:
         """Return the reasons, the most frequent first; without `show_values` those of the server without its words."""
         found: dict[_Key, _Counted] = {}
         for (stage, field, reason), counted in self._counted.items():
@@ -75,15 +80,15 @@ class ReasonTally:
                 field=field,
                 reason=reason,
                 rows=counted.rows,
-                first=tuple(_place(index, reference, show_values=show_values) for index, reference in counted.first),
+                first=tuple(_place(*place, show_references=show_values or show_references) for place in counted.first),
             )
             for (stage, field, reason), counted in ordered
         ]
 
 
-def _place(index: int, reference: Any, *, show_values: bool) -> Any:
+def _place(index: int, reference: Any, *, show_references: bool) -> Any:
     """Return the reference of a row; where that is no number, as a line is, it may be somebody's data."""
     is_shown = reference is not None and (
-        show_values or (isinstance(reference, int) and not isinstance(reference, bool))
+        show_references or (isinstance(reference, int) and not isinstance(reference, bool))
     )
     return reference if is_shown else index

@@ -60,10 +60,11 @@ class ReplayReport(Report):
 
     by_operation: dict[str, OperationCounts] = attrs.field(factory=dict[str, OperationCounts])
 
-    def to_dict(self, *, show_values: bool = False) -> dict[str, Any]:
+    def to_dict(self, *, show_values: bool = False, show_references: bool = False) -> dict[str, Any]:
         """Return what `Report.to_dict` does, and the counts of each operation."""
         counts = {name: attrs.asdict(item) for name, item in self.by_operation.items()}
-        return {**super().to_dict(show_values=show_values), "by_operation": counts}
+        found = super().to_dict(show_values=show_values, show_references=show_references)
+        return {**found, "by_operation": counts}
 
 
 @attrs.frozen

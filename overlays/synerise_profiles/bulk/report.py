@@ -145,23 +145,25 @@ class Report:
             shown.append(f"{sum(item.rows for item in reasons[_REASONS_SHOWN:]):,} for other reasons")
         return "; ".join([*phrases, *shown])
 
-    def reasons(self, *, show_values: bool = False) -> list[ReasonCount]:
+    def reasons(self, *, show_values: bool = False, show_references: bool = False) -> list[ReasonCount]:
         """Return why rows were not accepted, the most frequent reason first, each with its first rows.
 
-        Without `show_values` the words of the server are left out. Up to 1,000 different reasons are told apart. The
+        Without `show_values` the words of the server are left out, and references that are no numbers, such as lines
+        are; `show_references` shows these alone. Up to 1,000 different reasons are told apart. The
         rejected rows are read through once, from their file where they are many: OSError if a later run replaced it.
         """
         if self._tally is None or self._tally.rows != self.rejected_count():
             self._tally = ReasonTally(self.rejected)
-        return self._tally.most_common(show_values=show_values)
+        return self._tally.most_common(show_values=show_values, show_references=show_references)
 
-    def to_dict(self, *, show_values: bool = False) -> dict[str, Any]:
+    def to_dict(self, *, show_values: bool = False, show_references: bool = False) -> dict[str, Any]:
         """Return counts, reasons, notes and the verification as JSON has them. The rejected rows are in `rejected`.
 
-        `show_values` adds the words of the server, which may quote what was sent.
+        `show_values` and `show_references` add what they add to `reasons`.
         """
         from .report_files import json_form  # noqa: PLC0415 - a run does without
 
+        reasons = self.reasons(show_values=show_values, show_references=show_references)
         names = ("operation", "read", "accepted", "resumed", "requests", "retries", "bytes_sent", "seconds", "complete")
         found = self.verification
         verification = None if found is None else attrs.asdict(found, recurse=False)
@@ -172,7 +174,7 @@ class Report:
             "rejected": self.rejected_count(),
             "rows_per_second": self.rows_per_second,
             "by_stage": dict(self.by_stage),
-            "reasons": [json_form(item) for item in self.reasons(show_values=show_values)],
+            "reasons": [json_form(item) for item in reasons],
             "notes": dict(self.notes),
             "verification": verification,
         }
@@ -254,8 +256,6 @@ _STAGE_TEXTS: Mapping[Stage, str] = {
     "ambiguous": "ambiguous",
     "unsent": "unsent",
 }
-
-
 _REASONS_SHOWN = 3
 
 

@@ -22,9 +22,11 @@ __all__ = [
     "REPLAY_FLAGS",
     "SALTED_FLAGS",
     "Flag",
+    "dry_run_option",
     "flagged",
     "given_options",
     "reads_rows",
+    "show_values_option",
 ]
 
 Kind: TypeAlias = Literal["integer", "number", "text", "file", "choice", "switch", "names", "salt"]
@@ -148,6 +150,17 @@ def reads_rows(function: F) -> F:
     for option, name, details in reversed(flags):
         function = click.option(option, name, **details)(function)
     return click.argument("files", nargs=-1, metavar="[FILE]...")(function)
+
+
+def dry_run_option(function: F) -> F:
+    """Add `--dry-run`."""
+    return click.option("--dry-run", is_flag=True, help="Read and check everything, send nothing.")(function)
+
+
+def show_values_option(function: F) -> F:
+    """Add `--show-values`."""
+    help_text = "Show the server's words, which may quote personal data."
+    return click.option("--show-values", is_flag=True, help=help_text)(function)
 
 
 def given_options(flags: Sequence[Flag], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
-from synerise_profiles._readers.block_reader import STANDARD_INPUT, peek, standard_input
+from synerise_profiles._readers.block_reader import GZIP_MAGIC, STANDARD_INPUT, peek, standard_input
+from synerise_profiles._readers.file_form import PARQUET_MAGIC
 from synerise_profiles.errors import InvalidRequestError
 from synerise_profiles.sources import (
     MappingError,
@@ -53,8 +54,6 @@ _FORMAT_BY_SUFFIX: Final[Mapping[str, Format]] = {
     ".pq": "parquet",
 }
 _HEAD_BYTES: Final = 1 << 16
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-_PARQUET_MAGIC: Final = b"PAR1"
 _NOT_OF_CSV: Final = frozenset({"format", "sort"})
 """Flags of files that are no matter of how a CSV file is written."""
 
@@ -146,7 +145,7 @@ def form_of(path: str, given: Format | None = None) -> Format:
         return "parquet"
     with opened(path) as file:
         head = peek(file)
-    if head.startswith(_PARQUET_MAGIC):
+    if head.startswith(PARQUET_MAGIC):
         return "parquet"
     forms: Mapping[bytes, Format] = {b"{": "jsonl", b"[": "json"}
     return forms.get(head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1], "csv")
@@ -266,7 +265,7 @@ def _first_lines(file: io.BufferedReader) -> bytes:
     first = file.peek()
     if not first:
         raise CommandError("standard input is empty")
-    if first.startswith(_GZIP_MAGIC):
+    if first.startswith(GZIP_MAGIC):
         first = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(first, _HEAD_BYTES)
     lines, newline, _ = first.rpartition(b"\n")
     if not newline:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,14 +11,12 @@ from .exit_status import DONE, REFUSED, describe_error
 from .output import print_json, shown_progress, write_line
 
 if TYPE_CHECKING:
-    from synerise_profiles.bulk import Rejection, Report
+    from synerise_profiles.bulk import Report
 
 __all__ = ["REASONS_SHOWN", "print_report", "report_document", "run_rows"]
 
 REASONS_SHOWN: Final = 10
-_EXAMPLES: Final = 3
-_MAX_REASONS: Final = 10_000
-"""More different reasons than this are counted as one, so that memory is bounded."""
+_HIDDEN_REASON: Final = "refused by the server; --show-values shows its words"
 
 
 def run_rows(
@@ -57,10 +54,12 @@ def status_of(report: Report) -> int:
 
 def print_report(report: Report, *, show_values: bool, is_dry: bool = False) -> None:
     """Print what became of the rows, with the most frequent reasons and where they were met first."""
+    from synerise_profiles.bulk import ReplayReport  # noqa: PLC0415 - a help page does without
+
     write_line(report.summary())
-    by_operation = _by_operation(report)
+    by_operation = report.by_operation if isinstance(report, ReplayReport) else {}
     for name, counts in by_operation.items() if len(by_operation) > 1 else ():
-        write_line(f"  {name}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
+        write_line(f"  {name}: {counts.read:,} read, {counts.accepted:,} accepted, {counts.rejected:,} rejected")
     for line in _reason_lines(report, show_values=show_values):
         write_line(f"  {line}")
     if report.resumed:
@@ -83,45 +82,8 @@ def print_report(report: Report, *, show_values: bool, is_dry: bool = False) -> 
 
 
 def report_document(report: Report, *, show_values: bool) -> dict[str, Any]:
-    """Return the report for machines."""
-    verification = report.verification
-    return {
-        "operation": report.operation,
-        "by_operation": _by_operation(report),
-        "read": report.read,
-        "accepted": report.accepted,
-        "resumed": report.resumed,
-        "rejected": report.rejected_count(),
-        "by_stage": dict(report.by_stage),
-        "reasons": [
-            {"stage": stage, "field": field, "reason": reason, "rows": count, "first": first}
-            for (stage, field, reason), (count, first) in _reasons(report, show_values=show_values)
-        ],
-        "requests": report.requests,
-        "retries": report.retries,
-        "bytes_sent": report.bytes_sent,
-        "seconds": report.seconds,
-        "complete": report.complete,
-        "notes": report.notes,
-        "verification": None
-        if verification is None
-        else {
-            "sample": verification.sample,
-            "arrived": verification.arrived,
-            "missing": len(verification.missing),
-            "skipped": verification.skipped,
-            "unread": verification.unread,
-            "problem": verification.problem,
-        },
-    }
-
-
-def _by_operation(report: Report) -> dict[str, dict[str, int]]:
-    """Return the counts of each operation of a replay; nothing of another run."""
-    from synerise_profiles.bulk import ReplayReport  # noqa: PLC0415 - a help page does without
-
-    found = report.by_operation if isinstance(report, ReplayReport) else {}
-    return {name: {"read": it.read, "accepted": it.accepted, "rejected": it.rejected} for name, it in found.items()}
+    """Return the report for machines. References are places in the files that the command has read."""
+    return report.to_dict(show_values=show_values, show_references=True)
 
 
 def _print(report: Report, *, as_json: bool, show_values: bool, problem: str) -> None:
@@ -133,40 +95,16 @@ def _print(report: Report, *, as_json: bool, show_values: bool, problem: str) ->
 
 
 def _reason_lines(report: Report, *, show_values: bool) -> list[str]:
-    found = _reasons(report, show_values=show_values)
+    found = report.reasons(show_values=show_values, show_references=True)
     lines: list[str] = []
-    for (stage, field, reason), (count, first) in found[:REASONS_SHOWN]:
-        what = ": ".join(part for part in (field, reason) if part)
-        places = ", ".join(str(place) for place in first) + (", …" if count > len(first) else "")
-        lines.append(f"{count:,} x {stage}: {what} (rows {places})")
+    for item in found[:REASONS_SHOWN]:
+        reason = _HIDDEN_REASON if item.is_hidden else item.reason
+        what = ": ".join(part for part in (item.field, reason) if part)
+        places = ", ".join(str(place) for place in item.first) + (", …" if item.rows > len(item.first) else "")
+        lines.append(f"{item.rows:,} x {item.stage}: {what} (rows {places})")
     if len(found) > REASONS_SHOWN:
         lines.append(f"and {len(found) - REASONS_SHOWN:,} other reasons")
     return lines
-
-
-_Reason = tuple[str, str, str]
-
-
-def _reasons(report: Report, *, show_values: bool) -> list[tuple[_Reason, tuple[int, list[Any]]]]:
-    """Count the reasons of rejections, the most frequent first, each with the first rows that it was met in."""
-    counts: Counter[_Reason] = Counter()
-    examples: dict[_Reason, list[Any]] = {}
-    for rejection in report.rejected:
-        key: _Reason = (rejection.stage, rejection.field or "", _shown_reason(rejection, show_values=show_values))
-        if key not in counts and len(counts) >= _MAX_REASONS:
-            key = ("", "", "further reasons")
-        counts[key] += 1
-        first = examples.setdefault(key, [])
-        if len(first) < _EXAMPLES:
-            first.append(rejection.index if rejection.reference is None else rejection.reference)
-    return [(key, (count, examples[key])) for key, count in counts.most_common()]
-
-
-def _shown_reason(rejection: Rejection, *, show_values: bool) -> str:
-    """The server's own words may quote what was sent: they are shown where that was asked for."""
-    if show_values or rejection.stage in ("check", "unsent"):
-        return rejection.reason
-    return "refused by the server; --show-values shows its words"
 
 
 def _resume_text(options: Mapping[str, Any]) -> str:

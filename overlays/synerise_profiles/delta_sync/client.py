@@ -10,6 +10,7 @@ and bytes are those of a run.
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import AsyncIterable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast
@@ -207,7 +208,8 @@ class _Run:
     def gone_rows(self) -> GoneRows | None:
         """Count what is gone; return the rows to send for it, or None where nothing is to be done."""
         report, settings = self.report, self.settings
-        report.gone = sum(1 for _ in self.comparison.gone())
+        gone = array("q", self.comparison.gone())
+        report.gone = len(gone)
         if settings.gone == "ignore" or not report.gone:
             return None
         if report.gone > settings.max_gone_rate * report.known:
@@ -217,7 +219,7 @@ class _Run:
                 "nothing was done to them"
             )
             return None
-        return GoneRows(self.state, settings, list(self.comparison.gone()))
+        return GoneRows(self.state, settings, gone)
 
     def finish(self) -> None:
         """Complete the counts, and pack the file."""

@@ -1,8 +1,8 @@
-"""The cells of dead letters, read again by a mapping: what would have been sent, or why no row can be made of them."""
+"""Cells by the names of their columns, as dead letters and `prepare=` give them: read by a mapping, or why not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -20,38 +20,55 @@ LOST_BYTES = "\ufffd"
 
 
 class CellReader:
-    """Reads cells by the names of their columns. `named` are those of the mapping, `build` finds them among others."""
+    """Reads cells by the names of their columns. `named` are those of the mapping, `build` finds them among others.
 
-    def __init__(self, named: Sequence[str], build: Callable[[Sequence[Column]], RowBuilder], digest: str) -> None:
+    With `are_stored` they come from a dead letter: some may be decimals, or have lost bytes.
+    """
+
+    def __init__(
+        self,
+        named: Sequence[str],
+        build: Callable[[Sequence[Column]], RowBuilder],
+        digest: str,
+        *,
+        are_stored: bool = True,
+    ) -> None:
         self._named = named
         self._build = build
         self._digest = digest
-        self._columns: tuple[tuple[str, bool], ...] | None = None
+        self._are_stored = are_stored
+        self._names: tuple[str, ...] | None = None
+        self._decimals: frozenset[str] = frozenset()
         self._builder: RowBuilder | MappingError | None = None
 
     def __call__(self, cells: object) -> Row:
         """Return the row, or what stands for one that cannot be read."""
         if not is_object(cells):
             return self._unreadable("", "holds no cells by the names of their columns", cells)
-        builder = self._builder_for(tuple((name, isinstance(cell, Decimal)) for name, cell in cells.items()))
+        builder = self._builder_for(cells)
         if isinstance(builder, MappingError):
             issue = builder.issues[0]
             return self._unreadable(issue.field, f"column {printable_name(issue.column)} {issue.problem}", cells)
-        lost = next((item for item in builder.bindings if LOST_BYTES in str(cells.get(item.column))), None)
+        lost = None
+        if self._are_stored:
+            lost = next((item for item in builder.bindings if LOST_BYTES in str(cells.get(item.column))), None)
         if lost is None:
             return builder.convert(cells)
         reason = f"column {printable_name(lost.column)} lost bytes that could not be read; mend the cell"
         return self._unreadable(lost.path, reason, cells)
 
-    def _builder_for(self, columns: tuple[tuple[str, bool], ...]) -> RowBuilder | MappingError:
-        """Return the builder for columns, of which some hold decimals; nearly all rows have those of the one before."""
-        if self._builder is None or columns != self._columns:
-            kinds = dict.fromkeys(self._named, False) | dict(columns)
+    def _builder_for(self, cells: Mapping[str, Any]) -> RowBuilder | MappingError:
+        """Return the builder for the columns of cells; nearly all rows have those of the one before."""
+        names, decimals = tuple(cells), self._decimals
+        if self._are_stored:
+            decimals = frozenset(name for name, cell in cells.items() if isinstance(cell, Decimal))
+        if self._builder is None or names != self._names or decimals != self._decimals:
+            columns = [_column(name, is_decimal=name in decimals) for name in dict.fromkeys((*names, *self._named))]
             try:
-                self._builder = self._build([_column(name, is_decimal=kind) for name, kind in kinds.items()])
+                self._builder = self._build(columns)
             except MappingError as error:
                 self._builder = error
-            self._columns = columns
+            self._names, self._decimals = names, decimals
         return self._builder
 
     def _unreadable(self, field: str, reason: str, cells: Any) -> UnreadableRow:

@@ -41,7 +41,7 @@ from .mapping_checks import (
 )
 from .mapping_file import MappingFile, located_in, mapping_text, read_mapping_file
 from .mapping_options import CellArguments, GroupArguments, MappingArguments, MappingKind
-from .row_builder import Row, RowBuilder, cells_converter, object_tree
+from .row_builder import Row, RowBuilder, object_tree
 from .targets import Empty, FieldTarget, Target, field
 
 __all__ = ["RowMapping"]
@@ -279,7 +279,12 @@ class RowMapping:
         grouping = self.lines.grouping(self.kind, fields, self._constant_values, self._batch_operation.max_bytes)
         if columns is not None:
             self._raise_issues(list(self.lines.missing(columns)))
-        convert = self._cells_converter(is_complete=columns is not None) if builder is None else builder.convert
+        if builder is None:
+            # A column that is not there is empty, but where lines are complete: then it refuses the line.
+            named = self.named_columns if columns is None else ()
+            convert: Callable[[Any], Row] = CellReader(named, self._object_builder, self.digest, are_stored=False)
+        else:
+            convert = builder.convert
         return self.lines.plan(convert, grouping, self._defaults, columns)
 
     def cell_reader(self) -> Callable[[object], Row]:
@@ -289,11 +294,7 @@ class RowMapping:
         and for what is no object. A column that is not there is empty. Where lines are grouped it takes a list of the
         cells of all lines of an order.
         """
-
-        def build(columns: Sequence[Column]) -> RowBuilder:
-            return self.row_builder(columns, _ignore_note, of_objects=True)
-
-        convert = CellReader(self.named_columns, build, self.digest)
+        convert = CellReader(self.named_columns, self._object_builder, self.digest)
         if self.is_plain:
             return convert
         plan = attrs.evolve(self.line_plan(None, None), convert=convert)
@@ -305,18 +306,8 @@ class RowMapping:
 
         return read
 
-    def _cells_converter(self, *, is_complete: bool = False) -> Callable[[object], Row]:
-        """Make a function of the cells of a line by the names of their columns, for any columns.
-
-        A column that is not there is empty; where lines are `is_complete` it refuses the line.
-        """
-        named = () if is_complete else self.named_columns
-
-        def build(names: Sequence[str]) -> RowBuilder:
-            columns = [Column(name, "json", "JSON") for name in dict.fromkeys((*names, *named))]
-            return self.row_builder(columns, _ignore_note, of_objects=True)
-
-        return cells_converter(build)
+    def _object_builder(self, columns: Sequence[Column]) -> RowBuilder:
+        return self.row_builder(columns, _ignore_note, of_objects=True)
 
     @property
     def named_columns(self) -> tuple[str, ...]:

@@ -16,10 +16,9 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
-from synerise_profiles_api.json_values import is_object
 
 from .converters import Converter, convert_text
-from .errors import BadCellError, MappingError, printable_name
+from .errors import BadCellError
 from .fields import ResolvedField
 from .targets import Empty
 
@@ -30,7 +29,6 @@ __all__ = [
     "ObjectTemplate",
     "Row",
     "RowBuilder",
-    "cells_converter",
     "object_tree",
 ]
 
@@ -188,30 +186,6 @@ class RowBuilder:
             except BadCellError as error:
                 return UnreadableRow(binding.path, f"column {binding.column!r} {error}", row, mapping=self.digest)
         return UnreadableRow("", "cannot be read", row, mapping=self.digest)
-
-
-def cells_converter(build: Callable[[Sequence[str]], RowBuilder]) -> Callable[[object], Row]:
-    """Make a function of the cells of a line by the names of their columns; `build` makes the builder for some names.
-
-    It returns an UnreadableRow for what is no object, and for columns of which no row can be made.
-    """
-    builders: dict[tuple[str, ...], RowBuilder] = {}
-
-    def read(cells: object) -> Row:
-        if not is_object(cells):
-            return UnreadableRow("", "holds no cells by the names of their columns", cells)
-        names = tuple(cells)
-        if names not in builders:
-            try:
-                builder = build(names)
-            except MappingError as error:
-                issue = error.issues[0]
-                return UnreadableRow(issue.field, f"column {printable_name(issue.column)} {issue.problem}", cells)
-            builders.clear()  # nearly all rows have the columns of the one before
-            builders[names] = builder
-        return builders[names].convert(cells)
-
-    return read
 
 
 def _bindings(template: ObjectTemplate) -> list[ColumnBinding]:

@@ -16,10 +16,10 @@ import attrs
 
 from synerise_profiles_api.errors import InvalidRequestError
 
-__all__ = ["BATCH_ROWS", "Table", "open_dataset", "open_stream", "open_table"]
+__all__ = ["Table", "duckdb_reader", "open_dataset", "open_table"]
 
 Batches: TypeAlias = "Callable[[Sequence[str]], Iterable[Any]]"
-BATCH_ROWS: Final = 8192
+_BATCH_ROWS: Final = 8192
 """So many rows are asked for at a time, where a library lets one choose."""
 
 
@@ -49,7 +49,7 @@ def open_table(arrow: Any, table: Any) -> Table:
     raise InvalidRequestError(problem, field="table")
 
 
-def open_stream(open_: Callable[[], Any]) -> Table:
+def _open_stream(open_: Callable[[], Any]) -> Table:
     """Make a table of what opens a stream of batches: it is opened at once, and anew when rows are read again."""
     opened = [open_()]
     return Table(opened[0].schema, lambda _: opened.pop() if opened else open_())
@@ -59,7 +59,7 @@ def open_dataset(dataset: Any) -> Table:
     """Make a table of a pyarrow dataset, read in its own order and few batches ahead, so that memory stays flat."""
 
     def batches(names: Sequence[str]) -> Iterable[Any]:
-        scanner = dataset.scanner(columns=list(names), batch_size=BATCH_ROWS, batch_readahead=1, fragment_readahead=1)
+        scanner = dataset.scanner(columns=list(names), batch_size=_BATCH_ROWS, batch_readahead=1, fragment_readahead=1)
         found: Iterable[Any] = scanner.to_batches()
         return found
 
@@ -75,7 +75,7 @@ def _open_pyarrow(_: Any, table: Any) -> Table | None:
     if hasattr(table, "projected_schema"):
         return Table(table.projected_schema, lambda _: table.to_batches())
     if hasattr(table, "iter_batches") and hasattr(table, "schema_arrow"):
-        return Table(table.schema_arrow, lambda names: table.iter_batches(BATCH_ROWS, columns=list(names)))
+        return Table(table.schema_arrow, lambda names: table.iter_batches(_BATCH_ROWS, columns=list(names)))
     return None
 
 
@@ -84,16 +84,16 @@ def _open_reader(_: Any, table: Any) -> Table | None:
     if hasattr(table, "to_pyarrow_dataset"):
         return open_dataset(table.to_pyarrow_dataset())
     if hasattr(table, "to_arrow_batch_reader"):
-        return open_stream(table.to_arrow_batch_reader)
+        return _open_stream(table.to_arrow_batch_reader)
     if type(table).__module__.partition(".")[0] in ("duckdb", "_duckdb"):
-        return open_stream(lambda: duckdb_reader(table))
+        return _open_stream(lambda: duckdb_reader(table))
     return None
 
 
 def duckdb_reader(relation: Any) -> Any:
     """Return the reader of a relation, which older versions call by another name."""
     read = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
-    return read(BATCH_ROWS)
+    return read(_BATCH_ROWS)
 
 
 def _open_lazy_frame(arrow: Any, table: Any) -> Table | None:
@@ -106,7 +106,7 @@ def _open_lazy_frame(arrow: Any, table: Any) -> Table | None:
 
     def batches(names: Sequence[str]) -> Iterator[Any]:
         chosen = table if any(name.startswith("^") for name in names) else table.select(list(names))
-        for frame in chosen.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True, lazy=True):
+        for frame in chosen.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, lazy=True):
             yield from arrow.RecordBatchReader.from_stream(frame)
 
     return Table(arrow.RecordBatchReader.from_stream(table.head(0).collect()).schema, batches)
@@ -115,11 +115,11 @@ def _open_lazy_frame(arrow: Any, table: Any) -> Table | None:
 def _open_protocol(arrow: Any, table: Any) -> Table | None:
     """Take what offers a protocol: the streams and arrays of Arrow, or the older one of data frames."""
     if hasattr(table, "__arrow_c_stream__"):
-        return open_stream(lambda: arrow.RecordBatchReader.from_stream(table))
+        return _open_stream(lambda: arrow.RecordBatchReader.from_stream(table))
     if hasattr(table, "__arrow_c_array__"):
-        return open_stream(lambda: arrow.Table.from_batches([arrow.record_batch(table)]).to_reader())
+        return _open_stream(lambda: arrow.Table.from_batches([arrow.record_batch(table)]).to_reader())
     if hasattr(table, "__dataframe__"):
-        return open_stream(lambda: import_module("pyarrow.interchange").from_dataframe(table).to_reader())
+        return _open_stream(lambda: import_module("pyarrow.interchange").from_dataframe(table).to_reader())
     return None
 
 

@@ -50,9 +50,9 @@ def check(
     as_json: bool,  # noqa: FBT001 - likewise
     **values: Any,
 ) -> int:
-    """Say what of a file would be refused, and which identifiers the change of 6 July 2026 touches. Sends nothing.
+    """Say what of a file would be refused, and which identifiers the change of identifiers touches. Sends nothing.
 
-    From that day accents count, white space at the ends is trimmed, uuids are unique. An event or a transaction names
+    After it accents count, white space at the ends is trimmed, uuids are unique. An event or a transaction names
     its profile in `client`. Identifiers are masked.
 
     \b

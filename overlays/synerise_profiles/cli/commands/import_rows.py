@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import click
 
 from synerise_profiles.cli.connection import connected, default_limits, open_client
-from synerise_profiles.cli.flags import PROFILE_FLAGS, SALTED_FLAGS, Flag, flagged, given_options, reads_rows
+from synerise_profiles.cli.flags import (
+    PROFILE_FLAGS,
+    SALTED_FLAGS,
+    Flag,
+    dry_run_option,
+    flagged,
+    given_options,
+    reads_rows,
+    show_values_option,
+)
 from synerise_profiles.cli.output import as_json_flag
 from synerise_profiles.cli.runs import run_rows
 
@@ -42,8 +51,8 @@ def import_group() -> None:
 def _command(kind: ImportedKind, flags: Sequence[Flag], help_text: str) -> click.Command:
     @import_group.command(name=kind, help=help_text)
     @reads_rows
-    @click.option("--dry-run", is_flag=True, help="Read and check everything, send nothing.")
-    @click.option("--show-values", is_flag=True, help="Show the server's words, which may quote personal data.")
+    @dry_run_option
+    @show_values_option
     @flagged(flags)
     @as_json_flag
     @connected

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from synerise_profiles.cli.connection import connected, default_limits, open_client
-from synerise_profiles.cli.flags import BULK_FLAGS, DELETION_FLAGS, flagged, given_options, reads_rows
+from synerise_profiles.cli.flags import (
+    BULK_FLAGS,
+    DELETION_FLAGS,
+    dry_run_option,
+    flagged,
+    given_options,
+    reads_rows,
+    show_values_option,
+)
 from synerise_profiles.cli.output import as_json_flag, confirm
 from synerise_profiles.cli.runs import run_rows
 
@@ -18,18 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
-_dry_run_option = click.option("--dry-run", is_flag=True, help="Read and check everything, send nothing.")
-_values_option = click.option(
-    "--show-values", is_flag=True, help="Show the server's words, which may quote personal data."
-)
 _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 @click.command()
 @reads_rows
-@_dry_run_option
+@dry_run_option
 @_yes_option
-@_values_option
+@show_values_option
 @flagged(DELETION_FLAGS)
 @as_json_flag
 @connected
@@ -59,9 +63,9 @@ def delete(
 @click.command()
 @click.option("--tag-id", type=int, required=True, metavar="N", help="Id of the tag; `tags` lists them.")
 @reads_rows
-@_dry_run_option
+@dry_run_option
 @_yes_option
-@_values_option
+@show_values_option
 @flagged(BULK_FLAGS)
 @as_json_flag
 @connected

@@ -10,7 +10,7 @@ import click
 
 from synerise_profiles.cli.connection import connected, default_limits, open_client
 from synerise_profiles.cli.exit_status import CommandError
-from synerise_profiles.cli.flags import REPLAY_FLAGS, flagged, given_options
+from synerise_profiles.cli.flags import REPLAY_FLAGS, flagged, given_options, show_values_option
 from synerise_profiles.cli.output import as_json_flag, confirm
 from synerise_profiles.cli.runs import run_rows
 
@@ -21,7 +21,7 @@ __all__ = ["COMMANDS"]
 @click.argument("letters", metavar="LETTERS")
 @click.option("--mapping", metavar="FILE", help="Mapping that reads the cells among the letters, a TOML file.")
 @click.option("--yes", is_flag=True, help="Do not ask where letters delete profiles.")
-@click.option("--show-values", is_flag=True, help="Show the server's words, which may quote personal data.")
+@show_values_option
 @flagged(REPLAY_FLAGS)
 @as_json_flag
 @connected

@@ -31,6 +31,8 @@ def test_every_operation_needs_its_permission(tmp_path: Path, name: str) -> None
     [
         ("client.bulk.upsert_profiles(rows)", ["profiles.upsert_batch"]),
         ("bulk = client.bulk\nbulk.delete_profiles(rows)", ["profiles.delete", "profiles.delete_by_custom_id"]),
+        ("client.bulk.replay('rejected.jsonl')", ["profiles.upsert_batch", "events.send_batch", "profiles.delete"]),
+        ("client.delta_sync.profiles(rows, key='customId', state='s')", ["profiles.upsert_batch"]),
         ("with client.queue() as queue:\n    queue.events.put(row)", ["events.send_batch"]),
         ("client.exports.run(order)", ["exports.create", "exports.get_status", "exports.get_data"]),
         ("client.merges.apply(plan)", ["profiles.get", "profiles.find", "profiles.merge_by_id"]),

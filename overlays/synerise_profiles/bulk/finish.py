@@ -16,41 +16,47 @@ __all__ = ["RunEnd", "finishing", "finishing_async"]
 
 @attrs.define
 class RunEnd:
-    """The report of a run that was accepted; None before that."""
+    """The report of a run that was accepted, None before that; and what ended the run, if anything was raised."""
 
     report: Report | None = None
+    error: BaseException | None = None
 
 
 @contextmanager
 def finishing(function: Callable[[Report], object]) -> Generator[RunEnd]:
     """Call the function with the report at the end of the block, also where that raises."""
-    end, error = RunEnd(), None
+    end = RunEnd()
     try:
-        yield end
-    except BaseException as raised:
-        error = raised
-        raise
+        with _noting_error(end):
+            yield end
     finally:
         if end.report is not None:
-            with _raised_as_itself(end.report, error):
+            with _raised_as_itself(end.report, end.error):
                 function(end.report)
 
 
 @asynccontextmanager
 async def finishing_async(function: Callable[[Report], Any]) -> AsyncGenerator[RunEnd]:
     """Do the same for a function that may be a coroutine function."""
-    end, error = RunEnd(), None
+    end = RunEnd()
     try:
-        yield end
-    except BaseException as raised:
-        error = raised
-        raise
+        with _noting_error(end):
+            yield end
     finally:
         if end.report is not None:
-            with _raised_as_itself(end.report, error):
+            with _raised_as_itself(end.report, end.error):
                 result = function(end.report)
                 if inspect.isawaitable(result):
                     await result
+
+
+@contextmanager
+def _noting_error(end: RunEnd) -> Generator[None]:
+    try:
+        yield
+    except BaseException as error:
+        end.error = error
+        raise
 
 
 @contextmanager

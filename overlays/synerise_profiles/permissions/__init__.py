@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -16,12 +17,17 @@ from synerise_profiles_api.types import Operation
 
 __all__ = ["PermissionReport", "RequiredPermission", "required_permissions"]
 
+_BULK: Final[Mapping[str, tuple[str, ...]]] = {
+    "upsert_profiles": ("profiles.upsert_batch",),
+    "send_events": ("events.send_batch",),
+    "create_transactions": ("transactions.create_batch",),
+    "delete_profiles": ("profiles.delete", "profiles.delete_by_custom_id"),
+    "assign_tag": ("tags.assign",),
+}
 _FEATURES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
-    ("bulk", "upsert_profiles"): ("profiles.upsert_batch",),
-    ("bulk", "send_events"): ("events.send_batch",),
-    ("bulk", "create_transactions"): ("transactions.create_batch",),
-    ("bulk", "delete_profiles"): ("profiles.delete", "profiles.delete_by_custom_id"),
-    ("bulk", "assign_tag"): ("tags.assign",),
+    **{("bulk", method): names for method, names in _BULK.items()},
+    ("bulk", "replay"): tuple(chain.from_iterable(_BULK.values())),  # letters may be of any of them
+    ("delta_sync", "profiles"): ("profiles.upsert_batch",),
     ("profiles", "put"): ("profiles.upsert_batch",),
     ("events", "put"): ("events.send_batch",),
     ("transactions", "put"): ("transactions.create_batch",),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,16 @@ from synerise_profiles.bulk import (
 )
 from synerise_profiles.models import ProfileBatchItem
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sources import RowMapping, field, read_arrow, read_csv, read_json, read_jsonl
+from synerise_profiles.sources import (
+    RowMapping,
+    field,
+    read_arrow,
+    read_csv,
+    read_json,
+    read_jsonl,
+    read_parquet,
+    read_sql,
+)
 
 MAPPING = RowMapping.for_profiles(
     {"customId": "customId", "Town": "city", "Mail": "email", "Born": field("birthDate", "date", format="%d.%m.%Y")}
@@ -107,16 +118,36 @@ def arrow_rows(_: Path) -> Any:
     return read_arrow(pytest.importorskip("pyarrow").Table.from_pylist(TABLE), MAPPING)
 
 
+def parquet_rows(folder: Path) -> Any:
+    pytest.importorskip("pyarrow.parquet").write_table(
+        pytest.importorskip("pyarrow").Table.from_pylist(TABLE), folder / "rows.parquet"
+    )
+    return read_parquet(folder / "rows.parquet", MAPPING)
+
+
 def generated_rows(folder: Path) -> Any:
     return (row for row in csv_rows(folder))
 
 
-@pytest.mark.parametrize("make", [csv_rows, jsonl_rows, json_rows, arrow_rows, generated_rows])
+@pytest.mark.parametrize("make", [csv_rows, jsonl_rows, json_rows, arrow_rows, parquet_rows, generated_rows])
 def test_letters_of_every_source_are_mended_and_sent_whole(
     client: Synerise, replay: Replay, letters: Path, tmp_path: Path, make: Any
 ) -> None:
     """Cells go through the mapping, fields as they are, and no cell is lost; the file is empty in the end."""
-    report = client.bulk.upsert_profiles(make(tmp_path), dead_letter=letters)
+    mend_and_compare(client, replay, letters, make(tmp_path))
+
+
+def test_letters_of_a_query_are_mended_and_sent_whole(client: Synerise, replay: Replay, letters: Path) -> None:
+    """Cells of a query are kept by their columns' names, as those of a file."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        database.execute("create table people (customId, Town, Mail, Born)")
+        database.executemany("insert into people values (:customId, :Town, :Mail, :Born)", TABLE)
+        mend_and_compare(client, replay, letters, read_sql("select * from people", database, MAPPING))
+
+
+def mend_and_compare(client: Synerise, replay: Replay, letters: Path, rows: Any) -> None:
+    """Send the rows of `TABLE`, mend the two that are refused, and read all three back."""
+    report = client.bulk.upsert_profiles(rows, dead_letter=letters)
     assert (report.accepted, report.by_stage["check"], report.by_stage["server"]) == (1, 1, 1)
     report = replay(letters, mapping=MAPPING, transform=mend, dead_letter=letters)
     assert (report.read, report.accepted, report.complete, report.notes) == (2, 2, True, {})

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import sqlite3
 from decimal import Decimal
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +18,17 @@ from hypothesis import strategies as st
 from synerise_profiles import InvalidRequestError, Synerise
 from synerise_profiles.bulk import UnreadableRow, read_dead_letter
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sources import MappingError, RowMapping, field, read_arrow, read_csv, read_json, read_jsonl
+from synerise_profiles.sources import (
+    MappingError,
+    RowMapping,
+    field,
+    read_arrow,
+    read_csv,
+    read_json,
+    read_jsonl,
+    read_parquet,
+    read_sql,
+)
 
 COLUMNS = {
     "No": ["orderId", "eventSalt"],
@@ -89,30 +102,39 @@ def test_lines_that_are_not_adjacent_are_refused_or_sorted():
 
 
 @pytest.mark.parametrize("sort", [False, True])
-def test_every_reader_groups(sort):
-    """CSV, JSON Lines, a JSON array, Arrow tables and frames give the same orders, and say where each begins."""
+def test_every_reader_groups(sort, tmp_path):
+    """Files, tables, frames and queries give the same orders, and say where each begins."""
     lines = LINES if sort else [LINES[0], LINES[1], LINES[3], LINES[2]]
     names = HEADER.strip().split(",")
     objects = [dict(zip(names, line, strict=True)) for line in lines]
     data = "\n".join(map(json.dumps, objects))
     table = pa.table({name: [found[name] for found in objects] for name in names})
+    pq.write_table(table, tmp_path / "lines.parquet", row_group_size=1)
+    database = sqlite3.connect(":memory:")
+    opened = pytest.importorskip("duckdb").connect()
+    connections = [contextlib.closing(database), contextlib.closing(opened)]
+    database.execute('create table lines (No, Sku, Name, Qty, Price, "When", Who)')
+    database.executemany("insert into lines values (?,?,?,?,?,?,?)", lines)
+    opened.register("lines", table)
     sources = [
         read_csv(io.StringIO(text_of(lines)), mapping(), sort=sort),
         read_jsonl(io.StringIO(data), mapping(), sort=sort),
         read_json(io.StringIO(f"[{data.replace(chr(10), ',')}]"), mapping(), sort=sort),
         read_arrow(table, mapping(), sort=sort),
         read_arrow(table.to_pandas(), mapping(), sort=sort),
+        read_parquet(tmp_path / "lines.parquet", mapping(), sort=sort),
+        read_sql("select * from lines", database, mapping(), sort=sort),
+        read_sql("select * from lines", opened, mapping(), sort=sort),
     ]
-    found = [list(source) for source in sources]
+    with connections[0], connections[1]:
+        found = [list(source) for source in sources]
     assert [brief(row) for row in found[0]] == [("1", ["tea", "cup", "mug"], 7.95), ("2", ["jug"], 3.15)]
     assert all(rows == found[0] for rows in found)
     second = 2 if sort else 3
     assert [(source.locate(0), source.locate(1)) for source in sources] == [
         (2, second + 2),
         (1, second + 1),
-        (0, second),
-        (0, second),
-        (0, second),
+        *[(0, second)] * 6,
     ]
 
 

@@ -117,9 +117,19 @@ class CoreStates(RuleBasedStateMachine):
         dropped_now = (before | {at}) - set(self.rig.held())
         assert not dropped_now or self.rig.settings.when_full == "drop_oldest"
         assert not dropped_now & in_flight
-        # The oldest ones go, of those that are not being sent.
-        assert not dropped_now or max(dropped_now) <= min(before - dropped_now - self.sealed(), default=at)
+        # The oldest ones go, of those that are not being sent; the new one only if it does not fit beside these.
+        older = before - self.sealed()
+        if at in dropped_now:
+            assert dropped_now == {at}
+            assert not older or self.has_large_row
+        else:
+            assert dropped_now == set(sorted(older)[: len(dropped_now)])
         self.dropped |= dropped_now
+
+    @property
+    def has_large_row(self) -> bool:
+        """Whether a row was put that is larger than half of the queue; with its time it has 31 bytes more."""
+        return max(len(orjson.dumps(row)) for row in self.rows.values()) + 50 + 31 > self.rig.settings.max_bytes // 2
 
     @rule()
     def send(self) -> None:
@@ -434,6 +444,46 @@ def test_what_was_never_sent_keeps_the_time_of_its_put() -> None:
     assert row["time"].startswith("2023-11-14T22:14:59.9")
     assert row["eventSalt"]
     assert not left.maybe_applied
+
+
+@pytest.mark.parametrize("max_items", [10, 1000])
+@pytest.mark.parametrize("fate", ["503", "403"])
+def test_a_full_queue_drops_its_oldest_rows_while_the_server_is_away(max_items: int, fate: str) -> None:
+    """However long, and whatever is in flight: the newest rows are kept, also those of an operation that works."""
+    rig = Rig(max_items=max_items, when_full="drop_oldest", concurrency=4)
+
+    def send_all() -> None:
+        rig.core.flush()
+        while isinstance(rig.step(), QueueTask):
+            continue
+        for task in list(rig.in_flight):
+            rig.answer(task, fate if b"label" in (task.request().content or b"") else "well")
+
+    for n in range(5 * max_items):
+        rig.put(event(n, time="2020-01-01T00:00:00Z"))
+        if n % 5 == 0:
+            send_all()
+    sent, waiting = rig.core._inflight.rows, rig.held()[rig.core._inflight.rows :]
+    assert 0 < sent <= max_items // 4
+    assert waiting == list(range(5 * max_items - len(waiting), 5 * max_items))
+    assert len(waiting) == max_items - sent
+    rig.put(profile(1))
+    send_all()
+    assert rig.core.delivered == 1
+
+
+def test_a_new_row_takes_the_place_of_an_older_one_by_bytes() -> None:
+    """With batches of all operations in flight, a row of half of the queue still finds room."""
+    noon = "2020-01-01T12:00:00Z"
+    rig = Rig(max_bytes=2000, when_full="drop_oldest", concurrency=3)
+    for n in range(30):
+        rig.put(event(n, by="email" if n % 2 else "customId", time=noon))
+        if n % 5 == 4:
+            rig.core.flush()
+            while isinstance(rig.step(), QueueTask):
+                continue
+    rig.put(profile(30, lastName="x" * 880))
+    assert rig.held()[-1] == 30
 
 
 def test_what_was_delivered_leaves_room_for_good() -> None:

@@ -14,6 +14,7 @@ from synerise_profiles._batching.throttle import Throttle
 
 from .buffer import Buffer
 from .inflight import InflightBatch
+from .limits import InflightLimits
 from .settings import QueueSettings
 from .timestamps import QueueClock
 
@@ -24,20 +25,18 @@ class Channel:
     """A buffer for each group of rows that may share a request, and the batches in flight.
 
     Where rows have no time (profiles), one request follows the other, so that the last put wins; else a batch waits for
-    those in flight that have a row with the same key. `failing` is the
-    reason of the last failure, None after a success. Times are monotonic seconds.
+    those in flight that have a row with the same key. `failing` is the reason of the last failure, None after a
+    success. Times are monotonic seconds.
     """
 
-    def __init__(self, batch_operation: BatchOperation, settings: QueueSettings) -> None:
+    def __init__(self, batch_operation: BatchOperation, settings: QueueSettings, limits: InflightLimits) -> None:
         self.batch_operation = batch_operation
         self.max_inflight_batches = 1 if batch_operation.time_field is None else settings.concurrency
         self.throttle = Throttle(self.max_inflight_batches, None)
         self.inflight_batches: list[InflightBatch] = []
         self.requests_in_flight = 0
         self.failing: str | None = None
-        # A batch is at most half of the queue, so that dropping always finds something that is not in flight.
-        self._max_batch_items = min(batch_operation.max_items, settings.flush_items or max(1, settings.max_items // 2))
-        self._max_batch_bytes = min(batch_operation.max_bytes, settings.flush_bytes or max(2, settings.max_bytes // 2))
+        self._limits = limits
         self._flush_after = settings.flush_after
         self._buffers: dict[IdentifierGroup, Buffer] = {}
 
@@ -46,7 +45,9 @@ class Channel:
         buffer = self._buffers.get(group)
         if buffer is None:
             buffer = self._buffers[group] = Buffer(
-                self._max_batch_items, self._max_batch_bytes, timestamp_reserve(self.batch_operation)
+                self._limits.batch_rows(self.batch_operation),
+                self._limits.batch_bytes(self.batch_operation),
+                timestamp_reserve(self.batch_operation),
             )
         return buffer
 
@@ -101,9 +102,15 @@ class Channel:
         yield from (index for batch in self.inflight_batches for index in batch.open_indexes())
 
     def _must_wait(self, buffer: Buffer) -> bool:
-        """Whether the oldest batch has a row that would overwrite one in flight, and so could be overtaken by it."""
-        keys = buffer.batches[0].keys
-        return bool(keys) and any(not keys.isdisjoint(batch.keys) for batch in self.inflight_batches)
+        """Whether there is no room in flight for the oldest batch, or it has a row that would overwrite one in flight.
+
+        Such a row could be overtaken by that one.
+        """
+        batch = buffer.batches[0]
+        if not self._limits.allows(batch, self.inflight_batches):
+            return True
+        keys = batch.keys
+        return bool(keys) and any(not keys.isdisjoint(other.keys) for other in self.inflight_batches)
 
     def _due_time(self, buffer: Buffer, flush_mark: int) -> float:
         if buffer.is_full or buffer.head[0] < flush_mark:

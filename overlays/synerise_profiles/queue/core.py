@@ -36,6 +36,7 @@ from synerise_profiles._core.timing import Timing
 from .buffer import Buffer, EncodedRow, QueuedBatch
 from .channels import Channel
 from .inflight import AnswerResult, InflightBatch, QueueTask
+from .limits import InflightLimits
 from .settings import QueueSettings
 from .stats import QueueStats, Undelivered
 from .timestamps import QueueClock, with_timestamps
@@ -63,7 +64,8 @@ class QueueCore:
     def __init__(
         self, batch_operations: Sequence[BatchOperation], settings: QueueSettings, policy: RetryPolicy, timing: Timing
     ) -> None:
-        self.channels = [Channel(batch_operation, settings) for batch_operation in batch_operations]
+        self._inflight = InflightLimits(settings, len(batch_operations))
+        self.channels = [Channel(batch_operation, settings, self._inflight) for batch_operation in batch_operations]
         self.clock = QueueClock(timing)
         self.put_count = self.delivered = self.rejected = self.dropped = self.full = 0
         self.held = self.held_bytes = self.in_flight = self.requests = self.retries = self.callback_errors = 0
@@ -80,8 +82,7 @@ class QueueCore:
         self._outage = Outage(timing.monotonic)
         self._clock_sub_batch = SubBatch(())
         self._requests_in_flight = 0
-        self._round_robin = 0
-        self._sealed_rows = self._sealed_bytes = self._last_group = 0
+        self._round_robin = self._last_group = 0
 
     def put(self, channel: Channel, encoded_row: EncodedRow) -> bool | None:
         """Hold a row; None if there is no room, else whether something may be due earlier than it was before."""
@@ -171,7 +172,7 @@ class QueueCore:
             channel.inflight_batches.remove(batch)
             # The brackets of the body were never counted.
             self.held_bytes -= batch.size - 1
-            self._sealed_bytes -= batch.size - 1
+            self._inflight.size -= batch.size - 1
         return AnswerResult(batch.chunk_state.chunk, refused, error, hook_error)
 
     def flush(self) -> int:
@@ -251,7 +252,7 @@ class QueueCore:
     def _make_room(self, size: int) -> bool:
         """Drop the oldest rows that wait, as many as it needs; none if that would not make enough room."""
         settings = self._settings
-        if self._sealed_rows >= settings.max_items or self._sealed_bytes + size > settings.max_bytes:
+        if not self._inflight.has_room(size):
             return False
         while self.held >= settings.max_items or self.held_bytes + size > settings.max_bytes:
             oldest = min(
@@ -293,8 +294,8 @@ class QueueCore:
     def _seal_batch(self, channel: Channel, buffer: Buffer) -> InflightBatch:
         """Take the oldest batch of a buffer for sending."""
         batch = buffer.pop_batch()
-        self._sealed_rows += len(batch.rows)
-        self._sealed_bytes += batch.size - 1
+        self._inflight.rows += len(batch.rows)
+        self._inflight.size += batch.size - 1
         # There are no more groups of suspects than rows, so that no two batches use the same numbers.
         budget = BisectBudget(_MAX_BISECT_REQUESTS, self._last_group)
         self._last_group += len(batch.rows)
@@ -311,7 +312,7 @@ class QueueCore:
         self.rejected += len(refused)
         self.delivered += settled - len(refused)
         self.held -= settled
-        self._sealed_rows -= settled
+        self._inflight.rows -= settled
         return refused
 
     def _retry_delay(self, task: QueueTask, result: SendResult, throttle: Throttle | None, now: float) -> float:

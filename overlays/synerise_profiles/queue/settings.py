@@ -27,7 +27,8 @@ class QueueArguments(TypedDict, total=False):
 
     - `max_items` (100,000) and `max_bytes` (64 MB): how much is held, what is on its way included.
     - `when_full`: `block` waits for room, as long as `put_timeout` (0.1 s) or the put's own `timeout` says, and raises
-      QueueFullError then; `raise` does so at once; `drop_oldest` drops what has waited longest, and counts it.
+      QueueFullError then; `raise` does so at once; `drop_oldest` drops what has waited longest, and counts it. What is
+      in flight is never dropped; half of the queue at most is, then.
     - `flush_items`, `flush_bytes`, `flush_after` (1 s): what is sent at once; by default a whole batch, as large as is
       documented and half of the queue at most, or what has waited for so many seconds.
     - `concurrency`: requests in flight (4). Profiles are sent one request after the other, in the order of puts.

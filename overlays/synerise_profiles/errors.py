@@ -88,6 +88,11 @@ _ERROR_CODE_PATTERN: Final = re.compile(r"[A-Za-z]{1,10}-\d{1,8}", re.ASCII)
 _TRACE_ID_PATTERN: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
+def request_id_in(headers: Mapping[str, str]) -> str | None:
+    """Return the id that a gateway gave to a request, by the headers of its response."""
+    return next((value for name, value in headers.items() if name.lower() in _REQUEST_ID_HEADERS), None)
+
+
 class ConfigurationError(SyneriseError, ValueError):
     """The client cannot be built from what it was given, or its token callable returned something unusable."""
 
@@ -195,10 +200,13 @@ class APIStatusError(SyneriseError):
     @property
     def request_id(self) -> str | None:
         """The id that a gateway gave to the request, if it says one."""
-        for name, value in self.headers.items():
-            if name.lower() in _REQUEST_ID_HEADERS:
-                return value
-        return None
+        return request_id_in(self.headers)
+
+    @property
+    def trace_id(self) -> str | None:
+        """The publisher's id of the refusal, for its support; None if the body has none."""
+        found: object = self.body.get("traceId") if is_object(self.body) else None
+        return str(found) if found is not None and _TRACE_ID_PATTERN.fullmatch(str(found)) else None
 
     def __str__(self) -> str:
         parts = [f"{self.operation}: {self.status_code} {reason_phrase(self.status_code)}".rstrip()]
@@ -207,9 +215,8 @@ class APIStatusError(SyneriseError):
             parts.append(f"code {body['errorCode']}")
         if self.reason:
             parts.append(self.reason)
-        trace_id = body.get("traceId")
-        if trace_id is not None and _TRACE_ID_PATTERN.fullmatch(str(trace_id)):
-            parts.append(f"trace id {trace_id}")
+        if self.trace_id is not None:
+            parts.append(f"trace id {self.trace_id}")
         if self.attempts > 1:
             parts.append(_attempts_text(self.attempts))
         return "; ".join([*parts, *self.notes])

@@ -77,8 +77,16 @@ def test_an_async_iterable_is_for_the_async_client() -> None:
 
 OPTIONS: dict[str, tuple[Callable[[Synerise], object], str]] = {
     "verify a deletion": (
-        lambda client: client.bulk.delete_profiles([{"customId": "a"}], verify_sample=1),  # type: ignore[call-arg]
-        r"^bulk.delete_profiles: verify_sample: does not apply here, but to bulk.upsert_profiles; it takes concurrency",
+        lambda client: client.bulk.delete_profiles([{"customId": "a"}], verify_sample=1),
+        r"^bulk.delete_profiles: verify_sample: needs audit=, .*; nothing was deleted",
+    ),
+    "audit of profiles": (
+        lambda client: client.bulk.upsert_profiles([], audit="a.jsonl"),  # type: ignore[call-arg]
+        r"^bulk.upsert_profiles: audit: does not apply here, but to bulk.delete_profiles; it takes allow_null",
+    ),
+    "verify tags": (
+        lambda client: client.bulk.assign_tag([], 1, verify_sample=1),  # type: ignore[call-arg]
+        r"^bulk.assign_tag: verify_sample: does not apply here, but to bulk.upsert_profiles and bulk.delete_profiles",
     ),
     "salt of profiles": (
         lambda client: client.bulk.upsert_profiles([{"customId": "a"}], salt=str),  # type: ignore[call-arg]
@@ -143,5 +151,5 @@ def test_nothing_is_deleted_by_a_refused_call() -> None:
     with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
         client.profiles.upsert({"customId": "a"})
         with pytest.raises(InvalidRequestError):
-            client.bulk.delete_profiles([{"customId": "a"}], verify_sample=1)  # type: ignore[call-arg]
+            client.bulk.delete_profiles([{"customId": "a"}], verify_sample=1)
         assert client.profiles.find("by-custom-id", "a").custom_id == "a"

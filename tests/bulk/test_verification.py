@@ -20,7 +20,9 @@ from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.machine import DONE, Wait
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles.bulk import BulkStoppedError
-from synerise_profiles.bulk.verification import ProfileLookup, Sample, Verifier, differing_fields
+from synerise_profiles.bulk.read_back import ProfileLookup
+from synerise_profiles.bulk.sampling import Sample
+from synerise_profiles.bulk.verification import Verifier, differing_fields
 from synerise_profiles.sandbox import Sandbox, SandboxOptions
 from tests.bulk.support import Clock
 
@@ -178,7 +180,7 @@ def test_what_is_on_its_way_is_waited_for() -> None:
     assert core.next() == Wait(None)
     core.on_result(second, SendResult(status=200, content=orjson.dumps(rows[1])))
     assert core.next() is DONE
-    assert (core.result().arrived, core.result().unread) == (0, 3)
+    assert (core.as_expected, core.unread) == (0, 3)
 
 
 def test_the_async_client_reads_back_too(sandbox: Sandbox) -> None:

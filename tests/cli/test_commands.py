@@ -210,6 +210,12 @@ def test_deleting_and_tagging(tmp_path: Path, sandbox: Sandbox, client: Synerise
     done = call(tmp_path, *words, "--yes", env=env)
     assert done.returncode == 0, done.stderr
     assert call(tmp_path, "get", "leaver", env=env).returncode == 1
+    client.profiles.upsert({"customId": "leaver"})
+    done = call(tmp_path, *words, "--yes", "--audit", "deleted.jsonl", "--verify-sample", "5", env=env)
+    assert done.returncode == 0, done.stderr
+    assert b"0 of 1 looked for still exist" in done.stdout
+    (line,) = (tmp_path / "deleted.jsonl").read_text().splitlines()
+    assert (json.loads(line)["value"], json.loads(line)["fate"]) == ("leaver", "deleted")
 
 
 def test_call(tmp_path: Path, client: Synerise, env: dict[str, str]) -> None:

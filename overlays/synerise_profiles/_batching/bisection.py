@@ -56,6 +56,7 @@ class ChunkState:
 
     A chunk has one request in flight at a time, so that its rows keep their order: that of `sent`. `accepted_parts`
     hold the positions of accepted rows, `parked` halves at which the server broke, until it is known whether it is up.
+    `last_result` is what came of its last request.
     """
 
     chunk: Chunk
@@ -66,6 +67,7 @@ class ChunkState:
     parked: list[SubBatch] = attrs.field(factory=list[SubBatch])
     due: float = 0.0
     sent: SubBatch | None = None
+    last_result: SendResult | None = None
     is_recorded: bool = False
 
     @classmethod

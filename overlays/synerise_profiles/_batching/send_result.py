@@ -6,6 +6,7 @@ Machines decide by it alone, and it is made the same way from what the sync and 
 from __future__ import annotations
 
 from codecs import BOM_UTF8
+from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
@@ -20,6 +21,7 @@ from synerise_profiles.errors import (
     AuthenticationError,
     PermissionDeniedError,
     UnconfirmedResponseError,
+    request_id_in,
 )
 from synerise_profiles_api.errors import SyneriseError
 from synerise_profiles_api.types import Request, Response
@@ -41,6 +43,14 @@ class SendResult:
     content: bytes = b""
     failure: AttemptFailure | None = None
     error: Exception | None = None
+    headers: Mapping[str, str] | None = None
+
+    @property
+    def trace_id(self) -> str | None:
+        """The id by which the publisher, or a gateway, knows the request; None if the response has none."""
+        if isinstance(self.error, APIStatusError):
+            return self.error.trace_id or self.error.request_id
+        return None if self.headers is None else request_id_in(self.headers)
 
     @property
     def is_success(self) -> bool:
@@ -102,7 +112,9 @@ class SendResult:
 def send_result_of(result: Response[Any] | Exception) -> SendResult:
     """Make the result of what `client.send` returned or raised."""
     if isinstance(result, Response):
-        return SendResult(status=result.status_code, content=_without_bom(result.content), failure=AttemptFailure())
+        content = _without_bom(result.content)
+        failure = AttemptFailure()
+        return SendResult(status=result.status_code, content=content, failure=failure, headers=result.headers)
     if isinstance(result, APIStatusError):
         failure = AttemptFailure(status_code=result.status_code, retry_after=result.retry_after)
         content = _without_bom(result.content)

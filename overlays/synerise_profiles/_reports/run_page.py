@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
@@ -48,6 +48,8 @@ def run_page(page: RunPage) -> str:
         parts.append(html_table(PageTable("Notes", "What was seen and refused nothing.", ("times", "note"), rows)))
     if report["verification"] is not None:
         parts.append(_verification(report["verification"]))
+    if report["deletion_verification"] is not None:
+        parts.append(_deletion_verification(report["deletion_verification"]))
     parts += ["<h2>Settings and versions</h2>\n", facts(_shown(page.settings)), facts(_shown(page.versions))]
     return "".join(html_page(title, parts))
 
@@ -140,13 +142,22 @@ def _verification(found: Mapping[str, Any]) -> str:
         )
         for item in found["missing"]
     )
-    counts = [("compared", found["sample"]), ("stored as sent", found["arrived"])]
-    counts += [("skipped", found["skipped"]), ("unread", found["unread"])]
-    pairs = [(name, f"{count:,}") for name, count in counts]
-    if found["problem"]:
-        pairs.append(("problem", printable(found["problem"])))
+    pairs = _read_back_facts(found, (("compared", found["sample"]), ("stored as sent", found["arrived"])))
     table = PageTable("Not stored as sent", "Identifiers are masked.", ("row", "identifier", "reason", "fields"), rows)
     return "<h2>Read back</h2>\n" + facts(pairs) + html_table(table)
+
+
+def _deletion_verification(found: Mapping[str, Any]) -> str:
+    rows = tuple((str(item["index"]), printable(item["identifier"])) for item in found["remaining"])
+    pairs = _read_back_facts(found, (("looked for", found["sample"]), ("gone", found["gone"])))
+    table = PageTable("Deleted, and still there", "Identifiers are masked.", ("row", "identifier"), rows)
+    return "<h2>Read back</h2>\n" + facts(pairs) + html_table(table)
+
+
+def _read_back_facts(found: Mapping[str, Any], counts: Iterable[tuple[str, int]]) -> list[tuple[str, str]]:
+    counted = (*counts, ("skipped", found["skipped"]), ("unread", found["unread"]))
+    pairs = [(name, f"{count:,}") for name, count in counted]
+    return [*pairs, ("problem", printable(found["problem"]))] if found["problem"] else pairs
 
 
 def _shown(values: Mapping[str, object]) -> list[tuple[str, str]]:

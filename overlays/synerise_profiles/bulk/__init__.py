@@ -13,19 +13,19 @@ from .progress_bar import progress_bar
 from .replay import OperationCounts, ReplayReport
 from .report import (
     BulkStoppedError,
-    Missing,
     Progress,
     ReasonCount,
     RejectedRowsError,
     Report,
-    Verification,
     report_of,
 )
+from .verification_result import DeletionVerification, Missing, Remaining, Verification
 
 __all__ = [
     "AsyncBulk",
     "Bulk",
     "BulkStoppedError",
+    "DeletionVerification",
     "JournalError",
     "JournalMismatchError",
     "Missing",
@@ -34,6 +34,7 @@ __all__ = [
     "ReasonCount",
     "RejectedRowsError",
     "Rejection",
+    "Remaining",
     "ReplayReport",
     "Report",
     "RowSource",

@@ -36,7 +36,7 @@ from synerise_profiles_api.errors import InvalidRequestError
 
 from .open_chunk import OpenChunk
 from .row_preparer import ChunkerOptions, RowPreparer
-from .verification import Sample
+from .sampling import Sample
 
 __all__ = ["Chunker", "ChunkerOptions", "RefuseRow"]
 

@@ -21,6 +21,7 @@ from .settings import (
     TAGS,
     TRANSACTIONS,
     BulkArguments,
+    DeletionArguments,
     ProfileArguments,
     SaltedArguments,
     check_call,
@@ -103,10 +104,14 @@ class Bulk(ReplayMethods):
         """Record purchases (`transactions.create_batch`); their salt is `eventSalt` too, their time `recordedAt`."""
         return self._run(TRANSACTIONS, operations.transactions(), rows, options, {})
 
-    def delete_profiles(self, rows: Iterable[ClientIdOrRow], **options: Unpack[BulkArguments]) -> Report:
+    def delete_profiles(self, rows: Iterable[ClientIdOrRow], **options: Unpack[DeletionArguments]) -> Report:
         """Delete profiles, one request each (`profiles.delete`). IRREVERSIBLE.
 
-        A row is a clientId, or has a clientId or a customId (`profiles.delete_by_custom_id`).
+        A row is a clientId, or has a clientId or a customId (`profiles.delete_by_custom_id`). `audit` is a JSONL file
+        that gets a line for each row: its identifier as it is, when, its fate, and the status and trace id of the
+        response; it is appended to, also by the run that goes on with a journal. With `verify_sample=n`, n of the
+        deleted profiles, drawn at random, are looked for until they are gone, for `verify_within` seconds (30):
+        `report.deletion_verification` names those that still exist. That needs `audit`.
         """
         return self._run(DELETIONS, operations.profile_deletions(), rows, options, {})
 
@@ -138,7 +143,7 @@ class Bulk(ReplayMethods):
             if verifier is not None:
                 with reported(engine.report):
                     drive(verifier, (), client.send, timing)
-                engine.report.verification = verifier.result()
+                verifier.add_result(engine.report)
         return engine.report
 
 
@@ -186,11 +191,15 @@ class AsyncBulk(AsyncReplayMethods):
         return await self._run(TRANSACTIONS, operations.transactions(), rows, options, {})
 
     async def delete_profiles(
-        self, rows: Iterable[ClientIdOrRow] | AsyncIterable[ClientIdOrRow], **options: Unpack[BulkArguments]
+        self, rows: Iterable[ClientIdOrRow] | AsyncIterable[ClientIdOrRow], **options: Unpack[DeletionArguments]
     ) -> Report:
         """Delete profiles, one request each (`profiles.delete`). IRREVERSIBLE.
 
-        A row is a clientId, or has a clientId or a customId (`profiles.delete_by_custom_id`).
+        A row is a clientId, or has a clientId or a customId (`profiles.delete_by_custom_id`). `audit` is a JSONL file
+        that gets a line for each row: its identifier as it is, when, its fate, and the status and trace id of the
+        response; it is appended to, also by the run that goes on with a journal. With `verify_sample=n`, n of the
+        deleted profiles, drawn at random, are looked for until they are gone, for `verify_within` seconds (30):
+        `report.deletion_verification` names those that still exist. That needs `audit`.
         """
         return await self._run(DELETIONS, operations.profile_deletions(), rows, options, {})
 
@@ -227,5 +236,5 @@ class AsyncBulk(AsyncReplayMethods):
             if verifier is not None:
                 with reported(engine.report):
                     await drive(verifier, (), client.send, timing)
-                engine.report.verification = verifier.result()
+                verifier.add_result(engine.report)
         return engine.report

@@ -48,7 +48,7 @@ def dry_run(rows: Iterable[Any], *, for_: RowsFor = "profiles", **options: Any) 
     one_of(*_OPERATIONS).check("for_", for_)
     method, make = _OPERATIONS[for_]
     check_call(method, rows, options, is_async=False)
-    settings = attrs.evolve(BulkSettings(**options), journal=None, dead_letter=None, verify_sample=0)
+    settings = attrs.evolve(BulkSettings(**options), journal=None, dead_letter=None, audit=None, verify_sample=0)
     batch_operation = make()
     if isinstance(rows, RowSource):
         rows.check(batch_operation.operation)

@@ -20,15 +20,16 @@ from synerise_profiles._batching.machine import DONE, Call, Machine, Read, Signa
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Throttle
-from synerise_profiles._core.logging import Outage
-from synerise_profiles._core.retry import AttemptFailure, RetryPolicy, decide_retry
+from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
 
 from .chunker import Chunker
 from .recorder import OutcomeRecorder
+from .retries import Retries
+from .sampling import Sample
 from .settings import BulkSettings
 from .timestamps import ServerTimeTask, TimestampAssigner
-from .verification import Sample, Verifier
+from .verification import DeletionVerifier, Verifier
 
 __all__ = ["BulkStep", "BulkTask", "Engine"]
 
@@ -60,8 +61,8 @@ class Engine(Machine[BulkTask]):
         self.failure: BaseException | None = None
         self._batch_operation, self._settings, self._recorder = batch_operation, settings, recorder
         self._timing, self._policy, self._budget = timing, policy, BisectBudget(settings.max_bisect_requests)
-        self._outage: Outage | None = None
         self._throttle = Throttle(settings.concurrency, settings.requests_per_second)
+        self._retries: Retries | None = None
         options = settings.chunker_options(rows_are_fixed=rows_are_fixed)
         self._sample: Sample | None = None
         if settings.verify_sample:
@@ -139,6 +140,7 @@ class Engine(Machine[BulkTask]):
             self._on_server_time(task, result, now)
             return
         chunk_state, sub_batch, status = task.chunk_state, task.sub_batch, result.status
+        chunk_state.last_result = result
         if result.is_success or (
             status == 404 and sub_batch.maybe_applied and self._batch_operation.not_found_is_success
         ):
@@ -169,13 +171,16 @@ class Engine(Machine[BulkTask]):
         if not self._done:
             self._finish(self._timing.monotonic())
 
-    def start_verification(self) -> Verifier | None:
-        """Begin to compare a sample with what the server holds, where that was asked for and the run came to an end."""
-        schema, settings = self._batch_operation.schema, self._settings
-        if self._sample is None or schema is None or self.problem is not None:
+    def start_verification(self) -> Verifier | DeletionVerifier | None:
+        """Begin to read a sample back, where that was asked for and the run came to an end."""
+        operation, settings, sample = self._batch_operation, self._settings, self._sample
+        if sample is None or self.problem is not None:
             return None
-        within, timing = settings.verify_within, self._timing
-        return Verifier(self._sample, schema, concurrency=settings.concurrency, within=within, timing=timing)
+        concurrency, within, timing = settings.concurrency, settings.verify_within, self._timing
+        if operation.schema is None:
+            names = operation.identifiers
+            return DeletionVerifier(sample, names, concurrency=concurrency, within=within, timing=timing)
+        return Verifier(sample, operation.schema, concurrency=concurrency, within=within, timing=timing)
 
     def _can_start_chunk(self) -> bool:
         if not self._ready or len(self._chunk_states) >= self._settings.concurrency:
@@ -250,8 +255,8 @@ class Engine(Machine[BulkTask]):
 
     def _on_success(self) -> None:
         self._failed_streak = 0
-        if self._outage is not None and self._outage.is_on:
-            self._outage.end(self._batch_operation.operation)
+        if self._retries is not None:
+            self._retries.end_outage()
         self._search.on_success()
         self._throttle.on_success()
 
@@ -265,35 +270,9 @@ class Engine(Machine[BulkTask]):
             task.assigner.due = now + delay
 
     def _retry_delay(self, task: BulkTask, result: SendResult, now: float) -> float | None:
-        """Seconds until a request is sent again; None if it is not. A throttled one holds the others back too."""
-        sub_batch, failure = task.sub_batch, result.failure
-        if sub_batch.is_half and result.may_be_about_a_row:  # it is tried once
-            sub_batch.maybe_applied = True
-            return None
-        # The client has renewed its token once already. Where others were accepted, the new one may have expired too.
-        is_token = result.status == 401 and self._search.had_success
-        if failure is None or (result.is_final and not is_token):
-            return None
-        if is_token:
-            failure = AttemptFailure(maybe_received=False)
-        is_throttled = result.status in (429, 503)
-        sub_batch.maybe_applied = sub_batch.maybe_applied or (failure.maybe_received and not is_throttled)
-        attempt = self._throttle.on_throttled(now, task.sent_at) if is_throttled else sub_batch.attempts
-        decision = decide_retry(
-            self._policy,
-            failure,
-            repeatable=True,
-            attempt=attempt,
-            elapsed=now - (self._throttle.throttled_since if is_throttled else sub_batch.started_at),
-            random=self._timing.random,
-        )
-        if decision.delay is not None:
-            operation = self._batch_operation.operation
-            self._outage = self._outage or Outage(self._timing.monotonic)
-            self._outage.log_retry(operation, result.status, result.description, decision.delay, sub_batch.attempts)
-            if is_throttled:
-                self._throttle.hold_until(now + decision.delay)
-        return decision.delay
+        operation = self._batch_operation.operation
+        self._retries = self._retries or Retries(operation, self._policy, self._throttle, self._timing)
+        return self._retries.delay(task.sub_batch, task.sent_at, result, now, had_success=self._search.had_success)
 
     def _take_chunk(self, chunk: Chunk) -> None:
         """Take a full chunk. It is not sent if the journal has it, nor before all of the journal was compared."""

@@ -13,7 +13,7 @@ from synerise_profiles._batching.ordering import OrderGuard, PreparedRow
 from synerise_profiles._validation.rules import fields_of
 
 from .row_preparer import RepeatCounter
-from .verification import Sample
+from .sampling import Sample
 
 __all__ = ["OpenChunk"]
 
@@ -121,4 +121,5 @@ class OpenChunk:
         if row.request is not None:
             chunk.requests = [row.request]
         if self._sample is not None:
-            self._sample.offer(chunk, [orjson.loads(row.item)])
+            fields = orjson.loads(row.item)
+            self._sample.offer(chunk, [{"clientId": fields} if isinstance(fields, int) else fields])

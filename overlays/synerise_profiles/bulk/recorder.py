@@ -18,6 +18,7 @@ from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.confirmation import unlisted_note
 
+from .deletion_audit import DeletionAudit
 from .journal_protocol import JournalEntry, JournalError, JournalMismatchError, JournalProtocol
 from .rate_points import FIRST_GAP, add_point
 from .report import Progress, Report
@@ -46,11 +47,14 @@ class OutcomeRecorder:
         settle: Callable[[Sequence[int], Mapping[int, Stage]], None] | None = None,
         *,
         reasons_are_ours: bool = False,
+        audit: DeletionAudit | None = None,
     ) -> None:
         self.report = report
         self.journal = journal
         self.problem: str | None = None
         self.journal_error: JournalError | None = None
+        self.audit_error: OSError | None = None
+        self._audit = audit
         self.failure: Exception | None = None
         """What the caller's function, or a file, raised first; what is to be written down goes on all the same."""
         self._batch_operation, self._settings, self._locate = batch_operation, settings, locate
@@ -85,6 +89,8 @@ class OutcomeRecorder:
         if len(self.first_reasons) < _MAX_FIRST_REASONS and (self._reasons_are_ours or row.holds == "fields"):
             self.first_reasons.append(f"{field} {reason}" if _PLAIN_NAME.fullmatch(field) else reason)
         self._add_rejection(row, index=index, reference=reference, stage="check", reason=reason, field=field or None)
+        if self._audit is not None:
+            self.write_audit(self._audit.record_refusal, index, row.json, f"{field}: {reason}" if field else reason)
         if self.settled is not None:
             self.settled.add((index,))
         self._tell((index,), {0: "check"})
@@ -105,7 +111,8 @@ class OutcomeRecorder:
         self._record_refused(chunk, chunk_state.refused)
         if self._settle is not None:
             self._tell(chunk.indexes, {position: item.stage for position, item in chunk_state.refused.items()})
-        if self.journal is not None and not chunk_state.has_unsent:
+        is_audited = self._audit is None or self.write_audit(self._audit.record, chunk_state)
+        if self.journal is not None and is_audited and not chunk_state.has_unsent:
             entry = JournalEntry(
                 first_index=chunk.indexes[0],
                 last_index=chunk.indexes[-1],
@@ -247,6 +254,16 @@ class OutcomeRecorder:
             self.journal_error = self.journal_error or error
             self.problem = self.problem or str(error)
             return None
+
+    def write_audit(self, write: Callable[..., None], *values: Any) -> bool:
+        """Write to the audit; false if that failed: the run ends then, since nothing is to be deleted without it."""
+        try:
+            write(*values)
+        except OSError as error:
+            self.audit_error = self.audit_error or error
+            self.problem = self.problem or f"the audit cannot be written: {error.strerror}"
+            return False
+        return True
 
     def _reference_of(self, chunk: Chunk, position: int) -> Any:
         """Return what the caller knows a row by, or where its source says that it stands."""

@@ -15,15 +15,14 @@ from synerise_profiles_api.errors import SyneriseError
 
 from .dead_letter import RejectionStore
 from .reasons import ReasonCount, ReasonTally
+from .verification_result import DeletionVerification, Verification
 
 __all__ = [
     "BulkStoppedError",
-    "Missing",
     "Progress",
     "ReasonCount",
     "RejectedRowsError",
     "Report",
-    "Verification",
     "attach_report",
     "report_of",
 ]
@@ -51,37 +50,6 @@ class Progress:
         return (self.accepted + self.rejected - self.resumed) / self.seconds if self.seconds else 0.0
 
 
-@attrs.frozen(kw_only=True)
-class Missing:
-    """A profile that was accepted, and is not stored as it was sent.
-
-    `index` and `reference` name the row; `identifier` is masked; `fields` are those that differ, none where there is no
-    profile.
-    """
-
-    index: int
-    reason: str
-    identifier: str
-    fields: tuple[str, ...] = ()
-    reference: Any = attrs.field(default=None, repr=False)
-
-
-@attrs.frozen(kw_only=True)
-class Verification:
-    """The result of reading profiles back: of `sample` profiles that were compared, `arrived` are as they were sent.
-
-    Not in the sample are `skipped` ones (another row of the run names the same profile, or its identifier cannot stand
-    in a path) and `unread` ones, of which no response came; `problem` says why, where reading was refused altogether.
-    """
-
-    sample: int
-    arrived: int
-    missing: tuple[Missing, ...] = ()
-    skipped: int = 0
-    unread: int = 0
-    problem: str | None = None
-
-
 @attrs.define(kw_only=True, eq=False)
 class Report:
     """What became of every row: `read` is `accepted` plus the rows in `rejected`.
@@ -89,9 +57,9 @@ class Report:
     `by_stage` counts the rejected rows by who refused them. `notes` counts notes by their text: about rows that were
     sent all the same, and about responses that confirm and are not documented so. `resumed` rows were settled by an
     earlier run with the same journal. `complete` says that the input was read to its end and that no row is unsent.
-    `verification` is the result of reading a sample back, where that was asked for. `is_dry` says that nothing was
-    sent, `settings` how the run was set. `rate_points` says how many rows had their fate after how many seconds, at up
-    to 240 moments.
+    `verification` is the result of reading a sample back, where that was asked for; `deletion_verification` that of a
+    run of deletions. `is_dry` says that nothing was sent, `settings` how the run was set. `rate_points` says how many
+    rows had their fate after how many seconds, at up to 240 moments.
     """
 
     operation: str
@@ -106,6 +74,7 @@ class Report:
     by_stage: dict[Stage, int] = attrs.field(factory=lambda: {"check": 0, "server": 0, "ambiguous": 0, "unsent": 0})
     notes: dict[str, int] = attrs.field(factory=dict[str, int])
     verification: Verification | None = None
+    deletion_verification: DeletionVerification | None = None
     rejection_store: RejectionStore[Rejection] = attrs.field(factory=RejectionStore[Rejection], repr=False)
     is_dry: bool = attrs.field(default=False, repr=False)
     settings: dict[str, object] = attrs.field(factory=dict[str, object], repr=False)
@@ -165,10 +134,6 @@ class Report:
 
         reasons = self.reasons(show_values=show_values, show_references=show_references)
         names = ("operation", "read", "accepted", "resumed", "requests", "retries", "bytes_sent", "seconds", "complete")
-        found = self.verification
-        verification = None if found is None else attrs.asdict(found, recurse=False)
-        if verification is not None and found is not None:
-            verification["missing"] = [json_form(item) for item in found.missing]
         return {
             **{name: getattr(self, name) for name in names},
             "rejected": self.rejected_count(),
@@ -176,7 +141,10 @@ class Report:
             "by_stage": dict(self.by_stage),
             "reasons": [json_form(item) for item in reasons],
             "notes": dict(self.notes),
-            "verification": verification,
+            "verification": None if self.verification is None else json_form(self.verification),
+            "deletion_verification": (
+                None if self.deletion_verification is None else json_form(self.deletion_verification)
+            ),
         }
 
     def to_json(self, *, show_values: bool = False) -> str:
@@ -265,6 +233,9 @@ def _counts(report: Report) -> str:
     phrases += [f"{count:,} {_STAGE_TEXTS[stage]}" for stage, count in report.by_stage.items() if count]
     if report.verification is not None:
         phrases.append(f"{report.verification.arrived:,} of {report.verification.sample:,} read back as sent")
+    if report.deletion_verification is not None:
+        found = report.deletion_verification
+        phrases.append(f"{len(found.remaining):,} of {found.sample:,} looked for still exist")
     return ", ".join(phrases)
 
 

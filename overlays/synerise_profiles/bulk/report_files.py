@@ -17,6 +17,8 @@ from synerise_profiles._core.files import replaced_file
 from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles._reports import RunPage, run_page
 
+from .verification_result import Missing, Remaining
+
 if TYPE_CHECKING:
     from synerise_profiles._batching.attribution import Rejection
 
@@ -84,12 +86,15 @@ def _parquet_rows(rejections: Iterator[Rejection]) -> Iterator[dict[str, Any]]:
 
 
 def json_form(item: attrs.AttrsInstance) -> dict[str, Any]:
-    """Return the fields of a reason, or of a profile that is not as it was sent, as JSON can hold them."""
+    """Return the fields of a reason, or of what was found by reading back, as JSON can hold them."""
     return {name: _json_value(value) for name, value in attrs.asdict(item, recurse=False).items()}
 
 
 def _json_value(value: object) -> Any:
-    return [_plain(part) for part in cast("tuple[object, ...]", value)] if isinstance(value, tuple) else _plain(value)
+    if not isinstance(value, tuple):
+        return _plain(value)
+    parts = cast("tuple[object, ...]", value)
+    return [json_form(part) if isinstance(part, Missing | Remaining) else _plain(part) for part in parts]
 
 
 def _plain(value: object) -> str | int | float | bool | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +22,7 @@ from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .dead_letter import RejectionStore, open_letters
+from .deletion_audit import DeletionAudit, audit_target
 from .engine import Engine
 from .journal_protocol import JournalMismatchError, JournalProtocol
 from .recorder import OutcomeRecorder
@@ -64,8 +65,11 @@ def open_run(
     if source is not None:
         with reported(Report(operation=operation.name)):  # it may read the beginning of a file
             source.check(operation)
-    journal = _open_journal(batch_operation, settings, {"base_url": client_options.base_url, **journal_header})
-    try:
+    with ExitStack() as files:
+        journal = _open_journal(batch_operation, settings, {"base_url": client_options.base_url, **journal_header})
+        if journal is not None:
+            files.callback(journal.close)
+        audit = None if settings.audit is None else files.enter_context(DeletionAudit(settings.audit, timing.wall))
         head = LetterHead(
             operation=operation.name,
             arguments=journal_header if letter_target is None else {**journal_header, **settings.letter_arguments()},
@@ -79,7 +83,7 @@ def open_run(
         are_ours = source is not None and type(source).__module__.startswith("synerise_profiles.")
         settle = getattr(source, "settle", None)
         recorder = OutcomeRecorder(
-            batch_operation, settings, report, journal, locate, settle, reasons_are_ours=are_ours
+            batch_operation, settings, report, journal, locate, settle, reasons_are_ours=are_ours, audit=audit
         )
         engine = Engine(
             batch_operation,
@@ -90,18 +94,19 @@ def open_run(
             rows_are_fixed=isinstance(rows, list | tuple),
         )
         with reported(report):
-            with _closing_store(store, report, source), _logged(engine, recorder, settings):
-                yield engine
-            problem = engine.problem or store.problem
+            try:
+                with _closing_store(store, report, source), _logged(engine, recorder, settings):
+                    yield engine
+            finally:
+                if audit is not None:
+                    recorder.write_audit(audit.sync)
+            problem = engine.problem or recorder.problem or store.problem
             if recorder.journal_error is not None:
                 raise recorder.journal_error
             if problem is not None:
                 if engine.problem is None:  # it came when the file was closed
-                    LOGGER.info("%s: bulk run stopped (the dead letters cannot be written)", operation.name)
-                raise BulkStoppedError(problem, report) from engine.error or store.error
-    finally:
-        if journal is not None:
-            journal.close()
+                    LOGGER.info("%s: bulk run stopped (a file of it cannot be written)", operation.name)
+                raise BulkStoppedError(problem, report) from engine.error or recorder.audit_error or store.error
 
 
 @contextmanager
@@ -175,9 +180,11 @@ def _closing_store(store: RejectionStore[Rejection], report: Report, source: Row
 
 def _check_files(settings: BulkSettings, source: RowSource | None) -> Path | None:
     """Refuse files that cannot be written, or that are one; return that of the dead letters. Nothing is touched."""
-    if settings.journal is None and settings.dead_letter is None:
+    if settings.journal is None and settings.dead_letter is None and settings.audit is None:
         return None
-    targets: dict[str, Path | None] = {"dead_letter": None, "journal": None}
+    targets: dict[str, Path | None] = {"dead_letter": None, "journal": None, "audit": None}
+    if settings.audit is not None:
+        targets["audit"] = audit_target(settings.audit)
     if settings.journal is not None:
         from .journal import journal_target  # noqa: PLC0415 - as below
 

@@ -45,6 +45,7 @@ __all__ = [
     "BatchArguments",
     "BulkArguments",
     "BulkSettings",
+    "DeletionArguments",
     "ProfileArguments",
     "SaltedArguments",
     "check_call",
@@ -88,6 +89,14 @@ class BatchArguments(BulkArguments, total=False):
 class ProfileArguments(BatchArguments, total=False):
     """The keyword arguments of the method that writes profiles."""
 
+    verify_sample: int
+    verify_within: float
+
+
+class DeletionArguments(BulkArguments, total=False):
+    """The keyword arguments of the method that deletes profiles."""
+
+    audit: str | os.PathLike[str] | None
     verify_sample: int
     verify_within: float
 
@@ -165,6 +174,7 @@ class BulkSettings:
     salt: SaltOption = attrs.field(default=None, validator=optional(_SALT))
     keep_duplicates: bool = False
     default_time: str | None = attrs.field(default=None, converter=_time_text)
+    audit: str | os.PathLike[str] | None = None
     verify_sample: int = attrs.field(default=0, validator=whole_number(0))
     verify_within: float = attrs.field(default=30.0, validator=seconds())
     on_finish: Callable[[Report], object] | None = attrs.field(default=None, validator=optional_function())
@@ -228,7 +238,7 @@ _ARGUMENTS: Final[Mapping[str, type]] = {
     PROFILES: ProfileArguments,
     EVENTS: SaltedArguments,
     TRANSACTIONS: SaltedArguments,
-    DELETIONS: BulkArguments,
+    DELETIONS: DeletionArguments,
     TAGS: BulkArguments,
 }
 """What each method takes beside its rows."""
@@ -240,6 +250,9 @@ def check_call(method: str, rows: object, options: Mapping[str, Any], *, is_asyn
         refuse_coroutine_function(method, options.get("on_finish"))
     others = {other: taken_by(kind) for other, kind in _ARGUMENTS.items() if other != method}
     check_arguments(method, options, _ARGUMENTS[method], others)
+    if method == DELETIONS and options.get("verify_sample") and options.get("audit") is None:
+        words = "needs audit=, a file that says which profiles the rows of the report were; nothing was deleted"
+        raise InvalidRequestError(words, operation=method, field="verify_sample")
     problem = rows_problem(rows, takes_async=is_async)
     if problem is not None:
         raise InvalidRequestError(problem, operation=method, field="rows")

@@ -77,7 +77,12 @@ SALT_FLAGS: Final = (
     Flag("default_time", "text", "Time of rows that have none, in ISO 8601 with a zone."),
 )
 SALTED_FLAGS: Final = (*BULK_FLAGS, *BATCH_FLAGS, *SALT_FLAGS)
-DELETION_FLAGS: Final = BULK_FLAGS
+DELETION_FLAGS: Final = (
+    *BULK_FLAGS,
+    Flag("audit", "file", "Append a line for each row here: identifier, when, fate; personal data included."),
+    Flag("verify_sample", "integer", "Look for so many of the deleted profiles until they are gone; with --audit."),
+    Flag("verify_within", "number", "For so many seconds (30)."),
+)
 REPLAY_FLAGS: Final = (
     *(flag for flag in BULK_FLAGS if flag.name not in ("journal", "flush_after")),
     *BATCH_FLAGS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -47,9 +47,10 @@ def run_rows(
 
 def status_of(report: Report) -> int:
     """Return the exit status of a run that came to its end."""
-    verification = report.verification
-    unconfirmed = verification is not None and (verification.missing or verification.problem)
-    return REFUSED if report.rejected_count() or unconfirmed else DONE
+    verification, deletions = report.verification, report.deletion_verification
+    is_unconfirmed = verification is not None and bool(verification.missing or verification.problem)
+    is_undeleted = deletions is not None and bool(deletions.remaining or deletions.problem)
+    return REFUSED if report.rejected_count() or is_unconfirmed or is_undeleted else DONE
 
 
 def print_report(report: Report, *, show_values: bool, is_dry: bool = False) -> None:
@@ -71,14 +72,24 @@ def print_report(report: Report, *, show_values: bool, is_dry: bool = False) -> 
         )
     for text, count in sorted(report.notes.items(), key=lambda note: -note[1]):
         write_line(f"  note: {text} ({count:,})")
-    verification = report.verification
+    for line in _read_back_lines(report):
+        write_line(f"  {line}")
+
+
+def _read_back_lines(report: Report) -> Iterator[str]:
+    verification, deletions = report.verification, report.deletion_verification
     if verification is not None:
         for missing in verification.missing:
             fields = f": {', '.join(missing.fields)}" if missing.fields else ""
             where = missing.index if missing.reference is None else missing.reference
-            write_line(f"  not as sent: row {where}, {missing.identifier} {missing.reason}{fields}")
-        if verification.problem:
-            write_line(f"  {verification.problem}")
+            yield f"not as sent: row {where}, {missing.identifier} {missing.reason}{fields}"
+    if deletions is not None:
+        for remaining in deletions.remaining:
+            where = remaining.index if remaining.reference is None else remaining.reference
+            yield f"still exists: row {where}, {remaining.identifier}"
+    for found in (verification, deletions):
+        if found is not None and found.problem:
+            yield found.problem
 
 
 def report_document(report: Report, *, show_values: bool) -> dict[str, Any]:

@@ -45,9 +45,12 @@ def delete(
 ) -> int:
     """Delete the profiles of files, one request each; irreversible. A row has a clientId or a customId.
 
+    With --audit a file says which profile was deleted when. With --journal too, the same command goes on after a stop.
+
     \b
     Example:
       synerise-profiles delete leavers.csv --set customId=number --dry-run
+      synerise-profiles delete leavers.csv --set customId=number --audit deletions.jsonl --verify-sample 100 --yes
     """
     options = dict(default_limits()) | given_options(DELETION_FLAGS, values)
     rows = _rows(files, values)

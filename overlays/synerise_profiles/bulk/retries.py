@@ -1,0 +1,68 @@
+"""When a request of a run is sent again: the client's rules of retry, for all requests of the run together.
+
+A request that the server is too busy for holds the others back too. One that broke may have been applied.
+"""
+
+from __future__ import annotations
+
+from synerise_profiles._batching.batch import SubBatch
+from synerise_profiles._batching.send_result import SendResult
+from synerise_profiles._batching.throttle import Throttle
+from synerise_profiles._core.logging import Outage
+from synerise_profiles._core.retry import AttemptFailure, RetryPolicy, decide_retry
+from synerise_profiles._core.timing import Timing
+from synerise_profiles_api.types import Operation
+
+__all__ = ["Retries"]
+
+
+class Retries:
+    """Decides about the requests of one run."""
+
+    def __init__(self, operation: Operation, policy: RetryPolicy, throttle: Throttle, timing: Timing) -> None:
+        self._outage: Outage | None = None
+        self._operation, self._policy, self._throttle, self._timing = operation, policy, throttle, timing
+
+    def delay(
+        self, sub_batch: SubBatch, sent_at: float, result: SendResult, now: float, *, had_success: bool
+    ) -> float | None:
+        """Return the seconds until a request is sent again; None if it is not.
+
+        `had_success` says that others were accepted.
+        """
+        failure = result.failure
+        if sub_batch.is_half and result.may_be_about_a_row:  # it is tried once
+            sub_batch.maybe_applied = True
+            return None
+        # The client has renewed its token once already. Where others were accepted, the new one may have expired too.
+        is_token = result.status == 401 and had_success
+        if failure is None or (result.is_final and not is_token):
+            return None
+        if is_token:
+            failure = AttemptFailure(maybe_received=False)
+        is_throttled = result.status in (429, 503)
+        sub_batch.maybe_applied = sub_batch.maybe_applied or (failure.maybe_received and not is_throttled)
+        throttle = self._throttle
+        attempt = throttle.on_throttled(now, sent_at) if is_throttled else sub_batch.attempts
+        decision = decide_retry(
+            self._policy,
+            failure,
+            repeatable=True,
+            attempt=attempt,
+            elapsed=now - (throttle.throttled_since if is_throttled else sub_batch.started_at),
+            random=self._timing.random,
+        )
+        if decision.delay is not None:
+            self._log(result, decision.delay, sub_batch.attempts)
+            if is_throttled:
+                throttle.hold_until(now + decision.delay)
+        return decision.delay
+
+    def end_outage(self) -> None:
+        """Note that the server takes requests again."""
+        if self._outage is not None and self._outage.is_on:
+            self._outage.end(self._operation)
+
+    def _log(self, result: SendResult, delay: float, attempts: int) -> None:
+        self._outage = self._outage or Outage(self._timing.monotonic)
+        self._outage.log_retry(self._operation, result.status, result.description, delay, attempts)

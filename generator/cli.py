@@ -62,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     diff = commands.add_parser("diff", help="tell in Markdown what changed for callers, and which version it asks for")
     diff.add_argument("base", help="a git revision, or a folder that holds the project as it was")
     diff.set_defaults(run=_diff)
+    upgrade = commands.add_parser("upgrade", help="show what another version of openapi-python-client would change")
+    upgrade.add_argument("version", help="the version to rehearse; the tree stays as it is")
+    upgrade.set_defaults(run=_upgrade)
     release = commands.add_parser("release", help="say what stands against a release of this tree")
     release.add_argument("base", nargs="?", help="the git revision of the last release; left out, it is the first")
     release.set_defaults(run=_release)
@@ -114,6 +117,13 @@ def _diff(options: argparse.Namespace) -> int:
     report = report_changes(options.base, old, folder_state(options.root))
     print(report.to_markdown(), end="")
     return 0 if report.is_covered else 1
+
+
+def _upgrade(options: argparse.Namespace) -> int:
+    from generator.upgrade import rehearse  # noqa: PLC0415  # as above
+
+    print(rehearse(options.root, options.version).to_text(), end="")
+    return 0
 
 
 def _release(options: argparse.Namespace) -> int:

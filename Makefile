@@ -11,10 +11,10 @@ REDOCLY := @redocly/cli@2.77.0
 HANDWRITTEN := generator overlays tests
 
 .DEFAULT_GOAL := help
-.PHONY: help generate check-generated surface check-surface changes audit lint lint-openapi format type check test test-long test-floors coverage peer wheel check-wheel release-check demo sandbox bench bench-bulk clean
+.PHONY: help generate check-generated surface check-surface changes audit lock upgrade-generator lint lint-openapi format type check test test-long test-floors coverage peer wheel check-wheel release-check demo sandbox bench bench-bulk clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-17s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml constraints.txt
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
@@ -37,9 +37,16 @@ check-surface: $(READY) ## fail if surface.txt is not what the packages offer
 changes: $(READY) ## what changed for callers since BASE (a git revision or a folder), and which version it asks for
 	@$(BIN)/python -m generator diff $(BASE)
 
-audit: $(READY) ## compare the spec with a reference text: make audit DOCUMENT=file.txt
-	@test -n "$(DOCUMENT)" || { echo "usage: make audit DOCUMENT=reference.txt" >&2; exit 2; }
-	$(BIN)/python -m generator audit --document "$(DOCUMENT)"
+audit: $(READY) ## the spec against a reference text, and what is new in it: make audit DOCUMENT=new.txt [AGAINST=old.txt]
+	@test -n "$(DOCUMENT)" || { echo "usage: make audit DOCUMENT=new.txt [AGAINST=old.txt]" >&2; exit 2; }
+	$(BIN)/python -m generator audit --document "$(DOCUMENT)" $(if $(AGAINST),--against "$(AGAINST)")
+
+upgrade-generator: $(READY) ## what another openapi-python-client would change: make upgrade-generator VERSION=x
+	@test -n "$(VERSION)" || { echo "usage: make upgrade-generator VERSION=x" >&2; exit 2; }
+	@$(BIN)/python -m generator upgrade "$(VERSION)"
+
+lock: $(READY) ## write spec/reference.lock for a reference text: make lock [DOCUMENT=new.txt]
+	$(BIN)/python -m generator lock $(if $(DOCUMENT),--document "$(DOCUMENT)")
 
 lint: $(READY) ## ruff on what is handwritten
 	$(BIN)/ruff check $(HANDWRITTEN)

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from difflib import unified_diff
 from pathlib import Path
 
-from generator.audit.comparison import audit
+from generator.audit.command import AuditOptions, lock_text, run_audit
 from generator.audit.deviations import Deviation, load_deviations
-from generator.errors import Finding, GeneratorFailure
+from generator.audit.lock import LOCK_FILE, key_findings, load_lock
+from generator.errors import GeneratorFailure
 from generator.rules import check_rules
 from generator.spec.fragments import DEVIATIONS_FILE, load_fragments
 
@@ -40,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
     audit_command = commands.add_parser("audit", help="compare the specification with the reference text")
     audit_command.add_argument("--document", type=Path, required=True, help="the reference text")
+    audit_command.add_argument("--against", type=Path, help="an older edition, or an index of it: tell what changed")
     audit_command.add_argument("--spec", type=Path, help="folder of the specification (default: the project's)")
     audit_command.add_argument(
         "--deviations",
@@ -49,12 +51,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     audit_command.add_argument("--json", action="store_true", help="print the report as JSON")
     audit_command.set_defaults(run=_audit)
+    lock = commands.add_parser("lock", help=f"write spec/{LOCK_FILE}: the sentences that the spec's rules rest on")
+    lock.add_argument(
+        "--document", type=Path, help="the reference text; left out, only the rules are brought up to date"
+    )
+    lock.set_defaults(run=_lock)
     surface = commands.add_parser("surface", help="write surface.txt: every public name with its signature")
     surface.add_argument("--check", action="store_true", help="compare it instead, and show what differs")
     surface.set_defaults(run=_surface)
     diff = commands.add_parser("diff", help="tell in Markdown what changed for callers, and which version it asks for")
     diff.add_argument("base", help="a git revision, or a folder that holds the project as it was")
     diff.set_defaults(run=_diff)
+    upgrade = commands.add_parser("upgrade", help="show what another version of openapi-python-client would change")
+    upgrade.add_argument("version", help="the version to rehearse; the tree stays as it is")
+    upgrade.set_defaults(run=_upgrade)
     release = commands.add_parser("release", help="say what stands against a release of this tree")
     release.add_argument("base", nargs="?", help="the git revision of the last release; left out, it is the first")
     release.set_defaults(run=_release)
@@ -71,7 +81,8 @@ def _build(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     _own_deviations(options.root)
-    lines = [str(finding) for finding in check_rules(load_fragments(options.root / "spec"))]
+    bundle = load_fragments(options.root / "spec")
+    lines = [str(finding) for finding in check_rules(bundle) or key_findings(bundle, load_lock(options.root / "spec"))]
     if not lines and not options.rules_only:
         from generator.output.build import compare  # noqa: PLC0415  # the rules run without them, too
 
@@ -108,6 +119,13 @@ def _diff(options: argparse.Namespace) -> int:
     return 0 if report.is_covered else 1
 
 
+def _upgrade(options: argparse.Namespace) -> int:
+    from generator.upgrade import rehearse  # noqa: PLC0415  # as above
+
+    print(rehearse(options.root, options.version).to_text(), end="")
+    return 0
+
+
 def _release(options: argparse.Namespace) -> int:
     from generator.changes.release import release_findings  # noqa: PLC0415  # as above
 
@@ -119,14 +137,17 @@ def _release(options: argparse.Namespace) -> int:
 
 def _audit(options: argparse.Namespace) -> int:
     spec: Path = options.spec or options.root / "spec"
-    document: Path = options.document
-    try:
-        text = document.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise GeneratorFailure([Finding(str(document), 1, "reference", f"cannot be read: {error}")]) from error
-    report = audit(text, load_fragments(spec), _deviations(options), document.name)
+    wanted = AuditOptions(spec, _deviations(options), options.document, options.against)
+    report = run_audit(wanted)
     print(report.to_json() if options.json else report.to_text(), end="")
     return 0 if report.ok else 1
+
+
+def _lock(options: argparse.Namespace) -> int:
+    spec: Path = options.root / "spec"
+    text = lock_text(spec, _own_deviations(options.root), options.document)
+    (spec / LOCK_FILE).write_text(text, encoding="utf-8", newline="\n")
+    return 0
 
 
 def _deviations(options: argparse.Namespace) -> list[Deviation]:

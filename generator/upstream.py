@@ -1,39 +1,63 @@
-"""The one module that drives openapi-python-client: its parser, its names, the hashes of its templates.
+"""The one module that drives openapi-python-client: its parser and its names; what it sees leaves in terms of ours.
 
-Neither is that project's public API, so nothing else imports it and its version is pinned exactly.
+It has no public API for that, so nothing else imports it, its version is pinned exactly, and checked before its names
+are looked for.
 """
 
+# ruff: noqa: E402  # the version is checked first
 from __future__ import annotations
 
 import copy
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
 
-import openapi_python_client as upstream
+from generator.upstream_version import checked_version
+
+VERSION = checked_version()
+
 from openapi_python_client import strings
 from openapi_python_client.config import Config, ConfigFile, MetaType
 from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.errors import GeneratorError, ParseError
 from openapi_python_client.parser.openapi import Endpoint
+from openapi_python_client.parser.properties.any import AnyProperty
+from openapi_python_client.parser.properties.boolean import BooleanProperty
+from openapi_python_client.parser.properties.const import ConstProperty
+from openapi_python_client.parser.properties.date import DateProperty
+from openapi_python_client.parser.properties.datetime import DateTimeProperty
+from openapi_python_client.parser.properties.float import FloatProperty
+from openapi_python_client.parser.properties.int import IntProperty
+from openapi_python_client.parser.properties.list_property import ListProperty
+from openapi_python_client.parser.properties.literal_enum_property import LiteralEnumProperty
 from openapi_python_client.parser.properties.model_property import ModelProperty
+from openapi_python_client.parser.properties.none import NoneProperty
+from openapi_python_client.parser.properties.protocol import PropertyProtocol
+from openapi_python_client.parser.properties.string import StringProperty
+from openapi_python_client.parser.properties.union import UnionProperty
 from openapi_python_client.schema.untrusted_string import UntrustedString
 
 from generator.errors import Finding, GeneratorFailure
+from generator.parsed import Kind, ParsedOperation, ParsedSpec, Property, Success
 from generator.spec.bundle import Bundle
 
 FIELD_PREFIX = "field_"
-VERSION: str = upstream.__version__
-
-
-def text(value: object) -> str:
-    """The plain text of one of the parser's wrappers; nothing gives an empty text."""
-    if value is None:
-        return ""
-    if isinstance(value, UntrustedString):
-        return value.get_untrusted_value()
-    return str(value)
+_KINDS: tuple[tuple[type, Kind], ...] = (
+    (AnyProperty, Kind.ANY),
+    (BooleanProperty, Kind.BOOLEAN),
+    (ConstProperty, Kind.CONSTANT),
+    (DateProperty, Kind.DATE),
+    (DateTimeProperty, Kind.DATE_TIME),
+    (FloatProperty, Kind.FLOAT),
+    (IntProperty, Kind.INTEGER),
+    (ListProperty, Kind.LIST),
+    (LiteralEnumProperty, Kind.ENUM),
+    (ModelProperty, Kind.MODEL),
+    (NoneProperty, Kind.NULL),
+    (StringProperty, Kind.TEXT),
+    (UnionProperty, Kind.UNION),
+)
+_BODIES = {"None": "none", "response.text": "text"}
 
 
 def python_name(wire: str) -> str:
@@ -50,7 +74,7 @@ def module_name(schema: str) -> str:
     return str(strings.PythonIdentifier(class_name(schema), FIELD_PREFIX))
 
 
-def parse(bundle: Bundle) -> GeneratorData:
+def parse(bundle: Bundle) -> ParsedSpec:
     """Run the parser over the bundle; whatever it would drop or warn of is an error."""
     data = GeneratorData.from_dict(_parser_view(bundle), config=_config())
     if isinstance(data, GeneratorError):
@@ -60,36 +84,69 @@ def parse(bundle: Bundle) -> GeneratorData:
         problems.extend(collection.parse_errors)
     if problems:
         raise GeneratorFailure([_finding(bundle, problem) for problem in problems])
-    return data
+    endpoints = {
+        (str(resource), str(endpoint.name)): endpoint
+        for resource, collection in data.endpoint_collections_by_tag.items()
+        for endpoint in collection.endpoints
+    }
+    named = [(node["x-sdk"]["resource"], node["x-sdk"]["method"]) for _, _, node in bundle.operations()]
+    return ParsedSpec(
+        {str(model.class_info.name): _fields(model) for model in data.models},
+        {key: _operation(endpoints[_endpoint_key(*key)]) for key in named},
+    )
 
 
-def endpoints(data: GeneratorData) -> dict[tuple[str, str], Endpoint]:
-    """The parser's endpoints by the operation's resource and method."""
-    found: dict[tuple[str, str], Endpoint] = {}
-    for resource, collection in data.endpoint_collections_by_tag.items():
-        for endpoint in collection.endpoints:
-            found[str(resource), str(endpoint.name)] = endpoint
-    return found
-
-
-def endpoint_key(resource: str, method: str) -> tuple[str, str]:
-    """The key of an operation in `endpoints`: the parser appends an underscore to Python's reserved words."""
+def _endpoint_key(resource: str, method: str) -> tuple[str, str]:
+    """What the parser calls an operation: it appends an underscore to Python's reserved words."""
     return str(strings.PythonIdentifier(resource, "tag")), str(strings.PythonIdentifier(method, FIELD_PREFIX))
 
 
-def models(data: GeneratorData) -> dict[str, ModelProperty]:
-    return {str(model.class_info.name): model for model in data.models}
+def _fields(model: ModelProperty) -> dict[str, Property]:
+    found = [_property(prop) for prop in (*(model.required_properties or []), *(model.optional_properties or []))]
+    return {prop.name: prop for prop in found}
 
 
-def template_hashes(templates: Path) -> dict[str, str]:
-    """sha256 of each upstream template that one of ours replaces."""
-    package = Path(upstream.__file__).parent / "templates"
-    names = sorted(path.relative_to(templates).as_posix() for path in templates.rglob("*.jinja"))
-    return {name: _sha256(package / name) for name in names if (package / name).is_file()}
+def _operation(endpoint: Endpoint) -> ParsedOperation:
+    successes = [
+        Success(_BODIES.get(response.source["attribute"], "json"), _property(response.prop))
+        for response in endpoint.responses.patterns
+        if response.status_code.range is not None and response.status_code.range[0] // 100 == 2
+    ]
+    return ParsedOperation(
+        path_parameters=tuple(map(_property, endpoint.path_parameters)),
+        query_parameters=tuple(map(_property, endpoint.query_parameters)),
+        body=_property(endpoint.bodies[0].prop) if endpoint.bodies else None,
+        successes=tuple(successes),
+    )
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _property(prop: PropertyProtocol) -> Property:
+    kind = next((kind for known, kind in _KINDS if isinstance(prop, known)), Kind.UNKNOWN)
+    value = type(prop).__name__ if kind is Kind.UNKNOWN else ""
+    if isinstance(prop, ConstProperty):
+        value = _text(prop.value.raw_value)
+    elif isinstance(prop, LiteralEnumProperty):
+        value = ", ".join(sorted(map(_text, prop.values)))
+    inner: tuple[Property, ...] = ()
+    if isinstance(prop, UnionProperty):
+        inner = tuple(map(_property, prop.inner_properties))
+    elif isinstance(prop, ListProperty):
+        inner = (_property(prop.inner_property),)
+    return Property(
+        name=_text(prop.name),
+        kind=kind,
+        required=prop.required,
+        class_name=str(prop.class_info.name) if isinstance(prop, ModelProperty | LiteralEnumProperty) else "",
+        value=value,
+        inner=inner,
+    )
+
+
+def _text(value: object) -> str:
+    """The plain text of one of the parser's wrappers; nothing gives an empty text."""
+    if value is None:
+        return ""
+    return value.get_untrusted_value() if isinstance(value, UntrustedString) else str(value)
 
 
 def _config() -> Config:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,9 +11,10 @@ from generator.audit.notation import (
     bundle_items,
     document_items,
     example_keys,
+    item_lines,
     same,
 )
-from generator.audit.reference_text import FREE_FORM_ROW, PrintedOperation, Reference, parse_reference
+from generator.audit.reference_text import FREE_FORM_ROW, PrintedOperation, Reference
 from generator.audit.statuses import needs_pii, status_items
 from generator.errors import Finding
 from generator.spec.bundle import Bundle, body_example, body_schema
@@ -30,6 +30,7 @@ class AuditReport:
 
     totals: dict[str, int]
     undeclared: tuple[Difference, ...]
+    declared: tuple[Difference, ...]
     stale: tuple[Deviation, ...]
     findings: tuple[Finding, ...]
 
@@ -44,40 +45,39 @@ class AuditReport:
         lines.extend(str(finding) for finding in self.findings)
         if self.undeclared:
             lines += ["", f"# Undeclared differences: {len(self.undeclared)}"]
-            lines.append(dump_yaml([{**_entry(found), "reason": "TODO"} for found in self.undeclared]).rstrip())
+            for group in grouped(self.undeclared):
+                lines.append(
+                    f"# line {', '.join(str(found.line) for found in group)}" if group[0].line else "# no line"
+                )
+                lines.append(dump_yaml([{**_entry(group[0]), **_operations(group), "reason": "TODO"}]).rstrip())
         if self.stale:
             lines += ["", f"# Declared, but no longer different: {len(self.stale)}"]
             lines.extend(str(_stale(deviation)) for deviation in self.stale)
         return "\n".join(lines) + "\n"
 
-    def to_json(self) -> str:
+    def to_entries(self) -> dict[str, object]:
         """For programs."""
-        report = {
-            "ok": self.ok,
+        return {
             "totals": self.totals,
-            "undeclared": [_entry(found) for found in self.undeclared],
+            "undeclared": [{**_entry(found), "line": found.line} for found in self.undeclared],
             "stale": [{**_entry(found), "file": found.file, "line": found.line} for found in self.stale],
             "findings": [str(finding) for finding in self.findings],
         }
-        return json.dumps(report, ensure_ascii=False, indent=2) + "\n"
 
 
-def audit(
-    document_text: str, bundle: Bundle, deviations: Iterable[Deviation], document_name: str = "reference"
-) -> AuditReport:
+def audit(reference: Reference, bundle: Bundle, deviations: Iterable[Deviation]) -> AuditReport:
     """Everything the reference says, held against the bundle, both ways."""
-    reference = parse_reference(document_text, document_name)
     declared = tuple(deviations)
     used: set[Deviation] = set()
     findings = list(reference.findings)
     undeclared: list[Difference] = []
+    covered: list[Difference] = []
     for difference in differences(reference, bundle, declared, used, findings):
         covering = [deviation for deviation in declared if deviation.covers(difference)]
         used.update(covering)
-        if not covering:
-            undeclared.append(difference)
+        (covered if covering else undeclared).append(difference)
     stale = tuple(deviation for deviation in declared if deviation not in used)
-    return AuditReport(totals(reference), tuple(undeclared), stale, tuple(findings))
+    return AuditReport(totals(reference), tuple(undeclared), tuple(covered), stale, tuple(findings))
 
 
 def totals(reference: Reference) -> dict[str, int]:
@@ -106,7 +106,7 @@ def differences(
     ours = {f"{method.upper()} {path}": (path, method, node) for path, method, node in bundle.operations()}
     for operation in reference.operations:
         if operation.key not in ours:
-            yield Difference(operation.key, "operation", "present", "absent")
+            yield Difference(operation.key, "operation", "present", "absent", operation.line)
             continue
         path, method, node = ours.pop(operation.key)
         try:
@@ -116,9 +116,10 @@ def differences(
         except LookupError as error:
             findings.append(bundle.finding(("paths", path, method), "ref", str(error.args[0])))
             continue
-        yield from _compare(operation.key, document, spec, "none")
-        yield from _compare(operation.key, *statuses, "none")
-        yield from _compare(operation.key, *keys, "absent")
+        lines = item_lines(operation)
+        yield from _compare(operation, lines, (document, spec), "none")
+        yield from _compare(operation, lines, statuses, "none")
+        yield from _compare(operation, lines, keys, "absent")
     for key in ours:
         yield Difference(key, "operation", "absent", "present")
 
@@ -135,11 +136,23 @@ def _both(operation: PrintedOperation, spec: Items) -> tuple[Items, Items]:
     return document, spec
 
 
-def _compare(key: str, document: Items, spec: Items, missing: str) -> Iterator[Difference]:
+def _compare(
+    operation: PrintedOperation, lines: dict[str, int], sides: tuple[Items, Items], missing: str
+) -> Iterator[Difference]:
+    document, spec = sides
     for item in (*document, *(item for item in spec if item not in document)):
         left, right = document.get(item, missing), spec.get(item, missing)
         if not same(left, right):
-            yield Difference(key, item, left, right)
+            default = operation.example_line if item.startswith("example ") else operation.line
+            yield Difference(operation.key, item, left, right, lines.get(item, default))
+
+
+def grouped(differences: Iterable[Difference]) -> list[list[Difference]]:
+    """Equal differences of several operations together, in the order of the first of each."""
+    groups: dict[tuple[str, str, str], list[Difference]] = {}
+    for found in differences:
+        groups.setdefault((found.item, found.document, found.spec), []).append(found)
+    return list(groups.values())
 
 
 def _examples(
@@ -166,6 +179,11 @@ def _present(keys: list[tuple[str, str, bool]], skipped: list[str]) -> Items:
 
 def _under(path: str, roots: list[str]) -> bool:
     return any(path == root or path.startswith((f"{root}.", f"{root}[]")) for root in roots)
+
+
+def _operations(group: list[Difference]) -> dict[str, str | list[str]]:
+    names = [found.operation for found in group]
+    return {"operation": names if len(names) > 1 else names[0]}
 
 
 def _entry(found: Difference | Deviation) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,21 @@ _KEYS = ("operation", "item", "document", "spec", "reason")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One item that the two sides put differently."""
+    """One item that the two sides put differently; `line` is where the document speaks of it, 0 if it does not."""
 
     operation: str
     item: str
     document: str
     spec: str
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """A difference that is meant, with its reason. `operation` is `*` where it holds for all."""
+    """A difference that is meant, with its reason. `operation` is `*` where it holds for all.
+
+    An entry of the file may list several operations; each is a deviation of its own.
+    """
 
     operation: str
     item: str
@@ -60,16 +65,24 @@ def load_deviations(path: Path, file: str) -> list[Deviation]:
         if not is_mapping(entry) or set(entry) != set(_KEYS):
             findings.append(Finding(file, line, "deviation", f"an entry has the keys {', '.join(_KEYS)}"))
             continue
-        deviation = Deviation(**{key: _text(entry[key]) for key in _KEYS}, file=file, line=line)
-        key = (deviation.operation, deviation.item)
-        if deviation.reason.strip() in ("", "TODO", "none"):
-            findings.append(Finding(file, line, "deviation", f"{' / '.join(key)} has no reason"))
-        if key in found:
-            findings.append(Finding(file, line, "deviation", f"{' / '.join(key)} is declared twice"))
-        found[key] = deviation
+        if _text(entry["reason"]).strip() in ("", "TODO", "none"):
+            message = f"{', '.join(_operations(entry))} / {_text(entry['item'])} has no reason"
+            findings.append(Finding(file, line, "deviation", message))
+        for operation in _operations(entry):
+            values = {key: _text(entry[key]) for key in _KEYS if key != "operation"}
+            deviation = Deviation(operation=operation, **values, file=file, line=line)
+            key = (operation, deviation.item)
+            if key in found:
+                findings.append(Finding(file, line, "deviation", f"{' / '.join(key)} is declared twice"))
+            found[key] = deviation
     if findings:
         raise GeneratorFailure(findings)
     return list(found.values())
+
+
+def _operations(entry: dict[str, Any]) -> Iterable[str]:
+    named = entry["operation"]
+    return [_text(name) for name in named] if is_list(named) else [_text(named)]
 
 
 def _text(value: Any) -> str:

@@ -49,6 +49,18 @@ def document_items(operation: PrintedOperation) -> Items:
     return found
 
 
+def item_lines(operation: PrintedOperation) -> dict[str, int]:
+    """Where the reference says it; an item that is not here is said by the operation's heading, if at all."""
+    found = dict(operation.fact_lines)
+    found.update({f"parameter {row.name}": row.line for row in operation.parameters})
+    for row in operation.responses:
+        found[f"response {row.status.replace('x', 'X')}"] = found[f"status {row.status.upper()}"] = row.line
+    if operation.body:
+        found["body required"] = found["body type"] = operation.body.line
+        found.update({f"field {row.name}": row.line for row in operation.body.fields})
+    return found
+
+
 def bundle_items(bundle: Bundle, path: str, operation: Schema) -> Items:
     """What the bundle says of one operation, in the same notation."""
     found = {

@@ -24,21 +24,8 @@ _HEADING = re.compile(r"(GET|POST|PUT|DELETE|PATCH|HEAD|OPTIONS) (/\S*) — (.+)
 _LINK = re.compile(r"/\S+#tag/([^/]+)/operation/([^/]+)")
 _TOTALS = re.compile(r"(\d+) endpoints across (\d+) tags?\.")
 _CONSUMER = re.compile(r"API consumers?:")
-_MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
-_SUNSET = re.compile(rf"will be disabled on ({'|'.join(_MONTHS)}) (\d{{1,2}}), (\d{{4}})")
+MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905  # read more easily than twelve lines
+_SUNSET = re.compile(rf"will be disabled on ({'|'.join(MONTHS)}) (\d{{1,2}}), (\d{{4}})")
 _SCALAR = "string|integer|number|boolean|object|any"
 _ENUM = r'enum<(?:"[^"]*"|…)(?:, ?(?:"[^"]*"|…))*>'
 _TYPE = rf"(?:{_ENUM}|array<(?:{_ENUM}|[^<>]+|array<[^<>]+>)>|{_SCALAR})"
@@ -50,6 +37,14 @@ _BODY = re.compile(r"Request body( \(required\))?")
 _MEDIA = re.compile(r"(\S+/\S+) · (\S.*)")
 _TABLES = {"NameInTypeRequiredDescription", "FieldTypeRequiredDescription", "StatusDescription"}
 _ACCESS = ("API key permission required:", "User role permission required:", "Authentication:")
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedText:
+    """One line of prose."""
+
+    line: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +90,16 @@ class PrintedBody:
     schema: str = ""
     has_table: bool = False
     free_form: bool = False
+    prose: list[PrintedText] = field(default_factory=list[PrintedText])
     fields: list[PrintedField] = field(default_factory=list[PrintedField])
 
 
 @dataclass(slots=True)
 class PrintedOperation:
-    """One operation as the document prints it; `tag` is the section's name, consumers carry our names."""
+    """One operation as the document prints it; `tag` is the section's name, consumers carry our names.
+
+    `fact_lines` has the lines of the single facts by their names in the audit.
+    """
 
     line: int
     method: str
@@ -114,12 +113,14 @@ class PrintedOperation:
     authenticated: bool = True
     deprecated: bool = False
     sunset: str | None = None
-    text: list[str] = field(default_factory=list[str])
+    fact_lines: dict[str, int] = field(default_factory=dict[str, int])
+    prose: list[PrintedText] = field(default_factory=list[PrintedText])
     parameters: list[PrintedParameter] = field(default_factory=list[PrintedParameter])
     body: PrintedBody | None = None
     responses: list[PrintedResponse] = field(default_factory=list[PrintedResponse])
     has_example: bool = False
     example: Any = None
+    example_line: int = 0
 
     @property
     def key(self) -> str:
@@ -129,17 +130,23 @@ class PrintedOperation:
 
 @dataclass(slots=True)
 class Reference:
-    """All operations in order, and the lines that could not be placed."""
+    """All operations in order, and the lines that could not be placed.
+
+    `announced` is the number of operations that the page says it has; `is_cut` when it ends within an operation.
+    """
 
     operations: list[PrintedOperation]
     findings: list[Finding]
+    announced: int | None = None
+    is_cut: bool = False
 
 
 def parse_reference(text: str, file: str = "reference") -> Reference:
     """Every operation in the document's order; `findings` is empty when each row found its place."""
     parser = _Parser(text.splitlines(), file)
     parser.run()
-    return Reference(parser.operations, sorted(parser.findings))
+    announced = parser.totals[1] if parser.totals else None
+    return Reference(parser.operations, sorted(parser.findings), announced, parser.is_open)
 
 
 @dataclass(slots=True)
@@ -152,6 +159,7 @@ class _Parser:
     command: list[str] = field(default_factory=list[str])
     command_line: int = 0
     totals: tuple[int, int, int] | None = None
+    is_open: bool = False
 
     def run(self) -> None:
         place: Callable[[int, str], None] = self.outside
@@ -166,6 +174,7 @@ class _Parser:
                 place = self.outside
             elif line.strip():
                 place(number, line)
+        self.is_open = bool(self.operations) and place != self.outside
         self.close_example()
         self.check_totals()
 
@@ -208,6 +217,7 @@ class _Parser:
     def prose(self, number: int, line: str) -> None:
         if link := _LINK.fullmatch(line):
             self.current.operation_id = link[2]
+            self.current.fact_lines["operationId"] = number
             if link[1].replace("-", " ") != self.tag:
                 self.refuse(number, f"the link names the section {link[1]!r}, not {self.tag!r}")
         elif consumer := _CONSUMER.match(line):
@@ -217,24 +227,29 @@ class _Parser:
         else:
             if sunset := _SUNSET.search(line):
                 month, day, year = sunset.groups()
-                self.current.sunset = date(int(year), _MONTHS.index(month) + 1, int(day)).isoformat()
-            self.current.text.append(line)
+                self.current.sunset = date(int(year), MONTHS.index(month) + 1, int(day)).isoformat()
+                self.current.fact_lines["sunset"] = number
+            self.current.prose.append(PrintedText(number, line))
 
     def consumers(self, number: int, printed: str) -> None:
         names = [name.strip() for name in printed.split(",")]
         unknown = [name for name in names if name not in CONSUMERS]
         if unknown:
             self.refuse(number, f"unknown API consumers: {', '.join(unknown)}")
+        self.current.fact_lines["consumers"] = number
         self.current.consumers = tuple(CONSUMERS[name] for name in names if name in CONSUMERS)
 
     def access(self, number: int, line: str) -> None:
         label, value = (part.strip() for part in line.split(":", 1))
         if label.startswith("API key"):
             self.current.permission = value
+            self.current.fact_lines["permission"] = number
         elif label.startswith("User role"):
             self.current.role = value
+            self.current.fact_lines["role"] = number
         elif value == "Not required":
             self.current.authenticated = False
+            self.current.fact_lines["authentication"] = number
         else:
             self.refuse(number, f"unknown authentication {value!r}")
 
@@ -260,10 +275,13 @@ class _Parser:
                 body.media, body.schema = media.groups()
             else:
                 self.refuse(number, f"no media type of a request body: {line[:80]!r}")
+        else:
+            body.prose.append(PrintedText(number, line))
 
     def field(self, number: int, line: str, body: PrintedBody) -> None:
-        if _FREE_FORM.fullmatch(line):
+        if free := _FREE_FORM.fullmatch(line):
             body.free_form = True
+            body.prose.append(PrintedText(number, free[2]))
             return
         row = _FIELD.fullmatch(line)
         if row is None:
@@ -301,7 +319,7 @@ class _Parser:
             words = shlex.split(command.replace("\\\n", " "))
             if "--data" in words:
                 self.current.example = json.loads(words[words.index("--data") + 1])
-                self.current.has_example = True
+                self.current.has_example, self.current.example_line = True, number
         except (ValueError, IndexError) as error:
             self.refuse(number, f"the example request cannot be read: {error}")
 

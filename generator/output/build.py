@@ -11,6 +11,7 @@ from generator.output.formatting import format_python, ruff_version
 from generator.output.publishing import published
 from generator.output.rendering import MARK, render
 from generator.output.tree import compare_tree, write_tree
+from generator.parsed import ParsedSpec
 from generator.rules import check_rules
 from generator.spec.fragments import load_fragments
 from generator.spec.serialization import dump_yaml
@@ -39,17 +40,18 @@ def make_files(spec: Path, templates: Path) -> dict[str, bytes]:
     findings = check_rules(bundle) or name_findings(bundle, templates)
     if findings:
         raise GeneratorFailure(findings)
-    files = format_python(render(bundle, upstream.parse(bundle), templates))
+    parsed = upstream.parse(bundle)
+    files = format_python(render(bundle, parsed, templates))
     files[BUNDLE_FILE] = f"{MARK}\n{dump_yaml(published(bundle))}"
-    files[LOCK_FILE] = _lock()
+    files[LOCK_FILE] = _lock(parsed)
     return {name: files[name].encode() for name in sorted(files)}
 
 
-def _lock() -> str:
-    """The tools that the files were made with, so that another version is seen as the cause of a difference.
+def _lock(parsed: ParsedSpec) -> str:
+    """The tools that the files were made with, and how the parser sees each model and operation.
 
-    No hash of an input or an output: every edit would change it, so no two edits could be merged, and the comparison
-    renders everything anew anyway.
+    So that another version is seen as the cause of a difference, and one that changes no file is seen at all. No hash
+    of an input or of all: every edit would change it, so that no two edits could be merged.
     """
     tools = {
         "jinja2": version("jinja2"),
@@ -57,4 +59,6 @@ def _lock() -> str:
         "pyyaml": version("pyyaml"),
         "ruff": ruff_version(),
     }
-    return "".join(f"{line}\n" for line in (MARK, *(f"{name}=={tools[name]}" for name in sorted(tools))))
+    lines = [MARK, *(f"{name}=={tools[name]}" for name in sorted(tools))]
+    lines += [f"{name} {digest}" for name, digest in parsed.digests()]
+    return "".join(f"{line}\n" for line in lines)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError
-from openapi_python_client.parser import GeneratorData
 
 from generator.errors import Finding, GeneratorFailure
 from generator.output.publishing import published
+from generator.parsed import ParsedSpec
 from generator.spec.bundle import Bundle
 from generator.spec.serialization import dump_json
 from generator.views.events import event_views
@@ -27,21 +27,21 @@ PACKAGE = "synerise_profiles_api"
 PAGES = "reference"
 
 
-def render(bundle: Bundle, data: GeneratorData, templates: Path) -> dict[str, str]:
+def render(bundle: Bundle, parsed: ParsedSpec, templates: Path) -> dict[str, str]:
     """Every file of the package and every page by its path below generated/, each opening with its mark."""
     try:
-        return _rendered(bundle, data, templates)
+        return _rendered(bundle, parsed, templates)
     except TemplateError as error:
         raise GeneratorFailure([_template_finding(error, templates)]) from error
 
 
-def _rendered(bundle: Bundle, data: GeneratorData, templates: Path) -> dict[str, str]:
+def _rendered(bundle: Bundle, parsed: ParsedSpec, templates: Path) -> dict[str, str]:
     env = _environment(templates)
-    resources = resource_views(bundle, data)
+    resources = resource_views(bundle, parsed)
     modules = dict(_runtime(templates / "runtime"))
-    modules.update(_models(env, bundle, data))
+    modules.update(_models(env, bundle, parsed))
     modules.update(_operations(env, resources))
-    modules.update(_builders(env, bundle, data, resources))
+    modules.update(_builders(env, bundle, parsed, resources))
     title = bundle.document["info"]["title"]
     modules["__init__.py"] = env.get_template("package_init.py.jinja").render(title=title)
     modules["settings.py"] = _settings(env, bundle, resources)
@@ -92,8 +92,8 @@ def _runtime(folder: Path) -> Iterator[tuple[str, str]]:
         yield path.name, path.read_text(encoding="utf-8")
 
 
-def _models(env: Environment, bundle: Bundle, data: GeneratorData) -> Iterator[tuple[str, str]]:
-    models = model_views(bundle, data)
+def _models(env: Environment, bundle: Bundle, parsed: ParsedSpec) -> Iterator[tuple[str, str]]:
+    models = model_views(bundle, parsed)
     enums = enum_views(bundle)
     template = env.get_template("model.py.jinja")
     for model in models:
@@ -119,9 +119,9 @@ def _operations(env: Environment, resources: list[ResourceView]) -> Iterator[tup
 
 
 def _builders(
-    env: Environment, bundle: Bundle, data: GeneratorData, resources: list[ResourceView]
+    env: Environment, bundle: Bundle, parsed: ParsedSpec, resources: list[ResourceView]
 ) -> Iterator[tuple[str, str]]:
-    events = event_views(bundle, data, [operation for resource in resources for operation in resource.operations])
+    events = event_views(bundle, parsed, [operation for resource in resources for operation in resource.operations])
     if not events:
         return
     imports = sorted({item for event in events for item in event.imports})
@@ -136,7 +136,11 @@ def _builders(
 
 def _settings(env: Environment, bundle: Bundle, resources: list[ResourceView]) -> str:
     servers: list[dict[str, Any]] = bundle.document["servers"]
-    login: dict[str, Any] = bundle.document["components"]["securitySchemes"]["bearer"]["x-login"]
+    schemes: dict[str, Any] = bundle.document["components"].get("securitySchemes", {})
+    login: dict[str, Any] | None = schemes.get("bearer", {}).get("x-login")
+    if login is None:
+        message = "the scheme bearer has no x-login, which says how an API key becomes a token"
+        raise GeneratorFailure([bundle.finding(("components", "securitySchemes", "bearer"), "security", message)])
     removed: list[Any] = bundle.document["info"].get("x-removed-names", [])
     return env.get_template("settings.py.jinja").render(
         servers=servers, login=login, resources=resources, removed=removed

@@ -3,24 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 
-from openapi_python_client.parser.properties.any import AnyProperty
-from openapi_python_client.parser.properties.boolean import BooleanProperty
-from openapi_python_client.parser.properties.const import ConstProperty
-from openapi_python_client.parser.properties.date import DateProperty
-from openapi_python_client.parser.properties.datetime import DateTimeProperty
-from openapi_python_client.parser.properties.float import FloatProperty
-from openapi_python_client.parser.properties.int import IntProperty
-from openapi_python_client.parser.properties.list_property import ListProperty
-from openapi_python_client.parser.properties.literal_enum_property import LiteralEnumProperty
-from openapi_python_client.parser.properties.model_property import ModelProperty
-from openapi_python_client.parser.properties.none import NoneProperty
-from openapi_python_client.parser.properties.protocol import PropertyProtocol
-from openapi_python_client.parser.properties.string import StringProperty
-from openapi_python_client.parser.properties.union import UnionProperty
-
-from generator.upstream import text
+from generator.parsed import Kind, Property
 
 
 class Direction(enum.Enum):
@@ -30,69 +14,65 @@ class Direction(enum.Enum):
     RESPONSE = "response"
 
 
-_REQUEST_TYPES: tuple[tuple[type, tuple[str, ...]], ...] = (
-    (DateTimeProperty, ("datetime.datetime", "str")),
-    (DateProperty, ("datetime.date", "str")),
-    (FloatProperty, ("float", "decimal.Decimal")),
-)
-_RESPONSE_TYPES: tuple[tuple[type, tuple[str, ...]], ...] = (
-    (DateTimeProperty, ("datetime.datetime",)),
-    (DateProperty, ("datetime.date",)),
-    (FloatProperty, ("float",)),
-)
-_PLAIN_TYPES: tuple[tuple[type, tuple[str, ...]], ...] = (
-    (StringProperty, ("str",)),
-    (IntProperty, ("int",)),
-    (BooleanProperty, ("bool",)),
-    (AnyProperty, ("Any",)),
-    (NoneProperty, ("None",)),
-)
+_RESPONSE_TYPES = {
+    Kind.TEXT: ["str"],
+    Kind.INTEGER: ["int"],
+    Kind.BOOLEAN: ["bool"],
+    Kind.ANY: ["Any"],
+    Kind.NULL: ["None"],
+    Kind.DATE_TIME: ["datetime.datetime"],
+    Kind.DATE: ["datetime.date"],
+    Kind.FLOAT: ["float"],
+}
+_REQUEST_TYPES = {
+    **_RESPONSE_TYPES,
+    Kind.DATE_TIME: ["datetime.datetime", "str"],
+    Kind.DATE: ["datetime.date", "str"],
+    Kind.FLOAT: ["float", "decimal.Decimal"],
+}
 
 
-def annotation(prop: PropertyProtocol, direction: Direction, *, prefix: str = "") -> str:
+def annotation(prop: Property, direction: Direction, *, prefix: str = "") -> str:
     """The type of a property; `prefix` is put before `list`, for classes that have a method of that name."""
     return " | ".join(_parts(prop, direction, prefix))
 
 
-def inner_properties(prop: PropertyProtocol) -> list[PropertyProtocol]:
+def inner_properties(prop: Property) -> list[Property]:
     """The alternatives of a union without null, or the property itself."""
-    if isinstance(prop, UnionProperty):
-        return [part for inner in prop.inner_properties for part in inner_properties(inner)]
-    return [] if isinstance(prop, NoneProperty) else [prop]
+    if prop.kind is Kind.UNION:
+        return [part for inner in prop.inner for part in inner_properties(inner)]
+    return [] if prop.kind is Kind.NULL else [prop]
 
 
-def class_names(prop: PropertyProtocol) -> list[str]:
+def class_names(prop: Property) -> list[str]:
     """Names of the generated classes and aliases that the property's type mentions."""
     names: list[str] = []
     for inner in inner_properties(prop):
-        if isinstance(inner, ModelProperty | LiteralEnumProperty):
-            names.append(str(inner.class_info.name))
-        elif isinstance(inner, ListProperty):
-            names.extend(class_names(inner.inner_property))
+        if inner.kind in (Kind.MODEL, Kind.ENUM):
+            names.append(inner.class_name)
+        elif inner.kind is Kind.LIST:
+            names.extend(class_names(inner.item))
     return names
 
 
-def _parts(prop: PropertyProtocol, direction: Direction, prefix: str) -> list[str]:
+def _parts(prop: Property, direction: Direction, prefix: str) -> list[str]:
     """The members of the type's union, None last, each once."""
-    if isinstance(prop, UnionProperty):
-        parts = [part for inner in prop.inner_properties for part in _parts(inner, direction, prefix)]
+    if prop.kind is Kind.UNION:
+        parts = [part for inner in prop.inner for part in _parts(inner, direction, prefix)]
         if "Any" in parts:
             return ["Any"]
         ordered = [part for part in parts if part != "None"]
         return list(dict.fromkeys([*ordered, *(["None"] if "None" in parts else [])]))
-    if isinstance(prop, ModelProperty):
-        name = str(prop.class_info.name)
-        return [name, "Mapping[str, Any]"] if direction is Direction.REQUEST else [name]
-    if isinstance(prop, LiteralEnumProperty):
-        return [str(prop.class_info.name)]
-    if isinstance(prop, ListProperty):
-        inner = " | ".join(_parts(prop.inner_property, direction, prefix))
+    if prop.kind is Kind.MODEL:
+        return [prop.class_name, "Mapping[str, Any]"] if direction is Direction.REQUEST else [prop.class_name]
+    if prop.kind is Kind.ENUM:
+        return [prop.class_name]
+    if prop.kind is Kind.LIST:
+        inner = " | ".join(_parts(prop.item, direction, prefix))
         return [f"Sequence[{inner}]" if direction is Direction.REQUEST else f"{prefix}list[{inner}]"]
-    if isinstance(prop, ConstProperty):
-        return [f"Literal[{text(prop.value.raw_value)!r}]"]
-    directed: Sequence[tuple[type, tuple[str, ...]]]
-    directed = _REQUEST_TYPES if direction is Direction.REQUEST else _RESPONSE_TYPES
-    for kind, names in (*directed, *_PLAIN_TYPES):
-        if isinstance(prop, kind):
-            return list(names)
-    raise TypeError(f"no Python type for {type(prop).__name__} {text(prop.name)!r}")
+    if prop.kind is Kind.CONSTANT:
+        return [f"Literal[{prop.value!r}]"]
+    types = _REQUEST_TYPES if direction is Direction.REQUEST else _RESPONSE_TYPES
+    if prop.kind not in types:
+        raise TypeError(f"no Python type for {prop.value or prop.kind.value} {prop.name!r}")
+    return types[prop.kind]

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from openapi_python_client.parser import GeneratorData
-from openapi_python_client.parser.properties.model_property import ModelProperty
-
+from generator.parsed import ParsedSpec, Property
 from generator.spec import composition
 from generator.spec.bundle import Bundle, body_schema
-from generator.upstream import class_name, models, module_name, python_name, text
+from generator.upstream import class_name, module_name, python_name
 from generator.views.annotations import Direction, annotation, class_names
 from generator.views.docstrings import escape, paragraphs, sections
 from generator.views.operations import OperationView, camel_case
@@ -55,26 +53,20 @@ class EventView:
     imports: list[tuple[str, str]]
 
 
-def event_views(bundle: Bundle, data: GeneratorData, operations: list[OperationView]) -> list[EventView]:
+def event_views(bundle: Bundle, parsed: ParsedSpec, operations: list[OperationView]) -> list[EventView]:
     """The events in the order of the spec."""
-    found = models(data)
     views = {(view.http_method.lower(), view.path): view for view in operations}
     return [
-        _event_view(bundle, operation, found, views[method, path])
+        _event_view(bundle, operation, parsed, views[method, path])
         for path, method, operation in bundle.operations()
         if "x-event-type" in operation
     ]
 
 
-def _event_view(
-    bundle: Bundle, operation: dict[str, Any], found: dict[str, ModelProperty], view: OperationView
-) -> EventView:
+def _event_view(bundle: Bundle, operation: dict[str, Any], parsed: ParsedSpec, view: OperationView) -> EventView:
     _, schema = body_schema(bundle, operation)
     name = class_name(schema["$ref"].rpartition("/")[2])
-    model = found[name]
-    properties = {
-        text(prop.name): prop for prop in (*(model.required_properties or []), *(model.optional_properties or []))
-    }
+    properties = parsed.models[name]
     described = composition.properties(bundle, schema)
     fields = [
         _field(wire, properties[wire], described[wire], view.method, has_action="action" in properties)
@@ -103,14 +95,14 @@ def _event_view(
     )
 
 
-def _ordered(described: dict[str, Any], properties: dict[str, Any]) -> list[str]:
+def _ordered(described: dict[str, Any], properties: dict[str, Property]) -> list[str]:
     """The client first, then what else is required, then the rest; the label, which has a default, last."""
     names = [wire for wire in described if wire not in _SET_BY_BUILDER and wire not in (*_FIRST, "label")]
     names.sort(key=lambda wire: not properties[wire].required)
     return [*_FIRST, *names, "label"]
 
 
-def _field(wire: str, prop: Any, schema: dict[str, Any], method: str, *, has_action: bool) -> EventFieldView:
+def _field(wire: str, prop: Property, schema: dict[str, Any], method: str, *, has_action: bool) -> EventFieldView:
     kind = annotation(prop, Direction.REQUEST)
     name, doc = python_name(wire), schema.get("description", "")
     default, value = (None, name) if prop.required else ("UNSET", name)

@@ -5,24 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from openapi_python_client.parser import GeneratorData
-from openapi_python_client.parser.properties.any import AnyProperty
-from openapi_python_client.parser.properties.boolean import BooleanProperty
-from openapi_python_client.parser.properties.date import DateProperty
-from openapi_python_client.parser.properties.datetime import DateTimeProperty
-from openapi_python_client.parser.properties.float import FloatProperty
-from openapi_python_client.parser.properties.int import IntProperty
-from openapi_python_client.parser.properties.list_property import ListProperty
-from openapi_python_client.parser.properties.literal_enum_property import LiteralEnumProperty
-from openapi_python_client.parser.properties.model_property import ModelProperty
-from openapi_python_client.parser.properties.protocol import PropertyProtocol
-from openapi_python_client.parser.properties.string import StringProperty
-
 from generator.errors import GeneratorFailure
+from generator.parsed import Kind, ParsedSpec, Property
 from generator.spec import composition
 from generator.spec.bundle import Bundle, ref_pointer
 from generator.spec.walk import mappings, reachable, references
-from generator.upstream import class_name, models, module_name, python_name, text
+from generator.upstream import class_name, module_name, python_name
 from generator.views.annotations import Direction, annotation, class_names, inner_properties
 from generator.views.docstrings import escape, paragraphs
 
@@ -68,14 +56,13 @@ class EnumView:
     is_open: bool
 
 
-def model_views(bundle: Bundle, data: GeneratorData) -> list[ModelView]:
+def model_views(bundle: Bundle, parsed: ParsedSpec) -> list[ModelView]:
     """The models in the order of the spec."""
     requests = _requested(bundle)
     parts_only = _parts_only(bundle)
-    found = models(data)
     views: list[ModelView] = []
     for schema in bundle.document.get("components", {}).get("schemas", {}):
-        model = found.get(class_name(schema))
+        model = parsed.models.get(class_name(schema))
         if model is not None and schema not in parts_only:
             direction = Direction.REQUEST if schema in requests else Direction.RESPONSE
             try:
@@ -102,11 +89,9 @@ def enum_views(bundle: Bundle) -> list[EnumView]:
     return views
 
 
-def _model_view(bundle: Bundle, schema: str, model: ModelProperty, direction: Direction) -> ModelView:
+def _model_view(bundle: Bundle, schema: str, by_wire: dict[str, Property], direction: Direction) -> ModelView:
     body = bundle.document["components"]["schemas"][schema]
     described = composition.properties(bundle, body)
-    properties = [*(model.required_properties or []), *(model.optional_properties or [])]
-    by_wire = {text(prop.name): prop for prop in properties}
     name = class_name(schema)
     fields = [_field_view(bundle, name, wire, by_wire[wire], described[wire], direction) for wire in described]
     at_run_time = sorted({name for prop in by_wire.values() for name in _nested(prop)})
@@ -125,9 +110,7 @@ def _model_view(bundle: Bundle, schema: str, model: ModelProperty, direction: Di
     )
 
 
-def _field_view(
-    bundle: Bundle, model: str, wire: str, prop: PropertyProtocol, schema: Any, direction: Direction
-) -> FieldView:
+def _field_view(bundle: Bundle, model: str, wire: str, prop: Property, schema: Any, direction: Direction) -> FieldView:
     kind = annotation(prop, direction)
     required = prop.required and direction is Direction.REQUEST
     if direction is Direction.RESPONSE:
@@ -141,71 +124,69 @@ def _field_view(
     return FieldView(wire=wire, name=python_name(wire), annotation=kind, required=required, doc=doc, read=read)
 
 
-def _read_request(model: str, wire: str, prop: PropertyProtocol, *, required: bool) -> str:
+def _read_request(model: str, wire: str, prop: Property, *, required: bool) -> str:
     value = f"pop_required(rest, {model!r}, {wire!r})" if required else f"rest.pop({wire!r}, UNSET)"
     for inner in inner_properties(prop):
-        if isinstance(inner, ModelProperty):
-            return f"pop_model({value}, {inner.class_info.name}.from_dict)"
-        if isinstance(inner, ListProperty) and isinstance(inner.inner_property, ModelProperty):
-            return f"pop_models({value}, {inner.inner_property.class_info.name}.from_dict)"
+        if inner.kind is Kind.MODEL:
+            return f"pop_model({value}, {inner.class_name}.from_dict)"
+        if inner.kind is Kind.LIST and inner.item.kind is Kind.MODEL:
+            return f"pop_models({value}, {inner.item.class_name}.from_dict)"
     return value
 
 
-_SCALARS: tuple[tuple[type, str, str], ...] = (
-    (StringProperty, "str", "take_str"),
-    (LiteralEnumProperty, "str", "take_str"),
-    (BooleanProperty, "bool", "take_bool"),
-    (IntProperty, "int", "take_int"),
-    (FloatProperty, "float, int", "take_float"),
-    (DateTimeProperty, "", "take_datetime"),
-    (DateProperty, "", "take_date"),
-)
+# By kind: the types that its JSON may have, none where it is read from a text, and the function that reads it.
+_SCALARS = {
+    Kind.TEXT: ("str", "take_str"),
+    Kind.ENUM: ("str", "take_str"),
+    Kind.BOOLEAN: ("bool", "take_bool"),
+    Kind.INTEGER: ("int", "take_int"),
+    Kind.FLOAT: ("float, int", "take_float"),
+    Kind.DATE_TIME: ("", "take_datetime"),
+    Kind.DATE: ("", "take_date"),
+}
 
 
-def _read_response(wire: str, prop: PropertyProtocol) -> str:
+def _read_response(wire: str, prop: Property) -> str:
     parts = inner_properties(prop)
-    if not parts or any(isinstance(part, AnyProperty) for part in parts):
+    if not parts or any(part.kind is Kind.ANY for part in parts):
         return f"take_any(rest, {wire!r})"
     first = parts[0]
     if len(parts) > 1:
         return f"take_one_of(rest, {wire!r}, ({_kinds(parts)}))"
-    if isinstance(first, ModelProperty):
-        return f"take_model(rest, {wire!r}, {first.class_info.name}.from_dict)"
-    if isinstance(first, ListProperty):
-        items = inner_properties(first.inner_property)
-        if isinstance(items[0], ModelProperty):
-            return f"take_models(rest, {wire!r}, {items[0].class_info.name}.from_dict)"
-        if any(isinstance(item, AnyProperty) for item in items):
+    if first.kind is Kind.MODEL:
+        return f"take_model(rest, {wire!r}, {first.class_name}.from_dict)"
+    if first.kind is Kind.LIST:
+        items = inner_properties(first.item)
+        if items[0].kind is Kind.MODEL:
+            return f"take_models(rest, {wire!r}, {items[0].class_name}.from_dict)"
+        if any(item.kind is Kind.ANY for item in items):
             return f"take_list(rest, {wire!r})"
         return f"take_list(rest, {wire!r}, ({_kinds(items)},))"
     return f"{_scalar(first)[1]}(rest, {wire!r})"
 
 
-def _kinds(parts: list[PropertyProtocol]) -> str:
+def _kinds(parts: list[Property]) -> str:
     """The types that the JSON values of a union, or of a list's items, may have."""
     names = [_scalar(part)[0] for part in parts]
     if "" in names:
-        raise TypeError(
-            f"{text(parts[0].name)!r} of a response: a moment or a day within a list or a union is not read"
-        )
+        raise TypeError(f"{parts[0].name!r} of a response: a moment or a day within a list or a union is not read")
     return ", ".join(names)
 
 
-def _scalar(prop: PropertyProtocol) -> tuple[str, str]:
-    for kind, name, reader in _SCALARS:
-        if isinstance(prop, kind):
-            return name, reader
-    raise TypeError(f"no reader for {type(prop).__name__} {text(prop.name)!r} in a response")
+def _scalar(prop: Property) -> tuple[str, str]:
+    if prop.kind not in _SCALARS:
+        raise TypeError(f"no reader for {prop.value or prop.kind.value} {prop.name!r} in a response")
+    return _SCALARS[prop.kind]
 
 
-def _nested(prop: PropertyProtocol) -> list[str]:
+def _nested(prop: Property) -> list[str]:
     """The models that reading this field needs at run time."""
     names: list[str] = []
     for inner in inner_properties(prop):
-        if isinstance(inner, ModelProperty):
-            names.append(str(inner.class_info.name))
-        elif isinstance(inner, ListProperty) and isinstance(inner.inner_property, ModelProperty):
-            names.append(str(inner.inner_property.class_info.name))
+        if inner.kind is Kind.MODEL:
+            names.append(inner.class_name)
+        elif inner.kind is Kind.LIST and inner.item.kind is Kind.MODEL:
+            names.append(inner.item.class_name)
     return names
 
 

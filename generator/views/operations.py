@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from openapi_python_client.parser import GeneratorData
-from openapi_python_client.parser.openapi import Endpoint
-from openapi_python_client.parser.properties.list_property import ListProperty
-from openapi_python_client.parser.properties.protocol import PropertyProtocol
-
 from generator.errors import GeneratorFailure
+from generator.parsed import Kind, ParsedOperation, ParsedSpec, Property
 from generator.spec.bundle import Bundle
-from generator.upstream import endpoint_key, endpoints, module_name, python_name, text
+from generator.upstream import module_name, python_name
 from generator.views.annotations import Direction, annotation, class_names
 from generator.views.docstrings import operation_section, sections
 from generator.views.facts import batch_limits, merge_limits, operation_facts, refusals, retry_keys
@@ -93,16 +89,15 @@ class ResourceView:
         )
 
 
-def resource_views(bundle: Bundle, data: GeneratorData) -> list[ResourceView]:
+def resource_views(bundle: Bundle, parsed: ParsedSpec) -> list[ResourceView]:
     """Resources and operations in the order of the spec."""
-    found = endpoints(data)
     names = {op["operationId"]: op["x-sdk"] for _, _, op in bundle.operations()}
     grouped: dict[str, list[OperationView]] = {}
     for path, method, operation in bundle.operations():
         sdk = operation["x-sdk"]
-        endpoint = found[endpoint_key(sdk["resource"], sdk["method"])]
+        seen = parsed.operations[sdk["resource"], sdk["method"]]
         try:
-            view = _operation_view(bundle, path, method, operation, endpoint, names)
+            view = _operation_view(bundle, path, method, operation, seen, names)
         except (TypeError, LookupError) as error:
             finding = bundle.finding(("paths", path, method), "render", str(error))
             raise GeneratorFailure([finding]) from error
@@ -111,18 +106,18 @@ def resource_views(bundle: Bundle, data: GeneratorData) -> list[ResourceView]:
 
 
 def _operation_view(
-    bundle: Bundle, path: str, method: str, operation: dict[str, Any], endpoint: Endpoint, names: dict[str, Any]
+    bundle: Bundle, path: str, method: str, operation: dict[str, Any], seen: ParsedOperation, names: dict[str, Any]
 ) -> OperationView:
     shared: list[Any] = bundle.document["paths"][path].get("parameters", [])
     parameters = [bundle.resolve(item) for item in (*shared, *operation.get("parameters", []))]
     by_wire = {(item["in"], item["name"]): item for item in parameters}
-    path_arguments = [_argument(by_wire["path", text(prop.name)], prop) for prop in endpoint.path_parameters]
-    query_arguments = [_argument(by_wire["query", text(prop.name)], prop) for prop in endpoint.query_parameters]
-    body = _body(bundle, operation, endpoint)
-    result = result_view(bundle, path, method, endpoint)
+    path_arguments = [_argument(by_wire["path", prop.name], prop) for prop in seen.path_parameters]
+    query_arguments = [_argument(by_wire["query", prop.name], prop) for prop in seen.query_parameters]
+    body = _body(bundle, operation, seen)
+    result = result_view(bundle, path, method, seen)
     replacements = [_replacement(item, names) for item in operation.get("x-replaced-by", [])]
     deprecation = _deprecation(operation, replacements)
-    run_time, typing_only = _imports(endpoint, result)
+    run_time, typing_only = _imports(seen, result)
     doc = _DocstringParts(
         summary=operation["summary"],
         description=operation.get("description", ""),
@@ -155,7 +150,7 @@ def _operation_view(
     )
 
 
-def _argument(parameter: dict[str, Any], prop: PropertyProtocol) -> ArgumentView:
+def _argument(parameter: dict[str, Any], prop: Property) -> ArgumentView:
     required = bool(parameter.get("required"))
     kind = annotation(prop, Direction.REQUEST)
     return ArgumentView(
@@ -211,15 +206,15 @@ def _segment_code(bundle: Bundle, parameter: dict[str, Any], merge_target: str) 
     return f"path_text({arguments}{choices})"
 
 
-def _body(bundle: Bundle, operation: dict[str, Any], endpoint: Endpoint) -> BodyView | None:
-    if not endpoint.bodies:
+def _body(bundle: Bundle, operation: dict[str, Any], seen: ParsedOperation) -> BodyView | None:
+    prop = seen.body
+    if prop is None:
         return None
-    prop = endpoint.bodies[0].prop
     body = bundle.resolve(operation["requestBody"])
     required = bool(body.get("required"))
     kind = annotation(prop, Direction.REQUEST)
     names = " or ".join(class_names(prop))
-    is_list = isinstance(prop, ListProperty)
+    is_list = prop.kind is Kind.LIST
     doc = f"a list of {names} or of mappings" if is_list else f"{names}, or a mapping"
     takes_built = is_list and _has_events(bundle, operation)
     if takes_built:
@@ -241,11 +236,11 @@ def _has_events(bundle: Bundle, operation: dict[str, Any]) -> bool:
     )
 
 
-def _imports(endpoint: Endpoint, result: ResultView) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+def _imports(seen: ParsedOperation, result: ResultView) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """(module, class) pairs: what `parse` needs at run time, and what annotations alone mention."""
     run_time = [(module_name(result.model), result.model)] if result.model else []
     mentioned: set[str] = set()
-    for prop in (*endpoint.path_parameters, *endpoint.query_parameters, *(body.prop for body in endpoint.bodies)):
+    for prop in (*seen.path_parameters, *seen.query_parameters, *([seen.body] if seen.body else [])):
         mentioned.update(class_names(prop))
     return run_time, [(module_name(name), name) for name in sorted(mentioned - {result.model})]
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from openapi_python_client.parser.openapi import Endpoint
-from openapi_python_client.parser.properties.list_property import ListProperty
-from openapi_python_client.parser.properties.model_property import ModelProperty
-from openapi_python_client.parser.properties.protocol import PropertyProtocol
-
 from generator.errors import GeneratorFailure
+from generator.parsed import Kind, ParsedOperation, Success
 from generator.spec.bundle import Bundle
 
 
@@ -29,15 +25,12 @@ class ResultView:
     resource_annotation: str
 
 
-def result_view(bundle: Bundle, path: str, method: str, endpoint: Endpoint) -> ResultView:
+def result_view(bundle: Bundle, path: str, method: str, seen: ParsedOperation) -> ResultView:
     """Fold the documented successes into one result; two different bodies are beyond what a method can return."""
     bodies: dict[tuple[str, str], None] = {}
     optional = False
-    for response in endpoint.responses.patterns:
-        code_range = response.status_code.range
-        if code_range is None or code_range[0] // 100 != 2:
-            continue
-        found = _result_kind(response.prop, response.source["attribute"])
+    for success in seen.successes:
+        found = _result_kind(success)
         optional = optional or found[0] == "none"
         if found[0] != "none":
             bodies[found] = None
@@ -66,16 +59,15 @@ def _is_inferred(bundle: Bundle, operation: dict[str, Any]) -> bool:
     return any(str(node.get("x-source", "")).endswith(", inferred") for node in nodes)
 
 
-def _result_kind(prop: PropertyProtocol, source: str) -> tuple[str, str]:
-    if source == "None":
-        return "none", ""
-    if source == "response.text":
-        return "text", ""
-    if isinstance(prop, ModelProperty):
-        return "object", str(prop.class_info.name)
-    if isinstance(prop, ListProperty) and isinstance(prop.inner_property, ModelProperty):
-        return "objects", str(prop.inner_property.class_info.name)
-    raise TypeError(f"a success with a body of {type(prop).__name__} cannot be read; use a named object or a list")
+def _result_kind(success: Success) -> tuple[str, str]:
+    if success.body in ("none", "text"):
+        return success.body, ""
+    content = success.content
+    if content.kind is Kind.MODEL:
+        return "object", content.class_name
+    if content.kind is Kind.LIST and content.item.kind is Kind.MODEL:
+        return "objects", content.item.class_name
+    raise TypeError(f"a success with a body of {content.kind.value} cannot be read; use a named object or a list")
 
 
 def returns_section(bundle: Bundle, operation: dict[str, Any], result: ResultView) -> list[tuple[str, str]]:

@@ -55,6 +55,14 @@ def test_a_mistake_is_told(tidy: Spec, mistake: dict[str, str]) -> None:
     assert "\n" not in found[0]
 
 
+def test_a_scheme_without_a_login_is_told(tidy: Spec) -> None:
+    """The client could not turn an API key into a token; the line of the scheme is told, and nothing is built."""
+    with pytest.raises(
+        GeneratorFailure, match=r"^spec/openapi\.yaml:13: \[security\] the scheme bearer has no x-login"
+    ):
+        make_files(tidy.folder, TEMPLATES)
+
+
 @pytest.mark.parametrize("name", ["book.yaml", "paths/more/book.yaml", "components/book.yml", "paths/book.json"])
 def test_a_fragment_in_the_wrong_place(spec: Spec, name: str) -> None:
     """A file that looks like a fragment and is not read would be missed in silence."""

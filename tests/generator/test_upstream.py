@@ -38,7 +38,7 @@ def test_names_of_classes_and_modules() -> None:
 
 def test_the_sample_parses_without_a_warning(spec: Spec) -> None:
     """The sample's schemas come out as models."""
-    assert "Clock" in {str(model.class_info.name) for model in parse(spec.bundle()).models}
+    assert "Clock" in parse(spec.bundle()).models
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ TIME = "GET /clock"
 
 def run(spec: Spec, document: str) -> AuditReport:
     declared = load_deviations(spec.folder / "deviations.yaml", "spec/deviations.yaml")
-    return audit(document, spec.bundle(), declared)
+    return audit(parse_reference(document), spec.bundle(), declared)
 
 
 def declare(spec: Spec, text: str) -> Spec:
@@ -238,7 +238,7 @@ def test_deviation_for_all_is_stale_when_nothing_matches(spec: Spec, document: s
 
 def test_free_keys_need_their_deviation(spec: Spec, document: str) -> None:
     """Without it the page's invented names and the example's own ones are differences like any other."""
-    report = audit(document, spec.bundle(), load_deviations(spec.folder / "deviations.yaml", "d")[:1])
+    report = audit(parse_reference(document), spec.bundle(), load_deviations(spec.folder / "deviations.yaml", "d")[:1])
 
     assert {difference.item for difference in report.undeclared} == {
         "example attributes.property1",
@@ -300,6 +300,17 @@ def test_undeclared_differences_are_ready_to_paste(spec: Spec, document: str) ->
     assert load_yaml(printed, "printed").value == [
         {"operation": OLD, "item": "deprecated", "document": "true", "spec": "false", "reason": "TODO"}
     ]
+
+
+def test_equal_differences_are_one_entry(spec: Spec, document: str) -> None:
+    """Pasted as it is printed, with the operations in a list, it covers them all; the lines stand above it."""
+    edited = document.replace("bookIdpathinteger", "bookIdpathnumber")
+    lines = [number for number, line in enumerate(edited.splitlines(), 1) if line.startswith("bookIdpathnumber")]
+    printed = run(spec, edited).to_text().split("# Undeclared differences: 2\n")[1]
+
+    assert printed.startswith(f"# line {lines[0]}, {lines[1]}\n")
+    assert printed.count("item: parameter bookId") == 1
+    assert run(declare(spec, printed.replace("TODO", "A number will do.")), edited).ok
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_head_of_an_operation(document: str) -> None:
     assert found.consumers == ("user", "workspace")
     assert (found.permission, found.role) == ("LENDING_BOOK_CREATE", "books: create")
     assert (found.deprecated, found.sunset, found.authenticated) == (False, None, True)
-    assert found.text == ["Add a book to a shelf."]
+    assert [prose.text for prose in found.prose] == ["Add a book to a shelf."]
 
 
 def test_deprecated_operation_has_its_sunset(document: str) -> None:

@@ -81,6 +81,7 @@ def traced() -> Iterator[Telemetry]:
         with (
             mock.patch.dict(sys.modules, {API: api}),
             mock.patch.object(api, "_TRACER_PROVIDER", found.tracer_provider),
+            mock.patch.object(api, "_TRACER_PROVIDER_SET_ONCE", type(api._TRACER_PROVIDER_SET_ONCE)()),
             mock.patch.object(metrics, "_METER_PROVIDER", found.meter_provider),
         ):
             yield found

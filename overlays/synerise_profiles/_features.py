@@ -14,6 +14,7 @@ from synerise_profiles_api.types import UNSET, Unset
 
 from ._core.config import Options
 from ._core.connections import AsyncConnectionManager, ConnectionManager
+from ._core.telemetry import feature_span
 
 if TYPE_CHECKING:
     from synerise_profiles_api.built import SaltChoice
@@ -85,7 +86,8 @@ class ClientExtensions(Resources):
 
         client, timing = cast("ClientProtocol", self), self._connections.timing
         workflow = diagnose(self._options, self._sign_in_method, timing, methods)
-        return run_workflow(workflow, client.with_options(max_retries=1), timing)
+        with feature_span("doctor"):
+            return run_workflow(workflow, client.with_options(max_retries=1), timing)
 
     @functools.cached_property
     def exports(self) -> ExportsClient:
@@ -161,7 +163,8 @@ class AsyncClientExtensions(AsyncResources):
 
         client, timing = cast("AsyncClientProtocol", self), self._connections.timing
         workflow = diagnose(self._options, self._sign_in_method, timing, methods)
-        return await run_workflow_async(workflow, client.with_options(max_retries=1), timing)
+        with feature_span("doctor"):
+            return await run_workflow_async(workflow, client.with_options(max_retries=1), timing)
 
     @functools.cached_property
     def exports(self) -> AsyncExportsClient:

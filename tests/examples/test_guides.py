@@ -8,6 +8,7 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from synerise_profiles import Synerise, SyneriseDeprecationWarning
 from synerise_profiles.sandbox import Sandbox
+from tests._core.traces import traced
 
 PROJECT = Path(__file__).parents[2]
 GUIDES = PROJECT / "overlays" / "guides"
@@ -86,7 +88,7 @@ PRINTED = {
         r"^2 plans by custom_id: 3 profiles to merge, ",
         r"^2 of 2 plans applied: 3 merged$",
     ],
-    "observability.md": [r"^tags\.list attempt 1 status 200$"],
+    "observability.md": [r"^tags\.list attempt 1 status 200$", r"^\['GET /\S+', 'tags\.list'\]$"],
     "order-lines.md": [
         r"^1 1$",
         r"^4 line 4: column 'Qty' is not a number$",
@@ -183,7 +185,8 @@ def test_a_page_runs_by_itself(page: str, workspace: Sandbox, capsys: pytest.Cap
     """The blocks of a page run in order, need no other page, and print what the page says; only one page warns."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("error")
-        run(page)
+        with traced() if page == "observability.md" else nullcontext():
+            run(page)
     printed = capsys.readouterr().out
     for pattern in PRINTED[page]:
         assert re.search(pattern, printed, re.MULTILINE), f"{pattern} is not in:\n{printed}"

@@ -19,6 +19,8 @@ from typing import Any, Final
 
 import attrs
 
+from synerise_profiles._core.instruments import is_traced
+from synerise_profiles._core.telemetry import describe_batch
 from synerise_profiles_api.types import Request
 
 from .attribution import (
@@ -221,9 +223,12 @@ class SubBatchTask:
 
     def request(self) -> Request[Any]:
         """Build the request. It takes long enough to be done beside the main thread."""
-        return self.chunk_state.chunk.request(
-            None if self.sub_batch.is_whole else self.sub_batch.positions, with_digest=self.with_digest
-        )
+        sub_batch = self.sub_batch
+        positions = None if sub_batch.is_whole else sub_batch.positions
+        request = self.chunk_state.chunk.request(positions, with_digest=self.with_digest)
+        if is_traced():
+            describe_batch(request, len(sub_batch.positions), sub_batch.attempts - 1)
+        return request
 
 
 _MAX_BROKEN_REQUESTS: Final = 20

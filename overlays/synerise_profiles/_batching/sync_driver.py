@@ -7,6 +7,7 @@ machine wants rows as they come, a thread of its own drives it while the caller'
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import inspect
 import threading
 from collections import deque
@@ -111,7 +112,8 @@ class _SourceWatch(Generic[T]):
         self._calls: list[Call] = []
         self._is_over = self._is_done = False
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name="synerise-bulk-flush", daemon=True)
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._work,), name="synerise-bulk-flush", daemon=True)
         pool.on_result = self._wakeup.set
 
     def watched(self, rows: Iterable[Any]) -> Iterator[Any]:
@@ -191,6 +193,8 @@ class _ThreadPool(Generic[T]):
         self._wakeups: SimpleQueue[None] = SimpleQueue()
         self._open: set[int] = set()
         self._threads: list[threading.Thread] = []
+        # As in a task: what the caller's functions and its traces know of the run, they know in each thread.
+        self._context = contextvars.copy_context()
 
     @property
     def in_flight(self) -> int:
@@ -201,7 +205,8 @@ class _ThreadPool(Generic[T]):
         """Send a request in a thread."""
         if self.in_flight >= len(self._threads):
             # Daemons: the end of the program, or an interruption, does not wait for a server.
-            thread = threading.Thread(target=self._work, name="synerise-bulk", daemon=True)
+            run = self._context.copy().run
+            thread = threading.Thread(target=run, args=(self._work,), name="synerise-bulk", daemon=True)
             thread.start()
             self._threads.append(thread)
         self._tasks.put(task)

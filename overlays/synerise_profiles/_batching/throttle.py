@@ -10,6 +10,8 @@ less by all at once, and soon as much as before once it has recovered.
 
 from __future__ import annotations
 
+from synerise_profiles._core.instruments import count_throttling, is_traced
+
 __all__ = ["Throttle"]
 
 
@@ -29,6 +31,7 @@ class Throttle:
         self._next_at = 0.0
         self._held_until = 0.0
         self._narrowed_at = float("-inf")
+        self._throttled_at = 0.0
 
     @property
     def window(self) -> int:
@@ -45,6 +48,7 @@ class Throttle:
 
     def on_throttled(self, now: float, sent_at: float) -> int:
         """Note a throttled response to a request that was sent at `sent_at`; return the number of the round."""
+        self._throttled_at = now
         if sent_at >= self._narrowed_at:
             if not self.throttled_rounds:
                 self.throttled_since = now
@@ -55,6 +59,8 @@ class Throttle:
 
     def hold_until(self, until: float) -> None:
         """Hold all requests back until this moment."""
+        if is_traced():
+            count_throttling(until - max(self._held_until, self._throttled_at))
         self._held_until = max(self._held_until, until)
 
     def on_success(self) -> None:

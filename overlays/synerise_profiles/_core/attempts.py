@@ -28,6 +28,7 @@ from synerise_profiles_api.types import RawResponse, Request, Response
 from .config import MAX_WAIT_SECONDS, AttemptResult, Options
 from .confirmation import contradiction
 from .headers import request_id_of
+from .instruments import count_throttling, is_traced
 from .logging import LOGGER, log_attempt, log_retry, log_token_renewal
 from .retry import AttemptFailure, decide_retry, parse_retry_after
 from .status_errors import connection_error, status_error, token_was_refused
@@ -190,6 +191,8 @@ class RequestAttempts(Generic[T]):
         self.error = None
         self.delay = decision.delay
         log_retry(self.request.operation, outcome, decision.delay, self.attempts)
+        if failure.status_code in (429, 503) and is_traced():
+            count_throttling(decision.delay)
         return NextAction.RETRY
 
     def _status_error(self, response: RawResponse, wait: float | None, note: str) -> APIStatusError:

@@ -2,8 +2,7 @@
 
 httpx's transports are driven directly, without `httpx.Client`: that logs every URL, and here a URL may hold an e-mail
 address; it keeps cookies, which would carry state from one call into the next; and it merges headers and cookies anew
-for each request, which costs time. Nothing of that is needed: a client has one host, constant headers and timeouts of
-its own.
+for each request, which costs time. Nothing of that is needed: a client has one host, constant headers and timeouts.
 """
 
 from __future__ import annotations
@@ -31,7 +30,9 @@ from .base_url import is_loopback
 from .config import Options
 from .connection_failures import transport_failure
 from .connection_pool import LeasingTransport
+from .instruments import is_traced
 from .response_reading import BodyReader, ReadResponse
+from .telemetry import OperationSpan
 from .timing import Timing
 from .tokens import Token
 
@@ -125,6 +126,13 @@ class Transport:
 
     def send(self, request: Request[T], options: Options) -> Response[T]:
         """Send until there is a success, and return it; raise the typed error of a final failure."""
+        if not is_traced():
+            return self._send(request, options, None)
+        with OperationSpan(request, options.base_url) as span:
+            return self._send(request, options, span)
+
+    def _send(self, request: Request[T], options: Options, span: OperationSpan | None) -> Response[T]:
+        exchange = self._exchange if span is None else span.observed(self._exchange)
         auth = self.auth if request.operation.authenticated else None
         call = RequestAttempts(options, self._timing, request)
         token: Token | None = None
@@ -139,7 +147,7 @@ class Transport:
                 with call.before_sending():
                     options.on_request(request, call.attempts)
             try:
-                response = self._exchange(http_request, options.max_response_bytes)
+                response = exchange(http_request, options.max_response_bytes)
             except httpx.RequestError as error:
                 next_action = call.handle_failure(
                     transport_failure(error, options, via_proxy=find_proxy(options) is not None)
@@ -185,6 +193,13 @@ class AsyncTransport:
 
     async def send(self, request: Request[T], options: Options) -> Response[T]:
         """Send until there is a success, and return it; raise the typed error of a final failure."""
+        if not is_traced():
+            return await self._send(request, options, None)
+        with OperationSpan(request, options.base_url) as span:
+            return await self._send(request, options, span)
+
+    async def _send(self, request: Request[T], options: Options, span: OperationSpan | None) -> Response[T]:
+        exchange = self._exchange if span is None else span.observed_async(self._exchange)
         auth = self.auth if request.operation.authenticated else None
         call = RequestAttempts(options, self._timing, request)
         token: Token | None = None
@@ -199,7 +214,7 @@ class AsyncTransport:
                 with call.before_sending():
                     await _await_if_needed(options.on_request(request, call.attempts))
             try:
-                response = await self._exchange(http_request, options.max_response_bytes)
+                response = await exchange(http_request, options.max_response_bytes)
             except httpx.RequestError as error:
                 next_action = call.handle_failure(
                     transport_failure(error, options, via_proxy=find_proxy(options) is not None)

@@ -13,10 +13,10 @@ step (Ctrl-C, a cancellation, an error of the caller's function) is thrown into 
 
 from __future__ import annotations
 
+import contextvars
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Generator
-from itertools import repeat
 from typing import Any, TypeAlias, TypeVar, cast
 
 import attrs
@@ -208,8 +208,10 @@ def _send_all(step: SendRequests, client: ClientProtocol) -> list[SendOutcome[An
         return [_send(request, client) for request in step.requests]
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most programs do without
 
+    # As a task has: a context of its own, with what is set in the caller's.
+    contexts = [contextvars.copy_context() for _ in step.requests]
     with ThreadPoolExecutor(threads, thread_name_prefix="synerise-workflow") as pool:
-        return list(pool.map(_send, step.requests, repeat(client)))
+        return list(pool.map(lambda context, request: context.run(_send, request, client), contexts, step.requests))
 
 
 async def _send_all_async(step: SendRequests, client: AsyncClientProtocol) -> list[SendOutcome[Any] | _HookFailure]:

@@ -7,6 +7,8 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from synerise_profiles._batching import operations
+from synerise_profiles._core.instruments import is_traced
+from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import warn_deprecated
 
@@ -135,7 +137,10 @@ class Bulk(ReplayMethods):
         warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
         # The engine decides about retries, for all its requests together.
         once = client.with_options(max_retries=0, deprecations="ignore")
-        with nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end:
+        with (
+            nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end,
+            feature_span(method, run_end) if is_traced() else nullcontext(),
+        ):
             with open_run(batch_operation, rows, options, client_options, timing, journal_header) as engine:
                 run_end.report = engine.report
                 drive(engine, rows, once.send, timing)
@@ -229,12 +234,13 @@ class AsyncBulk(AsyncReplayMethods):
         # The engine decides about retries, for all its requests together.
         once = client.with_options(max_retries=0, deprecations="ignore")
         async with nullcontext(RunEnd()) if on_finish is None else finishing_async(on_finish) as run_end:
-            with open_run(batch_operation, rows, options, client_options, timing, journal_header) as engine:
-                run_end.report = engine.report
-                await drive(engine, rows, once.send, timing)
-            verifier = engine.start_verification()
-            if verifier is not None:
-                with reported(engine.report):
-                    await drive(verifier, (), client.send, timing)
-                verifier.add_result(engine.report)
+            with feature_span(method, run_end) if is_traced() else nullcontext():
+                with open_run(batch_operation, rows, options, client_options, timing, journal_header) as engine:
+                    run_end.report = engine.report
+                    await drive(engine, rows, once.send, timing)
+                verifier = engine.start_verification()
+                if verifier is not None:
+                    with reported(engine.report):
+                        await drive(verifier, (), client.send, timing)
+                    verifier.add_result(engine.report)
         return engine.report

@@ -6,6 +6,7 @@ It sees every rejection, so it also knows when there are too many of them for th
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from synerise_profiles._batching.machine import Call
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.confirmation import unlisted_note
+from synerise_profiles._core.instruments import count_rows, is_traced
 
 from .deletion_audit import DeletionAudit
 from .journal_protocol import JournalEntry, JournalError, JournalMismatchError, JournalProtocol
@@ -62,6 +64,7 @@ class OutcomeRecorder:
         report.settings = {name: getattr(settings, name) for name in SHOWN_SETTINGS}
         self._reasons_are_ours = reasons_are_ours
         self.first_reasons: list[str] = []
+        self._counted: Counter[str] = Counter()
         """Why the checks refused the first rows, in words of this library, which may be logged."""
         self._settle = settle
         self.settled = None if settings.on_settled is None else SettledRows()
@@ -157,6 +160,8 @@ class OutcomeRecorder:
         self.report.resumed += len(chunk)
         self.report.accepted += entry.accepted
         self._record_refused(chunk, entry.refused)
+        self._counted["accepted"] += entry.accepted
+        self._counted.update(refusal.stage for refusal in entry.refused.values())
         if self.settled is not None:
             self.settled.add(chunk.indexes)
         return True
@@ -190,6 +195,8 @@ class OutcomeRecorder:
         """Call the caller's `progress` function with where the run stands."""
         report = self.report
         report.seconds = seconds
+        if is_traced() and not report.is_dry:
+            self._count_rows()
         if seconds >= self._next_point:
             settled = report.accepted + report.rejected_count() - report.resumed
             self._next_point = add_point(report.rate_points, seconds, settled)
@@ -207,6 +214,13 @@ class OutcomeRecorder:
                 self._settings.progress(progress)
             except Exception as error:  # noqa: BLE001 - the run ends by it, once what is in flight is answered
                 self._keep_failure(error)
+
+    def _count_rows(self) -> None:
+        """Count the rows whose fate became known since the last time; those of an earlier run were counted by it."""
+        report, counted = self.report, self._counted
+        for fate, rows in (("accepted", report.accepted), *report.by_stage.items()):
+            count_rows(report.operation, fate, rows - counted[fate])
+            counted[fate] = rows
 
     def _tell(self, indexes: Sequence[int], refused: Mapping[int, Stage]) -> None:
         if self._settle is not None:

@@ -13,6 +13,7 @@ from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._core.arguments import check_arguments
 from synerise_profiles._core.files import file_id, refused, target_of
+from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import Resource
 
@@ -95,6 +96,7 @@ class ReplayMethods(Resource):
         refuse_coroutine_function(METHOD, on_finish)
         with (
             nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end,
+            feature_span(METHOD, run_end),
             open_replay(path, options, client.options, timing) as replay,
         ):
             run_end.report = replay.report
@@ -133,7 +135,10 @@ class AsyncReplayMethods(Resource):
         client, timing, on_finish = self._client, self._timing, options.get("on_finish")
         once = client.with_options(max_retries=0, deprecations="ignore")
         async with nullcontext(RunEnd()) if on_finish is None else finishing_async(on_finish) as run_end:
-            with open_replay(path, options, client.options, timing) as replay:
+            with (
+                feature_span(METHOD, run_end),
+                open_replay(path, options, client.options, timing) as replay,
+            ):
                 run_end.report = replay.report
                 for engine, rows in replay.runs():
                     await drive(engine, rows, once.send, timing)

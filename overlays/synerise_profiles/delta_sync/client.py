@@ -20,6 +20,7 @@ import attrs
 from synerise_profiles._batching.row_source import rows_problem
 from synerise_profiles._core.arguments import check_arguments, taken_by
 from synerise_profiles._core.files import file_id, refuse_same_files
+from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.bulk import AsyncBulk, Bulk, Report
 from synerise_profiles_api.errors import InvalidRequestError
@@ -72,7 +73,10 @@ class DeltaSync:
     def profiles(self, source: Iterable[Any], **options: Unpack[DeltaArguments]) -> DeltaReport:
         """Create or update the profiles whose rows are new or changed (`profiles.upsert_batch`)."""
         bulk = Bulk(self._client, self._timing)
-        with _Run.open("profiles", source, options, self._client.options, self._timing) as run:
+        with (
+            _Run.open("profiles", source, options, self._client.options, self._timing) as run,
+            feature_span("delta_sync.profiles"),
+        ):
             run.report.sent = bulk.upsert_profiles(ChangedRows(source, run.comparison), **run.bulk_options)
             gone = run.gone_rows()
             if gone is not None and run.settings.gone == "delete":
@@ -87,7 +91,10 @@ class DeltaSync:
     def plan(self, source: Iterable[Any], **options: Unpack[PlanArguments]) -> DeltaPlan:
         """Read and compare a source; nothing is sent, and the state stays as it is."""
         bulk = Bulk(cast("ClientProtocol", _PlanClient(self._client.options)), self._timing)
-        with _Run.open("plan", source, options, self._client.options, self._timing) as run:
+        with (
+            _Run.open("plan", source, options, self._client.options, self._timing) as run,
+            feature_span("delta_sync.plan", sends=False),
+        ):
             run.report.sent = bulk.upsert_profiles(ChangedRows(source, run.comparison), **run.bulk_options)
             run.finish()
         return run.plan()
@@ -105,7 +112,8 @@ class AsyncDeltaSync:
     ) -> DeltaReport:
         """Create or update the profiles whose rows are new or changed (`profiles.upsert_batch`)."""
         bulk = AsyncBulk(self._client, self._timing)
-        with _Run.open("profiles", source, options, self._client.options, self._timing, is_async=True) as run:
+        opened = _Run.open("profiles", source, options, self._client.options, self._timing, is_async=True)
+        with opened as run, feature_span("delta_sync.profiles"):
             run.report.sent = await bulk.upsert_profiles(AsyncChangedRows(source, run.comparison), **run.bulk_options)
             gone = run.gone_rows()
             if gone is not None and run.settings.gone == "delete":
@@ -121,7 +129,8 @@ class AsyncDeltaSync:
         """Read and compare a source; nothing is sent, and the state stays as it is."""
         client = cast("AsyncClientProtocol", _AsyncPlanClient(self._client.options))
         bulk = AsyncBulk(client, self._timing)
-        with _Run.open("plan", source, options, self._client.options, self._timing, is_async=True) as run:
+        opened = _Run.open("plan", source, options, self._client.options, self._timing, is_async=True)
+        with opened as run, feature_span("delta_sync.plan", sends=False):
             run.report.sent = await bulk.upsert_profiles(AsyncChangedRows(source, run.comparison), **run.bulk_options)
             run.finish()
         return run.plan()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from synerise_profiles._core.arguments import check_arguments
+from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.workflow import Workflow, logged_workflow, run_workflow, run_workflow_async
 from synerise_profiles_api.resources import exports
@@ -67,7 +68,7 @@ class ExportsClient(exports.Exports):
         check_arguments("exports.run", options, ExportArguments)
         settings = ExportSettings(**options)
         workflow = order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random)
-        return self._export(workflow, settings)
+        return self._export(workflow, settings, "exports.run")
 
     def resume(self, task_id: str, **options: Unpack[ExportArguments]) -> Export:
         """Wait for an export that was ordered before, maybe by another process, and return it.
@@ -90,10 +91,11 @@ class ExportsClient(exports.Exports):
         check_arguments("exports.resume", options, ExportArguments)
         settings = ExportSettings(**options)
         workflow = resume_export(task_id, settings, export_spec(), self._timing.monotonic, self._timing.random)
-        return self._export(workflow, settings)
+        return self._export(workflow, settings, "exports.resume")
 
-    def _export(self, workflow: Workflow[ReadyExport], settings: ExportSettings) -> Export:
-        ready = run_workflow(_logged(workflow, self._timing), self._client, self._timing)
+    def _export(self, workflow: Workflow[ReadyExport], settings: ExportSettings, name: str) -> Export:
+        with feature_span(name):
+            ready = run_workflow(_logged(workflow, self._timing), self._client, self._timing)
         return Export(ready, settings, self._timing, self._client)
 
 
@@ -139,7 +141,7 @@ class AsyncExportsClient(exports.AsyncExports):
         check_arguments("exports.run", options, ExportArguments)
         settings = ExportSettings(**options)
         workflow = order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random)
-        return await self._export(workflow, settings)
+        return await self._export(workflow, settings, "exports.run")
 
     async def resume(self, task_id: str, **options: Unpack[ExportArguments]) -> AsyncExport:
         """Wait for an export that was ordered before, maybe by another process, and return it.
@@ -162,10 +164,11 @@ class AsyncExportsClient(exports.AsyncExports):
         check_arguments("exports.resume", options, ExportArguments)
         settings = ExportSettings(**options)
         workflow = resume_export(task_id, settings, export_spec(), self._timing.monotonic, self._timing.random)
-        return await self._export(workflow, settings)
+        return await self._export(workflow, settings, "exports.resume")
 
-    async def _export(self, workflow: Workflow[ReadyExport], settings: ExportSettings) -> AsyncExport:
-        ready = await run_workflow_async(_logged(workflow, self._timing), self._client, self._timing)
+    async def _export(self, workflow: Workflow[ReadyExport], settings: ExportSettings, name: str) -> AsyncExport:
+        with feature_span(name):
+            ready = await run_workflow_async(_logged(workflow, self._timing), self._client, self._timing)
         return AsyncExport(ready, settings, self._timing, self._client)
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from synerise_profiles._core.optional_deps import import_pyarrow
+from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.workflow import run_workflow, run_workflow_async
 from synerise_profiles_api.models import ExportRecord
@@ -158,13 +159,13 @@ class Export(_ExportBase):
 
     def to_table(self) -> Any:
         """Return a pyarrow.Table with the columns of `write_arrow`. Needs `synerise-profiles[arrow]`."""
-        with closing(self._arrow_rows()) as rows:
+        with feature_span("exports.read"), closing(self._arrow_rows()) as rows:
             for page in self.pages():
                 rows.add(_rows(page))
             return rows.to_table()
 
     def _write(self, opened: AbstractContextManager[FileWriter]) -> int:
-        with opened as output:
+        with feature_span("exports.read"), opened as output:
             for page in self.pages():
                 output.add(_rows(page))
             output.finish()
@@ -227,13 +228,13 @@ class AsyncExport(_ExportBase):
 
     async def to_table(self) -> Any:
         """Return a pyarrow.Table with the columns of `write_arrow`. Needs `synerise-profiles[arrow]`."""
-        with closing(self._arrow_rows()) as rows:
+        with feature_span("exports.read"), closing(self._arrow_rows()) as rows:
             async for page in self.pages():
                 await _in_thread(rows.add, _rows(page))
             return await _in_thread(rows.to_table)
 
     async def _write(self, opened: AbstractContextManager[FileWriter]) -> int:
-        with opened as output:
+        with feature_span("exports.read"), opened as output:
             async for page in self.pages():
                 await _in_thread(output.add, _rows(page))
             await _in_thread(output.finish)

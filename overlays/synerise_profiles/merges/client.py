@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
 from synerise_profiles._core.arguments import check_arguments, taken_by
+from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.workflow import Workflow, logged_workflow, run_workflow, run_workflow_async
 from synerise_profiles_api.names import Resource
@@ -79,7 +80,7 @@ class Merges(Resource):
             (profiles.find), once a profile, with their permissions.
         """
         workflow = plan_one(self._factory(by), into, source_list(sources), partial(MergePlan, merges=self))
-        return self._run(workflow)
+        return self._run(workflow, "merges.plan")
 
     def plan_many(self, pairs: PairSource, *, by: By, **options: Unpack[PlanManyArguments]) -> MergePlanSet:
         """Make a plan for each survivor of many duplicates.
@@ -102,7 +103,7 @@ class Merges(Resource):
         check_arguments("merges.plan_many", options, PlanManyArguments)
         resolved = _resolve_pairs(factory, pairs, options)
         plans = MergePlanSet(by, self)
-        self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")))
+        self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")), "merges.plan_many")
         return _with_pair_counts(plans, resolved)
 
     def apply(self, plan: BasePlan, **options: Unpack[ApplyArguments]) -> MergeResult:
@@ -132,7 +133,7 @@ class Merges(Resource):
         check_arguments("merges.apply", options, ApplyArguments, _ONLY_MANY, required=_REQUIRED)
         with _open_audit(options, self._timing) as (settings, audit):
             workflow = apply_plan(plan, self._client.options.base_url, settings, audit)
-            return self._run(_logged(workflow, self._timing))
+            return self._run(_logged(workflow, self._timing), "merges.apply")
 
     def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say, one after the other, with one audit. IRREVERSIBLE.
@@ -143,13 +144,14 @@ class Merges(Resource):
         check_arguments("merges.apply_many", options, ApplyManyArguments, required=_REQUIRED)
         with _open_audit(options, self._timing) as (settings, audit):
             workflow = apply_plans(plans, len(plans), self._client.options.base_url, settings, audit)
-            return self._run(_logged(workflow, self._timing))
+            return self._run(_logged(workflow, self._timing), "merges.apply_many")
 
     def _factory(self, by: By) -> PlanFactory:
         return PlanFactory(key_type_of(by), self._client.options.base_url, self._timing.wall)
 
-    def _run(self, workflow: Workflow[T]) -> T:
-        return run_workflow(workflow, self._client, self._timing)
+    def _run(self, workflow: Workflow[T], name: str) -> T:
+        with feature_span(name):
+            return run_workflow(workflow, self._client, self._timing)
 
     def __repr__(self) -> str:
         return f"<Merges of {self._client!r}>"
@@ -165,7 +167,7 @@ class AsyncMerges(Resource):
     async def plan(self, *, into: int | str, sources: Iterable[int | str], by: By) -> AsyncMergePlan:
         """Read every profile concerned and say what a merge would do; see `Merges.plan`."""
         workflow = plan_one(self._factory(by), into, source_list(sources), partial(AsyncMergePlan, merges=self))
-        return await self._run(workflow)
+        return await self._run(workflow, "merges.plan")
 
     async def plan_many(self, pairs: PairSource, *, by: By, **options: Unpack[PlanManyArguments]) -> AsyncMergePlanSet:
         """Make a plan for each survivor of many duplicates; see `Merges.plan_many`."""
@@ -173,7 +175,7 @@ class AsyncMerges(Resource):
         check_arguments("merges.plan_many", options, PlanManyArguments)
         resolved = _resolve_pairs(factory, pairs, options)
         plans = AsyncMergePlanSet(by, self)
-        await self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")))
+        await self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")), "merges.plan_many")
         return _with_pair_counts(plans, resolved)
 
     async def apply(self, plan: BasePlan, **options: Unpack[ApplyArguments]) -> MergeResult:
@@ -181,20 +183,21 @@ class AsyncMerges(Resource):
         check_arguments("merges.apply", options, ApplyArguments, _ONLY_MANY, required=_REQUIRED)
         with _open_audit(options, self._timing) as (settings, audit):
             workflow = apply_plan(plan, self._client.options.base_url, settings, audit)
-            return await self._run(_logged(workflow, self._timing))
+            return await self._run(_logged(workflow, self._timing), "merges.apply")
 
     async def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say. IRREVERSIBLE. See `Merges.apply_many`."""
         check_arguments("merges.apply_many", options, ApplyManyArguments, required=_REQUIRED)
         with _open_audit(options, self._timing) as (settings, audit):
             workflow = apply_plans(plans, len(plans), self._client.options.base_url, settings, audit)
-            return await self._run(_logged(workflow, self._timing))
+            return await self._run(_logged(workflow, self._timing), "merges.apply_many")
 
     def _factory(self, by: By) -> PlanFactory:
         return PlanFactory(key_type_of(by), self._client.options.base_url, self._timing.wall)
 
-    async def _run(self, workflow: Workflow[T]) -> T:
-        return await run_workflow_async(workflow, self._client, self._timing)
+    async def _run(self, workflow: Workflow[T], name: str) -> T:
+        with feature_span(name):
+            return await run_workflow_async(workflow, self._client, self._timing)
 
     def __repr__(self) -> str:
         return f"<AsyncMerges of {self._client!r}>"

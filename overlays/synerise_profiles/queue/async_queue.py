@@ -18,6 +18,7 @@ from anyio.lowlevel import cancel_shielded_checkpoint
 from synerise_profiles._batching.machine import DONE
 from synerise_profiles._batching.send_result import SendResult, result_of_exception, send_result_of
 from synerise_profiles._core.retry import AttemptFailure
+from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 
 from .buffer import EncodedRow
@@ -134,7 +135,7 @@ class AsyncQueue:
         core = self._core
         if self._task_group is not None and not core.is_stopped:
             self._work_available.set()
-            with anyio.move_on_after(timeout):
+            with feature_span("queue.flush", is_shown=core.held > 0), anyio.move_on_after(timeout):
                 # A callback may wait here, but not for itself.
                 while not core.is_settled(mark) or self._callback_tasks - {anyio.get_current_task().id}:
                     await self._state_changed.wait()

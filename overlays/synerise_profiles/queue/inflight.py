@@ -17,7 +17,9 @@ from synerise_profiles._batching.bisection import BisectBudget, ChunkState
 from synerise_profiles._batching.operations import BatchOperation, server_time_request
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.confirmation import unlisted_note
+from synerise_profiles._core.instruments import count_rows, is_traced
 from synerise_profiles._core.server_clock import ClockOffset
+from synerise_profiles._core.telemetry import describe_batch
 from synerise_profiles_api.types import Request
 
 from .buffer import QueuedBatch, QueuedRow
@@ -54,6 +56,7 @@ class InflightBatch:
         self._batch_operation = batch_operation
         self._queued_rows: Sequence[QueuedRow] = batch.rows
         self._clock_offset = clock_offset
+        self._counted_accepted = self._counted_refused = 0
 
     @property
     def open_row_count(self) -> int:
@@ -95,6 +98,16 @@ class InflightBatch:
             self._queued_rows = ()
         return self.chunk_state.chunk.request(None if sub_batch.is_whole else sub_batch.positions)
 
+    def count_fates(self) -> None:
+        """Count, for metrics, the rows whose fate became known since the last time."""
+        state, name = self.chunk_state, self._batch_operation.operation.name
+        count_rows(name, "accepted", state.accepted - self._counted_accepted)
+        self._counted_accepted = state.accepted
+        refusals = list(state.refused.values())
+        for refusal in refusals[self._counted_refused :]:
+            count_rows(name, refusal.stage, 1)
+        self._counted_refused = len(refusals)
+
     def pop_refused(self) -> list[tuple[int, Refusal]]:
         """Return the rows that were refused since the last call, with their positions."""
         refused = list(self.chunk_state.refused.items())[self.counted_refusals :]
@@ -115,7 +128,11 @@ class QueueTask:
 
     def request(self) -> Request[Any]:
         """Build the request. It takes long enough to be done without holding a lock."""
-        return server_time_request() if self.inflight_batch is None else self.inflight_batch.request(self.sub_batch)
+        batch, sub_batch = self.inflight_batch, self.sub_batch
+        request = server_time_request() if batch is None else batch.request(sub_batch)
+        if batch is not None and is_traced():
+            describe_batch(request, len(sub_batch.positions), sub_batch.attempts - 1)
+        return request
 
     def apply_response(self, result: SendResult) -> bool:
         """Work out what an answer means for each row, without holding a lock; false if it says nothing about them."""
@@ -129,6 +146,8 @@ class QueueTask:
                 chunk_state.accept(self.sub_batch)
         elif result.refuses_rows:
             chunk_state.refuse(self.sub_batch, result.content)
+        if is_traced():
+            self.inflight_batch.count_fates()
         return result.is_success or result.refuses_rows
 
     def count_unlisted(self, result: SendResult, notes: dict[str, int]) -> None:

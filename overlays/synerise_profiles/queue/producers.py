@@ -16,6 +16,7 @@ from synerise_profiles._batching.attribution import count_note
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_encoder import RefusedError, RowEncoder, row_rule, timestamp_reserve
 from synerise_profiles._batching.salting import RowSalter, salt_by
+from synerise_profiles._core.instruments import observe_queue
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
@@ -104,6 +105,7 @@ class QueueParts:
         self.notes: dict[str, int] = {}
         note = partial(count_note, self.notes)
         self.core = QueueCore(batch_operations, settings, policy, timing)
+        observe_queue(self.core)
         LOGGER.info("queue started: up to %d rows, %d requests at a time", settings.max_items, settings.concurrency)
         encoders = [QueueRowEncoder(batch_operation, settings, note) for batch_operation in batch_operations]
         self.events, self.profiles, self.transactions = zip(self.core.channels, encoders, strict=True)

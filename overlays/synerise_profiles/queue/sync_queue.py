@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack
 
 from synerise_profiles._batching.machine import DONE
 from synerise_profiles._batching.send_result import SendResult, result_of_exception, send_result_of
 from synerise_profiles._core.retry import AttemptFailure
+from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 
 from .buffer import EncodedRow
@@ -198,7 +198,8 @@ class Queue:
         core = self._core
         if core.held and not core.is_stopped and self._with_lock(self._wake_thread) and not self._start_thread():
             self._with_lock(lambda: self._send_loop(deadline))
-        self._wait_for(lambda: core.is_stopped or self._is_settled(mark), deadline)
+        with feature_span("queue.flush", is_shown=core.held > 0):
+            self._wait_for(lambda: core.is_stopped or self._is_settled(mark), deadline)
         return self._with_lock(lambda: self._flush_result(core.held_before(mark)))
 
     def _is_settled(self, mark: int) -> bool:
@@ -341,9 +342,7 @@ class Queue:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.finish()
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The throttle: an AIMD window over the requests of one operation, and the pace between them.
+"""The throttle: an AIMD window over the requests of one operation, and their pace: how many may begin in a second.
 
 How the window works (additive increase, multiplicative decrease, as TCP does it). It starts at the caller's
 concurrency. A response of 429 or 503 halves it, to 1 at least, and holds all further requests back until the wait is
@@ -10,25 +10,58 @@ less by all at once, and soon as much as before once it has recovered.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from synerise_profiles._core.instruments import count_throttling, is_traced
 
-__all__ = ["Throttle"]
+__all__ = ["OwnPace", "Pace", "Throttle"]
+
+
+class Pace(Protocol):
+    """Says when the next request may begin, and counts those that do. Moments are seconds of a monotonic clock."""
+
+    def delay(self, now: float) -> float:
+        """Seconds until the next request may begin, as far as is known now."""
+        ...
+
+    def take(self, now: float) -> bool:
+        """Begin a request now; false where it may not begin yet."""
+        ...
+
+
+class OwnPace:
+    """The pace of one run: requests keep their distance; without `per_second` they begin as they come."""
+
+    def __init__(self, per_second: float | None) -> None:
+        self._min_interval = 0.0 if per_second is None else 1.0 / per_second
+        self._next_at = 0.0
+
+    def delay(self, now: float) -> float:
+        """Seconds until the next request may begin."""
+        return max(0.0, self._next_at - now)
+
+    def take(self, now: float) -> bool:
+        """Begin a request now, unless it is too early."""
+        if now < self._next_at:
+            return False
+        self._next_at = now + self._min_interval
+        return True
 
 
 class Throttle:
     """Says when the next request may go, and how many may be in flight (`window`).
 
     `throttled_rounds` counts rounds of throttled responses since the last success; `throttled_since` is when the first
-    one came. Moments and `delay` are seconds of a monotonic clock.
+    one came. `pace` is one that is shared, and is kept instead of `per_second`. Moments and `delay` are seconds of a
+    monotonic clock.
     """
 
-    def __init__(self, concurrency: int, per_second: float | None) -> None:
+    def __init__(self, concurrency: int, per_second: float | None, pace: Pace | None = None) -> None:
         self.throttled_rounds = 0
         self.throttled_since = 0.0
         self._max_window = float(concurrency)
         self._window = float(concurrency)
-        self._min_interval = 0.0 if per_second is None else 1.0 / per_second
-        self._next_at = 0.0
+        self._pace = OwnPace(per_second) if pace is None else pace
         self._held_until = 0.0
         self._narrowed_at = float("-inf")
         self._throttled_at = 0.0
@@ -40,11 +73,11 @@ class Throttle:
 
     def delay(self, now: float) -> float:
         """Seconds until the next request may go."""
-        return max(0.0, max(self._next_at, self._held_until) - now)
+        return max(self._held_until - now, self._pace.delay(now), 0.0)
 
-    def on_sent(self, now: float) -> None:
-        """Note that a request is sent now."""
-        self._next_at = max(now, self._next_at) + self._min_interval
+    def take(self, now: float) -> bool:
+        """Let a request go now; false where its pace is shared, and another process was faster."""
+        return self._pace.take(now)
 
     def on_throttled(self, now: float, sent_at: float) -> int:
         """Note a throttled response to a request that was sent at `sent_at`; return the number of the round."""

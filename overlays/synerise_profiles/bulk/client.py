@@ -54,7 +54,8 @@ class Bulk(ReplayMethods):
     before anything is read; JournalMismatchError for a journal of another input or call. All arguments but the rows are
     optional:
 
-    - `concurrency`: requests in flight (8, at most 100). `requests_per_second`: how many may begin in a second.
+    - `concurrency`: requests in flight (8, at most 100). `requests_per_second`: how many may begin in a second;
+      with `rate_budget="file"` of all processes of the machine that say so, or of those with the same file.
     - `ordered` (True): rows of one profile are never in two requests at once, and arrive in the order of the input; so
       do events and transactions of one key. A row that repeats an identifier of one of the last batches is held back
       for a later one. False sends rows in batches as they come, and a later batch may overtake an earlier one.

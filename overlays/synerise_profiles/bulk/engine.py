@@ -19,7 +19,7 @@ from synerise_profiles._batching.bisection import BisectBudget, ChunkState, Pois
 from synerise_profiles._batching.machine import DONE, Call, Machine, Read, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.send_result import SendResult
-from synerise_profiles._batching.throttle import Throttle
+from synerise_profiles._batching.throttle import Pace, Throttle
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
 
@@ -54,6 +54,7 @@ class Engine(Machine[BulkTask]):
         policy: RetryPolicy,
         *,
         rows_are_fixed: bool = False,
+        pace: Pace | None = None,
     ) -> None:
         self.report = recorder.report
         self.problem: str | None = None
@@ -61,7 +62,7 @@ class Engine(Machine[BulkTask]):
         self.failure: BaseException | None = None
         self._batch_operation, self._settings, self._recorder = batch_operation, settings, recorder
         self._timing, self._policy, self._budget = timing, policy, BisectBudget(settings.max_bisect_requests)
-        self._throttle = Throttle(settings.concurrency, settings.requests_per_second)
+        self._throttle = Throttle(settings.concurrency, settings.requests_per_second, pace)
         self._retries: Retries | None = None
         options = settings.chunker_options(rows_are_fixed=rows_are_fixed)
         self._sample: Sample | None = None
@@ -75,8 +76,7 @@ class Engine(Machine[BulkTask]):
         self._outstanding: set[BulkTask] = set()
         self._chunk_count = self._failed_streak = 0
         self._exhausted = self._done = False
-        self._started_at = timing.monotonic()
-        self._search = PoisonSearch()
+        self._started_at, self._search = timing.monotonic(), PoisonSearch()
         self.wants_rows_at_once = settings.flush_after is not None
 
     @property
@@ -197,12 +197,13 @@ class Engine(Machine[BulkTask]):
         if chunk_state is None:
             timestamps = self._timestamps
             if timestamps is not None and not timestamps.assign(self._ready[0]):
-                server_time_task = timestamps.next_task(now)
-                return None if server_time_task is None else self._mark_sent(server_time_task)
+                is_due = timestamps.due <= now and self._throttle.take(now)
+                return self._mark_sent(timestamps.next_task(now)) if is_due else None
             chunk_state = ChunkState.of(self._ready[0], self._budget)
             self._chunk_states.append(chunk_state)
             self._ready.popleft()
-        if not self._recorder.record_on_its_way(chunk_state.chunk, chunk_state.pending[-1]):
+        may_send = self._throttle.take(now)
+        if not may_send or not self._recorder.record_on_its_way(chunk_state.chunk, chunk_state.pending[-1]):
             return None
         sub_batch = chunk_state.take_next()
         self.report.bytes_sent += chunk_state.chunk.size_of(sub_batch)
@@ -215,7 +216,6 @@ class Engine(Machine[BulkTask]):
         if sub_batch.attempts == 1:
             sub_batch.started_at = task.sent_at
         self._outstanding.add(task)
-        self._throttle.on_sent(task.sent_at)
         return task
 
     def _read_delay(self, seconds: float | None, now: float) -> float | None:

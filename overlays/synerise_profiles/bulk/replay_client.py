@@ -50,6 +50,7 @@ class ReplayArguments(TypedDict, total=False):
     dead_letter_mode: DeadLetterMode
     concurrency: int
     requests_per_second: float | None
+    rate_budget: str | os.PathLike[str] | None
     max_errors: int | None
     max_error_rate: float | None
     progress: Callable[[Progress], object] | None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.row_source import RowSource
+from synerise_profiles._batching.throttle import Pace
 from synerise_profiles._core.files import refuse_same_files, target_of
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.timing import Timing
@@ -62,6 +63,7 @@ def open_run(
         settings.check_time(timing)
     source = rows if isinstance(rows, RowSource) else None
     letter_target = _check_files(settings, source)
+    pace = _open_pace(settings, client_options.base_url)
     if source is not None:
         with reported(Report(operation=operation.name)):  # it may read the beginning of a file
             source.check(operation)
@@ -92,6 +94,7 @@ def open_run(
             timing,
             client_options.retry,
             rows_are_fixed=isinstance(rows, list | tuple),
+            pace=pace,
         )
         with reported(report):
             try:
@@ -197,6 +200,14 @@ def _check_files(settings: BulkSettings, source: RowSource | None) -> Path | Non
     if settings.dead_letter is not None:
         letter_target(settings.dead_letter, "dead_letter", is_appended=settings.dead_letter_mode == "append")
     return targets["dead_letter"]
+
+
+def _open_pace(settings: BulkSettings, base_url: str) -> Pace | None:
+    if settings.rate_budget is None:
+        return None
+    from synerise_profiles._batching.shared_pace import open_pace  # noqa: PLC0415 - most runs do without
+
+    return open_pace(settings.requests_per_second, settings.rate_budget, base_url)
 
 
 def _open_journal(

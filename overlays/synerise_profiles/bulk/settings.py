@@ -64,6 +64,7 @@ class BulkArguments(TypedDict, total=False):
 
     concurrency: int
     requests_per_second: float | None
+    rate_budget: str | os.PathLike[str] | None
     max_errors: int | None
     max_error_rate: float | None
     dead_letter: str | os.PathLike[str] | None
@@ -159,6 +160,7 @@ class BulkSettings:
     requests_per_second: float | None = attrs.field(
         default=None, validator=optional(number("a positive number", positive=True))
     )
+    rate_budget: str | os.PathLike[str] | None = None
     max_errors: int | None = attrs.field(default=None, validator=optional(whole_number(0)))
     max_error_rate: float | None = attrs.field(default=None, validator=optional(number("a number from 0 to 1", 0, 1)))
     max_bisect_requests: int = attrs.field(default=1000, validator=whole_number(0))

@@ -51,10 +51,8 @@ class TimestampAssigner:
         chunk.set_time(time)
         return True
 
-    def next_task(self, now: float) -> ServerTimeTask | None:
-        """Ask for the server's time; None if it is not due."""
-        if self.due > now:
-            return None
+    def next_task(self, now: float) -> ServerTimeTask:
+        """Ask for the server's time, which is due."""
         self.due = math.inf
         return ServerTimeTask(self, self._sub_batch, now)
 

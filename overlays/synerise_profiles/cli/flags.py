@@ -50,6 +50,7 @@ class Flag(NamedTuple):
 BULK_FLAGS: Final = (
     Flag("concurrency", "integer", "Requests in flight (8)."),
     Flag("requests_per_second", "number", "How many requests may begin in a second."),
+    Flag("rate_budget", "text", "Share that rate with other processes: `file`, or the name of a file."),
     Flag("max_errors", "integer", "End the run with more rejected rows than this."),
     Flag("max_error_rate", "number", "End the run with a larger share of rejected rows, from 0 to 1."),
     Flag("dead_letter", "file", "Write rejected rows here, personal data included."),

@@ -46,6 +46,7 @@ class DeltaArguments(PlanArguments, total=False):
 
     concurrency: int
     requests_per_second: float | None
+    rate_budget: str | os.PathLike[str] | None
     max_errors: int | None
     max_error_rate: float | None
     max_bisect_requests: int

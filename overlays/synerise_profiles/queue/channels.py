@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_encoder import IdentifierGroup, timestamp_reserve
-from synerise_profiles._batching.throttle import Throttle
+from synerise_profiles._batching.throttle import Pace, Throttle
 
 from .buffer import Buffer
 from .inflight import InflightBatch
@@ -29,10 +29,12 @@ class Channel:
     success. Times are monotonic seconds.
     """
 
-    def __init__(self, batch_operation: BatchOperation, settings: QueueSettings, limits: InflightLimits) -> None:
+    def __init__(
+        self, batch_operation: BatchOperation, settings: QueueSettings, limits: InflightLimits, pace: Pace | None = None
+    ) -> None:
         self.batch_operation = batch_operation
         self.max_inflight_batches = 1 if batch_operation.time_field is None else settings.concurrency
-        self.throttle = Throttle(self.max_inflight_batches, None)
+        self.throttle = Throttle(self.max_inflight_batches, None, pace)
         self.inflight_batches: list[InflightBatch] = []
         self.requests_in_flight = 0
         self.failing: str | None = None

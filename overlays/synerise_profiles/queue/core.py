@@ -28,7 +28,7 @@ from synerise_profiles._batching.bisection import BisectBudget
 from synerise_profiles._batching.machine import DONE, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation, parse_server_time
 from synerise_profiles._batching.send_result import SendResult
-from synerise_profiles._batching.throttle import Throttle
+from synerise_profiles._batching.throttle import Pace, Throttle
 from synerise_profiles._core.logging import Outage
 from synerise_profiles._core.retry import RetryPolicy, decide_retry
 from synerise_profiles._core.timing import Timing
@@ -62,23 +62,27 @@ class QueueCore:
     """
 
     def __init__(
-        self, batch_operations: Sequence[BatchOperation], settings: QueueSettings, policy: RetryPolicy, timing: Timing
+        self,
+        batch_operations: Sequence[BatchOperation],
+        settings: QueueSettings,
+        policy: RetryPolicy,
+        timing: Timing,
+        pace: Pace | None = None,
     ) -> None:
         self._inflight = InflightLimits(settings, len(batch_operations))
-        self.channels = [Channel(batch_operation, settings, self._inflight) for batch_operation in batch_operations]
+        self.channels = [Channel(each, settings, self._inflight, pace) for each in batch_operations]
         self.clock = QueueClock(timing)
         self.put_count = self.delivered = self.rejected = self.dropped = self.full = 0
         self.held = self.held_bytes = self.in_flight = self.requests = self.retries = self.callback_errors = 0
         self.is_closed = self.is_stopped = False
         self.flush_mark = 0
-        self._settings = settings
+        self._settings, self._pace = settings, pace
         # Rows are kept for as long as the server is away, so neither a number of attempts nor a deadline ends them.
         self._policy = attrs.evolve(
             policy, max_retries=2**62, deadline=math.inf, retry_after_cap=_MAX_RETRY_AFTER_SECONDS
         )
         self._timing = timing
-        self._now = timing.monotonic
-        self.started_at = timing.monotonic()
+        self._now, self.started_at = timing.monotonic, timing.monotonic()
         self._outage = Outage(timing.monotonic)
         self._clock_sub_batch = SubBatch(())
         self._requests_in_flight = 0
@@ -194,9 +198,8 @@ class QueueCore:
 
     def reset(self) -> None:
         """Forget all that is held and was counted: in a child of fork all of it belongs to the parent."""
-        fresh = QueueCore(
-            [channel.batch_operation for channel in self.channels], self._settings, self._policy, self._timing
-        )
+        batch_operations = [channel.batch_operation for channel in self.channels]
+        fresh = QueueCore(batch_operations, self._settings, self._policy, self._timing, self._pace)
         fresh.is_closed, fresh.is_stopped = self.is_closed, self.is_stopped
         fresh.clock.state = self.clock.state
         # The channels stay the same objects, since the producers hold them.
@@ -215,9 +218,8 @@ class QueueCore:
 
     def undelivered(self) -> Iterator[Undelivered]:
         """Yield the rows that are held, those in flight first."""
-        for channel in self.channels:
-            for batch in channel.inflight_batches:
-                yield from batch.undelivered()
+        for batch in (batch for channel in self.channels for batch in channel.inflight_batches):
+            yield from batch.undelivered()
         # Where the server's clock is not known, the one here has to do: these rows are not sent from here any more.
         clock_offset = self.clock.offset or self.clock.local_offset()
         for channel in self.channels:
@@ -241,9 +243,7 @@ class QueueCore:
             requests=self.requests,
             retries=self.retries,
             failing={
-                channel.batch_operation.operation.name: channel.failing
-                for channel in self.channels
-                if channel.failing is not None
+                each.batch_operation.operation.name: each.failing for each in self.channels if each.failing is not None
             },
             callback_errors=self.callback_errors,
             notes=dict(notes),
@@ -277,15 +277,17 @@ class QueueCore:
         batch = channel.due_inflight_batch(now)
         if batch is None:
             buffer = channel.due_buffer(now, self.flush_mark)
-            if buffer is None:
+            is_untimed = buffer is not None and buffer.batches[0].is_untimed
+            asks_time = is_untimed and self.clock.is_due(now)
+            is_blocked = is_untimed and not asks_time and self.clock.offset is None
+            if buffer is None or is_blocked or not channel.throttle.take(now):
                 return None
-            if buffer.batches[0].is_untimed:
-                if self.clock.is_due(now):
-                    self.clock.is_request_pending = True
-                    return QueueTask(self._clock_sub_batch, now)
-                if self.clock.offset is None:
-                    return None
+            if asks_time:
+                self.clock.is_request_pending = True
+                return QueueTask(self._clock_sub_batch, now)
             batch = self._seal_batch(channel, buffer)
+        elif not channel.throttle.take(now):
+            return None
         sub_batch = batch.sub_batch = batch.chunk_state.pending.pop()
         channel.requests_in_flight += 1
         self.in_flight += len(sub_batch.positions)
@@ -334,10 +336,8 @@ class QueueCore:
         return delay
 
     def _backoff_delay(self, sub_batch: SubBatch) -> float:
-        return min(
-            _MAX_BACKOFF_SECONDS,
-            max(self._policy.base_delay, _MIN_RETRY_SECONDS) * 2.0 ** min(sub_batch.attempts - 1, 60),
-        )
+        least = max(self._policy.base_delay, _MIN_RETRY_SECONDS)
+        return min(_MAX_BACKOFF_SECONDS, least * 2.0 ** min(sub_batch.attempts - 1, 60))
 
     def _on_clock_result(self, task: QueueTask, result: SendResult, now: float) -> AnswerResult:
         server_time = parse_server_time(result.content) if result.is_success else None

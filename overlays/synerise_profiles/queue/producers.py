@@ -16,9 +16,10 @@ from synerise_profiles._batching.attribution import count_note
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_encoder import RefusedError, RowEncoder, row_rule, timestamp_reserve
 from synerise_profiles._batching.salting import RowSalter, salt_by
+from synerise_profiles._batching.throttle import OwnPace, Pace
+from synerise_profiles._core.config import Options
 from synerise_profiles._core.instruments import observe_queue
 from synerise_profiles._core.logging import LOGGER
-from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._validation.rules import Note
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
@@ -97,14 +98,23 @@ def _random_salt(_: Any) -> str:
     return os.urandom(16).hex()
 
 
+def _open_pace(settings: QueueSettings, base_url: str) -> Pace | None:
+    if settings.rate_budget is None:
+        return None if settings.requests_per_second is None else OwnPace(settings.requests_per_second)
+    from synerise_profiles._batching.shared_pace import open_pace  # noqa: PLC0415 - most queues do without
+
+    return open_pace(settings.requests_per_second, settings.rate_budget, base_url)
+
+
 class QueueParts:
     """What both queues are made of: the core, and for each producer its channel and its encoder."""
 
-    def __init__(self, settings: QueueSettings, policy: RetryPolicy, timing: Timing) -> None:
+    def __init__(self, settings: QueueSettings, options: Options, timing: Timing) -> None:
         batch_operations = (operations.events(), operations.profiles(), operations.transactions())
         self.notes: dict[str, int] = {}
         note = partial(count_note, self.notes)
-        self.core = QueueCore(batch_operations, settings, policy, timing)
+        pace = _open_pace(settings, options.base_url)
+        self.core = QueueCore(batch_operations, settings, options.retry, timing, pace)
         observe_queue(self.core)
         LOGGER.info("queue started: up to %d rows, %d requests at a time", settings.max_items, settings.concurrency)
         encoders = [QueueRowEncoder(batch_operation, settings, note) for batch_operation in batch_operations]

@@ -12,7 +12,7 @@ from attrs.validators import optional
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import letter_target
 from synerise_profiles._batching.row_encoder import Checks
-from synerise_profiles._core.arguments import check_arguments, name_collection, one_of, seconds, whole_number
+from synerise_profiles._core.arguments import check_arguments, name_collection, number, one_of, seconds, whole_number
 
 __all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "Salt", "WhenFull", "queue_settings"]
 
@@ -32,6 +32,7 @@ class QueueArguments(TypedDict, total=False):
     - `flush_items`, `flush_bytes`, `flush_after` (1 s): what is sent at once; by default a whole batch, as large as is
       documented and half of the queue at most, or what has waited for so many seconds.
     - `concurrency`: requests in flight (4). Profiles are sent one request after the other, in the order of puts.
+      `requests_per_second` and `rate_budget`: as in `client.bulk`, for all rows of the queue together.
     - `checks`, `allow_null`, `allow_unknown`: as in `client.bulk`. `salt`: `random` for each put, `content`, or a
       function of the row.
     - `on_rejected(rejection, row)` is called for each row that the server refuses, `on_error(error)` for each request
@@ -51,6 +52,8 @@ class QueueArguments(TypedDict, total=False):
     flush_bytes: int | None
     flush_after: float
     concurrency: int
+    requests_per_second: float | None
+    rate_budget: str | os.PathLike[str] | None
     checks: Checks
     allow_null: Collection[str]
     allow_unknown: Collection[str]
@@ -77,6 +80,10 @@ class QueueSettings:
     flush_bytes: int | None = attrs.field(default=None, validator=optional(whole_number(1)))
     flush_after: float = attrs.field(default=1.0, validator=seconds())
     concurrency: int = attrs.field(default=4, validator=whole_number(1))
+    requests_per_second: float | None = attrs.field(
+        default=None, validator=optional(number("a positive number", positive=True))
+    )
+    rate_budget: str | os.PathLike[str] | None = None
     checks: Checks = attrs.field(default="basic", validator=one_of(*get_args(Checks)))
     allow_null: Collection[str] = attrs.field(default=(), validator=name_collection())
     allow_unknown: Collection[str] = attrs.field(default=(), validator=name_collection())

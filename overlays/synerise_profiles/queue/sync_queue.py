@@ -50,7 +50,7 @@ class Queue:
         self._settings = queue_settings(options)
         self._client = client.with_options(max_retries=0)
         self._now = timing.monotonic
-        parts = QueueParts(self._settings, client.options.retry, timing)
+        parts = QueueParts(self._settings, client.options, timing)
         self._core, self._notes = parts.core, parts.notes
         self.events: QueueProducer[BuiltEvent | BatchEvent] = QueueProducer(self, *parts.events)
         """Events (POST /v4/events/batch, API_BATCH_EVENTS_CREATE). One without `eventSalt` or `time` gets it."""

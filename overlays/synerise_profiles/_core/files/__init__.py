@@ -10,6 +10,7 @@ link is followed. A part is locked while it is written, so one that is not locke
 from __future__ import annotations
 
 from .databases import DatabaseFile, DatabaseFileError, FaultKind, database_error, foreign_database
+from .shared import SharedRecord
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 from .writing import (
     AppendFile,
@@ -30,6 +31,7 @@ __all__ = [
     "FaultKind",
     "FileId",
     "PartFile",
+    "SharedRecord",
     "WrittenFile",
     "database_error",
     "file_id",

@@ -225,6 +225,7 @@ class _Run:
         """Complete the counts, and pack the file."""
         report = self.report
         if self.is_plan:
+            report.sent.is_dry = True
             self.gone_rows()
         else:
             self.state.pack()

@@ -40,6 +40,8 @@ def delta_page(page: DeltaPage) -> str:
     found = page.found
     title = "Plan of a delta sync" if page.sent.is_dry else "Delta sync"
     parts = [f"<h1>{escape(title)}</h1>\n", _facts(found), "<h2>Rows of the source</h2>\n", _rows(found)]
+    if found["changed_fields"]:
+        parts += ["<h2>Changed, by the field</h2>\n", _by_field(found["changed_fields"], found["changed"], "plain")]
     parts += _gone(found)
     if found["cleared"]:
         parts += [

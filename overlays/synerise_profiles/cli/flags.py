@@ -95,6 +95,7 @@ PLAN_FLAGS: Final = (
     ),
     Flag("state", "file", "What the server confirmed before; it is made if it is not there."),
     Flag("keep_keys", "switch", "Keep the keys in the state, so that it is known who is gone."),
+    Flag("fields", "switch", "Keep digests of fields in the state, and count changes by the field."),
     Flag("gone", "gone", "What is done to profiles that are gone: ignore, delete, tag=ID or FIELD=VALUE."),
     Flag("max_gone_rate", "number", "Do nothing to them where a larger share is gone, from 0 to 1 (0.02)."),
     Flag("cleared", "choice", "Fields that were sent and are empty: count them, or send null.", ("report", "null")),

@@ -24,9 +24,10 @@ class DeltaPlan:
     `read` rows are `new`, `changed`, `unchanged`, `held` (refused `max_attempts` times as they are) or `invalid`.
     Of these, `repeated` rows have the key of an earlier row, which they replace. `gone` keys are in the state, of which
     `known` ones were at the start, and not in the source; `gone_problem` says why nothing is done to them, where that
-    is so. `cleared` counts the rows in which a field is empty that was sent before, by the field; `cleared_references`
-    are the first of them, by their index. `bytes` and `requests` are those of the rows to send; `seconds` is the time
-    of reading, comparing and sending. `sent` is the report of the rows to send, with the reasons of invalid ones.
+    is so. `changed_fields` counts the rows in which a field changed, where `fields` was set, and `cleared` those in
+    which a field is empty that was sent before; `cleared_references` are the first of them, by their index. `bytes` and
+    `requests` are those of the rows to send; `seconds` is the time of reading, comparing and sending. `sent` is the
+    report of the rows to send, with the reasons of invalid ones.
     """
 
     read: int = 0
@@ -39,6 +40,7 @@ class DeltaPlan:
     known: int = 0
     gone: int = 0
     gone_problem: str | None = None
+    changed_fields: dict[str, int] = attrs.field(factory=dict[str, int])
     cleared: dict[str, int] = attrs.field(factory=dict[str, int])
     cleared_references: list[Any] = attrs.field(factory=list[Any], repr=False)
     bytes: int = 0
@@ -62,6 +64,8 @@ class DeltaPlan:
         lines = [f"{self.read:,} rows read: {', '.join(found)}"]
         if self.repeated:
             lines.append(f"  {self.repeated:,} rows have the key of an earlier row, which they replace")
+        most = sorted(self.changed_fields.items(), key=lambda item: -item[1])
+        lines += [f"  {field} changed in {count:,} rows" for field, count in most]
         lines += [f"  {field} is empty in {count:,} rows and was sent before" for field, count in self.cleared.items()]
         if self.gone:
             lines.append(f"  {self.gone:,} of {self.known:,} known profiles are gone")

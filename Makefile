@@ -109,12 +109,13 @@ bench: $(READY) ## ratios against bare httpx, bare imports, a bare deque and a b
 	$(BIN)/python tests/benchmarks/queue_put.py
 	$(BIN)/python tests/benchmarks/sandbox_throughput.py
 
-bench-bulk: $(READY) ## speed and memory of bulk runs and of their sources, as ratios; takes minutes
+bench-bulk: $(READY) ## speed and memory of bulk runs, their sources and delta sync, as ratios; takes minutes
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group bench
 	$(BIN)/python tests/benchmarks/bulk_speed.py
 	$(BIN)/python tests/benchmarks/bulk_memory.py
 	$(BIN)/python tests/benchmarks/source_speed.py
 	$(BIN)/python tests/benchmarks/source_speed.py --memory
+	$(BIN)/python tests/benchmarks/delta_sync.py
 
 clean: ## remove what was built; the environment stays
 	rm -rf dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

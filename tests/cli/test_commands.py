@@ -151,6 +151,23 @@ def test_an_import_end_to_end(tmp_path: Path, client: Synerise, env: dict[str, s
         assert b"\x1b" not in text.stdout + text.stderr
 
 
+def test_the_page_of_a_run(tmp_path: Path, env: dict[str, str]) -> None:
+    """Of a run, and of a dry run, also where a limit ended it; never in the place of another file of the run."""
+    (tmp_path / "c.csv").write_text(CUSTOMERS, encoding="utf-8")
+    words = ["import", "profiles", "c.csv", "--set", "customId=id", "--report", "run.html"]
+    for more, status, text in (
+        (["--dry-run"], 1, "<h1>Dry run of profiles.upsert_batch</h1>"),
+        ([], 1, "<h1>Run of profiles.upsert_batch</h1>"),
+        (["--max-errors", "0"], 4, "The run is not complete"),
+    ):
+        assert call(tmp_path, *words, *more, env=env).returncode == status
+        assert text in (tmp_path / "run.html").read_text(encoding="utf-8")
+    done = call(tmp_path, *words[:-1], "c.csv", env=env)
+    assert b"--report: is the same file as the file that the rows are read from" in done.stderr
+    done = call(tmp_path, *words[:-1], "none/run.html", "--dry-run", env=env)
+    assert (done.returncode, b"--report: is in a folder that does not exist" in done.stderr) == (2, True)
+
+
 def test_json_is_one_document(tmp_path: Path, env: dict[str, str]) -> None:
     """Also from standard input, and where a limit ended the run."""
     words = ["import", "profiles", "-", "--json", "--set", "customId=id"]

@@ -14,11 +14,14 @@ from synerise_profiles.bulk import settings as bulk_settings
 from synerise_profiles.bulk.replay_client import ReplayArguments
 from synerise_profiles.cli import flags
 from synerise_profiles.cli.output import ProgressLines
+from synerise_profiles.delta_sync import DeltaArguments, PlanArguments
+from synerise_profiles.delta_sync.settings import Cleared, DeltaSettings
+from synerise_profiles.identifiers import PROFILE_IDENTIFIERS
 from synerise_profiles.sources import read_csv
 
 FUNCTIONS = {"on_finish", "on_settled", "progress", "reference", "transform"}
 """Arguments that are functions, which no flag can be."""
-DEFAULTS = {field.name: field for field in attrs.fields(bulk_settings.BulkSettings)}
+DEFAULTS = {field.name: field for kind in (DeltaSettings, bulk_settings.BulkSettings) for field in attrs.fields(kind)}
 
 
 @pytest.mark.parametrize(
@@ -28,6 +31,8 @@ DEFAULTS = {field.name: field for field in attrs.fields(bulk_settings.BulkSettin
         (flags.PROFILE_FLAGS, bulk_settings.ProfileArguments),
         (flags.SALTED_FLAGS, bulk_settings.SaltedArguments),
         (flags.REPLAY_FLAGS, ReplayArguments),
+        (flags.PLAN_FLAGS, PlanArguments),
+        (flags.DELTA_FLAGS, DeltaArguments),
     ],
 )
 def test_flags_are_the_arguments_of_the_methods(group: tuple[flags.Flag, ...], arguments: type) -> None:
@@ -42,14 +47,16 @@ def test_flags_are_the_arguments_of_the_methods(group: tuple[flags.Flag, ...], a
 
 def test_choices_are_those_of_the_library() -> None:
     """No value is missing or made up."""
-    by_name = {flag.name: set(flag.choices) for flag in flags.BATCH_FLAGS + flags.BULK_FLAGS}
+    by_name = {flag.name: set(flag.choices) for flag in flags.DELTA_FLAGS + flags.BULK_FLAGS}
     assert by_name["checks"] == set(get_args(bulk_settings.Checks))
+    assert by_name["key"] == set(PROFILE_IDENTIFIERS)
+    assert by_name["cleared"] == set(get_args(Cleared))
     assert by_name["dead_letter_mode"] == set(get_args(bulk_settings.DeadLetterMode))
 
 
 def test_defaults_that_help_names_are_those_of_the_library() -> None:
     """A number in brackets is the default."""
-    for flag in flags.PROFILE_FLAGS:
+    for flag in flags.PROFILE_FLAGS + flags.DELTA_FLAGS:
         shown = flag.help.rpartition("(")[2].removesuffix(").")
         if shown.isdecimal():
             assert float(shown) == DEFAULTS[flag.name].default, flag.name

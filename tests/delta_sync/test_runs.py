@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
 import stat
 import subprocess
@@ -112,6 +113,56 @@ def test_gone_profiles_get_an_attribute(client: Synerise, state: Path) -> None:
     assert client.profiles.find("by-custom-id", "c-0").to_dict()["attributes"]["active"] is False
 
 
+def test_gone_profiles_get_a_tag(client: Synerise, state: Path) -> None:
+    """Profiles that are known by their clientId can be tagged; each once, and then known no longer."""
+    tag_id = client.tags.create({"name": "gone"}).id
+    assert tag_id is not None
+    client.bulk.upsert_profiles(rows(100)).raise_for_rejected()
+    ids = [client.profiles.find("by-custom-id", f"c-{n}").client_id for n in range(100)]
+    table = [{"clientId": number, "firstName": "Ewa"} for number in ids]
+    options: dict[str, Any] = {"key": "clientId", "state": state, "keep_keys": True, "gone": {"tag": tag_id}}
+    assert client.delta_sync.profiles(table, **options).sent.accepted == 100
+    report = client.delta_sync.profiles(table[2:], **options)
+    assert (report.gone, report.gone_sent is not None and report.gone_sent.accepted) == (2, 2)
+    assert [tag.name for tag in client.tags.list_for_profile(ids[0] or 0)] == ["gone"]
+    assert client.tags.list_for_profile(ids[2] or 0) == []
+    assert client.delta_sync.profiles(table[2:], **options).gone == 0
+
+
+@pytest.mark.parametrize("order", ["shuffled", "some left out", "some put in", "back to front"])
+def test_a_table_in_another_order(client: Synerise, state: Path, order: str) -> None:
+    """Rows that come in another order, or with others between or without some, are unchanged and all seen."""
+    table = rows(6000)
+    sync(client, table, state, keep_keys=True)
+    chance = random.Random(1)
+    changed = {
+        "shuffled": chance.sample(table, len(table)),
+        "some left out": [row for n, row in enumerate(table) if n % 7 and not 1000 < n < 3500],
+        "some put in": [
+            part for n, row in enumerate(table) for part in (row, {"customId": f"n-{n}"})[: 1 + (n % 5 == 0)]
+        ],
+        "back to front": table[::-1],
+    }[order]
+    plan = client.delta_sync.plan(changed, key="customId", state=state, keep_keys=True)
+    kept = [row for row in changed if row["customId"].startswith("c-")]
+    assert (plan.unchanged, plan.new, plan.changed) == (len(kept), len(changed) - len(kept), 0)
+    assert (plan.gone, plan.repeated) == (len(table) - len(kept), 0)
+
+
+def test_slots_are_given_anew(client: Synerise, state: Path) -> None:
+    """Where many profiles went and others came, the state holds no room for those that went, and still knows all."""
+    options: dict[str, Any] = {"keep_keys": True, "gone": {"attributes.active": False}, "max_gone_rate": 1.0}
+    table = rows(24_000)
+    sync(client, table, state, **options)
+    sync(client, table[9000:], state, **options)
+    size = state.stat().st_size
+    assert sync(client, table[9000:], state, **options).unchanged == 15_000
+    changed = [*table[9000:], *({"customId": f"n-{n}"} for n in range(5000))]
+    assert counts(sync(client, changed, state, **options))[:3] == (5000, 0, 15_000)
+    assert sync(client, changed, state, **options).unchanged == 20_000
+    assert state.stat().st_size < 1.6 * size
+
+
 def test_too_many_gone_profiles_are_left_alone(client: Synerise, state: Path) -> None:
     """Half a table is more likely a broken export than half of the customers: nothing is done, and it is told."""
     table, options = rows(100), {"keep_keys": True, "gone": "delete"}
@@ -158,6 +209,30 @@ def test_cleared_cells_are_told_or_sent_as_null(client: Synerise, state: Path) -
     assert sync(client, without, state, cleared="null", allow_null={"city"}).changed == 1
     assert not client.profiles.find("by-custom-id", "a").city
     assert counts(sync(client, without, state, cleared="null", allow_null={"city"})) == (0, 0, 1, 0)
+
+
+def test_changes_are_counted_by_the_field(client: Synerise, state: Path) -> None:
+    """With digests of fields a plan and a run say which of them changed, came or became empty; a new row has none."""
+    table: list[dict[str, Any]] = [
+        {"customId": f"c-{n}", "firstName": "Anna", "city": "Gdynia", "attributes": {"points": n}} for n in range(30)
+    ]
+    sync(client, table, state, fields=True)
+    for n in range(5):
+        table[n] = table[n] | {"attributes": {"points": 100 + n}}
+    table[7] = table[7] | {"firstName": "Ewa", "lastName": "Nowak"}
+    table[8] = {name: value for name, value in table[8].items() if name != "city"}
+    table.append({"customId": "new", "firstName": "Ola"})
+    plan = client.delta_sync.plan(table, key="customId", state=state, fields=True)
+    report = sync(client, table, state, fields=True)
+    expected = {"attributes.points": 5, "firstName": 1, "lastName": 1, "city": 1}
+    assert plan.changed_fields == report.changed_fields == expected
+    assert "attributes.points changed in 5 rows" in plan.to_text()
+    assert (report.changed, report.new) == (7, 1)
+    assert sync(client, table, state, fields=True).changed_fields == {}
+    table[8] = table[8] | {"firstName": "Iga"}
+    assert sync(client, table, state, fields=True).changed_fields == {"firstName": 1}
+    with pytest.raises(DeltaStateMismatchError, match="fields"):
+        sync(client, table, state)
 
 
 def test_another_input_is_refused(client: Synerise, state: Path, tmp_path: Path) -> None:

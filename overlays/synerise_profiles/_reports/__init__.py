@@ -7,19 +7,23 @@ and what a screen would not show, or would take for a command, is written as its
 from __future__ import annotations
 
 from .charts import Bar, bars, rate_chart
+from .delta_page import DeltaPage, delta_page
 from .page import PageTable, facts, html_page, html_table
 from .plain_text import align_columns, printable
-from .run_page import RunPage, run_page
+from .run_page import RunPage, page_versions, run_page
 
 __all__ = [
     "Bar",
+    "DeltaPage",
     "PageTable",
     "RunPage",
     "align_columns",
     "bars",
+    "delta_page",
     "facts",
     "html_page",
     "html_table",
+    "page_versions",
     "printable",
     "rate_chart",
     "run_page",

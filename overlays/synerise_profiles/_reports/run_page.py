@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
+import platform
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from importlib.metadata import version
 from typing import Any, Final
 
 import attrs
@@ -12,7 +15,7 @@ from .charts import Bar, bars, rate_chart
 from .page import PageTable, facts, html_page, html_table
 from .plain_text import printable
 
-__all__ = ["RunPage", "run_page"]
+__all__ = ["RunPage", "page_versions", "run_page", "run_parts", "settings_parts"]
 
 _MAX_BARS: Final = 10
 
@@ -31,11 +34,24 @@ class RunPage:
     is_dry: bool
 
 
+def page_versions() -> dict[str, str]:
+    """Return the versions that a page names, and when it is made."""
+    moment = datetime.datetime.now(datetime.UTC).isoformat(sep=" ", timespec="seconds")
+    versions = {"synerise-profiles": version("synerise-profiles"), "Python": platform.python_version()}
+    return {**versions, "page made at": moment}
+
+
 def run_page(page: RunPage) -> str:
     """Return the page of a run as HTML."""
+    title = printable(f"{'Dry run' if page.is_dry else 'Run'} of {page.report['operation']}")
+    parts = [f"<h1>{escape(title)}</h1>\n", *run_parts(page), *settings_parts(page)]
+    return "".join(html_page(title, parts))
+
+
+def run_parts(page: RunPage) -> list[str]:
+    """Return what is said of a run, without its title and its settings."""
     report = page.report
-    title = printable(f"{'Dry run' if page.is_dry else 'Run'} of {report['operation']}")
-    parts = [f"<h1>{escape(title)}</h1>\n", _state(page), _facts(page), "<h2>Rows</h2>\n", _funnel(page)]
+    parts = [_state(page), _facts(page), "<h2>Rows</h2>\n", _funnel(page)]
     if page.rates and not page.is_dry and (chart := rate_chart(page.rates)):
         parts += ["<h2>Rows in a second</h2>\n", chart]
     if report["reasons"]:
@@ -50,8 +66,12 @@ def run_page(page: RunPage) -> str:
         parts.append(_verification(report["verification"]))
     if report["deletion_verification"] is not None:
         parts.append(_deletion_verification(report["deletion_verification"]))
-    parts += ["<h2>Settings and versions</h2>\n", facts(_shown(page.settings)), facts(_shown(page.versions))]
-    return "".join(html_page(title, parts))
+    return parts
+
+
+def settings_parts(page: RunPage) -> list[str]:
+    """Return the settings of a run, and the versions that it ran with."""
+    return ["<h2>Settings and versions</h2>\n", facts(_shown(page.settings)), facts(_shown(page.versions))]
 
 
 def _state(page: RunPage) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
-import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import version
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -15,7 +12,7 @@ import orjson
 
 from synerise_profiles._core.files import replaced_file
 from synerise_profiles._core.optional_deps import import_pyarrow
-from synerise_profiles._reports import RunPage, run_page
+from synerise_profiles._reports import RunPage, page_versions, run_page
 
 from .verification_result import Missing, Remaining
 
@@ -48,15 +45,7 @@ def write_page(
     is_dry: bool,
 ) -> None:
     """Write the page of a run to a file."""
-    moment = datetime.datetime.now(datetime.UTC).isoformat(sep=" ", timespec="seconds")
-    versions = {"synerise-profiles": version("synerise-profiles"), "Python": platform.python_version()}
-    page = RunPage(
-        report=document,
-        settings=settings,
-        versions={**versions, "page made at": moment},
-        rates=rates,
-        is_dry=is_dry,
-    )
+    page = RunPage(report=document, settings=settings, versions=page_versions(), rates=rates, is_dry=is_dry)
     with replaced_file(path) as file:
         file.write(run_page(page).encode())
 

@@ -22,6 +22,7 @@ PROGRAM: Final = "synerise-profiles"
 COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Files": {
         "import": ("import_rows", "send the profiles, events or transactions of files"),
+        "delta-sync": ("delta_sync", "send of a table what changed since it was confirmed"),
         "replay": ("replay", "send the rows of a dead-letter file again"),
         "delete": ("profile_files", "delete the profiles of a file; irreversible"),
         "tag": ("profile_files", "put a tag on the profiles of a file"),
@@ -43,6 +44,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "deprecations": ("programs", "where a program uses what is deprecated or was removed"),
     },
     "Tools": {
+        "doctor": ("doctor", "look at the host, the key, its permissions, the clock and the latency"),
         "sandbox": ("sandbox", "serve a local, stateful copy of the API"),
         "completion": ("completion", "print what lets a shell complete commands and flags"),
     },

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .exit_status import DONE, REFUSED, describe_error
 from .output import print_json, shown_progress, write_line
-from .runs import print_report, report_document
+from .runs import check_page, print_report, report_document
 
 if TYPE_CHECKING:
     from synerise_profiles.bulk import Report
 
-__all__ = ["run_dry"]
+__all__ = ["durations_of", "print_durations", "rates_of", "run_dry"]
 
 _RATES: Final = (5.0, 20.0, 50.0)
 """Requests a second for which the time is said where no rate was given."""
 
 
-def run_dry(rows: Any, for_: Any, options: Mapping[str, Any], *, as_json: bool) -> int:
-    """Do a dry run and print its report; return the exit status."""
+def run_dry(rows: Any, for_: Any, options: Mapping[str, Any], *, as_json: bool, page: str | None = None) -> int:
+    """Do a dry run, print its report and write its page; return the exit status."""
     from synerise_profiles.bulk import BulkStoppedError, dry_run  # noqa: PLC0415 - a help page does without
 
-    rate = options.get("requests_per_second")
-    rates = _RATES if rate is None else (float(rate),)
+    check_page(page, rows, options)
+    rates = rates_of(options)
     try:
         with shown_progress(as_json=as_json) as progress:
             report = dry_run(rows, for_=for_, **options, progress=progress)
@@ -32,21 +32,38 @@ def run_dry(rows: Any, for_: Any, options: Mapping[str, Any], *, as_json: bool) 
         _print(error.report, rates, as_json=as_json, problem="" if described is None else described.text)
         raise
     _print(report, rates, as_json=as_json, problem="")
+    if page is not None:
+        report.write_html(page)
     return REFUSED if report.rejected_count() else DONE
 
 
+def rates_of(options: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return the requests a second for which the time is said."""
+    rate = options.get("requests_per_second")
+    return _RATES if rate is None else (float(rate),)
+
+
+def durations_of(requests: int, rates: tuple[float, ...]) -> list[dict[str, float]]:
+    """Return how long requests would take, for machines."""
+    return [{"requests_per_second": rate, "seconds": requests / rate} for rate in rates]
+
+
+def print_durations(requests: int, size: int, rates: tuple[float, ...]) -> None:
+    """Print what a run would take."""
+    write_line(f"  {requests:,} requests with {size:,} bytes would be sent")
+    for rate in rates:
+        write_line(f"  at {rate:g} requests a second: {duration_text(requests / rate)}")
+
+
 def _print(report: Report, rates: tuple[float, ...], *, as_json: bool, problem: str) -> None:
-    durations = {rate: report.requests / rate for rate in rates}
     if as_json:
         document = report_document(report, show_values=False)
-        times = [{"requests_per_second": rate, "seconds": seconds} for rate, seconds in durations.items()]
+        times = durations_of(report.requests, rates)
         print_json(document | {"dry_run": True, "durations": times, "problem": problem or None})
         return
     write_line("Dry run: nothing was sent.")
     print_report(report, show_values=False, is_dry=True)
-    write_line(f"  {report.requests:,} requests with {report.bytes_sent:,} bytes would be sent")
-    for rate, seconds in durations.items():
-        write_line(f"  at {rate:g} requests a second: {duration_text(seconds)}")
+    print_durations(report.requests, report.bytes_sent, rates)
 
 
 def duration_text(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -29,6 +30,7 @@ EXIT_STATUSES: Final[Mapping[int, str]] = {
 }
 """What a program that calls the command can go by."""
 
+_SWITCH: Final = re.compile(r"\b([a-z_]+)=True\b")
 _DATABASE_PACKAGES: Final = frozenset({"sqlite3", "psycopg", "duckdb", "_duckdb", "adbc_driver_manager"})
 
 
@@ -89,8 +91,11 @@ def _describe_library_error(error: BaseException) -> DescribedError | None:
 
 def _describe_feature_error(error: Exception) -> DescribedError | None:
     """Describe an error of bulk runs and exports; a run that stopped ends as its cause does."""
-    from synerise_profiles import bulk, exports  # noqa: PLC0415 - likewise
+    from synerise_profiles import bulk, delta_sync, exports  # noqa: PLC0415 - likewise
 
+    if isinstance(error, delta_sync.DeltaStateError):
+        report = bulk.report_of(error)
+        return DescribedError(f"--state: {_as_flags(str(error))}", REFUSED if report and report.read else USAGE)
     if isinstance(error, bulk.BulkStoppedError):
         cause = error.__cause__
         return DescribedError(f"stopped: {error.problem}", STOPPED if cause is None else _status_of(cause, REFUSED))
@@ -133,8 +138,13 @@ def _mapping_text(error: object) -> str | None:
 
 def _argument_text(error: object) -> str:
     """Name an argument of the library as its flag."""
-    field, problem = str(getattr(error, "field", "")), str(getattr(error, "problem", error))
+    field, problem = str(getattr(error, "field", "")), _as_flags(str(getattr(error, "problem", error)))
     if not field:
         return problem
     is_flag = field.isidentifier() and field.islower()
     return f"{'--' + field.replace('_', '-') if is_flag else field}: {problem}"
+
+
+def _as_flags(text: str) -> str:
+    """Write arguments that a text names, such as full=True, as their flags."""
+    return _SWITCH.sub(lambda found: f"--{found[1].replace('_', '-')}", text)

@@ -17,7 +17,9 @@ __all__ = [
     "BATCH_FLAGS",
     "BULK_FLAGS",
     "DELETION_FLAGS",
+    "DELTA_FLAGS",
     "FILE_FLAGS",
+    "PLAN_FLAGS",
     "PROFILE_FLAGS",
     "REPLAY_FLAGS",
     "SALTED_FLAGS",
@@ -26,10 +28,11 @@ __all__ = [
     "flagged",
     "given_options",
     "reads_rows",
+    "report_option",
     "show_values_option",
 ]
 
-Kind: TypeAlias = Literal["integer", "number", "text", "file", "choice", "switch", "names", "salt"]
+Kind: TypeAlias = Literal["integer", "number", "text", "file", "choice", "switch", "names", "salt", "gone"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -89,6 +92,28 @@ REPLAY_FLAGS: Final = (
     *BATCH_FLAGS,
     *SALT_FLAGS,
 )
+PLAN_FLAGS: Final = (
+    Flag(
+        "key",
+        "choice",
+        "Identifier by which rows are known.",
+        ("clientId", "uuid", "customId", "email", "phone"),
+    ),
+    Flag("state", "file", "What the server confirmed before; it is made if it is not there."),
+    Flag("keep_keys", "switch", "Keep the keys in the state, so that it is known who is gone."),
+    Flag("fields", "switch", "Keep digests of fields in the state, and count changes by the field."),
+    Flag("gone", "gone", "What is done to profiles that are gone: ignore, delete, tag=ID or FIELD=VALUE."),
+    Flag("max_gone_rate", "number", "Do nothing to them where a larger share is gone, from 0 to 1 (0.02)."),
+    Flag("cleared", "choice", "Fields that were sent and are empty: count them, or send null.", ("report", "null")),
+    Flag("max_attempts", "integer", "Hold a row back that the server refused so often, until it changes."),
+    Flag("full", "switch", "Begin anew: believe nothing of the state, and send all rows."),
+    *(flag for flag in BATCH_FLAGS if flag.name != "max_bisect_requests"),
+)
+DELTA_FLAGS: Final = (
+    *PLAN_FLAGS,
+    *(flag for flag in BULK_FLAGS if flag.name not in ("journal", "ordered", "flush_after")),
+    *(flag for flag in BATCH_FLAGS if flag.name == "max_bisect_requests"),
+)
 FILE_FLAGS: Final = (
     Flag("format", "choice", "Form of the files (by name and content).", ("csv", "jsonl", "json", "parquet")),
     Flag("delimiter", "text", "What separates columns, or `tab` (a comma)."),
@@ -106,9 +131,17 @@ _TYPES: Final[Mapping[Kind, Any]] = {
     "text": str,
     "names": str,
     "salt": str,
+    "gone": str,
     "file": click.Path(),
 }
-_METAVARS: Final[Mapping[Kind, str]] = {"integer": "N", "number": "N", "names": "FIELD", "salt": "SALT", "file": "FILE"}
+_METAVARS: Final[Mapping[Kind, str]] = {
+    "integer": "N",
+    "number": "N",
+    "names": "FIELD",
+    "salt": "SALT",
+    "gone": "WHAT",
+    "file": "FILE",
+}
 
 
 def flagged(flags: Sequence[Flag]) -> Callable[[F], F]:
@@ -163,6 +196,12 @@ def dry_run_option(function: F) -> F:
     return click.option("--dry-run", is_flag=True, help="Read and check everything, send nothing.")(function)
 
 
+def report_option(function: F) -> F:
+    """Add `--report`."""
+    help_text = "Write a page about the run: one HTML file that needs no network."
+    return click.option("--report", "page", metavar="FILE", help=help_text)(function)
+
+
 def show_values_option(function: F) -> F:
     """Add `--show-values`."""
     help_text = "Show the server's words, which may quote personal data."
@@ -175,7 +214,8 @@ def given_options(flags: Sequence[Flag], values: Mapping[str, Any]) -> dict[str,
     for flag in flags:
         value = values[flag.name]
         if value is not None and value != ():
-            given[flag.name] = _salt(value) if flag.kind == "salt" else value
+            read = _READ.get(flag.kind)
+            given[flag.name] = value if read is None else read(value)
     return given
 
 
@@ -189,3 +229,19 @@ def _salt(text: str) -> str | list[str]:
     except ValueError:
         raise CommandError('--salt: is no JSON list of fields, such as ["params.orderId"]') from None
     return names
+
+
+def _gone(text: str) -> str | dict[str, Any]:
+    """Read what is done to profiles that are gone: a word, or a field with a value as JSON, else as text."""
+    import json  # noqa: PLC0415 - few commands need it
+
+    path, equals, value = text.partition("=")
+    if not equals:
+        return text
+    try:
+        return {path: json.loads(value)}
+    except ValueError:
+        return {path: value}
+
+
+_READ: Final[Mapping[Kind, Callable[[str], Any]]] = {"salt": _salt, "gone": _gone}

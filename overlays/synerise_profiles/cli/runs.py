@@ -13,18 +13,32 @@ from .output import print_json, shown_progress, write_line
 if TYPE_CHECKING:
     from synerise_profiles.bulk import Report
 
-__all__ = ["REASONS_SHOWN", "print_report", "report_document", "run_rows"]
+__all__ = [
+    "REASONS_SHOWN",
+    "check_page",
+    "print_reasons",
+    "print_report",
+    "report_document",
+    "run_rows",
+    "status_of",
+]
 
 REASONS_SHOWN: Final = 10
 _HIDDEN_REASON: Final = "refused by the server; --show-values shows its words"
 
 
 def run_rows(
-    send: Callable[..., Report], options: Mapping[str, Any], *, as_json: bool, show_values: bool, again: str = ""
+    send: Callable[..., Report],
+    options: Mapping[str, Any],
+    *,
+    as_json: bool,
+    show_values: bool,
+    page: str | None = None,
+    again: str = "",
 ) -> int:
     """Do a bulk run and print its report, also where it ended early; return the exit status.
 
-    `again` says how to go on after an interruption, where that is not by the journal.
+    `page` is the file of its page; `again` says how to go on after an interruption, where that is not by the journal.
     """
     from synerise_profiles.bulk import report_of  # noqa: PLC0415 - a help page does without
 
@@ -40,9 +54,28 @@ def run_rows(
             )
             if isinstance(error, KeyboardInterrupt) and not as_json:
                 click.echo(again or _resume_text(options), err=True)
+            _write_page(partial, page, show_values=show_values)
         raise
     _print(report, as_json=as_json, show_values=show_values, problem="")
+    _write_page(report, page, show_values=show_values)
     return status_of(report)
+
+
+def check_page(page: str | None, rows: object, options: Mapping[str, Any]) -> None:
+    """Refuse, before anything is sent, a page that cannot be written or is a file of the run."""
+    from synerise_profiles._core.files import file_id, refuse_same_files, target_of  # noqa: PLC0415 - as above
+
+    if page is None:
+        return
+    used = {f"--{name.replace('_', '-')}": options.get(name) for name in ("dead_letter", "journal", "state")}
+    inputs = {name: file_id(path) for name, path in used.items() if path is not None}
+    inputs["the file that the rows are read from"] = getattr(rows, "input_id", None)
+    refuse_same_files({"--report": target_of(page, "--report")}, inputs)
+
+
+def _write_page(report: Report, page: str | None, *, show_values: bool) -> None:
+    if page is not None:
+        report.write_html(page, show_values=show_values)
 
 
 def status_of(report: Report) -> int:
@@ -61,8 +94,7 @@ def print_report(report: Report, *, show_values: bool, is_dry: bool = False) -> 
     by_operation = report.by_operation if isinstance(report, ReplayReport) else {}
     for name, counts in by_operation.items() if len(by_operation) > 1 else ():
         write_line(f"  {name}: {counts.read:,} read, {counts.accepted:,} accepted, {counts.rejected:,} rejected")
-    for line in _reason_lines(report, show_values=show_values):
-        write_line(f"  {line}")
+    print_reasons(report, show_values=show_values)
     if report.resumed:
         write_line(f"  {report.resumed:,} of them were settled by an earlier run")
     if report.seconds and not is_dry:
@@ -90,6 +122,12 @@ def _read_back_lines(report: Report) -> Iterator[str]:
     for found in (verification, deletions):
         if found is not None and found.problem:
             yield found.problem
+
+
+def print_reasons(report: Report, *, show_values: bool) -> None:
+    """Print why rows were not accepted, the most frequent reasons first."""
+    for line in _reason_lines(report, show_values=show_values):
+        write_line(f"  {line}")
 
 
 def report_document(report: Report, *, show_values: bool) -> dict[str, Any]:

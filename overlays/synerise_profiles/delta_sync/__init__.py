@@ -5,7 +5,7 @@ from __future__ import annotations
 from .client import AsyncDeltaSync, DeltaSync
 from .report import DeltaPlan, DeltaReport
 from .settings import DeltaArguments, PlanArguments
-from .state import DeltaStateError, DeltaStateMismatchError
+from .state_file import DeltaStateError, DeltaStateMismatchError
 
 __all__ = [
     "AsyncDeltaSync",

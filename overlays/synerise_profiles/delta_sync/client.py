@@ -30,7 +30,8 @@ from .comparison import Comparison
 from .report import DeltaPlan, DeltaReport
 from .rows import AsyncChangedRows, ChangedRows, GoneRows
 from .settings import DeltaArguments, DeltaSettings, PlanArguments
-from .state import DeltaState, state_target
+from .state import DeltaState
+from .state_file import state_target
 
 if TYPE_CHECKING:
     from synerise_profiles._core.config import Options
@@ -51,6 +52,8 @@ class DeltaSync:
     made if it is not there, and holds keyed digests. All other arguments are optional:
 
     - `keep_keys` (False): the state holds the keys too, so that it is known which profiles are gone.
+    - `fields` (False): the state holds two bytes for each field that was sent, and `changed_fields` counts the rows in
+      which a field changed.
     - `gone`: what is done to profiles that are in the state and not in the source: `ignore`; `delete` (IRREVERSIBLE; by
       clientId or customId); {"tag": 12} (by clientId); {"attributes.active": False}. They are left alone where more
       than `max_gone_rate` (0.02) of what was known is gone, and `gone_problem` says so.
@@ -198,6 +201,7 @@ class _Run:
             "server": client_options.base_url,
             "mapping": getattr(source, "mapping_digest", None),
             "keep_keys": settings.keep_keys,
+            "fields": settings.fields,
         }
         state = DeltaState(settings.state, header, secret, full=settings.full, is_plan=is_plan)
         try:
@@ -234,6 +238,7 @@ class _Run:
         """Complete the counts, and pack the file."""
         report = self.report
         if self.is_plan:
+            report.sent.is_dry = True
             self.gone_rows()
         else:
             self.state.pack()

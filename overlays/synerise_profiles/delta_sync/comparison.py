@@ -8,34 +8,30 @@ in doubt before; `settle` is told by the bulk run what became of it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import attrs
 import orjson
 
 from synerise_profiles._batching.attribution import Stage
-from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
+from synerise_profiles._batching.row_encoder import orjson_default
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object
 
+from .entries import DIGEST_BYTES, FIELD_DIGEST_BYTES, SLOT_BYTES, read_sent_fields, sent_fields
 from .report import DeltaPlan
 from .settings import DeltaSettings
-from .state import DIGEST_BYTES, DeltaState, mask_bytes
+from .state import DeltaState
+from .unchanged_rows import CANONICAL_OPTIONS, Digested, UnchangedRows
 
-__all__ = ["Comparison", "Digested"]
+__all__ = ["Comparison"]
 
-_CANONICAL: Final = ORJSON_OPTIONS | orjson.OPT_SORT_KEYS
-_MASK_AT: Final = DIGEST_BYTES + 4
-_NO_KEY: Final = b"is the key field, and is not given as a text or a number"
+_FIELDS_AT: Final = DIGEST_BYTES + SLOT_BYTES
 _DOUBT: Final = bytes(DIGEST_BYTES)
+_NO_FIELD: Final = bytes(FIELD_DIGEST_BYTES)
 _MAX_NAMED: Final = 10
-Digested: TypeAlias = tuple[int, Any, int | None, bytes, bytes]
-"""The place of a row, the row, the number of its key, the key and the digest.
-
-Without a number the fourth one says why, if that is known.
-"""
 
 
 @attrs.define(eq=False)
@@ -50,6 +46,13 @@ class _Pending:
     mask: int = 0
     cleared: int = 0
     before: bytes | None = None
+    field_digests: dict[int, bytes] = attrs.field(factory=dict[int, bytes])
+    fields: bytes = b""
+    """What the file says of the fields that were sent while the row is in doubt."""
+
+    def entry(self, digest: bytes, fields: bytes) -> bytes:
+        """The entry with a digest, and what it says of the fields that were sent."""
+        return digest + self.slot + fields
 
 
 class Comparison:
@@ -65,55 +68,15 @@ class Comparison:
         self._is_plan = is_plan
         self._digests = state.digests
         self._max_attempts = settings.max_attempts or 0
-        self._confirmed = state.confirmed()
-        self._seen = bytearray(state.slots)
-        self._waiting = set[Any]()
-        """The keys of rows that were read and are not compared yet, which may take confirmed digests out."""
+        self._unchanged = UnchangedRows(state, settings.key, counts)
         self._sent = 0
         self._pending: dict[int, _Pending] = {}
         self._latest: dict[int, _Pending] = {}
         counts.known = state.count
 
     def read(self, rows: Iterable[Any]) -> list[Digested]:
-        """Read rows to their end; return those that have to be compared, as they are not known to be unchanged.
-
-        This is the way of nearly all rows, so it calls as little as it can.
-        """
-        buckets, shift, seen = self._confirmed.buckets, self._confirmed.shift, self._seen
-        key_field, start = self._settings.key, self._digests.content_start
-        dumps, number = orjson.dumps, int.from_bytes
-        found: list[Digested] = []
-        waiting = self._waiting
-        place = first = self.counts.read
-        repeated = 0
-        for place, row in enumerate(rows, first + 1):
-            fields = row if row.__class__ is dict else fields_of(row)
-            key = None if fields is None else fields.get(key_field)
-            if (key.__class__ is not str and key.__class__ is not int) or not key:
-                found.append((place - 1, row, None, b"" if fields is None else _NO_KEY, b""))
-                continue
-            try:
-                data = dumps(fields, orjson_default, _CANONICAL)
-            except (TypeError, ValueError, RecursionError):
-                found.append((place - 1, row, None, b"", b""))
-                continue
-            hashed = start.copy()
-            hashed.update(data)
-            digest = hashed.digest()
-            bucket = buckets[(digest[0] << 16 | digest[1] << 8 | digest[2]) >> shift]
-            at = bucket.find(digest)
-            if at >= 0 and key not in waiting:
-                slot = number(bucket[at + DIGEST_BYTES : at + _MASK_AT], "big")
-                repeated += seen[slot]
-                seen[slot] = 1
-            else:
-                waiting.add(key)
-                key_bytes = dumps(key)
-                found.append((place - 1, row, self._digests.number(key_bytes), key_bytes, digest))
-        self.counts.read = place
-        self.counts.unchanged += place - first - len(found)
-        self.counts.repeated += repeated
-        return found
+        """Read rows to their end; return those that have to be compared, as they are not known to be unchanged."""
+        return self._unchanged.read(rows)
 
     def changed(self, rows: Iterable[Digested]) -> list[Any]:
         """Compare rows that were read; return those to send, with what could not be read, in their order."""
@@ -129,12 +92,13 @@ class Comparison:
             numbers.add(number)
         if block:
             to_send += self._changed_block(block)
-        self._waiting.clear()
+        self._unchanged.end_block()
         return to_send
 
     def settle(self, indexes: Sequence[int], refused: Mapping[int, Stage]) -> None:
         """Take the fate of rows, by the order in which they were handed over."""
         entries: list[tuple[int, bytes]] = []
+        digests: list[bytes] = []
         cleared: list[tuple[int, int]] = []
         failed: list[tuple[int, bytes]] = []
         accepted: list[int] = []
@@ -152,7 +116,11 @@ class Comparison:
             if stage is None:
                 accepted.append(pending.number)
                 if is_latest:  # else another row of the key is on its way, and the profile is in doubt until then
-                    entries.append((pending.number, pending.digest + pending.slot + mask_bytes(pending.mask)))
+                    entry = pending.entry(pending.digest, self._sent_fields(pending))
+                    if entry[_FIELDS_AT:] == pending.fields:
+                        digests.append(entry)
+                    else:
+                        entries.append((pending.number, entry))
                     cleared.append((pending.number, pending.cleared))
             elif stage == "check" and is_latest and pending.before is not None:
                 entries.append((pending.number, pending.before))
@@ -160,8 +128,10 @@ class Comparison:
                 removed.append(pending.number)
             if stage in ("server", "ambiguous"):
                 failed.append((pending.number, pending.digest))
-        if not self._is_plan and (entries or removed or failed):
-            self._state.write(entries, removed=removed, cleared=cleared, refused=failed, accepted=accepted)
+        if not self._is_plan and (entries or digests or removed or failed):
+            self._state.write(
+                entries, digests=digests, removed=removed, cleared=cleared, refused=failed, accepted=accepted
+            )
 
     def place_of(self, index: int) -> int:
         """Return the place in the source of a row that was handed over and has no fate yet."""
@@ -169,9 +139,9 @@ class Comparison:
 
     def gone(self) -> Iterator[int]:
         """Yield the numbers of the entries of which no row was seen."""
-        if self._seen.count(1, 0, self._state.slots) == self.counts.known:
+        if self._unchanged.seen.count(1, 0, self._state.slots) == self.counts.known:
             return iter(())
-        return self._state.unseen(self._seen)
+        return self._state.unseen(self._unchanged.seen)
 
     def _changed_block(self, block: Sequence[Digested]) -> list[Any]:
         """Compare rows of different keys."""
@@ -190,21 +160,25 @@ class Comparison:
                 continue
             entry = known.get(number)
             if entry is not None:
-                self._mark_seen(entry)
-            old_mask = 0 if entry is None else int.from_bytes(entry[_MASK_AT:], "little")
+                self._unchanged.mark_seen(entry)
+            old_mask, old_fields = (0, b"") if entry is None else read_sent_fields(entry)
             latest = self._latest.get(number)
             last = latest.digest if latest is not None else entry and entry[:DIGEST_BYTES]
             if last == digest and not (stale and self._nulled(stale.get(number, 0))):
                 self.counts.unchanged += 1
+                if entry is not None:
+                    self._unchanged.note_moved(entry, is_clean=number not in stale)
                 self._note_cleared(stale.get(number, 0), place)
             elif (tried := refused.get(number)) and tried[0] == digest and tried[1] >= self._max_attempts:
                 self.counts.held += 1
             else:
                 if entry is not None:
-                    self._confirmed.remove(entry[:DIGEST_BYTES])
+                    self._unchanged.forget(entry)
                 pending = _Pending(place, number, is_new=last is None, digest=digest, before=entry)
-                pending.slot = self._new_slot() if entry is None else entry[DIGEST_BYTES:_MASK_AT]
+                pending.slot = self._unchanged.new_slot() if entry is None else entry[DIGEST_BYTES:_FIELDS_AT]
                 to_send.append(self._with_masks(self._as_read(row, digest), pending, old_mask))
+                if old_fields and latest is None:
+                    self._note_changed_fields(pending, old_mask, old_fields)
                 self._hand_over(pending)
                 changed.append((pending, key, old_mask | pending.mask))
         self._write_ahead(changed)
@@ -215,29 +189,36 @@ class Comparison:
         if not changed:
             return
         if self._is_plan:
-            planned = [(found.number, found.digest + found.slot + mask_bytes(mask)) for found, _, mask in changed]
-            self._state.note_planned(planned)
+            self._state.note_planned(
+                [(found.number, found.entry(found.digest, self._sent_fields(found))) for found, _, _ in changed]
+            )
             return
-        entries = [(found.number, _DOUBT + found.slot + mask_bytes(mask)) for found, _, mask in changed]
+        entries: list[tuple[int, bytes]] = []
+        digests: list[bytes] = []
+        for found, _, mask in changed:
+            found.fields = sent_fields(mask)
+            if found.before is not None and found.before[_FIELDS_AT:] == found.fields:
+                digests.append(found.entry(_DOUBT, found.fields))
+            else:
+                entries.append((found.number, found.entry(_DOUBT, found.fields)))
         keys = [(found.number, key) for found, key, _ in changed] if self._settings.keep_keys else ()
-        self._state.write(entries, keys=keys)
+        self._state.write(entries, digests=digests, keys=keys)
 
     def _as_read(self, row: Any, digest: bytes) -> Any:
         """Return a row, unless its source has filled it anew since: then its content is lost."""
         fields = row if row.__class__ is dict else fields_of(row) or {}
-        if self._digests.content(orjson.dumps(fields, orjson_default, _CANONICAL)) != digest:
+        if self._digests.content(orjson.dumps(fields, orjson_default, CANONICAL_OPTIONS)) != digest:
             problem = "is an object that the source fills anew for each row; yield a new mapping each time: dict(row)"
             raise InvalidRequestError(problem, field="source")
         return row
 
-    def _new_slot(self) -> bytes:
-        self._seen.append(1)
-        return (len(self._seen) - 1).to_bytes(_MASK_AT - DIGEST_BYTES, "big")
-
-    def _mark_seen(self, entry: bytes) -> None:
-        slot = int.from_bytes(entry[DIGEST_BYTES:_MASK_AT], "big")
-        self.counts.repeated += self._seen[slot]
-        self._seen[slot] = 1
+    def _sent_fields(self, pending: _Pending) -> bytes:
+        """Write which fields of a row were sent, with their digests where these are kept."""
+        found = pending.field_digests
+        if not self._settings.fields:
+            return sent_fields(pending.mask)
+        # A field that is empty and was sent before stays as it was on the server, and has no digest of its own.
+        return sent_fields(pending.mask, b"".join(found.get(number, _NO_FIELD) for number in _numbers(pending.mask)))
 
     def _hand_over(self, pending: _Pending) -> None:
         self._pending[self._sent] = pending
@@ -267,6 +248,9 @@ class Comparison:
                 nulls |= bit
             else:
                 pending.mask |= bit
+                if self._settings.fields:
+                    content = orjson.dumps(value, orjson_default, CANONICAL_OPTIONS)
+                    pending.field_digests[bit.bit_length() - 1] = self._digests.field(name, content)
         missing = old_mask & ~pending.mask & ~nulls
         if not missing:
             return row
@@ -275,6 +259,17 @@ class Comparison:
         pending.cleared = missing & ~nulled
         pending.mask |= pending.cleared
         return _with_nulls(fields, self._names(nulled)) if nulled else row
+
+    def _note_changed_fields(self, pending: _Pending, mask: int, digests: bytes) -> None:
+        """Count the fields that are not as they were confirmed."""
+        size = FIELD_DIGEST_BYTES
+        parts = (digests[at : at + size] for at in range(0, len(digests), size))
+        before = {number: part for number, part in zip(_numbers(mask), parts, strict=False) if part != _NO_FIELD}
+        after, counts = pending.field_digests, self.counts.changed_fields
+        for number in before.keys() | after.keys():
+            if before.get(number) != after.get(number):
+                name = self._state.names[number]
+                counts[name] = counts.get(name, 0) + 1
 
     def _nulled(self, mask: int) -> int:
         """Return the fields of a mask that are to be sent as null."""
@@ -293,8 +288,12 @@ class Comparison:
             counts.cleared_references.append(place)
 
     def _names(self, mask: int) -> list[str]:
-        names = self._state.names
-        return [names[number] for number in range(mask.bit_length()) if mask >> number & 1]
+        return [self._state.names[number] for number in _numbers(mask)]
+
+
+def _numbers(mask: int) -> Iterator[int]:
+    """Yield the numbers of the fields of a mask."""
+    return (number for number in range(mask.bit_length()) if mask >> number & 1)
 
 
 def _paths(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -1,13 +1,18 @@
-"""What a plan or a run of delta sync found: counts that add up, as text, mapping or attributes."""
+"""What a plan or a run of delta sync found: counts that add up, as text, mapping, JSON or page."""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import attrs
+import orjson
 
 from synerise_profiles.bulk import Report
 from synerise_profiles_api.json_values import is_list, is_object
+
+if TYPE_CHECKING:
+    from synerise_profiles._reports import RunPage
 
 __all__ = ["DeltaPlan", "DeltaReport"]
 
@@ -19,9 +24,10 @@ class DeltaPlan:
     `read` rows are `new`, `changed`, `unchanged`, `held` (refused `max_attempts` times as they are) or `invalid`.
     Of these, `repeated` rows have the key of an earlier row, which they replace. `gone` keys are in the state, of which
     `known` ones were at the start, and not in the source; `gone_problem` says why nothing is done to them, where that
-    is so. `cleared` counts the rows in which a field is empty that was sent before, by the field; `cleared_references`
-    are the first of them, by their index. `bytes` and `requests` are those of the rows to send; `seconds` is the time
-    of reading, comparing and sending.
+    is so. `changed_fields` counts the rows in which a field changed, where `fields` was set, and `cleared` those in
+    which a field is empty that was sent before; `cleared_references` are the first of them, by their index. `bytes` and
+    `requests` are those of the rows to send; `seconds` is the time of reading, comparing and sending. `sent` is the
+    report of the rows to send, with the reasons of invalid ones.
     """
 
     read: int = 0
@@ -34,11 +40,13 @@ class DeltaPlan:
     known: int = 0
     gone: int = 0
     gone_problem: str | None = None
+    changed_fields: dict[str, int] = attrs.field(factory=dict[str, int])
     cleared: dict[str, int] = attrs.field(factory=dict[str, int])
     cleared_references: list[Any] = attrs.field(factory=list[Any], repr=False)
     bytes: int = 0
     requests: int = 0
     seconds: float = 0.0
+    sent: Report
 
     def summary(self) -> str:
         """Return one line of counts, without anything of the rows."""
@@ -49,21 +57,71 @@ class DeltaPlan:
             text += f"; {field} is empty in {count:,} rows and was sent before"
         return text if self.gone_problem is None else f"{text}; {self.gone_problem}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what was found as JSON can hold it."""
-        return {field.name: _plain(getattr(self, field.name)) for field in attrs.fields(type(self))}
+    def to_text(self) -> str:
+        """Return what was found in lines for people, without anything of the rows but the names of fields."""
+        names = ("new", "changed", "unchanged", "held", "invalid")
+        found = [f"{getattr(self, name):,} {name}" for name in names if getattr(self, name) or name in names[:3]]
+        lines = [f"{self.read:,} rows read: {', '.join(found)}"]
+        if self.repeated:
+            lines.append(f"  {self.repeated:,} rows have the key of an earlier row, which they replace")
+        most = sorted(self.changed_fields.items(), key=lambda item: -item[1])
+        lines += [f"  {field} changed in {count:,} rows" for field, count in most]
+        lines += [f"  {field} is empty in {count:,} rows and was sent before" for field, count in self.cleared.items()]
+        if self.gone:
+            lines.append(f"  {self.gone:,} of {self.known:,} known profiles are gone")
+        if self.gone_problem is not None:
+            lines.append(f"  {self.gone_problem}")
+        return "\n".join(lines)
 
+    def to_dict(self, *, show_values: bool = False, show_references: bool = False) -> dict[str, Any]:
+        """Return what was found as JSON can hold it; reports in it with what their `to_dict` adds for these."""
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Report):
-        facts = (value.read, value.accepted, value.rejected_count(), value.requests, value.complete)
-        return dict(zip(("read", "accepted", "rejected", "requests", "complete"), facts, strict=True))
-    return value.copy() if is_object(value) or is_list(value) else value
+        def plain(value: Any) -> Any:
+            if isinstance(value, Report):
+                return value.to_dict(show_values=show_values, show_references=show_references)
+            return value.copy() if is_object(value) or is_list(value) else value
+
+        return {field.name: plain(getattr(self, field.name)) for field in attrs.fields(type(self))}
+
+    def to_json(self, *, show_values: bool = False) -> str:
+        """Return what `to_dict` holds as JSON."""
+        return orjson.dumps(self.to_dict(show_values=show_values), option=orjson.OPT_INDENT_2).decode() + "\n"
+
+    def write_html(self, path: str | os.PathLike[str], *, show_values: bool = False) -> None:
+        """Write a page: what changed, is gone or empty, and the run of the rows to send.
+
+        It is one file that needs no network, for screen and paper, and for its owner alone. Raises InvalidRequestError
+        if the file cannot be written.
+        """
+        from synerise_profiles._core.files import replaced_file  # noqa: PLC0415 - a run does without
+        from synerise_profiles._reports import DeltaPage, delta_page  # noqa: PLC0415 - likewise
+
+        found = self.to_dict(show_values=show_values)
+        page = DeltaPage(found=found, sent=_page_of(self.sent, found["sent"]), gone_sent=self._gone_page(found))
+        with replaced_file(path) as file:
+            file.write(delta_page(page).encode())
+
+    def _gone_page(self, found: dict[str, Any]) -> RunPage | None:  # noqa: ARG002 - a plan sends nothing
+        return None
 
 
 @attrs.define(kw_only=True, eq=False)
 class DeltaReport(DeltaPlan):
     """What a run found, and what became of it: `sent` is the report of the rows, `gone_sent` that of the gone ones."""
 
-    sent: Report
     gone_sent: Report | None = None
+
+    def _gone_page(self, found: dict[str, Any]) -> RunPage | None:
+        return None if self.gone_sent is None else _page_of(self.gone_sent, found["gone_sent"])
+
+
+def _page_of(report: Report, document: dict[str, Any]) -> RunPage:
+    from synerise_profiles._reports import RunPage, page_versions  # noqa: PLC0415 - a run does without
+
+    return RunPage(
+        report=document,
+        settings=report.settings,
+        versions=page_versions(),
+        rates=report.rate_points,
+        is_dry=report.is_dry,
+    )

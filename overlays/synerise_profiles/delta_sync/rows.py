@@ -13,9 +13,10 @@ from synerise_profiles._batching.row_source import RowSource
 from synerise_profiles._core.files import FileId
 from synerise_profiles_api.types import Operation
 
-from .comparison import Comparison, Digested
+from .comparison import Comparison
 from .settings import DeltaSettings
 from .state import DeltaState
+from .unchanged_rows import Digested
 
 __all__ = ["AsyncChangedRows", "ChangedRows", "GoneRows"]
 

@@ -31,6 +31,7 @@ class PlanArguments(TypedDict, total=False):
     key: str
     state: str | os.PathLike[str]
     keep_keys: bool
+    fields: bool
     gone: Gone
     max_gone_rate: float
     cleared: Cleared
@@ -71,6 +72,7 @@ class DeltaSettings:
     key: str = attrs.field(validator=one_of(*PROFILE_IDENTIFIERS))
     state: str | os.PathLike[str]
     keep_keys: bool = attrs.field(default=False, validator=instance_of(bool, expected="True or False"))
+    fields: bool = attrs.field(default=False, validator=instance_of(bool, expected="True or False"))
     gone: Gone = attrs.field(
         default="ignore",
         validator=SettingValidator(

@@ -17,10 +17,11 @@ from synerise_profiles.cli.flags import (
     flagged,
     given_options,
     reads_rows,
+    report_option,
     show_values_option,
 )
 from synerise_profiles.cli.output import as_json_flag
-from synerise_profiles.cli.runs import run_rows
+from synerise_profiles.cli.runs import check_page, run_rows
 
 if TYPE_CHECKING:
     from synerise_profiles.bulk import Report
@@ -53,6 +54,7 @@ def _command(kind: ImportedKind, flags: Sequence[Flag], help_text: str) -> click
     @reads_rows
     @dry_run_option
     @show_values_option
+    @report_option
     @flagged(flags)
     @as_json_flag
     @connected
@@ -61,6 +63,7 @@ def _command(kind: ImportedKind, flags: Sequence[Flag], help_text: str) -> click
         dry_run: bool,  # noqa: FBT001 - click passes flags by name
         show_values: bool,  # noqa: FBT001 - likewise
         as_json: bool,  # noqa: FBT001 - likewise
+        page: str | None,
         **values: Any,
     ) -> int:
         from synerise_profiles.cli.inputs import rows_of  # noqa: PLC0415 - a help page does without
@@ -70,10 +73,11 @@ def _command(kind: ImportedKind, flags: Sequence[Flag], help_text: str) -> click
         if dry_run:
             from synerise_profiles.cli.dry_runs import run_dry  # noqa: PLC0415 - likewise
 
-            return run_dry(rows, kind, options, as_json=as_json)
+            return run_dry(rows, kind, options, as_json=as_json, page=page)
+        check_page(page, rows, options)
         with open_client() as client:
             method: Callable[..., Report] = getattr(client.bulk, _METHODS[kind])
-            return run_rows(partial(method, rows), options, as_json=as_json, show_values=show_values)
+            return run_rows(partial(method, rows), options, as_json=as_json, show_values=show_values, page=page)
 
     return run
 

@@ -16,10 +16,11 @@ from synerise_profiles.cli.flags import (
     flagged,
     given_options,
     reads_rows,
+    report_option,
     show_values_option,
 )
 from synerise_profiles.cli.output import as_json_flag, confirm
-from synerise_profiles.cli.runs import run_rows
+from synerise_profiles.cli.runs import check_page, run_rows
 
 if TYPE_CHECKING:
     from synerise_profiles.bulk import Report
@@ -34,6 +35,7 @@ _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 @dry_run_option
 @_yes_option
 @show_values_option
+@report_option
 @flagged(DELETION_FLAGS)
 @as_json_flag
 @connected
@@ -55,12 +57,14 @@ def delete(
     options = dict(default_limits()) | given_options(DELETION_FLAGS, values)
     rows = _rows(files, values)
     if dry_run:
-        return _dry_run(rows, "deletions", options, as_json=values["as_json"])
+        return _dry_run(rows, "deletions", options, values)
+    check_page(values["page"], rows, options)
     confirm(f"The profiles of {', '.join(files) or 'the query'} are deleted. Deleting is irreversible.", is_sure=yes)
     with open_client() as client:
         method: Callable[..., Report] = client.bulk.delete_profiles
         send = partial(method, rows)
-        return run_rows(send, options, as_json=values["as_json"], show_values=values["show_values"])
+        shown = {name: values[name] for name in ("as_json", "show_values", "page")}
+        return run_rows(send, options, **shown)
 
 
 @click.command()
@@ -69,6 +73,7 @@ def delete(
 @dry_run_option
 @_yes_option
 @show_values_option
+@report_option
 @flagged(BULK_FLAGS)
 @as_json_flag
 @connected
@@ -88,12 +93,14 @@ def tag(
     options = dict(default_limits()) | given_options(BULK_FLAGS, values)
     rows = _rows(files, values)
     if dry_run:
-        return _dry_run(rows, "tags", options, as_json=values["as_json"])
+        return _dry_run(rows, "tags", options, values)
+    check_page(values["page"], rows, options)
     confirm(f"The profiles of {', '.join(files) or 'the query'} get tag {tag_id}.", is_sure=yes)
     with open_client() as client:
         method: Callable[..., Report] = client.bulk.assign_tag
         send = partial(method, rows, tag_id)
-        return run_rows(send, options, as_json=values["as_json"], show_values=values["show_values"])
+        shown = {name: values[name] for name in ("as_json", "show_values", "page")}
+        return run_rows(send, options, **shown)
 
 
 def _rows(files: tuple[str, ...], values: Mapping[str, Any]) -> Any:
@@ -102,10 +109,10 @@ def _rows(files: tuple[str, ...], values: Mapping[str, Any]) -> Any:
     return rows_of(files, "identifiers", values)
 
 
-def _dry_run(rows: Any, for_: str, options: Mapping[str, Any], *, as_json: bool) -> int:
+def _dry_run(rows: Any, for_: str, options: Mapping[str, Any], values: Mapping[str, Any]) -> int:
     from synerise_profiles.cli.dry_runs import run_dry  # noqa: PLC0415 - a help page does without
 
-    return run_dry(rows, for_, options, as_json=as_json)
+    return run_dry(rows, for_, options, as_json=values["as_json"], page=values["page"])
 
 
 COMMANDS: Final[Mapping[str, click.Command]] = {"delete": delete, "tag": tag}

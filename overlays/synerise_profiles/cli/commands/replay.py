@@ -10,9 +10,9 @@ import click
 
 from synerise_profiles.cli.connection import connected, default_limits, open_client
 from synerise_profiles.cli.exit_status import CommandError
-from synerise_profiles.cli.flags import REPLAY_FLAGS, flagged, given_options, show_values_option
+from synerise_profiles.cli.flags import REPLAY_FLAGS, flagged, given_options, report_option, show_values_option
 from synerise_profiles.cli.output import as_json_flag, confirm
-from synerise_profiles.cli.runs import run_rows
+from synerise_profiles.cli.runs import check_page, run_rows
 
 __all__ = ["COMMANDS"]
 
@@ -22,6 +22,7 @@ __all__ = ["COMMANDS"]
 @click.option("--mapping", metavar="FILE", help="Mapping that reads the cells among the letters, a TOML file.")
 @click.option("--yes", is_flag=True, help="Do not ask where letters delete profiles.")
 @show_values_option
+@report_option
 @flagged(REPLAY_FLAGS)
 @as_json_flag
 @connected
@@ -31,6 +32,7 @@ def replay(
     yes: bool,  # noqa: FBT001 - click passes flags by name
     show_values: bool,  # noqa: FBT001 - likewise
     as_json: bool,  # noqa: FBT001 - likewise
+    page: str | None,
     **values: Any,
 ) -> int:
     """Send the rows of a dead-letter file again, as they stand in it: mend them there first.
@@ -51,9 +53,11 @@ def replay(
     deletions = _deletions(letters)
     if deletions:
         confirm(f"{deletions:,} letters of {letters} delete profiles, which is irreversible.", is_sure=yes)
+    check_page(page, None, options)
     with open_client() as client:
         send = partial(client.bulk.replay, letters)
-        return run_rows(send, options, as_json=as_json, show_values=show_values, again=_again(letters, options))
+        again = _again(letters, options)
+        return run_rows(send, options, as_json=as_json, show_values=show_values, page=page, again=again)
 
 
 def _deletions(path: str) -> int:

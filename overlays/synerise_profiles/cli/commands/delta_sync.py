@@ -1,0 +1,145 @@
+"""`delta-sync`: of a table, what changed since the server confirmed it; or the plan of that alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from synerise_profiles.cli.connection import connected, default_limits, open_client
+from synerise_profiles.cli.exit_status import DONE, REFUSED, describe_error
+from synerise_profiles.cli.flags import (
+    DELTA_FLAGS,
+    PLAN_FLAGS,
+    dry_run_option,
+    flagged,
+    given_options,
+    reads_rows,
+    report_option,
+    show_values_option,
+)
+from synerise_profiles.cli.output import as_json_flag, confirm, print_json, shown_progress, write_line
+from synerise_profiles.cli.runs import check_page, print_reasons, print_report, report_document, status_of
+
+if TYPE_CHECKING:
+    from synerise_profiles import Synerise
+    from synerise_profiles.delta_sync import DeltaPlan, DeltaReport
+
+__all__ = ["COMMANDS"]
+
+_AGAIN: Final = "The state is safe: the same command sends what was not confirmed."
+
+
+@click.command(name="delta-sync")
+@reads_rows
+@dry_run_option
+@click.option("--yes", is_flag=True, help="Do not ask where profiles that are gone are deleted.")
+@show_values_option
+@report_option
+@flagged(DELTA_FLAGS)
+@as_json_flag
+@connected
+def delta_sync(
+    files: tuple[str, ...],
+    dry_run: bool,  # noqa: FBT001 - click passes flags by name
+    yes: bool,  # noqa: FBT001 - likewise
+    page: str | None,
+    **values: Any,
+) -> int:
+    """Send of a table of profiles what changed since the server confirmed it (profiles.upsert_batch).
+
+    --state is a file that says so by digests of rows. --dry-run reads, compares, sends nothing and leaves the state as
+    it is. --gone tag=12 puts a tag on profiles that are not in the table any more, --gone attributes.active=false sets
+    a field of theirs, and --gone delete deletes them, which is irreversible.
+
+    \b
+    Examples:
+      synerise-profiles delta-sync customers.csv --set customId=id --key customId --state customers.state --dry-run
+      synerise-profiles delta-sync customers.csv --mapping map.toml --key customId --state mapped.state
+    """
+    from synerise_profiles.cli.inputs import rows_of  # noqa: PLC0415 - a help page does without
+
+    rows = rows_of(files, "profiles", values)
+    shown = {name: values[name] for name in ("as_json", "show_values")}
+    options = given_options(DELTA_FLAGS, values)
+    check_page(page, rows, options)
+    if dry_run:
+        plan_options = given_options(PLAN_FLAGS, values)
+        with open_client() as client:
+            return _plan(client, rows, plan_options, dict(default_limits()) | options, page, **shown)
+    if options.get("gone") == "delete":
+        confirm("Profiles that are gone are deleted. Deleting is irreversible.", is_sure=yes)
+    with open_client() as client:
+        return _run(client, rows, dict(default_limits()) | options, page, **shown)
+
+
+def _plan(
+    client: Synerise,
+    rows: Any,
+    options: Mapping[str, Any],
+    limits: Mapping[str, Any],
+    page: str | None,
+    *,
+    as_json: bool,
+    show_values: bool,
+) -> int:
+    from synerise_profiles.cli.dry_runs import durations_of, print_durations, rates_of  # noqa: PLC0415 - as above
+
+    plan = client.delta_sync.plan(rows, **options)
+    rates = rates_of(limits)
+    if as_json:
+        document = plan.to_dict(show_values=show_values, show_references=True)
+        print_json(document | {"dry_run": True, "durations": durations_of(plan.requests, rates), "problem": None})
+    else:
+        write_line("Dry run: nothing was sent.")
+        _print_found(plan)
+        print_reasons(plan.sent, show_values=show_values)
+        print_durations(plan.requests, plan.bytes, rates)
+    if page is not None:
+        plan.write_html(page, show_values=show_values)
+    return REFUSED if plan.invalid or plan.held else DONE
+
+
+def _run(
+    client: Synerise, rows: Any, options: Mapping[str, Any], page: str | None, *, as_json: bool, show_values: bool
+) -> int:
+    from synerise_profiles.bulk import report_of  # noqa: PLC0415 - as above
+
+    try:
+        with shown_progress(as_json=as_json) as progress:
+            report = client.delta_sync.profiles(rows, **options, progress=progress)
+    except BaseException as error:
+        partial = report_of(error)
+        if partial is not None and partial.read:
+            described = describe_error(error)
+            if as_json:
+                problem = None if described is None else described.text
+                print_json({"sent": report_document(partial, show_values=show_values), "problem": problem})
+            else:
+                print_report(partial, show_values=show_values)
+                click.echo(_AGAIN, err=True)
+        raise
+    if as_json:
+        print_json(report.to_dict(show_values=show_values, show_references=True) | {"problem": report.gone_problem})
+    else:
+        _print_found(report)
+        for sent in filter(None, (report.sent, report.gone_sent)):
+            print_report(sent, show_values=show_values)
+    if page is not None:
+        report.write_html(page, show_values=show_values)
+    return _status_of(report)
+
+
+def _print_found(found: DeltaPlan) -> None:
+    """Print what was found, a line for each thing."""
+    for line in found.to_text().splitlines():
+        write_line(line)
+
+
+def _status_of(report: DeltaReport) -> int:
+    statuses = [status_of(sent) for sent in (report.sent, report.gone_sent) if sent is not None]
+    return REFUSED if report.held or report.gone_problem else max(statuses)
+
+
+COMMANDS: Final[Mapping[str, click.Command]] = {"delta-sync": delta_sync}

@@ -1,0 +1,72 @@
+"""The entries of a state as bytes: a digest, a slot, and which fields were sent; and how digests are made."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from .confirmed_digests import DIGEST_BYTES
+
+__all__ = [
+    "DIGEST_BYTES",
+    "FIELD_DIGEST_BYTES",
+    "SLOT_BYTES",
+    "Digests",
+    "mask_bytes",
+    "read_sent_fields",
+    "sent_fields",
+    "slot_of",
+]
+
+SLOT_BYTES: Final = 4
+FIELD_DIGEST_BYTES: Final = 2
+
+
+class Digests:
+    """Digests of keys and rows, keyed by a secret, so that nobody without it can find out what a row held."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = hashlib.sha256(secret).digest()
+        self.content_start = hashlib.blake2b(b"\0", digest_size=DIGEST_BYTES, key=self._secret)
+        """Where the digest of each row starts: the secret is worked off, which would take half of the time.
+
+        For rows of some hundred bytes this takes less than sha256, of which the digest has to be cut.
+        """
+
+    def number(self, key: bytes) -> int:
+        """Return the number of a key."""
+        digest = hashlib.blake2b(key, digest_size=8, key=self._secret, person=b"key").digest()
+        return int.from_bytes(digest, "big", signed=True)
+
+    def content(self, data: bytes) -> bytes:
+        """Return the digest of a row."""
+        digest = self.content_start.copy()
+        digest.update(data)
+        return digest.digest()
+
+    def field(self, name: str, value: bytes) -> bytes:
+        """Return the digest of a field, of two bytes: one change in 65,536 is not told apart."""
+        return self.content(name.encode() + b"\0" + value)[:FIELD_DIGEST_BYTES]
+
+
+def slot_of(entry: bytes) -> int:
+    """Return the slot of an entry."""
+    return int.from_bytes(entry[DIGEST_BYTES : DIGEST_BYTES + SLOT_BYTES], "big")
+
+
+def mask_bytes(mask: int) -> bytes:
+    """Write a mask in as few bytes as it takes."""
+    return mask.to_bytes((mask.bit_length() + 7) // 8, "little")
+
+
+def sent_fields(mask: int, digests: bytes = b"") -> bytes:
+    """Write which fields were sent, and the digests of these in their order, where they are kept."""
+    written = mask_bytes(mask)
+    return bytes((len(written),)) + written + digests
+
+
+def read_sent_fields(entry: bytes) -> tuple[int, bytes]:
+    """Read what `sent_fields` wrote at the end of an entry."""
+    start = DIGEST_BYTES + SLOT_BYTES + 1
+    end = start + entry[start - 1]
+    return int.from_bytes(entry[start:end], "little"), entry[end:]

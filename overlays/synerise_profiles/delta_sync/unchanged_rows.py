@@ -1,0 +1,160 @@
+"""The rows that did not change: nearly all of a table, found by their digests among those that were confirmed.
+
+Some rows are digested and compared at once where they are expected; only where that fails each is looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
+from synerise_profiles._validation.rules import fields_of
+
+from .entries import DIGEST_BYTES, SLOT_BYTES, slot_of
+from .report import DeltaPlan
+from .state import DeltaState
+
+__all__ = ["CANONICAL_OPTIONS", "Digested", "UnchangedRows"]
+
+CANONICAL_OPTIONS: Final = ORJSON_OPTIONS | orjson.OPT_SORT_KEYS
+_NO_KEY: Final = b"is the key field, and is not given as a text or a number"
+_COMPARED_AT_ONCE: Final = 64
+Digested: TypeAlias = tuple[int, Any, int | None, bytes, bytes]
+"""The place of a row, the row, the number of its key, the key and the digest.
+
+Without a number the fourth one says why, if that is known.
+"""
+
+
+class UnchangedRows:
+    """Passes over the rows that are as they were confirmed, and marks those as seen; counts them."""
+
+    def __init__(self, state: DeltaState, key: str, counts: DeltaPlan) -> None:
+        self._digests = state.digests
+        self._key = key
+        self._counts = counts
+        self._confirmed = state.confirmed()
+        self._expected = 0
+        """Where the digest of the next row is expected to stand."""
+        self._is_lost = False
+        """Whether the row that was read last was not where it was expected."""
+        self._waiting = set[Any]()
+        """The keys of rows that were read and are not compared yet, which may take confirmed digests out."""
+        self.seen = bytearray(state.slots)
+        """A byte for each slot, 1 where its row was seen."""
+
+    def read(self, rows: Iterable[Any]) -> list[Digested]:
+        """Read rows to their end; return those that have to be compared, as they are not known to be unchanged.
+
+        This is the way of nearly all rows, so it calls as little as it can: some rows are compared at once.
+        """
+        iterator, found, counts = iter(rows), list[Digested](), self._counts
+        first, start_digest, dumps = counts.read, self._digests.content_start.copy, orjson.dumps
+        while True:
+            block: list[Any] = []
+            digests: list[bytes] = []
+            add_row, add_digest = block.append, digests.append
+            for row in islice(iterator, _COMPARED_AT_ONCE):
+                add_row(row)
+                try:
+                    data = dumps(row if row.__class__ is dict else fields_of(row), orjson_default, CANONICAL_OPTIONS)
+                except (TypeError, ValueError, RecursionError):
+                    add_digest(b"")
+                    continue
+                hashed = start_digest()  # at once, since a source may fill its row anew
+                hashed.update(data)
+                add_digest(hashed.digest())
+            if not block:
+                break
+            at, joined = self._expected, b"".join(digests)
+            if self._waiting or not self._confirmed.data.startswith(joined, at) or b"" in digests:
+                self._find_rows(block, digests, found)
+            else:
+                self._expected = at + len(joined)
+                self._pass_over(at, self._expected)
+            counts.read += len(block)
+        counts.unchanged += counts.read - first - len(found)
+        self._is_lost = bool(found) and found[-1][0] == counts.read - 1
+        return found
+
+    def _find_rows(self, block: Sequence[Any], digests: Sequence[bytes], found: list[Digested]) -> None:
+        """Find rows one by one, which are not all where they are expected."""
+        is_digest, waiting, key_field = self._confirmed.data.startswith, self._waiting, self._key
+        start = at = self._expected
+        for place, (row, digest) in enumerate(zip(block, digests, strict=True), self._counts.read):
+            fields = row if row.__class__ is dict else fields_of(row)
+            if (
+                digest
+                and is_digest(digest, at)
+                and not (waiting and fields is not None and fields.get(key_field) in waiting)
+            ):
+                at += DIGEST_BYTES
+                continue
+            self._pass_over(start, at)
+            start = at
+            item = self._unexpected(place, row, fields, digest, at)
+            if item.__class__ is int:
+                start, at = item, item + DIGEST_BYTES
+            else:
+                found.append(item)
+        self._pass_over(start, at)
+        self._expected = at
+
+    def _unexpected(self, place: int, row: Any, fields: Any, digest: bytes, at: int) -> Any:
+        """Find the digest of a row elsewhere, and return where; or return the row, as it has to be compared."""
+        key = None if fields is None else fields.get(self._key)
+        if not digest or not _is_key(key):
+            return self._undigested(place, row, fields)
+        if key not in self._waiting:
+            moved_to = self._confirmed.find(digest, at)
+            if moved_to >= 0:
+                return moved_to
+        self._waiting.add(key)
+        key_bytes = orjson.dumps(key)
+        return place, row, self._digests.number(key_bytes), key_bytes, digest
+
+    def _undigested(self, place: int, row: Any, fields: Any) -> Digested:
+        """Return a row that has no digest or no key, for the run to say why."""
+        has_key = fields is None or _is_key(fields.get(self._key))
+        return place, row, None, b"" if has_key else _NO_KEY, b""
+
+    def _pass_over(self, start: int, end: int) -> None:
+        """Mark the rows as seen whose digests stand there."""
+        if start != end:
+            first, last = start // DIGEST_BYTES, end // DIGEST_BYTES
+            self._counts.repeated += self.seen.count(1, first, last)
+            self.seen[first:last] = b"\1" * (last - first)
+
+    def note_moved(self, entry: bytes, *, is_clean: bool) -> None:
+        """Take note of a row that was unchanged and not found. Where the last rows were lost, expect more behind it."""
+        if self._is_lost:
+            self._expected = (slot_of(entry) + 1) * DIGEST_BYTES
+        if is_clean:
+            self._confirmed.note_moved()
+
+    def new_slot(self) -> bytes:
+        """Return the slot of a row that is new."""
+        self.seen.append(1)
+        return (len(self.seen) - 1).to_bytes(SLOT_BYTES, "big")
+
+    def mark_seen(self, entry: bytes) -> None:
+        """Mark the row of an entry as seen."""
+        slot = slot_of(entry)
+        self._counts.repeated += self.seen[slot]
+        self.seen[slot] = 1
+
+    def forget(self, entry: bytes) -> None:
+        """Believe the digest of an entry no longer, as another row of its key is sent."""
+        self._confirmed.remove(slot_of(entry))
+
+    def end_block(self) -> None:
+        """Take note that all rows that were read have been compared."""
+        self._waiting.clear()
+
+
+def _is_key(key: Any) -> bool:
+    return (key.__class__ is str or key.__class__ is int) and bool(key)

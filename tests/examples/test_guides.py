@@ -33,6 +33,7 @@ PROJECT = Path(__file__).parents[2]
 GUIDES = PROJECT / "overlays" / "guides"
 PAGES = {path.name: path for path in sorted(GUIDES.glob("*.md")) if path.name != "README.md"}
 PAGES["README.md"] = PROJECT / "README.md"
+SOURCES = [PROJECT / "overlays" / "synerise_profiles", PROJECT / "generated" / "synerise_profiles_api"]
 MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -94,6 +95,7 @@ PRINTED = {
         r"^line 3: column 'Visits' is not a whole number",
         r"its identifiers belong to several profiles",
     ],
+    "how-it-works.md": [r"^profiles\.upsert_batch POST /v4/clients/batch API_BATCH_CLIENT_CREATE$"],
     "identifiers.md": [
         r"^is not as documented: A phone number\.$",
         r"^j…m$",
@@ -127,6 +129,7 @@ PRINTED = {
         r"^birthDate ",
         r"^200 application/json\S* \d+$",
     ],
+    "security.md": [r"^<Synerise http://"],
     "service.md": [r"^False$"],
     "sources.md": [
         r"^line 3: column 'Visits' is not a whole number",
@@ -140,6 +143,7 @@ PRINTED = {
         r"^transactions\.create: revenue: is 7\.00, but finalUnitPrice times quantity sums up to 7\.30, ",
         r"^\[\('tea', True\), \('cup', False\), \('jug', False\)\] 14\.00$",
     ],
+    "troubleshooting.md": [r"^\S+ profiles\.get 404 ", r"^profiles\.get: 404"],
     "upgrading.md": [r"^profiles\.get_contact: .*: use profiles\.get or profiles\.find\."],
 }
 """What the code of each page has to print; also what is said about it in the page."""
@@ -294,6 +298,31 @@ def test_the_index_names_each_guide_once() -> None:
     index = (GUIDES / "README.md").read_text(encoding="utf-8")
     linked = re.findall(r"^- \[[^\]]+\]\(([^)]+)\): .+\.$", index, re.MULTILINE)
     assert sorted(linked) == [page for page in PAGES if page != "README.md"]
+
+
+def test_every_error_has_its_help() -> None:
+    """The page on troubleshooting has one line for each public error, and names each public warning."""
+    surface = (PROJECT / "surface.txt").read_text(encoding="utf-8")
+    classes = re.findall(
+        r"^synerise_profiles\.(?!models\.)[\w.]*?(\w+(?:Error|Warning)): class ", surface, re.MULTILINE
+    )
+    page = PAGES["troubleshooting.md"].read_text(encoding="utf-8")
+    helped = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert sorted(helped) == sorted(name for name in classes if name.endswith("Error"))
+    assert [name for name in classes if f"`{name}`" not in page] == []
+
+
+def test_the_messages_are_those_of_the_code() -> None:
+    """What the page on troubleshooting quotes of messages stands in the sources."""
+    sources = [path.read_text(encoding="utf-8") for folder in SOURCES for path in folder.rglob("*.py")]
+    text = re.sub(r'"\s+f?"', "", "\n".join(sources))
+    section = (
+        PAGES["troubleshooting.md"].read_text(encoding="utf-8").partition("## Messages")[2].partition("## Errors")[0]
+    )
+    quoted = re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
+    parts = [part.strip() for message in quoted for part in message.split("…")]
+    assert len(quoted) > 15
+    assert [part for part in parts if part not in text] == []
 
 
 def test_counts_are_those_of_the_document() -> None:

@@ -8,10 +8,10 @@ BASE ?= main
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 REDOCLY := @redocly/cli@2.77.0
-HANDWRITTEN := generator overlays tests
+HANDWRITTEN := generator overlays tests hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help generate check-generated surface check-surface changes audit lint lint-openapi format type check test test-long test-floors coverage peer wheel check-wheel release-check demo sandbox bench bench-bulk clean
+.PHONY: help generate check-generated surface check-surface changes audit lint lint-openapi format type check test test-long test-floors coverage peer wheel check-wheel release-check demo sandbox pictures bench bench-bulk clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -94,6 +94,9 @@ demo: $(READY) generate ## real customers and purchases through the client to th
 
 sandbox: $(READY) ## serve the sandbox with its start page: make sandbox [PORT=8080]
 	$(BIN)/synerise-profiles sandbox --port $(or $(PORT),8080)
+
+pictures: $(READY) ## draw the pictures of the pages anew
+	$(BIN)/python tests/examples/pictures.py
 
 bench: $(READY) ## ratios against bare httpx, bare imports, a bare deque and a bare server
 	$(BIN)/python tests/benchmarks/import_time.py

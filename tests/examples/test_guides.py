@@ -40,9 +40,9 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PRINTED = {
     "README.md": [
         r" Jan$",
+        r"^0 tags$",
         r"^profiles\.upsert_batch: 2 rows read, 1 accepted, ",
         r"^line 3: column 'Visits' is not a whole number",
-        r"its identifiers belong to several profiles",
     ],
     "authentication.md": [
         r"^<Synerise http://\S+, signs in by an API key>$",
@@ -298,6 +298,22 @@ def test_the_index_names_each_guide_once() -> None:
     index = (GUIDES / "README.md").read_text(encoding="utf-8")
     linked = re.findall(r"^- \[[^\]]+\]\(([^)]+)\): .+\.$", index, re.MULTILINE)
     assert sorted(linked) == [page for page in PAGES if page != "README.md"]
+
+
+def test_each_promise_names_its_test() -> None:
+    """The tests that the front page names for its promises are there."""
+    page = PAGES["README.md"].read_text(encoding="utf-8").partition("## What it promises")[2].partition("## Figures")[0]
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", page)
+    rows = re.findall(r"^\| .* \|$", page, re.MULTILINE)[1:]
+    assert len(rows) > 10
+    assert [row for row in rows if "::" not in row] == []
+    tests = PROJECT / "tests"
+    assert [name for path, name in named if f"def {name}(" not in (tests / path).read_text(encoding="utf-8")] == []
+
+
+def test_the_front_page_is_short() -> None:
+    """Who opens README reads it to its end: it has at most 250 lines."""
+    assert len(PAGES["README.md"].read_text(encoding="utf-8").splitlines()) <= 250
 
 
 def test_every_error_has_its_help() -> None:

@@ -7,11 +7,13 @@ DATA ?=
 BASE ?= main
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SITE_VENV := .venv-site
+SITE_READY := $(SITE_VENV)/.ready
 REDOCLY := @redocly/cli@2.77.0
 HANDWRITTEN := generator overlays tests hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help generate check-generated surface check-surface changes audit lint lint-openapi format type check test test-long test-floors coverage peer wheel check-wheel release-check demo sandbox pictures bench bench-bulk clean
+.PHONY: help generate check-generated surface check-surface changes audit lint lint-openapi format type check test test-long test-floors coverage peer wheel check-wheel release-check demo sandbox pictures site docs-check bench bench-bulk clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -98,6 +100,22 @@ sandbox: $(READY) ## serve the sandbox with its start page: make sandbox [PORT=8
 pictures: $(READY) ## draw the pictures of the pages anew
 	$(BIN)/python tests/examples/pictures.py
 
+$(SITE_READY): pyproject.toml constraints.txt
+	@test -d $(SITE_VENV) || $(PYTHON) -m venv $(SITE_VENV)
+	@$(SITE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade pip
+	$(SITE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group site
+	@touch $@
+
+site: $(READY) $(SITE_READY) ## all pages as one static site with a search, in build/site/html; it needs no network
+	@$(BIN)/python -m generator site build/site
+	@$(SITE_VENV)/bin/zensical build --strict --config-file build/site/zensical.toml
+	@$(BIN)/python -m generator site build/site --check
+	@echo "open build/site/html/index.html"
+
+docs-check: site ## the pages: their code, links, names and counts, their pictures, and the links of the site
+	$(BIN)/python -m pytest -q tests/examples/test_guides.py tests/examples/test_links.py tests/examples/test_pictures.py \
+		tests/house/test_map.py tests/house/test_readme.py tests/generator/test_rooms.py tests/generator/site
+
 bench: $(READY) ## ratios against bare httpx, bare imports, a bare deque and a bare server
 	$(BIN)/python tests/benchmarks/import_time.py
 	$(BIN)/python tests/benchmarks/call_overhead.py
@@ -113,5 +131,5 @@ bench-bulk: $(READY) ## speed and memory of bulk runs and of their sources, as r
 	$(BIN)/python tests/benchmarks/source_speed.py --memory
 
 clean: ## remove what was built; the environment stays
-	rm -rf dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

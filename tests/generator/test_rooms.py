@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "audit": {"errors", "spec"},
     "surface": {"errors"},
     "changes": {"errors", "spec", "surface"},
-    "cli": {"errors", "spec", "rules", "output", "audit", "surface", "changes"},
+    "site": {"errors", "surface"},
+    "cli": {"errors", "spec", "rules", "output", "audit", "surface", "changes", "site"},
     "__main__": {"cli"},
     "__init__": set(),
 }

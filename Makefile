@@ -7,6 +7,9 @@ DATA ?=
 BASE ?= main
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Who only tries it needs the package alone, which is there in seconds.
+TRY_VENV := $(if $(wildcard $(READY)),$(VENV),.venv-try)
+TRY_READY := $(TRY_VENV)/.ready
 SITE_VENV := .venv-site
 SITE_READY := $(SITE_VENV)/.ready
 REDOCLY := @redocly/cli@2.77.0
@@ -91,14 +94,19 @@ check-wheel: wheel ## the wheel holds two packages and nothing else
 release-check: $(READY) ## what a release has to pass beside check and test
 	@.ci/release-check
 
-demo: $(READY) generate ## real customers and purchases through the client to the sandbox: make demo [DATA=file.csv]
-	$(BIN)/python tests/examples/demo.py $(if $(DATA),--data "$(DATA)")
+demo: $(TRY_READY) ## real customers and purchases through the client to the sandbox: make demo [DATA=file.csv]
+	$(TRY_VENV)/bin/python tests/examples/demo.py $(if $(DATA),--data "$(DATA)")
 
-sandbox: $(READY) ## serve the sandbox with its start page: make sandbox [PORT=8080]
-	$(BIN)/synerise-profiles sandbox --port $(or $(PORT),8080)
+sandbox: $(TRY_READY) ## serve the sandbox with its start page: make sandbox [PORT=8080]
+	$(TRY_VENV)/bin/synerise-profiles sandbox --port $(or $(PORT),8080)
 
 pictures: $(READY) ## draw the pictures of the pages anew
 	$(BIN)/python tests/examples/pictures.py
+
+.venv-try/.ready: pyproject.toml constraints.txt
+	@test -d .venv-try || $(PYTHON) -m venv .venv-try
+	.venv-try/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sandbox,cli]'
+	@touch $@
 
 $(SITE_READY): pyproject.toml constraints.txt
 	@test -d $(SITE_VENV) || $(PYTHON) -m venv $(SITE_VENV)

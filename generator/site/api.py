@@ -17,6 +17,9 @@ from generator.surface.signatures import attribute_text, class_text, function_te
 _LEFT_OUT = {f"{HANDWRITTEN}.api"}
 _INDENT = 4
 _MAX_COLUMNS = 100
+_FIELDS = re.compile(r"^Attributes:\n((?:    .*\n|\n)+)", re.MULTILINE)
+_SECTION = re.compile(r"^(Args|Raises):\n((?:    .*\n|\n)+)", re.MULTILINE)
+_ENTRY = re.compile(r"^ {4}(\w+): (.*\n(?: {5,}.*\n)*)", re.MULTILINE)
 _NEXT_ARGUMENT = re.compile(r", (?=\*{0,2}\w+[:,)])")
 
 
@@ -84,6 +87,7 @@ def _members(found: Class, level: int) -> str:
     owners = [found] if found.package.name != HANDWRITTEN else [*reversed(found.mro()), found]
     for owner in owners:
         members.update((name, member) for name, member in owner.members.items() if is_item(member))
+    texts = _field_texts(found)
     fields: list[str] = []
     methods: list[str] = []
     for name, member in members.items():
@@ -94,7 +98,7 @@ def _members(found: Class, level: int) -> str:
                 methods.append(_item_text(name, member, level + 1))
         elif isinstance(member, Attribute):
             text = property_text(member) if "property" in member.labels else attribute_text(member)
-            said = " ".join(_docstring(member).split())
+            said = texts.get(name) or " ".join(_docstring(member).split())
             fields.append(f"- `{name}`: `{text}`{f'. {said}' if said else ''}")
     return "\n".join([*fields, "", *methods])
 
@@ -105,10 +109,25 @@ def _is_for_callers(constructor: Function) -> bool:
     return bool(kinds) and kinds <= {ParameterKind.keyword_only, ParameterKind.var_keyword}
 
 
+def _field_texts(found: Class) -> dict[str, str]:
+    """What the docstring of a class says of its fields."""
+    section = _FIELDS.search(f"{inspect.cleandoc(found.docstring.value)}\n") if found.docstring else None
+    texts = _ENTRY.findall(section[1]) if section else []
+    return {name: " ".join(text.split()) for name, text in texts}
+
+
 def _docstring(item: Item) -> str:
     text = inspect.cleandoc(item.docstring.value) if item.docstring else ""
+    text = _FIELDS.sub("", f"{text}\n").rstrip()  # they stand in the list of fields
+    text = _SECTION.sub(_section_list, f"{text}\n").rstrip()
     # A list or a drawing that follows a sentence at once would be taken for a part of it.
     return re.sub(r"(?m)^(?!- |\s|$)(.+)\n(?=- )", r"\1\n\n", text)
+
+
+def _section_list(section: re.Match[str]) -> str:
+    """Arguments and exceptions as a list."""
+    items = [f"- `{name}`: {' '.join(text.split())}" for name, text in _ENTRY.findall(section[2])]
+    return f"{section[1]}:\n\n" + "\n".join(items) + "\n\n"
 
 
 def _first_sentence(module: Module) -> str:

@@ -54,6 +54,9 @@ def test_names_have_signature_and_docstring(docs: Path) -> None:
     assert "read_dead_letter: def (path: str | os.PathLike[str]" in text
     assert "### raise_for_rejected" in text
     assert "Raise RejectedRowsError if a row was not accepted." in text
+    models = (docs / "docs" / "api" / "synerise_profiles.models.md").read_text(encoding="utf-8")
+    assert "Attributes:" not in models
+    assert re.search(r"- `password`: `field str`\. Password of the profile; ", models)
     assert "class JournalMismatchError(JournalError, ValueError)" in text
 
 

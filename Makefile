@@ -7,11 +7,16 @@ DATA ?=
 BASE ?= main
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Who only tries it needs the package alone, which is there in seconds.
+TRY_VENV := $(if $(wildcard $(READY)),$(VENV),.venv-try)
+TRY_READY := $(TRY_VENV)/.ready
+SITE_VENV := .venv-site
+SITE_READY := $(SITE_VENV)/.ready
 REDOCLY := @redocly/cli@2.77.0
-HANDWRITTEN := generator overlays tests
+HANDWRITTEN := generator overlays tests hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help generate check-generated surface check-surface changes audit lock upgrade-generator lint lint-openapi format type check test test-long test-floors coverage peer wheel check-wheel release-check demo sandbox bench bench-bulk clean
+.PHONY: help generate check-generated surface check-surface changes audit lock upgrade-generator lint lint-openapi format type check test test-long test-floors coverage peer wheel check-wheel release-check demo sandbox pictures site docs-check bench bench-bulk clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-17s %s\n", $$1, $$2}'
@@ -96,11 +101,35 @@ check-wheel: wheel ## the wheel holds two packages and nothing else
 release-check: $(READY) ## what a release has to pass beside check and test
 	@.ci/release-check
 
-demo: $(READY) generate ## real customers and purchases through the client to the sandbox: make demo [DATA=file.csv]
-	$(BIN)/python tests/examples/demo.py $(if $(DATA),--data "$(DATA)")
+demo: $(TRY_READY) ## real customers and purchases through the client to the sandbox: make demo [DATA=file.csv]
+	$(TRY_VENV)/bin/python tests/examples/demo.py $(if $(DATA),--data "$(DATA)")
 
-sandbox: $(READY) ## serve the sandbox with its start page: make sandbox [PORT=8080]
-	$(BIN)/synerise-profiles sandbox --port $(or $(PORT),8080)
+sandbox: $(TRY_READY) ## serve the sandbox with its start page: make sandbox [PORT=8080]
+	$(TRY_VENV)/bin/synerise-profiles sandbox --port $(or $(PORT),8080)
+
+pictures: $(READY) ## draw the pictures of the pages anew
+	$(BIN)/python tests/examples/pictures.py
+
+.venv-try/.ready: pyproject.toml constraints.txt
+	@test -d .venv-try || $(PYTHON) -m venv .venv-try
+	.venv-try/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sandbox,cli]'
+	@touch $@
+
+$(SITE_READY): pyproject.toml constraints.txt
+	@test -d $(SITE_VENV) || $(PYTHON) -m venv $(SITE_VENV)
+	@$(SITE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade pip
+	$(SITE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group site
+	@touch $@
+
+site: $(READY) $(SITE_READY) ## all pages as one static site with a search, in build/site/html; it needs no network
+	@$(BIN)/python -m generator site build/site
+	@$(SITE_VENV)/bin/zensical build --strict --config-file build/site/zensical.toml
+	@$(BIN)/python -m generator site build/site --check
+	@echo "open build/site/html/index.html"
+
+docs-check: site ## the pages: their code, links, names and counts, their pictures, and the links of the site
+	$(BIN)/python -m pytest -q tests/examples/test_guides.py tests/examples/test_links.py tests/examples/test_pictures.py \
+		tests/house/test_map.py tests/house/test_readme.py tests/generator/test_rooms.py tests/generator/site
 
 bench: $(READY) ## ratios against bare httpx, bare imports, a bare deque and a bare server
 	$(BIN)/python tests/benchmarks/import_time.py
@@ -118,5 +147,5 @@ bench-bulk: $(READY) ## speed and memory of bulk runs, their sources and delta s
 	$(BIN)/python tests/benchmarks/delta_sync.py
 
 clean: ## remove what was built; the environment stays
-	rm -rf dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

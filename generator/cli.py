@@ -68,6 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     release = commands.add_parser("release", help="say what stands against a release of this tree")
     release.add_argument("base", nargs="?", help="the git revision of the last release; left out, it is the first")
     release.set_defaults(run=_release)
+    site = commands.add_parser("site", help="write what a site builder reads, or check the site that it built")
+    site.add_argument("folder", type=Path)
+    site.add_argument("--check", action="store_true", help="look for links that lead nowhere in FOLDER/html")
+    site.set_defaults(run=_site)
     return parser
 
 
@@ -132,6 +136,20 @@ def _release(options: argparse.Namespace) -> int:
     found = release_findings(options.root, options.base)
     for finding in found:
         print(finding)
+    return 1 if found else 0
+
+
+def _site(options: argparse.Namespace) -> int:
+    from generator.site.building import write_site_source  # noqa: PLC0415  # as above
+    from generator.site.checking import site_problems  # noqa: PLC0415
+
+    folder: Path = options.folder
+    if not options.check:
+        write_site_source(options.root, folder)
+        return 0
+    found = site_problems(folder / "html")
+    for line in found:
+        print(line)
     return 1 if found else 0
 
 

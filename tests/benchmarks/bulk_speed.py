@@ -144,7 +144,7 @@ def stock_client(folder: str) -> Any:
 
 def stock_run(stock: Any, url: str, rows: list[dict[str, Any]], concurrency: int) -> None:
     """What one writes over a generated client alone: models of a thousand rows, sent from a pool of threads."""
-    versions = importlib.import_module("stock.models").BatchAddOrUpdateClientsApiVersion
+    versions = importlib.import_module("stock.models").ApiVersion
     with (
         stock.AuthenticatedClient(base_url=url, token="t", verify_ssl=False, httpx_args={"trust_env": False}) as client,
         ThreadPoolExecutor(concurrency) as pool,

@@ -1,21 +1,33 @@
-"""The Python of README and the guides is run as it stands, page by page, against the sandbox."""
+"""The code of README and the guides is run as it stands, page by page, against the sandbox: Python and shell."""
 
 from __future__ import annotations
 
 import json
 import logging
 import re
+import shlex
+import signal
+import subprocess
+import sys
 import threading
+import tomllib
+import types
 import warnings
 from collections.abc import Iterator
 from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import anyio
+import httpx
 import pytest
+from django.apps import apps
+from django.conf import settings
 
 from synerise_profiles import Synerise, SyneriseDeprecationWarning
+from synerise_profiles.cli import main
 from synerise_profiles.sandbox import Sandbox
 from tests._core.traces import traced
 
@@ -23,13 +35,16 @@ PROJECT = Path(__file__).parents[2]
 GUIDES = PROJECT / "overlays" / "guides"
 PAGES = {path.name: path for path in sorted(GUIDES.glob("*.md")) if path.name != "README.md"}
 PAGES["README.md"] = PROJECT / "README.md"
+SOURCES = [PROJECT / "overlays" / "synerise_profiles", PROJECT / "generated" / "synerise_profiles_api"]
+MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
+PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PRINTED = {
     "README.md": [
         r" Jan$",
+        r"^0 tags$",
         r"^profiles\.upsert_batch: 2 rows read, 1 accepted, ",
         r"^line 3: column 'Visits' is not a whole number",
-        r"its identifiers belong to several profiles",
     ],
     "authentication.md": [
         r"^<Synerise http://\S+, signs in by an API key>$",
@@ -72,10 +87,21 @@ PRINTED = {
         r"^\{'city': 1\}$",
         r"^1 None$",
     ],
-    "deprecations.md": [r"^profiles\.get_contact: .*: use profiles\.get or profiles\.find\."],
     "errors-and-retries.md": [r"^profiles\.get 404 "],
-    "events.md": [r"^Added to cart True 2$", r"^UTC True$"],
+    "events.md": [
+        r"^Added to cart True 2$",
+        r"^Counter\(\{'shop.enter': 2, 'shop\.(visit|leave)': 1, 'shop\.(visit|leave)': 1\}\)$",
+        r"^UTC True$",
+    ],
     "exports.md": [r"^\d+ customer-\d+ false$", r"^True$", r"^COMPLETED True$"],
+    "first-steps.md": [
+        r"^\d+ Jan$",
+        r"^\['vip'\]$",
+        r"^profiles\.upsert_batch: 2 rows read, 1 accepted, ",
+        r"^line 3: column 'Visits' is not a whole number",
+        r"its identifiers belong to several profiles",
+    ],
+    "how-it-works.md": [r"^profiles\.upsert_batch POST /v4/clients/batch API_BATCH_CLIENT_CREATE$"],
     "identifiers.md": [
         r"^is not as documented: A phone number\.$",
         r"^j…m$",
@@ -88,6 +114,7 @@ PRINTED = {
         r"^2 plans by custom_id: 3 profiles to merge, ",
         r"^2 of 2 plans applied: 3 merged$",
     ],
+    "nightly-import.md": [r"^2 accepted; 1 alert$", r"^1 mended; 0 bytes are left$"],
     "observability.md": [r"^tags\.list attempt 1 status 200$", r"^\['GET /\S+', 'tags\.list'\]$"],
     "order-lines.md": [
         r"^1 1$",
@@ -108,42 +135,75 @@ PRINTED = {
         r"^birthDate ",
         r"^200 application/json\S* \d+$",
     ],
-    "sandbox-and-testing.md": [r"its identifiers belong to several profiles", r"^\[\] after a retry; \[503, 200\]$"],
+    "security.md": [r"^<Synerise http://"],
+    "service.md": [r"^False$"],
     "sources.md": [
         r"^line 3: column 'Visits' is not a whole number",
         r"^profiles$",
         r"^events\.send_batch: 1 rows read, 1 accepted; ",
         r"^events\.send_batch: 2 rows read, 2 accepted; ",
     ],
+    "testing.md": [r"its identifiers belong to several profiles", r"^\[\] after a retry; \[503, 200\]$"],
     "transactions.md": [
         r"^7\.30$",
         r"^transactions\.create: revenue: is 7\.00, but finalUnitPrice times quantity sums up to 7\.30, ",
         r"^\[\('tea', True\), \('cup', False\), \('jug', False\)\] 14\.00$",
     ],
+    "troubleshooting.md": [r"^\S+ profiles\.get 404 ", r"^profiles\.get: 404"],
+    "upgrading.md": [r"^profiles\.get_contact: .*: use profiles\.get or profiles\.find\."],
 }
 """What the code of each page has to print; also what is said about it in the page."""
 
 
-def blocks(page: str, language: str) -> list[str]:
-    fenced = FENCED.findall(PAGES[page].read_text(encoding="utf-8"))
-    return [code for name, code in fenced if name == language]
+SHELL_IS_PARSED = {"command-line.md", "delta-sync.md", "deletions.md", "observability.md", "queue.md", "spark.md"}
+"""Pages whose commands have files or places of the reader's own: their options are checked, and they are not run."""
+
+ELSEWHERE = {"curl", "spark-submit"}
+"""Programs of others, which are shown and not run."""
 
 
 def run(page: str) -> dict[str, Any]:
-    """Run the page's Python, each block after those before it, and return what it defines."""
-    namespace: dict[str, Any] = {}
-    for number, block in enumerate(blocks(page, "python"), 1):
-        exec(compile(block, f"{page}, block {number}", "exec", dont_inherit=True), namespace)
+    """Run the page's Python and shell, each block after those before it, and return what the Python defines."""
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    found = FENCED.findall(PAGES[page].read_text(encoding="utf-8"))
+    for number, (language, block) in enumerate(found, 1):
+        if language == "python":
+            exec(compile(block, f"{page}, block {number}", "exec", dont_inherit=True), namespace)
+        elif language == "bash":
+            for line in block.replace("\\\n", " ").splitlines():
+                run_line(line, is_parsed_only=page in SHELL_IS_PARSED)
     return namespace
 
 
+def run_line(line: str, *, is_parsed_only: bool) -> None:
+    """Run a line of shell. What would install, build or serve is looked up: the extra, the target, the options."""
+    program, *words = shlex.split(line, comments=True) or [""]
+    status = re.search(r"# status (\d)(?! if)", line)
+    if program == "synerise-profiles":
+        is_parsed_only = is_parsed_only or words[0] == "sandbox"
+        expected = int(status[1]) if status and not is_parsed_only else 0
+        assert main([*words, "--help"] if is_parsed_only else words) == expected, line
+    elif program == "python" and not is_parsed_only:
+        subprocess.run([sys.executable, *words], check=True, timeout=60)
+    elif program == "pip":
+        assert words[0] == "install", line
+        extras = set(re.findall(r"[\w-]+", "".join(re.findall(r"\[(.*)\]", line.partition("#")[0]))))
+        assert extras <= set(PYPROJECT["project"]["optional-dependencies"]), line
+    elif program == "make":
+        targets = [word for word in words if "=" not in word]
+        assert [name for name in targets if not re.search(rf"^{name}:", MAKEFILE, re.MULTILINE)] == [], line
+    else:
+        assert program in {"", "python"} | ELSEWHERE, f"nobody runs this line: {line}"
+
+
 @pytest.fixture(autouse=True)
-def levels() -> Iterator[None]:
-    """Put the level of the library's logger back: a page sets it."""
+def settings_of_the_process() -> Iterator[None]:
+    """Put back what pages set: the level of the library's logger, what SIGTERM does."""
     logger = logging.getLogger("synerise_profiles")
-    level = logger.level
+    level, handler = logger.level, signal.getsignal(signal.SIGTERM)
     yield
     logger.setLevel(level)
+    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture
@@ -190,7 +250,7 @@ def test_a_page_runs_by_itself(page: str, workspace: Sandbox, capsys: pytest.Cap
     printed = capsys.readouterr().out
     for pattern in PRINTED[page]:
         assert re.search(pattern, printed, re.MULTILINE), f"{pattern} is not in:\n{printed}"
-    assert [warning.category for warning in caught] == [SyneriseDeprecationWarning] * (page == "deprecations.md")
+    assert [warning.category for warning in caught] == [SyneriseDeprecationWarning] * (page == "upgrading.md")
     assert all(warning.filename.startswith(f"{page}, block ") for warning in caught)
 
 
@@ -198,7 +258,36 @@ def test_the_example_of_a_test_passes(
     workspace: Sandbox, synerise_sandbox: Sandbox, synerise: Synerise, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The test that the page on testing shows passes with the fixtures that it names."""
-    run("sandbox-and-testing.md")["test_import"](synerise_sandbox, synerise)
+    run("testing.md")["test_import"](synerise_sandbox, synerise)
+
+
+def test_the_services_of_the_page_work(workspace: Sandbox) -> None:
+    """FastAPI, Flask and Django put what they are asked into a queue, tell its health, and deliver it when they end."""
+    page = run("service.md")
+
+    async def ask(app: Any) -> None:
+        web = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app")
+        async with app.router.lifespan_context(app), web:
+            assert (await web.post("/carts/a")).status_code == 202
+            assert (await web.get("/health")).json()["put"] == 1
+
+    anyio.run(ask, page["app"])
+    flask = page["create_app"]()
+    try:
+        assert flask.test_client().post("/carts/b").status_code == 202
+        assert flask.test_client().get("/health").json["failing"] == {}
+    finally:
+        flask.extensions["synerise_client"].close()
+    settings.configured or settings.configure()
+    shop = page["ShopConfig"]("shop", types.ModuleType("shop"))
+    shop.ready()
+    with mock.patch.dict(apps.app_configs, {"shop": shop}), mock.patch.object(apps, "apps_ready", new=True):
+        assert page["opened"](None, "c").status_code == 202
+    shop.client.close()
+    sent = [request for request in workspace.log if request.operation == "events.send_batch"]
+    assert [request.applied for request in sent] == [1, 1, 1]
+    with pytest.raises(SystemExit):
+        signal.raise_signal(signal.SIGTERM)
 
 
 def test_every_block_says_what_it_is() -> None:
@@ -212,13 +301,51 @@ def test_every_block_says_what_it_is() -> None:
 
 
 def test_the_index_names_each_guide_once() -> None:
-    """The index of the guides has one line for each page, and README links to each."""
+    """The index of the guides has one line for each page."""
     index = (GUIDES / "README.md").read_text(encoding="utf-8")
     linked = re.findall(r"^- \[[^\]]+\]\(([^)]+)\): .+\.$", index, re.MULTILINE)
-    guides = [page for page in PAGES if page != "README.md"]
-    assert sorted(linked) == guides
-    front = PAGES["README.md"].read_text(encoding="utf-8")
-    assert [page for page in guides if f"](overlays/guides/{page})" not in front] == []
+    assert sorted(linked) == [page for page in PAGES if page != "README.md"]
+
+
+def test_each_promise_names_its_test() -> None:
+    """The tests that the front page names for its promises are there."""
+    page = PAGES["README.md"].read_text(encoding="utf-8").partition("## What it promises")[2].partition("## Figures")[0]
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", page)
+    rows = re.findall(r"^\| .* \|$", page, re.MULTILINE)[1:]
+    assert len(rows) > 10
+    assert [row for row in rows if "::" not in row] == []
+    tests = PROJECT / "tests"
+    assert [name for path, name in named if f"def {name}(" not in (tests / path).read_text(encoding="utf-8")] == []
+
+
+def test_the_front_page_is_short() -> None:
+    """Who opens README reads it to its end: it has at most 250 lines."""
+    assert len(PAGES["README.md"].read_text(encoding="utf-8").splitlines()) <= 250
+
+
+def test_every_error_has_its_help() -> None:
+    """The page on troubleshooting has one line for each public error, and names each public warning."""
+    surface = (PROJECT / "surface.txt").read_text(encoding="utf-8")
+    classes = re.findall(
+        r"^synerise_profiles\.(?!models\.)[\w.]*?(\w+(?:Error|Warning)): class ", surface, re.MULTILINE
+    )
+    page = PAGES["troubleshooting.md"].read_text(encoding="utf-8")
+    helped = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert sorted(helped) == sorted(name for name in classes if name.endswith("Error"))
+    assert [name for name in classes if f"`{name}`" not in page] == []
+
+
+def test_the_messages_are_those_of_the_code() -> None:
+    """What the page on troubleshooting quotes of messages stands in the sources."""
+    sources = [path.read_text(encoding="utf-8") for folder in SOURCES for path in folder.rglob("*.py")]
+    text = re.sub(r'"\s+f?"', "", "\n".join(sources))
+    section = (
+        PAGES["troubleshooting.md"].read_text(encoding="utf-8").partition("## Messages")[2].partition("## Errors")[0]
+    )
+    quoted = re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
+    parts = [part.strip() for message in quoted for part in message.split("…")]
+    assert len(quoted) > 15
+    assert [part for part in parts if part not in text] == []
 
 
 def test_counts_are_those_of_the_document() -> None:
@@ -227,4 +354,4 @@ def test_counts_are_those_of_the_document() -> None:
     operations = [operation for item in bundle["paths"].values() for operation in item.values()]
     deprecated = [operation for operation in operations if operation.get("deprecated")]
     assert f"It has {len(operations)} operations" in PAGES["README.md"].read_text(encoding="utf-8")
-    assert f"[{len(deprecated)} operations]" in PAGES["deprecations.md"].read_text(encoding="utf-8")
+    assert f"[{len(deprecated)} operations]" in PAGES["upgrading.md"].read_text(encoding="utf-8")

@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "audit": {"errors", "spec"},
     "surface": {"errors"},
     "changes": {"errors", "spec", "surface"},
-    "cli": {"errors", "spec", "rules", "output", "audit", "surface", "changes", "upgrade"},
+    "site": {"errors", "surface"},
+    "cli": {"errors", "spec", "rules", "output", "audit", "surface", "changes", "site", "upgrade"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -8,6 +8,8 @@ from pathlib import Path
 import trove_classifiers
 import yaml
 
+from hatch_build import LINK, absolute
+
 PROJECT = Path(__file__).resolve().parents[2]
 METADATA = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 MINOR = "Programming Language :: Python :: 3."
@@ -29,6 +31,19 @@ def test_addresses_name_files_that_exist():
         for mark in ("/blob/main/", "/tree/main/"):
             _, found, path = url.partition(mark)
             assert not found or (PROJECT / path).exists(), url
+
+
+def test_the_front_page_of_an_index_has_no_relative_link():
+    """The text that goes into the metadata is README, with each link and picture below the home page."""
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    home = METADATA["urls"]["Homepage"]
+    shown = absolute(readme, home)
+
+    assert len(LINK.findall(readme)) > 20
+    assert LINK.findall(shown) == []
+    assert f"]({home}/blob/main/CHANGELOG.md)" in shown
+    assert f"]({home}/raw/main/overlays/guides/pictures/run.svg)" in shown
+    assert "](#install)" in shown
 
 
 def test_the_authors_are_those_of_the_licence():

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
+from hatch_build import absolute
 from tests.contract.document import operations
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -167,14 +168,15 @@ def test_the_floors_are_those_that_are_tested():
 
 
 def test_metadata_is_that_of_the_project(metadata):
-    """Name, version, licence and the floor of Python come from pyproject.toml; the description is the README."""
+    """Name, version, licence and the floor of Python come from pyproject.toml; the description from the README."""
     project = CONFIG["project"]
 
     assert metadata["Name"] == project["name"]
     assert metadata["Version"] == project["version"]
     assert metadata["Requires-Python"] == project["requires-python"]
     assert metadata["License-Expression"] == project["license"]
-    assert metadata.get_payload(decode=True).decode() == (PROJECT / "README.md").read_text(encoding="utf-8")
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert metadata.get_payload(decode=True).decode() == absolute(readme, project["urls"]["Homepage"])
 
 
 def test_what_is_imported_is_required(metadata):

@@ -12,7 +12,12 @@ import orjson
 from synerise_profiles._batching.send_result import SendResult, send_result_of
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.timing import Timing
-from synerise_profiles.errors import APIConnectionError, PermissionDeniedError, UnconfirmedResponseError
+from synerise_profiles.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    PermissionDeniedError,
+    UnconfirmedResponseError,
+)
 
 START = 1_700_000_000.0
 """Where the wall clock of `Clock` starts."""
@@ -31,10 +36,22 @@ class Clock:
         return START + self.now + self.ahead
 
 
-def event(n: int, *, by: str = "customId", bad: bool = False, **more: Any) -> dict[str, Any]:
+def _mark(good: str, *, bad: bool, poisoned: bool, garbled: bool) -> str:
+    return "?" if poisoned else "%" if garbled else "!" if bad else good
+
+
+def event(
+    n: int,
+    *,
+    by: str = "customId",
+    bad: bool = False,
+    poisoned: bool = False,
+    garbled: bool = False,
+    **more: Any,
+) -> dict[str, Any]:
     client = {"customId": f"c-{n % 50}", "email": f"p{n % 50}@example.com"}[by]
     return {
-        "label": "!" if bad else "Visit",
+        "label": _mark("Visit", bad=bad, poisoned=poisoned, garbled=garbled),
         "action": "shop.visit",
         "client": {by: client},
         "params": {"n": n},
@@ -42,8 +59,13 @@ def event(n: int, *, by: str = "customId", bad: bool = False, **more: Any) -> di
     }
 
 
-def profile(n: int, *, bad: bool = False, **more: Any) -> dict[str, Any]:
-    return {"customId": f"c-{n}", "city": "!" if bad else "Łódź", "attributes": {"n": n}, **more}
+def profile(n: int, *, bad: bool = False, poisoned: bool = False, garbled: bool = False, **more: Any) -> dict[str, Any]:
+    return {
+        "customId": f"c-{n}",
+        "city": _mark("Łódź", bad=bad, poisoned=poisoned, garbled=garbled),
+        "attributes": {"n": n},
+        **more,
+    }
 
 
 def number(row: Any) -> int:
@@ -55,9 +77,19 @@ def is_bad(row: Any) -> bool:
     return "!" in (row.get("label"), row.get("city"))
 
 
+def is_garbled(row: Any) -> bool:
+    return "%" in (row.get("label"), row.get("city"))
+
+
+def is_poisoned(row: Any) -> bool:
+    return "?" in (row.get("label"), row.get("city"))
+
+
 LOST = APIConnectionError("the connection broke", operation="x", maybe_applied=True)
 FORBIDDEN = PermissionDeniedError(operation="x", status_code=403, headers={}, content=b"{}", attempts=1)
 PAGE = UnconfirmedResponseError("the body is not JSON", operation="x", status_code=200, content=b"<html>")
+GARBLED = UnconfirmedResponseError("a 207 without its list", operation="x", status_code=207, content=b"{}")
+LATE = APITimeoutError("late", operation="x", maybe_applied=True)
 FATES: dict[str, Callable[[], tuple[bool, SendResult]]] = {
     "refused connection": lambda: (
         False,
@@ -68,6 +100,8 @@ FATES: dict[str, Callable[[], tuple[bool, SendResult]]] = {
     "429": lambda: (False, SendResult(status=429, failure=AttemptFailure(status_code=429, retry_after=2.0))),
     "503": lambda: (False, SendResult(status=503, failure=AttemptFailure(status_code=503))),
     "500 after": lambda: (True, SendResult(status=500, failure=AttemptFailure(status_code=500))),
+    "timeout before": lambda: (False, send_result_of(LATE)),
+    "timeout after": lambda: (True, send_result_of(LATE)),
     "page before": lambda: (False, send_result_of(PAGE)),
     "page after": lambda: (True, send_result_of(PAGE)),
     "403": lambda: (False, SendResult(status=403, failure=AttemptFailure(status_code=403), error=FORBIDDEN)),
@@ -76,11 +110,17 @@ FATES: dict[str, Callable[[], tuple[bool, SendResult]]] = {
 
 
 class Server:
-    """Takes batches; refuses the bad rows as `style` says. Keeps what it stored by the row's salt or number."""
+    """Takes batches; refuses the bad rows as `style` says, and breaks at poisoned ones until it `is_mended`.
+
+    Where it refuses a garbled row, its 207 has no list.
+
+    Keeps what it stored by the row's salt or number.
+    """
 
     def __init__(self, clock: Clock, style: str = "207") -> None:
         self.clock = clock
         self.style = style
+        self.is_mended = False
         self.stored: dict[Any, Any] = {}
         self.sizes: list[tuple[int, int]] = []
         """Rows and bytes of each batch."""
@@ -104,6 +144,10 @@ class Server:
         return instead or result
 
     def _answer(self, rows: list[Any]) -> tuple[SendResult, list[Any]]:
+        if not self.is_mended and any(map(is_poisoned, rows)):
+            return SendResult(status=500, failure=AttemptFailure(status_code=500)), []
+        if any(map(is_garbled, rows)):
+            return send_result_of(GARBLED), [row for row in rows if not is_garbled(row) and not is_bad(row)]
         bad = [position for position, row in enumerate(rows) if is_bad(row)]
         good = [row for row in rows if not is_bad(row)]
         if not bad:

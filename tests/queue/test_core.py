@@ -446,7 +446,7 @@ def test_what_was_never_sent_keeps_the_time_of_its_put() -> None:
     assert not left.maybe_applied
 
 
-@pytest.mark.parametrize("max_items", [10, 1000])
+@pytest.mark.parametrize("max_items", [10, 200])
 @pytest.mark.parametrize("fate", ["503", "403"])
 def test_a_full_queue_drops_its_oldest_rows_while_the_server_is_away(max_items: int, fate: str) -> None:
     """However long, and whatever is in flight: the newest rows are kept, also those of an operation that works."""
@@ -557,6 +557,13 @@ def test_salts_are_of_the_put_of_the_content_or_the_callers() -> None:
     one, two = salts(salt="content")
     assert one == two
     assert salts(salt=lambda row: f"s-{row['params']['n']}") == ["s-1", "s-1"]
+    assert salts(salt=["params.n"]) == ["1", "1"]
+    assert salts(salt=("params.n", "label")) == ['[1,"Visit"]'] * 2
+    assert salts(salt="nightly") == ["nightly", "nightly"]
+    with pytest.raises(InvalidRequestError, match=r"write \['label'\]"):
+        Rig(salt="label")
+    with pytest.raises(InvalidRequestError, match="the salt is made from it"):
+        salts(salt=["params.missing"])
     kept = Rig().encoders[0].encode({**row, "eventSalt": "mine"})[0]
     assert orjson.loads(kept)["eventSalt"] == "mine"
     assert kept.count(b"eventSalt") == 1
@@ -574,7 +581,9 @@ def test_salts_are_of_the_put_of_the_content_or_the_callers() -> None:
         {"concurrency": 0},
         {"checks": "some"},
         {"allow_null": "firstName"},
-        {"salt": "sugar"},
+        {"salt": " "},
+        {"salt": "unique"},
+        {"salt": []},
         {"exit_timeout": None},
     ],
 )

@@ -95,7 +95,7 @@ class QueueStates(RuleBasedStateMachine):
         if hasattr(self, "queue"):
             stats = self.queue.stats()
             assert stats.put == len(self.put_rows)
-            assert stats.put == stats.delivered + stats.dropped + stats.held
+            assert stats.put == stats.delivered + stats.rejected + stats.dropped + stats.held
 
     def teardown(self) -> None:
         if not hasattr(self, "queue"):

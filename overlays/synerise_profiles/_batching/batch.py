@@ -154,7 +154,8 @@ class Chunk:
 class SubBatch:
     """Rows of a chunk that go in one request, by their positions; `attempts` counts how often it was sent.
 
-    `is_half` says that the server broke at the sub-batch that these are half of.
+    `is_half` says that the server broke at the sub-batch that these are half of. In a queue, `successes` is how many
+    requests of the operation had passed when the server last broke at these rows.
     """
 
     positions: Sequence[int]
@@ -163,6 +164,7 @@ class SubBatch:
     attempts: int = 0
     started_at: float = 0.0
     maybe_applied: bool = False
+    successes: int | None = None
 
 
 _JSON_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]')

@@ -165,6 +165,11 @@ class ChunkState:
         for position in sub_batch.positions:
             self.refused[position] = refusal
 
+    def give_up(self, sub_batch: SubBatch, problem: str) -> None:
+        """Mark a half as unsent at which the server broke while others passed, and that is not halved further."""
+        is_lone = len(sub_batch.positions) == 1
+        self.mark_unsent(sub_batch, f"{problem}; {_LONE_ROW_TEXT}" if is_lone else problem)
+
     def mark_rest_unsent(self, problem: str) -> None:
         """Nothing more of this chunk is sent: whatever has no fate yet is unsent, even if this was cut off midway."""
         settled = set(self.refused)
@@ -277,8 +282,7 @@ class PoisonSearch:
     def _mark_lone_row(self, chunk_state: ChunkState, sub_batch: SubBatch, result: SendResult) -> bool:
         if not sub_batch.is_half:
             return False
-        problem = f"{result.description}; {_LONE_ROW_TEXT}" if len(sub_batch.positions) == 1 else result.description
-        chunk_state.mark_unsent(sub_batch, problem)
+        chunk_state.give_up(sub_batch, result.description)
         return True
 
 

@@ -9,21 +9,32 @@ made, and are one once they have the same time.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from functools import cache, lru_cache
 from hashlib import sha256
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import orjson
 
 from synerise_profiles._validation.rules import fields_of
+from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.operations import NAMES, load
 from synerise_profiles_api.types import UNSET, Operation
 
 from .operations import BatchOperation
 from .row_encoder import ORJSON_OPTIONS, RefusedError, append_fields, orjson_default
 
-__all__ = ["MakeSalt", "RowSalter", "SaltedRow", "action_of", "content_salt", "moment_of", "salt_by"]
+__all__ = [
+    "MakeSalt",
+    "RowSalter",
+    "SaltedRow",
+    "action_of",
+    "check_salt",
+    "content_salt",
+    "is_salt",
+    "moment_of",
+    "salt_by",
+]
 
 MakeSalt: TypeAlias = Callable[[Any], str]
 """Makes the salt of a row that has none."""
@@ -151,6 +162,26 @@ def salt_by(choice: str | Collection[str] | Callable[[Any], Any], salt_field: st
         return str(salt)
 
     return make_salt
+
+
+def is_salt(value: object) -> bool:
+    """Whether a value is a choice that `salt_by` takes: a text that says something, a function, or names of fields."""
+    if isinstance(value, str):
+        return bool(value.strip())
+    if callable(value):
+        return True
+    if not isinstance(value, list | tuple):
+        return False
+    names = cast("Sequence[Any]", value)
+    return bool(names) and all(isinstance(name, str) and name for name in names)
+
+
+def check_salt(choice: object, batch_operation: BatchOperation) -> None:
+    """Raise InvalidRequestError for a text that is the name of a field, since all rows would have it as their salt."""
+    schema = batch_operation.schema
+    if isinstance(choice, str) and schema is not None and choice in schema.properties:
+        problem = f"is one text for all rows, and the name of a field; for the values of the field, write [{choice!r}]"
+        raise InvalidRequestError(problem, operation=batch_operation.operation.name, field="salt")
 
 
 def _salt_of_fields(row: Any, names: Collection[str]) -> str:

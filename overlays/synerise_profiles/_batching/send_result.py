@@ -68,6 +68,11 @@ class SendResult:
         return self.status is not None and holds_refusals(self.status, self.content)
 
     @property
+    def is_unreadable_partial(self) -> bool:
+        """Whether it is a 207 without its list: rows were refused, and nobody knows which."""
+        return self.is_unconfirmed and self.status == 207
+
+    @property
     def refuses_rows(self) -> bool:
         """Whether rows were refused as a whole."""
         return self.status in _ROW_REFUSAL_STATUSES

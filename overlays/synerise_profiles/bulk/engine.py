@@ -243,7 +243,7 @@ class Engine(Machine[BulkTask]):
         if self._search.take(chunk_state, sub_batch, result):
             return
         chunk_state.mark_unsent(sub_batch, result.description)
-        if result.is_unconfirmed and result.status == 207:  # the server takes batches, and cannot say how
+        if result.is_unreadable_partial:  # the server takes batches, and cannot say how
             return
         if result.is_final:
             self._stop(f"the server takes none of these requests: {result.description}", result.error)

@@ -17,11 +17,10 @@ import attrs
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.ordering import IdentifierKeys, PreparedRow
 from synerise_profiles._batching.row_encoder import Checks, RefusedError, RowEncoder, timestamp_reserve
-from synerise_profiles._batching.salting import RowSalter, salt_by
+from synerise_profiles._batching.salting import RowSalter, check_salt, salt_by
 from synerise_profiles._core.files import scratch_file
 from synerise_profiles._validation.rules import Rule, fields_of
 from synerise_profiles_api.encoding import Model
-from synerise_profiles_api.errors import InvalidRequestError
 
 __all__ = ["ChunkerOptions", "RepeatCounter", "RowPreparer", "SaltOption"]
 
@@ -138,10 +137,7 @@ def _salter(batch_operation: BatchOperation, options: ChunkerOptions) -> RowSalt
     salt = options.salt
     if salt is None or salt == _BY_CONTENT:
         return RowSalter(batch_operation, default_time=options.default_time)
-    schema = batch_operation.schema
-    if isinstance(salt, str) and schema is not None and salt in schema.properties:
-        problem = f"is one text for all rows, and the name of a field; for the values of the field, write [{salt!r}]"
-        raise InvalidRequestError(problem, operation=batch_operation.operation.name, field="salt")
+    check_salt(salt, batch_operation)
     make_salt = salt_by(salt, batch_operation.salt_field or "")
     return RowSalter(batch_operation, make_salt, options.default_time)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 import inspect
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final, TypedDict, cast, get_args
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, TypedDict, get_args
 
 import attrs
 from attrs.validators import optional
@@ -14,6 +14,7 @@ from attrs.validators import optional
 from synerise_profiles._batching.ordering import HOLD_DISTANCE
 from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._batching.row_source import rows_problem
+from synerise_profiles._batching.salting import is_salt
 from synerise_profiles._core.arguments import (
     SettingValidator,
     check_arguments,
@@ -114,14 +115,7 @@ _REFUSED_SALTS: Final = frozenset({"random", "unique"})
 
 
 def _is_salt(value: Any) -> bool:
-    if isinstance(value, str):
-        return bool(value.strip()) and value not in _REFUSED_SALTS
-    if callable(value):
-        return True
-    if not isinstance(value, list | tuple):
-        return False
-    names = cast("Sequence[Any]", value)
-    return bool(names) and all(isinstance(name, str) and name for name in names)
+    return is_salt(value) and not (isinstance(value, str) and value in _REFUSED_SALTS)
 
 
 _SALT: Final = SettingValidator(

@@ -7,7 +7,7 @@ sorted when it is sent, and a put tells at once whether a request is due.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from typing import NamedTuple, TypeAlias
 
 from synerise_profiles._batching.row_encoder import IdentifierGroup
@@ -45,6 +45,12 @@ class QueuedBatch:
         self.size = 1 + size
         self.is_untimed = row[3]
         self.keys: set[Hashable] = set()
+
+    def add(self, row: QueuedRow, size: int) -> None:
+        """Add a row that adds so many bytes."""
+        self.rows.append(row)
+        self.size += size
+        self.is_untimed = self.is_untimed or row[3]
 
 
 class Buffer:
@@ -89,9 +95,32 @@ class Buffer:
         batch = self.batches[0]
         return len(self.batches) > 1 or len(batch.rows) >= self._max_items or batch.size >= self._max_bytes
 
-    def pop_batch(self) -> QueuedBatch:
-        """Remove and return the oldest batch."""
-        return self.batches.popleft()
+    def is_complete(self, batch: QueuedBatch) -> bool:
+        """Whether a batch does not grow any more."""
+        is_last = batch is self.batches[-1]
+        return not is_last or len(batch.rows) >= self._max_items or batch.size >= self._max_bytes
+
+    def take(self, batch: QueuedBatch, indexes: Collection[int] | None = None) -> QueuedBatch:
+        """Remove and return a batch, or a new one of its rows with these indexes; the others stay where they are."""
+        if indexes is None or len(indexes) == len(batch.rows):
+            self.batches.remove(batch)
+            return batch
+        taken: QueuedBatch | None = None
+        kept = deque[QueuedRow]()
+        for row in batch.rows:
+            size = self.size_of(row[2], is_untimed=row[3])
+            if row[0] not in indexes:
+                kept.append(row)
+            elif taken is None:
+                taken = QueuedBatch(row, size)
+            else:
+                taken.add(row, size)
+        if taken is None:
+            return batch
+        taken.keys |= batch.keys  # of both, since it is not known which is whose
+        batch.rows = kept
+        batch.size -= taken.size - 1
+        return taken
 
     def __iter__(self) -> Iterator[QueuedRow]:
         for batch in self.batches:

@@ -7,18 +7,41 @@ does not hold up the others.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final, NamedTuple
 
+from synerise_profiles._batching.batch import SubBatch
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_encoder import IdentifierGroup, timestamp_reserve
+from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Pace, Throttle
 
-from .buffer import Buffer
+from .buffer import Buffer, QueuedBatch
 from .inflight import InflightBatch
 from .limits import InflightLimits
+from .poison import PoisonedRowSearch, free_rows, key_finder
 from .settings import QueueSettings
 from .timestamps import QueueClock
 
-__all__ = ["Channel"]
+__all__ = ["Channel", "Selection"]
+
+_MAX_STUCK_BATCHES: Final = 32
+"""So many batches that are stuck do not keep others from being sent."""
+_MAX_SCANNED_ROWS: Final = 10_000
+"""So many rows that wait are searched for those that may overtake stuck ones."""
+_SCAN_SECONDS: Final = 1.0
+"""Seconds from one search that finds none to the next."""
+
+
+class Selection(NamedTuple):
+    """A batch of a buffer that is to be sealed; if `indexes` is given, only its rows with these."""
+
+    buffer: Buffer
+    batch: QueuedBatch
+    indexes: frozenset[int] | None = None
+
+    def take(self) -> QueuedBatch:
+        """Remove it from its buffer."""
+        return self.buffer.take(self.batch, self.indexes)
 
 
 class Channel:
@@ -30,7 +53,12 @@ class Channel:
     """
 
     def __init__(
-        self, batch_operation: BatchOperation, settings: QueueSettings, limits: InflightLimits, pace: Pace | None = None
+        self,
+        batch_operation: BatchOperation,
+        settings: QueueSettings,
+        limits: InflightLimits,
+        max_retries: int,
+        pace: Pace | None = None,
     ) -> None:
         self.batch_operation = batch_operation
         self.max_inflight_batches = 1 if batch_operation.time_field is None else settings.concurrency
@@ -38,7 +66,9 @@ class Channel:
         self.inflight_batches: list[InflightBatch] = []
         self.requests_in_flight = 0
         self.failing: str | None = None
+        self.search = PoisonedRowSearch(max_retries)
         self._limits = limits
+        self._next_stuck_at = self._next_scan_at = 0.0
         self._flush_after = settings.flush_after
         self._buffers: dict[IdentifierGroup, Buffer] = {}
 
@@ -62,36 +92,76 @@ class Channel:
         return self.requests_in_flight < self.throttle.window and self.throttle.delay(now) <= 0
 
     def due_inflight_batch(self, now: float) -> InflightBatch | None:
-        """Return the first batch in flight that is to be sent again, or of which another part is to be sent."""
-        return next((batch for batch in self.inflight_batches if batch.sub_batch is None and batch.due_at <= now), None)
+        """Return the batch in flight that is to be sent again, or of which another part is; stuck ones in turn."""
+        due = [batch for batch in self.inflight_batches if batch.sub_batch is None and batch.due_at <= now]
+        stuck = [batch for batch in due if batch.is_stuck]
+        if len(stuck) < len(due):
+            return next(batch for batch in due if not batch.is_stuck)
+        return min(stuck, key=lambda batch: batch.due_at, default=None) if now >= self._next_stuck_at else None
 
-    def due_buffer(self, now: float, flush_mark: int) -> Buffer | None:
-        """Return the buffer whose oldest batch is to be sealed and sent: of those, the one with the oldest row."""
-        if len(self.inflight_batches) >= self.max_inflight_batches:
+    def select(self, now: float, flush_mark: int) -> Selection | None:
+        """Return what is to be sealed and sent: the oldest batch of the buffer with the oldest row, of what is due."""
+        if not self._may_seal():
             return None
+        if any(batch.is_stuck for batch in self.inflight_batches):
+            return self._select_free(now, flush_mark)
         due = [
             buffer
             for buffer in self.nonempty_buffers()
-            if self._due_time(buffer, flush_mark) <= now and not self._must_wait(buffer)
+            if self._due_time(buffer, buffer.batches[0], flush_mark) <= now and not self._must_wait(buffer)
         ]
-        return min(due, key=lambda buffer: buffer.head[0], default=None)
+        oldest = min(due, key=lambda buffer: buffer.head[0], default=None)
+        return None if oldest is None else Selection(oldest, oldest.batches[0])
 
     def due_times(self, now: float, flush_mark: int, clock: QueueClock) -> Iterator[float]:
         """Yield the times at which there may be something to send, other than because of an answer."""
         if self.requests_in_flight >= self.throttle.window:
             return
-        earliest = now + self.throttle.delay(now)
+        earliest, is_stuck = now + self.throttle.delay(now), False
         for batch in self.inflight_batches:
+            is_stuck = is_stuck or batch.is_stuck
             if batch.sub_batch is None:
-                yield max(batch.due_at, earliest)
-        if len(self.inflight_batches) < self.max_inflight_batches:
+                yield max(batch.due_at, earliest, self._next_stuck_at if batch.is_stuck else 0.0)
+        if self._may_seal():
             for buffer in self.nonempty_buffers():
-                if self._must_wait(buffer):
+                if not is_stuck and self._must_wait(buffer):
                     continue
-                waits_for_clock = buffer.batches[0].is_untimed and clock.offset is None
-                if not (waits_for_clock and clock.is_request_pending):
-                    clock_due = clock.next_request_at if waits_for_clock else 0.0
-                    yield max(self._due_time(buffer, flush_mark), earliest, clock_due)
+                for waiting in buffer.batches if is_stuck else (buffer.batches[0],):
+                    waits_for_clock = waiting.is_untimed and clock.offset is None
+                    if not (waits_for_clock and clock.is_request_pending):
+                        due = max(clock.next_request_at if waits_for_clock else 0.0, self._next_scan_at)
+                        yield max(self._due_time(buffer, waiting, flush_mark), earliest, due)
+
+    def on_success(self) -> None:
+        """Take note that a request passed."""
+        self.throttle.on_success()
+        self.failing = None
+        self._next_scan_at = 0.0
+        self.search.on_success(self.inflight_batches)
+
+    def on_failure(
+        self, batch: InflightBatch, sub_batch: SubBatch, result: SendResult, now: float, delay: float
+    ) -> None:
+        """Take a request that said nothing of its rows; it is sent again after so many seconds, if not in parts."""
+        self.failing = result.description
+        if not (result.may_be_about_a_row or result.is_unreadable_partial):
+            batch.chunk_state.pending.append(sub_batch)
+        elif self.search.take(batch, sub_batch, result):
+            delay = 0.0
+        batch.due_at = now + delay
+        if batch.is_stuck:
+            self._next_stuck_at = now + delay
+
+    def end_waits(self) -> None:
+        """Let what waits be sent at once, unless a server that is too busy asked for a pause."""
+        self._next_scan_at = self._next_stuck_at = 0.0
+        for batch in self.inflight_batches:
+            batch.due_at = 0.0
+
+    def defer_scan(self, now: float) -> None:
+        """Look for rows that may overtake stuck ones later again; what is searched through is not little."""
+        if any(batch.is_stuck for batch in self.inflight_batches):
+            self._next_scan_at = now + _SCAN_SECONDS
 
     def first_indexes(self) -> Iterator[int]:
         """Yield the index of the oldest row of each buffer and each batch in flight."""
@@ -114,7 +184,30 @@ class Channel:
         keys = batch.keys
         return bool(keys) and any(not keys.isdisjoint(other.keys) for other in self.inflight_batches)
 
-    def _due_time(self, buffer: Buffer, flush_mark: int) -> float:
-        if buffer.is_full or buffer.head[0] < flush_mark:
+    def _may_seal(self) -> bool:
+        """Whether another batch may be sealed. Stuck ones leave room for others, by which the server is seen."""
+        stuck = sum(batch.is_stuck for batch in self.inflight_batches)
+        return len(self.inflight_batches) - min(stuck, _MAX_STUCK_BATCHES) < self.max_inflight_batches
+
+    def _select_free(self, now: float, flush_mark: int) -> Selection | None:
+        """Return the first rows that are due and may overtake those in flight, and what is left behind for these."""
+        if now < self._next_scan_at:
+            return None
+        find_keys, left = key_finder(self.batch_operation), _MAX_SCANNED_ROWS
+        blocked = {key for batch in self.inflight_batches for row in batch.undelivered() for key in find_keys(row.row)}
+        for buffer in sorted(self.nonempty_buffers(), key=lambda buffer: buffer.head[0]):
+            for batch in buffer.batches:
+                if self._due_time(buffer, batch, flush_mark) > now or left <= 0:
+                    break
+                free = free_rows(((row[0], find_keys(row[2])) for row in batch.rows), blocked)
+                left -= len(batch.rows)
+                if free and self._limits.allows(batch, self.inflight_batches):
+                    return Selection(buffer, batch, frozenset(free))
+        self.defer_scan(now)
+        return None
+
+    def _due_time(self, buffer: Buffer, batch: QueuedBatch, flush_mark: int) -> float:
+        index, put_at = batch.rows[0][:2]
+        if index < flush_mark or buffer.is_complete(batch):
             return 0.0
-        return buffer.head[1] + self._flush_after
+        return put_at + self._flush_after

@@ -33,7 +33,7 @@ from synerise_profiles._core.logging import Outage
 from synerise_profiles._core.retry import RetryPolicy, decide_retry
 from synerise_profiles._core.timing import Timing
 
-from .buffer import Buffer, EncodedRow, QueuedBatch
+from .buffer import EncodedRow, QueuedBatch
 from .channels import Channel
 from .inflight import AnswerResult, InflightBatch, QueueTask
 from .limits import InflightLimits
@@ -70,13 +70,14 @@ class QueueCore:
         pace: Pace | None = None,
     ) -> None:
         self._inflight = InflightLimits(settings, len(batch_operations))
-        self.channels = [Channel(each, settings, self._inflight, pace) for each in batch_operations]
+        retries = policy.max_retries
+        self.channels = [Channel(each, settings, self._inflight, retries, pace) for each in batch_operations]
         self.clock = QueueClock(timing)
         self.put_count = self.delivered = self.rejected = self.dropped = self.full = 0
         self.held = self.held_bytes = self.in_flight = self.requests = self.retries = self.callback_errors = 0
         self.is_closed = self.is_stopped = False
         self.flush_mark = 0
-        self._settings, self._pace = settings, pace
+        self._settings, self._pace, self._client_policy = settings, pace, policy
         # Rows are kept for as long as the server is away, so neither a number of attempts nor a deadline ends them.
         self._policy = attrs.evolve(
             policy, max_retries=2**62, deadline=math.inf, retry_after_cap=_MAX_RETRY_AFTER_SECONDS
@@ -160,16 +161,13 @@ class QueueCore:
         batch.sub_batch = None
         error = None
         if is_conclusive:
-            channel.throttle.on_success()
-            channel.failing = None
+            channel.on_success()
             if self._outage.is_on:
                 self._outage.end(channel.batch_operation.operation)
         else:
             delay = self._retry_delay(task, result, channel.throttle, now)
-            batch.chunk_state.pending.append(task.sub_batch)
-            batch.due_at = now + delay
-            channel.failing, error = result.description, result.error
-            operation, attempts = channel.batch_operation.operation, task.sub_batch.attempts
+            channel.on_failure(batch, task.sub_batch, result, now, delay)
+            error, operation, attempts = result.error, channel.batch_operation.operation, task.sub_batch.attempts
             self._outage.log_retry(operation, result.status, result.description, delay, attempts)
         refused = self._count_settled(batch)
         if not batch.open_positions:
@@ -186,8 +184,7 @@ class QueueCore:
         """
         self.flush_mark = self.put_count
         for channel in self.channels:
-            for batch in channel.inflight_batches:
-                batch.due_at = 0.0
+            channel.end_waits()
         self.clock.next_request_at = 0.0
         return self.flush_mark
 
@@ -198,8 +195,8 @@ class QueueCore:
 
     def reset(self) -> None:
         """Forget all that is held and was counted: in a child of fork all of it belongs to the parent."""
-        batch_operations = [channel.batch_operation for channel in self.channels]
-        fresh = QueueCore(batch_operations, self._settings, self._policy, self._timing, self._pace)
+        operations = [channel.batch_operation for channel in self.channels]
+        fresh = QueueCore(operations, self._settings, self._client_policy, self._timing, self._pace)
         fresh.is_closed, fresh.is_stopped = self.is_closed, self.is_stopped
         fresh.clock.state = self.clock.state
         # The channels stay the same objects, since the producers hold them.
@@ -276,16 +273,18 @@ class QueueCore:
             return None
         batch = channel.due_inflight_batch(now)
         if batch is None:
-            buffer = channel.due_buffer(now, self.flush_mark)
-            is_untimed = buffer is not None and buffer.batches[0].is_untimed
+            selection = channel.select(now, self.flush_mark)
+            is_untimed = selection is not None and selection.batch.is_untimed
             asks_time = is_untimed and self.clock.is_due(now)
-            is_blocked = is_untimed and not asks_time and self.clock.offset is None
-            if buffer is None or is_blocked or not channel.throttle.take(now):
+            if is_untimed and not asks_time and self.clock.offset is None:
+                channel.defer_scan(now)
+                return None
+            if selection is None or not channel.throttle.take(now):
                 return None
             if asks_time:
                 self.clock.is_request_pending = True
                 return QueueTask(self._clock_sub_batch, now)
-            batch = self._seal_batch(channel, buffer)
+            batch = self._seal_batch(channel, selection.take())
         elif not channel.throttle.take(now):
             return None
         sub_batch = batch.sub_batch = batch.chunk_state.pending.pop()
@@ -293,9 +292,8 @@ class QueueCore:
         self.in_flight += len(sub_batch.positions)
         return QueueTask(sub_batch, now, batch)
 
-    def _seal_batch(self, channel: Channel, buffer: Buffer) -> InflightBatch:
-        """Take the oldest batch of a buffer for sending."""
-        batch = buffer.pop_batch()
+    def _seal_batch(self, channel: Channel, batch: QueuedBatch) -> InflightBatch:
+        """Take a batch for sending."""
         self._inflight.rows += len(batch.rows)
         self._inflight.size += batch.size - 1
         # There are no more groups of suspects than rows, so that no two batches use the same numbers.
@@ -308,7 +306,7 @@ class QueueCore:
     def _count_settled(self, batch: InflightBatch) -> Sequence[tuple[int, Refusal]]:
         """Count the rows that the last answer delivered or refused; return the refused ones."""
         before = batch.open_row_count
-        batch.open_positions = [sub_batch.positions for sub_batch in batch.chunk_state.pending]
+        batch.open_positions = [sub_batch.positions for sub_batch in batch.unsettled()]
         refused = batch.pop_refused()
         settled = before - batch.open_row_count
         self.rejected += len(refused)

@@ -47,6 +47,8 @@ class InflightBatch:
         self.keys = batch.keys
         self.chunk_state = ChunkState.of(Chunk(batch_operation, indexes=[row[0] for row in batch.rows]), budget)
         self.open_positions: list[Sequence[int]] = [range(len(batch.rows))]
+        self.is_stuck = False
+        """Whether the server broke at all that could be sent of it, and nothing passed since."""
         self.due_at = 0.0
         """When it may be sent again, in monotonic seconds."""
         self.sub_batch: SubBatch | None = None
@@ -57,6 +59,10 @@ class InflightBatch:
         self._queued_rows: Sequence[QueuedRow] = batch.rows
         self._clock_offset = clock_offset
         self._counted_accepted = self._counted_refused = 0
+
+    def unsettled(self) -> list[SubBatch]:
+        """Return what is to be sent, and what is parked."""
+        return [*self.chunk_state.pending, *self.chunk_state.parked]
 
     @property
     def open_row_count(self) -> int:
@@ -76,7 +82,7 @@ class InflightBatch:
     def undelivered(self) -> Iterator[Undelivered]:
         """Yield the open rows."""
         chunk = self.chunk_state.chunk
-        maybe_applied = self.sub_batch is not None or any(part.maybe_applied for part in self.chunk_state.pending)
+        maybe_applied = self.sub_batch is not None or any(part.maybe_applied for part in self.unsettled())
         # Read once, before it is tested: a sender drops the rows as soon as the body is complete, and not before.
         queued_rows = self._queued_rows
         rows = with_timestamps(self._batch_operation, queued_rows, self._clock_offset)

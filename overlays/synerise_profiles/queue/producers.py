@@ -15,7 +15,7 @@ from synerise_profiles._batching import operations
 from synerise_profiles._batching.attribution import count_note
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_encoder import RefusedError, RowEncoder, row_rule, timestamp_reserve
-from synerise_profiles._batching.salting import RowSalter, salt_by
+from synerise_profiles._batching.salting import RowSalter, check_salt, salt_by
 from synerise_profiles._batching.throttle import OwnPace, Pace
 from synerise_profiles._core.config import Options
 from synerise_profiles._core.instruments import observe_queue
@@ -89,8 +89,9 @@ def _salter(batch_operation: BatchOperation, salt: Salt) -> RowSalter:
     if salt == "content":
         return RowSalter(batch_operation)
     # Two puts are two events, so by default a salt says nothing but which put it was.
-    if not callable(salt):
+    if salt == "random":
         return RowSalter(batch_operation, _random_salt, is_random=True)
+    check_salt(salt, batch_operation)
     return RowSalter(batch_operation, salt_by(salt, batch_operation.salt_field or ""))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Literal, TypeAlias, TypedDict, get_args
+from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 
 import attrs
 from attrs.validators import optional
@@ -12,12 +12,21 @@ from attrs.validators import optional
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import letter_target
 from synerise_profiles._batching.row_encoder import Checks
-from synerise_profiles._core.arguments import check_arguments, name_collection, number, one_of, seconds, whole_number
+from synerise_profiles._batching.salting import is_salt
+from synerise_profiles._core.arguments import (
+    SettingValidator,
+    check_arguments,
+    name_collection,
+    number,
+    one_of,
+    seconds,
+    whole_number,
+)
 
 __all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "Salt", "WhenFull", "queue_settings"]
 
 WhenFull: TypeAlias = Literal["block", "drop_oldest", "raise"]
-Salt: TypeAlias = Literal["random", "content"] | Callable[[Any], str]
+Salt: TypeAlias = str | Collection[str] | Callable[[Any], str]
 OnRejected: TypeAlias = Callable[[Rejection, Mapping[str, Any]], object]
 OnError: TypeAlias = Callable[[Exception], object]
 
@@ -33,9 +42,10 @@ class QueueArguments(TypedDict, total=False):
       documented and half of the queue at most, or what has waited for so many seconds.
     - `concurrency`: requests in flight (4). Profiles are sent one request after the other, in the order of puts.
       `requests_per_second` and `rate_budget`: as in `client.bulk`, for all rows of the queue together.
-    - `checks`, `allow_null`, `allow_unknown`: as in `client.bulk`. `salt`: `random` for each put, `content`, or a
-      function of the row.
-    - `on_rejected(rejection, row)` is called for each row that the server refuses, `on_error(error)` for each request
+    - `checks`, `allow_null`, `allow_unknown`: as in `client.bulk`. `salt`, of rows without `eventSalt`:
+      `random` for each put, or made from their `content`, or a text for all rows, names of fields, or a function.
+    - `on_rejected(rejection, row)` is called for each row that the server refuses, or breaks at while it takes others
+      (stage `unsent`), `on_error(error)` for each request
       that did not succeed and is tried again, and with what a hook or `on_rejected` raised.
     - `exit_timeout`: seconds for flushing when the queue is left, its client closed or the program ended (10).
     - `spill`: a file to which rows are appended that could not be delivered by then, personal data included.
@@ -68,6 +78,12 @@ def _check_spill(_: object, attribute: attrs.Attribute[Any], value: object) -> N
     letter_target(value, attribute.name, is_appended=True)
 
 
+_SALT: Final = SettingValidator(
+    lambda value: is_salt(value) and value != "unique",
+    "expected random, content, a text, a function or a list of field names, such as ['orderId']",
+)
+
+
 @attrs.frozen(kw_only=True)
 class QueueSettings:
     """The choices of one queue, checked when it is made."""
@@ -87,7 +103,7 @@ class QueueSettings:
     checks: Checks = attrs.field(default="basic", validator=one_of(*get_args(Checks)))
     allow_null: Collection[str] = attrs.field(default=(), validator=name_collection())
     allow_unknown: Collection[str] = attrs.field(default=(), validator=name_collection())
-    salt: Salt = attrs.field(default="random", validator=one_of("random", "content", or_function=True))
+    salt: Salt = attrs.field(default="random", validator=_SALT)
     on_rejected: OnRejected | None = None
     on_error: OnError | None = None
     exit_timeout: float = attrs.field(default=10.0, validator=seconds())

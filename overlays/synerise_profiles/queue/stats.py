@@ -14,8 +14,8 @@ __all__ = ["FlushResult", "QueueStats", "Undelivered"]
 class QueueStats:
     """The counters of a queue at one moment. They are exact: `put` is `delivered + rejected + dropped + held`.
 
-    - `delivered` rows were confirmed by the server, `rejected` ones refused by it, and `dropped` ones made room for
-      newer ones (`when_full="drop_oldest"`).
+    - `delivered` rows were confirmed by the server. `rejected` ones were refused by it, or it breaks at them while it
+      takes others. `dropped` ones made room for newer ones (`when_full="drop_oldest"`).
     - `held` rows, of `held_bytes` bytes, are still to be sent; `in_flight` of them are in a request right now.
     - `full` counts puts that raised QueueFullError; they are not in `put`.
     - `requests` counts requests that were answered or failed; `retries` of them were repetitions.

@@ -101,8 +101,8 @@ check-wheel: wheel ## the wheel holds two packages and nothing else
 release-check: $(READY) ## what a release has to pass beside check and test
 	@.ci/release-check
 
-demo: $(TRY_READY) ## real customers and purchases through the client to the sandbox: make demo [DATA=file.csv]
-	$(TRY_VENV)/bin/python tests/examples/demo.py $(if $(DATA),--data "$(DATA)")
+demo: $(TRY_READY) ## real customers and purchases through the client to the sandbox: make demo [DATA=file.csv] [KEEP=1]
+	$(TRY_VENV)/bin/python tests/examples/demo.py $(if $(DATA),--data "$(DATA)") $(if $(KEEP),--keep)
 
 sandbox: $(TRY_READY) ## serve the sandbox with its start page: make sandbox [PORT=8080]
 	$(TRY_VENV)/bin/synerise-profiles sandbox --port $(or $(PORT),8080)

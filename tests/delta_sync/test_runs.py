@@ -149,18 +149,24 @@ def test_a_table_in_another_order(client: Synerise, state: Path, order: str) -> 
     assert (plan.gone, plan.repeated) == (len(table) - len(kept), 0)
 
 
+@pytest.mark.long
 def test_slots_are_given_anew(client: Synerise, state: Path) -> None:
     """Where many profiles went and others came, the state holds no room for those that went, and still knows all."""
     options: dict[str, Any] = {"keep_keys": True, "gone": {"attributes.active": False}, "max_gone_rate": 1.0}
-    table = rows(24_000)
+    table = rows(13_500)
     sync(client, table, state, **options)
-    sync(client, table[9000:], state, **options)
-    size = state.stat().st_size
-    assert sync(client, table[9000:], state, **options).unchanged == 15_000
-    changed = [*table[9000:], *({"customId": f"n-{n}"} for n in range(5000))]
-    assert counts(sync(client, changed, state, **options))[:3] == (5000, 0, 15_000)
-    assert sync(client, changed, state, **options).unchanged == 20_000
-    assert state.stat().st_size < 1.6 * size
+    with sqlite3.connect(state) as database:
+        before = database.execute("SELECT count(*) FROM digests").fetchone()
+    database.close()
+    sync(client, table[3400:], state, **options)
+    with sqlite3.connect(state) as database:
+        after = database.execute("SELECT count(*) FROM digests").fetchone()
+    database.close()
+    assert (before, after) == ((40,), (30,))
+    changed = [*table[3400:], {"customId": "new"}]
+    assert counts(sync(client, changed, state, **options))[:3] == (1, 0, 10_100)
+    plan = client.delta_sync.plan(changed, key="customId", state=state, keep_keys=True)
+    assert (plan.unchanged, plan.gone) == (10_101, 0)
 
 
 def test_too_many_gone_profiles_are_left_alone(client: Synerise, state: Path) -> None:

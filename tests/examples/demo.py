@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,9 @@ SHOP = Path(__file__).with_name("shop")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="CSV file with the columns of the Online Retail set, plain or gzip")
-    path: Path | None = parser.parse_args().data
+    parser.add_argument("--keep", action="store_true", help="serve the sandbox, with its start page, until Ctrl-C")
+    given = parser.parse_args()
+    path: Path | None = given.data
     with tempfile.TemporaryDirectory() as folder:
         if path is None and not REAL_DATA.exists():
             path = Path(folder, "a sample made with a fixed seed.csv")
@@ -38,9 +42,13 @@ def main() -> int:
             reports = send(client, path)
             show(reports)
             status = read_back(client, path, reports)
-    page = Path(tempfile.mkdtemp(prefix="synerise-profiles-demo-"), "transactions.html")
-    reports["transactions"].write_html(page)
-    print(f"the run of the transactions as a page: {page.as_uri()}")
+            page = Path(tempfile.mkdtemp(prefix="synerise-profiles-demo-"), "transactions.html")
+            reports["transactions"].write_html(page)
+            print(f"the run of the transactions as a page: {page.as_uri()}")
+            if given.keep:
+                print(f"what is stored, until Ctrl-C: {sandbox.url}", flush=True)
+                with contextlib.suppress(KeyboardInterrupt):
+                    threading.Event().wait()
     return status
 
 

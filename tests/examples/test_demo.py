@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 DEMO = Path(__file__).with_name("demo.py")
@@ -37,6 +39,21 @@ def test_a_small_file_is_reported_line_by_line(tmp_path: Path) -> None:
     assert "1 of 2 purchases, 2 of 3 items, 1 cancellations" in output
     page = Path(output.splitlines()[-1].rpartition("file://")[2])
     assert "Run of transactions.create_batch" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.long
+def test_the_sandbox_stays_until_ctrl_c(tmp_path: Path) -> None:
+    """With --keep its start page is served after the run, and Ctrl-C ends the demo as if it had ended by itself."""
+    path = tmp_path / "sales.csv"
+    path.write_text(HEADER + "1,A,Cup,2,01/12/2010 08:26,2.55,17850,United Kingdom\n", encoding="utf-8")
+    command = [sys.executable, "-W", "error", str(DEMO), "--data", str(path), "--keep"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = next(line for line in process.stdout if line.startswith("what is stored"))
+        answer = httpx.get(line.split()[-1], headers={"Accept": "text/html"}, trust_env=False)
+        assert (answer.status_code, "<html" in answer.text) == (200, True)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
 
 
 def test_the_real_set_arrives_whole() -> None:

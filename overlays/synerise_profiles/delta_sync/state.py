@@ -15,7 +15,8 @@ nothing to prove. So digests stand in it as blocks in the order of their slots, 
 memory at the speed of the disk (`ConfirmedDigests`), and finds a table that comes in its old order there without a
 look-up. Keys are looked up for rows that differ alone, by blocks, in the order of their numbers, since one by one they
 would cost several times as much. The number is the row number of the table, which SQLite stores once and searches
-fastest.
+fastest. A run of unchanged rows measured on two cores, in multiples of reading and mapping the same CSV file: an index
+of all digests made at each start 3.3 to 3.9, digests in the order of their slots 1.7 to 2.2.
 """
 
 from __future__ import annotations

@@ -21,6 +21,9 @@ _ENUM_VALUE = re.compile(r'"[^"]*"|…')
 _MAX_SHOWN_CHARACTERS = 300
 
 
+Ties = dict[tuple[str, str, str], tuple[str, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class JudgedChange:
     """A change, what the spec makes of it, and the keys of the spec that rest on a sentence that is gone."""
@@ -77,11 +80,11 @@ class EditionReport:
         return list(groups.values())
 
 
-def compare_editions(old: Edition, new: Edition, audit: AuditReport, ties: dict[str, tuple[str, ...]]) -> EditionReport:
-    """`audit` is that of the new edition; `ties` has the keys of the spec by the digest of their sentence."""
+def compare_editions(old: Edition, new: Edition, audit: AuditReport, ties: Ties) -> EditionReport:
+    """`audit` is that of the new edition; `ties` has the keys of the spec by operation, text and digest."""
     missing = {(found.operation, found.item) for found in audit.undeclared}
     declared = {(found.operation, found.item) for found in audit.declared}
-    left = {sentence.digest for sentence in sentences(new.reference)}
+    left = {(sentence.operation, sentence.item, sentence.digest) for sentence in sentences(new.reference)}
     judged: list[JudgedChange] = []
     for change in edition_changes(old, new):
         place = (change.operation, "operation" if change.item == "path" else change.item)
@@ -92,8 +95,9 @@ def compare_editions(old: Edition, new: Edition, audit: AuditReport, ties: dict[
             state = MISSING
         elif place in declared:
             state = DECLARED
-        gone = [digest(part) for part in split(change.old)] if change.is_text else []
-        keys = {key for part in gone if part not in left for key in ties.get(part, ())}
+        parts = split(change.old) if change.is_text else []
+        gone = {(change.operation, change.item, digest(part)) for part in parts} - left
+        keys = {key for text in gone for key in ties.get(text, ())}
         judged.append(JudgedChange(change, state, tuple(sorted(keys))))
     return EditionReport(old, new, tuple(judged))
 

@@ -6,6 +6,7 @@ It holds digests, lines and places, and no text of the reference, which is not p
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,17 +24,23 @@ LOCK_FILE = "reference.lock"
 COMMAND = "python -m generator lock"
 _HEAD = f"""\
 # Written by "{COMMAND}": which edition of the reference was audited last, and the sentences that each limit,
-# date and rule of the spec rests on, as line, place and digest. A rule without a sentence is printed nowhere.
+# date and rule of the spec rests on: digests, each with its lines and places. A rule without one is printed nowhere.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Tie:
-    """One sentence that a rule rests on: `place` is its operation, its text and its number there."""
+    """One sentence that a rule rests on, by its digest, and its places, such as `388 POST /a, description, 2`."""
 
-    place: str
-    line: int
     sentence: str
+    places: tuple[str, ...]
+
+    def texts(self) -> Iterator[tuple[int, str, str, int]]:
+        """(line, operation, text, number in it) of each place."""
+        for place in self.places:
+            line, _, rest = place.partition(" ")
+            operation, item, number = rest.rsplit(", ", 2)
+            yield int(line), operation, item, int(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +53,19 @@ class ReferenceLock:
 
     def to_text(self) -> str:
         entries = {
-            key: [{"line": tie.line, "place": tie.place, "sentence": tie.sentence} for tie in found]
+            key: [{"sentence": tie.sentence, "places": list(tie.places)} for tie in found]
             for key, found in self.ties.items()
         }
         return _HEAD + dump_yaml({"document": self.document, "rules": entries})
 
-    def by_sentence(self) -> dict[str, tuple[str, ...]]:
-        """The rules that rest on a sentence, by its digest."""
-        found: dict[str, tuple[str, ...]] = {}
+    def by_sentence(self) -> dict[tuple[str, str, str], tuple[str, ...]]:
+        """The rules that rest on a sentence, by its operation, its text and its digest."""
+        found: dict[tuple[str, str, str], tuple[str, ...]] = {}
         for key, ties in self.ties.items():
             for tie in ties:
-                found[tie.sentence] = (*found.get(tie.sentence, ()), key)
+                for _, operation, item, _ in tie.texts():
+                    place = (operation, item, tie.sentence)
+                    found[place] = (*found.get(place, ()), key)
         return found
 
 
@@ -64,7 +73,9 @@ def make_lock(bundle: Bundle, edition: Edition) -> ReferenceLock:
     """Tie each rule of the spec to the edition anew."""
     document = {"digest": document_digest(edition), **totals(edition.reference)}
     found = resting(bundle, list(sentences(edition.reference)))
-    return ReferenceLock(document, {key: tuple(map(_tie, said)) for key, said in found.items()}, {})
+    return ReferenceLock(
+        document, {key: tuple(_tie(*text) for text in said.items()) for key, said in found.items()}, {}
+    )
 
 
 def follow_spec(bundle: Bundle, lock: ReferenceLock) -> ReferenceLock:
@@ -90,10 +101,10 @@ def load_lock(spec: Path) -> ReferenceLock | None:
     ties: dict[str, tuple[Tie, ...]] = {}
     for key, found in entries.items():
         items: list[Any] = found if is_list(found) else [None]
-        if not all(is_mapping(item) and set(item) == {"line", "place", "sentence"} for item in items):
-            message = f"{key} has what is no line, place and sentence: write the file by {COMMAND}"
+        if not all(is_mapping(item) and set(item) == {"sentence", "places"} for item in items):
+            message = f"{key} has what is no sentence with its places: write the file by {COMMAND}"
             raise GeneratorFailure([Finding(file, loaded.lines["rules", key].line, "lock", message)])
-        ties[key] = tuple(Tie(item["place"], item["line"], item["sentence"]) for item in items)
+        ties[key] = tuple(Tie(item["sentence"], tuple(item["places"])) for item in items)
     return ReferenceLock(document, ties, {key: loaded.lines["rules", key].line for key in ties})
 
 
@@ -118,24 +129,23 @@ def sentence_findings(bundle: Bundle, lock: ReferenceLock | None, edition: Editi
     """Each sentence that a rule rests on and the edition has not, at the line where it has another one instead."""
     if lock is None:
         return []
-    said = list(sentences(edition.reference))
-    digests = {sentence.digest for sentence in said}
-    places = {_place(sentence): sentence.line for sentence in said}
+    texts: dict[tuple[str, str], list[Sentence]] = {}
+    for sentence in sentences(edition.reference):
+        texts.setdefault((sentence.operation, sentence.item), []).append(sentence)
     pointers = {rule.key: rule.pointer for rule in rules(bundle)}
-    found: list[Finding] = []
-    for key, ties in lock.ties.items():
-        for tie in (tie for tie in ties if tie.sentence not in digests):
-            where = bundle.where(pointers.get(key, ()))
-            line = places.get(tie.place)
-            fate = "is gone" if line is None else "reads otherwise"
-            message = f"the sentence that {key} ({where.file}:{where.line}) rests on {fate}: {tie.place}"
-            found.append(Finding(edition.name, line or 1, "lock", message))
+    found: set[Finding] = set()
+    for key, tie in ((key, tie) for key, ties in lock.ties.items() for tie in ties):
+        where = bundle.where(pointers.get(key, ()))
+        for _, operation, item, number in tie.texts():
+            said = texts.get((operation, item), [])
+            if all(sentence.digest != tie.sentence for sentence in said):
+                line = said[min(number, len(said)) - 1].line if said else 1
+                fate = "reads otherwise" if said else "is gone"
+                message = f"the sentence that {key} ({where.file}:{where.line}) rests on {fate}: {operation}, {item}"
+                found.add(Finding(edition.name, line, "lock", message))
     return sorted(found)
 
 
-def _tie(sentence: Sentence) -> Tie:
-    return Tie(_place(sentence), sentence.line, sentence.digest)
-
-
-def _place(sentence: Sentence) -> str:
-    return f"{sentence.operation}, {sentence.item}, {sentence.at}"
+def _tie(digest: str, said: list[Sentence]) -> Tie:
+    places = (f"{sentence.line} {sentence.operation}, {sentence.item}, {sentence.at}" for sentence in said)
+    return Tie(digest, tuple(places))

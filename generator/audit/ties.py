@@ -84,19 +84,19 @@ def _key(pointer: Pointer) -> str:
     return f"{pointer[0]}: {'.'.join(pointer[1:])}"
 
 
-def resting(bundle: Bundle, said: list[Sentence]) -> dict[str, list[Sentence]]:
-    """The sentences that each rule rests on, by its key, a text once."""
+def resting(bundle: Bundle, said: list[Sentence]) -> dict[str, dict[str, list[Sentence]]]:
+    """The sentences that each rule rests on, by its key and their digest, wherever they stand."""
     places = _places(bundle)
-    found: dict[str, list[Sentence]] = {}
+    found: dict[str, dict[str, list[Sentence]]] = {}
     for rule in rules(bundle):
         owner = id(bundle.at(rule.pointer[: 3 if rule.kind in _OF_OPERATION else -1]))
         tells = re.compile("|".join(filter(None, (_value_pattern(rule), _WORDS[rule.kind]))) or "(?!)", re.IGNORECASE)
-        texts: dict[str, Sentence] = {}
+        texts: dict[str, list[Sentence]] = {}
         for sentence in said:
             here = rule.pointer[0] == "info" or owner in places.get((sentence.operation, sentence.item), ())
             if here and tells.search(sentence.text):
-                texts.setdefault(sentence.digest, sentence)
-        found[rule.key] = list(texts.values())
+                texts.setdefault(sentence.digest, []).append(sentence)
+        found[rule.key] = texts
     return found
 
 

@@ -11,11 +11,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from generator.errors import Finding, GeneratorFailure
 from generator.output.publishing import published
+from generator.output.response_examples import ResponseExamples
 from generator.parsed import ParsedSpec
 from generator.spec.bundle import Bundle
 from generator.spec.serialization import dump_json
 from generator.views.events import event_views
 from generator.views.identifiers import holder_views
+from generator.views.model_pages import model_entries, status_entries
 from generator.views.models import enum_views, model_views
 from generator.views.operations import ResourceView, resource_views
 from generator.views.pages import page_views
@@ -51,7 +53,8 @@ def _rendered(bundle: Bundle, parsed: ParsedSpec, templates: Path) -> dict[str, 
     files = {f"{PACKAGE}/{name}": f"{MARK}\n{text}" for name, text in modules.items()}
     files[f"{PACKAGE}/py.typed"] = f"{MARK}\n"
     files[f"{PACKAGE}/openapi.json"] = dump_json(published(bundle), NOTICE)
-    files.update({f"{PAGES}/{name}": f"{PAGE_MARK}\n{text}" for name, text in _pages(env, bundle, resources)})
+    pages = _pages(env, bundle, parsed, resources)
+    files.update({f"{PAGES}/{name}": f"{PAGE_MARK}\n{text}" for name, text in pages})
     return files
 
 
@@ -147,12 +150,27 @@ def _settings(env: Environment, bundle: Bundle, resources: list[ResourceView]) -
     )
 
 
-def _pages(env: Environment, bundle: Bundle, resources: list[ResourceView]) -> Iterator[tuple[str, str]]:
+def _pages(
+    env: Environment, bundle: Bundle, parsed: ParsedSpec, resources: list[ResourceView]
+) -> Iterator[tuple[str, str]]:
     pages = page_views(bundle, resources)
     template = env.get_template("reference_page.md.jinja")
     for page in pages:
         yield f"{page.name}.md", template.render(page=page)
-    deprecated = [entry for page in pages for entry in page.entries if entry.instead]
-    yield "deprecations.md", env.get_template("reference_deprecations.md.jinja").render(entries=deprecated)
-    index = env.get_template("reference_index.md.jinja")
-    yield "README.md", index.render(pages=pages, deprecated=len(deprecated))
+    entries = [entry for page in pages for entry in page.entries]
+    deprecated = [entry for entry in entries if entry.instead]
+    models, enums = model_views(bundle, parsed), enum_views(bundle)
+    operations = [operation for resource in resources for operation in resource.operations]
+    described = model_entries(bundle, models, enums, operations, ResponseExamples(bundle).of_schema)
+    yield from (
+        (f"{name}.md", env.get_template(f"reference_{name}.md.jinja").render(**arguments))
+        for name, arguments in (
+            ("deprecations", {"entries": deprecated}),
+            ("models", {"entries": described, "models": len(models)}),
+            ("statuses", {"statuses": status_entries(bundle)}),
+            ("paths", {"entries": entries}),
+            ("permissions", {"entries": entries}),
+        )
+    )
+    counts = {"operations": len(entries), "deprecated": len(deprecated), "models": len(models), "enums": len(enums)}
+    yield "README.md", env.get_template("reference_index.md.jinja").render(pages=pages, **counts)

@@ -46,6 +46,10 @@ class ResponseExamples:
                 _tell(value, status, response["description"])
             media["examples"] = {"default": {"value": value}}
 
+    def of_schema(self, name: str) -> Any:
+        """One of a named schema."""
+        return self._value("", {"$ref": f"#/components/schemas/{name}"}, 0)
+
     def _value(self, name: str, schema: Any, depth: int) -> Any:
         node = alternatives(self._bundle, schema)[0]
         every = parts(self._bundle, node)

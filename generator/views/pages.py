@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pprint
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-from generator.spec.bundle import Bundle
+from generator.spec.bundle import Bundle, body_example
 from generator.views.operations import OperationView, ResourceView
 
 WIDTH = 100
@@ -27,7 +29,11 @@ class EntryView:
     signature: str
     arguments: list[tuple[str, str]]
     facts: list[tuple[str, str]]
+    statuses: list[tuple[str, str]]
+    example: str
+    permission: str
     sent: str
+    sent_path: str
     sunset: str
     instead: str
 
@@ -43,13 +49,19 @@ class PageView:
 def page_views(bundle: Bundle, resources: list[ResourceView]) -> list[PageView]:
     """A page for each resource, in the order of the spec."""
     nodes = {(node["x-sdk"]["resource"], node["x-sdk"]["method"]): node for _, _, node in bundle.operations()}
-    return [
-        PageView(resource.name, [_entry(item, nodes[item.resource, item.method]) for item in resource.operations])
-        for resource in resources
-    ]
+    bulk = {resource: node["x-bulk"] for (resource, _), node in nodes.items() if "x-batch" in node and "x-bulk" in node}
+    pages: list[PageView] = []
+    for resource in resources:
+        entries: list[EntryView] = []
+        for view in resource.operations:
+            node = nodes[view.resource, view.method]
+            many = node.get("x-bulk") or (bulk.get(view.resource, "") if "x-event-type" in node else "")
+            entries.append(_entry(bundle, view, node, many))
+        pages.append(PageView(resource.name, entries))
+    return pages
 
 
-def _entry(view: OperationView, node: dict[str, Any]) -> EntryView:
+def _entry(bundle: Bundle, view: OperationView, node: dict[str, Any], many: str) -> EntryView:
     arguments = [(item.name, item.doc) for item in view.path_arguments]
     arguments += [("body", view.body.doc)] if view.body else []
     arguments += [(item.name, item.doc) for item in view.query_arguments]
@@ -62,11 +74,61 @@ def _entry(view: OperationView, node: dict[str, Any]) -> EntryView:
         description=" ".join(str(node.get("description", "")).split()),
         signature=_signature(view),
         arguments=[(name, " ".join(doc.split())) for name, doc in arguments],
-        facts=_facts(view),
+        facts=[*_facts(view), *_ways(view, node, many)],
+        statuses=_statuses(bundle, node),
+        example=_example(bundle, view, node),
+        permission=view.facts.get("permission", ""),
         sent=f"{view.http_method} {view.path}",
+        sent_path=f"{view.path} {view.http_method}",
         sunset=view.facts.get("sunset", ""),
         instead=instead if view.facts.get("deprecated") else "",
     )
+
+
+def _ways(view: OperationView, node: dict[str, Any], many: str) -> list[tuple[str, str]]:
+    """The models that go and come, and what else makes or sends the same."""
+    sent = [model_link(name) for _, name in view.typing_imports]
+    rows = [("takes", ", ".join(sent))] if sent else []
+    if view.result.model:
+        rows.append(("returns", model_link(view.result.model)))
+    if "x-event-type" in node:
+        rows.append(("builder", f"`synerise_profiles.events.{view.method}`"))
+    if many:
+        rows.append(("many at once", f"`client.bulk.{many}`"))
+    return rows
+
+
+def _statuses(bundle: Bundle, node: dict[str, Any]) -> list[tuple[str, str]]:
+    """Successes and refusals with a meaning of their own in words; what all share stands on a page of its own."""
+    rows: list[tuple[str, str]] = []
+    shared: list[str] = []
+    for status, item in node["responses"].items():
+        response = bundle.resolve(item)
+        if str(status).startswith("2") or response.get("x-specific"):
+            title = "answers" if str(status).startswith("2") else "refused with"
+            rows.append((f"{title} {status}", " ".join(response["description"].split())))
+        else:
+            shared.append(f"[{status}](statuses.md#{str(status).lower()})")
+    return [*rows, *([("refused as everywhere", ", ".join(shared))] if shared else [])]
+
+
+def _example(bundle: Bundle, view: OperationView, node: dict[str, Any]) -> str:
+    """A call whose path arguments are variables; the body is the spec's example."""
+    parts = [item.name for item in view.path_arguments]
+    given, body = body_example(bundle, node)
+    if view.body and (given or view.body.required):
+        parts.append(pprint.pformat(body, width=WIDTH - 4, sort_dicts=False))
+    least = {item["name"]: item["schema"].get("minimum", 0) for item in map(bundle.resolve, node.get("parameters", []))}
+    parts += [f"{item.name}={least[item.wire]}" for item in view.query_arguments if item.required]
+    call = f"client.{view.resource}.{view.method}("
+    if len(call) + sum(map(len, parts)) + 2 * len(parts) < WIDTH and not any("\n" in part for part in parts):
+        return f"{call}{', '.join(parts)})"
+    return "\n".join([call, *(textwrap.indent(f"{part},", "    ") for part in parts), ")"])
+
+
+def model_link(name: str) -> str:
+    """To a model's or enum's section."""
+    return f"[{name}](models.md#{name.lower()})"
 
 
 def _signature(view: OperationView) -> str:
@@ -106,7 +168,6 @@ def _facts(view: OperationView) -> list[tuple[str, str]]:
     rows.append(("is repeated", _RETRY[known["retry"]].format(keys=keys)))
     if known.get("irreversible"):
         rows.append(("irreversible", "yes"))
-    rows += [(f"refused with {status}", meaning) for status, meaning in known.get("refusals", ())]
     if view.deprecation:
         rows.append(("deprecated", view.deprecation))
     return rows

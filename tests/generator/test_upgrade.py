@@ -57,6 +57,7 @@ def broken(copy: Path, _environment: Path) -> Path:
     return Path(sys.executable)
 
 
+@pytest.mark.long
 def test_the_same_version_changes_nothing(project: Path) -> None:
     """The copy is built anew and compared."""
     before = contents(project)

@@ -31,7 +31,10 @@ def command(spec: Spec, *words: str) -> int:
 
 def test_rules_rest_on_the_sentences_that_tell_them(document: str, locked: ReferenceLock) -> None:
     """A limit on the one with its number, a date on the one with its day; no word of the document is kept."""
-    lines = {key: [document.splitlines()[tie.line - 1] for tie in ties] for key, ties in locked.ties.items()}
+    lines = {
+        key: [document.splitlines()[line - 1] for tie in ties for line, *_ in tie.texts()]
+        for key, ties in locked.ties.items()
+    }
 
     assert lines[BATCH] == ["No more than 1000 books."]
     assert lines[SUNSET] == ["This method is deprecated. It will be disabled on August 3, 2026."]

@@ -54,7 +54,7 @@ def session(sandbox: Sandbox, master: str = "local[2,4]", **conf: str) -> Iterat
     for name, value in settings.items():
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
-    spark.sparkContext.setLogLevel("ERROR")
+    spark.sparkContext.setLogLevel("OFF")  # tasks that die are the point
     try:
         yield spark
     finally:

@@ -16,7 +16,7 @@ REDOCLY := @redocly/cli@2.77.0
 HANDWRITTEN := generator overlays tests hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help generate check-generated surface check-surface changes audit lock upgrade-generator lint lint-openapi format type check test test-long test-floors coverage peer wheel check-wheel release-check demo sandbox pictures site docs-check bench bench-bulk clean
+.PHONY: help generate check-generated surface check-surface changes audit lock upgrade-generator lint lint-openapi format type check test test-long spark test-floors coverage peer wheel check-wheel release-check demo sandbox pictures site docs-check bench bench-bulk clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-17s %s\n", $$1, $$2}'
@@ -77,6 +77,13 @@ test: $(READY) ## the tests, in minutes; a worker a core, or make test WORKERS=0
 
 test-long: $(READY) ## the tests that take long
 	$(BIN)/python -m pytest -q -m long
+
+spark: ## the sink of Spark on a real Spark, in .venv-spark; skipped where there is no Java
+	@if command -v java >/dev/null 2>&1 || test -n "$$JAVA_HOME"; then \
+	test -x .venv-spark/bin/python || $(PYTHON) -m venv .venv-spark; \
+	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	--group test --editable '.[sandbox,spark]' && .venv-spark/bin/python -m pytest -q -s -rs -m spark tests/integrations; \
+	else echo "spark: skipped, there is no Java here"; fi
 
 test-floors: ## the tests with the oldest dependencies, and on further Pythons that are at hand
 	@WORKERS=$(WORKERS) .ci/floors

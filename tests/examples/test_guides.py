@@ -144,6 +144,7 @@ PRINTED = {
         r"^events\.send_batch: 2 rows read, 2 accepted; ",
     ],
     "testing.md": [r"its identifiers belong to several profiles", r"^\[\] after a retry; \[503, 200\]$"],
+    "spark.md": [r"^1200 1200$"],
     "transactions.md": [
         r"^7\.30$",
         r"^transactions\.create: revenue: is 7\.00, but finalUnitPrice times quantity sums up to 7\.30, ",

@@ -169,7 +169,7 @@ def test_one_room_opens_files_for_writing():
     writers = _writers(modules_of("synerise_profiles"))
 
     assert {name for name in writers if not name.startswith("synerise_profiles._core.files.")} == set()
-    assert {name.rpartition(".")[2] for name in writers} == {"databases", "writing"}
+    assert {name.rpartition(".")[2] for name in writers} == {"databases", "shared", "writing"}
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,12 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-import tempfile
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from synerise_profiles._core.files import SharedRecord, target_of
+from synerise_profiles._core.files import SharedRecord, target_of, temporary_folder
 from synerise_profiles_api.errors import InvalidRequestError
 
 __all__ = ["OWN_FILE", "Schedule", "SharedPace", "open_pace"]
@@ -108,4 +107,4 @@ def open_pace(per_second: float | None, budget: str | os.PathLike[str], base_url
 def _own_path(base_url: str) -> Path:
     user = getattr(os, "getuid", lambda: 0)()
     server = hashlib.blake2b(base_url.encode(), digest_size=8).hexdigest()
-    return Path(tempfile.gettempdir()) / f"synerise-profiles-{user}-{server}.rate"
+    return temporary_folder() / f"synerise-profiles-{user}-{server}.rate"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import repeat
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.optional_deps import import_pyarrow
@@ -38,8 +38,7 @@ def read_arrow(table: object, mapping: RowMapping, *, sort: bool = False) -> Arr
     not installed, which comes with `pip install 'synerise-profiles[arrow]'`. `locate` returns the number of a row,
     counted from 0. `sort` brings the lines of each order together, on disk, for a mapping with `group_by`.
     """
-    arrow = import_pyarrow()
-    return ArrowSource(arrow, open_table(arrow, table), mapping, sort=sort)
+    return ArrowSource.of(table, mapping, sort=sort)
 
 
 class ArrowSource(Source):
@@ -60,6 +59,12 @@ class ArrowSource(Source):
         self._row_builder = None if is_prepared else mapping.row_builder(used_columns, self._note)
         if not mapping.is_plain:
             self._plan = mapping.line_plan(self._row_builder, self._names)
+
+    @classmethod
+    def of(cls, table: object, mapping: RowMapping, *, sort: bool = False) -> Self:
+        """Read the rows of a table, as `read_arrow` does."""
+        arrow = import_pyarrow()
+        return cls(arrow, open_table(arrow, table), mapping, sort=sort)
 
     def locate_record(self, index: int) -> Any:
         """Return the number of a row, counted from 0."""

@@ -10,7 +10,7 @@ link is followed. A part is locked while it is written, so one that is not locke
 from __future__ import annotations
 
 from .databases import DatabaseFile, DatabaseFileError, FaultKind, database_error, foreign_database
-from .shared import SharedRecord
+from .shared import SharedRecord, temporary_folder
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 from .writing import (
     AppendFile,
@@ -21,6 +21,7 @@ from .writing import (
     replaced_file,
     scratch_database,
     scratch_file,
+    scratch_folder,
     spooled_file,
 )
 
@@ -43,6 +44,8 @@ __all__ = [
     "replaced_file",
     "scratch_database",
     "scratch_file",
+    "scratch_folder",
     "spooled_file",
     "target_of",
+    "temporary_folder",
 ]

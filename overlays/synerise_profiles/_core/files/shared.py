@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +17,17 @@ from typing import Final
 from .targets import refused
 from .writing import OPEN_FLAGS, OWNER_ONLY
 
-__all__ = ["SharedRecord"]
+__all__ = ["SharedRecord", "temporary_folder"]
 
 if sys.platform != "win32":
     import fcntl
 
 _HEAD_BYTES: Final = 16
+
+
+def temporary_folder() -> Path:
+    """Return the folder for temporary files, which all programs of the machine find."""
+    return Path(tempfile.gettempdir())
 
 
 class SharedRecord:

@@ -32,6 +32,7 @@ __all__ = [
     "replaced_file",
     "scratch_database",
     "scratch_file",
+    "scratch_folder",
     "spooled_file",
 ]
 
@@ -330,6 +331,13 @@ def scratch_file(folder: Path | None = None) -> IO[bytes]:
 def spooled_file(max_memory_bytes: int) -> IO[bytes]:
     """Open a file without a name that is in memory while it is small."""
     return cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=max_memory_bytes))
+
+
+@contextmanager
+def scratch_folder(prefix: str) -> Generator[Path]:
+    """Make a folder for its owner alone, which goes at the end of the block with all that is in it."""
+    with tempfile.TemporaryDirectory(prefix=prefix) as name:
+        yield Path(name)
 
 
 def named_scratch_file(prefix: str) -> WrittenFile:

@@ -1,0 +1,113 @@
+"""Options of a write to Spark: read in any case, checked on the driver, refused with what to do. Without PySpark."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from synerise_profiles import InvalidRequestError
+from synerise_profiles.integrations.spark.options import BUCKET_COLUMN, SinkOptions
+from synerise_profiles.integrations.spark.partitions import key_columns
+from synerise_profiles.integrations.spark.task import WritePlan
+from synerise_profiles.sources import MappingError, RowMapping, field
+from tests.integrations.spark_support import EVENTS, PROFILES, mapping_file
+
+MOVED = ["id", "city", "n", BUCKET_COLUMN]
+NO_TIME = EVENTS.replace('at = "time"\n', "")
+
+
+def test_names_in_any_case(tmp_path: Path) -> None:
+    """Spark gives names as they were typed, or in small letters; numbers and lists are texts."""
+    path = mapping_file(tmp_path, PROFILES)
+    given = {"MAPPING": path, "maxerrors": "5", "RequestsPerSecond": "2.5", "allowNULL": "city, attributes.n"}
+    options = SinkOptions.parse({**given, "checkpointlocation": "x"}, MOVED)
+    bulk = {"max_errors": 5, "requests_per_second": 2.5, "allow_null": ["city", "attributes.n"]}
+    assert options.bulk == bulk
+    assert not options.needs_time
+
+
+@pytest.mark.parametrize(
+    ("given", "option", "problem"),
+    [
+        ({"mapping": ""}, "mapping", "is required"),
+        ({"mapping": "/no/such.toml"}, "mapping", "cannot be read on the driver"),
+        ({"apiKey": "s3cret"}, "apiKey", "set SYNERISE_API_KEY in the environment"),
+        ({"path": "/x"}, "path", r"call save\(\) without a path"),
+        ({"maxError": "5"}, "maxError", "did you mean 'maxErrors'"),
+        ({"maxErrors": "five"}, "maxErrors", "expected a number"),
+        ({"maxErrorRate": "7"}, "maxErrorRate", "a number from 0 to 1"),
+        ({"concurrency": "0"}, "concurrency", "from 1 to 100"),
+        ({"operation": "events"}, "operation", "the mapping is for profiles"),
+        ({"operation": "profile"}, "operation", "did you mean 'profiles'"),
+        ({"salt": "n"}, "salt", "profiles have neither"),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, given: dict[str, str], option: str, problem: str) -> None:
+    """By the option's name as it was typed, with what to do, and never with its value."""
+    with pytest.raises(InvalidRequestError, match=problem) as caught:
+        SinkOptions.parse({"mapping": mapping_file(tmp_path, PROFILES), **given}, MOVED)
+    assert caught.value.field == option
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "given", "option"),
+    [
+        (EVENTS, {}, "salt"),
+        (NO_TIME, {"salt": "params.n"}, "defaultTime"),
+        (NO_TIME, {"salt": "params.n", "defaultTime": "2999-01-01T00:00:00Z"}, "defaultTime"),
+        (NO_TIME, {"salt": "params.n", "defaultTime": "2024-01-01"}, "defaultTime"),
+    ],
+)
+def test_keys_that_are_not_of_the_row_alone(tmp_path: Path, mapping: str, given: dict[str, str], option: str) -> None:
+    """Events need fields for the salt and a time that stays the same, since Spark may send a row twice."""
+    with pytest.raises(InvalidRequestError) as caught:
+        SinkOptions.parse({"mapping": mapping_file(tmp_path, mapping), **given}, ["id", "n", "at"])
+    assert caught.value.field == option
+
+
+def test_rows_that_belong_together(tmp_path: Path) -> None:
+    """Profiles, and orders made of lines, have to come from `repartition`; the error says the call."""
+    orders = EVENTS + ""
+    orders = orders.replace('for = "events"', 'for = "events"\ngroup_by = "n"')
+    for text, more in ((PROFILES, {}), (orders, {"salt": "params.n"})):
+        path = mapping_file(tmp_path, text)
+        with pytest.raises(InvalidRequestError, match=r"repartition\(df, mapping, order_by=...\)"):
+            SinkOptions.parse({"mapping": path, **more}, ["id", "n", "at"])
+        SinkOptions.parse({"mapping": path, **more}, ["id", "n", "at", BUCKET_COLUMN])
+
+
+def test_a_mapping_with_a_mistake(tmp_path: Path) -> None:
+    """It is told with its line, as everywhere."""
+    with pytest.raises(MappingError, match="line 4"):
+        SinkOptions.parse({"mapping": mapping_file(tmp_path, PROFILES.replace("customId", "custId"))}, MOVED)
+
+
+def test_the_key_is_in_no_repr(tmp_path: Path) -> None:
+    """It travels with the plan of a write, and nothing that is printed shows it."""
+    options = SinkOptions.parse({"mapping": mapping_file(tmp_path, PROFILES)}, MOVED)
+    plan = WritePlan(options=options, write_id="w", sign_in={"api_key": "s3cret"})
+    assert "s3cret" not in repr(plan)
+    assert pickle.loads(pickle.dumps(plan)).sign_in == {"api_key": "s3cret"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"Mail": "email", "Id": "customId"}, ("Id",)),
+        ({"Mail": "email"}, ("Mail",)),
+        ({"Id": field("customId", template="{Shop}-{Id}"), "Shop": "city"}, ("Shop", "Id")),
+    ],
+)
+def test_columns_that_bring_rows_together(columns: dict[str, str], expected: tuple[str, ...]) -> None:
+    """The first identifier that the rows of a mapping have."""
+    assert key_columns(RowMapping.for_profiles(columns)) == expected
+
+
+def test_an_identifier_of_several_columns() -> None:
+    """What cannot be brought together is said."""
+    mapping = RowMapping.for_profiles({"Id": field("customId", fallback="Old"), "Old": "city"})
+    with pytest.raises(InvalidRequestError, match="make one column of them first"):
+        key_columns(mapping)

@@ -161,12 +161,9 @@ def positive_seconds(*, error: MakeError = invalid_request) -> SettingValidator:
     return number("a positive number of seconds (math.inf for no limit)", positive=True, finite=False, error=error)
 
 
-def one_of(*choices: str, or_function: bool = False, error: MakeError = invalid_request) -> SettingValidator:
-    """Expect one of some words, or a function where that is allowed too."""
-    expected = f"one of {', '.join(choices)}{', or a function' if or_function else ''}"
-    return SettingValidator(
-        lambda value: value in choices or (or_function and callable(value)), f"expected {expected}", error, choices
-    )
+def one_of(*choices: str, error: MakeError = invalid_request) -> SettingValidator:
+    """Expect one of some words."""
+    return SettingValidator(lambda value: value in choices, f"expected one of {', '.join(choices)}", error, choices)
 
 
 def text(problem: str = "expected text that is not empty", *, error: MakeError = invalid_request) -> SettingValidator:
@@ -187,4 +184,4 @@ def optional_function(*, error: MakeError = invalid_request) -> SettingValidator
 def name_collection(*, error: MakeError = invalid_request) -> SettingValidator:
     """Expect several names: a single text would be taken for a collection of its letters."""
     problem = "expected a collection of names, such as {'firstName'}"
-    return SettingValidator(lambda value: not isinstance(value, str), problem, error)
+    return SettingValidator(lambda value: isinstance(value, Collection) and not isinstance(value, str), problem, error)

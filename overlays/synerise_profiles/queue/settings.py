@@ -19,6 +19,7 @@ from synerise_profiles._core.arguments import (
     name_collection,
     number,
     one_of,
+    optional_function,
     seconds,
     whole_number,
 )
@@ -104,8 +105,8 @@ class QueueSettings:
     allow_null: Collection[str] = attrs.field(default=(), validator=name_collection())
     allow_unknown: Collection[str] = attrs.field(default=(), validator=name_collection())
     salt: Salt = attrs.field(default="random", validator=_SALT)
-    on_rejected: OnRejected | None = None
-    on_error: OnError | None = None
+    on_rejected: OnRejected | None = attrs.field(default=None, validator=optional_function())
+    on_error: OnError | None = attrs.field(default=None, validator=optional_function())
     exit_timeout: float = attrs.field(default=10.0, validator=seconds())
     spill: str | os.PathLike[str] | None = attrs.field(default=None, validator=optional(_check_spill))
 

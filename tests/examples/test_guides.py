@@ -114,7 +114,7 @@ PRINTED = {
         r"^2 plans by custom_id: 3 profiles to merge, ",
         r"^2 of 2 plans applied: 3 merged$",
     ],
-    "nightly-import.md": [r"^2 accepted; 1 alert$", r"^1 mended; 0 bytes are left$"],
+    "nightly-import.md": [r"^2 accepted; 1 alert$", r"^1 corrected; 0 bytes are left$"],
     "observability.md": [r"^tags\.list attempt 1 status 200$", r"^\['GET /\S+', 'tags\.list'\]$"],
     "order-lines.md": [
         r"^1 1$",
@@ -128,7 +128,7 @@ PRINTED = {
         r"^1 check firstName .* \(50,\)$",
         r"^1 server birthDate .* \(51,\)$",
         r"^\{'check': 1, 'server': 1, 'ambiguous': 0, 'unsent': 0\}$",
-        r"^told: 204$",
+        r"^reported: 204$",
     ],
     "requests-and-responses.md": [
         r"^events\.custom: body\.time: is a datetime without a zone; attach one, such as ",

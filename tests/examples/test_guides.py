@@ -162,6 +162,10 @@ ELSEWHERE = {"curl", "spark-submit"}
 """Programs of others, which are shown and not run."""
 
 
+OF_OTHERS = {"day", "sep"}
+"""What pages name that is in files: a folder of a data lake, the first line of a CSV file."""
+
+
 def run(page: str) -> dict[str, Any]:
     """Run the page's Python and shell, each block after those before it, and return what the Python defines."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
@@ -346,6 +350,26 @@ def test_the_messages_are_those_of_the_code() -> None:
     parts = [part.strip() for message in quoted for part in message.split("…")]
     assert len(quoted) > 15
     assert [part for part in parts if part not in text] == []
+
+
+def test_the_names_of_the_pages_are_there() -> None:
+    """What pages name of the client and of the package is there, and each option is an argument or a field."""
+    surface = (PROJECT / "surface.txt").read_text(encoding="utf-8")
+    known = set(re.findall(r"\w+", surface))
+    missing: list[str] = []
+    with Synerise(token="t") as client:
+        for page, path in PAGES.items():
+            text = FENCED.sub("", path.read_text(encoding="utf-8"))
+            for name in re.findall(r"`client\.([a-z_.]+)", text):
+                found: object = client
+                for part in name.rstrip(".").split("."):
+                    missing += [f"{page}: client.{name}"] * (not hasattr(found, part))
+                    found = getattr(found, part, None)
+            for name in re.findall(r"`synerise_profiles\.([\w.]+)", text):
+                missing += [f"{page}: {name}"] * (f"synerise_profiles.{name}" not in surface)
+            options = re.findall(r"`(\w+)=", text)
+            missing += [f"{page}: {name}=" for name in options if name not in known | OF_OTHERS]
+    assert missing == []
 
 
 def test_counts_are_those_of_the_document() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import cast
 
 from generator.site.api import api_pages
 from generator.site.pages import site_pages
@@ -36,15 +37,15 @@ def _write(path: Path, content: bytes) -> None:
 
 def _navigation(docs: Path, api_names: list[str]) -> str:
     """TOML: the guides in the order and under the headings of their index, the reference, the names."""
+    section: list[object] = []
     guides: list[object] = ["guides/index.md"]
     for line in (docs / "guides" / "index.md").read_text(encoding="utf-8").splitlines():
         if line.startswith("## "):
-            guides.append({line[3:].partition(" {")[0]: []})
+            section = []
+            guides.append({line[3:].partition(" {")[0]: section})
         elif line.startswith("- ["):
             title, _, rest = line[3:].partition("](")
-            section = guides[-1]
-            assert isinstance(section, dict)  # noqa: S101  # the index begins with a heading
-            next(iter(section.values())).append({title: GUIDE_LINK + rest.partition(")")[0]})
+            section.append({title: GUIDE_LINK + rest.partition(")")[0]})
     reference: list[object] = ["reference/index.md"]
     for path in sorted((docs / "reference").rglob("*.md")):
         place = path.relative_to(docs).as_posix()
@@ -69,7 +70,8 @@ def _title(page: Path) -> str:
 
 def _toml(value: object) -> str:
     if isinstance(value, list):
-        return f"[{', '.join(map(_toml, value))}]"
+        return f"[{', '.join(map(_toml, cast('list[object]', value)))}]"
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{json.dumps(key)} = {_toml(inner)}' for key, inner in value.items())} }}"
+        items = cast("dict[str, object]", value).items()
+        return f"{{ {', '.join(f'{json.dumps(key)} = {_toml(inner)}' for key, inner in items)} }}"
     return json.dumps(value, ensure_ascii=False)

@@ -12,7 +12,7 @@ from generator.site.pages import site_pages
 
 GUIDE_LINK = "guides/"
 _SETTINGS = Path(__file__).with_name("zensical.toml")
-_SCRIPT = Path(__file__).with_name("worker.js")
+_ASSETS = {"worker.js": "iframe-worker.js", "site.css": "site.css"}  # by the names that the builder goes by
 
 
 def write_site_source(root: Path, folder: Path) -> None:
@@ -25,7 +25,8 @@ def write_site_source(root: Path, folder: Path) -> None:
     for name, text in api_pages(root):
         _write(folder / "docs" / "api" / f"{name}.md", text.encode())
         names.append(name)
-    _write(folder / "docs" / "assets" / "iframe-worker.js", _SCRIPT.read_bytes())
+    for name, place in _ASSETS.items():
+        _write(folder / "docs" / "assets" / place, Path(__file__).with_name(name).read_bytes())
     settings = _SETTINGS.read_text(encoding="utf-8").replace("NAVIGATION", _navigation(folder / "docs", names))
     _write(folder / "zensical.toml", settings.encode())
 
@@ -51,7 +52,7 @@ def _navigation(docs: Path, api_names: list[str]) -> str:
         place = path.relative_to(docs).as_posix()
         if place != "reference/index.md":
             reference.append({_title(path): place})
-    names: list[object] = ["api/index.md", *({name: f"api/{name}.md"} for name in api_names if name != "index")]
+    names: list[object] = ["api/index.md", *({_label(name): f"api/{name}.md"} for name in api_names if name != "index")]
     project: list[object] = [{_title(path): f"project/{path.name}"} for path in sorted((docs / "project").glob("*.md"))]
     navigation = [
         {"Start": ["index.md", {"Changelog": "changelog.md"}]},
@@ -61,6 +62,11 @@ def _navigation(docs: Path, api_names: list[str]) -> str:
         {"Project": project},
     ]
     return _toml(navigation)
+
+
+def _label(module: str) -> str:
+    """The name of a module as short as the margin asks for."""
+    return module.partition(".")[2] or module
 
 
 def _title(page: Path) -> str:

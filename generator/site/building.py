@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import cast
 
 from generator.site.api import api_pages
 from generator.site.pages import site_pages
 
 GUIDE_LINK = "guides/"
 _SETTINGS = Path(__file__).with_name("zensical.toml")
-_SCRIPT = Path(__file__).with_name("worker.js")
+_ASSETS = {"worker.js": "iframe-worker.js", "site.css": "site.css"}  # by the names that the builder goes by
 
 
 def write_site_source(root: Path, folder: Path) -> None:
@@ -24,7 +25,8 @@ def write_site_source(root: Path, folder: Path) -> None:
     for name, text in api_pages(root):
         _write(folder / "docs" / "api" / f"{name}.md", text.encode())
         names.append(name)
-    _write(folder / "docs" / "assets" / "iframe-worker.js", _SCRIPT.read_bytes())
+    for name, place in _ASSETS.items():
+        _write(folder / "docs" / "assets" / place, Path(__file__).with_name(name).read_bytes())
     settings = _SETTINGS.read_text(encoding="utf-8").replace("NAVIGATION", _navigation(folder / "docs", names))
     _write(folder / "zensical.toml", settings.encode())
 
@@ -36,21 +38,21 @@ def _write(path: Path, content: bytes) -> None:
 
 def _navigation(docs: Path, api_names: list[str]) -> str:
     """TOML: the guides in the order and under the headings of their index, the reference, the names."""
+    section: list[object] = []
     guides: list[object] = ["guides/index.md"]
     for line in (docs / "guides" / "index.md").read_text(encoding="utf-8").splitlines():
         if line.startswith("## "):
-            guides.append({line[3:].partition(" {")[0]: []})
+            section = []
+            guides.append({line[3:].partition(" {")[0]: section})
         elif line.startswith("- ["):
             title, _, rest = line[3:].partition("](")
-            section = guides[-1]
-            assert isinstance(section, dict)  # noqa: S101  # the index begins with a heading
-            next(iter(section.values())).append({title: GUIDE_LINK + rest.partition(")")[0]})
+            section.append({title: GUIDE_LINK + rest.partition(")")[0]})
     reference: list[object] = ["reference/index.md"]
     for path in sorted((docs / "reference").rglob("*.md")):
         place = path.relative_to(docs).as_posix()
         if place != "reference/index.md":
             reference.append({_title(path): place})
-    names: list[object] = ["api/index.md", *({name: f"api/{name}.md"} for name in api_names if name != "index")]
+    names: list[object] = ["api/index.md", *({_label(name): f"api/{name}.md"} for name in api_names if name != "index")]
     project: list[object] = [{_title(path): f"project/{path.name}"} for path in sorted((docs / "project").glob("*.md"))]
     navigation = [
         {"Start": ["index.md", {"Changelog": "changelog.md"}]},
@@ -62,6 +64,11 @@ def _navigation(docs: Path, api_names: list[str]) -> str:
     return _toml(navigation)
 
 
+def _label(module: str) -> str:
+    """The name of a module as short as the margin asks for."""
+    return module.partition(".")[2] or module
+
+
 def _title(page: Path) -> str:
     heading = next(line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("# "))
     return heading[2:].partition(" {#")[0]
@@ -69,7 +76,8 @@ def _title(page: Path) -> str:
 
 def _toml(value: object) -> str:
     if isinstance(value, list):
-        return f"[{', '.join(map(_toml, value))}]"
+        return f"[{', '.join(map(_toml, cast('list[object]', value)))}]"
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{json.dumps(key)} = {_toml(inner)}' for key, inner in value.items())} }}"
+        items = cast("dict[str, object]", value).items()
+        return f"{{ {', '.join(f'{json.dumps(key)} = {_toml(inner)}' for key, inner in items)} }}"
     return json.dumps(value, ensure_ascii=False)

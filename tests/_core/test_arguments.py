@@ -32,7 +32,6 @@ NAN, INF = math.nan, math.inf
         (arguments.seconds(), [0, 2.5], [-1, INF, NAN, None], "a number of seconds that is not negative"),
         (arguments.positive_seconds(), [0.1, INF], [0, NAN, "10"], "a positive number of seconds"),
         (arguments.one_of("a", "b"), ["a", "b"], ["c", "", None, [], print], "one of a, b"),
-        (arguments.one_of("a", or_function=True), ["a", print], ["c", None], "one of a, or a function"),
         (arguments.text(), ["x", " x"], ["", " ", None, b"x"], "text that is not empty"),
         (arguments.instance_of(int, str, expected="a key"), [1, "x"], [1.0, None], "a key"),
         (arguments.optional_function(), [None, print], ["print", 1], "a function"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from generator.audit.comparison import audit
 from generator.audit.documents import Edition, edition_of
@@ -14,17 +16,21 @@ from generator.audit.edition_report import MISSING, PRESENT, EditionReport, comp
 from generator.audit.lock import make_lock, sentence_findings
 from generator.changes.base import folder_state
 from generator.changes.report import ChangeReport, report_changes
+from generator.errors import GeneratorFailure
 from generator.output.build import build
 from generator.spec.bundle import Bundle
 from generator.spec.fragments import load_fragments
 from generator.surface.listing import FILE as SURFACE_FILE
 from generator.surface.listing import make_surface
 from tests.generator.edition import print_edition
+from tests.generator.sample import DATA
 
 pytestmark = pytest.mark.long
 PROJECT = Path(__file__).parents[2]
 EVENTS, PROFILE, EVENT = "spec/paths/events.yaml", "spec/components/profile.yaml", "spec/components/event.yaml"
 COMPANY, CLOCK = "        company: {oneOf", "        serverTime:"
+BUNDLE = ("generated/openapi.yaml", "generated/synerise_profiles_api/openapi.json")
+EDITS: list[dict[str, Any]] = yaml.safe_load((DATA / "edits.yaml").read_text(encoding="utf-8"))
 LIMIT = "POST /v4/events/batch: x-batch.max-items"
 
 
@@ -156,3 +162,21 @@ def test_the_diff_says_what_it_means_for_callers(followed: tuple[Project, Editio
     assert "2027-03-31" in text
     assert report.needed_version == "0.2.0"
     assert not report.is_covered
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=[edit["name"] for edit in EDITS])
+def test_an_edit_changes_what_it_concerns(tmp_path: Path, edit: dict[str, Any]) -> None:
+    """The files that a build changes are those of the table and the bundle, or the edit is refused in words."""
+    project = Project(tmp_path / "project")
+    before = project.contents()
+    for change in edit["edits"]:
+        project.edit(change["file"], change["old"], change["new"])
+    if "told" in edit:
+        with pytest.raises(GeneratorFailure, match=edit["told"]):
+            project.make()
+        return
+    project.make()
+    after = project.contents()
+
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert changed == {*edit["files"], *BUNDLE, *(change["file"] for change in edit["edits"])}

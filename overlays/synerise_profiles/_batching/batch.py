@@ -154,7 +154,8 @@ class Chunk:
 class SubBatch:
     """Rows of a chunk that go in one request, by their positions; `attempts` counts how often it was sent.
 
-    `is_half` says that the server broke at the sub-batch that these are half of.
+    `is_half` says that the server broke at the sub-batch that these are half of. `broken_since` is how many requests
+    had passed when the server broke at them first, `problem` how it did last.
     """
 
     positions: Sequence[int]
@@ -163,6 +164,8 @@ class SubBatch:
     attempts: int = 0
     started_at: float = 0.0
     maybe_applied: bool = False
+    broken_since: int | None = None
+    problem: str = ""
 
 
 _JSON_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]')

@@ -162,8 +162,7 @@ class ChunkState:
         """
         if len(self.pending) != 1 or self.parked:
             return False
-        keys = [self._keys_of(part.positions) for part in (sub_batch, self.pending[-1])]
-        if not keys[0].isdisjoint(keys[1]):
+        if not self._keys_of(sub_batch.positions).isdisjoint(self._keys_of(self.pending[-1].positions)):
             return False
         self.parked.append(sub_batch)
         return True
@@ -196,11 +195,8 @@ class ChunkState:
 
     def _keys_of(self, positions: Iterable[int]) -> set[Hashable]:
         """What names the profiles of rows, or their events."""
-        return {
-            key
-            for position in positions
-            for key in keys_of_sent_row(self.chunk.batch_operation, self.chunk.row(position))
-        }
+        rows = (self.chunk.row(position) for position in positions)
+        return {key for row in rows for key in keys_of_sent_row(self.chunk.batch_operation, row)}
 
     def _followers(self, positions: Iterable[int], attribution: Attribution) -> list[int]:
         """Return accepted rows behind a suspect of the same profile or event, which would overtake them if sent again.

@@ -15,7 +15,6 @@ from synerise_profiles_api.types import UNSET, Unset
 from ._core.config import Options
 from ._core.connections import AsyncConnectionManager, ConnectionManager
 from ._core.signatures import shows_options
-from ._core.telemetry import feature_span
 
 if TYPE_CHECKING:
     from synerise_profiles_api.built import SaltChoice
@@ -88,6 +87,7 @@ class ClientExtensions(Resources):
             GET /v4/server/time (events.server_time), the login, and the check of the key's permissions,
             POST /uauth/api-key/permission-check; no permission is needed.
         """
+        from ._core.telemetry import feature_span  # noqa: PLC0415 - most programs do without
         from ._core.workflow import run_workflow  # noqa: PLC0415 - most programs do without
         from .doctor import diagnose  # noqa: PLC0415 - most programs do without
 
@@ -166,6 +166,7 @@ class AsyncClientExtensions(AsyncResources):
 
     async def doctor(self, methods: Sequence[str] | None = None) -> Diagnosis:
         """Look at the host, the key, its permissions, the clock and the latency; see `Synerise.doctor`."""
+        from ._core.telemetry import feature_span  # noqa: PLC0415 - most programs do without
         from ._core.workflow import run_workflow_async  # noqa: PLC0415 - most programs do without
         from .doctor import diagnose  # noqa: PLC0415 - most programs do without
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import enum
+import uuid
+
 import pytest
 
 from synerise_profiles._batching.ordering import HOLD_DISTANCE, IdentifierKeys, OrderGuard, PreparedRow
@@ -48,3 +51,16 @@ def test_an_identifier_that_is_two_is_one_key() -> None:
     columns = keys.columns_of(rows)
     assert columns is not None
     assert keys.of_columns(columns) == [["0@example.com", "1@example.com", "2@example.com"]]
+
+
+def test_a_uuid_object_is_the_key_that_its_text_is() -> None:
+    """What is written as the same text names the same profile, by rows and by columns."""
+    keys = IdentifierKeys(("uuid", "customId"))
+    found = uuid.uuid4()
+    assert keys.of_row({"uuid": found}) == keys.of_row({"uuid": str(found)}) == [str(found)]
+    assert keys.of_row({"uuid": None, "customId": Letter.A}) == ["a"]
+    assert keys.of_columns({"uuid": [found] * 3}) is None
+
+
+class Letter(enum.Enum):
+    A = "a"

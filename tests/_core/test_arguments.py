@@ -11,7 +11,7 @@ import pytest
 from synerise_profiles import ConfigurationError, InvalidRequestError
 from synerise_profiles._core import arguments
 from synerise_profiles._core.arguments import SettingValidator, configuration_error
-from synerise_profiles.bulk.settings import BulkSettings, ProfileArguments, SaltedArguments
+from synerise_profiles.bulk.settings import BulkSettings, DeletionArguments, ProfileArguments, SaltedArguments
 from synerise_profiles.exports.settings import ExportArguments, ExportSettings
 from synerise_profiles.merges.settings import ApplyManyArguments, ApplySettings
 from synerise_profiles.queue.settings import QueueArguments, QueueSettings
@@ -88,7 +88,7 @@ def test_settings_of_the_features(settings: type[Any], wrong: dict[str, Any]) ->
 @pytest.mark.parametrize(
     ("settings", "arguments"),
     [
-        (BulkSettings, [ProfileArguments, SaltedArguments]),
+        (BulkSettings, [DeletionArguments, ProfileArguments, SaltedArguments]),
         (QueueSettings, [QueueArguments]),
         (ExportSettings, [ExportArguments]),
         (ApplySettings, [ApplyManyArguments]),

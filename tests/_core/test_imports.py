@@ -57,6 +57,14 @@ def test_building_a_client_loads_no_model_and_no_operation() -> None:
     assert [] == [name for name in generated if name.startswith("synerise_profiles_api.api.") and name.count(".") > 2]
 
 
+@pytest.mark.parametrize("name", ["Synerise", "AsyncSynerise"])
+def test_building_a_client_loads_no_http_and_no_rules(name: str) -> None:
+    """The first request loads what sends it, and the first body what checks it."""
+    modules = loaded(f"from synerise_profiles import {name}; {name}(token='t')")
+    assert [] == under(modules, "httpx", "httpcore", "anyio", "trio", "asyncio")
+    assert [] == [found for found in modules if found.startswith("synerise_profiles._validation.")]
+
+
 @pytest.mark.parametrize("name", [name for name in synerise_profiles.__all__ if name != "__version__"])
 def test_every_public_name_is_there(name: str) -> None:
     """Each name of `__all__` can be had, and is the same when asked for again."""

@@ -50,14 +50,21 @@ class PoisonedServer(Server):
 def test_a_poisoned_row_costs_one_row(
     poison: set[int], items: int, concurrency: int, seed: int, result: SendResult
 ) -> None:
-    """Where others pass, all rows but those at which the server breaks arrive; each of these is named, as unsent."""
+    """Where others pass, all rows but those at which the server breaks arrive; each of these is a rejection by itself.
+
+    It is one of the server if others passed since the server broke at it, which is so for a part of a batch.
+    """
     poison = {n for n in poison if n >= items and (items > 1 or not n % 4)}  # the first batch shows that it is up
     server = PoisonedServer(poison, result)
     run = Run(
         small(items, 10**6), [profile(n) for n in range(100)], server, concurrency=concurrency, seed=seed, policy=ONCE
     )
     report = run.finish()
-    assert fates(report) == ({"unsent": sorted(poison)} if poison else {})
+    found = fates(report)
+    assert set(found) <= {"server", "unsent"}
+    assert sorted(index for indexes in found.values() for index in indexes) == sorted(poison)
+    if items > 1 and not {98, 99} <= poison:  # the last two rows may be a batch by themselves
+        assert "unsent" not in found
     assert {number(row) for row in server.stored} == set(range(100)) - poison
     assert run.engine.problem is None
 
@@ -66,12 +73,11 @@ def test_a_run_of_one_batch() -> None:
     """The two halves are tried once each; if one passes, the row is found, and else the server is down."""
     server = PoisonedServer({7})
     report = Run(PROFILES, [profile(n) for n in range(100)], server, policy=ONCE).finish()
-    assert fates(report) == {"unsent": [7]}
+    assert fates(report) == {"server": [7]}
     assert report.accepted == 99
+    assert report.complete
     (rejection,) = report.rejected
-    assert rejection.reason == (
-        "status 500; the server breaks at this row, and takes others; it may have been applied, and can be sent again"
-    )
+    assert rejection.reason == "status 500; the server breaks at this row, and takes others; it may have been applied"
     down = Server(fault=lambda: (False, BROKEN))
     run = Run(PROFILES, [profile(n) for n in range(100)], down, policy=ONCE)
     report = run.finish()
@@ -80,12 +86,46 @@ def test_a_run_of_one_batch() -> None:
     assert report.by_stage["unsent"] == 100
 
 
+def test_a_run_of_one_row() -> None:
+    """Whether the server breaks at it, or is down, nothing says: it is unsent, and the reason says why."""
+    run = Run(PROFILES, [profile(0)], PoisonedServer({0}), policy=ONCE)
+    report = run.finish()
+    (rejection,) = report.rejected
+    assert rejection.stage == "unsent"
+    assert rejection.reason == (
+        "status 500; no other request passed, so the server may break at this row, or be down; "
+        "it may have been applied, and can be sent again"
+    )
+    assert run.engine.problem == "the server takes nothing more: status 500"
+
+
+@pytest.mark.parametrize("items", [1, 2])
+@pytest.mark.parametrize("place", [0, 1, 5])
+def test_a_row_that_fails_while_all_others_pass(items: int, place: int) -> None:
+    """Its fate is its own, wherever it stands: the run is complete, and a journal would seal its batch."""
+    rows = [profile(n) for n in range(6)]
+    run = Run(small(items, 10**6), rows, PoisonedServer({place}), policy=RetryPolicy(max_retries=3), concurrency=3)
+    report = run.finish()
+    assert fates(report) == {"server": [place]}
+    assert report.accepted == 5
+    assert report.complete
+
+
+def test_an_outage_convicts_no_row() -> None:
+    """Where nothing passes any more, no row is told to be why, also of a batch that is halved."""
+    server = Server()
+    server.fault = lambda: None if len(server.bodies) <= 3 else (False, BROKEN)
+    report = Run(small(4, 10**6), [profile(n) for n in range(100)], server, policy=ONCE, concurrency=1).finish()
+    assert report.by_stage["server"] == 0
+    assert report.accepted == 12
+
+
 def test_halving_keeps_the_order_of_a_profile() -> None:
     """A half that waits never comes after later rows of its profiles."""
     rows = [{**profile(n), "customId": f"c-{n % 10}"} for n in range(40)]
     server = PoisonedServer({3})
     report = Run(PROFILES, rows, server, policy=ONCE, concurrency=1).finish()
-    assert fates(report) == {"unsent": [3]}
+    assert fates(report) == {"server": [3]}
     for name in range(10):
         arrived = [number(row) for row in server.stored if row["customId"] == f"c-{name}"]
         assert arrived == sorted(arrived)

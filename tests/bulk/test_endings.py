@@ -316,6 +316,55 @@ def test_sigterm_while_it_runs(delay: float) -> None:
     ended_by(caught.value, server)
 
 
+@pytest.mark.usefixtures("sigterm")
+def test_sigterm_while_the_loop_is_idle() -> None:
+    """What the handler raises ends the loop beside the run, and has the report of the run that it cancelled."""
+
+    async def run() -> None:
+        sent = asyncio.Event()
+
+        async def answer(_: httpx.Request) -> httpx.Response:
+            sent.set()
+            await asyncio.sleep(60)
+            return httpx.Response(202)
+
+        async with AsyncSynerise(token="t", transport=httpx.MockTransport(answer)) as client:
+            sending = asyncio.create_task(client.bulk.upsert_profiles([{"customId": "a"}]))
+            await sent.wait()
+            asyncio.get_running_loop().call_soon(killer.start)
+            await sending
+
+    killer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM))
+    with pytest.raises(TerminatedError) as caught:
+        asyncio.run(run())
+    report = report_of(caught.value)
+    assert report is not None
+    assert (report.read, report.by_stage["unsent"]) == (1, 1)
+    assert "The run ended early" in caught.value.__notes__[0]
+
+
+def test_an_error_that_was_handled_before_has_no_report() -> None:
+    """A run that is cancelled within an `except` leaves what is handled there as it was."""
+    before = ValueError("before")
+
+    async def run() -> None:
+        async def answer(_: httpx.Request) -> httpx.Response:
+            await asyncio.sleep(60)
+            return httpx.Response(202)
+
+        async with AsyncSynerise(token="t", transport=httpx.MockTransport(answer)) as client:
+            try:
+                raise before
+            except ValueError:
+                async with asyncio.timeout(0.05):
+                    await client.bulk.upsert_profiles([{"customId": "a"}])
+
+    with pytest.raises(TimeoutError) as caught:
+        asyncio.run(run())
+    assert report_of(caught.value) is not None
+    assert not hasattr(before, "__notes__")
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_cancelled_run_has_a_report(backend: str) -> None:
     """A cancellation waits for nothing: what is in flight may have been applied, the rest was not."""

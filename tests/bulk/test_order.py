@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
+import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,12 +18,16 @@ from synerise_profiles import AsyncSynerise, Synerise
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.ordering import HOLD_DISTANCE
+from synerise_profiles._batching.send_result import SendResult, send_result_of
 from synerise_profiles.bulk import Report
 from synerise_profiles.bulk.chunker import Chunker, ChunkerOptions
 from synerise_profiles.bulk.engine import SubBatchTask
+from synerise_profiles.bulk.journal import Journal
+from synerise_profiles.errors import APITimeoutError, UnconfirmedResponseError
 from synerise_profiles.sandbox import Sandbox
 from tests.bulk import test_sandbox
-from tests.bulk.support import Run, Server
+from tests.bulk.support import Run, Server, fates
+from tests.bulk.test_answers import BROKEN, ONCE, RESET
 from tests.bulk.test_engine import STYLES, is_bad, profile, small, trouble
 
 IDENTIFIERS = ("clientId", "uuid", "customId", "email")
@@ -87,6 +95,105 @@ def test_rows_of_one_profile_are_never_in_two_requests(
     for key, index in first_sent:
         by_key.setdefault(key, []).append(index)
     assert all(indexes == sorted(indexes) for indexes in by_key.values())
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    people=st.sampled_from([1, 4, 15, 60]),
+    items=st.sampled_from([1, 2, 5, 12]),
+    style=st.sampled_from(STYLES),
+    concurrency=st.sampled_from([1, 3, 8]),
+    budget=st.sampled_from([0, 4, 1000]),
+    with_journal=st.booleans(),
+)
+def test_no_row_overtakes_an_unsent_one(
+    seed: int, people: int, items: int, style: str, concurrency: int, budget: int, *, with_journal: bool
+) -> None:
+    """Once what is unsent was sent again, by its letters or by another run, no profile holds an older value.
+
+    Whatever lasts: refusals without words, broken requests that were carried out or not, a 207 that nobody can read.
+    """
+    chance = random.Random(seed)
+    rows = [profile(n, chance.choice(CITIES), customId=f"c-{chance.randrange(people)}") for n in range(80)]
+    server = Server(is_bad, style, lasting(chance))
+    options: dict[str, Any] = {"concurrency": concurrency, "max_bisect_requests": budget, "policy": ONCE}
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as open_files:
+
+        def run() -> Report:
+            journal = Journal(Path(folder) / "night.db", {}) if with_journal else None
+            open_files.callback(journal.close if journal else int)
+            try:
+                return Run(small(items, 10**5), rows, server, seed=seed, journal=journal, **options).finish()
+            finally:
+                open_files.close()
+
+        report = run()
+        server.fault = lambda: None
+        if with_journal:
+            report = run()
+            assert not report.by_stage["unsent"]
+    found = fates(report)
+    left = [*found.get("unsent", ()), *range(report.read, len(rows))]
+    server.stored += [rows[index] for index in left if not is_bad(rows[index])]
+    holds = {row["customId"]: number(row) for row in server.stored}
+    refused = {*found.get("server", ()), *found.get("ambiguous", ())}
+    newest = {row["customId"]: number(row) for row in rows if not is_bad(row) and number(row) not in refused}
+    # A row that was refused may have been applied all the same, but never takes the place of a newer one.
+    assert all(holds[name] >= last for name, last in newest.items())
+
+
+CITIES = ["Kraków"] * 19 + ["bad!"]
+
+
+def lasting(chance: random.Random) -> Callable[[], tuple[bool, SendResult] | None]:
+    """Faults of which some come again and again."""
+    timeout = send_result_of(APITimeoutError("late", operation="x", maybe_applied=True))
+    unreadable = send_result_of(UnconfirmedResponseError("no list", operation="x", status_code=207, content=b"{}"))
+    faults = [BROKEN, RESET, timeout, unreadable]
+    left: list[tuple[bool, SendResult]] = []
+
+    def fault() -> tuple[bool, SendResult] | None:
+        if not left and chance.random() < 0.15:
+            left.extend([(chance.random() < 0.5, chance.choice(faults))] * chance.choice([1, 2, 2, 3, 4]))
+        return left.pop() if left else None
+
+    return fault
+
+
+def test_rows_behind_an_unsent_one_share_its_fate() -> None:
+    """They are told why, and what has nothing to do with it is sent."""
+    rows = [profile(n, customId=f"c-{n % 15 if n < 60 else n}") for n in range(100)]
+    server = Server()
+    late = send_result_of(APITimeoutError("late", operation="x", maybe_applied=True))
+    server.fault = lambda: (False, late) if b'"n":7}' in server.bodies[-1] else None
+    report = Run(small(5, 10**5), rows, server, policy=ONCE, concurrency=2).finish()
+    assert fates(report) == {"unsent": [n for n in range(60) if 5 <= n % 15 < 10]}
+    reasons = {item.index: item.reason for item in report.rejected}
+    assert reasons[7].startswith("late; it may have been applied")
+    assert reasons[22] == (
+        "an earlier row of the same profile or event is unsent, and this one must not overtake it; it was not applied"
+    )
+    loose = Run(small(5, 10**5), rows, Server(fault=server.fault), policy=ONCE, concurrency=2, ordered=False)
+    server.bodies.append(b"")
+    assert loose.finish().accepted == 100
+
+
+def test_accepted_rows_are_sent_again_behind_suspects_of_their_profile() -> None:
+    """A 207 that names no row: a suspect that is sent again would overtake a later row that was accepted."""
+    rows = [profile(0, "a!"), profile(1), profile(2, "a!"), profile(3, customId="c-1"), profile(4)]
+    entries = b'[{"field":"city","message":"is bad","rejectedValue":"Krak\xc3\xb3w"}]'
+
+    class Vague(Server):
+        """Names a value that good rows have too."""
+
+        def _store(self, rows: Any) -> tuple[SendResult, list[Any]]:
+            result, accepted = super()._store(rows)
+            return (attrs.evolve(result, content=entries) if result.status == 207 else result), accepted
+
+    server = Vague(is_bad)
+    Run(small(5, 10**5), rows, server, policy=ONCE).finish()
+    assert [number(row) for row in server.stored if row["customId"] == "c-1"][-1] == 3
 
 
 def rows_of(chunk: Chunk) -> list[Any]:

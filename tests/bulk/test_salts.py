@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -212,3 +215,28 @@ def test_rows_of_one_event_keep_their_order(operation: operations.BatchOperation
 def rows_of(task: Any) -> list[Any]:
     chunk = task.chunk_state.chunk
     return [chunk.row(position) for position in task.sub_batch.positions]
+
+
+def test_salts_of_sets_are_the_same_in_every_process() -> None:
+    """The order of a set differs with the seed of Python's hashes; what is written of it, and its salt, do not."""
+    program = (
+        "import json, sys\n"
+        "from synerise_profiles._batching import operations\n"
+        "from synerise_profiles._batching.salting import RowSalter\n"
+        "row = {'action': 'a', 'client': {'customId': 'c'}, 'params': {'tags': {f't{n}' for n in range(50)}}}\n"
+        "from synerise_profiles._batching.row_encoder import RowEncoder\n"
+        "item = RowEncoder(operations.events(), frozenset()).encode(row, checks_nulls=True)\n"
+        "print(RowSalter(operations.events()).add_salt(row, item).item.decode())\n"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in (1, 2, 3)
+    }
+    assert len(found) == 1
+    assert '"eventSalt":"' in found.pop()

@@ -26,7 +26,7 @@ from tests.queue.support import event, number, profile
 from tests.queue.test_core import Rig
 
 FAST_RETRY = RetryPolicy(base_delay=0.001, max_delay=0.01)
-REASON = "status 500; the server breaks at this row, and takes others; it may have been applied, and can be sent again"
+REASON = "status 500; the server breaks at this row, and takes others; it may have been applied"
 
 
 def settle(rig: Rig, first: int) -> int:
@@ -235,7 +235,7 @@ def check_over_sockets(sandbox: Sandbox, found: Found, stats: QueueStats) -> Non
     """Each wrong row is told by itself, and each profile holds what was put last of the others."""
     unreadable = "status 207, but a 207 without its list"
     assert {rejection.index: number(row) for rejection, row in found} == {17: 17, 29: 29, 53: 53}
-    assert {rejection.stage for rejection, _ in found} == {"unsent"}
+    assert {rejection.stage for rejection, _ in found} == {"server"}
     reasons = {rejection.index: rejection.reason for rejection, _ in found}
     assert reasons[17] == REASON
     assert reasons[29] == reasons[53] == REASON.replace("status 500", unreadable)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import itertools
 import math
 import re
 
@@ -305,6 +306,8 @@ def test_a_wrong_item_is_named():
 def test_items_are_counted():
     """As many items as the operation allows are sent, one more is refused."""
     assert list_content(BATCH, [{}] * 3)[0] == b"[{},{},{}]"
+    with pytest.raises(InvalidRequestError, match="holds more items than the 3 that one request may carry"):
+        list_items(BATCH, ({} for _ in itertools.count()))
     with pytest.raises(InvalidRequestError, match="holds 4 items, one request may carry 3"):
         list_content(BATCH, [{}] * 4)
 

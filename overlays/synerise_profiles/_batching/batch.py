@@ -154,8 +154,8 @@ class Chunk:
 class SubBatch:
     """Rows of a chunk that go in one request, by their positions; `attempts` counts how often it was sent.
 
-    `is_half` says that the server broke at the sub-batch that these are half of. In a queue, `successes` is how many
-    requests of the operation had passed when the server last broke at these rows.
+    `is_half` says that the server broke at the sub-batch that these are half of. `broken_since` is how many requests
+    had passed when the server broke at them: in bulk first, in a queue last. `problem` is how it did last.
     """
 
     positions: Sequence[int]
@@ -164,7 +164,8 @@ class SubBatch:
     attempts: int = 0
     started_at: float = 0.0
     maybe_applied: bool = False
-    successes: int | None = None
+    broken_since: int | None = None
+    problem: str = ""
 
 
 _JSON_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]')

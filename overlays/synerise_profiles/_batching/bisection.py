@@ -6,15 +6,19 @@ spent, the suspects are reported together as `ambiguous`, with a number that the
 
 A server may also break at a row, and answer every request that has it with a 500. A server that is down looks the same.
 So where other requests pass, what it broke at is halved within the same budget, and each half is tried once, down to
-the row, whose fate is that no response confirms it. Where none has passed yet, the two halves of one chunk are tried,
-and only if one passes the other one is halved further. Rows keep their order: the first half is sent first.
+the row. If another request has passed since the server broke at the row first, the row is why: its fate is that of a
+row that the server refused. Else it is unsent. Where none has passed yet, the two halves of one chunk are tried, and
+only if one passes the other one is halved further.
+
+Rows keep their order: the first half is sent first, and rows that were accepted are sent again behind suspects of the
+same profile or event.
 
 Nothing here sends: a `ChunkState` keeps what is still to be sent of a chunk, and takes what came of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -24,6 +28,7 @@ from synerise_profiles._core.telemetry import describe_batch
 from synerise_profiles_api.types import Request
 
 from .attribution import (
+    Attribution,
     ErrorEntry,
     Refusal,
     attribute_by_index,
@@ -32,6 +37,7 @@ from .attribution import (
     parse_error_entries,
 )
 from .batch import Chunk, SubBatch
+from .row_keys import keys_of_sent_row
 from .send_result import SendResult
 
 __all__ = ["BisectBudget", "ChunkState", "PoisonSearch", "SubBatchTask"]
@@ -112,9 +118,13 @@ class ChunkState:
         self._mark_refused(attribution.refused)
         suspects = attribution.suspects
         doubtful = {*attribution.refused, *suspects}
-        self.accepted_parts.append([position for position in sub_batch.positions if position not in doubtful])
         # Something was refused, so a lone suspect is what was, even if other rows were in the request.
-        self._bisect(suspects, first_unattributed(entries, attribution.refused))
+        if self._bisect(suspects, first_unattributed(entries, attribution.refused)):
+            followers = self._followers(sub_batch.positions, attribution)
+            if followers:
+                doubtful.update(followers)
+                self.pending.insert(0, SubBatch(followers, maybe_applied=True))
+        self.accepted_parts.append([position for position in sub_batch.positions if position not in doubtful])
 
     def refuse(self, sub_batch: SubBatch, content: bytes) -> None:
         """A sub-batch was refused as a whole, with this body."""
@@ -134,13 +144,13 @@ class ChunkState:
 
     def halve(self, sub_batch: SubBatch) -> bool:
         """Send the halves of a sub-batch at which the server broke; false for a lone row, and beyond the budget."""
-        positions, maybe_applied = sub_batch.positions, sub_batch.maybe_applied
+        positions = sub_batch.positions
         if len(positions) < 2 or self.budget.requests_left < 2:
             return False
         self.budget.requests_left -= 2
         middle = len(positions) // 2
         self.pending += [
-            SubBatch(half, is_half=True, maybe_applied=maybe_applied)
+            SubBatch(half, is_half=True, maybe_applied=sub_batch.maybe_applied, broken_since=sub_batch.broken_since)
             for half in (positions[middle:], positions[:middle])
         ]
         return True
@@ -148,27 +158,27 @@ class ChunkState:
     def park(self, sub_batch: SubBatch) -> bool:
         """Put a half aside until its other half was sent; false if that is sent, or if they would change their order.
 
-        They would where both have rows of one profile, and the time of a row does not say which is the later one.
+        They would where both have rows of one profile, or of one event.
         """
         if len(self.pending) != 1 or self.parked:
             return False
-        if self.chunk.batch_operation.time_field is None:
-            names = [self._profiles_in(part.positions) for part in (sub_batch, self.pending[-1])]
-            if not names[0].isdisjoint(names[1]):
-                return False
+        if not self._keys_of(sub_batch.positions).isdisjoint(self._keys_of(self.pending[-1].positions)):
+            return False
         self.parked.append(sub_batch)
         return True
+
+    def mark_broken(self, sub_batch: SubBatch) -> None:
+        """The server breaks at the only row of a sub-batch, and takes others."""
+        effect = "it may have been applied" if sub_batch.maybe_applied else "it was not applied"
+        refusal = Refusal("server", f"{sub_batch.problem}; the server breaks at this row, and takes others; {effect}")
+        for position in sub_batch.positions:
+            self.refused[position] = refusal
 
     def mark_unsent(self, sub_batch: SubBatch, problem: str) -> None:
         """No response confirms a sub-batch, and it is not sent again."""
         refusal = _unsent(problem, maybe_applied=sub_batch.maybe_applied)
         for position in sub_batch.positions:
             self.refused[position] = refusal
-
-    def give_up(self, sub_batch: SubBatch, problem: str) -> None:
-        """Mark a half as unsent at which the server broke while others passed, and that is not halved further."""
-        is_lone = len(sub_batch.positions) == 1
-        self.mark_unsent(sub_batch, f"{problem}; {_LONE_ROW_TEXT}" if is_lone else problem)
 
     def mark_rest_unsent(self, problem: str) -> None:
         """Nothing more of this chunk is sent: whatever has no fate yet is unsent, even if this was cut off midway."""
@@ -183,23 +193,41 @@ class ChunkState:
         self.parked.clear()
         self.sent = None
 
-    def _profiles_in(self, positions: Sequence[int]) -> set[tuple[str, str]]:
-        """What names the profiles of rows."""
+    def _keys_of(self, positions: Iterable[int]) -> set[Hashable]:
+        """What names the profiles of rows, or their events."""
         rows = (self.chunk.row(position) for position in positions)
-        names = self.chunk.batch_operation.identifiers
-        return {(name, str(row[name])) for row in rows for name in names if row.get(name) is not None}
+        return {key for row in rows for key in keys_of_sent_row(self.chunk.batch_operation, row)}
 
-    def _bisect(self, suspects: Sequence[int], entry: ErrorEntry) -> None:
+    def _followers(self, positions: Iterable[int], attribution: Attribution) -> list[int]:
+        """Return accepted rows behind a suspect of the same profile or event, which would overtake them if sent again.
+
+        They are sent behind it once more.
+        """
+        suspects, found = set(attribution.suspects), list[int]()
+        waiting = set[Hashable]()
+        for position in positions:
+            if position in suspects:
+                waiting |= self._keys_of((position,))
+            elif waiting and position not in attribution.refused:
+                keys = self._keys_of((position,))
+                if not waiting.isdisjoint(keys):
+                    found.append(position)
+                    waiting |= keys
+        return found
+
+    def _bisect(self, suspects: Sequence[int], entry: ErrorEntry) -> bool:
+        """Send the halves of suspects; false if they are settled by what is known."""
         if len(suspects) == 1:
             self._mark_refused({suspects[0]: entry})
+        elif suspects and self.budget.requests_left < 2:
+            self._mark_ambiguous(suspects, entry)
         elif suspects:
-            if self.budget.requests_left < 2:
-                self._mark_ambiguous(suspects, entry)
-                return
             self.budget.requests_left -= 2
             middle = len(suspects) // 2
             # The last sub-batch is sent first, so that rows keep their order.
             self.pending += [SubBatch(suspects[middle:]), SubBatch(suspects[:middle])]
+            return True
+        return False
 
     def _mark_refused(self, found: Mapping[int, ErrorEntry]) -> None:
         for position, entry in found.items():
@@ -244,24 +272,39 @@ class PoisonSearch:
     """Decides what follows a request at which the server broke for good, and whether the server is up."""
 
     def __init__(self) -> None:
-        self.had_success = False
+        self._passed = 0
         self._broken_streak = 0
+
+    @property
+    def had_success(self) -> bool:
+        """Whether a request has passed."""
+        return self._passed > 0
 
     def on_success(self) -> None:
         """Note a response by which the server shows that it is up."""
-        self.had_success, self._broken_streak = True, 0
+        self._passed += 1
+        self._broken_streak = 0
+
+    def on_failure(self, sub_batch: SubBatch, result: SendResult) -> None:
+        """Note a request that failed, whether it is sent again or not."""
+        sub_batch.problem = result.description
+        if sub_batch.broken_since is None and result.may_be_about_a_row:
+            sub_batch.broken_since = self._passed
 
     def take(self, chunk_state: ChunkState, sub_batch: SubBatch, result: SendResult) -> bool:
         """Take a sub-batch at which the server broke; false if it is not looked into, so that the server may be down.
 
-        A lone row among others that pass is marked as unsent.
+        A lone row is why, if others have passed since the server broke at it first.
         """
         if not result.may_be_about_a_row:
             return False
         self._broken_streak += 1
         may_go_on = self._broken_streak <= _MAX_BROKEN_REQUESTS
+        if self._is_why(sub_batch):
+            chunk_state.mark_broken(sub_batch)
+            return True
         if self.had_success:
-            return may_go_on and (chunk_state.halve(sub_batch) or self._mark_lone_row(chunk_state, sub_batch, result))
+            return may_go_on and (chunk_state.halve(sub_batch) or self._set_aside(chunk_state, sub_batch))
         if not sub_batch.is_half:
             return chunk_state.halve(sub_batch)
         if chunk_state.park(sub_batch):
@@ -269,21 +312,39 @@ class PoisonSearch:
         if chunk_state.pending:  # its rows must not come after those of the other half
             return may_go_on and chunk_state.halve(sub_batch)
         while chunk_state.parked:
-            chunk_state.mark_unsent(chunk_state.parked.pop(), result.description)
+            parked = chunk_state.parked.pop()
+            chunk_state.mark_unsent(parked, parked.problem)
         return False
 
     def resume(self, chunk_state: ChunkState) -> None:
-        """Look into the half that was put aside, once the server is known to be up."""
-        while self.had_success and chunk_state.parked:
-            sub_batch = chunk_state.parked.pop()
-            if not chunk_state.halve(sub_batch):
-                chunk_state.mark_unsent(sub_batch, _LONE_ROW_TEXT)
+        """Look into what was put aside of a chunk, once the server is known to be up, or nothing else of it is left."""
+        for sub_batch in list(chunk_state.parked) if self.had_success else ():
+            if self._is_why(sub_batch):
+                chunk_state.parked.remove(sub_batch)
+                chunk_state.mark_broken(sub_batch)
+            elif len(sub_batch.positions) > 1 or not chunk_state.pending:
+                chunk_state.parked.remove(sub_batch)
+                if not chunk_state.halve(sub_batch):
+                    chunk_state.mark_unsent(sub_batch, sub_batch.problem)
 
-    def _mark_lone_row(self, chunk_state: ChunkState, sub_batch: SubBatch, result: SendResult) -> bool:
+    def unsent_problem(self, sub_batch: SubBatch) -> str:
+        """Say why a sub-batch is unsent: of a lone row too that nothing passed by which it would be known for it."""
+        is_open = sub_batch.broken_since is not None and len(sub_batch.positions) == 1 and not self.had_success
+        return f"{sub_batch.problem}; {_OPEN_TEXT}" if is_open else sub_batch.problem
+
+    def _is_why(self, sub_batch: SubBatch) -> bool:
+        since = sub_batch.broken_since
+        return len(sub_batch.positions) == 1 and since is not None and self._passed > since
+
+    def _set_aside(self, chunk_state: ChunkState, sub_batch: SubBatch) -> bool:
+        """Keep a lone row until it is known whether others pass; what is beyond the budget is unsent."""
         if not sub_batch.is_half:
             return False
-        chunk_state.give_up(sub_batch, result.description)
+        if len(sub_batch.positions) == 1 and chunk_state.pending:
+            chunk_state.parked.append(sub_batch)
+        else:
+            chunk_state.mark_unsent(sub_batch, sub_batch.problem)
         return True
 
 
-_LONE_ROW_TEXT: Final = "the server breaks at this row, and takes others"
+_OPEN_TEXT: Final = "no other request passed, so the server may break at this row, or be down"

@@ -26,6 +26,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from synerise_profiles._validation.rules import as_written
 from synerise_profiles_api.types import Request
 
 from .row_encoder import IdentifierGroup
@@ -329,7 +330,10 @@ _shape_of: Callable[[Iterable[str]], tuple[str, ...]] = tuple
 def _key_of(value: Any) -> Hashable | None:
     if isinstance(value, str):
         return str.strip(value) or None
-    return value if isinstance(value, int) else None
+    if isinstance(value, int) or value is None:
+        return value
+    written = as_written(value)  # a UUID object names the same profile as its text
+    return None if written is value else _key_of(written)
 
 
 _SPACES: Final = (" ", "\t", "\n", "\r", "\xa0")

@@ -109,6 +109,11 @@ class RowSalter:
         key = self._key(fields, salt, moment) if is_given else None
         return SaltedRow(item, is_untimed, salt, moment, key)
 
+    def key_of(self, fields: Mapping[str, Any]) -> Hashable:
+        """Return the key of an event that has its salt, by its fields as they are sent."""
+        time = fields.get(self._time_field)
+        return self._key(fields, fields.get(self._salt_field), None if time is None else moment_of(time))
+
     def _content_salt(self, fields: Mapping[str, Any], item: bytes, moment: int | str | None, suffix: str) -> str:
         try:
             return content_salt(self._action or action_of(fields), moment, fields, suffix)

@@ -17,22 +17,16 @@ import attrs
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Request, Response
 
-from . import auth, tokens
+from . import tokens
 from .config import Credentials, Options
 from .timing import Timing
-from .transport import (
-    AsyncTransport,
-    RequestBuilder,
-    Transport,
-    is_leasing,
-    open_async_httpx_transport,
-    open_httpx_transport,
-)
 
 if TYPE_CHECKING:
     import httpx
 
+    from .auth import AsyncAuth, Auth
     from .server_clock import AsyncServerClock, ServerClock
+    from .transport import AsyncTransport, Transport
 
 __all__ = ["AsyncConnectionManager", "ConnectionManager", "ConnectionSettings"]
 
@@ -129,6 +123,9 @@ class ConnectionManager:
             httpx_transport.close()
 
     def _open(self, operation: str) -> Transport:
+        # Building a client costs nothing: httpx, httpcore and the event loops that it knows are loaded here.
+        from .transport import RequestBuilder, Transport, is_leasing, open_httpx_transport  # noqa: PLC0415
+
         if self._pid != os.getpid():
             # A child of fork must not write to its parent's sockets, nor wait for locks that its threads held.
             self._lock, self._transport, self._pid = threading.Lock(), None, os.getpid()
@@ -146,7 +143,9 @@ class ConnectionManager:
                 self._transport = transport
             return self._transport
 
-    def _make_auth(self, transport: Transport) -> auth.Auth:
+    def _make_auth(self, transport: Transport) -> Auth:
+        from . import auth  # noqa: PLC0415 - loaded with the transport
+
         settings = self._settings
         fixed = settings.fixed_token()
         if fixed is not None:
@@ -197,6 +196,14 @@ class AsyncConnectionManager:
             await httpx_transport.aclose()
 
     def _open(self, loop: object, operation: str) -> AsyncTransport:
+        # As above.
+        from .transport import (  # noqa: PLC0415
+            AsyncTransport,
+            RequestBuilder,
+            is_leasing,
+            open_async_httpx_transport,
+        )
+
         if self.closed:
             raise _closed_error(operation)
         for other in list(self._transports):
@@ -212,7 +219,9 @@ class AsyncConnectionManager:
         self._transports[loop] = transport
         return transport
 
-    def _make_auth(self, transport: AsyncTransport) -> auth.AsyncAuth:
+    def _make_auth(self, transport: AsyncTransport) -> AsyncAuth:
+        from . import auth  # noqa: PLC0415 - loaded with the transport
+
         settings = self._settings
         fixed = settings.fixed_token()
         if fixed is not None:

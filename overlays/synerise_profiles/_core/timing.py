@@ -6,13 +6,14 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 
-import anyio
 import attrs
 
 __all__ = ["SYSTEM_TIMING", "Timing"]
 
 
 async def _sleep(seconds: float) -> None:
+    import anyio  # noqa: PLC0415 - a sync client does without
+
     await anyio.sleep(seconds)
 
 

@@ -29,6 +29,7 @@ from .retries import Retries
 from .sampling import Sample
 from .settings import BulkSettings
 from .timestamps import ServerTimeTask, TimestampAssigner
+from .unsent_keys import UnsentKeys
 from .verification import DeletionVerifier, Verifier
 
 __all__ = ["BulkStep", "BulkTask", "Engine"]
@@ -77,6 +78,7 @@ class Engine(Machine[BulkTask]):
         self._chunk_count = self._failed_streak = 0
         self._exhausted = self._done = False
         self._started_at, self._search = timing.monotonic(), PoisonSearch()
+        self._unsent_keys: UnsentKeys | None = None
         self.wants_rows_at_once = settings.flush_after is not None
 
     @property
@@ -96,11 +98,11 @@ class Engine(Machine[BulkTask]):
             return Wait(None) if self._outstanding else self._finish(now)
         for chunk in self._chunker.flush_due(now) if self.wants_rows_at_once and not self._ready else ():
             self._take_chunk(chunk)
-        if not self._chunk_states and not self._ready:
-            return self._finish(now) if self._exhausted else Read(self._read_delay(None, now))
-        task = self._next_task(now)
+        task = self._next_task(now) if self._chunk_states or self._ready else None
         if task is not None:
             return task
+        if not self._chunk_states and not self._ready:
+            return self._finish(now) if self._exhausted else Read(self._read_delay(None, now))
         pause = self._pause(now)
         return pause if self._exhausted or self._ready else Read(self._read_delay(pause.seconds, now))
 
@@ -156,8 +158,7 @@ class Engine(Machine[BulkTask]):
         else:
             self._on_failure(task, result, now)
         chunk_state.sent = None
-        self._search.resume(chunk_state)
-        self._record_if_finished(chunk_state, now)
+        self._settle(chunk_state, now)
 
     def fail(self, error: BaseException) -> None:
         """Take note of what ends the run: nothing more is started."""
@@ -202,6 +203,11 @@ class Engine(Machine[BulkTask]):
             chunk_state = ChunkState.of(self._ready[0], self._budget)
             self._chunk_states.append(chunk_state)
             self._ready.popleft()
+        if self._unsent_keys is not None:
+            self._unsent_keys.hold_back(chunk_state)
+            if not chunk_state.pending:
+                self._settle(chunk_state, now)
+                return self._next_task(now)
         may_send = self._throttle.take(now)
         if not may_send or not self._recorder.record_on_its_way(chunk_state.chunk, chunk_state.pending[-1]):
             return None
@@ -234,6 +240,7 @@ class Engine(Machine[BulkTask]):
 
     def _on_failure(self, task: SubBatchTask, result: SendResult, now: float) -> None:
         chunk_state, sub_batch = task.chunk_state, task.sub_batch
+        self._search.on_failure(sub_batch, result)
         delay = self._retry_delay(task, result, now)
         self._recorder.record_failure(chunk_state.chunk, sub_batch)
         if delay is not None:
@@ -242,7 +249,7 @@ class Engine(Machine[BulkTask]):
             return
         if self._search.take(chunk_state, sub_batch, result):
             return
-        chunk_state.mark_unsent(sub_batch, result.description)
+        chunk_state.mark_unsent(sub_batch, self._search.unsent_problem(sub_batch))
         if result.is_unreadable_partial:  # the server takes batches, and cannot say how
             return
         if result.is_final:
@@ -289,7 +296,13 @@ class Engine(Machine[BulkTask]):
             self._ready.extend(self._awaiting_journal)
             self._awaiting_journal.clear()
 
-    def _record_if_finished(self, chunk_state: ChunkState, now: float) -> None:
+    def _settle(self, chunk_state: ChunkState, now: float) -> None:
+        """Take note of what is settled of a chunk; write it down if that is all of it."""
+        self._search.resume(chunk_state)
+        if self._settings.ordered and chunk_state.refused and chunk_state.has_unsent:
+            has_journal = self._recorder.journal is not None
+            self._unsent_keys = self._unsent_keys or UnsentKeys(self._batch_operation, has_journal=has_journal)
+            self._unsent_keys.add(chunk_state)
         if not chunk_state.pending and not chunk_state.in_flight:
             self._recorder.record(chunk_state)
             self._chunk_states.remove(chunk_state)

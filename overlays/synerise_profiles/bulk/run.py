@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -114,12 +115,21 @@ def open_run(
 
 @contextmanager
 def reported(report: Report) -> Generator[None]:
-    """Attach the report to whatever is raised inside."""
+    """Attach the report to whatever is raised inside, and to what an event loop cancelled its tasks for."""
+    handled = sys.exception()
     try:
         yield
     except BaseException as error:
         attach_report(error, report)
+        # What a signal's handler raises while a loop waits ends the loop, and reaches the run as a cancellation alone.
+        cause = error.__context__
+        if _is_cancellation(error) and cause is not None and cause is not handled:
+            attach_report(cause, report)
         raise
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    return not isinstance(error, Exception | KeyboardInterrupt | SystemExit | GeneratorExit)
 
 
 @contextmanager

@@ -40,12 +40,12 @@ class PoisonedRowSearch:
     """Looks for the rows of one channel at which the server breaks. `max_retries` is that of the client's policy."""
 
     def __init__(self, max_retries: int) -> None:
-        self._successes = 0
+        self._passed = 0
         self._min_attempts = max(max_retries + 1, _MIN_ATTEMPTS)
 
     def on_success(self, batches: Iterable[InflightBatch]) -> None:
         """Take note that the server is up: what is parked or stuck is tried again at once."""
-        self._successes += 1
+        self._passed += 1
         for batch in batches:
             if batch.sub_batch is None:  # else its sender has it
                 _restore(batch.chunk_state)
@@ -55,8 +55,8 @@ class PoisonedRowSearch:
     def take(self, batch: InflightBatch, sub_batch: SubBatch, result: SendResult) -> bool:
         """Take a sub-batch at which the server broke; return whether the batch goes on without a pause."""
         state = batch.chunk_state
-        has_passed = sub_batch.successes is not None and sub_batch.successes < self._successes
-        sub_batch.successes = self._successes
+        has_passed = sub_batch.broken_since is not None and sub_batch.broken_since < self._passed
+        sub_batch.broken_since, sub_batch.problem = self._passed, result.description
         if not sub_batch.is_half and sub_batch.attempts < self._min_attempts:
             state.pending.append(sub_batch)
             return False
@@ -64,7 +64,7 @@ class PoisonedRowSearch:
             batch.is_stuck = False
             _restore(state)
             if not _halve(state, sub_batch):
-                state.give_up(sub_batch, result.description)
+                _give_up(state, sub_batch)
             return True
         if not sub_batch.is_half and _halve(state, sub_batch):
             return True
@@ -112,8 +112,15 @@ def _halve(state: ChunkState, sub_batch: SubBatch) -> bool:
     if not state.halve(sub_batch):
         return False
     for half in state.pending[-2:]:
-        half.attempts, half.successes = sub_batch.attempts, sub_batch.successes
+        half.attempts = sub_batch.attempts
     return True
+
+
+def _give_up(state: ChunkState, sub_batch: SubBatch) -> None:
+    if len(sub_batch.positions) == 1:
+        state.mark_broken(sub_batch)
+    else:  # beyond the budget
+        state.mark_unsent(sub_batch, sub_batch.problem)
 
 
 def _restore(state: ChunkState) -> None:

@@ -45,9 +45,9 @@ class QueueArguments(TypedDict, total=False):
       `requests_per_second` and `rate_budget`: as in `client.bulk`, for all rows of the queue together.
     - `checks`, `allow_null`, `allow_unknown`: as in `client.bulk`. `salt`, of rows without `eventSalt`:
       `random` for each put, or made from their `content`, or a text for all rows, names of fields, or a function.
-    - `on_rejected(rejection, row)` is called for each row that the server refuses, or breaks at while it takes others
-      (stage `unsent`), `on_error(error)` for each request
-      that did not succeed and is tried again, and with what a hook or `on_rejected` raised.
+    - `on_rejected(rejection, row)` is called for each row that the server refuses, or breaks at while it takes others,
+      `on_error(error)` for each request that did not succeed and is tried again, and with what a hook or `on_rejected`
+      raised.
     - `exit_timeout`: seconds for flushing when the queue is left, its client closed or the program ended (10).
     - `spill`: a file to which rows are appended that could not be delivered by then, personal data included.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence, Sized
+from itertools import islice
 from typing import Any, TypeGuard, TypeVar, cast
 from urllib.parse import quote
 
@@ -109,12 +110,19 @@ def body_content(operation: Operation, body: object) -> tuple[bytes, Any]:
 
 
 def list_items(operation: Operation, body: object) -> list[Any]:
-    """Read a body that is a list of objects from any iterable of them; refuse what is none."""
+    """Read a body that is a list of objects from any iterable of them, once; refuse what is none."""
+    limits = operation.batch
     kind = type(body).__name__
     if isinstance(body, str | bytes | Mapping | Model) or not _is_iterable(body):
         problem = f"expected a sequence of models or mappings, got {kind}"
         raise InvalidRequestError(problem, operation=operation.name, field="body")
-    items = list(body)
+    if limits is None or isinstance(body, Sized):
+        items = list(body)
+    else:  # a generator may have no end
+        items = list(islice(body, limits.max_items + 1))
+        if len(items) > limits.max_items:
+            problem = f"holds more items than the {limits.max_items} that one request may carry; split it"
+            raise InvalidRequestError(problem, operation=operation.name, field="body")
     for index, item in enumerate(items):
         _require_object(operation, f"body[{index}]", item)
     return items

@@ -1,0 +1,29 @@
+"""The keys of a row as it was sent: what it writes, by which rows keep their order when some of them are sent again."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from synerise_profiles._validation.rules import fields_of
+
+from .operations import BatchOperation
+from .ordering import IdentifierKeys, Keys
+from .salting import RowSalter
+
+__all__ = ["keys_of_sent_row"]
+
+
+def keys_of_sent_row(batch_operation: BatchOperation, row: Any) -> Keys:
+    """Return the identifiers of a profile, or the key of an event; two rows with one in common keep their order."""
+    keys = _row_keys(batch_operation)
+    if isinstance(keys, RowSalter):
+        return (keys.key_of(fields_of(row) or {}),)
+    return keys.of_row(row if isinstance(row, int) else fields_of(row))
+
+
+@lru_cache(maxsize=8)
+def _row_keys(batch_operation: BatchOperation) -> RowSalter | IdentifierKeys:
+    if batch_operation.salt_field is not None:
+        return RowSalter(batch_operation)
+    return IdentifierKeys(batch_operation.identifiers)

@@ -14,6 +14,7 @@ from synerise_profiles_api.types import UNSET, Unset
 
 from ._core.config import Options
 from ._core.connections import AsyncConnectionManager, ConnectionManager
+from ._core.signatures import shows_options
 from ._core.telemetry import feature_span
 
 if TYPE_CHECKING:
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
     from .queue import AsyncQueue, Queue, QueueArguments
 
 __all__ = ["AsyncClientExtensions", "ClientExtensions"]
+
+
+def _queue_options() -> tuple[type, ...]:
+    from .queue.settings import QueueArguments, QueueSettings  # noqa: PLC0415 - for who looks
+
+    return QueueArguments, QueueSettings
 
 
 class ClientExtensions(Resources):
@@ -96,6 +103,7 @@ class ClientExtensions(Resources):
 
         return ExportsClient(cast("ClientProtocol", self), self._connections.timing)
 
+    @shows_options(_queue_options)
     def queue(self, **options: Unpack[QueueArguments]) -> Queue:
         """Return a queue for a running service: `put` holds a row, which is sent in the background.
 
@@ -173,6 +181,7 @@ class AsyncClientExtensions(AsyncResources):
 
         return AsyncExportsClient(cast("AsyncClientProtocol", self), self._connections.timing)
 
+    @shows_options(_queue_options)
     def queue(self, **options: Unpack[QueueArguments]) -> AsyncQueue:
         """Return a queue for a running service, to be used by `async with`; its options are those of `Synerise.queue`.
 

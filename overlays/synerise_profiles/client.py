@@ -9,7 +9,6 @@ import functools
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Never, Self, TypeVar, Unpack
 
 import attrs
@@ -35,6 +34,7 @@ from ._core.config import (
 from ._core.connections import AsyncConnectionManager, ConnectionManager, ConnectionSettings
 from ._core.headers import checked_headers
 from ._core.retry import RetryPolicy
+from ._core.signatures import shows_options
 from ._core.timing import SYSTEM_TIMING, Timing
 from ._features import AsyncClientExtensions, ClientExtensions
 from .deprecations import DeprecationPolicy, warn_deprecated
@@ -122,6 +122,7 @@ class Synerise(ClientExtensions):
         self._is_copy = False
 
     @classmethod
+    @shows_options(lambda: (ClientArguments, Synerise))
     def from_env(cls, **given: Unpack[ClientArguments]) -> Self:
         """Build a client from SYNERISE_API_KEY, _WORKSPACE_GUID, _TOKEN, _REGION and _BASE_URL; arguments win.
 
@@ -148,6 +149,7 @@ class Synerise(ClientExtensions):
             warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall())
         return self._connections.send(request, self._options)
 
+    @checks_names
     def with_options(
         self,
         *,
@@ -174,9 +176,7 @@ class Synerise(ClientExtensions):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __reduce_ex__(self, _protocol: object) -> Never:
@@ -244,6 +244,7 @@ class AsyncSynerise(AsyncClientExtensions):
         self._is_copy = False
 
     @classmethod
+    @shows_options(lambda: (AsyncClientArguments, AsyncSynerise))
     def from_env(cls, **given: Unpack[AsyncClientArguments]) -> Self:
         """Build a client from SYNERISE_API_KEY, _WORKSPACE_GUID, _TOKEN, _REGION and _BASE_URL; arguments win.
 
@@ -275,6 +276,7 @@ class AsyncSynerise(AsyncClientExtensions):
         warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall(), site)
         return await self._connections.send(request, self._options)
 
+    @checks_names
     def with_options(
         self,
         *,
@@ -301,9 +303,7 @@ class AsyncSynerise(AsyncClientExtensions):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __reduce_ex__(self, _protocol: object) -> Never:

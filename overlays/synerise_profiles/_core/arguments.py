@@ -187,4 +187,4 @@ def optional_function(*, error: MakeError = invalid_request) -> SettingValidator
 def name_collection(*, error: MakeError = invalid_request) -> SettingValidator:
     """Expect several names: a single text would be taken for a collection of its letters."""
     problem = "expected a collection of names, such as {'firstName'}"
-    return SettingValidator(lambda value: not isinstance(value, str), problem, error)
+    return SettingValidator(lambda value: isinstance(value, Collection) and not isinstance(value, str), problem, error)

@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api import settings
+from synerise_profiles_api.names import closest_name
 
 __all__ = ["checked_base_url", "is_loopback"]
 
@@ -21,7 +22,9 @@ def checked_base_url(region: str | None, base_url: str | None) -> str:
     if base_url is None:
         url = settings.REGIONS.get(settings.DEFAULT_REGION if region is None else region)
         if url is None:
-            raise ConfigurationError(f"region: expected one of {', '.join(settings.REGIONS)}; or pass base_url")
+            near = closest_name(region, settings.REGIONS) if isinstance(region, str) else None
+            hint = "or pass base_url" if near is None else f"did you mean {near!r}?"
+            raise ConfigurationError(f"region: expected one of {', '.join(settings.REGIONS)}; {hint}")
         return url
     if region is not None:
         raise ConfigurationError("both region and base_url are given; expected at most one")
@@ -33,7 +36,7 @@ def checked_base_url(region: str | None, base_url: str | None) -> str:
     elif "?" in base_url or "#" in base_url:
         problem = "holds a query or a fragment; remove it"
     elif not host:
-        problem = "names no host"
+        problem = "names no host" if "://" in base_url else "is no whole URL; begin it with https://"
     elif parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         problem = "expected https (http is allowed for this machine only)"
     elif not _HOST_PATTERN.fullmatch(host) or (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from synerise_profiles._batching import operations
 from synerise_profiles._core.instruments import is_traced
+from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import warn_deprecated
@@ -23,6 +24,7 @@ from .settings import (
     TAGS,
     TRANSACTIONS,
     BulkArguments,
+    BulkSettings,
     DeletionArguments,
     ProfileArguments,
     SaltedArguments,
@@ -83,6 +85,7 @@ class Bulk(ReplayMethods):
         self._client = client
         self._timing = timing
 
+    @shows_options(lambda: (ProfileArguments, BulkSettings))
     def upsert_profiles(self, rows: Iterable[ProfileBatchItem | Row], **options: Unpack[ProfileArguments]) -> Report:
         """Create or update profiles (`profiles.upsert_batch`).
 
@@ -92,6 +95,7 @@ class Bulk(ReplayMethods):
         """
         return self._run(PROFILES, operations.profiles(), rows, options, {})
 
+    @shows_options(lambda: (SaltedArguments, BulkSettings))
     def send_events(self, rows: Iterable[BuiltEvent | BatchEvent | Row], **options: Unpack[SaltedArguments]) -> Report:
         """Record events of any type (`events.send_batch`).
 
@@ -103,10 +107,12 @@ class Bulk(ReplayMethods):
         """
         return self._run(EVENTS, operations.events(), rows, options, {})
 
+    @shows_options(lambda: (SaltedArguments, BulkSettings))
     def create_transactions(self, rows: Iterable[Transaction | Row], **options: Unpack[SaltedArguments]) -> Report:
         """Record purchases (`transactions.create_batch`); their salt is `eventSalt` too, their time `recordedAt`."""
         return self._run(TRANSACTIONS, operations.transactions(), rows, options, {})
 
+    @shows_options(lambda: (DeletionArguments, BulkSettings))
     def delete_profiles(self, rows: Iterable[ClientIdOrRow], **options: Unpack[DeletionArguments]) -> Report:
         """Delete profiles, one request each (`profiles.delete`). IRREVERSIBLE.
 
@@ -118,6 +124,7 @@ class Bulk(ReplayMethods):
         """
         return self._run(DELETIONS, operations.profile_deletions(), rows, options, {})
 
+    @shows_options(lambda: (BulkArguments, BulkSettings))
     def assign_tag(self, rows: Iterable[ClientIdOrRow], tag_id: int, **options: Unpack[BulkArguments]) -> Report:
         """Put a tag on profiles, one request each (`tags.assign`). A row is a clientId, or has one."""
         return self._run(TAGS, operations.tag_assignments(tag_id), rows, options, {"tag_id": tag_id})
@@ -160,6 +167,7 @@ class AsyncBulk(AsyncReplayMethods):
         self._client = client
         self._timing = timing
 
+    @shows_options(lambda: (ProfileArguments, BulkSettings))
     async def upsert_profiles(
         self,
         rows: Iterable[ProfileBatchItem | Row] | AsyncIterable[ProfileBatchItem | Row],
@@ -173,6 +181,7 @@ class AsyncBulk(AsyncReplayMethods):
         """
         return await self._run(PROFILES, operations.profiles(), rows, options, {})
 
+    @shows_options(lambda: (SaltedArguments, BulkSettings))
     async def send_events(
         self,
         rows: Iterable[BuiltEvent | BatchEvent | Row] | AsyncIterable[BuiltEvent | BatchEvent | Row],
@@ -188,6 +197,7 @@ class AsyncBulk(AsyncReplayMethods):
         """
         return await self._run(EVENTS, operations.events(), rows, options, {})
 
+    @shows_options(lambda: (SaltedArguments, BulkSettings))
     async def create_transactions(
         self,
         rows: Iterable[Transaction | Row] | AsyncIterable[Transaction | Row],
@@ -196,6 +206,7 @@ class AsyncBulk(AsyncReplayMethods):
         """Record purchases (`transactions.create_batch`); their salt is `eventSalt` too, their time `recordedAt`."""
         return await self._run(TRANSACTIONS, operations.transactions(), rows, options, {})
 
+    @shows_options(lambda: (DeletionArguments, BulkSettings))
     async def delete_profiles(
         self, rows: Iterable[ClientIdOrRow] | AsyncIterable[ClientIdOrRow], **options: Unpack[DeletionArguments]
     ) -> Report:
@@ -209,6 +220,7 @@ class AsyncBulk(AsyncReplayMethods):
         """
         return await self._run(DELETIONS, operations.profile_deletions(), rows, options, {})
 
+    @shows_options(lambda: (BulkArguments, BulkSettings))
     async def assign_tag(
         self,
         rows: Iterable[ClientIdOrRow] | AsyncIterable[ClientIdOrRow],

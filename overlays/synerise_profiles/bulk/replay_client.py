@@ -13,6 +13,7 @@ from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._core.arguments import check_arguments
 from synerise_profiles._core.files import file_id, refused, target_of
+from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import Resource
@@ -71,6 +72,7 @@ class ReplayMethods(Resource):
     _client: ClientProtocol
     _timing: Timing
 
+    @shows_options(lambda: (ReplayArguments, BulkSettings))
     def replay(self, path: str | os.PathLike[str], **options: Unpack[ReplayArguments]) -> ReplayReport:
         """Send the letters of a dead-letter file, or of a queue's spill, again: each by the method of its operation.
 
@@ -112,6 +114,7 @@ class AsyncReplayMethods(Resource):
     _client: AsyncClientProtocol
     _timing: Timing
 
+    @shows_options(lambda: (ReplayArguments, BulkSettings))
     async def replay(self, path: str | os.PathLike[str], **options: Unpack[ReplayArguments]) -> ReplayReport:
         """Send the letters of a dead-letter file, or of a queue's spill, again: each by the method of its operation.
 

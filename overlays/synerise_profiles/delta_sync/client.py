@@ -20,10 +20,12 @@ import attrs
 from synerise_profiles._batching.row_source import rows_problem
 from synerise_profiles._core.arguments import check_arguments, taken_by
 from synerise_profiles._core.files import file_id, refuse_same_files
+from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.bulk import AsyncBulk, Bulk, Report
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.names import HintsNames
 from synerise_profiles_api.types import Request, Response
 
 from .comparison import Comparison
@@ -45,7 +47,7 @@ _OWN_NAMES: Final = taken_by(PlanArguments) - {"checks", "allow_null", "allow_un
 _NO_BODY: Final[Any] = None
 
 
-class DeltaSync:
+class DeltaSync(HintsNames):
     """Compares a table with what the server confirmed before, and sends only the difference.
 
     `key` is the identifier by which rows are known, such as customId; `state` the file of what was confirmed, which is
@@ -73,6 +75,7 @@ class DeltaSync:
         self._client = client
         self._timing = timing
 
+    @shows_options(lambda: (DeltaArguments, Bulk.upsert_profiles, DeltaSettings))
     def profiles(self, source: Iterable[Any], **options: Unpack[DeltaArguments]) -> DeltaReport:
         """Create or update the profiles whose rows are new or changed (`profiles.upsert_batch`)."""
         bulk = Bulk(self._client, self._timing)
@@ -91,6 +94,7 @@ class DeltaSync:
             run.finish()
         return run.report
 
+    @shows_options(lambda: (PlanArguments, Bulk.upsert_profiles, DeltaSettings))
     def plan(self, source: Iterable[Any], **options: Unpack[PlanArguments]) -> DeltaPlan:
         """Read and compare a source; nothing is sent, and the state stays as it is."""
         bulk = Bulk(cast("ClientProtocol", _PlanClient(self._client.options)), self._timing)
@@ -103,13 +107,14 @@ class DeltaSync:
         return run.plan()
 
 
-class AsyncDeltaSync:
+class AsyncDeltaSync(HintsNames):
     """The methods of `DeltaSync`, awaited; the source may be an async iterable too. For asyncio and trio."""
 
     def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:
         self._client = client
         self._timing = timing
 
+    @shows_options(lambda: (DeltaArguments, Bulk.upsert_profiles, DeltaSettings))
     async def profiles(
         self, source: Iterable[Any] | AsyncIterable[Any], **options: Unpack[DeltaArguments]
     ) -> DeltaReport:
@@ -128,6 +133,7 @@ class AsyncDeltaSync:
             run.finish()
         return run.report
 
+    @shows_options(lambda: (PlanArguments, Bulk.upsert_profiles, DeltaSettings))
     async def plan(self, source: Iterable[Any] | AsyncIterable[Any], **options: Unpack[PlanArguments]) -> DeltaPlan:
         """Read and compare a source; nothing is sent, and the state stays as it is."""
         client = cast("AsyncClientProtocol", _AsyncPlanClient(self._client.options))

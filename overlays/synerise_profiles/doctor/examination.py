@@ -26,6 +26,7 @@ from synerise_profiles_api import settings
 from synerise_profiles_api.api.events import server_time
 from synerise_profiles_api.decoding import read_json
 from synerise_profiles_api.errors import InvalidRequestError, ResponseDecodingError, SyneriseError
+from synerise_profiles_api.names import closest_name
 from synerise_profiles_api.operations import all_operations
 from synerise_profiles_api.types import Operation, RawResponse, Request, Response
 
@@ -241,9 +242,9 @@ def _operations_of(methods: Sequence[str] | None) -> list[Operation]:
         ]
     for name in methods:
         if name not in known:
-            raise InvalidRequestError(
-                f"no method is called {name!r}; they are named as profiles.upsert_batch is", field="methods"
-            )
+            near = closest_name(str(name), known)
+            hint = "they are named as profiles.upsert_batch is" if near is None else f"did you mean {near!r}?"
+            raise InvalidRequestError(f"no method is called {name!r}; {hint}", field="methods")
     return [known[name] for name in methods]
 
 

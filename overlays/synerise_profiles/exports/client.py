@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from synerise_profiles._core.arguments import check_arguments
+from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.workflow import Workflow, logged_workflow, run_workflow, run_workflow_async
@@ -47,6 +48,7 @@ class ExportsClient(exports.Exports):
         self._client = client
         self._timing = timing
 
+    @shows_options(lambda: (ExportArguments, ExportSettings))
     def run(self, body: ExportRequest | Mapping[str, Any], **options: Unpack[ExportArguments]) -> Export:
         """Order an export, wait until its records can be read, and return it: iterate over it, or write it to a file.
 
@@ -70,6 +72,7 @@ class ExportsClient(exports.Exports):
         workflow = order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random)
         return self._export(workflow, settings, "exports.run")
 
+    @shows_options(lambda: (ExportArguments, ExportSettings))
     def resume(self, task_id: str, **options: Unpack[ExportArguments]) -> Export:
         """Wait for an export that was ordered before, maybe by another process, and return it.
 
@@ -120,6 +123,7 @@ class AsyncExportsClient(exports.AsyncExports):
         self._client = client
         self._timing = timing
 
+    @shows_options(lambda: (ExportArguments, ExportSettings))
     async def run(self, body: ExportRequest | Mapping[str, Any], **options: Unpack[ExportArguments]) -> AsyncExport:
         """Order an export, wait until its records can be read, and return it: iterate over it, or write it to a file.
 
@@ -143,6 +147,7 @@ class AsyncExportsClient(exports.AsyncExports):
         workflow = order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random)
         return await self._export(workflow, settings, "exports.run")
 
+    @shows_options(lambda: (ExportArguments, ExportSettings))
     async def resume(self, task_id: str, **options: Unpack[ExportArguments]) -> AsyncExport:
         """Wait for an export that was ordered before, maybe by another process, and return it.
 

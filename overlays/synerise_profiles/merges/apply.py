@@ -40,6 +40,9 @@ _AMBIGUOUS_STATUSES = frozenset({408, 499})
 
 def apply_plan(plan: BasePlan, base_url: str, settings: ApplySettings, log: AuditLog) -> Workflow[MergeResult]:
     """Apply one plan. Raises MergeRefusedError before anything is sent, MergeStoppedError after."""
+    if not isinstance(cast("object", plan), BasePlan):
+        problem = f"expected a plan, as merges.plan makes it, got {type(plan).__name__}"
+        raise InvalidRequestError(problem, operation="merges.apply", field="plan")
     key_type = key_type_of(plan.by)
     group_size = settings.sources_per_request(key_type)
     key_type.check(plan.target.key, (member.key for member in plan.sources))

@@ -5,12 +5,13 @@ Both clients run the same workflows of `planner` and `apply`; only the driver di
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
 from synerise_profiles._core.arguments import check_arguments, taken_by
+from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.workflow import Workflow, logged_workflow, run_workflow, run_workflow_async
@@ -51,6 +52,15 @@ class PlanManyArguments(TypedDict, total=False):
     progress: Callable[[MergeProgress], object] | None
 
 
+_PLAN_MANY_DEFAULTS: Final[Mapping[str, Any]] = {
+    "on_chain": "flatten",
+    "duplicate_column": "duplicate",
+    "survivor_column": "survivor",
+    "delimiter": ",",
+    "encoding": "utf-8",
+    "skip_lines": 0,
+    "comment": "",
+}
 _REQUIRED = ("audit", "actor")
 _ONLY_MANY = {"merges.apply_many": taken_by(ApplyManyArguments)}
 
@@ -82,6 +92,7 @@ class Merges(Resource):
         workflow = plan_one(self._factory(by), into, source_list(sources), partial(MergePlan, merges=self))
         return self._run(workflow, "merges.plan")
 
+    @shows_options(lambda: (PlanManyArguments,), **_PLAN_MANY_DEFAULTS)
     def plan_many(self, pairs: PairSource, *, by: By, **options: Unpack[PlanManyArguments]) -> MergePlanSet:
         """Make a plan for each survivor of many duplicates.
 
@@ -106,6 +117,7 @@ class Merges(Resource):
         self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")), "merges.plan_many")
         return _with_pair_counts(plans, resolved)
 
+    @shows_options(lambda: (ApplyArguments, ApplySettings))
     def apply(self, plan: BasePlan, **options: Unpack[ApplyArguments]) -> MergeResult:
         """Merge as a plan says. IRREVERSIBLE.
 
@@ -135,6 +147,7 @@ class Merges(Resource):
             workflow = apply_plan(plan, self._client.options.base_url, settings, audit)
             return self._run(_logged(workflow, self._timing), "merges.apply")
 
+    @shows_options(lambda: (ApplyManyArguments, ApplySettings))
     def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say, one after the other, with one audit. IRREVERSIBLE.
 
@@ -169,6 +182,7 @@ class AsyncMerges(Resource):
         workflow = plan_one(self._factory(by), into, source_list(sources), partial(AsyncMergePlan, merges=self))
         return await self._run(workflow, "merges.plan")
 
+    @shows_options(lambda: (PlanManyArguments,), **_PLAN_MANY_DEFAULTS)
     async def plan_many(self, pairs: PairSource, *, by: By, **options: Unpack[PlanManyArguments]) -> AsyncMergePlanSet:
         """Make a plan for each survivor of many duplicates; see `Merges.plan_many`."""
         factory = self._factory(by)
@@ -178,6 +192,7 @@ class AsyncMerges(Resource):
         await self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")), "merges.plan_many")
         return _with_pair_counts(plans, resolved)
 
+    @shows_options(lambda: (ApplyArguments, ApplySettings))
     async def apply(self, plan: BasePlan, **options: Unpack[ApplyArguments]) -> MergeResult:
         """Merge as a plan says. IRREVERSIBLE. See `Merges.apply`."""
         check_arguments("merges.apply", options, ApplyArguments, _ONLY_MANY, required=_REQUIRED)
@@ -185,6 +200,7 @@ class AsyncMerges(Resource):
             workflow = apply_plan(plan, self._client.options.base_url, settings, audit)
             return await self._run(_logged(workflow, self._timing), "merges.apply")
 
+    @shows_options(lambda: (ApplyManyArguments, ApplySettings))
     async def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say. IRREVERSIBLE. See `Merges.apply_many`."""
         check_arguments("merges.apply_many", options, ApplyManyArguments, required=_REQUIRED)
@@ -224,11 +240,11 @@ def _counts(result: MergeResult | MergeSetResult, seconds: float) -> str:
 
 def _resolve_pairs(factory: PlanFactory, pairs: PairSource, options: PlanManyArguments) -> ResolvedPairs:
     columns = PairColumns(
-        duplicate=options.get("duplicate_column", "duplicate"),
-        survivor=options.get("survivor_column", "survivor"),
+        duplicate=options.get("duplicate_column", _PLAN_MANY_DEFAULTS["duplicate_column"]),
+        survivor=options.get("survivor_column", _PLAN_MANY_DEFAULTS["survivor_column"]),
         format={name: value for name, value in options.items() if name in _CSV_OPTIONS and value is not None},
     )
-    return resolve_pairs(pairs, factory.key_type, options.get("on_chain", "flatten"), columns)
+    return resolve_pairs(pairs, factory.key_type, options.get("on_chain", _PLAN_MANY_DEFAULTS["on_chain"]), columns)
 
 
 def _with_pair_counts(plans: S, resolved: ResolvedPairs) -> S:

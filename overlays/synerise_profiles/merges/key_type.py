@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, cast
 from synerise_profiles_api.api.profiles import find, get, merge_by_custom_id, merge_by_id
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import Profile
+from synerise_profiles_api.names import closest_name
 from synerise_profiles_api.paths import path_integer, path_list, path_text
 from synerise_profiles_api.types import MergeLimits, Operation, RawJson, Request
 
@@ -115,7 +116,9 @@ def key_type_of(by: Any) -> KeyType:
     """Return the key type that `by` names. Raises InvalidRequestError for another value."""
     key_type = _KEY_TYPES.get(by) if isinstance(by, str) else None
     if key_type is None:
-        raise _refused("by", f"expected one of {', '.join(_KEY_TYPES)}")
+        near = closest_name(by, _KEY_TYPES) if isinstance(by, str) else None
+        hint = "" if near is None else f"; did you mean {near!r}?"
+        raise _refused("by", f"expected one of {', '.join(_KEY_TYPES)}{hint}")
     return key_type
 
 

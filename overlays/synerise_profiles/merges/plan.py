@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 import attrs
 
+from synerise_profiles._core.signatures import shows_options
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .effects import Effects, effects_of, effects_to_dict
 from .key_type import By, Key
 from .rendering import ShownPlan, to_html, to_text
-from .settings import ApplyArguments
+from .settings import ApplyArguments, ApplySettings
 from .snapshots import PlanMember, Snapshot, after_merging, digest, is_same
 
 if TYPE_CHECKING:
@@ -198,6 +199,7 @@ class MergePlan(BasePlan):
 
     _merges: PlanApplier | None = attrs.field(default=None, eq=False, alias="merges")
 
+    @shows_options(lambda: (ApplyArguments, ApplySettings))
     def apply(self, **options: Unpack[ApplyArguments]) -> MergeResult:
         """Merge. IRREVERSIBLE. The same as `client.merges.apply(plan, ...)` of the client that made the plan."""
         if self._merges is None:
@@ -214,6 +216,7 @@ class AsyncMergePlan(BasePlan):
 
     _merges: AsyncPlanApplier | None = attrs.field(default=None, eq=False, alias="merges")
 
+    @shows_options(lambda: (ApplyArguments, ApplySettings))
     async def apply(self, **options: Unpack[ApplyArguments]) -> MergeResult:
         """Merge. IRREVERSIBLE. The same as `client.merges.apply(plan, ...)` of the client that made the plan."""
         if self._merges is None:

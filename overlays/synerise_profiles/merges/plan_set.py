@@ -19,6 +19,7 @@ import attrs
 import orjson
 
 from synerise_profiles._core.files import replaced_file, spooled_file
+from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._reports import align_columns
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
@@ -27,7 +28,7 @@ from synerise_profiles_api.json_values import is_object
 from .key_type import By, key_type_of
 from .plan import AsyncMergePlan, AsyncPlanApplier, BasePlan, MergePlan, PlanApplier, shown_plan
 from .rendering import html_section, sign_off_page
-from .settings import ApplyManyArguments
+from .settings import ApplyManyArguments, ApplySettings
 from .snapshots import digest, is_same
 
 if TYPE_CHECKING:
@@ -241,6 +242,7 @@ class MergePlanSet(BasePlanSet[MergePlan]):
         plans._read(path)
         return plans
 
+    @shows_options(lambda: (ApplyManyArguments, ApplySettings))
     def apply(self, **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge all. IRREVERSIBLE. The same as `client.merges.apply_many(plans, ...)`."""
         if self._merges is None:
@@ -265,6 +267,7 @@ class AsyncMergePlanSet(BasePlanSet[AsyncMergePlan]):
         plans._read(path)
         return plans
 
+    @shows_options(lambda: (ApplyManyArguments, ApplySettings))
     async def apply(self, **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge all. IRREVERSIBLE. The same as `client.merges.apply_many(plans, ...)`."""
         if self._merges is None:

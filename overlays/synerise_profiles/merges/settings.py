@@ -8,7 +8,7 @@ from typing import Literal, Required, TypeAlias, TypedDict, get_args
 
 import attrs
 
-from synerise_profiles._core.arguments import one_of, text, whole_number
+from synerise_profiles._core.arguments import one_of, optional_function, text, whole_number
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .key_type import KeyType
@@ -50,7 +50,9 @@ class ApplySettings:
     actor: str = attrs.field(validator=text("say who merges: a name for the audit", error=_refused))
     group_size: int | None = None
     allow_changes: bool = False
-    progress: Callable[[MergeProgress], object] | None = None
+    progress: Callable[[MergeProgress], object] | None = attrs.field(
+        default=None, validator=optional_function(error=_refused)
+    )
     on_refusal: OnRefusal = attrs.field(default="stop", validator=one_of(*get_args(OnRefusal), error=_refused))
 
     def sources_per_request(self, key_type: KeyType) -> int:

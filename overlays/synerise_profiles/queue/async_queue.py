@@ -20,6 +20,7 @@ from synerise_profiles._batching.send_result import SendResult, result_of_except
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
+from synerise_profiles_api.names import HintsNames
 
 from .buffer import EncodedRow
 from .callbacks import Callbacks, report_end
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncQueue"]
 
 
-class AsyncQueue:
+class AsyncQueue(HintsNames):
     """Takes rows without waiting for the server, and sends them in documented batches from tasks of its own.
 
     Use it by `async with`: the tasks live within the block, whose end flushes for `exit_timeout` seconds at most, even

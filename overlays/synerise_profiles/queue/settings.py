@@ -12,7 +12,15 @@ from attrs.validators import optional
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import letter_target
 from synerise_profiles._batching.row_encoder import Checks
-from synerise_profiles._core.arguments import check_arguments, name_collection, number, one_of, seconds, whole_number
+from synerise_profiles._core.arguments import (
+    check_arguments,
+    name_collection,
+    number,
+    one_of,
+    optional_function,
+    seconds,
+    whole_number,
+)
 
 __all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "Salt", "WhenFull", "queue_settings"]
 
@@ -88,8 +96,8 @@ class QueueSettings:
     allow_null: Collection[str] = attrs.field(default=(), validator=name_collection())
     allow_unknown: Collection[str] = attrs.field(default=(), validator=name_collection())
     salt: Salt = attrs.field(default="random", validator=one_of("random", "content", or_function=True))
-    on_rejected: OnRejected | None = None
-    on_error: OnError | None = None
+    on_rejected: OnRejected | None = attrs.field(default=None, validator=optional_function())
+    on_error: OnError | None = attrs.field(default=None, validator=optional_function())
     exit_timeout: float = attrs.field(default=10.0, validator=seconds())
     spill: str | os.PathLike[str] | None = attrs.field(default=None, validator=optional(_check_spill))
 

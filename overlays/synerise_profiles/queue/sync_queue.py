@@ -16,6 +16,7 @@ from synerise_profiles._batching.send_result import SendResult, result_of_except
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
+from synerise_profiles_api.names import HintsNames
 
 from .buffer import EncodedRow
 from .callbacks import Callbacks, report_end
@@ -38,7 +39,7 @@ _MAX_IDLE_SECONDS: Final = 30.0
 """Seconds after which a thread without work ends; the next row starts another one."""
 
 
-class Queue:
+class Queue(HintsNames):
     """Takes rows without waiting for the server, and sends them in documented batches from threads of its own.
 
     `events`, `profiles` and `transactions` take rows. Any number of threads may use a queue. It is flushed when it is

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.optional_deps import import_pyarrow
+from synerise_profiles_api.names import checks_names
 
 from .cell_reader import LOST_BYTES
 from .columns import Column
@@ -25,6 +26,7 @@ _SLICE_ROWS: Final = 4096
 """So many rows are Python objects at a time, however large a batch is."""
 
 
+@checks_names
 def read_arrow(table: object, mapping: RowMapping, *, sort: bool = False) -> ArrowSource:
     """Read the rows of a table, a batch, a stream, a dataset, a lazy frame or an iterable of batches.
 

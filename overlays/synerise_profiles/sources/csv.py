@@ -15,6 +15,7 @@ from synerise_profiles._readers.block_reader import PathOrFile
 from synerise_profiles._readers.csv_pass import CsvHeaderError
 from synerise_profiles._readers.csv_reader import BadRecord, CsvReader
 from synerise_profiles._readers.file_form import CsvFormat, Ragged
+from synerise_profiles_api.names import checks_names
 
 from .columns import Column
 from .errors import MappingError, MappingIssue
@@ -25,6 +26,7 @@ from .source import Source
 __all__ = ["CsvSource", "read_csv"]
 
 
+@checks_names
 def read_csv(
     file: PathOrFile,
     mapping: RowMapping,

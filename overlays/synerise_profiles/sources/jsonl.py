@@ -18,6 +18,7 @@ from synerise_profiles._readers.block_reader import PathOrFile
 from synerise_profiles._readers.json_reader import JsonArrayReader
 from synerise_profiles._readers.jsonl_reader import JsonLinesReader
 from synerise_profiles_api.json_values import is_object
+from synerise_profiles_api.names import checks_names
 
 from .assembly import LinePlan
 from .columns import Column, Note
@@ -32,6 +33,7 @@ _MAX_COLUMNS: Final = 1000
 """Keys that come later than those of the first rows are columns too, up to so many: each costs a new function."""
 
 
+@checks_names
 def read_jsonl(file: PathOrFile, mapping: RowMapping | None = None, *, sort: bool = False) -> JsonLinesSource:
     """Read the rows of a JSON Lines file: a path, "-" for standard input, or a file object, plain or gzip.
 
@@ -46,6 +48,7 @@ def read_jsonl(file: PathOrFile, mapping: RowMapping | None = None, *, sort: boo
     return JsonLinesSource(JsonLinesReader(file, with_keys=mapping is not None), mapping, sort=sort)
 
 
+@checks_names
 def read_json(file: PathOrFile, mapping: RowMapping | None = None, *, sort: bool = False) -> JsonSource:
     """Read the rows of a file that is one JSON array, as `read_jsonl` reads lines; the array is never held whole.
 

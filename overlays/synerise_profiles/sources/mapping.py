@@ -15,9 +15,11 @@ import attrs
 
 from synerise_profiles._batching import operations
 from synerise_profiles._core.files import replaced_file
+from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_list, is_object
+from synerise_profiles_api.names import checks_names
 from synerise_profiles_api.types import Operation
 
 from .assembly import LinePlan, Prepare, read_lines
@@ -79,6 +81,7 @@ class RowMapping:
     is opened. Made by the method for the rows that `client.bulk` is to send, or by `load` from a TOML file.
     """
 
+    @checks_names
     def __init__(
         self,
         kind: MappingKind,
@@ -129,21 +132,25 @@ class RowMapping:
         """What tells mappings apart: the same for the same columns, targets and constants, in any process."""
 
     @classmethod
+    @shows_options(lambda: (MappingArguments, RowMapping))
     def for_profiles(cls, columns: Mapping[str, FieldTarget], **options: Unpack[MappingArguments]) -> Self:
         """Make rows for `client.bulk.upsert_profiles`."""
         return cls._for_operation("profiles", operations.profiles(), columns, **options)
 
     @classmethod
+    @shows_options(lambda: (GroupArguments, RowMapping))
     def for_events(cls, columns: Mapping[str, FieldTarget], **options: Unpack[GroupArguments]) -> Self:
         """Make rows for `client.bulk.send_events`."""
         return cls._for_operation("events", operations.events(), columns, **options)
 
     @classmethod
+    @shows_options(lambda: (GroupArguments, RowMapping))
     def for_transactions(cls, columns: Mapping[str, FieldTarget], **options: Unpack[GroupArguments]) -> Self:
         """Make rows for `client.bulk.create_transactions`: one purchase a row, or with `group_by` one an order."""
         return cls._for_operation("transactions", operations.transactions(), columns, **options)
 
     @classmethod
+    @shows_options(lambda: (CellArguments, RowMapping))
     def for_identifiers(cls, columns: Mapping[str, FieldTarget], **options: Unpack[CellArguments]) -> Self:
         """Make rows for `client.bulk.delete_profiles` and `assign_tag`: a `clientId`, or a `customId` to delete."""
         deletions = operations.profile_deletions()

@@ -23,6 +23,7 @@ from synerise_profiles._core.files import FileId, file_id
 from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles._readers.file_form import check_parquet
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.names import checks_names
 
 from .arrow import ArrowSource
 from .errors import MappingError, MappingIssue
@@ -35,6 +36,7 @@ ParquetPaths: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[s
 _WILDCARDS: Final = frozenset("*?[")
 
 
+@checks_names
 def read_parquet(
     paths: ParquetPaths, mapping: RowMapping, *, filesystem: Any = None, sort: bool = False
 ) -> ParquetSource:

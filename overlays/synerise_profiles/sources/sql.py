@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 
 from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.names import checks_names
 
 from .arrow import ArrowSource
 from .columns import Column
@@ -49,6 +50,7 @@ _FETCH_ROWS: Final = 2000
 """So many rows are fetched at a time; the types of columns are those of the first."""
 
 
+@checks_names
 def read_sql(
     query: Any, connection: Any, mapping: RowMapping, *, params: SqlParams = None, sort: bool = False
 ) -> ArrowSource | SqlSource:

@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 import attrs
 
+from synerise_profiles_api.names import checks_names
+
 from .datetime_formats import formats_of
 from .datetimes import Ambiguous
 from .derived_cells import fallback_columns, template_columns
@@ -64,6 +66,7 @@ FieldTarget: TypeAlias = "str | Target | Sequence[str | Target] | None"
 """Where a column goes: a path, what `field` makes, several of them, or None to leave the column out of a pattern."""
 
 
+@checks_names
 def field(
     field: str,
     type: TypeName = "auto",  # noqa: A002 - the word of the field

@@ -230,6 +230,9 @@ class ChangeCheck:
     def __init__(self) -> None:
         self._uuids = _FirstSeenIndex()
 
+    def __repr__(self) -> str:
+        return f"<ChangeCheck for {IDENTIFIER_CHANGE_DATE}>"
+
     def changes(self, row: Mapping[str, Any] | Model, number: int) -> Iterator[IdentifierChange]:
         """Yield what the change touches in a row. An event or a transaction names its profile in `client`."""
         fields = _fields_of(row)

@@ -72,6 +72,9 @@ class ReplayMethods(Resource):
     _client: ClientProtocol
     _timing: Timing
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._client!r}>"
+
     @shows_options(lambda: (ReplayArguments, BulkSettings))
     def replay(self, path: str | os.PathLike[str], **options: Unpack[ReplayArguments]) -> ReplayReport:
         """Send the letters of a dead-letter file, or of a queue's spill, again: each by the method of its operation.
@@ -113,6 +116,9 @@ class AsyncReplayMethods(Resource):
 
     _client: AsyncClientProtocol
     _timing: Timing
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._client!r}>"
 
     @shows_options(lambda: (ReplayArguments, BulkSettings))
     async def replay(self, path: str | os.PathLike[str], **options: Unpack[ReplayArguments]) -> ReplayReport:

@@ -75,6 +75,9 @@ class DeltaSync(HintsNames):
         self._client = client
         self._timing = timing
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._client!r}>"
+
     @shows_options(lambda: (DeltaArguments, Bulk.upsert_profiles, DeltaSettings))
     def profiles(self, source: Iterable[Any], **options: Unpack[DeltaArguments]) -> DeltaReport:
         """Create or update the profiles whose rows are new or changed (`profiles.upsert_batch`)."""
@@ -113,6 +116,9 @@ class AsyncDeltaSync(HintsNames):
     def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:
         self._client = client
         self._timing = timing
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._client!r}>"
 
     @shows_options(lambda: (DeltaArguments, Bulk.upsert_profiles, DeltaSettings))
     async def profiles(

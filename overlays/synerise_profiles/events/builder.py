@@ -68,6 +68,9 @@ class Builder(EventBuilder):
         self._salt = salt
         self._deprecations: DeprecationPolicy = deprecations
 
+    def __repr__(self) -> str:
+        return f"<Builder of events{'' if self._now is None else ', with times by the clock of the server'}>"
+
     def transaction(
         self,
         *,

@@ -48,6 +48,9 @@ class ExportsClient(exports.Exports):
         self._client = client
         self._timing = timing
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._client!r}>"
+
     @shows_options(lambda: (ExportArguments, ExportSettings))
     def run(self, body: ExportRequest | Mapping[str, Any], **options: Unpack[ExportArguments]) -> Export:
         """Order an export, wait until its records can be read, and return it: iterate over it, or write it to a file.
@@ -122,6 +125,9 @@ class AsyncExportsClient(exports.AsyncExports):
         super().__init__(client.send)
         self._client = client
         self._timing = timing
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._client!r}>"
 
     @shows_options(lambda: (ExportArguments, ExportSettings))
     async def run(self, body: ExportRequest | Mapping[str, Any], **options: Unpack[ExportArguments]) -> AsyncExport:

@@ -149,6 +149,9 @@ class QueueProducer(Generic[T]):
         self._channel = channel
         self._encode = encoder.encode
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._channel.batch_operation.operation.name}>"
+
     def put(self, row: T | Mapping[str, Any], *, timeout: float | None = None) -> None:
         """Check a row, write it as JSON and hold it; it is sent in the background.
 
@@ -166,6 +169,9 @@ class AsyncQueueProducer(Generic[T]):
         self._queue = queue
         self._channel = channel
         self._encode = encoder.encode
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._channel.batch_operation.operation.name}>"
 
     async def put(self, row: T | Mapping[str, Any], *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as the sync one
         """Check a row, write it as JSON and hold it; it is sent in the background.

@@ -131,6 +131,9 @@ class RowMapping:
         self.digest: str = mapping_digest(self.operations, self.targets, self._constants, defaults, *line_facts)
         """What tells mappings apart: the same for the same columns, targets and constants, in any process."""
 
+    def __repr__(self) -> str:
+        return f"<RowMapping for {self.kind}: {len(self.targets)} columns>"
+
     @classmethod
     @shows_options(lambda: (MappingArguments, RowMapping))
     def for_profiles(cls, columns: Mapping[str, FieldTarget], **options: Unpack[MappingArguments]) -> Self:

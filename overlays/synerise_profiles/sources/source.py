@@ -40,6 +40,9 @@ class Source(abc.ABC):
         self.columns: tuple[str, ...] = ()
         """The names of the columns, as far as they are known."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}{'' if self._mapping is None else f' by {self._mapping!r}'}>"
+
     @property
     def notes(self) -> Mapping[str, int]:
         """What was passed over, and what could be read in two ways, by its text, with how often; a run reports it."""

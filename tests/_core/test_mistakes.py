@@ -357,7 +357,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: CLIENT.bulk.send_events([], verify_sample=5),
-        "bulk.send_events: verify_sample: does not apply here, but to bulk.upsert_profiles; it takes …",
+        "bulk.send_events: verify_sample: does not apply here, but to bulk.upsert_profiles and bulk.delete_profiles; it takes …",
     ),
     (
         lambda: CLIENT.bulk.send_events([], default_time="yesterday"),

@@ -157,10 +157,6 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: RetryPolicy(max_retries=-1), "max_retries: expected a whole number that is not negative"),
     (lambda: RetryPolicy(base_delay="1"), "base_delay: expected a number of seconds that is not negative"),
     (
-        lambda: CLIENT.with_options(timeot=3),
-        "Synerise.with_options() got an unexpected keyword argument 'timeot'; did you mean 'timeout'?",
-    ),
-    (
         lambda: CLIENT.with_options(headers={"Authorization": "x"}),
         "headers: Authorization is set by the client itself; leave it out",
     ),
@@ -357,7 +353,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: CLIENT.bulk.send_events([], verify_sample=5),
-        "bulk.send_events: verify_sample: does not apply here, but to bulk.upsert_profiles; it takes …",
+        "bulk.send_events: verify_sample: does not apply here, but to bulk.upsert_profiles and bulk.delete_profiles; it takes …",
     ),
     (
         lambda: CLIENT.bulk.send_events([], default_time="yesterday"),

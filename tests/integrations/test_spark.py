@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from synerise_profiles import Synerise
-from synerise_profiles.integrations.spark import SyneriseDataSource, repartition
+from synerise_profiles.integrations import spark as sink
+from synerise_profiles.integrations.spark import repartition
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sources import RowMapping, read_parquet
 from tests.integrations.spark_support import EVENTS, PROFILES, java, mapping_file, session
@@ -36,7 +37,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture(scope="module")
 def spark(sandbox: Sandbox) -> Iterator[Any]:
     with session(sandbox) as found:
-        found.dataSource.register(SyneriseDataSource)
+        found.dataSource.register(sink.SyneriseDataSource)
         yield found
 
 
@@ -155,13 +156,13 @@ def test_a_key_of_a_provider(spark: Any, sandbox: Sandbox, tmp_path: Path) -> No
     """A function returns it when a write begins; a bad one fails the write and is nowhere shown."""
     path = mapping_file(tmp_path, EVENTS)
     key = "wr0ng-key-of-a-provider"
-    spark.dataSource.register(SyneriseDataSource.with_key(lambda: key))
+    spark.dataSource.register(sink.SyneriseDataSource.with_key(lambda: key))
     try:
         with pytest.raises(Exception, match=r"events\.send_batch") as caught:
             written(visits(spark, 10), path, salt="params.n", concurrency=1)
         assert key not in str(caught.value)
     finally:
-        spark.dataSource.register(SyneriseDataSource)
+        spark.dataSource.register(sink.SyneriseDataSource)
 
 
 def test_a_stream_that_is_restarted(spark: Any, sandbox: Sandbox, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 
@@ -41,8 +41,10 @@ class SyneriseDataSource(DataSource):
     The key is that of the driver's environment (SYNERISE_API_KEY), set before the session starts, or of `with_key`.
     """
 
-    key_provider: ClassVar[Callable[[], str] | None] = None
-    """A function that returns the API key; see `with_key`."""
+    @staticmethod
+    def read_key() -> str | None:
+        """Return the API key; None stands for the credentials of the environment. See `with_key`."""
+        return None
 
     @classmethod
     def with_key(cls, provider: Callable[[], str]) -> type[SyneriseDataSource]:
@@ -51,7 +53,7 @@ class SyneriseDataSource(DataSource):
         It is called in a Python process of its own on the driver's machine, where it may read a file or ask a vault; it
         has no session of Spark.
         """
-        return type("SyneriseDataSource", (cls,), {"key_provider": staticmethod(provider), "__module__": "__main__"})
+        return type("SyneriseDataSource", (cls,), {"read_key": staticmethod(provider), "__module__": "__main__"})
 
     @classmethod
     def name(cls) -> str:
@@ -69,9 +71,9 @@ class SyneriseDataSource(DataSource):
     def _plan(self, schema: Any) -> WritePlan:
         options = SinkOptions.parse(dict(self.options), list(schema.fieldNames()))
         given: dict[str, Any] = dict(options.place)
-        provider = type(self).key_provider
-        if provider is not None:
-            given["api_key"] = provider()
+        key = self.read_key()
+        if key is not None:
+            given["api_key"] = key
         return WritePlan(
             options=options,
             write_id=uuid.uuid4().hex[:12],

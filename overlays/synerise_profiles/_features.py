@@ -33,9 +33,9 @@ __all__ = ["AsyncClientExtensions", "ClientExtensions"]
 
 
 def _queue_options() -> tuple[type, ...]:
-    from .queue.settings import QueueArguments, QueueSettings  # noqa: PLC0415 - for who looks
+    from .queue import AsyncQueue, QueueArguments  # noqa: PLC0415 - for who looks
 
-    return QueueArguments, QueueSettings
+    return QueueArguments, AsyncQueue
 
 
 class ClientExtensions(Resources):

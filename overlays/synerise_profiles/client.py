@@ -142,13 +142,11 @@ class Synerise(ClientExtensions):
         APIStatusError (AuthenticationError if the login is refused), APIConnectionError or
         ResponseDecodingError.
         """
-        if request.body is not None:
-            _check_body(request)
+        _check_body(request)
         if request.operation.deprecated:
             warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall())
         return self._connections.send(request, self._options)
 
-    @checks_names
     def with_options(
         self,
         *,
@@ -264,8 +262,7 @@ class AsyncSynerise(AsyncClientExtensions):
         APIStatusError (AuthenticationError if the login is refused), APIConnectionError or
         ResponseDecodingError.
         """
-        if request.body is not None:
-            _check_body(request)
+        _check_body(request)
         if request.operation.deprecated:
             # A task would run the coroutine without the frame of the caller.
             return self._send_deprecated(request, caller())
@@ -275,7 +272,6 @@ class AsyncSynerise(AsyncClientExtensions):
         warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall(), site)
         return await self._connections.send(request, self._options)
 
-    @checks_names
     def with_options(
         self,
         *,
@@ -338,19 +334,17 @@ def _copy_with(
     if headers is not None:
         options = attrs.evolve(options, headers=checked_headers(headers))
     result = object.__new__(type(client))
-    state: dict[str, Any] = result.__dict__
-    state.update(client.__dict__)
-    for name in list(state):
+    result.__dict__.update(client.__dict__, _options=options, _is_copy=True)
+    for name in list(result.__dict__):
         # A resource that was used already is bound to the options of the client that it was made by.
         if isinstance(getattr(type(client), name, None), functools.cached_property):
-            del state[name]
-    state["_options"] = options
-    state["_is_copy"] = True
+            del result.__dict__[name]
     return result
 
 
 def _check_body(request: Request[Any]) -> None:
-    # The schemas and their rules take a third of the time of a start, and are of no use before there is a body.
-    from synerise_profiles._validation.basic_rules import check_body_of  # noqa: PLC0415
+    if request.body is not None:
+        # The schemas and their rules take a third of the time of a start, and are of no use before there is a body.
+        from synerise_profiles._validation.basic_rules import check_body_of  # noqa: PLC0415
 
-    check_body_of(request)
+        check_body_of(request)

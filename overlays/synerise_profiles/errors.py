@@ -34,15 +34,15 @@
     │   └── MergeChangedError          merges: profiles are no longer as the plan says
     ├── MergeStoppedError              merges: stopped at a group that failed; its result says what is merged
     ├── AuditError                     merges: the audit file cannot be read, written or locked
-    └── ExportError                    exports: an export without records so far
-        ├── ExportFailedError          exports: the server gave it up
-        └── ExportTimeoutError         exports: it was not ready when the deadline had passed
+    ├── ExportError                    exports: an export without records so far
+    │   ├── ExportFailedError          exports: the server gave it up
+    │   └── ExportTimeoutError         exports: it was not ready when the deadline had passed
+    └── SparkWriteError                integrations.spark: too many rows of a write were refused
 
-A line that begins with a package's name is an error of that package, such as `synerise_profiles.bulk`; all others are
-in this module. Warnings are no errors: `deprecations` and `queue` have theirs.
-
-No text of an error holds what a caller sent: it may be personal data. The server's reasons are shown with what the
-request held replaced; its words as they are stand in `body` and `content` alone. Every error can be pickled.
+A line that begins with a package's name is an error of that package, such as `synerise_profiles.bulk`; others are of
+this module. `deprecations` and `queue` have warnings. Every error can be pickled. No text of an error holds what a
+caller sent: it may be personal data. The server's reasons are shown with what the request held replaced; its words as
+they are stand in `body` and `content` alone.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def test_the_error_is_chosen_where_the_validator_is_made() -> None:
         (BulkSettings, {"verify_sample": -1}),
         (BulkSettings, {"verify_within": INF}),
         (QueueSettings, {"flush_bytes": 0}),
-        (QueueSettings, {"salt": "sugar"}),
+        (QueueSettings, {"salt": "unique"}),
         (ExportSettings, {"statuses": {1: "ready"}}),
         (ExportSettings, {"page_size": 2.5}),
         (ApplySettings, {"on_refusal": "ask"}),

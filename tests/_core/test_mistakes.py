@@ -407,7 +407,10 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: CLIENT.queue(max_items=0), "max_items: expected a whole number from 1"),
     (lambda: CLIENT.queue(flush_after=-1), "flush_after: expected a number of seconds that is not negative"),
     (lambda: CLIENT.queue(concurrency=0), "concurrency: expected a whole number from 1"),
-    (lambda: CLIENT.queue(salt="uuid"), "salt: expected one of random, content, or a function"),
+    (
+        lambda: CLIENT.queue(salt=7),
+        "salt: expected random, content, a text, a function or a list of field names, such as ['orderId']",
+    ),
     (lambda: CLIENT.queue(spill="no/such/folder/x.jsonl"), "spill: is in a folder that does not exist"),
     (lambda: CLIENT.queue(max_size=5), "queue: max_size: is no argument of this method; did you mean 'max_items'?"),
     (lambda: CLIENT.queue(journal="j"), "queue: journal: is no argument; it takes …"),

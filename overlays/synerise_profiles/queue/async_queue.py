@@ -18,6 +18,7 @@ from anyio.lowlevel import cancel_shielded_checkpoint
 from synerise_profiles._batching.machine import DONE
 from synerise_profiles._batching.send_result import SendResult, result_of_exception, send_result_of
 from synerise_profiles._core.retry import AttemptFailure
+from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.names import HintsNames
@@ -27,7 +28,7 @@ from .callbacks import Callbacks, report_end
 from .channels import Channel
 from .inflight import AnswerResult, QueueTask
 from .producers import AsyncQueueProducer, QueueClosedError, QueueFullError, QueueParts
-from .settings import QueueArguments, queue_settings
+from .settings import QueueArguments, QueueSettings, queue_settings
 from .shutdown import register
 from .stats import FlushResult, QueueStats, Undelivered
 
@@ -47,6 +48,7 @@ class AsyncQueue(HintsNames):
     `QueueArguments` says what can be chosen; here `on_rejected` and `on_error` may be coroutine functions.
     """
 
+    @shows_options(lambda: (QueueArguments, QueueSettings))
     def __init__(self, client: AsyncClientProtocol, timing: Timing, **options: Unpack[QueueArguments]) -> None:
         self._settings = queue_settings(options)
         self._client = client.with_options(max_retries=0)

@@ -133,4 +133,4 @@ def _without_bucket(batches: Iterable[Any], buckets: set[int]) -> Iterator[Any]:
             yield batch
             continue
         buckets.update(batch.column(BUCKET_COLUMN).unique().to_pylist())
-        yield batch.drop_columns([BUCKET_COLUMN])
+        yield batch.select([name for name in batch.schema.names if name != BUCKET_COLUMN])

@@ -15,7 +15,6 @@ from typing import Any, Final
 import orjson
 
 from synerise_profiles._core.files import FileId
-from synerise_profiles_api.errors import InvalidRequestError
 
 from .block_reader import MAX_LINE_CHARS, InputFile, OpenedFile, PathOrFile
 from .exact_json import LargeNumberError, load_exactly
@@ -68,11 +67,17 @@ class JsonArrayReader:
         """What tells the file apart; None for a file object that is none of the system's."""
         return self._file.id
 
-    def records(self, convert: Callable[[Any], Any] | None, refuse: Callable[[str, str | None], Any]) -> Iterator[Any]:
+    def records(
+        self,
+        convert: Callable[[Any], Any] | None,
+        refuse: Callable[[str, str | None], Any],
+        *,
+        loads: Callable[[bytes], Any] = load_exactly,
+    ) -> Iterator[Any]:
         """Yield the value of each element, or what `convert` makes of it; and what `refuse` makes of a bad one.
 
         That is called with what is wrong with the element, and its text, or None where there is none. It is called too
-        where the array is broken, after which nothing more is read.
+        where the array is broken, after which nothing more is read. `loads` parses an element.
         """
         started, self._started = self._started, None
         opened, elements = started or self._start()
@@ -89,7 +94,7 @@ class JsonArrayReader:
                     yield refuse(f"is longer than {MAX_LINE_CHARS:,} bytes", None)
                     continue
                 try:
-                    found = load_exactly(text)
+                    found = loads(text)
                 except LargeNumberError as error:
                     yield refuse(str(error), text.decode())
                     continue

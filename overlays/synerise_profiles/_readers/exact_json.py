@@ -26,7 +26,8 @@ _ALL: Final = b"0" * _MIN_DIGITS
 _MIN_LOSSY_CHARS: Final = 16
 """A float keeps fewer digits than these, and one of these characters may be the point."""
 _MARKS_AS_ZEROS: Final = bytes(ord("0") if chr(code) in "0123456789." else ord(" ") for code in range(256))
-_MANY_SAMPLE: Final = b"0" * (_MIN_LOSSY_CHARS // _STRIDE)
+_MARK_STRIDE: Final = 5
+_MANY_SAMPLE: Final = b"0" * (_MIN_LOSSY_CHARS // _MARK_STRIDE)
 _MANY: Final = b"0" * _MIN_LOSSY_CHARS
 
 
@@ -55,10 +56,11 @@ def load_exactly(text: bytes) -> Any:
 
 def load_decimals(text: bytes) -> Any:
     """Parse JSON as `load_exactly` does; a number with more digits than a float keeps is a Decimal."""
-    found = load_exactly(text)
-    if _MANY_SAMPLE in text[::_STRIDE].translate(_MARKS_AS_ZEROS) and _MANY in text.translate(_MARKS_AS_ZEROS):
+    # Whoever has no run of so many digits has none of a whole number beyond 64 bits either.
+    if _MANY_SAMPLE in text[::_MARK_STRIDE].translate(_MARKS_AS_ZEROS) and _MANY in text.translate(_MARKS_AS_ZEROS):
+        load_exactly(text)
         return json.loads(text, parse_float=_float_or_decimal)
-    return found
+    return orjson.loads(text)
 
 
 def _float_or_decimal(text: str) -> float | Decimal:

@@ -136,7 +136,8 @@ def _object_converter(
 
 def _parser(mapping: RowMapping | None) -> Callable[[bytes], Any]:
     """Return what parses JSON: where columns are decimals, no digit of a number may be lost before they are read."""
-    return load_exactly if mapping is None or not mapping.has_decimals else load_decimals
+    targets = () if mapping is None else (target for found in mapping.targets.values() for target in found)
+    return load_decimals if any(target.type == "decimal" for target in targets) else load_exactly
 
 
 def _object_or_unreadable(found: Any) -> Any:

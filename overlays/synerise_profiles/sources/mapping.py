@@ -337,11 +337,6 @@ class RowMapping:
         """Whether it takes columns that it does not name."""
         return any(mapped.field is None for targets in self._mapped.values() for mapped in targets)
 
-    @property
-    def has_decimals(self) -> bool:
-        """Whether a column is read as a decimal, which refuses what JSON would round."""
-        return any(target.type == "decimal" for targets in self.targets.values() for target in targets)
-
     def _raise_issues(self, issues: Sequence[MappingIssue]) -> None:
         if issues:
             file, found, name = self.file, dict.fromkeys(issues), self.operations[0].name

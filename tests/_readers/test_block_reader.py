@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import subprocess
@@ -64,3 +65,24 @@ def test_without_a_standard_input(monkeypatch):
         read_csv("-", MAPPING)
     monkeypatch.setattr(sys, "stdin", io.StringIO("id\na\n"))
     assert list(read_csv("-", MAPPING)) == [{"customId": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda data: data[:-20], "is cut off"),
+        (lambda data: data[:12], "is cut off"),
+        (lambda data: data + b"rest", "is damaged"),
+        (lambda data: data[: len(data) // 2] + b"\0" * 40 + data[len(data) // 2 + 40 :], "is damaged"),
+    ],
+    ids=["end", "start", "behind", "amid"],
+)
+@pytest.mark.parametrize("read", [read_csv, read_jsonl, read_json])
+def test_a_gzip_file_that_is_cut_or_damaged_is_named(tmp_path, read, change, problem):
+    """Whichever reader finds it, and wherever in the file: its name is told, and that it has to be fetched again."""
+    line = {read_csv: b"id\n", read_jsonl: b'{"id":"a"}\n', read_json: b'[{"id":"a"},'}[read]
+    rows = b"".join(b'{"id":"%d"},' % n if read is read_json else b'{"id":"%d"}\n' % n for n in range(5000))
+    path = tmp_path / "rows.gz"
+    path.write_bytes(change(gzip.compress(line + rows + b'{"id":"z"}]' * (read is read_json), mtime=0)))
+    with pytest.raises(InvalidRequestError, match=f"rows.gz {problem}"):
+        list(read(path, RowMapping.for_profiles({"id": "customId"})))

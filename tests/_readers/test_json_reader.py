@@ -5,14 +5,17 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synerise_profiles._readers import block_reader
+from synerise_profiles._readers.block_reader import MAX_LINE_CHARS
 from synerise_profiles._readers.json_reader import JsonArrayReader
 from synerise_profiles.sources import RowMapping, read_json
+from synerise_profiles_api.errors import InvalidRequestError
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=["Cs"])),
@@ -46,10 +49,12 @@ def test_elements_are_those_of_the_array(elements, indent, is_packed, block):
         ('[{"a":1},{"a":2', [{"a": 1}, "! is cut off: the file ends within the array"]),
         ('[{"a":1},', [{"a": 1}, "! is cut off: the file ends within the array"]),
         ('[{"a":1}', [{"a": 1}, "! is cut off: the file ends within the array"]),
-        ('[{"a":1} {"a":2}]', [{"a": 1}, "! is not followed by a comma in its array"]),
-        ('[{"a":1}]\n[{"a":2}]', [{"a": 1}, "! stands below the end of the array; a file holds one array"]),
+        ('[{"a":1} {"a":2}]', [{"a": 1}, "! is not followed by a comma in its array; nothing below it is read"]),
+        (
+            '[{"a":1}]\n[{"a":2}]',
+            [{"a": 1}, "! stands below the end of the array; a file holds one array, and nothing below it is read"],
+        ),
         ("[1,]", [1, "! is not JSON, at character 1 of the element"]),
-        ("", []),
         ("\ufeff[ ]\n", []),
     ],
 )
@@ -75,3 +80,43 @@ def test_an_array_through_a_mapping(tmp_path):
         {"customId": "a"},
         "is cut off: the file ends within the array",
     ]
+
+
+@pytest.mark.parametrize("text", ["", "\ufeff", " \n" * 1000], ids=["nothing", "a mark", "blanks"])
+def test_an_empty_file_is_no_array(text):
+    """It is refused when it is opened: an export that failed is not one without rows."""
+    with pytest.raises(InvalidRequestError, match="is empty: it holds no JSON array"):
+        JsonArrayReader(io.BytesIO(text.encode()))
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        b'{"a":"' + b"x" * MAX_LINE_CHARS + b'"}',
+        b'"' + b"x" * MAX_LINE_CHARS + b'"',
+        b'["' + b"\\\\" * (MAX_LINE_CHARS // 2) + b'"]',
+        b"9" * (MAX_LINE_CHARS + 1),
+        b'{"a":[' + (b"[" + b"1" * 96 + b"],") * (MAX_LINE_CHARS // 99) + b"2]}",
+    ],
+    ids=["object", "text", "escapes", "number", "lists"],
+)
+@pytest.mark.parametrize("with_keys", [False, True])
+def test_an_element_that_is_too_long_costs_itself_alone(long, with_keys):
+    """Whatever it is, first or last; those beside it are read."""
+    reader = JsonArrayReader(io.BytesIO(b'[{"id":1},' + long + b',{"id":2},' + long + b"]"), with_keys=with_keys)
+    found = list(reader.records(None, lambda reason, _: f"! {reason}"))
+    assert found == [{"id": 1}, "! is longer than 8,000,000 bytes", {"id": 2}, "! is longer than 8,000,000 bytes"]
+    assert reader.keys == ("id",) * with_keys
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"[" + b"[" * 4_000_000, b'["' + b"\\\\" * 2_000_000 + b'"', b"[" + b"[" * 2_000_000 + b"]" * 2_000_000],
+    ids=["brackets", "escapes", "nested"],
+)
+def test_each_byte_is_looked_at_once(data, monkeypatch):
+    """The time grows with the file and not with its square, in blocks of any size."""
+    monkeypatch.setattr(block_reader, "_BLOCK_BYTES", 20_000)
+    began = time.process_time()
+    assert values(io.BytesIO(data))[-1] == "! is cut off: the file ends within the array"
+    assert time.process_time() - began < 2

@@ -118,3 +118,21 @@ def test_options_of_dates_are_checked_where_they_are_written(options, problem):
     """Before there is any file."""
     with pytest.raises(MappingError, match=problem):
         RowMapping.for_profiles({"id": "customId", "at": field("attributes.at", "datetime", **options)})
+
+
+@pytest.mark.parametrize(
+    "format_",
+    ["%H:%M", "%d.%m", "%m/%Y", "%Y", "%Q", "%", "", "excel1904", "%d.%m.%Y %", "%%Y-%m-%d", ["%d.%m.%Y", "%H:%M"]],
+)
+def test_a_format_without_a_whole_date_is_refused_when_it_is_given(format_):
+    """What it lacks would be of the year 1900, silently; what is no format would refuse every row."""
+    with pytest.raises(MappingError, match="the format"):
+        field("birthDate", "date", format=format_)
+
+
+@pytest.mark.parametrize(
+    "format_", ["%Y%m%d", "%d %B %y", "%Y-%j", "%G-W%V-%u", "%Y %U %a", "%c", "%x", "%d/%b/%Y:%H:%M:%S %z", "unix"]
+)
+def test_a_format_of_a_whole_date_is_taken(format_):
+    """By its month and day, by the day of the year, or by the week."""
+    assert field("attributes.x", "date", format=format_).format == format_

@@ -10,7 +10,7 @@ import pytest
 
 from synerise_profiles._readers import block_reader
 from synerise_profiles.bulk import UnreadableRow
-from synerise_profiles.sources import MappingError, RowMapping, field, read_jsonl
+from synerise_profiles.sources import MappingError, RowMapping, field, read_json, read_jsonl
 
 MAPPING = RowMapping.for_profiles(
     {"id": field("customId", "text"), "born": field("birthDate", optional=True), "*": "attributes.*"}
@@ -119,3 +119,16 @@ def test_a_line_that_is_too_long_is_one_row(monkeypatch):
     found = rows_with_lines(read_jsonl(lines({"id": "a"}, {"id": "x" * 1000}, {"id": "b"}), MAPPING))
     assert [line for line, _ in found] == [1, 2, 3]
     assert "is longer than" in found[1][1]
+
+
+@pytest.mark.parametrize("number", ["1.23456789012345678901", "123456789012345678.9", "900719925474099.3", "1.5e400"])
+@pytest.mark.parametrize("is_array", [False, True])
+def test_a_decimal_is_refused_rather_than_rounded(number, is_array):
+    """As in CSV: the digits are those of the file, in the refusal's row too; a float that keeps them passes."""
+    mapping = RowMapping.for_profiles({"id": "customId", "v": field("attributes.v", "decimal")})
+    text = f'{{"id":"a","v":{number}}}', '{"id":"b","v":0.1234567890123456}', '{"id":"c","v":0.30000000000000004}'
+    file = io.BytesIO(f"[{','.join(text)}]".encode() if is_array else "\n".join(text).encode())
+    bad, *good = read_json(file, mapping) if is_array else read_jsonl(file, mapping)
+    assert isinstance(bad, UnreadableRow)
+    assert number in str(bad.row)
+    assert [row["attributes"]["v"] for row in good] == [0.1234567890123456, 0.30000000000000004]

@@ -131,7 +131,7 @@ def test_required_fields_must_have_an_origin():
         (lambda: field("city", zone="Europe/Warszawa"), "there is no zone"),
         (lambda: field("tags", "list"), "needs its separator"),
         (lambda: field("attributes.x", "integer", empty="keep"), "empty text, which is no integer"),
-        (lambda: field("attributes.x", "integer", format="%d"), "format is for dates"),
+        (lambda: field("attributes.x", "integer", format="%d.%m.%Y"), "format is for dates"),
         (lambda: field("attributes.x", "text", separator=";"), "separator is for lists"),
         (lambda: field("attributes.x", "boolean", values={"TAK": True}), "leave the type out"),
         (lambda: field("attributes.x", "number", decimal=",", thousands=","), "one mark"),

@@ -167,7 +167,7 @@ def test_a_mapping_is_written_and_read_back(path):
     ("columns", "constants"),
     [
         ({"x": field("sex", values={1: "MALE", 2.5: "FEMALE", "x": "OTHER"})}, {}),
-        ({"x": field("attributes.at", "datetime", format="%H", zone=datetime.UTC)}, {}),
+        ({"x": field("attributes.at", "datetime", format="%d.%m.%Y %H", zone=datetime.UTC)}, {}),
         ({"x": field("attributes.at", "datetime", zone=zoneinfo.ZoneInfo("Europe/Warsaw"))}, {}),
         ({}, {"attributes.list": ("a", 1, 2.0, True), "attributes.map": {"b c": {"d": []}, "a": {}}}),
         ({}, {"attributes.at": datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)}),

@@ -27,6 +27,7 @@ __all__ = [
     "GZIP_MAGIC",
     "MAX_LINE_CHARS",
     "STANDARD_INPUT",
+    "DamagedFileError",
     "InputFile",
     "LongLineError",
     "OpenedFile",
@@ -49,6 +50,10 @@ STANDARD_INPUT: Final = "-"
 
 class LongLineError(Exception):
     """A line that is too long to be read."""
+
+
+class DamagedFileError(InvalidRequestError):
+    """A packed file that is cut off or damaged."""
 
 
 class InputFile:
@@ -88,10 +93,11 @@ class InputFile:
             raise InvalidRequestError("was read before; give a path, or open it again", field="file")
         self._was_read = True
         if self._path is None:
-            return OpenedFile(self._file, is_own=False)
+            name = getattr(self._file, "name", "")
+            return OpenedFile(self._file, is_own=False, name=name if isinstance(name, str) else "")
         file = self._path.open("rb")
         try:
-            return OpenedFile(file, is_own=True)
+            return OpenedFile(file, is_own=True, name=str(self._path))
         except BaseException:
             file.close()
             raise
@@ -114,11 +120,14 @@ def _is_stream(path: Path) -> bool:
 
 
 class OpenedFile:
-    """A file while it is read: `read` returns the next part, unpacked, and nothing at the end; `head` is the first."""
+    """A file while it is read: `read` returns the next part, unpacked, and nothing at the end; `head` is the first.
 
-    def __init__(self, file: IO[Any], *, is_own: bool) -> None:
+    `name` is what an error calls it.
+    """
+
+    def __init__(self, file: IO[Any], *, is_own: bool, name: str) -> None:
         self._own = file if is_own else None
-        read = _decompressed(file)
+        read = _decompressed(file, name)
         self.head = _read_head(read)
         if isinstance(self.head, bytes):
             check_container(self.head)
@@ -154,7 +163,7 @@ class _PeekedFile:
         return self._file.read(size)
 
 
-def _decompressed(file: IO[Any]) -> Callable[[], bytes | str]:
+def _decompressed(file: IO[Any], name: str) -> Callable[[], bytes | str]:
     """Return what reads the next part; gzip is known by its first bytes, whatever a file is called."""
     read = _part_reader(file)
     first = read()
@@ -164,7 +173,18 @@ def _decompressed(file: IO[Any]) -> Callable[[], bytes | str]:
         parts = iter((first,))
         return lambda: next(parts, None) or read()
     packed = gzip.GzipFile(fileobj=cast("IO[bytes]", _PeekedFile(first, file)), mode="rb")
-    return lambda: packed.read(_BLOCK_BYTES)
+    place = f" {name}" if name else ""
+
+    def read_unpacked() -> bytes:
+        try:
+            return packed.read(_BLOCK_BYTES)
+        except EOFError:
+            problem = f"the gzip file{place} is cut off: its end is missing; fetch it again"
+        except (gzip.BadGzipFile, zlib.error):
+            problem = f"the gzip file{place} is damaged, or has something else behind its end; fetch it again"
+        raise DamagedFileError(problem, field="file")
+
+    return read_unpacked
 
 
 def _part_reader(file: IO[Any]) -> Callable[[], bytes | str]:

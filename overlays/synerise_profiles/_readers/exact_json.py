@@ -7,6 +7,7 @@ by a sample of its bytes; only where there may be some, it is parsed a second ti
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any, Final
 
 import orjson
@@ -14,7 +15,7 @@ import orjson
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 
-__all__ = ["LargeNumberError", "load_exactly"]
+__all__ = ["LargeNumberError", "load_decimals", "load_exactly"]
 
 _MIN_DIGITS: Final = 19
 """Whole numbers with fewer digits fit into 64 bits."""
@@ -22,6 +23,12 @@ _DIGITS_AS_ZEROS: Final = bytes(ord("0") if chr(code) in "0123456789" else ord("
 _STRIDE: Final = 6
 _SAMPLE: Final = b"0" * (_MIN_DIGITS // _STRIDE)
 _ALL: Final = b"0" * _MIN_DIGITS
+_MIN_LOSSY_CHARS: Final = 16
+"""A float keeps fewer digits than these, and one of these characters may be the point."""
+_MARKS_AS_ZEROS: Final = bytes(ord("0") if chr(code) in "0123456789." else ord(" ") for code in range(256))
+_MARK_STRIDE: Final = 5
+_MANY_SAMPLE: Final = b"0" * (_MIN_LOSSY_CHARS // _MARK_STRIDE)
+_MANY: Final = b"0" * _MIN_LOSSY_CHARS
 
 
 class LargeNumberError(ValueError):
@@ -45,6 +52,20 @@ def load_exactly(text: bytes) -> Any:
     ):
         raise LargeNumberError(field)
     return found
+
+
+def load_decimals(text: bytes) -> Any:
+    """Parse JSON as `load_exactly` does; a number with more digits than a float keeps is a Decimal."""
+    # Whoever has no run of so many digits has none of a whole number beyond 64 bits either.
+    if _MANY_SAMPLE in text[::_MARK_STRIDE].translate(_MARKS_AS_ZEROS) and _MANY in text.translate(_MARKS_AS_ZEROS):
+        load_exactly(text)
+        return json.loads(text, parse_float=_float_or_decimal)
+    return orjson.loads(text)
+
+
+def _float_or_decimal(text: str) -> float | Decimal:
+    number, exact = float(text), Decimal(text)
+    return number if Decimal(repr(number)) == exact else exact
 
 
 def _large_number(text: bytes) -> str | None:

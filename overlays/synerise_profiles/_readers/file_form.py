@@ -128,7 +128,9 @@ def check_json_array(head: bytes | str) -> None:
     text = _json_text(head)
     if text.startswith(b"{"):
         raise _wrong_form("is no JSON array, it begins with an object; read JSON Lines by read_jsonl")
-    if text and not text.startswith(b"["):
+    if not text:
+        raise _wrong_form("is empty: it holds no JSON array")
+    if not text.startswith(b"["):
         raise _wrong_form("is no JSON array; read CSV by read_csv")
 
 

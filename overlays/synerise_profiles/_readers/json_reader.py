@@ -15,7 +15,6 @@ from typing import Any, Final
 import orjson
 
 from synerise_profiles._core.files import FileId
-from synerise_profiles_api.errors import InvalidRequestError
 
 from .block_reader import MAX_LINE_CHARS, InputFile, OpenedFile, PathOrFile
 from .exact_json import LargeNumberError, load_exactly
@@ -24,8 +23,14 @@ from .jsonl_reader import MAX_SAMPLE_ROWS, encoded_blocks, first_keys, json_prob
 
 __all__ = ["JsonArrayReader"]
 
-_find_bracket: Final = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+([{}\[\]])', re.DOTALL).match
-_find_scalar_end: Final = re.compile(rb'(?:[^",\]]++|"(?:[^"\\]++|\\.)*+")*+[,\]]', re.DOTALL).match
+_TEXT = rb'"(?:[^"\\]++|\\.)*+"'
+_find_brackets: Final = re.compile(
+    rb'(?:[^"{}\[\]]++|' + _TEXT + rb')*+(?:(?P<open>[{\[]++)|(?P<close>[}\]]++)|(?P<quote>"))', re.DOTALL
+).match
+_find_scalar_end: Final = re.compile(
+    rb'(?:[^",\]]++|' + _TEXT + rb')*+(?:(?P<close>[,\]])|(?P<quote>"))', re.DOTALL
+).match
+_skip_text: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL).match
 _skip_blanks: Final = re.compile(rb"[ \t\r\n]*").match
 _OPENING: Final = frozenset(b"{[")
 _COMMA: Final = ord(",")
@@ -62,11 +67,17 @@ class JsonArrayReader:
         """What tells the file apart; None for a file object that is none of the system's."""
         return self._file.id
 
-    def records(self, convert: Callable[[Any], Any] | None, refuse: Callable[[str, str | None], Any]) -> Iterator[Any]:
+    def records(
+        self,
+        convert: Callable[[Any], Any] | None,
+        refuse: Callable[[str, str | None], Any],
+        *,
+        loads: Callable[[bytes], Any] = load_exactly,
+    ) -> Iterator[Any]:
         """Yield the value of each element, or what `convert` makes of it; and what `refuse` makes of a bad one.
 
         That is called with what is wrong with the element, and its text, or None where there is none. It is called too
-        where the array is broken, after which nothing more is read.
+        where the array is broken, after which nothing more is read. `loads` parses an element.
         """
         started, self._started = self._started, None
         opened, elements = started or self._start()
@@ -79,8 +90,11 @@ class JsonArrayReader:
                     return
                 if text is None:
                     return
+                if text is _TOO_LONG:
+                    yield refuse(f"is longer than {MAX_LINE_CHARS:,} bytes", None)
+                    continue
                 try:
-                    found = load_exactly(text)
+                    found = loads(text)
                 except LargeNumberError as error:
                     yield refuse(str(error), text.decode())
                     continue
@@ -92,11 +106,15 @@ class JsonArrayReader:
     def _start(self) -> tuple[OpenedFile, Iterator[bytes]]:
         opened = self._file.open()
         try:
-            check_json_array(opened.head)
-        except InvalidRequestError:
+            if opened.head.strip():
+                check_json_array(opened.head)
+            buffer = _Buffer(encoded_blocks(opened.read))
+            buffer.next_byte()
+            check_json_array(buffer.data[buffer.position :])
+        except BaseException:
             opened.close()
             raise
-        return opened, _elements(_Buffer(encoded_blocks(opened.read)))
+        return opened, _elements(buffer)
 
 
 class _Sample:
@@ -154,8 +172,7 @@ class _Buffer:
 
 
 def _elements(buffer: _Buffer) -> Iterator[bytes]:
-    if buffer.next_byte() is None:
-        return
+    buffer.next_byte()
     buffer.position += 1  # the bracket that opens the array
     if buffer.next_byte() == _END:
         buffer.position += 1
@@ -165,43 +182,72 @@ def _elements(buffer: _Buffer) -> Iterator[bytes]:
             yield _take_element(buffer)
             mark = buffer.next_byte()
             if mark not in (_COMMA, _END):
-                raise _BrokenArrayError(_CUT if mark is None else "is not followed by a comma in its array")
+                raise _BrokenArrayError(_CUT if mark is None else f"is not followed by a comma in its array; {_UNREAD}")
             buffer.position += 1
             is_more = mark == _COMMA
     if buffer.next_byte() is not None:
-        raise _BrokenArrayError("stands below the end of the array; a file holds one array")
+        raise _BrokenArrayError(f"stands below the end of the array; a file holds one array, and {_UNREAD}")
 
 
 def _take_element(buffer: _Buffer) -> bytes:
-    """Take the next element from the buffer."""
+    """Take the next element from the buffer, or what stands for one that is too long, which is not kept."""
     first = buffer.next_byte()
     if first is None:
         raise _BrokenArrayError(_CUT)
+    scan, is_long = _ElementScan(is_nested=first in _OPENING), False
+    position = buffer.position
     while True:
-        end = _nested_end(buffer) if first in _OPENING else _scalar_end(buffer)
-        if end is not None:
-            text, buffer.position = buffer.data[buffer.position : end], end
-            return text
-        if len(buffer.data) - buffer.position > MAX_LINE_CHARS:
-            raise _BrokenArrayError(f"is longer than {MAX_LINE_CHARS:,} bytes")
+        position = scan.read(buffer.data, position)
+        is_long = is_long or position - buffer.position > MAX_LINE_CHARS
+        if scan.is_done:
+            text, buffer.position = b"" if is_long else buffer.data[buffer.position : position], position
+            return _TOO_LONG if is_long else text
+        if is_long:
+            buffer.position = position
+        position -= buffer.position
         if not buffer.read_more():
             raise _BrokenArrayError(_CUT)
 
 
-def _nested_end(buffer: _Buffer) -> int | None:
-    """Where an object or a list ends; None if that has not been read."""
-    position, depth = buffer.position, 0
-    while (found := _find_bracket(buffer.data, position)) is not None:
-        position = found.end()
-        depth += 1 if buffer.data[position - 1] in _OPENING else -1
-        if not depth:
-            return position
-    return None
+class _ElementScan:
+    """Finds where an element ends, in parts: each byte is looked at once, whatever is in it and however long it is."""
+
+    def __init__(self, *, is_nested: bool) -> None:
+        self.is_done = False
+        self._find = _find_brackets if is_nested else _find_scalar_end
+        self._is_nested = is_nested
+        self._depth = 0
+        self._is_in_text = False
+
+    def read(self, data: bytes, position: int) -> int:
+        """Read on from a position; return where the element ends, or up to where it was read."""
+        while True:
+            if self._is_in_text:
+                found = _skip_text(data, position)
+                position = position if found is None else found.end()
+                if data[position : position + 1] != b'"':  # the end, or a backslash before it
+                    return position
+                position += 1
+                self._is_in_text = False
+            found = self._find(data, position)
+            if found is None:
+                return len(data)
+            position = found.end()
+            if found["quote"]:
+                self._is_in_text = True
+            elif not self._is_nested:
+                self.is_done = True
+                return position - 1
+            elif found.lastgroup == "open":
+                self._depth += position - found.start("open")
+            else:
+                start = found.start("close")
+                if position - start >= self._depth:
+                    self.is_done = True
+                    return start + self._depth
+                self._depth -= position - start
 
 
-def _scalar_end(buffer: _Buffer) -> int | None:
-    found = _find_scalar_end(buffer.data, buffer.position)
-    return None if found is None else found.end() - 1
-
-
+_TOO_LONG: Final = b"(too long)"
+_UNREAD: Final = "nothing below it is read"
 _CUT: Final = "is cut off: the file ends within the array"

@@ -56,17 +56,23 @@ class JsonLinesReader:
         """What tells the file apart from others, whatever it is called."""
         return self._file.id
 
-    def records(self, convert: Callable[[Any], Any] | None, refuse: Callable[[str, str | None], Any]) -> Iterator[Any]:
+    def records(
+        self,
+        convert: Callable[[Any], Any] | None,
+        refuse: Callable[[str, str | None], Any],
+        *,
+        loads: Callable[[bytes], Any] = load_exactly,
+    ) -> Iterator[Any]:
         """Yield the value of each line, or what `convert` makes of it; and what `refuse` makes of a bad line.
 
         That is called with what is wrong with the line, and its text, or None where it is too long. Blank lines are
-        skipped.
+        skipped. `loads` parses a line.
         """
         started, self._started = self._started, None
         opened, blocks = started or self._start()
         lines = self.lines = LineIndex()
         # `delta` is the line of a value less its index, while no line is blank.
-        loads, index, number, delta = load_exactly, -1, 0, lines.first_line
+        index, number, delta = -1, 0, lines.first_line
         with closing(opened):
             for block in blocks:
                 for line in (b"",) if block is None else _split_lines(block):

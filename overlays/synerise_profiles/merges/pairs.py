@@ -8,7 +8,6 @@ everything that is wrong with them is named at once, and one wrong pair refuses 
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard, cast
 
@@ -140,7 +139,8 @@ class _PairReader:
                 self.problems.append(f"pair {place}: expected a duplicate and its survivor")
 
     def _records(self, path: str | os.PathLike[str]) -> Iterator[tuple[int, tuple[Key, Key]]]:
-        from synerise_profiles._readers.csv_reader import width_problem  # noqa: PLC0415 - pairs are seldom in a file
+        from synerise_profiles._readers.block_reader import DamagedFileError  # noqa: PLC0415 - pairs are seldom in a file
+        from synerise_profiles._readers.csv_reader import width_problem  # noqa: PLC0415 - likewise
 
         columns = self._columns
         reader = _open_pairs(path, columns)
@@ -161,18 +161,14 @@ class _PairReader:
                     self.problems.append(f"line {line}: {pair}")
                 else:
                     yield line, pair
-        except _UNPACKING_ERRORS:
-            self.problems.append(_UNPACKING_PROBLEM)
+        except DamagedFileError as error:
+            self.problems.append(error.problem)
 
     def _key_of_cell(self, text: str) -> Key:
         """A clientId is a number; what is none stays text, which the check refuses."""
         digits = text.strip()
         is_number = self._key_type.by == "id" and digits.isascii() and digits.isdigit()
         return int(digits) if is_number else text
-
-
-_UNPACKING_ERRORS = (EOFError, zlib.error)
-_UNPACKING_PROBLEM = "the file cannot be unpacked to its end"
 
 
 def _open_pairs(path: str | os.PathLike[str], columns: PairColumns) -> CsvReader:
@@ -186,8 +182,6 @@ def _open_pairs(path: str | os.PathLike[str], columns: PairColumns) -> CsvReader
         raise _refused([f"line 1: {error.problem}"]) from None
     except InvalidRequestError as error:
         raise _refused([error.problem]) from None
-    except _UNPACKING_ERRORS:
-        raise _refused([_UNPACKING_PROBLEM]) from None
 
 
 def _position(reader: CsvReader, name: str) -> int:

@@ -258,7 +258,7 @@ def _number(cell: str) -> int | float:
 
 
 def _decimal(cell: str | float | Decimal) -> int | float:
-    if isinstance(cell, str) and len(cell) <= _MAX_EXACT_DIGITS and "e" not in cell and "E" not in cell:
+    if isinstance(cell, str) and len(cell) < _MAX_EXACT_DIGITS and "e" not in cell and "E" not in cell:
         number = float(cell)  # so few digits come back as they were
         return int(number) if number.is_integer() else number
     try:

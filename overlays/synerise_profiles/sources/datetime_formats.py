@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from .errors import BadCellError
 
-__all__ = ["ISO", "NUMBER_FORMATS", "Parser", "date_width", "formats_of", "has_zone", "parser_of"]
+__all__ = ["ISO", "NUMBER_FORMATS", "Parser", "date_width", "format_problem", "formats_of", "has_zone", "parser_of"]
 
 Parser: TypeAlias = Callable[[str | float], datetime.datetime]
 ISO: Final = "iso"
@@ -30,6 +30,37 @@ def formats_of(given: str | Iterable[str] | None) -> tuple[str, ...]:
     if given is None:
         return (ISO,)
     return (given,) if isinstance(given, str) else tuple(given)
+
+
+def format_problem(format: object) -> str | None:  # noqa: A002 - as strptime calls it
+    """Say why no cell, or no whole date, can be read by a format; None if one can."""
+    if isinstance(format, str) and (format == ISO or format in NUMBER_FORMATS):
+        return None
+    advice = f"give one for strptime such as '%d.%m.%Y', {ISO}, or {', '.join(sorted(NUMBER_FORMATS))}"
+    if not isinstance(format, str) or "%" not in format:
+        return f"the format {format!r} is none; {advice}"
+    given = frozenset(_find_directives(format))
+    if not any(parts <= given for parts in _WHOLE_DATES):
+        return f"the format {format!r} lacks the year, the month or the day: a whole date takes such as '%d.%m.%Y'"
+    try:
+        # The text fits no format: only one that is none is an error before it is looked at.
+        datetime.datetime.strptime("\0", format)  # noqa: DTZ007 - nothing is read
+    except ValueError as error:
+        if "does not match format" not in str(error):
+            return f"the format {format!r} is none that strptime reads; {advice}"
+    return None
+
+
+_find_directives: Final = re.compile(r"%[%A-Za-z]").findall
+_WHOLE_DATES: Final = (
+    *(frozenset((year, month, "%d")) for year in ("%Y", "%y") for month in ("%m", "%b", "%B")),
+    *(frozenset((year, "%j")) for year in ("%Y", "%y")),
+    *(frozenset((year, week, day)) for year in ("%Y", "%y") for week in ("%U", "%W") for day in ("%a", "%A", "%w")),
+    *(frozenset(("%G", "%V", day)) for day in ("%a", "%A", "%w", "%u")),
+    frozenset(("%c",)),
+    frozenset(("%x",)),
+)
+"""Directives of strptime that make a whole date; what is left out would be of the year 1900."""
 
 
 def has_zone(format: str) -> bool:  # noqa: A002 - as strptime calls it

@@ -15,6 +15,7 @@ import attrs
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import FileId
 from synerise_profiles._readers.block_reader import PathOrFile
+from synerise_profiles._readers.exact_json import load_decimals, load_exactly
 from synerise_profiles._readers.json_reader import JsonArrayReader
 from synerise_profiles._readers.jsonl_reader import JsonLinesReader
 from synerise_profiles_api.json_values import is_object
@@ -81,7 +82,8 @@ class JsonLinesSource(Source):
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
         self._notes.clear()
-        records = self._reader.records(self._convert, partial(UnreadableRow, "", mapping=self.mapping_digest))
+        refuse = partial(UnreadableRow, "", mapping=self.mapping_digest)
+        records = self._reader.records(self._convert, refuse, loads=_parser(self._mapping))
         return records if self._plan is None else self._assembled(records, self._plan)
 
 
@@ -108,7 +110,8 @@ class JsonSource(Source):
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
         self._notes.clear()
-        records = self._reader.records(self._convert, partial(UnreadableRow, "", mapping=self.mapping_digest))
+        refuse = partial(UnreadableRow, "", mapping=self.mapping_digest)
+        records = self._reader.records(self._convert, refuse, loads=_parser(self._mapping))
         return records if self._plan is None else self._assembled(records, self._plan)
 
 
@@ -129,6 +132,12 @@ def _object_converter(
             raise MappingError([issue], operation=mapping.operations[0].name)
         return _object_or_unreadable, attrs.evolve(mapping.line_plan(mapper.builder, None), convert=mapper.row)
     return mapper.builder.convert_in_order(mapper.row), None
+
+
+def _parser(mapping: RowMapping | None) -> Callable[[bytes], Any]:
+    """Return what parses JSON: where columns are decimals, no digit of a number may be lost before they are read."""
+    targets = () if mapping is None else (target for found in mapping.targets.values() for target in found)
+    return load_decimals if any(target.type == "decimal" for target in targets) else load_exactly
 
 
 def _object_or_unreadable(found: Any) -> Any:

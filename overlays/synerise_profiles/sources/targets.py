@@ -15,7 +15,7 @@ import attrs
 
 from synerise_profiles_api.names import checks_names
 
-from .datetime_formats import formats_of
+from .datetime_formats import format_problem, formats_of
 from .datetimes import Ambiguous
 from .derived_cells import fallback_columns, template_columns
 from .errors import MappingError, MappingIssue
@@ -164,6 +164,7 @@ def _problems(
         found.append(f"empty='keep' keeps an empty text, which is no {type_name}")
     if format is not None and type_name not in ("auto", "date", "datetime"):
         found.append(f"format is for dates; the type is {type_name}")
+    found += [problem for one in formats_of(format) if (problem := format_problem(one)) is not None]
     if format is not None and not formats_of(format):
         found.append("format is an empty list; leave it out for ISO 8601")
     if separator is not None and type_name != "list":

@@ -7,7 +7,6 @@ complete. With it each such row is one that would be refused.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -216,7 +215,7 @@ def _read(path: str, options: Mapping[str, Any], columns: Collection[str]) -> Ro
                 yield from _csv_rows(path, file, csv_options(path, options), columns)
             else:
                 yield from _json_rows(path, file, form)
-    except (OSError, EOFError, zlib.error) as error:
+    except OSError as error:
         raise CommandError(f"cannot read {path}: {getattr(error, 'strerror', None) or type(error).__name__}") from None
     except InvalidRequestError as error:
         raise CommandError(f"{path}: {error.problem}") from None

@@ -365,7 +365,7 @@ def test_the_messages_are_those_of_the_code() -> None:
 def test_the_names_of_the_pages_are_there() -> None:
     """What pages name of the client and of the package is there, and each option is an argument or a field."""
     surface = (PROJECT / "surface.txt").read_text(encoding="utf-8")
-    known = {*re.findall(r"\w+", surface), *spark_options._BULK}
+    known = {*re.findall(r"\w+", surface), *spark_options.BULK_OPTIONS}
     missing: list[str] = []
     with Synerise(token="t") as client:
         for page, path in PAGES.items():

@@ -54,6 +54,7 @@ class Place:
 
     def __init__(self, sandbox: Sandbox, number: int) -> None:
         self.sandbox = sandbox
+        client: Any  # answers of which nothing is optional here
         with self.client("workspace") as client:
             one, two = (self._profile(client, f"example-{number}-{part}") for part in (1, 2))
             tag = client.tags.create({"name": f"example {number}"}).id

@@ -259,4 +259,4 @@ def _suppression_key() -> str:
     """Return the key by which instrumentations of HTTP libraries agree to be silent; it is another one each time."""
     from opentelemetry import context  # noqa: PLC0415 - as above
 
-    return context._SUPPRESS_HTTP_INSTRUMENTATION_KEY  # noqa: SLF001 - it has no public name, and no other way
+    return context._SUPPRESS_HTTP_INSTRUMENTATION_KEY  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the only way

@@ -210,8 +210,12 @@ def _send_all(step: SendRequests, client: ClientProtocol) -> list[SendOutcome[An
 
     # As a task has: a context of its own, with what is set in the caller's.
     contexts = [contextvars.copy_context() for _ in step.requests]
+
+    def send(request: Request[Any], context: contextvars.Context) -> SendOutcome[Any] | _HookFailure:
+        return context.run(_send, request, client)
+
     with ThreadPoolExecutor(threads, thread_name_prefix="synerise-workflow") as pool:
-        return list(pool.map(lambda context, request: context.run(_send, request, client), contexts, step.requests))
+        return list(pool.map(send, step.requests, contexts))
 
 
 async def _send_all_async(step: SendRequests, client: AsyncClientProtocol) -> list[SendOutcome[Any] | _HookFailure]:

@@ -13,7 +13,7 @@ from synerise_profiles.sources import MappingError, RowMapping
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import closest_name
 
-__all__ = ["BUCKET_COLUMN", "METHODS", "SinkOptions", "Thresholds", "refused"]
+__all__ = ["BUCKET_COLUMN", "BULK_OPTIONS", "METHODS", "SinkOptions", "Thresholds", "refused"]
 
 BUCKET_COLUMN: Final = "__synerise_bucket"
 """The column by which `repartition` says which rows have to be in one task; it is not sent."""
@@ -36,7 +36,7 @@ def _text(text: str) -> str:
     return text
 
 
-_BULK: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
+BULK_OPTIONS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "checks": ("checks", _text),
     "allowNull": ("allow_null", _names),
     "allowUnknown": ("allow_unknown", _names),
@@ -114,7 +114,7 @@ class SinkOptions:
 
 def _known(given: Mapping[str, str]) -> dict[str, str]:
     """Return the options by their own spelling; refuse others, and keys, which plans would show."""
-    spelling = {name.lower(): name for name in (*_OWN, *_BULK)}
+    spelling = {name.lower(): name for name in (*_OWN, *BULK_OPTIONS)}
     found: dict[str, str] = {}
     for name, value in given.items():
         word = name.lower()
@@ -153,7 +153,7 @@ def _mapping(options: Mapping[str, str]) -> RowMapping:
 
 def _bulk_arguments(options: Mapping[str, str]) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
-    for option, (argument, read) in _BULK.items():
+    for option, (argument, read) in BULK_OPTIONS.items():
         if option in options:
             try:
                 arguments[argument] = read(options[option])
@@ -164,7 +164,7 @@ def _bulk_arguments(options: Mapping[str, str]) -> dict[str, Any]:
 
 def _check_arguments(mapping: RowMapping, arguments: Mapping[str, Any]) -> None:
     """Let the bulk method check its arguments, by a run without rows: it sends nothing."""
-    spelling = {argument: option for option, (argument, _) in _BULK.items()}
+    spelling = {argument: option for option, (argument, _) in BULK_OPTIONS.items()}
     try:
         with Synerise(token="none") as client:  # noqa: S106 - it is never sent
             getattr(client.bulk, METHODS[mapping.kind])([], **arguments)

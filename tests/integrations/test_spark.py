@@ -202,6 +202,7 @@ def test_a_million_profiles_and_many_events(spark: Any, sandbox: Sandbox, tmp_pa
     profiles, events = mapping_file(tmp_path, PROFILES), mapping_file(tmp_path, EVENTS, "events.toml")
     died, chance = tmp_path / "died", random.Random(0)
     died.mkdir()
+    spark.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")  # which keeps the zone
     people(spark, 1_000_000).write.parquet(str(tmp_path / "people"))
     visits(spark, 200_000, 8).write.parquet(str(tmp_path / "visits"))
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "10000")

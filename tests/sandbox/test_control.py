@@ -187,6 +187,7 @@ BAD_FIELDS = {
         {"export_time": -0.5},
         {"pii_protection": 1},
         {"export_status": 5},
+        *[{"card_pool": value} for value in ("card-1", [1], {"a": 1}, None)],
         {"delay": 1, "export_time": -1},
     ],
     "tokens": [
@@ -342,6 +343,7 @@ def test_options(sandbox: Sandbox, control: httpx.Client) -> None:
     assert control.patch("/options", json={"export_status": "WARMING_UP"}).status_code == 200
     assert sandbox.options.export_status == "WARMING_UP"
     assert control.patch("/options", json={"export_status": True}).status_code == 400
+    assert control.patch("/options", json={"card_pool": ["card-1"]}).json()["card_pool"] == ["card-1"]
     assert control.get("/options").json()["delay"] == 5
 
 

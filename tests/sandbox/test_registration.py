@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from synerise_profiles import FailedDependencyError, Synerise
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sandbox.spec import load_spec
 
@@ -91,6 +92,19 @@ def test_a_malformed_registration_is_refused(sandbox: Sandbox, visitor: httpx.Cl
     """Nobody, a phone number of letters, a value of no meaning: 400, and nothing is sent."""
     assert visitor.post(REGISTER, json=sent).status_code == 400
     assert len(sandbox.mailbox) == len(sandbox.store.profiles) == 0
+
+
+def test_a_custom_id_comes_from_the_pool_of_card_codes(sandbox: Sandbox, visitor: httpx.Client) -> None:
+    """With a pool of codes, one that is not in it is answered with 424; who has no customId needs none."""
+    sandbox.options.card_pool = ["card-1"]
+    refused = visitor.post(REGISTER, json={**OLA, "customId": "card-2"})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (424, "customId")
+    assert visitor.post(REGISTER, json={**OLA, "customId": "card-1"}).status_code == 202
+    assert visitor.post(REGISTER, json={**OLA, "email": "jan@example.com"}).status_code == 202
+    with Synerise(token=sandbox.token("anonymous"), base_url=sandbox.url) as client:
+        with pytest.raises(FailedDependencyError) as caught:
+            client.registration.register({"email": "ewa@example.com", "password": "Correct horse 2!", "customId": "x"})
+        assert "customId (is no code of the pool)" in str(caught.value)
 
 
 def test_two_registrations_that_wait(sandbox: Sandbox, visitor: httpx.Client) -> None:

@@ -274,10 +274,11 @@ class ControlAPI:
         options = self._workspace.context.options
         now: Json = asdict(options)
         numbers = {name for name, value in now.items() if isinstance(value, float)}
-        texts = {name for name, value in now.items() if isinstance(value, str)}
-        body = request.body(
-            {name: _NUMBER_TYPES if name in numbers else str if name in texts else bool for name in now}
-        )
+        kinds = {name: _NUMBER_TYPES if name in numbers else type(value) for name, value in now.items()}
+        kinds["card_pool"] = list
+        body = request.body(kinds)
+        if not all(isinstance(code, str) for code in body.get("card_pool", ())):
+            raise _ControlError(400, "card_pool: expected a list of texts")
         for name in numbers & body.keys():
             if body[name] < 0:
                 raise _ControlError(400, f"{name}: expected a number that is not negative")

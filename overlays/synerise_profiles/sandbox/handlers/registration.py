@@ -30,6 +30,11 @@ def register(request: RequestContext) -> HandlerResponse:
     refuse(future_dates(item, request.operation.body.past, request.context.today()))
     if taken := _taken(request.context, item):
         raise RefusedRequest(400, errors=taken)
+    pool = request.context.options.card_pool
+    if pool and "customId" in item and item["customId"] not in pool:
+        raise RefusedRequest(
+            424, errors=[error_entry("customId", "is no code of the pool", item["customId"], code=424)]
+        )
     password = request.sent.get(_PASSWORD_FIELD)
     password_hash = None if password is None else hash_password(password)
     return HandlerResponse(write=partial(_open_account, request.context, request.operation.name, item, password_hash))

@@ -112,13 +112,24 @@ def test_what_is_queued_is_waited_for() -> None:
             assert sum(clock.slept) == pytest.approx(5)
 
 
-def test_rows_that_name_one_profile_twice_are_not_compared(client: Synerise) -> None:
-    """Which of two rows was applied last nobody knows, so neither is compared."""
+@pytest.mark.parametrize(("ordered", "expected"), [(True, (10, 10, 0)), (False, (8, 8, 2))])
+def test_the_last_row_of_a_profile_is_compared(
+    client: Synerise, *, ordered: bool, expected: tuple[int, int, int]
+) -> None:
+    """With the order kept, the last row says what is stored; without, nobody knows which was applied last."""
     rows = [*people(10), {"customId": "customer-4", "city": "Sopot"}, {"email": "buyer5@example.com", "city": "Hel"}]
     for chunked in (rows, [rows[-2], rows[-1], *rows[:10]]):
-        found = client.bulk.upsert_profiles(chunked, verify_sample=50).verification
+        found = client.bulk.upsert_profiles(chunked, verify_sample=50, ordered=ordered).verification
         assert found is not None
-        assert (found.sample, found.arrived, found.skipped) == (8, 8, 4)
+        assert (found.sample, found.arrived, found.skipped) == expected
+
+
+def test_a_table_of_few_profiles_and_many_rows_is_compared(client: Synerise) -> None:
+    """As order lines are: 3,000 rows of 40 profiles give a whole sample, of what their last rows say."""
+    rows = [{"customId": f"customer-{n * n % 40}", "city": f"Town {n}"} for n in range(3000)]
+    found = client.bulk.upsert_profiles(rows, verify_sample=5).verification
+    assert found is not None
+    assert (found.sample, found.arrived, found.skipped) == (5, 5, 0)
 
 
 def test_an_identifier_that_no_path_carries_is_skipped(client: Synerise) -> None:

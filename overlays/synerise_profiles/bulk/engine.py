@@ -68,7 +68,8 @@ class Engine(Machine[BulkTask]):
         options = settings.chunker_options(rows_are_fixed=rows_are_fixed)
         self._sample: Sample | None = None
         if settings.verify_sample:
-            self._sample = Sample(settings.verify_sample, batch_operation.identifiers, timing.random)
+            identifiers, is_ordered = batch_operation.identifiers, settings.ordered
+            self._sample = Sample(settings.verify_sample, identifiers, timing.random, is_ordered=is_ordered)
         self._chunker = Chunker(batch_operation, options, recorder.record_refusal, recorder.report.note, self._sample)
         self._timestamps = None if batch_operation.time_field is None else TimestampAssigner(timing, recorder.journal)
         self._chunk_states: list[ChunkState] = []

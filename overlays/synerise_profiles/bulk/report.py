@@ -232,7 +232,9 @@ def _counts(report: Report) -> str:
     phrases = [f"{report.operation}: {report.read:,} rows read", f"{report.accepted:,} accepted"]
     phrases += [f"{count:,} {_STAGE_TEXTS[stage]}" for stage, count in report.by_stage.items() if count]
     if report.verification is not None:
-        phrases.append(f"{report.verification.arrived:,} of {report.verification.sample:,} read back as sent")
+        sample, skipped = report.verification, report.verification.skipped
+        uncompared = f" ({skipped:,} cannot be compared)" if skipped else ""
+        phrases.append(f"{sample.arrived:,} of {sample.sample:,} read back as sent{uncompared}")
     if report.deletion_verification is not None:
         found = report.deletion_verification
         phrases.append(f"{len(found.remaining):,} of {found.sample:,} looked for still exist")

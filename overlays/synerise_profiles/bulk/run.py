@@ -183,7 +183,7 @@ def _closing_store(store: RejectionStore[Rejection], report: Report, source: Row
         yield
     except BaseException as error:
         is_kept = report.read > 0 and not isinstance(error, JournalMismatchError)
-        if isinstance(error, InvalidRequestError):
+        if source is None and isinstance(error, InvalidRequestError):
             error.add_note(_ROW_ERROR_NOTE)
         raise
     finally:

@@ -25,34 +25,46 @@ class Sample:
     """A reservoir sample of rows (algorithm L of Li, 1994).
 
     It draws how many rows to skip until the next one that is kept, so that a row that is skipped costs next to nothing.
-    A row that names the same profile as one of the sample gives that one a duplicate: which of the two the server
-    applied last is not known, so it is not compared.
+    Where a later row names the profile of one that is kept, it takes its place, since it is applied last. In a run
+    whose order is not kept nobody knows that, and the profile is not compared.
     """
 
-    def __init__(self, size: int, identifiers: Sequence[str], random: Callable[[], float]) -> None:
+    def __init__(
+        self, size: int, identifiers: Sequence[str], random: Callable[[], float], *, is_ordered: bool = True
+    ) -> None:
         self.size = size
         self._capacity = size * _OVERSAMPLING_FACTOR
         self._random = random
+        self._is_ordered = is_ordered
         self._reservoir: list[SampledRow] = []
-        self._by_identifier: dict[str, dict[Any, SampledRow]] = {name: {} for name in identifiers}
+        self._names: list[list[tuple[str, Any]]] = []
+        """What names the profile of each row that is kept, in any row so far."""
+        self._places: dict[str, dict[Any, int]] = {name: {} for name in identifiers}
+        """The place in the reservoir by identifier and value."""
         self._seen = 0
         self._next_pick = 0
         self._weight = 1.0
 
     def offer(self, chunk: Chunk, rows: Sequence[Mapping[str, Any]]) -> None:
         """Offer the rows that were added to a chunk last, as mappings."""
-        columns = self._columns(rows)
-        for name, column in columns.items():
-            named = self._by_identifier[name]
-            if named and not named.keys().isdisjoint(column):
-                for value in named.keys() & set(column):
-                    named[value].has_duplicate = True
+        picked = set(self._draw(len(rows)))
+        if not picked and not self._has_known(rows):
+            return
         first = len(chunk) - len(rows)
-        for place in self._draw(len(rows)):
-            data: dict[str, Any] = orjson.loads(orjson.dumps(rows[place], orjson_default, ORJSON_OPTIONS))
-            entry = SampledRow(chunk.indexes[first + place], data)
-            chunk.sampled.append((first + place, entry))
-            self._keep(entry, columns)
+        latest: dict[int, int] = {}
+        for number, row in enumerate(rows):
+            names = [(name, value) for name in self._places if _is_identifier(value := row.get(name))]
+            known = {self._places[name][value] for name, value in names if value in self._places[name]}
+            if known:
+                self._meet(min(known), max(known), names, latest, number)
+            elif number in picked:
+                latest[self._make_room(names)] = number
+        for place, number in latest.items():
+            data: dict[str, Any] = orjson.loads(orjson.dumps(rows[number], orjson_default, ORJSON_OPTIONS))
+            doubtful = self._reservoir[place].has_duplicate
+            entry = SampledRow(chunk.indexes[first + number], data, has_duplicate=doubtful)
+            self._reservoir[place] = entry
+            chunk.sampled.append((first + number, entry))
 
     def accepted(self) -> list[SampledRow]:
         """Return as many rows as were asked for, of those that the server accepted, in the order of the input."""
@@ -60,33 +72,40 @@ class Sample:
         order = sorted(found, key=lambda _: self._random())[: self.size]
         return sorted(order, key=lambda entry: entry.index)
 
-    def _columns(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-        columns: dict[str, list[Any]] = {}
-        for name in self._by_identifier:
-            column = [value for row in rows if (value := row.get(name)).__class__ in (str, int) and value]
-            if column:
-                columns[name] = column
-        return columns
+    def _has_known(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        for name, places in self._places.items():
+            if places and not places.keys().isdisjoint([v for row in rows if _is_identifier(v := row.get(name))]):
+                return True
+        return False
 
-    def _keep(self, entry: SampledRow, columns: Mapping[str, list[Any]]) -> None:
-        if len(self._reservoir) < self._capacity:
-            self._reservoir.append(entry)
+    def _meet(
+        self, place: int, other: int, names: Sequence[tuple[str, Any]], latest: dict[int, int], number: int
+    ) -> None:
+        """Take note of a row that names a profile that is kept, or two places that turn out to be one profile."""
+        if self._is_ordered:
+            latest[place] = number
+        else:
+            self._reservoir[place].has_duplicate = True
+        if other != place:
+            self._reservoir[other].has_duplicate = True
+        for name, value in names:
+            if self._places[name].setdefault(value, place) == place and (name, value) not in self._names[place]:
+                self._names[place].append((name, value))
+
+    def _make_room(self, names: list[tuple[str, Any]]) -> int:
+        """Return a place for a row, at random once the reservoir is full."""
+        place = len(self._reservoir)
+        if place < self._capacity:
+            self._reservoir.append(SampledRow(-1, {}))
+            self._names.append(names)
         else:
             place = int(self._random() * self._capacity)
-            self._forget(self._reservoir[place])
-            self._reservoir[place] = entry
-        for name, column in columns.items():
-            value = entry.data.get(name)
-            if value in column:
-                entry.has_duplicate = (
-                    entry.has_duplicate or column.count(value) > 1 or value in self._by_identifier[name]
-                )
-                self._by_identifier[name].setdefault(value, entry)
-
-    def _forget(self, entry: SampledRow) -> None:
-        for name, named in self._by_identifier.items():
-            if named.get(entry.data.get(name)) is entry:
-                del named[entry.data[name]]
+            for name, value in self._names[place]:
+                del self._places[name][value]
+            self._reservoir[place], self._names[place] = SampledRow(-1, {}), names
+        for name, value in names:
+            self._places[name][value] = place
+        return place
 
     def _draw(self, count: int) -> list[int]:
         """Draw which of the next rows are kept; return their places."""
@@ -100,3 +119,7 @@ class Sample:
                 self._next_pick += int(math.log(1.0 - self._random()) / math.log1p(-min(self._weight, 1.0 - 1e-12)))
         self._seen = end
         return found
+
+
+def _is_identifier(value: object) -> bool:
+    return value.__class__ in (str, int) and bool(value)

@@ -28,8 +28,9 @@ class Missing:
 class Verification:
     """The result of reading profiles back: of `sample` profiles that were compared, `arrived` are as they were sent.
 
-    Not in the sample are `skipped` ones (another row of the run names the same profile, or its identifier cannot stand
-    in a path) and `unread` ones, of which no response came; `problem` says why, where reading was refused altogether.
+    Not in the sample are `skipped` ones (the identifier cannot stand in a path, or with `ordered=False` another row of
+    the run names the same profile, and nobody knows which was applied last) and `unread` ones, of which no response
+    came; `problem` says why, where reading was refused altogether.
     """
 
     sample: int

@@ -56,7 +56,7 @@ def test_an_import_by_a_mapping_file(tmp_path: Path, client: Synerise, env: dict
     assert done.returncode == 0, done.stderr
     assert client.profiles.find("by-custom-id", "c-1").city == "Gdynia"
     checked = call(tmp_path, "check", "c.csv", "--for", "profiles", "--mapping", "map.toml", env=environment())
-    assert b"1 rows read, 1 accepted" in checked.stdout
+    assert b"1 rows read, 1 would be sent" in checked.stdout
 
 
 def test_order_lines_by_a_mapping_file(tmp_path: Path, env: dict[str, str]) -> None:

@@ -399,3 +399,13 @@ def test_gzip_is_known_by_its_first_bytes(tmp_path):
     path.write_bytes(gzip.compress(b"id,note\n" + b"a,1\n" * 10_000)[:-20])
     with pytest.raises(InvalidRequestError, match="is cut off"):
         list(read_csv(path, PLAIN))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [('"a" \nb,2\n', '"a" '), ('a,"5\nline two\nb,2\n', 'a,"5\nline two'), ('a,"x"y\r\nb,2\n', 'a,"x"y')],
+)
+def test_lines_that_are_no_record_keep_their_text(text, kept):
+    """The letter of a line with a wrong quote holds it as it stands, and the lines that went with it."""
+    bad, good = list(read_csv(io.StringIO(f"id,note\n{text}"), PLAIN))
+    assert (bad.row, good["customId"]) == (kept, "b")

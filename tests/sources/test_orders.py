@@ -208,6 +208,20 @@ def test_a_line_whose_key_cannot_be_read_refuses_the_orders_beside_it():
     assert brief(kept) == ("1", ["tea", "cup"], 2)
 
 
+@pytest.mark.parametrize("bad", [b"1,cup\n", b"1\xff,cup,Cup,2,0.10,2026-01-01T08:00:00Z,anna\n", b'1,"cup" x,\n'])
+@pytest.mark.parametrize("sort", [False, True])
+def test_no_order_goes_out_without_a_line_that_may_be_of_it(bad, sort):
+    """A line that is cut, or whose key has lost bytes: the orders beside it are refused, sorted or not."""
+    texts = [text_of([line]).removeprefix(HEADER).encode() for line in LINES]
+    far = b"9,pot,Pot,1,1.00,2026-01-01T08:00:00Z,ola\n"
+    lines = [texts[0], bad, texts[1], texts[2], far]
+    rows = list(read_csv(io.BytesIO(HEADER.encode() + b"".join(lines)), mapping(), sort=sort))
+    sent = [brief(row)[0] for row in rows if isinstance(row, dict)]
+    assert "1" not in sent
+    assert "9" in sent
+    assert sum(isinstance(row, UnreadableRow) for row in rows) >= 2
+
+
 def test_a_line_without_a_key_is_of_no_order():
     """A line of sums below an order refuses itself alone."""
     order, alone = orders([LINES[0], ("", "SUM", "", 1, "9", "", ""), LINES[1]])

@@ -26,6 +26,8 @@ from .file_form import CsvFormat, delimiter_of_sep_line
 __all__ = ["CsvHeaderError", "CsvPass", "QuoteCheck"]
 
 _BYTE_ORDER_MARK: Final = "\ufeff"
+_MAX_TEXT: Final = 65_536
+"""So many characters are kept of lines that no record can be made of."""
 
 
 class CsvHeaderError(InvalidRequestError):
@@ -100,8 +102,11 @@ class CsvPass:
         """Say what is wrong with the quotes of the record that begins on a line and ends where reading stands."""
         return self._quotes.problem("".join(self._lines_between(begin, self.line)).removeprefix(_BYTE_ORDER_MARK))
 
-    def skip_bad_record(self, error: Exception, width: int) -> str:
-        """Go on below a record that cannot be read, at the next line that fits; return what is wrong with it."""
+    def skip_bad_record(self, error: Exception, width: int) -> tuple[str, str | None]:
+        """Go on below a record that cannot be read, at the next line that fits.
+
+        Returns what is wrong with it, and the text of its lines or the beginning of that, None where they are too long.
+        """
         begin, end = self.done, self.line
         if not isinstance(error, csv.Error):
             # The reader's lines have ended with the error: another one goes on.
@@ -109,15 +114,16 @@ class CsvPass:
             self._kept.clear()
             self._lines = chain.from_iterable(self._line_blocks())
             self.reader = self._new_reader(self._lines)
-            return str(error)
+            return str(error), None
         swallowed = self._lines_between(begin + 1, end)
         start = self._next_fitting(swallowed, width)
+        text = "".join(self._lines_between(begin, begin + 1) + swallowed[:start])
         if start < len(swallowed):
             self.base_line = begin + 1 + start
             self.needs_look = True
             self.reader = self._new_reader(chain(self._filtered(swallowed[start:]), self._lines))
         self.done = begin + 1 + start
-        return _csv_problem(error, begin + 1, self.done)
+        return _csv_problem(error, begin + 1, self.done), text.rstrip("\r\n")[:_MAX_TEXT]
 
     def _next_fitting(self, lines: list[str], width: int) -> int:
         """The number of the first of the lines that were swallowed with which a record begins.

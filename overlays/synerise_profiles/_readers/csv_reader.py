@@ -32,11 +32,12 @@ B = TypeVar("B")
 
 @attrs.frozen
 class BadRecord:
-    """A record that cannot be read. `cells` is None where there are none; `position` is that of the damaged one."""
+    """A record that cannot be read: its cells, or its text where it has none; `position` is that of a damaged cell."""
 
     reason: str
     cells: list[str] | None = attrs.field(default=None, repr=False)
     position: int | None = None
+    text: str | None = attrs.field(default=None, repr=False)
 
 
 class CsvReader:
@@ -123,13 +124,13 @@ class CsvReader:
                         yield convert(cells)
                 except (csv.Error, LongLineError) as error:
                     start = reading.done
-                    reason = reading.skip_bad_record(error, len(self.columns))
+                    reason, text = reading.skip_bad_record(error, len(self.columns))
                 else:
                     return
                 index += 1
                 delta = start - index + 1
                 lines.add(index, start + 1)
-                yield refuse(BadRecord(reason))
+                yield refuse(BadRecord(reason, text=text and _SURROGATES.sub("\ufffd", text)))
 
     def _start(self) -> CsvPass:
         blocks = self._file.open_text(self._format.encoding)

@@ -104,7 +104,7 @@ class Report:
         phrases = [_counts(self)]
         if self.resumed:
             phrases.append(f"{self.resumed:,} of them settled by an earlier run")
-        if self.seconds:
+        if self.seconds and not self.is_dry:
             phrases.append(f"{self.rows_per_second:,.0f} rows a second")
         reasons = self.reasons(show_values=show_values)
         shown = [
@@ -229,7 +229,10 @@ _REASONS_SHOWN = 3
 
 def _counts(report: Report) -> str:
     """Return the counts of a report as a line that any text may hold, that of an exception too."""
-    phrases = [f"{report.operation}: {report.read:,} rows read", f"{report.accepted:,} accepted"]
+    phrases = [
+        f"{report.operation}: {report.read:,} rows read",
+        f"{report.accepted:,} {'would be sent' if report.is_dry else 'accepted'}",
+    ]
     phrases += [f"{count:,} {_STAGE_TEXTS[stage]}" for stage, count in report.by_stage.items() if count]
     if report.verification is not None:
         sample, skipped = report.verification, report.verification.skipped

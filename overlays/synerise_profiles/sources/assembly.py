@@ -6,6 +6,7 @@ are sorted on disk first. A line whose key cannot be read may be of the order ab
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
@@ -28,12 +29,16 @@ _MAX_LETTER_LINES: Final = 50_000
 """A letter holds all lines of its order, but not without end."""
 _MAX_BAD_LINES: Final = 1000
 """So many lines that are refused by themselves wait for the order above them; then it ends there."""
+_LOST: Final = re.compile("[\ufffd\ud800-\udfff]")
+"""What stands in the place of bytes that could not be read."""
+_CELL_ENDS: Final = re.compile(r'[,;\t|"\r\n]+')
 _LEFT_OUT_BY_WHERE: Final = "left out by where="
 _LEFT_OUT_BY_PREPARE: Final = "left out by prepare="
 _COMES_AGAIN: Final = (
     "lines with this key came before, further up, and went as an order of their own: they are not adjacent, "
     "so read them with sort=True"
 )
+_MAY_BE_OF_IT: Final = "a line that cannot be read may be of this order: it is refused by itself, mend it first"
 
 
 @attrs.frozen(kw_only=True)
@@ -79,6 +84,8 @@ class LinePlan:
             cells = prepared.row
             known = isinstance(cells, dict) and all(name in cells for name in self.key_columns)
             parts = [cast("Cells", cells)[name] for name in self.key_columns] if known else []
+            if any(_LOST.search(str(part)) for part in parts):
+                return ""
         elif self.prepare is not None:
             parts = [prepared.get(name) for name in self.key_columns]
         else:
@@ -117,6 +124,7 @@ class LineAssembler:
         self._is_sorted = is_sorted
         self._positions = RowPositions(is_sorted=is_sorted)
         self._seen = SeenKeys()
+        self._suspected, self._suspected_parts = SeenKeys(), SeenKeys()
 
     def locate(self, index: int) -> Any:
         """Return where a row stands: the line that it begins with."""
@@ -131,7 +139,7 @@ class LineAssembler:
                 yield self._plan.row(record, prepared)
             return
         lines = self._keyed(chosen)
-        yield from self._orders(sort_lines(lines) if self._is_sorted else lines, self._plan.grouping)
+        yield from self._orders(sort_lines(self._watched(lines)) if self._is_sorted else lines, self._plan.grouping)
 
     def _keyed(self, chosen: Iterable[tuple[int, Any, Any]]) -> Iterator[Line]:
         """Yield lines with their keys; nearly all have that of the line above."""
@@ -146,6 +154,28 @@ class LineAssembler:
             if part != above:
                 above, key = part, plan.key(prepared)
             yield key, number, (record, prepared)
+
+    def _watched(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """Note, while lines are sorted, of which orders one that cannot be read may be.
+
+        That is: of those beside it in the file, and of those whose key stands in its cells.
+        """
+        above, is_unreadable = "", False
+        for line in lines:
+            key, _, (_, prepared) = line
+            if key:
+                if is_unreadable:
+                    self._suspected.add(key)
+                above, is_unreadable = key, False
+            elif prepared.__class__ is UnreadableRow:
+                is_unreadable = True
+                self._suspected.add(above)
+                for cell in _cells_of_any(prepared.row):
+                    self._suspected_parts.add(str(self._plan.clean(cell)))
+            yield line
+
+    def _is_suspected(self, key: str) -> bool:
+        return key in self._suspected or all(part in self._suspected_parts for part in key.split("\0"))
 
     def _chosen(self, records: Iterable[Any]) -> Iterator[tuple[int, Any, Any]]:
         """Yield the number of each line that is wanted, its record, and what is converted of it."""
@@ -201,6 +231,8 @@ class LineAssembler:
         opened = _OpenOrder(key, number, Order(grouping))
         if not self._is_sorted and self._seen.add(key):
             opened.order.refuse("", _COMES_AGAIN)
+        elif self._is_sorted and self._is_suspected(key):
+            self._refuse(opened, _MAY_BE_OF_IT)
         self._refuse(opened, beside)
         return opened
 
@@ -259,6 +291,13 @@ class LineAssembler:
     def _place(self, number: int) -> str:
         place = self._locate(number)
         return f"{self._unit} {place:,}" if isinstance(place, int) else str(place)
+
+
+def _cells_of_any(row: Any) -> Iterable[Any]:
+    """Return what may be the cells of a line that cannot be read."""
+    if isinstance(row, dict):
+        return cast("Cells", row).values()
+    return _CELL_ENDS.split(row) if isinstance(row, str) else row or ()
 
 
 def read_lines(plan: LinePlan, lines: Sequence[Cells]) -> Row:

@@ -35,13 +35,17 @@ class SeenKeys:
 
     def add(self, key: str) -> bool:
         """Add a key; return whether it was there."""
-        digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
+        digest = _digest(key)
         if digest in self._digests or self._is_stored(digest):
             return True
         self._digests.add(digest)
         if len(self._digests) >= _MAX_KEYS_IN_MEMORY:
             self._store()
         return False
+
+    def __contains__(self, key: str) -> bool:
+        digest = _digest(key)
+        return digest in self._digests or self._is_stored(digest)
 
     def _is_stored(self, digest: bytes) -> bool:
         if self._database is None:
@@ -58,6 +62,10 @@ class SeenKeys:
         self._database.executemany("INSERT INTO seen VALUES (?)", ((digest,) for digest in sorted(self._digests)))
         self._database.execute("COMMIT")
         self._digests.clear()
+
+
+def _digest(key: str) -> bytes:
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
 
 
 def sort_lines(lines: Iterable[tuple[str, int, Any]]) -> Iterator[tuple[str, int, Any]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -304,15 +306,39 @@ def test_a_damaged_state_is_refused(client: Synerise, state: Path) -> None:
 
 
 def test_a_key_that_was_changed_in_the_file_is_not_deleted(client: Synerise, state: Path) -> None:
-    """A kept key is believed only where it is the one that its entry was made for."""
+    """A kept key is believed only where it is the one that its entry was made for; the state is refused else."""
     options = {"keep_keys": True, "gone": "delete"}
     sync(client, rows(100), state, **options)
     with sqlite3.connect(state) as database:
         database.execute("UPDATE keys SET key = '\"c-99\"'")
     database.close()
-    report = sync(client, rows(100)[1:], state, **options)
-    assert (report.gone, report.gone_sent is not None and report.gone_sent.read) == (1, 0)
+    with pytest.raises(DeltaStateError, match="damaged"):
+        sync(client, rows(100)[1:], state, **options)
     assert client.profiles.find("by-custom-id", "c-99").first_name == "Anna"
+
+
+def test_a_flipped_bit_of_an_entry_lets_no_profile_pass_for_gone(client: Synerise, state: Path, tmp_path: Path) -> None:
+    """Whatever bit of an entry flips: the state is refused, or what flipped is not needed."""
+    options: dict[str, Any] = {"key": "customId", "keep_keys": True, "gone": "delete", "max_gone_rate": 1.0}
+    table, refused = rows(60), 0
+    client.delta_sync.profiles(table, state=state, **options)
+    with contextlib.closing(sqlite3.connect(state)) as database:
+        entries = database.execute("SELECT id, value FROM entries LIMIT 3").fetchall()
+    for number, value in entries:
+        for bit in range(8 * len(value)):
+            changed, copy = bytearray(value), tmp_path / "copy.state"
+            changed[bit // 8] ^= 1 << bit % 8
+            shutil.copy(state, copy)
+            with contextlib.closing(sqlite3.connect(copy)) as database:
+                database.execute("UPDATE entries SET value = ? WHERE id = ?", (bytes(changed), number))
+                database.commit()
+            try:
+                plan = client.delta_sync.plan(table[:-1], state=copy, **options)
+            except DeltaStateError:
+                refused += 1
+            else:
+                assert (plan.gone, plan.changed) == (1, 0)
+    assert refused >= 3 * 6  # the bits of a slot that are another's or nobody's, at least
 
 
 def test_a_reused_object_is_refused(client: Synerise, state: Path) -> None:

@@ -1,8 +1,13 @@
-"""The entries of a state as bytes: a digest, a slot, and which fields were sent; and how digests are made."""
+"""The entries of a state as bytes: a digest, a slot, and which fields were sent; and how digests are made.
+
+What the table says of an entry ends with a checksum over it and the entry's number (CRC-16: two bytes a row, and no bit
+that flips alone is missed), since a slot that was damaged would let a row that is there pass for gone.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from binascii import crc_hqx
 from typing import Final
 
 from .confirmed_digests import DIGEST_BYTES
@@ -14,11 +19,14 @@ __all__ = [
     "Digests",
     "mask_bytes",
     "read_sent_fields",
+    "sealed",
     "sent_fields",
     "slot_of",
+    "unsealed",
 ]
 
 SLOT_BYTES: Final = 4
+_CHECKSUM_BYTES: Final = 2
 FIELD_DIGEST_BYTES: Final = 2
 
 
@@ -47,6 +55,18 @@ class Digests:
     def field(self, name: str, value: bytes) -> bytes:
         """Return the digest of a field, of two bytes: one change in 65,536 is not told apart."""
         return self.content(name.encode() + b"\0" + value)[:FIELD_DIGEST_BYTES]
+
+
+def sealed(number: int, value: bytes) -> bytes:
+    """Return what the table says of an entry with its checksum."""
+    checksum = crc_hqx(value, crc_hqx(number.to_bytes(8, "big", signed=True), 0))
+    return value + checksum.to_bytes(_CHECKSUM_BYTES, "big")
+
+
+def unsealed(number: int, content: bytes) -> bytes | None:
+    """Return what the table says of an entry, without its checksum; None where that is another."""
+    value = content[:-_CHECKSUM_BYTES]
+    return value if len(value) > SLOT_BYTES and sealed(number, value) == content else None
 
 
 def slot_of(entry: bytes) -> int:

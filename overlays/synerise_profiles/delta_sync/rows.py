@@ -130,6 +130,5 @@ class GoneRows:
         """Yield a row for each profile whose key is kept."""
         for number in self._numbers:
             key = self._state.key_of(number)
-            if key is not None:
-                self._handed_over.append(number)
-                yield self._settings.gone_row(key)
+            self._handed_over.append(number)
+            yield self._settings.gone_row(key)

@@ -6,7 +6,8 @@ that were sent. Before a changed row is sent, its digest is written as zeros, in
 again whatever the next table says, until the server confirms one. So a crash at any moment costs rows that are sent
 twice, and never one that is believed and not there; nor does a row that goes back to what it was pass for unchanged
 after an attempt of which no answer is known. A digest that was damaged, or two keys of one number, are no danger
-either: the row differs from its entry then, and is sent.
+either: the row differs from its entry then, and is sent. An entry or a kept key that was damaged could let a profile
+pass for gone: these are checked where they are read, and refused.
 
 Why SQLite. The rows of a run are confirmed in any order while others are compared, so the file has to take writes at
 random places and survive the end of the process between any two of them. A write-ahead log with checksums does that,
@@ -29,7 +30,7 @@ from typing import Any, Final
 import orjson
 
 from .confirmed_digests import ConfirmedDigests
-from .entries import DIGEST_BYTES, SLOT_BYTES, mask_bytes, slot_of
+from .entries import DIGEST_BYTES, SLOT_BYTES, mask_bytes, sealed, slot_of, unsealed
 from .state_file import StateFile, damaged
 
 __all__ = ["DeltaState"]
@@ -43,6 +44,9 @@ _MAX_GROWTH: Final = 1.15
 _MAX_FREE_SHARE: Final = 0.2
 """Slots are given anew at the end of a run where a larger share of them is free."""
 _MIN_PACKED_ENTRIES: Final = 10_000
+_ENTRIES: Final = "SELECT id, value FROM entries"
+_CLEARED_ENTRIES: Final = "SELECT id, value FROM entries WHERE id IN (SELECT id FROM cleared)"
+_ENTRIES_BY_SLOT: Final = "SELECT id, value FROM entries ORDER BY substr(value, 1, 4)"
 
 
 class DeltaState:
@@ -85,15 +89,15 @@ class DeltaState:
         """Return the digests of the rows that were confirmed, but those of which a field was sent and is empty."""
         found = ConfirmedDigests(bytearray(memoryview(self._content)[: self.slots * DIGEST_BYTES]))
         if self.has_cleared and not self._hides_entries:
-            for (value,) in self._file.cursor("SELECT value FROM entries WHERE id IN (SELECT id FROM cleared)"):
-                found.remove(int.from_bytes(value[:SLOT_BYTES], "big"))
+            for number, content in self._file.cursor(_CLEARED_ENTRIES):
+                found.remove(int.from_bytes(_unsealed(number, content)[:SLOT_BYTES], "big"))
         return found
 
     def known(self, ids: Iterable[int]) -> dict[int, bytes]:
         """Return the entries of these numbers: the digest, the slot, and which fields were sent."""
         if self._hides_entries:
             return {}
-        return {number: self._entry(value) for number, value in self._file.select("SELECT id, value FROM entries", ids)}
+        return {number: self._entry(_unsealed(number, content)) for number, content in self._file.select(_ENTRIES, ids)}
 
     def cleared(self, ids: Iterable[int]) -> dict[int, int]:
         """Return which fields of these rows were sent once and are empty, by their masks."""
@@ -138,7 +142,7 @@ class DeltaState:
             self._write_digests([*(value for _, value in entries), *digests, *self._without_digests(removed)])
             self._file.many(
                 "INSERT OR REPLACE INTO entries VALUES (?, ?)",
-                [(number, value[DIGEST_BYTES:]) for number, value in entries],
+                [(number, sealed(number, value[DIGEST_BYTES:])) for number, value in entries],
             )
             self._file.many("INSERT OR REPLACE INTO keys VALUES (?, ?)", keys)
             for table in ("entries", "keys", "cleared"):
@@ -157,15 +161,17 @@ class DeltaState:
         """Yield the numbers of the entries that are not marked."""
         if self._hides_entries:
             return
-        for number, value in self._file.cursor("SELECT id, value FROM entries"):
-            if not seen[int.from_bytes(value[:SLOT_BYTES], "big")]:
+        for number, content in self._file.cursor(_ENTRIES):
+            slot = int.from_bytes(content[:SLOT_BYTES], "big")
+            if slot >= len(seen) or not seen[slot]:
+                _unsealed(number, content)
                 yield number
 
     def key_of(self, number: int) -> Any:
-        """Return the key of an entry; None if it is not kept, or is not the one that the entry was made for."""
+        """Return the key of an entry, where keys are kept."""
         found = self._file.execute("SELECT key FROM keys WHERE id = ?", number)
         if not found or found[0][0].__class__ is not bytes or self.digests.number(found[0][0]) != number:
-            return None
+            raise damaged()
         return orjson.loads(found[0][0])
 
     def note_planned(self, entries: Sequence[tuple[int, bytes]]) -> None:
@@ -213,7 +219,7 @@ class DeltaState:
 
     def _without_digests(self, ids: Sequence[int]) -> list[bytes]:
         """Return the entries of these numbers with zeros for their digests."""
-        found = self._file.select("SELECT id, value FROM entries", ids)
+        found = self._file.select(_ENTRIES, ids)
         return [bytes(DIGEST_BYTES) + value[:SLOT_BYTES] for _, value in found]
 
     def _write_digests(self, entries: Sequence[bytes]) -> None:
@@ -243,17 +249,18 @@ class DeltaState:
         with self._file.transaction():
             old, self._content, self.slots = self._content, bytearray(), 0
             self._file.execute("DELETE FROM digests")
-            in_order = self._file.cursor("SELECT id, value FROM entries ORDER BY substr(value, 1, 4)")
+            in_order = self._file.cursor(_ENTRIES_BY_SLOT)
             while part := list(islice(in_order, _RENUMBERED_AT_ONCE)):
                 entries: list[tuple[int, bytes]] = []
-                for slot, (number, value) in enumerate(part, self.slots):
+                for slot, (number, content) in enumerate(part, self.slots):
+                    value = _unsealed(number, content)
                     at = int.from_bytes(value[:SLOT_BYTES], "big") * DIGEST_BYTES
                     moved = slot.to_bytes(SLOT_BYTES, "big") + value[SLOT_BYTES:]
                     entries.append((number, bytes(old[at : at + DIGEST_BYTES]) + moved))
                 self._write_digests([entry for _, entry in entries])
                 self._file.many(
                     "UPDATE entries SET value = ? WHERE id = ?",
-                    [(entry[DIGEST_BYTES:], number) for number, entry in entries],
+                    [(sealed(number, entry[DIGEST_BYTES:]), number) for number, entry in entries],
                 )
 
     def _write_cleared(self, cleared: Sequence[tuple[int, int]]) -> None:
@@ -262,3 +269,10 @@ class DeltaState:
         found = [(number, mask_bytes(mask)) for number, mask in cleared if mask]
         self._file.many("INSERT OR REPLACE INTO cleared VALUES (?, ?)", found)
         self.has_cleared = self.has_cleared or bool(found)
+
+
+def _unsealed(number: int, content: bytes) -> bytes:
+    value = unsealed(number, content)
+    if value is None:
+        raise damaged()
+    return value

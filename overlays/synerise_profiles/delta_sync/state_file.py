@@ -19,7 +19,7 @@ __all__ = ["DeltaStateError", "DeltaStateMismatchError", "StateFile", "damaged",
 
 _APPLICATION_ID: Final = 0x53504453
 """Stands in the header of the file, and says that it is a state of this library."""
-_VERSION: Final = 2
+_VERSION: Final = 3
 _MAX_LOOKUP: Final = 2000
 _PAGE_CACHE_KIB: Final = 32_000
 _SCHEMA: Final = (

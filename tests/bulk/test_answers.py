@@ -69,6 +69,49 @@ def test_a_poisoned_row_costs_one_row(
     assert run.engine.problem is None
 
 
+class Scripted(Server):
+    """Gives these results one after the other, and then takes everything."""
+
+    def __init__(self, *results: SendResult) -> None:
+        super().__init__()
+        self._results = list(results)
+
+    def _store(self, rows: Any) -> tuple[SendResult, list[Any]]:
+        return (self._results.pop(0), []) if self._results else super()._store(rows)
+
+
+FORBIDDEN = SendResult(status=403, failure=AttemptFailure(status_code=403))
+
+
+@pytest.mark.parametrize("last", [FORBIDDEN, SendResult(status=429, failure=AttemptFailure(status_code=429)), BROKEN])
+@pytest.mark.parametrize("first", [BROKEN, RESET])
+def test_a_half_that_was_put_aside_is_never_lost(first: SendResult, last: SendResult) -> None:
+    """The server breaks at a batch and its first half, and then answers otherwise: each row has its fate."""
+    server = Scripted(first, BROKEN, *[last] * 10)
+    report = Run(PROFILES, [profile(n) for n in range(5)], server, policy=RetryPolicy(max_retries=0)).finish()
+    assert (report.read, report.accepted, fates(report)) == (5, 0, {"unsent": [0, 1, 2, 3, 4]})
+
+
+@pytest.mark.parametrize("blip", [BROKEN, RESET])
+def test_a_row_is_not_blamed_for_what_happens_once(blip: SendResult) -> None:
+    """While a row is looked for, the request of another one fails a single time: that is sent again."""
+
+    class Unlucky(PoisonedServer):
+        is_spent = False
+
+        def _store(self, rows: Any) -> tuple[SendResult, list[Any]]:
+            if not self.is_spent and [number(row) for row in rows] == [2]:
+                self.is_spent = True
+                return blip, []
+            return super()._store(rows)
+
+    server = Unlucky({3})
+    report = Run(PROFILES, [profile(n) for n in range(8)], server, policy=ONCE).finish()
+    assert server.is_spent
+    assert fates(report) == {"server": [3]}
+    assert report.accepted == 7
+
+
 def test_a_run_of_one_batch() -> None:
     """The two halves are tried once each; if one passes, the row is found, and else the server is down."""
     server = PoisonedServer({7})

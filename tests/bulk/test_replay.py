@@ -267,7 +267,7 @@ def keeps_bodies(sandbox: Sandbox) -> Iterator[Sandbox]:
     ("options", "salt"),
     [
         ({"salt": ["params.n"], "default_time": "2024-05-01T10:00:00Z"}, "1"),
-        ({"salt": "all", "default_time": "2024-05-01T10:00:00Z", "keep_duplicates": True}, "all"),
+        ({"salt": "all", "default_time": "2024-05-01T10:00:00Z"}, "all"),
     ],
 )
 def test_the_salt_and_the_time_of_the_first_call_hold_for_letters(

@@ -6,9 +6,8 @@ spent, the suspects are reported together as `ambiguous`, with a number that the
 
 A server may also break at a row, and answer every request that has it with a 500. A server that is down looks the same.
 So where other requests pass, what it broke at is halved within the same budget, and each half is tried once, down to
-the row. If another request has passed since the server broke at the row first, the row is why: its fate is that of a
-row that the server refused. Else it is unsent. Where none has passed yet, the two halves of one chunk are tried, and
-only if one passes the other one is halved further.
+the row, which is tried twice. If another request has passed since the server broke at it first, the row is why: it is
+refused, and else unsent. Where none has passed yet, one half of a chunk is halved only if the other passes.
 
 Rows keep their order: the first half is sent first, and rows that were accepted are sent again behind suspects of the
 same profile or event.
@@ -62,9 +61,8 @@ class BisectBudget:
 class ChunkState:
     """How far one chunk is: `pending` sub-batches are still to be sent, `refused` and `accepted` rows are settled.
 
-    A chunk has one request in flight at a time, so that its rows keep their order: that of `sent`. `accepted_parts`
-    hold the positions of accepted rows, `parked` halves at which the server broke, until it is known whether it is up.
-    `last_result` is what came of its last request.
+    A chunk has one request in flight at a time, `sent`, so that its rows keep their order. `accepted_parts` hold
+    positions, `parked` halves at which the server broke, until it is known whether it is up.
     """
 
     chunk: Chunk
@@ -199,10 +197,7 @@ class ChunkState:
         return {key for row in rows for key in keys_of_sent_row(self.chunk.batch_operation, row)}
 
     def _followers(self, positions: Iterable[int], attribution: Attribution) -> list[int]:
-        """Return accepted rows behind a suspect of the same profile or event, which would overtake them if sent again.
-
-        They are sent behind it once more.
-        """
+        """Return accepted rows behind a suspect of the same profile or event: they are sent behind it once more."""
         suspects, found = set(attribution.suspects), list[int]()
         waiting = set[Hashable]()
         for position in positions:
@@ -300,6 +295,9 @@ class PoisonSearch:
             return False
         self._broken_streak += 1
         may_go_on = self._broken_streak <= _MAX_BROKEN_REQUESTS
+        if sub_batch.is_half and len(sub_batch.positions) == 1 and sub_batch.attempts < 2 and may_go_on:
+            chunk_state.pending.append(sub_batch)  # once more: what broke once may have been the network
+            return True
         if self._is_why(sub_batch):
             chunk_state.mark_broken(sub_batch)
             return True
@@ -311,13 +309,10 @@ class PoisonSearch:
             return True
         if chunk_state.pending:  # its rows must not come after those of the other half
             return may_go_on and chunk_state.halve(sub_batch)
-        while chunk_state.parked:
-            parked = chunk_state.parked.pop()
-            chunk_state.mark_unsent(parked, parked.problem)
         return False
 
     def resume(self, chunk_state: ChunkState) -> None:
-        """Look into what was put aside of a chunk, once the server is known to be up, or nothing else of it is left."""
+        """Look into what was put aside of a chunk, once the server is known to be up; what is left last is unsent."""
         for sub_batch in list(chunk_state.parked) if self.had_success else ():
             if self._is_why(sub_batch):
                 chunk_state.parked.remove(sub_batch)
@@ -326,6 +321,9 @@ class PoisonSearch:
                 chunk_state.parked.remove(sub_batch)
                 if not chunk_state.halve(sub_batch):
                     chunk_state.mark_unsent(sub_batch, sub_batch.problem)
+        while chunk_state.parked and not chunk_state.pending and not chunk_state.in_flight:
+            parked = chunk_state.parked.pop()
+            chunk_state.mark_unsent(parked, parked.problem)
 
     def unsent_problem(self, sub_batch: SubBatch) -> str:
         """Say why a sub-batch is unsent: of a lone row too that nothing passed by which it would be known for it."""

@@ -135,7 +135,7 @@ class Chunker:
             block, self._pending_rows = self._pending_rows, ()
             try:
                 self._put_block(block)
-            except Exception:  # noqa: BLE001 - of a function of the caller that has ended the run already
+            except BaseException:  # noqa: BLE001 - of a function of the caller, and the run has ended already
                 break
         for open_chunk in self._in_order():
             open_chunk.close_all()

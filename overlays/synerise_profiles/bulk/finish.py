@@ -61,11 +61,11 @@ def _noting_error(end: RunEnd) -> Generator[None]:
 
 @contextmanager
 def _raised_as_itself(report: Report, ended_by: BaseException | None) -> Generator[None]:
-    """Let what the function raises reach the caller, but never in the place of Ctrl-C or a cancellation."""
+    """Let what the function raises reach the caller, but no Exception in the place of Ctrl-C or a cancellation."""
     try:
         yield
-    except Exception as error:
-        if ended_by is None or isinstance(ended_by, Exception):
+    except BaseException as error:
+        if ended_by is None or isinstance(ended_by, Exception) or not isinstance(error, Exception):
             attach_report(error, report)
             raise
         ended_by.add_note(f"on_finish raised {type(error).__name__}")

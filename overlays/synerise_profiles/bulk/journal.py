@@ -157,7 +157,7 @@ class Journal:
         """Close the file."""
         try:
             self._file.close()
-        except self._database.Error as error:
+        except (self._database.Error, UnicodeDecodeError) as error:
             raise _journal_error(database_error(error, "journal")) from None
 
     def _prepare(self, header: dict[str, Any]) -> None:
@@ -192,7 +192,7 @@ class Journal:
     def _execute(self, sql: str, *values: Any) -> list[Any]:
         try:
             return self._database.execute(sql, values).fetchall()
-        except self._database.Error as error:
+        except (self._database.Error, UnicodeDecodeError) as error:
             raise _journal_error(database_error(error, "journal")) from None
 
 

@@ -168,7 +168,7 @@ class BulkSettings:
     allow_null: Collection[str] = attrs.field(default=(), validator=name_collection())
     allow_unknown: Collection[str] = attrs.field(default=(), validator=name_collection())
     salt: SaltOption = attrs.field(default=None, validator=optional(_SALT))
-    keep_duplicates: bool = False
+    keep_duplicates: bool = attrs.field(default=False, validator=instance_of(bool, expected="True or False"))
     default_time: str | None = attrs.field(default=None, converter=_time_text)
     audit: str | os.PathLike[str] | None = None
     verify_sample: int = attrs.field(default=0, validator=whole_number(0))
@@ -176,6 +176,12 @@ class BulkSettings:
     on_finish: Callable[[Report], object] | None = attrs.field(default=None, validator=optional_function())
     on_settled: Callable[[int], object] | None = attrs.field(default=None, validator=optional_function())
     flush_after: float | None = attrs.field(default=None, validator=optional(positive_seconds()))
+
+    def __attrs_post_init__(self) -> None:
+        """Raise InvalidRequestError for a choice of salts that another one would undo."""
+        if self.keep_duplicates and self.salt is not None:
+            problem = "keeps rows apart whose salts are made from their content; with salt= the salts are yours"
+            raise InvalidRequestError(f"{problem}, so leave one of the two out", field="keep_duplicates")
 
     def check_journal(self) -> None:
         """Raise InvalidRequestError for what does not go together with a journal."""

@@ -117,7 +117,7 @@ class StateFile:
         """Yield the rows of a query as they are read."""
         try:
             yield from self._database.execute(sql)
-        except self._database.Error as error:
+        except (self._database.Error, UnicodeDecodeError) as error:
             raise _state_error(database_error(error, "state")) from None
 
     def many(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
@@ -125,14 +125,14 @@ class StateFile:
         if values:
             try:
                 self._database.executemany(sql, values)
-            except self._database.Error as error:
+            except (self._database.Error, UnicodeDecodeError) as error:
                 raise _state_error(database_error(error, "state")) from None
 
     def execute(self, sql: str, *values: Any) -> list[Any]:
         """Execute a statement and return its rows."""
         try:
             return self._database.execute(sql, values).fetchall()
-        except self._database.Error as error:
+        except (self._database.Error, UnicodeDecodeError) as error:
             raise _state_error(database_error(error, "state")) from None
 
     def number(self, name: str) -> int:
@@ -153,7 +153,7 @@ class StateFile:
         """Close the file."""
         try:
             self._file.close()
-        except self._database.Error as error:
+        except (self._database.Error, UnicodeDecodeError) as error:
             raise _state_error(database_error(error, "state")) from None
 
 

@@ -64,7 +64,7 @@ class PoisonedRowSearch:
             batch.is_stuck = False
             _restore(state)
             if not _halve(state, sub_batch):
-                _give_up(state, sub_batch)
+                _give_up(state, sub_batch, result)
             return True
         if not sub_batch.is_half and _halve(state, sub_batch):
             return True
@@ -116,10 +116,10 @@ def _halve(state: ChunkState, sub_batch: SubBatch) -> bool:
     return True
 
 
-def _give_up(state: ChunkState, sub_batch: SubBatch) -> None:
-    if len(sub_batch.positions) == 1:
+def _give_up(state: ChunkState, sub_batch: SubBatch, result: SendResult) -> None:
+    if len(sub_batch.positions) == 1 and result.may_be_about_a_row:
         state.mark_broken(sub_batch)
-    else:  # beyond the budget
+    else:  # beyond the budget, or a response that nobody can read
         state.mark_unsent(sub_batch, sub_batch.problem)
 
 

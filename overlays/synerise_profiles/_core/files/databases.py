@@ -71,7 +71,7 @@ class DatabaseFile:
             _claim(self._claim, noun)
         except BaseException as error:
             self.close()
-            if isinstance(error, OSError | sqlite3.Error):
+            if isinstance(error, OSError | sqlite3.Error | UnicodeDecodeError):
                 raise database_error(error, noun) from None
             raise
         self._id = file_id(target)
@@ -124,7 +124,8 @@ def database_error(error: Exception, noun: str) -> DatabaseFileError:
     code = getattr(error, "sqlite_errorname", "")
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return DatabaseFileError(f"the {noun} is in use by another process", "locked")
-    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    # SQLite quotes what is damaged, and Python cannot always decode that.
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or isinstance(error, UnicodeDecodeError):
         return DatabaseFileError(f"the {noun} is damaged", "damaged")
     text = getattr(error, "strerror", None) or str(error)
     return DatabaseFileError(f"the {noun} cannot be read or written ({text})", "unusable")

@@ -33,10 +33,11 @@ def main() -> int:
     path: Path | None = given.data
     with tempfile.TemporaryDirectory() as folder:
         if path is None and not REAL_DATA.exists():
-            path = Path(folder, "a sample made with a fixed seed.csv")
+            path = Path(folder, "sample-sales.csv")
             path.write_text(sample_sales.made_csv(), encoding="utf-8", newline="")
         path = path or REAL_DATA
-        print(f"input: {path.name}")
+        made = " (made here, the same each time)" if path.parent == Path(folder) else ""
+        print(f"input: {path.name}{made}")
         with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
             print(f"sandbox: {sandbox.url}")
             reports = send(client, path)
@@ -44,7 +45,7 @@ def main() -> int:
             status = read_back(client, path, reports)
             page = Path(tempfile.mkdtemp(prefix="synerise-profiles-demo-"), "transactions.html")
             reports["transactions"].write_html(page)
-            print(f"the run of the transactions as a page: {page.as_uri()}")
+            print(f"the run of the transactions as a page, in a folder that you may delete: {page.as_uri()}")
             if given.keep:
                 print(f"what is stored, until Ctrl-C: {sandbox.url}", flush=True)
                 with contextlib.suppress(KeyboardInterrupt):

@@ -54,8 +54,9 @@ TERMINAL_CSS = """
 text { font: 14px/1.4 ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; fill: #d6dae0; white-space: pre; }
 .typed { fill: #8fd18a; font-weight: 600; } .bad { fill: #f0a35c; }
 g { animation: appear 1ms both; }
+g:first-of-type { animation: none; }
 @keyframes appear { from { visibility: hidden; } to { visibility: visible; } }
-@media (prefers-reduced-motion: reduce) { g { animation: none; } }
+@media print, (prefers-reduced-motion: reduce) { g { animation: none; } }
 """
 SVG = "http://www.w3.org/2000/svg"
 RUN_WIDTH, RUN_HEIGHT = 860, 1000

@@ -25,7 +25,7 @@ import anyio
 import httpx
 import pytest
 
-from synerise_profiles import Synerise, SyneriseDeprecationWarning
+from synerise_profiles import AsyncSynerise, Synerise, SyneriseDeprecationWarning
 from synerise_profiles.cli import main
 from synerise_profiles.integrations.spark import options as spark_options
 from synerise_profiles.sandbox import Sandbox
@@ -120,6 +120,8 @@ PRINTED = {
         r"^1 1$",
         r"^4 line 4: column 'Qty' is not a number$",
         r"^1$",
+        r"^\['shop-7', '12'\]$",
+        r"^2 buyers$",
         r"delimiter=';'",
     ],
     "queue.md": [r"^0 left; 2 delivered$", r"^True$", r"^2 delivered by the async queue$"],
@@ -127,6 +129,7 @@ PRINTED = {
         r"^profiles\.upsert_batch: 52 rows read, 50 accepted, 1 refused by the checks, 1 refused by the server; ",
         r"^1 check firstName .* \(50,\)$",
         r"^1 server birthDate .* \(51,\)$",
+        r"^50 None firstName ",
         r"^\{'check': 1, 'server': 1, 'ambiguous': 0, 'unsent': 0\}$",
         r"^reported: 204$",
     ],
@@ -159,7 +162,7 @@ PRINTED = {
 SHELL_IS_PARSED = {"command-line.md", "delta-sync.md", "deletions.md", "observability.md", "queue.md", "spark.md"}
 """Pages whose commands have files or places of the reader's own: their options are checked, and they are not run."""
 
-ELSEWHERE = {"curl", "spark-submit"}
+ELSEWHERE = {"curl", "spark-submit", "uvicorn"}
 """Programs of others, which are shown and not run."""
 
 
@@ -272,8 +275,24 @@ def test_the_examples_of_tests_pass(
     run("testing.md")[name](synerise_sandbox, synerise)
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+@pytest.mark.parametrize(
+    "name", re.findall(r"^async def (test_\w+)", PAGES["testing.md"].read_text("utf-8"), re.MULTILINE)
+)
+async def test_the_examples_of_async_tests_pass(
+    name: str, anyio_backend: str, workspace: Sandbox, async_synerise: AsyncSynerise, tmp_path: Path
+) -> None:
+    """The async tests that the page shows have the mark that runs them, and pass with the fixture that it names."""
+    example = run("testing.md")[name]
+    assert [mark.name for mark in example.pytestmark] == ["anyio"]
+    await example(async_synerise)
+
+
 def test_the_services_of_the_page_work(workspace: Sandbox) -> None:
-    """FastAPI, Flask and Django put what they are asked into a queue, tell its health, and deliver it when they end."""
+    """FastAPI, Flask and Django put what they are asked into a queue, tell its health, and deliver it when they end.
+
+    A bad row is answered with 400.
+    """
     page = run("service.md")
 
     async def ask(app: Any) -> None:
@@ -281,12 +300,21 @@ def test_the_services_of_the_page_work(workspace: Sandbox) -> None:
         async with app.router.lifespan_context(app), web:
             assert (await web.post("/carts/a")).status_code == 202
             assert (await web.get("/health")).json()["put"] == 1
+            refused = await web.get("/bad")
+            assert refused.status_code == 400
+            assert "events.send_batch: " in refused.json()["detail"]
 
+    async def bad() -> None:
+        await page["app"].state.queue.events.put({"label": "Cart opened"})
+
+    page["app"].add_api_route("/bad", bad)
     anyio.run(ask, page["app"])
     flask = page["create_app"]()
+    flask.add_url_rule("/bad", view_func=lambda: flask.extensions["synerise_client"].events.custom({}))
     try:
         assert flask.test_client().post("/carts/b").status_code == 202
         assert flask.test_client().get("/health").json["failing"] == {}
+        assert flask.test_client().get("/bad").status_code == 400
     finally:
         flask.extensions["synerise_client"].close()
     apps: Any = importlib.import_module("django.apps").apps

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, cast
+from itertools import islice
+from typing import Any, cast, overload
 
 import attrs
 
@@ -203,7 +204,10 @@ class Report:
 
 
 class Rejected:
-    """The rejections of a report: iterable again and again, and sized. Many of them are read from a file."""
+    """The rejections of a report: iterable again and again, and sized; `rejected[:4]` are the first four.
+
+    Many of them are read from a file, for each index or slice from its beginning.
+    """
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -213,6 +217,18 @@ class Rejected:
 
     def __len__(self) -> int:
         return self._report.rejected_count()
+
+    @overload
+    def __getitem__(self, index: int) -> Rejection: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Rejection]: ...
+    def __getitem__(self, index: int | slice) -> Rejection | list[Rejection]:
+        places = range(len(self))[index]
+        if isinstance(places, int):
+            return next(islice(self, places, None))
+        chosen = sorted(places)
+        found = list(islice(self, chosen[0], chosen[-1] + 1, abs(places.step))) if chosen else []
+        return found if places.step > 0 else found[::-1]
 
     def __repr__(self) -> str:
         return f"<{len(self)} rejected rows>"

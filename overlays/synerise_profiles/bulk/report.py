@@ -25,6 +25,7 @@ __all__ = [
     "RejectedRowsError",
     "Report",
     "attach_report",
+    "counts_text",
     "report_of",
 ]
 
@@ -102,7 +103,7 @@ class Report:
         Without `show_values` nothing of the rows is in it: of what the server refused the field is named, and not its
         words, which may quote what was sent.
         """
-        phrases = [_counts(self)]
+        phrases = [counts_text(self)]
         if self.resumed:
             phrases.append(f"{self.resumed:,} of them settled by an earlier run")
         if self.seconds:
@@ -243,7 +244,7 @@ _STAGE_TEXTS: Mapping[Stage, str] = {
 _REASONS_SHOWN = 3
 
 
-def _counts(report: Report) -> str:
+def counts_text(report: Report) -> str:
     """Return the counts of a report as a line that any text may hold, that of an exception too."""
     phrases = [f"{report.operation}: {report.read:,} rows read", f"{report.accepted:,} accepted"]
     phrases += [f"{count:,} {_STAGE_TEXTS[stage]}" for stage, count in report.by_stage.items() if count]
@@ -272,7 +273,7 @@ class BulkStoppedError(SyneriseError):
     def __init__(self, problem: str, report: Report) -> None:
         self.problem = problem
         self.report = report
-        super().__init__(f"{problem}; {_counts(report)}")
+        super().__init__(f"{problem}; {counts_text(report)}")
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.problem, self.report)
@@ -283,7 +284,7 @@ class RejectedRowsError(SyneriseError):
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        super().__init__(_counts(report))
+        super().__init__(counts_text(report))
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.report,)
@@ -308,7 +309,7 @@ def attach_report(error: BaseException, report: Report) -> None:
     if report.read:
         with suppress(Exception):  # a frozen exception takes no note
             words = "The run is complete" if report.complete else "The run ended early"
-            error.add_note(f"{words}: {_counts(report)}")
+            error.add_note(f"{words}: {counts_text(report)}")
 
 
 def report_of(error: BaseException) -> Report | None:

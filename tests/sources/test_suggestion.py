@@ -90,6 +90,13 @@ def test_cancellations_among_order_lines_are_asked_about(tmp_path):
         assert ("[where]" in text) == (-1 in quantities)
 
 
+def test_numbers_with_a_word_among_them_are_asked_about(tmp_path):
+    """Most cells are numbers: the column stays a text, and its line says how many cells are none."""
+    _, lines = suggest(tmp_path, "customId,Visits,Note\na1,12,x\nb2,7,1\nc3,many,y\n")
+    assert lines["Visits"].startswith('"attributes.Visits"  # most cells are whole numbers, and 1 not')
+    assert lines["Note"] == '"attributes.Note"'
+
+
 def test_a_date_that_two_formats_read_says_so(tmp_path):
     """Day or month first: both fit, and a person has to look."""
     _, lines = suggest(tmp_path, "id,born\n7,01/02/1990\n8,03/04/1991\n")

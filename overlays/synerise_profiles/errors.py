@@ -213,13 +213,13 @@ class APIStatusError(SyneriseError):
         body: dict[str, Any] = self.body if is_object(self.body) else {}
         if _ERROR_CODE_PATTERN.fullmatch(str(body.get("errorCode"))):
             parts.append(f"code {body['errorCode']}")
-        if self.reason:
-            parts.append(self.reason)
+        parts += [self.reason.rstrip(".")] if self.reason else []
         if self.trace_id is not None:
             parts.append(f"trace id {self.trace_id}")
         if self.attempts > 1:
             parts.append(_attempts_text(self.attempts))
-        return "; ".join([*parts, *self.notes])
+        untold = (note for note in self.notes if note.removeprefix("it means here: ") not in self.reason)
+        return "; ".join([*parts, *untold])
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"

@@ -55,7 +55,7 @@ def page_of(report: Report, *, show_values: bool = False) -> str:
     return run_page(
         RunPage(
             report=report.to_dict(show_values=show_values),
-            settings={"checks": "basic"},
+            settings={"checks": "basic", "requests_per_second": None},
             versions={},
             rates=[(1.0, 5), (2.0, 9)],
             is_dry=report.is_dry,
@@ -101,6 +101,12 @@ def test_a_page_stands_alone() -> None:
         assert needed in page
     for foreign in ("http:", "https:", "src=", "href=", "url(", "@import", "<script", "<link", "xlink"):
         assert foreign not in page
+
+
+def test_a_setting_without_a_value_is_not_set() -> None:
+    """A reader of a page need not know Python."""
+    assert "None" not in page_of(report_with("x"))
+    assert "not set" in page_of(report_with("x"))
 
 
 def test_a_run_is_told_from_its_first_row_to_its_last(tmp_path: Path) -> None:

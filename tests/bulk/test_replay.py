@@ -488,6 +488,15 @@ def test_a_row_that_the_mapping_cannot_read_stays_a_letter_of_cells(
     assert (fields["row"]["email"], fields["mapping"], fields["stage"]) == ("none", MAPPING.digest, "server")
 
 
+def test_letters_of_fields_that_a_mapping_does_not_change_are_counted(replay: Replay, letters: Path) -> None:
+    """A mapping reads cells alone: the report says how many letters hold fields, and what changes them."""
+    letters.write_bytes(line(row={"email": "bad"}) + line(row={"email": "worse"}))
+    text = "holds fields, not cells: a mapping does not change it; edit the file, or give a transform"
+    assert replay(letters, mapping=MAPPING).notes[text] == 2
+    assert text not in replay(letters).notes
+    assert text not in replay(letters, mapping=MAPPING, transform=lambda _: {"customId": "c1"}).notes
+
+
 def test_a_line_that_was_cut_off_is_told(client: Synerise, replay: Replay, letters: Path) -> None:
     """By a note with its line, wherever it was cut; the others are sent."""
     whole = line()

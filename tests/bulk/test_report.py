@@ -57,6 +57,17 @@ def test_the_summary_names_reasons_what_was_resumed_and_the_rate() -> None:
     assert "email" not in str(caught.value)
 
 
+def test_rejected_rows_are_indexed_and_sliced() -> None:
+    """As of a list: from either end, with steps, and beyond it."""
+    report = report_with(*(Rejection(index=n, stage="check", reason="r") for n in range(7)))
+    whole = list(report.rejected)
+    assert (report.rejected[0], report.rejected[-1]) == (whole[0], whole[-1])
+    for start, end, step in ((None, 4, None), (None, None, -1), (5, 1, -2), (1, 6, 3), (4, 2, None), (90, None, None)):
+        assert report.rejected[start:end:step] == whole[start:end:step]
+    with pytest.raises(IndexError):
+        _ = report.rejected[7]
+
+
 def test_reasons_are_counted_in_bounded_memory() -> None:
     """A reason of its own for each of many rows: the counts add up, and the first rows are the first of the input."""
     many = (Rejection(index=n, stage="check", reason=f"reason {n}", field="f") for n in reversed(range(5000)))

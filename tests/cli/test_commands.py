@@ -181,6 +181,24 @@ def test_json_is_one_document(tmp_path: Path, env: dict[str, str]) -> None:
     assert "more than 0 rows were rejected" in json.loads(done.stdout)["problem"]
 
 
+def test_columns_of_other_names_are_told_with_what_to_do(tmp_path: Path) -> None:
+    """The file is named once, each column has its line, and the last says how columns get to fields."""
+    (tmp_path / "orders.csv").write_text("InvoiceNo,StockCode\n1,A\n")
+    done = call(tmp_path, "check", "orders.csv", "--for", "transactions", env=environment())
+    text = done.stderr.decode()
+    assert done.returncode == 2
+    assert text.count("orders.csv") == 1
+    assert "column 'InvoiceNo'" in text
+    assert "suggest-mapping FILE --for transactions writes a first mapping" in text.splitlines()[-1]
+
+
+def test_a_reason_stands_once_in_a_report(tmp_path: Path, env: dict[str, str]) -> None:
+    """The first line counts, and the list below it has the reasons."""
+    (tmp_path / "c.csv").write_text("customId,city\n,Hel\n")
+    done = call(tmp_path, "import", "profiles", "c.csv", env=env)
+    assert done.stdout.count(b"names no profile") == 1
+
+
 def test_several_files_are_one_run(tmp_path: Path, env: dict[str, str]) -> None:
     """A row is known by its file and its line."""
     (tmp_path / "a.csv").write_text("customId\nc-1\n")

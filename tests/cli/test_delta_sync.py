@@ -98,6 +98,20 @@ def test_every_source(tmp_path: Path, typed: Typed) -> None:
     assert "0 new, 1 changed, 1 unchanged" in typed("delta-sync", *query, *words)[1]
 
 
+def test_what_was_sent_is_named(tmp_path: Path, typed: Typed) -> None:
+    """Rows that changed and profiles that are gone are told apart, and a night without either says so."""
+    words = [*WORDS, "--keep-keys", "--gone", "attributes.active=false", "--max-gone-rate", "1"]
+    write(tmp_path / "c.csv", 4)
+    assert "Rows that changed: profiles.upsert_batch: 4 rows read" in typed(*words)[1]
+    said = typed(*words)[1]
+    assert "Nothing had to be sent." in said
+    assert "0 rows a second" not in said
+    write(tmp_path / "c.csv", 3, c1="Hel")
+    said = typed(*words)[1]
+    assert "Rows that changed: profiles.upsert_batch: 1 rows read" in said
+    assert "Profiles that are gone: profiles.upsert_batch: 1 rows read" in said
+
+
 def test_statuses(tmp_path: Path, typed: Typed) -> None:
     """What a program that calls it can go by; each problem in a line that names its flag."""
     write(tmp_path / "c.csv", 3)

@@ -28,7 +28,7 @@ def test_a_plan_is_shown_saved_and_applied(
     plan = ["merge", "plan", "--by", "custom_id", "--into", "jan", "janek", "jasiek", "--save", plans, "--html", page]
     assert cli.main(plan) == 0
     shown = capsys.readouterr().out
-    assert "1 plans by custom_id: 2 profiles to merge, 2 attributes copied, 2 values lost" in shown
+    assert "1 plan by custom_id: 2 profiles to merge, 2 attributes copied, 2 values lost" in shown
     assert "janek" not in shown + Path(page).read_text(encoding="utf-8")
     assert cli.main([*plan, "--show-values"]) == 0
     assert "janek@example.com" in capsys.readouterr().out
@@ -39,9 +39,9 @@ def test_a_plan_is_shown_saved_and_applied(
     assert "Merging is irreversible. Say --yes" in capsys.readouterr().err
     assert merges(sandbox) == []
     assert cli.main([*apply, "--yes"]) == 0
-    assert capsys.readouterr().out == "1 of 1 plans applied: 2 merged\n"
+    assert capsys.readouterr().out == "1 of 1 plan applied: 2 merged\n"
     assert cli.main([*apply, "--yes"]) == 0
-    assert capsys.readouterr().out == "1 of 1 plans applied: 2 merged (2 of them before)\n"
+    assert capsys.readouterr().out == "1 of 1 plan applied: 2 merged (2 of them by an earlier call)\n"
     assert merges(sandbox) == [200]
     assert {entry["actor"] for entry in read_audit(audit)} == {"anna"}
 

@@ -239,7 +239,7 @@ def test_a_set_comes_true(sandbox: Sandbox, client: Synerise, tmp_path: Path, on
     count = len(merges(sandbox))
     again = plans.apply(audit=tmp_path / "audit.jsonl", actor="anna")
     assert (again.complete, again.resumed, len(merges(sandbox))) == (True, 4, count)
-    assert str(again) == f"{len(plans)} of {len(plans)} plans applied: 4 merged (4 of them before)"
+    assert str(again) == f"{len(plans)} of {len(plans)} plans applied: 4 merged (4 of them by an earlier call)"
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -287,7 +287,7 @@ def test_a_set_is_shown(client: Synerise, tmp_path: Path) -> None:
     text = str(plans)
     assert plans.summary() in text
     assert "3 plans by custom_id: 4 profiles to merge" in text
-    assert "3 profiles not found, 1 plans that cannot be applied, 1 links of chains, 1 repeated pairs" in text
+    assert "3 profiles not found, 1 plan that cannot be applied, 1 link of chains, 1 repeated pair" in text
     assert len(plans) == len(list(plans)) == 3
     assert [plan.fingerprint for plan in plans] == [plans[0].fingerprint, plans[1].fingerprint, plans[-1].fingerprint]
     assert "nowhere" not in repr(plans) + text
@@ -350,7 +350,7 @@ def test_a_refused_plan_stops_a_set_or_is_left_out(sandbox: Sandbox, client: Syn
     result = plans.apply(audit=audit, actor="anna", on_refusal="skip")
     assert (result.done, result.merged, result.complete) == (2, {"a": "b", "d": "c"}, False)
     assert result.refused == {"p": ("target: city is new",)}
-    assert "1 plans refused" in str(result)
+    assert "1 plan refused" in str(result)
     with pytest.raises(InvalidRequestError, match="on_refusal"):
         plans.apply(audit=None, actor="anna", on_refusal="never")  # type: ignore[arg-type]
 

@@ -50,7 +50,7 @@ def profile(columns, **options):
         (field("firstName", "list", separator=";"), "takes a text, and list makes a list"),
         (field("tags", "text"), "text makes a text"),
         (field("attributes.at", "datetime", format="%d.%m.%Y"), "has no zone; add zone="),
-        (field("attributes.at", format="%d.%m.%Y"), "say by the type whether"),
+        (field("attributes.at", format="%d.%m.%Y"), "add type='date' or type='datetime'"),
         (field("sex", values={"M": "MAN"}), "value 1 of values="),
     ],
 )

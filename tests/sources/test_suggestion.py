@@ -69,6 +69,34 @@ def test_order_lines_are_grouped(tmp_path):
     assert "# MISSING: products[].sku" in text
 
 
+def test_cancellations_among_order_lines_are_asked_about(tmp_path):
+    """Negative quantities and marked orders get a `where` to uncomment, and the order its salt; both can be loaded."""
+    header = "InvoiceNo,StockCode,Quantity,InvoiceDate,UnitPrice,CustomerID\n"
+    lines = [f"{number},A,{{}},13/12/2010 08:26,2.55,17850\n" for number in ("536365", "536365", "536366", "C536379")]
+    path, _ = suggest(tmp_path, header + "".join(map(str.format, lines, (2, 3, 1, -1))), for_="transactions")
+    text = (tmp_path / "map.toml").read_text(encoding="utf-8")
+    assert "lines with a negative Quantity: 1; with C before the number in InvoiceNo: 1" in text
+    chosen = text.replace('\nInvoiceNo = "orderId"', "\n# was", 1)
+    chosen = chosen.replace("# InvoiceNo = [", "InvoiceNo = [").replace("# [where]\n# ", "[where]\n")
+    (tmp_path / "map.toml").write_text(chosen, encoding="utf-8")
+    rows = list(read_csv(path, RowMapping.load(tmp_path / "map.toml")))
+    assert [row["orderId"] for row in rows] == ["536365", "536366"]
+    assert [row["eventSalt"] for row in rows] == ["order-536365", "order-536366"]
+    for quantities in ((2, 3, 1, 4), (2, 3, 1, -1)):
+        plain = [line.replace("C", "") for line in lines]
+        suggest(tmp_path, header + "".join(map(str.format, plain, quantities)), for_="transactions")
+        text = (tmp_path / "map.toml").read_text(encoding="utf-8")
+        assert ('# Quantity = { matches = "[^-].*" }' in text) == (-1 in quantities)
+        assert ("[where]" in text) == (-1 in quantities)
+
+
+def test_numbers_with_a_word_among_them_are_asked_about(tmp_path):
+    """Most cells are numbers: the column stays a text, and its line says how many cells are none."""
+    _, lines = suggest(tmp_path, "customId,Visits,Note\na1,12,x\nb2,7,1\nc3,many,y\n")
+    assert lines["Visits"].startswith('"attributes.Visits"  # most cells are whole numbers, and 1 not')
+    assert lines["Note"] == '"attributes.Note"'
+
+
 def test_a_date_that_two_formats_read_says_so(tmp_path):
     """Day or month first: both fit, and a person has to look."""
     _, lines = suggest(tmp_path, "id,born\n7,01/02/1990\n8,03/04/1991\n")

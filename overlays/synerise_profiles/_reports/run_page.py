@@ -181,4 +181,4 @@ def _read_back_facts(found: Mapping[str, Any], counts: Iterable[tuple[str, int]]
 
 
 def _shown(values: Mapping[str, object]) -> list[tuple[str, str]]:
-    return [(name, printable(str(value))) for name, value in values.items()]
+    return [(name, "not set" if value is None else printable(str(value))) for name, value in values.items()]

@@ -28,6 +28,7 @@ __all__ = ["LetterRows", "Transform", "kept_letter"]
 Transform: TypeAlias = Callable[[dict[str, Any]], Any]
 """Makes the row that is sent of a letter; None leaves the letter as it is."""
 _BEFORE: Final = "; before: "
+_NOT_MAPPED: Final = "holds fields, not cells: a mapping does not change it; edit the file, or give a transform"
 _LETTER_KEYS: Final = frozenset({"operation", "stage", "row"})
 
 
@@ -85,6 +86,8 @@ class LetterRows:
             return self._keep(number, "says that its row holds cells, and there are none in it")
         if self._needs_salt and self._operation.salt_field not in fields:
             return self._keep(number, "its salt was to be made by a function of the call: give that as salt=")
+        if self._mapping is not None and row == letter["row"]:
+            count_note(self.notes, _NOT_MAPPED)
         return row
 
     def _row_of_cells(self, number: int, letter: Mapping[str, Any], row: Any) -> Any:

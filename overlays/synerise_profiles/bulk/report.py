@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, cast
+from itertools import islice
+from typing import Any, cast, overload
 
 import attrs
 
@@ -24,6 +25,7 @@ __all__ = [
     "RejectedRowsError",
     "Report",
     "attach_report",
+    "counts_text",
     "report_of",
 ]
 
@@ -101,7 +103,7 @@ class Report:
         Without `show_values` nothing of the rows is in it: of what the server refused the field is named, and not its
         words, which may quote what was sent.
         """
-        phrases = [_counts(self)]
+        phrases = [counts_text(self)]
         if self.resumed:
             phrases.append(f"{self.resumed:,} of them settled by an earlier run")
         if self.seconds and not self.is_dry:
@@ -203,7 +205,10 @@ class Report:
 
 
 class Rejected:
-    """The rejections of a report: iterable again and again, and sized. Many of them are read from a file."""
+    """The rejections of a report: iterable again and again, and sized; `rejected[:4]` are the first four.
+
+    Many of them are read from a file, for each index or slice from its beginning.
+    """
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -213,6 +218,18 @@ class Rejected:
 
     def __len__(self) -> int:
         return self._report.rejected_count()
+
+    @overload
+    def __getitem__(self, index: int) -> Rejection: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Rejection]: ...
+    def __getitem__(self, index: int | slice) -> Rejection | list[Rejection]:
+        places = range(len(self))[index]
+        if isinstance(places, int):
+            return next(islice(self, places, None))
+        chosen = sorted(places)
+        found = list(islice(self, chosen[0], chosen[-1] + 1, abs(places.step))) if chosen else []
+        return found if places.step > 0 else found[::-1]
 
     def __repr__(self) -> str:
         return f"<{len(self)} rejected rows>"
@@ -227,7 +244,7 @@ _STAGE_TEXTS: Mapping[Stage, str] = {
 _REASONS_SHOWN = 3
 
 
-def _counts(report: Report) -> str:
+def counts_text(report: Report) -> str:
     """Return the counts of a report as a line that any text may hold, that of an exception too."""
     phrases = [
         f"{report.operation}: {report.read:,} rows read",
@@ -261,7 +278,7 @@ class BulkStoppedError(SyneriseError):
     def __init__(self, problem: str, report: Report) -> None:
         self.problem = problem
         self.report = report
-        super().__init__(f"{problem}; {_counts(report)}")
+        super().__init__(f"{problem}; {counts_text(report)}")
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.problem, self.report)
@@ -272,7 +289,7 @@ class RejectedRowsError(SyneriseError):
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        super().__init__(_counts(report))
+        super().__init__(counts_text(report))
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.report,)
@@ -297,7 +314,7 @@ def attach_report(error: BaseException, report: Report) -> None:
     if report.read:
         with suppress(Exception):  # a frozen exception takes no note
             words = "The run is complete" if report.complete else "The run ended early"
-            error.add_note(f"{words}: {_counts(report)}")
+            error.add_note(f"{words}: {counts_text(report)}")
 
 
 def report_of(error: BaseException) -> Report | None:

@@ -128,6 +128,9 @@ def _mapping_text(error: object) -> str | None:
 
     if not isinstance(error, MappingError):
         return None
+    if error.file and len(error.issues) > 1 and not any(issue.line for issue in error.issues):
+        found = (str(issue).replace("\n", " ") for issue in error.issues)
+        return "\n  ".join([f"{error.file}:", *found])
     lines: list[str] = []
     for issue in error.issues:
         place = f"{error.file}:{issue.line}" if error.file and issue.line else error.file

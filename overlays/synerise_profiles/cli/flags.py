@@ -96,7 +96,7 @@ PLAN_FLAGS: Final = (
     Flag(
         "key",
         "choice",
-        "Identifier by which rows are known.",
+        "Identifier by which rows are known: the field, not its column.",
         ("clientId", "uuid", "customId", "email", "phone"),
     ),
     Flag("state", "file", "What the server confirmed before; it is made if it is not there."),

@@ -14,6 +14,7 @@ from synerise_profiles._readers.file_form import PARQUET_MAGIC
 from synerise_profiles.errors import InvalidRequestError
 from synerise_profiles.sources import (
     MappingError,
+    MappingIssue,
     RowMapping,
     Source,
     field,
@@ -55,6 +56,7 @@ _FORMAT_BY_SUFFIX: Final[Mapping[str, Format]] = {
 }
 _HEAD_BYTES: Final = 1 << 16
 _NOT_OF_CSV: Final = frozenset({"format", "sort"})
+_HINT: Final = "give --mapping or --set FIELD=COLUMN; suggest-mapping FILE --for {kind} writes a first mapping"
 """Flags of files that are no matter of how a CSV file is written."""
 
 
@@ -170,7 +172,8 @@ def _open(path: str, kind: RowKind, options: Mapping[str, Any], mapping: RowMapp
     except MappingError as error:
         if error.file or path == STANDARD_INPUT:
             raise
-        raise MappingError(error.issues, operation=error.operation, file=path) from None
+        hint = [] if mapping is not None else [MappingIssue("", "", _HINT.format(kind=kind))]
+        raise MappingError([*error.issues, *hint], operation=error.operation, file=path) from None
     except InvalidRequestError as error:
         if error.field not in ("file", "paths"):
             raise

@@ -20,7 +20,7 @@ import orjson
 
 from synerise_profiles._core.files import replaced_file, spooled_file
 from synerise_profiles._core.signatures import shows_options
-from synerise_profiles._reports import align_columns
+from synerise_profiles._reports import align_columns, counted
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object
@@ -138,13 +138,13 @@ class BasePlanSet(Generic[P]):
         """One line of counts."""
         counts = self.counts
         parts = [
-            f"{counts.plans:,} plans by {self.by}: {counts.profiles:,} profiles to merge",
-            f"{counts.copied:,} attributes copied, {counts.lost:,} values lost",
+            f"{counted(counts.plans, 'plan')} by {self.by}: {counted(counts.profiles, 'profile')} to merge",
+            f"{counted(counts.copied, 'attribute')} copied, {counted(counts.lost, 'value')} lost",
         ]
-        parts += [f"{counts.missing:,} profiles not found"] if counts.missing else []
-        parts += [f"{counts.inapplicable:,} plans that cannot be applied"] if counts.inapplicable else []
-        parts += [f"{counts.chained:,} links of chains"] if counts.chained else []
-        parts += [f"{counts.repeated:,} repeated pairs"] if counts.repeated else []
+        parts += [f"{counted(counts.missing, 'profile')} not found"] if counts.missing else []
+        parts += [f"{counted(counts.inapplicable, 'plan')} that cannot be applied"] if counts.inapplicable else []
+        parts += [f"{counted(counts.chained, 'link')} of chains"] if counts.chained else []
+        parts += [counted(counts.repeated, "repeated pair")] if counts.repeated else []
         return ", ".join(parts)
 
     def to_text(self, *, show_values: bool = False, max_plans: int = _MAX_SHOWN_PLANS) -> str:

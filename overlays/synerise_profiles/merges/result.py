@@ -7,6 +7,8 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from synerise_profiles._reports import counted
+
 from .key_type import Key
 
 __all__ = ["GroupResult", "MergeProgress", "MergeResult", "MergeSetResult", "NotMerged", "Reason"]
@@ -128,9 +130,9 @@ class MergeSetResult:
 
     def summary(self) -> str:
         """One line of counts, without ids."""
-        refused = f", {len(self.refused):,} plans refused" if self.refused else ""
+        refused = f", {counted(len(self.refused), 'plan')} refused" if self.refused else ""
         counts = _summary(len(self.merged), self.resumed, self.not_merged)
-        return f"{self.done:,} of {self.plans:,} plans applied{refused}: {counts}"
+        return f"{self.done:,} of {counted(self.plans, 'plan')} applied{refused}: {counts}"
 
     def __str__(self) -> str:
         return self.summary()
@@ -146,7 +148,7 @@ class MergeProgress:
 
 
 def _summary(merged: int, resumed: int, not_merged: tuple[NotMerged, ...] | list[NotMerged]) -> str:
-    parts = [f"{merged:,} merged" + (f" ({resumed:,} of them before)" if resumed else "")]
+    parts = [f"{merged:,} merged" + (f" ({resumed:,} of them by an earlier call)" if resumed else "")]
     for reason, text in _REASON_TEXTS.items():
         if count := sum(item.reason == reason for item in not_merged):
             parts.append(f"{count:,} {text}")

@@ -171,7 +171,7 @@ def _type_problem(target: Target, schema: Schema | None) -> str | None:
     name: str = target.type
     if name == "auto" and target.format is not None:
         if schema is None or schema.date_format is None:
-            return "has a format; say by the type whether it is that of a 'date' or of a 'datetime'"
+            return "has a format and no type; add type='date' or type='datetime'"
         name = DATE_TYPES[schema.date_format]
     without_zone = [format_ for format_ in target.formats if not has_zone(format_)]
     if name == "datetime" and target.zone is None and without_zone:

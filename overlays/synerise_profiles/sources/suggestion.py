@@ -138,6 +138,7 @@ def _text(for_: SuggestedFor, columns: Sequence[str], records: Sequence[Sequence
     lines += [f"null_values = {toml_value(words)}  # words for nothing\n"] if words else []
     lines += _group_line(for_, drafts, samples)
     lines += ["\n[columns]\n", *(draft.line(schema) for draft in drafts)]
+    lines += _order_hints(for_, drafts, samples)
     paths = {draft.path for draft in drafts}
     constants = {path: value for path, value in _CONSTANTS[for_].items() if path not in paths}
     lines += ["\n[constants]\n"] if constants else []
@@ -206,6 +207,27 @@ def _group_line(for_: SuggestedFor, drafts: Sequence[_Draft], samples: Mapping[s
     order = next((draft.column for draft in drafts if draft.path == "orderId" and for_ == "transactions"), None)
     if order is not None and len(set(samples[order])) < len(samples[order]):
         yield f"group_by = {toml_value(order)}  # an order has several lines; sort=True where they are apart\n"
+
+
+def _order_hints(for_: SuggestedFor, drafts: Sequence[_Draft], samples: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield lines to uncomment: the salt of an order, and the condition that leaves cancellations out."""
+    columns = {draft.path: draft.column for draft in drafts}
+    order, quantity = columns.get("orderId"), columns.get("products[].quantity")
+    if for_ != "transactions" or order is None:
+        return
+    salt = {"field": "eventSalt", "template": f"order-{{{order}}}"}
+    yield "# One salt for an order: sent again with other lines, it replaces itself. In place of the line above:\n"
+    yield f"# {toml_key(order)} = {toml_value(['orderId', salt])}\n"
+    negative = 0 if quantity is None else sum(value.startswith("-") for value in samples[quantity])
+    marked = [value[0] for value in samples[order] if value[0].isalpha()]
+    is_exception = marked and len(marked) < len(samples[order]) / 2 and len(set(marked)) == 1 and marked[0].isascii()
+    if not negative and not is_exception:
+        return
+    seen = [f"with a negative {quantity}: {negative:,}"] if negative else []
+    seen += [f"with {marked[0]} before the number in {order}: {len(marked):,}"] if is_exception else []
+    column, pattern = (order, f"(?!{marked[0]}).*") if is_exception else (str(quantity), "[^-].*")
+    yield f"# In the sample, lines {'; '.join(seen)}: cancellations? To leave them out:\n"
+    yield f"# [where]\n# {toml_key(column)} = {toml_value({'matches': pattern})}\n"
 
 
 def _missing_lines(for_: SuggestedFor, paths: set[str], schema: Schema) -> Iterator[str]:

@@ -53,7 +53,7 @@ def guess_values(values: Sequence[str]) -> Guess:
         return Guess("phone", {}, "looks like phone numbers")
     if _all_match(_INTEGER, values):
         return _guess_integer(values)
-    return _guess_date(values) or _guess_number(values) or Guess()
+    return _guess_date(values) or _guess_number(values) or _guess_mixed(values)
 
 
 def is_unique(values: Sequence[str], rows: int) -> bool:
@@ -67,6 +67,14 @@ def _guess_integer(values: Sequence[str]) -> Guess:
     if all(len(value.lstrip("+-")) >= _MIN_IDENTIFIER_DIGITS for value in values):
         return Guess("digits", {}, "digits that seem to name something stay a text")
     return Guess("integer", {"type": "integer"}, "whole numbers")
+
+
+def _guess_mixed(values: Sequence[str]) -> Guess:
+    """Say of texts that most of them are whole numbers: a word among them may be a mistake."""
+    others = sum(_INTEGER.fullmatch(value) is None for value in values)
+    if others * 2 >= len(values) > 1 or others == len(values):
+        return Guess()
+    return Guess("text", {}, f"most cells are whole numbers, and {others:,} not: is that a mistake?")
 
 
 def _guess_date(values: Sequence[str]) -> Guess | None:

@@ -124,8 +124,12 @@ def _run(
         print_json(report.to_dict(show_values=show_values, show_references=True) | {"problem": report.gone_problem})
     else:
         _print_found(report)
-        for sent in filter(None, (report.sent, report.gone_sent)):
-            print_report(sent, show_values=show_values)
+        for name, sent in (("Rows that changed:", report.sent), ("Profiles that are gone:", report.gone_sent)):
+            if sent is not None and (sent.read or sent.notes):
+                write_line(name)
+                print_report(sent, show_values=show_values)
+        if not report.sent.read and not (report.gone_sent and report.gone_sent.read):
+            write_line("Nothing had to be sent.")
     if page is not None:
         report.write_html(page, show_values=show_values)
     return _status_of(report)

@@ -4,7 +4,8 @@
 - `synerise`: a `Synerise` signed in to it. `async_synerise`: an `AsyncSynerise`, for asyncio and trio.
 
 The clients' time is the sandbox's clock, and where they would sleep, before a retry, they move that clock instead: a
-`Retry-After` takes no time, up to the client's limit, and `synerise_sandbox.clock` tells how long the program would have waited.
+`Retry-After` takes no time, up to the client's limit, and `synerise_sandbox.clock` tells how long the program would
+have waited.
 """
 
 from __future__ import annotations

@@ -274,8 +274,9 @@ class ControlAPI:
         options = self._workspace.context.options
         now: Json = asdict(options)
         numbers = {name for name, value in now.items() if isinstance(value, float)}
-        kinds = {name: _NUMBER_TYPES if name in numbers else type(value) for name, value in now.items()}
-        kinds["card_pool"] = list
+        texts = {name for name, value in now.items() if isinstance(value, str)}
+        kinds: dict[str, type | tuple[type, ...]] = {name: str if name in texts else bool for name in now}
+        kinds |= dict.fromkeys(numbers, _NUMBER_TYPES) | {"card_pool": list}
         body = request.body(kinds)
         if not all(isinstance(code, str) for code in body.get("card_pool", ())):
             raise _ControlError(400, "card_pool: expected a list of texts")

@@ -352,6 +352,10 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         "salt: expected a text, a function or a list of field names, such as ['orderId']; with a random salt a row that is sent again would be stored twice (keep_duplicates=True keeps equal rows apart)",
     ),
     (
+        lambda: CLIENT.bulk.send_events([], salt="a", keep_duplicates=True),
+        "bulk.send_events: keep_duplicates: keeps rows apart whose salts are made from their content; …",
+    ),
+    (
         lambda: CLIENT.bulk.send_events([], verify_sample=5),
         "bulk.send_events: verify_sample: does not apply here, but to bulk.upsert_profiles and bulk.delete_profiles; it takes …",
     ),

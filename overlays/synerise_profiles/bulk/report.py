@@ -25,7 +25,6 @@ __all__ = [
     "RejectedRowsError",
     "Report",
     "attach_report",
-    "counts_text",
     "report_of",
 ]
 
@@ -97,13 +96,29 @@ class Report:
         """How many rows were not accepted."""
         return sum(self.by_stage.values())
 
+    def counts(self) -> str:
+        """Return the counts alone as one line, which any text may hold, that of an exception too."""
+        phrases = [
+            f"{self.operation}: {self.read:,} rows read",
+            f"{self.accepted:,} {'would be sent' if self.is_dry else 'accepted'}",
+        ]
+        phrases += [f"{count:,} {_STAGE_TEXTS[stage]}" for stage, count in self.by_stage.items() if count]
+        if self.verification is not None:
+            sample, skipped = self.verification, self.verification.skipped
+            uncompared = f" ({skipped:,} cannot be compared)" if skipped else ""
+            phrases.append(f"{sample.arrived:,} of {sample.sample:,} read back as sent{uncompared}")
+        if self.deletion_verification is not None:
+            found = self.deletion_verification
+            phrases.append(f"{len(found.remaining):,} of {found.sample:,} looked for still exist")
+        return ", ".join(phrases)
+
     def summary(self, *, show_values: bool = False) -> str:
         """Return one line: counts, what an earlier run settled, the rate, and the three most frequent reasons.
 
         Without `show_values` nothing of the rows is in it: of what the server refused the field is named, and not its
         words, which may quote what was sent.
         """
-        phrases = [counts_text(self)]
+        phrases = [self.counts()]
         if self.resumed:
             phrases.append(f"{self.resumed:,} of them settled by an earlier run")
         if self.seconds and not self.is_dry:
@@ -244,23 +259,6 @@ _STAGE_TEXTS: Mapping[Stage, str] = {
 _REASONS_SHOWN = 3
 
 
-def counts_text(report: Report) -> str:
-    """Return the counts of a report as a line that any text may hold, that of an exception too."""
-    phrases = [
-        f"{report.operation}: {report.read:,} rows read",
-        f"{report.accepted:,} {'would be sent' if report.is_dry else 'accepted'}",
-    ]
-    phrases += [f"{count:,} {_STAGE_TEXTS[stage]}" for stage, count in report.by_stage.items() if count]
-    if report.verification is not None:
-        sample, skipped = report.verification, report.verification.skipped
-        uncompared = f" ({skipped:,} cannot be compared)" if skipped else ""
-        phrases.append(f"{sample.arrived:,} of {sample.sample:,} read back as sent{uncompared}")
-    if report.deletion_verification is not None:
-        found = report.deletion_verification
-        phrases.append(f"{len(found.remaining):,} of {found.sample:,} looked for still exist")
-    return ", ".join(phrases)
-
-
 _REJECTION_FIELDS = tuple(field.name for field in attrs.fields(Rejection))
 
 
@@ -278,7 +276,7 @@ class BulkStoppedError(SyneriseError):
     def __init__(self, problem: str, report: Report) -> None:
         self.problem = problem
         self.report = report
-        super().__init__(f"{problem}; {counts_text(report)}")
+        super().__init__(f"{problem}; {report.counts()}")
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.problem, self.report)
@@ -289,7 +287,7 @@ class RejectedRowsError(SyneriseError):
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        super().__init__(counts_text(report))
+        super().__init__(report.counts())
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.report,)
@@ -314,7 +312,7 @@ def attach_report(error: BaseException, report: Report) -> None:
     if report.read:
         with suppress(Exception):  # a frozen exception takes no note
             words = "The run is complete" if report.complete else "The run ended early"
-            error.add_note(f"{words}: {counts_text(report)}")
+            error.add_note(f"{words}: {report.counts()}")
 
 
 def report_of(error: BaseException) -> Report | None:

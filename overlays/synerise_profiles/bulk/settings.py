@@ -177,12 +177,6 @@ class BulkSettings:
     on_settled: Callable[[int], object] | None = attrs.field(default=None, validator=optional_function())
     flush_after: float | None = attrs.field(default=None, validator=optional(positive_seconds()))
 
-    def __attrs_post_init__(self) -> None:
-        """Raise InvalidRequestError for a choice of salts that another one would undo."""
-        if self.keep_duplicates and self.salt is not None:
-            problem = "keeps rows apart whose salts are made from their content; with salt= the salts are yours"
-            raise InvalidRequestError(f"{problem}, so leave one of the two out", field="keep_duplicates")
-
     def check_journal(self) -> None:
         """Raise InvalidRequestError for what does not go together with a journal."""
         if self.flush_after is not None:
@@ -255,6 +249,11 @@ def check_call(method: str, rows: object, options: Mapping[str, Any], *, is_asyn
     if method == DELETIONS and options.get("verify_sample") and options.get("audit") is None:
         words = "needs audit=, a file that says which profiles the rows of the report were; nothing was deleted"
         raise InvalidRequestError(words, operation=method, field="verify_sample")
+    if options.get("keep_duplicates") and options.get("salt") is not None:
+        words = (
+            "keeps rows apart whose salts are made from their content; with salt= the salts are yours: leave one out"
+        )
+        raise InvalidRequestError(words, operation=method, field="keep_duplicates")
     problem = rows_problem(rows, takes_async=is_async)
     if problem is not None:
         raise InvalidRequestError(problem, operation=method, field="rows")

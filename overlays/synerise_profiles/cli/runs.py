@@ -89,9 +89,8 @@ def status_of(report: Report) -> int:
 def print_report(report: Report, *, show_values: bool, is_dry: bool = False) -> None:
     """Print what became of the rows, with the most frequent reasons and where they were met first."""
     from synerise_profiles.bulk import ReplayReport  # noqa: PLC0415 - a help page does without
-    from synerise_profiles.bulk.report import counts_text  # noqa: PLC0415 - likewise
 
-    write_line(counts_text(report))
+    write_line(report.counts())
     by_operation = report.by_operation if isinstance(report, ReplayReport) else {}
     for name, counts in by_operation.items() if len(by_operation) > 1 else ():
         write_line(f"  {name}: {counts.read:,} read, {counts.accepted:,} accepted, {counts.rejected:,} rejected")

@@ -20,6 +20,7 @@ from synerise_profiles import AsyncSynerise, InvalidRequestError, NotFoundError,
 from synerise_profiles.delta_sync import DeltaReport, DeltaStateError, DeltaStateMismatchError
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sources import RowMapping, read_csv
+from synerise_profiles.sources import field as sources_field
 
 
 @pytest.fixture
@@ -339,6 +340,30 @@ def test_a_flipped_bit_of_an_entry_lets_no_profile_pass_for_gone(client: Syneris
             else:
                 assert (plan.gone <= 1, plan.changed) == (True, 0)
     assert refused >= 3 * 6  # the bits of a slot that are another's or nobody's, at least
+
+
+def test_a_gone_profile_is_found_beside_new_ones(client: Synerise, state: Path) -> None:
+    """As many rows come anew as are gone: the gone ones are deleted in this night."""
+    options: dict[str, Any] = {"keep_keys": True, "gone": "delete", "max_gone_rate": 0.5}
+    sync(client, rows(10), state, **options)
+    report = sync(client, [*rows(10)[:9], {"customId": "new"}], state, **options)
+    assert (report.new, report.gone) == (1, 1)
+    with pytest.raises(NotFoundError):
+        client.profiles.find("by-custom-id", "c-9")
+
+
+def test_a_row_that_cannot_be_read_lets_nobody_be_deleted(client: Synerise, state: Path, tmp_path: Path) -> None:
+    """Its key is not known, so it may be one of the profiles that seem to be gone; the run says so."""
+    table = tmp_path / "table.csv"
+    mapping = RowMapping.for_profiles({"id": "customId", "n": sources_field("attributes.n", "integer")})
+    options: dict[str, Any] = {"keep_keys": True, "gone": "delete", "max_gone_rate": 0.5}
+    table.write_text("id,n\n" + "".join(f"c-{n},{n}\n" for n in range(10)))
+    sync(client, read_csv(table, mapping), state, **options)
+    table.write_text("id,n\n" + "".join(f"c-{n},{n or 'zero'}\n" for n in range(10)))
+    report = sync(client, read_csv(table, mapping), state, **options)
+    assert (report.invalid, report.gone_sent) == (1, None)
+    assert "could not be read" in (report.gone_problem or "")
+    assert client.profiles.find("by-custom-id", "c-0").client_id
 
 
 def test_a_reused_object_is_refused(client: Synerise, state: Path) -> None:

@@ -237,6 +237,13 @@ class _Run:
         report.gone = len(gone)
         if settings.gone == "ignore" or not report.gone:
             return None
+        if self.comparison.unidentified:
+            count = self.comparison.unidentified
+            report.gone_problem = (
+                f"the key of {count:,} {'row' if count == 1 else 'rows'} could not be read, which may be of the "
+                "profiles that seem to be gone: nothing was done to them"
+            )
+            return None
         if report.gone > settings.max_gone_rate * report.known:
             share = report.gone / report.known
             report.gone_problem = (

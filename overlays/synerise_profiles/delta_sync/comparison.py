@@ -72,6 +72,9 @@ class Comparison:
         self._sent = 0
         self._pending: dict[int, _Pending] = {}
         self._latest: dict[int, _Pending] = {}
+        self._known_slots = state.slots
+        self.unidentified = 0
+        """Rows of which the key could not be read: each may be one that is missed."""
         counts.known = state.count
 
     def read(self, rows: Iterable[Any]) -> list[Digested]:
@@ -85,6 +88,7 @@ class Comparison:
         numbers = set[int | None]()
         for digested in rows:
             number = digested[2]
+            self.unidentified += number is None
             if number in numbers and number is not None:
                 to_send += self._changed_block(block)
                 block, numbers = [], set[int | None]()
@@ -139,7 +143,7 @@ class Comparison:
 
     def gone(self) -> Iterator[int]:
         """Yield the numbers of the entries of which no row was seen."""
-        if self._unchanged.seen.count(1, 0, self._state.slots) == self.counts.known:
+        if self._unchanged.seen.count(1, 0, self._known_slots) == self.counts.known:
             return iter(())
         return self._state.unseen(self._unchanged.seen)
 

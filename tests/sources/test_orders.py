@@ -89,6 +89,42 @@ def test_adjacent_lines_become_one_purchase_with_its_exact_totals():
     assert brief(second) == ("2", ["jug"], 3.15)
 
 
+@pytest.mark.parametrize("where", [None, {"Sku": {"empty": False}}])
+def test_lines_of_an_order_that_are_not_grouped_are_told(where, tmp_path):
+    """Each reader counts the purchases with the order and the profile of one above, and names the option."""
+    columns = {**COLUMNS, "Price": ["products[].finalUnitPrice.amount", "revenue.amount", "value.amount"]}
+    constants = {**CONSTANTS, "revenue.currency": "GBP", "value.currency": "GBP"}
+    plain = mapping(columns, constants=constants, group_by=None, where=where)
+    lines = [*LINES, ("1", "mug", "Mug", 3, "2.55", "2026-01-01T08:00:00Z", "jan")]
+    objects = [dict(zip(HEADER.strip().split(","), line, strict=True)) for line in lines]
+    table = pa.Table.from_pylist(objects)
+    pq.write_table(table, tmp_path / "lines.parquet")
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        database.execute('create table lines (No, Sku, Name, Qty, Price, "When", Who)')
+        database.executemany("insert into lines values (?,?,?,?,?,?,?)", lines)
+        for source in (
+            read_csv(io.StringIO(text_of(lines)), plain),
+            read_jsonl(io.StringIO("\n".join(map(json.dumps, objects))), plain),
+            read_json(io.StringIO(json.dumps(objects)), plain),
+            read_arrow(table, plain),
+            read_parquet(tmp_path / "lines.parquet", plain),
+            read_sql("select * from lines", database, plain),
+        ):
+            assert [row["orderId"] for row in source] == ["1", "1", "2", "1", "1"]
+            assert [count for note, count in source.notes.items() if "group_by" in note] == [2]
+
+
+def test_what_is_remembered_of_purchases_is_bounded(monkeypatch):
+    """A purchase whose order came long before is not told: memory does not grow with the file."""
+    monkeypatch.setattr("synerise_profiles.sources.source._REMEMBERED_PURCHASES", 2)
+    columns = {**COLUMNS, "Price": ["products[].finalUnitPrice.amount", "revenue.amount", "value.amount"]}
+    constants = {**CONSTANTS, "revenue.currency": "GBP", "value.currency": "GBP"}
+    lines = [(number, *LINES[0][1:]) for number in "1231451"]
+    source = read_csv(io.StringIO(text_of(lines)), mapping(columns, constants=constants, group_by=None))
+    assert len(list(source)) == 7
+    assert [count for note, count in source.notes.items() if "group_by" in note] == [1]
+
+
 def test_lines_that_are_not_adjacent_are_refused_or_sorted():
     """A key that comes again is refused with its lines; sorted, all lines of an order are together."""
     *sent, again = orders(LINES)

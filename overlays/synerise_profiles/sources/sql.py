@@ -99,9 +99,7 @@ class SqlSource(Source):
     def __iter__(self) -> Iterator[Row]:
         """Fetch the rows; a second time, the query is executed again."""
         self._notes.clear()
-        if self._plan is not None:
-            return self._assembled(self._records(_as_it_is), self._plan)
-        return self._records(self._convert)
+        return self._rows(self._records(self._convert if self._plan is None else _as_it_is))
 
     def _records(self, convert: Callable[[Any], Any]) -> Iterator[Any]:
         blocks, (_, rows) = self._opened or self._execute()

@@ -53,6 +53,13 @@ def mapping(columns=COLUMNS, **options):
     return RowMapping.for_transactions(columns, **{"constants": CONSTANTS, "group_by": "No", **options})
 
 
+def plain_mapping(columns=(), **options):
+    """Each line a purchase: its price is its revenue."""
+    prices = {"Price": ["products[].finalUnitPrice.amount", "revenue.amount", "value.amount"]}
+    constants = {**CONSTANTS, "revenue.currency": "GBP", "value.currency": "GBP"}
+    return mapping({**COLUMNS, **prices, **dict(columns)}, constants=constants, group_by=None, **options)
+
+
 def text_of(lines):
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(lines)
@@ -92,9 +99,7 @@ def test_adjacent_lines_become_one_purchase_with_its_exact_totals():
 @pytest.mark.parametrize("where", [None, {"Sku": {"empty": False}}])
 def test_lines_of_an_order_that_are_not_grouped_are_told(where, tmp_path):
     """Each reader counts the purchases with the order and the profile of one above, and names the option."""
-    columns = {**COLUMNS, "Price": ["products[].finalUnitPrice.amount", "revenue.amount", "value.amount"]}
-    constants = {**CONSTANTS, "revenue.currency": "GBP", "value.currency": "GBP"}
-    plain = mapping(columns, constants=constants, group_by=None, where=where)
+    plain = plain_mapping(where=where)
     lines = [*LINES, ("1", "mug", "Mug", 3, "2.55", "2026-01-01T08:00:00Z", "jan")]
     objects = [dict(zip(HEADER.strip().split(","), line, strict=True)) for line in lines]
     table = pa.Table.from_pylist(objects)
@@ -114,13 +119,19 @@ def test_lines_of_an_order_that_are_not_grouped_are_told(where, tmp_path):
             assert [count for note, count in source.notes.items() if "group_by" in note] == [2]
 
 
+def test_purchases_that_are_not_well_formed_are_not_counted():
+    """A client that is no object, or holds lists, is a row as it stands: the run refuses it, and the note is silent."""
+    lines = [(*LINES[0][:6], who) for who in ('"x"', '"x"', '{"customId": []}', '{"customId": []}')]
+    source = read_csv(io.StringIO(text_of(lines)), plain_mapping({"Who": field("client", "json")}))
+    assert len(list(source)) == len(lines)
+    assert not source.notes
+
+
 def test_what_is_remembered_of_purchases_is_bounded(monkeypatch):
     """A purchase whose order came long before is not told: memory does not grow with the file."""
     monkeypatch.setattr("synerise_profiles.sources.source._REMEMBERED_PURCHASES", 2)
-    columns = {**COLUMNS, "Price": ["products[].finalUnitPrice.amount", "revenue.amount", "value.amount"]}
-    constants = {**CONSTANTS, "revenue.currency": "GBP", "value.currency": "GBP"}
     lines = [(number, *LINES[0][1:]) for number in "1231451"]
-    source = read_csv(io.StringIO(text_of(lines)), mapping(columns, constants=constants, group_by=None))
+    source = read_csv(io.StringIO(text_of(lines)), plain_mapping())
     assert len(list(source)) == 7
     assert [count for note, count in source.notes.items() if "group_by" in note] == [1]
 

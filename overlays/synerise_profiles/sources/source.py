@@ -100,16 +100,23 @@ class Source(abc.ABC):
         older: set[int] = set()
         newer: set[int] = set()
         for row in rows:
-            if isinstance(row, dict):
-                key = hash(f"{row.get('orderId')}\0{row.get('client')}")
-                if key in newer or key in older:
-                    self._note(_SAME_ORDER)
-                else:
-                    newer.add(key)
-                    if len(newer) >= _REMEMBERED_PURCHASES:
-                        older, newer = newer, set()
+            key = _purchase_key(row)
+            if key in newer or key in older:
+                self._note(_SAME_ORDER)
+            elif key is not None:
+                newer.add(key)
+                if len(newer) >= _REMEMBERED_PURCHASES:
+                    older, newer = newer, set()
             yield row
 
     @abc.abstractmethod
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one; a file object is read once."""
+
+
+def _purchase_key(row: Any) -> int | None:
+    """Return what stands for the order and the profile of a row; None for one that has none, or is not well formed."""
+    try:
+        return hash((row["orderId"], *row["client"].values()))
+    except (AttributeError, KeyError, TypeError):
+        return None

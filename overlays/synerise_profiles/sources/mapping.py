@@ -30,7 +30,7 @@ from .derived_cells import fallback_columns
 from .errors import MappingError, MappingIssue
 from .fields import ResolvedField, UnknownFieldError, constant_problem, find_field, find_target_field, parse_path
 from .grouping import BadLine, Combine
-from .line_options import LineOptions
+from .line_options import EqualByDigest, LineOptions
 from .mapping_checks import (
     cell_defaults,
     clashes,
@@ -49,7 +49,7 @@ from .targets import Empty, FieldTarget, Target, field
 __all__ = ["RowMapping"]
 
 
-class RowMapping:
+class RowMapping(EqualByDigest):
     """A row mapping, from columns to fields. One serves CSV files, JSON Lines and tables.
 
         columns = RowMapping.for_profiles(
@@ -78,7 +78,8 @@ class RowMapping:
 
     Raises MappingError, with all issues at once: unknown fields, types that do not fit, a field that is given twice,
     and rows that could never name a profile or lack what is required. Whether the columns exist is checked when a file
-    is opened. Made by the method for the rows that `client.bulk` is to send, or by `load` from a TOML file.
+    is opened. Made by the method for the rows that `client.bulk` is to send, or by `load` from a TOML file. Mappings of
+    the same columns, constants, options and functions are equal.
     """
 
     @checks_names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from typing import cast, get_args
 
@@ -134,7 +135,15 @@ def mapping_digest(
 
 def _target_facts(target: Target) -> tuple[object, ...]:
     """Return what tells a target apart, in any process."""
-    return attrs.astuple(attrs.evolve(target, zone=None)), zone_name(target.zone)
+    facts = attrs.astuple(attrs.evolve(target, zone=None), recurse=False)
+    return tuple(map(_collection_fact, facts)), zone_name(target.zone)
+
+
+def _collection_fact(value: object) -> object:
+    """Return a collection as a file would give it: a tuple is a list, and a set has an order."""
+    if isinstance(value, AbstractSet):
+        return sorted(cast("AbstractSet[str]", value))
+    return list(cast("tuple[object, ...]", value)) if isinstance(value, tuple) else value
 
 
 def _constant_fact(value: object) -> str:

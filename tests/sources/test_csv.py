@@ -409,3 +409,12 @@ def test_lines_that_are_no_record_keep_their_text(text, kept):
     """The letter of a line with a wrong quote holds it as it stands, and the lines that went with it."""
     bad, good = list(read_csv(io.StringIO(f"id,note\n{text}"), PLAIN))
     assert (bad.row, good["customId"]) == (kept, "b")
+
+
+def test_lines_of_blanks_and_headers_with_blanks_are_no_rows():
+    """A blank is no identifier, and a header that comes again is one with blanks after its delimiters too."""
+    mapping = RowMapping.for_profiles({"id": "customId", "a": "attributes.a"})
+    source = read_csv(io.StringIO("id,a\n1,x\n ,  \n,\t\n\u00a0,\nid, a\nid,b\n"), mapping)
+    assert [row["customId"] for row in source] == ["1", "id"]
+    assert [source.locate(index) for index in range(2)] == [2, 7]
+    assert list(source.notes.values()) == [1]

@@ -57,8 +57,9 @@ def read_csv(
       what is over if it is empty.
     - `sort` brings the lines of each order together, on disk, for a mapping with `group_by`.
 
-    Blank lines, lines of delimiters alone and repetitions of the header are no rows. A file object, a pipe and standard
-    input are read once. `locate` returns the line on which a row begins, counted from 1 at the top of the file.
+    Blank lines, lines of blanks and delimiters alone and repetitions of the header are no rows. A file object, a pipe
+    and standard input are read once. `locate` returns the line on which a row begins, counted from 1 at the top of the
+    file.
     """
     format_ = CsvFormat(
         encoding=encoding,

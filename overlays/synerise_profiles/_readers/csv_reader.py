@@ -60,6 +60,8 @@ class CsvReader:
     ) -> None:
         self._format = CsvFormat() if format is None else format
         self._format.check()
+        if isinstance(names, str) or not isinstance(names, Sequence | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequestError(f"names= is a list of texts, not {type(names).__name__}", field="file")
         self._has_header = names is None
         self.lines = LineIndex()
         self.notes: dict[str, int] = {}

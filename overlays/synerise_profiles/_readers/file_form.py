@@ -217,11 +217,13 @@ class CsvFormat:
     def _problem(self) -> str | None:
         if (problem := _skip_problem(self.skip_lines)) is not None:
             return problem
-        if self.comment is not None and (not self.comment or self.comment == self.quotechar):
+        comment: object = self.comment
+        if comment is not None and (not isinstance(comment, str) or not comment or comment == self.quotechar):
             return f"comment={self.comment!r} cannot begin a comment; give a mark such as '#'"
         if self.ragged not in get_args(Ragged):
             return f"ragged={self.ragged!r} is none of {', '.join(get_args(Ragged))}"
         try:
+            "".encode(self.encoding)  # of text, which not every codec is
             codecs.getincrementaldecoder(self.encoding)
             csv.reader((), **self.dialect())
         except (LookupError, TypeError, ValueError) as error:

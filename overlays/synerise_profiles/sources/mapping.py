@@ -32,9 +32,9 @@ from .fields import ResolvedField, UnknownFieldError, constant_problem, find_fie
 from .grouping import BadLine, Combine
 from .line_options import EqualByDigest, LineOptions
 from .mapping_checks import (
+    argument_issues,
     cell_defaults,
     clashes,
-    columns_issue,
     given_issues,
     mapping_digest,
     missing_required,
@@ -109,8 +109,7 @@ class RowMapping(EqualByDigest):
         self._batch_operation = batch_operation
         self._schema = schema
         self._issues: list[MappingIssue] = []
-        if (problem := columns_issue(columns)) is not None:
-            raise MappingError([problem], operation=self.operations[0].name)
+        self._raise_issues(list(argument_issues(columns, group_by, constants=constants, where=where, combine=combine)))
         self._defaults = cell_defaults(self._issues, empty=empty, trim=trim, null_values=null_values)
         self.lines = LineOptions(
             where=dict(where or {}),

@@ -113,6 +113,9 @@ def check_json_lines(head: bytes | str) -> None:
     text = _json_text(head)
     first, _, rest = text.partition(b"\n")
     is_first_whole, goes_on = _is_whole(first), bool(rest.strip())
+    before, _, below = first.strip().partition(b"\r")
+    if below and before.startswith(b"{") and _is_whole(before):
+        raise _wrong_form("has carriage returns alone as ends of its lines, not JSON Lines; write line feeds")
     if text.startswith(b"[") and not (is_first_whole and goes_on):
         raise _wrong_form("is a JSON array, not JSON Lines; read it by read_json")
     if _is_indented(text) and not is_first_whole:

@@ -220,8 +220,7 @@ class CsvFormat:
     def _problem(self) -> str | None:
         if (problem := _skip_problem(self.skip_lines)) is not None:
             return problem
-        comment: object = self.comment
-        if comment is not None and (not isinstance(comment, str) or not comment or comment == self.quotechar):
+        if not _begins_comments(self.comment, self.quotechar):
             return f"comment={self.comment!r} cannot begin a comment; give a mark such as '#'"
         if self.ragged not in get_args(Ragged):
             return f"ragged={self.ragged!r} is none of {', '.join(get_args(Ragged))}"
@@ -232,6 +231,11 @@ class CsvFormat:
         except (LookupError, TypeError, ValueError) as error:
             return f"cannot be read like this: {error}"
         return None
+
+
+def _begins_comments(mark: object, quotechar: str | None) -> bool:
+    """Whether lines that begin with a mark can be told from others; None stands for no comments."""
+    return mark is None or (isinstance(mark, str) and mark not in ("", quotechar))
 
 
 def _skip_problem(skip_lines: object) -> str | None:

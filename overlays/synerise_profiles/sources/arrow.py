@@ -80,7 +80,7 @@ class ArrowSource(Source):
             records = self._records(builder.convert, lambda cells: self._unreadable(cells) or builder.convert(cells))
         else:
             records = self._records(_as_it_is, lambda cells: self._unreadable(cells) or cells)
-        return self._rows(records)
+        return records if self._are_rows else self._rows(records)
 
     def _records(
         self, convert_all: Callable[[tuple[Any, ...]], Any], convert_some: Callable[[tuple[Any, ...]], Any]

@@ -122,7 +122,7 @@ class CsvSource(Source):
         self._notes.clear()
         convert = _as_it_is if self._plan is not None or self._row_builder is None else self._row_builder.convert
         records = self._reader.records(convert, self._unreadable_row, used=self._used)
-        return self._rows(records)
+        return records if self._are_rows else self._rows(records)
 
     def _unreadable_row(self, bad: BadRecord) -> UnreadableRow:
         if bad.position is None or bad.cells is None:

@@ -41,6 +41,8 @@ class Source(abc.ABC):
         self._mapping = mapping
         self._sort = sort
         self._plan: LinePlan | None = None
+        # Nothing is done to records that are rows: they are returned as they are read.
+        self._are_rows = mapping is None or (mapping.is_plain and mapping.kind != "transactions")
         self._assembler: LineAssembler | None = None
         self._notes: dict[str, int] = {}
         self.columns: tuple[str, ...] = ()

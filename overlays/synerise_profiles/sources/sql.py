@@ -99,7 +99,8 @@ class SqlSource(Source):
     def __iter__(self) -> Iterator[Row]:
         """Fetch the rows; a second time, the query is executed again."""
         self._notes.clear()
-        return self._rows(self._records(self._convert if self._plan is None else _as_it_is))
+        records = self._records(self._convert if self._plan is None else _as_it_is)
+        return records if self._are_rows else self._rows(records)
 
     def _records(self, convert: Callable[[Any], Any]) -> Iterator[Any]:
         blocks, (_, rows) = self._opened or self._execute()

@@ -498,13 +498,29 @@ def test_letters_of_fields_that_a_mapping_does_not_change_are_counted(replay: Re
 
 
 def test_a_line_that_was_cut_off_is_told(client: Synerise, replay: Replay, letters: Path) -> None:
-    """By a note with its line, wherever it was cut; the others are sent."""
+    """By a note with its line, wherever it was cut; the others are sent, and what it still says stays in the file."""
     whole = line()
+    text = "line {} was cut off by a crash, and holds no letter any more"
     for cut in (1, 12, 30, 60, len(whole) - 2):
         letters.write_bytes(whole + whole[:cut])
+        left = whole[:cut] + b"\n" if cut > len('{"version":1,"operation":"') else b""
         report = replay(letters, dead_letter=letters)
-        assert (report.accepted, letters.read_bytes()) == (1, b"")
-        assert report.notes == {"line 2 was cut off by a crash, and holds no letter any more": 1}
+        assert (report.accepted, letters.read_bytes()) == (1, left)
+        assert report.notes == {text.format(2): 1}
+        assert text.format(2) in report.summary()
+        again = replay(letters, dead_letter=letters)
+        assert (again.read, letters.read_bytes()) == (0, left)
+        assert again.notes == ({text.format(1): 1} if left else {})
+
+
+def test_a_line_that_was_cut_off_stays_behind_what_is_refused(replay: Replay, letters: Path) -> None:
+    """The new letters come first, and a second replay reads both."""
+    bad, cut = line(row={"email": 1}), line()[:40]
+    letters.write_bytes(cut + b"\n" + bad)
+    assert replay(letters, dead_letter=letters).by_stage["check"] == 1
+    first, last = letters.read_bytes().splitlines()
+    assert (orjson.loads(first)["row"], last) == ({"email": 1}, cut)
+    assert replay(letters, dead_letter=letters).read == 1
 
 
 @pytest.mark.parametrize(

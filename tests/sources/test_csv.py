@@ -409,3 +409,29 @@ def test_lines_that_are_no_record_keep_their_text(text, kept):
     """The letter of a line with a wrong quote holds it as it stands, and the lines that went with it."""
     bad, good = list(read_csv(io.StringIO(f"id,note\n{text}"), PLAIN))
     assert (bad.row, good["customId"]) == (kept, "b")
+
+
+def test_lines_of_blanks_and_headers_with_blanks_are_no_rows():
+    """A blank is no identifier, and a header that comes again is one with blanks after its delimiters too."""
+    mapping = RowMapping.for_profiles({"id": "customId", "a": "attributes.a"})
+    source = read_csv(io.StringIO("id,a\n1,x\n ,  \n,\t\n\u00a0,\nid, a\nid,b\n"), mapping)
+    assert [row["customId"] for row in source] == ["1", "id"]
+    assert [source.locate(index) for index in range(2)] == [2, 7]
+    assert list(source.notes.values()) == [1]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"encoding": "rot13"}, "rot13"),
+        ({"encoding": "hex"}, "hex"),
+        ({"encoding": 3}, "cannot be read like this"),
+        ({"names": 3}, "names= is a list of texts, not int"),
+        ({"names": "id"}, "names= is a list of texts, not str"),
+        ({"comment": 3}, "comment=3 cannot begin a comment"),
+    ],
+)
+def test_options_of_a_wrong_type_are_refused_by_name(options, words):
+    """Before anything is read."""
+    with pytest.raises(InvalidRequestError, match=words):
+        read_csv(io.BytesIO(b"id\n1\n"), RowMapping.for_profiles({"id": "customId"}), **options)

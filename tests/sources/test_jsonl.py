@@ -8,6 +8,7 @@ import io
 import orjson
 import pytest
 
+from synerise_profiles import InvalidRequestError
 from synerise_profiles._readers import block_reader
 from synerise_profiles.bulk import UnreadableRow
 from synerise_profiles.sources import MappingError, RowMapping, field, read_json, read_jsonl
@@ -132,3 +133,29 @@ def test_a_decimal_is_refused_rather_than_rounded(number, is_array):
     assert isinstance(bad, UnreadableRow)
     assert number in str(bad.row)
     assert [row["attributes"]["v"] for row in good] == [0.1234567890123456, 0.30000000000000004]
+
+
+def test_carriage_returns_alone_are_told():
+    """A file whose lines end in them would be one line; those of Windows, and JSON with one inside, are read."""
+    with pytest.raises(InvalidRequestError, match="carriage returns alone"):
+        read_jsonl(io.BytesIO(b'{"customId":"1"}\r{"customId":"2"}\r'))
+    rows = list(read_jsonl(io.BytesIO(b'{"customId":"1"}\r\n{"customId":\r"2"}\r\n')))
+    assert [row["customId"] for row in rows] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("1e400", "has a number that is too large"),
+        ("[" * 1100 + "]" * 1100, "is nested too deep"),
+        ("[" * 100_000 + "]" * 100_000, "is nested too deep"),
+        (r'"\ud800"', "has half a character"),
+        ("NaN", "is not JSON, at character"),
+        (r'"\x"', "is not JSON, at character"),
+    ],
+)
+def test_json_that_no_reader_takes_is_told_from_what_is_none(value, words):
+    """By what it holds, in lines and in arrays; the rows below are read."""
+    text = f'{{"id": "1", "a": {value}}}'
+    for source in (read_jsonl(io.StringIO(f'{text}\n{{"id": "2"}}\n'), MAPPING), read_json(io.StringIO(f"[{text}]"))):
+        assert next(iter(source)).reason.startswith(words)

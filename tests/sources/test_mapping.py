@@ -350,3 +350,10 @@ def test_a_birth_date_in_the_future_is_no_birth_date():
     assert found[0].reason == "column 'born' lies in the future; was its century taken for another one?"
     (old,) = rows("id,born\na,31.12.1899\n", profile({"id": "customId", "born": field("birthDate", format="%d.%m.%Y")}))
     assert "later than 1900-01-01" in old.reason
+
+
+@pytest.mark.parametrize("option", ["group_by", "constants", "where", "combine"])
+def test_options_of_a_wrong_type_are_issues(option):
+    """They are told by their name, with what was given."""
+    with pytest.raises(MappingError, match=rf"{option} is .*, not int"):
+        RowMapping.for_events({"id": "client.customId"}, **{option: 3})

@@ -124,6 +124,62 @@ def test_what_is_wrong_is_told_with_its_line(path, text, line, problem):
     assert str(issue).startswith(f"line {line}")
 
 
+@pytest.mark.parametrize(
+    "option",
+    ["trim = false", "trim = true", 'group_by = "Order"', 'null_values = ["NULL"]', 'where = { Kind = "sale" }'],
+)
+def test_an_option_among_the_columns_is_told(path, option):
+    """With its line, and where options stand: `trim = false` would be a column that is left out."""
+    path.write_text(f'for = "profiles"\n[columns]\nid = "customId"\n{option}\n', encoding="utf-8")
+    with pytest.raises(MappingError, match=r"line 4.*if the option is meant, it stands above \[columns\]") as caught:
+        RowMapping.load(path)
+    assert all(issue.problem.count("above [columns]") == 1 for issue in caught.value.issues)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        field("attributes.a", values={"1": 2}),
+        field("attributes.a", values={1: "2"}),
+        field("attributes.a", null_values={"NULL", "nil"}, fallback=("b", "c")),
+        field("attributes.a", "date", format=("%d.%m.%Y", "iso")),
+    ],
+)
+def test_a_mapping_that_is_written_is_read_back_as_an_equal_one(path, target):
+    """Types of words survive, and collections are the same whatever type they are of."""
+    mapping = RowMapping.for_profiles({"id": "customId", "a": target}, where={"id": ["1", "2"]})
+    mapping.write_toml(path)
+    again = RowMapping.load(path)
+    assert (again, hash(again)) == (mapping, hash(mapping))
+
+
+def test_mappings_that_read_otherwise_are_not_equal():
+    """By types of words, options, and functions, of which two may have the same name."""
+    different = [
+        RowMapping.for_profiles({"id": "customId", "a": target}, **options)
+        for target, options in (
+            (field("attributes.a", values={"1": 2}), {}),
+            (field("attributes.a", values={1: 2}), {}),
+            ("attributes.a", {}),
+            ("attributes.a", {"trim": True}),
+            ("attributes.a", {"prepare": lambda cells: cells}),
+            ("attributes.a", {"prepare": lambda cells: None}),
+            ("attributes.a", {"where": {"a": lambda cell: True}}),
+            ("attributes.a", {"where": {"a": lambda cell: False}}),
+        )
+    ]
+    assert len(set(different)) == len(different)
+    assert different[0] != "attributes.a"
+
+
+def test_a_column_with_the_name_of_an_option_is_left_out(path):
+    """It is written as an empty list, so that it is no slip."""
+    mapping = RowMapping.for_profiles({"id": "customId", "trim": None, "other": None, "*": "attributes.*"})
+    mapping.write_toml(path)
+    assert "trim = []\nother = false\n" in path.read_text("utf-8")
+    assert RowMapping.load(path).targets == mapping.targets
+
+
 def test_all_issues_of_a_file_are_told_at_once(path):
     """One error names the file and each line; it survives pickling."""
     error = problems(

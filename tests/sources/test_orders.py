@@ -53,6 +53,13 @@ def mapping(columns=COLUMNS, **options):
     return RowMapping.for_transactions(columns, **{"constants": CONSTANTS, "group_by": "No", **options})
 
 
+def plain_mapping(columns=(), **options):
+    """Each line a purchase: its price is its revenue."""
+    prices = {"Price": ["products[].finalUnitPrice.amount", "revenue.amount", "value.amount"]}
+    constants = {**CONSTANTS, "revenue.currency": "GBP", "value.currency": "GBP"}
+    return mapping({**COLUMNS, **prices, **dict(columns)}, constants=constants, group_by=None, **options)
+
+
 def text_of(lines):
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(lines)
@@ -87,6 +94,46 @@ def test_adjacent_lines_become_one_purchase_with_its_exact_totals():
         "value": {"amount": 0.3, "currency": "GBP"},
     }
     assert brief(second) == ("2", ["jug"], 3.15)
+
+
+@pytest.mark.parametrize("where", [None, {"Sku": {"empty": False}}])
+def test_lines_of_an_order_that_are_not_grouped_are_told(where, tmp_path):
+    """Each reader counts the purchases with the order and the profile of one above, and names the option."""
+    plain = plain_mapping(where=where)
+    lines = [*LINES, ("1", "mug", "Mug", 3, "2.55", "2026-01-01T08:00:00Z", "jan")]
+    objects = [dict(zip(HEADER.strip().split(","), line, strict=True)) for line in lines]
+    table = pa.Table.from_pylist(objects)
+    pq.write_table(table, tmp_path / "lines.parquet")
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        database.execute('create table lines (No, Sku, Name, Qty, Price, "When", Who)')
+        database.executemany("insert into lines values (?,?,?,?,?,?,?)", lines)
+        for source in (
+            read_csv(io.StringIO(text_of(lines)), plain),
+            read_jsonl(io.StringIO("\n".join(map(json.dumps, objects))), plain),
+            read_json(io.StringIO(json.dumps(objects)), plain),
+            read_arrow(table, plain),
+            read_parquet(tmp_path / "lines.parquet", plain),
+            read_sql("select * from lines", database, plain),
+        ):
+            assert [row["orderId"] for row in source] == ["1", "1", "2", "1", "1"]
+            assert [count for note, count in source.notes.items() if "group_by" in note] == [2]
+
+
+def test_purchases_that_are_not_well_formed_are_not_counted():
+    """A client that is no object, or holds lists, is a row as it stands: the run refuses it, and the note is silent."""
+    lines = [(*LINES[0][:6], who) for who in ('"x"', '"x"', '{"customId": []}', '{"customId": []}')]
+    source = read_csv(io.StringIO(text_of(lines)), plain_mapping({"Who": field("client", "json")}))
+    assert len(list(source)) == len(lines)
+    assert not source.notes
+
+
+def test_what_is_remembered_of_purchases_is_bounded(monkeypatch):
+    """A purchase whose order came long before is not told: memory does not grow with the file."""
+    monkeypatch.setattr("synerise_profiles.sources.source._REMEMBERED_PURCHASES", 2)
+    lines = [(number, *LINES[0][1:]) for number in "1231451"]
+    source = read_csv(io.StringIO(text_of(lines)), plain_mapping())
+    assert len(list(source)) == 7
+    assert [count for note, count in source.notes.items() if "group_by" in note] == [1]
 
 
 def test_lines_that_are_not_adjacent_are_refused_or_sorted():

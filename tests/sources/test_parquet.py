@@ -180,3 +180,16 @@ def test_memory_is_that_of_a_part(tmp_path):
         tracemalloc.stop()
         assert count == rows
     assert peaks[1] < 1.2 * peaks[0] + 1_000_000
+
+
+def test_a_damaged_page_is_told_with_the_name_of_its_file(tmp_path):
+    """The footer is whole, so that it is found amid the rows."""
+    names = [str(number) * 40 for number in range(50_000)]
+    for name in ("a.parquet", "b.parquet"):
+        pq.write_table(pa.table({"id": names}), tmp_path / name, use_dictionary=False, compression="snappy")
+    content = bytearray((tmp_path / "b.parquet").read_bytes())
+    content[1000:60_000] = b"\xff" * 59_000
+    (tmp_path / "b.parquet").write_bytes(content)
+    for paths, words in ((tmp_path, r"[ab]\.parquet(, or a file after it,)?"), (tmp_path / "b.parquet", r"b\.parquet")):
+        with pytest.raises(InvalidRequestError, match=f"paths: {words} cannot be read to its end"):
+            list(read_parquet(paths, RowMapping.for_profiles({"id": "customId"})))

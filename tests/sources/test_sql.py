@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sqlite3
+import traceback
 import uuid
+from collections import deque
 
 import pytest
 
@@ -247,3 +250,14 @@ def test_a_query_that_breaks_off_goes_on_by_the_journal(tmp_path, lite):
         second = client.bulk.upsert_profiles(read_sql(query, lite, MAPPING), journal=journal)
         assert (second.accepted, second.resumed) == (9000, first.accepted)
         assert client.profiles.find("by-custom-id", "9000").attributes["x"] == "here"
+
+
+def test_an_error_amid_the_rows_of_duckdb_is_told_without_its_words():
+    """They may hold a value of a row: the error names the query, and what it was."""
+    cell = "case when i > 300000 then error('jan@example.com') else 'x' end a"
+    query = f"select i::varchar id, {cell} from range(600000) t(i)"
+    with contextlib.closing(pytest.importorskip("duckdb").connect()) as database:
+        source = read_sql(query, database, RowMapping.for_profiles({"id": "customId", "a": "attributes.a"}))
+        with pytest.raises(InvalidRequestError, match="query: was ended by the database amid its rows") as caught:
+            deque(source, 0)
+    assert "jan@" not in "".join(traceback.format_exception(caught.value))

@@ -32,6 +32,7 @@ from synerise_profiles_api.json_values import is_list, is_object
 from .row_encoder import ORJSON_OPTIONS, contains_null, orjson_default
 
 __all__ = [
+    "LETTER_START",
     "LETTER_VERSION",
     "LetterHead",
     "LetterLine",
@@ -49,7 +50,8 @@ __all__ = [
 LETTER_VERSION: Final = 1
 RowHolds: TypeAlias = Literal["fields", "cells"]
 _LETTER_PATTERN: Final = re.compile(rb'\{"version":\d+,"operation":"[\w.]*","row_holds":"')
-_LETTER_START: Final = b'{"version":%d,"operation":"' % LETTER_VERSION
+LETTER_START: Final = b'{"version":%d,"operation":"' % LETTER_VERSION
+"""What every letter begins with: a line that a crash cut off before its end says nothing."""
 _MAX_DEPTH: Final = 200
 _INTEGERS: Final = range(-(2**63), 2**64)
 
@@ -150,7 +152,7 @@ def letter_target(path: object, argument: str, *, is_appended: bool) -> Path:
     except OSError as error:
         raise refused(argument, f"cannot be read: {error.strerror}") from None
     version = _version_of(first)
-    if first.strip() and version is None:
+    if first.strip() and version is None and not first.startswith(LETTER_START):
         raise refused(argument, "is a file of something else than dead letters; give the name of another one")
     if is_appended and version not in (None, LETTER_VERSION):
         raise refused(argument, f"has dead letters of version {version}; this release writes version {LETTER_VERSION}")
@@ -196,7 +198,7 @@ def _letter_of(line: bytes, number: int) -> dict[str, Any] | None:
     try:
         letter: Any = orjson.loads(line)
     except orjson.JSONDecodeError:
-        if line.startswith(_LETTER_START) or _LETTER_START.startswith(line.rstrip(b"\n")):
+        if line.startswith(LETTER_START) or LETTER_START.startswith(line.rstrip(b"\n")):
             return None
         letter = None
     version = _version_of(line, letter)

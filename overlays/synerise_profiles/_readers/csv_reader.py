@@ -60,6 +60,8 @@ class CsvReader:
     ) -> None:
         self._format = CsvFormat() if format is None else format
         self._format.check()
+        if isinstance(names, str) or not isinstance(names, Sequence | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequestError(f"names= is a list of texts, not {type(names).__name__}", field="file")
         self._has_header = names is None
         self.lines = LineIndex()
         self.notes: dict[str, int] = {}
@@ -110,7 +112,7 @@ class CsvReader:
                     for cells in reader:
                         start = reading.done
                         reading.done = base + reader.line_num
-                        if not cells or (cells[0] in no_row and self._is_no_row(cells)):
+                        if not cells or ((cells[0] in no_row or cells[0].isspace()) and self._is_no_row(cells)):
                             continue
                         index += 1
                         if start - index + 1 != delta:
@@ -142,13 +144,14 @@ class CsvReader:
             raise
 
     def _is_no_row(self, cells: list[str]) -> bool:
-        """Whether a record is the header once more, which is counted, or has no cell with anything in it."""
-        if cells[0]:
-            if tuple(cells) != self.columns:
-                return False
-            self.notes[_REPEATED_HEADER] = self.notes.get(_REPEATED_HEADER, 0) + 1
+        """Whether a record is the header once more, which is counted, or has no cell with anything but blanks."""
+        texts = list(map(str.strip, cells))
+        if not any(texts):
             return True
-        return not any(cells)
+        if texts != list(map(str.strip, self.columns)):
+            return False
+        self.notes[_REPEATED_HEADER] = self.notes.get(_REPEATED_HEADER, 0) + 1
+        return True
 
     def _bad_record(
         self, cells: list[str], width: int, used: Sequence[int], reading: CsvPass, start: int

@@ -7,7 +7,9 @@ by a sample of its bytes; only where there may be some, it is parsed a second ti
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
+from math import isinf
 from typing import Any, Final
 
 import orjson
@@ -15,7 +17,7 @@ import orjson
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 
-__all__ = ["LargeNumberError", "load_decimals", "load_exactly"]
+__all__ = ["LargeNumberError", "load_decimals", "load_exactly", "unread_json"]
 
 _MIN_DIGITS: Final = 19
 """Whole numbers with fewer digits fit into 64 bits."""
@@ -29,6 +31,9 @@ _MARKS_AS_ZEROS: Final = bytes(ord("0") if chr(code) in "0123456789." else ord("
 _MARK_STRIDE: Final = 5
 _MANY_SAMPLE: Final = b"0" * (_MIN_LOSSY_CHARS // _MARK_STRIDE)
 _MANY: Final = b"0" * _MIN_LOSSY_CHARS
+
+_TOO_DEEP: Final = "is nested too deep"
+_has_half: Final = re.compile(r"\\u[dD][89a-fA-F]").search
 
 
 class LargeNumberError(ValueError):
@@ -61,6 +66,30 @@ def load_decimals(text: bytes) -> Any:
         load_exactly(text)
         return json.loads(text, parse_float=_float_or_decimal)
     return orjson.loads(text)
+
+
+def unread_json(text: str) -> str | None:
+    """Say what JSON holds that its syntax allows and no reader here takes; None for a text that is no JSON."""
+    is_infinite = False
+
+    def look(number: str) -> float:
+        nonlocal is_infinite
+        is_infinite = is_infinite or isinf(float(number))
+        return 0.0
+
+    try:
+        json.loads(text, parse_float=look, parse_constant=_refuse_constant)
+    except RecursionError:
+        return _TOO_DEEP
+    except ValueError:
+        return None
+    if is_infinite:
+        return "has a number that is too large for JSON's doubles"
+    return "has half a character (a lone surrogate) in a text" if _has_half(text) else _TOO_DEEP
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(name)
 
 
 def _float_or_decimal(text: str) -> float | Decimal:

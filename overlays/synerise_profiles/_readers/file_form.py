@@ -113,6 +113,9 @@ def check_json_lines(head: bytes | str) -> None:
     text = _json_text(head)
     first, _, rest = text.partition(b"\n")
     is_first_whole, goes_on = _is_whole(first), bool(rest.strip())
+    before, _, below = first.strip().partition(b"\r")
+    if below and before.startswith(b"{") and _is_whole(before):
+        raise _wrong_form("has carriage returns alone as ends of its lines, not JSON Lines; write line feeds")
     if text.startswith(b"[") and not (is_first_whole and goes_on):
         raise _wrong_form("is a JSON array, not JSON Lines; read it by read_json")
     if _is_indented(text) and not is_first_whole:
@@ -217,16 +220,22 @@ class CsvFormat:
     def _problem(self) -> str | None:
         if (problem := _skip_problem(self.skip_lines)) is not None:
             return problem
-        if self.comment is not None and (not self.comment or self.comment == self.quotechar):
+        if not _begins_comments(self.comment, self.quotechar):
             return f"comment={self.comment!r} cannot begin a comment; give a mark such as '#'"
         if self.ragged not in get_args(Ragged):
             return f"ragged={self.ragged!r} is none of {', '.join(get_args(Ragged))}"
         try:
+            "".encode(self.encoding)  # of text, which not every codec is
             codecs.getincrementaldecoder(self.encoding)
             csv.reader((), **self.dialect())
         except (LookupError, TypeError, ValueError) as error:
             return f"cannot be read like this: {error}"
         return None
+
+
+def _begins_comments(mark: object, quotechar: str | None) -> bool:
+    """Whether lines that begin with a mark can be told from others; None stands for no comments."""
+    return mark is None or (isinstance(mark, str) and mark not in ("", quotechar))
 
 
 def _skip_problem(skip_lines: object) -> str | None:

@@ -13,7 +13,7 @@ from synerise_profiles._core.files import FileId
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .block_reader import MAX_LINE_CHARS, InputFile, OpenedFile, PathOrFile, split_blocks
-from .exact_json import LargeNumberError, load_exactly
+from .exact_json import LargeNumberError, load_exactly, unread_json
 from .file_form import check_json_lines
 from .line_index import LineIndex
 
@@ -163,6 +163,7 @@ def _split_lines(block: bytes) -> list[bytes]:
 def json_problem(line: bytes, error: orjson.JSONDecodeError, unit: str = "line") -> tuple[str, str]:
     """Say what is wrong with a line or another unit, and return its text too."""
     try:
-        return f"is not JSON, at character {error.pos + 1} of the {unit}", line.decode()
+        text = line.decode()
     except UnicodeDecodeError:
         return "is not UTF-8, in which JSON is written", line.decode("utf-8", "replace")
+    return unread_json(text) or f"is not JSON, at character {error.pos + 1} of the {unit}", text

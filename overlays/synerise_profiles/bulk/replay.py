@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["METHOD", "OperationCounts", "Replay", "ReplayReport"]
 
 METHOD: Final = "bulk.replay"
+_NOTES_SHOWN: Final = 3
 _SALT_OPTIONS: Final = frozenset({"salt", "keep_duplicates", "default_time"})
 """What letters say of the call that wrote them, and another one is sent by too."""
 
@@ -59,6 +60,10 @@ class ReplayReport(Report):
     """
 
     by_operation: dict[str, OperationCounts] = attrs.field(factory=dict[str, OperationCounts])
+
+    def summary(self, *, show_values: bool = False) -> str:
+        """Return what `Report.summary` does, and the first three notes, such as about a line that was cut off."""
+        return "; ".join([super().summary(show_values=show_values), *list(self.notes)[:_NOTES_SHOWN]])
 
     def to_dict(self, *, show_values: bool = False, show_references: bool = False) -> dict[str, Any]:
         """Return what `Report.to_dict` does, and the counts of each operation."""

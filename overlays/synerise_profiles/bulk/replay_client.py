@@ -87,7 +87,8 @@ class ReplayMethods(Resource):
         - `transform`: a function of a letter, as `read_dead_letter` gives it without a mapping, that returns the row to
           send: fields, or `{"cells": ...}`, which the mapping reads. None leaves the letter as it is.
         - `dead_letter`: the file for what is not accepted. It may be the one that is read: it is replaced at the end,
-          and is as it was if the process is killed. What a replay that ends early did not read goes there too.
+          keeps lines that a crash cut off, and is as it was if the process is killed. What a replay that ends early did
+          not read goes there too.
         - the options of the other methods but `journal` and `reference`, each for the letters that it applies to.
 
         The report has the sums of all operations, and `by_operation`. `index` of a rejection counts the lines of the
@@ -132,7 +133,8 @@ class AsyncReplayMethods(Resource):
         - `transform`: a function of a letter, as `read_dead_letter` gives it without a mapping, that returns the row to
           send: fields, or `{"cells": ...}`, which the mapping reads. None leaves the letter as it is.
         - `dead_letter`: the file for what is not accepted. It may be the one that is read: it is replaced at the end,
-          and is as it was if the process is killed. What a replay that ends early did not read goes there too.
+          keeps lines that a crash cut off, and is as it was if the process is killed. What a replay that ends early did
+          not read goes there too.
         - the options of the other methods but `journal` and `reference`, each for the letters that it applies to.
 
         The report has the sums of all operations, and `by_operation`. `index` of a rejection counts the lines of the
@@ -178,6 +180,8 @@ def open_replay(path: object, options: Mapping[str, Any], client_options: Option
             attach_report(error, replay.report)
             raise
         finally:
+            if letters is not None and letters.replaced_bytes is not None and file.notes and is_kept:
+                letters.carry(file.cut_lines())
             store.close(is_kept=is_kept)
         if store.problem is not None:
             raise BulkStoppedError(store.problem, replay.report) from store.error

@@ -18,7 +18,7 @@ import attrs
 import orjson
 
 from synerise_profiles._batching.attribution import count_note
-from synerise_profiles._batching.letters import scan_letters
+from synerise_profiles._batching.letters import LETTER_START, scan_letters
 from synerise_profiles._core.files import FileId, file_id, refused
 from synerise_profiles_api.json_values import is_object
 
@@ -64,7 +64,7 @@ class LetterGroup:
 
 
 class ReplayFile:
-    """A file of dead letters that is open for reading. `notes` counts the lines that a crash cut off.
+    """A file of dead letters that is open for reading. `notes` names the lines that a crash cut off.
 
     Raises OSError where there is no such file, InvalidRequestError for what is no file of dead letters of this version.
     """
@@ -82,6 +82,7 @@ class ReplayFile:
         self.groups: list[LetterGroup] = []
         self.notes: dict[str, int] = {}
         self.size = 0
+        self._cut_offsets: list[int] = []
         self._file: BinaryIO = open(name, "rb")  # noqa: SIM115, PTH123 - closed by `close`
         try:
             self._survey()
@@ -106,6 +107,14 @@ class ReplayFile:
             self._file.seek(group.offset_of(number))
             yield self._file.readline().rstrip(b"\n") + b"\n"
 
+    def cut_lines(self) -> Iterator[bytes]:
+        """Yield the lines that a crash cut off, as they stand: they cannot be sent, but mended by hand."""
+        for offset in self._cut_offsets:
+            self._file.seek(offset)
+            line = self._file.readline().rstrip(b"\n")
+            if line.startswith(LETTER_START):
+                yield line + b"\n"
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -116,6 +125,7 @@ class ReplayFile:
             letter = line.letter
             if letter is None:
                 count_note(self.notes, f"line {line.number} was cut off by a crash, and holds no letter any more")
+                self._cut_offsets.append(line.offset)
                 continue
             arguments: object = letter.get("arguments")
             arguments = arguments if is_object(arguments) else {}

@@ -77,9 +77,10 @@ class ArrowSource(Source):
         self._notes.clear()
         builder = self._row_builder
         if self._plan is None and builder is not None:
-            return self._records(builder.convert, lambda cells: self._unreadable(cells) or builder.convert(cells))
-        records = self._records(_as_it_is, lambda cells: self._unreadable(cells) or cells)
-        return records if self._plan is None else self._assembled(records, self._plan)
+            records = self._records(builder.convert, lambda cells: self._unreadable(cells) or builder.convert(cells))
+        else:
+            records = self._records(_as_it_is, lambda cells: self._unreadable(cells) or cells)
+        return records if self._are_rows else self._rows(records)
 
     def _records(
         self, convert_all: Callable[[tuple[Any, ...]], Any], convert_some: Callable[[tuple[Any, ...]], Any]

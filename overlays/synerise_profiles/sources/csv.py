@@ -57,8 +57,9 @@ def read_csv(
       what is over if it is empty.
     - `sort` brings the lines of each order together, on disk, for a mapping with `group_by`.
 
-    Blank lines, lines of delimiters alone and repetitions of the header are no rows. A file object, a pipe and standard
-    input are read once. `locate` returns the line on which a row begins, counted from 1 at the top of the file.
+    Blank lines, lines of blanks and delimiters alone and repetitions of the header are no rows. A file object, a pipe
+    and standard input are read once. `locate` returns the line on which a row begins, counted from 1 at the top of the
+    file.
     """
     format_ = CsvFormat(
         encoding=encoding,
@@ -121,7 +122,7 @@ class CsvSource(Source):
         self._notes.clear()
         convert = _as_it_is if self._plan is not None or self._row_builder is None else self._row_builder.convert
         records = self._reader.records(convert, self._unreadable_row, used=self._used)
-        return records if self._plan is None else self._assembled(records, self._plan)
+        return records if self._are_rows else self._rows(records)
 
     def _unreadable_row(self, bad: BadRecord) -> UnreadableRow:
         if bad.position is None or bad.cells is None:

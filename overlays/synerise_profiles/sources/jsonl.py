@@ -84,7 +84,7 @@ class JsonLinesSource(Source):
         self._notes.clear()
         refuse = partial(UnreadableRow, "", mapping=self.mapping_digest)
         records = self._reader.records(self._convert, refuse, loads=_parser(self._mapping))
-        return records if self._plan is None else self._assembled(records, self._plan)
+        return records if self._are_rows else self._rows(records)
 
 
 class JsonSource(Source):
@@ -112,7 +112,7 @@ class JsonSource(Source):
         self._notes.clear()
         refuse = partial(UnreadableRow, "", mapping=self.mapping_digest)
         records = self._reader.records(self._convert, refuse, loads=_parser(self._mapping))
-        return records if self._plan is None else self._assembled(records, self._plan)
+        return records if self._are_rows else self._rows(records)
 
 
 def _object_converter(

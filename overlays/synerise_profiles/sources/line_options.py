@@ -23,7 +23,7 @@ from .grouping import TOTAL_FIELDS, BadLine, Combine, FieldPath, Grouping, entry
 from .mapping_options import MappingKind
 from .row_builder import Row
 
-__all__ = ["LineOptions"]
+__all__ = ["EqualByDigest", "LineOptions"]
 
 _TOTALS_OF_KIND: Final[Mapping[MappingKind, FieldPath]] = {"transactions": (), "events": ("params",)}
 _PRODUCTS: Final = "products"
@@ -50,6 +50,11 @@ class LineOptions:
         where = {column: _name_of(condition) for column, condition in self.where.items()}
         prepare = None if self.prepare is None else _name_of(self.prepare)
         return repr((sorted(where.items()), prepare, self.group_by, sorted(self.combine.items()), self.bad_line))
+
+    @property
+    def functions(self) -> tuple[object, ...]:
+        """The functions among them, of which `facts` has the names."""
+        return (self.prepare, *(self.where[name] for name in sorted(self.where) if callable(self.where[name])))
 
     @property
     def file_options(self) -> dict[str, Any]:
@@ -149,6 +154,21 @@ class LineOptions:
 
     def _test(self, column: str, defaults: CellDefaults) -> CellTest:
         return condition_test(self.where[column], cell_cleaner(trim=defaults.trim, null_values=defaults.null_values))
+
+
+class EqualByDigest:
+    """What is equal to another one by its digest, and by the functions of its options, of which that has the names."""
+
+    digest: str
+    lines: LineOptions
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, EqualByDigest):
+            return NotImplemented
+        return self.digest == other.digest and self.lines.functions == other.lines.functions
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
 
 def _name_of(value: object) -> str:

@@ -30,11 +30,11 @@ from .derived_cells import fallback_columns
 from .errors import MappingError, MappingIssue
 from .fields import ResolvedField, UnknownFieldError, constant_problem, find_field, find_target_field, parse_path
 from .grouping import BadLine, Combine
-from .line_options import LineOptions
+from .line_options import EqualByDigest, LineOptions
 from .mapping_checks import (
+    argument_issues,
     cell_defaults,
     clashes,
-    columns_issue,
     given_issues,
     mapping_digest,
     missing_required,
@@ -49,7 +49,7 @@ from .targets import Empty, FieldTarget, Target, field
 __all__ = ["RowMapping"]
 
 
-class RowMapping:
+class RowMapping(EqualByDigest):
     """A row mapping, from columns to fields. One serves CSV files, JSON Lines and tables.
 
         columns = RowMapping.for_profiles(
@@ -78,7 +78,8 @@ class RowMapping:
 
     Raises MappingError, with all issues at once: unknown fields, types that do not fit, a field that is given twice,
     and rows that could never name a profile or lack what is required. Whether the columns exist is checked when a file
-    is opened. Made by the method for the rows that `client.bulk` is to send, or by `load` from a TOML file.
+    is opened. Made by the method for the rows that `client.bulk` is to send, or by `load` from a TOML file. Mappings of
+    the same columns, constants, options and functions are equal.
     """
 
     @checks_names
@@ -108,8 +109,7 @@ class RowMapping:
         self._batch_operation = batch_operation
         self._schema = schema
         self._issues: list[MappingIssue] = []
-        if (problem := columns_issue(columns)) is not None:
-            raise MappingError([problem], operation=self.operations[0].name)
+        self._raise_issues(list(argument_issues(columns, group_by, constants=constants, where=where, combine=combine)))
         self._defaults = cell_defaults(self._issues, empty=empty, trim=trim, null_values=null_values)
         self.lines = LineOptions(
             where=dict(where or {}),

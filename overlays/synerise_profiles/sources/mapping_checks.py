@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from typing import cast, get_args
 
@@ -21,9 +22,9 @@ from .targets import Empty, Target, null_values_problem, zone_name
 
 __all__ = [
     "Given",
+    "argument_issues",
     "cell_defaults",
     "clashes",
-    "columns_issue",
     "given_issues",
     "mapping_digest",
     "missing_required",
@@ -92,11 +93,16 @@ def needs_columns(schema: Schema, mapped: Mapping[str, Sequence[MappedTarget]]) 
     return any(top is None or top.properties or not top.allows_additional for top in tops)
 
 
-def columns_issue(columns: object) -> MappingIssue | None:
+def argument_issues(columns: object, group_by: object, **tables: object) -> Iterator[MappingIssue]:
     """Say what a caller without a type checker got wrong."""
-    if isinstance(columns, Mapping):
-        return None
-    return MappingIssue("", "", f"expected a mapping from columns to fields, got {type(columns).__name__}")
+    if not isinstance(columns, Mapping):
+        yield MappingIssue("", "", f"expected a mapping from columns to fields, got {type(columns).__name__}")
+    if not isinstance(group_by, str | Sequence | None):
+        problem = f"group_by is the name of a column, or a list of names, not {type(group_by).__name__}"
+        yield MappingIssue("", "", problem)
+    for name, table in tables.items():
+        if not isinstance(table, Mapping | None):
+            yield MappingIssue("", "", f"{name} is a mapping, not {type(table).__name__}")
 
 
 def cell_defaults(
@@ -134,7 +140,15 @@ def mapping_digest(
 
 def _target_facts(target: Target) -> tuple[object, ...]:
     """Return what tells a target apart, in any process."""
-    return attrs.astuple(attrs.evolve(target, zone=None)), zone_name(target.zone)
+    facts = attrs.astuple(attrs.evolve(target, zone=None), recurse=False)
+    return tuple(map(_collection_fact, facts)), zone_name(target.zone)
+
+
+def _collection_fact(value: object) -> object:
+    """Return a collection as a file would give it: a tuple is a list, and a set has an order."""
+    if isinstance(value, AbstractSet):
+        return sorted(cast("AbstractSet[str]", value))
+    return list(cast("tuple[object, ...]", value)) if isinstance(value, tuple) else value
 
 
 def _constant_fact(value: object) -> str:

@@ -27,6 +27,8 @@ from .toml_writer import NotTomlError, toml_line, toml_table
 
 __all__ = ["MappingFile", "located_in", "mapping_text", "read_mapping_file"]
 
+_OPTIONS: Final = frozenset[str]().union(*OPTIONS_OF_KIND.values())
+_ABOVE: Final = "; if the option is meant, it stands above [columns]"
 _match_syntax_error: Final = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL).fullmatch
 
 
@@ -50,7 +52,8 @@ class MappingFile:
             known: list[KeyPath] = [*tables, ("columns", issue.column), (issue.problem.split(maxsplit=1)[0],)]
             path = next((path for path in known if path in places), ("columns", issue.column))
             line = issue.line or self._line(places, path, (issue.field, issue.column))
-            found.append(attrs.evolve(issue, line=line))
+            hint = _ABOVE if path == ("columns", issue.column) and issue.column in _OPTIONS else ""
+            found.append(attrs.evolve(issue, problem=issue.problem.removesuffix(hint) + hint, line=line))
         return found
 
     def error(self, issues: Iterable[MappingIssue], operation: str) -> MappingError:
@@ -65,6 +68,7 @@ class MappingFile:
             problem += "; a column whose name has dots stands in quotes"
         elif inner and not problem.startswith("has no option"):
             problem = f"{inner[-1]} {problem}"
+        problem += _ABOVE if column in _OPTIONS else ""
         line = self._line(dict(_key_lines(self.text)), path, names[::-1])
         return MappingIssue(column, "", problem, line)
 
@@ -104,6 +108,11 @@ def read_mapping_file(path: str | os.PathLike[str]) -> MappingFile:
     given = content.pop("columns")
     unfit = sorted(content.keys() - OPTIONS_OF_KIND[kind])
     issues += [file.issue((option,), f"is no option of a mapping for {kind}") for option in unfit]
+    issues += [
+        file.issue(("columns", column), "is false, which leaves out a column of this name; that is written []")
+        for column in given
+        if given[column] is False and column in _OPTIONS
+    ]
     columns = {column: _targets(file, column, targets, issues) for column, targets in given.items()}
     if issues:
         raise MappingError(issues, file=name)
@@ -190,7 +199,7 @@ def mapping_text(
     lines = [toml_line("for", kind)]
     lines += [toml_line(name, value) for name, value in options.items() if value not in (None, (), False)]
     lines.append("\n[columns]\n")
-    lines += [_written(f"columns.{name}", name, _column_value(targets)) for name, targets in columns.items()]
+    lines += [_written(f"columns.{name}", name, _column_value(name, targets)) for name, targets in columns.items()]
     for table, content in tables.items():
         for name, value in content.items():
             _written(f"{table}.{name}", name, value)
@@ -205,9 +214,9 @@ def _written(path: str, name: str, value: object) -> str:
         raise InvalidRequestError(f"holds {error}, and cannot be written as TOML", field=path) from None
 
 
-def _column_value(targets: Sequence[Target]) -> object:
+def _column_value(name: str, targets: Sequence[Target]) -> object:
     if not targets:
-        return False
+        return [] if name in _OPTIONS else False
     values = [_target_value(target) for target in targets]
     return values[0] if len(values) == 1 else values
 

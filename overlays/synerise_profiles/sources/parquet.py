@@ -28,7 +28,7 @@ from synerise_profiles_api.names import checks_names
 from .arrow import ArrowSource
 from .errors import MappingError, MappingIssue
 from .mapping import RowMapping
-from .tables import open_dataset
+from .tables import Table, open_dataset
 
 __all__ = ["ParquetPaths", "ParquetSource", "read_parquet"]
 
@@ -90,12 +90,13 @@ class ParquetSource(ArrowSource):
 
     def __init__(self, arrow: Any, files: _Files, mapping: RowMapping, *, sort: bool = False) -> None:
         content = _open_files(arrow, files)
-        super().__init__(arrow, open_dataset(content.dataset), mapping, sort=sort)
+        self._ends = list(accumulate(content.counts))
+        self._files = files
+        table = open_dataset(content.dataset)
+        super().__init__(arrow, Table(table.schema, partial(self._batches, table)), mapping, sort=sort)
         issues = [MappingIssue(name, "", content.problems[name]) for name in self._names if name in content.problems]
         if issues:
             raise MappingError(issues, operation=mapping.operations[0].name)
-        self._files = files
-        self._ends = list(accumulate(content.counts))
         self._schemas = content.schemas
         self.file_names = tuple(map(files.name_of, files.paths))
         """The names of the files, in the order in which they are read."""
@@ -129,6 +130,20 @@ class ParquetSource(ArrowSource):
         """The columns that are names of folders."""
         steps = [step for path in self._files.paths for step in path.split("/")[:-1]]
         return frozenset(step.partition("=")[0] for step in steps if "=" in step)
+
+    def _batches(self, table: Table, names: Sequence[str]) -> Iterator[Any]:
+        """Yield the batches; raises InvalidRequestError, with its name, for a file with a page that cannot be read."""
+        count = 0
+        try:
+            for batch in table.batches(names):
+                yield batch
+                count += batch.num_rows
+        except (self._arrow.ArrowException, OSError) as error:
+            place = min(bisect.bisect_right(self._ends, count), len(self._ends) - 1)
+            where = self._files.name_of(self._files.paths[place])
+            where += "" if place == len(self._ends) - 1 else ", or a file after it,"
+            problem = f"{where} cannot be read to its end: {type(error).__name__}; is it damaged?"
+            raise InvalidRequestError(problem, field="paths") from None
 
     def locate_record(self, index: int) -> Any:
         """Return the number of a row in its file, counted from 0, after the file's name where there are several."""

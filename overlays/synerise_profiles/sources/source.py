@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from synerise_profiles._core.files import FileId
 from synerise_profiles_api.errors import InvalidRequestError
@@ -18,6 +18,12 @@ from .mapping import RowMapping
 from .row_builder import Row
 
 __all__ = ["Source"]
+
+_REMEMBERED_PURCHASES: Final = 65_536
+_SAME_ORDER: Final = (
+    "a purchase of its own, with the order and the profile of a row above it; "
+    "if rows are the lines of orders, give the mapping group_by"
+)
 
 
 class Source(abc.ABC):
@@ -35,6 +41,8 @@ class Source(abc.ABC):
         self._mapping = mapping
         self._sort = sort
         self._plan: LinePlan | None = None
+        # Nothing is done to records that are rows: they are returned as they are read.
+        self._are_rows = mapping is None or (mapping.is_plain and mapping.kind != "transactions")
         self._assembler: LineAssembler | None = None
         self._notes: dict[str, int] = {}
         self.columns: tuple[str, ...] = ()
@@ -78,11 +86,39 @@ class Source(abc.ABC):
     def locate_record(self, index: int) -> Any:
         """Return where a record of the file or table stands, counted from 0 as it was read."""
 
-    def _assembled(self, records: Iterable[Any], plan: LinePlan) -> Iterator[Row]:
-        """Make rows of records that are chosen, prepared or grouped first."""
-        self._assembler = LineAssembler(plan, self.locate_record, self._note, unit=self.unit, is_sorted=self._sort)
-        return self._assembler.rows(records)
+    def _rows(self, records: Iterator[Any]) -> Iterator[Row]:
+        """Return the records, which are rows, or with a plan what is chosen, prepared or grouped of them."""
+        if self._plan is not None:
+            plan, is_sorted = self._plan, self._sort
+            self._assembler = LineAssembler(plan, self.locate_record, self._note, unit=self.unit, is_sorted=is_sorted)
+            records = self._assembler.rows(records)
+        mapping = self._mapping
+        if mapping is None or mapping.kind != "transactions" or mapping.lines.group_by:
+            return records
+        return self._watched_purchases(records)
+
+    def _watched_purchases(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Note each purchase that has the order and the profile of another one, not too far above it."""
+        older: set[int] = set()
+        newer: set[int] = set()
+        for row in rows:
+            key = _purchase_key(row)
+            if key in newer or key in older:
+                self._note(_SAME_ORDER)
+            elif key is not None:
+                newer.add(key)
+                if len(newer) >= _REMEMBERED_PURCHASES:
+                    older, newer = newer, set()
+            yield row
 
     @abc.abstractmethod
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one; a file object is read once."""
+
+
+def _purchase_key(row: Any) -> int | None:
+    """Return what stands for the order and the profile of a row; None for one that has none, or is not well formed."""
+    try:
+        return hash((row["orderId"], *row["client"].values()))
+    except (AttributeError, KeyError, TypeError):
+        return None

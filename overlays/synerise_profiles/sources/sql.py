@@ -99,9 +99,8 @@ class SqlSource(Source):
     def __iter__(self) -> Iterator[Row]:
         """Fetch the rows; a second time, the query is executed again."""
         self._notes.clear()
-        if self._plan is not None:
-            return self._assembled(self._records(_as_it_is), self._plan)
-        return self._records(self._convert)
+        records = self._records(self._convert if self._plan is None else _as_it_is)
+        return records if self._are_rows else self._rows(records)
 
     def _records(self, convert: Callable[[Any], Any]) -> Iterator[Any]:
         blocks, (_, rows) = self._opened or self._execute()
@@ -160,7 +159,7 @@ def _duckdb_batches(connection: Any, query: Any, params: SqlParams) -> Iterator[
     reader = duckdb_reader(relation)
     with closing(reader):
         yield reader.schema
-        yield from reader
+        yield from _told(reader)
 
 
 def _adbc_batches(connection: Any, query: Any, params: SqlParams) -> Iterator[Any]:
@@ -169,7 +168,17 @@ def _adbc_batches(connection: Any, query: Any, params: SqlParams) -> Iterator[An
         cursor.execute(query, params)
         reader = cursor.fetch_record_batch()
         yield reader.schema
+        yield from _told(reader)
+
+
+def _told(reader: Iterator[Any]) -> Iterator[Any]:
+    """Yield batches; the words of the database, in which values of rows may stand, are no part of an error."""
+    arrow = import_pyarrow()
+    try:
         yield from reader
+    except (arrow.ArrowException, OSError) as error:
+        problem = f"was ended by the database amid its rows ({type(error).__name__}); try it there to see why"
+        raise InvalidRequestError(problem, field="query") from None
 
 
 def _arrow_source(execute: Callable[[], Iterator[Any]], mapping: RowMapping, *, sort: bool) -> ArrowSource:

@@ -17,7 +17,7 @@ from typing import Final
 from .targets import refused
 from .writing import OPEN_FLAGS, OWNER_ONLY
 
-__all__ = ["SharedRecord", "temporary_folder"]
+__all__ = ["SharedRecord", "rename_file", "temporary_folder"]
 
 if sys.platform != "win32":
     import fcntl
@@ -28,6 +28,11 @@ _HEAD_BYTES: Final = 16
 def temporary_folder() -> Path:
     """Return the folder for temporary files, which all programs of the machine find."""
     return Path(tempfile.gettempdir())
+
+
+def rename_file(path: Path, target: Path) -> None:
+    """Give a file another name in its folder, at once for all who look; it replaces a file of that name."""
+    os.replace(path, target)  # noqa: PTH105 - says what it does
 
 
 class SharedRecord:

@@ -131,14 +131,91 @@ def test_a_file_that_was_removed(tmp_path: Path) -> None:
     assert first.take(2.1)
 
 
+def forked(act: Callable[[], bool]) -> bool:
+    """What a child of this process returned."""
+    child = os.fork()
+    if not child:
+        code = 2
+        try:
+            code = 0 if act() else 1
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code != 2
+    return code == 0
+
+
 def test_a_child_of_fork_has_a_lock_of_its_own(tmp_path: Path) -> None:
-    """A child that was forked while the parent had the lock takes nothing."""
-    pace = SharedPace(tmp_path / "rate", 1000)
+    """A child that was forked while the parent had the lock takes nothing; later both keep the rate."""
+    pace = SharedPace(tmp_path / "rate", 1)
     with pace._record.locked():
-        child = os.fork()
-        if not child:
-            os._exit(0 if not pace.take(3.0) else 1)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert not forked(lambda: pace.take(3.0))
+    assert forked(lambda: pace.take(4.0))
+    assert not pace.take(4.5)
+    assert pace.take(5.0)
+
+
+def test_a_child_that_leaves_the_block(tmp_path: Path) -> None:
+    """A child that was forked within the block leaves the lock to its parent."""
+    pace, other = (SharedPace(tmp_path / "rate", 1) for _ in range(2))
+    block = pace._record.locked()
+    assert block.__enter__()
+
+    def leave() -> bool:
+        block.__exit__(None, None, None)
+        return True
+
+    assert forked(leave)
+    assert not other.take(3.0)
+    block.__exit__(None, None, None)
+    assert other.take(3.1)
+
+
+def test_a_child_keeps_no_lock_of_a_parent_that_died(tmp_path: Path) -> None:
+    """A process that dies with the lock leaves it to the others, though a child of it lives on and never asks."""
+    pace = SharedPace(tmp_path / "rate", 1000)
+    held, (wait, release) = os.pipe(), os.pipe()
+    parent = os.fork()
+    if not parent:
+        with pace._record.locked():
+            if not os.fork():  # the child lives until the test ends
+                os.close(release)
+                os.write(held[1], b".")
+                os.read(wait, 1)
+            os._exit(0)
+    os.waitpid(parent, 0)
+    os.read(held[0], 1)
+    try:
+        assert pace.take(3.0)
+    finally:
+        for descriptor in (*held, wait, release):
+            os.close(descriptor)
+
+
+def test_a_file_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused by its name and left as it is, as is one that others may write, and a link in the common folder."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    own = SharedPace(path := tmp_path / "rate", 10)
+    path.chmod(0o620)
+    with pytest.raises(InvalidRequestError, match=r"rate_budget: may be written by other users.*chmod 600"):
+        open_pace(5, path, "https://a.example")
+    path.chmod(0o600)
+    assert own.take(1.0)
+    before = path.read_bytes()
+    user = os.geteuid()
+    monkeypatch.setattr("os.geteuid", lambda: user + 1)
+    with pytest.raises(InvalidRequestError, match="rate_budget: is a file of another user"):
+        open_pace(5, path, "https://a.example")
+    monkeypatch.undo()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert path.read_bytes() == before
+    open_pace(5, "file", "https://a.example").close()
+    (made,) = tmp_path.glob("*.rate")
+    made.unlink()
+    made.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InvalidRequestError, match="rate_budget: cannot be opened"):
+        open_pace(5, "file", "https://a.example")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.parametrize(

@@ -432,5 +432,16 @@ def test_the_report_of_any_exception() -> None:
     assert report_of(ValueError()) is None
 
 
+def test_the_error_says_whether_a_limit_ended_the_run() -> None:
+    """Whatever share was refused before: a server that takes none of the rest is none; copies say the same."""
+    rows = [profile(n) if n % 2 else {"city": "x"} for n in range(900)]
+    with pytest.raises(BulkStoppedError) as stopped:
+        sync_run(Stored(lambda _: httpx.Response(403)), rows, max_error_rate=0.1)
+    with pytest.raises(BulkStoppedError) as limited:
+        sync_run(Stored(), rows, max_errors=3)
+    assert [error.value.too_many_rejected for error in (stopped, limited)] == [False, True]
+    assert [pickle.loads(pickle.dumps(error.value)).too_many_rejected for error in (stopped, limited)] == [False, True]
+
+
 def raise_raised(*_: Any) -> Any:
     raise RaisedError

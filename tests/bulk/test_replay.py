@@ -369,6 +369,7 @@ def test_too_many_errors_end_a_replay_and_nothing_is_lost(client: Synerise, repl
     with pytest.raises(BulkStoppedError, match="more than 30 rows were rejected") as caught:
         replay(letters, dead_letter=letters, max_errors=30)
     assert caught.value.report.read == 31
+    assert caught.value.too_many_rejected
     assert len(rows_of(letters)) == 40
     assert isinstance(caught.value.report, ReplayReport)
 

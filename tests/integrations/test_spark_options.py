@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -91,6 +92,37 @@ def test_the_key_is_in_no_repr(tmp_path: Path) -> None:
     plan = WritePlan(options=options, write_id="w", sign_in={"api_key": "s3cret"})
     assert "s3cret" not in repr(plan)
     assert pickle.loads(pickle.dumps(plan)).sign_in == {"api_key": "s3cret"}
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "problem"),
+    [
+        ("report", ".", "is a folder"),
+        ("report", "no/such.json", "is in a folder that does not exist"),
+        ("report", "/dev/null", "is a device"),
+        ("report", "mapping.toml", "is the same file as mapping"),
+        ("rejects", "no", "is no folder on the driver"),
+        ("rejects", "mapping.toml", "is no folder on the driver"),
+    ],
+)
+def test_files_are_checked_on_the_driver(tmp_path: Path, option: str, name: str, problem: str) -> None:
+    """Before a row is sent, for a batch and a stream, and without a trace where nothing is sent."""
+    given = {"mapping": mapping_file(tmp_path, PROFILES), option: str(tmp_path / name)}
+    for is_stream in (False, True):
+        with pytest.raises(InvalidRequestError, match=problem) as caught:
+            SinkOptions.parse(given, MOVED, is_stream=is_stream)
+        assert caught.value.field == option
+    assert [path.name for path in tmp_path.iterdir()] == ["mapping.toml"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_files_that_may_not_be_written(tmp_path: Path) -> None:
+    """A folder without the right to write, for the report and for the rejects."""
+    path, folder = mapping_file(tmp_path, PROFILES), tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    for option, name in (("report", folder / "report.json"), ("rejects", folder)):
+        with pytest.raises(InvalidRequestError, match=r"written|may not write"):
+            SinkOptions.parse({"mapping": path, option: str(name)}, MOVED)
 
 
 @pytest.mark.parametrize(

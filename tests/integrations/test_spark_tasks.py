@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import orjson
 import pyarrow
+import pyarrow.dataset
 import pyarrow.parquet
 import pytest
 
+from synerise_profiles import InvalidRequestError
 from synerise_profiles.bulk import BulkStoppedError
 from synerise_profiles.integrations.spark.options import BUCKET_COLUMN, SinkOptions, Thresholds
-from synerise_profiles.integrations.spark.rejects import remove_others
+from synerise_profiles.integrations.spark.rejects import TaskPlace, publish_rejects
 from synerise_profiles.integrations.spark.summary import TaskSummary, WriteSummary, write_report
 from synerise_profiles.integrations.spark.task import WritePlan
 from synerise_profiles.sandbox import Sandbox
@@ -48,7 +51,7 @@ def people(count: int, bad: int = 10**9) -> Iterator[Any]:
 
 def test_a_partition_is_sent(sandbox: Sandbox, tmp_path: Path) -> None:
     """By the bulk engine; the column of `repartition` is not sent, and tells what the task saw."""
-    summary = plan(sandbox, tmp_path, PROFILES).run(people(1200), 0, 0)
+    summary = plan(sandbox, tmp_path, PROFILES).run(people(1200), TaskPlace())
     assert (summary.read, summary.accepted, summary.by_stage) == (1200, 1200, {})
     assert summary.buckets == frozenset(range(7))
     assert len(sandbox.store.profiles) == 1200
@@ -56,7 +59,7 @@ def test_a_partition_is_sent(sandbox: Sandbox, tmp_path: Path) -> None:
 
 def test_an_empty_partition(sandbox: Sandbox, tmp_path: Path) -> None:
     """It sends nothing, not even to sign in."""
-    assert plan(sandbox, tmp_path, PROFILES).run([], 3, 0) == TaskSummary()
+    assert plan(sandbox, tmp_path, PROFILES).run([], TaskPlace(partition=3)) == TaskSummary(run_id="w1")
     assert not list(sandbox.log)
 
 
@@ -65,22 +68,74 @@ def test_refused_rows_in_parquet(sandbox: Sandbox, tmp_path: Path) -> None:
     folder = tmp_path / "rejects"
     folder.mkdir()
     made = plan(sandbox, tmp_path, PROFILES, rejects=str(folder))
-    summary = made.run(people(1000, bad=100), 4, 1)
-    assert summary.rejects == "w1-00004-1.parquet"
+    summary = made.run(people(1000, bad=100), TaskPlace(partition=4, attempt=17))
+    assert summary.rejects == "w1-part00004-attempt17.parquet"
+    assert made.run(people(10), TaskPlace(partition=5)).rejects is None
+    assert pyarrow.dataset.dataset(folder).count_rows() == 0  # until the write is committed
+    publish_rejects(str(folder), *made.summary([summary]).rejects())
+    assert [path.name for path in folder.iterdir()] == [summary.rejects]
     table = pyarrow.parquet.read_table(folder / summary.rejects)
     assert table.num_rows == summary.by_stage["check"] == 10
     assert table.column("index").to_pylist()[:2] == [99, 199]
     assert orjson.loads(table.column("letter")[0].as_py())["row"]["city"] == "Łódź"
-    assert made.run(people(10), 5, 0).rejects is None
-    (folder / "w1-00004-0.parquet").write_bytes(b"of a copy that lost")
-    (folder / "w2-00004-0.parquet").write_bytes(b"of another write")
-    remove_others(str(folder), "w1", {"w1-00004-1.parquet"})
-    assert sorted(path.name for path in folder.iterdir()) == ["w1-00004-1.parquet", "w2-00004-0.parquet"]
+
+
+def committed(folder: Path, made: WritePlan, *tasks: TaskSummary | None) -> list[str]:
+    """What a reader of the folder finds once the driver has ended the write."""
+    publish_rejects(str(folder), *made.summary(tasks).rejects())
+    return sorted(path.name for path in folder.glob("*.parquet"))
+
+
+def test_attempts_of_a_task(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A copy, and a task of a stage that ran again, write other files; those alone that Spark took are in the folder.
+
+    A write of which a task failed leaves nothing, since its rows are refused again; files of others stay.
+    """
+    folder = tmp_path / "rejects"
+    folder.mkdir()
+    (folder / "w2-part00000-attempt0.parquet").write_bytes(b"of another write")
+    (folder / "_w2-part00000-attempt1.parquet.pending").write_bytes(b"of another write")
+    made = plan(sandbox, tmp_path, PROFILES, rejects=str(folder))
+    tasks = [made.run(people(100, bad=10), TaskPlace(partition=0, attempt=number)) for number in (3, 7)]
+    assert tasks[0].rejects != tasks[1].rejects
+    assert committed(folder, made, tasks[1], None) == ["w2-part00000-attempt0.parquet"]
+    assert len(list(folder.iterdir())) == 2
+    tasks = [made.run(people(100, bad=10), TaskPlace(partition=0, attempt=number)) for number in (3, 7)]
+    assert committed(folder, made, tasks[1]) == ["w1-part00000-attempt7.parquet", "w2-part00000-attempt0.parquet"]
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_a_micro_batch_that_is_replayed(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Its files take the place of those that it wrote before, by the query and the number of the batch."""
+    folder = tmp_path / "rejects"
+    folder.mkdir()
+    names: list[list[str]] = []
+    for write_id, batch, attempt in (("a", 0, 1), ("a", 1, 2), ("b", 1, 0), ("b", 1, 2), ("b", 2, 3)):
+        made = attrs.evolve(plan(sandbox, tmp_path, EVENTS, salt="params.n", rejects=str(folder)), is_stream=True)
+        made = attrs.evolve(made, write_id=write_id)
+        place = TaskPlace(attempt=attempt, micro_batch=("7e57-q", batch))
+        names.append(committed(folder, made, made.run([visits([None])], place)))
+    assert names[1] == [f"7e57-q-batch00000{n}-part00000-attempt{n + 1}.parquet" for n in (0, 1)]
+    assert names[2] == [names[1][0], "7e57-q-batch000001-part00000-attempt0.parquet"]
+    assert names[3] == names[1]  # the number of an attempt begins anew with a session
+    assert len(names[4]) == 3
+
+
+def test_a_folder_that_is_not_shared(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A driver that does not see what a worker wrote says so; the pending file is not lost."""
+    folder, other = tmp_path / "rejects", tmp_path / "other"
+    folder.mkdir()
+    other.mkdir()
+    made = plan(sandbox, tmp_path, PROFILES, rejects=str(folder))
+    task = made.run(people(100, bad=10), TaskPlace())
+    with pytest.raises(InvalidRequestError, match="driver and workers have to share it"):
+        committed(other, made, task)
+    assert len(list(folder.iterdir())) == 1
 
 
 def test_a_threshold_of_a_task(sandbox: Sandbox, tmp_path: Path) -> None:
     """It ends the task, and is told instead of raised: the same rows would be refused again."""
-    summary = plan(sandbox, tmp_path, PROFILES, maxErrors="3").run(people(100_000, bad=10), 0, 0)
+    summary = plan(sandbox, tmp_path, PROFILES, maxErrors="3").run(people(100_000, bad=10), TaskPlace())
     assert summary.problem == "more than 3 rows were rejected"
     assert summary.read < 100_000
 
@@ -96,8 +151,29 @@ def test_a_server_that_is_down_is_raised(sandbox: Sandbox, tmp_path: Path) -> No
         options=made.options, write_id="w1", sign_in={"token": "t", "base_url": sandbox_url, "max_retries": 0}
     )
     with pytest.raises(BulkStoppedError):
-        broken.run(people(10), 0, 0)
+        broken.run(people(10), TaskPlace())
     assert not list(folder.iterdir())
+
+
+def test_a_server_that_goes_down_is_no_threshold(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Whatever share of the rows was refused before: the run ended by the server, so Spark has to try again."""
+    made = plan(sandbox, tmp_path, PROFILES, maxErrorRate="0.1")
+    with Sandbox() as other:
+        away = other.url
+    broken = attrs.evolve(made, sign_in={"token": "t", "base_url": away, "max_retries": 0})
+    with pytest.raises(BulkStoppedError) as caught:
+        broken.run(people(100, bad=5), TaskPlace())
+    assert caught.value.report.by_stage["check"] == 20
+    assert not caught.value.too_many_rejected
+
+
+def test_a_share_is_counted_as_in_bulk(sandbox: Sandbox, tmp_path: Path) -> None:
+    """From 1,000 rows on, of a task and of all of them."""
+    made = plan(sandbox, tmp_path, PROFILES, maxErrorRate="0.1")
+    few = made.run(people(990, bad=5), TaskPlace())
+    assert (few.problem, few.by_stage) == (None, {"check": 198})
+    assert made.summary([few]).problem is None
+    assert made.summary([few, few]).problem == "more than 10.0% of the rows were rejected"
 
 
 def visits(times: list[Any]) -> Any:
@@ -113,13 +189,13 @@ def test_times_that_would_store_a_row_twice(sandbox: Sandbox, tmp_path: Path) ->
     made = plan(sandbox, tmp_path, EVENTS, salt="params.n", rejects=str(folder))
     times = [past, None, datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)]
     for _ in range(2):  # a task that is tried again
-        summary = made.run([visits(times)], 0, 0)
+        summary = made.run([visits(times)], TaskPlace())
         assert (summary.accepted, summary.by_stage) == (1, {"check": 2})
-    letters = pyarrow.parquet.read_table(folder / "w1-00000-0.parquet")
+    letters = pyarrow.parquet.read_table(folder / "_w1-part00000-attempt0.parquet.pending")
     assert letters.column("field").to_pylist() == ["time", "time"]
     assert len(sandbox.store.events) == 1
     late = plan(sandbox, tmp_path, EVENTS, salt="params.n", defaultTime="2024-01-01T00:00:00Z")
-    assert late.run([visits([None])], 0, 0).accepted == 1
+    assert late.run([visits([None])], TaskPlace()).accepted == 1
 
 
 def total(*tasks: TaskSummary | None, **settings: Any) -> WriteSummary:

@@ -18,7 +18,7 @@ from typing import Final
 
 import attrs
 
-from synerise_profiles._core.files import SharedRecord, target_of, temporary_folder
+from synerise_profiles._core.files import SharedRecord, refuse_foreign, target_of, temporary_folder
 from synerise_profiles_api.errors import InvalidRequestError
 
 __all__ = ["OWN_FILE", "Schedule", "SharedPace", "open_pace"]
@@ -100,11 +100,14 @@ def open_pace(per_second: float | None, budget: str | os.PathLike[str], base_url
     if per_second is None:
         problem = "needs requests_per_second: the rate that all processes with this file share"
         raise InvalidRequestError(problem, field="rate_budget")
-    path = _own_path(base_url) if budget == OWN_FILE else budget
-    return SharedPace(target_of(path, "rate_budget", is_appended=True), per_second)
+    if budget == OWN_FILE:
+        return SharedPace(_own_path(base_url), per_second)
+    refuse_foreign(budget, "rate_budget")
+    return SharedPace(target_of(budget, "rate_budget", is_appended=True), per_second)
 
 
 def _own_path(base_url: str) -> Path:
+    """The file of this user and server in a folder that all users share: no link is followed there."""
     user = getattr(os, "getuid", lambda: 0)()
     server = hashlib.blake2b(base_url.encode(), digest_size=8).hexdigest()
-    return temporary_folder() / f"synerise-profiles-{user}-{server}.rate"
+    return temporary_folder().resolve() / f"synerise-profiles-{user}-{server}.rate"

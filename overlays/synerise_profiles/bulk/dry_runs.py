@@ -63,7 +63,8 @@ def dry_run(rows: Iterable[Any], *, for_: RowsFor = "profiles", **options: Any) 
         if recorder.failure is not None:
             raise recorder.failure
         if recorder.problem is not None:
-            raise BulkStoppedError(recorder.problem, report)
+            is_limit = recorder.problem == recorder.limit_problem
+            raise BulkStoppedError(recorder.problem, report, too_many_rejected=is_limit)
         report.complete = True
     return report
 

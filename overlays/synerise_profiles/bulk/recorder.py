@@ -24,7 +24,7 @@ from .deletion_audit import DeletionAudit
 from .journal_protocol import JournalEntry, JournalError, JournalMismatchError, JournalProtocol
 from .rate_points import FIRST_GAP, add_point
 from .report import Progress, Report
-from .settings import SHOWN_SETTINGS, BulkSettings
+from .settings import SHOWN_SETTINGS, BulkSettings, error_limit_problem
 from .settled import SettledRows
 
 __all__ = ["OutcomeRecorder"]
@@ -32,8 +32,6 @@ __all__ = ["OutcomeRecorder"]
 _MAX_FIRST_REASONS = 3
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_.]{0,79}")
 """A path of names alone. Any other may hold a key of the caller's that is personal."""
-_MIN_RATE_ROWS = 1000
-"""How many rows must have their fate before the rate of rejections says anything."""
 
 
 class OutcomeRecorder:
@@ -54,6 +52,8 @@ class OutcomeRecorder:
         self.report = report
         self.journal = journal
         self.problem: str | None = None
+        self.limit_problem: str | None = None
+        """The problem, where it is that too many rows were rejected."""
         self.journal_error: JournalError | None = None
         self.audit_error: OSError | None = None
         self._audit = audit
@@ -289,17 +289,13 @@ class OutcomeRecorder:
         self.report.add(Rejection(identifier=masked_identifier(self._batch_operation, row.json), **fields), row)
         self.problem = self.problem or self.report.rejection_store.problem
         if self.problem is None and fields["stage"] != "unsent":
-            self.problem = self._error_limit_problem()
+            self._check_error_limit()
 
-    def _error_limit_problem(self) -> str | None:
-        settings = self._settings
+    def _check_error_limit(self) -> None:
         refused, settled = self._refused_and_settled()
-        if settings.max_errors is not None and refused > settings.max_errors:
-            return f"more than {settings.max_errors:,} rows were rejected"
-        rate = settings.max_error_rate
-        if rate is not None and settled >= _MIN_RATE_ROWS and refused > rate * settled:
-            return f"more than {rate:.1%} of the rows were rejected"
-        return None
+        settings = self._settings
+        self.limit_problem = error_limit_problem(refused, settled, settings.max_errors, settings.max_error_rate)
+        self.problem = self.limit_problem
 
     def _refused_and_settled(self) -> tuple[int, int]:
         """How many rows were refused, and how many were refused or accepted."""

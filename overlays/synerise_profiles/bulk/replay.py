@@ -117,7 +117,13 @@ class ReplayRecorder(OutcomeRecorder):
             fields |= {"index": rows.group.line_of(number) - 1, "reference": letter.get("reference")}
             super()._add_rejection(row, **fields)
             return
-        self.problem = self.problem or self.report.rejection_store.problem or self._error_limit_problem()
+        self.problem = self.problem or self.report.rejection_store.problem
+        if self.problem is None:
+            self._check_error_limit()
+
+    def _check_error_limit(self) -> None:
+        super()._check_error_limit()
+        self._replay.limit_problem = self.limit_problem
 
     def _refused_and_settled(self) -> tuple[int, int]:
         refused, settled = super()._refused_and_settled()
@@ -141,6 +147,7 @@ class Replay:
         self.report = ReplayReport(operation=METHOD, rejection_store=store, complete=True)
         self.left = 0
         """How many refused letters the caller's function left as they are: they are no errors of this call."""
+        self.limit_problem: str | None = None
         self._file = file
         self._store = store
         self._letters = letters
@@ -172,7 +179,9 @@ class Replay:
             self.close_part()
             problem = run[0].problem or self._store.problem
             if problem is not None:
-                raise BulkStoppedError(problem, self.report) from run[0].error or self._store.error
+                is_limit = problem == self.limit_problem
+                error = BulkStoppedError(problem, self.report, too_many_rejected=is_limit)
+                raise error from run[0].error or self._store.error
 
     def new_part(self, operation: str) -> Report:
         """Begin the report of one operation."""

@@ -270,16 +270,18 @@ def parse_rejection(data: Mapping[str, Any]) -> Rejection:
 class BulkStoppedError(SyneriseError):
     """A run ended early: too many rows were rejected, or the server takes nothing more.
 
-    `report` says what became of each row that was read. The error that ended the run is its `__cause__`.
+    `report` says what became of each row that was read. `too_many_rejected` says that `max_errors` or `max_error_rate`
+    ended the run: the same call would end so again. Any other error that did is the `__cause__`.
     """
 
-    def __init__(self, problem: str, report: Report) -> None:
+    def __init__(self, problem: str, report: Report, *, too_many_rejected: bool = False) -> None:
         self.problem = problem
         self.report = report
+        self.too_many_rejected = too_many_rejected
         super().__init__(f"{problem}; {report.counts()}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.problem, self.report)
+        return type(self), (self.problem, self.report), {"too_many_rejected": self.too_many_rejected}
 
 
 class RejectedRowsError(SyneriseError):

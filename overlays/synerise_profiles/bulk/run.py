@@ -110,7 +110,9 @@ def open_run(
             if problem is not None:
                 if engine.problem is None:  # it came when the file was closed
                     LOGGER.info("%s: bulk run stopped (a file of it cannot be written)", operation.name)
-                raise BulkStoppedError(problem, report) from engine.error or recorder.audit_error or store.error
+                is_limit = problem == recorder.limit_problem
+                error = BulkStoppedError(problem, report, too_many_rejected=is_limit)
+                raise error from engine.error or recorder.audit_error or store.error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ link is followed. A part is locked while it is written, so one that is not locke
 from __future__ import annotations
 
 from .databases import DatabaseFile, DatabaseFileError, FaultKind, database_error, foreign_database
-from .shared import SharedRecord, temporary_folder
+from .shared import SharedRecord, refuse_foreign, rename_file, temporary_folder
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 from .writing import (
     AppendFile,
@@ -39,8 +39,10 @@ __all__ = [
     "foreign_database",
     "memory_database",
     "named_scratch_file",
+    "refuse_foreign",
     "refuse_same_files",
     "refused",
+    "rename_file",
     "replaced_file",
     "scratch_database",
     "scratch_file",

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 import tempfile
+import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Final
 from .targets import refused
 from .writing import OPEN_FLAGS, OWNER_ONLY
 
-__all__ = ["SharedRecord", "temporary_folder"]
+__all__ = ["SharedRecord", "refuse_foreign", "rename_file", "temporary_folder"]
 
 if sys.platform != "win32":
     import fcntl
@@ -30,10 +32,27 @@ def temporary_folder() -> Path:
     return Path(tempfile.gettempdir())
 
 
+def rename_file(path: Path, target: Path) -> None:
+    """Give a file another name in its folder, at once for all who look; it replaces a file of that name."""
+    os.replace(path, target)  # noqa: PTH105 - says what it does
+
+
+def refuse_foreign(path: object, argument: str) -> None:
+    """Raise InvalidRequestError where there is a file at a path that other users may write, or that is theirs."""
+    if isinstance(path, str | os.PathLike):
+        with contextlib.suppress(OSError, ValueError):
+            found = os.stat(path)  # noqa: PTH116 - whatever the path is
+            problem = _foreign(found) if stat.S_ISREG(found.st_mode) else None
+            if problem is not None:
+                raise refused(argument, problem)
+
+
 class SharedRecord:
     """The record of a file, made if it is not there; `head` tells such a file from any other, which is left as it is.
 
-    Raises InvalidRequestError, by the name of the argument, for a file of another kind, and where it cannot be opened.
+    The file is this user's, and no other may write it: who could, could hold up all that share it. Raises
+    InvalidRequestError, by the name of the argument, for a file of another user or of another kind, and where it cannot
+    be opened. A child of fork has a handle of its own, and none until it asks, so that it keeps no lock of its parent.
     """
 
     def __init__(self, target: Path, argument: str, head: bytes) -> None:
@@ -43,23 +62,26 @@ class SharedRecord:
         self._head = head.ljust(_HEAD_BYTES, b"\0")
         self._descriptor, self._pid = -1, 0
         self._open()
+        _open_records.add(self)
 
     @contextmanager
     def locked(self) -> Generator[bool]:
         """Lock it for the block; false, at once, where another process or run has the lock."""
-        if self._pid != os.getpid() or os.fstat(self._descriptor).st_nlink == 0:
-            self._open()  # a child of fork would share the lock, and a file that was removed is shared with nobody
-        if not self._lock():
+        descriptor = self._current()
+        if os.fstat(descriptor).st_nlink == 0:
+            descriptor = self._open()  # a file that was removed is shared with nobody
+        if not _lock(descriptor):
             yield False
             return
         try:
             yield True
         finally:
-            self._unlock()
+            if descriptor == self._descriptor:  # else the block is in a child of fork, and the lock is its parent's
+                _unlock(descriptor)
 
     def read(self) -> bytes:
         """Return the record; it is empty in a file that was just made."""
-        return os.pread(self._descriptor, 64, _HEAD_BYTES)
+        return os.pread(self._current(), 64, _HEAD_BYTES)
 
     def write(self, record: bytes) -> None:
         """Replace the record, under the lock, by one of the same size. Raises OSError if the disk is full."""
@@ -68,35 +90,74 @@ class SharedRecord:
     def close(self) -> None:
         """Close the file; does nothing the second time."""
         if self._descriptor >= 0:
-            if self._pid == os.getpid():
-                os.close(self._descriptor)
+            os.close(self._descriptor)
             self._descriptor = -1
 
     def __del__(self) -> None:
         if getattr(self, "_descriptor", -1) >= 0:
             self.close()
 
-    def _open(self) -> None:
+    def _current(self) -> int:
+        """The handle of this process."""
+        return self._descriptor if self._pid == os.getpid() and self._descriptor >= 0 else self._open()
+
+    def _open(self) -> int:
         self.close()
         try:
-            self._descriptor = os.open(self._target, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, OWNER_ONLY)
-            self._pid = os.getpid()
-            found = os.pread(self._descriptor, _HEAD_BYTES, 0)
-            if not found:  # two processes that make it at once write the same
-                os.pwrite(self._descriptor, self._head, 0)
+            descriptor = os.open(self._target, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, OWNER_ONLY)
         except OSError as error:
+            refuse_foreign(self._target, self._argument)
             raise refused(self._argument, f"cannot be opened: {error.strerror}") from None
-        if found and found != self._head:
+        self._descriptor, self._pid = descriptor, os.getpid()
+        problem = _foreign(os.fstat(descriptor))
+        if problem is None:
+            try:
+                found = os.pread(descriptor, _HEAD_BYTES, 0)
+                if not found:  # two processes that make it at once write the same
+                    os.pwrite(descriptor, self._head, 0)
+            except OSError as error:
+                problem = f"cannot be used: {error.strerror}"
+            else:
+                if found and found != self._head:
+                    problem = "is a file of another kind; give the name of another one"
+        if problem is not None:
             self.close()
-            raise refused(self._argument, "is a file of another kind; give the name of another one")
+            raise refused(self._argument, problem)
+        return descriptor
 
-    def _lock(self) -> bool:
-        if sys.platform != "win32":
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
-        return False
 
-    def _unlock(self) -> None:
-        if sys.platform != "win32":
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+_open_records: weakref.WeakSet[SharedRecord] = weakref.WeakSet()
+
+
+def _close_after_fork() -> None:
+    """Close what a child got of its parent: a lock lasts while any process has that handle, were its owner dead."""
+    for record in list(_open_records):
+        record.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_after_fork)
+
+
+def _foreign(found: os.stat_result) -> str | None:
+    """Say why a file that is open is not this user's alone; None where it is."""
+    if sys.platform == "win32":
+        return None
+    if found.st_uid != os.geteuid():
+        return "is a file of another user; give the name of one of your own: only processes of one user share a rate"
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "may be written by other users; take that right away (chmod 600), or give the name of another file"
+    return None
+
+
+def _lock(descriptor: int) -> bool:
+    if sys.platform != "win32":
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
+
+
+def _unlock(descriptor: int) -> None:
+    if sys.platform != "win32":
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -20,7 +20,7 @@ from synerise_profiles._core.logging import LOGGER
 from .errors import SparkWriteError
 from .options import SinkOptions
 from .pyspark_types import ArrowWriter, CommitMessage, DataSource, StreamArrowWriter, task_place
-from .rejects import remove_others
+from .rejects import publish_rejects
 from .summary import TaskSummary, WriteSummary, write_report
 from .task import WritePlan
 
@@ -66,10 +66,10 @@ class SyneriseDataSource(DataSource):
 
     def streamWriter(self, schema: Any, overwrite: bool) -> SyneriseStreamWriter:  # noqa: ARG002, FBT001, N802 - likewise
         """Make the writer of a streaming query."""
-        return SyneriseStreamWriter(self._plan(schema))
+        return SyneriseStreamWriter(self._plan(schema, is_stream=True))
 
-    def _plan(self, schema: Any) -> WritePlan:
-        options = SinkOptions.parse(dict(self.options), list(schema.fieldNames()))
+    def _plan(self, schema: Any, *, is_stream: bool = False) -> WritePlan:
+        options = SinkOptions.parse(dict(self.options), list(schema.fieldNames()), is_stream=is_stream)
         given: dict[str, Any] = dict(options.place)
         key = self.read_key()
         if key is not None:
@@ -78,6 +78,7 @@ class SyneriseDataSource(DataSource):
             options=options,
             write_id=uuid.uuid4().hex[:12],
             sign_in=from_environment(os.environ, given),
+            is_stream=is_stream,
         )
 
 
@@ -99,7 +100,7 @@ class _Writer:
 
     def write(self, iterator: Iterator[Any]) -> CommitMessage:
         """Send the batches of a partition."""
-        return TaskMessage(self._plan.run(iterator, *task_place()))
+        return TaskMessage(self._plan.run(iterator, task_place()))
 
     def _end(self, messages: Sequence[CommitMessage | None], batch_id: int | None = None) -> WriteSummary:
         """Write the summary to the log and to the file of the report."""
@@ -109,10 +110,12 @@ class _Writer:
         tell = LOGGER.warning if problem or rejected else LOGGER.info
         tell("%s%s", summary, f"; {problem}" if problem else "")
         options = self._plan.options
-        if options.report is not None:
-            write_report(summary, options.report)
-        if options.rejects is not None and batch_id is None and len(summary.done) == len(tasks):
-            remove_others(options.rejects, self._plan.write_id, {task.rejects or "" for task in summary.done})
+        try:
+            if options.rejects is not None:
+                publish_rejects(options.rejects, *summary.rejects())
+        finally:
+            if options.report is not None:
+                write_report(summary, options.report)
         return summary
 
     def _commit(self, messages: Sequence[CommitMessage | None], batch_id: int | None = None) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
 from synerise_profiles import Synerise
 from synerise_profiles._core.arguments import one_of
+from synerise_profiles._core.files import file_id, refuse_same_files, target_of
+from synerise_profiles.bulk.settings import error_limit_problem
 from synerise_profiles.sources import MappingError, RowMapping
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import closest_name
 
-__all__ = ["BUCKET_COLUMN", "BULK_OPTIONS", "METHODS", "SinkOptions", "Thresholds", "refused"]
+__all__ = ["BUCKET_COLUMN", "BULK_OPTIONS", "METHODS", "SinkOptions", "Thresholds", "check_folder", "refused"]
 
 BUCKET_COLUMN: Final = "__synerise_bucket"
 """The column by which `repartition` says which rows have to be in one task; it is not sent."""
@@ -61,11 +65,7 @@ class Thresholds:
 
     def problem(self, refused_rows: int, settled: int) -> str | None:
         """Say that too many rows were refused, of those that were refused or accepted; None if they are not."""
-        if self.max_errors is not None and refused_rows > self.max_errors:
-            return f"more than {self.max_errors:,} rows were rejected"
-        if self.max_error_rate is not None and refused_rows > self.max_error_rate * settled:
-            return f"more than {self.max_error_rate:.1%} of the rows were rejected"
-        return None
+        return error_limit_problem(refused_rows, settled, self.max_errors, self.max_error_rate)
 
 
 @attrs.frozen(kw_only=True)
@@ -82,7 +82,7 @@ class SinkOptions:
     place: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     @classmethod
-    def parse(cls, given: Mapping[str, str], columns: list[str]) -> SinkOptions:
+    def parse(cls, given: Mapping[str, str], columns: list[str], *, is_stream: bool = False) -> SinkOptions:
         """Read the options of a write of a frame with these columns.
 
         Raises InvalidRequestError by the option's name, MappingError for what is wrong with the mapping, before
@@ -99,6 +99,7 @@ class SinkOptions:
             _check_keys(mapping, options)
         _check_partitions(mapping, columns)
         _check_arguments(mapping, bulk)
+        _check_files(options, is_stream=is_stream)
         return cls(
             mapping=mapping,
             bulk=bulk,
@@ -170,6 +171,24 @@ def _check_arguments(mapping: RowMapping, arguments: Mapping[str, Any]) -> None:
             getattr(client.bulk, METHODS[mapping.kind])([], **arguments)
     except InvalidRequestError as error:
         raise refused(spelling.get(error.field, error.field), error.problem) from None
+
+
+def _check_files(options: Mapping[str, str], *, is_stream: bool) -> None:
+    """Refuse what the driver could not write to once the rows are sent. Nothing is touched."""
+    if "report" in options:
+        target = target_of(options["report"], "report", is_appended=is_stream)
+        refuse_same_files({"report": target}, {"mapping": file_id(options["mapping"])})
+    if "rejects" in options:
+        check_folder(options["rejects"], "the driver")
+
+
+def check_folder(folder: str, machine: str) -> None:
+    """Refuse a folder of rejects that a machine does not have, or may not write to."""
+    if not Path(folder).is_dir():
+        problem = f"is no folder on {machine}; give one that the driver and all workers share, such as a mounted store"
+        raise refused("rejects", problem)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise refused("rejects", f"is a folder that {machine} may not write to")
 
 
 def _check_keys(mapping: RowMapping, options: Mapping[str, str]) -> None:

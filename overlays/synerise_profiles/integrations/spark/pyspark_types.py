@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from synerise_profiles._core.optional_deps import missing_dependency_error
 
+from .rejects import TaskPlace
+
 __all__ = ["ArrowWriter", "CommitMessage", "DataSource", "StreamArrowWriter", "task_place"]
 
 if TYPE_CHECKING:
@@ -58,7 +60,13 @@ else:
     ArrowWriter, StreamArrowWriter = _module.DataSourceArrowWriter, _module.DataSourceStreamArrowWriter
 
 
-def task_place() -> tuple[int, int]:
-    """Return the partition that runs here, and which attempt at it this is, counted from 0."""
+def task_place() -> TaskPlace:
+    """Return which task runs here."""
     context: Any = import_module("pyspark").TaskContext.get()
-    return (0, 0) if context is None else (context.partitionId(), context.attemptNumber())
+    query, batch = (context.getLocalProperty(name) for name in ("sql.streaming.queryId", "streaming.sql.batchId"))
+    is_known = bool(query) and str(batch).isdecimal()
+    return TaskPlace(
+        partition=context.partitionId(),
+        attempt=context.taskAttemptId(),
+        micro_batch=(query, int(batch)) if is_known else None,
+    )

@@ -24,7 +24,7 @@ class TaskSummary:
     """What became of the rows of one partition; without values, so that it may stand in logs.
 
     `reasons` count rows by stage, field and reason. `problem` says why it ended early. `buckets` are those of
-    `repartition` that it saw, `rejects` is the file of its refused rows.
+    `repartition` that it saw, `rejects` is the file of its refused rows, `run_id` begins the names of such files.
     """
 
     read: int = 0
@@ -37,6 +37,7 @@ class TaskSummary:
     problem: str | None = None
     buckets: frozenset[int] = frozenset()
     rejects: str | None = None
+    run_id: str = ""
 
     @classmethod
     def of(cls, report: Report, **more: Any) -> TaskSummary:
@@ -102,6 +103,14 @@ class WriteSummary:
             seen |= task.buckets
         return None
 
+    def rejects(self) -> tuple[set[str], set[str]]:
+        """Return what the names of this write's files of refused rows begin with, and which of them count.
+
+        None does where a task failed: the write is to be done again, and its rows are refused again.
+        """
+        counting = self.done if len(self.done) == len(self.tasks) else []
+        return {task.run_id for task in self.done}, {task.rejects for task in counting if task.rejects is not None}
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         done = self.done
@@ -122,7 +131,7 @@ class WriteSummary:
             "requests": sum(task.requests for task in done),
             "retries": sum(task.retries for task in done),
             "task_seconds": sum(task.seconds for task in done),
-            "rejects": [task.rejects for task in done if task.rejects is not None],
+            "rejects": sorted(self.rejects()[1]),
         }
 
     def __str__(self) -> str:

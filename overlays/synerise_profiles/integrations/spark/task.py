@@ -15,7 +15,7 @@ from synerise_profiles.bulk import BulkStoppedError, Report
 from synerise_profiles.sources import ArrowSource, RowMapping
 
 from .options import BUCKET_COLUMN, METHODS, SinkOptions
-from .rejects import rejects_path, write_rejects
+from .rejects import TaskPlace, write_rejects
 from .summary import TaskSummary, WriteSummary
 
 __all__ = ["WritePlan"]
@@ -25,14 +25,15 @@ __all__ = ["WritePlan"]
 class WritePlan:
     """All that a task needs; it is made on the driver and travels to the workers, with the key.
 
-    `write_id` names the files of this write. `sign_in` holds the arguments of the client.
+    `write_id` names the files of a batch write. `sign_in` holds the arguments of the client.
     """
 
     options: SinkOptions
     write_id: str
     sign_in: Mapping[str, Any] = attrs.field(repr=False)
+    is_stream: bool = False
 
-    def run(self, batches: Iterable[Any], partition: int, attempt: int) -> TaskSummary:
+    def run(self, batches: Iterable[Any], place: TaskPlace) -> TaskSummary:
         """Send the batches of a partition.
 
         A task that ends by a threshold returns its summary: to try it again would refuse the same rows. What else ends
@@ -41,19 +42,20 @@ class WritePlan:
         buckets: set[int] = set()
         iterator = _without_bucket(batches, buckets)
         first = next(iterator, None)
+        run_id = place.run_id(self.write_id, is_stream=self.is_stream)
         if first is None:
-            return TaskSummary()
+            return TaskSummary(run_id=run_id)
         options = self.options
         source = _PartitionSource.of(chain((first,), iterator), options.mapping)
         source.needs_time = options.needs_time
         if options.rejects is None:
             report, problem = self._send(source, options.bulk)
-            return TaskSummary.of(report, problem=problem, buckets=frozenset(buckets))
-        path = rejects_path(options.rejects, self.write_id, partition, attempt)
-        with write_rejects(path) as letters:
+            return TaskSummary.of(report, problem=problem, buckets=frozenset(buckets), run_id=run_id)
+        name = place.file_name(run_id)
+        with write_rejects(options.rejects, name) as letters:
             report, problem = self._send(source, {**options.bulk, "dead_letter": letters})
-        name = path.name if report.rejected_count() else None
-        return TaskSummary.of(report, problem=problem, buckets=frozenset(buckets), rejects=name)
+        kept = name if report.rejected_count() else None
+        return TaskSummary.of(report, problem=problem, buckets=frozenset(buckets), run_id=run_id, rejects=kept)
 
     def summary(self, tasks: Iterable[TaskSummary | None], batch_id: int | None = None) -> WriteSummary:
         """Return the sum over the tasks."""
@@ -67,12 +69,9 @@ class WritePlan:
             try:
                 return send(source, **arguments), None
             except BulkStoppedError as error:
-                report = error.report
-                refused = report.rejected_count() - report.by_stage["unsent"]
-                problem = self.options.thresholds.problem(refused, refused + report.accepted)
-                if problem is None:
+                if not error.too_many_rejected:
                     raise
-                return report, problem
+                return error.report, error.problem
 
 
 class _PartitionSource(ArrowSource):

@@ -6,13 +6,14 @@ import gzip
 import json
 import os
 import random
+import select
 import shlex
 import signal
 import sqlite3
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -303,42 +304,98 @@ def test_a_named_environment_stands_for_itself(tmp_path: Path, sandbox: Sandbox)
     assert b"apikey is no setting" in call(tmp_path, "tags", *words, env=given).stderr
 
 
-def interrupt(folder: Path, env: dict[str, str], number: signal.Signals, seconds: float) -> int:
-    words = [*PROGRAM, "import", "profiles", "big.csv", "--journal", "run.journal", "--json"]
+STARTED = "import sys; from synerise_profiles.cli import main; print(flush=True); sys.exit(main())"
+"""The program, which writes a line once Python itself has started: before that, Ctrl-C is answered by Python."""
+
+
+def interrupt(
+    folder: Path, env: dict[str, str], number: signal.Signals, is_time: Callable[[float], bool]
+) -> dict[str, Any] | None:
+    """Import, send the signal once it is time for it, and return the report, unless there is none."""
+    words = [PROGRAM[0], "-c", STARTED, *IMPORT]
     with subprocess.Popen(words, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        try:
-            process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.send_signal(number)
-            process.communicate(timeout=30)
-        return process.returncode
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
+        begin = time.monotonic()
+        while not is_time(time.monotonic() - begin) and process.poll() is None:
+            select.select([process.stdout], [], [], 0.01)
+        process.send_signal(number)
+        output, error = process.communicate(timeout=30)
+    document = json.loads(output) if output.strip() else None
+    if number != signal.SIGKILL:
+        assert b"Traceback" not in error
+        ends = {0, -number} if document is not None and document["complete"] else {128 + number}
+        assert process.returncode in ends, (process.returncode, error)
+    return document
 
 
-def check_interrupted(folder: Path, env: dict[str, str], moments: list[tuple[signal.Signals, float]]) -> None:
-    """After each interruption the same command goes on, and in the end every row was sent and nothing twice."""
-    (folder / "big.csv").write_text("customId\n" + "".join(f"c-{n}\n" for n in range(20_000)))
-    allowed = {0, 130, 143, -signal.SIGINT, -signal.SIGKILL, -signal.SIGTERM}
-    for number, seconds in moments:
-        assert interrupt(folder, env, number, seconds) in allowed
-    done = call(folder, "import", "profiles", "big.csv", "--journal", "run.journal", "--json", env=env)
+IMPORT = ["import", "profiles", "big.csv", "--journal", "run.journal", "--concurrency", "2", "--json"]
+
+
+def finish(folder: Path, env: dict[str, str], rows: int) -> dict[str, Any]:
+    """Let the same command go on to its end."""
+    done = call(folder, *IMPORT, env=env)
     assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
-    assert (document["read"], document["accepted"], document["complete"]) == (20_000, 20_000, True)
+    document: dict[str, Any] = json.loads(done.stdout)
+    assert (document["read"], document["accepted"], document["complete"]) == (rows, rows, True)
+    return document
+
+
+def answered(sandbox: Sandbox, more: int) -> Callable[[], bool]:
+    """Make a function that says whether so many further batches were answered."""
+
+    def batches() -> int:
+        return sum(entry.operation == "profiles.upsert_batch" for entry in sandbox.log)
+
+    enough = batches() + more
+    return lambda: batches() >= enough
+
+
+def moment(seconds: float, has_begun: Callable[[], bool]) -> Callable[[float], bool]:
+    """Make a function that says, of the seconds since the start, whether so many are over since something began."""
+    begin: list[float] = []
+
+    def is_time(now: float) -> bool:
+        if not begin and has_begun():
+            begin.append(now)
+        return bool(begin) and now - begin[0] >= seconds
+
+    return is_time
+
+
+def write_rows(path: Path, rows: int) -> None:
+    path.write_text("customId\n" + "".join(f"c-{n}\n" for n in range(rows)))
 
 
 def test_an_interrupted_import_goes_on(tmp_path: Path, sandbox: Sandbox, env: dict[str, str]) -> None:
-    """Ctrl-C, SIGTERM and kill -9."""
-    moments = [(signal.SIGINT, 0.5), (signal.SIGTERM, 0.6), (signal.SIGKILL, 0.7)]
+    """Ctrl-C, SIGTERM and kill -9, each after further answers; what was accepted is not sent again."""
+    write_rows(tmp_path / "big.csv", 16_000)
     sandbox.faults.delay(0.05)
-    check_interrupted(tmp_path, env, moments)
+    accepted = 0
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        # With two in flight, the third is answered after one of the others was noted.
+        document = interrupt(tmp_path, env, number, moment(0.0, answered(sandbox, 3)))
+        assert (document is None) == (number == signal.SIGKILL)
+        if document is not None:
+            assert document["resumed"] == accepted < document["accepted"] < 16_000
+            accepted = document["accepted"]
+    assert accepted <= finish(tmp_path, env, 16_000)["resumed"] < 16_000
 
 
 @pytest.mark.long
 def test_twenty_random_moments(tmp_path: Path, sandbox: Sandbox, env: dict[str, str]) -> None:
-    """Wherever Ctrl-C comes, the journal resumes."""
+    """Wherever Ctrl-C comes, there is no traceback, and the journal resumes what was accepted, no row less or more."""
     dice = random.Random(20)
+    write_rows(tmp_path / "big.csv", 100_000)
     sandbox.faults.delay(0.1)
-    check_interrupted(tmp_path, env, [(signal.SIGINT, dice.uniform(0.05, 1.5)) for _ in range(20)])
+    accepted = 0
+    for turn in range(20):
+        begin = answered(sandbox, 1) if turn % 2 else lambda: True
+        document = interrupt(tmp_path, env, signal.SIGINT, moment(dice.uniform(0.0, 1.0), begin))
+        if document is not None and document["accepted"] >= accepted:
+            assert document["resumed"] == accepted
+            accepted = document["accepted"]
+    assert 0 < accepted == finish(tmp_path, env, 100_000)["resumed"] < 100_000
 
 
 def test_statuses_of_signals(tmp_path: Path, sandbox: Sandbox, env: dict[str, str]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +12,7 @@ from typing import Any, Final
 import click
 from click.shell_completion import CompletionItem
 
-from .exit_status import EXIT_STATUSES, CommandError, TerminatedError, describe_error
+from .exit_status import EXIT_STATUSES, CommandError, describe_error
 
 __all__ = ["COMMANDS", "PROGRAM", "app", "run"]
 
@@ -103,7 +101,7 @@ def app() -> None:
 
 def run(arguments: Sequence[str] | None) -> int:
     """Run a command; return its exit status, whatever happens."""
-    with _termination_raised(), _warnings_as_lines():
+    with _warnings_as_lines():
         try:
             status: Any = app.main(
                 None if arguments is None else list(arguments), prog_name=PROGRAM, standalone_mode=False
@@ -122,23 +120,6 @@ def run(arguments: Sequence[str] | None) -> int:
                 click.echo(f"{PROGRAM}: {line}", err=True)
             return described.status
     return status if isinstance(status, int) else 0
-
-
-@contextmanager
-def _termination_raised() -> Generator[None]:
-    """Let SIGTERM end a command as Ctrl-C does, so that its files are closed."""
-
-    def terminate(*_: object) -> None:
-        raise TerminatedError
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -9,15 +9,15 @@ from typing import Final, NamedTuple
 import attrs
 import click
 
-__all__ = ["EXIT_STATUSES", "CommandError", "DescribedError", "TerminatedError", "database_problem", "describe_error"]
+from .interrupts import INTERRUPTED, TERMINATED, ending_of
+
+__all__ = ["EXIT_STATUSES", "CommandError", "DescribedError", "database_problem", "describe_error"]
 
 DONE: Final = 0
 REFUSED: Final = 1
 USAGE: Final = 2
 UNREACHABLE: Final = 3
 STOPPED: Final = 4
-INTERRUPTED: Final = 130
-TERMINATED: Final = 143
 
 EXIT_STATUSES: Final[Mapping[int, str]] = {
     DONE: "everything was accepted",
@@ -32,10 +32,6 @@ EXIT_STATUSES: Final[Mapping[int, str]] = {
 
 _SWITCH: Final = re.compile(r"\b([a-z_]+)=True\b")
 _DATABASE_PACKAGES: Final = frozenset({"sqlite3", "psycopg", "duckdb", "_duckdb", "adbc_driver_manager"})
-
-
-class TerminatedError(KeyboardInterrupt):
-    """SIGTERM: a command ends as by Ctrl-C, with another status."""
 
 
 class CommandError(click.ClickException):
@@ -62,10 +58,8 @@ def describe_error(error: BaseException) -> DescribedError | None:
     if isinstance(error, click.Abort):
         # It stands for Ctrl-C, for SIGTERM, and for a question that could not be answered.
         return describe_error(error.__cause__) if error.__cause__ is not None else DescribedError("", INTERRUPTED)
-    if isinstance(error, TerminatedError):
-        return DescribedError("terminated", TERMINATED)
     if isinstance(error, KeyboardInterrupt):
-        return DescribedError("interrupted", INTERRUPTED)
+        return DescribedError(*ending_of(error))
     if isinstance(error, EOFError):
         return DescribedError("the question was not answered", USAGE)
     if isinstance(error, OSError):

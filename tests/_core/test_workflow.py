@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.lowlevel
+import httpx
 import pytest
 import trio
 
-from synerise_profiles import RetryPolicy
+from synerise_profiles import AsyncSynerise, RetryPolicy, Synerise
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.workflow import (
     Notify,
@@ -307,3 +308,60 @@ def test_a_cancellation_closes_the_workflow(backend: str, step: str) -> None:
 
     anyio.run(main, backend=backend)
     assert ended == ["cleaned up"]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_an_interruption_among_many_requests_is_raised_as_itself(backend: str, kind: type[BaseException]) -> None:
+    """The workflow gets it at its `yield`, and the caller too, where a group of tasks would wrap it."""
+    seen: list[BaseException] = []
+
+    async def answer(path: str) -> str:
+        await anyio.lowlevel.checkpoint()
+        if path == "/b":
+            raise kind
+        return await anyio.sleep_forever()
+
+    def workflow() -> Generator[Any, Any, None]:
+        try:
+            yield SendRequests(requests("/a", "/b", "/c"), max_concurrent=3)
+        except BaseException as error:
+            seen.append(error)
+            raise
+
+    async def main() -> None:
+        with pytest.raises(kind):
+            await run_workflow_async(workflow(), AsyncClient(answer), Timing())
+
+    anyio.run(main, backend=backend)
+    assert [type(error) for error in seen] == [kind]
+
+
+@pytest.mark.parametrize("backend", ["sync", "asyncio", "trio"])
+@pytest.mark.parametrize("kind", [ValueError, SystemExit, KeyboardInterrupt])
+def test_an_answer_before_a_hook_that_raised_reaches_the_workflow(backend: str, kind: type[BaseException]) -> None:
+    """So that what was done is written down; then the exception of the hook is raised, whatever it is."""
+    seen: list[object] = []
+
+    def workflow() -> Generator[Any, Any, None]:
+        seen.append((yield SendRequest(request(path="/a"))).status_code)
+        yield Pause(1.0)
+        seen.append("went on")
+
+    def hook(_: object) -> None:
+        raise kind
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json={}))
+    arguments: dict[str, Any] = {"token": "t", "transport": transport, "on_response": hook}
+
+    async def main() -> None:
+        async with AsyncSynerise(**arguments) as client:
+            await run_workflow_async(workflow(), client, Timing())
+
+    def main_sync() -> None:
+        with Synerise(**arguments) as client:
+            run_workflow(workflow(), client, Timing())
+
+    with pytest.raises(kind):
+        main_sync() if backend == "sync" else anyio.run(main, backend=backend)
+    assert seen == [200]

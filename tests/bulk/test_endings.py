@@ -101,7 +101,7 @@ class RaisedError(Exception):
 
 
 @pytest.mark.parametrize("run", RUNS)
-@pytest.mark.parametrize("kind", [KeyError, RaisedError, SystemExit])
+@pytest.mark.parametrize("kind", [KeyError, RaisedError, SystemExit, KeyboardInterrupt, asyncio.CancelledError])
 def test_a_hook_that_raises_after_the_answer(run: Any, kind: type[BaseException]) -> None:
     """The rows were accepted, and so it says; the exception is the hook's own, in no group."""
 

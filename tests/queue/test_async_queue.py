@@ -11,7 +11,7 @@ import anyio
 import orjson
 import pytest
 
-from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
+from synerise_profiles import AsyncSynerise, AttemptResult, InvalidRequestError, Synerise
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles.queue import AsyncQueue, Queue, QueueClosedError, QueueFullError, UndeliveredWarning
 from synerise_profiles.sandbox import Outcome, Sandbox
@@ -271,3 +271,36 @@ def test_both_surfaces_are_the_same() -> None:
         assert hasattr(sync, name)
         assert hasattr(asynchronous, name)
         assert getattr(sync, name).__doc__.splitlines()[0] == getattr(asynchronous, name).__doc__.splitlines()[0]
+
+
+@both
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("place", ["on_response", "on_rejected"])
+def test_what_ends_the_program_leaves_the_block_as_itself(
+    sandbox: Sandbox, backend: str, kind: type[BaseException], place: str
+) -> None:
+    """An interruption of a hook or a callback ends the block, in no group; what was answered is not sent again."""
+    queues: list[Any] = []
+
+    def interrupt(*arguments: Any) -> None:
+        is_login = isinstance(arguments[0], AttemptResult) and "batch" not in arguments[0].operation.name
+        if not is_login and queues[-1].stats().callback_errors == 0:
+            raise kind
+
+    async def main() -> None:
+        hooks: dict[str, Any] = {"on_response": interrupt} if place == "on_response" else {}
+        callbacks: dict[str, Any] = {"on_rejected": interrupt} if place == "on_rejected" else {}
+        async with (
+            AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url, **hooks) as client,
+            client.queue(flush_after=0, **callbacks) as queue,
+        ):
+            queues.append(queue)
+            await queue.profiles.put(profile(1))
+            await queue.profiles.put(profile(2, birthDate="24.10."))
+            await anyio.sleep_forever()
+
+    with pytest.raises(kind) as caught:
+        anyio.run(main, backend=backend)
+    assert type(caught.value) is kind
+    stats = queues[0].stats()
+    assert (stats.put, stats.delivered, stats.rejected, stats.callback_errors) == (2, 1, 1, 1)

@@ -497,3 +497,25 @@ def test_closing_without_loss_warns_of_nothing(sandbox: Sandbox, client: Syneris
         with client.queue() as queue:
             queue.events.put(event(1))
     assert arrived(sandbox) == {1: 1}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_an_interruption_of_a_hook_sends_nothing_twice(sandbox: Sandbox, kind: type[BaseException]) -> None:
+    """The thread that it was raised in ends, another one goes on; what was answered before it counts."""
+    raised: list[BaseException] = []
+
+    def interrupt(result: Any) -> None:
+        if result.operation.name == "events.send_batch" and not raised:
+            raised.append(kind())
+            raise raised[0]
+
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, on_response=interrupt) as client:
+        with client.queue(flush_after=0) as queue:
+            queue.events.put(event(1))
+            assert queue.flush().complete
+            queue.events.put(event(2))
+            assert queue.flush().complete
+        stats = queue.stats()
+    sent = [exchange for exchange in sandbox.log if exchange.operation == "events.send_batch"]
+    assert (stats.delivered, stats.callback_errors, len(sent)) == (2, 1, 2)

@@ -14,6 +14,7 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
+from synerise_profiles._core.attempts import callers_error
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request, Response
 
@@ -237,6 +238,9 @@ class _TaskPool(Generic[T]):
         try:
             return send_result_of(await self._send(request)), None
         except anyio.get_cancelled_exc_class():
+            _, outcome = callers_error(request)
+            if outcome is not None:  # it came while a hook ran, after the answer
+                self._results.append((task, send_result_of(outcome), None))
             raise
         except BaseException as error:  # noqa: BLE001 - the caller's is raised in the end; the machine knows the others
             return result_of_exception(request, error)

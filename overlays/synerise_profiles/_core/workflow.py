@@ -97,7 +97,7 @@ def response_of(outcome: SendOutcome[T]) -> Response[T]:
 class _HookFailure:
     """What a hook of the client raised, and what its request was answered before; None if it was not sent."""
 
-    error: Exception
+    error: BaseException
     outcome: SendOutcome[Any] | None
 
 
@@ -185,21 +185,25 @@ def _within(client: C, deadline: float | None) -> C:
 def _send(request: Request[Any], client: ClientProtocol) -> SendOutcome[Any] | _HookFailure:
     try:
         return client.send(request)
-    except Exception as error:  # noqa: BLE001 - the workflow knows what it means
+    except BaseException as error:  # noqa: BLE001 - the workflow knows what it means
         return _outcome_of(request, error)
 
 
 async def _send_async(request: Request[Any], client: AsyncClientProtocol) -> SendOutcome[Any] | _HookFailure:
     try:
         return await client.send(request)
-    except Exception as error:  # noqa: BLE001 - the workflow knows what it means
+    except BaseException as error:  # noqa: BLE001 - the workflow knows what it means
         return _outcome_of(request, error)
 
 
-def _outcome_of(request: Request[Any], error: Exception) -> SendOutcome[Any] | _HookFailure:
-    """Return what came of a request whose sending raised."""
+def _outcome_of(request: Request[Any], error: BaseException) -> SendOutcome[Any] | _HookFailure:
+    """Return what came of a request whose sending raised; raise an interruption that is not of a hook."""
     is_callers, outcome = callers_error(request)
-    return _HookFailure(error, outcome) if is_callers else error
+    if is_callers:
+        return _HookFailure(error, outcome)
+    if isinstance(error, Exception):
+        return error
+    raise error
 
 
 def _send_all(step: SendRequests, client: ClientProtocol) -> list[SendOutcome[Any] | _HookFailure]:
@@ -219,18 +223,31 @@ def _send_all(step: SendRequests, client: ClientProtocol) -> list[SendOutcome[An
 
 
 async def _send_all_async(step: SendRequests, client: AsyncClientProtocol) -> list[SendOutcome[Any] | _HookFailure]:
-    from anyio import create_task_group  # noqa: PLC0415 - the sync client does without
+    from anyio import create_task_group, get_cancelled_exc_class  # noqa: PLC0415 - the sync client does without
 
     outcomes: list[SendOutcome[Any] | _HookFailure | None] = [None] * len(step.requests)
     unsent = iter(enumerate(step.requests))
+    cancelled = get_cancelled_exc_class()
+    interruptions: list[BaseException] = []
 
     async def work() -> None:
         for index, request in unsent:
-            outcomes[index] = await _send_async(request, client)
+            try:
+                outcome = outcomes[index] = await _send_async(request, client)
+                error = outcome.error if isinstance(outcome, _HookFailure) else None
+            except BaseException as interruption:  # noqa: BLE001 - as below
+                error = interruption
+            if isinstance(error, cancelled):
+                raise error
+            if error is not None and not isinstance(error, Exception):
+                interruptions.append(error)  # raised after the group has ended, which would wrap it
+                group.cancel_scope.cancel()
 
     async with create_task_group() as group:
         for _ in range(min(step.max_concurrent, len(step.requests))):
             group.start_soon(work)
+    if interruptions:
+        raise interruptions[0]
     return cast("list[SendOutcome[Any] | _HookFailure]", outcomes)
 
 

@@ -62,6 +62,7 @@ class AsyncQueue(HintsNames):
         self.transactions: AsyncQueueProducer[Transaction] = AsyncQueueProducer(self, *parts.transactions)
         """Purchases (POST /v4/transactions/batch, API_BATCH_TRANSACTION_CREATE). Keyed as events are."""
         self._task_group: TaskGroup | None = None
+        self._interruption: BaseException | None = None
         self._work_available: anyio.Event
         self._state_changed: anyio.Event
         self._callback_tasks: set[int] = set()
@@ -189,11 +190,21 @@ class AsyncQueue(HintsNames):
     async def _send_loop(self, group: TaskGroup) -> None:
         while (step := self._core.next()) is not DONE:
             if isinstance(step, QueueTask):
-                group.start_soon(self._send, step)
+                group.start_soon(self._work, step)
                 continue
             self._work_available = anyio.Event()
             with anyio.move_on_after(step.seconds):
                 await self._work_available.wait()
+
+    async def _work(self, task: QueueTask) -> None:
+        try:
+            await self._send(task)
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # noqa: BLE001 - the block raises it as it is, where the group would wrap it
+            self._interruption = self._interruption or error
+            if self._task_group is not None:
+                self._task_group.cancel_scope.cancel()
 
     async def _send(self, task: QueueTask) -> None:
         result, is_conclusive = SendResult(failure=AttemptFailure(), error=InterruptedError()), False
@@ -202,7 +213,7 @@ class AsyncQueue(HintsNames):
             request = task.request()
             try:
                 result = send_result_of(await self._client.send(request))
-            except Exception as error:  # noqa: BLE001 - the core knows what it means
+            except BaseException as error:  # noqa: BLE001 - the core knows what it means; an interruption is raised below
                 result, hook_error = result_of_exception(request, error)
             is_conclusive = task.apply_response(result)
             task.count_unlisted(result, self._notes)
@@ -210,8 +221,10 @@ class AsyncQueue(HintsNames):
             answer_result = self._core.on_result(task, result, is_conclusive=is_conclusive, hook_error=hook_error)
             self._work_available.set()
             self._notify_waiters()
-        if answer_result.needs_callbacks:
+        if answer_result.needs_callbacks and not isinstance(hook_error, anyio.get_cancelled_exc_class()):
             await self._run_callbacks(answer_result)
+        if hook_error is not None and not isinstance(hook_error, Exception):
+            raise hook_error
 
     async def _run_callbacks(self, answer_result: AnswerResult) -> None:
         me, callbacks = anyio.get_current_task().id, Callbacks(self._settings, answer_result)
@@ -222,8 +235,11 @@ class AsyncQueue(HintsNames):
                     result = call()
                     if inspect.isawaitable(result):
                         await result
-                except Exception as error:  # noqa: BLE001 - it is the caller's
+                except anyio.get_cancelled_exc_class():
+                    raise
+                except BaseException as error:  # noqa: BLE001 - it is the caller's
                     callbacks.after_error(call, error)
+            callbacks.raise_interruption()
         finally:
             self._core.callback_errors += callbacks.errors
             self._callback_tasks.discard(me)
@@ -255,6 +271,8 @@ class AsyncQueue(HintsNames):
             finally:
                 if not self._core.is_stopped:
                     await self._drain_shielded(deadline)
+                if self._interruption is not None:
+                    raise self._interruption
 
     async def _drain_shielded(self, deadline: float) -> None:
         """Deliver what a cancelled block holds: its tasks were cancelled with it, so new ones send it, shielded."""

@@ -36,11 +36,13 @@ class Callbacks:
     """The calls of the caller's functions that an answer leads to, one after the other; logs what was refused.
 
     What one raises goes to `after_error`, and from there to `on_error`, unless that raised it: whatever they do, the
-    queue goes on. `errors` counts it. What a hook of the client raised comes first.
+    queue goes on. `errors` counts it. What a hook of the client raised comes first. What is no Exception is raised
+    once all calls are made.
     """
 
     def __init__(self, settings: QueueSettings, answer_result: AnswerResult) -> None:
         self.errors = 0
+        self._interruption: BaseException | None = None
         self._on_error = settings.on_error
         self._calls: deque[partial[object]] = deque()
         chunk = answer_result.chunk
@@ -64,8 +66,14 @@ class Callbacks:
         for call in self:
             try:
                 call()
-            except Exception as error:  # noqa: BLE001 - it is the caller's
+            except BaseException as error:  # noqa: BLE001 - it is the caller's
                 self.after_error(call, error)
+        self.raise_interruption()
+
+    def raise_interruption(self) -> None:
+        """Raise what a call raised that is no Exception, if one did."""
+        if self._interruption is not None:
+            raise self._interruption
 
     def after_error(self, call: partial[object] | None, error: BaseException) -> None:
         """Count and log what a call raised, or a hook if it is None, and call `on_error` with it next."""
@@ -73,6 +81,8 @@ class Callbacks:
         # Its text may hold a row.
         LOGGER.error("a function that a queue calls (a hook, on_rejected or on_error) raised %s", type(error).__name__)
         on_error = self._on_error
+        if call is not None and not isinstance(error, Exception):
+            self._interruption = self._interruption or error
         if on_error is not None and isinstance(error, Exception) and (call is None or call.func != on_error):
             self._calls.appendleft(partial(on_error, error))
 

@@ -163,7 +163,7 @@ class Queue(HintsNames):
         """
         deadline = self._now() + timeout
         if self._lock_owner == threading.get_ident():  # a signal's handler interrupted a put, which goes on after it
-            return self._flush_result(self._core.held)
+            return FlushResult(left=self._core.held, stats=self._stats())
         return self._wait_until_settled(self._with_lock(self._core.flush), deadline)
 
     def close(self, timeout: float | None = None) -> FlushResult:
@@ -179,7 +179,7 @@ class Queue(HintsNames):
         core, deadline = self._core, self._now() + timeout
         if self._lock_owner == threading.get_ident():  # as above; what is held is delivered at the end of the program
             core.is_closed = True
-            return self._flush_result(core.held)
+            return FlushResult(left=core.held, stats=self._stats())
         mark = self._with_lock(core.close)
         self._with_lock(self._notify_waiters)
         result = self._wait_until_settled(mark, deadline)
@@ -201,7 +201,7 @@ class Queue(HintsNames):
             self._with_lock(lambda: self._send_loop(deadline))
         with feature_span("queue.flush", is_shown=core.held > 0):
             self._wait_for(lambda: core.is_stopped or self._is_settled(mark), deadline)
-        return self._with_lock(lambda: self._flush_result(core.held_before(mark)))
+        return self._with_lock(lambda: FlushResult(left=core.held_before(mark), stats=self._stats()))
 
     def _is_settled(self, mark: int) -> bool:
         """Whether no row before this index is held, and no callback runs, but for the one that asks."""
@@ -213,9 +213,6 @@ class Queue(HintsNames):
 
     def _stats(self) -> QueueStats:
         return self._core.stats(self._notes)
-
-    def _flush_result(self, left: int) -> FlushResult:
-        return FlushResult(left=left, stats=self._stats())
 
     def undelivered(self) -> Iterator[Undelivered]:
         """Yield the rows that are held now, as they are sent. They stay held."""
@@ -308,10 +305,12 @@ class Queue(HintsNames):
             request = task.request()
             try:
                 result = send_result_of(client.send(request))
-            except Exception as error:  # noqa: BLE001 - the core knows what it means
+            except BaseException as error:  # noqa: BLE001 - the core knows what it means; an interruption ends this thread
                 result, hook_error = result_of_exception(request, error)
             is_conclusive = task.apply_response(result)
             task.count_unlisted(result, self._notes)
+            if hook_error is not None and not isinstance(hook_error, Exception):
+                raise hook_error
         finally:  # even if this thread is ended from outside, what it was to send stays held and is sent by another
             self._acquire()
             answer_result = self._core.on_result(task, result, is_conclusive=is_conclusive, hook_error=hook_error)

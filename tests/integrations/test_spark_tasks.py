@@ -15,8 +15,9 @@ import pyarrow.parquet
 import pytest
 
 from synerise_profiles import InvalidRequestError
+from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles.bulk import BulkStoppedError
-from synerise_profiles.integrations.spark.options import BUCKET_COLUMN, SinkOptions, Thresholds
+from synerise_profiles.integrations.spark.options import BUCKET_COLUMN, SinkOptions
 from synerise_profiles.integrations.spark.rejects import TaskPlace, publish_rejects
 from synerise_profiles.integrations.spark.summary import TaskSummary, WriteSummary, write_report
 from synerise_profiles.integrations.spark.task import WritePlan

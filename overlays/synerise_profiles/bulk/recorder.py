@@ -17,6 +17,7 @@ from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.machine import Call
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.send_result import SendResult
+from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.confirmation import unlisted_note
 from synerise_profiles._core.instruments import count_rows, is_traced
 
@@ -24,7 +25,7 @@ from .deletion_audit import DeletionAudit
 from .journal_protocol import JournalEntry, JournalError, JournalMismatchError, JournalProtocol
 from .rate_points import FIRST_GAP, add_point
 from .report import Progress, Report
-from .settings import SHOWN_SETTINGS, BulkSettings, error_limit_problem
+from .settings import SHOWN_SETTINGS, BulkSettings
 from .settled import SettledRows
 
 __all__ = ["OutcomeRecorder"]
@@ -71,6 +72,9 @@ class OutcomeRecorder:
         # A letter that is appended is there whatever becomes of the run, and so is the fate of an unsent row then.
         self.keeps_unsent = journal is None and settings.dead_letter is not None
         self.keeps_unsent = self.keeps_unsent and settings.dead_letter_mode == "append"
+        most, rate = settings.max_errors, settings.max_error_rate
+        is_bounded = most is not None or rate is not None
+        self._thresholds = Thresholds(max_errors=most, max_error_rate=rate) if is_bounded else None
 
     def next_settled(self) -> Call | None:
         """Return the call that tells the caller of further rows that have their fate, once that is written down."""
@@ -292,10 +296,8 @@ class OutcomeRecorder:
             self._check_error_limit()
 
     def _check_error_limit(self) -> None:
-        refused, settled = self._refused_and_settled()
-        settings = self._settings
-        self.limit_problem = error_limit_problem(refused, settled, settings.max_errors, settings.max_error_rate)
-        self.problem = self.limit_problem
+        if self._thresholds is not None:
+            self.problem = self.limit_problem = self._thresholds.problem(*self._refused_and_settled())
 
     def _refused_and_settled(self) -> tuple[int, int]:
         """How many rows were refused, and how many were refused or accepted."""

@@ -50,7 +50,6 @@ __all__ = [
     "ProfileArguments",
     "SaltedArguments",
     "check_call",
-    "error_limit_problem",
     "refuse_coroutine_function",
 ]
 
@@ -59,8 +58,6 @@ SALT_FUNCTION: Final = "salt_function"
 
 _MAX_CONCURRENCY = 100
 """The connections of a client's pool; more requests at once would wait for one."""
-_MIN_RATE_ROWS = 1000
-"""How many rows must have their fate before the rate of rejections says anything."""
 
 
 class BulkArguments(TypedDict, total=False):
@@ -260,15 +257,6 @@ def check_call(method: str, rows: object, options: Mapping[str, Any], *, is_asyn
     problem = rows_problem(rows, takes_async=is_async)
     if problem is not None:
         raise InvalidRequestError(problem, operation=method, field="rows")
-
-
-def error_limit_problem(refused: int, settled: int, max_errors: int | None, max_error_rate: float | None) -> str | None:
-    """Say that too many rows were refused, of those that were refused or accepted; None where they are not."""
-    if max_errors is not None and refused > max_errors:
-        return f"more than {max_errors:,} rows were rejected"
-    if max_error_rate is not None and settled >= _MIN_RATE_ROWS and refused > max_error_rate * settled:
-        return f"more than {max_error_rate:.1%} of the rows were rejected"
-    return None
 
 
 def refuse_coroutine_function(method: str, on_finish: object) -> None:

@@ -10,14 +10,14 @@ from typing import Any, Final
 import attrs
 
 from synerise_profiles import Synerise
+from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.arguments import one_of
 from synerise_profiles._core.files import file_id, refuse_same_files, target_of
-from synerise_profiles.bulk.settings import error_limit_problem
 from synerise_profiles.sources import MappingError, RowMapping
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import closest_name
 
-__all__ = ["BUCKET_COLUMN", "BULK_OPTIONS", "METHODS", "SinkOptions", "Thresholds", "check_folder", "refused"]
+__all__ = ["BUCKET_COLUMN", "BULK_OPTIONS", "METHODS", "SinkOptions", "check_folder", "refused"]
 
 BUCKET_COLUMN: Final = "__synerise_bucket"
 """The column by which `repartition` says which rows have to be in one task; it is not sent."""
@@ -54,18 +54,6 @@ BULK_OPTIONS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
 }
 """Options that are arguments of the bulk methods, by Spark's spelling: the argument, and what reads its text."""
 _OWN: Final = ("operation", "mapping", "rejects", "report", "region", "baseUrl")
-
-
-@attrs.frozen(kw_only=True)
-class Thresholds:
-    """How many rows may be refused: of a task, and of all."""
-
-    max_errors: int | None = None
-    max_error_rate: float | None = None
-
-    def problem(self, refused_rows: int, settled: int) -> str | None:
-        """Say that too many rows were refused, of those that were refused or accepted; None if they are not."""
-        return error_limit_problem(refused_rows, settled, self.max_errors, self.max_error_rate)
 
 
 @attrs.frozen(kw_only=True)

@@ -8,10 +8,9 @@ from typing import Any, Final
 import attrs
 import orjson
 
+from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.files import AppendFile, replaced_file, target_of
 from synerise_profiles.bulk import Report
-
-from .options import Thresholds
 
 __all__ = ["TaskSummary", "WriteSummary", "write_report"]
 

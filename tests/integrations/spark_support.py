@@ -37,11 +37,13 @@ def java() -> str | None:
 
 
 @contextmanager
-def session(sandbox: Sandbox, master: str = "local[2,4]", **conf: str) -> Iterator[Any]:
-    """A session of Spark whose workers find the sandbox and its key in the environment."""
+def session(
+    sandbox: Sandbox, master: str = "local[2,4]", *, python: str = sys.executable, **conf: str
+) -> Iterator[Any]:
+    """A session of Spark whose workers run this Python, and find the sandbox and its key in the environment."""
     from pyspark.sql import SparkSession  # noqa: PLC0415 - the other tests do without
 
-    os.environ.update(SYNERISE_API_KEY=sandbox.api_key, SYNERISE_BASE_URL=sandbox.url, PYSPARK_PYTHON=sys.executable)
+    os.environ.update(SYNERISE_API_KEY=sandbox.api_key, SYNERISE_BASE_URL=sandbox.url, PYSPARK_PYTHON=python)
     settings = {
         "spark.driver.memory": "1g",
         "spark.ui.enabled": "false",

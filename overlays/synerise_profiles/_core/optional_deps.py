@@ -14,9 +14,9 @@ def missing_dependency_error(error: ModuleNotFoundError, extra: str, purpose: st
     return ModuleNotFoundError(hint, name=error.name)
 
 
-def import_pyarrow() -> Any:
-    """Return pyarrow, which has no types of its own."""
+def import_pyarrow(extra: str = "arrow") -> Any:
+    """Return pyarrow, which has no types of its own; `extra` is what an error says to install."""
     try:
         return import_module("pyarrow")
     except ModuleNotFoundError as error:
-        raise missing_dependency_error(error, "arrow", "Arrow") from error
+        raise missing_dependency_error(error, extra, "Arrow") from error

@@ -16,6 +16,7 @@ import attrs
 
 from synerise_profiles._core.config import from_environment
 from synerise_profiles._core.logging import LOGGER
+from synerise_profiles._core.optional_deps import import_pyarrow
 
 from .errors import SparkWriteError
 from .options import SinkOptions
@@ -69,6 +70,7 @@ class SyneriseDataSource(DataSource):
         return SyneriseStreamWriter(self._plan(schema, is_stream=True))
 
     def _plan(self, schema: Any, *, is_stream: bool = False) -> WritePlan:
+        import_pyarrow("spark")  # this process has the Python of the workers
         options = SinkOptions.parse(dict(self.options), list(schema.fieldNames()), is_stream=is_stream)
         given: dict[str, Any] = dict(options.place)
         key = self.read_key()

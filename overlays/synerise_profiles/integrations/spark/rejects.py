@@ -78,7 +78,7 @@ def write_rejects(folder: str, name: str) -> Generator[str]:
 
 
 def _write_parquet(letters: Path, path: Path) -> None:
-    arrow = import_pyarrow()
+    arrow = import_pyarrow("spark")
     parquet = import_module("pyarrow.parquet")
     text = arrow.string()
     columns = [("index", arrow.int64()), *((name, text) for name in _TEXTS), ("letter", text)]

@@ -89,7 +89,9 @@ def query_string(operation: Operation, pairs: Sequence[tuple[str, object]]) -> s
         except InvalidValueError as error:
             raise InvalidRequestError(error.problem, operation=operation.name, field=name) from None
         except UnicodeEncodeError:
-            raise InvalidRequestError("is not valid Unicode", operation=operation.name, field=name) from None
+            raise InvalidRequestError(NO_UNICODE, operation=operation.name, field=name) from None
+        except RecursionError:
+            raise InvalidRequestError(_TOO_DEEP, operation=operation.name, field=name) from None
     return "&".join(parts)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+import math
 import uuid
 from typing import Any, TypeGuard
 
@@ -16,6 +17,7 @@ __all__ = [
     "NO_UNICODE",
     "TOO_LARGE",
     "InvalidValueError",
+    "as_written",
     "conversion_hint",
     "is_list",
     "is_object",
@@ -98,12 +100,29 @@ def plain(value: Any) -> Any:
     return _plain_scalar(value) if type(value).__module__ == "numpy" else value
 
 
+def as_written(value: Any) -> Any:
+    """Return what is written for a value that is no text, number or container of Python's own, such as a UUID.
+
+    Dates and decimals stay, which rules know; so does what JSON cannot carry: that is refused where it is written.
+    """
+    if isinstance(value, datetime.date | decimal.Decimal):
+        return value
+    try:
+        written = plain(value)
+    except InvalidValueError:
+        return value
+    return written if written is value else as_written(written)
+
+
 def _plain_decimal(value: decimal.Decimal) -> int | float:
     if not value.is_finite():
         raise InvalidValueError(NOT_FINITE)
-    if value == value.to_integral_value() and abs(value) < 2**53:
+    # Neither depends on the precision of the caller's context.
+    if value == value.to_integral_value() and value.copy_abs() < 2**53:
         return int(value)
     number = float(value)
+    if not math.isfinite(number):
+        raise InvalidValueError("is beyond what a JSON number holds; send it as text")
     if decimal.Decimal(repr(number)) != value:
         raise InvalidValueError("has more digits than a JSON number keeps; round it first")
     return number

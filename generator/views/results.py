@@ -47,7 +47,12 @@ def result_view(bundle: Bundle, path: str, method: str, seen: ParsedOperation) -
 
 
 def _is_inferred(bundle: Bundle, operation: dict[str, Any]) -> bool:
-    """Whether no source states the body of a success; of what cannot be undone a body is never demanded."""
+    """Whether no source states the body of a success; of what cannot be undone a body is never demanded.
+
+    Of a batch none is: a body that lists no refused entry says that there are none.
+    """
+    if operation.get("x-batch"):
+        return False
     if operation.get("x-irreversible"):
         return True
     nodes: list[dict[str, Any]] = []
@@ -78,6 +83,8 @@ def returns_section(bundle: Bundle, operation: dict[str, Any], result: ResultVie
     texts = [item["description"] for item in successes if item.get("content")]
     if result.inferred:
         tail = " Its shape is inferred: an answer without a body is None, one of another shape comes as it is."
+    elif "x-batch" in operation:
+        tail = " None where the answer lists none."
     else:
         tail = " None where the answer has no body." if result.optional else ""
     return [("", " ".join(texts) + tail)]

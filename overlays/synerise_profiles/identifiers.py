@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import attrs
 
-from synerise_profiles._core.invisible import invisible_characters, invisible_text
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.identifiers import IDENTIFIER_CHANGE, IDENTIFIERS, Identifier
+from synerise_profiles_api.invisible import invisible_characters, invisible_text, is_blank
 from synerise_profiles_api.types import UNSET
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ def problem(field: str, value: object) -> str | None:
         return None if is_right else f"is not an integer: {type(value).__name__}"
     if not isinstance(value, str):
         return f"is not a text: {type(value).__name__}"
-    if not value or value.isspace():
-        return "is blank"
+    if is_blank(value):
+        return f"is blank{invisible_text(value)}"
     wrong = next((f"is not as documented: {words}" for match, words in _matchers(field) if match(value) is None), None)
     return None if wrong is None else wrong + invisible_text(value)
 

@@ -206,12 +206,38 @@ def test_additional_properties_of_a_model_are_the_callers_own(checks: str) -> No
         assert (report.accepted, report.notes) == (count, {})
 
 
-def test_words_for_nothing_are_noted() -> None:
-    """An identifier that is blank or a word for nothing joins strangers: the basic checks say how often it is there."""
-    rows = [{"customId": text, "email": "a@example.com"} for text in ("NULL", " ", "nan", "None", "nancy", "17")] * 5
-    report = Run(PROFILES, rows, Server()).finish()
-    text = "customId: blank, or a word for nothing such as NULL; rows that share it are one profile"
-    assert (report.accepted, report.notes) == (30, {text: 20})
+@pytest.mark.parametrize("checks", BOTH)
+@pytest.mark.parametrize("many", [1, 20])
+def test_words_for_nothing_are_noted(checks: str, many: int) -> None:
+    """An identifier that is a word for nothing joins strangers: any checks say how often it is there."""
+    rows = [{"customId": text, "email": "a@example.com"} for text in ("NULL", "nan", "None", "nancy", "17")] * many
+    report = Run(PROFILES, rows, Server(), checks=checks).finish()
+    text = "customId: empty, or a word for nothing such as NULL; rows that share it are one profile"
+    assert (report.accepted, report.notes) == (5 * many, {text: 3 * many})
+
+
+@pytest.mark.parametrize("checks", BOTH)
+@pytest.mark.parametrize("many", [1, 20])
+@pytest.mark.parametrize("text", [" ", "\t ", "\u00a0", "\u200b", "\ufeff ", "\u2800", "\u3164", "\u200b\u00ad"])
+def test_blank_identifiers_are_refused(checks: str, many: int, text: str) -> None:
+    """Of an identifier something has to be seen, else it names nobody; other identifiers of the row are no excuse."""
+    rows: list[dict[str, Any]] = [{"customId": f"c-{n}", "email": "a@example.com"} for n in range(many)]
+    rows.insert(many // 2, {"customId": text, "email": "a@example.com"})
+    report = Run(PROFILES, rows, Server(), checks=checks).finish()
+    (found,) = report.rejected
+    assert (found.index, found.stage, found.field, found.reason[:8]) == (many // 2, "check", "customId", "is blank")
+    assert report.accepted == many
+
+
+@pytest.mark.parametrize("checks", BOTH)
+@pytest.mark.parametrize("many", [1, 20])
+def test_invisible_characters_of_identifiers_are_counted(checks: str, many: int) -> None:
+    """An identifier with a character that nobody sees is another one: it is sent, and each such character is noted."""
+    rows = [{"customId": text} for text in ("a\u200bb", "\ufeffa", "a\u00a0b", "Łódź", "a\u3164") for _ in range(many)]
+    report = Run(PROFILES, rows, Server(), checks=checks).finish()
+    found = {text.partition("has ")[2].partition(" ")[0]: count for text, count in report.notes.items()}
+    assert report.accepted == 5 * many
+    assert found == dict.fromkeys(("U+200B", "U+FEFF", "U+00A0", "U+3164"), many)
 
 
 @pytest.mark.parametrize("many", [1, 20])

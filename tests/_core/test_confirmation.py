@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from synerise_profiles import ResponseDecodingError, Synerise, UnconfirmedResponseError
 from synerise_profiles._core.confirmation import contradiction, holds_refusals, unlisted_note
 from synerise_profiles._core.tokens import LOGIN
+from synerise_profiles.bulk import BulkStoppedError, Report
 from synerise_profiles_api.api.account import change_password
 from synerise_profiles_api.api.exports import get_data, get_status
 from synerise_profiles_api.api.profiles import delete, get, upsert, upsert_batch
 from synerise_profiles_api.api.tags import list as list_tags
 from synerise_profiles_api.operations import all_operations
+from tests.bulk.support import Clock
 
 BOM = b"\xef\xbb\xbf"
 CONTRADICTING = [
@@ -39,6 +41,14 @@ CONTRADICTING = [
     (207, b""),
     (207, b"{}"),
     (207, b"partly"),
+    (207, b"null"),
+    (207, b"[]"),
+    (207, b"[1]"),
+    (207, b"[null]"),
+    (207, b"[{}]"),
+    (207, b'[{"id":1}]'),
+    (207, b'[{"field":"email","message":"is bad"},1]'),
+    (200, b'[{"field":"email","message":"is bad"},{"id":1}]'),
 ]
 HARMLESS = [
     (200, b""),
@@ -91,7 +101,8 @@ def test_refusals_in_a_list() -> None:
     refusals = b'[{"field":"email","message":"is bad","rejectedValue":"x"}]'
     assert contradiction(upsert_batch.OPERATION, 200, refusals) is None
     assert holds_refusals(200, refusals)
-    assert holds_refusals(207, b"[]")
+    assert holds_refusals(207, b'[{"message":"is bad"}]')
+    assert contradiction(delete.OPERATION, 207, b'[{"message":"is bad"}]') is not None
     assert not holds_refusals(200, b'[{"id":1}]')
     assert not holds_refusals(202, b"")
     assert contradiction(delete.OPERATION, 200, refusals) is not None
@@ -111,6 +122,61 @@ def test_notes_about_unlisted_responses() -> None:
     assert unlisted_note(upsert_batch.OPERATION, 202, b"") is None
     assert "status 203" in str(unlisted_note(upsert_batch.OPERATION, 203, b""))
     assert "with status 202 and a body" in str(unlisted_note(delete.OPERATION, 202, b"{}"))
+
+
+BODIES = [
+    *(b"", b" ", b"null", b"{}", b"[]", b"[1]", b"[null]", b"[[]]", b"[{}]", b'["a"]', b"true", b"0", b'"ok"', b"ok"),
+    *(b"<html>", BOM + b"[]", b'{"message":"taken"}', b'{"errors":[]}', b'{"errors":[{"field":"customId"}]}'),
+    *(b'[{"id":1}]', b'[{"field":"customId"}]', b'[{"message":"bad"}]', b'[{"error":"bad"}]', b'{"data":[]}'),
+    *(b'[{"field":"customId","message":"bad","rejectedValue":"c-1"}]', b'[{"rejectedValue":"c-1"}]'),
+    *(b'[{"field":"customId","message":"bad","rejectedValue":"c-1"},1]', b'[{"field":"customId","message":null}]'),
+]
+ROW = {"customId": "c-1"}
+EVENT = {
+    "type": "custom",
+    "action": "a.b",
+    "label": "l",
+    "client": ROW,
+    "time": "2026-01-01T00:00:00Z",
+    "eventSalt": "s",
+}
+ROADS: dict[str, Any] = {
+    "batch call": lambda client: client.profiles.upsert_batch([ROW]),
+    "batch call of events": lambda client: client.events.send_batch([EVENT | {"time": "2026-01-01T00:00:00Z"}]),
+    "bulk": lambda client: client.bulk.upsert_profiles([ROW]),
+    "bulk of events": lambda client: client.bulk.send_events([EVENT | {"time": "2026-01-01T00:00:00Z"}]),
+}
+
+
+def verdict(road: str, client: Synerise) -> str:
+    try:
+        found = ROADS[road](client)
+    except UnconfirmedResponseError:
+        return "unconfirmed"
+    except ResponseDecodingError as error:
+        return "refused" if "were refused" in str(error) else str(error)
+    except BulkStoppedError as error:
+        found = error.report
+    if not isinstance(found, Report):
+        return "refused" if found else "confirmed"
+    return "confirmed" if found.accepted else "unconfirmed" if found.by_stage["unsent"] else "refused"
+
+
+@pytest.mark.parametrize("status", [200, 202, 203, 207])
+@pytest.mark.parametrize("content", BODIES)
+def test_one_verdict_for_an_answer(status: int, content: bytes) -> None:
+    """A batch that is sent by a call and by bulk is confirmed, refused in part or unconfirmed alike by one answer."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, content=content))
+    with Synerise(token="t", transport=transport, max_retries=0, _timing=Clock().timing) as client:
+        found = {road: verdict(road, client) for road in ROADS}
+        try:
+            client.profiles.upsert(ROW)
+            of_a_call = "confirmed"
+        except UnconfirmedResponseError:
+            of_a_call = "unconfirmed"
+    (of_batches,) = set(found.values())
+    assert of_batches in {"confirmed", "refused", "unconfirmed"}, found
+    assert (of_a_call == "confirmed") == (of_batches == "confirmed")
 
 
 CALLS: list[Any] = [

@@ -8,6 +8,7 @@ import resource
 import stat
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -256,3 +257,33 @@ def test_the_async_client_does_the_same(client: Synerise, sandbox: Sandbox, audi
     assert report.deletion_verification is not None
     assert report.deletion_verification.gone == 2
     assert {entry["fate"] for entry in entries(audit)} == {"deleted"}
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        (2**64, "clientId"),
+        ({"clientId": 2**64}, "clientId"),
+        ({"clientId": "7"}, "clientId"),
+        ({"customId": " "}, "customId"),
+        ({"customId": 7}, "customId"),
+    ],
+)
+def test_a_row_that_names_nobody_is_refused_by_the_name_of_its_field(row: Any, field: str) -> None:
+    """By the publisher's name, as everywhere in a report, not by that of an argument of a call."""
+    with Synerise(token="t", transport=httpx.MockTransport(lambda _: httpx.Response(500))) as client:
+        report = client.bulk.delete_profiles([row])
+    assert [(item.stage, item.field) for item in report.rejected] == [("check", field)]
+
+
+def test_a_uuid_names_a_profile() -> None:
+    """An id that is a UUID object, or a member of an enum, is written as it is in a body."""
+    paths: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        paths.append(request.url.path)
+        return httpx.Response(200)
+
+    with Synerise(token="t", transport=httpx.MockTransport(answer)) as client:
+        report = client.bulk.delete_profiles([{"customId": uuid.UUID(int=7)}])
+    assert (report.accepted, paths) == (1, [f"/v4/clients/by-custom-id/{uuid.UUID(int=7)}"])

@@ -146,7 +146,12 @@ class Documented:
 
     @property
     def may_answer_anything(self) -> bool:
-        """Whether the body of its success is inferred, or follows what cannot be undone: then none is demanded."""
+        """Whether the body of its success is inferred, or follows what cannot be undone: then none is demanded.
+
+        Nor is it of a batch, whose call returns what was refused, and nothing else.
+        """
+        if "x-batch" in self.node:
+            return False
         successes = [resolve(item) for status, item in self.node["responses"].items() if status[0] == "2"]
         media = [item["schema"] for response in successes for item in response.get("content", {}).values()]
         schemas = [resolve(schema) for schema in media]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import enum
 import math
 import re
+import uuid
 from urllib.parse import parse_qsl, unquote
 
 import attrs
@@ -24,6 +26,16 @@ from tests.runtime.samples import (
     Number,
     TextEnum,
 )
+
+
+class UuidEnum(enum.Enum):
+    SEVEN = uuid.UUID(int=7)
+    RED = "red"
+
+
+class NumberEnum(enum.Enum):
+    BIG = 2**70
+
 
 SECRET = "jan.kowalski@example.com"
 
@@ -59,8 +71,10 @@ def test_path_text_accepts_ordinary_identifiers(value):
     ("value", "problem"),
     [
         ("", "is empty"),
-        (" ", "is empty"),
-        ("\t \u3000", "is empty"),
+        (" ", "is blank"),
+        ("\t \u3000", "is blank"),
+        ("\u200b", "is blank, so that it names nothing; it has U\\+200B"),
+        ("\ufeff\u00ad ", "is blank"),
         (".", "relative path segment"),
         ("..", "relative path segment"),
         ("a\\b", "backslash"),
@@ -74,6 +88,9 @@ def test_path_text_accepts_ordinary_identifiers(value):
         (1, "expected text, got int"),
         (b"a", "expected text, got bytes"),
         (UNSET, "expected text, got Unset"),
+        (datetime.date(2026, 1, 1), "expected text, got date"),
+        (decimal.Decimal(1), "expected text, got Decimal"),
+        (NumberEnum.BIG, "expected text, got NumberEnum"),
     ],
 )
 def test_path_text_refuses(value, problem):
@@ -110,6 +127,45 @@ def test_path_text_refuses_a_slash_where_nothing_can_be_undone(value):
 def test_path_text_sends_the_value_of_an_enum():
     """An enum that is a text is sent by its value, not by its name."""
     assert path_text(READ, "kind", TextEnum.RED) == path_text(READ, "kind", NewTextEnum.RED) == "red"
+
+
+def test_path_text_takes_what_a_body_takes_for_a_text():
+    """A UUID is written as text, and a member of an enum as its value, in a path as in a body."""
+    found = uuid.UUID(int=7)
+    assert path_text(READ, "uuid", found) == path_text(READ, "uuid", UuidEnum.SEVEN) == str(found)
+    assert path_text(READ, "kind", UuidEnum.RED) == "red"
+    assert path_list(READ, "ids", [found, UuidEnum.RED], integers=False) == f"{found},red"
+
+
+def test_path_list_knows_the_target_in_any_form():
+    """A profile is not merged into itself, however its id is given."""
+    for source, target in ((uuid.UUID(int=7), str(uuid.UUID(int=7))), (str(uuid.UUID(int=7)), UuidEnum.SEVEN)):
+        with pytest.raises(InvalidRequestError, match="cannot be merged into itself"):
+            path_list(READ, "ids", [source], integers=False, target=target)
+
+
+@pytest.mark.parametrize(
+    "value", [2**64, -(2**63) - 1, 10**400, pytest.param(10**5000, id="5000 digits"), NumberEnum.BIG]
+)
+def test_whole_numbers_beyond_64_bits_are_refused(value):
+    """Where a body refuses them a path and a query do so too, with the field."""
+    for write in (
+        lambda: path_integer(READ, "thing_id", value),
+        lambda: path_list(READ, "thing_id", [1, value], integers=True),
+        lambda: query_string(READ, [("thing_id", value)]),
+    ):
+        with pytest.raises(InvalidRequestError, match="beyond 64 bits") as caught:
+            write()
+        assert caught.value.field.startswith("thing_id")
+
+
+@pytest.mark.parametrize("value", [decimal.Decimal("1e400"), decimal.Decimal("-1e400"), decimal.Decimal("1" * 400)])
+def test_decimals_that_no_number_keeps_are_refused_by_a_query(value):
+    """In the words of a body, whatever the precision of the caller's context."""
+    with decimal.localcontext() as context:
+        context.prec, context.Emax = 3, 100
+        with pytest.raises(InvalidRequestError, match=r"is beyond what a JSON number holds|has more digits"):
+            query_string(READ, [("limit", value)])
 
 
 def test_path_text_hides_the_value():

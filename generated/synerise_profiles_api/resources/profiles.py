@@ -124,7 +124,7 @@ class Profiles(Resource):
             body: a list of ProfileBatchItem or of mappings with the publisher's keys.
 
         Returns:
-            The refused entries, by field and value. All others are applied. None where the answer has no body.
+            The refused entries, by field and value. All others are applied. None where the answer lists none.
 
         Operation:
             POST /v4/clients/batch
@@ -459,7 +459,7 @@ class AsyncProfiles(Resource):
             body: a list of ProfileBatchItem or of mappings with the publisher's keys.
 
         Returns:
-            The refused entries, by field and value. All others are applied. None where the answer has no body.
+            The refused entries, by field and value. All others are applied. None where the answer lists none.
 
         Operation:
             POST /v4/clients/batch

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..api import transactions as _api
 from ..names import Resource
-from ..types import AsyncSend, RawJson, Send
+from ..types import AsyncSend, Send
 
 if TYPE_CHECKING:
     from ..models.field_error import FieldError
@@ -49,9 +49,7 @@ class Transactions(Resource):
         """
         return self._send(_api.create.request(body)).body
 
-    def create_batch(
-        self, body: Iterable[Transaction | Mapping[str, Any]]
-    ) -> builtins.list[FieldError] | RawJson | None:
+    def create_batch(self, body: Iterable[Transaction | Mapping[str, Any]]) -> builtins.list[FieldError] | None:
         """Create or update transactions.
 
         Each purchase becomes a transaction.charge event, each of its items a product.buy event. Leave out what is
@@ -62,8 +60,7 @@ class Transactions(Resource):
             body: a list of Transaction or of mappings with the publisher's keys.
 
         Returns:
-            The refused entries, by field and value. All others are applied. Its shape is inferred: an answer
-                without a body is None, one of another shape comes as it is.
+            The refused entries, by field and value. All others are applied. None where the answer lists none.
 
         Operation:
             POST /v4/transactions/batch
@@ -103,9 +100,7 @@ class AsyncTransactions(Resource):
         """
         return (await self._send(_api.create.request(body))).body
 
-    async def create_batch(
-        self, body: Iterable[Transaction | Mapping[str, Any]]
-    ) -> builtins.list[FieldError] | RawJson | None:
+    async def create_batch(self, body: Iterable[Transaction | Mapping[str, Any]]) -> builtins.list[FieldError] | None:
         """Create or update transactions.
 
         Each purchase becomes a transaction.charge event, each of its items a product.buy event. Leave out what is
@@ -116,8 +111,7 @@ class AsyncTransactions(Resource):
             body: a list of Transaction or of mappings with the publisher's keys.
 
         Returns:
-            The refused entries, by field and value. All others are applied. Its shape is inferred: an answer
-                without a body is None, one of another shape comes as it is.
+            The refused entries, by field and value. All others are applied. None where the answer lists none.
 
         Operation:
             POST /v4/transactions/batch

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import orjson
 
-from synerise_profiles._validation.rules import as_written, fields_of
+from synerise_profiles._validation.rules import fields_of
 from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, PROFILE_IDENTIFIERS, first_identifier
 from synerise_profiles_api.api.events import send_batch, server_time
@@ -22,6 +22,7 @@ from synerise_profiles_api.api.profiles import delete, delete_by_custom_id, upse
 from synerise_profiles_api.api.tags import assign
 from synerise_profiles_api.api.transactions import create_batch
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import as_written
 from synerise_profiles_api.models import ServerTime
 from synerise_profiles_api.types import Operation, RawResponse, Request
 
@@ -137,7 +138,10 @@ def _single_operation(
     operation: Operation, build: Callable[[Any], Request[Any]], *, not_found_is_success: bool = False
 ) -> BatchOperation:
     def build_request(row: Any) -> Request[Any]:
-        return attrs.evolve(build(row), parse=_ignore_body)
+        try:
+            return attrs.evolve(build(row), parse=_ignore_body)
+        except InvalidRequestError as error:
+            raise InvalidRequestError(error.problem, field=_PUBLISHED.get(error.field, error.field)) from None
 
     return BatchOperation(
         operation=operation,
@@ -147,6 +151,10 @@ def _single_operation(
         build_request=build_request,
         not_found_is_success=not_found_is_success,
     )
+
+
+_PUBLISHED: Final = {"client_id": "clientId", "custom_id": "customId"}
+"""The publisher's names of the arguments by which a row names its profile."""
 
 
 def _delete_request(row: Any) -> Request[Any]:

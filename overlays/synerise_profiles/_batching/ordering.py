@@ -26,7 +26,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from synerise_profiles._validation.rules import as_written
+from synerise_profiles_api.json_values import as_written
 from synerise_profiles_api.types import Request
 
 from .row_encoder import IdentifierGroup

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
-from synerise_profiles._validation.basic_rules import basic_rule
+from synerise_profiles._validation.basic_rules import basic_rule, identifier_rules
 from synerise_profiles._validation.object_rules import ObjectRule
 from synerise_profiles._validation.rules import Note, Rule, fields_of
 from synerise_profiles._validation.totals_rule import TotalsRule
@@ -128,7 +128,7 @@ def _as_wire(row: Any) -> Any:
     try:
         return to_wire(row)
     except InvalidRequestError as error:
-        raise RefusedError(error.field, error.problem) from None
+        raise RefusedError("clientId" if isinstance(row, int) else error.field, error.problem) from None
 
 
 def _dump(wire: Any) -> bytes:
@@ -184,15 +184,12 @@ def row_rule(
     if checks == "basic":
         rule = basic_rule(schema, note, allow_unknown)
     elif holder is None:
-        rule = ObjectRule.from_schema(schema, note, "", batch_operation.identifiers, allow_unknown=allow_unknown)
+        named = identifier_rules(schema, note, "", batch_operation.identifiers)
+        rule = ObjectRule.from_schema(schema, note, "", batch_operation.identifiers, named, allow_unknown)
     else:
-        inner = ObjectRule.from_schema(
-            schema.properties[holder],
-            note,
-            f"{holder}.",
-            batch_operation.identifiers,
-            allow_unknown=allow_unknown,
-        )
+        held, path = schema.properties[holder], f"{holder}."
+        named = identifier_rules(held, note, path, batch_operation.identifiers)
+        inner = ObjectRule.from_schema(held, note, path, batch_operation.identifiers, named, allow_unknown)
         fields = MappingProxyType({holder: inner})
         rule = ObjectRule.from_schema(schema, note, "", field_rules=fields, allow_unknown=allow_unknown)
     has_totals = "products" in schema.properties and "revenue" in schema.properties

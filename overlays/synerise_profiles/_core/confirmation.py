@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import orjson
 
+from synerise_profiles_api.decoding import refusals_in
 from synerise_profiles_api.json_values import is_list, is_object
 from synerise_profiles_api.types import Operation
 
@@ -44,15 +45,19 @@ def contradiction(operation: Operation, status: int, content: bytes) -> str | No
         if "text/plain" not in operation.accept:
             return "the body is not JSON"
         return "the body is a page" if text[:9].lower().startswith(_PAGE_STARTS) else None
-    if status == 207 and not is_list(data):
-        return "a 207 without its list"
+    if status == 207:
+        return _problem_of_207(operation, data)
     if is_object(data) and _is_error(data, is_read=is_read):
         return "the body is an error"
-    if status != 207 and not is_read and _holds_errors(data):
+    if is_read or not is_list(data):
+        return None
+    if _are_errors(data):
         return "the body is a list of errors"
-    if operation.batch is None and not is_read and _are_refusals(data):
+    items = [item for item in data if item is not None]
+    refused = sum(refusals_in(status, [item]) is not None for item in items)
+    if refused and operation.batch is None:
         return "the body is a list of refusals"
-    return None
+    return "the body has refusals and other entries" if 0 < refused < len(items) else None
 
 
 def holds_refusals(status: int, content: bytes) -> bool:
@@ -60,7 +65,7 @@ def holds_refusals(status: int, content: bytes) -> bool:
     if status == 207:
         return True
     text = content.removeprefix(BOM_UTF8)
-    return text[:64].lstrip()[:1] == b"[" and _are_refusals(_parse(text))
+    return text[:64].lstrip()[:1] == b"[" and refusals_in(status, _parse(text)) is not None
 
 
 def unlisted_note(operation: Operation, status: int, content: bytes) -> str | None:
@@ -115,19 +120,17 @@ def _is_error(data: Mapping[str, Any], *, is_read: bool) -> bool:
     return any(data.get(key) for key in _ERROR_KEYS)
 
 
-def _holds_errors(data: object) -> bool:
-    """Whether it is a list of errors that name no field, so that they are about no row."""
-    return (
-        is_list(data)
-        and bool(data)
-        and all(is_object(item) and not item.get("field") and _is_error(item, is_read=False) for item in data)
-    )
+def _problem_of_207(operation: Operation, data: object) -> str | None:
+    """Say what is wrong with the body of a batch that was taken in part; which part was not, only its list says."""
+    if not is_list(data):
+        return "a 207 without its list"
+    if operation.batch is None:
+        return "a 207, where nothing can be taken in part"
+    return None if refusals_in(207, data) else "a 207 whose list does not say what was refused"
 
 
-def _are_refusals(data: object) -> bool:
-    """Whether it is a list of refused fields, as in the body of a 207."""
-    return (
-        is_list(data)
-        and bool(data)
-        and all(is_object(item) and ("rejectedValue" in item or {"field", "message"} <= item.keys()) for item in data)
+def _are_errors(data: list[Any]) -> bool:
+    """Whether they are errors that name no field, so that they are about no row."""
+    return bool(data) and all(
+        is_object(item) and not item.get("field") and _is_error(item, is_read=False) for item in data
     )

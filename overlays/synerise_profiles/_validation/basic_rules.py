@@ -8,21 +8,22 @@ the server, or to the strict checks.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, PROFILE_IDENTIFIERS
 from synerise_profiles_api.built import BuiltEvent
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import is_list
+from synerise_profiles_api.invisible import has_invisible, invisible_characters, invisible_text, is_blank
+from synerise_profiles_api.json_values import as_written, is_list
 from synerise_profiles_api.types import Operation, Request
 
-from .object_rules import ObjectRule, PropertyNames
+from .object_rules import ObjectRule, PropertyNames, rule_of
 from .rules import FieldProblem, ListRule, Note, Rule, type_rule
 from .schema import Schema, body_schema
 from .unknown_names import NamesRule, UnknownNames
 
-__all__ = ["basic_rule", "check_body_of"]
+__all__ = ["basic_rule", "check_body_of", "identifier_rules"]
 
 _IDENTIFIERS: Final = frozenset((*PROFILE_IDENTIFIERS, *CLIENT_IDENTIFIERS))
 _WORDS_FOR_NOTHING: Final = frozenset(
@@ -35,6 +36,7 @@ _WORDS_FOR_NOTHING: Final = frozenset(
         "",
     )
 )
+_is_space: Callable[[str], bool] = str.isspace
 
 
 def basic_rule(schema: Schema, note: Note, allow_unknown: Collection[str] = (), path: str = "") -> ObjectRule:
@@ -90,34 +92,53 @@ class _ItemNamesRule:
 
 
 class _IdentifierRule:
-    """An identifier of its documented type. What is blank or a word for nothing is noted: it may join strangers."""
+    """An identifier of its type, which is not blank. What joins strangers or makes another profile is noted."""
 
     def __init__(self, type_rule: Rule, note: Note, path: str) -> None:
         self._type_rule = type_rule
         self._note = note
-        self._text = f"{path}: blank, or a word for nothing such as NULL; rows that share it are one profile"
+        self._path = path
 
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
+        text = value if isinstance(value, str) else as_written(value)
+        if isinstance(text, str) and (text.isspace() or (not text.isascii() and is_blank(text))):
+            return "", f"is blank, so that it names nobody{invisible_text(text)}; leave the field out"
         problem = self._type_rule.check(value)
-        if problem is None and isinstance(value, str) and (value.isspace() or value in _WORDS_FOR_NOTHING):
-            self._note(self._text)
-        return problem
+        if problem is not None or not isinstance(text, str):
+            return problem
+        if text in _WORDS_FOR_NOTHING:
+            self._note(f"{self._path}: empty, or a word for nothing such as NULL; rows that share it are one profile")
+        elif not text.isascii():
+            for character in invisible_characters(text):
+                self._note(f"{self._path}: has {character}, which nobody sees; without it, it is another profile")
+        return None
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
-        """Clear identifiers of the right type that are neither blank nor a word for nothing."""
+        """Clear identifiers of the right type of which nothing is to be noted."""
         is_safe = self._type_rule.check_block(values, positions, suspects)
-        try:
-            if _WORDS_FOR_NOTHING.isdisjoint(values) and not any(map(str.isspace, values)):
-                return is_safe
-        except TypeError:  # one of them is no text
-            pass
-        suspects.update(
-            position
-            for value, position in zip(values, positions, strict=True)
-            if isinstance(value, str) and (value.isspace() or value in _WORDS_FOR_NOTHING)
-        )
+        if not _are_plain(values):
+            pairs = zip(values, positions, strict=True)
+            suspects.update(position for value, position in pairs if not _are_plain((value,)))
         return is_safe
+
+
+def _are_plain(values: Sequence[Any]) -> bool:
+    """Whether all values are numbers, or all are texts of which nothing is to be noted."""
+    if set(map(type, values)) == {int}:
+        return True
+    try:
+        texts = "".join(values)
+        is_plain = _WORDS_FOR_NOTHING.isdisjoint(values) and not any(map(_is_space, values))
+        return is_plain and (texts.isascii() or not has_invisible(texts))
+    except TypeError:  # one of them is of another type
+        return False
+
+
+def identifier_rules(schema: Schema, note: Note, path: str, names: Iterable[str]) -> dict[str, Rule]:
+    """Make the rules of the identifiers of an object with all that their schemas ask for."""
+    rules = {name: rule_of(schema.properties[name], note) for name in names if name in schema.properties}
+    return {name: _IdentifierRule(rule, note, f"{path}{name}") for name, rule in rules.items() if rule is not None}
 
 
 _POSITION: Final = re.compile(r"\.([0-9]+)(?=\.|$)")

@@ -16,9 +16,9 @@ from typing import Any, Protocol, TypeAlias, cast
 
 import attrs
 
-from synerise_profiles._core.invisible import invisible_text
 from synerise_profiles_api.encoding import Model
-from synerise_profiles_api.json_values import InvalidValueError, plain
+from synerise_profiles_api.invisible import invisible_text
+from synerise_profiles_api.json_values import as_written
 
 from .schema import Schema, allows_printable_ascii, compile_pattern
 
@@ -31,7 +31,6 @@ __all__ = [
     "Rule",
     "TextRule",
     "are_never_null",
-    "as_written",
     "fields_of",
     "type_rule",
     "value_rule",
@@ -74,20 +73,6 @@ def fields_of(value: Any) -> Mapping[str, Any] | None:
     if isinstance(value, Mapping):
         return cast("Mapping[str, Any]", value)
     return None
-
-
-def as_written(value: Any) -> Any:
-    """Return what is written for a value that is no text, number or container of Python's own, such as a UUID.
-
-    Dates and decimals stay, which rules know; so does what JSON cannot carry: that is refused where it is written.
-    """
-    if isinstance(value, datetime.date | Decimal):
-        return value
-    try:
-        written = plain(value)
-    except InvalidValueError:
-        return value
-    return written if written is value else as_written(written)
 
 
 def are_never_null(values: Sequence[Any]) -> bool:

@@ -21,6 +21,9 @@ __all__ = [
     "objects_or_none",
     "objects_or_raw",
     "read_json",
+    "refusals_in",
+    "refusals_of",
+    "require_no_refusals",
     "take_any",
     "take_bool",
     "take_date",
@@ -92,6 +95,32 @@ def objects_or_raw(response: RawResponse, read: Callable[[Mapping[str, Any]], T]
     return data if found is None else [read(item) for item in found]
 
 
+def refusals_in(status: int, data: object) -> list[dict[str, Any]] | None:
+    """Return the entries of a body that says which parts of a batch were refused; None for any other body.
+
+    They have a field, a message or the refused value each. Where the status is not that of a batch that was taken in
+    part (207), such a list is known by both a field and a message, or by the refused value. A null among them says
+    nothing.
+    """
+    items = _objects(data)
+    is_expected = status == 207
+    return items if items and all(_is_refusal(item, is_expected=is_expected) for item in items) else None
+
+
+def refusals_of(response: RawResponse) -> list[dict[str, Any]] | None:
+    """Read which entries of a batch were refused: None where no answer says so, whatever else it says."""
+    data = None if _is_absent(response) else _json_or_text(response)
+    return refusals_in(response.status_code, data)
+
+
+def require_no_refusals(operation: Operation, response: RawResponse) -> None:
+    """Raise ResponseDecodingError where the answer to a batch lists refused entries, and the call returns nothing."""
+    refused = refusals_of(response)
+    if refused is not None:
+        problem = f"{len(refused)} entries were refused by field and value, the others were applied"
+        raise _unexpected(operation, response, problem)
+
+
 def text_of(response: RawResponse) -> str:
     """Read a body that is text."""
     return response.content.removeprefix(BOM_UTF8).decode("utf-8", "replace")
@@ -103,6 +132,13 @@ def _objects(data: object) -> list[dict[str, Any]] | None:
         return None
     items = [item for item in data if item is not None]
     return items if all(is_object(item) for item in items) else None
+
+
+def _is_refusal(item: dict[str, Any], *, is_expected: bool) -> bool:
+    if item.get("rejectedValue") is not None:
+        return True
+    has_field, has_message = item.get("field") is not None, item.get("message") is not None
+    return (has_field or has_message or bool(item.get("error"))) if is_expected else (has_field and has_message)
 
 
 def _is_absent(response: RawResponse) -> bool:
@@ -126,6 +162,8 @@ def _json(operation: Operation, response: RawResponse) -> object:
 
 
 def _unexpected(operation: Operation, response: RawResponse, problem: str) -> ResponseDecodingError:
+    if operation.http_method != "GET" and not operation.batch:
+        problem += "; the request was carried out"
     return ResponseDecodingError(
         problem, operation=operation.name, status_code=response.status_code, content=response.content
     )

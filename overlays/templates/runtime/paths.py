@@ -7,6 +7,8 @@ from typing import Any, TypeGuard
 from urllib.parse import quote
 
 from .errors import InvalidRequestError
+from .invisible import invisible_text, is_blank
+from .json_values import MAX_INTEGER, MIN_INTEGER, TOO_LARGE, as_written
 from .names import closest_name
 from .types import UNSET, Operation
 
@@ -23,27 +25,30 @@ def path_text(operation: Operation, name: str, value: object, *, choices: tuple[
     A slash is encoded, but for what cannot be undone: many servers refuse it, and one that decodes it first may take
     the rest for another segment.
     """
-    if not isinstance(value, str):
+    text = value if isinstance(value, str) else as_written(value)
+    if not isinstance(text, str):
         raise InvalidRequestError(f"expected text, got {type(value).__name__}", operation=operation.name, field=name)
     problem = ""
-    if choices and value not in choices:
-        near = closest_name(value, choices)
+    if choices and text not in choices:
+        near = closest_name(text, choices)
         hint = "" if near is None else f"; did you mean {near!r}?"
         problem = f"expected one of {', '.join(map(repr, choices))}{hint}"
-    elif not value or value.isspace():
+    elif not text:
         problem = "is empty; an empty id would address another resource"
-    elif any(part in (".", "..") for part in value.split("/")):
+    elif is_blank(text):
+        problem = f"is blank, so that it names nothing{invisible_text(text)}"
+    elif any(part in (".", "..") for part in text.split("/")):
         problem = "is a relative path segment and cannot be sent in a path; " + _ID_HINT
-    elif "\\" in value:
+    elif "\\" in text:
         problem = "holds a backslash, which servers take for a path separator; " + _ID_HINT
-    elif "/" in value and operation.irreversible:
+    elif "/" in text and operation.irreversible:
         problem = "holds a slash, which servers may take for a path separator; name it by another kind of id"
-    elif any(ord(char) < 32 or ord(char) == 127 for char in value):
+    elif any(ord(char) < 32 or ord(char) == 127 for char in text):
         problem = "holds a control character; remove it"
     if problem:
         raise InvalidRequestError(problem, operation=operation.name, field=name)
     try:
-        return quote(value, safe="")
+        return quote(text, safe="")
     except UnicodeEncodeError:
         problem = "is not valid Unicode (it holds half of a surrogate pair); mend the text where it was decoded"
         raise InvalidRequestError(problem, operation=operation.name, field=name) from None
@@ -51,13 +56,15 @@ def path_text(operation: Operation, name: str, value: object, *, choices: tuple[
 
 def path_integer(operation: Operation, name: str, value: object) -> str:
     """Write one integer of a path."""
+    kind, value = type(value).__name__, as_written(value)
+    problem = ""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidRequestError(
-            f"expected an integer, got {type(value).__name__}; convert it with int() where it is read",
-            operation=operation.name,
-            field=name,
-        )
-    return str(int(value))  # int: the text of an enum is its name
+        problem = f"expected an integer, got {kind}; convert it with int() where it is read"
+    elif not MIN_INTEGER <= value <= MAX_INTEGER:
+        problem = TOO_LARGE
+    if problem:
+        raise InvalidRequestError(problem, operation=operation.name, field=name)
+    return str(value)
 
 
 def path_list(
@@ -77,15 +84,17 @@ def path_list(
         kind = type(values).__name__
         raise InvalidRequestError(f"expected a sequence of ids, got {kind}", operation=operation.name, field=name)
     parts: list[str] = []
-    for index, value in enumerate(values):
+    target = as_written(target)
+    for index, given in enumerate(values):
         at = f"{name}[{index}]"
+        value = as_written(given)
         if isinstance(value, str) and "," in value:
             problem = "holds a comma, which separates ids in this path; merge by another kind of id"
             raise InvalidRequestError(problem, operation=operation.name, field=at)
         if value == target:
             problem = "is the target too: a profile cannot be merged into itself; leave it out of the sources"
             raise InvalidRequestError(problem, operation=operation.name, field=at)
-        parts.append(path_integer(operation, at, value) if integers else path_text(operation, at, value))
+        parts.append(path_integer(operation, at, given) if integers else path_text(operation, at, given))
     if not parts:
         raise InvalidRequestError("holds no id", operation=operation.name, field=name)
     if most is not None and len(parts) > most:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...decoding import require_no_refusals
 from ...encoding import is_keyed, list_content, list_items
 from ...types import BatchLimits, Operation, RawResponse, Request
 
@@ -62,4 +63,4 @@ def request(body: Iterable[BuiltEvent | BatchEvent | Mapping[str, Any]]) -> Requ
 
 def parse(response: RawResponse) -> None:
     """Read a successful answer; raise ResponseDecodingError when its body is not what is documented."""
-    return None
+    require_no_refusals(OPERATION, response)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...decoding import objects_or_none
+from ...decoding import refusals_of
 from ...encoding import list_content, list_items
 from ...models.field_error import FieldError
 from ...types import BatchLimits, Operation, RawResponse, Request
@@ -46,7 +46,7 @@ def request(body: Iterable[ProfileBatchItem | Mapping[str, Any]]) -> Request[lis
         body: a list of ProfileBatchItem or of mappings with the publisher's keys.
 
     Returns:
-        The refused entries, by field and value. All others are applied. None where the answer has no body.
+        The refused entries, by field and value. All others are applied. None where the answer lists none.
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
@@ -64,6 +64,6 @@ def request(body: Iterable[ProfileBatchItem | Mapping[str, Any]]) -> Request[lis
 
 
 def parse(response: RawResponse) -> list[FieldError] | None:
-    """Read a successful answer; raise ResponseDecodingError when its body is not what is documented."""
-    items = objects_or_none(OPERATION, response)
+    """Read which entries a successful answer says were refused; None where it says nothing of the kind."""
+    items = refusals_of(response)
     return None if items is None else [FieldError.from_dict(item) for item in items]

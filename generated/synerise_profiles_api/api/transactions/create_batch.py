@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...decoding import objects_or_raw
+from ...decoding import refusals_of
 from ...encoding import is_keyed, list_content, list_items
 from ...models.field_error import FieldError
-from ...types import BatchLimits, Operation, RawJson, RawResponse, Request
+from ...types import BatchLimits, Operation, RawResponse, Request
 
 if TYPE_CHECKING:
     from ...models.transaction import Transaction
@@ -33,7 +33,7 @@ OPERATION = Operation(
 )
 
 
-def request(body: Iterable[Transaction | Mapping[str, Any]]) -> Request[list[FieldError] | RawJson | None]:
+def request(body: Iterable[Transaction | Mapping[str, Any]]) -> Request[list[FieldError] | None]:
     """Create or update transactions.
 
     Each purchase becomes a transaction.charge event, each of its items a product.buy event. Leave out what is
@@ -44,8 +44,7 @@ def request(body: Iterable[Transaction | Mapping[str, Any]]) -> Request[list[Fie
         body: a list of Transaction or of mappings with the publisher's keys.
 
     Returns:
-        The refused entries, by field and value. All others are applied. Its shape is inferred: an answer
-            without a body is None, one of another shape comes as it is.
+        The refused entries, by field and value. All others are applied. None where the answer lists none.
 
     Raises:
         InvalidRequestError: an argument cannot be sent as it is.
@@ -66,6 +65,7 @@ def request(body: Iterable[Transaction | Mapping[str, Any]]) -> Request[list[Fie
     )
 
 
-def parse(response: RawResponse) -> list[FieldError] | RawJson | None:
-    """Read a successful answer; a body of another shape than is inferred is returned as it came."""
-    return objects_or_raw(response, FieldError.from_dict)
+def parse(response: RawResponse) -> list[FieldError] | None:
+    """Read which entries a successful answer says were refused; None where it says nothing of the kind."""
+    items = refusals_of(response)
+    return None if items is None else [FieldError.from_dict(item) for item in items]

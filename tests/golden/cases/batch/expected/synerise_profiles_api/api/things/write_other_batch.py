@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...decoding import require_no_refusals
 from ...encoding import list_content, list_items
 from ...types import BatchLimits, Operation, RawResponse, Request
 
@@ -51,4 +52,4 @@ def request(body: Iterable[ThingInput | Mapping[str, Any]]) -> Request[None]:
 
 def parse(response: RawResponse) -> None:
     """Read a successful answer; raise ResponseDecodingError when its body is not what is documented."""
-    return None
+    require_no_refusals(OPERATION, response)

@@ -8,10 +8,14 @@ from __future__ import annotations
 import functools
 import unicodedata
 
-__all__ = ["invisible_characters", "invisible_text"]
+__all__ = ["has_invisible", "invisible_characters", "invisible_text", "is_blank"]
 
 _CATEGORIES = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 """Control and format characters, and blanks."""
+_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters and signs that are drawn as nothing."""
+_SELECTORS = (range(0x180B, 0x180E), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+"""Characters that choose the shape of the one before them."""
 
 
 def invisible_characters(text: str) -> list[str]:
@@ -25,9 +29,25 @@ def invisible_text(value: object) -> str:
     return f"; it has {' and '.join(found)}, which nobody sees" if found else ""
 
 
-@functools.cache
+def has_invisible(text: str) -> bool:
+    """Whether a text has an invisible character beyond ASCII."""
+    return not text.isascii() and any(map(_invisible_name, set(text)))
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen: it is empty, or holds blanks and invisible characters alone."""
+    if not text or text.isspace():
+        return True
+    return not text.isascii() and all(char.isspace() or bool(_invisible_name(char)) for char in text)
+
+
+@functools.lru_cache(4096)
 def _invisible_name(character: str) -> str:
-    if character.isascii() or unicodedata.category(character) not in _CATEGORIES:
+    if character.isascii() or not (
+        unicodedata.category(character) in _CATEGORIES
+        or character in _FILLERS
+        or any(ord(character) in selectors for selectors in _SELECTORS)
+    ):
         return ""
     name = unicodedata.name(character, "").lower()
     return f"U+{ord(character):04X}" + (f" ({name})" if name else "")

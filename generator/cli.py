@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from difflib import unified_diff
 from pathlib import Path
 
-from generator.audit.command import AuditOptions, lock_text, run_audit
 from generator.audit.deviations import Deviation, load_deviations
-from generator.audit.lock import LOCK_FILE, key_findings, load_lock
 from generator.errors import GeneratorFailure
 from generator.rules import check_rules
 from generator.spec.fragments import DEVIATIONS_FILE, load_fragments
@@ -51,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     audit_command.add_argument("--json", action="store_true", help="print the report as JSON")
     audit_command.set_defaults(run=_audit)
-    lock = commands.add_parser("lock", help=f"write spec/{LOCK_FILE}: the sentences that the spec's rules rest on")
+    lock = commands.add_parser("lock", help="write spec/reference.lock: the sentences that the spec's rules rest on")
     lock.add_argument(
         "--document", type=Path, help="the reference text; left out, only the rules are brought up to date"
     )
@@ -84,6 +82,8 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from generator.audit.lock import key_findings, load_lock  # noqa: PLC0415  # each command loads what it runs
+
     _own_deviations(options.root)
     bundle = load_fragments(options.root / "spec")
     lines = [str(finding) for finding in check_rules(bundle) or key_findings(bundle, load_lock(options.root / "spec"))]
@@ -154,6 +154,8 @@ def _site(options: argparse.Namespace) -> int:
 
 
 def _audit(options: argparse.Namespace) -> int:
+    from generator.audit.command import AuditOptions, run_audit  # noqa: PLC0415  # as above
+
     spec: Path = options.spec or options.root / "spec"
     wanted = AuditOptions(spec, _deviations(options), options.document, options.against)
     report = run_audit(wanted)
@@ -162,6 +164,9 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _lock(options: argparse.Namespace) -> int:
+    from generator.audit.command import lock_text  # noqa: PLC0415  # as above
+    from generator.audit.lock import LOCK_FILE  # noqa: PLC0415
+
     spec: Path = options.root / "spec"
     text = lock_text(spec, _own_deviations(options.root), options.document)
     (spec / LOCK_FILE).write_text(text, encoding="utf-8", newline="\n")

@@ -11,7 +11,10 @@ import yaml
 MAX_LINE_CHARACTERS = 100_000
 
 
-class _Dumper(yaml.SafeDumper):
+_BASE = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(_BASE):  # type: ignore[misc, valid-type]  # libyaml writes the same four times as fast
     """Writes what is shared in memory out in full: anchors would tie places that have nothing in common."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the answer is the same for all

@@ -14,8 +14,7 @@ from synerise_profiles import InvalidRequestError, Synerise
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._reports import RunPage, rate_chart, run_page
-from synerise_profiles.bulk import Report, dry_run
-from synerise_profiles.bulk.rate_points import add_point
+from synerise_profiles.bulk import Report, RunTimings, dry_run
 from synerise_profiles.sandbox import Sandbox
 from tests._reports.html_page import HtmlPage
 
@@ -44,6 +43,7 @@ ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "class", "scop
     "viewbox",
     "preserveaspectratio",
     "aria-hidden",
+    "data-name",
     "x",
     "y",
     "width",
@@ -55,9 +55,9 @@ def page_of(report: Report, *, show_values: bool = False) -> str:
     return run_page(
         RunPage(
             report=report.to_dict(show_values=show_values),
-            settings={"checks": "basic", "requests_per_second": None},
+            settings={"checks": "basic", "requests_per_second": None, "ordered": True},
             versions={},
-            rates=[(1.0, 5), (2.0, 9)],
+            rates=[(1.0, 5, 0), (2.0, 9, 1)],
             is_dry=report.is_dry,
         )
     )
@@ -105,8 +105,10 @@ def test_a_page_stands_alone() -> None:
 
 def test_a_setting_without_a_value_is_not_set() -> None:
     """A reader of a page need not know Python."""
-    assert "None" not in page_of(report_with("x"))
-    assert "not set" in page_of(report_with("x"))
+    page = page_of(report_with("x"))
+    assert not re.search("None<|True<|False<", page)
+    assert "<dt>requests_per_second</dt><dd>not set</dd>" in page
+    assert "<dt>ordered</dt><dd>yes</dd>" in page
 
 
 def test_a_run_is_told_from_its_first_row_to_its_last(tmp_path: Path) -> None:
@@ -140,6 +142,35 @@ def test_a_run_is_told_from_its_first_row_to_its_last(tmp_path: Path) -> None:
         report.write_html(tmp_path / "none" / "run.html")
 
 
+def test_slow_batches_and_throttling(tmp_path: Path) -> None:
+    """The page and the JSON have how often the server was too busy, how long that took, and the slowest requests."""
+    rows = [{"customId": f"c{n}"} for n in range(11_000)]
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        sandbox.faults.status(429, operation="profiles.upsert_batch", times=2, retry_after=0)
+        sandbox.faults.delay(0.2, operation="profiles.upsert_batch", times=1)
+        report = client.bulk.upsert_profiles(rows, concurrency=1)
+    found = report.to_dict()
+    assert found["throttling"]["responses"] == 2
+    slow, *others = found["slowest"]
+    assert slow["seconds"] >= 0.2
+    assert [slow[key] for key in ("first", "last", "rows", "attempt", "status")] == [0, 999, 1000, 3, 202]
+    assert len(others) == 9
+    assert [item["seconds"] for item in others] == sorted((item["seconds"] for item in others), reverse=True)
+    report.write_html(tmp_path / "run.html")
+    text = " ".join(" ".join(HtmlPage((tmp_path / "run.html").read_text(encoding="utf-8")).texts).split())
+    assert "Slowest batches (10)" in text
+    assert "0 to 999 1,000" in text
+    assert "2 responses with 429 or 503" in text
+
+
+def test_a_rate_has_its_axes() -> None:
+    """Rows a second upwards, seconds to the right, and marks where the server was too busy."""
+    chart = rate_chart([(1.0, 30, 0), (2.0, 100, 3)])
+    assert re.findall("<span>(.*?)</span>", chart) == ["80", "60", "40", "20", "0", "0", "0.5", "1", "1.5", "2"]
+    assert chart.count('class="lost"') == 1
+    assert "at most 70" in chart
+
+
 def test_a_dry_run_has_the_same_page(tmp_path: Path) -> None:
     """It says what would be sent, and nothing about answers."""
     path = tmp_path / "dry.html"
@@ -159,8 +190,8 @@ def test_a_run_that_ended_early_says_so() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(points=st.lists(st.tuples(st.floats(0, 1e6), st.integers(0, 10**9)), max_size=50))
-def test_columns_of_a_rate_stay_in_their_chart(points: list[tuple[float, int]]) -> None:
+@given(points=st.lists(st.tuples(st.floats(0, 1e6), st.integers(0, 10**9), st.integers(0, 99)), max_size=50))
+def test_columns_of_a_rate_stay_in_their_chart(points: list[tuple[float, int, int]]) -> None:
     """Whatever the clock did: no column is outside, none is negative."""
     for x, y, width, height in re.findall(r' x="([^"]*)" y="(.*?)" width="(.*?)" height="(.*?)"', rate_chart(points)):
         assert float(x) >= 0
@@ -172,12 +203,13 @@ def test_columns_of_a_rate_stay_in_their_chart(points: list[tuple[float, int]]) 
 
 def test_moments_of_a_rate_are_bounded() -> None:
     """A run of a week leaves at most 240 moments, in order, its last hour among them."""
-    points: list[tuple[float, int]] = []
+    timings = RunTimings()
     due, second = 0.0, 0.0
     while second < 7 * 86_400:
         second += 7
         if second >= due:
-            due = add_point(points, second, int(second))
+            due = timings.add_point(second, int(second))
+    points = timings.rate_points
     assert 100 < len(points) < 240
     assert points == sorted(points)
     assert points[-1][0] > second * 0.98

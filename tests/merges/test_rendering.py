@@ -53,7 +53,7 @@ def test_a_page_holds_nothing_but_text(text: str) -> None:
     """Whatever a value is, it adds no element and no attribute, and is readable in a cell."""
     page = HtmlPage(plan_with(text).to_html(show_values=True))
     assert page.tags <= KNOWN
-    assert page.attributes <= {"lang", "charset", "http-equiv", "content", "name", "class", "scope"}
+    assert page.attributes <= {"lang", "charset", "http-equiv", "content", "name", "class", "scope", "data-name"}
     assert page.open == []
     assert printable(text) in page.cells
 

@@ -52,13 +52,14 @@ class Throttle:
     """Says when the next request may go, and how many may be in flight (`window`).
 
     `throttled_rounds` counts rounds of throttled responses since the last success; `throttled_since` is when the first
-    one came. `pace` is one that is shared, and is kept instead of `per_second`. Moments and `delay` are seconds of a
-    monotonic clock.
+    one came, and `held_seconds` for how long requests were held back in all. `pace` is one that is shared, and is kept
+    instead of `per_second`. Moments and `delay` are seconds of a monotonic clock.
     """
 
     def __init__(self, concurrency: int, per_second: float | None, pace: Pace | None = None) -> None:
         self.throttled_rounds = 0
         self.throttled_since = 0.0
+        self.held_seconds = 0.0
         self._max_window = float(concurrency)
         self._window = float(concurrency)
         self._pace = OwnPace(per_second) if pace is None else pace
@@ -92,8 +93,10 @@ class Throttle:
 
     def hold_until(self, until: float) -> None:
         """Hold all requests back until this moment."""
+        seconds = until - max(self._held_until, self._throttled_at)
+        self.held_seconds += max(0.0, seconds)
         if is_traced():
-            count_throttling(until - max(self._held_until, self._throttled_at))
+            count_throttling(seconds)
         self._held_until = max(self._held_until, until)
 
     def on_success(self) -> None:

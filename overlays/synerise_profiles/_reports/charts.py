@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Literal
@@ -32,26 +33,49 @@ def bars(items: Iterable[Bar]) -> str:
     return "".join(map(_bar, items))
 
 
-def rate_chart(points: Sequence[tuple[float, int]]) -> str:
-    """Return rows in a second over time, from how many rows had been settled after how many seconds."""
-    rates: list[tuple[float, float, float]] = []
-    before, count_before = 0.0, 0
-    for now, count in points:
+def rate_chart(points: Sequence[tuple[float, int, int]]) -> str:
+    """Return rows in a second over time, from how many rows had been settled after how many seconds.
+
+    The third number of a point counts responses that were throttled until then: where it grows, the column is marked.
+    """
+    columns: list[tuple[float, float, float, bool]] = []
+    before, count_before, throttled_before = 0.0, 0, 0
+    for now, count, throttled in points:
         if now > before + _MIN_SECONDS:
-            rates.append((before, now, max(0.0, (count - count_before) / (now - before))))
-            before, count_before = now, count
-    top = max((rate for *_, rate in rates), default=0.0)
-    if not top:
+            rate = max(0.0, (count - count_before) / (now - before))
+            columns.append((before, now, rate, throttled > throttled_before))
+            before, count_before, throttled_before = now, count, throttled
+    highest = max((column[2] for column in columns), default=0.0)
+    if not highest:
         return ""
-    columns = "".join(
-        f'<rect class="plain" x="{start / before * _WIDTH:.1f}" y="{_HEIGHT - rate / top * _HEIGHT:.1f}" '
-        f'width="{(end - start) / before * _WIDTH:.1f}" height="{rate / top * _HEIGHT:.1f}"/>'
-        for start, end, rate in rates
-    )
+    top = _axis_end(highest)
+    lines = "".join(f'<rect class="line" width="{_WIDTH}" y="{_HEIGHT * n / 4}" height="0.5"/>' for n in (1, 2, 3))
+    shapes = "".join(_column(start / before, end / before, rate / top, is_bad) for start, end, rate, is_bad in columns)
+    scale = "".join(f"<span>{_axis_text(top * n / 4)}</span>" for n in (4, 3, 2, 1, 0))
+    times = "".join(f"<span>{_axis_text(before * n / 4)}</span>" for n in range(5))
+    marked = " A mark at the foot: the server was too busy then." if any(bad for *_, bad in columns) else ""
     return (
-        f'<div class="rate">{_svg(columns)}</div>\n'
-        f'<p class="note">Over {before:,.1f} s; the highest column is {top:,.0f} rows a second.</p>\n'
+        f'<div class="rate"><div class="scale">{scale}</div>{_svg(lines + shapes)}'
+        f'<div class="times">{times}</div></div>\n'
+        f'<p class="note">Upwards: rows a second, at most {highest:,.0f}. To the right: seconds.{marked}</p>\n'
     )
+
+
+def _column(start: float, end: float, share: float, is_throttled: bool) -> str:  # noqa: FBT001 - of one loop alone
+    x, width, height = start * _WIDTH, (end - start) * _WIDTH, share * _HEIGHT
+    column = f'<rect class="plain" x="{x:.1f}" y="{_HEIGHT - height:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
+    mark = f'<rect class="lost" x="{x:.1f}" y="{_HEIGHT - 4}" width="{width:.1f}" height="4"/>'
+    return column + mark if is_throttled else column
+
+
+def _axis_end(highest: float) -> float:
+    """Return a round number that is not below the highest value."""
+    size = 10.0 ** math.floor(math.log10(highest))
+    return next(size * step for step in (1, 2, 4, 5, 8, 10, 20) if size * step >= highest)
+
+
+def _axis_text(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2g}"
 
 
 def _bar(item: Bar) -> str:

@@ -18,10 +18,9 @@ _STYLE_CSS: Final = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; } h3 { font-size: 1rem; margin: 1.5rem 0 .25rem; }
 p.note { margin: 0 0 .5rem; opacity: .75; }
-.wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { border: 1px solid var(--line); padding: .3rem .6rem; text-align: left; vertical-align: top;
-  overflow-wrap: anywhere; min-width: 4.5em; }
+  overflow-wrap: anywhere; min-width: 6em; }
 th { background: var(--soft); overflow-wrap: normal; }
 .problem { color: var(--bad); font-weight: 600; } .warning { color: var(--note); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; } dd { margin: 0; overflow-wrap: anywhere; }
@@ -31,8 +30,19 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; } dd { 
 .bar div { display: flex; justify-content: space-between; gap: 1rem; overflow-wrap: anywhere; }
 .bar strong { white-space: nowrap; font-variant-numeric: tabular-nums; }
 svg { display: block; width: 100%; background: var(--soft); print-color-adjust: exact; }
-.bar svg { height: .6rem; } .rate svg { height: 8rem; }
-.good { fill: var(--good); } .lost { fill: var(--bad); } .plain { fill: var(--bar); }
+.bar svg { height: .6rem; }
+.rate { display: grid; grid-template-columns: max-content 1fr; gap: .2rem .6rem; break-inside: avoid; }
+.rate svg { height: 10rem; }
+.rate div { display: flex; justify-content: space-between; font-size: .8rem; opacity: .75; }
+.rate .scale { flex-direction: column; text-align: right; margin: -.6em 0; } .rate .times { grid-column: 2; }
+.line { fill: var(--line); } .good { fill: var(--good); } .lost { fill: var(--bad); } .plain { fill: var(--bar); }
+@media screen and (max-width: 48rem) {
+  thead { display: none; } table, tbody, tr, td { display: block; }
+  tr { border: 1px solid var(--line); margin-bottom: .5rem; padding: .25rem .5rem; }
+  td { border: 0; padding: .1rem 0; display: grid; grid-template-columns: 8.5rem 1fr; overflow-wrap: anywhere; }
+  td::before { content: attr(data-name); opacity: .75; color: CanvasText; font-weight: 400; }
+  td:empty { display: none; }
+}
 @media print {
   :root { color-scheme: light; --line: #999; --soft: #eee; --bad: #000; --note: #000; --good: #555; --bar: #555; }
   body { margin: 0; max-width: none; font-size: 11px; } tr { break-inside: avoid; } h3 { break-after: avoid; }
@@ -81,13 +91,19 @@ def html_table(table: PageTable, problems: Collection[str] = ()) -> str:
     """Return a table under its title; cells that say one of the `problems` stand out."""
     if not table.rows:
         return f'<h3>{escape(table.title)}</h3>\n<p class="note">None.</p>\n'
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.header)
-    rows = "".join(f"<tr>{''.join(_cell(cell, problems) for cell in row)}</tr>\n" for row in table.rows)
+    names = [escape(cell) for cell in table.header]
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    rows = "".join(
+        f"<tr>{''.join(_cell(name, cell, problems) for name, cell in zip(names, row, strict=True))}</tr>\n"
+        for row in table.rows
+    )
     return (
         f'<h3>{escape(table.title)} ({len(table.rows):,})</h3>\n<p class="note">{escape(table.note)}</p>\n'
-        f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n'
+        f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
     )
 
 
-def _cell(cell: str, problems: Collection[str]) -> str:
-    return f'<td class="problem">{escape(cell)}</td>' if cell in problems else f"<td>{escape(cell)}</td>"
+def _cell(name: str, cell: str, problems: Collection[str]) -> str:
+    """Return a cell with the name of its column, which a narrow screen shows beside it."""
+    mark = ' class="problem"' if cell in problems else ""
+    return f'<td data-name="{name}"{mark}>{escape(cell)}</td>'

@@ -13,7 +13,7 @@ import attrs
 
 from .charts import Bar, bars, rate_chart
 from .page import PageTable, facts, html_page, html_table
-from .plain_text import printable
+from .plain_text import counted, printable
 
 __all__ = ["RunPage", "page_versions", "run_page", "run_parts", "settings_parts"]
 
@@ -24,13 +24,13 @@ _MAX_BARS: Final = 10
 class RunPage:
     """What the page shows: a report as its `to_dict` gives it, and what that does not hold.
 
-    `rates` says how many rows were settled after how many seconds.
+    `rates` says how many rows were settled, and how many responses were throttled, after how many seconds.
     """
 
     report: Mapping[str, Any]
     settings: Mapping[str, object]
     versions: Mapping[str, str]
-    rates: Sequence[tuple[float, int]]
+    rates: Sequence[tuple[float, int, int]]
     is_dry: bool
 
 
@@ -56,6 +56,8 @@ def run_parts(page: RunPage) -> list[str]:
         parts += ["<h2>Rows in a second</h2>\n", chart]
     if report["reasons"]:
         parts += ["<h2>Rejected rows</h2>\n", _reasons(report)]
+    if report["slowest"]:
+        parts.append(_slowest(report["slowest"]))
     if report.get("by_operation"):
         parts.append(_operations(report["by_operation"]))
     if report["notes"]:
@@ -86,11 +88,36 @@ def _facts(page: RunPage) -> str:
     report = page.report
     pairs = [("requests", f"{report['requests']:,}"), ("bytes of bodies", f"{report['bytes_sent']:,}")]
     if not page.is_dry:
-        pairs.append(("sent again after a failure", f"{report['retries']:,} requests"))
-        pairs.append(("settled by an earlier run", f"{report['resumed']:,} rows"))
+        pairs.append(("sent again after a failure", counted(report["retries"], "request")))
+        pairs.append(("settled by an earlier run", counted(report["resumed"], "row")))
+        pairs.append(("server too busy", _throttling(report["throttling"])))
     pairs.append(("time", f"{report['seconds']:,.1f} s"))
     pairs.append(("rate", f"{report['rows_per_second']:,.0f} rows a second"))
     return facts(pairs)
+
+
+def _throttling(found: Mapping[str, Any]) -> str:
+    if not found["responses"]:
+        return "never"
+    times = counted(found["responses"], "response")
+    return f"{times} with 429 or 503; then all requests waited, {found['held_seconds']:,.1f} s in all"
+
+
+def _slowest(batches: Iterable[Mapping[str, Any]]) -> str:
+    rows = tuple(
+        (
+            f"{item['seconds']:,.3f}",
+            f"{item['request']:,}",
+            f"{item['first']:,} to {item['last']:,}",
+            f"{item['rows']:,}",
+            f"{item['attempt']:,}",
+            "none" if item["status"] is None else str(item["status"]),
+        )
+        for item in batches
+    )
+    header = ("seconds", "request", "rows of the input", "rows sent", "attempt", "response")
+    note = "From sending to the response, without waiting before. Rows of the input are counted from 0."
+    return html_table(PageTable("Slowest batches", note, header, rows))
 
 
 def _funnel(page: RunPage) -> str:
@@ -175,10 +202,18 @@ def _deletion_verification(found: Mapping[str, Any]) -> str:
 
 
 def _read_back_facts(found: Mapping[str, Any], counts: Iterable[tuple[str, int]]) -> list[tuple[str, str]]:
-    counted = (*counts, ("skipped", found["skipped"]), ("unread", found["unread"]))
-    pairs = [(name, f"{count:,}") for name, count in counted]
+    all_counts = (*counts, ("skipped", found["skipped"]), ("unread", found["unread"]))
+    pairs = [(name, f"{count:,}") for name, count in all_counts]
     return [*pairs, ("problem", printable(found["problem"]))] if found["problem"] else pairs
 
 
 def _shown(values: Mapping[str, object]) -> list[tuple[str, str]]:
-    return [(name, "not set" if value is None else printable(str(value))) for name, value in values.items()]
+    return [(name, _word(value)) for name, value in values.items()]
+
+
+def _word(value: object) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return printable(str(value))

@@ -19,6 +19,7 @@ from .report import (
     Report,
     report_of,
 )
+from .timings import RatePoint, RunTimings, SlowBatch
 from .verification_result import DeletionVerification, Missing, Remaining, Verification
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Missing",
     "OperationCounts",
     "Progress",
+    "RatePoint",
     "ReasonCount",
     "RejectedRowsError",
     "Rejection",
@@ -38,6 +40,8 @@ __all__ = [
     "ReplayReport",
     "Report",
     "RowSource",
+    "RunTimings",
+    "SlowBatch",
     "UnreadableRow",
     "Verification",
     "dry_run",

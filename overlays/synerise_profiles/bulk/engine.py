@@ -144,11 +144,11 @@ class Engine(Machine[BulkTask]):
             return
         chunk_state, sub_batch, status = task.chunk_state, task.sub_batch, result.status
         chunk_state.last_result = result
-        if result.is_success or (
-            status == 404 and sub_batch.maybe_applied and self._batch_operation.not_found_is_success
-        ):
+        is_gone = status == 404 and sub_batch.maybe_applied and self._batch_operation.not_found_is_success
+        is_success = is_gone or result.is_success
+        self._recorder.note_response(task, result, now, is_success=is_success)
+        if is_success:
             self._on_success()
-            self._recorder.note_unlisted(result)
             if result.is_partial:
                 chunk_state.accept_partially(sub_batch, result.content)
             else:
@@ -328,6 +328,7 @@ class Engine(Machine[BulkTask]):
                 self.report.read = self.report.accepted + self.report.rejected_count()
             self.report.notes |= self._chunker.preparer.notes(has_journal=self._recorder.journal is not None)
             self.report.complete = self.problem is None and not self.report.by_stage["unsent"]
+            self.report.timings.held_seconds = self._throttle.held_seconds
             self._recorder.report_progress(0, now - self._started_at)
             self.failure = self.failure or self._recorder.failure
         return DONE

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from heapq import heappush, heappushpop
 from typing import Any
 
 from synerise_profiles._batching.attribution import Refusal, Rejection, Stage, masked_identifier
 from synerise_profiles._batching.batch import Chunk, SubBatch
-from synerise_profiles._batching.bisection import ChunkState
+from synerise_profiles._batching.bisection import ChunkState, SubBatchTask
 from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.machine import Call
 from synerise_profiles._batching.operations import BatchOperation
@@ -23,14 +24,15 @@ from synerise_profiles._core.instruments import count_rows, is_traced
 
 from .deletion_audit import DeletionAudit
 from .journal_protocol import JournalEntry, JournalError, JournalMismatchError, JournalProtocol
-from .rate_points import FIRST_GAP, add_point
 from .report import Progress, Report
 from .settings import SHOWN_SETTINGS, BulkSettings
 from .settled import SettledRows
+from .timings import FIRST_GAP, MAX_SLOWEST, SlowBatch
 
 __all__ = ["OutcomeRecorder"]
 
 _MAX_FIRST_REASONS = 3
+_THROTTLED = frozenset({429, 503})
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_.]{0,79}")
 """A path of names alone. Any other may hold a key of the caller's that is personal."""
 
@@ -137,10 +139,20 @@ class OutcomeRecorder:
             if not held or self.journal is None:
                 self.settled.add(index for at, index in enumerate(chunk.indexes) if at not in held)
 
-    def note_unlisted(self, result: SendResult) -> None:
-        """Count a response that confirms rows and is not documented so."""
-        if result.status is not None:
-            note = unlisted_note(self._batch_operation.operation, result.status, result.content)
+    def note_response(self, task: SubBatchTask, result: SendResult, now: float, *, is_success: bool) -> None:
+        """Count a response that confirms rows and is not documented so, one that was throttled, and one that was slow.
+
+        `is_success` says that it confirms its rows.
+        """
+        timings, seconds, status = self.report.timings, now - task.sent_at, result.status
+        timings.throttled += status in _THROTTLED
+        if len(timings.slowest) < MAX_SLOWEST or seconds > timings.slowest[0].seconds:
+            sub_batch, indexes = task.sub_batch, task.chunk_state.chunk.indexes
+            first, last, rows = indexes[sub_batch.positions[0]], indexes[sub_batch.positions[-1]], sub_batch.positions
+            batch = SlowBatch(seconds, self.report.requests, first, last, len(rows), sub_batch.attempts, status)
+            (heappush if len(timings.slowest) < MAX_SLOWEST else heappushpop)(timings.slowest, batch)
+        if is_success and status is not None:
+            note = unlisted_note(self._batch_operation.operation, status, result.content)
             if note is not None:
                 self.report.note(note)
 
@@ -203,7 +215,7 @@ class OutcomeRecorder:
             self._count_rows()
         if seconds >= self._next_point:
             settled = report.accepted + report.rejected_count() - report.resumed
-            self._next_point = add_point(report.rate_points, seconds, settled)
+            self._next_point = report.timings.add_point(seconds, settled)
         if self._settings.progress is not None:
             progress = Progress(
                 read=report.read,

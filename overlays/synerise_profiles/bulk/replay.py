@@ -214,6 +214,8 @@ class Replay:
         report.requests += part.requests
         report.retries += part.retries
         report.bytes_sent += part.bytes_sent
+        report.timings.throttled += part.timings.throttled
+        report.timings.held_seconds += part.timings.held_seconds
         report.complete = report.complete and part.complete
         report.seconds = self._timing.monotonic() - self._started_at
         for stage, count in part.by_stage.items():

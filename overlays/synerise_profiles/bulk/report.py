@@ -16,6 +16,7 @@ from synerise_profiles_api.errors import SyneriseError
 
 from .dead_letter import RejectionStore
 from .reasons import ReasonCount, ReasonTally
+from .timings import RunTimings
 from .verification_result import DeletionVerification, Verification
 
 __all__ = [
@@ -59,8 +60,8 @@ class Report:
     sent all the same, and about responses that confirm and are not documented so. `resumed` rows were settled by an
     earlier run with the same journal. `complete` says that the input was read to its end and that no row is unsent.
     `verification` is the result of reading a sample back, where that was asked for; `deletion_verification` that of a
-    run of deletions. `is_dry` says that nothing was sent, `settings` how the run was set. `rate_points` says how many
-    rows had their fate after how many seconds, at up to 240 moments.
+    run of deletions. `is_dry` says that nothing was sent, `settings` how the run was set, `timings` its rate, its
+    slowest requests and the throttling.
     """
 
     operation: str
@@ -79,7 +80,7 @@ class Report:
     rejection_store: RejectionStore[Rejection] = attrs.field(factory=RejectionStore[Rejection], repr=False)
     is_dry: bool = attrs.field(default=False, repr=False)
     settings: dict[str, object] = attrs.field(factory=dict[str, object], repr=False)
-    rate_points: list[tuple[float, int]] = attrs.field(factory=list[tuple[float, int]], repr=False)
+    timings: RunTimings = attrs.field(factory=RunTimings, repr=False)
     _tally: ReasonTally | None = attrs.field(default=None, init=False, repr=False)
 
     @property
@@ -158,6 +159,7 @@ class Report:
             "by_stage": dict(self.by_stage),
             "reasons": [json_form(item) for item in reasons],
             "notes": dict(self.notes),
+            **self.timings.to_dict(),
             "verification": None if self.verification is None else json_form(self.verification),
             "deletion_verification": (
                 None if self.deletion_verification is None else json_form(self.deletion_verification)
@@ -190,14 +192,14 @@ class Report:
         write_parquet(self.rejected, path)
 
     def write_html(self, path: str | os.PathLike[str], *, show_values: bool = False) -> None:
-        """Write a page about the run: its funnel, rejections by reason and field, its rate, settings and versions.
+        """Write a page about the run: funnel, rejections, rate, throttling, slowest batches, settings and versions.
 
         It is one file that needs no network, for screen and paper, and for its owner alone. Raises InvalidRequestError
         if the file cannot be written.
         """
         from .report_files import write_page  # noqa: PLC0415 - likewise
 
-        write_page(self.to_dict(show_values=show_values), self.settings, self.rate_points, path, is_dry=self.is_dry)
+        write_page(self, self.to_dict(show_values=show_values), path)
 
     def raise_for_rejected(self) -> None:
         """Raise RejectedRowsError if a row was not accepted."""

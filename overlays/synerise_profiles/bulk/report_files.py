@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -18,6 +18,8 @@ from .verification_result import Missing, Remaining
 
 if TYPE_CHECKING:
     from synerise_profiles._batching.attribution import Rejection
+
+    from .report import Report
 
 __all__ = ["json_form", "json_of", "write_json", "write_page", "write_parquet"]
 
@@ -36,16 +38,15 @@ def write_json(document: Mapping[str, Any], path: object) -> None:
         file.write(json_of(document))
 
 
-def write_page(
-    document: Mapping[str, Any],
-    settings: Mapping[str, object],
-    rates: Sequence[tuple[float, int]],
-    path: object,
-    *,
-    is_dry: bool,
-) -> None:
-    """Write the page of a run to a file."""
-    page = RunPage(report=document, settings=settings, versions=page_versions(), rates=rates, is_dry=is_dry)
+def write_page(report: Report, document: Mapping[str, Any], path: object) -> None:
+    """Write the page of a run, of which `document` is the mapping, to a file."""
+    page = RunPage(
+        report=document,
+        settings=report.settings,
+        versions=page_versions(),
+        rates=report.timings.rate_points,
+        is_dry=report.is_dry,
+    )
     with replaced_file(path) as file:
         file.write(run_page(page).encode())
 

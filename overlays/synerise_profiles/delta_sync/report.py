@@ -122,6 +122,6 @@ def _page_of(report: Report, document: dict[str, Any]) -> RunPage:
         report=document,
         settings=report.settings,
         versions=page_versions(),
-        rates=report.rate_points,
+        rates=report.timings.rate_points,
         is_dry=report.is_dry,
     )

@@ -184,11 +184,13 @@ class BasePlanSet(Generic[P]):
         return {**header, "checksum": digest([header, self._checksum.hexdigest()])}
 
     def _html_parts(self, *, show_values: bool) -> Iterator[str]:
-        title = f"{len(self):,} merges, by {self.by}. Irreversible."
+        title = f"{counted(len(self), 'merge')}, by {self.by}. Irreversible."
         head = f"<h1>{title}</h1>\n<p>{self.summary()}</p>\n"
-        return sign_off_page(
-            title, chain([head], (html_section(shown_plan(plan), show_values=show_values) for plan in self))
+        sections = (
+            html_section(shown_plan(plan), f"Plan {number:,} of {len(self):,}", show_values=show_values)
+            for number, plan in enumerate(self, 1)
         )
+        return sign_off_page(title, chain([head], sections))
 
     def _read(self, path: str | os.PathLike[str]) -> None:
         """Add the plans of a file that `write_jsonl` wrote; each is checked by itself, and all of them together."""

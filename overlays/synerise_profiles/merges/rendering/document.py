@@ -119,7 +119,7 @@ class _TableBuilder:
         head = (
             ("profile", "clientId", "state") if self._plan.by == "id" else ("profile", "customId", "clientId", "state")
         )
-        return PageTable("Profiles", "Sources are removed.", head, tuple(rows))
+        return PageTable("Profiles", "The target stays, and sources are removed.", head, tuple(rows))
 
     def losses_table(self, title: str, note: str, lost: Iterable[Lost]) -> PageTable:
         rows = (

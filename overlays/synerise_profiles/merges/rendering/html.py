@@ -7,6 +7,8 @@ from html import escape
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
 from synerise_profiles._reports import facts, html_page, html_table
 
 from .document import NOT_FOUND_TEXT, PlanDocument, document_of
@@ -30,9 +32,9 @@ def sign_off_page(title: str, parts: Iterable[str]) -> Iterator[str]:
     return html_page(title, chain(parts, [_SIGNATURE_HTML]))
 
 
-def html_section(plan: ShownPlan, *, show_values: bool) -> str:
-    """Return a plan as a section of a page of many."""
-    return _section(document_of(plan, show_values=show_values), "h2")
+def html_section(plan: ShownPlan, title: str, *, show_values: bool) -> str:
+    """Return a plan as a section, under a title of its own, of a page of many."""
+    return _section(attrs.evolve(document_of(plan, show_values=show_values), title=title), "h2")
 
 
 def _section(document: PlanDocument, heading: str) -> str:

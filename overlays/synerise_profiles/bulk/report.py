@@ -199,7 +199,8 @@ class Report:
         """
         from .report_files import write_page  # noqa: PLC0415 - likewise
 
-        write_page(self, self.to_dict(show_values=show_values), path)
+        document = self.to_dict(show_values=show_values)
+        write_page(document, path, settings=self.settings, timings=self.timings, is_dry=self.is_dry)
 
     def raise_for_rejected(self) -> None:
         """Raise RejectedRowsError if a row was not accepted."""

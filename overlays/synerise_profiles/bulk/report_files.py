@@ -19,7 +19,7 @@ from .verification_result import Missing, Remaining
 if TYPE_CHECKING:
     from synerise_profiles._batching.attribution import Rejection
 
-    from .report import Report
+    from .timings import RunTimings
 
 __all__ = ["json_form", "json_of", "write_json", "write_page", "write_parquet"]
 
@@ -38,15 +38,12 @@ def write_json(document: Mapping[str, Any], path: object) -> None:
         file.write(json_of(document))
 
 
-def write_page(report: Report, document: Mapping[str, Any], path: object) -> None:
-    """Write the page of a run, of which `document` is the mapping, to a file."""
-    page = RunPage(
-        report=document,
-        settings=report.settings,
-        versions=page_versions(),
-        rates=report.timings.rate_points,
-        is_dry=report.is_dry,
-    )
+def write_page(
+    document: Mapping[str, Any], path: object, *, settings: Mapping[str, Any], timings: RunTimings, is_dry: bool
+) -> None:
+    """Write the page of a run to a file; `document` is the mapping of its report."""
+    rates = timings.rate_points
+    page = RunPage(report=document, settings=settings, versions=page_versions(), rates=rates, is_dry=is_dry)
     with replaced_file(path) as file:
         file.write(run_page(page).encode())
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +65,52 @@ def session(
         yield spark
     finally:
         spark.stop()
+
+
+@contextmanager
+def standalone(folder: Path) -> Iterator[str]:
+    """A cluster of its own: a master, and two workers with a core each. Its address.
+
+    Each worker has another host, since Spark runs a copy of a task on another host only: `local-cluster` has but one.
+    """
+    import pyspark  # noqa: PLC0415 - likewise
+
+    program = Path(str(pyspark.__file__)).parent / "bin" / "spark-class"
+    package = "org.apache.spark.deploy"
+    settings = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_WORKER_DIR": str(folder / "work")}
+    running: list[subprocess.Popen[bytes]] = []
+
+    def started(name: str, pattern: str, *words: str) -> str:
+        log = folder / f"{name}.txt"
+        with log.open("wb") as output:
+            command = [str(program), *words]
+            running.append(
+                subprocess.Popen(command, stdout=output, stderr=output, env=settings, start_new_session=True)
+            )
+        return said(log, pattern)
+
+    try:
+        words = ("--host", "127.0.0.1", "--port", "0", "--webui-port", "0")
+        master = started("master", r"Starting Spark master at (spark://\S+)", f"{package}.master.Master", *words)
+        for host in ("127.0.0.2", "127.0.0.3"):
+            words = ("--host", host, "--cores", "1", "--memory", "512m", "--webui-port", "0")
+            started(host, r"Successfully registered with master (\S+)", f"{package}.worker.Worker", *words, master)
+        yield master
+    finally:
+        for process in running:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)
+
+
+def said(log: Path, pattern: str, patience: float = 120.0) -> str:
+    """What a program says in its log, once it does."""
+    ends = time.monotonic() + patience
+    while time.monotonic() < ends:
+        found = re.search(pattern, log.read_text())
+        if found is not None:
+            return found[1]
+        time.sleep(0.2)
+    raise AssertionError(log.read_text()[-2000:])
 
 
 def mapping_file(folder: Path, text: str, name: str = "mapping.toml") -> str:

@@ -29,21 +29,15 @@ pytestmark = [pytest.mark.spark, pytest.mark.long, pytest.mark.filterwarnings("d
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(log_size=10) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def spark(sandbox: Sandbox) -> Iterator[Any]:
-    with session(sandbox) as found:
+def spark(shared_sandbox: Sandbox) -> Iterator[Any]:
+    with session(shared_sandbox) as found:
         found.dataSource.register(sink.SyneriseDataSource)
         yield found
 
 
 @pytest.fixture(autouse=True)
-def _empty(sandbox: Sandbox) -> None:
-    sandbox.store.clear()
+def sandbox(empty_sandbox: Sandbox) -> Sandbox:
+    return empty_sandbox
 
 
 def people(spark: Any, count: int) -> Any:
@@ -75,18 +69,21 @@ def dying(batches: Iterator[Any], folder: str) -> Iterator[Any]:
 
 
 def test_tasks_that_die_after_sending(spark: Any, sandbox: Sandbox, tmp_path: Path) -> None:
-    """They are tried again, and the sandbox holds each event and each profile once."""
+    """They are tried again; the sandbox holds each event once, and the folder each refused row."""
     died = tmp_path / "died"
     died.mkdir()
     folder, schema = str(died), "id string, n long, at timestamp"
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "1000")
     frame = visits(spark, 20_000).mapInArrow(lambda batches: dying(batches, folder), schema)
-    report = tmp_path / "report.json"
-    written(frame, mapping_file(tmp_path, EVENTS), salt="params.n", report=str(report))
+    report, rejects = tmp_path / "report.json", tmp_path / "rejects"
+    rejects.mkdir()
+    frame = frame.selectExpr("id", "n", "if(n % 100 = 0, null, at) as at")
+    written(frame, mapping_file(tmp_path, EVENTS), salt="params.n", report=str(report), rejects=str(rejects))
     assert len(list(died.iterdir())) == 2
-    assert len(sandbox.store.events) == 20_000
+    assert len(sandbox.store.events) == 19_800
     found = json.loads(report.read_text())
-    assert (found["read"], found["accepted"], found["problem"]) == (20_000, 20_000, None)
+    assert (found["read"], found["accepted"], found["problem"]) == (20_000, 19_800, None)
+    assert spark.read.parquet(str(rejects)).count() == 200
 
 
 def test_a_threshold_over_all_tasks(spark: Any, tmp_path: Path) -> None:
@@ -117,11 +114,15 @@ def test_a_write_that_fails_tells_what_is_known(spark: Any, tmp_path: Path) -> N
             raise RuntimeError("the worker died")
         yield from batches
 
+    rejects = tmp_path / "rejects"
+    rejects.mkdir()
     frame = visits(spark, 2000, partitions=2).mapInArrow(fail, "id string, n long, at timestamp")
+    frame = frame.selectExpr("id", "n", "if(n % 100 = 0, null, at) as at")
     with pytest.raises(Exception, match="the worker died"):
-        written(frame, mapping_file(tmp_path, EVENTS), salt="params.n", report=str(report))
+        written(frame, mapping_file(tmp_path, EVENTS), salt="params.n", report=str(report), rejects=str(rejects))
     found = json.loads(report.read_text())
-    assert (found["tasks"], found["failed_tasks"], found["accepted"]) == (2, 1, 1000)
+    assert (found["tasks"], found["failed_tasks"], found["accepted"]) == (2, 1, 990)
+    assert not list(rejects.iterdir())  # the next write refuses the same rows
 
 
 def test_the_order_of_a_profile(spark: Any, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -166,24 +167,34 @@ def test_a_key_of_a_provider(spark: Any, sandbox: Sandbox, tmp_path: Path) -> No
 
 
 def test_a_stream_that_is_restarted(spark: Any, sandbox: Sandbox, tmp_path: Path) -> None:
-    """A micro-batch that was sent and not committed is sent again after the restart, and stored once."""
+    """A micro-batch that was sent and not committed is sent again after the restart, and stored once.
+
+    So are its refused rows in their folder.
+    """
     source, checkpoint, report = tmp_path / "in", tmp_path / "checkpoint", tmp_path / "report.jsonl"
+    rejects = tmp_path / "rejects"
+    rejects.mkdir()
     path = mapping_file(tmp_path, EVENTS)
     for part in range(3):
-        visits(spark, 3000).where(f"n % 3 = {part}").write.mode("append").parquet(str(source))
+        bad = "if(n % 100 = 0, null, at) as at"
+        visits(spark, 3000).where(f"n % 3 = {part}").selectExpr("id", "n", bad).write.mode("append").parquet(
+            str(source)
+        )
 
     def query() -> Any:
         frame = spark.readStream.schema("id string, n long, at timestamp").option("maxFilesPerTrigger", 4)
         return (
             frame.parquet(str(source))
             .writeStream.format("synerise")
-            .options(mapping=path, salt="params.n", report=str(report), checkpointLocation=str(checkpoint))
+            .options(mapping=path, salt="params.n", report=str(report), rejects=str(rejects))
+            .option("checkpointLocation", str(checkpoint))
             .trigger(availableNow=True)
             .start()
         )
 
     query().awaitTermination()
-    assert len(sandbox.store.events) == 3000
+    assert len(sandbox.store.events) == 2970
+    assert spark.read.parquet(str(rejects)).count() == 30
     lines = [json.loads(line) for line in report.read_text().splitlines()]
     assert [line["batch_id"] for line in lines] == list(range(len(lines)))
     commits = sorted((checkpoint / "commits").glob("[0-9]*"), key=lambda file: int(file.name))
@@ -194,7 +205,9 @@ def test_a_stream_that_is_restarted(spark: Any, sandbox: Sandbox, tmp_path: Path
     again = [json.loads(line) for line in report.read_text().splitlines()]
     assert again[-1]["batch_id"] == int(last.name)
     assert len(again) > len(lines)
-    assert len(sandbox.store.events) == 3000
+    assert len(sandbox.store.events) == 2970
+    assert spark.read.parquet(str(rejects)).count() == 30
+    assert {path.suffix for path in rejects.iterdir()} == {".parquet"}
 
 
 def test_a_million_profiles_and_many_events(spark: Any, sandbox: Sandbox, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from synerise_profiles.integrations import spark as sink
 from synerise_profiles.sandbox import Sandbox
-from tests.integrations.spark_support import EVENTS, java, mapping_file, session
+from tests.integrations.spark_support import EVENTS, java, mapping_file, session, standalone
 
 try:
     import pyspark  # noqa: F401 - whether it is there
@@ -29,31 +29,28 @@ PATIENCE = 240.0
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def cluster(sandbox: Sandbox) -> Iterator[Any]:
-    """Two workers with a core each, in processes of their own, which run slow tasks a second time."""
+def cluster(shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A session whose tasks run in processes of their own, and a second time where they are slow."""
     settings = {
         "spark.executor.memory": "512m",
         "spark.speculation": "true",
         "spark.speculation.interval": "100ms",
         "spark.speculation.multiplier": "1.1",
         "spark.speculation.quantile": "0.5",
+        "spark.speculation.efficiency.enabled": "false",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
     }
-    with session(sandbox, "local-cluster[2,1,512]", **settings) as found:
+    with (
+        standalone(tmp_path_factory.mktemp("cluster")) as master,
+        session(shared_sandbox, master, **settings) as found,
+    ):
         found.dataSource.register(sink.SyneriseDataSource)
         yield found
 
 
-@pytest.fixture(autouse=True)
-def _empty(sandbox: Sandbox) -> None:
-    sandbox.store.clear()
-    sandbox.log.clear()
+@pytest.fixture
+def sandbox(empty_sandbox: Sandbox) -> Sandbox:
+    return empty_sandbox
 
 
 def visits(spark: Any, count: int, partitions: int = 4) -> Any:
@@ -121,29 +118,29 @@ def test_a_copy_of_a_slow_task(cluster: Any, sandbox: Sandbox, tmp_path: Path) -
     seen, rejects, report = tmp_path / "seen", tmp_path / "rejects", tmp_path / "report.json"
     seen.mkdir()
     rejects.mkdir()
-    frame = visits(cluster, 8000).selectExpr("id", "n", "if(n % 100 = 0, null, at) as at")
+    frame = visits(cluster, 40_000).selectExpr("id", "n", "if(n % 100 = 0, null, at) as at")
     frame = frame.mapInArrow(waiting(str(seen), PATIENCE), SCHEMA)
     began = time.monotonic()
     written(frame, mapping_file(tmp_path, EVENTS), salt="params.n", rejects=str(rejects), report=str(report))
     assert time.monotonic() - began < PATIENCE
     assert {"3-0", "3-1"} <= {path.name for path in seen.iterdir()}
-    assert sent_rows(sandbox) > 7920
-    assert len(sandbox.store.events) == 7920
+    assert sent_rows(sandbox) > 39_600
+    assert len(sandbox.store.events) == 39_600
     found = json.loads(report.read_text())
-    assert (found["read"], found["accepted"], found["by_stage"]) == (8000, 7920, {"check": 80})
+    assert (found["read"], found["accepted"], found["by_stage"]) == (40_000, 39_600, {"check": 400})
     assert sorted(path.name for path in rejects.glob("*.parquet")) == found["rejects"]
-    assert cluster.read.parquet(str(rejects)).count() == 80
+    assert cluster.read.parquet(str(rejects)).count() == 400
 
 
 def test_workers_that_die(cluster: Any, sandbox: Sandbox, tmp_path: Path) -> None:
     """The process of each task ends once behind its rows; Spark tries again, and each event is stored once."""
     report = tmp_path / "report.json"
-    frame = visits(cluster, 8000).mapInArrow(dead(str(tmp_path)), SCHEMA)
+    frame = visits(cluster, 40_000).mapInArrow(dead(str(tmp_path)), SCHEMA)
     written(frame, mapping_file(tmp_path, EVENTS), salt="params.n", report=str(report))
     assert len(list(tmp_path.glob("died-*"))) == 4
-    assert sent_rows(sandbox) > 8000
-    assert len(sandbox.store.events) == 8000
-    assert json.loads(report.read_text())["accepted"] == 8000
+    assert sent_rows(sandbox) > 40_000
+    assert len(sandbox.store.events) == 40_000
+    assert json.loads(report.read_text())["accepted"] == 40_000
 
 
 def test_tasks_share_a_rate(cluster: Any, sandbox: Sandbox, tmp_path: Path) -> None:

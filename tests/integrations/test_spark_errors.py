@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import venv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +44,8 @@ def python_with(folder: Path, *packages: str) -> str:
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
+def sandbox(empty_sandbox: Sandbox) -> Sandbox:
+    return empty_sandbox
 
 
 def write(sandbox: Sandbox, folder: Path, python: str) -> None:

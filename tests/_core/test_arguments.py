@@ -8,10 +8,11 @@ from typing import Any
 import attrs
 import pytest
 
-from synerise_profiles import ConfigurationError, InvalidRequestError
+from synerise_profiles import ConfigurationError, InvalidRequestError, Synerise
 from synerise_profiles._core import arguments
 from synerise_profiles._core.arguments import SettingValidator, configuration_error
 from synerise_profiles.bulk.settings import BulkSettings, DeletionArguments, ProfileArguments, SaltedArguments
+from synerise_profiles.delta_sync.settings import DeltaSettings
 from synerise_profiles.exports.settings import ExportArguments, ExportSettings
 from synerise_profiles.merges.settings import ApplyManyArguments, ApplySettings
 from synerise_profiles.queue.settings import QueueArguments, QueueSettings
@@ -98,3 +99,42 @@ def test_arguments_and_settings_have_the_same_names(settings: type[Any], argumen
     """The keyword arguments that type checkers know are those that the settings class takes."""
     names = {name for kind in arguments for name in kind.__required_keys__ | kind.__optional_keys__}
     assert names == {field.name for field in attrs.fields(settings)}
+
+
+PAIRS: list[tuple[type, dict[str, Any], str]] = [
+    (BulkSettings, {"dead_letter_mode": "append"}, "dead_letter_mode: needs dead_letter="),
+    (BulkSettings, {"rate_budget": "file"}, "rate_budget: needs requests_per_second="),
+    (BulkSettings, {"verify_within": 5}, "verify_within: needs verify_sample="),
+    (BulkSettings, {"verify_within": 5, "verify_sample": 0}, "verify_within: needs verify_sample="),
+    (BulkSettings, {"checks": "off", "allow_null": {"city"}}, "allow_null: has no effect with checks='off'"),
+    (BulkSettings, {"checks": "off", "allow_unknown": {"x"}}, "allow_unknown: has no effect with checks='off'"),
+    (QueueSettings, {"rate_budget": "file"}, "rate_budget: needs requests_per_second="),
+    (QueueSettings, {"when_full": "raise", "put_timeout": 5}, "put_timeout: has no effect with when_full='raise'"),
+    (QueueSettings, {"checks": "off", "allow_null": {"city"}}, "allow_null: has no effect with checks='off'"),
+    (DeltaSettings, {"key": "email", "state": "s", "max_gone_rate": 0.5}, "max_gone_rate: needs gone="),
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "problem"), PAIRS)
+def test_an_option_without_the_one_that_gives_it_a_meaning_is_refused(
+    kind: Any, options: dict[str, Any], problem: str
+) -> None:
+    """By its name: a caller who gives it expects something of it."""
+    with pytest.raises(InvalidRequestError) as caught:
+        kind(**options)
+    assert str(caught.value).startswith(problem)
+
+
+def test_an_option_at_its_default_is_no_choice() -> None:
+    """A program that passes its own settings through may give what has no effect, as long as it changes nothing."""
+    BulkSettings(dead_letter=None, dead_letter_mode="replace", verify_sample=0, verify_within=30)
+    QueueSettings(when_full="raise", put_timeout=0.1)
+
+
+def test_how_a_file_is_written_is_refused_of_pairs_from_none() -> None:
+    """The options of the CSV file of merges mean nothing for pairs in memory."""
+    with Synerise(token="t") as client:
+        for name, value in {"delimiter": ";", "skip_lines": 1, "duplicate_column": "a"}.items():
+            options: Any = {name: value}
+            with pytest.raises(InvalidRequestError, match=f"merges.plan_many: {name}: says how a CSV file is written"):
+                client.merges.plan_many({"a": "b"}, by="custom_id", **options)

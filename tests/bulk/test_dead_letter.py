@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import datetime
 import errno
+import gc
 import logging
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -376,12 +378,36 @@ def test_a_reference_that_cannot_be_written_stops_nothing(client: Synerise, lett
         )
 
 
-def test_a_report_does_not_read_the_letters_of_another_run(client: Synerise, letters: Path) -> None:
-    """An old report whose file was replaced says so."""
+def test_a_report_can_be_read_after_its_letters_were_replaced(client: Synerise, letters: Path) -> None:
+    """Each report holds the file of its own run; two readers at once do not disturb each other."""
     old = client.bulk.upsert_profiles([BAD] * 1200, dead_letter=letters)
+    new = client.bulk.upsert_profiles([BAD] * 1300, dead_letter=letters)
+    letters.unlink()
+    for report, count in ((old, 1200), (new, 1300)):
+        pairs = list(zip(report.rejected, report.rejected, strict=True))
+        assert [(left.index, right.index) for left, right in pairs] == [(n, n) for n in range(count)]
+
+
+def test_a_report_holds_no_file_for_longer_than_it_lives(client: Synerise, letters: Path) -> None:
+    """Its descriptor goes with it; few rejections need none, since they are in memory."""
+
+    def count() -> int:
+        gc.collect()
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = count()
+    reports = [client.bulk.upsert_profiles([BAD] * rows, dead_letter=letters) for rows in (1200, 3)]
+    assert count() == before + 1
+    reports.clear()
+    assert count() == before
+
+
+def test_a_pickled_report_does_not_read_the_letters_of_another_run(client: Synerise, letters: Path) -> None:
+    """It knows its file by its name alone, and says so where that is another one by now."""
+    old = pickle.loads(pickle.dumps(client.bulk.upsert_profiles([BAD] * 1200, dead_letter=letters)))
     assert len(list(old.rejected)) == 1200
     client.bulk.upsert_profiles([BAD] * 1300, dead_letter=letters)
-    with pytest.raises(OSError, match="replaced by a later run"):
+    with pytest.raises(OSError, match="replaced by a later run; a report that was pickled"):
         list(old.rejected)
 
 

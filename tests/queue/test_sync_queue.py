@@ -238,7 +238,7 @@ def test_a_put_into_a_full_queue_waits_as_long_as_asked(stalled: Queue, when_ful
 
 def test_a_queue_that_raises_does_not_wait() -> None:
     """`when_full="raise"` needs no timeout."""
-    queue = queue_to_dead_server(max_items=1, when_full="raise", put_timeout=60)
+    queue = queue_to_dead_server(max_items=1, when_full="raise")
     queue.profiles.put(profile(1))
     with Stopwatch() as watch, pytest.raises(QueueFullError):
         queue.profiles.put(profile(2), timeout=60)

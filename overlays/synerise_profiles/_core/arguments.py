@@ -33,6 +33,8 @@ __all__ = [
     "one_of",
     "optional_function",
     "positive_seconds",
+    "refuse_unchecked",
+    "refuse_without",
     "seconds",
     "taken_by",
     "text",
@@ -76,6 +78,24 @@ def _problem(name: str, known: Collection[str], elsewhere: Mapping[str, Collecti
         return f"does not apply here, but to {' and '.join(owners)}; {takes}"
     close = difflib.get_close_matches(name, known, n=1)
     return f"is no argument of this method; did you mean {close[0]!r}?" if close else f"is no argument; {takes}"
+
+
+def refuse_without(settings: attrs.AttrsInstance, needs: Mapping[str, str]) -> None:
+    """Raise InvalidRequestError for a setting that was chosen without the one that gives it a meaning.
+
+    `needs` has the name of the one by that of the other; a setting that is left at its default was not chosen.
+    """
+    defaults = {field.name: field.default for field in attrs.fields(type(settings))}
+    for name, needed in needs.items():
+        if getattr(settings, name) != defaults[name] and not getattr(settings, needed):
+            raise InvalidRequestError(f"needs {needed}=, and has no effect without it", field=name)
+
+
+def refuse_unchecked(settings: attrs.AttrsInstance, checks: str) -> None:
+    """Raise InvalidRequestError for names that are allowed where no name is looked at."""
+    for name in ("allow_null", "allow_unknown") if checks == "off" else ():
+        if getattr(settings, name):
+            raise InvalidRequestError("has no effect with checks='off', which looks at no field", field=name)
 
 
 MakeError: TypeAlias = Callable[[str, str], SyneriseError]

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import sys
 import weakref
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -43,6 +44,10 @@ DeadLetterMode: TypeAlias = Literal["replace", "append"]
 _MAX_MEMORY_ITEMS: Final = 1000
 _BUFFER_BYTES: Final = 1 << 16
 _MAX_SORTED_BYTES: Final = 1 << 23
+_REPLACED_TEXT: Final = (
+    "the file of these rejections was replaced by a later run; a report that was pickled reads it by its name: read it "
+    "before the next run, or give each run a file of its own"
+)
 
 
 class LetterFile:
@@ -62,6 +67,7 @@ class LetterFile:
         self._file: WrittenFile | None = file
         self._has_carried = False
         self._id: FileId | None = file.id
+        self._descriptor: int | None = None
         self._pid = os.getpid()
         # Where the lines are in the file: starts and ends in turn, since others may append to it too.
         self._places: array[int] = array("Q")
@@ -109,16 +115,35 @@ class LetterFile:
         return count
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the lines that were added. Raises OSError if the file is another one by now."""
+        """Yield the lines that were added.
+
+        Raises OSError if the file is another one by now and `keep_open` was not called in this process.
+        """
         self.flush()
+        with self._opened() as descriptor:
+            for start, end in zip(self._places[::2], self._places[1::2], strict=True):
+                yield from _lines_between(descriptor, start, end)
+        yield from list(self._lines)
+
+    def keep_open(self) -> None:
+        """Hold the file open, so that its lines can be read after a later run has put another one in its place."""
+        if sys.platform == "win32":  # nothing could be put in the place of a file that is open
+            return
+        with contextlib.suppress(OSError):  # then they can be read as long as the file is there
+            descriptor = os.open(self.path, os.O_RDONLY)
+            weakref.finalize(self, os.close, descriptor)
+            if file_id(descriptor) == self._id:
+                self._descriptor = descriptor
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[int]:
+        if self._descriptor is not None:
+            yield self._descriptor
+            return
         with self.path.open("rb") as file:
             if file_id(file.fileno()) != self._id:
-                raise OSError(errno.ESTALE, "the file of these rejections was replaced by a later run", str(self.path))
-            for start, end in zip(self._places[::2], self._places[1::2], strict=True):
-                file.seek(start)
-                while file.tell() < end:
-                    yield file.readline()
-        yield from list(self._lines)
+                raise OSError(errno.ESTALE, _REPLACED_TEXT, str(self.path))
+            yield file.fileno()
 
     def close(self, *, is_kept: bool) -> None:
         """Write what is left and close the file, or leave the file that was there as it was."""
@@ -160,7 +185,7 @@ class LetterFile:
 
     def __getstate__(self) -> dict[str, Any]:
         self.flush()
-        return {**self.__dict__, "_file": None}
+        return {**self.__dict__, "_file": None, "_descriptor": None}
 
 
 class RejectionStore(Generic[T]):
@@ -224,6 +249,8 @@ class RejectionStore(Generic[T]):
             self._in_memory.sort(key=lambda record: _data_of(record)["index"])
         if self._file is not None:
             self._file.close(is_kept=is_kept)
+            if not self._is_all_in_memory:
+                self._file.keep_open()
 
     def _open_temporary(self) -> LetterFile:
         file = named_scratch_file("synerise-bulk-")
@@ -286,6 +313,25 @@ def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None =
 
 def _data_of(record: attrs.AttrsInstance) -> dict[str, Any]:
     return {key: value for key, value in attrs.asdict(record).items() if value is not None}
+
+
+def _lines_between(descriptor: int, start: int, end: int) -> Iterator[bytes]:
+    """Yield the lines of a part of a file. Each reader has a place of its own, though they share the descriptor."""
+    rest = b""
+    while start < end and (content := _read_at(descriptor, min(_BUFFER_BYTES, end - start), start)):
+        start += len(content)
+        *lines, rest = (rest + content).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+    if rest:
+        yield rest
+
+
+def _read_at(descriptor: int, size: int, place: int) -> bytes:
+    if sys.platform == "win32":
+        os.lseek(descriptor, place, os.SEEK_SET)
+        return os.read(descriptor, size)
+    return os.pread(descriptor, size, place)
 
 
 def _remove(path: Path) -> None:

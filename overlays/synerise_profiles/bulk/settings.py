@@ -24,6 +24,8 @@ from synerise_profiles._core.arguments import (
     one_of,
     optional_function,
     positive_seconds,
+    refuse_unchecked,
+    refuse_without,
     seconds,
     taken_by,
     whole_number,
@@ -146,6 +148,14 @@ _FLUSH_TEXT: Final = (
 )
 
 
+_COMPANIONS: Final = {
+    "dead_letter_mode": "dead_letter",
+    "rate_budget": "requests_per_second",
+    "verify_within": "verify_sample",
+}
+"""What has no effect without another option."""
+
+
 @attrs.frozen(kw_only=True)
 class BulkSettings:
     """The choices of one run, checked when it is made: the union of what the bulk methods take."""
@@ -176,6 +186,10 @@ class BulkSettings:
     on_finish: Callable[[Report], object] | None = attrs.field(default=None, validator=optional_function())
     on_settled: Callable[[int], object] | None = attrs.field(default=None, validator=optional_function())
     flush_after: float | None = attrs.field(default=None, validator=optional(positive_seconds()))
+
+    def __attrs_post_init__(self) -> None:
+        refuse_without(self, _COMPANIONS)
+        refuse_unchecked(self, self.checks)
 
     def check_journal(self) -> None:
         """Raise InvalidRequestError for what does not go together with a journal."""

@@ -87,6 +87,8 @@ class DeltaSettings:
 
     def __attrs_post_init__(self) -> None:
         if self.gone == "ignore":
+            if self.max_gone_rate != attrs.fields(DeltaSettings).max_gone_rate.default:
+                raise InvalidRequestError("needs gone=, and has no effect without it", field="max_gone_rate")
             return
         if not self.keep_keys:
             problem = "needs keep_keys=True: without the keys it is not known which profiles are gone"

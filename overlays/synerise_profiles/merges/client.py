@@ -5,6 +5,7 @@ Both clients run the same workflows of `planner` and `apply`; only the driver di
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +16,7 @@ from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.workflow import Workflow, logged_workflow, run_workflow, run_workflow_async
+from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import Resource
 
 from .apply import apply_plan, apply_plans
@@ -36,6 +38,7 @@ __all__ = ["AsyncMerges", "Merges"]
 T = TypeVar("T")
 R = TypeVar("R", "MergeResult", "MergeSetResult")
 S = TypeVar("S", bound=BasePlanSet[Any])
+_COLUMN_OPTIONS: Final = ("duplicate_column", "survivor_column")
 _CSV_OPTIONS: Final = ("delimiter", "encoding", "skip_lines", "comment")
 
 
@@ -239,6 +242,11 @@ def _counts(result: MergeResult | MergeSetResult, seconds: float) -> str:
 
 
 def _resolve_pairs(factory: PlanFactory, pairs: PairSource, options: PlanManyArguments) -> ResolvedPairs:
+    names = (*_COLUMN_OPTIONS, *_CSV_OPTIONS)
+    given = [name for name in names if options.get(name) not in (None, _PLAN_MANY_DEFAULTS[name])]
+    if given and not isinstance(pairs, str | os.PathLike):
+        problem = "says how a CSV file is written, and these pairs come from no file; leave it out"
+        raise InvalidRequestError(problem, operation="merges.plan_many", field=given[0])
     columns = PairColumns(
         duplicate=options.get("duplicate_column", _PLAN_MANY_DEFAULTS["duplicate_column"]),
         survivor=options.get("survivor_column", _PLAN_MANY_DEFAULTS["survivor_column"]),

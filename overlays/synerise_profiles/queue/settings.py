@@ -20,9 +20,12 @@ from synerise_profiles._core.arguments import (
     number,
     one_of,
     optional_function,
+    refuse_unchecked,
+    refuse_without,
     seconds,
     whole_number,
 )
+from synerise_profiles_api.errors import InvalidRequestError
 
 __all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "Salt", "WhenFull", "queue_settings"]
 
@@ -109,6 +112,14 @@ class QueueSettings:
     on_error: OnError | None = attrs.field(default=None, validator=optional_function())
     exit_timeout: float = attrs.field(default=10.0, validator=seconds())
     spill: str | os.PathLike[str] | None = attrs.field(default=None, validator=optional(_check_spill))
+
+    def __attrs_post_init__(self) -> None:
+        refuse_without(self, {"rate_budget": "requests_per_second"})
+        refuse_unchecked(self, self.checks)
+        if self.when_full == "raise" and self.put_timeout != attrs.fields(QueueSettings).put_timeout.default:
+            raise InvalidRequestError(
+                "has no effect with when_full='raise', which waits for nothing", field="put_timeout"
+            )
 
 
 def queue_settings(options: QueueArguments) -> QueueSettings:

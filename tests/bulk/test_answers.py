@@ -30,11 +30,11 @@ class PoisonedServer(Server):
 
     def __init__(self, poison: set[int], result: SendResult = BROKEN) -> None:
         super().__init__()
-        self._poison = poison
+        self.poison = poison
         self._result = result
 
     def _store(self, rows: Any) -> tuple[SendResult, list[Any]]:
-        if self._poison & set(map(number, rows)):
+        if self.poison & set(map(number, rows)):
             return self._result, []
         return super()._store(rows)
 
@@ -124,7 +124,8 @@ def test_a_run_of_one_batch() -> None:
     down = Server(fault=lambda: (False, BROKEN))
     run = Run(PROFILES, [profile(n) for n in range(100)], down, policy=ONCE)
     report = run.finish()
-    assert [body.count(b"customId") for body in down.bodies] == [100, 100, 50, 50]
+    assert [body.count(b"customId") for body in down.bodies][:9] == [100, 100, 50, 50, 25, 12, 6, 3, 1]
+    assert len(down.bodies) == 22  # either half may have such a row
     assert run.engine.problem == "the server takes nothing more: status 500"
     assert report.by_stage["unsent"] == 100
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -287,3 +288,46 @@ def test_a_poisoned_row_does_not_hold_up_the_end(sandbox: Sandbox, gateway: str,
         assert time.monotonic() - started_at < 5
         (left,) = queue.undelivered()
     assert (result.left, left.maybe_applied, spill.exists()) == (1, True, True)
+
+
+def outage_cases(starts: Iterable[int], lengths: Iterable[int], repeats: int) -> Iterator[tuple[random.Random, range]]:
+    for start, length, repeat in itertools.product(starts, lengths, range(repeats)):
+        yield random.Random(f"{start} {length} {repeat}"), range(start, start + length)
+
+
+def check_outages(all_cases: Iterable[tuple[random.Random, range]]) -> None:
+    """Break at all requests of a range, and at poisoned rows; then put good rows until nothing is left."""
+    for chance, down in all_cases:
+        poison = set(chance.sample(range(16), chance.choice((0, 1, 1, 2, 3))))
+        rig = Rig(items=chance.choice((1, 2, 3, 16)), concurrency=chance.randint(1, 3))
+        people, make = chance.choice((3, 1000)), chance.choice((profile, event))
+        fate, requests = chance.choice(("500 after", "lost before")), 0
+        for n in range(16):
+            more = {"customId": f"c-{n % people}"} if make is profile else {}
+            rig.put(make(n, poisoned=n in poison, **more))
+        for count in range(40):
+            rig.core.flush()
+            for _ in range(80):
+                step = rig.step()
+                if isinstance(step, Wait) and rig.in_flight:
+                    rig.answer(chance.choice(rig.in_flight), fate if requests in down else "well")
+                    requests += 1
+                elif isinstance(step, Wait):
+                    rig.clock.now += step.seconds or 0.0
+            if not rig.core.held:
+                break
+            rig.put(profile(100 + count))
+            rig.put(event(100 + count))
+        assert sorted(rig.rejected) == sorted(poison), (down, poison)
+        assert {n for n in rig.server.order if n < 100} == set(range(16)) - poison
+
+
+def test_no_outage_convicts_a_healthy_row() -> None:
+    """However long the server is down, and from which request on: only rows at which it breaks are given up."""
+    check_outages(outage_cases((0, 3, 6, 9), (0, 1, 2, 3, 5, 12), 1))
+
+
+@pytest.mark.long
+def test_no_outage_convicts_a_healthy_row_at_length() -> None:
+    """The same from every request on, with every length."""
+    check_outages(outage_cases(range(30), range(31), 3))

@@ -16,6 +16,7 @@ sub-batch that failed for a reason that passes is sent again as it is. One reque
 which keeps the order of its rows; several chunks are on their way together.
 
 Explained where they are: the order of rows in `ordering`, attribution in `attribution`, bisection in `bisection`,
-machines and drivers in `machine`, the AIMD window in `throttle`, the bytes of a row in `row_encoder`; of a bulk run its
-journal and its rejection store in `bulk.journal` and `bulk.dead_letter`.
+rows at which the server breaks in `poison_search`, machines and drivers in `machine`, the AIMD window in `throttle`,
+the bytes of a row in `row_encoder`; of a bulk run its journal and its rejection store in `bulk.journal` and
+`bulk.dead_letter`.
 """

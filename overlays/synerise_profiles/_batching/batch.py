@@ -154,18 +154,23 @@ class Chunk:
 class SubBatch:
     """Rows of a chunk that go in one request, by their positions; `attempts` counts how often it was sent.
 
-    `is_half` says that the server broke at the sub-batch that these are half of. `broken_since` is how many requests
-    had passed when the server broke at them: in bulk first, in a queue last. `problem` is how it did last.
+    `is_half` says that the server broke at the sub-batch that these are half of, and `is_probe` that its row was
+    accepted, and is sent once more to see whether the server is up. `problem` is how it failed last. The last four are
+    kept by `Evidence`.
     """
 
     positions: Sequence[int]
     is_whole: bool = False
     is_half: bool = False
+    is_probe: bool = False
     attempts: int = 0
     started_at: float = 0.0
     maybe_applied: bool = False
-    broken_since: int | None = None
     problem: str = ""
+    number: int = 0
+    passed_before: int = 0
+    broken_after: int | None = None
+    broke_again: bool = False
 
 
 _JSON_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]')

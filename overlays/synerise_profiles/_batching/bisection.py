@@ -4,21 +4,18 @@ Suspects are bisected: halved, and each half is sent by itself, until a refused 
 about twice the logarithm of the chunk in requests for each refused row, so a run has a `BisectBudget`; where it is
 spent, the suspects are reported together as `ambiguous`, with a number that their group shares.
 
-A server may also break at a row, and answer every request that has it with a 500. A server that is down looks the same.
-So where other requests pass, what it broke at is halved within the same budget, and each half is tried once, down to
-the row, which is tried twice. If another request has passed since the server broke at it first, the row is why: it is
-refused, and else unsent. Where none has passed yet, one half of a chunk is halved only if the other passes.
+What the server breaks at is halved within the same budget; `poison_search` says when, and what that proves of a row.
 
-Rows keep their order: the first half is sent first, and rows that were accepted are sent again behind suspects of the
-same profile or event.
+Rows keep their order: the first half is sent first, rows that were accepted are sent again behind suspects of the same
+profile or event, and what is parked blocks those behind it that must not overtake it.
 
 Nothing here sends: a `ChunkState` keeps what is still to be sent of a chunk, and takes what came of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
 import attrs
 
@@ -36,10 +33,11 @@ from .attribution import (
     parse_error_entries,
 )
 from .batch import Chunk, SubBatch
-from .row_keys import keys_of_sent_row
+from .ordering import Keys
+from .row_keys import free_rows, keys_of_sent_row
 from .send_result import SendResult
 
-__all__ = ["BisectBudget", "ChunkState", "PoisonSearch", "SubBatchTask"]
+__all__ = ["BisectBudget", "ChunkState", "SubBatchTask"]
 
 
 @attrs.define
@@ -62,7 +60,8 @@ class ChunkState:
     """How far one chunk is: `pending` sub-batches are still to be sent, `refused` and `accepted` rows are settled.
 
     A chunk has one request in flight at a time, `sent`, so that its rows keep their order. `accepted_parts` hold
-    positions, `parked` halves at which the server broke, until it is known whether it is up.
+    positions. `parked` is what the server broke at, until it is known whether it is up: each such part, and behind it
+    those that must not overtake it.
     """
 
     chunk: Chunk
@@ -75,6 +74,7 @@ class ChunkState:
     sent: SubBatch | None = None
     last_result: SendResult | None = None
     is_recorded: bool = False
+    _keys: dict[int, Keys] = attrs.field(factory=dict[int, Keys], init=False)
 
     @classmethod
     def of(cls, chunk: Chunk, budget: BisectBudget) -> ChunkState:
@@ -85,6 +85,16 @@ class ChunkState:
     def in_flight(self) -> bool:
         """Whether a request of it is in flight."""
         return self.sent is not None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether all that is left of it is parked."""
+        return bool(self.parked) and not self.pending and self.sent is None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left of it."""
+        return not self.pending and not self.parked and self.sent is None
 
     @property
     def accepted(self) -> int:
@@ -104,9 +114,16 @@ class ChunkState:
             self.chunk.build_body()
         return sub_batch
 
-    def accept(self, sub_batch: SubBatch) -> None:
-        """All rows of a sub-batch were accepted."""
-        self.accepted_parts.append(sub_batch.positions)
+    def take_answer(self, sub_batch: SubBatch, result: SendResult, *, is_accepted: bool) -> None:
+        """Take a response that says what became of the rows. Of a row that goes once more that is known already."""
+        if sub_batch.is_probe:
+            return
+        if not is_accepted:
+            self.refuse(sub_batch, result.content)
+        elif result.is_partial:
+            self.accept_partially(sub_batch, result.content)
+        else:
+            self.accepted_parts.append(sub_batch.positions)
 
     def accept_partially(self, sub_batch: SubBatch, content: bytes) -> None:
         """Rows of a sub-batch were accepted and others refused, by the list in the body of a 207."""
@@ -148,22 +165,35 @@ class ChunkState:
         self.budget.requests_left -= 2
         middle = len(positions) // 2
         self.pending += [
-            SubBatch(half, is_half=True, maybe_applied=sub_batch.maybe_applied, broken_since=sub_batch.broken_since)
+            SubBatch(half, is_half=True, maybe_applied=sub_batch.maybe_applied)
             for half in (positions[middle:], positions[:middle])
         ]
         return True
 
-    def park(self, sub_batch: SubBatch) -> bool:
-        """Put a half aside until its other half was sent; false if that is sent, or if they would change their order.
-
-        They would where both have rows of one profile, or of one event.
-        """
-        if len(self.pending) != 1 or self.parked:
-            return False
-        if not self._keys_of(sub_batch.positions).isdisjoint(self._keys_of(self.pending[-1].positions)):
-            return False
+    def park(self, sub_batch: SubBatch) -> None:
+        """Put aside what the server broke at, with the rows that must not overtake it; the others stay pending."""
+        blocked, pending, self.pending = self._keys_of(sub_batch.positions), self.pending, []
         self.parked.append(sub_batch)
-        return True
+        for part in reversed(pending):
+            free = free_rows(((position, self.row_keys(position)) for position in part.positions), blocked)
+            if len(free) == len(part.positions):
+                self.pending.append(part)
+                continue
+            chosen = set(free)
+            rest = [position for position in part.positions if position not in chosen]
+            self.parked.append(attrs.evolve(part, positions=rest, is_whole=False, broken_after=None))
+            if free:
+                self.pending.append(attrs.evolve(part, positions=free, is_whole=False))
+        self.pending.reverse()
+
+    def unpark(self, is_ready: Callable[[SubBatch], bool]) -> list[SubBatch]:
+        """Take out what the server broke at and is ready, with what waits behind it, in its order."""
+        ready: list[SubBatch] = []
+        parked, self.parked, goes_on = self.parked, [], False
+        for part in parked:
+            goes_on = is_ready(part) if part.broken_after is not None else goes_on
+            (ready if goes_on else self.parked).append(part)
+        return ready
 
     def mark_broken(self, sub_batch: SubBatch) -> None:
         """The server breaks at the only row of a sub-batch, and takes others."""
@@ -191,10 +221,14 @@ class ChunkState:
         self.parked.clear()
         self.sent = None
 
+    def row_keys(self, position: int) -> Keys:
+        """What names the profile of a row, or its event."""
+        if position not in self._keys:
+            self._keys[position] = keys_of_sent_row(self.chunk.batch_operation, self.chunk.row(position))
+        return self._keys[position]
+
     def _keys_of(self, positions: Iterable[int]) -> set[Hashable]:
-        """What names the profiles of rows, or their events."""
-        rows = (self.chunk.row(position) for position in positions)
-        return {key for row in rows for key in keys_of_sent_row(self.chunk.batch_operation, row)}
+        return {key for position in positions for key in self.row_keys(position)}
 
     def _followers(self, positions: Iterable[int], attribution: Attribution) -> list[int]:
         """Return accepted rows behind a suspect of the same profile or event: they are sent behind it once more."""
@@ -202,12 +236,10 @@ class ChunkState:
         waiting = set[Hashable]()
         for position in positions:
             if position in suspects:
-                waiting |= self._keys_of((position,))
-            elif waiting and position not in attribution.refused:
-                keys = self._keys_of((position,))
-                if not waiting.isdisjoint(keys):
-                    found.append(position)
-                    waiting |= keys
+                waiting.update(self.row_keys(position))
+            elif waiting and position not in attribution.refused and not waiting.isdisjoint(self.row_keys(position)):
+                found.append(position)
+                waiting.update(self.row_keys(position))
         return found
 
     def _bisect(self, suspects: Sequence[int], entry: ErrorEntry) -> bool:
@@ -257,92 +289,3 @@ class SubBatchTask:
         if is_traced():
             describe_batch(request, len(sub_batch.positions), sub_batch.attempts - 1)
         return request
-
-
-_MAX_BROKEN_REQUESTS: Final = 20
-"""At so many requests in a row the server may break while a row is looked for: twice the halvings of a full batch."""
-
-
-class PoisonSearch:
-    """Decides what follows a request at which the server broke for good, and whether the server is up."""
-
-    def __init__(self) -> None:
-        self._passed = 0
-        self._broken_streak = 0
-
-    @property
-    def had_success(self) -> bool:
-        """Whether a request has passed."""
-        return self._passed > 0
-
-    def on_success(self) -> None:
-        """Note a response by which the server shows that it is up."""
-        self._passed += 1
-        self._broken_streak = 0
-
-    def on_failure(self, sub_batch: SubBatch, result: SendResult) -> None:
-        """Note a request that failed, whether it is sent again or not."""
-        sub_batch.problem = result.description
-        if sub_batch.broken_since is None and result.may_be_about_a_row:
-            sub_batch.broken_since = self._passed
-
-    def take(self, chunk_state: ChunkState, sub_batch: SubBatch, result: SendResult) -> bool:
-        """Take a sub-batch at which the server broke; false if it is not looked into, so that the server may be down.
-
-        A lone row is why, if others have passed since the server broke at it first.
-        """
-        if not result.may_be_about_a_row:
-            return False
-        self._broken_streak += 1
-        may_go_on = self._broken_streak <= _MAX_BROKEN_REQUESTS
-        if sub_batch.is_half and len(sub_batch.positions) == 1 and sub_batch.attempts < 2 and may_go_on:
-            chunk_state.pending.append(sub_batch)  # once more: what broke once may have been the network
-            return True
-        if self._is_why(sub_batch):
-            chunk_state.mark_broken(sub_batch)
-            return True
-        if self.had_success:
-            return may_go_on and (chunk_state.halve(sub_batch) or self._set_aside(chunk_state, sub_batch))
-        if not sub_batch.is_half:
-            return chunk_state.halve(sub_batch)
-        if chunk_state.park(sub_batch):
-            return True
-        if chunk_state.pending:  # its rows must not come after those of the other half
-            return may_go_on and chunk_state.halve(sub_batch)
-        return False
-
-    def resume(self, chunk_state: ChunkState) -> None:
-        """Look into what was put aside of a chunk, once the server is known to be up; what is left last is unsent."""
-        for sub_batch in list(chunk_state.parked) if self.had_success else ():
-            if self._is_why(sub_batch):
-                chunk_state.parked.remove(sub_batch)
-                chunk_state.mark_broken(sub_batch)
-            elif len(sub_batch.positions) > 1 or not chunk_state.pending:
-                chunk_state.parked.remove(sub_batch)
-                if not chunk_state.halve(sub_batch):
-                    chunk_state.mark_unsent(sub_batch, sub_batch.problem)
-        while chunk_state.parked and not chunk_state.pending and not chunk_state.in_flight:
-            parked = chunk_state.parked.pop()
-            chunk_state.mark_unsent(parked, parked.problem)
-
-    def unsent_problem(self, sub_batch: SubBatch) -> str:
-        """Say why a sub-batch is unsent: of a lone row too that nothing passed by which it would be known for it."""
-        is_open = sub_batch.broken_since is not None and len(sub_batch.positions) == 1 and not self.had_success
-        return f"{sub_batch.problem}; {_OPEN_TEXT}" if is_open else sub_batch.problem
-
-    def _is_why(self, sub_batch: SubBatch) -> bool:
-        since = sub_batch.broken_since
-        return len(sub_batch.positions) == 1 and since is not None and self._passed > since
-
-    def _set_aside(self, chunk_state: ChunkState, sub_batch: SubBatch) -> bool:
-        """Keep a lone row until it is known whether others pass; what is beyond the budget is unsent."""
-        if not sub_batch.is_half:
-            return False
-        if len(sub_batch.positions) == 1 and chunk_state.pending:
-            chunk_state.parked.append(sub_batch)
-        else:
-            chunk_state.mark_unsent(sub_batch, sub_batch.problem)
-        return True
-
-
-_OPEN_TEXT: Final = "no other request passed, so the server may break at this row, or be down"

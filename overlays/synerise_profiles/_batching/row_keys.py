@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +12,7 @@ from .operations import BatchOperation
 from .ordering import IdentifierKeys, Keys
 from .salting import RowSalter
 
-__all__ = ["keys_of_sent_row"]
+__all__ = ["free_rows", "keys_of_sent_row"]
 
 
 def keys_of_sent_row(batch_operation: BatchOperation, row: Any) -> Keys:
@@ -20,6 +21,17 @@ def keys_of_sent_row(batch_operation: BatchOperation, row: Any) -> Keys:
     if isinstance(keys, RowSalter):
         return (keys.key_of(fields_of(row) or {}),)
     return keys.of_row(row if isinstance(row, int) else fields_of(row))
+
+
+def free_rows(rows: Iterable[tuple[int, Keys]], blocked: set[Hashable]) -> list[int]:
+    """Return the numbers of the rows that may overtake what has the blocked keys; those of the others are added."""
+    free: list[int] = []
+    for number, keys in rows:
+        if blocked.isdisjoint(keys):
+            free.append(number)
+        else:
+            blocked.update(keys)
+    return free
 
 
 @lru_cache(maxsize=8)

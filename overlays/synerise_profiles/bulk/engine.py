@@ -1,10 +1,10 @@
 """The state machine of a run: what to read, send and wait for, and what responses mean. Without I/O, for any driver.
 
 A run keeps a window of chunks on their way, each with one request in flight at a time. It sends before it reads, so
-that no more rows are read than the window needs, and it never repeats what was accepted: of a chunk that was refused in
-part only the rows in doubt are sent again. What decides about less than the whole run stands by itself: `Chunker`
-closes chunks, `ChunkState` attributes refusals, `Throttle` sets the speed, `TimestampAssigner` the times of rows,
-`OutcomeRecorder` writes down what became of them.
+that no more rows are read than the window needs. It does not repeat what was accepted (but see `PoisonSearch.probe`):
+of a chunk that was refused in part only the rows in doubt are sent again. What decides about less than the whole run
+stands by itself: `Chunker` closes chunks, `ChunkState` attributes refusals, `Throttle` sets the speed,
+`TimestampAssigner` the times of rows, `OutcomeRecorder` writes down what became of them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
-from synerise_profiles._batching.batch import Chunk
-from synerise_profiles._batching.bisection import BisectBudget, ChunkState, PoisonSearch, SubBatchTask
+from synerise_profiles._batching.batch import Chunk, SubBatch
+from synerise_profiles._batching.bisection import BisectBudget, ChunkState, SubBatchTask
 from synerise_profiles._batching.machine import DONE, Call, Machine, Read, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.poison_search import PoisonSearch
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Pace, Throttle
 from synerise_profiles._core.retry import RetryPolicy
@@ -31,6 +32,7 @@ from .settings import BulkSettings
 from .timestamps import ServerTimeTask, TimestampAssigner
 from .unsent_keys import UnsentKeys
 from .verification import DeletionVerifier, Verifier
+from .window import ChunkWindow
 
 __all__ = ["BulkStep", "BulkTask", "Engine"]
 
@@ -72,14 +74,13 @@ class Engine(Machine[BulkTask]):
             self._sample = Sample(settings.verify_sample, identifiers, timing.random, is_ordered=is_ordered)
         self._chunker = Chunker(batch_operation, options, recorder.record_refusal, recorder.report.note, self._sample)
         self._timestamps = None if batch_operation.time_field is None else TimestampAssigner(timing, recorder.journal)
-        self._chunk_states: list[ChunkState] = []
-        self._ready: deque[Chunk] = deque()
+        self._window = ChunkWindow(settings.concurrency)
         self._awaiting_journal: list[Chunk] = []
         self._outstanding: set[BulkTask] = set()
         self._chunk_count = self._failed_streak = 0
         self._exhausted = self._done = False
         self._started_at, self._search = timing.monotonic(), PoisonSearch()
-        self._unsent_keys: UnsentKeys | None = None
+        self._unsent_keys = UnsentKeys(has_journal=recorder.journal is not None)
         self.wants_rows_at_once = settings.flush_after is not None
 
     @property
@@ -97,15 +98,15 @@ class Engine(Machine[BulkTask]):
             self.fail(self._recorder.failure)
         if self.problem is not None:
             return Wait(None) if self._outstanding else self._finish(now)
-        for chunk in self._chunker.flush_due(now) if self.wants_rows_at_once and not self._ready else ():
+        for chunk in self._chunker.flush_due(now) if self.wants_rows_at_once and not self._window.ready else ():
             self._take_chunk(chunk)
-        task = self._next_task(now) if self._chunk_states or self._ready else None
+        task = self._next_task(now) if self._window else None
         if task is not None:
             return task
-        if not self._chunk_states and not self._ready:
+        if not self._window:
             return self._finish(now) if self._exhausted else Read(self._read_delay(None, now))
         pause = self._pause(now)
-        return pause if self._exhausted or self._ready else Read(self._read_delay(pause.seconds, now))
+        return pause if self._exhausted or self._window.ready else Read(self._read_delay(pause.seconds, now))
 
     def read(self, rows: Iterable[Any]) -> bool:
         """Read rows until a chunk is full, or the run has to end; false if they end before. Then call `end`."""
@@ -128,7 +129,7 @@ class Engine(Machine[BulkTask]):
             finally:
                 self._awaiting_journal.extend(chunks)
             self._exhausted = True
-            self._ready.extend(self._awaiting_journal)
+            self._window.ready.extend(self._awaiting_journal)
             self._awaiting_journal.clear()
 
     def on_result(self, task: BulkTask, result: SendResult) -> None:
@@ -142,20 +143,14 @@ class Engine(Machine[BulkTask]):
         if isinstance(task, ServerTimeTask):
             self._on_server_time(task, result, now)
             return
-        chunk_state, sub_batch, status = task.chunk_state, task.sub_batch, result.status
-        chunk_state.last_result = result
-        is_gone = status == 404 and sub_batch.maybe_applied and self._batch_operation.not_found_is_success
-        is_success = is_gone or result.is_success
+        chunk_state, sub_batch, operation = task.chunk_state, task.sub_batch, self._batch_operation
+        chunk_state.last_result, is_absent = result, result.status == 404
+        is_success = result.is_success or (is_absent and sub_batch.maybe_applied and operation.not_found_is_success)
         self._recorder.note_response(task, result, now, is_success=is_success)
-        if is_success:
-            self._on_success()
-            if result.is_partial:
-                chunk_state.accept_partially(sub_batch, result.content)
-            else:
-                chunk_state.accept(sub_batch)
-        elif result.refuses_rows or (status == 404 and self._batch_operation.build_request is not None):
-            self._on_success()
-            chunk_state.refuse(sub_batch, result.content)
+        if is_success or result.refuses_rows or (is_absent and operation.build_request is not None):
+            self._on_success(sub_batch)
+            chunk_state.take_answer(sub_batch, result, is_accepted=is_success)
+            self._search.note_accepted(chunk_state)
         else:
             self._on_failure(task, result, now)
         chunk_state.sent = None
@@ -184,44 +179,56 @@ class Engine(Machine[BulkTask]):
             return DeletionVerifier(sample, names, concurrency=concurrency, within=within, timing=timing)
         return Verifier(sample, operation.schema, concurrency=concurrency, within=within, timing=timing)
 
-    def _can_start_chunk(self) -> bool:
-        if not self._ready or len(self._chunk_states) >= self._settings.concurrency:
-            return False
-        after = self._ready[0].after
-        return after < 0 or all(after < state.chunk.number for state in self._chunk_states)
-
     def _next_task(self, now: float) -> BulkTask | None:
-        chunk_state = next((state for state in self._chunk_states if not state.in_flight and state.due <= now), None)
-        if chunk_state is None and not self._can_start_chunk():
-            return None
-        if len(self._outstanding) >= self._throttle.window or self._throttle.delay(now) > 0:
-            return None
-        if chunk_state is None:
-            timestamps = self._timestamps
-            if timestamps is not None and not timestamps.assign(self._ready[0]):
-                is_due = timestamps.due <= now and self._throttle.take(now)
-                return self._mark_sent(timestamps.next_task(now)) if is_due else None
-            chunk_state = ChunkState.of(self._ready[0], self._budget)
-            self._chunk_states.append(chunk_state)
-            self._ready.popleft()
-        if self._unsent_keys is not None:
+        window = self._window
+        while True:
+            chunk_state = window.sendable(now)
+            if chunk_state is None and not window.can_start:
+                if not self._resolve(now):
+                    return None
+                continue
+            if len(self._outstanding) >= self._throttle.window or self._throttle.delay(now) > 0:
+                return None
+            if chunk_state is None:
+                timestamps = self._timestamps
+                if timestamps is not None and not timestamps.assign(window.ready[0]):
+                    is_due = timestamps.due <= now and self._throttle.take(now)
+                    return self._mark_sent(timestamps.next_task(now)) if is_due else None
+                chunk_state = window.start(self._budget)
             self._unsent_keys.hold_back(chunk_state)
-            if not chunk_state.pending:
-                self._settle(chunk_state, now)
-                return self._next_task(now)
+            if chunk_state.pending:
+                return self._send(chunk_state, now)
+            self._settle(chunk_state, now)
+
+    def _resolve(self, now: float) -> bool:
+        """Go on where nothing else can be sent by which the server would be seen; false if there is no need to."""
+        states = self._window.states
+        if self._outstanding or not self._window.only_waits or not (self._window.ready or self._exhausted):
+            return False
+        probe = self._search.probe(self._budget)
+        if probe is not None:
+            states.append(probe)
+            return True
+        for state in tuple(states):
+            self._search.give_up(state)
+            self._settle(state, now)
+        return True
+
+    def _send(self, chunk_state: ChunkState, now: float) -> BulkTask | None:
         may_send = self._throttle.take(now)
         if not may_send or not self._recorder.record_on_its_way(chunk_state.chunk, chunk_state.pending[-1]):
             return None
         sub_batch = chunk_state.take_next()
         self.report.bytes_sent += chunk_state.chunk.size_of(sub_batch)
-        task = SubBatchTask(sub_batch, now, chunk_state, with_digest=self._recorder.journal is not None)
-        return self._mark_sent(task)
+        with_digest = self._recorder.journal is not None
+        return self._mark_sent(SubBatchTask(sub_batch, now, chunk_state, with_digest=with_digest))
 
     def _mark_sent(self, task: BulkTask) -> BulkTask:
         sub_batch = task.sub_batch
         sub_batch.attempts += 1
         if sub_batch.attempts == 1:
             sub_batch.started_at = task.sent_at
+        self._search.evidence.on_sent(sub_batch)
         self._outstanding.add(task)
         return task
 
@@ -230,13 +237,12 @@ class Engine(Machine[BulkTask]):
 
     def _pause(self, now: float) -> Wait:
         """Until when nothing can be done but to wait for a response."""
-        due = min((state.due for state in self._chunk_states if not state.in_flight), default=math.inf)
-        can_start = self._can_start_chunk()
+        due, can_start = self._window.due(), self._window.can_start
         if (due == math.inf and not can_start) or len(self._outstanding) >= self._throttle.window:
             return Wait(None)
         if can_start:
             times = self._timestamps
-            due = min(due, now if times is None or times.assign(self._ready[0]) else times.due)
+            due = min(due, now if times is None or times.assign(self._window.ready[0]) else times.due)
         return Wait(None if due == math.inf else max(0.0, due - now, self._throttle.delay(now)))
 
     def _on_failure(self, task: SubBatchTask, result: SendResult, now: float) -> None:
@@ -250,23 +256,25 @@ class Engine(Machine[BulkTask]):
             return
         if self._search.take(chunk_state, sub_batch, result):
             return
-        chunk_state.mark_unsent(sub_batch, self._search.unsent_problem(sub_batch))
         if result.is_unreadable_partial:  # the server takes batches, and cannot say how
             return
         if result.is_final:
             self._stop(f"the server takes none of these requests: {result.description}", result.error)
             return
         self._failed_streak += 1
-        is_last = self._exhausted and not self._ready and len(self._chunk_states) == 1
-        if self._failed_streak == _MAX_FAILED_REQUESTS or (is_last and not self._search.had_success):
+        is_last = self._exhausted and self._window.is_last(chunk_state)
+        if self._failed_streak == _MAX_FAILED_REQUESTS or (is_last and not self._search.evidence.has_passed):
             self._stop(f"the server takes nothing more: {result.description}", result.error)
 
-    def _on_success(self) -> None:
+    def _on_success(self, sub_batch: SubBatch) -> None:
         self._failed_streak = 0
         if self._retries is not None:
             self._retries.end_outage()
-        self._search.on_success()
+        self._search.on_success(sub_batch)
         self._throttle.on_success()
+        for state in self._window.states:
+            if state.is_waiting:
+                self._search.resume(state)
 
     def _on_server_time(self, task: ServerTimeTask, result: SendResult, now: float) -> None:
         if result.is_success and task.assigner.record(task, now, result.content):
@@ -280,33 +288,32 @@ class Engine(Machine[BulkTask]):
     def _retry_delay(self, task: BulkTask, result: SendResult, now: float) -> float | None:
         operation = self._batch_operation.operation
         self._retries = self._retries or Retries(operation, self._policy, self._throttle, self._timing)
-        return self._retries.delay(task.sub_batch, task.sent_at, result, now, had_success=self._search.had_success)
+        has_passed = self._search.evidence.has_passed
+        return self._retries.delay(task.sub_batch, task.sent_at, result, now, had_success=has_passed)
 
     def _take_chunk(self, chunk: Chunk) -> None:
         """Take a full chunk. It is not sent if the journal has it, nor before all of the journal was compared."""
         self._chunk_count += 1
         journal = self._recorder.journal
         if journal is None:
-            self._ready.append(chunk)
+            self._window.ready.append(chunk)
             return
         self._awaiting_journal.append(chunk)
         if self._recorder.record_resumed(chunk, rows_are_built=self._chunker.preparer.has_built_rows):
             self._awaiting_journal.pop()
             self._recorder.report_progress(len(self._outstanding), self._timing.monotonic() - self._started_at)
         if chunk.number >= journal.last_number:
-            self._ready.extend(self._awaiting_journal)
+            self._window.ready.extend(self._awaiting_journal)
             self._awaiting_journal.clear()
 
     def _settle(self, chunk_state: ChunkState, now: float) -> None:
         """Take note of what is settled of a chunk; write it down if that is all of it."""
         self._search.resume(chunk_state)
         if self._settings.ordered and chunk_state.refused and chunk_state.has_unsent:
-            has_journal = self._recorder.journal is not None
-            self._unsent_keys = self._unsent_keys or UnsentKeys(self._batch_operation, has_journal=has_journal)
             self._unsent_keys.add(chunk_state)
-        if not chunk_state.pending and not chunk_state.in_flight:
+        if chunk_state.is_settled:
             self._recorder.record(chunk_state)
-            self._chunk_states.remove(chunk_state)
+            self._window.states.remove(chunk_state)
             self._recorder.report_progress(len(self._outstanding), now - self._started_at)
 
     def _stop(self, problem: str | None, error: Exception | None) -> None:
@@ -335,10 +342,8 @@ class Engine(Machine[BulkTask]):
 
     def _mark_rest_unsent(self, problem: str) -> None:
         """Report all rows that were read and have no fate yet as unsent."""
-        waiting = (*self._ready, *self._awaiting_journal, *self._chunker.remaining_chunks())
-        states = {id(chunk): ChunkState.of(chunk, self._budget) for chunk in waiting}
-        states |= {id(state.chunk): state for state in self._chunk_states}
-        for state in states.values():
+        for state in self._window.unsettled((*self._awaiting_journal, *self._chunker.remaining_chunks()), self._budget):
+            self._search.give_up(state)
             state.mark_rest_unsent(f"the run ended: {problem}")
             self._recorder.record(state)
-        self._chunk_states.clear()
+        self._window.states.clear()

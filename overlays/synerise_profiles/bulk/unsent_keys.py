@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from synerise_profiles._batching.batch import SubBatch
+import attrs
+
 from synerise_profiles._batching.bisection import ChunkState
-from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.row_keys import keys_of_sent_row
+from synerise_profiles._batching.row_keys import free_rows
 
 __all__ = ["UnsentKeys"]
 
@@ -22,33 +22,30 @@ _PROBLEM = "an earlier row of the same profile or event is unsent, and this one 
 class UnsentKeys:
     """The keys of rows that are unsent while the run goes on."""
 
-    def __init__(self, batch_operation: BatchOperation, *, has_journal: bool) -> None:
-        self._batch_operation = batch_operation
+    def __init__(self, *, has_journal: bool) -> None:
         self._has_journal = has_journal
         self._keys: set[Hashable] = set()
 
     def add(self, state: ChunkState) -> None:
         """Take note of the rows of a chunk that are unsent so far."""
         unsent = [position for position, refusal in state.refused.items() if refusal.stage == "unsent"]
-        is_sent_again = self._has_journal and not state.pending and not state.in_flight
+        is_sent_again = self._has_journal and state.is_settled
         for position in range(len(state.chunk)) if unsent and is_sent_again else unsent:
-            self._keys.update(keys_of_sent_row(self._batch_operation, state.chunk.row(position)))
+            self._keys.update(state.row_keys(position))
 
     def hold_back(self, state: ChunkState) -> None:
         """Mark the rows of a chunk as unsent that are to be sent next, and would overtake another one."""
-        while state.pending and (held := self._held_positions(state)):
-            sub_batch = state.pending.pop()
-            state.mark_unsent(SubBatch(held, maybe_applied=sub_batch.maybe_applied), _PROBLEM)
-            left = [position for position in sub_batch.positions if position not in held]
-            if left:
-                rest = SubBatch(left, is_half=sub_batch.is_half, maybe_applied=sub_batch.maybe_applied)
-                state.pending.append(rest)
-
-    def _held_positions(self, state: ChunkState) -> list[int]:
-        held: list[int] = []
-        for position in state.pending[-1].positions:
-            keys = keys_of_sent_row(self._batch_operation, state.chunk.row(position))
-            if not self._keys.isdisjoint(keys):
-                held.append(position)
-                self._keys.update(keys)
-        return held
+        while self._keys and state.pending:
+            sub_batch = state.pending[-1]
+            if sub_batch.is_probe:
+                return
+            free = free_rows(((position, state.row_keys(position)) for position in sub_batch.positions), self._keys)
+            if len(free) == len(sub_batch.positions):
+                return
+            state.pending.pop()
+            chosen = set(free)
+            held = [position for position in sub_batch.positions if position not in chosen]
+            state.mark_unsent(attrs.evolve(sub_batch, positions=held), _PROBLEM)
+            if free:
+                state.pending.append(attrs.evolve(sub_batch, positions=free, is_whole=False))
+                return

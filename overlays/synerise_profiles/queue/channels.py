@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+import orjson
+
 from synerise_profiles._batching.batch import SubBatch
 from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.ordering import Keys
 from synerise_profiles._batching.row_encoder import IdentifierGroup, timestamp_reserve
+from synerise_profiles._batching.row_keys import free_rows, keys_of_sent_row
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Pace, Throttle
 
 from .buffer import Buffer, QueuedBatch
 from .inflight import InflightBatch
 from .limits import InflightLimits
-from .poison import PoisonedRowSearch, free_rows, key_finder
+from .poison import PoisonedRowSearch
 from .settings import QueueSettings
 from .timestamps import QueueClock
 
@@ -132,12 +136,12 @@ class Channel:
                         due = max(clock.next_request_at if waits_for_clock else 0.0, self._next_scan_at)
                         yield max(self._due_time(buffer, waiting, flush_mark), earliest, due)
 
-    def on_success(self) -> None:
+    def on_success(self, sub_batch: SubBatch) -> None:
         """Take note that a request passed."""
         self.throttle.on_success()
         self.failing = None
         self._next_scan_at = 0.0
-        self.search.on_success(self.inflight_batches)
+        self.search.on_success(sub_batch, self.inflight_batches)
 
     def on_failure(
         self, batch: InflightBatch, sub_batch: SubBatch, result: SendResult, now: float, delay: float
@@ -193,18 +197,23 @@ class Channel:
         """Return the first rows that are due and may overtake those in flight, and what is left behind for these."""
         if now < self._next_scan_at:
             return None
-        find_keys, left = key_finder(self.batch_operation), _MAX_SCANNED_ROWS
-        blocked = {key for batch in self.inflight_batches for row in batch.undelivered() for key in find_keys(row.row)}
+        left = _MAX_SCANNED_ROWS
+        blocked = {
+            key for batch in self.inflight_batches for row in batch.undelivered() for key in self._keys_of(row.row)
+        }
         for buffer in sorted(self.nonempty_buffers(), key=lambda buffer: buffer.head[0]):
             for batch in buffer.batches:
                 if self._due_time(buffer, batch, flush_mark) > now or left <= 0:
                     break
-                free = free_rows(((row[0], find_keys(row[2])) for row in batch.rows), blocked)
+                free = free_rows(((row[0], self._keys_of(row[2])) for row in batch.rows), blocked)
                 left -= len(batch.rows)
                 if free and self._limits.allows(batch, self.inflight_batches):
                     return Selection(buffer, batch, frozenset(free))
         self.defer_scan(now)
         return None
+
+    def _keys_of(self, row: bytes) -> Keys:
+        return keys_of_sent_row(self.batch_operation, orjson.loads(row))
 
     def _due_time(self, buffer: Buffer, batch: QueuedBatch, flush_mark: int) -> float:
         index, put_at = batch.rows[0][:2]

@@ -161,7 +161,7 @@ class QueueCore:
         batch.sub_batch = None
         error = None
         if is_conclusive:
-            channel.on_success()
+            channel.on_success(task.sub_batch)
             if self._outage.is_on:
                 self._outage.end(channel.batch_operation.operation)
         else:
@@ -289,6 +289,7 @@ class QueueCore:
             return None
         sub_batch = batch.sub_batch = batch.chunk_state.pending.pop()
         channel.requests_in_flight += 1
+        channel.search.evidence.on_sent(sub_batch)
         self.in_flight += len(sub_batch.positions)
         return QueueTask(sub_batch, now, batch)
 

@@ -144,17 +144,12 @@ class QueueTask:
         """Work out what an answer means for each row, without holding a lock; false if it says nothing about them."""
         if self.inflight_batch is None:
             return result.is_success
-        chunk_state = self.inflight_batch.chunk_state
-        if result.is_success:
-            if result.is_partial:
-                chunk_state.accept_partially(self.sub_batch, result.content)
-            else:
-                chunk_state.accept(self.sub_batch)
-        elif result.refuses_rows:
-            chunk_state.refuse(self.sub_batch, result.content)
+        is_conclusive = result.is_success or result.refuses_rows
+        if is_conclusive:
+            self.inflight_batch.chunk_state.take_answer(self.sub_batch, result, is_accepted=result.is_success)
         if is_traced():
             self.inflight_batch.count_fates()
-        return result.is_success or result.refuses_rows
+        return is_conclusive
 
     def count_unlisted(self, result: SendResult, notes: dict[str, int]) -> None:
         """Count a response that confirms rows and is not documented so."""

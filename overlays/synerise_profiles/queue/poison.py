@@ -1,34 +1,33 @@
 """Poisoned rows: rows at which the server breaks, so that each request that has one is answered with a 5xx.
 
 A server that is down looks the same, and a queue may live through many outages. So what passed long ago says nothing: a
-row is given up only if requests with it broke before and after another request of its operation passed. Until then
-it is held and tried again, and while the server breaks at everything, nothing is given up.
+row is given up only if it broke alone, another request of its operation passed, and it broke alone again (see
+`evidence`); or if it broke with others, these passed by themselves, and then it broke alone. Until then it is held and
+tried again, and while the server breaks at everything, nothing is given up.
 
 How the row is found. A batch at which the server broke as often as a call is tried is halved, and each half is tried
-once without a pause. Where something passed since the last break, the half is halved further. Where nothing did, it is
-parked and another part of the batch is tried, of rows that may overtake the parked ones. If nothing passes, the batch
-is stuck: its parts are tried in turn, with the pauses that a batch has in an outage, and halved to a few parts at most.
-Then the next rows may be sent that may overtake the stuck ones; the others stay in the buffer.
+once without a pause. Where something passed between its last break and its sending, the half is halved further. Where
+nothing did, it is parked and another part of the batch is tried, of rows that may overtake the parked ones. If nothing
+passes, the batch is stuck: its parts are tried in turn, with the pauses that a batch has in an outage, and halved to a
+few parts at most. Then the next rows may be sent that may overtake the stuck ones; the others stay in the buffer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Iterable
+from typing import Final
 
 import attrs
-import orjson
 
 from synerise_profiles._batching.batch import SubBatch
 from synerise_profiles._batching.bisection import ChunkState
-from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.ordering import IdentifierKeys
-from synerise_profiles._batching.salting import moment_of
+from synerise_profiles._batching.evidence import Evidence
+from synerise_profiles._batching.row_keys import free_rows
 from synerise_profiles._batching.send_result import SendResult
 
 from .inflight import InflightBatch
 
-__all__ = ["FindKeys", "PoisonedRowSearch", "free_rows", "key_finder"]
+__all__ = ["PoisonedRowSearch"]
 
 _MAX_STUCK_PARTS: Final = 8
 """Into so many parts a batch is divided while nothing passes: they are requests of their own after an outage."""
@@ -40,12 +39,12 @@ class PoisonedRowSearch:
     """Looks for the rows of one channel at which the server breaks. `max_retries` is that of the client's policy."""
 
     def __init__(self, max_retries: int) -> None:
-        self._passed = 0
+        self.evidence = Evidence()
         self._min_attempts = max(max_retries + 1, _MIN_ATTEMPTS)
 
-    def on_success(self, batches: Iterable[InflightBatch]) -> None:
+    def on_success(self, sub_batch: SubBatch, batches: Iterable[InflightBatch]) -> None:
         """Take note that the server is up: what is parked or stuck is tried again at once."""
-        self._passed += 1
+        self.evidence.on_success(sub_batch)
         for batch in batches:
             if batch.sub_batch is None:  # else its sender has it
                 _restore(batch.chunk_state)
@@ -55,12 +54,15 @@ class PoisonedRowSearch:
     def take(self, batch: InflightBatch, sub_batch: SubBatch, result: SendResult) -> bool:
         """Take a sub-batch at which the server broke; return whether the batch goes on without a pause."""
         state = batch.chunk_state
-        has_passed = sub_batch.broken_since is not None and sub_batch.broken_since < self._passed
-        sub_batch.broken_since, sub_batch.problem = self._passed, result.description
+        sub_batch.problem = result.description
+        self.evidence.on_broken(sub_batch)
+        for part in batch.unsettled():
+            if len(part.positions) == 1 and not part.number:
+                part.broken_after = None  # it was not alone in what broke
         if not sub_batch.is_half and sub_batch.attempts < self._min_attempts:
             state.pending.append(sub_batch)
             return False
-        if has_passed:
+        if sub_batch.broke_again:
             batch.is_stuck = False
             _restore(state)
             if not _halve(state, sub_batch):
@@ -79,40 +81,15 @@ class PoisonedRowSearch:
         return False
 
 
-FindKeys: TypeAlias = Callable[[bytes], Sequence[Hashable]]
-
-
-def key_finder(batch_operation: BatchOperation) -> FindKeys:
-    """Return the function that says what a row writes: a profile, or where a time orders the rows an event's key."""
-    if batch_operation.time_field is None:
-        keys = IdentifierKeys(batch_operation.identifiers)
-        return lambda row: keys.of_row(orjson.loads(row))
-    salt_field, time_field = batch_operation.salt_field or "", batch_operation.time_field
-
-    def find(row: bytes) -> Sequence[Hashable]:
-        fields = orjson.loads(row)
-        time = fields.get(time_field)
-        return () if time is None else ((str(fields.get(salt_field)), moment_of(time)),)
-
-    return find
-
-
-def free_rows(rows: Iterable[tuple[int, Sequence[Hashable]]], blocked: set[Hashable]) -> list[int]:
-    """Return the numbers of the rows that may overtake what has the blocked keys; those of the others are added."""
-    free: list[int] = []
-    for number, keys in rows:
-        if blocked.isdisjoint(keys):
-            free.append(number)
-        else:
-            blocked.update(keys)
-    return free
-
-
 def _halve(state: ChunkState, sub_batch: SubBatch) -> bool:
     if not state.halve(sub_batch):
         return False
-    for half in state.pending[-2:]:
+    second, first = state.pending[-2:]
+    for half in (second, first):
         half.attempts = sub_batch.attempts
+    if len(first.positions) > 1:
+        first.broken_after = sub_batch.broken_after
+    second.broken_after = sub_batch.broken_after  # a lone one too: it is sent when the first one has passed
     return True
 
 
@@ -131,13 +108,11 @@ def _restore(state: ChunkState) -> None:
 
 def _raise_probe(state: ChunkState) -> bool:
     """Let the first rows that may overtake what is parked, and what they pass over, come next; false if none may."""
-    chunk, pending, find_keys = state.chunk, state.pending, key_finder(state.chunk.batch_operation)
-    blocked = {
-        key for part in state.parked for position in part.positions for key in find_keys(chunk.row_bytes(position))
-    }
+    pending = state.pending
+    blocked = {key for part in state.parked for position in part.positions for key in state.row_keys(position)}
     for place in reversed(range(len(pending))):
         part = pending[place]
-        free = free_rows(((position, find_keys(chunk.row_bytes(position))) for position in part.positions), blocked)
+        free = free_rows(((position, state.row_keys(position)) for position in part.positions), blocked)
         if free:
             pending.pop(place)
             chosen = set(free)

@@ -1,0 +1,127 @@
+"""The search of a bulk run for rows at which the server breaks.
+
+What it broke at is halved, and each half is tried once, down to the row. A row that broke alone is parked until another
+request has passed, and is then sent once more; only if it breaks again it is refused (see `evidence`). Rows of its
+profile wait behind it. Where nothing else is left that could pass, the row that was accepted last is sent once more;
+where there is none, or it breaks, the parked row is unsent. A deletion is never sent again for that.
+
+Where nothing has passed yet, one half of a chunk is parked until the other was tried. If that breaks too, it is halved
+all the same, since both may have such a row; a server that is down costs `_MAX_BROKEN_REQUESTS` this way.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .batch import Chunk, SubBatch
+from .bisection import BisectBudget, ChunkState
+from .evidence import Evidence
+from .send_result import SendResult
+
+__all__ = ["PoisonSearch"]
+
+_MAX_BROKEN_REQUESTS: Final = 20
+"""At so many requests in a row the server may break while a row is looked for: twice the halvings of a full batch."""
+
+
+class PoisonSearch:
+    """Decides what follows a request at which the server broke for good."""
+
+    def __init__(self) -> None:
+        self.evidence = Evidence()
+        self._broken_streak = 0
+        self._last_accepted: tuple[Chunk, int] | None = None
+        self._probe_failed = False
+
+    def on_success(self, sub_batch: SubBatch) -> None:
+        """Note a response by which the server shows that it is up."""
+        self._probe_failed = False
+        self.evidence.on_success(sub_batch)
+        self._broken_streak = 0
+
+    def on_failure(self, sub_batch: SubBatch, result: SendResult) -> None:
+        """Note a request that failed, whether it is sent again or not."""
+        sub_batch.problem = result.description
+        if result.may_be_about_a_row:
+            self.evidence.on_broken(sub_batch)
+
+    def take(self, chunk_state: ChunkState, sub_batch: SubBatch, result: SendResult) -> bool:
+        """Take a sub-batch that is not sent again as it is; false if the server may be down."""
+        if sub_batch.is_probe:
+            self._probe_failed = True
+            return False
+        if not result.may_be_about_a_row:
+            chunk_state.mark_unsent(sub_batch, sub_batch.problem)
+            return False
+        self._broken_streak += 1
+        is_lone, has_passed = len(sub_batch.positions) == 1, self.evidence.has_passed
+        if is_lone and sub_batch.broke_again:
+            chunk_state.mark_broken(sub_batch)
+            return True
+        if not self._may_go_on:
+            chunk_state.mark_unsent(sub_batch, self._unsent_problem(sub_batch))
+            return False
+        if is_lone:
+            chunk_state.park(sub_batch)
+            return sub_batch.is_half
+        if sub_batch.is_half and not has_passed and chunk_state.pending and not chunk_state.parked:
+            chunk_state.park(sub_batch)
+            return True
+        return self._halve(chunk_state, sub_batch) or has_passed
+
+    def resume(self, chunk_state: ChunkState) -> None:
+        """Go on with what is parked: if another request has passed, or if nothing else of the chunk is left."""
+        if chunk_state.parked:
+            self._send(chunk_state, chunk_state.unpark(self.evidence.has_passed_since))
+            if chunk_state.is_waiting and self._may_go_on:
+                self._send(chunk_state, chunk_state.unpark(lambda part: len(part.positions) > 1))
+
+    def note_accepted(self, chunk_state: ChunkState) -> None:
+        """Remember the row that was accepted last: sent once more it overwrites nothing newer."""
+        chunk = chunk_state.chunk
+        if chunk.requests is None and chunk_state.accepted_parts and (part := chunk_state.accepted_parts[-1]):
+            self._last_accepted = chunk, part[-1]
+
+    def probe(self, budget: BisectBudget) -> ChunkState | None:
+        """Return what shows whether the server is up: the row that was accepted last; None if that cannot be sent."""
+        if self._last_accepted is None or self._probe_failed or not budget.spend():
+            return None
+        chunk, position = self._last_accepted
+        # What became of its chunk was recorded.
+        return ChunkState(chunk, budget, [SubBatch((position,), is_probe=True)], is_recorded=True)
+
+    def give_up(self, chunk_state: ChunkState) -> None:
+        """Leave unsent what the server broke at; what waits behind it is to be sent."""
+        for part in reversed(chunk_state.unpark(lambda _: True)):
+            if part.broken_after is None:
+                chunk_state.pending.append(part)
+            else:
+                chunk_state.mark_unsent(part, self._unsent_problem(part))
+
+    @property
+    def _may_go_on(self) -> bool:
+        return self._broken_streak <= _MAX_BROKEN_REQUESTS
+
+    def _send(self, chunk_state: ChunkState, parts: list[SubBatch]) -> None:
+        for part in reversed(parts):
+            if part.broken_after is None or len(part.positions) == 1:
+                chunk_state.pending.append(part)
+            else:
+                self._halve(chunk_state, part)
+
+    def _halve(self, chunk_state: ChunkState, sub_batch: SubBatch) -> bool:
+        if chunk_state.halve(sub_batch):
+            return True
+        chunk_state.mark_unsent(sub_batch, f"{sub_batch.problem}; {_SPENT_TEXT}")
+        return False
+
+    def _unsent_problem(self, sub_batch: SubBatch) -> str:
+        """Say why a sub-batch is unsent: of a lone row too that nothing passed by which it would be known for it."""
+        if len(sub_batch.positions) > 1 or self.evidence.has_passed_since(sub_batch):
+            return sub_batch.problem
+        since = " since" if self.evidence.has_passed else ""
+        return f"{sub_batch.problem}; no other request passed{since}, {_OPEN_TEXT}"
+
+
+_OPEN_TEXT: Final = "so the server may break at this row, or be down"
+_SPENT_TEXT: Final = "which of these rows it broke at was not looked for, since max_bisect_requests is spent"

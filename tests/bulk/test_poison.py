@@ -1,0 +1,192 @@
+"""Poisoned rows and outages: a row is blamed for a broken request only by proof, and every poisoned row is found."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from synerise_profiles import Synerise
+from synerise_profiles._batching.send_result import SendResult
+from synerise_profiles._core.retry import AttemptFailure, RetryPolicy
+from synerise_profiles.bulk import Report
+from synerise_profiles.bulk.journal import Journal
+from tests.bulk.support import Run, fates
+from tests.bulk.test_answers import BROKEN, FORBIDDEN, ONCE, PoisonedServer
+from tests.bulk.test_engine import PROFILES, number, profile, small
+
+TWICE = RetryPolicy(max_retries=2)
+FAST_RETRY = RetryPolicy(max_retries=1, base_delay=0.001, max_delay=0.01)
+
+
+class Outage(PoisonedServer):
+    """Breaks at poisoned rows, and at `length` requests in a row from the one with the number `start` on."""
+
+    def __init__(self, poison: set[int], start: int, length: int, *, is_applied: bool = False) -> None:
+        super().__init__(poison)
+        down = range(start, start + length)
+        self.fault = lambda: (is_applied, BROKEN) if len(self.bodies) - 1 in down else None
+
+
+def drive(
+    server: Outage,
+    rows: list[dict[str, Any]],
+    path: Path,
+    items: int,
+    concurrency: int,
+    seed: int,
+    budget: int = 1000,
+) -> Report:
+    """Run with a journal, and again while a row is unsent that is not poisoned; no healthy row is ever rejected."""
+    for _ in range(4):
+        journal = Journal(path, {})
+        try:
+            run = Run(
+                small(items, 10**6),
+                rows,
+                server,
+                seed=seed,
+                journal=journal,
+                policy=TWICE,
+                concurrency=concurrency,
+                max_bisect_requests=budget,
+            )
+            report = run.finish()
+        finally:
+            journal.close()
+        found = fates(report)
+        assert set(found) <= {"server", "unsent"}
+        assert set(found.get("server", ())) <= server.poison, "a healthy row is blamed"
+        if set(found.get("unsent", ())) <= server.poison and report.read == len(rows):
+            break
+    return report
+
+
+def cases(starts: Iterable[int], lengths: Iterable[int], repeats: int) -> Iterable[tuple[Outage, int, int, int]]:
+    """Servers with outages, and the rows of a batch, the requests at once and the seed of a run."""
+    for start, length, repeat in itertools.product(starts, lengths, range(repeats)):
+        chance = random.Random(f"{start} {length} {repeat}")
+        poison = set(chance.sample(range(24), chance.choice((0, 1, 1, 2, 3))))
+        server = Outage(poison, start, length, is_applied=chance.random() < 0.3)
+        yield server, chance.choice((1, 2, 3, 8, 24)), chance.choice((1, 2, 3)), chance.randrange(1000)
+
+
+def check_outages(path: Path, all_cases: Iterable[tuple[Outage, int, int, int]]) -> None:
+    for count, (server, items, concurrency, seed) in enumerate(all_cases):
+        people = random.Random(seed).choice((4, 1000))
+        rows = [profile(n, customId=f"c-{n % people}") for n in range(24)]
+        report = drive(server, rows, path / f"{count}.db", items, concurrency, seed)
+        found = fates(report)
+        told = {*found.get("server", ()), *found.get("unsent", ())}
+        assert told == server.poison, (count, items, concurrency, seed)
+        assert {number(row) for row in server.stored} == set(range(24)) - server.poison
+        if items >= 3 and len(rows) > items:  # a batch has a healthy row, by which the server is seen
+            alone = [set(range(at, at + items)) & server.poison for at in range(0, 24, items)]
+            if all(len(poison) < items for poison in alone):
+                assert "unsent" not in found, (count, items, concurrency, seed, found, server.poison)
+
+
+def test_no_outage_convicts_a_healthy_row(tmp_path: Path) -> None:
+    """However long the server is down, and whenever: whom it breaks at is told, and all others arrive in the end."""
+    check_outages(tmp_path, cases((0, 2, 5, 9), (0, 1, 2, 3, 4, 6, 9, 14, 30), 1))
+
+
+@pytest.mark.long
+def test_no_outage_convicts_a_healthy_row_at_length(tmp_path: Path) -> None:
+    """The same from every request on, with every length."""
+    check_outages(tmp_path, cases(range(40), range(31), 4))
+
+
+def test_a_parked_row_is_sent_again_once_the_server_is_up(tmp_path: Path) -> None:
+    """That it broke while the server was down proves nothing: after the first request that passes it is tried again."""
+    for length in range(31):
+        server = Outage(set(), 0, length)
+        rows = [profile(n) for n in range(4)]
+        report = drive(server, rows, tmp_path / f"{length}.db", 4, 1, 0)
+        assert (report.read, fates(report)) == (4, {})
+        assert {number(row) for row in server.stored} == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("count", [4, 7, 100])
+def test_a_run_of_one_batch_finds_each_poisoned_row(count: int) -> None:
+    """Wherever two of them are, also where both halves break at first, and where none is left behind them."""
+    pairs = list(itertools.combinations(range(count), 2))
+    for poison in map(set, pairs if count < 10 else random.Random(0).sample(pairs, 40)):
+        server = PoisonedServer(poison)
+        report = Run(PROFILES, [profile(n) for n in range(count)], server, policy=ONCE).finish()
+        assert fates(report) == {"server": sorted(poison)}
+        assert report.accepted == count - 2
+        assert {number(row) for row in server.stored} == set(range(count)) - poison
+        assert report.complete
+
+
+def test_a_lone_row_waits_for_the_next_batch() -> None:
+    """With one request at a time nothing passes while it is tried; what passes after it tells, and it goes on."""
+    rows = [profile(n) for n in range(6)]
+    for place in range(6):
+        report = Run(small(1, 10**6), rows, PoisonedServer({place}), policy=ONCE, concurrency=1).finish()
+        assert (report.accepted, fates(report)) == (5, {"server": [place]})
+
+
+def test_rows_of_a_parked_one_wait_for_it() -> None:
+    """Until its fate is known nothing of its profile is sent, also where other rows of the batch are tried."""
+    for poison, start in itertools.product(({0}, {1}, {0, 1}, {0, 7}), range(12)):
+        rows = [profile(n, customId=f"c-{n % 2}") for n in range(8)]
+        server = Outage(poison, start, 3)
+        Run(PROFILES, rows, server, policy=RetryPolicy(max_retries=0)).finish()
+        for name in ("c-0", "c-1"):
+            arrived = [number(row) for row in server.confirmed if row["customId"] == name]
+            fresh = list(dict.fromkeys(arrived))
+            assert fresh == sorted(fresh)
+
+
+def test_the_server_is_shown_to_be_up_by_a_row_that_was_accepted() -> None:
+    """Behind the last row nothing is left that could pass: what was accepted last goes once more, counted once."""
+    server = PoisonedServer({3})
+    report = Run(PROFILES, [profile(n) for n in range(4)], server, policy=ONCE).finish()
+    sent = [[number(row) for row in orjson.loads(body)] for body in server.bodies]
+    assert sent[-3:] == [[3], [2], [3]]
+    assert (report.accepted, fates(report)) == (3, {"server": [3]})
+    server = Outage(set(), 0, 0)
+    server.fault = lambda: (False, BROKEN) if len(server.bodies) in {1, 2, 5, 6, 7, 8, 9} else None
+    report = Run(PROFILES, [profile(n) for n in range(4)], server, policy=ONCE).finish()
+    assert not report.by_stage["server"]
+    assert report.accepted + report.by_stage["unsent"] == 4
+
+
+@pytest.mark.parametrize("answer", [FORBIDDEN, BROKEN, SendResult(status=400, content=b"{}", failure=AttemptFailure())])
+def test_what_is_answered_to_a_row_that_goes_once_more_is_not_its_fate(answer: SendResult) -> None:
+    """It stays accepted. A refusal shows that the server is up, and what ends the run leaves the parked row unsent."""
+
+    class Changed(PoisonedServer):
+        def _store(self, rows: Any) -> tuple[SendResult, list[Any]]:
+            is_repeated = len(self.bodies) > 6 and [number(row) for row in rows] == [2]
+            return (answer, []) if is_repeated else super()._store(rows)
+
+    server = Changed({3})
+    report = Run(PROFILES, [profile(n) for n in range(4)], server, policy=ONCE).finish()
+    assert (report.read, report.accepted) == (4, 3)
+    assert fates(report) == {"server" if answer.status == 400 else "unsent": [3]}
+    (rejection,) = report.rejected
+    since = "no other request passed since, so the server may break at this row, or be down"
+    assert answer.status == 400 or since in rejection.reason
+
+
+def test_a_deletion_is_never_sent_again_to_see_whether_the_server_is_up() -> None:
+    """What was deleted may have been made anew meanwhile."""
+    sent: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.url.path)
+        return httpx.Response(500 if request.url.path.endswith("3") else 202)
+
+    with Synerise(token="t", base_url="https://x", transport=httpx.MockTransport(answer), retry=FAST_RETRY) as client:
+        report = client.bulk.delete_profiles([1, 2, 3])
+    assert report.by_stage["unsent"] == 1
+    assert sorted(map(sent.count, set(sent))) == [1, 1, 2]

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack, cast
 
+from synerise_profiles_api.names import checks_names
 from synerise_profiles_api.resources import AsyncResources, Resources
 from synerise_profiles_api.types import UNSET, Unset
 
@@ -64,6 +65,7 @@ class ClientExtensions(Resources):
         """The server's clock: `client.clock.now()` is never later than the server's own time."""
         return self._connections.clock
 
+    @checks_names
     def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
         """Return a builder of events and transactions that tells time by the server's clock.
 
@@ -74,6 +76,7 @@ class ClientExtensions(Resources):
 
         return Builder(self.clock.bounds, salt=salt, deprecations=self._options.deprecations)
 
+    @checks_names
     def doctor(self, methods: Sequence[str] | None = None) -> Diagnosis:
         """Look at the host, the key, its permissions, the clock and the latency; say what is wrong and what to do.
 
@@ -151,6 +154,7 @@ class AsyncClientExtensions(AsyncResources):
         """The server's clock: `await client.clock.now()` is never later than the server's own time."""
         return self._connections.clock
 
+    @checks_names
     async def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
         """Return a builder of events and transactions that tells time by the server's clock.
 
@@ -164,6 +168,7 @@ class AsyncClientExtensions(AsyncResources):
         await self.clock.bounds()
         return Builder(self.clock.known, salt=salt, deprecations=self._options.deprecations)
 
+    @checks_names
     async def doctor(self, methods: Sequence[str] | None = None) -> Diagnosis:
         """Look at the host, the key, its permissions, the clock and the latency; see `Synerise.doctor`."""
         from ._core.telemetry import feature_span  # noqa: PLC0415 - most programs do without

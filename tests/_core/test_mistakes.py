@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import pytest
 
 from synerise_profiles import AsyncSynerise, RetryPolicy, Synerise, models
-from synerise_profiles.bulk import dry_run
+from synerise_profiles.bulk import dry_run, read_dead_letter
 from synerise_profiles.sources import MappingError, RowMapping, field, read_csv, read_sql
 from tests.exports.support import order
 
@@ -51,6 +51,9 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         lambda: Synerise(token="t", deprecations="wran"),
         "deprecations: expected one of warn, error, ignore; did you mean 'warn'?",
     ),
+    (lambda: CLIENT.doctor(metods=[]), f"ClientExtensions.doctor() {GOT} 'metods'; did you mean 'methods'?"),
+    (lambda: CLIENT.builder(slt="x"), f"ClientExtensions.builder() {GOT} 'slt'; did you mean 'salt'?"),
+    (lambda: read_dead_letter("x", maping=None), f"read_dead_letter() {GOT} 'maping'; did you mean 'mapping'?"),
     (lambda: CLIENT.profils, "'Synerise' object has no attribute 'profils'; did you mean 'profiles'?"),
     (
         lambda: CLIENT.profiles.upsert_bach,

@@ -28,12 +28,12 @@ FOUND_IN_CSV = (
     f"{{path}}:4: email j…m: {ACCENTS}\n"
     f"{{path}}:6: customId c…7: {SPACE}\n"
     "{path}:6: uuid …: uuids become unique: line 2 has it too, and names another profile\n"
-    "2 of 3 rows are touched by the change of 2026-07-06: 3 identifiers\n"
+    "touched by the change of 2026-07-06: 2 of 3 rows, 3 identifiers\n"
 )
 FOUND_IN_JSON = (
     f"{{path}}:3: customId ł…7: {ACCENTS}\n"
     "{path}:4: uuid u…1: uuids become unique: line 1 has it too, and names another profile\n"
-    "2 of 3 rows are touched by the change of 2026-07-06: 2 identifiers\n"
+    "touched by the change of 2026-07-06: 2 of 3 rows, 2 identifiers\n"
 )
 
 
@@ -74,8 +74,8 @@ def test_the_file_is_read_as_a_source_reads_it(tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().out == (
         f"{path}:5: customId …: it has U+200B (zero width space), which nobody sees:"
         " it is not the same as without it\n"
-        "0 of 1 rows are touched by the change of 2026-07-06: 0 identifiers\n"
-        "1 identifiers have characters that nobody sees\n"
+        "touched by the change of 2026-07-06: 0 of 1 row, 0 identifiers\n"
+        "1 identifier with characters that nobody sees\n"
     )
 
 
@@ -84,7 +84,7 @@ def test_standard_input_is_a_dash(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     for content in (CSV.encode(), gzip.compress(JSON.encode())):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
         assert cli.main(["check", "-"]) == 0
-        assert "2 of 3 rows are touched" in capsys.readouterr().out
+        assert "touched by the change of 2026-07-06: 2 of 3 rows" in capsys.readouterr().out
 
 
 def test_another_encoding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,7 +104,7 @@ def test_nothing_is_touched(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     path = tmp_path / "c.csv"
     path.write_text(content, encoding="utf-8")
     assert cli.main(["check", "--strict", str(path)]) == 0
-    assert capsys.readouterr().out.startswith("0 of ")
+    assert capsys.readouterr().out.startswith("touched by the change of 2026-07-06: 0 of ")
 
 
 @pytest.mark.parametrize(

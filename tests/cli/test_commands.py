@@ -22,6 +22,7 @@ import pytest
 
 from synerise_profiles import Synerise
 from synerise_profiles.cli.app import app
+from synerise_profiles.cli.wording import as_flags
 from synerise_profiles.sandbox import Sandbox
 from tests.cli.support import PROGRAM, call, environment
 
@@ -145,7 +146,7 @@ def test_an_import_end_to_end(tmp_path: Path, client: Synerise, env: dict[str, s
     assert done.returncode == 1
     assert b"3 rows read, 2 accepted, 1 refused by the checks, 2 of 2 read back as sent" in done.stdout
     assert b"names no profile" in done.stdout
-    assert b"(rows 4)" in done.stdout
+    assert b"(line 4)" in done.stdout
     assert json.loads((tmp_path / "rejected.jsonl").read_bytes())["reference"] == 4
     assert client.profiles.find("by-custom-id", "c-1").city == "Kraków"
     for text in (dry, done):
@@ -200,13 +201,50 @@ def test_a_reason_stands_once_in_a_report(tmp_path: Path, env: dict[str, str]) -
     assert done.stdout.count(b"names no profile") == 1
 
 
+def test_a_missing_field_is_told_by_its_column(tmp_path: Path, client: Synerise, env: dict[str, str]) -> None:
+    """A person knows columns: the empty ones are named, of one file and of several, in a run and in a dry run."""
+    (tmp_path / "a.csv").write_text("CustomerID;Mail\n;\n1;\n")
+    (tmp_path / "b.csv").write_text("CustomerID;Mail\n2;\n;\n")
+    columns = ["--set", "customId=CustomerID", "--set", "email=Mail", "--delimiter", ";"]
+    why = "columns 'CustomerID', 'Mail' are empty, so customId, email is missing"
+    for files, place in ((["a.csv"], "(line 2)"), (["a.csv", "b.csv"], "(a.csv:2, b.csv:3)")):
+        for more in ([], ["--dry-run"]):
+            text = call(tmp_path, "import", "profiles", *files, *columns, *more, env=env).stdout.decode()
+            assert f"{why} {place}" in text, text
+
+
+def test_what_is_not_found_is_told_so(tmp_path: Path, env: dict[str, str]) -> None:
+    """Of a deletion that is no word of the server, which may quote a person, but its status."""
+    (tmp_path / "leavers.csv").write_text("customId\nnobody\n")
+    done = call(tmp_path, "delete", "leavers.csv", "--yes", env=env)
+    assert b"1 x server: not found (404) (line 2)" in done.stdout
+    shown = call(tmp_path, "delete", "leavers.csv", "--yes", "--show-values", env=env)
+    assert b"1 x server: not found (404): " in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("give mapping=, the RowMapping with the digest 1a", "give --mapping, the mapping file with the digest 1a"),
+        ("say by combine= which one is meant", "say by combine which one is meant"),
+        ("so read them with sort=True", "so read them with --sort"),
+        ("an optional one is mapped with optional=True", "an optional one is mapped with optional = true"),
+        ("read it by encoding='cp1250'", "read it by --encoding 'cp1250'"),
+        ("see https://example.com/?full=True&sort=True", "see https://example.com/?full=True&sort=True"),
+    ],
+)
+def test_texts_name_flags(text: str, expected: str) -> None:
+    """What the library calls an argument is a flag here, or a key of a mapping file."""
+    assert as_flags(text) == expected
+
+
 def test_several_files_are_one_run(tmp_path: Path, env: dict[str, str]) -> None:
     """A row is known by its file and its line."""
     (tmp_path / "a.csv").write_text("customId\nc-1\n")
     (tmp_path / "b.jsonl").write_text('{"customId": "c-2"}\n{}\n')
     done = call(tmp_path, "import", "profiles", "a.csv", "b.jsonl", env=env)
     assert b"3 rows read, 2 accepted" in done.stdout
-    assert b"(rows b.jsonl:2)" in done.stdout
+    assert b"(b.jsonl:2)" in done.stdout
 
 
 def test_statuses(tmp_path: Path, sandbox: Sandbox, env: dict[str, str]) -> None:

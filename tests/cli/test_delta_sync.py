@@ -108,8 +108,8 @@ def test_what_was_sent_is_named(tmp_path: Path, typed: Typed) -> None:
     assert "0 rows a second" not in said
     write(tmp_path / "c.csv", 3, c1="Hel")
     said = typed(*words)[1]
-    assert "Rows that changed: profiles.upsert_batch: 1 rows read" in said
-    assert "Profiles that are gone: profiles.upsert_batch: 1 rows read" in said
+    assert "Rows that changed: profiles.upsert_batch: 1 row read" in said
+    assert "Profiles that are gone: profiles.upsert_batch: 1 row read" in said
 
 
 def test_statuses(tmp_path: Path, typed: Typed) -> None:

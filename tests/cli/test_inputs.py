@@ -56,7 +56,7 @@ def test_an_import_by_a_mapping_file(tmp_path: Path, client: Synerise, env: dict
     assert done.returncode == 0, done.stderr
     assert client.profiles.find("by-custom-id", "c-1").city == "Gdynia"
     checked = call(tmp_path, "check", "c.csv", "--for", "profiles", "--mapping", "map.toml", env=environment())
-    assert b"1 rows read, 1 would be sent" in checked.stdout
+    assert b"1 row read, 1 would be sent" in checked.stdout
 
 
 def test_order_lines_by_a_mapping_file(tmp_path: Path, env: dict[str, str]) -> None:
@@ -313,7 +313,7 @@ def test_letters_that_delete_are_asked_for(tmp_path: Path, client: Synerise, env
     letters = tmp_path / "rejected.jsonl"
     letters.write_text(letters.read_text().replace('["leaver"]', '"leaver"'))
     (line,) = refused(tmp_path, "replay", "rejected.jsonl")
-    assert line.startswith("1 letters of rejected.jsonl delete profiles")
+    assert line.startswith("1 letter of rejected.jsonl would delete profiles")
     assert call(tmp_path, "replay", "rejected.jsonl", "--yes", env=env).returncode == 0
     assert call(tmp_path, "get", "leaver", env=env).returncode == 1
     (tmp_path / "c.csv").write_text("id\nc-1\n")

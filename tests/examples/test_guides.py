@@ -143,7 +143,7 @@ PRINTED = {
     "sources.md": [
         r"^line 3: column 'Visits' is not a whole number",
         r"^profiles$",
-        r"^events\.send_batch: 1 rows read, 1 accepted; ",
+        r"^events\.send_batch: 1 row read, 1 accepted; ",
         r"^events\.send_batch: 2 rows read, 2 accepted; ",
     ],
     "testing.md": [r"^\[\] after a retry; \[503, 200\]$"],

@@ -76,7 +76,7 @@ def test_the_job_is_killed_goes_on_and_its_letters_are_mended(tmp_path: Path) ->
             path = tmp_path / f"{name}.letters.jsonl"
             path.write_text(path.read_text("utf-8").replace(wrong, right), encoding="utf-8")
         replayed = run(sandbox, tmp_path, "--replay")
-        assert all("1 rows read, 1 accepted" in line for line in replayed[:2])
+        assert all("1 row read, 1 accepted" in line for line in replayed[:2])
         sandbox.drain()
         with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
             profile = client.profiles.find("by-custom-id", "sklep-7")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 import orjson
@@ -25,6 +25,7 @@ from synerise_profiles_api.json_values import is_list, is_object
 from .operations import BatchOperation
 
 __all__ = [
+    "NOT_FOUND_TEXT",
     "Attribution",
     "ErrorEntry",
     "Refusal",
@@ -35,6 +36,7 @@ __all__ = [
     "count_note",
     "first_unattributed",
     "masked_identifier",
+    "not_found_body",
     "parse_error_entries",
 ]
 
@@ -60,6 +62,7 @@ class Rejection:
     group: int | None = None
 
 
+NOT_FOUND_TEXT: Final = "not found (404)"
 # A place in a list, as servers write it in a field's name: `[3].client`, `items[3].client`.
 _INDEX_PATTERN = re.compile(r"^\w{0,40}\[(\d{1,6})\]\.?", re.ASCII)
 
@@ -103,6 +106,12 @@ def parse_error_entries(content: bytes) -> list[ErrorEntry] | None:
     if not is_list(data):
         return None
     return [_error_entry(entry) for entry in data if is_object(entry)]
+
+
+def not_found_body(content: bytes) -> bytes:
+    """Return the body of a 404 as one that says so, before the server's own words."""
+    entries = parse_error_entries(content) or [ErrorEntry(None, "")]
+    return orjson.dumps({"message": f"{NOT_FOUND_TEXT}: {entries[0].message}"})
 
 
 def _error_entry(entry: Mapping[str, Any]) -> ErrorEntry:

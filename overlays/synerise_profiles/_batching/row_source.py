@@ -50,11 +50,13 @@ class UnreadableRow:
 class RowSource(Protocol):
     """An iterable of rows that knows more about them. A bulk method uses these methods where its input has both.
 
-    It may also have `input_id`, which tells the file apart that it reads, so that a run does not write to it;
-    `mapping_digest`, the digest of the mapping by which rows are read; and `notes`, which counts by their text what it
-    passed over, for those of the report. None stands for none of them. A method `settle(indexes, refused)`
+    It may also have `input_id`, which tells the file apart that it reads, so that a run does not write to it; `unit`,
+    what `locate` counts, such as "line"; `mapping_digest`, the digest of the mapping by which rows are read; and
+    `notes`, which counts by their text what it passed over, for those of the report. None stands for none of them.
+    A method `settle(indexes, refused)`
     learns the fate of rows in the thread or task of the run: those whose positions in `indexes` are in `refused`,
-    by their stage, and the others as accepted.
+    by their stage, and the others as accepted. A method
+    `explain(field, reason)` returns why the checks refused a row in the words of the input, such as its columns.
     """
 
     def check(self, operation: Operation) -> None:

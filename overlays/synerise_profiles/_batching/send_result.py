@@ -26,7 +26,9 @@ from synerise_profiles.errors import (
 from synerise_profiles_api.errors import SyneriseError
 from synerise_profiles_api.types import Request, Response
 
-__all__ = ["SendResult", "result_of_exception", "send_result_of"]
+from .attribution import not_found_body
+
+__all__ = ["SendResult", "as_not_found", "result_of_exception", "send_result_of"]
 
 _ROW_REFUSAL_STATUSES: Final = frozenset({400, 409, 413, 422, 424})
 """Statuses that are about the rows; any other one below 500 is about the caller or the operation."""
@@ -112,6 +114,11 @@ class SendResult:
         if isinstance(self.error, APIConnectionError):
             return self.error.problem
         return "it was interrupted" if self.error is None else type(self.error).__name__
+
+
+def as_not_found(result: SendResult) -> SendResult:
+    """Return a 404 as one that says so before the server's own words."""
+    return attrs.evolve(result, content=not_found_body(result.content))
 
 
 def send_result_of(result: Response[Any] | Exception) -> SendResult:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from .charts import Bar, bars, rate_chart
 from .delta_page import DeltaPage, delta_page
 from .page import PageTable, facts, html_page, html_table
-from .plain_text import align_columns, counted, printable
+from .plain_text import align_columns, printable
 from .run_page import RunPage, page_versions, run_page
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "RunPage",
     "align_columns",
     "bars",
-    "counted",
     "delta_page",
     "facts",
     "html_page",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-__all__ = ["align_columns", "counted", "printable"]
+__all__ = ["align_columns", "printable"]
 
 _MAX_CELL_CHARS: Final = 60
 
@@ -20,11 +20,6 @@ def printable(text: str) -> str:
 def _escape(char: str) -> str:
     code = ord(char)
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun, which takes an s but for one."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def align_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -11,13 +11,17 @@ from typing import Any, Final
 
 import attrs
 
+from synerise_profiles._core.wording import counted
+
 from .charts import Bar, bars, rate_chart
 from .page import PageTable, facts, html_page, html_table
-from .plain_text import counted, printable
+from .plain_text import printable
 
 __all__ = ["RunPage", "page_versions", "run_page", "run_parts", "settings_parts"]
 
 _MAX_BARS: Final = 10
+_ROWS: Final = "rows"
+_FROM_0: Final = ", which are counted from 0"
 
 
 @attrs.frozen(kw_only=True)
@@ -140,7 +144,7 @@ def _funnel(page: RunPage) -> str:
 
 
 def _reasons(report: Mapping[str, Any]) -> str:
-    reasons, rejected = report["reasons"], report["rejected"]
+    reasons, rejected, places = report["reasons"], report["rejected"], f"{report['unit']}s"
     fields: dict[str, int] = {}
     for item in reasons:
         name = item["field"] or "(no field)"
@@ -156,14 +160,14 @@ def _reasons(report: Mapping[str, Any]) -> str:
         )
         for item in reasons
     )
-    note = "The most frequent first. First rows are lines of the file where these are known, else counted from 0."
+    note = f"The most frequent first, each with its first {places}{_FROM_0 if places == _ROWS else ''}."
     return "".join(
         [
             "<h3>By reason</h3>\n",
             bars(Bar(_reason_label(item), item["rows"], rejected, "lost") for item in reasons[:_MAX_BARS]),
             "<h3>By field</h3>\n",
             bars(Bar(name, count, rejected, "lost") for name, count in most[:_MAX_BARS]),
-            html_table(PageTable("Reasons", note, ("rows", "stage", "field", "reason", "first rows"), rows)),
+            html_table(PageTable("Reasons", note, ("rows", "stage", "field", "reason", f"first {places}"), rows)),
         ]
     )
 

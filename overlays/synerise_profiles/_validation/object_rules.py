@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -30,7 +30,10 @@ from .rules import (
 from .schema import Schema, compile_pattern
 from .unknown_names import UnknownNames
 
-__all__ = ["FreeFormRule", "ObjectRule", "rule_of"]
+__all__ = ["IS_REQUIRED", "NAMES_NO_PROFILE", "FreeFormRule", "ObjectRule", "rule_of"]
+
+IS_REQUIRED: Final = "is required"
+NAMES_NO_PROFILE: Final = "names no profile; give one of "
 
 Rows: TypeAlias = "Sequence[dict[str, Any]]"
 _OBJECT, _ARRAY = frozenset({"object"}), frozenset({"array"})
@@ -219,7 +222,7 @@ class ObjectRule:
         if not row.keys() <= names.valid_names and (problem := names.check(row, value)) is not None:
             return problem
         if self._identifiers and not any(row.get(name) for name in self._identifiers):
-            return "", f"names no profile; give one of {', '.join(self._identifiers)}"
+            return "", f"{NAMES_NO_PROFILE}{', '.join(self._identifiers)}"
         problem = _missing_field(self._required, row)
         if problem is not None:
             return problem
@@ -318,4 +321,4 @@ def _not_an_object(value: Any) -> FieldProblem:
 
 
 def _missing_field(required: Sequence[str], row: Mapping[str, Any]) -> FieldProblem | None:
-    return next(((name, "is required") for name in required if name not in row), None)
+    return next(((name, IS_REQUIRED) for name in required if name not in row), None)

@@ -36,6 +36,7 @@ from synerise_profiles._batching.letters import (
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import AppendFile, FileId, PartFile, WrittenFile, file_id, named_scratch_file
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.names import checks_names
 
 __all__ = ["DeadLetterMode", "LetterFile", "RejectionStore", "open_letters", "read_dead_letter"]
 
@@ -285,6 +286,7 @@ class CellMapping(Protocol):
         ...
 
 
+@checks_names
 def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None = None) -> Iterator[dict[str, Any]]:
     """Yield the lines of a dead-letter file, or of a queue's spill, as mappings with the fields of a `Rejection`.
 

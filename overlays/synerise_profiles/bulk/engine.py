@@ -19,7 +19,7 @@ from synerise_profiles._batching.bisection import BisectBudget, ChunkState, SubB
 from synerise_profiles._batching.machine import DONE, Call, Machine, Read, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.poison_search import PoisonSearch
-from synerise_profiles._batching.send_result import SendResult
+from synerise_profiles._batching.send_result import SendResult, as_not_found
 from synerise_profiles._batching.throttle import Pace, Throttle
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
@@ -149,7 +149,7 @@ class Engine(Machine[BulkTask]):
         self._recorder.note_response(task, result, now, is_success=is_success)
         if is_success or result.refuses_rows or (is_absent and operation.build_request is not None):
             self._on_success(sub_batch)
-            chunk_state.take_answer(sub_batch, result, is_accepted=is_success)
+            chunk_state.take_answer(sub_batch, as_not_found(result) if is_absent else result, is_accepted=is_success)
             self._search.note_accepted(chunk_state)
         else:
             self._on_failure(task, result, now)

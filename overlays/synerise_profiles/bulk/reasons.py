@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from synerise_profiles._batching.attribution import Rejection, Stage
+from synerise_profiles._batching.attribution import NOT_FOUND_TEXT, Rejection, Stage
 
 __all__ = ["ReasonCount", "ReasonTally"]
 
@@ -71,7 +71,8 @@ class ReasonTally:
         found: dict[_Key, _Counted] = {}
         for (stage, field, reason), counted in self._counted.items():
             is_shown = show_values or stage in ("check", "unsent") or reason == _FURTHER_TEXT
-            key: _Key = (stage, field, reason if is_shown else _HIDDEN_TEXT)
+            hidden = NOT_FOUND_TEXT if reason.startswith(NOT_FOUND_TEXT) else _HIDDEN_TEXT
+            key: _Key = (stage, field, reason if is_shown else hidden)
             found.setdefault(key, _Counted()).add(counted.rows, counted.first)
         ordered = sorted(found.items(), key=lambda item: -item[1].rows)
         return [

@@ -47,6 +47,7 @@ class OutcomeRecorder:
         report: Report,
         journal: JournalProtocol | None,
         locate: Callable[[int], Any] | None = None,
+        explain: Callable[[str, str], str] | None = None,
         settle: Callable[[Sequence[int], Mapping[int, Stage]], None] | None = None,
         *,
         reasons_are_ours: bool = False,
@@ -62,7 +63,8 @@ class OutcomeRecorder:
         self._audit = audit
         self.failure: Exception | None = None
         """What the caller's function, or a file, raised first; what is to be written down goes on all the same."""
-        self._batch_operation, self._settings, self._locate = batch_operation, settings, locate
+        self._batch_operation, self._settings = batch_operation, settings
+        self._locate, self._explain = locate, explain
         self._next_point = FIRST_GAP
         report.settings = {name: getattr(settings, name) for name in SHOWN_SETTINGS}
         self._reasons_are_ours = reasons_are_ours
@@ -95,6 +97,8 @@ class OutcomeRecorder:
         """Write down a row that the checks refused; return whether to read on."""
         if reference is None:
             reference = self._located(index)
+        if self._explain is not None and row.holds == "fields":
+            reason = self._explain(field, reason)
         if len(self.first_reasons) < _MAX_FIRST_REASONS and (self._reasons_are_ours or row.holds == "fields"):
             self.first_reasons.append(f"{field} {reason}" if _PLAIN_NAME.fullmatch(field) else reason)
         self._add_rejection(row, index=index, reference=reference, stage="check", reason=reason, field=field or None)

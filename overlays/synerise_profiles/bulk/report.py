@@ -12,6 +12,7 @@ import attrs
 
 from synerise_profiles._batching.attribution import Rejection, Stage, count_note
 from synerise_profiles._batching.letters import LetterRow
+from synerise_profiles._core.wording import counted
 from synerise_profiles_api.errors import SyneriseError
 
 from .dead_letter import RejectionStore
@@ -61,10 +62,11 @@ class Report:
     earlier run with the same journal. `complete` says that the input was read to its end and that no row is unsent.
     `verification` is the result of reading a sample back, where that was asked for; `deletion_verification` that of a
     run of deletions. `is_dry` says that nothing was sent, `settings` how the run was set, `timings` its rate, its
-    slowest requests and the throttling.
+    slowest requests and the throttling. `unit` is what the references of rejections count: a `row`, or a `line`.
     """
 
     operation: str
+    unit: str = "row"
     read: int = 0
     accepted: int = 0
     resumed: int = 0
@@ -100,7 +102,7 @@ class Report:
     def counts(self) -> str:
         """Return the counts alone as one line, which any text may hold, that of an exception too."""
         phrases = [
-            f"{self.operation}: {self.read:,} rows read",
+            f"{self.operation}: {counted(self.read, 'row')} read",
             f"{self.accepted:,} {'would be sent' if self.is_dry else 'accepted'}",
         ]
         phrases += [f"{count:,} {_STAGE_TEXTS[stage]}" for stage, count in self.by_stage.items() if count]
@@ -151,9 +153,8 @@ class Report:
         from .report_files import json_form  # noqa: PLC0415 - a run does without
 
         reasons = self.reasons(show_values=show_values, show_references=show_references)
-        names = ("operation", "read", "accepted", "resumed", "requests", "retries", "bytes_sent", "seconds", "complete")
         return {
-            **{name: getattr(self, name) for name in names},
+            **{name: getattr(self, name) for name in _DOCUMENT_FIELDS},
             "rejected": self.rejected_count(),
             "rows_per_second": self.rows_per_second,
             "by_stage": dict(self.by_stage),
@@ -260,6 +261,8 @@ _STAGE_TEXTS: Mapping[Stage, str] = {
     "unsent": "unsent",
 }
 _REASONS_SHOWN = 3
+_COUNTS = ("read", "accepted", "resumed", "requests", "retries", "bytes_sent", "seconds", "complete")
+_DOCUMENT_FIELDS = ("operation", "unit", *_COUNTS)
 
 
 _REJECTION_FIELDS = tuple(field.name for field in attrs.fields(Rejection))

@@ -21,6 +21,7 @@ from synerise_profiles._batching.throttle import Pace
 from synerise_profiles._core.files import refuse_same_files, target_of
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.timing import Timing
+from synerise_profiles._core.wording import counted
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .dead_letter import RejectionStore, open_letters
@@ -81,12 +82,13 @@ def open_run(
         # From here on the run is accepted, and files are touched.
         letters = None if letter_target is None else open_letters(letter_target, settings.dead_letter_mode, head)
         store = RejectionStore[Rejection](letters)
-        report = Report(operation=operation.name, rejection_store=store, notes=store.notes)
+        unit = getattr(source, "unit", "row")
+        report = Report(operation=operation.name, unit=unit, rejection_store=store, notes=store.notes)
         locate = None if source is None else source.locate
         are_ours = source is not None and type(source).__module__.startswith("synerise_profiles.")
-        settle = getattr(source, "settle", None)
+        explain, settle = getattr(source, "explain", None), getattr(source, "settle", None)
         recorder = OutcomeRecorder(
-            batch_operation, settings, report, journal, locate, settle, reasons_are_ours=are_ours, audit=audit
+            batch_operation, settings, report, journal, locate, explain, settle, reasons_are_ours=are_ours, audit=audit
         )
         engine = Engine(
             batch_operation,
@@ -139,9 +141,10 @@ def _logged(engine: Engine, recorder: OutcomeRecorder, settings: BulkSettings) -
     """Log the start of a run, and its end with its counts."""
     with_files = [name for name in ("journal", "dead_letter") if getattr(settings, name) is not None]
     LOGGER.info(
-        "%s: bulk run started, up to %d requests at a time%s",
+        "%s: bulk run started, up to %d request%s at a time%s",
         engine.report.operation,
         settings.concurrency,
+        "" if settings.concurrency == 1 else "s",
         f", with {' and '.join(with_files)}" if with_files else "",
     )
     problem: str | None = None
@@ -162,11 +165,11 @@ def _log_end(report: Report, first_reasons: Sequence[str], problem: str | None) 
     # Not the summary, which gives reasons that may hold what a caller or a server wrote.
     found = ((stage, count) for stage, count in report.by_stage.items() if count)
     stages = "".join(f", {count:,} {_STAGE_WORDS.get(stage, stage)}" for stage, count in found)
-    counts = f"{report.read:,} rows read, {report.accepted:,} accepted{stages}"
+    counts = f"{counted(report.read, 'row')} read, {report.accepted:,} accepted{stages}"
     parts = [f"{counts}, in {report.seconds:,.1f} s ({report.rows_per_second:,.0f} rows/s)"]
-    parts.append(f"{report.requests:,} requests, {report.retries:,} of them retries")
+    parts.append(f"{counted(report.requests, 'request')}, {report.retries:,} of them retries")
     if report.resumed:
-        parts.append(f"{report.resumed:,} rows were settled by an earlier run")
+        parts.append(f"{counted(report.resumed, 'row')} settled by an earlier run")
     reasons = [reason for reason in dict.fromkeys(first_reasons) if not _MAYBE_PERSONAL.search(reason)]
     if reasons:
         parts.append(f"the checks say: {'; '.join(reasons)}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from synerise_profiles._core.wording import counted
+
 from .exit_status import DONE, REFUSED, describe_error
 from .output import print_json, shown_progress, write_line
 from .runs import check_page, print_report, report_document
@@ -50,7 +52,7 @@ def durations_of(requests: int, rates: tuple[float, ...]) -> list[dict[str, floa
 
 def print_durations(requests: int, size: int, rates: tuple[float, ...]) -> None:
     """Print what a run would take."""
-    write_line(f"  {requests:,} requests with {size:,} bytes would be sent")
+    write_line(f"  {counted(requests, 'request')} with {counted(size, 'byte')} would be sent")
     for rate in rates:
         write_line(f"  at {rate:g} requests a second: {duration_text(requests / rate)}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -10,6 +9,7 @@ import attrs
 import click
 
 from .interrupts import INTERRUPTED, TERMINATED, ending_of
+from .wording import as_flags
 
 __all__ = ["EXIT_STATUSES", "CommandError", "DescribedError", "database_problem", "describe_error"]
 
@@ -30,7 +30,6 @@ EXIT_STATUSES: Final[Mapping[int, str]] = {
 }
 """What a program that calls the command can go by."""
 
-_SWITCH: Final = re.compile(r"\b([a-z_]+)=True\b")
 _DATABASE_PACKAGES: Final = frozenset({"sqlite3", "psycopg", "duckdb", "_duckdb", "adbc_driver_manager"})
 
 
@@ -89,12 +88,14 @@ def _describe_feature_error(error: Exception) -> DescribedError | None:
 
     if isinstance(error, delta_sync.DeltaStateError):
         report = bulk.report_of(error)
-        return DescribedError(f"--state: {_as_flags(str(error))}", REFUSED if report and report.read else USAGE)
+        return DescribedError(f"--state: {as_flags(str(error))}", REFUSED if report and report.read else USAGE)
     if isinstance(error, bulk.BulkStoppedError):
         cause = error.__cause__
-        return DescribedError(f"stopped: {error.problem}", STOPPED if cause is None else _status_of(cause, REFUSED))
+        return DescribedError(
+            f"stopped: {as_flags(error.problem)}", STOPPED if cause is None else _status_of(cause, REFUSED)
+        )
     if isinstance(error, bulk.JournalError):
-        return DescribedError(f"--journal: {error}", USAGE)
+        return DescribedError(f"--journal: {as_flags(str(error))}", USAGE)
     if isinstance(error, exports.ExportTimeoutError):
         return DescribedError(str(error), STOPPED)
     return None
@@ -123,25 +124,20 @@ def _mapping_text(error: object) -> str | None:
     if not isinstance(error, MappingError):
         return None
     if error.file and len(error.issues) > 1 and not any(issue.line for issue in error.issues):
-        found = (str(issue).replace("\n", " ") for issue in error.issues)
+        found = (as_flags(str(issue)).replace("\n", " ") for issue in error.issues)
         return "\n  ".join([f"{error.file}:", *found])
     lines: list[str] = []
     for issue in error.issues:
         place = f"{error.file}:{issue.line}" if error.file and issue.line else error.file
-        text = str(attrs.evolve(issue, line=0)).replace("\n", " ")
+        text = as_flags(str(attrs.evolve(issue, line=0))).replace("\n", " ")
         lines.append(f"{place}: {text}" if place else text)
     return "\n".join(lines)
 
 
 def _argument_text(error: object) -> str:
     """Name an argument of the library as its flag."""
-    field, problem = str(getattr(error, "field", "")), _as_flags(str(getattr(error, "problem", error)))
+    field, problem = str(getattr(error, "field", "")), as_flags(str(getattr(error, "problem", error)))
     if not field:
         return problem
     is_flag = field.isidentifier() and field.islower()
     return f"{'--' + field.replace('_', '-') if is_flag else field}: {problem}"
-
-
-def _as_flags(text: str) -> str:
-    """Write arguments that a text names, such as full=True, as their flags."""
-    return _SWITCH.sub(lambda found: f"--{found[1].replace('_', '-')}", text)

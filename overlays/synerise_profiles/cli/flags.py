@@ -19,6 +19,7 @@ __all__ = [
     "DELETION_FLAGS",
     "DELTA_FLAGS",
     "FILE_FLAGS",
+    "FLAG_NAMES",
     "PLAN_FLAGS",
     "PROFILE_FLAGS",
     "REPLAY_FLAGS",
@@ -124,6 +125,13 @@ FILE_FLAGS: Final = (
     Flag("ragged", "choice", "Rows of CSV with too few or too many cells.", ("refuse", "pad")),
     Flag("sort", "switch", "Bring the lines of each order together, on disk; for a mapping with group_by."),
 )
+
+FLAG_NAMES: Final = frozenset(
+    {"mapping", "sql", "db"}.union(
+        flag.name for flags in (PROFILE_FLAGS, SALTED_FLAGS, DELETION_FLAGS, DELTA_FLAGS, FILE_FLAGS) for flag in flags
+    )
+)
+"""The names of all flags that are arguments of the library."""
 
 _TYPES: Final[Mapping[Kind, Any]] = {
     "integer": int,

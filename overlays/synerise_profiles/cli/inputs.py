@@ -63,6 +63,9 @@ _HINT: Final = "give --mapping or --set FIELD=COLUMN; suggest-mapping FILE --for
 class SourceChain:
     """Several sources, read one after the other as one input of a run; a row is known by its file and its place."""
 
+    unit = "place"
+    """A place is a file with the place in it."""
+
     def __init__(self, sources: Mapping[str, Source]) -> None:
         self._sources = sources
         self._begins: list[tuple[int, str]] = []
@@ -76,6 +79,11 @@ class SourceChain:
         """Return the file and the place in it of a row that was read."""
         first, name = max(item for item in self._begins if item[0] <= index)
         return f"{name}:{self._sources[name].locate(index - first)}"
+
+    def explain(self, field: str, reason: str) -> str:
+        """Return why a row was refused, with the empty columns where all files have them."""
+        texts = {source.explain(field, reason) for source in self._sources.values()}
+        return texts.pop() if len(texts) == 1 else reason
 
     @property
     def notes(self) -> Mapping[str, int]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from synerise_profiles._core.wording import counted
+
 if TYPE_CHECKING:
     from synerise_profiles.bulk import Progress
 
@@ -99,8 +101,8 @@ class ProgressLines:
         if now >= self._due:
             self._due = now + _LINE_SECONDS
             self._write(
-                f"{progress.read:,} rows read, {progress.accepted:,} accepted, {progress.rejected:,} rejected, "
-                f"{progress.rate:,.0f} rows a second"
+                f"{counted(progress.read, 'row')} read, {progress.accepted:,} accepted, "
+                f"{progress.rejected:,} rejected, {progress.rate:,.0f} rows a second"
             )
 
 

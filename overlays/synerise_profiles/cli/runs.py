@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from synerise_profiles._core.wording import counted
+
 from .exit_status import DONE, REFUSED, describe_error
 from .output import print_json, shown_progress, write_line
+from .wording import as_flags
 
 if TYPE_CHECKING:
-    from synerise_profiles.bulk import Report
+    from synerise_profiles.bulk import ReasonCount, Report
 
 __all__ = [
     "REASONS_SHOWN",
@@ -96,14 +99,14 @@ def print_report(report: Report, *, show_values: bool, is_dry: bool = False) -> 
         write_line(f"  {name}: {counts.read:,} read, {counts.accepted:,} accepted, {counts.rejected:,} rejected")
     print_reasons(report, show_values=show_values)
     if report.resumed:
-        write_line(f"  {report.resumed:,} of them were settled by an earlier run")
+        write_line(f"  {report.resumed:,} of them settled by an earlier run")
     if report.seconds and not is_dry:
         write_line(
-            f"  {report.requests:,} requests, {report.bytes_sent:,} bytes, {report.seconds:,.1f} s, "
+            f"  {counted(report.requests, 'request')}, {counted(report.bytes_sent, 'byte')}, {report.seconds:,.1f} s, "
             f"{report.rows_per_second:,.0f} rows a second"
         )
     for text, count in sorted(report.notes.items(), key=lambda note: -note[1]):
-        write_line(f"  note: {text} ({count:,})")
+        write_line(f"  note: {as_flags(text)} ({count:,})")
     for line in _read_back_lines(report):
         write_line(f"  {line}")
 
@@ -114,11 +117,11 @@ def _read_back_lines(report: Report) -> Iterator[str]:
         for missing in verification.missing:
             fields = f": {', '.join(missing.fields)}" if missing.fields else ""
             where = missing.index if missing.reference is None else missing.reference
-            yield f"not as sent: row {where}, {missing.identifier} {missing.reason}{fields}"
+            yield f"not as sent: {report.unit} {where}, {missing.identifier} {missing.reason}{fields}"
     if deletions is not None:
         for remaining in deletions.remaining:
             where = remaining.index if remaining.reference is None else remaining.reference
-            yield f"still exists: row {where}, {remaining.identifier}"
+            yield f"still exists: {report.unit} {where}, {remaining.identifier}"
     for found in (verification, deletions):
         if found is not None and found.problem:
             yield found.problem
@@ -148,12 +151,20 @@ def _reason_lines(report: Report, *, show_values: bool) -> list[str]:
     lines: list[str] = []
     for item in found[:REASONS_SHOWN]:
         reason = _HIDDEN_REASON if item.is_hidden else item.reason
+        if item.stage == "check":
+            reason = as_flags(reason)
         what = ": ".join(part for part in (item.field, reason) if part)
-        places = ", ".join(str(place) for place in item.first) + (", …" if item.rows > len(item.first) else "")
-        lines.append(f"{item.rows:,} x {item.stage}: {what} (rows {places})")
+        lines.append(f"{item.rows:,} x {item.stage}: {what} ({_places(report, item)})")
     if len(found) > REASONS_SHOWN:
-        lines.append(f"and {len(found) - REASONS_SHOWN:,} other reasons")
+        lines.append(f"and {counted(len(found) - REASONS_SHOWN, 'other reason')}")
     return lines
+
+
+def _places(report: Report, item: ReasonCount) -> str:
+    """Write where the first rows of a reason stand: by their lines, by their numbers, or by files and lines."""
+    places = ", ".join(map(str, item.first)) + (", …" if item.rows > len(item.first) else "")
+    noun = report.unit if item.rows == 1 else f"{report.unit}s"
+    return places if report.unit == "place" else f"{noun} {places}"
 
 
 def _resume_text(options: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import orjson
 
+from synerise_profiles._core.wording import counted
 from synerise_profiles.bulk import Report
 from synerise_profiles_api.json_values import is_list, is_object
 
@@ -52,21 +53,25 @@ class DeltaPlan:
         """Return one line of counts, without anything of the rows."""
         names = ("new", "changed", "unchanged", "held", "invalid", "repeated", "gone")
         found = [f"{getattr(self, name):,} {name}" for name in names if getattr(self, name) or name in names[:3]]
-        text = f"{self.read:,} rows read: {', '.join(found)}; {self.bytes:,} bytes in {self.requests:,} requests"
+        size = f"{counted(self.bytes, 'byte')} in {counted(self.requests, 'request')}"
+        text = f"{counted(self.read, 'row')} read: {', '.join(found)}; {size}"
         for field, count in self.cleared.items():
-            text += f"; {field} is empty in {count:,} rows and was sent before"
+            text += f"; {field} is empty in {counted(count, 'row')} and was sent before"
         return text if self.gone_problem is None else f"{text}; {self.gone_problem}"
 
     def to_text(self) -> str:
         """Return what was found in lines for people, without anything of the rows but the names of fields."""
         names = ("new", "changed", "unchanged", "held", "invalid")
         found = [f"{getattr(self, name):,} {name}" for name in names if getattr(self, name) or name in names[:3]]
-        lines = [f"{self.read:,} rows read: {', '.join(found)}"]
+        lines = [f"{counted(self.read, 'row')} read: {', '.join(found)}"]
         if self.repeated:
-            lines.append(f"  {self.repeated:,} rows have the key of an earlier row, which they replace")
+            lines.append(f"  {counted(self.repeated, 'row')} with the key of an earlier row, in place of that one")
         most = sorted(self.changed_fields.items(), key=lambda item: -item[1])
-        lines += [f"  {field} changed in {count:,} rows" for field, count in most]
-        lines += [f"  {field} is empty in {count:,} rows and was sent before" for field, count in self.cleared.items()]
+        lines += [f"  {field} changed in {counted(count, 'row')}" for field, count in most]
+        lines += [
+            f"  {field} is empty in {counted(count, 'row')} and was sent before"
+            for field, count in self.cleared.items()
+        ]
         if self.gone:
             lines.append(f"  {self.gone:,} of {self.known:,} known profiles are gone")
         if self.gone_problem is not None:

@@ -41,6 +41,16 @@ class _ComparedSource:
         return self._source.locate(place) if isinstance(self._source, RowSource) else place
 
     @property
+    def unit(self) -> str:
+        """What `locate` counts."""
+        return getattr(self._source, "unit", "row")
+
+    def explain(self, field: str, reason: str) -> str:
+        """Return why the checks refused a row, in the words of the source."""
+        explain = getattr(self._source, "explain", None)
+        return reason if explain is None else explain(field, reason)
+
+    @property
     def input_id(self) -> FileId | None:
         """What tells the file apart that is read."""
         return getattr(self._source, "input_id", None)

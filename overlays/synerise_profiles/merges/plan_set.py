@@ -20,7 +20,8 @@ import orjson
 
 from synerise_profiles._core.files import replaced_file, spooled_file
 from synerise_profiles._core.signatures import shows_options
-from synerise_profiles._reports import align_columns, counted
+from synerise_profiles._core.wording import counted
+from synerise_profiles._reports import align_columns
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from synerise_profiles._reports import counted
+from synerise_profiles._core.wording import counted
 
 from .key_type import Key
 

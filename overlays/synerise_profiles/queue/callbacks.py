@@ -16,6 +16,7 @@ from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.letters import LetterHead, LetterRow, letter_line, letter_target
 from synerise_profiles._core.files import AppendFile
 from synerise_profiles._core.logging import LOGGER
+from synerise_profiles._core.wording import counted
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .inflight import AnswerResult
@@ -101,16 +102,16 @@ def report_end(
     That is appended to the spill file; warn where nobody reads the result of `close`.
     """
     LOGGER.info(
-        "queue closed after %.1f s: %d rows put, %d delivered (%.0f rows/s), %d rejected, %d dropped, %d left; "
-        "%d requests, %d of them retries",
+        "queue closed after %.1f s: %s put, %d delivered (%.0f rows/s), %d rejected, %d dropped, %d left; "
+        "%s, %d of them retries",
         seconds,
-        stats.put,
+        counted(stats.put, "row"),
         stats.delivered,
         stats.delivered / seconds if seconds > 0 else 0.0,
         stats.rejected,
         stats.dropped,
         len(rows),
-        stats.requests,
+        counted(stats.requests, "request"),
         stats.retries,
     )
     if not rows:

@@ -14,6 +14,7 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
 
 from .assembly import LineAssembler, LinePlan
+from .empty_columns import with_empty_columns
 from .mapping import RowMapping
 from .row_builder import Row
 
@@ -81,6 +82,10 @@ class Source(abc.ABC):
         Of an order it is where the order begins.
         """
         return self.locate_record(index) if self._assembler is None else self._assembler.locate(index)
+
+    def explain(self, field: str, reason: str) -> str:
+        """Return why a row was refused, with the empty columns where it lacks a field."""
+        return reason if self._mapping is None else with_empty_columns(field, reason, self._mapping.targets)
 
     @abc.abstractmethod
     def locate_record(self, index: int) -> Any:

@@ -20,7 +20,7 @@ from synerise_profiles._readers.csv_reader import CsvReader, delimiter_hint
 from synerise_profiles._readers.file_form import CsvFormat
 from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.names import near_name
+from synerise_profiles_api.names import checks_names, near_name
 
 from .fields import DATE_TYPES, UnknownFieldError, find_field, parse_path
 from .toml_writer import toml_key, toml_line, toml_value
@@ -98,6 +98,7 @@ class _Draft:
         return f"{toml_key(self.column)} = {toml_value(value)}" + (f"  # {text}" if text else "") + "\n"
 
 
+@checks_names
 def suggest_mapping(
     file: str | os.PathLike[str],
     *,

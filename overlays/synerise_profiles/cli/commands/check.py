@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import click
 
+from synerise_profiles._core.wording import counted
 from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError
 from synerise_profiles.cli.flags import FILE_FLAGS, PROFILE_FLAGS, flagged, given_options
 from synerise_profiles.cli.output import as_json_flag, print_json, write_line
@@ -112,11 +113,11 @@ class _Findings:
             print_json({**counts, "invisible": self.invisible, "changes": self._changes, "refusals": self.refusals})
             return
         write_line(
-            f"{self.touched:,} of {self.rows:,} rows are touched by the change of {IDENTIFIER_CHANGE_DATE}:"
-            f" {self.identifiers:,} identifiers"
+            f"touched by the change of {IDENTIFIER_CHANGE_DATE}: {self.touched:,} of {counted(self.rows, 'row')}, "
+            f"{counted(self.identifiers, 'identifier')}"
         )
         if self.invisible:
-            write_line(f"{self.invisible:,} identifiers have characters that nobody sees")
+            write_line(f"{counted(self.invisible, 'identifier')} with characters that nobody sees")
 
 
 class _WatchedRows:
@@ -126,6 +127,7 @@ class _WatchedRows:
         self._source = source
         self._check = check
         self._found = found
+        self.unit: str = source.unit
 
     def check(self, operation: Operation) -> None:
         """As the source does."""
@@ -134,6 +136,11 @@ class _WatchedRows:
     def locate(self, index: int) -> Any:
         """As the source does."""
         return self._source.locate(index)
+
+    def explain(self, field: str, reason: str) -> str:
+        """As the source does."""
+        explained: str = self._source.explain(field, reason)
+        return explained
 
     @property
     def notes(self) -> Mapping[str, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from synerise_profiles._core.wording import counted
 from synerise_profiles.cli.connection import connected, open_client
 from synerise_profiles.cli.exit_status import DONE, CommandError
 from synerise_profiles.cli.output import as_json_flag, print_json, write_line
@@ -131,7 +132,7 @@ def _writer(output: str) -> Callable[[Export], int]:
 
     def write(found: Export) -> int:
         count: int = getattr(found, method)(output)
-        write_line(f"{count:,} records written to {output}")
+        write_line(f"{counted(count, 'record')} written to {output}")
         return DONE
 
     return write

@@ -8,6 +8,7 @@ from typing import Final
 import attrs
 import click
 
+from synerise_profiles._core.wording import counted
 from synerise_profiles.cli.exit_status import DONE, REFUSED
 from synerise_profiles.cli.output import as_json_flag, print_json, write_line
 
@@ -37,7 +38,7 @@ def permissions(paths: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001 -
         click.echo(f"{name} cannot be called with an API key", err=True)
     for text in report.unread:
         click.echo(text, err=True)
-    click.echo(f"{len(report.permissions)} permissions for {report.files} files", err=True)
+    click.echo(f"{counted(len(report.permissions), 'permission')} for {counted(report.files, 'file')}", err=True)
     return DONE
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from synerise_profiles._core.wording import counted
 from synerise_profiles.cli.connection import connected, default_limits, open_client
 from synerise_profiles.cli.exit_status import CommandError
 from synerise_profiles.cli.flags import REPLAY_FLAGS, flagged, given_options, report_option, show_values_option
@@ -52,7 +53,9 @@ def replay(
         options["mapping"] = RowMapping.load(mapping)
     deletions = _deletions(letters)
     if deletions:
-        confirm(f"{deletions:,} letters of {letters} delete profiles, which is irreversible.", is_sure=yes)
+        confirm(
+            f"{counted(deletions, 'letter')} of {letters} would delete profiles, which is irreversible.", is_sure=yes
+        )
     check_page(page, None, options)
     with open_client() as client:
         send = partial(client.bulk.replay, letters)

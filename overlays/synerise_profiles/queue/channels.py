@@ -32,6 +32,9 @@ _MAX_STUCK_BATCHES: Final = 32
 """So many batches that are stuck do not keep others from being sent."""
 _MAX_SCANNED_ROWS: Final = 10_000
 """So many rows that wait are searched for those that may overtake stuck ones."""
+_MAX_PARSED_ROWS: Final = 500
+"""So many rows are parsed by one search, which holds the queue's lock; the next one, soon after, goes on from there."""
+_NEXT_PARSE_SECONDS: Final = 0.01
 _SCAN_SECONDS: Final = 1.0
 """Seconds from one search that finds none to the next."""
 
@@ -73,6 +76,7 @@ class Channel:
         self.search = PoisonedRowSearch(max_retries)
         self._limits = limits
         self._next_stuck_at = self._next_scan_at = 0.0
+        self._scanned_keys: dict[int, Keys] = {}
         self._flush_after = settings.flush_after
         self._buffers: dict[IdentifierGroup, Buffer] = {}
 
@@ -197,23 +201,31 @@ class Channel:
         """Return the first rows that are due and may overtake those in flight, and what is left behind for these."""
         if now < self._next_scan_at:
             return None
-        left = _MAX_SCANNED_ROWS
-        blocked = {
-            key for batch in self.inflight_batches for row in batch.undelivered() for key in self._keys_of(row.row)
-        }
+        known, self._scanned_keys = self._scanned_keys, {}
+        left, parsed = _MAX_SCANNED_ROWS, 0
+        blocked = {key for batch in self.inflight_batches for key in batch.open_keys()}
         for buffer in sorted(self.nonempty_buffers(), key=lambda buffer: buffer.head[0]):
             for batch in buffer.batches:
                 if self._due_time(buffer, batch, flush_mark) > now or left <= 0:
                     break
-                free = free_rows(((row[0], self._keys_of(row[2])) for row in batch.rows), blocked)
-                left -= len(batch.rows)
+                rows: list[tuple[int, Keys]] = []
+                for index, _, item, _ in batch.rows:
+                    keys = known.get(index)
+                    if keys is None and parsed == _MAX_PARSED_ROWS:
+                        break
+                    if keys is None:
+                        parsed += 1
+                        keys = keys_of_sent_row(self.batch_operation, orjson.loads(item))
+                    self._scanned_keys[index] = keys
+                    rows.append((index, keys))
+                free, left = free_rows(rows, blocked), left - len(rows)
                 if free and self._limits.allows(batch, self.inflight_batches):
                     return Selection(buffer, batch, frozenset(free))
+                if len(rows) < len(batch.rows):
+                    self._next_scan_at = now + _NEXT_PARSE_SECONDS
+                    return None
         self.defer_scan(now)
         return None
-
-    def _keys_of(self, row: bytes) -> Keys:
-        return keys_of_sent_row(self.batch_operation, orjson.loads(row))
 
     def _due_time(self, buffer: Buffer, batch: QueuedBatch, flush_mark: int) -> float:
         index, put_at = batch.rows[0][:2]

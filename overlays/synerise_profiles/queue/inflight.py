@@ -6,15 +6,17 @@ that sending it again overwrites what the first sending may have stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import attrs
+import orjson
 
 from synerise_profiles._batching.attribution import Refusal, count_note
 from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.bisection import BisectBudget, ChunkState
 from synerise_profiles._batching.operations import BatchOperation, server_time_request
+from synerise_profiles._batching.row_keys import keys_of_sent_row
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.confirmation import unlisted_note
 from synerise_profiles._core.instruments import count_rows, is_traced
@@ -78,6 +80,15 @@ class InflightBatch:
         """Yield the indexes of the open rows."""
         indexes = self.chunk_state.chunk.indexes
         return (indexes[position] for positions in self.open_positions for position in positions)
+
+    def open_keys(self) -> Iterator[Hashable]:
+        """Yield what the open rows write. Those that were sent before are parsed once."""
+        if self._queued_rows:
+            operation = self._batch_operation
+            yield from (key for row in self.undelivered() for key in keys_of_sent_row(operation, orjson.loads(row.row)))
+        else:
+            row_keys = self.chunk_state.row_keys
+            yield from (key for positions in self.open_positions for at in positions for key in row_keys(at))
 
     def undelivered(self) -> Iterator[Undelivered]:
         """Yield the open rows."""

@@ -159,3 +159,21 @@ def test_json_that_no_reader_takes_is_told_from_what_is_none(value, words):
     text = f'{{"id": "1", "a": {value}}}'
     for source in (read_jsonl(io.StringIO(f'{text}\n{{"id": "2"}}\n'), MAPPING), read_json(io.StringIO(f"[{text}]"))):
         assert next(iter(source)).reason.startswith(words)
+
+
+@pytest.mark.parametrize("value", ["true", "false", "1e3", "1.0", "1.5", "-0.0"])
+def test_what_has_several_spellings_is_no_text(value):
+    """A truth value or a decimal number is no identifier, as in a table; a mapping may say that it is a text."""
+    line = b'{"id":%b}\n' % value.encode()
+    plain, named = (
+        RowMapping.for_profiles({"id": "customId"}),
+        RowMapping.for_profiles({"id": field("customId", "text")}),
+    )
+    for read, data in ((read_jsonl, line), (read_json, b"[%b]" % line)):
+        (row,) = read(io.BytesIO(data), plain)
+        assert isinstance(row, UnreadableRow)
+        assert (row.field, "say that it is a text by type 'text'" in row.reason) == ("customId", True)
+        (row,) = read(io.BytesIO(data), named)
+        assert isinstance(row, dict)
+    (row,) = read_jsonl(io.BytesIO(b'{"id":17}\n'), plain)
+    assert row == {"customId": "17"}

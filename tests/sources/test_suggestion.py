@@ -37,7 +37,7 @@ def test_a_file_of_customers(tmp_path):
     assert lines['"Imię"'].startswith('"firstName"')
     assert lines['"Data urodzenia"'].startswith('{ field = "birthDate", format = "%d.%m.%Y" }')
     assert lines["Rabat"].startswith('{ field = "attributes.Rabat", type = "number", decimal = "," }')
-    assert 'thousands = " \xa0"' in lines['"Obrót"']
+    assert 'thousands = " \\U000000A0"' in lines['"Obrót"']
     assert 'type = "datetime", format = "%Y-%m-%d %H:%M", zone = "UTC"' in lines["Ostatnio"]
     assert "say which one it is" in lines["Ostatnio"]
     assert lines["Punkty"].startswith('{ field = "attributes.Punkty", type = "integer" }')
@@ -140,3 +140,36 @@ def test_the_real_set(tmp_path):
     mapping = RowMapping.load(tmp_path / "map.toml")
     assert mapping.lines.group_by == ("InvoiceNo",)
     assert next(iter(read_csv(REAL, mapping)))["orderId"] == "536365"
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "\ufeff", ",,\n"])
+def test_an_empty_file_is_refused(tmp_path, text):
+    """Nothing can be drafted from a file without a header."""
+    path = tmp_path / "rows.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidRequestError, match="file: is empty: it has no header"):
+        suggest_mapping(path)
+
+
+def test_lines_above_the_header(tmp_path):
+    """What stands above the header makes no draft; the error says what tells how many lines that are."""
+    path = tmp_path / "rows.csv"
+    path.write_text("Report 2026\nby me\n\nid,email\n1,a@example.com\n2,b@example.com\n", encoding="utf-8")
+    with pytest.raises(InvalidRequestError, match="in most of its lines than in its header, of 1; say by skip_lines"):
+        suggest_mapping(path)
+    assert 'email = "email"' in suggest_mapping(path, skip_lines=3)
+
+
+def test_a_column_that_is_there_twice(tmp_path):
+    """A mapping that names it would open no file: it is left out, with a comment."""
+    path, lines = suggest(tmp_path, "number,email,email\nc-1,a@example.com,b@example.com\nc-2,c@example.com,\n")
+    assert "email" not in lines
+    assert "# email is there twice: rename one in the header" in (tmp_path / "map.toml").read_text()
+    assert len(list(read_csv(path, RowMapping.load(tmp_path / "map.toml")))) == 2
+
+
+def test_invisible_characters_of_a_header_can_be_seen(tmp_path):
+    """A no-break space in a column's name is written by its code point, and read back."""
+    path, lines = suggest(tmp_path, "e-mail,number\u00a0x\na@example.com,1\n")
+    assert '"number\\U000000A0x"' in lines
+    assert len(list(read_csv(path, RowMapping.load(tmp_path / "map.toml")))) == 1

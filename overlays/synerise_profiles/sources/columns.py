@@ -267,7 +267,7 @@ def _derived(
 def _empty_of(target: Target, default: Empty, type_name: str) -> Empty:
     """What an empty cell means; only where texts go can one be kept."""
     empty = target.empty or default
-    if empty != "keep" or type_name in ("", "text"):
+    if empty != "keep" or type_name in ("", "text", "plain text"):
         return empty
     if target.empty == "keep":
         raise _TypeMismatchError(f"empty='keep' keeps an empty text, which is no {type_name}")
@@ -304,7 +304,7 @@ def _match_type(column: Column, target: Target, schema: Schema | None) -> str:
     if target.values is not None:
         return "values"
     name = _automatic_type(column, target, schema) if target.type == "auto" else target.type
-    if name and kind not in _ACCEPTED_KINDS[name]:
+    if name and kind not in _ACCEPTED_KINDS.get(name, _SCALARS):
         raise _TypeMismatchError(f"holds {column.type_text}, which cannot be read as {name}")
     if kind == "local_datetime" and name == "datetime" and target.zone is None:
         problem = f"holds {column.type_text}, which has no zone; add zone=, such as zone='Europe/Warsaw'"
@@ -336,7 +336,7 @@ def _automatic_type(column: Column, target: Target, schema: Schema | None) -> st
             raise _TypeMismatchError(
                 f"holds {column.type_text}, and the field takes a text; say that it is one by type 'text'"
             )
-        return "text"
+        return "plain text" if kind == "json" else "text"
     if json_type in ("integer", "number", "boolean"):
         return json_type
     if kind == "text":

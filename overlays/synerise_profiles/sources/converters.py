@@ -75,6 +75,16 @@ def convert_text(cell: Any) -> str:
     raise BadCellError(f"is no text but a {type(cell).__name__}")
 
 
+def convert_plain_text(cell: Any) -> str:
+    """Write a text or a whole number. What has several spellings is no text unless a mapping says that it is one."""
+    if isinstance(cell, bool | float | Decimal | datetime.date):
+        kind = (
+            "truth value" if isinstance(cell, bool) else "date" if isinstance(cell, datetime.date) else "decimal number"
+        )
+        raise BadCellError(f"is no text but a {kind}; write it in quotes, or say that it is a text by type 'text'")
+    return convert_text(cell)
+
+
 def _float_text(cell: float) -> str:
     if not cell.is_integer():
         return repr(cell)
@@ -115,6 +125,7 @@ def convert_nested(cell: Any) -> Any:
 
 CONVERTERS: Final[Mapping[str, Converter]] = {
     "text": convert_text,
+    "plain text": convert_plain_text,
     "boolean": convert_boolean,
     "json": convert_json,
     "nested": convert_nested,

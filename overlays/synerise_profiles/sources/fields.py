@@ -14,6 +14,8 @@ import attrs
 
 from synerise_profiles._validation.object_rules import rule_of
 from synerise_profiles._validation.schema import Schema
+from synerise_profiles_api.encoding import to_wire
+from synerise_profiles_api.errors import InvalidRequestError
 
 from .datetime_formats import has_zone
 from .errors import HIDDEN_NAME, MappingIssue, printable_name
@@ -194,6 +196,11 @@ def constant_problem(value: object, schema: Schema | None) -> str | None:
     """Say why a value is not what a field takes; None if it is."""
     rule = None if schema is None or value is None else rule_of(schema, _ignore_remark)
     found = None if rule is None else rule.check(value)
+    if found is None:
+        try:
+            to_wire(value)
+        except InvalidRequestError as error:  # what JSON cannot carry would refuse every row
+            found = error.field, error.problem
     return None if found is None else " ".join(part for part in found if part)
 
 

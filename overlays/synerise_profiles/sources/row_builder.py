@@ -17,7 +17,7 @@ import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
 
-from .converters import Converter, convert_text
+from .converters import Converter, convert_plain_text, convert_text
 from .errors import BadCellError
 from .fields import ResolvedField
 from .targets import Empty
@@ -256,7 +256,7 @@ class _CodeWriter:
             words = self._constant_name(binding.null_values)
             self._add_line(f"if c.__class__ is str and c in {words}: c = ''")
         value = cell if binding.converter is None else f"{self._constant_name(binding.converter)}({cell})"
-        if binding.converter is convert_text:
+        if binding.converter in (convert_text, convert_plain_text):
             value = f"{cell} if {cell}.__class__ is str else {value}"
         self._add_line(f"if {_PRESENT_CONDITIONS[binding.empty_form].format(cell)}: {item} = {value}")
         if binding.empty == "null":

@@ -105,21 +105,32 @@ def suggest_mapping(
     for_: SuggestedFor = "profiles",
     encoding: str = "utf-8-sig",
     delimiter: str | None = None,
+    skip_lines: int = 0,
 ) -> str:
     """Write a first mapping file for a CSV file, as TOML with a comment at each guess, from its first 500 rows.
 
-    `delimiter` is guessed too where it is left out. What it returns is read by `RowMapping.load` once the lines that
-    begin with `# MISSING` are filled in. Raises InvalidRequestError for a file that is no CSV, and OSError.
+    `delimiter` is guessed too where it is left out; `skip_lines` is how many lines stand above the header. What it
+    returns is read by `RowMapping.load` once the lines that begin with `# MISSING` are filled in. Raises
+    InvalidRequestError for a file that is no CSV, or empty, and OSError.
     """
     if for_ not in get_args(SuggestedFor):
         raise InvalidRequestError(f"is none of {', '.join(get_args(SuggestedFor))}", field="for_")
-    reader = CsvReader(file, CsvFormat(encoding=encoding, delimiter=delimiter))
+    reader = CsvReader(file, CsvFormat(encoding=encoding, delimiter=delimiter, skip_lines=skip_lines))
     mark = re.search(r"'(\\?.)'", delimiter_hint(reader.columns)) if delimiter is None else None
     if mark is not None:
         delimiter = "\t" if mark[1] == "\\t" else mark[1]
-        reader = CsvReader(file, CsvFormat(encoding=encoding, delimiter=delimiter))
+        reader = CsvReader(file, CsvFormat(encoding=encoding, delimiter=delimiter, skip_lines=skip_lines))
+    if not any(name.strip() for name in reader.columns):
+        raise InvalidRequestError("is empty: it has no header", field="file")
     places = range(len(reader.columns))
-    records = [cells for cells in islice(reader.records(list, lambda _: None, used=places), _SAMPLE_ROWS) if cells]
+    found = list(islice(reader.records(list, lambda _: None, used=places), _SAMPLE_ROWS))
+    records = [cells for cells in found if cells]
+    if len(records) < len(found) / 2:
+        problem = (
+            f"has another number of cells in most of its lines than in its header, of {len(reader.columns)}; say by "
+            "skip_lines how many lines stand above the header, and by delimiter what is between the cells"
+        )
+        raise InvalidRequestError(problem, field="file")
     return _text(for_, reader.columns, records, delimiter)
 
 
@@ -129,7 +140,7 @@ def _text(for_: SuggestedFor, columns: Sequence[str], records: Sequence[Sequence
     samples = {
         name: [text for cells in records if (text := cells[place].strip()) and text not in words]
         for place, name in enumerate(columns)
-        if name.strip()
+        if name.strip() and columns.count(name) == 1
     }
     drafts = _drafts(for_, samples, len(records), schema)
     lines = [f"# A draft from the header and {len(records):,} rows: each comment is a guess to look at.\n"]
@@ -139,6 +150,8 @@ def _text(for_: SuggestedFor, columns: Sequence[str], records: Sequence[Sequence
     lines += [f"null_values = {toml_value(words)}  # words for nothing\n"] if words else []
     lines += _group_line(for_, drafts, samples)
     lines += ["\n[columns]\n", *(draft.line(schema) for draft in drafts)]
+    twice = (name for name in dict.fromkeys(columns) if name.strip() and columns.count(name) > 1)
+    lines += [f"# {toml_key(name)} is there twice: rename one in the header, and map both\n" for name in twice]
     lines += _order_hints(for_, drafts, samples)
     paths = {draft.path for draft in drafts}
     constants = {path: value for path, value in _CONSTANTS[for_].items() if path not in paths}

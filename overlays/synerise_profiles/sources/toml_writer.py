@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Final, cast
 
+from synerise_profiles_api.invisible import has_invisible
 from synerise_profiles_api.json_values import is_list, is_object
 
 __all__ = ["NotTomlError", "toml_key", "toml_line", "toml_table", "toml_value"]
@@ -67,7 +68,10 @@ def _text(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         raise NotTomlError("a text with half a character") from None
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
+    written = json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
+    if not has_invisible(written):
+        return written
+    return "".join(f"\\U{ord(char):08X}" if has_invisible(char) else char for char in written)
 
 
 def _name(key: object) -> str:

@@ -126,11 +126,11 @@ def test_statuses(tmp_path: Path, typed: Typed) -> None:
         (2, [*WORDS, "--gone", "delete"], "Say --yes"),
         (2, [*WORDS, "--gone", "tag=1"], "--gone: needs --keep-keys"),
         (2, [*WORDS, "--gone", "burn"], "--gone: expected"),
-        (2, [*WORDS[:-3], "email", *WORDS[-2:]], "--state: the state was made with another key field"),
+        (2, [*WORDS[:-3], "email", *WORDS[-2:]], "--state: the state was made for the key field"),
         (2, [*WORDS[:-1], "no.state"], "--state: "),
         (2, [*WORDS, "--report", "c.state"], "--report: is the same file as --state"),
         (2, [*WORDS, "--report", "c.csv"], "--report: is the same file as the file that the rows are read from"),
-        (2, [*WORDS, "--keep-keys"], "--full begins anew"),
+        (2, [*WORDS, "--keep-keys"], "give --full, which begins anew"),
         (4, [*bad, "--max-errors", "0", "--full"], "stopped"),
     ):
         status, said = typed(*words)

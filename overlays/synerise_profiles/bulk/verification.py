@@ -8,7 +8,7 @@ read again and again is in `read_back`, which of them in `sampling`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -31,10 +31,19 @@ _NOT_FOUND: Final = 404
 _TRUE_TEXTS: Final = frozenset({"true", "1"})
 
 
+class AcceptedRows(Protocol):
+    """What says which rows are to be read back."""
+
+    def accepted(self) -> list[SampledRow]:
+        """Return the rows to read back."""
+
+
 class Verifier(ReadBack):
     """Compares a sample with what the server holds."""
 
-    def __init__(self, sample: Sample, schema: Schema, *, concurrency: int, within: float, timing: Timing) -> None:
+    def __init__(
+        self, sample: AcceptedRows, schema: Schema, *, concurrency: int, within: float, timing: Timing
+    ) -> None:
         accepted = sample.accepted()
         rows = [entry for entry in accepted if not entry.has_duplicate]
         super().__init__(rows, PROFILE_IDENTIFIERS, concurrency=concurrency, within=within, timing=timing)

@@ -114,6 +114,9 @@ DELTA_FLAGS: Final = (
     *PLAN_FLAGS,
     *(flag for flag in BULK_FLAGS if flag.name not in ("journal", "ordered", "flush_after")),
     *(flag for flag in BATCH_FLAGS if flag.name == "max_bisect_requests"),
+    Flag("verify_sample", "integer", "Read so many rows back of those sent, and of those that did not change."),
+    *(flag for flag in PROFILE_FLAGS if flag.name == "verify_within"),
+    Flag("audit", "file", "Append a line for each deletion here, personal data included; with --gone delete."),
 )
 FILE_FLAGS: Final = (
     Flag("format", "choice", "Form of the files (by name and content).", ("csv", "jsonl", "json", "parquet")),

@@ -7,6 +7,7 @@ in doubt before; `settle` is told by the bulk run what became of it.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -18,20 +19,20 @@ from synerise_profiles._batching.row_encoder import orjson_default
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import is_object
 
 from .entries import DIGEST_BYTES, FIELD_DIGEST_BYTES, SLOT_BYTES, read_sent_fields, sent_fields
-from .report import DeltaPlan
+from .field_paths import numbers_of, paths_of, with_nulls
+from .report import MAX_NAMED, DeltaPlan
 from .settings import DeltaSettings
 from .state import DeltaState
-from .unchanged_rows import CANONICAL_OPTIONS, Digested, UnchangedRows
+from .unchanged_rows import CANONICAL_OPTIONS, Sampler, UnchangedRows
+from .waiting_rows import Digested
 
 __all__ = ["Comparison"]
 
 _FIELDS_AT: Final = DIGEST_BYTES + SLOT_BYTES
 _DOUBT: Final = bytes(DIGEST_BYTES)
 _NO_FIELD: Final = bytes(FIELD_DIGEST_BYTES)
-_MAX_NAMED: Final = 10
 
 
 @attrs.define(eq=False)
@@ -58,20 +59,33 @@ class _Pending:
 class Comparison:
     """Compares the rows of one source with a state; `counts` says what was found.
 
-    With `is_plan` the state is left as it is.
+    With `is_plan` the state is left as it is. `sample` is offered the rows that are unchanged.
     """
 
-    def __init__(self, state: DeltaState, settings: DeltaSettings, counts: DeltaPlan, *, is_plan: bool) -> None:
+    def __init__(
+        self,
+        state: DeltaState,
+        settings: DeltaSettings,
+        counts: DeltaPlan,
+        *,
+        is_plan: bool,
+        sample: Sampler | None = None,
+    ) -> None:
         self.counts = counts
         self._state = state
         self._settings = settings
         self._is_plan = is_plan
         self._digests = state.digests
         self._max_attempts = settings.max_attempts or 0
-        self._unchanged = UnchangedRows(state, settings.key, counts)
+        self._unchanged = UnchangedRows(state, settings.key, counts, sample)
         self._sent = 0
         self._pending: dict[int, _Pending] = {}
         self._latest: dict[int, _Pending] = {}
+        self._waiting = state.waiting_rows()
+        self._repeated = array("q")
+        """The keys of which a row was sent after one that was seen."""
+        self.sent_numbers = array("q")
+        """The numbers of the keys of the rows that were handed over, in their order, where some are read back."""
         self._known_slots = state.slots
         self.unidentified = 0
         """Rows of which the key could not be read: each may be one that is missed."""
@@ -82,7 +96,10 @@ class Comparison:
         return self._unchanged.read(rows)
 
     def changed(self, rows: Iterable[Digested]) -> list[Any]:
-        """Compare rows that were read; return those to send, with what could not be read, in their order."""
+        """Compare rows that were read; return those to send, with what could not be read, in their order.
+
+        Rows of a key that came twice in an earlier table wait, and are returned by `rest` if no other replaces them.
+        """
         block: list[Digested] = []
         to_send: list[Any] = []
         numbers = set[int | None]()
@@ -98,6 +115,13 @@ class Comparison:
             to_send += self._changed_block(block)
         self._unchanged.end_block()
         return to_send
+
+    def rest(self) -> Iterator[list[Any]]:
+        """Yield the rows to send that waited, once the source has come to its end."""
+        if self._repeated and not self._is_plan:
+            self._state.note_repeated(self._repeated)
+        for block in self._waiting.blocks():
+            yield self._changed_block(block, are_last=True)
 
     def settle(self, indexes: Sequence[int], refused: Mapping[int, Stage]) -> None:
         """Take the fate of rows, by the order in which they were handed over."""
@@ -147,14 +171,15 @@ class Comparison:
             return iter(())
         return self._state.unseen(self._unchanged.seen)
 
-    def _changed_block(self, block: Sequence[Digested]) -> list[Any]:
-        """Compare rows of different keys."""
+    def _changed_block(self, block: Sequence[Digested], *, are_last: bool = False) -> list[Any]:
+        """Compare rows of different keys; `are_last` says that they have waited."""
         numbers = [number for _, _, number, _, _ in block if number is not None]
         state = self._state
         known = state.known(numbers)
         if self._is_plan and self._sent:
             known |= state.planned(numbers)
         stale = state.cleared(numbers)
+        repeating = set[int]() if are_last else state.repeated(numbers)
         refused = {} if self._settings.max_attempts is None else state.refused(numbers)
         changed: list[tuple[_Pending, bytes, int]] = []
         to_send: list[Any] = []
@@ -163,13 +188,20 @@ class Comparison:
                 to_send.append(self._unreadable(row, key, place))
                 continue
             entry = known.get(number)
-            if entry is not None:
-                self._unchanged.mark_seen(entry)
+            was_seen = not are_last and entry is not None and self._unchanged.mark_seen(entry, place)
             old_mask, old_fields = (0, b"") if entry is None else read_sent_fields(entry)
             latest = self._latest.get(number)
             last = latest.digest if latest is not None else entry and entry[:DIGEST_BYTES]
-            if last == digest and not (stale and self._nulled(stale.get(number, 0))):
+            is_unchanged = last == digest and not (stale and self._nulled(stale.get(number, 0)))
+            if (
+                entry is not None
+                and number in repeating
+                and self._waits(place, row, number, key, digest, is_unchanged=is_unchanged)
+            ):
+                self._unchanged.forget(entry)
+            elif is_unchanged:
                 self.counts.unchanged += 1
+                self._unchanged.offer_sample(row, place)
                 if entry is not None:
                     self._unchanged.note_moved(entry, is_clean=number not in stale)
                 self._note_cleared(stale.get(number, 0), place)
@@ -178,6 +210,8 @@ class Comparison:
             else:
                 if entry is not None:
                     self._unchanged.forget(entry)
+                if was_seen:
+                    self._repeated.append(number)
                 pending = _Pending(place, number, is_new=last is None, digest=digest, before=entry)
                 pending.slot = self._unchanged.new_slot() if entry is None else entry[DIGEST_BYTES:_FIELDS_AT]
                 to_send.append(self._with_masks(self._as_read(row, digest), pending, old_mask))
@@ -187,6 +221,13 @@ class Comparison:
                 changed.append((pending, key, old_mask | pending.mask))
         self._write_ahead(changed)
         return to_send
+
+    def _waits(self, place: int, row: Any, number: int, key: bytes, digest: bytes, *, is_unchanged: bool) -> bool:
+        """Let a row wait in the place of the one of its key that does, unless it is as it was confirmed."""
+        self.counts.unchanged += self._waiting.drop(number)
+        if not is_unchanged:
+            self._waiting.put(place, number, key, digest, self._content(row, digest))
+        return not is_unchanged
 
     def _write_ahead(self, changed: Sequence[tuple[_Pending, bytes, int]]) -> None:
         """Write that the profiles of rows are in doubt, before one is sent; a plan remembers what it would send."""
@@ -208,12 +249,18 @@ class Comparison:
         keys = [(found.number, key) for found, key, _ in changed] if self._settings.keep_keys else ()
         self._state.write(entries, digests=digests, keys=keys)
 
-    def _as_read(self, row: Any, digest: bytes) -> Any:
-        """Return a row, unless its source has filled it anew since: then its content is lost."""
+    def _content(self, row: Any, digest: bytes) -> bytes:
+        """Return a row as JSON, unless its source has filled it anew since: then its content is lost."""
         fields = row if row.__class__ is dict else fields_of(row) or {}
-        if self._digests.content(orjson.dumps(fields, orjson_default, CANONICAL_OPTIONS)) != digest:
+        data = orjson.dumps(fields, orjson_default, CANONICAL_OPTIONS)
+        if self._digests.content(data) != digest:
             problem = "is an object that the source fills anew for each row; yield a new mapping each time: dict(row)"
             raise InvalidRequestError(problem, field="source")
+        return data
+
+    def _as_read(self, row: Any, digest: bytes) -> Any:
+        """Return a row, unless its content is lost."""
+        self._content(row, digest)
         return row
 
     def _sent_fields(self, pending: _Pending) -> bytes:
@@ -222,11 +269,13 @@ class Comparison:
         if not self._settings.fields:
             return sent_fields(pending.mask)
         # A field that is empty and was sent before stays as it was on the server, and has no digest of its own.
-        return sent_fields(pending.mask, b"".join(found.get(number, _NO_FIELD) for number in _numbers(pending.mask)))
+        return sent_fields(pending.mask, b"".join(found.get(number, _NO_FIELD) for number in numbers_of(pending.mask)))
 
     def _hand_over(self, pending: _Pending) -> None:
         self._pending[self._sent] = pending
         self._sent += 1
+        if self._settings.verify_sample:
+            self.sent_numbers.append(pending.number)
         if pending.digest is not _DOUBT:
             self.counts.new += pending.is_new
             self.counts.changed += not pending.is_new
@@ -246,7 +295,7 @@ class Comparison:
         """Note which fields are sent, and which were and are empty; return the row, with nulls for those if asked."""
         fields = row if row.__class__ is dict else fields_of(row) or {}
         nulls = 0
-        for name, value in _paths(fields):
+        for name, value in paths_of(fields):
             bit = self._state.field_bit(name)
             if value is None:
                 nulls |= bit
@@ -262,13 +311,13 @@ class Comparison:
         self._note_cleared(missing & ~nulled, pending.place)
         pending.cleared = missing & ~nulled
         pending.mask |= pending.cleared
-        return _with_nulls(fields, self._names(nulled)) if nulled else row
+        return with_nulls(fields, self._names(nulled)) if nulled else row
 
     def _note_changed_fields(self, pending: _Pending, mask: int, digests: bytes) -> None:
         """Count the fields that are not as they were confirmed."""
         size = FIELD_DIGEST_BYTES
         parts = (digests[at : at + size] for at in range(0, len(digests), size))
-        before = {number: part for number, part in zip(_numbers(mask), parts, strict=False) if part != _NO_FIELD}
+        before = {number: part for number, part in zip(numbers_of(mask), parts, strict=False) if part != _NO_FIELD}
         after, counts = pending.field_digests, self.counts.changed_fields
         for number in before.keys() | after.keys():
             if before.get(number) != after.get(number):
@@ -288,30 +337,8 @@ class Comparison:
         counts = self.counts
         for name in self._names(mask):
             counts.cleared[name] = counts.cleared.get(name, 0) + 1
-        if len(counts.cleared_references) < _MAX_NAMED:
+        if len(counts.cleared_references) < MAX_NAMED:
             counts.cleared_references.append(place)
 
     def _names(self, mask: int) -> list[str]:
-        return [self._state.names[number] for number in _numbers(mask)]
-
-
-def _numbers(mask: int) -> Iterator[int]:
-    """Yield the numbers of the fields of a mask."""
-    return (number for number in range(mask.bit_length()) if mask >> number & 1)
-
-
-def _paths(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the fields of a row, those of its objects by a path, with their values."""
-    for name, value in fields.items():
-        if is_object(value):
-            yield from ((f"{name}.{inner}", item) for inner, item in value.items())
-        else:
-            yield name, value
-
-
-def _with_nulls(fields: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    row = dict(fields)
-    for path in names:
-        name, _, inner = path.partition(".")
-        row[name] = {**(row.get(name) or {}), inner: None} if inner else None
-    return row
+        return [self._state.names[number] for number in numbers_of(mask)]

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import orjson
 
 from synerise_profiles._core.wording import counted
-from synerise_profiles.bulk import Report
+from synerise_profiles.bulk import Report, Verification
 from synerise_profiles_api.json_values import is_list, is_object
 
 if TYPE_CHECKING:
     from synerise_profiles._reports import RunPage
 
-__all__ = ["DeltaPlan", "DeltaReport"]
+__all__ = ["MAX_NAMED", "DeltaPlan", "DeltaReport"]
+
+MAX_NAMED: Final = 10
+"""So many rows are named of a kind."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -23,12 +26,13 @@ class DeltaPlan:
     """How a source differs from what was confirmed before.
 
     `read` rows are `new`, `changed`, `unchanged`, `held` (refused `max_attempts` times as they are) or `invalid`.
-    Of these, `repeated` rows have the key of an earlier row, which they replace. `gone` keys are in the state, of which
-    `known` ones were at the start, and not in the source; `gone_problem` says why nothing is done to them, where that
-    is so. `changed_fields` counts the rows in which a field changed, where `fields` was set, and `cleared` those in
-    which a field is empty that was sent before; `cleared_references` are the first of them, by their index. `bytes` and
-    `requests` are those of the rows to send; `seconds` is the time of reading, comparing and sending. `sent` is the
-    report of the rows to send, with the reasons of invalid ones.
+    Of these, `repeated` rows have the key of an earlier row, which they replace; `repeated_references` are the first of
+    them, by their index. An earlier row that was replaced before it was sent is `unchanged`. `gone` keys are in the
+    state, of which `known` ones were at the start, and not in the source; `gone_problem` says why nothing is done to
+    them, where that is so. `changed_fields` counts the rows in which a field changed, where `fields` was set, and
+    `cleared` those in which a field is empty that was sent before; `cleared_references` are the first of them, by their
+    index. `bytes` and `requests` are those of the rows to send; `seconds` is the time of reading, comparing and
+    sending. `sent` is the report of the rows to send, with the reasons of invalid ones.
     """
 
     read: int = 0
@@ -38,6 +42,7 @@ class DeltaPlan:
     held: int = 0
     invalid: int = 0
     repeated: int = 0
+    repeated_references: list[Any] = attrs.field(factory=list[Any], repr=False)
     known: int = 0
     gone: int = 0
     gone_problem: str | None = None
@@ -65,7 +70,9 @@ class DeltaPlan:
         found = [f"{getattr(self, name):,} {name}" for name in names if getattr(self, name) or name in names[:3]]
         lines = [f"{counted(self.read, 'row')} read: {', '.join(found)}"]
         if self.repeated:
-            lines.append(f"  {counted(self.repeated, 'row')} with the key of an earlier row, in place of that one")
+            first = ", ".join(f"{index:,}" for index in self.repeated_references)
+            repeated = counted(self.repeated, "row")
+            lines.append(f"  {repeated} with the key of an earlier row, in place of that one: index {first}")
         most = sorted(self.changed_fields.items(), key=lambda item: -item[1])
         lines += [f"  {field} changed in {counted(count, 'row')}" for field, count in most]
         lines += [
@@ -80,10 +87,13 @@ class DeltaPlan:
 
     def to_dict(self, *, show_values: bool = False, show_references: bool = False) -> dict[str, Any]:
         """Return what was found as JSON can hold it; reports in it with what their `to_dict` adds for these."""
+        from synerise_profiles.bulk.report_files import json_form  # noqa: PLC0415 - a run does without
 
         def plain(value: Any) -> Any:
             if isinstance(value, Report):
                 return value.to_dict(show_values=show_values, show_references=show_references)
+            if isinstance(value, Verification):
+                return json_form(value)
             return value.copy() if is_object(value) or is_list(value) else value
 
         return {field.name: plain(getattr(self, field.name)) for field in attrs.fields(type(self))}
@@ -112,9 +122,39 @@ class DeltaPlan:
 
 @attrs.define(kw_only=True, eq=False)
 class DeltaReport(DeltaPlan):
-    """What a run found, and what became of it: `sent` is the report of the rows, `gone_sent` that of the gone ones."""
+    """What a run found, and what became of it: `sent` is the report of the rows, `gone_sent` that of the gone ones.
+
+    With `verify_sample`, `sent.verification` says what reading back found of the rows that were sent, and
+    `known_verification` of those that were unchanged; `distrusted` profiles were not as they should be, and are sent
+    again by the next run. `state_problem` says what could not be done with the state after all was sent.
+    """
 
     gone_sent: Report | None = None
+    known_verification: Verification | None = None
+    distrusted: int = 0
+    state_problem: str | None = None
+
+    def summary(self) -> str:
+        """Return one line of counts, without anything of the rows."""
+        return "; ".join([super().summary(), *self._ending()])
+
+    def to_text(self) -> str:
+        """Return what was found in lines for people, without anything of the rows but the names of fields."""
+        return "\n  ".join([super().to_text(), *self._ending()])
+
+    def _ending(self) -> list[str]:
+        """Say what reading back found, and what could not be done."""
+        found: list[str] = []
+        checked = [part for part in (self.sent.verification, self.known_verification) if part is not None]
+        if checked:
+            count, unread = sum(part.sample for part in checked), sum(part.unread for part in checked)
+            found.append(
+                f"{count:,} profiles were read back, {self.distrusted:,} of them are not as they should be"
+                f"{' and are sent again by the next run' if self.distrusted else ''}"
+            )
+            if unread:
+                found.append(f"{unread:,} profiles could not be read back")
+        return found if self.state_problem is None else [*found, self.state_problem]
 
     def _gone_page(self, found: dict[str, Any]) -> RunPage | None:
         return None if self.gone_sent is None else _page_of(self.gone_sent, found["gone_sent"])

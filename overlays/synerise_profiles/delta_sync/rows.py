@@ -16,7 +16,7 @@ from synerise_profiles_api.types import Operation
 from .comparison import Comparison
 from .settings import DeltaSettings
 from .state import DeltaState
-from .unchanged_rows import Digested
+from .waiting_rows import Digested
 
 __all__ = ["AsyncChangedRows", "ChangedRows", "GoneRows"]
 
@@ -78,6 +78,8 @@ class ChangedRows(_ComparedSource):
         comparison = self._comparison
         for block in _blocks(self._source, comparison):
             yield from comparison.changed(block)
+        for rest in comparison.rest():
+            yield from rest
 
 
 class AsyncChangedRows(_ComparedSource):
@@ -87,6 +89,10 @@ class AsyncChangedRows(_ComparedSource):
         """Read and compare the source by blocks."""
         async for block in _async_blocks(self._source, self._comparison):
             for changed in self._comparison.changed(block):
+                yield changed
+            await checkpoint()
+        for rest in self._comparison.rest():
+            for changed in rest:
                 yield changed
             await checkpoint()
 

@@ -54,6 +54,9 @@ class DeltaArguments(PlanArguments, total=False):
     dead_letter: str | os.PathLike[str] | None
     dead_letter_mode: Literal["replace", "append"]
     progress: Callable[[Progress], object] | None
+    verify_sample: int
+    verify_within: float
+    audit: str | os.PathLike[str] | None
 
 
 def _is_gone(value: Any) -> bool:
@@ -84,8 +87,13 @@ class DeltaSettings:
     max_attempts: int | None = attrs.field(default=None, validator=optional(whole_number(1)))
     full: bool = attrs.field(default=False, validator=instance_of(bool, expected="True or False"))
     allow_null: Collection[str] = ()
+    verify_sample: int = attrs.field(default=0, validator=whole_number(0))
+    audit: str | os.PathLike[str] | None = None
 
     def __attrs_post_init__(self) -> None:
+        if self.audit is not None and self.gone != "delete":
+            problem = "is of deletions, and this run deletes nothing: it goes with gone='delete'"
+            raise InvalidRequestError(problem, field="audit")
         if self.gone == "ignore":
             if self.max_gone_rate != attrs.fields(DeltaSettings).max_gone_rate.default:
                 raise InvalidRequestError("needs gone=, and has no effect without it", field="max_gone_rate")

@@ -23,7 +23,8 @@ of all digests made at each start 3.3 to 3.9, digests in the order of their slot
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ import orjson
 from .confirmed_digests import ConfirmedDigests
 from .entries import DIGEST_BYTES, SLOT_BYTES, mask_bytes, sealed, slot_of, unsealed
 from .state_file import StateFile, damaged
+from .waiting_rows import WaitingRows
 
 __all__ = ["DeltaState"]
 
@@ -52,8 +54,8 @@ _ENTRIES_BY_SLOT: Final = "SELECT id, value FROM entries ORDER BY substr(value, 
 class DeltaState:
     """The entries of one file, which no other run may have open meanwhile. Whatever is wrong is a DeltaStateError.
 
-    `header` is what another run must have in common with the one that made the file. With `is_plan` nothing of it is
-    changed; `full` begins anew.
+    `header` is what another run must have in common with the one that made the file. `full` begins anew: nothing that
+    the file holds is believed, and with the first write of the run it is gone.
     """
 
     def __init__(
@@ -63,27 +65,32 @@ class DeltaState:
         secret: bytes | None,
         *,
         full: bool = False,
-        is_plan: bool = False,
     ) -> None:
         self._file = StateFile(path)
-        self._hides_entries = is_plan and full
         try:
-            self.digests = self._file.prepare(header, secret, full=full, is_plan=is_plan)
+            self.digests = self._file.prepare(header, secret, full=full)
+            self._hides_entries = self._file.is_to_begin_anew
             self._load()
         except BaseException:
             self._file.close()
             raise
 
     def _load(self) -> None:
-        self.count: int = 0 if self._hides_entries else self._file.execute("SELECT count(*) FROM entries")[0][0]
-        self.names: list[str] = [name for (name,) in self._file.execute("SELECT name FROM fields ORDER BY number")]
+        self.count = self.slots = 0
+        self.names: list[str] = []
+        self._content = bytearray()
+        self.has_refused = self.has_cleared = self._has_repeated = False
+        if not self._hides_entries:
+            self.count = self._file.execute("SELECT count(*) FROM entries")[0][0]
+            self.names = [name for (name,) in self._file.execute("SELECT name FROM fields ORDER BY number")]
+            self._content = self._read_blocks()
+            self.slots = self._file.number("slots")
+            self.has_refused = bool(self._file.execute("SELECT 1 FROM refused LIMIT 1"))
+            self.has_cleared = bool(self._file.execute("SELECT 1 FROM cleared LIMIT 1"))
+            self._has_repeated = bool(self._file.execute("SELECT 1 FROM repeated LIMIT 1"))
         self._numbers = {name: number for number, name in enumerate(self.names)}
-        self._content = bytearray() if self._hides_entries else self._read_blocks()
-        self.slots: int = 0 if self._hides_entries else self._file.number("slots")
         if self.slots * DIGEST_BYTES > len(self._content):
             raise damaged()
-        self.has_refused = bool(self._file.execute("SELECT 1 FROM refused LIMIT 1"))
-        self.has_cleared = bool(self._file.execute("SELECT 1 FROM cleared LIMIT 1"))
 
     def confirmed(self) -> ConfirmedDigests:
         """Return the digests of the rows that were confirmed, but those of which a field was sent and is empty."""
@@ -112,6 +119,27 @@ class DeltaState:
             return {}
         return {number: (digest, n) for number, digest, n in self._file.select("SELECT * FROM refused", ids)}
 
+    def repeated(self, ids: Iterable[int]) -> set[int]:
+        """Return those of these rows whose key came twice in an earlier table, with different rows."""
+        if not self._has_repeated:
+            return set()
+        return {number for (number,) in self._file.select("SELECT id FROM repeated", ids)}
+
+    def note_repeated(self, ids: Iterable[int]) -> None:
+        """Remember whose key came twice, for the next run."""
+        with self.changing():
+            self._file.many("INSERT OR IGNORE INTO repeated VALUES (?)", [(number,) for number in ids])
+
+    def waiting_rows(self) -> WaitingRows:
+        """Return a place for rows to wait until the source has come to its end."""
+        return WaitingRows(self._file)
+
+    def distrust(self, ids: Iterable[int]) -> int:
+        """Say of these rows that their profiles are in doubt, so that the next run sends them; return how many are."""
+        entries = [bytes(DIGEST_BYTES) + entry[DIGEST_BYTES:] for entry in self.known(ids).values()]
+        self.write((), digests=entries)
+        return len(entries)
+
     def field_bit(self, name: str) -> int:
         """Return the bit of a field in the masks."""
         number = self._numbers.get(name)
@@ -136,7 +164,7 @@ class DeltaState:
         `digests` are entries of which the digest alone changes.
         """
         one = [(number,) for number in removed]
-        with self._file.transaction():
+        with self.changing():
             stored = self._file.execute("SELECT count(*) FROM fields")[0][0]
             self._file.many("INSERT INTO fields VALUES (?, ?)", [*enumerate(self.names)][stored:])
             self._write_digests([*(value for _, value in entries), *digests, *self._without_digests(removed)])
@@ -145,7 +173,7 @@ class DeltaState:
                 [(number, sealed(number, value[DIGEST_BYTES:])) for number, value in entries],
             )
             self._file.many("INSERT OR REPLACE INTO keys VALUES (?, ?)", keys)
-            for table in ("entries", "keys", "cleared"):
+            for table in ("entries", "keys", "cleared", "repeated"):
                 self._file.many(f"DELETE FROM {table} WHERE id = ?", one)  # noqa: S608 - names of this module
             self._write_cleared(cleared)
             self._file.many(
@@ -156,6 +184,15 @@ class DeltaState:
             if self.has_refused:
                 self._file.many("DELETE FROM refused WHERE id = ?", [(number,) for number in accepted])
         self.has_refused = self.has_refused or bool(refused)
+
+    @contextmanager
+    def changing(self) -> Generator[None]:
+        """Write what is inside as a whole. Where the state begins anew, all that the file held is gone with it."""
+        with self._file.transaction():
+            if self._hides_entries:
+                self._file.begin_anew()
+            yield
+        self._hides_entries = False
 
     def unseen(self, seen: bytearray) -> Iterator[int]:
         """Yield the numbers of the entries that are not marked."""

@@ -19,7 +19,7 @@ __all__ = ["DeltaStateError", "DeltaStateMismatchError", "StateFile", "damaged",
 
 _APPLICATION_ID: Final = 0x53504453
 """Stands in the header of the file, and says that it is a state of this library."""
-_VERSION: Final = 3
+_VERSION: Final = 4
 _MAX_LOOKUP: Final = 2000
 _PAGE_CACHE_KIB: Final = 32_000
 _SCHEMA: Final = (
@@ -30,8 +30,9 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS cleared (id INTEGER PRIMARY KEY, mask BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS refused (id INTEGER PRIMARY KEY, digest BLOB NOT NULL, attempts INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS keys (id INTEGER PRIMARY KEY, key BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS repeated (id INTEGER PRIMARY KEY)",
 )
-_CONTENTS: Final = ("entries", "digests", "fields", "cleared", "refused", "keys", "header")
+_CONTENTS: Final = ("entries", "digests", "fields", "cleared", "refused", "keys", "repeated", "header")
 
 
 class DeltaStateError(SyneriseError):
@@ -42,7 +43,10 @@ class DeltaStateError(SyneriseError):
 
 
 class DeltaStateMismatchError(DeltaStateError, ValueError):
-    """The state belongs to another mapping, server, key field or secret. Nothing was sent; `full=True` begins anew."""
+    """The state was made for another mapping, server, key field or secret, or with other options. Nothing was sent.
+
+    The text says which, and what to do; `full=True` begins anew.
+    """
 
 
 def state_target(path: object) -> Path:
@@ -63,6 +67,7 @@ class StateFile:
         except DatabaseFileError as error:
             raise _state_error(error) from None
         self._database = self._file.connection
+        self._new_header: list[tuple[str, bytes]] = []
         try:
             self.execute(f"PRAGMA cache_size = -{_PAGE_CACHE_KIB}")
             self.execute("PRAGMA synchronous = FULL")  # what is in doubt is so after a loss of power too
@@ -70,29 +75,39 @@ class StateFile:
             self._file.close()
             raise
 
-    def prepare(self, header: Mapping[str, Any], secret: bytes | None, *, full: bool, is_plan: bool) -> Digests:
-        """Make the tables where they are not there; compare the header, or write it. Returns the digests to use."""
+    def prepare(self, header: Mapping[str, Any], secret: bytes | None, *, full: bool) -> Digests:
+        """Make the tables where they are not there, and compare the header. Returns the digests to use.
+
+        What is there stays until `begin_anew`, also with `full`. A state without entries fits every header.
+        """
         with self.transaction():
             for statement in _SCHEMA:
                 self.execute(statement)
-            stored: dict[str, bytes] = dict(self.execute("SELECT name, value FROM header"))
-            if not stored and self.execute("SELECT 1 FROM entries LIMIT 1"):
-                raise damaged()
-            if full and not is_plan:
-                for table in _CONTENTS:
-                    self.execute(f"DELETE FROM {table}")  # noqa: S608 - names of this module
-                stored = {}
-            own = stored.get("secret") or os.urandom(32)
-            digests = Digests(own if secret is None else secret)
-            wanted = {name: orjson.dumps(value) for name, value in header.items()}
-            wanted["key of the digests"] = digests.content(b"synerise-profiles")
-            if not stored:
-                pairs = [*wanted.items(), *([("secret", own)] if secret is None else [])]
-                self.many("INSERT INTO header VALUES (?, ?)", pairs)
-            elif not full and (name := next((name for name in wanted if stored.get(name) != wanted[name]), None)):
-                problem = f"the state was made with another {name}; nothing was sent"
-                raise DeltaStateMismatchError(f"{problem}; full=True begins anew, and sends all rows")
+        stored: dict[str, bytes] = dict(self.execute("SELECT name, value FROM header"))
+        has_entries = bool(self.execute("SELECT 1 FROM entries LIMIT 1"))
+        if not stored and has_entries:
+            raise damaged()
+        own = stored.get("secret") or os.urandom(32)
+        digests = Digests(own if secret is None else secret)
+        wanted = {name: orjson.dumps(value) for name, value in header.items()}
+        wanted[_DIGEST_CHECK] = digests.content(b"synerise-profiles")
+        other = next((name for name in wanted if stored.get(name) != wanted[name]), None)
+        if full or (other is not None and not has_entries):
+            self._new_header = [*wanted.items(), *([("secret", own)] if secret is None else [])]
+        elif other is not None:
+            raise _mismatch(other, stored.get(other, b""))
         return digests
+
+    @property
+    def is_to_begin_anew(self) -> bool:
+        """Whether nothing of what the file holds is to be believed."""
+        return bool(self._new_header)
+
+    def begin_anew(self) -> None:
+        """Remove all that the file holds, and write the header of this run; inside a transaction."""
+        for table in _CONTENTS:
+            self.execute(f"DELETE FROM {table}")  # noqa: S608 - names of this module
+        self.many("INSERT INTO header VALUES (?, ?)", self._new_header)
 
     @contextmanager
     def transaction(self) -> Generator[None]:
@@ -157,6 +172,20 @@ class StateFile:
             raise _state_error(database_error(error, "state")) from None
 
 
+def _mismatch(name: str, stored: bytes) -> DeltaStateMismatchError:
+    """Return the error of a state whose header says something else of a name than the call does."""
+    if name in _OTHERS:
+        made, advice = _OTHERS[name]
+    elif name == "key field":
+        made, advice = f"for the key field {stored.decode()}, and this call has another", "give that key field"
+    elif stored == b"true":
+        made, advice = f"with {name}=True, and this call is without", f"give {name}=True too"
+    else:
+        made, advice = f"without {name}=True, and this call has it", f"leave {name}=True out"
+    otherwise = "name another file, or give full=True, which begins anew and sends all rows"
+    return DeltaStateMismatchError(f"the state was made {made}; nothing was sent: {advice}, {otherwise}")
+
+
 def damaged() -> DeltaStateError:
     """Return the error of a state whose content cannot be."""
     return _state_error(DatabaseFileError("the state is damaged", "damaged"))
@@ -166,6 +195,13 @@ def _state_error(error: DatabaseFileError) -> DeltaStateError:
     return DeltaStateError(f"{error}; {_ADVICE[error.kind]}")
 
 
+_DIGEST_CHECK: Final = "key of the digests"
+_OTHERS: Final[Mapping[str, tuple[str, str]]] = {
+    "server": ("for another server, and confirms nothing of this one", "use a client of that server"),
+    "mapping": ("from rows of another mapping, or of none", "read the rows by that mapping"),
+    _DIGEST_CHECK: ("with another secret, or without one", "set SYNERISE_STATE_KEY as it was then"),
+}
+"""What is said of a header that differs: how the state was made, and what to do."""
 _NEW_FILE_TEXT: Final = "give the name of a file that is not there yet, with which all rows are sent"
 _ADVICE: Final[Mapping[FaultKind, str]] = {
     "foreign": "give the name of another file",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -15,25 +15,29 @@ from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_defau
 from synerise_profiles._validation.rules import fields_of
 
 from .entries import DIGEST_BYTES, SLOT_BYTES, slot_of
-from .report import DeltaPlan
+from .report import MAX_NAMED, DeltaPlan
 from .state import DeltaState
+from .waiting_rows import Digested
 
-__all__ = ["CANONICAL_OPTIONS", "Digested", "UnchangedRows"]
+__all__ = ["CANONICAL_OPTIONS", "Sampler", "UnchangedRows"]
 
 CANONICAL_OPTIONS: Final = ORJSON_OPTIONS | orjson.OPT_SORT_KEYS
 _NO_KEY: Final = b"is the key field, and is not given as a text or a number"
 _COMPARED_AT_ONCE: Final = 64
-Digested: TypeAlias = tuple[int, Any, int | None, bytes, bytes]
-"""The place of a row, the row, the number of its key, the key and the digest.
 
-Without a number the fourth one says why, if that is known.
-"""
+
+class Sampler(Protocol):
+    """Draws some of the unchanged rows that are offered to it."""
+
+    def offer(self, rows: Sequence[Any], first_place: int) -> None:
+        """Offer unchanged rows that follow each other in the source."""
 
 
 class UnchangedRows:
     """Passes over the rows that are as they were confirmed, and marks those as seen; counts them."""
 
-    def __init__(self, state: DeltaState, key: str, counts: DeltaPlan) -> None:
+    def __init__(self, state: DeltaState, key: str, counts: DeltaPlan, sample: Sampler | None) -> None:
+        self._sample = sample
         self._digests = state.digests
         self._key = key
         self._counts = counts
@@ -75,7 +79,7 @@ class UnchangedRows:
                 self._find_rows(block, digests, found)
             else:
                 self._expected = at + len(joined)
-                self._pass_over(at, self._expected)
+                self._pass_over(at, self._expected, counts.read, block)
             counts.read += len(block)
         counts.unchanged += counts.read - first - len(found)
         self._is_lost = bool(found) and found[-1][0] == counts.read - 1
@@ -85,6 +89,8 @@ class UnchangedRows:
         """Find rows one by one, which are not all where they are expected."""
         is_digest, waiting, key_field = self._confirmed.data.startswith, self._waiting, self._key
         start = at = self._expected
+        passed = self._counts.read
+        """The place of the first row that was found and is not passed over yet, which stands at `start`."""
         for place, (row, digest) in enumerate(zip(block, digests, strict=True), self._counts.read):
             fields = row if row.__class__ is dict else fields_of(row)
             if (
@@ -94,14 +100,15 @@ class UnchangedRows:
             ):
                 at += DIGEST_BYTES
                 continue
-            self._pass_over(start, at)
+            self._pass_over(start, at, passed, block)
             start = at
             item = self._unexpected(place, row, fields, digest, at)
             if item.__class__ is int:
-                start, at = item, item + DIGEST_BYTES
+                start, at, passed = item, item + DIGEST_BYTES, place
             else:
+                passed = place + 1
                 found.append(item)
-        self._pass_over(start, at)
+        self._pass_over(start, at, passed, block)
         self._expected = at
 
     def _unexpected(self, place: int, row: Any, fields: Any, digest: bytes, at: int) -> Any:
@@ -122,12 +129,25 @@ class UnchangedRows:
         has_key = fields is None or _is_key(fields.get(self._key))
         return place, row, None, b"" if has_key else _NO_KEY, b""
 
-    def _pass_over(self, start: int, end: int) -> None:
-        """Mark the rows as seen whose digests stand there."""
-        if start != end:
-            first, last = start // DIGEST_BYTES, end // DIGEST_BYTES
-            self._counts.repeated += self.seen.count(1, first, last)
-            self.seen[first:last] = b"\1" * (last - first)
+    def _pass_over(self, start: int, end: int, place: int, block: Sequence[Any]) -> None:
+        """Mark the rows as seen whose digests stand there; `place` is that of the first one, and in this block."""
+        if start == end:
+            return
+        first, last = start // DIGEST_BYTES, end // DIGEST_BYTES
+        if self.seen.count(1, first, last):
+            for number in range(first, last):
+                if self.seen[number]:
+                    self._note_repeated(place + number - first)
+        self.seen[first:last] = b"\1" * (last - first)
+        if self._sample is not None:
+            at = place - self._counts.read
+            self._sample.offer(block[at : at + last - first], place)
+
+    def _note_repeated(self, place: int) -> None:
+        counts = self._counts
+        counts.repeated += 1
+        if len(counts.repeated_references) < MAX_NAMED:
+            counts.repeated_references.append(place)
 
     def note_moved(self, entry: bytes, *, is_clean: bool) -> None:
         """Take note of a row that was unchanged and not found. Where the last rows were lost, expect more behind it."""
@@ -141,11 +161,19 @@ class UnchangedRows:
         self.seen.append(1)
         return (len(self.seen) - 1).to_bytes(SLOT_BYTES, "big")
 
-    def mark_seen(self, entry: bytes) -> None:
-        """Mark the row of an entry as seen."""
+    def mark_seen(self, entry: bytes, place: int) -> bool:
+        """Mark the row of an entry as seen; return whether one of its key was before."""
         slot = slot_of(entry)
-        self._counts.repeated += self.seen[slot]
+        was_seen = bool(self.seen[slot])
+        if was_seen:
+            self._note_repeated(place)
         self.seen[slot] = 1
+        return was_seen
+
+    def offer_sample(self, row: Any, place: int) -> None:
+        """Offer an unchanged row to the sample that was not passed over."""
+        if self._sample is not None:
+            self._sample.offer((row,), place)
 
     def forget(self, entry: bytes) -> None:
         """Believe the digest of an entry no longer, as another row of its key is sent."""

@@ -1,0 +1,207 @@
+"""One run or plan of delta sync, without its sending: what is open, what was found, and what is done at its end."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import attrs
+
+from synerise_profiles._batching.operations import profiles as profile_operation
+from synerise_profiles._batching.row_source import rows_problem
+from synerise_profiles._core.arguments import check_arguments, taken_by
+from synerise_profiles._core.files import file_id, refuse_same_files
+from synerise_profiles._core.timing import Timing
+from synerise_profiles.bulk import Report
+from synerise_profiles.bulk.deletion_audit import audit_target
+from synerise_profiles.bulk.settings import (
+    BatchArguments,
+    BulkArguments,
+    BulkSettings,
+    DeletionArguments,
+)
+from synerise_profiles.bulk.verification import Verifier
+from synerise_profiles_api.errors import InvalidRequestError
+
+from .comparison import Comparison
+from .known_sample import KnownSample
+from .report import DeltaPlan, DeltaReport
+from .rows import GoneRows
+from .settings import DeltaArguments, DeltaSettings, PlanArguments
+from .state import DeltaState
+from .state_file import DeltaStateError, state_target
+
+if TYPE_CHECKING:
+    from synerise_profiles._core.config import Options
+
+__all__ = ["DeltaRun"]
+
+_KEY_VARIABLE: Final = "SYNERISE_STATE_KEY"
+_OWN_NAMES: Final = (taken_by(PlanArguments) - {"checks", "allow_null", "allow_unknown"}) | {"audit"}
+_SHARED_NAMES: Final = {"allow_null", "verify_sample"}
+"""What the comparison and the bulk run have to know."""
+
+
+@attrs.define(eq=False)
+class DeltaRun:
+    """One run or plan, without its sending: what is open, and what was found."""
+
+    settings: DeltaSettings
+    bulk_options: dict[str, Any]
+    state: DeltaState
+    comparison: Comparison
+    report: DeltaReport
+    timing: Timing
+    started_at: float
+    is_plan: bool
+    sample: KnownSample | None
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        method: str,
+        source: Any,
+        options: Mapping[str, Any],
+        client_options: Options,
+        timing: Timing,
+        *,
+        is_async: bool = False,
+    ) -> Generator[DeltaRun]:
+        """Check a call and open its state; close that in the end, however it ends."""
+        is_plan = method == "plan"
+        name = f"delta_sync.{method}"
+        check_arguments(name, options, PlanArguments if is_plan else DeltaArguments, required=("key", "state"))
+        problem = rows_problem(source, takes_async=is_async)
+        if problem is not None:
+            raise InvalidRequestError(problem, operation=name, field="source")
+        settings = DeltaSettings(**{key: options[key] for key in options if key in _OWN_NAMES | _SHARED_NAMES})
+        bulk_options = {key: value for key, value in options.items() if key not in _OWN_NAMES}
+        BulkSettings(**bulk_options)  # refuses what cannot work before the state is opened
+        _check_files(options, source)
+        secret = os.environ.get(_KEY_VARIABLE, "").encode() or None
+        header = {
+            "key field": settings.key,
+            "server": client_options.base_url,
+            "mapping": getattr(source, "mapping_digest", None),
+            "keep_keys": settings.keep_keys,
+            "fields": settings.fields,
+        }
+        state = DeltaState(settings.state, header, secret, full=settings.full)
+        try:
+            report = DeltaReport(sent=Report(operation="profiles.upsert_batch"))
+            size = settings.verify_sample
+            sample = KnownSample(size, settings.key, state, timing.random) if size else None
+            comparison = Comparison(state, settings, report, is_plan=is_plan, sample=sample)
+            yield cls(settings, bulk_options, state, comparison, report, timing, timing.monotonic(), is_plan, sample)
+        except BaseException:
+            with suppress(DeltaStateError):
+                state.close()
+            raise
+        try:
+            state.close()
+        except DeltaStateError as error:
+            report.state_problem = report.state_problem or _state_problem(error)
+
+    @property
+    def tag(self) -> int | None:
+        """The tag that profiles get that are gone."""
+        gone = self.settings.gone
+        return None if isinstance(gone, str) else gone.get("tag")
+
+    def gone_rows(self) -> GoneRows | None:
+        """Count what is gone; return the rows to send for it, or None where nothing is to be done."""
+        report, settings = self.report, self.settings
+        gone = array("q", self.comparison.gone())
+        report.gone = len(gone)
+        if settings.gone == "ignore" or not report.gone:
+            return None
+        if self.comparison.unidentified:
+            count = self.comparison.unidentified
+            report.gone_problem = (
+                f"the key of {count:,} {'row' if count == 1 else 'rows'} could not be read, which may be of the "
+                "profiles that seem to be gone: nothing was done to them"
+            )
+            return None
+        if report.gone > settings.max_gone_rate * report.known:
+            share = report.gone / report.known
+            report.gone_problem = (
+                f"{share:.1%} of the known profiles are gone, more than max_gone_rate={settings.max_gone_rate}: "
+                "nothing was done to them"
+            )
+            return None
+        return GoneRows(self.state, settings, gone)
+
+    @property
+    def gone_options(self) -> dict[str, Any]:
+        """What the bulk run of the profiles that are gone takes of the options; its letters are added to the others."""
+        gone = self.settings.gone
+        kind = DeletionArguments if gone == "delete" else BulkArguments if self.tag is not None else BatchArguments
+        names = taken_by(kind) - {"verify_sample", "verify_within"}
+        found = {name: value for name, value in self.bulk_options.items() if name in names}
+        if found.get("dead_letter") is not None:
+            found["dead_letter_mode"] = "append"
+        if self.settings.audit is not None:
+            found["audit"] = self.settings.audit
+            found |= {name: value for name, value in self.bulk_options.items() if name.startswith("verify_")}
+        return found
+
+    def verifier(self) -> Verifier | None:
+        """Begin to read back a sample of what is thought to be known, where that was asked for."""
+        schema = profile_operation().schema
+        if self.sample is None or schema is None:
+            return None
+        settings = BulkSettings(**self.bulk_options)
+        concurrency, within = settings.concurrency, settings.verify_within
+        return Verifier(self.sample, schema, concurrency=concurrency, within=within, timing=self.timing)
+
+    def distrust(self, verifier: Verifier) -> None:
+        """Take out of the state what was read back and is not as it should be, of the known rows and of those sent."""
+        report, found = self.report, Report(operation=self.report.sent.operation)
+        verifier.add_result(found)
+        report.known_verification = found.verification
+        places = [missing.index for missing in found.verification.missing] if found.verification is not None else []
+        numbers = set(self.sample.numbers_of(places) if self.sample is not None else ())
+        if report.sent.verification is not None:
+            numbers |= {self.comparison.sent_numbers[missing.index] for missing in report.sent.verification.missing}
+        report.distrusted = self.state.distrust(numbers) if numbers else 0
+
+    def finish(self) -> None:
+        """Complete the counts, and pack the file; where there is no room for that, the report says so."""
+        report = self.report
+        if self.is_plan:
+            report.sent.is_dry = True
+            self.gone_rows()
+        else:
+            try:
+                with self.state.changing():
+                    pass  # a state that begins anew does so where nothing was sent too
+                self.state.pack()
+            except DeltaStateError as error:
+                report.state_problem = _state_problem(error)
+        report.bytes, report.requests = report.sent.bytes_sent, report.sent.requests
+        report.seconds = self.timing.monotonic() - self.started_at
+
+    def plan(self) -> DeltaPlan:
+        """Return what was found, as a plan."""
+        names = [field.name for field in attrs.fields(DeltaPlan)]
+        return DeltaPlan(**{name: getattr(self.report, name) for name in names})
+
+
+def _state_problem(error: DeltaStateError) -> str:
+    return f"the run is complete, but the state could not be packed: {error}"
+
+
+def _check_files(options: Mapping[str, Any], source: Any) -> None:
+    """Refuse a state that is the input, the audit or the file of the dead letters. Nothing is touched."""
+    letters = options.get("dead_letter")
+    targets = {"state": state_target(options["state"])}
+    if options.get("audit") is not None:
+        targets["audit"] = audit_target(options["audit"])
+    inputs = {"the file that the rows are read from": getattr(source, "input_id", None)}
+    if isinstance(letters, str | os.PathLike):
+        inputs["dead_letter"] = file_id(cast("str | os.PathLike[str]", letters))
+    refuse_same_files(targets, inputs)

@@ -1,0 +1,126 @@
+"""What a run takes for its requests and rejected rows applies to profiles that are gone too."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from synerise_profiles import InvalidRequestError, Synerise
+from synerise_profiles.bulk import BulkStoppedError, read_dead_letter
+from synerise_profiles.delta_sync import DeltaReport, DeltaStateError
+from synerise_profiles.delta_sync.state import DeltaState
+from synerise_profiles.sandbox import Sandbox
+
+TABLE = [{"customId": f"c-{n}", "firstName": "Anna"} for n in range(40)]
+DELETE: dict[str, Any] = {"keep_keys": True, "gone": "delete", "max_gone_rate": 1.0}
+
+
+def sync(client: Synerise, table: Any, state: Path, **options: Any) -> DeltaReport:
+    return client.delta_sync.profiles(table, key="customId", state=state, **{**DELETE, **options})
+
+
+def test_deletions_keep_the_pace(client: Synerise, state: Path) -> None:
+    """They begin no faster than `requests_per_second` allows."""
+    sync(client, TABLE, state)
+    begun = time.monotonic()
+    report = sync(client, TABLE[12:], state, requests_per_second=20)
+    assert report.gone_sent is not None
+    assert report.gone_sent.accepted == 12
+    assert time.monotonic() - begun > 0.4
+    assert report.gone_sent.settings["requests_per_second"] == 20
+
+
+def test_deletions_share_a_rate_budget(client: Synerise, state: Path, tmp_path: Path) -> None:
+    """The file of a shared rate is used by them too."""
+    sync(client, TABLE, state)
+    report = sync(client, TABLE[2:], state, requests_per_second=100, rate_budget=tmp_path / "rate", concurrency=3)
+    assert report.gone_sent is not None
+    assert report.gone_sent.settings["concurrency"] == 3
+    assert (tmp_path / "rate").exists()
+
+
+@pytest.mark.parametrize("gone", ["delete", {"attributes.active": False}])
+def test_their_dead_letters_follow_those_of_the_rows(
+    client: Synerise, sandbox: Sandbox, state: Path, tmp_path: Path, gone: Any
+) -> None:
+    """Rejected rows of both runs stand in one file, each with its operation."""
+    letters = tmp_path / "letters.jsonl"
+    sync(client, TABLE, state, gone=gone)
+    name = "profiles.delete_by_custom_id" if gone == "delete" else "profiles.upsert_batch"
+    rows = [*TABLE[1:], {"customId": "c-new", "firstName": None}]
+    if gone == "delete":
+        sandbox.faults.status(400, operation=name, times=1)
+    else:
+        gone = {"birthDate": "tomorrow"}
+    report = sync(client, rows, state, gone=gone, dead_letter=letters)
+    sandbox.faults.clear()
+    assert report.gone_sent is not None
+    assert (report.sent.rejected_count(), report.gone_sent.rejected_count()) == (1, 1)
+    assert len([*read_dead_letter(letters)]) == 2
+
+
+def test_deletions_end_with_too_many_errors(client: Synerise, sandbox: Sandbox, state: Path) -> None:
+    """`max_errors` ends them; what was not deleted is still known, and gone the next night."""
+    sync(client, TABLE, state)
+    sandbox.faults.status(400, operation="profiles.delete_by_custom_id")
+    with pytest.raises(BulkStoppedError):
+        sync(client, TABLE[10:], state, max_errors=2, concurrency=1)
+    sandbox.faults.clear()
+    report = sync(client, TABLE[10:], state)
+    assert report.gone == 10
+
+
+def test_deletions_are_audited(client: Synerise, state: Path, tmp_path: Path) -> None:
+    """Each deletion has its line in the audit, and with a sample the deleted profiles are looked for."""
+    audit = tmp_path / "deletions.jsonl"
+    sync(client, TABLE, state)
+    report = sync(client, TABLE[3:], state, audit=audit, verify_sample=2)
+    assert report.gone_sent is not None
+    assert report.gone_sent.deletion_verification is not None
+    assert report.gone_sent.deletion_verification.gone == 2
+    lines = [orjson.loads(line) for line in audit.read_bytes().splitlines()]
+    assert sorted((line["value"], line["fate"]) for line in lines) == [(f"c-{n}", "deleted") for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"audit": "a.jsonl", "gone": "ignore"}, "audit.*gone='delete'"),
+        ({"audit": "a.jsonl", "gone": {"attributes.active": False}}, "audit.*gone='delete'"),
+        ({"audit": "customers.state"}, "customers.state|audit"),
+        ({"journal": "j"}, "journal"),
+        ({"ordered": False}, "ordered"),
+        ({"on_settled": print}, "on_settled"),
+        ({"verify_sample": -1}, "verify_sample"),
+    ],
+)
+def test_options_that_cannot_apply_are_refused_by_name(
+    client: Synerise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], words: str
+) -> None:
+    """Before anything is read, sent or opened."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidRequestError, match=words):
+        sync(client, TABLE, Path("customers.state"), **options)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_state_that_cannot_be_packed_costs_no_report(
+    client: Synerise, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full at the very end is told by the report, which is there; what was confirmed is known."""
+
+    def full(_: DeltaState) -> None:
+        raise DeltaStateError("the disk is full; make room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DeltaState, "pack", full)
+        patched.setattr(DeltaState, "close", lambda state, close=DeltaState.close: (close(state), full(state)))
+        report = sync(client, TABLE, state)
+    assert report.sent.accepted == 40
+    assert "the disk is full" in (report.state_problem or "")
+    assert "the run is complete, but the state could not be packed: the disk is full" in report.to_text()
+    assert sync(client, TABLE, state).unchanged == 40

@@ -47,7 +47,7 @@ def people(count: int, bad: int = 10**9) -> Iterator[Any]:
             "n": list(numbers),
             BUCKET_COLUMN: pyarrow.array([n % 7 for n in numbers], pyarrow.int32()),
         }
-        yield pyarrow.record_batch(cells)
+        yield pyarrow.RecordBatch.from_pydict(cells)
 
 
 def test_a_partition_is_sent(sandbox: Sandbox, tmp_path: Path) -> None:

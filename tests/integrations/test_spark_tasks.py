@@ -180,7 +180,9 @@ def test_a_share_is_counted_as_in_bulk(sandbox: Sandbox, tmp_path: Path) -> None
 def visits(times: list[Any]) -> Any:
     zone = pyarrow.timestamp("us", "UTC")
     size = len(times)
-    return pyarrow.record_batch({"id": ["c-1"] * size, "n": list(range(size)), "at": pyarrow.array(times, zone)})
+    return pyarrow.RecordBatch.from_pydict(
+        {"id": ["c-1"] * size, "n": list(range(size)), "at": pyarrow.array(times, zone)}
+    )
 
 
 def test_times_that_would_store_a_row_twice(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ def test_the_diff_says_what_it_means_for_callers(followed: tuple[Project, Editio
 
 @pytest.mark.parametrize("edit", EDITS, ids=[edit["name"] for edit in EDITS])
 def test_an_edit_changes_what_it_concerns(tmp_path: Path, edit: dict[str, Any]) -> None:
-    """The files that a build changes are those of the table and the bundle, or the edit is refused in words."""
+    """A build changes the files of the table and the bundle, in at most so many lines; or the edit is refused."""
     project = Project(tmp_path / "project")
     before = project.contents()
     for change in edit["edits"]:
@@ -180,3 +181,10 @@ def test_an_edit_changes_what_it_concerns(tmp_path: Path, edit: dict[str, Any]) 
 
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     assert changed == {*edit["files"], *BUNDLE, *(change["file"] for change in edit["edits"])}
+    assert sum(differing_lines(before.get(name, b""), after.get(name, b"")) for name in changed) <= edit["lines"]
+
+
+def differing_lines(before: bytes, after: bytes) -> int:
+    """How many lines were added and removed, wherever they stand."""
+    old, new = Counter(before.splitlines()), Counter(after.splitlines())
+    return (old - new).total() + (new - old).total()

@@ -47,7 +47,7 @@ def people(count: int, bad: int = 10**9) -> Iterator[Any]:
             "n": list(numbers),
             BUCKET_COLUMN: pyarrow.array([n % 7 for n in numbers], pyarrow.int32()),
         }
-        yield pyarrow.record_batch(cells)
+        yield pyarrow.RecordBatch.from_pydict(cells)
 
 
 def test_a_partition_is_sent(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -180,7 +180,9 @@ def test_a_share_is_counted_as_in_bulk(sandbox: Sandbox, tmp_path: Path) -> None
 def visits(times: list[Any]) -> Any:
     zone = pyarrow.timestamp("us", "UTC")
     size = len(times)
-    return pyarrow.record_batch({"id": ["c-1"] * size, "n": list(range(size)), "at": pyarrow.array(times, zone)})
+    return pyarrow.RecordBatch.from_pydict(
+        {"id": ["c-1"] * size, "n": list(range(size)), "at": pyarrow.array(times, zone)}
+    )
 
 
 def test_times_that_would_store_a_row_twice(sandbox: Sandbox, tmp_path: Path) -> None:

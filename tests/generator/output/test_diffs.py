@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from generator.output.build import TARGET, build, compare
+from generator.output.build import BUNDLE_FILE, TARGET, build, compare
+from generator.output.publishing import published
+from generator.output.rendering import render
+from generator.spec.fragments import load_fragments
+from generator.spec.serialization import dump_yaml
+from generator.spec.walk import mappings
+from generator.upstream import parse
 
 PROJECT = Path(__file__).parents[3]
 
@@ -34,6 +42,16 @@ EDITS = (
         "batch", "spec/paths/profile-management.yaml", "Each profile needs at least", "Every profile requires at least"
     ),
 )
+
+
+MAX_FILES = 7
+# Words that more than three operations or models share: each shows them where a caller reads them.
+SHARED = {
+    *(f"parameters/{name}" for name in ("ClientId", "NoteId", "TagId")),
+    *(f"responses/{name}" for name in ("Accepted", "InvalidCredentials", "NoteStored", "Ok", "ProfileNotFound")),
+    *(f"responses/{name}" for name in ("ProfileNotFoundNoBody", "ProfileNotFoundOrHidden")),
+    *(f"schemas/EventBase/properties/{name}" for name in ("client", "eventSalt", "label", "time")),
+}
 
 
 class Repository:
@@ -85,7 +103,7 @@ def test_one_word_is_a_small_diff(repository: Repository, edit: Edit) -> None:
     counts = [line.split("\t") for line in repository.git("diff", "--numstat", "main", edit.branch).splitlines()]
     text = repository.git("diff", "main", edit.branch)
 
-    assert 3 < len(counts) <= 7
+    assert 3 < len(counts) <= MAX_FILES
     assert sum(int(added) + int(removed) for added, removed, _ in counts) <= 30
     assert len(text.encode()) <= 10_000
 
@@ -97,3 +115,23 @@ def test_unrelated_edits_merge_without_a_conflict(repository: Repository) -> Non
         repository.git("merge", "--quiet", "--no-edit", edit.branch)
 
     assert compare(repository.folder) == []
+
+
+def test_only_words_that_many_share_are_in_more_files() -> None:
+    """Every text of the spec is marked, and its mark looked for in each file: the fragment counts as one of them."""
+    bundle = load_fragments(PROJECT / "spec")
+    places: list[str] = []
+    for pointer, mapping in list(mappings(bundle.document)):
+        for key in ("summary", "description"):
+            if isinstance(mapping.get(key), str):
+                mapping[key] = f"Mark{len(places)}mark {mapping[key]}"
+                places.append("/".join(pointer).removeprefix("components/"))
+    files = render(bundle, parse(bundle), PROJECT / "overlays" / "templates")
+    files[BUNDLE_FILE] = dump_yaml(published(bundle))
+    found: dict[int, int] = defaultdict(int)
+    for text in files.values():
+        for number in set(re.findall(r"Mark(\d+)mark", text)):
+            found[int(number)] += 1
+
+    assert len(found) == len(places)
+    assert {places[number] for number, count in found.items() if count + 1 > MAX_FILES} == SHARED

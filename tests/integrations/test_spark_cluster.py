@@ -152,9 +152,11 @@ def test_tasks_share_a_rate(cluster: Any, sandbox: Sandbox, tmp_path: Path) -> N
         salt="params.n", requestsPerSecond=rate, rateBudget="file", concurrency=4,
     )  # fmt: skip
     times = sorted(request.time for request in sandbox.log if request.operation == "events.send_batch")
-    assert len(times) == 48
+    assert len(times) >= 48  # more where Spark runs a copy, which keeps the rate too
     spread = times[-1] - times[0]
     most = max(sum(first <= moment < first + 2 for moment in times) for first in times)
-    sys.stderr.write(f"\n48 requests at {rate} a second by two tasks: {spread:.1f} s, {most} in two seconds at most\n")
-    assert spread >= 0.95 * 47 / rate
+    sys.stderr.write(
+        f"\n{len(times)} requests at {rate} a second by two tasks: {spread:.1f} s, {most} in two seconds at most\n"
+    )
+    assert spread >= 0.95 * (len(times) - 1) / rate
     assert time.monotonic() - began < PATIENCE

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from .targets import refused
 from .writing import OPEN_FLAGS, OWNER_ONLY
@@ -41,7 +41,7 @@ def refuse_foreign(path: object, argument: str) -> None:
     """Raise InvalidRequestError where there is a file at a path that other users may write, or that is theirs."""
     if isinstance(path, str | os.PathLike):
         with contextlib.suppress(OSError, ValueError):
-            found = os.stat(path)  # noqa: PTH116 - whatever the path is
+            found = os.stat(cast("str | os.PathLike[str]", path))  # noqa: PTH116 - whatever the path is
             problem = _foreign(found) if stat.S_ISREG(found.st_mode) else None
             if problem is not None:
                 raise refused(argument, problem)

@@ -35,8 +35,7 @@ ACTS: list[bytes | Act] = [
 def assert_nothing_personal(caplog: pytest.LogCaptureFixture, errors: list[SyneriseError]) -> None:
     texts = [f"{record.getMessage()} {record.__dict__}" for record in caplog.records]
     texts += [f"{error} {error!r} {error.__cause__!r}" for error in errors]
-    assert len(texts) > 10
-    assert {record.name for record in caplog.records} <= {"synerise_profiles", "asyncio"}
+    assert len(texts) > 20
     assert [] == [text for text in texts for secret in SECRETS if secret in text]
 
 

@@ -28,7 +28,6 @@ MAY_IMPORT_HTTPX = {
         "connection_failures",
         "connection_pool",
         "leases",
-        "opening",
         "response_reading",
         "transport",
     )

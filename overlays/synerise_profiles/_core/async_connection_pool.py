@@ -1,4 +1,4 @@
-"""The async transport that leases single connections to one host.
+"""The async transport, in httpx's terms, that leases single connections of httpcore to one host.
 
 It does what the one of `connection_pool` does, by tasks. A call may be cancelled at any moment, also while its
 connection is being made, which httpx's own pool never recovers from: its place and its connection are given back all
@@ -8,7 +8,8 @@ the same.
 from __future__ import annotations
 
 import ssl
-from typing import Final, cast
+from collections.abc import AsyncIterator
+from typing import Any, Final, cast
 
 import anyio
 import anyio.lowlevel
@@ -17,24 +18,31 @@ import httpx
 import sniffio
 
 from .asyncio_stream import AsyncioStream, connect_asyncio
-from .http1 import READ_BYTES, Exchange, LeasedRequest
-from .leases import NO_PLACE, ConnectTarget, IdleConnections, httpx_error, is_silent, is_usable, may_resend
-from .response_reading import ReadResponse
+from .leases import (
+    NO_PLACE,
+    ConnectTarget,
+    ExchangeState,
+    IdleConnections,
+    content_length,
+    core_request,
+    httpx_error,
+    is_silent,
+    is_usable,
+    may_resend,
+)
 
 __all__ = ["AsyncLeasingTransport"]
 
 _CLOSE_SECONDS: Final = 1.0
 
 
-class _AsyncLease:
-    """A connection that one call has for itself, until it is closed or idle again."""
+class _AsyncStream(httpcore.AsyncNetworkStream):
+    """The socket of a connection, bounded by the exchange that goes on."""
 
-    __slots__ = ("_socket", "_stream", "idle_since")
-
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+    def __init__(self, stream: httpcore.AsyncNetworkStream, state: ExchangeState) -> None:
         self._stream = stream
+        self._state = state
         self._socket = stream.get_extra_info("socket")
-        self.idle_since = 0.0
 
     @property
     def is_quiet(self) -> bool:
@@ -42,52 +50,108 @@ class _AsyncLease:
         stream = self._stream
         return is_silent(self._socket) and (not isinstance(stream, AsyncioStream) or stream.is_quiet)
 
-    async def carry(self, exchange: Exchange) -> None:
-        """Send a request, and receive its response."""
-        stream, request = self._stream, exchange.request
-        try:
-            for data in exchange.to_send():
-                await stream.write(data, request.seconds("write", httpcore.WriteTimeout))
-                exchange.has_sent = True
-            exchange.is_sent = True
-        except httpcore.WriteError:
-            pass  # a server may answer before it has read everything, and close the connection
-        while not exchange.feed(await stream.read(READ_BYTES, request.seconds("read", httpcore.ReadTimeout))):
-            pass
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's name
+        state = self._state
+        return state.handle_data(await self._stream.read(max_bytes, state.seconds(timeout, httpcore.ReadTimeout)))
 
-    async def close(self) -> None:
-        """Close the connection."""
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's name
+        state = self._state
+        if data := state.bytes_to_send(buffer):
+            await self._stream.write(data, state.seconds(timeout, httpcore.WriteTimeout))
+            state.has_sent = True
+
+    async def aclose(self) -> None:
         await _close_stream(self._stream)
 
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
-class AsyncLeasingTransport:
+
+class _AsyncLease:
+    """A connection that one call has for itself, until it is closed or idle again."""
+
+    __slots__ = ("connection", "idle_since", "state", "stream")
+
+    def __init__(self, origin: httpcore.Origin, stream: _AsyncStream, state: ExchangeState) -> None:
+        self.connection = httpcore.AsyncHTTP11Connection(origin, stream)
+        self.stream = stream
+        self.state = state
+        self.idle_since = 0.0
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the connection is still there, and nothing has arrived on it."""
+        return self.stream.is_quiet
+
+
+class _AsyncResponseStream(httpx.AsyncByteStream):
+    """The body of a response; closing it gives the connection back."""
+
+    def __init__(self, transport: AsyncLeasingTransport, lease: _AsyncLease, response: httpcore.Response) -> None:
+        self._transport = transport
+        self._lease: _AsyncLease | None = lease
+        self._stream: Any = response.stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._stream:
+                yield piece
+        except Exception as error:
+            if (mapped := httpx_error(error)) is None:
+                raise
+            raise mapped from error
+
+    async def aclose(self) -> None:
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            try:
+                await self._stream.aclose()
+            finally:
+                await self._transport.give_back(lease)
+
+
+class AsyncLeasingTransport(httpx.AsyncBaseTransport):
     """Sends over leased connections, in one event loop. A call waits for a place while all are taken."""
 
-    def __init__(self, base_url: str, context: ssl.SSLContext | None, *, max_connections: int) -> None:
+    def __init__(
+        self, base_url: str, context: ssl.SSLContext | None, *, max_connections: int, max_response_bytes: int
+    ) -> None:
         self._target = ConnectTarget(base_url, context)
+        self._max_response_bytes = max_response_bytes
         self._places = anyio.Semaphore(max_connections)
         self._idle: IdleConnections[_AsyncLease] = IdleConnections()
         # Elsewhere, on trio, anyio connects.
         is_asyncio = sniffio.current_async_library() == "asyncio"
         self._backend = None if is_asyncio else cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
 
-    async def exchange(self, request: LeasedRequest, max_response_bytes: int) -> ReadResponse:
-        """Send a request on a connection of its own, and return its response. Raises httpx.RequestError."""
-        await self._take_place(request.timeouts.get("pool"))
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request on a connection of its own; closing the response gives that back."""
+        timeouts = request.extensions.get("timeout", {})
+        await self._take_place(timeouts.get("pool"))
         try:
-            exchange = await self._exchange(request, max_response_bytes)
+            lease, response = await self._exchange(request, timeouts.get("connect"))
         except BaseException as error:
+            self._places.release()
             if (mapped := httpx_error(error)) is None:
                 raise
             raise mapped from error
-        finally:
-            self._places.release()
-        return exchange.response()
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_AsyncResponseStream(self, lease, response),
+        )
+
+    async def give_back(self, lease: _AsyncLease) -> None:
+        """End a lease: keep the connection if its response was read to the end, close it otherwise."""
+        to_close = self._idle.put(lease) if lease.connection.is_idle() else [lease]
+        self._places.release()
+        for each in to_close:
+            await each.connection.aclose()
 
     async def aclose(self) -> None:
         """Close the connections; one that is in use is closed when its call has ended."""
         for lease in self._idle.close():
-            await lease.close()
+            await lease.connection.aclose()
         await anyio.lowlevel.checkpoint()  # an event loop closes its sockets in its next round
 
     async def _take_place(self, seconds: float | None) -> None:
@@ -99,44 +163,48 @@ class AsyncLeasingTransport:
                 return
             raise httpx.PoolTimeout(NO_PLACE) from None
 
-    async def _exchange(self, request: LeasedRequest, max_response_bytes: int) -> Exchange:
+    async def _exchange(
+        self, request: httpx.Request, connect_timeout: float | None
+    ) -> tuple[_AsyncLease, httpcore.Response]:
+        message, deadline = core_request(request, self._target.origin), request.extensions.get("deadline")
         kept = await self._take()
         while True:
-            lease = kept or await self._connect(request)
-            exchange = Exchange(request, max_response_bytes)
+            lease = kept or await self._connect(connect_timeout, deadline)
+            lease.state.start(deadline, content_length(request))
             try:
-                await lease.carry(exchange)
+                response = await lease.connection.handle_async_request(message)
+                lease.state.handle_head()
             except BaseException as error:
-                await lease.close()
-                if not may_resend(exchange, error, was_kept=lease is kept):
+                await lease.connection.aclose()
+                if not may_resend(request, lease.state, error, was_kept=lease is kept):
                     raise
                 kept = None
             else:
-                for each in self._idle.put(lease) if exchange.is_sent and exchange.is_reusable else [lease]:
-                    await each.close()
-                return exchange
+                return lease, response
 
     async def _take(self) -> _AsyncLease | None:
         while (lease := self._idle.take()) is not None:
             if is_usable(lease):
                 return lease
-            await lease.close()
+            await lease.connection.aclose()
         return None
 
-    async def _connect(self, request: LeasedRequest) -> _AsyncLease:
-        target, timeout_error = self._target, httpcore.ConnectTimeout
+    async def _connect(self, step_seconds: float | None, deadline: float | None) -> _AsyncLease:
+        target, state = self._target, ExchangeState(self._max_response_bytes)
+        state.start(deadline)
+        seconds = state.seconds(step_seconds, httpcore.ConnectTimeout)
         host, port, context = target.host, target.origin.port, target.context
-        seconds = request.seconds("connect", timeout_error)
         if self._backend is None:
-            return _AsyncLease(await connect_asyncio(host, port, context, seconds))
+            stream: httpcore.AsyncNetworkStream = await connect_asyncio(host, port, context, seconds)
+            return _AsyncLease(target.origin, _AsyncStream(stream, state), state)
         stream = await self._backend.connect_tcp(host, port, seconds)
         if context is not None:
             try:
-                stream = await stream.start_tls(context, host, request.seconds("connect", timeout_error))
+                stream = await stream.start_tls(context, host, state.seconds(step_seconds, httpcore.ConnectTimeout))
             except BaseException:
                 await _close_stream(stream)
                 raise
-        return _AsyncLease(stream)
+        return _AsyncLease(target.origin, _AsyncStream(stream, state), state)
 
 
 async def _close_stream(stream: httpcore.AsyncNetworkStream) -> None:

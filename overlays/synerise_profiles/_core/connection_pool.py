@@ -1,120 +1,181 @@
-"""The sync transport that leases single connections to one host.
+"""The sync transport, in httpx's terms, that leases single connections of httpcore to one host.
 
-The pools of HTTP libraries walk over all their connections and requests whenever one of them changes, so that a call
-costs more the more there are. Here a call takes a free place and the connection on top of a stack. Its end gives both
-back, whatever the end is: a connection whose response was read to its end is kept, any other is closed. The rules are
-in `leases`, what is said on a connection in `http1`.
+httpx's own pool walks over all its connections and requests whenever one of them changes, so that a call costs more
+the more there are. Here a call takes a free place and the connection on top of a stack. Its end gives both back,
+whatever the end is: a connection whose response was read to its end is kept, any other is closed. The rules are in
+`leases`.
 """
 
 from __future__ import annotations
 
 import ssl
-from queue import Empty, SimpleQueue
+import threading
+from collections.abc import Iterator
+from typing import Any
 
 import httpcore
 import httpx
 
-from .http1 import READ_BYTES, Exchange, LeasedRequest
-from .leases import NO_PLACE, ConnectTarget, IdleConnections, httpx_error, is_silent, is_usable, may_resend
-from .response_reading import ReadResponse
+from .leases import (
+    NO_PLACE,
+    ConnectTarget,
+    ExchangeState,
+    IdleConnections,
+    content_length,
+    core_request,
+    httpx_error,
+    is_silent,
+    is_usable,
+    may_resend,
+)
 
 __all__ = ["LeasingTransport"]
 
 
-class _Lease:
-    """A connection that one call has for itself, until it is closed or idle again."""
+class _Stream(httpcore.NetworkStream):
+    """The socket of a connection, bounded by the exchange that goes on."""
 
-    __slots__ = ("_socket", "_stream", "idle_since")
-
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, state: ExchangeState) -> None:
         self._stream = stream
+        self._state = state
         self._socket = stream.get_extra_info("socket")
-        self.idle_since = 0.0
 
     @property
     def is_quiet(self) -> bool:
         """Whether the server has neither closed the connection nor sent anything that was not asked for."""
         return is_silent(self._socket)
 
-    def carry(self, exchange: Exchange) -> None:
-        """Send a request, and receive its response."""
-        stream, request = self._stream, exchange.request
-        try:
-            for data in exchange.to_send():
-                stream.write(data, request.seconds("write", httpcore.WriteTimeout))
-                exchange.has_sent = True
-            exchange.is_sent = True
-        except httpcore.WriteError:
-            pass  # a server may answer before it has read everything, and close the connection
-        while not exchange.feed(stream.read(READ_BYTES, request.seconds("read", httpcore.ReadTimeout))):
-            pass
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        state = self._state
+        return state.handle_data(self._stream.read(max_bytes, state.seconds(timeout, httpcore.ReadTimeout)))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        state = self._state
+        if data := state.bytes_to_send(buffer):
+            self._stream.write(data, state.seconds(timeout, httpcore.WriteTimeout))
+            state.has_sent = True
 
     def close(self) -> None:
-        """Close the connection."""
         self._stream.close()
 
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
-class LeasingTransport:
-    """Sends over leased connections; threads may share it. A call waits for a place while all are taken."""
 
-    def __init__(self, base_url: str, context: ssl.SSLContext | None, *, max_connections: int) -> None:
-        self._target = ConnectTarget(base_url, context)
-        self._places: SimpleQueue[None] = SimpleQueue()
-        for _ in range(max_connections):
-            self._places.put(None)
-        self._idle: IdleConnections[_Lease] = IdleConnections()
-        self._backend = httpcore.SyncBackend()
+class _Lease:
+    """A connection that one call has for itself, until it is closed or idle again."""
 
-    def exchange(self, request: LeasedRequest, max_response_bytes: int) -> ReadResponse:
-        """Send a request on a connection of its own, and return its response. Raises httpx.RequestError."""
+    __slots__ = ("connection", "idle_since", "state", "stream")
+
+    def __init__(self, origin: httpcore.Origin, stream: _Stream, state: ExchangeState) -> None:
+        self.connection = httpcore.HTTP11Connection(origin, stream)
+        self.stream = stream
+        self.state = state
+        self.idle_since = 0.0
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the connection is still there, and nothing has arrived on it."""
+        return self.stream.is_quiet
+
+
+class _ResponseStream(httpx.SyncByteStream):
+    """The body of a response; closing it gives the connection back."""
+
+    def __init__(self, transport: LeasingTransport, lease: _Lease, response: httpcore.Response) -> None:
+        self._transport = transport
+        self._lease: _Lease | None = lease
+        self._stream: Any = response.stream
+
+    def __iter__(self) -> Iterator[bytes]:
         try:
-            self._places.get(timeout=request.timeouts.get("pool"))
-        except Empty:
-            raise httpx.PoolTimeout(NO_PLACE) from None
-        try:
-            exchange = self._exchange(request, max_response_bytes)
-        except BaseException as error:
+            yield from self._stream
+        except Exception as error:
             if (mapped := httpx_error(error)) is None:
                 raise
             raise mapped from error
-        finally:
-            self._places.put(None)
-        return exchange.response()
+
+    def close(self) -> None:
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            try:
+                self._stream.close()
+            finally:
+                self._transport.give_back(lease)
+
+
+class LeasingTransport(httpx.BaseTransport):
+    """Sends over leased connections; threads may share it. A call waits for a place while all are taken."""
+
+    def __init__(
+        self, base_url: str, context: ssl.SSLContext | None, *, max_connections: int, max_response_bytes: int
+    ) -> None:
+        self._target = ConnectTarget(base_url, context)
+        self._max_response_bytes = max_response_bytes
+        self._places = threading.Semaphore(max_connections)
+        self._idle: IdleConnections[_Lease] = IdleConnections()
+        self._backend = httpcore.SyncBackend()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request on a connection of its own; closing the response gives that back."""
+        timeouts = request.extensions.get("timeout", {})
+        if not self._places.acquire(timeout=timeouts.get("pool")):
+            raise httpx.PoolTimeout(NO_PLACE)
+        try:
+            lease, response = self._exchange(request, timeouts.get("connect"))
+        except BaseException as error:
+            self._places.release()
+            if (mapped := httpx_error(error)) is None:
+                raise
+            raise mapped from error
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_ResponseStream(self, lease, response),
+        )
+
+    def give_back(self, lease: _Lease) -> None:
+        """End a lease: keep the connection if its response was read to the end, close it otherwise."""
+        to_close = self._idle.put(lease) if lease.connection.is_idle() else [lease]
+        self._places.release()
+        for each in to_close:
+            each.connection.close()
 
     def close(self) -> None:
         """Close the connections; one that is in use is closed when its call has ended."""
         for lease in self._idle.close():
-            lease.close()
+            lease.connection.close()
 
-    def _exchange(self, request: LeasedRequest, max_response_bytes: int) -> Exchange:
+    def _exchange(self, request: httpx.Request, connect_timeout: float | None) -> tuple[_Lease, httpcore.Response]:
+        message, deadline = core_request(request, self._target.origin), request.extensions.get("deadline")
         kept = self._take()
         while True:
-            lease = kept or self._connect(request)
-            exchange = Exchange(request, max_response_bytes)
+            lease = kept or self._connect(connect_timeout, deadline)
+            lease.state.start(deadline, content_length(request))
             try:
-                lease.carry(exchange)
+                response = lease.connection.handle_request(message)
+                lease.state.handle_head()
             except BaseException as error:
-                lease.close()
-                if not may_resend(exchange, error, was_kept=lease is kept):
+                lease.connection.close()
+                if not may_resend(request, lease.state, error, was_kept=lease is kept):
                     raise
                 kept = None
             else:
-                for each in self._idle.put(lease) if exchange.is_sent and exchange.is_reusable else [lease]:
-                    each.close()
-                return exchange
+                return lease, response
 
     def _take(self) -> _Lease | None:
         while (lease := self._idle.take()) is not None:
             if is_usable(lease):
                 return lease
-            lease.close()
+            lease.connection.close()
         return None
 
-    def _connect(self, request: LeasedRequest) -> _Lease:
-        target = self._target
-        seconds = request.seconds("connect", httpcore.ConnectTimeout)
+    def _connect(self, timeout: float | None, deadline: float | None) -> _Lease:
+        target, state = self._target, ExchangeState(self._max_response_bytes)
+        state.start(deadline)
+        seconds = state.seconds(timeout, httpcore.ConnectTimeout)
         stream = self._backend.connect_tcp(target.host, target.origin.port, seconds)
         if target.context is not None:
-            seconds = request.seconds("connect", httpcore.ConnectTimeout)
+            seconds = state.seconds(timeout, httpcore.ConnectTimeout)
             stream = stream.start_tls(target.context, target.host, seconds)
-        return _Lease(stream)
+        return _Lease(target.origin, _Stream(stream, state), state)

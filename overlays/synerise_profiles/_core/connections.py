@@ -124,8 +124,7 @@ class ConnectionManager:
 
     def _open(self, operation: str) -> Transport:
         # Building a client costs nothing: httpx, httpcore and the event loops that it knows are loaded here.
-        from .opening import open_transport  # noqa: PLC0415
-        from .transport import Transport  # noqa: PLC0415
+        from .transport import RequestBuilder, Transport, is_leasing, open_httpx_transport  # noqa: PLC0415
 
         if self._pid != os.getpid():
             # A child of fork must not write to its parent's sockets, nor wait for locks that its threads held.
@@ -136,8 +135,10 @@ class ConnectionManager:
             if self._transport is None:
                 options = self._settings.options
                 given = self._given_transport
-                httpx_transport = open_transport(options) if given is None else given
-                transport = Transport(httpx_transport, options, self.timing)
+                httpx_transport = open_httpx_transport(options) if given is None else given
+                transport = Transport(
+                    httpx_transport, RequestBuilder(options, for_leasing=is_leasing(httpx_transport)), self.timing
+                )
                 transport.auth = self._make_auth(transport)
                 self._transport = transport
             return self._transport
@@ -196,8 +197,12 @@ class AsyncConnectionManager:
 
     def _open(self, loop: object, operation: str) -> AsyncTransport:
         # As above.
-        from .opening import open_async_transport  # noqa: PLC0415
-        from .transport import AsyncTransport  # noqa: PLC0415
+        from .transport import (  # noqa: PLC0415
+            AsyncTransport,
+            RequestBuilder,
+            is_leasing,
+            open_async_httpx_transport,
+        )
 
         if self.closed:
             raise _closed_error(operation)
@@ -206,8 +211,10 @@ class AsyncConnectionManager:
                 del self._transports[other]
         options = self._settings.options
         given = self._given_transport
-        httpx_transport = open_async_transport(options) if given is None else given
-        transport = AsyncTransport(httpx_transport, options, self.timing)
+        httpx_transport = open_async_httpx_transport(options) if given is None else given
+        transport = AsyncTransport(
+            httpx_transport, RequestBuilder(options, for_leasing=is_leasing(httpx_transport)), self.timing
+        )
         transport.auth = self._make_auth(transport)
         self._transports[loop] = transport
         return transport

@@ -1,7 +1,8 @@
 """The rules of leased connections, without I/O, for both transports, `connection_pool` and `async_connection_pool`.
 
 A call leases one connection for itself and gives it back when its response is read. `IdleConnections` holds those that
-nobody uses, and `may_resend` says when a request that broke on a kept connection may go out again on a new one.
+nobody uses, `ExchangeState` bounds what happens on one while it is leased, and `may_resend` says when a request that
+broke on a kept connection may go out again on a new one.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import httpcore
 import httpx
 
-from .http1 import Exchange
+from .response_reading import ResponseTooLargeError
 
 __all__ = [
     "NO_PLACE",
     "ConnectTarget",
+    "ExchangeState",
     "IdleConnections",
+    "content_length",
+    "core_request",
     "httpx_error",
     "is_silent",
     "is_usable",
@@ -33,6 +37,9 @@ __all__ = [
 
 _IDLE_SECONDS: Final = 5.0
 """How long a connection is kept without use: less than what servers and load balancers keep theirs."""
+_MAX_HEAD_BYTES: Final = 1_000_000
+"""What may arrive before the headers of a response are complete, answers 1xx included."""
+_MAX_JOINED_BYTES: Final = 64_000
 NO_PLACE: Final = "no connection became free in time"
 """Why a call gives up that waited for a place."""
 
@@ -129,19 +136,93 @@ class ConnectTarget:
             context.set_alpn_protocols(["http/1.1"])
 
 
-def may_resend(exchange: Exchange, error: BaseException, *, was_kept: bool) -> bool:
+class ExchangeState:
+    """What one request and its response have done on a connection, and how long and how large they may get."""
+
+    __slots__ = ("_deadline", "_held", "_holds_head", "_max_bytes", "_max_response_bytes", "has_sent", "received")
+
+    def __init__(self, max_response_bytes: int) -> None:
+        self._max_response_bytes = max_response_bytes
+        self.start(None)
+
+    def start(self, deadline: float | None, content_length: int = 0) -> None:
+        """Begin an exchange; `deadline` is a moment of the monotonic clock, `content_length` that of the request."""
+        self._deadline = deadline
+        self._holds_head = 0 < content_length <= _MAX_JOINED_BYTES
+        self._held = b""
+        self._max_bytes = _MAX_HEAD_BYTES
+        self.has_sent = False
+        self.received = 0
+
+    def bytes_to_send(self, data: bytes) -> bytes:
+        """Return what to send: the headers of a request with a small body wait for it, and leave with it at once."""
+        if self._holds_head:
+            self._holds_head, self._held = False, data
+            return b""
+        if self._held:
+            data, self._held = self._held + data, b""
+        return data
+
+    def handle_head(self) -> None:
+        """The headers of the response are complete; what follows is its body.
+
+        Headers of which nothing arrived in this exchange came before it, behind the response to another request.
+        """
+        if not self.received:
+            raise httpcore.RemoteProtocolError("a response that came before its request")
+        self._max_bytes = self.received + self._max_response_bytes + _MAX_HEAD_BYTES
+
+    def handle_data(self, data: bytes) -> bytes:
+        """Count what has arrived, and return it; raise if it is too much."""
+        self.received += len(data)
+        if self.received > self._max_bytes:
+            raise ResponseTooLargeError("too many bytes")
+        return data
+
+    def seconds(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
+        """Return the seconds that a step may take: its own, or what is left of the deadline."""
+        if self._deadline is None:
+            return timeout
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise error("the deadline has passed")
+        return left if timeout is None or left < timeout else timeout
+
+
+def content_length(request: httpx.Request) -> int:
+    """Return the bytes of a request's body, as its headers say."""
+    return int(request.headers.get("content-length", "0"))
+
+
+def may_resend(request: httpx.Request, state: ExchangeState, error: BaseException, *, was_kept: bool) -> bool:
     """Whether a request that failed may be sent again at once, on a new connection.
 
     A server may close an idle connection at the moment at which it is used again. Nothing of a response has arrived
     then. If nothing could be sent either, the server cannot have carried out the request. Otherwise only what reads is
     sent again: a second deletion may be refused because the first was carried out, and whoever retries has to know it.
     """
-    if not was_kept or exchange.received:
+    if not was_kept or state.received or not isinstance(error, httpcore.NetworkError | httpcore.RemoteProtocolError):
         return False
-    if not isinstance(error, httpcore.NetworkError | httpcore.RemoteProtocolError):
-        return False
-    request = exchange.request
-    return (request.method == "GET" and request.repeatable) or not exchange.has_sent
+    is_reading = request.method == "GET" and bool(request.extensions.get("repeatable"))
+    return is_reading or not state.has_sent
+
+
+def core_request(request: httpx.Request, origin: httpcore.Origin) -> httpcore.Request:
+    """Return the request in the terms of httpcore."""
+    extensions = request.extensions
+    stream: Any = request.stream
+    return httpcore.Request(
+        request.method,
+        httpcore.URL(
+            scheme=origin.scheme,
+            host=origin.host,
+            port=origin.port,
+            target=extensions.get("target") or request.url.raw_path,
+        ),
+        headers=request.headers.raw,
+        content=stream,
+        extensions={"timeout": extensions.get("timeout", {})},
+    )
 
 
 def httpx_error(error: BaseException) -> httpx.RequestError | None:

@@ -40,7 +40,7 @@ _RENEWAL_MARGIN_SECONDS: Final = 60.0
 class Token:
     """What goes into `Authorization`, and until when, on the monotonic clock. Its repr shows neither."""
 
-    header: str
+    header: bytes
     renew_at: float = math.inf
 
     def __repr__(self) -> str:
@@ -53,12 +53,12 @@ def bearer_token(text: object, renew_at: float = math.inf) -> Token:
         raise ConfigurationError(f"token: expected text, got {type(text).__name__}")
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ConfigurationError("token: expected a JWT alone, without white space and without the word Bearer")
-    return Token(f"Bearer {text}", renew_at)
+    return Token(b"Bearer " + text.encode("ascii"), renew_at)
 
 
 def basic_token(workspace_guid: str, api_key: str) -> Token:
     """Make the value that signs in by Basic."""
-    return Token("Basic " + base64.b64encode(f"{workspace_guid}:{api_key}".encode("ascii")).decode("ascii"))
+    return Token(b"Basic " + base64.b64encode(f"{workspace_guid}:{api_key}".encode("ascii")))
 
 
 def login_request(api_key: str) -> Request[str]:

@@ -1,34 +1,36 @@
-"""The transport: builds the HTTP request, sends it, and drives `RequestAttempts`, sync and async.
+"""The transport: builds the HTTP request, sends it over httpx, and drives `RequestAttempts`, sync and async.
 
-Requests go over leased connections, or over a transport in httpx's terms. That is driven directly, without
-`httpx.Client`: it logs every URL, and here a URL may hold an e-mail address; it keeps cookies, which would carry state
-from one call into the next; and it merges headers and cookies anew for each request, which costs time. Nothing of that
-is needed: a client has one host, constant headers and timeouts.
+httpx's transports are driven directly, without `httpx.Client`: that logs every URL, and here a URL may hold an e-mail
+address; it keeps cookies, which would carry state from one call into the next; and it merges headers and cookies anew
+for each request, which costs time. Nothing of that is needed: a client has one host, constant headers and timeouts.
 """
 
 from __future__ import annotations
 
 import inspect
+import os
+import ssl
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Request, Response
 
 from .async_connection_pool import AsyncLeasingTransport
 from .attempts import NextAction, RequestAttempts
 from .auth import AsyncAuth, Auth
+from .base_url import is_loopback
 from .config import Options
 from .connection_failures import transport_failure
 from .connection_pool import LeasingTransport
-from .http1 import LeasedRequest
 from .instruments import is_traced
-from .opening import find_proxy
 from .response_reading import BodyReader, ReadResponse
 from .telemetry import OperationSpan
 from .timing import Timing
@@ -38,51 +40,39 @@ __all__ = [
     "AsyncTransport",
     "RequestBuilder",
     "Transport",
+    "find_proxy",
+    "is_leasing",
+    "open_async_httpx_transport",
+    "open_httpx_transport",
+    "ssl_context",
 ]
 
 T = TypeVar("T")
 
 _MAX_TARGET_LENGTH: Final = 50_000
 """Longer ones are left to httpx, which knows what a URL may hold."""
-_JSON_HEADER: Final = ("Content-Type", "application/json")
+_JSON_HEADER: Final = (b"Content-Type", b"application/json")
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
 class RequestBuilder:
-    """Builds requests of a client's base URL and the headers that are the same in all of them."""
+    """Builds httpx requests of a client's base URL and the headers that are the same in all of them.
 
-    def __init__(self, options: Options) -> None:
-        agent = _user_agent() if options.user_agent is None else f"{_user_agent()} {options.user_agent}"
+    A leasing transport has one host and takes the path as `target`; for any other transport the URL of each request is
+    put together, which takes a tenth of a call.
+    """
+
+    def __init__(self, options: Options, *, for_leasing: bool) -> None:
         self.base_url = options.base_url
-        self.headers: list[tuple[str, str]] = [
-            ("Host", httpx.URL(options.base_url).netloc.decode("ascii")),
-            ("User-Agent", agent),
-            ("Accept-Encoding", "gzip, deflate"),
-        ]
+        self._url = httpx.URL(options.base_url)
         self._target_prefix = urlsplit(options.base_url).path
-        self._head = _lines(self.headers)
-
-    def lease(
-        self,
-        request: Request[Any],
-        token: Token | None,
-        timeouts: Mapping[str, float | None],
-        deadline: float,
-        further_headers: Mapping[str, str],
-    ) -> LeasedRequest:
-        """Build a request for a leasing transport, which has one host and takes bytes."""
-        operation = request.operation
-        method, target = operation.http_method, _target_of(request)
-        if len(target) > _MAX_TARGET_LENGTH:
-            target = _url(self.base_url + target, request).raw_path.decode("ascii")
-        elif self._target_prefix:
-            target = self._target_prefix + target
-        lines = _lines(_headers_of(request, token, further_headers))
-        try:
-            head = f"{method} {target} HTTP/1.1\r\n{self._head}{lines}\r\n".encode("ascii")
-        except UnicodeEncodeError:
-            raise _unusable_target(request) from None
-        return LeasedRequest(method, head, request.content, timeouts, deadline, request.repeatable)
+        self._for_leasing = for_leasing
+        agent = _user_agent() if options.user_agent is None else f"{_user_agent()} {options.user_agent}"
+        self.headers: list[tuple[bytes, bytes]] = [
+            (b"Host", httpx.URL(options.base_url).netloc),
+            (b"User-Agent", agent.encode("ascii")),
+            (b"Accept-Encoding", b"gzip, deflate"),
+        ]
 
     def build(
         self,
@@ -92,69 +82,47 @@ class RequestBuilder:
         deadline: float,
         further_headers: Mapping[str, str],
     ) -> httpx.Request:
-        """Build a request for any other transport."""
+        """Build one request; `timeouts` are the seconds of each step, `deadline` is a moment of the monotonic clock."""
+        operation, content = request.operation, request.content
+        headers = self.headers.copy()
+        headers.append((b"Accept", operation.accept.encode("ascii")))
+        for name, value in operation.headers:
+            headers.append((name.encode("ascii"), value.encode("ascii")))
+        if further_headers:
+            headers += [(name.encode("ascii"), value.encode("ascii")) for name, value in further_headers.items()]
+        if token is not None:
+            headers.append((b"Authorization", token.header))
+        if content is not None:
+            headers += (_JSON_HEADER, (b"Content-Length", b"%d" % len(content)))
+        elif operation.http_method in _METHODS_WITH_BODY:
+            headers.append((b"Content-Length", b"0"))
+        path = f"{request.path}?{request.query}" if request.query else request.path
         extensions: dict[str, Any] = {"timeout": timeouts, "deadline": deadline, "repeatable": request.repeatable}
-        # It is given content, since some transports take a stream, even an empty one, for a body in chunks.
-        return httpx.Request(
-            request.operation.http_method,
-            _url(self.base_url + _target_of(request), request),
-            headers=self.headers + _headers_of(request, token, further_headers),
-            content=request.content,
-            extensions=extensions,
-        )
-
-
-def _target_of(request: Request[Any]) -> str:
-    return f"{request.path}?{request.query}" if request.query else request.path
-
-
-def _headers_of(
-    request: Request[Any], token: Token | None, further_headers: Mapping[str, str]
-) -> list[tuple[str, str]]:
-    """Return the headers of one request, all of which were checked where they come from."""
-    operation, content = request.operation, request.content
-    headers = [("Accept", operation.accept), *operation.headers]
-    if further_headers:
-        headers += further_headers.items()
-    if token is not None:
-        headers.append(("Authorization", token.header))
-    if content is not None:
-        headers += (_JSON_HEADER, ("Content-Length", str(len(content))))
-    elif operation.http_method in _METHODS_WITH_BODY:
-        headers.append(("Content-Length", "0"))
-    return headers
-
-
-def _lines(headers: Iterable[tuple[str, str]]) -> str:
-    return "".join([f"{name}: {value}\r\n" for name, value in headers])
-
-
-def _url(text: str, request: Request[Any]) -> httpx.URL:
-    try:
-        return httpx.URL(text)
-    except (httpx.InvalidURL, UnicodeEncodeError):
-        raise _unusable_target(request) from None
-
-
-def _unusable_target(request: Request[Any]) -> InvalidRequestError:
-    problem = "the path and query are too long or not a URL"
-    return InvalidRequestError(problem, operation=request.operation.name)
+        try:
+            if self._for_leasing and len(path) <= _MAX_TARGET_LENGTH:
+                extensions["target"] = f"{self._target_prefix}{path}".encode("ascii")
+                # With `stream` httpx adds nothing to the headers, and does not look through them.
+                stream = httpx.ByteStream(content or b"")
+                return httpx.Request(
+                    operation.http_method, self._url, headers=headers, stream=stream, extensions=extensions
+                )
+            url = httpx.URL(self.base_url + path)
+        except (httpx.InvalidURL, UnicodeEncodeError):
+            problem = "the path and query are too long or not a URL"
+            raise InvalidRequestError(problem, operation=operation.name) from None
+        # Other transports are given content, since some take a stream, even an empty one, for a body in chunks.
+        return httpx.Request(operation.http_method, url, headers=headers, content=content, extensions=extensions)
 
 
 class Transport:
     """The sync driver: sends over a transport in httpx's terms and waits. Without `auth` requests are not signed."""
 
-    def __init__(
-        self, httpx_transport: httpx.BaseTransport | LeasingTransport, options: Options, timing: Timing
-    ) -> None:
+    def __init__(self, httpx_transport: httpx.BaseTransport, builder: RequestBuilder, timing: Timing) -> None:
         self.httpx_transport = httpx_transport
         self.auth: Auth | None = None
+        self._builder = builder
         self._timing = timing
-        builder = RequestBuilder(options)
-        self._build: Callable[..., Any] = builder.build
-        self._exchange: Callable[[Any, int], ReadResponse] = self._exchange_by_httpx
-        if isinstance(httpx_transport, LeasingTransport):
-            self._build, self._exchange = builder.lease, httpx_transport.exchange
+        self._is_leasing = is_leasing(httpx_transport)
 
     def send(self, request: Request[T], options: Options) -> Response[T]:
         """Send until there is a success, and return it; raise the typed error of a final failure."""
@@ -174,7 +142,7 @@ class Transport:
         while True:
             timeouts = call.start_attempt()
             deadline = time.monotonic() + call.seconds_left
-            http_request = self._build(request, token, timeouts, deadline, options.headers)
+            http_request = self._builder.build(request, token, timeouts, deadline, options.headers)
             if options.on_request is not None:
                 with call.before_sending():
                     options.on_request(request, call.attempts)
@@ -201,9 +169,9 @@ class Transport:
                     continue
             raise call.final_error()
 
-    def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
-        reader = BodyReader(max_bytes, request.extensions["deadline"])
-        response = cast("httpx.BaseTransport", self.httpx_transport).handle_request(request)
+    def _exchange(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
+        reader = BodyReader(max_bytes, None if self._is_leasing else request.extensions["deadline"])
+        response = self.httpx_transport.handle_request(request)
         try:
             if not response.is_stream_consumed:
                 for piece in cast("httpx.SyncByteStream", response.stream):
@@ -216,17 +184,12 @@ class Transport:
 class AsyncTransport:
     """The async driver: sends over a transport in httpx's terms and awaits. Without `auth` requests are not signed."""
 
-    def __init__(
-        self, httpx_transport: httpx.AsyncBaseTransport | AsyncLeasingTransport, options: Options, timing: Timing
-    ) -> None:
+    def __init__(self, httpx_transport: httpx.AsyncBaseTransport, builder: RequestBuilder, timing: Timing) -> None:
         self.httpx_transport = httpx_transport
         self.auth: AsyncAuth | None = None
+        self._builder = builder
         self._timing = timing
-        builder = RequestBuilder(options)
-        self._build: Callable[..., Any] = builder.build
-        self._exchange: Callable[[Any, int], Awaitable[ReadResponse]] = self._exchange_by_httpx
-        if isinstance(httpx_transport, AsyncLeasingTransport):
-            self._build, self._exchange = builder.lease, httpx_transport.exchange
+        self._is_leasing = is_leasing(httpx_transport)
 
     async def send(self, request: Request[T], options: Options) -> Response[T]:
         """Send until there is a success, and return it; raise the typed error of a final failure."""
@@ -246,7 +209,7 @@ class AsyncTransport:
         while True:
             timeouts = call.start_attempt()
             deadline = time.monotonic() + call.seconds_left
-            http_request = self._build(request, token, timeouts, deadline, options.headers)
+            http_request = self._builder.build(request, token, timeouts, deadline, options.headers)
             if options.on_request is not None:
                 with call.before_sending():
                     await _await_if_needed(options.on_request(request, call.attempts))
@@ -273,9 +236,9 @@ class AsyncTransport:
                     continue
             raise call.final_error()
 
-    async def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
-        reader = BodyReader(max_bytes, request.extensions["deadline"])
-        response = await cast("httpx.AsyncBaseTransport", self.httpx_transport).handle_async_request(request)
+    async def _exchange(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
+        reader = BodyReader(max_bytes, None if self._is_leasing else request.extensions["deadline"])
+        response = await self.httpx_transport.handle_async_request(request)
         try:
             if not response.is_stream_consumed:
                 pieces = aiter(cast("httpx.AsyncByteStream", response.stream))
@@ -288,6 +251,87 @@ class AsyncTransport:
         finally:
             await response.aclose()
         return reader.response(response)
+
+
+def open_httpx_transport(options: Options) -> httpx.BaseTransport:
+    """Open the transport of a sync client; connections follow with the first request."""
+    proxy = find_proxy(options)
+    if proxy is None:
+        context = None if options.is_plain else ssl_context(options)
+        return LeasingTransport(
+            options.base_url,
+            context,
+            max_connections=options.max_connections,
+            max_response_bytes=options.max_response_bytes,
+        )
+    try:
+        return httpx.HTTPTransport(verify=ssl_context(options), proxy=proxy, limits=_limits(options))
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise _unusable_proxy(error) from None
+
+
+def open_async_httpx_transport(options: Options) -> httpx.AsyncBaseTransport:
+    """Open the transport of an async client in an event loop; connections follow with the first request."""
+    proxy = find_proxy(options)
+    if proxy is None:
+        context = None if options.is_plain else ssl_context(options)
+        return AsyncLeasingTransport(
+            options.base_url,
+            context,
+            max_connections=options.max_connections,
+            max_response_bytes=options.max_response_bytes,
+        )
+    try:
+        return httpx.AsyncHTTPTransport(verify=ssl_context(options), proxy=proxy, limits=_limits(options))
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise _unusable_proxy(error) from None
+
+
+def is_leasing(httpx_transport: object) -> bool:
+    """Whether a transport leases connections to the host of the base URL."""
+    return isinstance(httpx_transport, LeasingTransport | AsyncLeasingTransport)
+
+
+def _limits(options: Options) -> httpx.Limits:
+    # As many idle connections as busy ones: a pool of threads would otherwise open new ones for most of its requests.
+    return httpx.Limits(max_connections=options.max_connections, max_keepalive_connections=options.max_connections)
+
+
+def ssl_context(options: Options) -> ssl.SSLContext:
+    """Return the context that connections are verified by. Raises ConfigurationError if a variable's file is bad."""
+    if isinstance(options.verify, ssl.SSLContext):
+        return options.verify
+    if options.verify:
+        for variable, exists in (("SSL_CERT_FILE", os.path.isfile), ("SSL_CERT_DIR", os.path.isdir)):
+            path = os.environ.get(variable)
+            if path and not exists(path):
+                raise ConfigurationError(f"{variable}: what it names is not there; correct the variable, or unset it")
+    try:
+        return httpx.create_ssl_context(verify=options.verify)
+    except OSError:  # an SSLError is one
+        problem = "the file that it names cannot be read as certificates in PEM; correct the variable, or unset it"
+        raise ConfigurationError(f"SSL_CERT_FILE: {problem}") from None
+
+
+def find_proxy(options: Options) -> str | None:
+    """Return the proxy for the one host that a client talks to; those of the environment cannot reach this machine."""
+    if options.proxy is not None:
+        return options.proxy
+    parts = urlsplit(options.base_url)
+    if is_loopback(parts.hostname or ""):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.netloc):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _unusable_proxy(error: Exception) -> ConfigurationError:
+    # The exceptions of httpx may quote the proxy's URL with its password, so they are not chained.
+    if isinstance(error, ImportError):
+        return ConfigurationError("proxy: a SOCKS proxy needs the package socksio (pip install 'httpx[socks]')")
+    return ConfigurationError("proxy: the URL of the proxy (proxy=..., or HTTPS_PROXY, ALL_PROXY) cannot be used")
 
 
 def _user_agent() -> str:

@@ -23,13 +23,13 @@ from .leases import (
     ConnectTarget,
     ExchangeState,
     IdleConnections,
-    content_length,
     core_request,
     httpx_error,
     is_silent,
     is_usable,
     may_resend,
 )
+from .response_reading import ReadResponse, read_raw
 
 __all__ = ["AsyncLeasingTransport"]
 
@@ -117,6 +117,7 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
         self, base_url: str, context: ssl.SSLContext | None, *, max_connections: int, max_response_bytes: int
     ) -> None:
         self._target = ConnectTarget(base_url, context)
+        self.origin = self._target.origin
         self._max_response_bytes = max_response_bytes
         self._places = anyio.Semaphore(max_connections)
         self._idle: IdleConnections[_AsyncLease] = IdleConnections()
@@ -126,20 +127,32 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on a connection of its own; closing the response gives that back."""
-        timeouts = request.extensions.get("timeout", {})
-        await self._take_place(timeouts.get("pool"))
+        lease, response = await self._lease(core_request(request, self.origin))
+        stream = _AsyncResponseStream(self, lease, response)
+        return httpx.Response(response.status, headers=response.headers, stream=stream)
+
+    async def exchange(self, message: httpcore.Request, max_bytes: int) -> ReadResponse:
+        """Send a request in the terms of httpcore, and read its response to the end. Raises httpx.RequestError.
+
+        It holds the seconds of each step as `timeout`, `deadline`, `repeatable` and `content_length` as extensions.
+        """
+        lease, response = await self._lease(message)
+        stream = _AsyncResponseStream(self, lease, response)
         try:
-            lease, response = await self._exchange(request, timeouts.get("connect"))
+            pieces = [piece async for piece in stream]
+        finally:
+            await stream.aclose()
+        return read_raw(response.status, response.headers, pieces, max_bytes)
+
+    async def _lease(self, message: httpcore.Request) -> tuple[_AsyncLease, httpcore.Response]:
+        await self._take_place(message.extensions["timeout"].get("pool"))
+        try:
+            return await self._exchange(message)
         except BaseException as error:
             self._places.release()
             if (mapped := httpx_error(error)) is None:
                 raise
             raise mapped from error
-        return httpx.Response(
-            response.status,
-            headers=response.headers,
-            stream=_AsyncResponseStream(self, lease, response),
-        )
 
     async def give_back(self, lease: _AsyncLease) -> None:
         """End a lease: keep the connection if its response was read to the end, close it otherwise."""
@@ -163,20 +176,19 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
                 return
             raise httpx.PoolTimeout(NO_PLACE) from None
 
-    async def _exchange(
-        self, request: httpx.Request, connect_timeout: float | None
-    ) -> tuple[_AsyncLease, httpcore.Response]:
-        message, deadline = core_request(request, self._target.origin), request.extensions.get("deadline")
+    async def _exchange(self, message: httpcore.Request) -> tuple[_AsyncLease, httpcore.Response]:
+        extensions = message.extensions
+        deadline, length = extensions.get("deadline"), extensions["content_length"]
         kept = await self._take()
         while True:
-            lease = kept or await self._connect(connect_timeout, deadline)
-            lease.state.start(deadline, content_length(request))
+            lease = kept or await self._connect(extensions["timeout"].get("connect"), deadline)
+            lease.state.start(deadline, length)
             try:
                 response = await lease.connection.handle_async_request(message)
                 lease.state.handle_head()
             except BaseException as error:
                 await lease.connection.aclose()
-                if not may_resend(request, lease.state, error, was_kept=lease is kept):
+                if not may_resend(message, lease.state, error, was_kept=lease is kept):
                     raise
                 kept = None
             else:

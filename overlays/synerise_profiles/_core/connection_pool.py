@@ -9,8 +9,8 @@ whatever the end is: a connection whose response was read to its end is kept, an
 from __future__ import annotations
 
 import ssl
-import threading
 from collections.abc import Iterator
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import httpcore
@@ -21,13 +21,13 @@ from .leases import (
     ConnectTarget,
     ExchangeState,
     IdleConnections,
-    content_length,
     core_request,
     httpx_error,
     is_silent,
     is_usable,
     may_resend,
 )
+from .response_reading import ReadResponse, read_raw
 
 __all__ = ["LeasingTransport"]
 
@@ -111,33 +111,50 @@ class LeasingTransport(httpx.BaseTransport):
         self, base_url: str, context: ssl.SSLContext | None, *, max_connections: int, max_response_bytes: int
     ) -> None:
         self._target = ConnectTarget(base_url, context)
+        self.origin = self._target.origin
         self._max_response_bytes = max_response_bytes
-        self._places = threading.Semaphore(max_connections)
+        self._places: SimpleQueue[None] = SimpleQueue()
+        for _ in range(max_connections):
+            self._places.put(None)
         self._idle: IdleConnections[_Lease] = IdleConnections()
         self._backend = httpcore.SyncBackend()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on a connection of its own; closing the response gives that back."""
-        timeouts = request.extensions.get("timeout", {})
-        if not self._places.acquire(timeout=timeouts.get("pool")):
-            raise httpx.PoolTimeout(NO_PLACE)
+        lease, response = self._lease(core_request(request, self.origin))
+        stream = _ResponseStream(self, lease, response)
+        return httpx.Response(response.status, headers=response.headers, stream=stream)
+
+    def exchange(self, message: httpcore.Request, max_bytes: int) -> ReadResponse:
+        """Send a request in the terms of httpcore, and read its response to the end. Raises httpx.RequestError.
+
+        It holds the seconds of each step as `timeout`, `deadline`, `repeatable` and `content_length` as extensions.
+        """
+        lease, response = self._lease(message)
+        stream = _ResponseStream(self, lease, response)
         try:
-            lease, response = self._exchange(request, timeouts.get("connect"))
+            pieces = list(stream)
+        finally:
+            stream.close()
+        return read_raw(response.status, response.headers, pieces, max_bytes)
+
+    def _lease(self, message: httpcore.Request) -> tuple[_Lease, httpcore.Response]:
+        try:
+            self._places.get(timeout=message.extensions["timeout"].get("pool"))
+        except Empty:
+            raise httpx.PoolTimeout(NO_PLACE) from None
+        try:
+            return self._exchange(message)
         except BaseException as error:
-            self._places.release()
+            self._places.put(None)
             if (mapped := httpx_error(error)) is None:
                 raise
             raise mapped from error
-        return httpx.Response(
-            response.status,
-            headers=response.headers,
-            stream=_ResponseStream(self, lease, response),
-        )
 
     def give_back(self, lease: _Lease) -> None:
         """End a lease: keep the connection if its response was read to the end, close it otherwise."""
         to_close = self._idle.put(lease) if lease.connection.is_idle() else [lease]
-        self._places.release()
+        self._places.put(None)
         for each in to_close:
             each.connection.close()
 
@@ -146,18 +163,19 @@ class LeasingTransport(httpx.BaseTransport):
         for lease in self._idle.close():
             lease.connection.close()
 
-    def _exchange(self, request: httpx.Request, connect_timeout: float | None) -> tuple[_Lease, httpcore.Response]:
-        message, deadline = core_request(request, self._target.origin), request.extensions.get("deadline")
+    def _exchange(self, message: httpcore.Request) -> tuple[_Lease, httpcore.Response]:
+        extensions = message.extensions
+        deadline, length = extensions.get("deadline"), extensions["content_length"]
         kept = self._take()
         while True:
-            lease = kept or self._connect(connect_timeout, deadline)
-            lease.state.start(deadline, content_length(request))
+            lease = kept or self._connect(extensions["timeout"].get("connect"), deadline)
+            lease.state.start(deadline, length)
             try:
                 response = lease.connection.handle_request(message)
                 lease.state.handle_head()
             except BaseException as error:
                 lease.connection.close()
-                if not may_resend(request, lease.state, error, was_kept=lease is kept):
+                if not may_resend(message, lease.state, error, was_kept=lease is kept):
                     raise
                 kept = None
             else:

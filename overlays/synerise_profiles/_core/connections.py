@@ -124,7 +124,7 @@ class ConnectionManager:
 
     def _open(self, operation: str) -> Transport:
         # Building a client costs nothing: httpx, httpcore and the event loops that it knows are loaded here.
-        from .transport import RequestBuilder, Transport, is_leasing, open_httpx_transport  # noqa: PLC0415
+        from .transport import RequestBuilder, Transport, open_httpx_transport, origin_of  # noqa: PLC0415
 
         if self._pid != os.getpid():
             # A child of fork must not write to its parent's sockets, nor wait for locks that its threads held.
@@ -136,9 +136,7 @@ class ConnectionManager:
                 options = self._settings.options
                 given = self._given_transport
                 httpx_transport = open_httpx_transport(options) if given is None else given
-                transport = Transport(
-                    httpx_transport, RequestBuilder(options, for_leasing=is_leasing(httpx_transport)), self.timing
-                )
+                transport = Transport(httpx_transport, RequestBuilder(options, origin_of(httpx_transport)), self.timing)
                 transport.auth = self._make_auth(transport)
                 self._transport = transport
             return self._transport
@@ -200,8 +198,8 @@ class AsyncConnectionManager:
         from .transport import (  # noqa: PLC0415
             AsyncTransport,
             RequestBuilder,
-            is_leasing,
             open_async_httpx_transport,
+            origin_of,
         )
 
         if self.closed:
@@ -212,9 +210,7 @@ class AsyncConnectionManager:
         options = self._settings.options
         given = self._given_transport
         httpx_transport = open_async_httpx_transport(options) if given is None else given
-        transport = AsyncTransport(
-            httpx_transport, RequestBuilder(options, for_leasing=is_leasing(httpx_transport)), self.timing
-        )
+        transport = AsyncTransport(httpx_transport, RequestBuilder(options, origin_of(httpx_transport)), self.timing)
         transport.auth = self._make_auth(transport)
         self._transports[loop] = transport
         return transport

@@ -27,7 +27,6 @@ __all__ = [
     "ConnectTarget",
     "ExchangeState",
     "IdleConnections",
-    "content_length",
     "core_request",
     "httpx_error",
     "is_silent",
@@ -189,12 +188,7 @@ class ExchangeState:
         return left if timeout is None or left < timeout else timeout
 
 
-def content_length(request: httpx.Request) -> int:
-    """Return the bytes of a request's body, as its headers say."""
-    return int(request.headers.get("content-length", "0"))
-
-
-def may_resend(request: httpx.Request, state: ExchangeState, error: BaseException, *, was_kept: bool) -> bool:
+def may_resend(request: httpcore.Request, state: ExchangeState, error: BaseException, *, was_kept: bool) -> bool:
     """Whether a request that failed may be sent again at once, on a new connection.
 
     A server may close an idle connection at the moment at which it is used again. Nothing of a response has arrived
@@ -203,7 +197,7 @@ def may_resend(request: httpx.Request, state: ExchangeState, error: BaseExceptio
     """
     if not was_kept or state.received or not isinstance(error, httpcore.NetworkError | httpcore.RemoteProtocolError):
         return False
-    is_reading = request.method == "GET" and bool(request.extensions.get("repeatable"))
+    is_reading = request.method == b"GET" and bool(request.extensions.get("repeatable"))
     return is_reading or not state.has_sent
 
 
@@ -217,11 +211,11 @@ def core_request(request: httpx.Request, origin: httpcore.Origin) -> httpcore.Re
             scheme=origin.scheme,
             host=origin.host,
             port=origin.port,
-            target=extensions.get("target") or request.url.raw_path,
+            target=request.url.raw_path,
         ),
         headers=request.headers.raw,
         content=stream,
-        extensions={"timeout": extensions.get("timeout", {})},
+        extensions={"timeout": {}, **extensions, "content_length": int(request.headers.get("content-length", "0"))},
     )
 
 

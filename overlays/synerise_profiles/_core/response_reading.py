@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, Protocol
 
 import attrs
 import httpx
 
-__all__ = ["BodyReader", "ReadResponse", "ResponseTooLargeError"]
+__all__ = ["BodyReader", "LazyHeaders", "ReadResponse", "ResponseTooLargeError", "read_raw"]
 
 _PIECE_BYTES: Final = 256 * 1024
 _GZIP_WINDOW: Final = zlib.MAX_WBITS | 16
@@ -43,14 +43,45 @@ class ReadResponse:
     content: bytes = attrs.field(repr=False)
 
 
+class LazyHeaders(Mapping[str, str]):
+    """The headers of a response; names are compared without case. They are read when somebody looks for one."""
+
+    __slots__ = ("_parsed", "_raw")
+
+    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
+        self._raw = raw
+        self._parsed: httpx.Headers | None = None
+
+    def _headers(self) -> httpx.Headers:
+        if self._parsed is None:
+            self._parsed = httpx.Headers(self._raw)
+        return self._parsed
+
+    def __getitem__(self, name: str) -> str:
+        return self._headers()[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._headers()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._headers())
+
+    def __len__(self) -> int:
+        return len(self._headers())
+
+    def __eq__(self, other: object) -> bool:
+        return self._headers() == (other._headers() if isinstance(other, LazyHeaders) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self._headers())
+
+
 class BodyReader:
-    """Takes the pieces of one body.
+    """Takes the pieces of one body; `deadline` is a moment of the monotonic clock."""
 
-    `deadline` is a moment of the monotonic clock; None if the transport bounds what it reads by itself, as a leasing
-    one does: an error is raised from within its stream then, so that none of it is left unfinished.
-    """
-
-    def __init__(self, max_bytes: int, deadline: float | None) -> None:
+    def __init__(self, max_bytes: int, deadline: float) -> None:
         self._max_bytes = max_bytes
         self._deadline = deadline
         self._pieces: list[bytes] = []
@@ -58,12 +89,11 @@ class BodyReader:
 
     def add(self, piece: bytes) -> None:
         """Take a piece. Raises ResponseTooLargeError or httpx.ReadTimeout."""
-        if self._deadline is not None:
-            self._size += len(piece)
-            if self._size > self._max_bytes:
-                raise ResponseTooLargeError("too many bytes")
-            if time.monotonic() > self._deadline:
-                raise httpx.ReadTimeout("the deadline has passed")
+        self._size += len(piece)
+        if self._size > self._max_bytes:
+            raise ResponseTooLargeError("too many bytes")
+        if time.monotonic() > self._deadline:
+            raise httpx.ReadTimeout("the deadline has passed")
         self._pieces.append(piece)
 
     def response(self, response: httpx.Response) -> ReadResponse:
@@ -72,13 +102,27 @@ class BodyReader:
             content = response.content
         else:
             content = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-            encodings = response.headers.get("content-encoding")
-            if encodings and content:
-                for encoding in reversed(encodings.lower().split(",")):
-                    content = _unpack(content, encoding.strip(), self._max_bytes)
+            content = _unpacked(content, response.headers.get("content-encoding", ""), self._max_bytes)
         if len(content) > self._max_bytes:
             raise ResponseTooLargeError("too many bytes")
         return ReadResponse(response.status_code, response.headers, content)
+
+
+def read_raw(status: int, raw: list[tuple[bytes, bytes]], pieces: list[bytes], max_bytes: int) -> ReadResponse:
+    """Return a whole response of a leasing transport, unpacked. Raises as `BodyReader.response` does."""
+    content, headers = pieces[0] if len(pieces) == 1 else b"".join(pieces), LazyHeaders(raw)
+    if content and any(name.lower() == b"content-encoding" for name, _ in raw):
+        content = _unpacked(content, headers["content-encoding"], max_bytes)
+    if len(content) > max_bytes:
+        raise ResponseTooLargeError("too many bytes")
+    return ReadResponse(status, headers, content)
+
+
+def _unpacked(content: bytes, encodings: str, max_bytes: int) -> bytes:
+    if encodings and content:
+        for encoding in reversed(encodings.lower().split(",")):
+            content = _unpack(content, encoding.strip(), max_bytes)
+    return content
 
 
 def _unpack(content: bytes, encoding: str, max_bytes: int) -> bytes:

@@ -12,11 +12,12 @@ import os
 import ssl
 import sys
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import httpcore
 import httpx
 
 from synerise_profiles.errors import ConfigurationError
@@ -41,32 +42,26 @@ __all__ = [
     "RequestBuilder",
     "Transport",
     "find_proxy",
-    "is_leasing",
     "open_async_httpx_transport",
     "open_httpx_transport",
+    "origin_of",
     "ssl_context",
 ]
 
 T = TypeVar("T")
 
-_MAX_TARGET_LENGTH: Final = 50_000
-"""Longer ones are left to httpx, which knows what a URL may hold."""
+_MAX_TARGET_LENGTH: Final = 50_000  # longer ones are left to httpx, which knows what a URL may hold
 _JSON_HEADER: Final = (b"Content-Type", b"application/json")
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
 class RequestBuilder:
-    """Builds httpx requests of a client's base URL and the headers that are the same in all of them.
+    """Builds requests of a client's base URL and constant headers; in httpcore's terms for a leasing `origin`."""
 
-    A leasing transport has one host and takes the path as `target`; for any other transport the URL of each request is
-    put together, which takes a tenth of a call.
-    """
-
-    def __init__(self, options: Options, *, for_leasing: bool) -> None:
+    def __init__(self, options: Options, origin: httpcore.Origin | None) -> None:
         self.base_url = options.base_url
-        self._url = httpx.URL(options.base_url)
         self._target_prefix = urlsplit(options.base_url).path
-        self._for_leasing = for_leasing
+        self._origin = origin
         agent = _user_agent() if options.user_agent is None else f"{_user_agent()} {options.user_agent}"
         self.headers: list[tuple[bytes, bytes]] = [
             (b"Host", httpx.URL(options.base_url).netloc),
@@ -81,7 +76,7 @@ class RequestBuilder:
         timeouts: Mapping[str, float | None],
         deadline: float,
         further_headers: Mapping[str, str],
-    ) -> httpx.Request:
+    ) -> httpx.Request | httpcore.Request:
         """Build one request; `timeouts` are the seconds of each step, `deadline` is a moment of the monotonic clock."""
         operation, content = request.operation, request.content
         headers = self.headers.copy()
@@ -98,20 +93,21 @@ class RequestBuilder:
             headers.append((b"Content-Length", b"0"))
         path = f"{request.path}?{request.query}" if request.query else request.path
         extensions: dict[str, Any] = {"timeout": timeouts, "deadline": deadline, "repeatable": request.repeatable}
+        method, origin = operation.http_method, self._origin
         try:
-            if self._for_leasing and len(path) <= _MAX_TARGET_LENGTH:
-                extensions["target"] = f"{self._target_prefix}{path}".encode("ascii")
-                # With `stream` httpx adds nothing to the headers, and does not look through them.
-                stream = httpx.ByteStream(content or b"")
-                return httpx.Request(
-                    operation.http_method, self._url, headers=headers, stream=stream, extensions=extensions
-                )
-            url = httpx.URL(self.base_url + path)
+            if origin is None:
+                # Other transports are given content: some take a stream, even an empty one, for a body in chunks.
+                url = httpx.URL(self.base_url + path)
+                return httpx.Request(method, url, headers=headers, content=content, extensions=extensions)
+            target = f"{self._target_prefix}{path}".encode("ascii")
+            if len(path) > _MAX_TARGET_LENGTH:
+                target = httpx.URL(self.base_url + path).raw_path
         except (httpx.InvalidURL, UnicodeEncodeError):
             problem = "the path and query are too long or not a URL"
             raise InvalidRequestError(problem, operation=operation.name) from None
-        # Other transports are given content, since some take a stream, even an empty one, for a body in chunks.
-        return httpx.Request(operation.http_method, url, headers=headers, content=content, extensions=extensions)
+        extensions["content_length"] = 0 if content is None else len(content)
+        url_parts = httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target)
+        return httpcore.Request(method, url_parts, headers=headers, content=content, extensions=extensions)
 
 
 class Transport:
@@ -122,7 +118,9 @@ class Transport:
         self.auth: Auth | None = None
         self._builder = builder
         self._timing = timing
-        self._is_leasing = is_leasing(httpx_transport)
+        self._exchange: Callable[[Any, int], ReadResponse] = (
+            httpx_transport.exchange if isinstance(httpx_transport, LeasingTransport) else self._exchange_by_httpx
+        )
 
     def send(self, request: Request[T], options: Options) -> Response[T]:
         """Send until there is a success, and return it; raise the typed error of a final failure."""
@@ -169,8 +167,8 @@ class Transport:
                     continue
             raise call.final_error()
 
-    def _exchange(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
-        reader = BodyReader(max_bytes, None if self._is_leasing else request.extensions["deadline"])
+    def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
+        reader = BodyReader(max_bytes, request.extensions["deadline"])
         response = self.httpx_transport.handle_request(request)
         try:
             if not response.is_stream_consumed:
@@ -189,7 +187,9 @@ class AsyncTransport:
         self.auth: AsyncAuth | None = None
         self._builder = builder
         self._timing = timing
-        self._is_leasing = is_leasing(httpx_transport)
+        self._exchange: Callable[[Any, int], Awaitable[ReadResponse]] = (
+            httpx_transport.exchange if isinstance(httpx_transport, AsyncLeasingTransport) else self._exchange_by_httpx
+        )
 
     async def send(self, request: Request[T], options: Options) -> Response[T]:
         """Send until there is a success, and return it; raise the typed error of a final failure."""
@@ -236,8 +236,8 @@ class AsyncTransport:
                     continue
             raise call.final_error()
 
-    async def _exchange(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
-        reader = BodyReader(max_bytes, None if self._is_leasing else request.extensions["deadline"])
+    async def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
+        reader = BodyReader(max_bytes, request.extensions["deadline"])
         response = await self.httpx_transport.handle_async_request(request)
         try:
             if not response.is_stream_consumed:
@@ -287,9 +287,9 @@ def open_async_httpx_transport(options: Options) -> httpx.AsyncBaseTransport:
         raise _unusable_proxy(error) from None
 
 
-def is_leasing(httpx_transport: object) -> bool:
-    """Whether a transport leases connections to the host of the base URL."""
-    return isinstance(httpx_transport, LeasingTransport | AsyncLeasingTransport)
+def origin_of(httpx_transport: object) -> httpcore.Origin | None:
+    """Return the one host of a transport that leases connections; None for any other transport."""
+    return httpx_transport.origin if isinstance(httpx_transport, LeasingTransport | AsyncLeasingTransport) else None
 
 
 def _limits(options: Options) -> httpx.Limits:

@@ -21,6 +21,7 @@ from .asyncio_stream import AsyncioStream, connect_asyncio
 from .leases import (
     NO_PLACE,
     ConnectTarget,
+    CoreRequest,
     ExchangeState,
     IdleConnections,
     core_request,
@@ -131,7 +132,7 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
         stream = _AsyncResponseStream(self, lease, response)
         return httpx.Response(response.status, headers=response.headers, stream=stream)
 
-    async def exchange(self, message: httpcore.Request, max_bytes: int) -> ReadResponse:
+    async def exchange(self, message: CoreRequest, max_bytes: int) -> ReadResponse:
         """Send a request in the terms of httpcore, and read its response to the end. Raises httpx.RequestError.
 
         It holds the seconds of each step as `timeout`, `deadline`, `repeatable` and `content_length` as extensions.
@@ -144,7 +145,7 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
             await stream.aclose()
         return read_raw(response.status, response.headers, pieces, max_bytes)
 
-    async def _lease(self, message: httpcore.Request) -> tuple[_AsyncLease, httpcore.Response]:
+    async def _lease(self, message: CoreRequest) -> tuple[_AsyncLease, httpcore.Response]:
         await self._take_place(message.extensions["timeout"].get("pool"))
         try:
             return await self._exchange(message)
@@ -176,7 +177,7 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
                 return
             raise httpx.PoolTimeout(NO_PLACE) from None
 
-    async def _exchange(self, message: httpcore.Request) -> tuple[_AsyncLease, httpcore.Response]:
+    async def _exchange(self, message: CoreRequest) -> tuple[_AsyncLease, httpcore.Response]:
         extensions = message.extensions
         deadline, length = extensions.get("deadline"), extensions["content_length"]
         kept = await self._take()

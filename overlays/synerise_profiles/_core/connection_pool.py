@@ -19,6 +19,7 @@ import httpx
 from .leases import (
     NO_PLACE,
     ConnectTarget,
+    CoreRequest,
     ExchangeState,
     IdleConnections,
     core_request,
@@ -125,7 +126,7 @@ class LeasingTransport(httpx.BaseTransport):
         stream = _ResponseStream(self, lease, response)
         return httpx.Response(response.status, headers=response.headers, stream=stream)
 
-    def exchange(self, message: httpcore.Request, max_bytes: int) -> ReadResponse:
+    def exchange(self, message: CoreRequest, max_bytes: int) -> ReadResponse:
         """Send a request in the terms of httpcore, and read its response to the end. Raises httpx.RequestError.
 
         It holds the seconds of each step as `timeout`, `deadline`, `repeatable` and `content_length` as extensions.
@@ -138,7 +139,7 @@ class LeasingTransport(httpx.BaseTransport):
             stream.close()
         return read_raw(response.status, response.headers, pieces, max_bytes)
 
-    def _lease(self, message: httpcore.Request) -> tuple[_Lease, httpcore.Response]:
+    def _lease(self, message: CoreRequest) -> tuple[_Lease, httpcore.Response]:
         try:
             self._places.get(timeout=message.extensions["timeout"].get("pool"))
         except Empty:
@@ -163,7 +164,7 @@ class LeasingTransport(httpx.BaseTransport):
         for lease in self._idle.close():
             lease.connection.close()
 
-    def _exchange(self, message: httpcore.Request) -> tuple[_Lease, httpcore.Response]:
+    def _exchange(self, message: CoreRequest) -> tuple[_Lease, httpcore.Response]:
         extensions = message.extensions
         deadline, length = extensions.get("deadline"), extensions["content_length"]
         kept = self._take()

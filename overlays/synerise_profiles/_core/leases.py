@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import httpcore
@@ -25,6 +25,7 @@ from .response_reading import ResponseTooLargeError
 __all__ = [
     "NO_PLACE",
     "ConnectTarget",
+    "CoreRequest",
     "ExchangeState",
     "IdleConnections",
     "core_request",
@@ -188,7 +189,13 @@ class ExchangeState:
         return left if timeout is None or left < timeout else timeout
 
 
-def may_resend(request: httpcore.Request, state: ExchangeState, error: BaseException, *, was_kept: bool) -> bool:
+class CoreRequest(httpcore.Request):
+    """A request in the terms of httpcore; it says in its extensions how long it may take, and its content's length."""
+
+    extensions: MutableMapping[str, Any]
+
+
+def may_resend(request: CoreRequest, state: ExchangeState, error: BaseException, *, was_kept: bool) -> bool:
     """Whether a request that failed may be sent again at once, on a new connection.
 
     A server may close an idle connection at the moment at which it is used again. Nothing of a response has arrived
@@ -201,11 +208,11 @@ def may_resend(request: httpcore.Request, state: ExchangeState, error: BaseExcep
     return is_reading or not state.has_sent
 
 
-def core_request(request: httpx.Request, origin: httpcore.Origin) -> httpcore.Request:
+def core_request(request: httpx.Request, origin: httpcore.Origin) -> CoreRequest:
     """Return the request in the terms of httpcore."""
     extensions = request.extensions
     stream: Any = request.stream
-    return httpcore.Request(
+    return CoreRequest(
         request.method,
         httpcore.URL(
             scheme=origin.scheme,

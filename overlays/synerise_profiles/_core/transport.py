@@ -32,6 +32,7 @@ from .config import Options
 from .connection_failures import transport_failure
 from .connection_pool import LeasingTransport
 from .instruments import is_traced
+from .leases import CoreRequest
 from .response_reading import BodyReader, ReadResponse
 from .telemetry import OperationSpan
 from .timing import Timing
@@ -76,15 +77,13 @@ class RequestBuilder:
         timeouts: Mapping[str, float | None],
         deadline: float,
         further_headers: Mapping[str, str],
-    ) -> httpx.Request | httpcore.Request:
+    ) -> httpx.Request | CoreRequest:
         """Build one request; `timeouts` are the seconds of each step, `deadline` is a moment of the monotonic clock."""
         operation, content = request.operation, request.content
         headers = self.headers.copy()
         headers.append((b"Accept", operation.accept.encode("ascii")))
-        for name, value in operation.headers:
-            headers.append((name.encode("ascii"), value.encode("ascii")))
-        if further_headers:
-            headers += [(name.encode("ascii"), value.encode("ascii")) for name, value in further_headers.items()]
+        further = (*operation.headers, *further_headers.items())
+        headers += [(name.encode("ascii"), value.encode("ascii")) for name, value in further]
         if token is not None:
             headers.append((b"Authorization", token.header))
         if content is not None:
@@ -107,7 +106,7 @@ class RequestBuilder:
             raise InvalidRequestError(problem, operation=operation.name) from None
         extensions["content_length"] = 0 if content is None else len(content)
         url_parts = httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target)
-        return httpcore.Request(method, url_parts, headers=headers, content=content, extensions=extensions)
+        return CoreRequest(method, url_parts, headers=headers, content=content, extensions=extensions)
 
 
 class Transport:

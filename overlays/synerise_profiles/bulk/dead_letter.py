@@ -17,7 +17,7 @@ import os
 import sys
 import weakref
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
@@ -137,7 +137,7 @@ class LetterFile:
                 self._descriptor = descriptor
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[int]:
+    def _opened(self) -> Generator[int]:
         if self._descriptor is not None:
             yield self._descriptor
             return

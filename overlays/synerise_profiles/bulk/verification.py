@@ -36,6 +36,7 @@ class AcceptedRows(Protocol):
 
     def accepted(self) -> list[SampledRow]:
         """Return the rows to read back."""
+        ...
 
 
 class Verifier(ReadBack):

@@ -48,7 +48,7 @@ def basic_rule(schema: Schema, note: Note, allow_unknown: Collection[str] = (), 
         if inner.required_choices:
             rules[name] = basic_rule(inner, note, allow_unknown, f"{path}{name}.")
         elif (typed := named.get(name)) is not None:
-            rules[name] = _IdentifierRule(typed, note, f"{path}{name}")
+            rules[name] = _IdentifierRule(typed, note, f"{path}{name}", refuses_blank=False)
         else:
             rules[name] = _names_rule(inner, note, allow_unknown, f"{path}{name}.")
     names = PropertyNames(schema, note, path, allow_unknown, has_patterns=False)
@@ -92,23 +92,25 @@ class _ItemNamesRule:
 
 
 class _IdentifierRule:
-    """An identifier of its type, which is not blank. What joins strangers or makes another profile is noted."""
+    """An identifier of its type. What joins strangers or makes another profile is noted, or refused if it is blank."""
 
-    def __init__(self, type_rule: Rule, note: Note, path: str) -> None:
+    def __init__(self, type_rule: Rule, note: Note, path: str, *, refuses_blank: bool) -> None:
         self._type_rule = type_rule
         self._note = note
         self._path = path
+        self._refuses_blank = refuses_blank
 
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
         text = value if isinstance(value, str) else as_written(value)
-        if isinstance(text, str) and (text.isspace() or (not text.isascii() and is_blank(text))):
+        blank = isinstance(text, str) and text != "" and is_blank(text)
+        if blank and self._refuses_blank:
             return "", f"is blank, so that it names nobody{invisible_text(text)}; leave the field out"
         problem = self._type_rule.check(value)
         if problem is not None or not isinstance(text, str):
             return problem
-        if text in _WORDS_FOR_NOTHING:
-            self._note(f"{self._path}: empty, or a word for nothing such as NULL; rows that share it are one profile")
+        if blank or text in _WORDS_FOR_NOTHING:
+            self._note(f"{self._path}: blank, or a word for nothing such as NULL; rows that share it are one profile")
         elif not text.isascii():
             for character in invisible_characters(text):
                 self._note(f"{self._path}: has {character}, which nobody sees; without it, it is another profile")
@@ -138,7 +140,11 @@ def _are_plain(values: Sequence[Any]) -> bool:
 def identifier_rules(schema: Schema, note: Note, path: str, names: Iterable[str]) -> dict[str, Rule]:
     """Make the rules of the identifiers of an object with all that their schemas ask for."""
     rules = {name: rule_of(schema.properties[name], note) for name in names if name in schema.properties}
-    return {name: _IdentifierRule(rule, note, f"{path}{name}") for name, rule in rules.items() if rule is not None}
+    return {
+        name: _IdentifierRule(rule, note, f"{path}{name}", refuses_blank=True)
+        for name, rule in rules.items()
+        if rule is not None
+    }
 
 
 _POSITION: Final = re.compile(r"\.([0-9]+)(?=\.|$)")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import orjson
 
 from .errors import ResponseDecodingError
-from .json_values import is_list, is_object
+from .json_values import is_list, is_object, objects_in, refusals_in
 from .types import Operation, RawJson, RawResponse
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "objects_or_none",
     "objects_or_raw",
     "read_json",
-    "refusals_in",
     "refusals_of",
     "require_no_refusals",
     "take_any",
@@ -75,7 +74,7 @@ def object_or_raw(response: RawResponse, read: Callable[[Mapping[str, Any]], T])
 
 def objects_of(operation: Operation, response: RawResponse) -> list[dict[str, Any]]:
     """Read a body that is a list of objects; a null among them is left out."""
-    found = _objects(_json(operation, response))
+    found = objects_in(_json(operation, response))
     if found is None:
         raise _unexpected(operation, response, "expected a JSON list of objects")
     return found
@@ -92,20 +91,8 @@ def objects_or_raw(response: RawResponse, read: Callable[[Mapping[str, Any]], T]
     None where there is no body, or null; what is no list of objects, such as an object around one, comes as it is.
     """
     data = _json_or_text(response)
-    found = _objects(data)
+    found = objects_in(data)
     return data if found is None else [read(item) for item in found]
-
-
-def refusals_in(status: int, data: object) -> list[dict[str, Any]] | None:
-    """Return the entries of a body that says which parts of a batch were refused; None for any other body.
-
-    They have a field, a message or the refused value each. Where the status is not that of a batch that was taken in
-    part (207), such a list is known by both a field and a message, or by the refused value. A null among them says
-    nothing.
-    """
-    items = _objects(data)
-    is_expected = status == 207
-    return items if items and all(_is_refusal(item, is_expected=is_expected) for item in items) else None
 
 
 def refusals_of(response: RawResponse) -> list[dict[str, Any]] | None:
@@ -125,21 +112,6 @@ def require_no_refusals(operation: Operation, response: RawResponse) -> None:
 def text_of(response: RawResponse) -> str:
     """Read a body that is text."""
     return response.content.removeprefix(BOM_UTF8).decode("utf-8", "replace")
-
-
-def _objects(data: object) -> list[dict[str, Any]] | None:
-    """Return the objects of a list; None for what is no list, or holds other values than objects and nulls."""
-    if not is_list(data):
-        return None
-    items = [item for item in data if item is not None]
-    return items if all(is_object(item) for item in items) else None
-
-
-def _is_refusal(item: dict[str, Any], *, is_expected: bool) -> bool:
-    if item.get("rejectedValue") is not None:
-        return True
-    has_field, has_message = item.get("field") is not None, item.get("message") is not None
-    return (has_field or has_message or bool(item.get("error"))) if is_expected else (has_field and has_message)
 
 
 def _is_absent(response: RawResponse) -> bool:

@@ -155,8 +155,8 @@ class SubBatch:
     """Rows of a chunk that go in one request, by their positions; `attempts` counts how often it was sent.
 
     `is_half` says that the server broke at the sub-batch that these are half of, and `is_probe` that its row was
-    accepted, and is sent once more to see whether the server is up. `problem` is how it failed last. The last four are
-    kept by `Evidence`.
+    accepted, and is sent once more to see whether the server is up. `problem` is how it failed last. What the last four
+    are for says `Evidence`.
     """
 
     positions: Sequence[int]
@@ -171,6 +171,13 @@ class SubBatch:
     passed_before: int = 0
     broken_after: int | None = None
     broke_again: bool = False
+
+    def mark_sent(self, sent_at: float, number: int, passed_before: int) -> None:
+        """Note that it is sent: when, as which request of all, and after which of those that passed."""
+        self.attempts += 1
+        self.number, self.passed_before = number, passed_before
+        if self.attempts == 1:
+            self.started_at = sent_at
 
 
 _JSON_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]')

@@ -1,9 +1,15 @@
-"""The search of a bulk run for rows at which the server breaks.
+"""What broken and passed requests prove of a row, and the search of a bulk run for rows at which the server breaks.
 
-What it broke at is halved, and each half is tried once, down to the row. A row that broke alone is parked until another
-request has passed, and is then sent once more; only if it breaks again it is refused (see `evidence`). Rows of its
-profile wait behind it. Where nothing else is left that could pass, the row that was accepted last is sent once more;
-where there is none, or it breaks, the parked row is unsent. A deletion is never sent again for that.
+A server that breaks at a row answers each request that has it with a 500. A server that is down looks the same. They
+are told apart by the order of requests alone: a request with the row broke, after that another one was sent and passed,
+and after that the row was sent again and broke once more. Between two breaks the server was up, so that no outage
+explains both. Answers arrive in any order, so what counts is that each was known before the next one was sent. An
+outage that ends and begins again between two requests looks like such a row. Nothing tells these apart.
+
+What the server broke at is halved, and each half is tried once, down to the row. A row that broke alone is parked until
+another request has passed, and is then sent once more; only if it breaks again it is refused. Rows of its profile wait
+behind it. Where nothing else is left that could pass, the row that was accepted last is sent once more; where there is
+none, or it breaks, the parked row is unsent. A deletion is never sent again for that.
 
 Where nothing has passed yet, one half of a chunk is parked until the other was tried. If that breaks too, it is halved
 all the same, since both may have such a row; a server that is down costs `_MAX_BROKEN_REQUESTS` this way.
@@ -11,42 +17,72 @@ all the same, since both may have such a row; a server that is down costs `_MAX_
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from .batch import Chunk, SubBatch
+import attrs
+
+from .batch import SubBatch
 from .bisection import BisectBudget, ChunkState
-from .evidence import Evidence
 from .send_result import SendResult
 
-__all__ = ["PoisonSearch"]
+__all__ = ["Evidence", "PoisonSearch"]
 
 _MAX_BROKEN_REQUESTS: Final = 20
 """At so many requests in a row the server may break while a row is looked for: twice the halvings of a full batch."""
 
 
+@attrs.define
+class Evidence:
+    """Numbers the requests of one run, or of one operation of a queue, and keeps which of them passed last.
+
+    Who sends a sub-batch counts it in `sent`, and writes into it its number, and that of the newest request that had
+    passed before, `last_passed`; 0 if none had. Of one that broke it is kept how many had been sent when it broke last
+    (`broken_after`), and whether it broke again after another one had passed (`broke_again`). `last_accepted` is the
+    chunk whose row was accepted last.
+    """
+
+    sent: int = 0
+    last_passed: int = 0
+    last_accepted: ChunkState | None = None
+
+    def on_broken(self, sub_batch: SubBatch) -> None:
+        """Note that the server broke at a request, whether it is sent again or not."""
+        if sub_batch.broken_after is not None and sub_batch.passed_before > sub_batch.broken_after:
+            sub_batch.broke_again = True
+        sub_batch.broken_after = self.sent
+
+    def has_passed_since(self, sub_batch: SubBatch) -> bool:
+        """Whether a request passed that was sent after the server broke at this one."""
+        return sub_batch.broken_after is not None and self.last_passed > sub_batch.broken_after
+
+
+@attrs.define
 class PoisonSearch:
-    """Decides what follows a request at which the server broke for good."""
+    """Decides what follows a request at which the server broke for good; `is_on` once it broke at one."""
 
-    def __init__(self) -> None:
-        self.evidence = Evidence()
-        self._broken_streak = 0
-        self._last_accepted: tuple[Chunk, int] | None = None
-        self._probe_failed = False
+    _evidence: Evidence
+    is_on: bool = False
+    _broken_streak: int = 0
+    _probe_failed: bool = False
 
-    def on_success(self, sub_batch: SubBatch) -> None:
-        """Note a response by which the server shows that it is up."""
+    def on_success(self, states: Iterable[ChunkState]) -> None:
+        """Take note that the server is up: what of these chunks waits for that goes on."""
         self._probe_failed = False
-        self.evidence.on_success(sub_batch)
         self._broken_streak = 0
+        for state in states:
+            if state.is_waiting:
+                self.resume(state)
 
     def on_failure(self, sub_batch: SubBatch, result: SendResult) -> None:
         """Note a request that failed, whether it is sent again or not."""
         sub_batch.problem = result.description
         if result.may_be_about_a_row:
-            self.evidence.on_broken(sub_batch)
+            self._evidence.on_broken(sub_batch)
 
     def take(self, chunk_state: ChunkState, sub_batch: SubBatch, result: SendResult) -> bool:
         """Take a sub-batch that is not sent again as it is; false if the server may be down."""
+        self.is_on = True
         if sub_batch.is_probe:
             self._probe_failed = True
             return False
@@ -54,7 +90,7 @@ class PoisonSearch:
             chunk_state.mark_unsent(sub_batch, sub_batch.problem)
             return False
         self._broken_streak += 1
-        is_lone, has_passed = len(sub_batch.positions) == 1, self.evidence.has_passed
+        is_lone, has_passed = len(sub_batch.positions) == 1, self._evidence.last_passed > 0
         if is_lone and sub_batch.broke_again:
             chunk_state.mark_broken(sub_batch)
             return True
@@ -72,23 +108,23 @@ class PoisonSearch:
     def resume(self, chunk_state: ChunkState) -> None:
         """Go on with what is parked: if another request has passed, or if nothing else of the chunk is left."""
         if chunk_state.parked:
-            self._send(chunk_state, chunk_state.unpark(self.evidence.has_passed_since))
+            self._send(chunk_state, chunk_state.unpark(self._evidence.has_passed_since))
             if chunk_state.is_waiting and self._may_go_on:
                 self._send(chunk_state, chunk_state.unpark(lambda part: len(part.positions) > 1))
 
-    def note_accepted(self, chunk_state: ChunkState) -> None:
-        """Remember the row that was accepted last: sent once more it overwrites nothing newer."""
-        chunk = chunk_state.chunk
-        if chunk.requests is None and chunk_state.accepted_parts and (part := chunk_state.accepted_parts[-1]):
-            self._last_accepted = chunk, part[-1]
-
     def probe(self, budget: BisectBudget) -> ChunkState | None:
-        """Return what shows whether the server is up: the row that was accepted last; None if that cannot be sent."""
-        if self._last_accepted is None or self._probe_failed or not budget.spend():
+        """Return what shows whether the server is up: the row that was accepted last; None if that cannot be sent.
+
+        Sent once more it overwrites nothing newer.
+        """
+        last_accepted = self._evidence.last_accepted
+        if last_accepted is None or last_accepted.chunk.requests is not None:
             return None
-        chunk, position = self._last_accepted
+        if self._probe_failed or not budget.spend():
+            return None
+        position = last_accepted.accepted_parts[-1][-1]
         # What became of its chunk was recorded.
-        return ChunkState(chunk, budget, [SubBatch((position,), is_probe=True)], is_recorded=True)
+        return ChunkState(last_accepted.chunk, budget, [SubBatch((position,), is_probe=True)], is_recorded=True)
 
     def give_up(self, chunk_state: ChunkState) -> None:
         """Leave unsent what the server broke at; what waits behind it is to be sent."""
@@ -117,9 +153,9 @@ class PoisonSearch:
 
     def _unsent_problem(self, sub_batch: SubBatch) -> str:
         """Say why a sub-batch is unsent: of a lone row too that nothing passed by which it would be known for it."""
-        if len(sub_batch.positions) > 1 or self.evidence.has_passed_since(sub_batch):
+        if len(sub_batch.positions) > 1 or self._evidence.has_passed_since(sub_batch):
             return sub_batch.problem
-        since = " since" if self.evidence.has_passed else ""
+        since = " since" if self._evidence.last_passed else ""
         return f"{sub_batch.problem}; no other request passed{since}, {_OPEN_TEXT}"
 
 

@@ -17,8 +17,7 @@ from typing import Any, Final
 
 import orjson
 
-from synerise_profiles_api.decoding import refusals_in
-from synerise_profiles_api.json_values import is_list, is_object
+from synerise_profiles_api.json_values import is_list, is_object, refusals_in
 from synerise_profiles_api.types import Operation
 
 from .openapi import openapi_document

@@ -30,6 +30,7 @@ from .settings import (
     SaltedArguments,
     check_call,
 )
+from .verification import start_verification
 
 if TYPE_CHECKING:
     from synerise_profiles._batching.operations import BatchOperation
@@ -152,7 +153,7 @@ class Bulk(ReplayMethods):
             with open_run(batch_operation, rows, options, client_options, timing, journal_header) as engine:
                 run_end.report = engine.report
                 drive(engine, rows, once.send, timing)
-            verifier = engine.start_verification()
+            verifier = None if engine.sample is None else start_verification(engine, batch_operation, timing)
             if verifier is not None:
                 with reported(engine.report):
                     drive(verifier, (), client.send, timing)
@@ -251,7 +252,7 @@ class AsyncBulk(AsyncReplayMethods):
                 with open_run(batch_operation, rows, options, client_options, timing, journal_header) as engine:
                     run_end.report = engine.report
                     await drive(engine, rows, once.send, timing)
-                verifier = engine.start_verification()
+                verifier = None if engine.sample is None else start_verification(engine, batch_operation, timing)
                 if verifier is not None:
                     with reported(engine.report):
                         await drive(verifier, (), client.send, timing)

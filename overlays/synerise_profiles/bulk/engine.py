@@ -2,9 +2,8 @@
 
 A run keeps a window of chunks on their way, each with one request in flight at a time. It sends before it reads, so
 that no more rows are read than the window needs. It does not repeat what was accepted (but see `PoisonSearch.probe`):
-of a chunk that was refused in part only the rows in doubt are sent again. What decides about less than the whole run
-stands by itself: `Chunker` closes chunks, `ChunkState` attributes refusals, `Throttle` sets the speed,
-`TimestampAssigner` the times of rows, `OutcomeRecorder` writes down what became of them.
+of a chunk that was refused in part only the rows in doubt are sent again. What decides about less stands by itself:
+`Chunker`, `ChunkState` (attribution), `Throttle`, `TimestampAssigner`, `PoisonSearch`, and `OutcomeRecorder`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.bisection import BisectBudget, ChunkState, SubBatchTask
 from synerise_profiles._batching.machine import DONE, Call, Machine, Read, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.poison_search import PoisonSearch
+from synerise_profiles._batching.poison_search import Evidence, PoisonSearch
 from synerise_profiles._batching.send_result import SendResult, as_not_found
 from synerise_profiles._batching.throttle import Pace, Throttle
 from synerise_profiles._core.retry import RetryPolicy
@@ -31,8 +30,6 @@ from .sampling import Sample
 from .settings import BulkSettings
 from .timestamps import ServerTimeTask, TimestampAssigner
 from .unsent_keys import UnsentKeys
-from .verification import DeletionVerifier, Verifier
-from .window import ChunkWindow
 
 __all__ = ["BulkStep", "BulkTask", "Engine"]
 
@@ -63,24 +60,22 @@ class Engine(Machine[BulkTask]):
         self.problem: str | None = None
         self.error: Exception | None = None
         self.failure: BaseException | None = None
-        self._batch_operation, self._settings, self._recorder = batch_operation, settings, recorder
+        self._batch_operation, self.settings, self._recorder = batch_operation, settings, recorder
         self._timing, self._policy, self._budget = timing, policy, BisectBudget(settings.max_bisect_requests)
         self._throttle = Throttle(settings.concurrency, settings.requests_per_second, pace)
         self._retries: Retries | None = None
         options = settings.chunker_options(rows_are_fixed=rows_are_fixed)
-        self._sample: Sample | None = None
-        if settings.verify_sample:
-            identifiers, is_ordered = batch_operation.identifiers, settings.ordered
-            self._sample = Sample(settings.verify_sample, identifiers, timing.random, is_ordered=is_ordered)
-        self._chunker = Chunker(batch_operation, options, recorder.record_refusal, recorder.report.note, self._sample)
+        self.sample = Sample.of(settings, batch_operation, timing.random) if settings.verify_sample else None
+        self._chunker = Chunker(batch_operation, options, recorder.record_refusal, recorder.report.note, self.sample)
         self._timestamps = None if batch_operation.time_field is None else TimestampAssigner(timing, recorder.journal)
-        self._window = ChunkWindow(settings.concurrency)
+        self._states: list[ChunkState] = []
+        self._ready: deque[Chunk] = deque()
         self._awaiting_journal: list[Chunk] = []
         self._outstanding: set[BulkTask] = set()
         self._chunk_count = self._failed_streak = 0
         self._exhausted = self._done = False
-        self._started_at, self._search = timing.monotonic(), PoisonSearch()
-        self._unsent_keys = UnsentKeys(has_journal=recorder.journal is not None)
+        self._started_at, self._evidence = timing.monotonic(), Evidence()
+        self._search, self._unsent_keys = PoisonSearch(self._evidence), UnsentKeys(recorder.journal is not None)
         self.wants_rows_at_once = settings.flush_after is not None
 
     @property
@@ -98,15 +93,15 @@ class Engine(Machine[BulkTask]):
             self.fail(self._recorder.failure)
         if self.problem is not None:
             return Wait(None) if self._outstanding else self._finish(now)
-        for chunk in self._chunker.flush_due(now) if self.wants_rows_at_once and not self._window.ready else ():
+        for chunk in self._chunker.flush_due(now) if self.wants_rows_at_once and not self._ready else ():
             self._take_chunk(chunk)
-        task = self._next_task(now) if self._window else None
+        task = self._next_task(now) if self._states or self._ready else None
         if task is not None:
             return task
-        if not self._window:
+        if not self._states and not self._ready:
             return self._finish(now) if self._exhausted else Read(self._read_delay(None, now))
         pause = self._pause(now)
-        return pause if self._exhausted or self._window.ready else Read(self._read_delay(pause.seconds, now))
+        return pause if self._exhausted or self._ready else Read(self._read_delay(pause.seconds, now))
 
     def read(self, rows: Iterable[Any]) -> bool:
         """Read rows until a chunk is full, or the run has to end; false if they end before. Then call `end`."""
@@ -129,7 +124,7 @@ class Engine(Machine[BulkTask]):
             finally:
                 self._awaiting_journal.extend(chunks)
             self._exhausted = True
-            self._window.ready.extend(self._awaiting_journal)
+            self._ready.extend(self._awaiting_journal)
             self._awaiting_journal.clear()
 
     def on_result(self, task: BulkTask, result: SendResult) -> None:
@@ -150,7 +145,8 @@ class Engine(Machine[BulkTask]):
         if is_success or result.refuses_rows or (is_absent and operation.build_request is not None):
             self._on_success(sub_batch)
             chunk_state.take_answer(sub_batch, as_not_found(result) if is_absent else result, is_accepted=is_success)
-            self._search.note_accepted(chunk_state)
+            if chunk_state.accepted_parts and chunk_state.accepted_parts[-1]:
+                self._evidence.last_accepted = chunk_state
         else:
             self._on_failure(task, result, now)
         chunk_state.sent = None
@@ -168,22 +164,21 @@ class Engine(Machine[BulkTask]):
         if not self._done:
             self._finish(self._timing.monotonic())
 
-    def start_verification(self) -> Verifier | DeletionVerifier | None:
-        """Begin to read a sample back, where that was asked for and the run came to an end."""
-        operation, settings, sample = self._batch_operation, self._settings, self._sample
-        if sample is None or self.problem is not None:
-            return None
-        concurrency, within, timing = settings.concurrency, settings.verify_within, self._timing
-        if operation.schema is None:
-            names = operation.identifiers
-            return DeletionVerifier(sample, names, concurrency=concurrency, within=within, timing=timing)
-        return Verifier(sample, operation.schema, concurrency=concurrency, within=within, timing=timing)
+    @property
+    def _can_start(self) -> bool:
+        """Whether the next chunk may be sent. What only waits to see whether the server is up leaves room for it."""
+        if not self._ready or sum(not state.is_waiting for state in self._states) >= self.settings.concurrency:
+            return False
+        after = self._ready[0].after
+        return after < 0 or all(after < state.chunk.number for state in self._states)
+
+    def _open_states(self) -> list[ChunkState]:
+        return [state for state in self._states if state.pending and state.sent is None]
 
     def _next_task(self, now: float) -> BulkTask | None:
-        window = self._window
         while True:
-            chunk_state = window.sendable(now)
-            if chunk_state is None and not window.can_start:
+            chunk_state = next((state for state in self._open_states() if state.due <= now), None)
+            if chunk_state is None and not self._can_start:
                 if not self._resolve(now):
                     return None
                 continue
@@ -191,27 +186,30 @@ class Engine(Machine[BulkTask]):
                 return None
             if chunk_state is None:
                 timestamps = self._timestamps
-                if timestamps is not None and not timestamps.assign(window.ready[0]):
+                if timestamps is not None and not timestamps.assign(self._ready[0]):
                     is_due = timestamps.due <= now and self._throttle.take(now)
                     return self._mark_sent(timestamps.next_task(now)) if is_due else None
-                chunk_state = window.start(self._budget)
-            self._unsent_keys.hold_back(chunk_state)
+                # At each moment it is in one of the two, or in both, so that an interrupt loses none.
+                chunk_state = ChunkState.of(self._ready[0], self._budget)
+                self._states.append(chunk_state)
+                self._ready.popleft()
+            if self._unsent_keys.keys:
+                self._unsent_keys.hold_back(chunk_state)
             if chunk_state.pending:
                 return self._send(chunk_state, now)
             self._settle(chunk_state, now)
 
     def _resolve(self, now: float) -> bool:
         """Go on where nothing else can be sent by which the server would be seen; false if there is no need to."""
-        states = self._window.states
-        if self._outstanding or not self._window.only_waits or not (self._window.ready or self._exhausted):
+        if self._outstanding or not (self._ready or self._exhausted):
+            return False
+        if not self._states or not all(state.is_waiting for state in self._states):
             return False
         probe = self._search.probe(self._budget)
-        if probe is not None:
-            states.append(probe)
-            return True
-        for state in tuple(states):
+        for state in tuple(self._states) if probe is None else ():
             self._search.give_up(state)
             self._settle(state, now)
+        self._states += [] if probe is None else [probe]
         return True
 
     def _send(self, chunk_state: ChunkState, now: float) -> BulkTask | None:
@@ -220,15 +218,13 @@ class Engine(Machine[BulkTask]):
             return None
         sub_batch = chunk_state.take_next()
         self.report.bytes_sent += chunk_state.chunk.size_of(sub_batch)
-        with_digest = self._recorder.journal is not None
-        return self._mark_sent(SubBatchTask(sub_batch, now, chunk_state, with_digest=with_digest))
+        return self._mark_sent(
+            SubBatchTask(sub_batch, now, chunk_state, with_digest=self._recorder.journal is not None)
+        )
 
     def _mark_sent(self, task: BulkTask) -> BulkTask:
-        sub_batch = task.sub_batch
-        sub_batch.attempts += 1
-        if sub_batch.attempts == 1:
-            sub_batch.started_at = task.sent_at
-        self._search.evidence.on_sent(sub_batch)
+        self._evidence.sent += 1
+        task.sub_batch.mark_sent(task.sent_at, self._evidence.sent, self._evidence.last_passed)
         self._outstanding.add(task)
         return task
 
@@ -237,12 +233,12 @@ class Engine(Machine[BulkTask]):
 
     def _pause(self, now: float) -> Wait:
         """Until when nothing can be done but to wait for a response."""
-        due, can_start = self._window.due(), self._window.can_start
+        due, can_start = min((state.due for state in self._open_states()), default=math.inf), self._can_start
         if (due == math.inf and not can_start) or len(self._outstanding) >= self._throttle.window:
             return Wait(None)
         if can_start:
             times = self._timestamps
-            due = min(due, now if times is None or times.assign(self._window.ready[0]) else times.due)
+            due = min(due, now if times is None or times.assign(self._ready[0]) else times.due)
         return Wait(None if due == math.inf else max(0.0, due - now, self._throttle.delay(now)))
 
     def _on_failure(self, task: SubBatchTask, result: SendResult, now: float) -> None:
@@ -254,27 +250,26 @@ class Engine(Machine[BulkTask]):
             chunk_state.pending.append(sub_batch)
             chunk_state.due = now + delay
             return
-        if self._search.take(chunk_state, sub_batch, result):
-            return
-        if result.is_unreadable_partial:  # the server takes batches, and cannot say how
+        # After a 207 without its list too: the server takes batches, and cannot say how.
+        if self._search.take(chunk_state, sub_batch, result) or result.is_unreadable_partial:
             return
         if result.is_final:
             self._stop(f"the server takes none of these requests: {result.description}", result.error)
             return
         self._failed_streak += 1
-        is_last = self._exhausted and self._window.is_last(chunk_state)
-        if self._failed_streak == _MAX_FAILED_REQUESTS or (is_last and not self._search.evidence.has_passed):
+        others = (state for state in self._states if state is not chunk_state)
+        is_last = self._exhausted and not self._ready and all(state.is_waiting for state in others)
+        if self._failed_streak == _MAX_FAILED_REQUESTS or (is_last and not self._evidence.last_passed):
             self._stop(f"the server takes nothing more: {result.description}", result.error)
 
     def _on_success(self, sub_batch: SubBatch) -> None:
         self._failed_streak = 0
         if self._retries is not None:
             self._retries.end_outage()
-        self._search.on_success(sub_batch)
+        self._evidence.last_passed = max(self._evidence.last_passed, sub_batch.number)
         self._throttle.on_success()
-        for state in self._window.states:
-            if state.is_waiting:
-                self._search.resume(state)
+        if self._search.is_on:
+            self._search.on_success(self._states)
 
     def _on_server_time(self, task: ServerTimeTask, result: SendResult, now: float) -> None:
         if result.is_success and task.assigner.record(task, now, result.content):
@@ -288,32 +283,33 @@ class Engine(Machine[BulkTask]):
     def _retry_delay(self, task: BulkTask, result: SendResult, now: float) -> float | None:
         operation = self._batch_operation.operation
         self._retries = self._retries or Retries(operation, self._policy, self._throttle, self._timing)
-        has_passed = self._search.evidence.has_passed
-        return self._retries.delay(task.sub_batch, task.sent_at, result, now, had_success=has_passed)
+        had_success = self._evidence.last_passed > 0
+        return self._retries.delay(task.sub_batch, task.sent_at, result, now, had_success=had_success)
 
     def _take_chunk(self, chunk: Chunk) -> None:
         """Take a full chunk. It is not sent if the journal has it, nor before all of the journal was compared."""
         self._chunk_count += 1
         journal = self._recorder.journal
         if journal is None:
-            self._window.ready.append(chunk)
+            self._ready.append(chunk)
             return
         self._awaiting_journal.append(chunk)
         if self._recorder.record_resumed(chunk, rows_are_built=self._chunker.preparer.has_built_rows):
             self._awaiting_journal.pop()
             self._recorder.report_progress(len(self._outstanding), self._timing.monotonic() - self._started_at)
         if chunk.number >= journal.last_number:
-            self._window.ready.extend(self._awaiting_journal)
+            self._ready.extend(self._awaiting_journal)
             self._awaiting_journal.clear()
 
     def _settle(self, chunk_state: ChunkState, now: float) -> None:
         """Take note of what is settled of a chunk; write it down if that is all of it."""
-        self._search.resume(chunk_state)
-        if self._settings.ordered and chunk_state.refused and chunk_state.has_unsent:
+        if chunk_state.parked:
+            self._search.resume(chunk_state)
+        if self.settings.ordered and chunk_state.refused and chunk_state.has_unsent:
             self._unsent_keys.add(chunk_state)
         if chunk_state.is_settled:
             self._recorder.record(chunk_state)
-            self._window.states.remove(chunk_state)
+            self._states.remove(chunk_state)
             self._recorder.report_progress(len(self._outstanding), now - self._started_at)
 
     def _stop(self, problem: str | None, error: Exception | None) -> None:
@@ -324,16 +320,17 @@ class Engine(Machine[BulkTask]):
     def _finish(self, now: float) -> BulkStep:
         if not self._done:
             self._done = True
-            if self.problem is None:
-                try:
+            try:
+                if self.problem is None:
                     self._recorder.record_end(self._chunk_count)
-                except Exception as error:  # noqa: BLE001 - the driver raises it
-                    self.fail(error)
+            except Exception as error:  # noqa: BLE001 - the driver raises it
+                self.fail(error)
             if self.problem is not None:
                 self._mark_rest_unsent(self.problem)
                 # What ended the run may have come between the reading of a row and its check.
                 self.report.read = self.report.accepted + self.report.rejected_count()
-            self.report.notes |= self._chunker.preparer.notes(has_journal=self._recorder.journal is not None)
+            if self._batch_operation.salt_field is not None:
+                self.report.notes |= self._chunker.preparer.notes(has_journal=self._recorder.journal is not None)
             self.report.complete = self.problem is None and not self.report.by_stage["unsent"]
             self.report.timings.held_seconds = self._throttle.held_seconds
             self._recorder.report_progress(0, now - self._started_at)
@@ -342,8 +339,12 @@ class Engine(Machine[BulkTask]):
 
     def _mark_rest_unsent(self, problem: str) -> None:
         """Report all rows that were read and have no fate yet as unsent."""
-        for state in self._window.unsettled((*self._awaiting_journal, *self._chunker.remaining_chunks()), self._budget):
-            self._search.give_up(state)
+        waiting = (*self._ready, *self._awaiting_journal, *self._chunker.remaining_chunks())
+        states = {id(chunk): ChunkState.of(chunk, self._budget) for chunk in waiting}
+        states |= {id(state.chunk): state for state in self._states if not state.is_recorded}
+        for state in states.values():
+            if state.parked:
+                self._search.give_up(state)
             state.mark_rest_unsent(f"the run ended: {problem}")
             self._recorder.record(state)
-        self._window.states.clear()
+        self._states.clear()

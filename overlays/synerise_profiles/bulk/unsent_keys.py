@@ -19,27 +19,27 @@ __all__ = ["UnsentKeys"]
 _PROBLEM = "an earlier row of the same profile or event is unsent, and this one must not overtake it"
 
 
+@attrs.define
 class UnsentKeys:
-    """The keys of rows that are unsent while the run goes on."""
+    """The `keys` of rows that are unsent while the run goes on."""
 
-    def __init__(self, *, has_journal: bool) -> None:
-        self._has_journal = has_journal
-        self._keys: set[Hashable] = set()
+    has_journal: bool
+    keys: set[Hashable] = attrs.field(factory=set[Hashable])
 
     def add(self, state: ChunkState) -> None:
         """Take note of the rows of a chunk that are unsent so far."""
         unsent = [position for position, refusal in state.refused.items() if refusal.stage == "unsent"]
-        is_sent_again = self._has_journal and state.is_settled
+        is_sent_again = self.has_journal and state.is_settled
         for position in range(len(state.chunk)) if unsent and is_sent_again else unsent:
-            self._keys.update(state.row_keys(position))
+            self.keys.update(state.row_keys(position))
 
     def hold_back(self, state: ChunkState) -> None:
         """Mark the rows of a chunk as unsent that are to be sent next, and would overtake another one."""
-        while self._keys and state.pending:
+        while self.keys and state.pending:
             sub_batch = state.pending[-1]
             if sub_batch.is_probe:
                 return
-            free = free_rows(((position, state.row_keys(position)) for position in sub_batch.positions), self._keys)
+            free = free_rows(((position, state.row_keys(position)) for position in sub_batch.positions), self.keys)
             if len(free) == len(sub_batch.positions):
                 return
             state.pending.pop()

@@ -13,22 +13,36 @@ from typing import Any, Final, Protocol
 import orjson
 
 from synerise_profiles._batching.batch import SampledRow
+from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._validation.schema import Schema
 from synerise_profiles.identifiers import PROFILE_IDENTIFIERS, same
 from synerise_profiles_api.json_values import is_list, is_object
 
+from .engine import Engine
 from .read_back import ProfileLookup, ReadBack
 from .report import Report
 from .sampling import Sample
 from .verification_result import DeletionVerification, Missing, Remaining, Verification
 
-__all__ = ["DeletionVerifier", "Verifier", "differing_fields"]
+__all__ = ["DeletionVerifier", "Verifier", "differing_fields", "start_verification"]
 
 _NOT_FOUND_REASON: Final = "was not found, or cannot be read with this key"
 _NOT_FOUND: Final = 404
 _TRUE_TEXTS: Final = frozenset({"true", "1"})
+
+
+def start_verification(engine: Engine, operation: BatchOperation, timing: Timing) -> Verifier | DeletionVerifier | None:
+    """Begin to read a sample of a run back, where that was asked for and the run came to an end."""
+    sample, settings = engine.sample, engine.settings
+    if sample is None or engine.problem is not None:
+        return None
+    concurrency, within = settings.concurrency, settings.verify_within
+    if operation.schema is None:
+        names = operation.identifiers
+        return DeletionVerifier(sample, names, concurrency=concurrency, within=within, timing=timing)
+    return Verifier(sample, operation.schema, concurrency=concurrency, within=within, timing=timing)
 
 
 class AcceptedRows(Protocol):

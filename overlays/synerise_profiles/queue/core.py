@@ -289,7 +289,7 @@ class QueueCore:
             return None
         sub_batch = batch.sub_batch = batch.chunk_state.pending.pop()
         channel.requests_in_flight += 1
-        channel.search.evidence.on_sent(sub_batch)
+        channel.search.on_sent(sub_batch)
         self.in_flight += len(sub_batch.positions)
         return QueueTask(sub_batch, now, batch)
 

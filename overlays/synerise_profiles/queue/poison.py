@@ -2,7 +2,7 @@
 
 A server that is down looks the same, and a queue may live through many outages. So what passed long ago says nothing: a
 row is given up only if it broke alone, another request of its operation passed, and it broke alone again (see
-`evidence`); or if it broke with others, these passed by themselves, and then it broke alone. Until then it is held and
+`Evidence`); or if it broke with others, these passed by themselves, and then it broke alone. Until then it is held and
 tried again, and while the server breaks at everything, nothing is given up.
 
 How the row is found. A batch at which the server broke as often as a call is tried is halved, and each half is tried
@@ -21,7 +21,7 @@ import attrs
 
 from synerise_profiles._batching.batch import SubBatch
 from synerise_profiles._batching.bisection import ChunkState
-from synerise_profiles._batching.evidence import Evidence
+from synerise_profiles._batching.poison_search import Evidence
 from synerise_profiles._batching.row_keys import free_rows
 from synerise_profiles._batching.send_result import SendResult
 
@@ -39,12 +39,17 @@ class PoisonedRowSearch:
     """Looks for the rows of one channel at which the server breaks. `max_retries` is that of the client's policy."""
 
     def __init__(self, max_retries: int) -> None:
-        self.evidence = Evidence()
+        self._evidence = Evidence()
         self._min_attempts = max(max_retries + 1, _MIN_ATTEMPTS)
+
+    def on_sent(self, sub_batch: SubBatch) -> None:
+        """Number a request that is sent."""
+        self._evidence.sent += 1
+        sub_batch.number, sub_batch.passed_before = self._evidence.sent, self._evidence.last_passed
 
     def on_success(self, sub_batch: SubBatch, batches: Iterable[InflightBatch]) -> None:
         """Take note that the server is up: what is parked or stuck is tried again at once."""
-        self.evidence.on_success(sub_batch)
+        self._evidence.last_passed = max(self._evidence.last_passed, sub_batch.number)
         for batch in batches:
             if batch.sub_batch is None:  # else its sender has it
                 _restore(batch.chunk_state)
@@ -55,7 +60,7 @@ class PoisonedRowSearch:
         """Take a sub-batch at which the server broke; return whether the batch goes on without a pause."""
         state = batch.chunk_state
         sub_batch.problem = result.description
-        self.evidence.on_broken(sub_batch)
+        self._evidence.on_broken(sub_batch)
         for part in batch.unsettled():
             if len(part.positions) == 1 and not part.number:
                 part.broken_after = None  # it was not alone in what broke

@@ -1,4 +1,4 @@
-"""What is written as JSON beside JSON's own types, and words for what is not: one list for every way to send it."""
+"""What is written as JSON beside JSON's own types, words for what is not, and what a JSON value is."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ __all__ = [
     "conversion_hint",
     "is_list",
     "is_object",
+    "objects_in",
     "plain",
     "printable",
+    "refusals_in",
     "surrogate_path",
     "unwritable_problem",
 ]
@@ -185,3 +187,30 @@ def is_object(value: object) -> TypeGuard[dict[str, Any]]:
 def is_list(value: object) -> TypeGuard[list[Any]]:
     """Whether a value is a JSON array."""
     return isinstance(value, list)
+
+
+def objects_in(data: object) -> list[dict[str, Any]] | None:
+    """Return the objects of a list; None for what is no list, or holds other values than objects and nulls."""
+    if not is_list(data):
+        return None
+    items = [item for item in data if item is not None]
+    return items if all(is_object(item) for item in items) else None
+
+
+def refusals_in(status: int, data: object) -> list[dict[str, Any]] | None:
+    """Return the entries of a body that says which parts of a batch were refused; None for any other body.
+
+    They have a field, a message or the refused value each. Where the status is not that of a batch that was taken in
+    part (207), such a list is known by both a field and a message, or by the refused value. A null among them says
+    nothing.
+    """
+    items = objects_in(data)
+    is_expected = status == 207
+    return items if items and all(_is_refusal(item, is_expected=is_expected) for item in items) else None
+
+
+def _is_refusal(item: dict[str, Any], *, is_expected: bool) -> bool:
+    if item.get("rejectedValue") is not None:
+        return True
+    has_field, has_message = item.get("field") is not None, item.get("message") is not None
+    return (has_field or has_message or bool(item.get("error"))) if is_expected else (has_field and has_message)

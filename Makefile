@@ -70,7 +70,7 @@ type: $(READY) ## mypy strict on all, pyright strict on what is handwritten
 	$(BIN)/mypy generated/synerise_profiles_api
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-check: lint type check-generated check-surface lint-openapi check-wheel ## everything that needs no test run
+check: lint type check-generated check-surface lint-openapi check-wheel docs-check ## all but the tests of the code
 
 test: $(READY) ## the tests, in minutes; a worker a core, or make test WORKERS=0 for one process
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal

@@ -11,8 +11,6 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 import click
 
-from .exit_status import CommandError
-
 __all__ = [
     "BATCH_FLAGS",
     "BULK_FLAGS",
@@ -238,7 +236,7 @@ def _salt(text: str) -> str | list[str]:
     try:
         names: list[str] = json.loads(text)
     except ValueError:
-        raise CommandError('--salt: is no JSON list of fields, such as ["params.orderId"]') from None
+        raise click.BadParameter('no JSON list of fields, such as ["params.orderId"]', param_hint="--salt") from None
     return names
 
 

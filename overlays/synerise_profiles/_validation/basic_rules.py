@@ -103,7 +103,7 @@ class _IdentifierRule:
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
         text = value if isinstance(value, str) else as_written(value)
-        blank = isinstance(text, str) and text != "" and is_blank(text)
+        blank = isinstance(text, str) and (text.isspace() or (not text.isascii() and is_blank(text)))
         if blank and self._refuses_blank:
             return "", f"is blank, so that it names nobody{invisible_text(text)}; leave the field out"
         problem = self._type_rule.check(value)

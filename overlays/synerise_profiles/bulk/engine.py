@@ -26,7 +26,6 @@ from synerise_profiles._core.timing import Timing
 from .chunker import Chunker
 from .recorder import OutcomeRecorder
 from .retries import Retries
-from .sampling import Sample
 from .settings import BulkSettings
 from .timestamps import ServerTimeTask, TimestampAssigner
 from .unsent_keys import UnsentKeys
@@ -65,7 +64,7 @@ class Engine(Machine[BulkTask]):
         self._throttle = Throttle(settings.concurrency, settings.requests_per_second, pace)
         self._retries: Retries | None = None
         options = settings.chunker_options(rows_are_fixed=rows_are_fixed)
-        self.sample = Sample.of(settings, batch_operation, timing.random) if settings.verify_sample else None
+        self.sample = settings.sample_of(batch_operation.identifiers, timing.random)
         self._chunker = Chunker(batch_operation, options, recorder.record_refusal, recorder.report.note, self.sample)
         self._timestamps = None if batch_operation.time_field is None else TimestampAssigner(timing, recorder.journal)
         self._states: list[ChunkState] = []

@@ -13,10 +13,7 @@ from typing import Any, Final
 import orjson
 
 from synerise_profiles._batching.batch import Chunk, SampledRow
-from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
-
-from .settings import BulkSettings
 
 __all__ = ["Sample"]
 
@@ -47,11 +44,6 @@ class Sample:
         self._seen = 0
         self._next_pick = 0
         self._weight = 1.0
-
-    @classmethod
-    def of(cls, settings: BulkSettings, operation: BatchOperation, random: Callable[[], float]) -> Sample:
-        """Make the sample of a run with these settings."""
-        return cls(settings.verify_sample, operation.identifiers, random, is_ordered=settings.ordered)
 
     def offer(self, chunk: Chunk, rows: Sequence[Mapping[str, Any]]) -> None:
         """Offer the rows that were added to a chunk last, as mappings."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import inspect
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypedDict, get_args
 
 import attrs
@@ -36,6 +36,7 @@ from synerise_profiles_api.errors import InvalidRequestError
 from .dead_letter import DeadLetterMode
 from .report import Progress, Report
 from .row_preparer import ChunkerOptions, SaltOption
+from .sampling import Sample
 
 __all__ = [
     "DELETIONS",
@@ -209,6 +210,12 @@ class BulkSettings:
         given: dict[str, Any] = {"keep_duplicates": self.keep_duplicates or None, "default_time": self.default_time}
         given |= {SALT_FUNCTION: True} if callable(salt) else {"salt": salt}
         return {name: value for name, value in given.items() if value is not None}
+
+    def sample_of(self, identifiers: Sequence[str], random: Callable[[], float]) -> Sample | None:
+        """Return what chooses the rows that are read back; None where none are."""
+        if not self.verify_sample:
+            return None
+        return Sample(self.verify_sample, identifiers, random, is_ordered=self.ordered)
 
     def chunker_options(self, *, rows_are_fixed: bool) -> ChunkerOptions:
         """Return the part that is about reading and checking rows."""

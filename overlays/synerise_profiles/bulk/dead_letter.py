@@ -131,10 +131,10 @@ class LetterFile:
         if sys.platform == "win32":  # nothing could be put in the place of a file that is open
             return
         with contextlib.suppress(OSError):  # then they can be read as long as the file is there
-            descriptor = os.open(self.path, os.O_RDONLY)
-            weakref.finalize(self, os.close, descriptor)
-            if file_id(descriptor) == self._id:
-                self._descriptor = descriptor
+            file = self.path.open("rb", buffering=0)
+            weakref.finalize(self, file.close)
+            if file_id(file.fileno()) == self._id:
+                self._descriptor = file.fileno()
 
     @contextlib.contextmanager
     def _opened(self) -> Generator[int]:

@@ -139,6 +139,23 @@ def test_statuses(tmp_path: Path, typed: Typed) -> None:
     assert typed(*WORDS, "--full", key="wrong")[0] == 3
 
 
+def test_deletions_that_end_early(tmp_path: Path, sandbox: Sandbox, typed: Typed) -> None:
+    """What became of the rows and of the deletions until then is printed, as text and as JSON."""
+    words = [*WORDS, "--keep-keys", "--gone", "delete", "--yes", "--max-gone-rate", "1", "--max-errors", "0"]
+    write(tmp_path / "c.csv", 9)
+    assert typed(*words)[0] == 0
+    sandbox.faults.status(400, operation="profiles.delete_by_custom_id")
+    write(tmp_path / "c.csv", 7, c1="Hel")
+    status, said = typed(*words)
+    assert status == 4
+    for text in ("7 rows read: 0 new, 1 changed, 6 unchanged", "2 of 9 known profiles are gone", "The state is safe"):
+        assert text in said
+    assert "Profiles that are gone: profiles.delete: 2 rows read, 0 accepted" in said
+    found, _ = json.JSONDecoder().raw_decode(typed(*words, "--json")[1])
+    assert (found["unchanged"], found["gone"], found["gone_sent"]["by_stage"]["server"] > 0) == (7, 2, True)
+    assert found["problem"] == "stopped: more than 0 rows were rejected"
+
+
 def test_gone_profiles(tmp_path: Path, client: Synerise, typed: Typed) -> None:
     """A field of theirs is set, or they are deleted where that is said; too many are left alone, with status 1."""
     words = [*WORDS, "--keep-keys"]

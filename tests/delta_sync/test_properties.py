@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synerise_profiles import Synerise
+from synerise_profiles import NotFoundError, Synerise
 from synerise_profiles.bulk import BulkStoppedError
 from synerise_profiles.sandbox import Sandbox
 
@@ -50,24 +50,59 @@ def source(rows: list[dict[str, Any]], fate: str) -> Iterator[dict[str, Any]]:
         raise OSError("the source broke off")
 
 
-def run(sandbox: Sandbox, client: Synerise, rows: list[dict[str, Any]], fate: str, state: Path) -> Any:
+OPTIONS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {
+        "fields": st.booleans(),
+        "gone": st.sampled_from(["ignore", "delete"]),
+        "cleared": st.sampled_from(["report", "null"]),
+    }
+)
+
+
+def run(
+    sandbox: Sandbox, client: Synerise, rows: list[dict[str, Any]], fate: str, state: Path, options: dict[str, Any]
+) -> Any:
     """Run one night; None where it did not come to its end."""
     if fate == "lost answer":
         sandbox.faults.close(processed=True, times=1, operation="profiles.upsert_batch")
     if fate == "refused":
         sandbox.faults.status(503, times=1, operation="profiles.upsert_batch")
     try:
-        return client.delta_sync.profiles(source(rows, fate), key="customId", state=state)
+        return client.delta_sync.profiles(source(rows, fate), key="customId", state=state, **options)
     except (CrashError, OSError, BulkStoppedError):
         return None
     finally:
         sandbox.faults.clear()
 
 
-@settings(max_examples=40)
-@given(nights=st.lists(NIGHT, min_size=1, max_size=5))
-def test_any_nights(sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, str]]) -> None:
-    """Whatever happened before, a whole night leaves what its table says, counts that add up, and nothing to send."""
+NIGHTS = st.lists(NIGHT, min_size=1, max_size=5)
+
+
+@settings(max_examples=8)
+@given(nights=NIGHTS, chosen=OPTIONS)
+def test_any_nights(sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, str]], chosen: dict[str, Any]) -> None:
+    """Whatever happened before, a whole night leaves what its table says."""
+    check_nights(sandbox, client, nights, chosen)
+
+
+@pytest.mark.long
+@settings(max_examples=100)
+@given(nights=NIGHTS, chosen=OPTIONS)
+def test_any_nights_at_length(
+    sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, str]], chosen: dict[str, Any]
+) -> None:
+    """The same for a hundred histories."""
+    check_nights(sandbox, client, nights, chosen)
+
+
+def check_nights(sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, str]], chosen: dict[str, Any]) -> None:
+    """Whatever happened before, a whole night leaves what its table says, counts that add up, and nothing to send.
+
+    Profiles that are gone are not there any more where they are deleted, and empty fields where they are sent as null.
+    """
+    options = {**chosen, "keep_keys": True, "allow_null": {"city"}}
+    if chosen["gone"] == "delete":
+        options["max_gone_rate"] = 1.0
     prefix = f"p{next(COUNTER)}-"
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"
@@ -76,7 +111,7 @@ def test_any_nights(sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, 
             rows: list[dict[str, Any]] = [{"customId": f"{prefix}{n}", **row} for n, row in table]
             last = {row["customId"]: row for row in rows}
             before = dict(believed)
-            report = run(sandbox, client, rows, fate, state)
+            report = run(sandbox, client, rows, fate, state, options)
             if report is None:
                 believed = {}
                 continue
@@ -93,6 +128,13 @@ def test_any_nights(sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, 
                 nested: dict[str, Any] = row.get("attributes", {})
                 held: dict[str, Any] = stored.get("attributes") or {}
                 assert {name: held.get(name) for name in nested} == nested
-            plan = client.delta_sync.plan([*last.values()], key="customId", state=state)
-            assert plan.requests == 0
+                assert options["cleared"] == "report" or stored.get("city") == row.get("city")
+            if options["gone"] == "delete":
+                for key in before.keys() - last.keys():
+                    with pytest.raises(NotFoundError):
+                        client.profiles.find("by-custom-id", key)
+                    del before[key]
+            for table_again in (rows, [*last.values()]):
+                plan = client.delta_sync.plan(table_again, key="customId", state=state, **options)
+                assert (plan.requests, plan.unchanged) == (0, plan.read)
             believed = {**before, **last} if before else dict(last)

@@ -61,7 +61,7 @@ def test_repeated_rows_are_named(client: Synerise, state: Path) -> None:
     for _ in range(2):
         report = sync(client, table, state)
         assert (report.repeated, report.repeated_references) == (12, list(range(12, 22)))
-        assert "12 rows have the key of an earlier row, which they replace: index 12, 13" in report.to_text()
+        assert "12 rows with the key of an earlier row, in place of that one: index 12, 13" in report.to_text()
     again = [*table[12:], *table[12:14]]
     assert sync(client, again, state).repeated_references == [12, 13]
 

@@ -307,7 +307,7 @@ def test_a_flipped_bit_of_an_entry_lets_no_profile_pass_for_gone(client: Syneris
     table, refused = rows(60), 0
     client.delta_sync.profiles(table, state=state, **options)
     with contextlib.closing(sqlite3.connect(state)) as database:
-        entries = database.execute("SELECT id, value FROM entries LIMIT 3").fetchall()
+        entries = database.execute("SELECT id, value FROM entries LIMIT 1").fetchall()
     for number, value in entries:
         for bit in range(8 * len(value)):
             changed, copy = bytearray(value), tmp_path / "copy.state"
@@ -322,7 +322,7 @@ def test_a_flipped_bit_of_an_entry_lets_no_profile_pass_for_gone(client: Syneris
                 refused += 1
             else:
                 assert (plan.gone <= 1, plan.changed) == (True, 0)
-    assert refused >= 3 * 6  # the bits of a slot that are another's or nobody's, at least
+    assert refused >= 6  # the bits of a slot that are another's or nobody's, at least
 
 
 def test_a_gone_profile_is_found_beside_new_ones(client: Synerise, state: Path) -> None:
@@ -369,10 +369,10 @@ def test_a_full_disk_ends_the_run(sandbox: Sandbox, client: Synerise, tmp_path: 
         "import resource, signal, sys\n"
         "from synerise_profiles import Synerise\n"
         "from synerise_profiles.delta_sync import DeltaStateError\n"
-        "rows = [{'customId': f'c-{n}', 'firstName': 'Anna'} for n in range(20000)]\n"
+        "rows = [{'customId': f'c-{n}', 'firstName': 'Anna'} for n in range(6000)]\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "with Synerise(api_key=sys.argv[2], base_url=sys.argv[1]) as client:\n"
-        "    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))\n"
         "    try:\n"
         "        client.delta_sync.profiles(rows, key='customId', state=sys.argv[3])\n"
         "    except DeltaStateError as error:\n"
@@ -381,11 +381,11 @@ def test_a_full_disk_ends_the_run(sandbox: Sandbox, client: Synerise, tmp_path: 
     command = [sys.executable, "-c", code, sandbox.url, sandbox.api_key, str(state)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "True\n", done.stderr
-    table = rows(20_000)
+    table = rows(6000)
     report = sync(client, table, state)
-    assert report.read == 20_000
-    assert client.delta_sync.plan(table, key="customId", state=state).unchanged == 20_000
-    for n in (0, 10_000, 19_999):
+    assert report.read == 6000
+    assert client.delta_sync.plan(table, key="customId", state=state).unchanged == 6000
+    for n in (0, 3000, 5999):
         assert client.profiles.find("by-custom-id", f"c-{n}").first_name == "Anna"
 
 

@@ -11,7 +11,7 @@ import attrs
 from .charts import Bar, bars
 from .page import facts, html_page
 from .plain_text import printable
-from .run_page import RunPage, run_parts, settings_parts
+from .run_page import RunPage, run_parts, settings_parts, verification_part
 
 __all__ = ["DeltaPage", "delta_page"]
 
@@ -49,6 +49,7 @@ def delta_page(page: DeltaPage) -> str:
             '<p class="note">Rows by the field. What is left out of a row stays as it is on the server.</p>\n',
             _by_field(found["cleared"], found["read"], "lost"),
         ]
+    parts += _read_back(found)
     heading = "The rows that would be sent" if page.sent.is_dry else "The rows that were sent"
     parts += [f"<h2>{escape(heading)}</h2>\n", *run_parts(page.sent)]
     if page.gone_sent is not None:
@@ -74,6 +75,20 @@ def _gone(found: Mapping[str, Any]) -> list[str]:
     parts = ["<h2>Gone</h2>\n", bars([Bar("known, and not in the source", found["gone"], found["known"], "lost")])]
     if found["gone_problem"]:
         parts.append(f'<p class="problem">{escape(printable(found["gone_problem"]))}</p>\n')
+    return parts
+
+
+def _read_back(found: Mapping[str, Any]) -> list[str]:
+    """Say what reading back found, and what could not be done with the state; a plan has neither."""
+    parts: list[str] = []
+    if found.get("known_verification") is not None:
+        parts.append(verification_part(found["known_verification"], "Read back: unchanged rows"))
+    counts = (("sent again by the next run", "distrusted"), ("deleted again by the next run", "not_deleted"))
+    pairs = [(title, f"{found[name]:,}") for title, name in counts if found.get(name)]
+    if pairs:
+        parts += ["<h2>Not as they should be</h2>\n", facts(pairs)]
+    if found.get("state_problem"):
+        parts.append(f'<p class="problem">{escape(printable(found["state_problem"]))}</p>\n')
     return parts
 
 

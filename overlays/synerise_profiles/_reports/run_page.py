@@ -17,7 +17,7 @@ from .charts import Bar, bars, rate_chart
 from .page import PageTable, facts, html_page, html_table
 from .plain_text import printable
 
-__all__ = ["RunPage", "page_versions", "run_page", "run_parts", "settings_parts"]
+__all__ = ["RunPage", "page_versions", "run_page", "run_parts", "settings_parts", "verification_part"]
 
 _MAX_BARS: Final = 10
 _ROWS: Final = "rows"
@@ -69,7 +69,7 @@ def run_parts(page: RunPage) -> list[str]:
         rows = tuple((f"{count:,}", printable(text)) for text, count in notes)
         parts.append(html_table(PageTable("Notes", "What was seen and refused nothing.", ("times", "note"), rows)))
     if report["verification"] is not None:
-        parts.append(_verification(report["verification"]))
+        parts.append(verification_part(report["verification"]))
     if report["deletion_verification"] is not None:
         parts.append(_deletion_verification(report["deletion_verification"]))
     return parts
@@ -183,7 +183,8 @@ def _operations(by_operation: Mapping[str, Mapping[str, int]]) -> str:
     )
 
 
-def _verification(found: Mapping[str, Any]) -> str:
+def verification_part(found: Mapping[str, Any], title: str = "Read back") -> str:
+    """Return what reading profiles back found, under a title."""
     rows = tuple(
         (
             str(item["index"]),
@@ -195,7 +196,7 @@ def _verification(found: Mapping[str, Any]) -> str:
     )
     pairs = _read_back_facts(found, (("compared", found["sample"]), ("stored as sent", found["arrived"])))
     table = PageTable("Not stored as sent", "Identifiers are masked.", ("row", "identifier", "reason", "fields"), rows)
-    return "<h2>Read back</h2>\n" + facts(pairs) + html_table(table)
+    return f"<h2>{escape(title)}</h2>\n" + facts(pairs) + html_table(table)
 
 
 def _deletion_verification(found: Mapping[str, Any]) -> str:

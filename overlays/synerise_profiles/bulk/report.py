@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
-from typing import Any, cast, overload
+from typing import Any, overload
 
 import attrs
 
@@ -16,6 +16,7 @@ from synerise_profiles._core.wording import counted
 from synerise_profiles_api.errors import SyneriseError
 
 from .dead_letter import RejectionStore
+from .error_chain import related_errors
 from .reasons import ReasonCount, ReasonTally
 from .timings import RunTimings
 from .verification_result import DeletionVerification, Verification
@@ -27,6 +28,7 @@ __all__ = [
     "RejectedRowsError",
     "Report",
     "attach_report",
+    "attached_report",
     "report_of",
 ]
 
@@ -330,19 +332,12 @@ def report_of(error: BaseException) -> Report | None:
     function of yours, Ctrl-C, a cancellation), and in what such an exception is the cause or the context of, or is
     grouped by. What was not confirmed when the run ended is `unsent` in it.
     """
-    waiting: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while waiting:
-        found = waiting.pop(0)
-        if found is None or id(found) in seen:
-            continue
-        seen.add(id(found))
-        holder = vars(found).get(_HOLDER_NAME)
-        if isinstance(holder, _ReportHolder) and holder.report is not None:
-            return holder.report
-        if isinstance(found, BulkStoppedError | RejectedRowsError):
-            return found.report
-        if isinstance(found, BaseExceptionGroup):
-            waiting += cast("BaseExceptionGroup[BaseException]", found).exceptions
-        waiting += [found.__cause__, found.__context__]
-    return None
+    return next((found for each in related_errors(error) if (found := attached_report(each)) is not None), None)
+
+
+def attached_report(error: BaseException) -> Report | None:
+    """Return the report of the run that this very exception ended."""
+    holder = vars(error).get(_HOLDER_NAME)
+    if isinstance(holder, _ReportHolder) and holder.report is not None:
+        return holder.report
+    return error.report if isinstance(error, BulkStoppedError | RejectedRowsError) else None

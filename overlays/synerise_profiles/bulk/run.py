@@ -27,6 +27,7 @@ from synerise_profiles_api.errors import InvalidRequestError
 from .dead_letter import RejectionStore, open_letters
 from .deletion_audit import DeletionAudit, audit_target
 from .engine import Engine
+from .error_chain import endings
 from .journal_protocol import JournalMismatchError, JournalProtocol
 from .recorder import OutcomeRecorder
 from .report import BulkStoppedError, Report, attach_report
@@ -124,16 +125,9 @@ def reported(report: Report) -> Generator[None]:
     try:
         yield
     except BaseException as error:
-        attach_report(error, report)
-        # What a signal's handler raises while a loop waits ends the loop, and reaches the run as a cancellation alone.
-        cause = error.__context__
-        if _is_cancellation(error) and cause is not None and cause is not handled:
-            attach_report(cause, report)
+        for ending in endings(error, handled):
+            attach_report(ending, report)
         raise
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    return not isinstance(error, Exception | KeyboardInterrupt | SystemExit | GeneratorExit)
 
 
 @contextmanager

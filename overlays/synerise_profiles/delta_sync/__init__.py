@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .client import AsyncDeltaSync, DeltaSync
+from .ended_run import report_of
 from .report import DeltaPlan, DeltaReport
 from .settings import DeltaArguments, PlanArguments
 from .state_file import DeltaStateError, DeltaStateMismatchError
@@ -16,4 +17,5 @@ __all__ = [
     "DeltaStateMismatchError",
     "DeltaSync",
     "PlanArguments",
+    "report_of",
 ]

@@ -54,13 +54,15 @@ class DeltaSync(HintsNames):
     - `verify_sample` (0): n of the rows that were sent and n of the unchanged ones, drawn at random, are read back for
       `verify_within` seconds (30). What is not stored as it should be is sent again by the next run.
     - `audit`: with `gone="delete"` a JSONL file that gets a line for each deletion; with `verify_sample` too, n of the
-      deleted profiles are looked for.
+      deleted profiles are looked for, and what is still there is deleted again by the next run.
     - those of `client.bulk.upsert_profiles`: `checks`, `allow_null`, `allow_unknown`, and for a run `concurrency`,
       `requests_per_second`, `rate_budget`, `max_errors`, `max_error_rate`, `max_bisect_requests`, `dead_letter`,
-      `dead_letter_mode` and `progress`. What applies to profiles that are gone is used for these too.
+      `dead_letter_mode` and `progress`. What applies to profiles that are gone is used for these too, and `progress`
+      counts on in them.
 
     Raises InvalidRequestError for an argument that cannot work, DeltaStateMismatchError for a state of another input,
-    DeltaStateError for one that cannot be used, and what a bulk run raises.
+    DeltaStateError for one that cannot be used, and what a bulk run raises. Of whatever it raises,
+    `delta_sync.report_of` gives the report.
     """
 
     def __init__(self, client: ClientProtocol, timing: Timing) -> None:
@@ -89,6 +91,7 @@ class DeltaSync(HintsNames):
             gone = run.gone_rows()
             if gone is not None and run.settings.gone == "delete":
                 run.report.gone_sent = bulk.delete_profiles(gone, **run.gone_options)
+                run.put_back()
             elif gone is not None and (tag := run.tag) is not None:
                 run.report.gone_sent = bulk.assign_tag(gone, tag, **run.gone_options)
             elif gone is not None:
@@ -138,6 +141,7 @@ class AsyncDeltaSync(HintsNames):
             gone = run.gone_rows()
             if gone is not None and run.settings.gone == "delete":
                 run.report.gone_sent = await bulk.delete_profiles(gone, **run.gone_options)
+                run.put_back()
             elif gone is not None and (tag := run.tag) is not None:
                 run.report.gone_sent = await bulk.assign_tag(gone, tag, **run.gone_options)
             elif gone is not None:

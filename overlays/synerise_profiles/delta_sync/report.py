@@ -126,12 +126,14 @@ class DeltaReport(DeltaPlan):
 
     With `verify_sample`, `sent.verification` says what reading back found of the rows that were sent, and
     `known_verification` of those that were unchanged; `distrusted` profiles were not as they should be, and are sent
-    again by the next run. `state_problem` says what could not be done with the state after all was sent.
+    again by the next run. `not_deleted` profiles were deleted and are still there: the next run deletes them again.
+    `state_problem` says what could not be done with the state after all was sent.
     """
 
     gone_sent: Report | None = None
     known_verification: Verification | None = None
     distrusted: int = 0
+    not_deleted: int = 0
     state_problem: str | None = None
 
     def summary(self) -> str:
@@ -154,6 +156,9 @@ class DeltaReport(DeltaPlan):
             )
             if unread:
                 found.append(f"{unread:,} profiles could not be read back")
+        if self.not_deleted:
+            text = counted(self.not_deleted, "deleted profile")
+            found.append(f"{text} still there when looked for; the next run deletes what is")
         return found if self.state_problem is None else [*found, self.state_problem]
 
     def _gone_page(self, found: dict[str, Any]) -> RunPage | None:

@@ -128,6 +128,7 @@ class GoneRows:
         self._settings = settings
         self._numbers = numbers
         self._handed_over: list[int] = []
+        self._is_sampled = bool(settings.verify_sample) and settings.gone == "delete"
 
     def check(self, operation: Operation) -> None:
         """They fit every operation that the settings allow."""
@@ -139,8 +140,14 @@ class GoneRows:
     def settle(self, indexes: Sequence[int], refused: Mapping[int, Stage]) -> None:
         """Forget the profiles for which the server took a row."""
         taken = [self._handed_over[index] for position, index in enumerate(indexes) if position not in refused]
+        if taken and self._is_sampled:
+            self._state.note_removed(taken)
         if taken:
             self._state.write((), removed=taken)
+
+    def put_back(self, indexes: Sequence[int]) -> int:
+        """Let the state know these profiles again, in doubt, so that the next run takes them for gone; count them."""
+        return self._state.put_back([self._handed_over[index] for index in indexes])
 
     def __iter__(self) -> Iterator[Any]:
         """Yield a row for each profile whose key is kept."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from array import array
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -15,8 +16,9 @@ from synerise_profiles._batching.row_source import rows_problem
 from synerise_profiles._core.arguments import check_arguments, taken_by
 from synerise_profiles._core.files import file_id, refuse_same_files
 from synerise_profiles._core.timing import Timing
-from synerise_profiles.bulk import Report
+from synerise_profiles.bulk import Progress, Report
 from synerise_profiles.bulk.deletion_audit import audit_target
+from synerise_profiles.bulk.report import attached_report
 from synerise_profiles.bulk.settings import (
     BatchArguments,
     BulkArguments,
@@ -27,6 +29,7 @@ from synerise_profiles.bulk.verification import Verifier
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .comparison import Comparison
+from .ended_run import attach_report
 from .known_sample import KnownSample
 from .report import DeltaPlan, DeltaReport
 from .rows import GoneRows
@@ -58,6 +61,8 @@ class DeltaRun:
     started_at: float
     is_plan: bool
     sample: KnownSample | None
+    gone_rows_sent: GoneRows | None = None
+    """The rows of the profiles that are gone, where something is done to them."""
 
     @classmethod
     @contextmanager
@@ -90,14 +95,19 @@ class DeltaRun:
             "keep_keys": settings.keep_keys,
             "fields": settings.fields,
         }
+        handled = sys.exception()
         state = DeltaState(settings.state, header, secret, full=settings.full)
+        report = DeltaReport(sent=Report(operation="profiles.upsert_batch"))
+        run: DeltaRun | None = None
         try:
-            report = DeltaReport(sent=Report(operation="profiles.upsert_batch"))
             size = settings.verify_sample
             sample = KnownSample(size, settings.key, state, timing.random) if size else None
             comparison = Comparison(state, settings, report, is_plan=is_plan, sample=sample)
-            yield cls(settings, bulk_options, state, comparison, report, timing, timing.monotonic(), is_plan, sample)
-        except BaseException:
+            run = cls(settings, bulk_options, state, comparison, report, timing, timing.monotonic(), is_plan, sample)
+            yield run
+        except BaseException as error:
+            if run is not None:
+                run.end_early(error, handled)
             with suppress(DeltaStateError):
                 state.close()
             raise
@@ -133,7 +143,8 @@ class DeltaRun:
                 "nothing was done to them"
             )
             return None
-        return GoneRows(self.state, settings, gone)
+        self.gone_rows_sent = GoneRows(self.state, settings, gone)
+        return self.gone_rows_sent
 
     @property
     def gone_options(self) -> dict[str, Any]:
@@ -144,10 +155,31 @@ class DeltaRun:
         found = {name: value for name, value in self.bulk_options.items() if name in names}
         if found.get("dead_letter") is not None:
             found["dead_letter_mode"] = "append"
+        if (progress := found.get("progress")) is not None:
+            found["progress"] = self._after_rows(progress)
         if self.settings.audit is not None:
             found["audit"] = self.settings.audit
             found |= {name: value for name, value in self.bulk_options.items() if name.startswith("verify_")}
         return found
+
+    def _after_rows(self, progress: Callable[[Progress], object]) -> Callable[[Progress], object]:
+        """Let a function that is told the progress go on from where the rows that changed ended."""
+        sent = self.report.sent
+
+        def told(found: Progress) -> object:
+            return progress(
+                Progress(
+                    read=sent.read + found.read,
+                    accepted=sent.accepted + found.accepted,
+                    rejected=sent.rejected_count() + found.rejected,
+                    resumed=found.resumed,
+                    requests=sent.requests + found.requests,
+                    in_flight=found.in_flight,
+                    seconds=sent.seconds + found.seconds,
+                )
+            )
+
+        return told
 
     def verifier(self) -> Verifier | None:
         """Begin to read back a sample of what is thought to be known, where that was asked for."""
@@ -169,6 +201,23 @@ class DeltaRun:
             numbers |= {self.comparison.sent_numbers[missing.index] for missing in report.sent.verification.missing}
         report.distrusted = self.state.distrust(numbers) if numbers else 0
 
+    def put_back(self) -> None:
+        """Let the state know those deleted profiles again that were looked for and are still there."""
+        found = None if self.report.gone_sent is None else self.report.gone_sent.deletion_verification
+        if found is not None and found.remaining and self.gone_rows_sent is not None:
+            self.report.not_deleted = self.gone_rows_sent.put_back([remaining.index for remaining in found.remaining])
+
+    def end_early(self, error: BaseException, handled: BaseException | None) -> None:
+        """Complete the report as far as the run came, and attach it to what ended it."""
+        report, partial = self.report, attached_report(error)
+        if self.gone_rows_sent is not None:
+            report.gone_sent = report.gone_sent or partial
+        elif partial is not None:
+            report.sent = partial
+        self._complete_counts()
+        if report.read or report.sent.read or partial is not None:
+            attach_report(error, handled, report)
+
     def finish(self) -> None:
         """Complete the counts, and pack the file; where there is no room for that, the report says so."""
         report = self.report
@@ -182,6 +231,10 @@ class DeltaRun:
                 self.state.pack()
             except DeltaStateError as error:
                 report.state_problem = _state_problem(error)
+        self._complete_counts()
+
+    def _complete_counts(self) -> None:
+        report = self.report
         report.bytes, report.requests = report.sent.bytes_sent, report.sent.requests
         report.seconds = self.timing.monotonic() - self.started_at
 

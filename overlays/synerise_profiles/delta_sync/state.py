@@ -31,7 +31,7 @@ from typing import Any, Final
 import orjson
 
 from .confirmed_digests import ConfirmedDigests
-from .entries import DIGEST_BYTES, SLOT_BYTES, mask_bytes, sealed, slot_of, unsealed
+from .entries import DIGEST_BYTES, SLOT_BYTES, mask_bytes, read_sent_fields, sealed, sent_fields, slot_of, unsealed
 from .state_file import StateFile, damaged
 from .waiting_rows import WaitingRows
 
@@ -49,6 +49,13 @@ _MIN_PACKED_ENTRIES: Final = 10_000
 _ENTRIES: Final = "SELECT id, value FROM entries"
 _CLEARED_ENTRIES: Final = "SELECT id, value FROM entries WHERE id IN (SELECT id FROM cleared)"
 _ENTRIES_BY_SLOT: Final = "SELECT id, value FROM entries ORDER BY substr(value, 1, 4)"
+
+_REMOVED_TABLE: Final = (
+    "CREATE TEMP TABLE IF NOT EXISTS removed (id INTEGER PRIMARY KEY, value BLOB NOT NULL, key BLOB NOT NULL)"
+)
+_NOTE_REMOVED: Final = (
+    "INSERT OR REPLACE INTO temp.removed SELECT id, value, key FROM main.entries JOIN main.keys USING (id) WHERE id = ?"
+)
 
 
 class DeltaState:
@@ -219,6 +226,23 @@ class DeltaState:
     def planned(self, ids: Iterable[int]) -> dict[int, bytes]:
         """Return what `note_planned` remembered of these numbers."""
         return dict(self._file.select("SELECT id, value FROM temp.planned", ids))
+
+    def note_removed(self, ids: Sequence[int]) -> None:
+        """Remember these entries, which are to be removed, for `put_back`; gone when the state is closed."""
+        self._file.execute(_REMOVED_TABLE)
+        self._file.many(_NOTE_REMOVED, [(number,) for number in ids])
+
+    def put_back(self, ids: Iterable[int]) -> int:
+        """Make entries again that were removed, as in doubt; return how many."""
+        entries: list[tuple[int, bytes]] = []
+        keys: list[tuple[int, bytes]] = []
+        for number, content, key in self._file.select("SELECT id, value, key FROM temp.removed", ids):
+            mask, _ = read_sent_fields(bytes(DIGEST_BYTES) + _unsealed(number, content))
+            slot = (self.slots + len(entries)).to_bytes(SLOT_BYTES, "big")
+            entries.append((number, bytes(DIGEST_BYTES) + slot + sent_fields(mask)))
+            keys.append((number, key))
+        self.write(entries, keys=keys)
+        return len(entries)
 
     def pack(self) -> None:
         """Write the file anew, without the room between its entries, where there is too much of it."""

@@ -20,7 +20,7 @@ from synerise_profiles.cli.flags import (
     show_values_option,
 )
 from synerise_profiles.cli.output import as_json_flag, confirm, print_json, shown_progress, write_line
-from synerise_profiles.cli.runs import check_page, print_reasons, print_report, report_document, status_of
+from synerise_profiles.cli.runs import check_page, print_reasons, print_report, status_of
 
 if TYPE_CHECKING:
     from synerise_profiles import Synerise
@@ -104,30 +104,26 @@ def _plan(
 def _run(
     client: Synerise, rows: Any, options: Mapping[str, Any], page: str | None, *, as_json: bool, show_values: bool
 ) -> int:
-    from synerise_profiles.bulk import report_of  # noqa: PLC0415 - as above
+    from synerise_profiles.delta_sync import report_of  # noqa: PLC0415 - as above
 
     try:
         with shown_progress(as_json=as_json) as progress:
             report = client.delta_sync.profiles(rows, **options, progress=progress)
     except BaseException as error:
         partial = report_of(error)
-        if partial is not None and partial.read:
+        if partial is not None and (partial.sent.read or partial.gone_sent is not None):
             described = describe_error(error)
             if as_json:
                 problem = None if described is None else described.text
-                print_json({"sent": report_document(partial, show_values=show_values), "problem": problem})
+                print_json(partial.to_dict(show_values=show_values, show_references=True) | {"problem": problem})
             else:
-                print_report(partial, show_values=show_values)
+                _print_report(partial, show_values=show_values)
                 click.echo(_AGAIN, err=True)
         raise
     if as_json:
         print_json(report.to_dict(show_values=show_values, show_references=True) | {"problem": report.gone_problem})
     else:
-        _print_found(report)
-        for name, sent in (("Rows that changed:", report.sent), ("Profiles that are gone:", report.gone_sent)):
-            if sent is not None and (sent.read or sent.notes):
-                write_line(name)
-                print_report(sent, show_values=show_values)
+        _print_report(report, show_values=show_values)
         if not report.sent.read and not (report.gone_sent and report.gone_sent.read):
             write_line("Nothing had to be sent.")
     if page is not None:
@@ -139,6 +135,15 @@ def _print_found(found: DeltaPlan) -> None:
     """Print what was found, a line for each thing."""
     for line in found.to_text().splitlines():
         write_line(line)
+
+
+def _print_report(report: DeltaReport, *, show_values: bool) -> None:
+    """Print what was found, and what became of it."""
+    _print_found(report)
+    for name, sent in (("Rows that changed:", report.sent), ("Profiles that are gone:", report.gone_sent)):
+        if sent is not None and (sent.read or sent.notes):
+            write_line(name)
+            print_report(sent, show_values=show_values)
 
 
 def _status_of(report: DeltaReport) -> int:

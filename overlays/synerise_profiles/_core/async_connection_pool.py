@@ -122,9 +122,9 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
         self._max_response_bytes = max_response_bytes
         self._places = anyio.Semaphore(max_connections)
         self._idle: IdleConnections[_AsyncLease] = IdleConnections()
-        # Elsewhere, on trio, anyio connects.
+        # Trio connects by itself: older versions of anyio leave a socket open when a call is cancelled as it connects.
         is_asyncio = sniffio.current_async_library() == "asyncio"
-        self._backend = None if is_asyncio else cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+        self._backend = None if is_asyncio else cast("httpcore.AsyncNetworkBackend", httpcore.TrioBackend())
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on a connection of its own; closing the response gives that back."""

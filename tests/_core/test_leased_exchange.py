@@ -1,0 +1,181 @@
+"""What one exchange on a leased connection gives: to the client, and to whoever uses the transport in httpx's terms."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import pickle
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from synerise_profiles._core.async_connection_pool import AsyncLeasingTransport
+from synerise_profiles._core.connection_pool import LeasingTransport
+from synerise_profiles._core.response_reading import LazyHeaders
+from synerise_profiles.errors import APIStatusError
+from tests._core.support import Act, Server, answer, operation, request
+from tests._core.test_transport import client
+
+BOUNDS: dict[str, Any] = {"max_connections": 1, "max_response_bytes": 1_000_000}
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+RAW = [(b"Content-Type", b"application/json"), (b"X-Twice", b"1"), (b"x-twice", b"2")]
+
+
+@pytest.mark.parametrize(
+    ("wire", "status", "body"),
+    [
+        (CHUNKED + b"2;name=value\r\n[1\r\n1\r\n]\r\n0\r\nX-Sum: 9\r\n\r\n", 200, b"[1]"),
+        (
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + answer(200, b"[1]"),
+            200,
+            b"[1]",
+        ),
+        (b"HTTP/1.1 204 None\r\n\r\n", 204, b""),
+        (b"HTTP/1.1 204 None\r\nContent-Encoding: gzip\r\n\r\n", 204, b""),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Encoding: gzip\r\n\r\n", 200, b""),
+        (answer(200, gzip.compress(b"[1]"), "CONTENT-ENCODING: GZip"), 200, b"[1]"),
+        (
+            answer(200, gzip.compress(gzip.compress(b"[1]")), "Content-Encoding: gzip", "Content-Encoding: gzip"),
+            200,
+            b"[1]",
+        ),
+        (b"HTTP/1.1 304 Same\r\nContent-Length: 99\r\n\r\n", 304, b""),
+    ],
+)
+def test_each_form_of_a_response_is_read_to_its_end(wire: bytes, status: int, body: bytes) -> None:
+    """Chunks with trailers, interim answers, and statuses without a body are read whole, and the connection is kept."""
+    with Server([wire]) as server, client(base_url=server.url) as synerise:
+        for _ in range(2):
+            if status == 304:
+                with pytest.raises(APIStatusError) as caught:
+                    synerise.send(request())
+                assert 304 == caught.value.status_code
+            else:
+                response = synerise.send(request())
+                assert (status, body) == (response.status_code, response.content)
+        assert 1 == server.connections
+
+
+def test_response_to_head_has_no_body() -> None:
+    """The length that a response to HEAD announces is not waited for."""
+    head = operation(http_method="HEAD")
+    with Server([b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"]) as server, client(base_url=server.url) as synerise:
+        assert [b"", b""] == [synerise.send(request(operation=head)).content for _ in range(2)]
+        assert 1 == server.connections
+
+
+def close_after(wire: bytes) -> Act:
+    def act(connection: Any) -> None:
+        connection.sendall(wire)
+        connection.close()
+
+    return act
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        answer(200, b"[1]", "Connection: close"),
+        close_after(b"HTTP/1.0 200 OK\r\n\r\n[1]"),
+        close_after(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[1]"),
+    ],
+)
+def test_connection_that_ends_with_its_response_is_not_used_again(act: Act | bytes) -> None:
+    """With `Connection: close`, and without a length, each call has a connection of its own."""
+    with Server([act]) as server, client(base_url=server.url) as synerise:
+        assert [b"[1]"] * 3 == [synerise.send(request()).content for _ in range(3)]
+        assert 3 == server.connections
+
+
+def pieces() -> Iterator[bytes]:
+    yield b"a" * 10
+    yield b"b" * 10
+
+
+def test_transport_serves_a_client_of_httpx() -> None:
+    """In httpx's terms it sends any request, streams the response, and takes the connection back when it is closed."""
+    with Server([answer(200, b'{"a": 1}', "Set-Cookie: a=1", "Set-Cookie: b=2")]) as server:
+        transport = LeasingTransport(server.url, None, **BOUNDS)
+        with httpx.Client(transport=transport, base_url=server.url) as plain:
+            assert {"a": 1} == plain.get("/x", params={"q": "ł"}).json()
+            assert 200 == plain.post("/x", content=b"body").status_code
+            with plain.stream("GET", "/y") as response:
+                assert ["a=1", "b=2"] == response.headers.get_list("set-cookie")
+                assert b'{"a": 1}' == b"".join(response.iter_raw())
+            with plain.stream("GET", "/left"):
+                pass  # without reading it
+            assert 200 == plain.get("/z").status_code
+            assert 2 == server.connections
+        lines = [head.split(b"\r\n")[0] for head in server.heads]
+        assert b"GET /x?q=%C5%82 HTTP/1.1" == lines[0]
+        assert b"body" == server.bodies[1]
+
+
+def test_transport_in_terms_of_httpx_raises_its_errors() -> None:
+    """Errors of the connection are httpx's, also in the midst of a body."""
+    broken = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nabc"
+    with (
+        Server([close_after(broken)]) as server,
+        httpx.Client(transport=LeasingTransport(server.url, None, **BOUNDS), base_url=server.url) as plain,
+    ):
+        for _ in range(2):
+            with pytest.raises(httpx.RemoteProtocolError):
+                plain.get("/")
+    with (
+        httpx.Client(transport=LeasingTransport(server.url, None, **BOUNDS), base_url=server.url) as plain,
+        pytest.raises(httpx.ConnectError),
+    ):
+        plain.get("/")
+
+
+@pytest.mark.anyio
+async def test_async_transport_serves_a_client_of_httpx() -> None:
+    """The async one does the same, with bodies of a known length and in chunks."""
+    with Server([answer(200, b"[1]")]) as server:
+        transport = AsyncLeasingTransport(server.url, None, **BOUNDS)
+        async with httpx.AsyncClient(transport=transport, base_url=server.url) as plain:
+            assert [1] == (await plain.post("/x", content=b"body")).json()
+            async with plain.stream("GET", "/y") as response:
+                assert b"[1]" == b"".join([piece async for piece in response.aiter_raw()])
+            assert 1 == server.connections
+        assert [b"body", b""] == server.bodies
+
+
+def test_body_of_unknown_length_goes_out_in_chunks() -> None:
+    """A request whose length nobody knows, which httpx sends in chunks, arrives whole."""
+    received = b""
+
+    def serve() -> None:
+        nonlocal received
+        connection, _ = listener.accept()
+        with connection:
+            while not received.endswith(b"0\r\n\r\n"):
+                received += connection.recv(65536)
+            connection.sendall(answer())
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with httpx.Client(transport=LeasingTransport(url, None, **BOUNDS), base_url=url) as plain:
+            assert 200 == plain.post("/x", content=pieces()).status_code
+        thread.join(5)
+    chunks = [b"a", b"a" * 10, b"a", b"b" * 10, b"0", b"", b""]
+    assert b"\r\n".join(chunks) == received.partition(b"\r\n\r\n")[2]
+
+
+def test_headers_of_a_response_are_a_mapping_of_any_case() -> None:
+    """Headers that are read late are found, compared, listed, copied and pickled as httpx's are."""
+    lazy, known = LazyHeaders(RAW), httpx.Headers(RAW)
+    assert "application/json" == lazy["CONTENT-type"]
+    assert "1, 2" == lazy.get("X-Twice")
+    assert ("content-TYPE" in lazy, "other" in lazy, lazy.get("other")) == (True, False, None)
+    assert (list(known), len(known), repr(known), dict(known)) == (list(lazy), len(lazy), repr(lazy), dict(lazy))
+    assert lazy == LazyHeaders(RAW)
+    assert lazy == known
+    for same in (copy.copy(lazy), copy.deepcopy(lazy), pickle.loads(pickle.dumps(lazy))):
+        assert lazy == same

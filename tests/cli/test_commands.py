@@ -203,8 +203,8 @@ def test_a_reason_stands_once_in_a_report(tmp_path: Path, env: dict[str, str]) -
 
 def test_a_missing_field_is_told_by_its_column(tmp_path: Path, client: Synerise, env: dict[str, str]) -> None:
     """A person knows columns: the empty ones are named, of one file and of several, in a run and in a dry run."""
-    (tmp_path / "a.csv").write_text("CustomerID;Mail\n;\n1;\n")
-    (tmp_path / "b.csv").write_text("CustomerID;Mail\n2;\n;\n")
+    (tmp_path / "a.csv").write_text("CustomerID;Mail;Shop\n;;x\n1;;x\n")
+    (tmp_path / "b.csv").write_text("CustomerID;Mail;Shop\n2;;x\n;;x\n")
     columns = ["--set", "customId=CustomerID", "--set", "email=Mail", "--delimiter", ";"]
     why = "columns 'CustomerID', 'Mail' are empty, so customId, email is missing"
     for files, place in ((["a.csv"], "(line 2)"), (["a.csv", "b.csv"], "(a.csv:2, b.csv:3)")):

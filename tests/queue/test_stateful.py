@@ -46,7 +46,9 @@ class QueueStates(RuleBasedStateMachine):
         self.sandbox.faults.clear()
         self.sandbox.log.clear()
         self.client = Synerise(api_key=self.sandbox.api_key, base_url=self.sandbox.url, retry=FAST_RETRY)
-        self.queue = self.client.queue(put_timeout=0.01, **options)
+        if options["when_full"] == "block":
+            options["put_timeout"] = 0.01
+        self.queue = self.client.queue(**options)
         self.is_closed = False
         self.put_rows: set[int] = set()
         self.n = 0

@@ -155,7 +155,7 @@ class SubBatch:
     """Rows of a chunk that go in one request, by their positions; `attempts` counts how often it was sent.
 
     `is_half` says that the server broke at the sub-batch that these are half of, and `is_probe` that its row was
-    accepted, and is sent once more to see whether the server is up. `problem` is how it failed last. What the last four
+    accepted, and is sent once more to see whether the server is up. `problem` is how it failed last. What the last five
     are for says `Evidence`.
     """
 
@@ -170,6 +170,7 @@ class SubBatch:
     number: int = 0
     passed_before: int = 0
     broken_after: int | None = None
+    broke_alone: bool = False
     broke_again: bool = False
 
     def mark_sent(self, sent_at: float, number: int, passed_before: int) -> None:

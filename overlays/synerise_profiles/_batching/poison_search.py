@@ -37,8 +37,9 @@ class Evidence:
     """Numbers the requests of one run, or of one operation of a queue, and keeps which of them passed last.
 
     Who sends a sub-batch counts it in `sent`, and writes into it its number, and that of the newest request that had
-    passed before, `last_passed`; 0 if none had. Of one that broke it is kept how many had been sent when it broke last
-    (`broken_after`), and whether it broke again after another one had passed (`broke_again`). `last_accepted` is the
+    passed before, `last_passed`; 0 if none had. Of one that broke it is kept how many had been sent when it broke
+    (`broken_after`: last, or first where it `broke_alone`), and whether it broke again after another one had passed
+    (`broke_again`). `last_accepted` is the
     chunk whose row was accepted last.
     """
 
@@ -50,7 +51,10 @@ class Evidence:
         """Note that the server broke at a request, whether it is sent again or not."""
         if sub_batch.broken_after is not None and sub_batch.passed_before > sub_batch.broken_after:
             sub_batch.broke_again = True
-        sub_batch.broken_after = self.sent
+        # Of a lone row the first break that was its own stays: what passed while it was sent once more counts as well.
+        if not sub_batch.broke_alone:
+            sub_batch.broken_after = self.sent
+        sub_batch.broke_alone = len(sub_batch.positions) == 1
 
     def has_passed_since(self, sub_batch: SubBatch) -> bool:
         """Whether a request passed that was sent after the server broke at this one."""

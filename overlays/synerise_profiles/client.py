@@ -125,8 +125,7 @@ class Synerise(ClientExtensions):
     def from_env(cls, **given: Unpack[ClientArguments]) -> Self:
         """Build a client from SYNERISE_API_KEY, _WORKSPACE_GUID, _TOKEN, _REGION and _BASE_URL; arguments win.
 
-        A given `token` or `api_key` sets all credentials of the environment aside, a given `base_url` or `region`
-        its place.
+        A given `token` or `api_key` sets all credentials of the environment aside, `base_url` or `region` its place.
         """
         return cls(**from_environment(os.environ, dict(given)))
 
@@ -147,6 +146,7 @@ class Synerise(ClientExtensions):
             warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall())
         return self._connections.send(request, self._options)
 
+    @checks_names
     def with_options(
         self,
         *,
@@ -245,8 +245,7 @@ class AsyncSynerise(AsyncClientExtensions):
     def from_env(cls, **given: Unpack[AsyncClientArguments]) -> Self:
         """Build a client from SYNERISE_API_KEY, _WORKSPACE_GUID, _TOKEN, _REGION and _BASE_URL; arguments win.
 
-        A given `token` or `api_key` sets all credentials of the environment aside, a given `base_url` or `region`
-        its place.
+        A given `token` or `api_key` sets all credentials of the environment aside, `base_url` or `region` its place.
         """
         return cls(**from_environment(os.environ, dict(given)))
 
@@ -272,6 +271,7 @@ class AsyncSynerise(AsyncClientExtensions):
         warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall(), site)
         return await self._connections.send(request, self._options)
 
+    @checks_names
     def with_options(
         self,
         *,

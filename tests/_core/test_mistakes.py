@@ -15,6 +15,8 @@ import pytest
 
 from synerise_profiles import AsyncSynerise, RetryPolicy, Synerise, models
 from synerise_profiles.bulk import dry_run, read_dead_letter
+from synerise_profiles.permissions import required_permissions
+from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sources import MappingError, RowMapping, field, read_csv, read_sql
 from tests.exports.support import order
 
@@ -45,6 +47,10 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: Synerise(apikey="k"), f"Synerise() {GOT} 'apikey'; did you mean 'api_key'?"),
     (lambda: Synerise(api_key="k", time_out=3), f"Synerise() {GOT} 'time_out'; did you mean 'timeout'?"),
     (lambda: Synerise(token="t", baseurl="u"), f"Synerise() {GOT} 'baseurl'; did you mean 'base_url'?"),
+    (lambda: CLIENT.with_options(timeot=3), f"Synerise.with_options() {GOT} 'timeot'; did you mean 'timeout'?"),
+    (lambda: RowMapping.load("x", prepar=None), f"RowMapping.load() {GOT} 'prepar'; did you mean 'prepare'?"),
+    (lambda: Sandbox(prot=1), f"Sandbox() {GOT} 'prot'; did you mean 'port'?"),
+    (lambda: required_permissions(path=[]), f"required_permissions() {GOT} 'path'; did you mean 'paths'?"),
     (lambda: AsyncSynerise(tokn="t"), f"AsyncSynerise() {GOT} 'tokn'; did you mean 'token'?"),
     (lambda: Synerise.from_env(token="t", retries=3), f"Synerise() {GOT} 'retries'; did you mean 'max_retries'?"),
     (

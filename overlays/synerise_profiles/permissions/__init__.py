@@ -12,6 +12,7 @@ import attrs
 
 from synerise_profiles._scanning.scan import WatchedNames, scan_paths
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.names import checks_names
 from synerise_profiles_api.operations import all_operations
 from synerise_profiles_api.types import Operation
 
@@ -67,6 +68,7 @@ class PermissionReport:
     unread: tuple[str, ...]
 
 
+@checks_names
 def required_permissions(paths: Iterable[str | os.PathLike[str]]) -> PermissionReport:
     """Find the permissions that programs need: files, notebooks and folders of Python.
 

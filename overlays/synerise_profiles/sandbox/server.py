@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from synerise_profiles._core.arguments import name_collection
+from synerise_profiles_api.names import checks_names
 
 from .admin.faults import Faults
 from .admin.request_log import RequestLog
@@ -116,6 +117,7 @@ class Sandbox:
     InvalidRequestError (a ValueError) for a state that is none, of another version or in use by another sandbox.
     """
 
+    @checks_names
     def __init__(
         self,
         *,

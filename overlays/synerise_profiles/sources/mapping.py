@@ -163,6 +163,7 @@ class RowMapping(EqualByDigest):
         return cls("identifiers", deletions, schema, facts, columns, **options)
 
     @classmethod
+    @checks_names
     def load(cls, path: str | os.PathLike[str], *, prepare: Prepare | None = None) -> Self:
         """Read a mapping from a TOML file, in the words of Python; `prepare`, a function, has no place in one.
 

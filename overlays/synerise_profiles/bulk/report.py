@@ -12,11 +12,11 @@ import attrs
 
 from synerise_profiles._batching.attribution import Rejection, Stage, count_note
 from synerise_profiles._batching.letters import LetterRow
+from synerise_profiles._core.error_chain import related_errors
 from synerise_profiles._core.wording import counted
 from synerise_profiles_api.errors import SyneriseError
 
 from .dead_letter import RejectionStore
-from .error_chain import related_errors
 from .reasons import ReasonCount, ReasonTally
 from .timings import RunTimings
 from .verification_result import DeletionVerification, Verification
@@ -28,7 +28,6 @@ __all__ = [
     "RejectedRowsError",
     "Report",
     "attach_report",
-    "attached_report",
     "report_of",
 ]
 
@@ -332,10 +331,10 @@ def report_of(error: BaseException) -> Report | None:
     function of yours, Ctrl-C, a cancellation), and in what such an exception is the cause or the context of, or is
     grouped by. What was not confirmed when the run ended is `unsent` in it.
     """
-    return next((found for each in related_errors(error) if (found := attached_report(each)) is not None), None)
+    return next((found for each in related_errors(error) if (found := _attached_report(each)) is not None), None)
 
 
-def attached_report(error: BaseException) -> Report | None:
+def _attached_report(error: BaseException) -> Report | None:
     """Return the report of the run that this very exception ended."""
     holder = vars(error).get(_HOLDER_NAME)
     if isinstance(holder, _ReportHolder) and holder.report is not None:

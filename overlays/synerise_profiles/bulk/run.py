@@ -18,6 +18,7 @@ from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.row_source import RowSource
 from synerise_profiles._batching.throttle import Pace
+from synerise_profiles._core.error_chain import endings
 from synerise_profiles._core.files import refuse_same_files, target_of
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.timing import Timing
@@ -27,7 +28,6 @@ from synerise_profiles_api.errors import InvalidRequestError
 from .dead_letter import RejectionStore, open_letters
 from .deletion_audit import DeletionAudit, audit_target
 from .engine import Engine
-from .error_chain import endings
 from .journal_protocol import JournalMismatchError, JournalProtocol
 from .recorder import OutcomeRecorder
 from .report import BulkStoppedError, Report, attach_report

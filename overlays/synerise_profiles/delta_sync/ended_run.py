@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from synerise_profiles.bulk.error_chain import endings, related_errors
+from synerise_profiles._core.error_chain import endings, related_errors
 
 from .report import DeltaReport
 
@@ -13,7 +13,7 @@ __all__ = ["attach_report", "report_of"]
 _HOLDER_NAME = "_synerise_delta_report"
 
 
-class _ReportHolder:
+class _DeltaReportHolder:
     """Holds the report. A pickled or copied exception leaves it behind."""
 
     def __init__(self, report: DeltaReport | None = None) -> None:
@@ -30,7 +30,7 @@ def attach_report(error: BaseException, handled: BaseException | None, report: D
     has those of the gone ones alone.
     """
     for ending in endings(error, handled):
-        vars(ending)[_HOLDER_NAME] = _ReportHolder(report)
+        vars(ending)[_HOLDER_NAME] = _DeltaReportHolder(report)
         if report.gone_sent is not None:
             with suppress(Exception):  # a frozen exception takes no note
                 ending.add_note(f"Before the profiles that are gone: {report.summary()}")
@@ -44,6 +44,6 @@ def report_of(error: BaseException) -> DeltaReport | None:
     """
     for found in related_errors(error):
         holder = vars(found).get(_HOLDER_NAME)
-        if isinstance(holder, _ReportHolder) and holder.report is not None:
+        if isinstance(holder, _DeltaReportHolder) and holder.report is not None:
             return holder.report
     return None

@@ -16,9 +16,8 @@ from synerise_profiles._batching.row_source import rows_problem
 from synerise_profiles._core.arguments import check_arguments, taken_by
 from synerise_profiles._core.files import file_id, refuse_same_files
 from synerise_profiles._core.timing import Timing
-from synerise_profiles.bulk import Progress, Report
+from synerise_profiles.bulk import Progress, Report, report_of
 from synerise_profiles.bulk.deletion_audit import audit_target
-from synerise_profiles.bulk.report import attached_report
 from synerise_profiles.bulk.settings import (
     BatchArguments,
     BulkArguments,
@@ -209,7 +208,9 @@ class DeltaRun:
 
     def end_early(self, error: BaseException, handled: BaseException | None) -> None:
         """Complete the report as far as the run came, and attach it to what ended it."""
-        report, partial = self.report, attached_report(error)
+        report, partial = self.report, report_of(error)
+        if handled is not None and partial is report_of(handled):
+            partial = None  # of another run, whose end was being handled when this one began
         if self.gone_rows_sent is not None:
             report.gone_sent = report.gone_sent or partial
         elif partial is not None:

@@ -14,7 +14,13 @@ from typing import Any, Final
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, PROFILE_IDENTIFIERS
 from synerise_profiles_api.built import BuiltEvent
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.invisible import has_invisible, invisible_characters, invisible_text, is_blank
+from synerise_profiles_api.invisible import (
+    control_problem,
+    has_invisible,
+    invisible_characters,
+    invisible_text,
+    is_blank,
+)
 from synerise_profiles_api.json_values import as_written, is_list
 from synerise_profiles_api.types import Operation, Request
 
@@ -92,7 +98,7 @@ class _ItemNamesRule:
 
 
 class _IdentifierRule:
-    """An identifier of its type, which is not blank. What joins strangers or makes another profile is noted."""
+    """An identifier of its type that can be read. What joins strangers or makes another profile is noted."""
 
     def __init__(self, type_rule: Rule, note: Note, path: str) -> None:
         self._type_rule = type_rule
@@ -104,6 +110,8 @@ class _IdentifierRule:
         text = value if isinstance(value, str) else as_written(value)
         if isinstance(text, str) and (text.isspace() or (not text.isascii() and is_blank(text))):
             return "", f"is blank, so that it names nobody{invisible_text(text)}; leave the field out"
+        if isinstance(text, str) and (control := control_problem(text)):
+            return "", control
         problem = self._type_rule.check(value)
         if problem is not None or not isinstance(text, str):
             return problem
@@ -130,7 +138,7 @@ def _are_plain(values: Sequence[Any]) -> bool:
     try:
         texts = "".join(values)
         is_plain = _WORDS_FOR_NOTHING.isdisjoint(values) and not any(map(_is_space, values))
-        return is_plain and (texts.isascii() or not has_invisible(texts))
+        return is_plain and not control_problem(texts) and not has_invisible(texts)
     except TypeError:  # one of them is of another type
         return False
 

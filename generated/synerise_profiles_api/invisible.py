@@ -7,9 +7,10 @@ They come along when texts are copied from pages and workbooks. An identifier th
 from __future__ import annotations
 
 import functools
+import re
 import unicodedata
 
-__all__ = ["has_invisible", "invisible_characters", "invisible_text", "is_blank"]
+__all__ = ["control_problem", "has_invisible", "invisible_characters", "invisible_text", "is_blank"]
 
 _CATEGORIES = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 """Control and format characters, and blanks."""
@@ -17,6 +18,14 @@ _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Letters and signs that are drawn as nothing."""
 _SELECTORS = (range(0x180B, 0x180E), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 """Characters that choose the shape of the one before them."""
+
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
+
+def control_problem(text: str) -> str:
+    """Return why an identifier is refused that holds a control character of ASCII; nothing where it holds none."""
+    found = None if text.isprintable() else _CONTROL.search(text)
+    return "" if found is None else f"holds the control character U+{ord(found[0]):04X}; remove it"
 
 
 def invisible_characters(text: str) -> list[str]:

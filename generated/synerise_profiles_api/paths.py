@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 from urllib.parse import quote
 
 from .errors import InvalidRequestError
-from .invisible import invisible_text, is_blank
+from .invisible import control_problem, invisible_text, is_blank
 from .json_values import MAX_INTEGER, MIN_INTEGER, TOO_LARGE, as_written
 from .names import closest_name
 from .types import UNSET, Operation
@@ -44,8 +44,8 @@ def path_text(operation: Operation, name: str, value: object, *, choices: tuple[
         problem = "holds a backslash, which servers take for a path separator; " + _ID_HINT
     elif "/" in text and operation.irreversible:
         problem = "holds a slash, which servers may take for a path separator; name it by another kind of id"
-    elif any(ord(char) < 32 or ord(char) == 127 for char in text):
-        problem = "holds a control character; remove it"
+    else:
+        problem = control_problem(text)
     if problem:
         raise InvalidRequestError(problem, operation=operation.name, field=name)
     try:

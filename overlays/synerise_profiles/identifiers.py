@@ -19,7 +19,7 @@ import attrs
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.identifiers import IDENTIFIER_CHANGE, IDENTIFIERS, Identifier
-from synerise_profiles_api.invisible import invisible_characters, invisible_text, is_blank
+from synerise_profiles_api.invisible import control_problem, invisible_characters, invisible_text, is_blank
 from synerise_profiles_api.types import UNSET
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def problem(field: str, value: object) -> str | None:
         return f"is not a text: {type(value).__name__}"
     if is_blank(value):
         return f"is blank{invisible_text(value)}"
+    if control := control_problem(value):
+        return control
     wrong = next((f"is not as documented: {words}" for match, words in _matchers(field) if match(value) is None), None)
     return None if wrong is None else wrong + invisible_text(value)
 

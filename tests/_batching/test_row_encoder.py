@@ -50,6 +50,10 @@ FREE = {"amount": 0, "currency": "PLN"}
 ALWAYS: list[tuple[Any, operations.BatchOperation, str | None, str]] = [
     ({"firstName": "Jan"}, PROFILES, None, "names no profile"),
     ({"customId": ""}, PROFILES, None, "names no profile"),
+    ({"customId": "a\nb"}, PROFILES, "customId", "holds the control character U+000A; remove it"),
+    ({"customId": "ł\x00"}, PROFILES, "customId", "holds the control character U+0000; remove it"),
+    ({"email": "a\x1fb@example.com"}, PROFILES, "email", "holds the control character U+001F; remove it"),
+    (event(client={"uuid": "u\x7f"}), EVENTS, "client.uuid", "holds the control character U+007F; remove it"),
     ({"customId": 17}, PROFILES, "customId", "is not a text: int"),
     ({"clientId": True}, PROFILES, "clientId", "is not an integer"),
     ({"customId": "c", "city": None}, PROFILES, "city", "is null, which deletes"),
@@ -87,7 +91,6 @@ def test_refused_by_every_check(
 @pytest.mark.parametrize(
     ("row", "batch_operation", "field", "reason"),
     [
-        ({"customId": "a\nb"}, PROFILES, "customId", "is not as documented: Text of an identifier"),
         ({"customId": "a\U0001f600"}, PROFILES, "customId", "is not as documented"),
         ({"email": "nobody"}, PROFILES, "email", "is not as documented: An e-mail address"),
         ({"phone": "call me"}, PROFILES, "phone", "is not as documented: A phone number"),
@@ -214,6 +217,18 @@ def test_words_for_nothing_are_noted(checks: str, many: int) -> None:
     report = Run(PROFILES, rows, Server(), checks=checks).finish()
     text = "customId: blank, or a word for nothing such as NULL; rows that share it are one profile"
     assert (report.accepted, report.notes) == (5 * many, {text: 3 * many})
+
+
+@pytest.mark.parametrize("checks", BOTH)
+@pytest.mark.parametrize("others", ["c", "ł"])
+def test_control_characters_among_many_identifiers_are_refused(checks: str, others: str) -> None:
+    """A control character is refused in a block of rows too, whatever else the identifiers hold."""
+    rows: list[dict[str, Any]] = [{"customId": f"{others}-{n}"} for n in range(20)]
+    rows.insert(10, {"customId": "c\t10"})
+    report = Run(PROFILES, rows, Server(), checks=checks).finish()
+    (found,) = report.rejected
+    assert (10, "customId", "holds the control character U+0009; remove it") == (found.index, found.field, found.reason)
+    assert 20 == report.accepted
 
 
 @pytest.mark.parametrize("many", [1, 20])

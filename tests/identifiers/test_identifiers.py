@@ -71,14 +71,14 @@ BAD: list[tuple[str, Any, str]] = [
     ("customId", "", "is blank"),
     ("customId", " \t", "is blank"),
     ("customId", "smile \U0001f600", "is not as documented: "),
-    ("customId", "two\nlines", "is not as documented: "),
-    ("customId", "c-17\n", "is not as documented: "),
+    ("customId", "two\nlines", "holds the control character U+000A"),
+    ("customId", "c-17\n", "holds the control character U+000A"),
     ("customId", "half \ud83d", "is not as documented: "),
     ("email", "jan.kowalski", "is not as documented: An e-mail address."),
-    ("email", "jan@example.com\n", "is not as documented: "),
+    ("email", "jan@example.com\n", "holds the control character U+000A"),
     ("email", "jan..kowalski@example.com", "is not as documented: "),
     ("phone", "12345", "is not as documented: A phone number."),
-    ("phone", "111222333\n", "is not as documented: "),
+    ("phone", "111222333\n", "holds the control character U+000A"),
     ("phone", "+48 111 222 333 444 555", "is not as documented: "),
 ]
 

@@ -14,7 +14,13 @@ from typing import Any, Final
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, PROFILE_IDENTIFIERS
 from synerise_profiles_api.built import BuiltEvent
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.invisible import has_invisible, invisible_characters, invisible_text, is_blank
+from synerise_profiles_api.invisible import (
+    control_problem,
+    has_invisible,
+    invisible_characters,
+    invisible_text,
+    is_blank,
+)
 from synerise_profiles_api.json_values import as_written, is_list
 from synerise_profiles_api.types import Operation, Request
 
@@ -106,6 +112,8 @@ class _IdentifierRule:
         blank = isinstance(text, str) and (text.isspace() or (not text.isascii() and is_blank(text)))
         if blank and self._refuses_blank:
             return "", f"is blank, so that it names nobody{invisible_text(text)}; leave the field out"
+        if not blank and isinstance(text, str) and (control := control_problem(text)):
+            return "", control
         problem = self._type_rule.check(value)
         if problem is not None or not isinstance(text, str):
             return problem
@@ -132,7 +140,7 @@ def _are_plain(values: Sequence[Any]) -> bool:
     try:
         texts = "".join(values)
         is_plain = _WORDS_FOR_NOTHING.isdisjoint(values) and not any(map(_is_space, values))
-        return is_plain and (texts.isascii() or not has_invisible(texts))
+        return is_plain and not control_problem(texts) and not has_invisible(texts)
     except TypeError:  # one of them is of another type
         return False
 

@@ -9,7 +9,7 @@ from synerise_profiles._core.wording import counted
 
 from .exit_status import DONE, REFUSED, describe_error
 from .output import print_json, shown_progress, write_line
-from .runs import check_page, print_report, report_document
+from .runs import check_page, print_report, report_document, write_page
 
 if TYPE_CHECKING:
     from synerise_profiles.bulk import Report
@@ -24,7 +24,7 @@ def run_dry(rows: Any, for_: Any, options: Mapping[str, Any], *, as_json: bool, 
     """Do a dry run, print its report and write its page; return the exit status."""
     from synerise_profiles.bulk import BulkStoppedError, dry_run  # noqa: PLC0415 - a help page does without
 
-    check_page(page, rows, options)
+    check_page(page, rows)
     rates = rates_of(options)
     try:
         with shown_progress(as_json=as_json) as progress:
@@ -34,9 +34,8 @@ def run_dry(rows: Any, for_: Any, options: Mapping[str, Any], *, as_json: bool, 
         _print(error.report, rates, as_json=as_json, problem="" if described is None else described.text)
         raise
     _print(report, rates, as_json=as_json, problem="")
-    if page is not None:
-        report.write_html(page)
-    return REFUSED if report.rejected_count() else DONE
+    is_written = write_page(report, page, show_values=False)
+    return REFUSED if report.rejected_count() or not is_written else DONE
 
 
 def rates_of(options: Mapping[str, Any]) -> tuple[float, ...]:

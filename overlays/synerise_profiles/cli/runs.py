@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from synerise_profiles._core.wording import counted
+from synerise_profiles.errors import SyneriseError
 
 from .exit_status import DONE, REFUSED, describe_error
 from .output import print_json, shown_progress, write_line
 from .wording import as_flags
+from .written_files import PAGE, check_written_file
 
 if TYPE_CHECKING:
     from synerise_profiles.bulk import ReasonCount, Report
+    from synerise_profiles.delta_sync import DeltaPlan
 
 __all__ = [
     "REASONS_SHOWN",
@@ -24,6 +27,7 @@ __all__ = [
     "report_document",
     "run_rows",
     "status_of",
+    "write_page",
 ]
 
 REASONS_SHOWN: Final = 10
@@ -57,28 +61,33 @@ def run_rows(
             )
             if isinstance(error, KeyboardInterrupt) and not as_json:
                 click.echo(again or _resume_text(options), err=True)
-            _write_page(partial, page, show_values=show_values)
+            write_page(partial, page, show_values=show_values)
         raise
     _print(report, as_json=as_json, show_values=show_values, problem="")
-    _write_page(report, page, show_values=show_values)
-    return status_of(report)
+    is_written = write_page(report, page, show_values=show_values)
+    return status_of(report) if is_written else REFUSED
 
 
-def check_page(page: str | None, rows: object, options: Mapping[str, Any]) -> None:
-    """Refuse, before anything is sent, a page that cannot be written or is a file of the run."""
-    from synerise_profiles._core.files import file_id, refuse_same_files, target_of  # noqa: PLC0415 - as above
+def check_page(page: str | None, rows: object) -> None:
+    """Refuse, before anything is sent, a page that cannot be written or would destroy another file."""
+    from synerise_profiles._core.files import refuse_same_files, target_of  # noqa: PLC0415 - as above
 
-    if page is None:
-        return
-    used = {f"--{name.replace('_', '-')}": options.get(name) for name in ("dead_letter", "journal", "state")}
-    inputs = {name: file_id(path) for name, path in used.items() if path is not None}
-    inputs["the file that the rows are read from"] = getattr(rows, "input_id", None)
-    refuse_same_files({"--report": target_of(page, "--report")}, inputs)
-
-
-def _write_page(report: Report, page: str | None, *, show_values: bool) -> None:
     if page is not None:
-        report.write_html(page, show_values=show_values)
+        check_written_file("--report", page, PAGE)
+        inputs = {"the file that the rows are read from": getattr(rows, "input_id", None)}
+        refuse_same_files({"--report": target_of(page, "--report")}, inputs)
+
+
+def write_page(report: Report | DeltaPlan, page: str | None, *, show_values: bool) -> bool:
+    """Write the page of a run that is over; false where it cannot be written, which changes nothing of the run."""
+    try:
+        if page is not None:
+            report.write_html(page, show_values=show_values)
+    except (OSError, SyneriseError) as error:
+        reason = getattr(error, "strerror", None) or getattr(error, "problem", None) or type(error).__name__
+        click.echo(f"--report: the page could not be written: {reason}; what was sent is as told above", err=True)
+        return False
+    return True
 
 
 def status_of(report: Report) -> int:

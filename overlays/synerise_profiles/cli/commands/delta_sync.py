@@ -20,7 +20,7 @@ from synerise_profiles.cli.flags import (
     show_values_option,
 )
 from synerise_profiles.cli.output import as_json_flag, confirm, print_json, shown_progress, write_line
-from synerise_profiles.cli.runs import check_page, print_reasons, print_report, status_of
+from synerise_profiles.cli.runs import check_page, print_reasons, print_report, status_of, write_page
 
 if TYPE_CHECKING:
     from synerise_profiles import Synerise
@@ -63,7 +63,7 @@ def delta_sync(
     rows = rows_of(files, "profiles", values)
     shown = {name: values[name] for name in ("as_json", "show_values")}
     options = given_options(DELTA_FLAGS, values)
-    check_page(page, rows, options)
+    check_page(page, rows)
     if dry_run:
         plan_options = given_options(PLAN_FLAGS, values)
         with open_client() as client:
@@ -96,9 +96,8 @@ def _plan(
         _print_found(plan)
         print_reasons(plan.sent, show_values=show_values)
         print_durations(plan.requests, plan.bytes, rates)
-    if page is not None:
-        plan.write_html(page, show_values=show_values)
-    return REFUSED if plan.invalid or plan.held else DONE
+    is_written = write_page(plan, page, show_values=show_values)
+    return REFUSED if plan.invalid or plan.held or not is_written else DONE
 
 
 def _run(
@@ -126,9 +125,8 @@ def _run(
         _print_report(report, show_values=show_values)
         if not report.sent.read and not (report.gone_sent and report.gone_sent.read):
             write_line("Nothing had to be sent.")
-    if page is not None:
-        report.write_html(page, show_values=show_values)
-    return _status_of(report)
+    is_written = write_page(report, page, show_values=show_values)
+    return _status_of(report) if is_written else REFUSED
 
 
 def _print_found(found: DeltaPlan) -> None:

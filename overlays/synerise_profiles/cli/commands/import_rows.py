@@ -74,7 +74,7 @@ def _command(kind: ImportedKind, flags: Sequence[Flag], help_text: str) -> click
             from synerise_profiles.cli.dry_runs import run_dry  # noqa: PLC0415 - likewise
 
             return run_dry(rows, kind, options, as_json=as_json, page=page)
-        check_page(page, rows, options)
+        check_page(page, rows)
         with open_client() as client:
             method: Callable[..., Report] = getattr(client.bulk, _METHODS[kind])
             return run_rows(partial(method, rows), options, as_json=as_json, show_values=show_values, page=page)

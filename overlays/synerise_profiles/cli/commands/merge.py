@@ -10,6 +10,7 @@ import click
 from synerise_profiles.cli.connection import connected, open_client
 from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError
 from synerise_profiles.cli.output import as_json_flag, confirm, print_json, write_line
+from synerise_profiles.cli.written_files import PAGE, PLANS, check_written_file
 
 if TYPE_CHECKING:
     from synerise_profiles import Synerise
@@ -61,6 +62,9 @@ def plan(sources: tuple[str, ...], **options: Any) -> int:
     if (pairs is None) == (into is None) or bool(sources) != (into is not None):
         raise CommandError("give --into ID and the ids to merge, or --pairs CSV")
     with open_client() as client:
+        for flag, path, kind in (("--html", options["html"], PAGE), ("--save", options["save"], PLANS)):
+            if path is not None:
+                check_written_file(flag, path, kind)
         _check_files({name: options[name] for name in ("html", "save")}, "--pairs", pairs)
         plans = _plans(client, sources, options)
         write_line(plans.to_text(show_values=options["show_values"]))

@@ -58,7 +58,7 @@ def delete(
     rows = _rows(files, values)
     if dry_run:
         return _dry_run(rows, "deletions", options, values)
-    check_page(values["page"], rows, options)
+    check_page(values["page"], rows)
     confirm(f"The profiles of {', '.join(files) or 'the query'} are deleted. Deleting is irreversible.", is_sure=yes)
     with open_client() as client:
         method: Callable[..., Report] = client.bulk.delete_profiles
@@ -94,7 +94,7 @@ def tag(
     rows = _rows(files, values)
     if dry_run:
         return _dry_run(rows, "tags", options, values)
-    check_page(values["page"], rows, options)
+    check_page(values["page"], rows)
     confirm(f"The profiles of {', '.join(files) or 'the query'} get tag {tag_id}.", is_sure=yes)
     with open_client() as client:
         method: Callable[..., Report] = client.bulk.assign_tag

@@ -56,7 +56,7 @@ def replay(
         confirm(
             f"{counted(deletions, 'letter')} of {letters} would delete profiles, which is irreversible.", is_sure=yes
         )
-    check_page(page, None, options)
+    check_page(page, None)
     with open_client() as client:
         send = partial(client.bulk.replay, letters)
         again = _again(letters, options)

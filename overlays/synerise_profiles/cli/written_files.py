@@ -1,0 +1,66 @@
+"""Files that a command writes whole: they take the place of a file of their own kind alone, and of none of the run's.
+
+A page or a saved plan is written after the work is done, so what would be in its way is refused before it begins.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+
+__all__ = ["PAGE", "PLANS", "check_written_file"]
+
+PAGE: Final = (b"<!DOCTYPE html", "a page")
+PLANS: Final = (b'{"format":', "plans")
+"""How a file of a kind begins, and what the kind is called."""
+
+
+def check_written_file(flag: str, path: str, kind: tuple[bytes, str]) -> None:
+    """Refuse by its flag a file that cannot be written, is another one of the command, or is of another kind."""
+    from synerise_profiles._core.files import refused, target_of  # noqa: PLC0415 - a help page does without
+
+    target = target_of(path, flag)
+    other = next((name for name, value in _other_values(flag) if _is_same(target, value)), None)
+    if other is not None:
+        raise refused(flag, f"is the same file as {other}; give the name of another one")
+    begin, name = kind
+    if target.exists():
+        with target.open("rb") as file:
+            found = file.read(len(begin))
+        if found and found != begin:
+            raise refused(flag, f"is a file that does not hold {name}, and would be lost; give the name of another one")
+    try:
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise refused(flag, f"is in a folder that cannot be written: {error.strerror}") from None
+
+
+def _other_values(flag: str) -> Iterator[tuple[str, str]]:
+    """Yield what was given on the command line beside a flag: any of it may name a file."""
+    context: click.Context | None = click.get_current_context()
+    while context is not None:
+        for parameter in context.command.params:
+            name = parameter.opts[0] if isinstance(parameter, click.Option) else f"the {parameter.human_readable_name}"
+            given = context.params.get(parameter.name or "")
+            for value in given if isinstance(given, tuple | list) else (given,):
+                if isinstance(value, str | Path) and name != flag:
+                    yield name, os.fspath(value)
+        context = context.parent
+
+
+def _is_same(target: Path, value: str) -> bool:
+    from synerise_profiles._core.files import file_id  # noqa: PLC0415 - as above
+
+    try:
+        if os.path.normcase(os.path.realpath(value)) == os.path.normcase(target):
+            return True
+    except (OSError, ValueError):
+        return False
+    found = file_id(target)
+    return found is not None and found == file_id(value)

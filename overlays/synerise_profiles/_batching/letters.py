@@ -54,6 +54,10 @@ LETTER_START: Final = b'{"version":%d,"operation":"' % LETTER_VERSION
 """What every letter begins with: a line that a crash cut off before its end says nothing."""
 _MAX_DEPTH: Final = 200
 _INTEGERS: Final = range(-(2**63), 2**64)
+_PART_OF_ORDER: Final = (
+    "is a part of an order, and would replace the whole one: give transform=, a function that returns all lines of the "
+    "order, or import the mended file again with sort=True"
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -73,7 +77,7 @@ class LetterRow:
     """A row as JSON, what it holds, and what of it stands as text since JSON cannot carry it.
 
     `mapping` is the digest of the mapping that could not read its cells, where they say so themselves; `decimals` are
-    the columns whose cells were decimals, and stand as text.
+    the columns whose cells were decimals, and stand as text. With `part_of_order` they are not all lines of an order.
     """
 
     json: bytes
@@ -81,6 +85,7 @@ class LetterRow:
     problems: tuple[str, ...] = ()
     mapping: str | None = None
     decimals: tuple[str, ...] = ()
+    part_of_order: bool = False
 
 
 def letter_line(head: LetterHead, record: Mapping[str, Any], row: LetterRow) -> bytes:
@@ -92,6 +97,7 @@ def letter_line(head: LetterHead, record: Mapping[str, Any], row: LetterRow) -> 
         "mapping": mapping,
         "decimals": row.decimals or None,
         "problems": problems,
+        "part_of_order": row.part_of_order or None,
         **record,
     }
     data |= {name: value for name, value in more.items() if value is not None}
@@ -130,6 +136,8 @@ def cells_of(letter: Mapping[str, Any], row: object) -> object:
 
 def problem_of(letter: Mapping[str, Any]) -> str | None:
     """Say why the row of a letter must not be sent as it stands there; None if it may be."""
+    if letter.get("part_of_order"):
+        return _PART_OF_ORDER
     problems: object = letter.get("problems")
     if not problems:
         return None

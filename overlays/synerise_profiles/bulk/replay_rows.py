@@ -130,7 +130,8 @@ def kept_letter(letter: Mapping[str, Any], index: int, reason: str | None) -> tu
         reference=letter.get("reference"),
     )
     problems, decimals = (_texts(letter.get(name)) for name in ("problems", "decimals"))
-    return rejection, LetterRow(orjson.dumps(row), holds, problems, letter.get("mapping"), decimals)
+    is_part = bool(letter.get("part_of_order"))
+    return rejection, LetterRow(orjson.dumps(row), holds, problems, letter.get("mapping"), decimals, is_part)
 
 
 def _checked(row: Any) -> Any:

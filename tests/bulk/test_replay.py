@@ -521,6 +521,28 @@ def test_a_transformed_event_without_an_answer_keeps_its_salt(
     assert letter["row"]["eventSalt"]
 
 
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**300], ids=["over", "under", "far"])
+@pytest.mark.parametrize("holds", ["fields", "cells"])
+def test_a_whole_number_beyond_64_bits_is_not_rounded(
+    client: Synerise, replay: Replay, letters: Path, number: int, holds: str
+) -> None:
+    """Put into a letter by hand, it would lose digits: it is refused, and stays with each of them."""
+    text = str(number)
+    place = line(row={"customId": "big", "attributes": {"n": "HERE"}})
+    mapping = RowMapping.for_profiles({"customId": "customId", "n": "attributes.n"})
+    if holds == "cells":
+        place = line(row={"cells": {"customId": "big", "n": "HERE"}}, row_holds="cells")
+    letters.write_bytes(place.replace(b'"HERE"', text.encode()) + line(row={"customId": "b"}))
+    for _ in range(2):
+        report = replay(letters, mapping=mapping, dead_letter=letters)
+        (rejection,) = report.rejected
+        assert "n: it is a whole number beyond 64 bits; mend it first" in rejection.reason
+        (letter,) = read_dead_letter(letters)
+        assert (letter["row"]["cells"]["n"] if holds == "cells" else letter["row"]["attributes"]["n"]) == text
+    made = {"customId": "big", "attributes": {"n": "1"}}
+    assert replay(letters, mapping=mapping, transform=lambda _: made, dead_letter=letters).accepted == 1
+
+
 def test_letters_of_fields_that_a_mapping_does_not_change_are_counted(replay: Replay, letters: Path) -> None:
     """A mapping reads cells alone: the report says how many letters hold fields, and what changes them."""
     letters.write_bytes(line(row={"email": "bad"}) + line(row={"email": "worse"}))

@@ -10,6 +10,7 @@ where and why.
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import os
 import re
@@ -42,6 +43,7 @@ __all__ = [
     "letter_line",
     "letter_row",
     "letter_target",
+    "load_letter",
     "problem_of",
     "read_letters",
     "scan_letters",
@@ -202,9 +204,24 @@ def scan_letters(file: BinaryIO) -> Iterator[LetterLine]:
         offset += len(content)
 
 
+def load_letter(line: bytes) -> Any:
+    """Parse the line of a letter. Whole numbers beyond 64 bits in its row stand as text, and are among its problems."""
+    from synerise_profiles._readers.exact_json import LargeNumberError, load_exactly  # noqa: PLC0415 - most read none
+
+    try:
+        return load_exactly(line)
+    except LargeNumberError:
+        letter = orjson.loads(line)
+    if not is_object(letter) or "row" not in letter:
+        return letter
+    row = letter_row(json.loads(line)["row"])
+    known = letter.get("problems")
+    return {**letter, "row": orjson.loads(row.json), "problems": [*(known if is_list(known) else ()), *row.problems]}
+
+
 def _letter_of(line: bytes, number: int) -> dict[str, Any] | None:
     try:
-        letter: Any = orjson.loads(line)
+        letter: Any = load_letter(line)
     except orjson.JSONDecodeError:
         if line.startswith(LETTER_START) or LETTER_START.startswith(line.rstrip(b"\n")):
             return None

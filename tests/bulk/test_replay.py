@@ -476,7 +476,7 @@ def test_cells_of_another_operation_or_mapping(client: Synerise, replay: Replay,
 def test_a_row_that_the_mapping_cannot_read_stays_a_letter_of_cells(
     client: Synerise, letters: Path, tmp_path: Path
 ) -> None:
-    """With the cells that it has now, and the mapping that read them."""
+    """With the cells that it had before the transform, and the mapping that could not read them."""
     client.bulk.upsert_profiles(csv_rows(tmp_path), dead_letter=letters)
 
     def worse(letter: dict[str, Any]) -> Any:
@@ -485,8 +485,62 @@ def test_a_row_that_the_mapping_cannot_read_stays_a_letter_of_cells(
 
     client.bulk.replay(letters, mapping=MAPPING, transform=worse, dead_letter=letters)
     cells, fields = read_dead_letter(letters)
-    assert (cells["row"]["cells"]["Born"], cells["mapping"], cells["reference"]) == ("never", MAPPING.digest, 2)
+    assert (cells["row"]["cells"]["Born"], cells["mapping"], cells["reference"]) == ("24.13.1987", MAPPING.digest, 2)
     assert (fields["row"]["email"], fields["mapping"], fields["stage"]) == ("none", MAPPING.digest, "server")
+
+
+@pytest.mark.parametrize("made", [{}, [], "x", 7, {"customId": "k", "birthDate": "still bad"}])
+def test_what_a_transform_spoils_keeps_the_row_that_it_had(
+    client: Synerise, replay: Replay, letters: Path, tmp_path: Path, made: Any
+) -> None:
+    """Refused by the checks or by the server, fields or cells: the next transform finds the letter as this one did."""
+    client.bulk.upsert_profiles(csv_rows(tmp_path), dead_letter=letters)
+    rows = [(letter["row"], letter["row_holds"], letter["mapping"]) for letter in read_dead_letter(letters)]
+    assert [holds for _, holds, _ in rows] == ["cells", "fields"]
+    report = replay(letters, mapping=MAPPING, transform=lambda _: made, dead_letter=letters)
+    assert (report.accepted, report.rejected_count()) == (0, 2)
+    found = list(read_dead_letter(letters))
+    assert [(letter["row"], letter["row_holds"], letter["mapping"]) for letter in found] == rows
+    assert replay(letters, mapping=MAPPING, transform=mend, dead_letter=letters).accepted == 2
+
+
+def test_a_transformed_event_without_an_answer_keeps_its_salt(
+    sandbox: Sandbox, client: Synerise, letters: Path
+) -> None:
+    """It may be stored: by another salt the next replay would store it twice."""
+    client.bulk.send_events([{**event(1), "client": {}}], dead_letter=letters)
+    sandbox.faults.close(processed=True, times=1)
+    once = client.with_options(max_retries=0)
+    with contextlib.suppress(BulkStoppedError):
+        once.bulk.replay(
+            letters, transform=lambda letter: {**letter["row"], "client": {"customId": "p"}}, dead_letter=letters
+        )
+    (letter,) = read_dead_letter(letters)
+    assert letter["stage"] in ("ambiguous", "unsent")
+    assert letter["row"]["client"] == {"customId": "p"}
+    assert letter["row"]["eventSalt"]
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**300], ids=["over", "under", "far"])
+@pytest.mark.parametrize("holds", ["fields", "cells"])
+def test_a_whole_number_beyond_64_bits_is_not_rounded(
+    client: Synerise, replay: Replay, letters: Path, number: int, holds: str
+) -> None:
+    """Put into a letter by hand, it would lose digits: it is refused, and stays with each of them."""
+    text = str(number)
+    place = line(row={"customId": "big", "attributes": {"n": "HERE"}})
+    mapping = RowMapping.for_profiles({"customId": "customId", "n": "attributes.n"})
+    if holds == "cells":
+        place = line(row={"cells": {"customId": "big", "n": "HERE"}}, row_holds="cells")
+    letters.write_bytes(place.replace(b'"HERE"', text.encode()) + line(row={"customId": "b"}))
+    for _ in range(2):
+        report = replay(letters, mapping=mapping, dead_letter=letters)
+        (rejection,) = report.rejected
+        assert "n: it is a whole number beyond 64 bits; mend it first" in rejection.reason
+        (letter,) = read_dead_letter(letters)
+        assert (letter["row"]["cells"]["n"] if holds == "cells" else letter["row"]["attributes"]["n"]) == text
+    made = {"customId": "big", "attributes": {"n": "1"}}
+    assert replay(letters, mapping=mapping, transform=lambda _: made, dead_letter=letters).accepted == 1
 
 
 def test_letters_of_fields_that_a_mapping_does_not_change_are_counted(replay: Replay, letters: Path) -> None:

@@ -499,3 +499,53 @@ def test_orders_arrive_and_letters_give_them_back(tmp_path):
         (mended,) = read_dead_letter(letters, mapping())
         assert brief(mended["row"]) == ("1", ["tea", "cup"], 0.3)
         assert client.bulk.replay(letters, mapping=mapping()).accepted == 1
+
+
+@pytest.mark.parametrize("kind", ["again", "beside", "bad line", "no key"])
+def test_a_part_of_an_order_is_not_sent_again_as_the_order(kind, tmp_path):
+    """It stays a letter with its mark, as often as it is replayed; what a transform makes of it is sent."""
+    letters, columns = tmp_path / "letters.jsonl", mapping()
+    texts = [text_of([line]).removeprefix(HEADER) for line in LINES]
+    content = {
+        "again": [texts[0], texts[2], texts[1]],
+        "beside": [texts[0], 'x"y",z\n', texts[2]],
+        "bad line": [texts[0], texts[1].replace("1,cup,Cup,2", "1,cup,Cup,two"), texts[2]],
+        "no key": [texts[0], texts[1].replace("1,", ",", 1), texts[2]],
+    }[kind]
+    if kind == "bad line":
+        columns = mapping(bad_line="refuse_line")
+    whole = [dict(zip(HEADER.strip().split(","), map(str, line), strict=True)) for line in LINES[:2]]
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.create_transactions(
+            read_csv(io.StringIO(HEADER + "".join(content)), columns), dead_letter=letters
+        )
+        found = list(read_dead_letter(letters))
+        assert found
+        assert [letter["part_of_order"] for letter in found] == [True] * report.rejected_count()
+        lines = [letter["row"]["cells"] for letter in found]
+        for better in (columns, mapping({**COLUMNS, "Qty": None}, constants={**CONSTANTS, "products[].quantity": 1})):
+            report = client.bulk.replay(letters, mapping=better, dead_letter=letters)
+            assert (report.accepted, report.rejected_count()) == (0, len(found))
+            again = list(read_dead_letter(letters))
+            assert [letter["row"]["cells"] for letter in again] == lines
+            assert all(letter["part_of_order"] for letter in again)
+            assert "is a part of an order" in again[0]["reason"]
+            assert "transform=" in again[0]["reason"]
+            assert "sort=True" in again[0]["reason"]
+        read = [letter["row"] for letter in read_dead_letter(letters, columns)]
+        assert all(isinstance(row, UnreadableRow) and row.part_of_order for row in read)
+        assert client.bulk.create_transactions(read, dead_letter=letters).accepted == 0
+        assert all(letter["part_of_order"] for letter in read_dead_letter(letters))
+        report = client.bulk.replay(letters, mapping=columns, transform=lambda _: {"cells": whole}, dead_letter=letters)
+        assert report.accepted == len(found)
+        assert not letters.read_text()
+
+
+def test_letters_of_whole_orders_have_no_mark(tmp_path):
+    """All lines stand together, one of them is bad: that is no part."""
+    letters = tmp_path / "letters.jsonl"
+    lines = [LINES[0], (*LINES[1][:3], "two", *LINES[1][4:]), LINES[2]]
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        client.bulk.create_transactions(read_csv(io.StringIO(text_of(lines)), mapping()), dead_letter=letters)
+    (letter,) = read_dead_letter(letters)
+    assert "part_of_order" not in letter

@@ -10,6 +10,7 @@ where and why.
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import os
 import re
@@ -42,6 +43,7 @@ __all__ = [
     "letter_line",
     "letter_row",
     "letter_target",
+    "load_letter",
     "problem_of",
     "read_letters",
     "scan_letters",
@@ -54,6 +56,10 @@ LETTER_START: Final = b'{"version":%d,"operation":"' % LETTER_VERSION
 """What every letter begins with: a line that a crash cut off before its end says nothing."""
 _MAX_DEPTH: Final = 200
 _INTEGERS: Final = range(-(2**63), 2**64)
+_PART_OF_ORDER: Final = (
+    "is a part of an order, and would replace the whole one: give transform=, a function that returns all lines of the "
+    "order, or import the mended file again with sort=True"
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -73,7 +79,7 @@ class LetterRow:
     """A row as JSON, what it holds, and what of it stands as text since JSON cannot carry it.
 
     `mapping` is the digest of the mapping that could not read its cells, where they say so themselves; `decimals` are
-    the columns whose cells were decimals, and stand as text.
+    the columns whose cells were decimals, and stand as text. With `part_of_order` they are not all lines of an order.
     """
 
     json: bytes
@@ -81,6 +87,7 @@ class LetterRow:
     problems: tuple[str, ...] = ()
     mapping: str | None = None
     decimals: tuple[str, ...] = ()
+    part_of_order: bool = False
 
 
 def letter_line(head: LetterHead, record: Mapping[str, Any], row: LetterRow) -> bytes:
@@ -92,6 +99,7 @@ def letter_line(head: LetterHead, record: Mapping[str, Any], row: LetterRow) -> 
         "mapping": mapping,
         "decimals": row.decimals or None,
         "problems": problems,
+        "part_of_order": row.part_of_order or None,
         **record,
     }
     data |= {name: value for name, value in more.items() if value is not None}
@@ -130,6 +138,8 @@ def cells_of(letter: Mapping[str, Any], row: object) -> object:
 
 def problem_of(letter: Mapping[str, Any]) -> str | None:
     """Say why the row of a letter must not be sent as it stands there; None if it may be."""
+    if letter.get("part_of_order"):
+        return _PART_OF_ORDER
     problems: object = letter.get("problems")
     if not problems:
         return None
@@ -194,9 +204,24 @@ def scan_letters(file: BinaryIO) -> Iterator[LetterLine]:
         offset += len(content)
 
 
+def load_letter(line: bytes) -> Any:
+    """Parse the line of a letter. Whole numbers beyond 64 bits in its row stand as text, and are among its problems."""
+    from synerise_profiles._readers.exact_json import LargeNumberError, load_exactly  # noqa: PLC0415 - most read none
+
+    try:
+        return load_exactly(line)
+    except LargeNumberError:
+        letter = orjson.loads(line)
+    if not is_object(letter) or "row" not in letter:
+        return letter
+    row = letter_row(json.loads(line)["row"])
+    known = letter.get("problems")
+    return {**letter, "row": orjson.loads(row.json), "problems": [*(known if is_list(known) else ()), *row.problems]}
+
+
 def _letter_of(line: bytes, number: int) -> dict[str, Any] | None:
     try:
-        letter: Any = orjson.loads(line)
+        letter: Any = load_letter(line)
     except orjson.JSONDecodeError:
         if line.startswith(LETTER_START) or LETTER_START.startswith(line.rstrip(b"\n")):
             return None

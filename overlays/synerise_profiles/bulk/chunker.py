@@ -17,7 +17,7 @@ import attrs
 import orjson
 
 from synerise_profiles._batching.batch import Chunk
-from synerise_profiles._batching.letters import LetterRow, RowHolds, letter_row
+from synerise_profiles._batching.letters import LetterRow, letter_row
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.ordering import IdentifierKeys, Keys, OrderGuard, PreparedRow
 from synerise_profiles._batching.row_encoder import (
@@ -293,16 +293,16 @@ class Chunker:
                 return
 
     def _refuse_row(self, index: int, row: Any, error: RefusedError | InvalidRequestError) -> None:
-        holds: RowHolds = "fields"
-        field, reference, mapping = error.field, None, None
+        field, reference = error.field, None
         reason = error.reason if isinstance(error, RefusedError) else error.problem
         if isinstance(row, UnreadableRow):  # it carries its own reason
-            reference, holds, mapping = row.reference, "cells", row.mapping
-            field, reason, row = row.field, row.reason, row.row
-        elif self._options.reference is not None:
-            reference = self._options.reference(row)
+            reference, field, reason = row.reference, row.field, row.reason
+            content = attrs.evolve(letter_row(row.row, "cells", row.mapping), part_of_order=row.part_of_order)
+        else:
+            content = letter_row(row)
+            reference = None if self._options.reference is None else self._options.reference(row)
         self.rows_read += 1
-        self.is_halted = not self._refuse(index, reference, letter_row(row, holds, mapping), field, reason)
+        self.is_halted = not self._refuse(index, reference, content, field, reason)
 
 
 def _as_fields(block: Sequence[Any]) -> Sequence[Any]:

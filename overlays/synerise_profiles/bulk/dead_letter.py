@@ -309,7 +309,11 @@ def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None =
             text = f"the mapping is made for {made}, and a letter holds cells for {letter['operation']}"
             raise InvalidRequestError(text, field="mapping")
         cells, problem = cells_of(letter, letter["row"]), problem_of(letter)
-        row = read(cells) if problem is None else UnreadableRow("", problem, cells, mapping=letter.get("mapping"))
+        if problem is None:
+            row = read(cells)
+        else:
+            is_part = bool(letter.get("part_of_order"))
+            row = UnreadableRow("", problem, cells, mapping=letter.get("mapping"), part_of_order=is_part)
         yield {**letter, "row": row, "row_holds": "cells" if isinstance(row, UnreadableRow) else "fields"}
 
 

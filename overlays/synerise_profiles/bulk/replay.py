@@ -26,7 +26,7 @@ from .dead_letter import CellMapping, LetterFile, RejectionStore
 from .engine import Engine
 from .recorder import OutcomeRecorder
 from .replay_file import LetterGroup, ReplayFile
-from .replay_rows import LetterRows, Transform, kept_letter
+from .replay_rows import LetterRows, Transform, kept_letter, letter_content
 from .report import BulkStoppedError, Progress, Report
 from .settings import SALT_FUNCTION, BatchArguments, BulkArguments, BulkSettings, SaltedArguments
 
@@ -113,6 +113,9 @@ class ReplayRecorder(OutcomeRecorder):
             stage = self._replay.keep(self.report, rows.group, number, reason)
             self._replay.left += reason is None and stage != "unsent"
         else:
+            may_be_stored = self._batch_operation.salt_field and fields["stage"] in ("ambiguous", "unsent")
+            if rows.are_transformed and not may_be_stored:  # one that may be keeps the salt that it got
+                row = letter_content(letter)
             self._replay.set_head(rows.group, None if row.holds == "cells" else letter.get("mapping"))
             fields |= {"index": rows.group.line_of(number) - 1, "reference": letter.get("reference")}
             super()._add_rejection(row, **fields)

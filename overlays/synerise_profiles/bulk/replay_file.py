@@ -18,7 +18,7 @@ import attrs
 import orjson
 
 from synerise_profiles._batching.attribution import count_note
-from synerise_profiles._batching.letters import LETTER_START, scan_letters
+from synerise_profiles._batching.letters import LETTER_START, load_letter, scan_letters
 from synerise_profiles._core.files import FileId, file_id, refused
 from synerise_profiles_api.json_values import is_object
 
@@ -98,7 +98,7 @@ class ReplayFile:
     def letter(self, group: LetterGroup, number: int) -> dict[str, Any]:
         """Return a letter of a group."""
         self._file.seek(group.offset_of(number))
-        letter: dict[str, Any] = orjson.loads(self._file.readline())
+        letter: dict[str, Any] = load_letter(self._file.readline())
         return letter
 
     def lines(self, group: LetterGroup, first: int) -> Iterator[bytes]:

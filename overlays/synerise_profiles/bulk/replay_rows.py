@@ -23,7 +23,7 @@ from synerise_profiles_api.json_values import is_list, is_object
 from .dead_letter import CellMapping
 from .replay_file import LetterGroup, ReplayFile
 
-__all__ = ["LetterRows", "Transform", "kept_letter"]
+__all__ = ["LetterRows", "Transform", "kept_letter", "letter_content"]
 
 Transform: TypeAlias = Callable[[dict[str, Any]], Any]
 """Makes the row that is sent of a letter; None leaves the letter as it is."""
@@ -58,6 +58,11 @@ class LetterRows:
         self._read_cells = None if mapping is None else mapping.cell_reader()
         self._transform = transform
         self._needs_salt = needs_salt
+
+    @property
+    def are_transformed(self) -> bool:
+        """Whether the rows are those that the caller's function made of the letters."""
+        return self._transform is not None
 
     def letter(self, number: int) -> dict[str, Any]:
         """Return the letter of a row."""
@@ -113,11 +118,8 @@ class LetterRows:
 
 def kept_letter(letter: Mapping[str, Any], index: int, reason: str | None) -> tuple[Rejection, LetterRow]:
     """Return the rejection and the row of a letter that is not sent, with its own reason where there is no other."""
+    content = letter_content(letter)
     stage = letter["stage"] if reason is None and letter["stage"] in get_args(Stage) else "check"
-    holds: RowHolds = "cells" if letter["row_holds"] == "cells" else "fields"
-    row = letter["row"]
-    if holds == "cells" and is_object(row) and row.keys() == {CELLS_NAME}:
-        row = row[CELLS_NAME]
     before = str(letter.get("reason", ""))
     if reason is not None:
         before = f"line {index + 1} {reason}{_BEFORE}{before.rpartition(_BEFORE)[2]}"
@@ -129,8 +131,18 @@ def kept_letter(letter: Mapping[str, Any], index: int, reason: str | None) -> tu
         identifier=letter.get("identifier"),
         reference=letter.get("reference"),
     )
+    return rejection, content
+
+
+def letter_content(letter: Mapping[str, Any]) -> LetterRow:
+    """Return the row of a letter, to be written again as it stands there."""
+    holds: RowHolds = "cells" if letter["row_holds"] == "cells" else "fields"
+    row = letter["row"]
+    if holds == "cells" and is_object(row) and row.keys() == {CELLS_NAME}:
+        row = row[CELLS_NAME]
     problems, decimals = (_texts(letter.get(name)) for name in ("problems", "decimals"))
-    return rejection, LetterRow(orjson.dumps(row), holds, problems, letter.get("mapping"), decimals)
+    is_part = bool(letter.get("part_of_order"))
+    return LetterRow(orjson.dumps(row), holds, problems, letter.get("mapping"), decimals, is_part)
 
 
 def _checked(row: Any) -> Any:

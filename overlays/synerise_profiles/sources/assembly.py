@@ -96,11 +96,15 @@ class LinePlan:
 
 @attrs.define
 class _OpenOrder:
-    """An order whose lines are being read: the records that its letter would hold, and its bad lines."""
+    """An order whose lines are being read: the records that its letter would hold, and its bad lines.
+
+    `is_part` says that the order may have further lines, so that these must not be sent as all of it.
+    """
 
     key: str
     first: int
     order: Order
+    is_part: bool = False
     records: list[Any] = attrs.field(factory=list[Any])
     bad: list[tuple[int, UnreadableRow]] = attrs.field(factory=list["tuple[int, UnreadableRow]"])
 
@@ -231,6 +235,7 @@ class LineAssembler:
         opened = _OpenOrder(key, number, Order(grouping))
         if not self._is_sorted and self._seen.add(key):
             opened.order.refuse("", _COMES_AGAIN)
+            opened.is_part = True
         elif self._is_sorted and self._is_suspected(key):
             self._refuse(opened, _MAY_BE_OF_IT)
         self._refuse(opened, beside)
@@ -244,6 +249,7 @@ class LineAssembler:
             self._refuse(open_order, beside)
         else:
             row = self._without_key(record)
+        row = attrs.evolve(row, part_of_order=True)
         if open_order is not None:
             open_order.bad.append((number, row))
         return row, beside
@@ -251,7 +257,7 @@ class LineAssembler:
     def _add(self, open_order: _OpenOrder, number: int, record: Any, row: Row) -> None:
         if isinstance(row, UnreadableRow):
             if self._plan.bad_line == "refuse_line":
-                open_order.bad.append((number, row))
+                open_order.bad.append((number, attrs.evolve(row, part_of_order=True)))
                 return
             open_order.order.refuse(row.field, f"{self._place(number)}: {row.reason}")
             open_order.order.lines += 1
@@ -265,6 +271,7 @@ class LineAssembler:
     def _refuse(self, open_order: _OpenOrder | None, reason: str) -> None:
         if open_order is not None and reason and self._plan.bad_line == "refuse_order":
             open_order.order.refuse("", reason)
+            open_order.is_part = True
 
     def _finish(self, open_order: _OpenOrder) -> Iterator[Row]:
         """Yield an order, and those of its lines that are refused by themselves, as they stand in the file."""
@@ -277,9 +284,12 @@ class LineAssembler:
             yield row
 
     def _refused(self, open_order: _OpenOrder, field: str, reason: str) -> UnreadableRow:
+        is_part = open_order.is_part
         if open_order.order.lines > len(open_order.records):
+            is_part = True
             reason += f"; its letter holds the first {len(open_order.records):,} lines"
-        return UnreadableRow(field, reason, [_cells(self._plan, record) for record in open_order.records])
+        lines = [_cells(self._plan, record) for record in open_order.records]
+        return UnreadableRow(field, reason, lines, part_of_order=is_part)
 
     def _without_key(self, record: Any) -> UnreadableRow:
         names = " or ".join(map(repr, self._plan.key_columns))

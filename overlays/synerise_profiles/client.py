@@ -146,7 +146,6 @@ class Synerise(ClientExtensions):
             warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall())
         return self._connections.send(request, self._options)
 
-    @checks_names
     def with_options(
         self,
         *,
@@ -271,7 +270,6 @@ class AsyncSynerise(AsyncClientExtensions):
         warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall(), site)
         return await self._connections.send(request, self._options)
 
-    @checks_names
     def with_options(
         self,
         *,

@@ -47,7 +47,6 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: Synerise(apikey="k"), f"Synerise() {GOT} 'apikey'; did you mean 'api_key'?"),
     (lambda: Synerise(api_key="k", time_out=3), f"Synerise() {GOT} 'time_out'; did you mean 'timeout'?"),
     (lambda: Synerise(token="t", baseurl="u"), f"Synerise() {GOT} 'baseurl'; did you mean 'base_url'?"),
-    (lambda: CLIENT.with_options(timeot=3), f"Synerise.with_options() {GOT} 'timeot'; did you mean 'timeout'?"),
     (lambda: RowMapping.load("x", prepar=None), f"RowMapping.load() {GOT} 'prepar'; did you mean 'prepare'?"),
     (lambda: Sandbox(prot=1), f"Sandbox() {GOT} 'prot'; did you mean 'port'?"),
     (lambda: required_permissions(path=[]), f"required_permissions() {GOT} 'path'; did you mean 'paths'?"),

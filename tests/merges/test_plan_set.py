@@ -143,7 +143,7 @@ def test_a_wrong_csv_file(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         resolved(path)
     assert "line 4, survivor: is empty" in str(caught.value)
-    assert "line 5, duplicate: holds a control character" in str(caught.value)
+    assert "line 5, duplicate: holds the control character U+" in str(caught.value)
     assert "line 7: the duplicate has another survivor in line 2" in str(caught.value)
     assert "line 8: has a quote in the wrong place" in str(caught.value)
     assert "line 9: has 3 cells, and there are 2 columns; is a cell with the delimiter" in str(caught.value)

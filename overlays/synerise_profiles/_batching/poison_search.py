@@ -124,9 +124,10 @@ class PoisonSearch:
         last_accepted = self._evidence.last_accepted
         if last_accepted is None or last_accepted.chunk.requests is not None:
             return None
-        if self._probe_failed or not budget.spend():
+        part = next((part for part in reversed(last_accepted.accepted_parts) if part), None)
+        if part is None or self._probe_failed or not budget.spend():
             return None
-        position = last_accepted.accepted_parts[-1][-1]
+        position = part[-1]
         # What became of its chunk was recorded.
         return ChunkState(last_accepted.chunk, budget, [SubBatch((position,), is_probe=True)], is_recorded=True)
 

@@ -112,7 +112,8 @@ class _IdentifierRule:
         blank = isinstance(text, str) and (text.isspace() or (not text.isascii() and is_blank(text)))
         if blank and self._refuses_blank:
             return "", f"is blank, so that it names nobody{invisible_text(text)}; leave the field out"
-        if not blank and isinstance(text, str) and (control := control_problem(text)):
+        is_odd = isinstance(text, str) and not blank and not text.isprintable()
+        if is_odd and (control := control_problem(text)):
             return "", control
         problem = self._type_rule.check(value)
         if problem is not None or not isinstance(text, str):
@@ -140,6 +141,8 @@ def _are_plain(values: Sequence[Any]) -> bool:
     try:
         texts = "".join(values)
         is_plain = _WORDS_FOR_NOTHING.isdisjoint(values) and not any(map(_is_space, values))
+        if texts.isascii() and texts.isprintable():
+            return is_plain
         return is_plain and not control_problem(texts) and not has_invisible(texts)
     except TypeError:  # one of them is of another type
         return False

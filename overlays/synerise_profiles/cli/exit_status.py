@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-import attrs
 import click
 
 from .interrupts import INTERRUPTED, TERMINATED, ending_of
@@ -119,6 +118,8 @@ def database_problem(error: BaseException) -> str | None:
 
 def _mapping_text(error: object) -> str | None:
     """Write what is wrong with a mapping, a line for each issue: its file, its line, and the problem."""
+    import attrs  # noqa: PLC0415 - a help page does without
+
     from synerise_profiles.sources import MappingError  # noqa: PLC0415 - likewise
 
     if not isinstance(error, MappingError):

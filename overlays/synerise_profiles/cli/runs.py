@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from synerise_profiles._core.wording import counted
-from synerise_profiles.errors import SyneriseError
 
 from .exit_status import DONE, REFUSED, describe_error
 from .output import print_json, shown_progress, write_line
@@ -80,6 +79,8 @@ def check_page(page: str | None, rows: object) -> None:
 
 def write_page(report: Report | DeltaPlan, page: str | None, *, show_values: bool) -> bool:
     """Write the page of a run that is over; false where it cannot be written, which changes nothing of the run."""
+    from synerise_profiles.errors import SyneriseError  # noqa: PLC0415 - as above
+
     try:
         if page is not None:
             report.write_html(page, show_values=show_values)

@@ -6,7 +6,6 @@ A page or a saved plan is written after the work is done, so what would be in it
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -22,7 +21,7 @@ PLANS: Final = (b'{"format":', "plans")
 
 def check_written_file(flag: str, path: str, kind: tuple[bytes, str]) -> None:
     """Refuse by its flag a file that cannot be written, is another one of the command, or is of another kind."""
-    from synerise_profiles._core.files import refused, target_of  # noqa: PLC0415 - a help page does without
+    from synerise_profiles._core.files import PartFile, refused, target_of  # noqa: PLC0415 - a help page does without
 
     target = target_of(path, flag)
     other = next((name for name, value in _other_values(flag) if _is_same(target, value)), None)
@@ -34,11 +33,7 @@ def check_written_file(flag: str, path: str, kind: tuple[bytes, str]) -> None:
             found = file.read(len(begin))
         if found and found != begin:
             raise refused(flag, f"is a file that does not hold {name}, and would be lost; give the name of another one")
-    try:
-        with tempfile.TemporaryFile(dir=target.parent):
-            pass
-    except OSError as error:
-        raise refused(flag, f"is in a folder that cannot be written: {error.strerror}") from None
+    PartFile(target, flag).discard()
 
 
 def _other_values(flag: str) -> Iterator[tuple[str, str]]:
@@ -46,7 +41,7 @@ def _other_values(flag: str) -> Iterator[tuple[str, str]]:
     context: click.Context | None = click.get_current_context()
     while context is not None:
         for parameter in context.command.params:
-            name = parameter.opts[0] if isinstance(parameter, click.Option) else f"the {parameter.human_readable_name}"
+            name = parameter.opts[0] if isinstance(parameter, click.Option) else "the file that the rows are read from"
             given = context.params.get(parameter.name or "")
             for value in given if isinstance(given, tuple | list) else (given,):
                 if isinstance(value, str | Path) and name != flag:

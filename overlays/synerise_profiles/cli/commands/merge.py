@@ -62,10 +62,10 @@ def plan(sources: tuple[str, ...], **options: Any) -> int:
     if (pairs is None) == (into is None) or bool(sources) != (into is not None):
         raise CommandError("give --into ID and the ids to merge, or --pairs CSV")
     with open_client() as client:
+        _check_files({name: options[name] for name in ("html", "save")}, "--pairs", pairs)
         for flag, path, kind in (("--html", options["html"], PAGE), ("--save", options["save"], PLANS)):
             if path is not None:
                 check_written_file(flag, path, kind)
-        _check_files({name: options[name] for name in ("html", "save")}, "--pairs", pairs)
         plans = _plans(client, sources, options)
         write_line(plans.to_text(show_values=options["show_values"]))
         if options["html"] is not None:

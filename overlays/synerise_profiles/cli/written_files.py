@@ -6,9 +6,9 @@ A page or a saved plan is written after the work is done, so what would be in it
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import click
 
@@ -42,8 +42,9 @@ def _other_values(flag: str) -> Iterator[tuple[str, str]]:
     while context is not None:
         for parameter in context.command.params:
             name = parameter.opts[0] if isinstance(parameter, click.Option) else "the file that the rows are read from"
-            given = context.params.get(parameter.name or "")
-            for value in given if isinstance(given, tuple | list) else (given,):
+            given: object = context.params.get(parameter.name or "")
+            values = cast("Sequence[object]", given) if isinstance(given, tuple | list) else (given,)
+            for value in values:
                 if isinstance(value, str | Path) and name != flag:
                     yield name, os.fspath(value)
         context = context.parent

@@ -18,11 +18,11 @@ from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.machine import DONE, Wait
+from synerise_profiles._batching.read_back import ProfileLookup
+from synerise_profiles._batching.sampling import Sample
 from synerise_profiles._batching.send_result import SendResult
+from synerise_profiles._batching.verification import Verifier, differing_fields
 from synerise_profiles.bulk import BulkStoppedError
-from synerise_profiles.bulk.read_back import ProfileLookup
-from synerise_profiles.bulk.sampling import Sample
-from synerise_profiles.bulk.verification import Verifier, differing_fields
 from synerise_profiles.sandbox import Sandbox, SandboxOptions
 from tests.bulk.support import Clock
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from synerise_profiles import Synerise
 from synerise_profiles.sandbox import Sandbox
 from tests.cli.support import call, environment
 
@@ -80,3 +81,14 @@ def test_plans_of_merges_replace_no_other_file(tmp_path: Path, env: dict[str, st
     done = call(tmp_path, *words, env=env)
     assert (done.returncode, (tmp_path / "customers.csv").read_text()) == (2, "id\n1\n")
     assert f"{flag}: is a file that does not hold" in done.stderr.decode()
+
+
+def test_plans_and_their_page_are_written_anew(tmp_path: Path, env: dict[str, str]) -> None:
+    """What an earlier plan saved is replaced."""
+    with Synerise(api_key=env["SYNERISE_API_KEY"], base_url=env["SYNERISE_BASE_URL"]) as client:
+        for name in ("c3", "c4"):
+            client.profiles.upsert({"customId": name})
+    words = ["merge", "plan", "--by", "custom_id", "--into", "c3", "c4", "--save", "p.jsonl", "--html", "p.html"]
+    for _ in range(2):
+        done = call(tmp_path, *words, env=env)
+        assert done.returncode == 0, done.stderr

@@ -14,9 +14,6 @@ PACKAGE = "synerise_profiles"
 MODULES = modules_of(PACKAGE)
 ROOMS = {name.split(".")[1] for name, path in MODULES.items() if path.name == "__init__.py" and name.count(".") == 1}
 PUBLIC_ROOMS = sorted(room for room in ROOMS if not room.startswith("_"))
-# Delta sync takes the settings, the read back and the audit of bulk runs, which have no shared room yet.
-NOT_YET = pytest.mark.xfail(reason="delta_sync takes inner modules of bulk", strict=True)
-EACH_PUBLIC_ROOM = [pytest.param(room, marks=NOT_YET if room == "bulk" else ()) for room in PUBLIC_ROOMS]
 
 
 def room_of(name: str) -> str | None:
@@ -33,7 +30,7 @@ def listed(path: Path) -> list[str] | None:
     return None
 
 
-@pytest.mark.parametrize("room", EACH_PUBLIC_ROOM)
+@pytest.mark.parametrize("room", PUBLIC_ROOMS)
 def test_inner_modules_of_a_public_package_are_imported_from_inside_alone(room: str) -> None:
     """What other rooms need of a public package they take from the package, or it stands in a room of its own."""
     inner = [name for name in MODULES if name.startswith(f"{PACKAGE}.{room}.")]
@@ -48,7 +45,7 @@ def test_inner_modules_of_a_public_package_are_imported_from_inside_alone(room: 
     assert offenders == set()
 
 
-@pytest.mark.parametrize("room", EACH_PUBLIC_ROOM)
+@pytest.mark.parametrize("room", PUBLIC_ROOMS)
 def test_other_rooms_take_what_a_public_package_lists(room: str) -> None:
     """`__all__` is the whole of what a package gives, to rooms of the same distribution too."""
     package = f"{PACKAGE}.{room}"

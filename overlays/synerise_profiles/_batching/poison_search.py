@@ -39,8 +39,7 @@ class Evidence:
     Who sends a sub-batch counts it in `sent`, and writes into it its number, and that of the newest request that had
     passed before, `last_passed`; 0 if none had. Of one that broke it is kept how many had been sent when it broke
     (`broken_after`: last, or first where it `broke_alone`), and whether it broke again after another one had passed
-    (`broke_again`). `last_accepted` is the
-    chunk whose row was accepted last.
+    (`broke_again`). `last_accepted` is the chunk whose row was accepted last.
     """
 
     sent: int = 0

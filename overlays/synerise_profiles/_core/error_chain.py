@@ -1,11 +1,67 @@
-"""Which exceptions belong to one that ended a run: those that it came of, and those that an event loop made of it."""
+"""Which exceptions belong to one that ended a run, and the report of the run that they hold.
+
+They are those that it came of, and those that an event loop made of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
+from contextlib import suppress
+from typing import Final, Protocol, cast
 
-__all__ = ["endings", "related_errors"]
+__all__ = [
+    "BULK_REPORT",
+    "CountedReport",
+    "attach_report",
+    "endings",
+    "held_report",
+    "hold_report",
+    "related_errors",
+]
+
+BULK_REPORT: Final = "_synerise_bulk_report"
+"""The name by which an exception holds the report of a bulk run."""
+
+
+class CountedReport(Protocol):
+    """A report of which an exception tells the counts."""
+
+    read: int
+    complete: bool
+
+    def counts(self) -> str:
+        """Return the counts in a line."""
+        ...
+
+
+class _ReportHolder:
+    """Holds a report in an exception that is not ours. A pickled or copied exception leaves it behind."""
+
+    def __init__(self, report: object = None) -> None:
+        self.report = report
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), ()
+
+
+def hold_report(error: BaseException, name: str, report: object, note: str = "") -> None:
+    """Let an exception hold a report by a name, and add a line to its text."""
+    vars(error)[name] = _ReportHolder(report)
+    if note:
+        with suppress(Exception):  # a frozen exception takes no note
+            error.add_note(note)
+
+
+def held_report(error: BaseException, name: str) -> object:
+    """Return the report that this very exception holds by a name; None if it holds none."""
+    holder = vars(error).get(name)
+    return holder.report if isinstance(holder, _ReportHolder) else None
+
+
+def attach_report(error: BaseException, report: CountedReport) -> None:
+    """Let `bulk.report_of` find the report of the run that this exception ended, and add its counts to its text."""
+    words = "The run is complete" if report.complete else "The run ended early"
+    hold_report(error, BULK_REPORT, report, f"{words}: {report.counts()}" if report.read else "")
 
 
 def related_errors(error: BaseException) -> Iterator[BaseException]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.row_source import RowSource, UnreadableRow
+from synerise_profiles._batching.verification_result import DeletionVerification, Missing, Remaining, Verification
 
 from .client import AsyncBulk, Bulk
 from .dead_letter import read_dead_letter
@@ -19,13 +20,17 @@ from .report import (
     Report,
     report_of,
 )
+from .settings import BatchArguments, BulkArguments, BulkSettings, DeletionArguments
 from .timings import RatePoint, RunTimings, SlowBatch
-from .verification_result import DeletionVerification, Missing, Remaining, Verification
 
 __all__ = [
     "AsyncBulk",
+    "BatchArguments",
     "Bulk",
+    "BulkArguments",
+    "BulkSettings",
     "BulkStoppedError",
+    "DeletionArguments",
     "DeletionVerification",
     "JournalError",
     "JournalMismatchError",

@@ -29,6 +29,7 @@ from synerise_profiles._batching.row_encoder import (
     row_rule,
 )
 from synerise_profiles._batching.row_source import BlockReader, UnreadableRow
+from synerise_profiles._batching.sampling import Sample
 from synerise_profiles._validation.object_rules import ObjectRule
 from synerise_profiles._validation.rules import Note, fields_of
 from synerise_profiles_api.encoding import Model
@@ -36,7 +37,6 @@ from synerise_profiles_api.errors import InvalidRequestError
 
 from .open_chunk import OpenChunk
 from .row_preparer import ChunkerOptions, RowPreparer
-from .sampling import Sample
 
 __all__ = ["Chunker", "ChunkerOptions", "RefuseRow"]
 

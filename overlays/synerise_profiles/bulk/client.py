@@ -16,7 +16,7 @@ from synerise_profiles.deprecations import warn_deprecated
 from .finish import RunEnd, finishing, finishing_async
 from .replay_client import AsyncReplayMethods, ReplayMethods
 from .report import Report
-from .run import open_run, reported
+from .run import open_run, reported, start_verification
 from .settings import (
     DELETIONS,
     EVENTS,
@@ -30,7 +30,6 @@ from .settings import (
     SaltedArguments,
     check_call,
 )
-from .verification import start_verification
 
 if TYPE_CHECKING:
     from synerise_profiles._batching.operations import BatchOperation

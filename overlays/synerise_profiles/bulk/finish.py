@@ -9,7 +9,9 @@ from typing import Any
 
 import attrs
 
-from .report import Report, attach_report
+from synerise_profiles._core.error_chain import attach_report
+
+from .report import Report
 
 __all__ = ["RunEnd", "finishing", "finishing_async"]
 

@@ -10,10 +10,10 @@ import orjson
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.ordering import OrderGuard, PreparedRow
+from synerise_profiles._batching.sampling import Sample
 from synerise_profiles._validation.rules import fields_of
 
 from .row_preparer import RepeatCounter
-from .sampling import Sample
 
 __all__ = ["OpenChunk"]
 

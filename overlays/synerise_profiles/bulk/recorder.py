@@ -14,6 +14,7 @@ from typing import Any
 from synerise_profiles._batching.attribution import Refusal, Rejection, Stage, masked_identifier
 from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.bisection import ChunkState, SubBatchTask
+from synerise_profiles._batching.deletion_audit import DeletionAudit
 from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.machine import Call
 from synerise_profiles._batching.operations import BatchOperation
@@ -22,7 +23,6 @@ from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.confirmation import unlisted_note
 from synerise_profiles._core.instruments import count_rows, is_traced
 
-from .deletion_audit import DeletionAudit
 from .journal_protocol import JournalEntry, JournalError, JournalMismatchError, JournalProtocol
 from .report import Progress, Report
 from .settings import SHOWN_SETTINGS, BulkSettings

@@ -12,6 +12,7 @@ from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._core.arguments import check_arguments
+from synerise_profiles._core.error_chain import attach_report
 from synerise_profiles._core.files import file_id, refused, target_of
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
@@ -23,7 +24,7 @@ from .finish import RunEnd, finishing, finishing_async
 from .replay import METHOD, Replay, ReplayReport
 from .replay_file import ReplayFile
 from .replay_rows import Transform
-from .report import BulkStoppedError, Progress, Report, attach_report
+from .report import BulkStoppedError, Progress, Report
 from .row_preparer import SaltOption
 from .settings import BulkSettings, refuse_coroutine_function
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from itertools import islice
 from typing import Any, overload
 
@@ -12,14 +11,14 @@ import attrs
 
 from synerise_profiles._batching.attribution import Rejection, Stage, count_note
 from synerise_profiles._batching.letters import LetterRow
-from synerise_profiles._core.error_chain import related_errors
+from synerise_profiles._batching.verification_result import DeletionVerification, Verification
+from synerise_profiles._core.error_chain import BULK_REPORT, held_report, related_errors
 from synerise_profiles._core.wording import counted
 from synerise_profiles_api.errors import SyneriseError
 
 from .dead_letter import RejectionStore
 from .reasons import ReasonCount, ReasonTally
 from .timings import RunTimings
-from .verification_result import DeletionVerification, Verification
 
 __all__ = [
     "BulkStoppedError",
@@ -27,7 +26,6 @@ __all__ = [
     "ReasonCount",
     "RejectedRowsError",
     "Report",
-    "attach_report",
     "report_of",
 ]
 
@@ -151,7 +149,7 @@ class Report:
 
         `show_values` and `show_references` add what they add to `reasons`.
         """
-        from .report_files import json_form  # noqa: PLC0415 - a run does without
+        from synerise_profiles._reports.plain_json import json_form  # noqa: PLC0415 - a run does without
 
         reasons = self.reasons(show_values=show_values, show_references=show_references)
         return {
@@ -302,28 +300,6 @@ class RejectedRowsError(SyneriseError):
         return type(self), (self.report,)
 
 
-class _ReportHolder:
-    """Holds the report of an exception that is not ours. A pickled or copied exception leaves it behind."""
-
-    def __init__(self, report: Report | None = None) -> None:
-        self.report = report
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), ()
-
-
-_HOLDER_NAME = "_synerise_bulk_report"
-
-
-def attach_report(error: BaseException, report: Report) -> None:
-    """Let `report_of` find the report of the run that this exception ended, and add a line of counts to its text."""
-    vars(error)[_HOLDER_NAME] = _ReportHolder(report)
-    if report.read:
-        with suppress(Exception):  # a frozen exception takes no note
-            words = "The run is complete" if report.complete else "The run ended early"
-            error.add_note(f"{words}: {report.counts()}")
-
-
 def report_of(error: BaseException) -> Report | None:
     """Return the report of the bulk run that ended by an exception, whichever it is; None if there was none.
 
@@ -336,7 +312,7 @@ def report_of(error: BaseException) -> Report | None:
 
 def _attached_report(error: BaseException) -> Report | None:
     """Return the report of the run that this very exception ended."""
-    holder = vars(error).get(_HOLDER_NAME)
-    if isinstance(holder, _ReportHolder) and holder.report is not None:
-        return holder.report
+    found = held_report(error, BULK_REPORT)
+    if isinstance(found, Report):
+        return found
     return error.report if isinstance(error, BulkStoppedError | RejectedRowsError) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import orjson
@@ -13,18 +13,16 @@ import orjson
 from synerise_profiles._core.files import replaced_file
 from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles._reports import RunPage, page_versions, run_page
-
-from .verification_result import Missing, Remaining
+from synerise_profiles._reports.plain_json import plain_text, plain_value
 
 if TYPE_CHECKING:
     from synerise_profiles._batching.attribution import Rejection
 
     from .timings import RunTimings
 
-__all__ = ["json_form", "json_of", "write_json", "write_page", "write_parquet"]
+__all__ = ["json_of", "write_json", "write_page", "write_parquet"]
 
 _ROWS_PER_GROUP: Final = 10_000
-_INT64: Final = range(-(2**63), 2**63)
 
 
 def json_of(document: Mapping[str, Any]) -> bytes:
@@ -65,32 +63,8 @@ def write_parquet(rejected: Iterable[Rejection], path: object) -> None:
 def _parquet_rows(rejections: Iterator[Rejection]) -> Iterator[dict[str, Any]]:
     for rejection in rejections:
         row = attrs.asdict(rejection, recurse=False)
-        reference = _plain(rejection.reference)
+        reference = plain_value(rejection.reference)
         yield {
-            **{name: _text(value) if isinstance(value, str) else value for name, value in row.items()},
+            **{name: plain_text(value) if isinstance(value, str) else value for name, value in row.items()},
             "reference": None if reference is None else str(reference),
         }
-
-
-def json_form(item: attrs.AttrsInstance) -> dict[str, Any]:
-    """Return the fields of a reason, or of what was found by reading back, as JSON can hold them."""
-    return {name: _json_value(value) for name, value in attrs.asdict(item, recurse=False).items()}
-
-
-def _json_value(value: object) -> Any:
-    if not isinstance(value, tuple):
-        return _plain(value)
-    parts = cast("tuple[object, ...]", value)
-    return [json_form(part) if isinstance(part, Missing | Remaining) else _plain(part) for part in parts]
-
-
-def _plain(value: object) -> str | int | float | bool | None:
-    """Return a reference as JSON can hold it: what is no text, number or boolean stands as text."""
-    if value is None or isinstance(value, bool | float):
-        return value
-    return value if isinstance(value, int) and value in _INT64 else _text(str(value))
-
-
-def _text(text: str) -> str:
-    """Replace what is no character: half of a surrogate pair, which neither UTF-8 nor JSON has."""
-    return text.encode("utf-8", "replace").decode()

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from synerise_profiles._batching.attribution import Rejection
+from synerise_profiles._batching.deletion_audit import DeletionAudit, audit_target
 from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.row_source import RowSource
 from synerise_profiles._batching.throttle import Pace
-from synerise_profiles._core.error_chain import endings
+from synerise_profiles._batching.verification import DeletionVerifier, Verifier
+from synerise_profiles._core.error_chain import attach_report, endings
 from synerise_profiles._core.files import refuse_same_files, target_of
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.timing import Timing
@@ -26,18 +28,17 @@ from synerise_profiles._core.wording import counted
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .dead_letter import RejectionStore, open_letters
-from .deletion_audit import DeletionAudit, audit_target
 from .engine import Engine
 from .journal_protocol import JournalMismatchError, JournalProtocol
 from .recorder import OutcomeRecorder
-from .report import BulkStoppedError, Report, attach_report
+from .report import BulkStoppedError, Report
 from .settings import BulkSettings
 
 if TYPE_CHECKING:
     from synerise_profiles._batching.operations import BatchOperation
     from synerise_profiles._core.config import Options
 
-__all__ = ["open_run", "reported"]
+__all__ = ["open_run", "reported", "start_verification"]
 
 _STAGE_WORDS: Final = {"check": "refused by the checks", "server": "refused by the server"}
 _MAYBE_PERSONAL: Final = re.compile(r"@|\d{5}|\d{3}[ -]\d{3}")
@@ -128,6 +129,18 @@ def reported(report: Report) -> Generator[None]:
         for ending in endings(error, handled):
             attach_report(ending, report)
         raise
+
+
+def start_verification(engine: Engine, operation: BatchOperation, timing: Timing) -> Verifier | DeletionVerifier | None:
+    """Begin to read a sample of a run back, where that was asked for and the run came to an end."""
+    sample, settings = engine.sample, engine.settings
+    if sample is None or engine.problem is not None:
+        return None
+    concurrency, within = settings.concurrency, settings.verify_within
+    if operation.schema is None:
+        names = operation.identifiers
+        return DeletionVerifier(sample, names, concurrency=concurrency, within=within, timing=timing)
+    return Verifier(sample, operation.schema, concurrency=concurrency, within=within, timing=timing)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from synerise_profiles._batching.ordering import HOLD_DISTANCE
 from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._batching.row_source import rows_problem
 from synerise_profiles._batching.salting import is_salt
+from synerise_profiles._batching.sampling import Sample
 from synerise_profiles._core.arguments import (
     SettingValidator,
     check_arguments,
@@ -36,7 +37,6 @@ from synerise_profiles_api.errors import InvalidRequestError
 from .dead_letter import DeadLetterMode
 from .report import Progress, Report
 from .row_preparer import ChunkerOptions, SaltOption
-from .sampling import Sample
 
 __all__ = [
     "DELETIONS",

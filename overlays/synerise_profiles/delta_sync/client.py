@@ -16,7 +16,6 @@ from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.bulk import AsyncBulk, Bulk
-from synerise_profiles.bulk.run import reported
 from synerise_profiles_api.names import HintsNames
 from synerise_profiles_api.types import Request, Response
 
@@ -85,8 +84,7 @@ class DeltaSync(HintsNames):
             run.report.sent = bulk.upsert_profiles(ChangedRows(source, run.comparison), **run.bulk_options)
             verifier = run.verifier()
             if verifier is not None:
-                with reported(run.report.sent):
-                    drive(verifier, (), self._client.send, self._timing)
+                drive(verifier, (), self._client.send, self._timing)
                 run.distrust(verifier)
             gone = run.gone_rows()
             if gone is not None and run.settings.gone == "delete":
@@ -135,8 +133,7 @@ class AsyncDeltaSync(HintsNames):
             run.report.sent = await bulk.upsert_profiles(AsyncChangedRows(source, run.comparison), **run.bulk_options)
             verifier = run.verifier()
             if verifier is not None:
-                with reported(run.report.sent):
-                    await drive(verifier, (), self._client.send, self._timing)
+                await drive(verifier, (), self._client.send, self._timing)
                 run.distrust(verifier)
             gone = run.gone_rows()
             if gone is not None and run.settings.gone == "delete":

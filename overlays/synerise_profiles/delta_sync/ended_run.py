@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from typing import Final
 
-from synerise_profiles._core.error_chain import endings, related_errors
+from synerise_profiles._core.error_chain import endings, held_report, hold_report, related_errors
 
 from .report import DeltaReport
 
 __all__ = ["attach_report", "report_of"]
 
-_HOLDER_NAME = "_synerise_delta_report"
-
-
-class _DeltaReportHolder:
-    """Holds the report. A pickled or copied exception leaves it behind."""
-
-    def __init__(self, report: DeltaReport | None = None) -> None:
-        self.report = report
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), ()
+_NAME: Final = "_synerise_delta_report"
 
 
 def attach_report(error: BaseException, handled: BaseException | None, report: DeltaReport) -> None:
@@ -30,10 +20,8 @@ def attach_report(error: BaseException, handled: BaseException | None, report: D
     has those of the gone ones alone.
     """
     for ending in endings(error, handled):
-        vars(ending)[_HOLDER_NAME] = _DeltaReportHolder(report)
-        if report.gone_sent is not None:
-            with suppress(Exception):  # a frozen exception takes no note
-                ending.add_note(f"Before the profiles that are gone: {report.summary()}")
+        note = "" if report.gone_sent is None else f"Before the profiles that are gone: {report.summary()}"
+        hold_report(ending, _NAME, report, note)
 
 
 def report_of(error: BaseException) -> DeltaReport | None:
@@ -43,7 +31,7 @@ def report_of(error: BaseException) -> DeltaReport | None:
     where `bulk.report_of` finds the report of the bulk run that the exception ended, which is one of these two.
     """
     for found in related_errors(error):
-        holder = vars(found).get(_HOLDER_NAME)
-        if isinstance(holder, _DeltaReportHolder) and holder.report is not None:
-            return holder.report
+        report = held_report(found, _NAME)
+        if isinstance(report, DeltaReport):
+            return report
     return None

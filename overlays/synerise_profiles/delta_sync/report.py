@@ -87,7 +87,7 @@ class DeltaPlan:
 
     def to_dict(self, *, show_values: bool = False, show_references: bool = False) -> dict[str, Any]:
         """Return what was found as JSON can hold it; reports in it with what their `to_dict` adds for these."""
-        from synerise_profiles.bulk.report_files import json_form  # noqa: PLC0415 - a run does without
+        from synerise_profiles._reports.plain_json import json_form  # noqa: PLC0415 - a run does without
 
         def plain(value: Any) -> Any:
             if isinstance(value, Report):

@@ -11,20 +11,25 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
+from synerise_profiles._batching.deletion_audit import audit_target
 from synerise_profiles._batching.operations import profiles as profile_operation
 from synerise_profiles._batching.row_source import rows_problem
+from synerise_profiles._batching.verification import Verifier
 from synerise_profiles._core.arguments import check_arguments, taken_by
+from synerise_profiles._core.error_chain import attach_report as attach_bulk_report
+from synerise_profiles._core.error_chain import endings
 from synerise_profiles._core.files import file_id, refuse_same_files
 from synerise_profiles._core.timing import Timing
-from synerise_profiles.bulk import Progress, Report, report_of
-from synerise_profiles.bulk.deletion_audit import audit_target
-from synerise_profiles.bulk.settings import (
+from synerise_profiles._core.wording import counted
+from synerise_profiles.bulk import (
     BatchArguments,
     BulkArguments,
     BulkSettings,
     DeletionArguments,
+    Progress,
+    Report,
+    report_of,
 )
-from synerise_profiles.bulk.verification import Verifier
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .comparison import Comparison
@@ -52,6 +57,7 @@ class DeltaRun:
     """One run or plan, without its sending: what is open, and what was found."""
 
     settings: DeltaSettings
+    bulk_settings: BulkSettings
     bulk_options: dict[str, Any]
     state: DeltaState
     comparison: Comparison
@@ -84,7 +90,7 @@ class DeltaRun:
             raise InvalidRequestError(problem, operation=name, field="source")
         settings = DeltaSettings(**{key: options[key] for key in options if key in _OWN_NAMES | _SHARED_NAMES})
         bulk_options = {key: value for key, value in options.items() if key not in _OWN_NAMES}
-        BulkSettings(**bulk_options)  # refuses what cannot work before the state is opened
+        bulk_settings = BulkSettings(**bulk_options)  # refuses what cannot work before the state is opened
         _check_files(options, source)
         secret = os.environ.get(_KEY_VARIABLE, "").encode() or None
         header = {
@@ -102,7 +108,18 @@ class DeltaRun:
             size = settings.verify_sample
             sample = KnownSample(size, settings.key, state, timing.random) if size else None
             comparison = Comparison(state, settings, report, is_plan=is_plan, sample=sample)
-            run = cls(settings, bulk_options, state, comparison, report, timing, timing.monotonic(), is_plan, sample)
+            run = cls(
+                settings=settings,
+                bulk_settings=bulk_settings,
+                bulk_options=bulk_options,
+                state=state,
+                comparison=comparison,
+                report=report,
+                timing=timing,
+                started_at=timing.monotonic(),
+                is_plan=is_plan,
+                sample=sample,
+            )
             yield run
         except BaseException as error:
             if run is not None:
@@ -131,7 +148,7 @@ class DeltaRun:
         if self.comparison.unidentified:
             count = self.comparison.unidentified
             report.gone_problem = (
-                f"the key of {count:,} {'row' if count == 1 else 'rows'} could not be read, which may be of the "
+                f"the key of {counted(count, 'row')} could not be read, which may be of the "
                 "profiles that seem to be gone: nothing was done to them"
             )
             return None
@@ -185,16 +202,14 @@ class DeltaRun:
         schema = profile_operation().schema
         if self.sample is None or schema is None:
             return None
-        settings = BulkSettings(**self.bulk_options)
-        concurrency, within = settings.concurrency, settings.verify_within
+        concurrency, within = self.bulk_settings.concurrency, self.bulk_settings.verify_within
         return Verifier(self.sample, schema, concurrency=concurrency, within=within, timing=self.timing)
 
     def distrust(self, verifier: Verifier) -> None:
         """Take out of the state what was read back and is not as it should be, of the known rows and of those sent."""
-        report, found = self.report, Report(operation=self.report.sent.operation)
-        verifier.add_result(found)
-        report.known_verification = found.verification
-        places = [missing.index for missing in found.verification.missing] if found.verification is not None else []
+        report = self.report
+        found = report.known_verification = verifier.result()
+        places = [missing.index for missing in found.missing]
         numbers = set(self.sample.numbers_of(places) if self.sample is not None else ())
         if report.sent.verification is not None:
             numbers |= {self.comparison.sent_numbers[missing.index] for missing in report.sent.verification.missing}
@@ -215,6 +230,9 @@ class DeltaRun:
             report.gone_sent = report.gone_sent or partial
         elif partial is not None:
             report.sent = partial
+        elif report.sent.read:  # it came after the bulk run, whose report `bulk.report_of` gives then too
+            for ending in endings(error, handled):
+                attach_bulk_report(ending, report.sent)
         self._complete_counts()
         if report.read or report.sent.read or partial is not None:
             attach_report(error, handled, report)

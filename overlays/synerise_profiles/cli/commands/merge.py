@@ -62,8 +62,7 @@ def plan(sources: tuple[str, ...], **options: Any) -> int:
     if (pairs is None) == (into is None) or bool(sources) != (into is not None):
         raise CommandError("give --into ID and the ids to merge, or --pairs CSV")
     with open_client() as client:
-        _check_files({name: options[name] for name in ("html", "save")}, "--pairs", pairs)
-        for flag, path, kind in (("--html", options["html"], PAGE), ("--save", options["save"], PLANS)):
+        for flag, path, kind in (("--save", options["save"], PLANS), ("--html", options["html"], PAGE)):
             if path is not None:
                 check_written_file(flag, path, kind)
         plans = _plans(client, sources, options)
@@ -123,7 +122,7 @@ def apply(
     )
 
     with open_client() as client:
-        _check_files({"audit": audit}, "the plans", plans_file, is_appended=True)
+        _check_audit(audit, plans_file)
         plans = MergePlanSet.read_jsonl(plans_file)
         confirm(f"{plans.summary()}. Merging is irreversible.", is_sure=yes)
         on_refusal: Literal["stop", "skip"] = "skip" if skip_refused else "stop"
@@ -138,17 +137,12 @@ def apply(
     return DONE if result.complete else REFUSED
 
 
-def _check_files(
-    written: Mapping[str, str | None], read_as: str, read: str | None, *, is_appended: bool = False
-) -> None:
-    """Refuse, before anything is asked for, what cannot be written, and files that are one."""
+def _check_audit(audit: str, plans_file: str) -> None:
+    """Refuse, before anything is asked for, an audit that cannot be written, or that is the file of the plans."""
     from synerise_profiles._core.files import file_id, refuse_same_files, target_of  # noqa: PLC0415 - as above
 
-    targets = {
-        f"--{name}": None if path is None else target_of(path, f"--{name}", is_appended=is_appended)
-        for name, path in written.items()
-    }
-    refuse_same_files(targets, {read_as: None if read is None else file_id(read)})
+    target = target_of(audit, "--audit", is_appended=True)
+    refuse_same_files({"--audit": target}, {"the plans": file_id(plans_file)})
 
 
 def _print_result(result: MergeSetResult, *, as_json: bool) -> None:

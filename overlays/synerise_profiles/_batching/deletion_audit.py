@@ -17,10 +17,11 @@ from typing import Any, Final, Self, TypeAlias
 
 import orjson
 
-from synerise_profiles._batching.bisection import ChunkState
 from synerise_profiles._core.files import AppendFile, refused, target_of
 from synerise_profiles.identifiers import first_identifier
 from synerise_profiles_api.json_values import is_object
+
+from .bisection import ChunkState
 
 __all__ = ["DeletionAudit", "audit_target"]
 

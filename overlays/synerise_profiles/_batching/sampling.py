@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import orjson
 
-from synerise_profiles._batching.batch import Chunk, SampledRow
-from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
+from .batch import Chunk, SampledRow
+from .row_encoder import ORJSON_OPTIONS, orjson_default
 
 __all__ = ["Sample"]
 

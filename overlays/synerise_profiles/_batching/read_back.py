@@ -12,15 +12,16 @@ from typing import Any, Final, get_args
 
 import attrs
 
-from synerise_profiles._batching.batch import SampledRow
-from synerise_profiles._batching.machine import DONE, Machine, Signal, Wait
-from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.identifiers import first_identifier, mask
 from synerise_profiles_api.api.profiles import find, get
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models.profile_identifier_type import ProfileIdentifierType
 from synerise_profiles_api.types import Request
+
+from .batch import SampledRow
+from .machine import DONE, Machine, Signal, Wait
+from .send_result import SendResult
 
 __all__ = ["ProfileLookup", "ReadBack"]
 

@@ -12,37 +12,21 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from synerise_profiles._batching.batch import SampledRow
-from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._validation.schema import Schema
 from synerise_profiles.identifiers import PROFILE_IDENTIFIERS, same
 from synerise_profiles_api.json_values import is_list, is_object
 
-from .engine import Engine
+from .batch import SampledRow
 from .read_back import ProfileLookup, ReadBack
-from .report import Report
-from .sampling import Sample
+from .send_result import SendResult
 from .verification_result import DeletionVerification, Missing, Remaining, Verification
 
-__all__ = ["DeletionVerifier", "Verifier", "differing_fields", "start_verification"]
+__all__ = ["DeletionVerifier", "Verifier", "differing_fields"]
 
 _NOT_FOUND_REASON: Final = "was not found, or cannot be read with this key"
 _NOT_FOUND: Final = 404
 _TRUE_TEXTS: Final = frozenset({"true", "1"})
-
-
-def start_verification(engine: Engine, operation: BatchOperation, timing: Timing) -> Verifier | DeletionVerifier | None:
-    """Begin to read a sample of a run back, where that was asked for and the run came to an end."""
-    sample, settings = engine.sample, engine.settings
-    if sample is None or engine.problem is not None:
-        return None
-    concurrency, within = settings.concurrency, settings.verify_within
-    if operation.schema is None:
-        names = operation.identifiers
-        return DeletionVerifier(sample, names, concurrency=concurrency, within=within, timing=timing)
-    return Verifier(sample, operation.schema, concurrency=concurrency, within=within, timing=timing)
 
 
 class AcceptedRows(Protocol):
@@ -51,6 +35,13 @@ class AcceptedRows(Protocol):
     def accepted(self) -> list[SampledRow]:
         """Return the rows to read back."""
         ...
+
+
+class VerifiedReport(Protocol):
+    """A report that takes what reading back found."""
+
+    verification: Verification | None
+    deletion_verification: DeletionVerification | None
 
 
 class Verifier(ReadBack):
@@ -67,9 +58,13 @@ class Verifier(ReadBack):
         self._missing: list[Missing] = []
         self._fields: dict[int, tuple[str, ...]] = {}
 
-    def add_result(self, report: Report) -> None:
+    def add_result(self, report: VerifiedReport) -> None:
         """Add what was found to the report of the run."""
-        report.verification = Verification(
+        report.verification = self.result()
+
+    def result(self) -> Verification:
+        """Return what was found."""
+        return Verification(
             sample=self.as_expected + len(self._missing),
             arrived=self.as_expected,
             missing=tuple(sorted(self._missing, key=lambda missing: missing.index)),
@@ -106,12 +101,12 @@ class DeletionVerifier(ReadBack):
     """Looks for a sample of the deleted profiles until they are gone."""
 
     def __init__(
-        self, sample: Sample, identifiers: Iterable[str], *, concurrency: int, within: float, timing: Timing
+        self, sample: AcceptedRows, identifiers: Iterable[str], *, concurrency: int, within: float, timing: Timing
     ) -> None:
         super().__init__(sample.accepted(), tuple(identifiers), concurrency=concurrency, within=within, timing=timing)
         self._remaining: list[Remaining] = []
 
-    def add_result(self, report: Report) -> None:
+    def add_result(self, report: VerifiedReport) -> None:
         """Add what was found to the report of the run."""
         report.deletion_verification = DeletionVerification(
             sample=self.as_expected + len(self._remaining),

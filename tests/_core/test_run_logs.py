@@ -13,11 +13,13 @@ import httpx
 import pytest
 
 from synerise_profiles import AsyncSynerise, RetryPolicy, Synerise
+from synerise_profiles._core.logging import Outage
 from synerise_profiles._core.timing import SYSTEM_TIMING
 from synerise_profiles.bulk import BulkStoppedError, UnreadableRow
 from synerise_profiles.merges import MergeStoppedError
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sources import RowMapping, read_csv
+from synerise_profiles_api.api.profiles import upsert_batch
 from tests.exports.support import order
 
 PERSONAL = ("jan.kowalski", "example.com", "Kowalski", "600700800", "1990-02-31")
@@ -164,8 +166,24 @@ def test_a_bulk_run_warns_once_of_a_host_that_is_away(log: pytest.LogCaptureFixt
     assert report.retries == 30
     (warning,) = lines(log, logging.WARNING)
     assert warning.startswith("profiles.upsert_batch: no connection to ")
-    (back,) = [line for line in lines(log) if "answers again" in line]
-    assert back.endswith("30 failed requests")
+    assert len([line for line in lines(log) if "answers again" in line]) == 1
+
+
+def test_a_request_from_before_the_server_answered_again_begins_no_other_outage(log: pytest.LogCaptureFixture) -> None:
+    """Three were sent and fail, one of them after the answer that ends the outage; a fourth, sent later, begins one."""
+    clock, operation = itertools.count(10.0).__next__, upsert_batch.OPERATION
+    outage = Outage(clock)  # begins at 10 s
+    outage.log_retry(operation, None, "no connection", 0.5, 1, 8.0)
+    outage.log_retry(operation, None, "no connection", 0.5, 1, 8.5)
+    outage.end(operation)  # at 11 s
+    outage.log_retry(operation, None, "no connection", 0.5, 1, 9.0)
+    assert len(lines(log, logging.WARNING)) == 1
+    assert not outage.is_on
+    assert "after 1.0 s and 2 failed requests" in lines(log)[-1]
+
+    outage.log_retry(operation, None, "no connection", 0.5, 1, 11.5)
+    assert len(lines(log, logging.WARNING)) == 2
+    assert outage.is_on
 
 
 def test_a_queue_warns_once_of_a_host_that_is_away(log: pytest.LogCaptureFixture) -> None:

@@ -49,7 +49,7 @@ def test_what_a_csv_writer_writes_is_read_back_with_its_lines(tmp_path_factory, 
         begin = len(list(io.StringIO(out.getvalue(), newline=""))) + 1
         writer.writerow((one, two))
         row = {"customId": one} if one else {}
-        if one or two:  # a row without any cell is a blank line
+        if one.strip() or two.strip():  # a line of blanks and delimiters alone is no row
             expected.append((begin, {**row, "attributes": {"note": two}} if two else row))
     data = out.getvalue().encode(encoding)
     with pytest.MonkeyPatch.context() as patch:

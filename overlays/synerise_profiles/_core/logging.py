@@ -7,6 +7,7 @@ statuses, counts and durations are logged, never values or paths: those may be p
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -72,15 +73,20 @@ class Outage:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.is_on = False
         self._clock = clock
-        self._since = 0.0
+        self._since = self._ended = -math.inf
         self._failures = 0
 
-    def log_retry(self, operation: Operation, status: int | None, outcome: str, delay: float, attempt: int) -> None:
-        """Log that a failed request is followed by another one; `status` is None where no answer came."""
+    def log_retry(
+        self, operation: Operation, status: int | None, outcome: str, delay: float, attempt: int, sent_at: float
+    ) -> None:
+        """Log that a failed request is followed by another one; `status` is None where no answer came.
+
+        A request that was sent before the server answered again, and fails after that, begins no other outage.
+        """
         if status is not None and status not in _AWAY_STATUSES:
             log_retry(operation, outcome, delay, attempt)
             return
-        if not self.is_on:
+        if not self.is_on and sent_at >= self._ended:
             self.is_on, self._since, self._failures = True, self._clock(), 0
             LOGGER.warning("%s: %s; it is tried again, the next time in %.2f s", operation.name, outcome, delay)
         else:
@@ -89,8 +95,8 @@ class Outage:
 
     def end(self, operation: Operation) -> None:
         """Log that the host answers again."""
-        self.is_on = False
-        seconds = self._clock() - self._since
+        self.is_on, self._ended = False, self._clock()
+        seconds = self._ended - self._since
         LOGGER.info(
             "%s: the server answers again, after %.1f s and %d failed requests", operation.name, seconds, self._failures
         )

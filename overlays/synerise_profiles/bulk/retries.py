@@ -53,7 +53,7 @@ class Retries:
             random=self._timing.random,
         )
         if decision.delay is not None:
-            self._log(result, decision.delay, sub_batch.attempts)
+            self._log(result, decision.delay, sub_batch.attempts, sent_at)
             if is_throttled:
                 throttle.hold_until(now + decision.delay)
         return decision.delay
@@ -63,6 +63,6 @@ class Retries:
         if self._outage is not None and self._outage.is_on:
             self._outage.end(self._operation)
 
-    def _log(self, result: SendResult, delay: float, attempts: int) -> None:
+    def _log(self, result: SendResult, delay: float, attempts: int, sent_at: float) -> None:
         self._outage = self._outage or Outage(self._timing.monotonic)
-        self._outage.log_retry(self._operation, result.status, result.description, delay, attempts)
+        self._outage.log_retry(self._operation, result.status, result.description, delay, attempts, sent_at)

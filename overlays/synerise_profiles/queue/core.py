@@ -168,7 +168,7 @@ class QueueCore:
             delay = self._retry_delay(task, result, channel.throttle, now)
             channel.on_failure(batch, task.sub_batch, result, now, delay)
             error, operation, attempts = result.error, channel.batch_operation.operation, task.sub_batch.attempts
-            self._outage.log_retry(operation, result.status, result.description, delay, attempts)
+            self._outage.log_retry(operation, result.status, result.description, delay, attempts, task.sent_at)
         refused = self._count_settled(batch)
         if not batch.open_positions:
             channel.inflight_batches.remove(batch)

@@ -10,7 +10,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -335,18 +335,48 @@ def test_a_gone_profile_is_found_beside_new_ones(client: Synerise, state: Path) 
         client.profiles.find("by-custom-id", "c-9")
 
 
-def test_a_row_that_cannot_be_read_lets_nobody_be_deleted(client: Synerise, state: Path, tmp_path: Path) -> None:
+def table_of(path: Path, lines: Iterable[str]) -> Iterable[Any]:
+    """A table of profiles with a whole number each."""
+    path.write_text("\n".join(("id,n", *lines, "")))
+    return read_csv(path, RowMapping.for_profiles({"id": "customId", "n": sources_field("attributes.n", "integer")}))
+
+
+def test_a_row_without_a_readable_key_lets_nobody_be_deleted(client: Synerise, state: Path, tmp_path: Path) -> None:
     """Its key is not known, so it may be one of the profiles that seem to be gone; the run says so."""
-    table = tmp_path / "table.csv"
-    mapping = RowMapping.for_profiles({"id": "customId", "n": sources_field("attributes.n", "integer")})
     options: dict[str, Any] = {"keep_keys": True, "gone": "delete", "max_gone_rate": 0.5}
-    table.write_text("id,n\n" + "".join(f"c-{n},{n}\n" for n in range(10)))
-    sync(client, read_csv(table, mapping), state, **options)
-    table.write_text("id,n\n" + "".join(f"c-{n},{n or 'zero'}\n" for n in range(10)))
-    report = sync(client, read_csv(table, mapping), state, **options)
-    assert (report.invalid, report.gone_sent) == (1, None)
+    lines = [f"c-{n},{n}" for n in range(10)]
+    sync(client, table_of(tmp_path / "table.csv", lines), state, **options)
+    report = sync(client, table_of(tmp_path / "table.csv", [*lines[1:], "c-0,0,0"]), state, **options)
+    assert (report.invalid, report.gone, report.gone_sent) == (1, 1, None)
     assert "could not be read" in (report.gone_problem or "")
     assert client.profiles.find("by-custom-id", "c-0").client_id
+
+
+def test_a_row_whose_key_is_readable_is_not_gone(client: Synerise, state: Path, tmp_path: Path) -> None:
+    """Another cell of it is bad: its profile stays, it is sent once it is mended, and what is gone is deleted."""
+    options: dict[str, Any] = {"keep_keys": True, "gone": "delete", "max_gone_rate": 0.5}
+    lines = [f"c-{n},{n}" for n in range(10)]
+    sync(client, table_of(tmp_path / "table.csv", lines), state, **options)
+    report = sync(client, table_of(tmp_path / "table.csv", ["c-0,zero", *lines[1:9]]), state, **options)
+    assert (report.invalid, report.unchanged, report.gone, report.gone_problem) == (1, 8, 1, None)
+    assert client.profiles.find("by-custom-id", "c-0").client_id
+    with pytest.raises(NotFoundError):
+        client.profiles.find("by-custom-id", "c-9")
+
+    report = sync(client, table_of(tmp_path / "table.csv", ["c-0,100", *lines[1:9]]), state, **options)
+    assert (report.changed, report.unchanged, report.gone) == (1, 8, 0)
+
+
+def test_a_row_that_is_no_json_is_not_gone(client: Synerise, state: Path) -> None:
+    """Its key is known though a value of it cannot be sent; a key that cannot be sent itself is not."""
+    options: dict[str, Any] = {"keep_keys": True, "gone": "delete", "max_gone_rate": 0.5}
+    sync(client, rows(10), state, **options)
+    report = sync(client, [*rows(9), {"customId": "c-9", "attributes": {"n": object()}}], state, **options)
+    assert (report.invalid, report.unchanged, report.gone) == (1, 9, 0)
+
+    report = sync(client, [*rows(9), {"customId": "c-9\ud800"}], state, **options)
+    assert (report.invalid, report.gone, report.gone_sent) == (1, 1, None)
+    assert "could not be read" in (report.gone_problem or "")
 
 
 def test_a_reused_object_is_refused(client: Synerise, state: Path) -> None:

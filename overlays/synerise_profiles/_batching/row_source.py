@@ -36,7 +36,8 @@ class UnreadableRow:
     `field` is the field that it failed for, by the publisher's path, or empty; `reason` says what is wrong, without the
     value. `row` is what could be read of it, for the dead-letter file alone; `reference` is what its rejection is known
     by, and `mapping` the digest of the mapping that `row` holds the cells of. With `part_of_order` these are not all
-    lines of an order: its letter is not sent as it is. A generator between a source and a run has to pass it on as it
+    lines of an order: its letter is not sent as it is. `fields` are the fields of the row itself that could be read,
+    by which a delta sync knows whose row it is. A generator between a source and a run has to pass it on as it
     is; one that builds rows can make its own.
     """
 
@@ -46,6 +47,7 @@ class UnreadableRow:
     reference: Any = attrs.field(default=None, repr=False)
     mapping: str | None = attrs.field(default=None, repr=False)
     part_of_order: bool = attrs.field(default=False, repr=False)
+    fields: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
 
 
 @runtime_checkable

@@ -184,10 +184,12 @@ class Comparison:
         changed: list[tuple[_Pending, bytes, int]] = []
         to_send: list[Any] = []
         for place, row, number, key, digest in block:
-            if number is None:
+            entry = None if number is None else known.get(number)
+            if number is None or not digest:
+                if entry is not None:  # it is there, whatever is wrong with it
+                    self._unchanged.mark_seen(entry, place)
                 to_send.append(self._unreadable(row, key, place))
                 continue
-            entry = known.get(number)
             was_seen = not are_last and entry is not None and self._unchanged.mark_seen(entry, place)
             old_mask, old_fields = (0, b"") if entry is None else read_sent_fields(entry)
             latest = self._latest.get(number)

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 import orjson
 
 from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
+from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._validation.rules import fields_of
 
 from .entries import DIGEST_BYTES, SLOT_BYTES, slot_of
@@ -125,9 +126,15 @@ class UnchangedRows:
         return place, row, self._digests.number(key_bytes), key_bytes, digest
 
     def _undigested(self, place: int, row: Any, fields: Any) -> Digested:
-        """Return a row that has no digest or no key, for the run to say why."""
-        has_key = fields is None or _is_key(fields.get(self._key))
-        return place, row, None, b"" if has_key else _NO_KEY, b""
+        """Return a row that has no digest or no key, for the run to say why; with the key's number where it has one."""
+        key = (row.fields if row.__class__ is UnreadableRow else fields or {}).get(self._key)
+        if fields is not None and not _is_key(key):
+            return place, row, None, _NO_KEY, b""
+        try:
+            number = self._digests.number(orjson.dumps(key)) if _is_key(key) else None
+        except TypeError:  # a text or a number that JSON cannot carry
+            number = None
+        return place, row, number, b"", b""
 
     def _pass_over(self, start: int, end: int, place: int, block: Sequence[Any]) -> None:
         """Mark the rows as seen whose digests stand there; `place` is that of the first one, and in this block."""

@@ -20,7 +20,7 @@ __all__ = ["Digested", "WaitingRows"]
 Digested: TypeAlias = tuple[int, Any, int | None, bytes, bytes]
 """The place of a row, the row, the number of its key, the key and the digest.
 
-Without a number the fourth one says why, if that is known.
+Without a number the fourth one says why, if that is known. A row without a digest cannot be sent, whosever it is.
 """
 
 _TABLE: Final = (

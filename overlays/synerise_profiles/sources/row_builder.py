@@ -179,13 +179,18 @@ class RowBuilder:
         return self._unreadable_row(found, [found.get(name) for name in self.columns])
 
     def _unreadable_row(self, row: dict[str, Any], cells: Cells) -> UnreadableRow:
-        """Find the first cell that cannot be read."""
+        """Find the first cell that cannot be read, and the fields of the row itself that can."""
+        path, reason, fields = "", "", dict[str, Any]()
         for binding in self.bindings:
             try:
-                binding.value_of(cells)
+                value = binding.value_of(cells)
             except BadCellError as error:
-                return UnreadableRow(binding.path, f"column {binding.column!r} {error}", row, mapping=self.digest)
-        return UnreadableRow("", "cannot be read", row, mapping=self.digest)
+                if not reason:
+                    path, reason = binding.path, f"column {binding.column!r} {error}"
+            else:
+                if binding.name == binding.path and value is not OMITTED:
+                    fields[binding.name] = value
+        return UnreadableRow(path, reason or "cannot be read", row, mapping=self.digest, fields=fields)
 
 
 def _bindings(template: ObjectTemplate) -> list[ColumnBinding]:

@@ -163,7 +163,7 @@ def test_gone_profiles(tmp_path: Path, client: Synerise, typed: Typed) -> None:
     assert typed(*words)[0] == 0
     write(tmp_path / "c.csv", 99)
     status, said = typed(*words, "--gone", "attributes.active=false")
-    assert (status, "1 of 100 known profiles are gone" in said) == (0, True), said
+    assert (status, "1 of 100 known profiles is gone" in said) == (0, True), said
     assert client.profiles.find("by-custom-id", "c-99").to_dict()["attributes"]["active"] is False
     write(tmp_path / "c.csv", 98)
     assert typed(*words, "--gone", "delete", "--yes")[0] == 0

@@ -80,7 +80,9 @@ class DeltaPlan:
             for field, count in self.cleared.items()
         ]
         if self.gone:
-            lines.append(f"  {self.gone:,} of {self.known:,} known profiles are gone")
+            lines.append(
+                f"  {self.gone:,} of {counted(self.known, 'known profile')} {'is' if self.gone == 1 else 'are'} gone"
+            )
         if self.gone_problem is not None:
             lines.append(f"  {self.gone_problem}")
         return "\n".join(lines)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from synerise_profiles import ResponseDecodingError, Synerise, UnconfirmedResponseError
 from synerise_profiles._core.confirmation import contradiction, holds_refusals, unlisted_note
+from synerise_profiles._core.openapi import openapi_document
 from synerise_profiles._core.tokens import LOGIN
 from synerise_profiles.bulk import BulkStoppedError, Report
 from synerise_profiles_api.api.account import change_password
@@ -36,6 +37,11 @@ CONTRADICTING = [
     (204, b'{"status":400}'),
     (200, b'{"status":"503"}'),
     (200, b'[{"error":"quota exceeded","status":500}]'),
+    (200, b'{"error":"x","error":null}'),
+    (200, b'{"status":500,"at":{"status":1},"status":200}'),
+    (200, b'{"status":"error"}'),
+    (202, b'{"status":"FAILED","id":7}'),
+    (202, b'{"success":false}'),
     (206, b""),
     (206, b"[]"),
     (207, b""),
@@ -62,6 +68,9 @@ HARMLESS = [
     (200, b'{"name":"half an emoji \\ud83d"}'),
     (200, BOM + b'{"id":1}'),
     (201, b'[{"id":1}]'),
+    (200, b'{"id":1,"attributes":{"error":"x","errors":[1],"status":500,"success":false,"errorCode":"e"}}'),
+    (200, b'{"error":null,"attributes":{"error":"x"},"tags":[{"error":"y"}]}'),
+    (200, b'{"success":true,"status":"success"}'),
 ]
 
 
@@ -77,6 +86,27 @@ def test_what_confirms(status: int, content: bytes) -> None:
     """A status or a body that nobody documented, and that says nothing against it, confirms."""
     for operation in (upsert.OPERATION, upsert_batch.OPERATION, delete.OPERATION, get.OPERATION):
         assert contradiction(operation, status, content) is None
+
+
+def test_a_description_of_a_problem_contradicts() -> None:
+    """Its media type says that the request failed, whatever the status."""
+    for operation in (upsert.OPERATION, get.OPERATION):
+        for media_type in ("application/problem+json", "Application/Problem+XML; charset=utf-8"):
+            assert contradiction(operation, 200, b'{"title":"Forbidden"}', media_type) is not None
+        assert contradiction(operation, 200, b'{"title":"Mr"}', "application/json") is None
+
+
+def test_no_documented_response_of_a_change_has_a_name_that_is_judged() -> None:
+    """So what is judged by these names is never what the API documents."""
+    document = openapi_document()
+    for path in document["paths"].values():
+        for method, node in path.items():
+            if method in ("post", "put", "delete", "patch"):
+                for response in node["responses"].values():
+                    for media in response.get("content", {}).values():
+                        name = media["schema"].get("$ref", "").rpartition("/")[2]
+                        fields = document["components"]["schemas"].get(name, {}).get("properties", {})
+                        assert not {"error", "errors", "errorCode", "status", "success"} & set(fields), (name, fields)
 
 
 def test_every_operation_keeps_the_rule() -> None:

@@ -153,7 +153,7 @@ def test_another_input_is_refused(client: Synerise, server: Server, night: Path,
 
 def test_nothing_is_sent_before_all_is_verified(client: Synerise, server: Server, night: Path) -> None:
     """A chunk that was not confirmed waits until those after it were found to be the same."""
-    down = SendResult(status=501, failure=AttemptFailure(status_code=501))
+    down = SendResult(status=429, failure=AttemptFailure(status_code=429))
     server.fault = lambda: (False, down) if b'"c-0"' in server.bodies[-1] else None
     rows = [profile(n) for n in range(3000)]
     report = client.bulk.upsert_profiles(rows, journal=night, concurrency=2)

@@ -18,8 +18,14 @@ from synerise_profiles._core.retry import AttemptFailure, RetryPolicy
 from synerise_profiles.bulk import Report
 from synerise_profiles.bulk.journal import Journal
 from tests.bulk.support import Run, fates
-from tests.bulk.test_answers import BROKEN, FORBIDDEN, ONCE, PoisonedServer
+from tests.bulk.test_answers import BROKEN, FORBIDDEN, ONCE, RESET, PoisonedServer
 from tests.bulk.test_engine import PROFILES, number, profile, small
+
+
+def busy(status: int) -> SendResult:
+    """What a server says that is too busy, or does not know the operation."""
+    return SendResult(status=status, failure=AttemptFailure(status_code=status))
+
 
 TWICE = RetryPolicy(max_retries=2)
 FAST_RETRY = RetryPolicy(max_retries=1, base_delay=0.001, max_delay=0.01)
@@ -125,6 +131,61 @@ def test_no_outage_convicts_a_healthy_row_at_length(tmp_path: Path) -> None:
 def test_all_others_arrive_at_length(tmp_path: Path) -> None:
     """The reruns end with all rows stored that neither broke nor wait for one."""
     check_outages(tmp_path, cases(range(40), range(31), 4))
+
+
+class FlakyServer(PoisonedServer):
+    """Takes few requests, whatever is in them: it breaks at the others, one as likely as the next."""
+
+    def __init__(self, poison: set[int], rate: float, seed: int) -> None:
+        super().__init__(poison)
+        chance = random.Random(seed)
+        results = (BROKEN, RESET, busy(503))
+        self.fault = lambda: (chance.random() < 0.2, chance.choice(results)) if chance.random() < rate else None
+
+
+def check_flaky_servers(rates: Iterable[float], seeds: Iterable[int]) -> None:
+    """No healthy row is blamed, whatever a server does at random."""
+    for rate, seed in itertools.product(rates, seeds):
+        chance = random.Random(seed)
+        server = FlakyServer(set(chance.sample(range(60), chance.choice((0, 0, 1, 3)))), rate, seed)
+        items, policy = chance.choice((1, 3, 20, 60)), RetryPolicy(max_retries=chance.choice((0, 1, 3)))
+        rows = [profile(n, customId=f"c-{n % chance.choice((20, 1000))}") for n in range(60)]
+        concurrency = chance.choice((1, 2, 8))
+        run = Run(small(items, 10**6), rows, server, seed=seed, policy=policy, concurrency=concurrency)
+        report = run.finish()
+        assert set(fates(report).get("server", ())) <= server.poison, (rate, seed)
+
+
+def test_no_flaky_server_convicts_a_healthy_row() -> None:
+    """That a row broke a few times and others passed is chance, where the others break nearly as often."""
+    check_flaky_servers((0.3, 0.5, 0.7, 0.85), range(40))
+
+
+@pytest.mark.long
+def test_no_flaky_server_convicts_a_healthy_row_at_length() -> None:
+    """With all rates, many times."""
+    check_flaky_servers((n / 20 for n in range(1, 20)), range(600))
+
+
+@pytest.mark.parametrize("status", [408, 501, 503, 505])
+@pytest.mark.parametrize("place", [0, 3, 9, 10, 59])
+def test_a_server_too_busy_for_one_row_alone_breaks_at_it(status: int, place: int) -> None:
+    """It takes the other batches all the time, so the row is looked for, and costs itself."""
+    for concurrency in (1, 3):
+        server = PoisonedServer({place}, busy(status))
+        rows = [profile(n) for n in range(60)]
+        report = Run(small(10, 10**6), rows, server, policy=ONCE, concurrency=concurrency, seed=place).finish()
+        assert (report.accepted, fates(report)) == (59, {"server": [place]})
+        assert {number(row) for row in server.stored} == set(range(60)) - {place}
+
+
+@pytest.mark.parametrize("status", [501, 503])
+def test_a_server_too_busy_for_all_is_not_searched(status: int) -> None:
+    """No batch is halved while nothing passes, and what is left is unsent."""
+    server = PoisonedServer(set(range(60)), busy(status))
+    report = Run(small(10, 10**6), [profile(n) for n in range(60)], server, policy=ONCE).finish()
+    assert fates(report) == {"unsent": list(range(report.read))}
+    assert {len(orjson.loads(body)) for body in server.bodies} == {10}
 
 
 def test_a_parked_row_is_sent_again_once_the_server_is_up(tmp_path: Path) -> None:

@@ -152,7 +152,87 @@ def test_a_lone_poisoned_row_waits_until_others_pass() -> None:
     rig.core.flush()
     rig.drain()
     assert rig.rejected == [0]
-    assert rig.server.order == [3, 2]  # 2 is of the same profile, so it waited
+    # 2 is of the same profile, so it waited; 3 went again and again to see whether the server is up.
+    assert list(dict.fromkeys(rig.server.order)) == [3, 2]
+    assert rig.core.delivered == 2
+
+
+def check_flaky_servers(rates: Iterable[float], seeds: Iterable[int]) -> None:
+    """A server that breaks at random gets no healthy row refused, however often."""
+    for rate, seed in itertools.product(rates, seeds):
+        chance = random.Random(seed)
+        poison = set(chance.sample(range(40), chance.choice((0, 0, 1, 3))))
+        rig = Rig(items=chance.choice((1, 3, 10, 40)), concurrency=chance.randint(1, 4))
+        make = chance.choice((profile, event))
+        for n in range(40):
+            rig.put(make(n, poisoned=n in poison))
+        rig.core.flush()
+        for _ in range(400):
+            step = rig.step()
+            if isinstance(step, Wait) and rig.in_flight:
+                fate = chance.choice(("500 after", "lost before", "503")) if chance.random() < rate else "well"
+                rig.answer(chance.choice(rig.in_flight), fate)
+            elif isinstance(step, Wait):
+                rig.clock.now += step.seconds or 0.0
+        assert set(rig.rejected) <= poison, (rate, seed)
+        while rig.in_flight:
+            rig.answer(rig.in_flight[0])
+        settle(rig, 100)
+        assert sorted(rig.rejected) == sorted(poison)
+        assert {n for n in rig.server.order if n < 100} >= set(range(40)) - poison
+
+
+def test_no_flaky_server_convicts_a_healthy_row() -> None:
+    """That a row broke a few times and others passed is chance, where the others break nearly as often."""
+    check_flaky_servers((0.3, 0.6, 0.85), range(12))
+
+
+@pytest.mark.long
+def test_no_flaky_server_convicts_a_healthy_row_at_length() -> None:
+    """With all rates, many times."""
+    check_flaky_servers((n / 20 for n in range(2, 20)), range(200))
+
+
+@pytest.mark.parametrize("status", [408, 501, 503])
+@pytest.mark.parametrize("make", [profile, event])
+def test_a_server_too_busy_for_one_row_alone_breaks_at_it(make: Any, status: int) -> None:
+    """It takes the others all the time, so the row is looked for, costs itself, and does not stall the queue."""
+    for items, place in itertools.product((1, 10, 100), (0, 17, 99)):
+        rig = Rig(items=items)
+        rig.server.poison_status = status
+        rig.put(make(1000))
+        rig.core.flush()
+        rig.drain()  # the server is known to be up
+        for n in range(100):
+            rig.put(make(n, poisoned=n == place))
+        rig.core.flush()
+        rig.drain()
+        assert rig.rejected == [place + 1]
+        assert (rig.core.delivered, rig.core.held, rig.core.held_bytes) == (100, 0, 0)
+
+
+def test_a_row_that_goes_once_more_counts_nowhere() -> None:
+    """It was delivered before, so that no counter has it twice, and what is put meanwhile waits for its answer."""
+    rig = Rig()
+    for n in (1, 2):
+        rig.put(profile(n, poisoned=n == 2))
+        rig.core.flush()
+        rig.step()
+    while not (isinstance(step := rig.step(), QueueTask) and step.sub_batch.is_probe):
+        if isinstance(step, QueueTask):
+            rig.answer(step)
+        elif rig.in_flight:
+            rig.answer(rig.in_flight[0])
+        else:
+            assert isinstance(step, Wait)
+            rig.clock.now += step.seconds or 0.0
+    assert (rig.core.delivered, rig.core.held, rig.core.in_flight) == (1, 1, 0)
+    rig.put(profile(3, customId="c-1"))
+    rig.core.flush()
+    assert rig.step() == Wait(None)
+    rig.answer(step)
+    rig.drain()
+    assert (rig.core.delivered, rig.core.held, rig.rejected) == (2, 0, [1])
 
 
 def test_a_child_of_fork_looks_for_rows_too() -> None:

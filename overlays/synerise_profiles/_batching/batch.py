@@ -21,7 +21,7 @@ from synerise_profiles_api.types import Request
 from .operations import BatchOperation, batch_request
 from .row_encoder import append_fields
 
-__all__ = ["Chunk", "SampledRow", "SubBatch", "find_row_ends"]
+__all__ = ["Chunk", "SampledRow", "SubBatch", "Trail", "find_row_ends"]
 
 
 @attrs.define(eq=False, repr=False)
@@ -150,19 +150,38 @@ class Chunk:
             self.pieces = []
 
 
+@attrs.frozen
+class Trail:
+    """What speaks against a row, from the first request on that had it alone and broke.
+
+    `breaks` are those that had it alone and broke, of which each but the first was sent after another one had passed
+    that was sent after the break before. The last of them was known when `broken_after` requests had been sent.
+    `passed_before` and `broken_before` are what is to be left out of the counts of requests of `Evidence`.
+    """
+
+    breaks: int
+    broken_after: int
+    passed_before: int
+    broken_before: int
+
+
 @attrs.define(eq=False)
 class SubBatch:
     """Rows of a chunk that go in one request, by their positions; `attempts` counts how often it was sent.
 
     `is_half` says that the server broke at the sub-batch that these are half of, and `is_probe` that its row was
-    accepted, and is sent once more to see whether the server is up. `problem` is how it failed last. What the last five
-    are for says `Evidence`.
+    accepted, and is sent once more to see whether the server is up. `was_parked` says of a lone row that it broke alone
+    before, `is_busy` that the server was too busy for it last, and `others_pass` that it took others after that.
+    `problem` is how it failed last. What the last five are for says `Evidence`.
     """
 
     positions: Sequence[int]
     is_whole: bool = False
     is_half: bool = False
     is_probe: bool = False
+    was_parked: bool = False
+    is_busy: bool = False
+    others_pass: bool = False
     attempts: int = 0
     started_at: float = 0.0
     maybe_applied: bool = False
@@ -170,8 +189,8 @@ class SubBatch:
     number: int = 0
     passed_before: int = 0
     broken_after: int | None = None
-    broke_alone: bool = False
     broke_again: bool = False
+    trail: Trail | None = None
 
     def mark_sent(self, sent_at: float, number: int, passed_before: int) -> None:
         """Note that it is sent: when, as which request of all, and after which of those that passed."""

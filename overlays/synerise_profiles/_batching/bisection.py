@@ -164,10 +164,9 @@ class ChunkState:
             return False
         self.budget.requests_left -= 2
         middle = len(positions) // 2
-        self.pending += [
-            SubBatch(half, is_half=True, maybe_applied=sub_batch.maybe_applied)
-            for half in (positions[middle:], positions[:middle])
-        ]
+        others_pass = sub_batch.others_pass or sub_batch.broke_again
+        like = SubBatch((), is_half=True, maybe_applied=sub_batch.maybe_applied, others_pass=others_pass)
+        self.pending += [attrs.evolve(like, positions=half) for half in (positions[middle:], positions[:middle])]
         return True
 
     def park(self, sub_batch: SubBatch) -> None:

@@ -1,18 +1,15 @@
-"""What broken and passed requests prove of a row, and the search of a bulk run for rows at which the server breaks.
-
-A server that breaks at a row answers each request that has it with a 500. A server that is down looks the same. They
-are told apart by the order of requests alone: a request with the row broke, after that another one was sent and passed,
-and after that the row was sent again and broke once more. Between two breaks the server was up, so that no outage
-explains both. Answers arrive in any order, so what counts is that each was known before the next one was sent. An
-outage that ends and begins again between two requests looks like such a row. Nothing tells these apart.
+"""The search of a bulk run for rows at which the server breaks. What is proof of one says `evidence`.
 
 What the server broke at is halved, and each half is tried once, down to the row. A row that broke alone is parked until
-another request has passed, and is then sent once more; only if it breaks again it is refused. Rows of its profile wait
-behind it. Where nothing else is left that could pass, the row that was accepted last is sent once more; where there is
-none, or it breaks, the parked row is unsent. A deletion is never sent again for that.
+another request has passed, and is then sent once more, again and again until it passes, or until it is proven that the
+server breaks at it: then it is refused. Rows of its profile wait behind it. Where nothing else is left that could pass,
+the row that was accepted last is sent once more; where there is none, it breaks, or the budget is spent, the parked row
+is unsent. A deletion is never sent again for that.
 
 Where nothing has passed yet, one half of a chunk is parked until the other was tried. If that breaks too, it is halved
-all the same, since both may have such a row; a server that is down costs `_MAX_BROKEN_REQUESTS` this way.
+all the same, since both may have such a row; a server that is down costs `_MAX_BROKEN_REQUESTS` this way. What the
+server is too busy for, or has no such operation for, is parked as it is: if others pass before and after it is sent
+once more, it is halved like the rest.
 """
 
 from __future__ import annotations
@@ -24,40 +21,13 @@ import attrs
 
 from .batch import SubBatch
 from .bisection import BisectBudget, ChunkState
+from .evidence import Evidence
 from .send_result import SendResult
 
-__all__ = ["Evidence", "PoisonSearch"]
+__all__ = ["PoisonSearch"]
 
 _MAX_BROKEN_REQUESTS: Final = 20
 """At so many requests in a row the server may break while a row is looked for: twice the halvings of a full batch."""
-
-
-@attrs.define
-class Evidence:
-    """Numbers the requests of one run, or of one operation of a queue, and keeps which of them passed last.
-
-    Who sends a sub-batch counts it in `sent`, and writes into it its number, and that of the newest request that had
-    passed before, `last_passed`; 0 if none had. Of one that broke it is kept how many had been sent when it broke
-    (`broken_after`: last, or first where it `broke_alone`), and whether it broke again after another one had passed
-    (`broke_again`). `last_accepted` is the chunk whose row was accepted last.
-    """
-
-    sent: int = 0
-    last_passed: int = 0
-    last_accepted: ChunkState | None = None
-
-    def on_broken(self, sub_batch: SubBatch) -> None:
-        """Note that the server broke at a request, whether it is sent again or not."""
-        if sub_batch.broken_after is not None and sub_batch.passed_before > sub_batch.broken_after:
-            sub_batch.broke_again = True
-        # Of a lone row the first break that was its own stays: what passed while it was sent once more counts as well.
-        if not sub_batch.broke_alone:
-            sub_batch.broken_after = self.sent
-        sub_batch.broke_alone = len(sub_batch.positions) == 1
-
-    def has_passed_since(self, sub_batch: SubBatch) -> bool:
-        """Whether a request passed that was sent after the server broke at this one."""
-        return sub_batch.broken_after is not None and self.last_passed > sub_batch.broken_after
 
 
 @attrs.define
@@ -79,8 +49,8 @@ class PoisonSearch:
 
     def on_failure(self, sub_batch: SubBatch, result: SendResult) -> None:
         """Note a request that failed, whether it is sent again or not."""
-        sub_batch.problem = result.description
-        if result.may_be_about_a_row:
+        sub_batch.problem, sub_batch.is_busy = result.description, result.is_busy
+        if result.may_be_about_a_row or result.is_busy:
             self._evidence.on_broken(sub_batch)
 
     def take(self, chunk_state: ChunkState, sub_batch: SubBatch, result: SendResult) -> bool:
@@ -89,20 +59,25 @@ class PoisonSearch:
         if sub_batch.is_probe:
             self._probe_failed = True
             return False
-        if not result.may_be_about_a_row:
-            chunk_state.mark_unsent(sub_batch, sub_batch.problem)
+        if not result.may_be_about(sub_batch):
+            if result.is_busy:
+                chunk_state.park(sub_batch)
+            else:
+                chunk_state.mark_unsent(sub_batch, sub_batch.problem)
             return False
-        self._broken_streak += 1
         is_lone, has_passed = len(sub_batch.positions) == 1, self._evidence.last_passed > 0
-        if is_lone and sub_batch.broke_again:
+        if is_lone and self._evidence.proves(sub_batch):
             chunk_state.mark_broken(sub_batch)
             return True
+        # One that was parked was sent since something passed.
+        self._broken_streak += not sub_batch.was_parked
         if not self._may_go_on:
             chunk_state.mark_unsent(sub_batch, self._unsent_problem(sub_batch))
             return False
         if is_lone:
+            is_known, sub_batch.was_parked = sub_batch.is_half or sub_batch.was_parked, True
             chunk_state.park(sub_batch)
-            return sub_batch.is_half
+            return is_known
         if sub_batch.is_half and not has_passed and chunk_state.pending and not chunk_state.parked:
             chunk_state.park(sub_batch)
             return True
@@ -113,7 +88,7 @@ class PoisonSearch:
         if chunk_state.parked:
             self._send(chunk_state, chunk_state.unpark(self._evidence.has_passed_since))
             if chunk_state.is_waiting and self._may_go_on:
-                self._send(chunk_state, chunk_state.unpark(lambda part: len(part.positions) > 1))
+                self._send(chunk_state, chunk_state.unpark(lambda part: len(part.positions) > 1 and not part.is_busy))
 
     def probe(self, budget: BisectBudget) -> ChunkState | None:
         """Return what shows whether the server is up: the row that was accepted last; None if that cannot be sent.
@@ -144,6 +119,7 @@ class PoisonSearch:
 
     def _send(self, chunk_state: ChunkState, parts: list[SubBatch]) -> None:
         for part in reversed(parts):
+            part.others_pass = part.others_pass or self._evidence.has_passed_since(part)
             if part.broken_after is None or len(part.positions) == 1:
                 chunk_state.pending.append(part)
             else:
@@ -156,9 +132,11 @@ class PoisonSearch:
         return False
 
     def _unsent_problem(self, sub_batch: SubBatch) -> str:
-        """Say why a sub-batch is unsent: of a lone row too that nothing passed by which it would be known for it."""
-        if len(sub_batch.positions) > 1 or self._evidence.has_passed_since(sub_batch):
+        """Say why a sub-batch is unsent: of a lone row too that too little passed by which it would be known for it."""
+        if len(sub_batch.positions) > 1:
             return sub_batch.problem
+        if self._evidence.has_passed_since(sub_batch) or (sub_batch.trail is not None and sub_batch.trail.breaks > 1):
+            return f"{sub_batch.problem}; too few other requests passed to tell it apart, {_OPEN_TEXT}"
         since = " since" if self._evidence.last_passed else ""
         return f"{sub_batch.problem}; no other request passed{since}, {_OPEN_TEXT}"
 

@@ -27,14 +27,15 @@ from synerise_profiles_api.errors import SyneriseError
 from synerise_profiles_api.types import Request, Response
 
 from .attribution import not_found_body
+from .batch import SubBatch
 
 __all__ = ["SendResult", "as_not_found", "result_of_exception", "send_result_of"]
 
 _ROW_REFUSAL_STATUSES: Final = frozenset({400, 409, 413, 422, 424})
 """Statuses that are about the rows; any other one below 500 is about the caller or the operation."""
 _TRANSIENT_STATUSES: Final = frozenset({408, 429, 499})
-_OPERATION_STATUSES: Final = frozenset({501, 503, 505})
-"""Statuses from 500 on that are not about the rows: the server is too busy, or does not know the operation."""
+_BUSY_STATUSES: Final = frozenset({408, 499, 501, 503, 505})
+"""Statuses that are not about the rows: the server is too busy, or does not know the operation."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -95,12 +96,22 @@ class SendResult:
     def may_be_about_a_row(self) -> bool:
         """Whether one row may be why it failed: the server, or a gateway before it, broke at the request."""
         if self.status is not None:
-            return self.status >= 500 and self.status not in _OPERATION_STATUSES
+            return self.status >= 500 and self.status not in _BUSY_STATUSES
         return (
             isinstance(self.error, APIConnectionError)
             and self.error.maybe_applied
             and not isinstance(self.error, APITimeoutError)
         )
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the server says that it is too busy, or does not know the operation; a row may be why even so."""
+        return self.status in _BUSY_STATUSES
+
+    def may_be_about(self, sub_batch: SubBatch) -> bool:
+        """Whether a row of this sub-batch may be why it failed: also if the server is too busy for it alone."""
+        others_pass = sub_batch.others_pass or sub_batch.broke_again
+        return self.may_be_about_a_row or (self.is_busy and others_pass)
 
     @property
     def description(self) -> str:

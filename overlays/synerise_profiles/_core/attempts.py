@@ -104,7 +104,8 @@ class RequestAttempts(Generic[T]):
         if LOGGER.isEnabledFor(logging.DEBUG):
             self._log_attempt(status)
         if 200 <= status < 300:
-            self._problem = contradiction(self.request.operation, status, response.content)
+            content_type = response.headers.get("content-type", "")
+            self._problem = contradiction(self.request.operation, status, response.content, content_type)
             if self._problem is None:
                 return NextAction.DONE
             self.error = self._unconfirmed_error(response, self._problem)

@@ -3,15 +3,19 @@
 A 2xx confirms unless its body contradicts. What an API gateway, a proxy or a captive portal puts in the place of the
 API's own response is a page or a text, where the API sends JSON or nothing; a service in trouble may put its error
 into a 200; a 206 is a part of something. None of that says what became of a request. A status or a body that is
-harmless, though nobody documented it, confirms. Calls, bulk runs, queues, merges and exports decide by this module
-alone: a client refuses a response that contradicts with UnconfirmedResponseError.
+harmless, though nobody documented it, confirms. Only what stands at the top of a body is judged, since a profile may
+have attributes of any name, and of what a change answers only names that no documented response has there. Calls, bulk
+runs, queues, merges and exports decide by this module alone: a client refuses a response that contradicts with
+UnconfirmedResponseError.
 """
 
 from __future__ import annotations
 
 import json
 from codecs import BOM_UTF8
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any, Final
 
@@ -25,16 +29,21 @@ from .openapi import openapi_document
 __all__ = ["contradiction", "holds_refusals", "unlisted_note"]
 
 _ERROR_KEYS: Final = ("error", "errors", "errorCode")
+_JUDGED_KEYS: Final = (*_ERROR_KEYS, "status", "success")
+_FAILED_STATES: Final = frozenset({"error", "fail", "failed", "failure"})
+_PROBLEM_TYPE: Final = "application/problem+"
 _PAGE_STARTS: Final = (b"<!doctype", b"<html")
 
 
-def contradiction(operation: Operation, status: int, content: bytes) -> str | None:
+def contradiction(operation: Operation, status: int, content: bytes, content_type: str = "") -> str | None:
     """Say in words by what a 2xx contradicts its status; None if it confirms the request."""
     if status == 206:
         return "206 is a part of an answer"
     text = content.removeprefix(BOM_UTF8).strip()
     if not text:
         return "a 207 without its list" if status == 207 else None
+    if content_type.strip().lower().startswith(_PROBLEM_TYPE):
+        return "the body is a description of a problem"
     is_read = operation.http_method == "GET"
     if is_read and text[:1] == b"[" and status != 207:  # reading it says whether it is a list
         return None
@@ -46,7 +55,7 @@ def contradiction(operation: Operation, status: int, content: bytes) -> str | No
         return "the body is a page" if text[:9].lower().startswith(_PAGE_STARTS) else None
     if status == 207:
         return _problem_of_207(operation, data)
-    if is_object(data) and _is_error(data, is_read=is_read):
+    if is_object(data) and any(_is_error(found, is_read=is_read) for found in _readings(text, data)):
         return "the body is an error"
     if is_read or not is_list(data):
         return None
@@ -108,6 +117,16 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
+def _readings(text: bytes, data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield an object as it is read, and where a name that is judged comes twice, each of its values by itself."""
+    yield data
+    if any(text.count(b'"%b"' % key.encode()) > 1 for key in _JUDGED_KEYS if key in data):
+        objects: deque[list[tuple[str, Any]]] = deque(maxlen=1)  # the outermost one comes last
+        with suppress(RecursionError):
+            json.loads(text.decode("utf-8", "replace"), object_pairs_hook=objects.append)
+            yield from ({key: value} for key, value in objects[0])
+
+
 def _is_error(data: Mapping[str, Any], *, is_read: bool) -> bool:
     status = data.get("status")
     if isinstance(status, str) and status.strip().isdecimal():
@@ -115,6 +134,8 @@ def _is_error(data: Mapping[str, Any], *, is_read: bool) -> bool:
     elif is_read and isinstance(status, str):  # that of an export, which may have failed with an error of its own
         return False
     if isinstance(status, int | float) and not isinstance(status, bool) and status >= 400:
+        return True
+    if not is_read and (data.get("success") is False or (isinstance(status, str) and status.lower() in _FAILED_STATES)):
         return True
     return any(data.get(key) for key in _ERROR_KEYS)
 

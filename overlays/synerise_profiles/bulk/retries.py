@@ -31,8 +31,8 @@ class Retries:
         `had_success` says that others were accepted.
         """
         failure = result.failure
-        if sub_batch.is_half and result.may_be_about_a_row:  # it is tried once
-            sub_batch.maybe_applied = True
+        if (sub_batch.is_half or sub_batch.was_parked) and result.may_be_about(sub_batch):  # it is tried once
+            sub_batch.maybe_applied = sub_batch.maybe_applied or result.may_be_about_a_row
             return None
         # The client has renewed its token once already. Where others were accepted, the new one may have expired too.
         is_token = result.status == 401 and had_success

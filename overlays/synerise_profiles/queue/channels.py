@@ -20,7 +20,7 @@ from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Pace, Throttle
 
 from .buffer import Buffer, QueuedBatch
-from .inflight import InflightBatch
+from .inflight import InflightBatch, QueueTask
 from .limits import InflightLimits
 from .poison import PoisonedRowSearch
 from .settings import QueueSettings
@@ -37,6 +37,9 @@ _MAX_PARSED_ROWS: Final = 500
 _NEXT_PARSE_SECONDS: Final = 0.01
 _SCAN_SECONDS: Final = 1.0
 """Seconds from one search that finds none to the next."""
+
+_BUSY_FACTOR: Final = 1.5
+"""So much longer waits what the server is too busy for than all else: others go first, and tell whether it is."""
 
 
 class Selection(NamedTuple):
@@ -73,7 +76,11 @@ class Channel:
         self.inflight_batches: list[InflightBatch] = []
         self.requests_in_flight = 0
         self.failing: str | None = None
-        self.search = PoisonedRowSearch(max_retries)
+        self._search = PoisonedRowSearch(max_retries)
+        self._last_accepted: InflightBatch | None = None
+        self._probe: SubBatch | None = None
+        self._failed_probes = 0
+        self._next_probe_at = 0.0
         self._limits = limits
         self._next_stuck_at = self._next_scan_at = 0.0
         self._scanned_keys: dict[int, Keys] = {}
@@ -97,7 +104,8 @@ class Channel:
 
     def may_send(self, now: float) -> bool:
         """Whether the AIMD window has room for a request, and the server has not asked for a pause."""
-        return self.requests_in_flight < self.throttle.window and self.throttle.delay(now) <= 0
+        has_room = self._probe is None and self.requests_in_flight < self.throttle.window
+        return has_room and self.throttle.delay(now) <= 0
 
     def due_inflight_batch(self, now: float) -> InflightBatch | None:
         """Return the batch in flight that is to be sent again, or of which another part is; stuck ones in turn."""
@@ -123,13 +131,15 @@ class Channel:
 
     def due_times(self, now: float, flush_mark: int, clock: QueueClock) -> Iterator[float]:
         """Yield the times at which there may be something to send, other than because of an answer."""
-        if self.requests_in_flight >= self.throttle.window:
+        if self._probe is not None or self.requests_in_flight >= self.throttle.window:
             return
         earliest, is_stuck = now + self.throttle.delay(now), False
         for batch in self.inflight_batches:
             is_stuck = is_stuck or batch.is_stuck
             if batch.sub_batch is None:
                 yield max(batch.due_at, earliest, self._next_stuck_at if batch.is_stuck else 0.0)
+        if self._may_probe:
+            yield max(self._next_probe_at, earliest)
         if self._may_seal():
             for buffer in self.nonempty_buffers():
                 if not is_stuck and self._must_wait(buffer):
@@ -140,29 +150,58 @@ class Channel:
                         due = max(clock.next_request_at if waits_for_clock else 0.0, self._next_scan_at)
                         yield max(self._due_time(buffer, waiting, flush_mark), earliest, due)
 
-    def on_success(self, sub_batch: SubBatch) -> None:
+    def take_probe(self, now: float) -> QueueTask | None:
+        """Return what shows whether the server is up, where all in flight is stuck and nothing else can be sent.
+
+        It is the row that was accepted last, once more, which overwrites nothing newer: nothing else is sent meanwhile.
+        """
+        last = self._last_accepted
+        if last is None or not self._may_probe or now < self._next_probe_at:
+            return None
+        part = next((part for part in reversed(last.chunk_state.accepted_parts) if part), None)
+        if part is None or not self.throttle.take(now):
+            return None
+        self._probe = SubBatch((part[-1],), is_probe=True, attempts=self._failed_probes)
+        self.on_sent(self._probe)
+        return QueueTask(self._probe, now, last)
+
+    def on_sent(self, sub_batch: SubBatch) -> None:
+        """Take note that a request is sent."""
+        self.requests_in_flight += 1
+        self._search.on_sent(sub_batch)
+
+    def on_success(self, batch: InflightBatch, sub_batch: SubBatch) -> None:
         """Take note that a request passed."""
         self.throttle.on_success()
-        self.failing = None
-        self._next_scan_at = 0.0
-        self.search.on_success(sub_batch, self.inflight_batches)
+        self.failing, self._probe = None, None
+        self._next_scan_at = self._next_probe_at = 0.0
+        self._failed_probes = 0
+        if batch.chunk_state.accepted_parts and batch.chunk_state.accepted_parts[-1]:
+            self._last_accepted = batch
+        self._search.on_success(sub_batch, self.inflight_batches)
 
     def on_failure(
         self, batch: InflightBatch, sub_batch: SubBatch, result: SendResult, now: float, delay: float
     ) -> None:
         """Take a request that said nothing of its rows; it is sent again after so many seconds, if not in parts."""
         self.failing = result.description
-        if not (result.may_be_about_a_row or result.is_unreadable_partial):
+        if sub_batch.is_probe:
+            self._probe, self._next_probe_at = None, now + delay
+            self._failed_probes += 1
+            return
+        if not (result.may_be_about_a_row or result.is_busy or result.is_unreadable_partial):
             batch.chunk_state.pending.append(sub_batch)
-        elif self.search.take(batch, sub_batch, result):
+        elif self._search.take(batch, sub_batch, result):
             delay = 0.0
+        elif result.is_busy and batch.is_stuck:
+            delay *= _BUSY_FACTOR
         batch.due_at = now + delay
         if batch.is_stuck:
             self._next_stuck_at = now + delay
 
     def end_waits(self) -> None:
         """Let what waits be sent at once, unless a server that is too busy asked for a pause."""
-        self._next_scan_at = self._next_stuck_at = 0.0
+        self._next_scan_at = self._next_stuck_at = self._next_probe_at = 0.0
         for batch in self.inflight_batches:
             batch.due_at = 0.0
 
@@ -180,6 +219,12 @@ class Channel:
         """Yield the indexes of all rows that are held."""
         yield from (row[0] for buffer in self.nonempty_buffers() for row in buffer)
         yield from (index for batch in self.inflight_batches for index in batch.open_indexes())
+
+    @property
+    def _may_probe(self) -> bool:
+        """Whether all in flight is stuck, so that only a row that was accepted can show whether the server is up."""
+        is_stuck = bool(self.inflight_batches) and all(batch.is_stuck for batch in self.inflight_batches)
+        return is_stuck and self._last_accepted is not None and not self.requests_in_flight
 
     def _must_wait(self, buffer: Buffer) -> bool:
         """Whether there is no room in flight for the oldest batch, or it has a row that would overwrite one in flight.

@@ -15,7 +15,6 @@ takes no rows, and sends what it holds; then stopped: it sends no more, and what
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeAlias
@@ -28,11 +27,12 @@ from synerise_profiles._batching.bisection import BisectBudget
 from synerise_profiles._batching.machine import DONE, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation, parse_server_time
 from synerise_profiles._batching.send_result import SendResult
-from synerise_profiles._batching.throttle import Pace, Throttle
+from synerise_profiles._batching.throttle import Pace
 from synerise_profiles._core.logging import Outage
-from synerise_profiles._core.retry import RetryPolicy, decide_retry
+from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
 
+from .backoff import Backoff
 from .buffer import EncodedRow, QueuedBatch
 from .channels import Channel
 from .inflight import AnswerResult, InflightBatch, QueueTask
@@ -46,12 +46,6 @@ __all__ = ["QueueCore", "QueueStep"]
 QueueStep: TypeAlias = QueueTask | Wait | Signal
 _MAX_BISECT_REQUESTS: Final = 100
 """How many requests may be spent on finding the refused rows of one batch."""
-_MAX_BACKOFF_SECONDS: Final = 60.0
-"""Seconds to which the waits grow where nothing can succeed until somebody mends it, such as an API key."""
-_MIN_RETRY_SECONDS: Final = 0.05
-"""Seconds between two attempts at least, whatever the policy says: they go on for as long as the server is away."""
-_MAX_RETRY_AFTER_SECONDS: Final = 3600.0
-"""How many seconds a server may ask to wait for."""
 
 
 class QueueCore:
@@ -78,11 +72,7 @@ class QueueCore:
         self.is_closed = self.is_stopped = False
         self.flush_mark = 0
         self._settings, self._pace, self._client_policy = settings, pace, policy
-        # Rows are kept for as long as the server is away, so neither a number of attempts nor a deadline ends them.
-        self._policy = attrs.evolve(
-            policy, max_retries=2**62, deadline=math.inf, retry_after_cap=_MAX_RETRY_AFTER_SECONDS
-        )
-        self._timing = timing
+        self._timing, self._backoff = timing, Backoff(policy, timing)
         self._now, self.started_at = timing.monotonic, timing.monotonic()
         self._outage = Outage(timing.monotonic)
         self._clock_sub_batch = SubBatch(())
@@ -155,20 +145,23 @@ class QueueCore:
         self.retries += task.sub_batch.attempts > 1
         if batch is None:
             return attrs.evolve(self._on_clock_result(task, result, now), hook_error=hook_error)
-        channel = next(channel for channel in self.channels if batch in channel.inflight_batches)
+        channel = next(channel for channel in self.channels if batch.is_of(channel.batch_operation))
         channel.requests_in_flight -= 1
-        self.in_flight -= len(task.sub_batch.positions)
-        batch.sub_batch = None
+        if not task.sub_batch.is_probe:
+            self.in_flight -= len(task.sub_batch.positions)
+            batch.sub_batch = None
         error = None
         if is_conclusive:
-            channel.on_success(task.sub_batch)
+            channel.on_success(batch, task.sub_batch)
             if self._outage.is_on:
                 self._outage.end(channel.batch_operation.operation)
         else:
-            delay = self._retry_delay(task, result, channel.throttle, now)
+            delay = self._backoff.delay(task, result, channel.throttle, now)
             channel.on_failure(batch, task.sub_batch, result, now, delay)
             error, operation, attempts = result.error, channel.batch_operation.operation, task.sub_batch.attempts
             self._outage.log_retry(operation, result.status, result.description, delay, attempts, task.sent_at)
+        if task.sub_batch.is_probe:
+            return AnswerResult(None, error=error, hook_error=hook_error)
         refused = self._count_settled(batch)
         if not batch.open_positions:
             channel.inflight_batches.remove(batch)
@@ -278,8 +271,10 @@ class QueueCore:
             asks_time = is_untimed and self.clock.is_due(now)
             if is_untimed and not asks_time and self.clock.offset is None:
                 channel.defer_scan(now)
-                return None
-            if selection is None or not channel.throttle.take(now):
+                return channel.take_probe(now)
+            if selection is None:
+                return channel.take_probe(now)
+            if not channel.throttle.take(now):
                 return None
             if asks_time:
                 self.clock.is_request_pending = True
@@ -288,8 +283,7 @@ class QueueCore:
         elif not channel.throttle.take(now):
             return None
         sub_batch = batch.sub_batch = batch.chunk_state.pending.pop()
-        channel.requests_in_flight += 1
-        channel.search.on_sent(sub_batch)
+        channel.on_sent(sub_batch)
         self.in_flight += len(sub_batch.positions)
         return QueueTask(sub_batch, now, batch)
 
@@ -316,34 +310,12 @@ class QueueCore:
         self._inflight.rows -= settled
         return refused
 
-    def _retry_delay(self, task: QueueTask, result: SendResult, throttle: Throttle | None, now: float) -> float:
-        """Return the seconds until it is sent again. A server that is too busy gets nothing of the channel before."""
-        sub_batch, failure = task.sub_batch, result.failure
-        if failure is None or result.is_final:
-            return self._backoff_delay(sub_batch)
-        is_throttled = result.status in (429, 503)
-        sub_batch.maybe_applied = sub_batch.maybe_applied or (failure.maybe_received and not is_throttled)
-        attempt = sub_batch.attempts
-        if is_throttled and throttle is not None:
-            attempt = throttle.on_throttled(now, task.sent_at)
-        decision = decide_retry(
-            self._policy, failure, repeatable=True, attempt=attempt, elapsed=0.0, random=self._timing.random
-        )
-        delay = self._backoff_delay(sub_batch) if decision.delay is None else max(decision.delay, _MIN_RETRY_SECONDS)
-        if is_throttled and throttle is not None:
-            throttle.hold_until(now + delay)
-        return delay
-
-    def _backoff_delay(self, sub_batch: SubBatch) -> float:
-        least = max(self._policy.base_delay, _MIN_RETRY_SECONDS)
-        return min(_MAX_BACKOFF_SECONDS, least * 2.0 ** min(sub_batch.attempts - 1, 60))
-
     def _on_clock_result(self, task: QueueTask, result: SendResult, now: float) -> AnswerResult:
         server_time = parse_server_time(result.content) if result.is_success else None
         if server_time is not None:
             self.clock.record_measurement(task.sent_at, server_time)
             task.sub_batch.attempts = 0
             return AnswerResult(None)
-        delay = self._backoff_delay(task.sub_batch) if result.is_success else self._retry_delay(task, result, None, now)
+        delay = self._backoff.growing_delay(task) if result.is_success else self._backoff.delay(task, result, None, now)
         self.clock.record_failure(now + delay)
         return AnswerResult(None, error=result.error)

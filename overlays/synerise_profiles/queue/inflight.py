@@ -62,6 +62,10 @@ class InflightBatch:
         self._clock_offset = clock_offset
         self._counted_accepted = self._counted_refused = 0
 
+    def is_of(self, batch_operation: BatchOperation) -> bool:
+        """Whether its rows are of this operation."""
+        return self._batch_operation is batch_operation
+
     def unsettled(self) -> list[SubBatch]:
         """Return what is to be sent, and what is parked."""
         return [*self.chunk_state.pending, *self.chunk_state.parked]

@@ -1,15 +1,18 @@
 """Poisoned rows: rows at which the server breaks, so that each request that has one is answered with a 5xx.
 
 A server that is down looks the same, and a queue may live through many outages. So what passed long ago says nothing: a
-row is given up only if it broke alone, another request of its operation passed, and it broke alone again (see
-`Evidence`); or if it broke with others, these passed by themselves, and then it broke alone. Until then it is held and
-tried again, and while the server breaks at everything, nothing is given up.
+row is given up only on proof by requests from its first break on (see `Evidence`). Until then it is held and tried
+again, each time that another request has passed, and while the server breaks at everything, nothing is given up.
 
 How the row is found. A batch at which the server broke as often as a call is tried is halved, and each half is tried
 once without a pause. Where something passed between its last break and its sending, the half is halved further. Where
 nothing did, it is parked and another part of the batch is tried, of rows that may overtake the parked ones. If nothing
 passes, the batch is stuck: its parts are tried in turn, with the pauses that a batch has in an outage, and halved to a
-few parts at most. Then the next rows may be sent that may overtake the stuck ones; the others stay in the buffer.
+few parts at most. Then the next rows may be sent that may overtake the stuck ones; the others stay in the buffer. Where
+there are none, the row that was accepted last is sent once more, to see whether the server is up.
+
+A batch that the server is too busy for is stuck too, as a whole; only if it takes others meanwhile, and again not this
+one, it is halved.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import attrs
 
 from synerise_profiles._batching.batch import SubBatch
 from synerise_profiles._batching.bisection import ChunkState
-from synerise_profiles._batching.poison_search import Evidence
+from synerise_profiles._batching.evidence import Evidence
 from synerise_profiles._batching.row_keys import free_rows
 from synerise_profiles._batching.send_result import SendResult
 
@@ -44,12 +47,11 @@ class PoisonedRowSearch:
 
     def on_sent(self, sub_batch: SubBatch) -> None:
         """Number a request that is sent."""
-        self._evidence.sent += 1
-        sub_batch.number, sub_batch.passed_before = self._evidence.sent, self._evidence.last_passed
+        sub_batch.number, sub_batch.passed_before = self._evidence.next_number()
 
     def on_success(self, sub_batch: SubBatch, batches: Iterable[InflightBatch]) -> None:
         """Take note that the server is up: what is parked or stuck is tried again at once."""
-        self._evidence.last_passed = max(self._evidence.last_passed, sub_batch.number)
+        self._evidence.on_passed(sub_batch)
         for batch in batches:
             if batch.sub_batch is None:  # else its sender has it
                 _restore(batch.chunk_state)
@@ -67,12 +69,19 @@ class PoisonedRowSearch:
         if not sub_batch.is_half and sub_batch.attempts < self._min_attempts:
             state.pending.append(sub_batch)
             return False
-        if sub_batch.broke_again:
+        if result.is_busy and not result.may_be_about(sub_batch):
+            state.pending.append(sub_batch)
+            batch.is_stuck = True
+            return False
+        is_lone = len(sub_batch.positions) == 1
+        is_settled = is_lone and (result.is_unreadable_partial or self._evidence.proves(sub_batch))
+        if sub_batch.broke_again and (is_settled or not is_lone):
             batch.is_stuck = False
             _restore(state)
             if not _halve(state, sub_batch):
                 _give_up(state, sub_batch, result)
             return True
+        sub_batch.was_parked = sub_batch.was_parked or is_lone
         if not sub_batch.is_half and _halve(state, sub_batch):
             return True
         part_count = 1 + len(state.pending) + len(state.parked)
@@ -99,7 +108,7 @@ def _halve(state: ChunkState, sub_batch: SubBatch) -> bool:
 
 
 def _give_up(state: ChunkState, sub_batch: SubBatch, result: SendResult) -> None:
-    if len(sub_batch.positions) == 1 and result.may_be_about_a_row:
+    if len(sub_batch.positions) == 1 and not result.is_unreadable_partial:
         state.mark_broken(sub_batch)
     else:  # beyond the budget, or a response that nobody can read
         state.mark_unsent(sub_batch, sub_batch.problem)

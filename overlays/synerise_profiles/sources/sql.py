@@ -23,7 +23,7 @@ from .columns import Column
 from .mapping import RowMapping
 from .row_builder import Row
 from .source import Source
-from .tables import Table, duckdb_reader
+from .tables import Table, duckdb_reader, tell_breaks
 
 __all__ = ["SqlSource", "read_sql"]
 
@@ -159,7 +159,7 @@ def _duckdb_batches(connection: Any, query: Any, params: SqlParams) -> Iterator[
     reader = duckdb_reader(relation)
     with closing(reader):
         yield reader.schema
-        yield from _told(reader)
+        yield from reader
 
 
 def _adbc_batches(connection: Any, query: Any, params: SqlParams) -> Iterator[Any]:
@@ -168,17 +168,7 @@ def _adbc_batches(connection: Any, query: Any, params: SqlParams) -> Iterator[An
         cursor.execute(query, params)
         reader = cursor.fetch_record_batch()
         yield reader.schema
-        yield from _told(reader)
-
-
-def _told(reader: Iterator[Any]) -> Iterator[Any]:
-    """Yield batches; the words of the database, in which values of rows may stand, are no part of an error."""
-    arrow = import_pyarrow()
-    try:
         yield from reader
-    except (arrow.ArrowException, OSError) as error:
-        problem = f"was ended by the database amid its rows ({type(error).__name__}); try it there to see why"
-        raise InvalidRequestError(problem, field="query") from None
 
 
 def _arrow_source(execute: Callable[[], Iterator[Any]], mapping: RowMapping, *, sort: bool) -> ArrowSource:
@@ -194,7 +184,11 @@ def _arrow_source(execute: Callable[[], Iterator[Any]], mapping: RowMapping, *, 
         next(again)
         return again
 
-    return ArrowSource(arrow, Table(schema, batches), mapping, sort=sort)
+    table = tell_breaks((arrow.ArrowException, OSError), Table(schema, batches), "query", _BROKEN_OFF)
+    return ArrowSource(arrow, table, mapping, sort=sort)
+
+
+_BROKEN_OFF: Final = "was ended by the database amid its rows ({}); try it there to see why"
 
 
 def _open_cursor(connection: Any) -> Any:

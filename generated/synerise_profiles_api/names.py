@@ -59,31 +59,34 @@ def meant(name: object, known: Collection[str]) -> str:
 def checks_names(function: F) -> F:
     """Make a function whose TypeError for an unknown keyword argument names the one that is meant.
 
-    One that takes any argument stays as it is. A private argument is not in the signature that `help` shows.
+    That for a missing argument, or one too many by position, says how the function is called. One that takes any
+    argument stays as it is. A private argument is not in the signature that `help` shows.
     """
     code = inspect.unwrap(function).__code__
     if code.co_flags & inspect.CO_VARKEYWORDS:
         return function
     known = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
-    def check(names: Collection[str]) -> None:
-        for name in names:
-            if name not in known:
-                public = [other for other in known if not other.startswith("_") and other not in ("self", "cls")]
-                owner = function.__qualname__.removesuffix(".__init__")
-                raise TypeError(f"{owner}() got an unexpected keyword argument {name!r}; {meant(name, public)}")
-
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if not known.issuperset(kwargs):
-            check(kwargs)
-        return function(*args, **kwargs)
+            _check_names(function, kwargs, known)
+        try:
+            return function(*args, **kwargs)
+        except TypeError:
+            _check_call(function, args, kwargs)
+            raise
 
     @functools.wraps(function)
     async def begin(*args: Any, **kwargs: Any) -> Any:
         if not known.issuperset(kwargs):
-            check(kwargs)
-        return await function(*args, **kwargs)
+            _check_names(function, kwargs, known)
+        try:
+            found = function(*args, **kwargs)
+        except TypeError:
+            _check_call(function, args, kwargs)
+            raise
+        return await found
 
     if any(name.startswith("_") for name in known):
         shown = inspect.signature(function)
@@ -94,6 +97,36 @@ def checks_names(function: F) -> F:
     mark = getattr(inspect, "markcoroutinefunction", None)  # since Python 3.12
     remembers = hasattr(function, "__wrapped__")  # it looks for the line of the call, in whose frame it has to run
     return cast("F", mark(call) if remembers and mark is not None else begin)
+
+
+def _check_names(function: Callable[..., Any], names: Collection[str], known: Collection[str]) -> None:
+    """Raise TypeError for the first name that a function does not know."""
+    for name in names:
+        if name not in known:
+            public = [other for other in known if not other.startswith("_") and other not in ("self", "cls")]
+            owner = function.__qualname__.removesuffix(".__init__")
+            raise TypeError(f"{owner}() got an unexpected keyword argument {name!r}; {meant(name, public)}")
+
+
+def _check_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise TypeError where these are not the arguments of a function; return where it took them, and raised itself."""
+    signature = inspect.signature(function)
+    owner = function.__qualname__.removesuffix(".__init__")
+    shown = [
+        item for name, item in signature.parameters.items() if not name.startswith("_") and name not in ("self", "cls")
+    ]
+    needed = [item.name for item in shown if item.default is item.empty]
+    words = [f"{item.name}=" if item.kind is item.KEYWORD_ONLY else item.name for item in shown if item.name in needed]
+    if not words and shown:
+        words = [f"{shown[0].name}="]
+    usage = f"{owner}({', '.join([*words, *(['...'] if len(words) < len(shown) else [])])})"
+    try:
+        given = signature.bind_partial(*args, **kwargs).arguments
+    except TypeError as error:
+        raise TypeError(f"{owner}(): {error}; it is called as {usage}") from None
+    missing = [repr(name) for name in needed if name not in given]
+    if missing:
+        raise TypeError(f"{owner}() needs {' and '.join(missing)}; it is called as {usage}") from None
 
 
 class HintsNames:

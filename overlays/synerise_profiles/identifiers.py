@@ -165,7 +165,8 @@ class IdentifierChange:
     `row` is the row's number, from 0 unless the caller numbers otherwise. `kind` is `accents` (it is no longer the
     same as without them), `whitespace` (trimmed, or the profile is removed), `blank` (nothing would remain) or
     `duplicate-uuid` (row `other` has the same uuid and names another profile). `invisible` is an identifier that the
-    change leaves as it is, but which has `characters` that nobody sees. `identifier` is masked.
+    change leaves as it is, but which has `characters` that nobody sees; a `whitespace` and a `blank` one may have such
+    at its ends. `identifier` is masked.
     """
 
     row: int
@@ -177,7 +178,9 @@ class IdentifierChange:
 
     def effect(self, unit: str = "row") -> str:
         """Say what changes, in words; `unit` is what the numbers count."""
-        return _EFFECTS[self.kind].format(unit=unit, other=self.other, characters=" and ".join(self.characters))
+        characters = " and ".join(self.characters)
+        at_ends = f"; there it has {characters}" if characters and self.kind in ("whitespace", "blank") else ""
+        return _EFFECTS[self.kind].format(unit=unit, other=self.other, characters=characters) + at_ends
 
 
 _EFFECTS: Final[Mapping[ChangeKind, str]] = {
@@ -245,13 +248,16 @@ class ChangeCheck:
         texts = {name: value for name in names if isinstance(value := fields.get(name), str) and value}
         for name, value in texts.items():
             if _IDENTIFIERS_BY_NAME[name].type == "string":
+                trimmed = value.strip()
+                ends = value.replace(trimmed, "", 1) if trimmed else value
+                parts = {"invisible": trimmed, "whitespace": ends, "blank": ends}
                 for kind in _change_kinds(value):
                     yield IdentifierChange(
                         row=number,
                         field=name,
                         kind=kind,
-                        identifier=mask(value.strip()),
-                        characters=tuple(invisible_characters(value.strip())) if kind == "invisible" else (),
+                        identifier=mask(trimmed),
+                        characters=tuple(invisible_characters(parts.get(kind, ""))),
                     )
         key = texts.get("uuid", "").strip()
         if key:

@@ -18,6 +18,7 @@ from synerise_profiles.bulk import dry_run, read_dead_letter
 from synerise_profiles.permissions import required_permissions
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sources import MappingError, RowMapping, field, read_csv, read_sql
+from synerise_profiles_api.names import checks_names
 from tests.exports.support import order
 
 
@@ -191,14 +192,14 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         lambda: CLIENT.profiles.get(1.0),
         "profiles.get: client_id: expected an integer, got float; convert it with int() where it is read",
     ),
-    (lambda: CLIENT.profiles.get(), "Profiles.get() missing 1 required positional argument: 'client_id'"),
+    (lambda: CLIENT.profiles.get(), "Profiles.get() needs 'client_id'; it is called as Profiles.get(client_id)"),
     (
         lambda: CLIENT.profiles.delete("1"),
         "profiles.delete: client_id: expected an integer, got str; convert it with int() where it is read",
     ),
     (
         lambda: CLIENT.profiles.find("by-email"),
-        "Profiles.find() missing 1 required positional argument: 'identifier_value'",
+        "Profiles.find() needs 'identifier_value'; it is called as Profiles.find(identifier_type, identifier_value)",
     ),
     (
         lambda: CLIENT.profiles.find("by-email", ""),
@@ -266,12 +267,18 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         ),
         "events.custom: body.time: is a datetime without a zone; attach one, such as datetime.timezone.utc",
     ),
-    (lambda: CLIENT.tags.assign(1), "Tags.assign() missing 1 required positional argument: 'tag_id'"),
+    (
+        lambda: CLIENT.tags.assign(1),
+        "Tags.assign() needs 'tag_id'; it is called as Tags.assign(client_id, tag_id)",
+    ),
     (
         lambda: CLIENT.tags.assign("1", 2),
         "tags.assign: client_id: expected an integer, got str; convert it with int() where it is read",
     ),
-    (lambda: models.ProfileInput("a"), "ProfileInput.__init__() takes 1 positional argument but 2 were given"),
+    (
+        lambda: models.ProfileInput("a"),
+        "ProfileInput(): too many positional arguments; it is called as ProfileInput(email=, ...)",
+    ),
     (
         lambda: models.Profile(first_nam="Jan"),
         "Profile() got an unexpected keyword argument 'first_nam'; did you mean 'first_name'?",
@@ -468,8 +475,14 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         lambda: CLIENT.merges.plan(into="a,b", sources=["c"], by="custom_id"),
         "merges.plan: into: holds a comma, which separates ids in this path; merge by another kind of id",
     ),
-    (lambda: CLIENT.merges.plan(into=1, sources=[2]), "Merges.plan() missing 1 required keyword-only argument: 'by'"),
-    (lambda: CLIENT.merges.plan(1, [2]), "Merges.plan() takes 1 positional argument but 3 were given"),
+    (
+        lambda: CLIENT.merges.plan(into=1, sources=[2]),
+        "Merges.plan() needs 'by'; it is called as Merges.plan(into=, sources=, by=)",
+    ),
+    (
+        lambda: CLIENT.merges.plan(1, [2]),
+        "Merges.plan(): too many positional arguments; it is called as Merges.plan(into=, sources=, by=)",
+    ),
     (
         lambda: CLIENT.merges.plan_many({"a": "b", "b": "a"}, by="custom_id"),
         "merges.plan_many: pairs: a cycle of 2: … into … into … (pairs 1, 2); decide who survives",
@@ -624,6 +637,24 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         lambda: field("birthDate", formt="%d"),
         "field() got an unexpected keyword argument 'formt'; did you mean 'format'?",
     ),
+    (
+        lambda: field("birthDate", format="%d.%m.%Y %d"),
+        "the rows cannot be read like this\n  field birthDate: the format '%d.%m.%Y %d' has a directive twice, which strptime does not read",
+    ),
+    (lambda: read_csv(), "read_csv() needs 'file' and 'mapping'; it is called as read_csv(file, mapping, ...)"),
+    (lambda: read_csv("x.csv"), "read_csv() needs 'mapping'; it is called as read_csv(file, mapping, ...)"),
+    (
+        lambda: read_csv("x.csv", RowMapping.for_profiles({"Id": "customId"}), ";"),
+        "read_csv(): too many positional arguments; it is called as read_csv(file, mapping, ...)",
+    ),
+    (
+        lambda: read_csv("x.csv", RowMapping.for_profiles({"Id": "customId"}), file="y.csv"),
+        "read_csv(): multiple values for argument 'file'; it is called as read_csv(file, mapping, ...)",
+    ),
+    (
+        lambda: CLIENT.profiles.upsert(),
+        "Profiles.upsert() needs 'body'; it is called as Profiles.upsert(body)",
+    ),
     (lambda: read_sql("SELECT 1", None, None), "connection: expected an open connection of a database, got NoneType"),
     (lambda: cli("exprt"), "Error: No such command 'exprt'."),
     (
@@ -727,3 +758,17 @@ def test_help_shows_no_private_argument() -> None:
     """The signatures of the clients have the options alone."""
     for client in (Synerise, AsyncSynerise):
         assert not [name for name in inspect.signature(client).parameters if name.startswith("_")]
+
+
+def test_a_type_error_of_a_function_itself_is_left_as_it_is() -> None:
+    """Only a call that does not fit the function is said in other words."""
+
+    @checks_names
+    def divide(value: Any, *, by: Any = 2) -> Any:
+        return value / by
+
+    assert divide(4) == 2
+    with pytest.raises(TypeError, match="unsupported operand"):
+        divide("4")
+    with pytest.raises(TypeError, match=r"divide\(\) needs 'value'; it is called as .*divide\(value, \.\.\.\)"):
+        divide(by=2)

@@ -14,12 +14,42 @@ from synerise_profiles import InvalidRequestError
 from synerise_profiles._readers import block_reader
 from synerise_profiles._readers.csv_pass import CsvHeaderError
 from synerise_profiles._readers.csv_reader import CsvReader, delimiter_hint
+from synerise_profiles._readers.file_form import CsvFormat
 
 
 def records(reader, used=(), **options):
     """Each record, or what is wrong with it, with its line."""
     made = reader.records(tuple, lambda bad: bad.reason, used=used, **options)
     return [(reader.lines.locate(index), record) for index, record in enumerate(made)]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        *("id,Town", "ID,TOWN", "Id,town", "\ufeffid,Town", '"id","Town"', '"ID","town"'),
+        *("id,Town,", "id,Town,,, ", " id , Town ", "\tid,\xa0Town", "\u3000ID,town,,", "id,Town\t"),
+    ],
+)
+@pytest.mark.parametrize("ragged", ["refuse", "pad"])
+def test_a_header_that_comes_again_in_another_dress_is_no_row(again, ragged):
+    """Neither blanks around its names, nor empty cells behind them, nor the case of letters make a row of it."""
+    reader = CsvReader(io.StringIO(f"id,Town\n1,x\n{again}\nid,y\nI,Town\n"), CsvFormat(ragged=ragged))
+    assert records(reader) == [(2, ("1", "x")), (4, ("id", "y")), (5, ("I", "Town"))]
+    assert reader.notes == {"the header of the file came again, and is no row": 1}
+
+
+def test_one_column_may_hold_its_name_in_other_letters():
+    """A word that differs from the name of the only column by its case is a value."""
+    reader = CsvReader(io.StringIO("tag\nTag\ntag\n tag \nTAG,\n"), CsvFormat(ragged="pad"))
+    assert records(reader) == [(2, ("Tag",)), (5, ("TAG",))]
+
+
+@pytest.mark.parametrize("header", ["id,Town,", ",id", "id,,Town,,"])
+def test_a_header_with_empty_names_comes_again(header):
+    """With as many delimiters at its end, or fewer."""
+    width = header.count(",")
+    text = f"{header}\n{header}\n{header.rstrip(',')}\n{header}{',' * 3}\n1{',x' * width}\n"
+    assert records(CsvReader(io.StringIO(text))) == [(5, ("1", *["x"] * width))]
 
 
 def test_a_record_comes_with_the_line_on_which_it_begins():

@@ -223,3 +223,18 @@ def test_a_batch_of_transactions_that_is_taken_in_part_tells_its_rows(sandbox: S
     report = client.bulk.create_transactions(rows, checks="off")
     assert [(item.index, item.stage) for item in report.rejected] == [(7, "server"), (20, "server"), (41, "server")]
     assert sandbox.store.counts.transactions() == report.accepted == 57
+
+
+@pytest.mark.parametrize("road", ["bulk", "queue"])
+def test_a_refusal_names_the_characters_that_nobody_sees(client: Synerise, road: str) -> None:
+    """The server says that an address is not as documented, which to the eye it is; other fields add nothing."""
+    hidden = {"email": "b@x.pl\u00a0"}, {"phone": "+48\u200b600100200"}, {"customId": "a\u200b", "birthDate": "no date"}
+    rows = [*hidden, {"customId": "d\u00ad"}, {"email": "ł@"}]
+    found: list[str] = []
+    if road == "bulk":
+        found += [rejection.reason for rejection in client.bulk.upsert_profiles(rows).rejected]
+    else:
+        with client.queue(on_rejected=lambda rejection, _: found.append(rejection.reason)) as queue:
+            for row in rows:
+                queue.profiles.put(row)
+    assert [reason.partition("; it has ")[2][:6] for reason in found] == ["U+00A0", "U+200B", "", "U+00AD", ""]

@@ -79,6 +79,14 @@ def test_the_file_is_read_as_a_source_reads_it(tmp_path: Path, capsys: pytest.Ca
     )
 
 
+def test_invisible_blanks_at_the_ends_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once an identifier, wherever in it they are; a plain blank is none."""
+    path = tmp_path / "c.csv"
+    path.write_text("customId\n\u00a0a\nb\u200bb\u00a0\n c\n", encoding="utf-8")
+    assert cli.main(["check", str(path)]) == 0
+    assert capsys.readouterr().out.endswith("\n2 identifiers with characters that nobody sees\n")
+
+
 def test_standard_input_is_a_dash(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """It is read once, plain or packed."""
     for content in (CSV.encode(), gzip.compress(JSON.encode())):

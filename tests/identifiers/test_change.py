@@ -55,6 +55,26 @@ def test_invisible_characters_are_named() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("\u00a0plain", [("whitespace", ["U+00A0"])]),
+        (" plain\u3000 ", [("whitespace", ["U+3000"])]),
+        (" plain ", [("whitespace", [])]),
+        ("\u00a0 ", [("blank", ["U+00A0"])]),
+        ("a\u200bb\u00a0", [("whitespace", ["U+00A0"]), ("invisible", ["U+200B"])]),
+    ],
+)
+def test_invisible_characters_at_the_ends_are_named_where_they_are_trimmed(
+    value: str, expected: list[tuple[str, list[str]]]
+) -> None:
+    """What is trimmed is named by code point too: a blank may be one that looks like any other."""
+    changes = list(check_identifier_change([{"customId": value}]))
+    assert [(change.kind, [name[:6] for name in change.characters]) for change in changes] == expected
+    for change, (kind, names) in zip(changes, expected, strict=True):
+        assert all(name in change.effect() for name in names), kind
+
+
 def test_every_identifier_of_a_row_and_nothing_else() -> None:
     """Names and cities may have accents; an id that is a number has none."""
     row = {"clientId": " 7", "uuid": "ü", "customId": " c", "email": "é@example.com", "phone": "1 ", "city": "Łódź"}

@@ -21,6 +21,9 @@ pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 MOMENT = datetime.datetime(2010, 12, 1, 8, 26, tzinfo=datetime.UTC)
 
 
+FLOATS_INSIDE = pa.struct([("a", pa.large_list(pa.float32())), ("b", pa.int64())])
+
+
 def table(**columns):
     return pa.table({"id": pa.array(["1"] * len(next(iter(columns.values())))), **columns})
 
@@ -39,6 +42,11 @@ def values(column, target="attributes.x"):
     [
         (pa.array([6, None, 0]), [6, "missing", 0]),
         (pa.array([2.55, None, float("nan"), 0.0]), [2.55, "missing", "missing", 0.0]),
+        (pa.array([0.1, None, 16777216], pa.float32()), [0.1, "missing", 16777216.0]),
+        (pa.array([[0.1, None], None], pa.list_(pa.float32())), [[0.1, None], "missing"]),
+        (pa.array([[0.1, 0.3]], pa.list_(pa.float32(), 2)), [[0.1, 0.3]]),
+        (pa.array([{"a": [0.1], "b": 2**53 + 1}], FLOATS_INSIDE), [{"a": [0.1], "b": 2**53 + 1}]),
+        (pa.array([[("a", 0.1)]], pa.map_(pa.string(), pa.float32())), [{"a": 0.1}]),
         (pa.array([True, False, None]), [True, False, "missing"]),
         (pa.array(["ł", "", None]), ["ł", "missing", "missing"]),
         (pa.array(["ł", None], pa.large_string()), ["ł", "missing"]),
@@ -249,6 +257,9 @@ def test_dataframes_of_pandas():
     one, two = read_arrow(frame, RowMapping.for_profiles(targets))
     assert one == {"customId": "17850", "attributes": {"at": "2010-12-01T08:26:00+01:00", "kind": "a", "n": 1}}
     assert two == {"attributes": {"kind": "b"}}
+    twice = pandas.DataFrame([["a", 1, 2]], columns=["id", "kind", "kind"])
+    with pytest.raises(InvalidRequestError, match="table: has two columns of one name"):
+        read_arrow(twice, RowMapping.for_profiles(targets))
     mixed = pandas.DataFrame({"id": [1, "x@example.com"]})
     with pytest.raises(InvalidRequestError, match="column 'id' holds values of several types") as caught:
         read_arrow(mixed, RowMapping.for_profiles(targets))

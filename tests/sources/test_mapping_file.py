@@ -115,6 +115,14 @@ def test_a_byte_order_mark_and_line_ends_of_windows_are_read(path):
         ('for = "profiles"\n[columns]\nid = "customId\n', 3, "is not TOML: Illegal character"),
         ('for = "profiles"\n[columns]\nid = "customId"\nid = "email"\n', 4, "is not TOML: Cannot overwrite a value"),
         ('for = "profiles"\n[columns]\nid = { field = "sex", values = [["M"]] }\n', 3, "no pair of word and value"),
+        ('for = "profiles"\n[where]\nid = { matches = "(" }\n[columns]\nid = "customId"\n', 3, "no regular expression"),
+        ('for = "profiles"\n[columns]\nid = "customId"\n[where]\nid = { matches = "(" }\n', 5, "no regular expression"),
+        (
+            'for = "profiles"\n[columns]\nid = "customId"\n[where]\nkind = []\n',
+            5,
+            "where= is a value, a list of values",
+        ),
+        ('for = "profiles"\n[columns]\nid = "customID"\n[where]\nid = "a"\n', 3, "did you mean 'customId'?"),
         ('# " [ =\n\nfor = "profiles"\n[columns]\nx = """a\nb"""\n"" = "cty"\n', 7, "did you mean 'city'?"),
     ],
 )

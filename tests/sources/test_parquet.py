@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tracemalloc
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -87,7 +89,7 @@ def test_columns_of_all_files(folder):
 
 
 def test_types_that_differ_between_files(tmp_path):
-    """Types that one type holds are read as that; others are an error if the column is mapped, before a row is read."""
+    """Numbers are read as they are; other types that differ are an error before a row is read, if they are mapped."""
     write(tmp_path / "a.parquet", id=pa.array([1], pa.int32()), x=[1], z=[1])
     write(tmp_path / "b.parquet", id=pa.array([2], pa.int64()), x=["one"], z=[1.5])
     only = RowMapping.for_profiles({"id": field("customId", "text"), "z": "attributes.z"})
@@ -97,6 +99,57 @@ def test_types_that_differ_between_files(tmp_path):
     ]
     with pytest.raises(MappingError, match=r"column 'x': is int64 in a\.parquet, and string in b\.parquet; read"):
         read_parquet(tmp_path, MAPPING)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (pa.array([2**53 + 1, 3]), pa.array([5.5, float("nan")]), [2**53 + 1, 3, 5.5]),
+        (pa.array([5.5]), pa.array([2**63 - 1]), [5.5, 2**63 - 1]),
+        (pa.array([2**63 - 1]), pa.array([2**64 - 1], pa.uint64()), [2**63 - 1, 2**64 - 1]),
+        (pa.array([0.1], pa.float32()), pa.array([0.1, 1e-7]), [0.1, 0.1, 1e-7]),
+        (pa.array([Decimal("0.12345678901234567")]), pa.array([0.5]), [Decimal("0.12345678901234567"), 0.5]),
+        (pa.array([2**53 + 1]), pa.array([Decimal("1.10")]), [2**53 + 1, 1.1]),
+        (pa.array([[2**53 + 1]]), pa.array([[0.5]]), [[2**53 + 1], [0.5]]),
+        (pa.array([{"a": 2**53 + 1}]), pa.array([{"a": 0.5, "b": 1}]), [{"a": 2**53 + 1}, {"a": 0.5, "b": 1}]),
+        (pa.array(["a"]).dictionary_encode(), pa.array(["b"]), ["a", "b"]),
+        (
+            pa.array([datetime(2024, 6, 1, tzinfo=UTC)], pa.timestamp("us", "UTC")),
+            pa.array([datetime(2600, 1, 1, tzinfo=UTC)], pa.timestamp("s", "Europe/Warsaw")),
+            ["2024-06-01T00:00:00+00:00", "2600-01-01T01:00:00+01:00"],
+        ),
+    ],
+)
+def test_values_of_other_types_keep_their_digits(tmp_path, first, second, expected):
+    """What is an integer in one file and a double in another is read by the type of its own file, digit by digit."""
+    pairs = (("a", first), ("b", second), ("c", first))
+    for name, cells in pairs:
+        write(tmp_path / f"{name}.parquet", id=[name] * len(cells), n=cells)
+    mapping = RowMapping.for_profiles({"id": "customId", "n": "attributes.n"})
+    source = read_parquet(tmp_path, mapping)
+    found = [row["attributes"]["n"] for row in source if "attributes" in row]
+    assert [(value, type(value)) for value in found[: len(expected)]] == [(value, type(value)) for value in expected]
+    assert found[len(expected) :] == found[: len(found) - len(expected)]
+    assert source.locate(len(first) + len(second)) == "c.parquet, row 0"
+
+
+def test_floats_of_other_types_are_texts_row_by_row(tmp_path):
+    """A double that has lost digits is refused by itself where a text is made of it."""
+    write(tmp_path / "a.parquet", id=[2**53 + 1])
+    write(tmp_path / "b.parquet", id=[5.0, 2.0**60])
+    found = list(read_parquet(tmp_path, RowMapping.for_profiles({"id": field("customId", "text")})))
+    assert found[:2] == [{"customId": "9007199254740993"}, {"customId": "5"}]
+    assert "has lost digits" in found[2].reason
+
+
+def test_folders_as_columns_where_types_differ(tmp_path):
+    """The names of folders keep the type that they have together, whichever files are read at a time."""
+    write(tmp_path / "day=1" / "a.parquet", id=["a"], n=[1])
+    write(tmp_path / "day=x" / "a.parquet", id=["b"], n=[1.5])
+    assert [row["attributes"] for row in read_parquet(tmp_path, MAPPING)] == [
+        {"day": "1", "n": 1},
+        {"day": "x", "n": 1.5},
+    ]
 
 
 def test_names_with_dots_and_nested_columns(tmp_path):

@@ -96,11 +96,78 @@ def test_more_rows_than_are_fetched_at_once(lite):
     assert [row["customId"] for row in read_sql(query, lite, MAPPING)] == [str(n) for n in range(1, 5001)]
 
 
+@pytest.mark.parametrize(
+    ("statement", "word"),
+    [
+        ("vacuum into 'copy'", "VACUUM"),
+        (" -- a copy\n/* of\nit */ ; VACUUM INTO 'copy'", "VACUUM"),
+        ("attach 'copy' as other", "ATTACH"),
+        ("create table other (x)", "CREATE"),
+        ("insert into people values (9, 1, null) returning id, x", "INSERT"),
+        ("delete from people", "DELETE"),
+        ("explain select 1", "EXPLAIN"),
+    ],
+)
+def test_a_statement_that_writes_is_refused_before_it_does(lite, tmp_path, monkeypatch, statement, word):
+    """Nothing is written, neither to the database nor to a file beside it."""
+    monkeypatch.chdir(tmp_path)
+    before = lite.total_changes, list(lite.execute("select * from sqlite_master"))
+    with pytest.raises(InvalidRequestError, match=f"query: begins with {word}, and selects no rows; give a SELECT"):
+        read_sql(statement, lite, MAPPING)
+    assert (lite.total_changes, list(lite.execute("select * from sqlite_master"))) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("copy (select 1) to 'copy.csv'", "begins with COPY"),
+        ("export database 'copy'", "begins with EXPORT"),
+        ("select 1 as id; copy (select 1) to 'copy.csv'", "is several statements"),
+        ("with x as (select 1) insert into people select * from x", "is a statement of INSERT"),
+        ("set threads = 1", "is a statement of SET"),
+        ("", "has no rows"),
+    ],
+)
+def test_duckdb_executes_no_other_statement_than_a_query(tmp_path, monkeypatch, statement, problem):
+    """It would execute all that it is given, and each kind of statement."""
+    duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed")
+    monkeypatch.chdir(tmp_path)
+    with duckdb.connect() as connection:
+        connection.sql("create table people (id int)")
+        with pytest.raises(InvalidRequestError, match=f"query: {problem}"):
+            read_sql(statement, connection, MAPPING)
+        assert connection.sql("from people").fetchall() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "from (values ('1', 6)) as t(id, x)",
+        "values ('1', 6)",
+        "(select '1' as id, 6 as x)",
+        "/* c */ with t as (select '1' as id, 6 as x) table t",
+        "pivot (select '1' as id, 'x' as k, 6 as v) on k using sum(v)",
+        "call repeat_row('1', 6, num_rows=1)",
+    ],
+)
+def test_each_form_of_a_query_has_rows(query):
+    """A select is not the only one."""
+    duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed")
+    with duckdb.connect() as connection:
+        mapping = RowMapping.for_profiles(
+            {"id": "customId", "x": "attributes.x"},
+            prepare=lambda cells: dict(zip(("id", "x"), cells.values(), strict=True)),
+        )
+        assert list(read_sql(query, connection, mapping)) == [{"customId": "1", "attributes": {"x": 6}}]
+
+
 def test_a_query_without_rows_of_its_own(lite):
     """An empty result is no rows; a statement that selects nothing is an error, and so is what fits no mapping."""
     assert list(read_sql("select * from people where 0", lite, MAPPING)) == []
     with pytest.raises(InvalidRequestError, match="query: has no rows; give a query that selects some"):
-        read_sql("create table other (x)", lite, MAPPING)
+        read_sql("pragma case_sensitive_like = 1", lite, MAPPING)
     with pytest.raises(MappingError, match="column 'id': is there twice"):
         read_sql("select id, x as id from people", lite, MAPPING)
     with pytest.raises(MappingError, match="column 'id': is not there"):

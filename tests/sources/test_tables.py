@@ -74,6 +74,35 @@ def test_batches_that_differ_end_the_reading(table):
         next(rows)
 
 
+def test_what_breaks_off_amid_its_rows_is_told_without_values(tmp_path):
+    """What a library says of a value stands in no error; the message says which way reads such files."""
+    for name, cells in (("a", [1.5]), ("b", [2**53 + 1])):
+        parquet.write_table(pa.table({"id": [name], "x": cells}), tmp_path / f"{name}.parquet")
+    rows = iter(read_arrow(datasets.dataset(tmp_path), MAPPING))
+    assert next(rows) == {"customId": "a", "attributes": {"x": 1.5}}
+    with pytest.raises(
+        InvalidRequestError, match=r"table: cannot be read to its end \(ArrowInvalid\).*read_parquet"
+    ) as found:
+        next(rows)
+    assert "9007" not in str(found.value)
+
+
+def test_a_computation_that_breaks_off_is_told_without_values():
+    """A relation of DuckDB and a lazy frame of polars are computed as their rows are read."""
+    duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed")
+    polars = pytest.importorskip("polars", reason="polars is not installed")
+    if not hasattr(polars.LazyFrame, "collect_batches"):
+        pytest.skip("this polars does not stream")
+    relation = duckdb.sql("select i::varchar as id, if(i > 9000, 'Kowalska', '1')::int as x from range(9999) as t(i)")
+    frame = polars.LazyFrame({"id": ["1"], "x": ["Kowalska"]}).with_columns(polars.col("x").cast(polars.Int64))
+    for found in (relation, frame):
+        with pytest.raises(
+            InvalidRequestError, match=r"table: was not computed to its end \(\w+\); collect it"
+        ) as told:
+            list(read_arrow(found, MAPPING))
+        assert "Kowalska" not in str(told.value)
+
+
 def test_lazy_frames_of_polars(path):
     """They are computed as their rows are read, in their order, and only in the columns that are mapped."""
     polars = pytest.importorskip("polars", reason="polars is not installed")

@@ -20,6 +20,7 @@ import attrs
 import orjson
 
 from synerise_profiles.identifiers import first_identifier, mask
+from synerise_profiles_api.invisible import invisible_text
 from synerise_profiles_api.json_values import is_list, is_object
 
 from .operations import BatchOperation
@@ -38,6 +39,7 @@ __all__ = [
     "masked_identifier",
     "not_found_body",
     "parse_error_entries",
+    "refusal_reason",
 ]
 
 Stage: TypeAlias = Literal["check", "server", "ambiguous", "unsent"]
@@ -198,15 +200,34 @@ def count_note(notes: dict[str, int], text: str) -> None:
         notes[text] = notes.get(text, 0) + 1
 
 
-def masked_identifier(batch_operation: BatchOperation, row: bytes) -> str | None:
-    """Return the first identifier of a row, which is given as JSON, masked; None where it names no profile."""
+def refusal_reason(batch_operation: BatchOperation, row: bytes, refusal: Refusal) -> str:
+    """Return why a row was refused, and of which characters nobody sees them, where the identifiers refused have some.
+
+    A server says that a value is not as documented, and to whoever looks at it, it is.
+    """
+    reason = refusal.reason
+    if row.isascii() or refusal.stage == "unsent":
+        return reason
+    holder = _holder(batch_operation, row)
+    names = batch_operation.identifiers
+    refused = refusal.field and refusal.field.rpartition(".")[2]
+    values = [holder.get(name) for name in names if refused in (None, "", name)] if is_object(holder) else []
+    return reason + invisible_text("".join(value for value in values if isinstance(value, str)))
+
+
+def _holder(batch_operation: BatchOperation, row: bytes) -> Any:
+    """Return what of a row names its profile."""
     try:
         found: Any = orjson.loads(row)
     except orjson.JSONDecodeError:
         return None
+    return found.get(batch_operation.holder_field) if batch_operation.holder_field and is_object(found) else found
+
+
+def masked_identifier(batch_operation: BatchOperation, row: bytes) -> str | None:
+    """Return the first identifier of a row, which is given as JSON, masked; None where it names no profile."""
+    found = _holder(batch_operation, row)
     if isinstance(found, int):
         return f"clientId {mask(found)}"
-    if batch_operation.holder_field is not None and is_object(found):
-        found = found.get(batch_operation.holder_field)
     named = first_identifier(found, batch_operation.identifiers) if is_object(found) else None
     return None if named is None else f"{named[0]} {mask(named[1])}"

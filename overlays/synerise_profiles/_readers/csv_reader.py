@@ -26,6 +26,10 @@ from .line_index import LineIndex
 __all__ = ["BadRecord", "CsvReader", "delimiter_hint", "width_problem"]
 
 _REPEATED_HEADER: Final = "the header of the file came again, and is no row"
+_BLANKS: Final = (
+    " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
 R = TypeVar("R")
 B = TypeVar("B")
 
@@ -72,6 +76,7 @@ class CsvReader:
         except BaseException:
             first.blocks.close()
             raise
+        self._plain_header = _plain_record(self.columns)
         self._started: CsvPass | None = first
         if self._file.is_reusable:  # nothing stays open until it is read
             first.blocks.close()
@@ -105,14 +110,14 @@ class CsvReader:
             # `delta` is the line of a record, counted from 1, less its index, while each is one line.
             lines = self.lines = LineIndex(reading.done + 1)
             index, delta = -1, lines.first_line
-            no_row = frozenset(("", *self.columns[:1]))
+            may_be_no_row = self._header_starts()
             while True:
                 reader, base = reading.reader, reading.base_line
                 try:
                     for cells in reader:
                         start = reading.done
                         reading.done = base + reader.line_num
-                        if not cells or ((cells[0] in no_row or cells[0].isspace()) and self._is_no_row(cells)):
+                        if not cells or (cells[0][:1] in may_be_no_row and self._is_no_row(cells)):
                             continue
                         index += 1
                         if start - index + 1 != delta:
@@ -143,12 +148,25 @@ class CsvReader:
             blocks.close()
             raise
 
+    def _header_starts(self) -> frozenset[str]:
+        """Return how a record may begin that is no row: with nothing, a blank, or as the header does."""
+        start = "".join(self.columns[:1]).strip()[:1]
+        return frozenset(("", *_BLANKS, start, start.lower(), start.upper()))
+
     def _is_no_row(self, cells: list[str]) -> bool:
-        """Whether a record is the header once more, which is counted, or has no cell with anything but blanks."""
-        texts = list(map(str.strip, cells))
-        if not any(texts):
+        """Whether a record is the header once more, which is counted, or has no cell with anything but blanks.
+
+        Blanks around its cells, empty cells behind them, and the case of letters make no other header; but one column
+        may well hold a word that differs from its name by its case.
+        """
+        header = self._plain_header
+        first = cells[0].strip()
+        if first and first.lower() != header[0]:  # nearly all rows that come here
+            return False
+        texts = _plain_record(cells)
+        if texts == [""]:
             return True
-        if texts != list(map(str.strip, self.columns)):
+        if texts != header or (len(texts) == 1 and first != self.columns[0].strip()):
             return False
         self.notes[_REPEATED_HEADER] = self.notes.get(_REPEATED_HEADER, 0) + 1
         return True
@@ -172,6 +190,14 @@ class CsvReader:
                 reason = f"column {self.columns[position]!r} has bytes that are not {blocks.encoding}"
                 return BadRecord(f"{reason}; give the file's encoding", _replace_surrogates(cells), position)
         return None
+
+
+def _plain_record(cells: Sequence[str]) -> list[str]:
+    """Return cells in small letters, without blanks around them, and without the empty ones at the end; one is left."""
+    texts = [cell.strip().lower() for cell in cells]
+    while len(texts) > 1 and not texts[-1]:
+        del texts[-1]
+    return texts or [""]
 
 
 def delimiter_hint(columns: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from heapq import heappush, heappushpop
 from typing import Any
 
-from synerise_profiles._batching.attribution import Refusal, Rejection, Stage, masked_identifier
+from synerise_profiles._batching.attribution import Refusal, Rejection, Stage, masked_identifier, refusal_reason
 from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.bisection import ChunkState, SubBatchTask
 from synerise_profiles._batching.deletion_audit import DeletionAudit
@@ -268,12 +268,13 @@ class OutcomeRecorder:
             sampled_row.reference = self._reference_of(chunk, position)
         for position in sorted(refused):
             refusal = refused[position]
+            row = chunk.row_bytes(position)
             self._add_rejection(
-                LetterRow(chunk.row_bytes(position)),
+                LetterRow(row),
                 index=chunk.indexes[position],
                 reference=self._reference_of(chunk, position),
                 stage=refusal.stage,
-                reason=refusal.reason,
+                reason=refusal_reason(self._batch_operation, row, refusal),
                 field=refusal.field,
                 group=refusal.group,
             )

@@ -140,5 +140,6 @@ def _argument_text(error: object) -> str:
     field, problem = str(getattr(error, "field", "")), as_flags(str(getattr(error, "problem", error)))
     if not field:
         return problem
+    field = "sql" if field == "query" else field
     is_flag = field.isidentifier() and field.islower()
     return f"{'--' + field.replace('_', '-') if is_flag else field}: {problem}"

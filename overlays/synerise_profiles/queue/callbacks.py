@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from synerise_profiles._batching.attribution import Refusal, Rejection, masked_identifier
+from synerise_profiles._batching.attribution import Refusal, Rejection, masked_identifier, refusal_reason
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.letters import LetterHead, LetterRow, letter_line, letter_target
 from synerise_profiles._core.files import AppendFile
@@ -141,11 +141,12 @@ def _append_dead_letters(path: str | os.PathLike[str], rows: Iterable[Undelivere
 
 
 def _rejection(chunk: Chunk, position: int, refusal: Refusal) -> Rejection:
+    row = chunk.row_bytes(position)
     return Rejection(
         index=chunk.indexes[position],
         stage=refusal.stage,
-        reason=refusal.reason,
+        reason=refusal_reason(chunk.batch_operation, row, refusal),
         field=refusal.field,
-        identifier=masked_identifier(chunk.batch_operation, chunk.row_bytes(position)),
+        identifier=masked_identifier(chunk.batch_operation, row),
         group=refusal.group,
     )

@@ -20,7 +20,7 @@ from .row_builder import Row
 from .source import Source
 from .tables import Table, open_table
 
-__all__ = ["ArrowSource", "read_arrow"]
+__all__ = ["ArrowSource", "cell_kind", "read_arrow"]
 
 _SLICE_ROWS: Final = 4096
 """So many rows are Python objects at a time, however large a batch is."""
@@ -50,7 +50,7 @@ class ArrowSource(Source):
         super().__init__(mapping, sort=sort)
         self._arrow = arrow
         self._table = table
-        columns = [Column(field.name, _cell_kind(arrow, field.type), str(field.type)) for field in table.schema]
+        columns = [Column(field.name, cell_kind(arrow, field.type), str(field.type)) for field in table.schema]
         self.columns = tuple(column.name for column in columns)
         # Only columns that are used are read, where a table allows that, and become Python objects.
         is_prepared = mapping.lines.prepare is not None
@@ -122,12 +122,45 @@ def _values(arrow: Any, column: Any) -> list[Any]:
     if arrow.types.is_timestamp(arrow_type) and arrow_type.unit == "ns":
         # Python's datetimes have microseconds.
         column = column.cast(arrow.timestamp("us", arrow_type.tz), safe=False)
-    elif arrow.types.is_float16(arrow_type):
-        column = column.cast(arrow.float32())
+    else:
+        column = _with_short_digits(arrow, column)
     cells: list[Any] = column.to_pylist()
     if arrow.types.is_map(arrow_type):
         return [None if cell is None else dict(cell) for cell in cells]
     return cells
+
+
+def _with_short_digits(arrow: Any, column: Any) -> Any:
+    """Give floats of 32 bits, at any depth, their own shortest digits: 0.1, where Python has 0.10000000149011612."""
+    if arrow.types.is_float16(column.type):
+        column = column.cast(arrow.float32())
+    texts = _replace_floats(arrow, column.type, arrow.string())
+    return (
+        column
+        if texts is column.type
+        else column.cast(texts).cast(_replace_floats(arrow, column.type, arrow.float64()))
+    )
+
+
+def _replace_floats(arrow: Any, arrow_type: Any, other: Any) -> Any:
+    """Return a type with another one in the place of floats of 32 bits; itself where it has none."""
+    types = arrow.types
+    if types.is_float32(arrow_type):
+        return other
+    if types.is_primitive(arrow_type) or types.is_string(arrow_type) or not arrow_type.num_fields:
+        return arrow_type
+    fields = [arrow_type.field(number) for number in range(arrow_type.num_fields)]
+    if types.is_map(arrow_type):
+        fields = [arrow.field("value", arrow_type.item_type)]
+    inner = [_replace_floats(arrow, field.type, other) for field in fields]
+    if all(found is field.type for found, field in zip(inner, fields, strict=True)):
+        return arrow_type
+    if types.is_struct(arrow_type):
+        return arrow.struct([field.with_type(found) for field, found in zip(fields, inner, strict=True)])
+    if types.is_map(arrow_type):
+        return arrow.map_(arrow_type.key_type, inner[0])
+    make = arrow.large_list if types.is_large_list(arrow_type) else arrow.list_
+    return make(inner[0], arrow_type.list_size) if types.is_fixed_size_list(arrow_type) else make(inner[0])
 
 
 def _value(arrow: Any, column: Any, row: int) -> Any:
@@ -151,12 +184,13 @@ _CELL_KINDS: Final = (
 """Kinds of cell, and the names of Arrow's functions that recognise them."""
 
 
-def _cell_kind(arrow: Any, arrow_type: Any) -> str:
+def cell_kind(arrow: Any, arrow_type: Any) -> str:
+    """Return the kind of the cells of a type, as `Column` has it; "other" for what JSON cannot carry."""
     types = arrow.types
     if types.is_dictionary(arrow_type):
-        return _cell_kind(arrow, arrow_type.value_type)
+        return cell_kind(arrow, arrow_type.value_type)
     if isinstance(arrow_type, arrow.BaseExtensionType):
-        return _cell_kind(arrow, arrow_type.storage_type)
+        return cell_kind(arrow, arrow_type.storage_type)
     if types.is_timestamp(arrow_type):
         return "local_datetime" if arrow_type.tz is None else "datetime"
     for kind, tests in _CELL_KINDS:
@@ -171,11 +205,11 @@ def _is_plain(arrow: Any, arrow_type: Any) -> bool:
     inner = [arrow_type.field(number).type for number in range(arrow_type.num_fields)]
     if arrow.types.is_map(arrow_type):
         inner = [arrow_type.key_type, arrow_type.item_type]
-        if _cell_kind(arrow, arrow_type.key_type) != "text":
+        if cell_kind(arrow, arrow_type.key_type) != "text":
             return False
     for other in inner:
         is_nano = arrow.types.is_timestamp(other) and other.unit == "ns"
-        if is_nano or arrow.types.is_map(other) or _cell_kind(arrow, other) in ("other", "local_datetime"):
+        if is_nano or arrow.types.is_map(other) or cell_kind(arrow, other) in ("other", "local_datetime"):
             return False
     return True
 

@@ -45,6 +45,8 @@ def format_problem(format: object) -> str | None:  # noqa: A002 - as strptime ca
     try:
         # The text fits no format: only one that is none is an error before it is looked at.
         datetime.datetime.strptime("\0", format)  # noqa: DTZ007 - nothing is read
+    except re.error:  # of the pattern that it makes of the format
+        return f"the format {format!r} has a directive twice, which strptime does not read"
     except ValueError as error:
         if "does not match format" not in str(error):
             return f"the format {format!r} is none that strptime reads; {advice}"

@@ -47,7 +47,9 @@ class MappingFile:
         places = dict(_key_lines(self.text))
         found: list[MappingIssue] = []
         for issue in issues:
-            tables = [(table, issue.column) for table in ("columns", "where")] if issue.column else []
+            of_where = issue.problem.startswith("where")
+            names = ("where", "columns") if of_where else ("columns", "where")
+            tables = [(table, issue.column) for table in names] if issue.column else []
             tables += [(table, issue.field) for table in ("constants", "combine")]
             known: list[KeyPath] = [*tables, ("columns", issue.column), (issue.problem.split(maxsplit=1)[0],)]
             path = next((path for path in known if path in places), ("columns", issue.column))

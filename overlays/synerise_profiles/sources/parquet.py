@@ -1,7 +1,8 @@
 """The Parquet source: `read_parquet`, rows of Parquet files on a disk or in an object store, one after the other.
 
 The schemas of all files are read first, so that a column that one of them lacks, or has by another type, is known
-before a row is sent. Then rows come in the order of the names of the files, as pyarrow's datasets read them.
+before a row is sent. Then rows come in the order of the names of the files, as pyarrow's datasets read them: each file
+by its own types, since a cast to those of another would round numbers, or end the run amid its rows.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import bisect
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from importlib import import_module
-from itertools import accumulate, takewhile
+from itertools import accumulate, filterfalse, groupby, takewhile
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
@@ -25,7 +26,7 @@ from synerise_profiles._readers.file_form import check_parquet
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import checks_names
 
-from .arrow import ArrowSource
+from .arrow import ArrowSource, cell_kind
 from .errors import MappingError, MappingIssue
 from .mapping import RowMapping
 from .tables import Table, open_dataset
@@ -45,10 +46,10 @@ def read_parquet(
     An address begins with `s3://`, `gs://`, `abfs://` or `hdfs://`, which pyarrow opens itself by the settings of its
     environment; `filesystem` is one of pyarrow or fsspec, to which all paths belong. Folders such as `day=2024-06-01`
     are columns. Files are read in the order of their names, and of each only the columns that are mapped, a part at a
-    time.
+    time. Numbers keep their digits where one file has integers and another one doubles or decimals.
 
-    The schemas of all files are read at once. Raises MappingError for columns that are not there, do not fit, or have
-    types in two files that no type holds; InvalidRequestError for paths that lead to no file, and for files of another
+    The schemas of all files are read at once. Raises MappingError for columns that are not there, do not fit, or are of
+    other kinds in two files; InvalidRequestError for paths that lead to no file, and for files of another
     form; OSError for what cannot be opened; and ModuleNotFoundError where pyarrow is not installed, which comes with
     `pip install 'synerise-profiles[arrow]'`. `locate` returns the number of a row in its file, counted from 0, with the
     file's name in front where there are several: "day=1/a.parquet, row 17". `sort` brings the lines of each order
@@ -70,16 +71,23 @@ class _Files:
         """Return the path below the folder: what tells a file from its neighbours."""
         return path.removeprefix(self.base).lstrip("/")
 
+    @property
+    def folder_columns(self) -> frozenset[str]:
+        """The columns that are names of folders."""
+        steps = [step for path in self.paths for step in self.name_of(path).split("/")[:-1]]
+        return frozenset(step.partition("=")[0] for step in steps if "=" in step)
+
 
 @attrs.frozen
 class _Content:
     """What is known of files before their rows are read.
 
-    The schema of `dataset` has the columns of all; `schemas` and `counts` are those of each file; `problems` says of a
-    column what is wrong with it, which matters if it is mapped.
+    `schema` has the columns of all, and `open` makes a dataset of some of them by a schema. `schemas` and `counts` are
+    those of each file; `problems` says of a column what is wrong with it, which matters if it is mapped.
     """
 
-    dataset: Any
+    schema: Any
+    open: Callable[[Sequence[str], Any], Any]
     schemas: Sequence[Any]
     counts: Sequence[int]
     problems: Mapping[str, str]
@@ -92,12 +100,11 @@ class ParquetSource(ArrowSource):
         content = _open_files(arrow, files)
         self._ends = list(accumulate(content.counts))
         self._files = files
-        table = open_dataset(content.dataset)
-        super().__init__(arrow, Table(table.schema, partial(self._batches, table)), mapping, sort=sort)
+        super().__init__(arrow, Table(content.schema, partial(self._batches, content)), mapping, sort=sort)
         issues = [MappingIssue(name, "", content.problems[name]) for name in self._names if name in content.problems]
         if issues:
             raise MappingError(issues, operation=mapping.operations[0].name)
-        self._schemas = content.schemas
+        self._content = content
         self.file_names = tuple(map(files.name_of, files.paths))
         """The names of the files, in the order in which they are read."""
 
@@ -113,37 +120,44 @@ class ParquetSource(ArrowSource):
     @property
     def notes(self) -> Mapping[str, int]:
         """As those of `Source`, and columns that are mapped and that some of the files do not have."""
-        known = [frozenset(schema.names) for schema in self._schemas]
-        missing = {name: sum(name not in names for names in known) for name in self._names}
-        parts = self._partitions
+        known = [frozenset(schema.names) for schema in self._content.schemas]
+        own_names = [*filterfalse(self._files.folder_columns.__contains__, self._names)]
+        missing = {name: sum(name not in names for names in known) for name in own_names}
         return {
             **super().notes,
             **{
                 f"column {name!r} is not in all files; its cells are empty there": count
                 for name, count in missing.items()
-                if count and name not in parts
+                if count
             },
         }
 
-    @property
-    def _partitions(self) -> frozenset[str]:
-        """The columns that are names of folders."""
-        steps = [step for path in self._files.paths for step in path.split("/")[:-1]]
-        return frozenset(step.partition("=")[0] for step in steps if "=" in step)
-
-    def _batches(self, table: Table, names: Sequence[str]) -> Iterator[Any]:
+    def _batches(self, content: _Content, names: Sequence[str]) -> Iterator[Any]:
         """Yield the batches; raises InvalidRequestError, with its name, for a file with a page that cannot be read."""
         count = 0
         try:
-            for batch in table.batches(names):
-                yield batch
-                count += batch.num_rows
+            for dataset in self._datasets(content, names):
+                for batch in open_dataset(dataset).batches(names):
+                    yield batch
+                    count += batch.num_rows
         except (self._arrow.ArrowException, OSError) as error:
             place = min(bisect.bisect_right(self._ends, count), len(self._ends) - 1)
             where = self._files.name_of(self._files.paths[place])
             where += "" if place == len(self._ends) - 1 else ", or a file after it,"
             problem = f"{where} cannot be read to its end: {type(error).__name__}; is it damaged?"
             raise InvalidRequestError(problem, field="paths") from None
+
+    def _datasets(self, content: _Content, names: Sequence[str]) -> Iterator[Any]:
+        """Yield a dataset of each run of files that have these columns by the same types."""
+        known = {name: content.schema.field(name).type for name in {*names} - self._files.folder_columns}
+
+        def other_types(place: int) -> dict[str, Any]:
+            schema = content.schemas[place]
+            return {field.name: field.type for field in schema if known.get(field.name, field.type) != field.type}
+
+        for types, places in groupby(range(len(self._files.paths)), other_types):
+            fields = [field.with_type(types.get(field.name, field.type)) for field in content.schema]
+            yield content.open([self._files.paths[place] for place in places], self._arrow.schema(fields))
 
     def locate_record(self, index: int) -> Any:
         """Return the number of a row in its file, counted from 0, after the file's name where there are several."""
@@ -174,21 +188,27 @@ def _open_files(arrow: Any, files: _Files) -> _Content:
     options = datasets.ParquetFragmentScanOptions(use_buffered_stream=is_local, pre_buffer=not is_local)
     make = partial(
         datasets.dataset,
-        list(files.paths),
         filesystem=files.system,
         format=datasets.ParquetFileFormat(default_fragment_scan_options=options),
         partitioning="hive",
         partition_base_dir=files.base or None,
     )
     # Made without a schema, it knows the columns that are names of folders.
-    columns, problems = _schema_of_all(arrow, make().schema, schemas, files)
-    return _Content(make(schema=columns), schemas, counts, problems)
+    columns, problems = _schema_of_all(arrow, make(list(files.paths)).schema, schemas, files)
+
+    def open_(paths: Sequence[str], schema: Any) -> Any:
+        return make(list(paths), schema=schema)
+
+    return _Content(columns, open_, schemas, counts, problems)
 
 
 def _schema_of_all(
     arrow: Any, dataset_schema: Any, schemas: Sequence[Any], files: _Files
 ) -> tuple[Any, dict[str, str]]:
-    """Return a schema with the columns of all files, and by name what is wrong with those that no type holds."""
+    """Return a schema with the columns of all files, and by name what is wrong with those of no one kind.
+
+    Numbers are of one kind, whatever their types: that which holds the most.
+    """
     types: dict[str, Any] = {field.name: field.type for field in dataset_schema}
     problems: dict[str, str] = {}
     owners = dict.fromkeys(types, files.paths[0])
@@ -197,6 +217,9 @@ def _schema_of_all(
             known = types.setdefault(field.name, field.type)
             owner = owners.setdefault(field.name, path)
             if known != field.type and field.name not in problems:
+                kinds = {cell_kind(arrow, known), cell_kind(arrow, field.type)}
+                if len(kinds) == 1 and "other" not in kinds:
+                    continue
                 parts = [arrow.schema([(field.name, one)]) for one in (known, field.type)]
                 try:
                     types[field.name] = arrow.unify_schemas(parts, promote_options="permissive").field(0).type

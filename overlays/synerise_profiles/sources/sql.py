@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import datetime
 import inspect
+import re
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from decimal import Decimal
+from importlib import import_module
 from typing import Any, Final, TypeAlias
 
 from synerise_profiles._core.optional_deps import import_pyarrow
@@ -23,7 +25,7 @@ from .columns import Column
 from .mapping import RowMapping
 from .row_builder import Row
 from .source import Source
-from .tables import Table, duckdb_reader
+from .tables import Table, duckdb_reader, tell_breaks
 
 __all__ = ["SqlSource", "read_sql"]
 
@@ -46,6 +48,31 @@ _KINDS: Final[Sequence[tuple[type[object], str]]] = (
     (dict, "struct"),
     (list, "list"),
 )
+_WRITING_WORDS: Final = frozenset(
+    (
+        *(
+            "alter",
+            "analyze",
+            "attach",
+            "checkpoint",
+            "commit",
+            "copy",
+            "create",
+            "delete",
+            "detach",
+            "drop",
+            "explain",
+        ),
+        *("export", "grant", "import", "insert", "install", "load", "merge", "prepare", "refresh", "reindex"),
+        *("replace", "revoke", "rollback", "truncate", "update", "vacuum"),
+    )
+)
+"""With these begins no query that rows come from, but what writes to a database, or to files beside it."""
+_find_first_word: Final = re.compile(
+    r"(?:[\s(;]|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*([a-z]+)", re.IGNORECASE | re.DOTALL
+).match
+_DUCKDB_QUERIES: Final = frozenset({"SELECT", "PRAGMA", "CALL", "MULTI"})
+"""What DuckDB calls the statements that have rows; PIVOT is of several in one."""
 _FETCH_ROWS: Final = 2000
 """So many rows are fetched at a time; the types of columns are those of the first."""
 
@@ -57,16 +84,18 @@ def read_sql(
     """Read the rows of a query over an open connection: of ADBC, of DuckDB, or any other that has the DB-API's cursor.
 
     `query` and `params` are handed to the driver as they are. The query is executed at once, and its columns checked
-    against the mapping: raises MappingError; InvalidRequestError for what is no connection, and a statement that has no
-    rows; and what the driver raises. Rows are fetched as the run takes them. Nothing is read whole where the driver can
-    do without: PostgreSQL is read by a cursor on the server; connect to MySQL with a class of cursors that streams.
-    ADBC and DuckDB give Arrow's types, which needs pyarrow (`pip install 'synerise-profiles[arrow]'`).
+    against the mapping: raises MappingError; InvalidRequestError for what is no connection, and for a statement that
+    writes, such as COPY or ATTACH, or has no rows; and what the driver raises. Rows are fetched as the run takes them.
+    Nothing is read whole where the driver can do without: PostgreSQL is read by a cursor on the server; connect to
+    MySQL with a class of cursors that streams. ADBC and DuckDB give Arrow's types, which needs pyarrow
+    (`pip install 'synerise-profiles[arrow]'`).
 
     The connection is used by the thread that starts the run. Use it for nothing else meanwhile; it is left open, and so
     is its transaction. Reading the rows again executes the query again, and a journal goes on only where they come in
     the same order, so end the query with ORDER BY. `locate` returns the number of a row, counted from 0. `sort` brings
     the lines of each order together, on disk, for a mapping with `group_by`; an ORDER BY does that too.
     """
+    _check_selects(query)
     if _package_of(connection) in _DUCKDB and hasattr(connection, "sql"):
         return _arrow_source(lambda: _duckdb_batches(connection, query, params), mapping, sort=sort)
     cursor = _open_cursor(connection)
@@ -140,6 +169,25 @@ def _fetch(cursor: Any, query: Any, params: SqlParams) -> _Blocks:
             cursor.close()
 
 
+def _check_selects(query: object) -> None:
+    """Refuse a statement that writes, before it does."""
+    found = _find_first_word(query) if isinstance(query, str) else None
+    if found is not None and found[1].lower() in _WRITING_WORDS:
+        raise InvalidRequestError(f"begins with {found[1].upper()}, and selects no rows; give a SELECT", field="query")
+
+
+def _check_duckdb(query: object) -> None:
+    """Refuse what DuckDB would take for another statement than one query; it executes all that it is given."""
+    extract = getattr(import_module("duckdb"), "extract_statements", None)
+    if extract is None or not isinstance(query, str):
+        return
+    kinds = [statement.type.name.removesuffix("_STATEMENT") for statement in extract(query)]
+    if len(kinds) > 1:
+        raise InvalidRequestError("is several statements; give one that selects rows", field="query")
+    if kinds and kinds[0] not in _DUCKDB_QUERIES:
+        raise InvalidRequestError(f"is a statement of {kinds[0]}, and selects no rows; give a SELECT", field="query")
+
+
 def _no_rows_error() -> InvalidRequestError:
     return InvalidRequestError("has no rows; give a query that selects some", field="query")
 
@@ -153,13 +201,14 @@ def _by_position(rows: list[Any], names: tuple[str, ...]) -> list[Any]:
 
 def _duckdb_batches(connection: Any, query: Any, params: SqlParams) -> Iterator[Any]:
     """Yield the schema of a query of DuckDB, and then its batches, which are computed as they are read."""
+    _check_duckdb(query)
     relation = connection.sql(query, params=params)
     if relation is None:
         raise _no_rows_error()
     reader = duckdb_reader(relation)
     with closing(reader):
         yield reader.schema
-        yield from _told(reader)
+        yield from reader
 
 
 def _adbc_batches(connection: Any, query: Any, params: SqlParams) -> Iterator[Any]:
@@ -168,17 +217,7 @@ def _adbc_batches(connection: Any, query: Any, params: SqlParams) -> Iterator[An
         cursor.execute(query, params)
         reader = cursor.fetch_record_batch()
         yield reader.schema
-        yield from _told(reader)
-
-
-def _told(reader: Iterator[Any]) -> Iterator[Any]:
-    """Yield batches; the words of the database, in which values of rows may stand, are no part of an error."""
-    arrow = import_pyarrow()
-    try:
         yield from reader
-    except (arrow.ArrowException, OSError) as error:
-        problem = f"was ended by the database amid its rows ({type(error).__name__}); try it there to see why"
-        raise InvalidRequestError(problem, field="query") from None
 
 
 def _arrow_source(execute: Callable[[], Iterator[Any]], mapping: RowMapping, *, sort: bool) -> ArrowSource:
@@ -194,7 +233,11 @@ def _arrow_source(execute: Callable[[], Iterator[Any]], mapping: RowMapping, *, 
         next(again)
         return again
 
-    return ArrowSource(arrow, Table(schema, batches), mapping, sort=sort)
+    table = tell_breaks((arrow.ArrowException, OSError), Table(schema, batches), "query", _BROKEN_OFF)
+    return ArrowSource(arrow, table, mapping, sort=sort)
+
+
+_BROKEN_OFF: Final = "was ended by the database amid its rows ({}); try it there to see why"
 
 
 def _open_cursor(connection: Any) -> Any:

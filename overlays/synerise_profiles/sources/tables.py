@@ -16,7 +16,7 @@ import attrs
 
 from synerise_profiles_api.errors import InvalidRequestError
 
-__all__ = ["Table", "duckdb_reader", "open_dataset", "open_table"]
+__all__ = ["Table", "duckdb_reader", "open_dataset", "open_table", "tell_breaks"]
 
 Batches: TypeAlias = "Callable[[Sequence[str]], Iterable[Any]]"
 _BATCH_ROWS: Final = 8192
@@ -66,28 +66,49 @@ def open_dataset(dataset: Any) -> Table:
     return Table(dataset.schema, batches)
 
 
-def _open_pyarrow(_: Any, table: Any) -> Table | None:
+def tell_breaks(errors: type[Exception] | tuple[type[Exception], ...], table: Table, field: str, problem: str) -> Table:
+    """Let an error of a library amid the rows be told by what it means: in its own words, values of rows may stand."""
+
+    def batches(names: Sequence[str]) -> Iterator[Any]:
+        try:
+            yield from table.batches(names)
+        except errors as error:
+            raise InvalidRequestError(problem.format(type(error).__name__), field=field) from None
+
+    return Table(table.schema, batches)
+
+
+def _open_pyarrow(arrow: Any, table: Any) -> Table | None:
     """Take what pyarrow reads itself: a dataset, a scanner, a Parquet file."""
     if not type(table).__module__.startswith("pyarrow."):
         return None
+    found = None
     if hasattr(table, "scanner") and hasattr(table, "get_fragments"):
-        return open_dataset(table)
-    if hasattr(table, "projected_schema"):
-        return Table(table.projected_schema, lambda _: table.to_batches())
-    if hasattr(table, "iter_batches") and hasattr(table, "schema_arrow"):
-        return Table(table.schema_arrow, lambda names: table.iter_batches(_BATCH_ROWS, columns=list(names)))
-    return None
+        found = open_dataset(table)
+    elif hasattr(table, "projected_schema"):
+        found = Table(table.projected_schema, lambda _: table.to_batches())
+    elif hasattr(table, "iter_batches") and hasattr(table, "schema_arrow"):
+        found = Table(table.schema_arrow, lambda names: table.iter_batches(_BATCH_ROWS, columns=list(names)))
+    return None if found is None else tell_breaks((arrow.ArrowException, OSError), found, "table", _NOT_AS_ITS_SCHEMA)
 
 
-def _open_reader(_: Any, table: Any) -> Table | None:
+def _open_reader(arrow: Any, table: Any) -> Table | None:
     """Take what makes a reader of batches: a relation of DuckDB, a scan of Iceberg; or a dataset: a table of Delta."""
+    errors = (arrow.ArrowException, OSError)
     if hasattr(table, "to_pyarrow_dataset"):
-        return open_dataset(table.to_pyarrow_dataset())
+        return tell_breaks(errors, open_dataset(table.to_pyarrow_dataset()), "table", _NOT_AS_ITS_SCHEMA)
     if hasattr(table, "to_arrow_batch_reader"):
-        return _open_stream(table.to_arrow_batch_reader)
+        return tell_breaks(errors, _open_stream(table.to_arrow_batch_reader), "table", _NOT_AS_ITS_SCHEMA)
     if type(table).__module__.partition(".")[0] in ("duckdb", "_duckdb"):
-        return _open_stream(lambda: duckdb_reader(table))
+        return tell_breaks(errors, _open_stream(lambda: duckdb_reader(table)), "table", _NOT_COMPUTED)
     return None
+
+
+_NOT_AS_ITS_SCHEMA: Final = (
+    "cannot be read to its end ({}): a file of it is damaged, or has a value that the type in the schema of all does "
+    "not hold; read_parquet reads each file by its own types"
+)
+_NOT_COMPUTED: Final = "was not computed to its end ({}); collect it by itself to see why"
 
 
 def duckdb_reader(relation: Any) -> Any:
@@ -109,7 +130,8 @@ def _open_lazy_frame(arrow: Any, table: Any) -> Table | None:
         for frame in chosen.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, lazy=True):
             yield from arrow.RecordBatchReader.from_stream(frame)
 
-    return Table(arrow.RecordBatchReader.from_stream(table.head(0).collect()).schema, batches)
+    found = Table(arrow.RecordBatchReader.from_stream(table.head(0).collect()).schema, batches)
+    return tell_breaks(import_module("polars").exceptions.PolarsError, found, "table", _NOT_COMPUTED)
 
 
 def _open_protocol(arrow: Any, table: Any) -> Table | None:
@@ -153,7 +175,10 @@ _OPENERS: Final = (_open_pyarrow, _open_reader, _open_lazy_frame, _open_protocol
 
 def _table_problem(error: Exception) -> str:
     """Say why an object could not be taken as a table."""
-    found = re.search(r"Conversion failed for column (\S+) with type object", " ".join(map(str, error.args)))
+    text = " ".join(map(str, error.args))
+    if text.startswith("Duplicate column names"):
+        return "has two columns of one name, so that it is not clear which one is meant; rename one"
+    found = re.search(r"Conversion failed for column (\S+) with type object", text)
     if found is not None:
         return f"column {found[1]!r} holds values of several types; make it one, such as .astype('string')"
     return f"cannot be read as a table: {type(error).__name__}"

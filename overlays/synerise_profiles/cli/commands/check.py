@@ -90,7 +90,7 @@ class _Findings:
         self.rows += 1
         self.touched += len(changes) > hidden
         self.identifiers += len(changes) - hidden
-        self.invisible += hidden
+        self.invisible += len({change.field for change in changes if change.characters})
         for change in changes:
             effect = change.effect("line")
             if self._changes is None:

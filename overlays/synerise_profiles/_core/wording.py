@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["counted"]
+__all__ = ["counted", "raised_text"]
 
 
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun, which takes an s but for one."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def raised_text(error: BaseException) -> str:
+    """Return what ended a run that an exception ended."""
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__} was raised"

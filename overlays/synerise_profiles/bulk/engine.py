@@ -23,6 +23,7 @@ from synerise_profiles._batching.send_result import SendResult, as_not_found
 from synerise_profiles._batching.throttle import Pace, Throttle
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
+from synerise_profiles._core.wording import raised_text
 
 from .chunker import Chunker
 from .recorder import OutcomeRecorder
@@ -156,7 +157,7 @@ class Engine(Machine[BulkTask]):
         """Take note of what ends the run: nothing more is started."""
         self.failure = self.failure or error
         self._recorder.settled = None  # nothing more is told
-        self._stop(f"{type(error).__name__} was raised", None)
+        self._stop(raised_text(error), None)
 
     def close(self) -> None:
         """End now: what is in flight is unsent, and may have been applied."""

@@ -24,7 +24,7 @@ from synerise_profiles._core.error_chain import attach_report, endings
 from synerise_profiles._core.files import refuse_same_files, target_of
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.timing import Timing
-from synerise_profiles._core.wording import counted
+from synerise_profiles._core.wording import counted, raised_text
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .dead_letter import RejectionStore, open_letters
@@ -159,7 +159,7 @@ def _logged(engine: Engine, recorder: OutcomeRecorder, settings: BulkSettings) -
         yield
         problem = engine.problem
     except BaseException as error:
-        problem = f"{type(error).__name__} was raised"
+        problem = raised_text(error)
         raise
     finally:
         if LOGGER.isEnabledFor(logging.INFO):

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from synerise_profiles._core.optional_deps import missing_dependency_error
 
 from .interrupts import ending_of, raised_signals
+from .streams import guarded_streams
 
 __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; what went wrong is said on standard error, without a traceback."""
-    with raised_signals(main.__code__):
+    with guarded_streams(), raised_signals(main.__code__):
         try:
             from .app import run  # noqa: PLC0415 - needs an extra
         except KeyboardInterrupt as error:

@@ -12,7 +12,8 @@ from typing import Any, Final
 import click
 from click.shell_completion import CompletionItem
 
-from .exit_status import EXIT_STATUSES, CommandError, describe_error
+from .exit_status import EXIT_STATUSES, REFUSED, CommandError, describe_error
+from .streams import UNREAD, OutputLostError
 
 __all__ = ["COMMANDS", "PROGRAM", "app", "run"]
 
@@ -112,6 +113,11 @@ def run(arguments: Sequence[str] | None) -> int:
         except click.ClickException as error:
             error.show()
             return error.exit_code
+        except OutputLostError as error:
+            if error.is_unread:
+                return UNREAD
+            click.echo(f"{PROGRAM}: {error}", err=True)
+            return REFUSED
         except (Exception, KeyboardInterrupt, click.Abort) as error:
             described = describe_error(error)
             if described is None:

@@ -10,6 +10,7 @@ from synerise_profiles._core.wording import counted
 from .exit_status import DONE, REFUSED, describe_error
 from .output import print_json, shown_progress, write_line
 from .runs import check_page, print_report, report_document, write_page
+from .streams import tell
 
 if TYPE_CHECKING:
     from synerise_profiles.bulk import Report
@@ -31,11 +32,12 @@ def run_dry(rows: Any, for_: Any, options: Mapping[str, Any], *, as_json: bool, 
             report = dry_run(rows, for_=for_, **options, progress=progress)
     except BulkStoppedError as error:
         described = describe_error(error)
-        _print(error.report, rates, as_json=as_json, problem="" if described is None else described.text)
+        problem, partial = "" if described is None else described.text, error.report
+        tell(lambda: _print(partial, rates, as_json=as_json, problem=problem), partial.counts())
         raise
-    _print(report, rates, as_json=as_json, problem="")
+    is_told = tell(lambda: _print(report, rates, as_json=as_json, problem=""), report.counts())
     is_written = write_page(report, page, show_values=False)
-    return REFUSED if report.rejected_count() or not is_written else DONE
+    return DONE if is_told and is_written and not report.rejected_count() else REFUSED
 
 
 def rates_of(options: Mapping[str, Any]) -> tuple[float, ...]:

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 import click
 
-from .interrupts import INTERRUPTED, TERMINATED, ending_of
+from .interrupts import HUNG_UP, INTERRUPTED, TERMINATED, ending_of
+from .streams import UNREAD
 from .wording import as_flags
 
 __all__ = ["EXIT_STATUSES", "CommandError", "DescribedError", "database_problem", "describe_error"]
@@ -20,11 +21,13 @@ STOPPED: Final = 4
 
 EXIT_STATUSES: Final[Mapping[int, str]] = {
     DONE: "everything was accepted",
-    REFUSED: "something was refused, not found or not confirmed",
+    REFUSED: "something was refused, not found or not confirmed, or the output could not be written",
     USAGE: "wrong arguments, files or settings; nothing was sent",
     UNREACHABLE: "no connection, or the API key was refused",
     STOPPED: "stopped by a limit: --max-errors, --max-error-rate, --deadline",
+    HUNG_UP: "ended since its terminal was closed (SIGHUP); a journal is safe",
     INTERRUPTED: "interrupted by Ctrl-C; a journal is safe",
+    UNREAD: "nobody reads the output any more",
     TERMINATED: "terminated by SIGTERM; a journal is safe",
 }
 """What a program that calls the command can go by."""

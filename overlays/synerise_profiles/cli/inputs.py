@@ -172,20 +172,21 @@ def csv_options(path: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _open(path: str, kind: RowKind, options: Mapping[str, Any], mapping: RowMapping | None) -> Source:
     """Open one file; what is wrong with the file itself is told with its name."""
+    name = "standard input" if path == STANDARD_INPUT else path
     try:
         form = form_of(path, options.get("format"))
         if form != "csv":
-            _refuse_csv_flags(options, path if path != STANDARD_INPUT else "standard input", form.upper())
+            _refuse_csv_flags(options, name, form.upper())
         return _read(path, form, kind, options, mapping)
     except MappingError as error:
-        if error.file or path == STANDARD_INPUT:
+        if error.file:
             raise
         hint = [] if mapping is not None else [MappingIssue("", "", _HINT.format(kind=kind))]
-        raise MappingError([*error.issues, *hint], operation=error.operation, file=path) from None
+        raise MappingError([*error.issues, *hint], operation=error.operation, file=name) from None
     except InvalidRequestError as error:
         if error.field not in ("file", "paths"):
             raise
-        raise CommandError(f"{path}: {error.problem.removeprefix(path).strip()}") from None
+        raise CommandError(f"{name}: {error.problem.removeprefix(path).strip()}") from None
 
 
 def _read(path: str, form: Format, kind: RowKind, options: Mapping[str, Any], mapping: RowMapping | None) -> Source:

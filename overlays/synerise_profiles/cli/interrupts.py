@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a command by an exception, but not while a module is being loaded.
+"""Ctrl-C, SIGTERM and SIGHUP end a command by an exception, but not while a module is being loaded.
 
 Some extension modules crash the interpreter if an exception is raised while they are initialised, and Python loses one
 that is raised in a callback of the import system. A signal that comes there is therefore sent again a moment later.
@@ -14,8 +14,11 @@ from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Final
 
-__all__ = ["INTERRUPTED", "TERMINATED", "TerminatedError", "ending_of", "raised_signals"]
+__all__ = ["HUNG_UP", "INTERRUPTED", "TERMINATED", "HungUpError", "TerminatedError", "ending_of", "raised_signals"]
 
+_SIGHUP: Final[int] = getattr(signal, "SIGHUP", 1)
+"""It is not known on Windows, where no such signal comes."""
+HUNG_UP: Final = 128 + _SIGHUP
 INTERRUPTED: Final = 128 + signal.SIGINT
 TERMINATED: Final = 128 + signal.SIGTERM
 _IMPORT_SYSTEM: Final = "<frozen importlib"
@@ -28,14 +31,24 @@ class TerminatedError(KeyboardInterrupt):
     """SIGTERM: a command ends as by Ctrl-C, with another status."""
 
 
+class HungUpError(TerminatedError):
+    """SIGHUP: the terminal was closed."""
+
+
+_ERRORS: Final = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: TerminatedError, _SIGHUP: HungUpError}
+_SIGNALS: Final = tuple(number for number in _ERRORS if number in signal.valid_signals())
+
+
 def ending_of(error: KeyboardInterrupt) -> tuple[str, int]:
     """Return the word and the exit status for an interruption."""
+    if isinstance(error, HungUpError):
+        return "the terminal was closed", HUNG_UP
     return ("terminated", TERMINATED) if isinstance(error, TerminatedError) else ("interrupted", INTERRUPTED)
 
 
 @contextmanager
 def raised_signals(outermost: CodeType) -> Generator[None]:
-    """Raise KeyboardInterrupt for Ctrl-C and TerminatedError for SIGTERM in the block.
+    """Raise KeyboardInterrupt for Ctrl-C, TerminatedError for SIGTERM and HungUpError for SIGHUP in the block.
 
     `outermost` is the code of the function that holds the block: what was being loaded when it was called does not
     count. A signal that is ignored, or has a handler of the caller's, stays as it is.
@@ -45,7 +58,7 @@ def raised_signals(outermost: CodeType) -> Generator[None]:
         return
     again = _Again(outermost)
     usual = (signal.SIG_DFL, signal.default_int_handler)
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
     taken = {number: handler for number, handler in before.items() if handler in usual}
     try:
         for number in taken:
@@ -74,7 +87,7 @@ class _Again:
             self._timer.daemon = True
             self._timer.start()
             return
-        raise TerminatedError if number == signal.SIGTERM else KeyboardInterrupt
+        raise _ERRORS[number]
 
     def stop(self) -> None:
         """Send nothing more."""

@@ -11,6 +11,7 @@ from synerise_profiles._core.wording import counted
 
 from .exit_status import DONE, REFUSED, describe_error
 from .output import print_json, shown_progress, write_line
+from .streams import tell
 from .wording import as_flags
 from .written_files import PAGE, check_written_file
 
@@ -55,16 +56,16 @@ def run_rows(
         partial = report_of(error)
         if partial is not None and partial.read:
             described = describe_error(error)
-            _print(
+            _tell(
                 partial, as_json=as_json, show_values=show_values, problem="" if described is None else described.text
             )
             if isinstance(error, KeyboardInterrupt) and not as_json:
                 click.echo(again or _resume_text(options), err=True)
             write_page(partial, page, show_values=show_values)
         raise
-    _print(report, as_json=as_json, show_values=show_values, problem="")
+    is_told = _tell(report, as_json=as_json, show_values=show_values, problem="")
     is_written = write_page(report, page, show_values=show_values)
-    return status_of(report) if is_written else REFUSED
+    return status_of(report) if is_told and is_written else REFUSED
 
 
 def check_page(page: str | None, rows: object) -> None:
@@ -148,12 +149,15 @@ def report_document(report: Report, *, show_values: bool) -> dict[str, Any]:
     return report.to_dict(show_values=show_values, show_references=True)
 
 
-def _print(report: Report, *, as_json: bool, show_values: bool, problem: str) -> None:
-    if as_json:
-        document = report_document(report, show_values=show_values)
-        print_json(document | {"problem": problem or None})
-    else:
-        print_report(report, show_values=show_values)
+def _tell(report: Report, *, as_json: bool, show_values: bool, problem: str) -> bool:
+    def show() -> None:
+        if as_json:
+            document = report_document(report, show_values=show_values)
+            print_json(document | {"problem": problem or None})
+        else:
+            print_report(report, show_values=show_values)
+
+    return tell(show, report.counts())
 
 
 def _reason_lines(report: Report, *, show_values: bool) -> list[str]:

@@ -14,8 +14,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from synerise_profiles.cli.connection import connected, open_client
-from synerise_profiles.cli.exit_status import DONE, CommandError
+from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError
 from synerise_profiles.cli.output import confirm, print_bytes, print_json, print_table, write_line
+from synerise_profiles.cli.streams import tell
 
 if TYPE_CHECKING:
     from synerise_profiles_api.types import Operation, Request
@@ -77,8 +78,11 @@ def call(
     if operation.irreversible:
         confirm(f"{name} is irreversible.", is_sure=yes)
     with open_client() as client:
-        _print_content(client.send(request).content)
-    return DONE
+        content = client.send(request).content
+    if operation.http_method == "GET":
+        _print_content(content)
+        return DONE
+    return DONE if tell(lambda: _print_content(content), f"{name} was carried out") else REFUSED
 
 
 def _request(module: ModuleType, operation: Operation, arguments: Sequence[str]) -> Request[Any]:

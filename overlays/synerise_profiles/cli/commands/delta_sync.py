@@ -21,6 +21,7 @@ from synerise_profiles.cli.flags import (
 )
 from synerise_profiles.cli.output import as_json_flag, confirm, print_json, shown_progress, write_line
 from synerise_profiles.cli.runs import check_page, print_reasons, print_report, status_of, write_page
+from synerise_profiles.cli.streams import tell
 
 if TYPE_CHECKING:
     from synerise_profiles import Synerise
@@ -88,16 +89,20 @@ def _plan(
 
     plan = client.delta_sync.plan(rows, **options)
     rates = rates_of(limits)
-    if as_json:
-        document = plan.to_dict(show_values=show_values, show_references=True)
-        print_json(document | {"dry_run": True, "durations": durations_of(plan.requests, rates), "problem": None})
-    else:
+
+    def show() -> None:
+        if as_json:
+            document = plan.to_dict(show_values=show_values, show_references=True)
+            print_json(document | {"dry_run": True, "durations": durations_of(plan.requests, rates), "problem": None})
+            return
         write_line("Dry run: nothing was sent.")
         _print_found(plan)
         print_reasons(plan.sent, show_values=show_values)
         print_durations(plan.requests, plan.bytes, rates)
+
+    is_told = tell(show, "nothing was sent")
     is_written = write_page(plan, page, show_values=show_values)
-    return REFUSED if plan.invalid or plan.held or not is_written else DONE
+    return DONE if is_told and is_written and not (plan.invalid or plan.held) else REFUSED
 
 
 def _run(
@@ -112,21 +117,26 @@ def _run(
         partial = report_of(error)
         if partial is not None and (partial.sent.read or partial.gone_sent is not None):
             described = describe_error(error)
-            if as_json:
-                problem = None if described is None else described.text
-                print_json(partial.to_dict(show_values=show_values, show_references=True) | {"problem": problem})
-            else:
-                _print_report(partial, show_values=show_values)
+            problem = None if described is None else described.text
+            _tell(partial, as_json=as_json, show_values=show_values, problem=problem, is_over=False)
+            if not as_json:
                 click.echo(_AGAIN, err=True)
         raise
-    if as_json:
-        print_json(report.to_dict(show_values=show_values, show_references=True) | {"problem": report.gone_problem})
-    else:
-        _print_report(report, show_values=show_values)
-        if not report.sent.read and not (report.gone_sent and report.gone_sent.read):
-            write_line("Nothing had to be sent.")
+    is_told = _tell(report, as_json=as_json, show_values=show_values, problem=report.gone_problem, is_over=True)
     is_written = write_page(report, page, show_values=show_values)
-    return _status_of(report) if is_written else REFUSED
+    return _status_of(report) if is_told and is_written else REFUSED
+
+
+def _tell(report: DeltaReport, *, as_json: bool, show_values: bool, problem: str | None, is_over: bool) -> bool:
+    def show() -> None:
+        if as_json:
+            print_json(report.to_dict(show_values=show_values, show_references=True) | {"problem": problem})
+            return
+        _print_report(report, show_values=show_values)
+        if is_over and not report.sent.read and not (report.gone_sent and report.gone_sent.read):
+            write_line("Nothing had to be sent.")
+
+    return tell(show, report.sent.counts())
 
 
 def _print_found(found: DeltaPlan) -> None:

@@ -11,8 +11,9 @@ import click
 
 from synerise_profiles._core.wording import counted
 from synerise_profiles.cli.connection import connected, open_client
-from synerise_profiles.cli.exit_status import DONE, CommandError
+from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError
 from synerise_profiles.cli.output import as_json_flag, print_json, write_line
+from synerise_profiles.cli.streams import tell
 
 if TYPE_CHECKING:
     from synerise_profiles.exports import Export, ExportProgress
@@ -132,8 +133,8 @@ def _writer(output: str) -> Callable[[Export], int]:
 
     def write(found: Export) -> int:
         count: int = getattr(found, method)(output)
-        write_line(f"{counted(count, 'record')} written to {output}")
-        return DONE
+        text = f"{counted(count, 'record')} written to {output}"
+        return DONE if tell(lambda: write_line(text), text) else REFUSED
 
     return write
 

@@ -10,6 +10,7 @@ import click
 from synerise_profiles.cli.connection import connected, open_client
 from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError
 from synerise_profiles.cli.output import as_json_flag, confirm, print_json, write_line
+from synerise_profiles.cli.streams import tell
 from synerise_profiles.cli.written_files import PAGE, PLANS, check_written_file
 
 if TYPE_CHECKING:
@@ -66,11 +67,11 @@ def plan(sources: tuple[str, ...], **options: Any) -> int:
             if path is not None:
                 check_written_file(flag, path, kind)
         plans = _plans(client, sources, options)
-        write_line(plans.to_text(show_values=options["show_values"]))
         if options["html"] is not None:
             plans.write_html(options["html"], show_values=options["show_values"])
         if options["save"] is not None:
             plans.write_jsonl(options["save"])
+        write_line(plans.to_text(show_values=options["show_values"]))
     return DONE
 
 
@@ -130,11 +131,11 @@ def apply(
             result = client.merges.apply_many(plans, audit=audit, on_refusal=on_refusal, **options)
         except MergeStoppedError as error:
             if isinstance(error.result, MergeSetResult):
-                _print_result(error.result, as_json=as_json)
+                _tell_result(error.result, as_json=as_json)
             text = f"{error.problem}. What is not merged is named in the audit; run it again to go on"
             raise CommandError(text, REFUSED) from None
-    _print_result(result, as_json=as_json)
-    return DONE if result.complete else REFUSED
+    is_told = _tell_result(result, as_json=as_json)
+    return DONE if is_told and result.complete else REFUSED
 
 
 def _check_audit(audit: str, plans_file: str) -> None:
@@ -145,14 +146,15 @@ def _check_audit(audit: str, plans_file: str) -> None:
     refuse_same_files({"--audit": target}, {"the plans": file_id(plans_file)})
 
 
-def _print_result(result: MergeSetResult, *, as_json: bool) -> None:
+def _tell_result(result: MergeSetResult, *, as_json: bool) -> bool:
     reasons = sorted({problem for problems in result.refused.values() for problem in problems})
+    summary = result.summary()
     if as_json:
-        print_json({"summary": result.summary(), "complete": result.complete, "refused": reasons})
-        return
-    write_line(result.summary())
+        return tell(lambda: print_json({"summary": summary, "complete": result.complete, "refused": reasons}), summary)
+    is_told = tell(lambda: write_line(summary), summary)
     for reason in reasons:
         click.echo(f"refused: {reason}", err=True)
+    return is_told
 
 
 def _key(text: str, by: str) -> int | str:

@@ -6,6 +6,8 @@ import enum
 import uuid
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from synerise_profiles._batching.ordering import HOLD_DISTANCE, IdentifierKeys, OrderGuard, PreparedRow
 
@@ -51,6 +53,22 @@ def test_an_identifier_that_is_two_is_one_key() -> None:
     columns = keys.columns_of(rows)
     assert columns is not None
     assert keys.of_columns(columns) == [["0@example.com", "1@example.com", "2@example.com"]]
+
+
+VALUES = st.sampled_from(["a", "b", " a", "a\u2003", "b\x1f", "\v", "", "a,,b", ",", "a b", "Łódź", None])
+COLUMN = st.lists(VALUES, min_size=4, max_size=4) | st.lists(st.integers(1, 3) | st.none(), min_size=4, max_size=4)
+
+
+@given(st.fixed_dictionaries({"customId": COLUMN, "email": COLUMN}, optional={"phone": COLUMN}))
+def test_columns_have_the_keys_of_their_rows(columns: dict[str, list[object]]) -> None:
+    """A block that is looked at as a whole writes what its rows write one by one."""
+    keys = IdentifierKeys(("customId", "email", "phone"))
+    rows = [{name: column[place] for name, column in columns.items()} for place in range(4)]
+    by_columns = keys.of_columns(columns)
+    if by_columns is not None:
+        assert {key for column in by_columns for key in column} == {key for row in rows for key in keys.of_row(row)}
+    else:  # a phone number may be the only identifier of a row
+        assert any(columns["phone"])
 
 
 def test_a_uuid_object_is_the_key_that_its_text_is() -> None:

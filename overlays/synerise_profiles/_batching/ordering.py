@@ -304,15 +304,16 @@ class IdentifierKeys:
 
     def of_columns(self, columns: Mapping[str, Sequence[Any]]) -> Sequence[Sequence[Hashable]] | None:
         """Return the keys of a block of rows by columns; None if the rows have to be looked at one by one."""
-        named = [columns[name] for name in self._names if name in columns]
-        if not any(map(all, named)) and any(columns.get(self._last_name or "", ())):
-            return None
-        found: list[Sequence[Any]] = []
-        for column in named:
-            given = column if all(column) else [value for value in column if value]
-            if given not in found:  # an e-mail address is often the customId too
-                found.append(given)
-        return found if all(map(_are_canonical, found)) else None
+        found: list[Sequence[Hashable]] = []
+        are_named = False
+        for column in (columns[name] for name in self._names if name in columns):
+            keys = _keys_of_column(column)
+            if keys is None:
+                return None
+            are_named = are_named or len(keys) == len(column)
+            if keys not in found:  # an e-mail address is often the customId too
+                found.append(keys)
+        return found if are_named or not any(columns.get(self._last_name or "", ())) else None
 
     def columns_of(self, rows: Sequence[Any]) -> dict[str, Sequence[Any]] | None:
         """Return the identifiers of rows by columns; None if a row is no dict, or they have not all the same fields."""
@@ -336,13 +337,19 @@ def _key_of(value: Any) -> Hashable | None:
     return None if written is value else _key_of(written)
 
 
-_SPACES: Final = (" ", "\t", "\n", "\r", "\xa0")
+_SPACES: Final = " \t\n\r\v\f\x1c\x1d\x1e\x1f"
+"""White space of ASCII."""
 
 
-def _are_canonical(column: Sequence[Any]) -> bool:
-    """Whether all values are as the server compares them, found by a look at all of them together."""
+def _keys_of_column(column: Sequence[Any]) -> Sequence[Hashable] | None:
+    """Return the keys of a column, most often found by a look at all of them together; None if it has odd values."""
     try:
-        text = ",".join(column)
-    except TypeError:
-        return set(map(type, column)) <= {int}
-    return not any(space in text for space in _SPACES)
+        text = "".join(column)
+    except TypeError:  # they are numbers, or some are missing
+        given = [value for value in column if value]
+        if set(map(type, given)) <= {int}:
+            return given
+        return _keys_of_column(given) if len(given) < len(column) else None
+    if text.isascii() and all(column) and not any(map(text.__contains__, _SPACES)):
+        return column
+    return [key for value in column if (key := str.strip(value))]

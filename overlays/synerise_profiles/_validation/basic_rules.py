@@ -25,7 +25,7 @@ from synerise_profiles_api.json_values import as_written, is_list
 from synerise_profiles_api.types import Operation, Request
 
 from .object_rules import ObjectRule, PropertyNames, rule_of
-from .rules import FieldProblem, ListRule, Note, Rule, type_rule
+from .rules import FieldProblem, ListRule, Note, Rule, is_printable_ascii, type_rule
 from .schema import Schema, body_schema
 from .unknown_names import NamesRule, UnknownNames
 
@@ -136,16 +136,15 @@ class _IdentifierRule:
 
 def _are_plain(values: Sequence[Any]) -> bool:
     """Whether all values are numbers, or all are texts of which nothing is to be noted."""
-    if set(map(type, values)) == {int}:
-        return True
     try:
         texts = "".join(values)
-        is_plain = _WORDS_FOR_NOTHING.isdisjoint(values) and not any(map(_is_space, values))
-        if texts.isascii() and texts.isprintable():
-            return is_plain
-        return is_plain and not control_problem(texts) and not has_invisible(texts)
-    except TypeError:  # one of them is of another type
+    except TypeError:  # one of them is no text
+        return set(map(type, values)) == {int}
+    if not _WORDS_FOR_NOTHING.isdisjoint(values):
         return False
+    if is_printable_ascii(texts):
+        return " " not in texts or not any(map(_is_space, values))
+    return not (any(map(_is_space, values)) or control_problem(texts) or has_invisible(texts))
 
 
 def identifier_rules(schema: Schema, note: Note, path: str, names: Iterable[str]) -> dict[str, Rule]:

@@ -1,13 +1,14 @@
 """Rules for objects: the names of their fields, what is required, the identifiers of a profile, and a rule a field.
 
-Most rows of an input have the same fields in the same order. So `check_block` groups them by this *shape*, plans once
-for a shape what is judged, and judges the fields as columns.
+Most rows of an input have the same fields, their *shape*. So `check_block` plans once for a shape what is judged, and
+judges the fields as columns; where shapes differ, it groups the rows by them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -164,11 +165,15 @@ class FreeFormRule:
 
 @attrs.frozen(eq=False)
 class _ShapePlan:
-    """What is judged of objects of one shape: columns with a rule, without one, and with identifiers, by position."""
+    """What is judged of objects of one shape: how the columns are taken out, and which have a rule or identifiers.
 
-    ruled_columns: Sequence[tuple[int, Rule]]
-    unruled_columns: Sequence[int]
-    identifier_columns: Sequence[int]
+    Columns without a rule are of use only to see whether they hold null.
+    """
+
+    columns: Sequence[tuple[str, Callable[[dict[str, Any]], Any]]]
+    ruled_columns: Sequence[tuple[str, Rule]]
+    unruled_columns: Sequence[str]
+    identifier_columns: Sequence[str]
 
 
 class ObjectRule:
@@ -193,7 +198,7 @@ class ObjectRule:
         self._property_names = property_names
         self._identifiers = identifiers or schema.identifiers
         self._is_complete = is_complete
-        self._shape_plans: dict[tuple[str, ...], _ShapePlan] = {}
+        self._shape_plans: dict[frozenset[str], _ShapePlan] = {}
         self.identifier_columns: dict[str, Sequence[Any]] | None = None
 
     @classmethod
@@ -242,11 +247,11 @@ class ObjectRule:
         rows, positions = _object_rows(values, positions, suspects)
         if not rows:
             return True
-        shapes = list(map(tuple, rows))
-        if shapes.count(shapes[0]) == len(shapes):
-            return self._check_same_shape(shapes[0], rows, positions, suspects)
+        names = frozenset[str]().union(*rows)
+        if sum(map(len, rows)) == len(names) * len(rows):
+            return self._check_same_shape(names, rows, positions, suspects)
         by_shape: dict[tuple[str, ...], tuple[list[dict[str, Any]], list[int]]] = {}
-        for shape, row, position in zip(shapes, rows, positions, strict=True):
+        for shape, row, position in zip(map(tuple, rows), rows, positions, strict=True):
             group = by_shape.get(shape)
             if group is None:
                 group = by_shape[shape] = ([], [])
@@ -256,45 +261,46 @@ class ObjectRule:
         for shape, (shape_rows, shape_positions) in by_shape.items():
             if len(shape_rows) < _MIN_BLOCK_ROWS:
                 suspects.update(shape_positions)
-            elif not self._check_same_shape(shape, shape_rows, shape_positions, suspects):
+            elif not self._check_same_shape(frozenset(shape), shape_rows, shape_positions, suspects):
                 is_safe = False
         self.identifier_columns = None
         return is_safe
 
     def _check_same_shape(
-        self, shape: tuple[str, ...], rows: Rows, positions: Sequence[int], suspects: set[int]
+        self, shape: frozenset[str], rows: Rows, positions: Sequence[int], suspects: set[int]
     ) -> bool:
         plan = self._shape_plans.get(shape) or self._make_plan(shape)
         if plan is None:
             suspects.update(positions)
             return True
-        columns = list(zip(*map(_dict_values, rows), strict=True))
-        self.identifier_columns = {shape[index]: columns[index] for index in plan.identifier_columns}
-        is_safe = True
-        for index, rule in plan.ruled_columns:
-            if not rule.check_block(columns[index], positions, suspects):
+        columns = {name: list(map(take, rows)) for name, take in plan.columns}
+        self.identifier_columns = {name: columns[name] for name in plan.identifier_columns}
+        is_safe = self._is_complete
+        for name, rule in plan.ruled_columns:
+            if not rule.check_block(columns[name], positions, suspects):
                 is_safe = False
         if self._identifiers:
-            identifiers = [columns[index] for index in plan.identifier_columns]
+            identifiers = list(self.identifier_columns.values())
             if not any(map(all, identifiers)):
                 suspects.update(
                     position for position, *values in zip(positions, *identifiers, strict=True) if not any(values)
                 )
-        return self._is_complete and is_safe and all(are_never_null(columns[index]) for index in plan.unruled_columns)
+        return is_safe and all(are_never_null(columns[name]) for name in plan.unruled_columns)
 
-    def _make_plan(self, shape: tuple[str, ...]) -> _ShapePlan | None:
+    def _make_plan(self, shape: frozenset[str]) -> _ShapePlan | None:
         """Make the plan of a shape; None if its objects have to be judged one by one."""
-        names = set(shape)
-        if not names <= self._property_names.valid_names:
+        if not shape <= self._property_names.valid_names:
             return None
-        identifiers = [index for index, name in enumerate(shape) if name in self._identifiers]
-        if not names.issuperset(self._required) or (self._identifiers and not identifiers):
+        identifiers = [name for name in self._identifiers if name in shape]
+        if not shape.issuperset(self._required) or (self._identifiers and not identifiers):
             return None
-        ruled = [(index, rule) for index, name in enumerate(shape) if (rule := self._rules.get(name)) is not None]
-        unruled = [index for index, name in enumerate(shape) if name not in self._rules]
+        ruled = [(name, rule) for name, rule in self._rules.items() if name in shape]
+        unruled = [name for name in shape if name not in self._rules] if self._is_complete else []
+        names = dict.fromkeys((*(name for name, _ in ruled), *identifiers, *unruled))
         if len(self._shape_plans) >= _MAX_SHAPES:
             self._shape_plans.clear()
-        plan = self._shape_plans[shape] = _ShapePlan(ruled, unruled, identifiers)
+        columns = [(name, itemgetter(name)) for name in names]
+        plan = self._shape_plans[shape] = _ShapePlan(columns, ruled, unruled, identifiers)
         return plan
 
 

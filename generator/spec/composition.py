@@ -57,12 +57,12 @@ def required(bundle: Bundle, schema: Any) -> set[str]:
 
 
 def required_choices(bundle: Bundle, schema: Any) -> set[str]:
-    """Names of which at least one is required, by a doubly negated `anyOf`."""
+    """Names of which at least one is required, by a doubly negated `anyOf` that lists no values."""
     found: set[str] = set()
     for part in parts(bundle, schema):
-        outer = part.get("not", {})
-        for choice in outer.get("not", {}).get("anyOf", []):
-            found.update(choice.get("required", []))
+        choices = part.get("not", {}).get("not", {}).get("anyOf", [])
+        if not any("enum" in field for choice in choices for field in choice.get("properties", {}).values()):
+            found.update(name for choice in choices for name in choice.get("required", []))
     return found
 
 

@@ -26,7 +26,7 @@ def meaning(name: str, status: int) -> str:
         ("profiles.get", "GET", "/v4/clients/7", None, 404),
         ("profiles.delete", "DELETE", "/v4/clients/7", None, 404),
         ("tags.update", "PUT", "/v4/tags/7", {}, 404),
-        ("tags.assign", "POST", "/v4/clients/7/tags/7", None, 400),
+        ("tags.assign", "POST", "/v4/clients/7/tags/7", None, 404),
         ("profiles.get_contact", "GET", "/crm/v1/clients/7/contacts", None, 404),
     ],
 )
@@ -37,6 +37,13 @@ def test_message_is_the_meaning(
     answer = api.request(method, path, json=body)
     told = answer.json()["message"] if "json" in answer.headers["content-type"] else answer.text
     assert (answer.status_code, told) == (status, meaning(name, status))
+
+
+def test_a_tag_that_is_there_names_the_profile_that_is_not(api: httpx.Client) -> None:
+    """The other refusal of tags, 400, in the words of the document too."""
+    tag = api.post("/v4/tags", json={"name": "vip"}).json()["id"]
+    answer = api.post(f"/v4/clients/7/tags/{tag}")
+    assert (answer.status_code, answer.json()["message"]) == (400, meaning("tags.assign", 400))
 
 
 def test_a_second_account_is_refused_in_the_words_of_the_document(api: httpx.Client) -> None:

@@ -102,11 +102,12 @@ def test_assignment(api: httpx.Client, jan: dict[str, Any]) -> None:
 
 
 def test_unknown_profile_and_tag(api: httpx.Client, jan: dict[str, Any]) -> None:
-    """An unknown profile is 400, an unknown tag 404; an unknown profile has no tags."""
+    """An unknown profile is 400, an unknown tag 404, and so are both; an unknown profile has no tags."""
     tag = api.post("/v4/tags", json={"name": "vip"}).json()["id"]
     for method in ("POST", "DELETE"):
         assert api.request(method, f"/v4/clients/1/tags/{tag}").status_code == 400
         assert api.request(method, f"/v4/clients/{jan['clientId']}/tags/99").status_code == 404
+        assert api.request(method, "/v4/clients/1/tags/99").status_code == 404
     assert api.get("/v4/clients/1/tags").json() == []
 
 

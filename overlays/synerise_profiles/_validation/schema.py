@@ -134,9 +134,13 @@ def _description(parts: list[Json]) -> str:
 
 def _required_choices(parts: list[Json]) -> tuple[str, ...]:
     """Return the fields of which at least one is required, as a doubly negated `anyOf` or as the identifiers say."""
-    choices = [choice for part in parts for choice in part.get("not", {}).get("not", {}).get("anyOf", ())]
-    names = _first_value(parts, "x-identifiers") or [name for choice in choices for name in choice.get("required", ())]
-    return tuple(dict.fromkeys(names))
+    found: list[str] = []
+    for part in parts:
+        choices = part.get("not", {}).get("not", {}).get("anyOf", ())
+        # A choice that lists values asks for more than names.
+        if not any("enum" in field for choice in choices for field in choice.get("properties", {}).values()):
+            found += [name for choice in choices for name in choice.get("required", ())]
+    return tuple(dict.fromkeys(_first_value(parts, "x-identifiers") or found))
 
 
 def _patterns_in(part: Json) -> tuple[str, ...]:

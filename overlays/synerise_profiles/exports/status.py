@@ -58,7 +58,7 @@ def export_spec() -> ExportSpec:
     operation = get_data.OPERATION
     outcomes: dict[StatusMeaning, list[str]] = schemas["ExportState"]["x-outcomes"]
     return ExportSpec(
-        first_field=schemas["ExportRequest"]["properties"]["fields"]["x-first-item"],
+        first_field=schemas["ExportRequest"]["properties"]["fields"]["not"]["not"]["prefixItems"][0]["const"],
         page_size=whole["paths"][operation.path][operation.http_method.lower()]["x-page"]["size"],
         meanings={status: meaning for meaning, statuses in outcomes.items() for status in statuses},
     )

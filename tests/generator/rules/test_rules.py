@@ -167,7 +167,6 @@ BREACHES = [
     ("x-removed-names", ROOT, "info: {", "info: {x-removed-names: [{name: a.b}], ", "name, version and instead"),
     ("x-key", CLOCK, "x-retry:", "x-identifier-change: {}\n      x-retry:", "stands on the info only"),
     ("x-page", CLOCK, "x-retry:", "x-page: {size: 0}\n      x-retry:", "a positive size"),
-    ("x-first-item", BOOK, "description: Free attributes.", "description: F.\n      x-first-item: 1", "a text"),
     (
         "x-outcomes",
         BOOK,

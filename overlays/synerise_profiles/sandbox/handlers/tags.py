@@ -44,17 +44,18 @@ def list_for_profile(request: RequestContext) -> HandlerResponse:
 
 
 def assign(request: RequestContext) -> HandlerResponse:
-    """Put a tag on a profile."""
-    profile = request.profile("clientId", request.path["clientId"], status=400)
+    """Put a tag on a profile. Where both are unknown, it is the tag that is told: its status says what is missing."""
     tag = _assignable(request)
+    profile = request.profile("clientId", request.path["clientId"], status=400)
     assignment = request.store.tags.assign(profile.client_id, tag["id"])
     return HandlerResponse({"id": assignment, "clientId": profile.client_id, "tagId": tag["id"]}, applied=1)
 
 
 def unassign(request: RequestContext) -> HandlerResponse:
     """Take a tag off a profile."""
+    tag = _assignable(request)
     profile = request.profile("clientId", request.path["clientId"], status=400)
-    return HandlerResponse(write=partial(_unassign, request.context, profile.client_id, _assignable(request)["id"]))
+    return HandlerResponse(write=partial(_unassign, request.context, profile.client_id, tag["id"]))
 
 
 def _tag(request: RequestContext) -> Json:

@@ -230,15 +230,32 @@ def _entries(error: jsonschema_rs.ValidationError) -> Iterable[Json]:
             return [entry for cause in inner[0] for entry in _entries(cause)]
     field = ".".join(str(part) for part in error.instance_path)
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Not):
-        condition: Any = kind.schema
-        names = [name for choice in condition["not"]["anyOf"] for name in choice["required"]]
-        message = f"at least one of {', '.join(names)} is required"
-        return [error_entry(field, message, error.instance) if field else error_entry("identifier", message)]
+        negated: Any = kind.schema
+        return [_unmet(field, negated["not"], error.instance)]
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
         return [error_entry(f"{field}.{kind.property}".lstrip("."), "is required")]
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Pattern):
         return [error_entry(field or "body", "does not match the documented pattern", error.instance)]
     return [error_entry(field or "body", error.message, error.instance)]
+
+
+def _unmet(field: str, condition: Any, value: Any) -> Json:
+    """What is missing by a condition: a first item, one of some names, or one that a value makes needless."""
+    if "prefixItems" in condition:
+        first = ", ".join(item["const"] for item in condition["prefixItems"])
+        return error_entry(field, f"must begin with {first}", value)
+    names = [name for choice in condition["anyOf"] for name in choice["required"]]
+    fields = [item for choice in condition["anyOf"] for item in choice.get("properties", {}).items()]
+    listed = {name: node["enum"] for name, node in fields if "enum" in node}
+    for name, values in listed.items():
+        if value.get(name, values[0]) not in values:
+            message = f"is none of the values that the document lists, and there is no {names[0]}"
+            return error_entry(f"{field}.{name}".lstrip("."), message, value[name])
+    if listed:
+        message = f"is required, unless {' or '.join(listed)} says what it is"
+        return error_entry(f"{field}.{names[0]}".lstrip("."), message)
+    message = f"at least one of {', '.join(names)} is required"
+    return error_entry(field, message, value) if field else error_entry("identifier", message)
 
 
 def _is_null(choice: list[jsonschema_rs.ValidationError]) -> bool:

@@ -26,6 +26,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.json_values import as_written
 from synerise_profiles_api.types import Request
 
@@ -286,12 +287,13 @@ class IdentifierKeys:
         self._names = tuple(name for name in names if name != _LAST_IDENTIFIER)
         self._last_name = _LAST_IDENTIFIER if _LAST_IDENTIFIER in names else None
 
-    def of_row(self, fields: Mapping[str, Any] | int | None) -> Keys:
-        """Return the keys of one row, given its fields, or the clientId that stands for it."""
+    def of_row(self, row: Any) -> Keys:
+        """Return the keys of one row, which has fields or is a clientId."""
+        if isinstance(row, int):
+            return (row,)
+        fields = fields_of(row)
         if fields is None:
             return ()
-        if isinstance(fields, int):
-            return (fields,)
         keys: list[Hashable] = []
         for name in self._names:
             key = _key_of(fields.get(name))

@@ -20,7 +20,7 @@ def keys_of_sent_row(batch_operation: BatchOperation, row: Any) -> Keys:
     keys = _row_keys(batch_operation)
     if isinstance(keys, RowSalter):
         return (keys.key_of(fields_of(row) or {}),)
-    return keys.of_row(row if isinstance(row, int) else fields_of(row))
+    return keys.of_row(row)
 
 
 def free_rows(rows: Iterable[tuple[int, Keys]], blocked: set[Hashable]) -> list[int]:

@@ -260,7 +260,7 @@ class Chunker:
         columns = None if known is None else identifier_keys.of_columns(known)
         if columns is not None and guard.place_columns(columns):
             return {}
-        keys_of_rows = [identifier_keys.of_row(fields_of(row)) for row in scan.rows]
+        keys_of_rows = list(map(identifier_keys.of_row, scan.rows))
         if columns is None and guard.place_columns([list(chain.from_iterable(keys_of_rows))]):
             return {}
         held = {place: keys_of_rows[place] for place in guard.blocked_places(keys_of_rows)}

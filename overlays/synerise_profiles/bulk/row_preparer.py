@@ -19,7 +19,7 @@ from synerise_profiles._batching.ordering import IdentifierKeys, PreparedRow
 from synerise_profiles._batching.row_encoder import Checks, RefusedError, RowEncoder, timestamp_reserve
 from synerise_profiles._batching.salting import RowSalter, check_salt, salt_by
 from synerise_profiles._core.files import scratch_file
-from synerise_profiles._validation.rules import Rule, fields_of
+from synerise_profiles._validation.rules import Rule
 from synerise_profiles_api.encoding import Model
 
 __all__ = ["ChunkerOptions", "RepeatCounter", "RowPreparer", "SaltOption"]
@@ -95,7 +95,7 @@ class RowPreparer:
         if self._salter is not None:
             self._add_salt(row, prepared, self._salter)
         elif self._identifier_keys is not None:
-            prepared.keys = self._identifier_keys.of_row(row if isinstance(row, int) else fields_of(row))
+            prepared.keys = self._identifier_keys.of_row(row)
         if build_request is not None:
             prepared.request = build_request(row)
         limit = self._operation.max_bytes

@@ -28,7 +28,7 @@ def main(url: str, key: str, what: str, folder: Path) -> None:
         options = {"journal": folder / "night.db", "concurrency": 1}
     if what == "append":
         options["dead_letter_mode"] = "append"
-    limit = {"killed": resource.RLIM_INFINITY, "journal": 40_000}.get(what, 100_000)
+    limit = {"killed": resource.RLIM_INFINITY, "journal": 40_000, "small": 2_000, "tiny": 50}.get(what, 100_000)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     with Synerise(api_key=key, base_url=url) as client:
         try:

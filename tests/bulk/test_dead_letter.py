@@ -436,7 +436,7 @@ def test_after_a_kill_the_letters_are_those_of_the_run_before(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit there")
-@pytest.mark.parametrize("what", ["replace", "append"])
+@pytest.mark.parametrize("what", ["replace", "append", "small"])
 def test_a_full_disk_ends_the_run_and_loses_no_rejection(sandbox: Sandbox, tmp_path: Path, what: str) -> None:
     """The report counts and names all, and the file has whole lines as far as there was room."""
     done = run_program(sandbox, what, tmp_path)
@@ -448,6 +448,32 @@ def test_a_full_disk_ends_the_run_and_loses_no_rejection(sandbox: Sandbox, tmp_p
     assert content.endswith(b"}\n")
     assert len(list(read_dead_letter(tmp_path / "letters.jsonl"))) == content.count(b"\n")
     assert names(tmp_path) == ["letters.jsonl"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit there")
+def test_a_full_disk_takes_no_letters_of_the_night_before(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
+    """Where there is no room for a single letter, the file that was there stays."""
+    client.bulk.upsert_profiles([BAD], dead_letter=tmp_path / "letters.jsonl")
+    before = (tmp_path / "letters.jsonl").read_bytes()
+    assert "File too large" in run_program(sandbox, "tiny", tmp_path).stdout
+    assert (tmp_path / "letters.jsonl").read_bytes() == before
+    assert names(tmp_path) == ["letters.jsonl"]
+
+
+def test_letters_that_cannot_be_put_in_place_stay_beside_it(
+    client: Synerise, letters: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says where they are."""
+
+    def fail(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(BulkStoppedError, match=r"No space left on device; what was written is in \.rejected.*\.part"):
+        client.bulk.upsert_profiles([BAD], dead_letter=letters)
+    monkeypatch.undo()
+    (part,) = letters.parent.glob(".*.part")
+    assert [letter["index"] for letter in read_dead_letter(part)] == [0]
 
 
 def test_a_folder_that_goes_away_is_told(client: Synerise, tmp_path: Path) -> None:

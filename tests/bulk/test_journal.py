@@ -440,3 +440,10 @@ def test_a_journal_is_for_its_owner(client: Synerise, night: Path) -> None:
     night.chmod(0o640)
     client.bulk.upsert_profiles([profile(0)], journal=night)
     assert stat.S_IMODE(night.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a folder of the kernel, which takes no file")
+def test_a_journal_that_cannot_be_made_asks_for_another_name(client: Synerise) -> None:
+    """Room would not help where no file can be made."""
+    with pytest.raises(JournalError, match=r"cannot be made \(.*\); give the name of another file"):
+        client.bulk.upsert_profiles([profile(0)], journal="/sys/night.db")

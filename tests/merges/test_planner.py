@@ -7,9 +7,16 @@ import pickle
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
-from synerise_profiles import ConfigurationError, InvalidRequestError, PermissionDeniedError, Synerise
+from synerise_profiles import (
+    ConfigurationError,
+    InvalidRequestError,
+    PermissionDeniedError,
+    ResponseDecodingError,
+    Synerise,
+)
 from synerise_profiles.merges import AsyncMergePlan, MergePlan, PlanMember, Snapshot
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles_api.api.profiles import merge_by_custom_id, merge_by_id
@@ -258,3 +265,14 @@ def test_the_sandbox_was_not_asked_to_merge(sandbox: Sandbox, client: Synerise) 
     plan.to_html(show_values=True)
     plan.to_dict()
     assert merges(sandbox) == []
+
+
+def test_a_body_that_names_nothing_is_no_profile() -> None:
+    """A 200 with an empty object, or with another one, is an error, and no profile that has nothing to lose."""
+    for body in ({}, {"attributes": {"a": 1}}, {"clientId": None}):
+        transport = httpx.MockTransport(lambda _, body=body: httpx.Response(200, json=body))
+        with Synerise(token="t", base_url="https://x", transport=transport) as client:
+            with pytest.raises(ResponseDecodingError, match="is no profile"):
+                client.merges.plan(into="a", sources=["b"], by="custom_id")
+            with pytest.raises(ResponseDecodingError, match="is no profile"):
+                client.merges.plan_many([("a", "b")], by="custom_id")

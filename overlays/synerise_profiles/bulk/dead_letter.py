@@ -6,7 +6,7 @@ as the report is iterated. With a dead-letter file it is that file: every reject
 the row as it was given, so that rows can be mended and sent again. Without one it is a temporary file, which holds no
 rows and is removed with the store. In the list, and in a dead-letter file of up to 8 MB that is replaced, they stand in
 the order of the rows once the run has ended; else in that of the responses. What cannot be written, as the disk is
-full, stays in memory: no rejection is lost.
+full, stays in memory: no rejection is lost. The file has what there was room for, and replaces none if that is nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,15 @@ from synerise_profiles._batching.letters import (
     read_letters,
 )
 from synerise_profiles._batching.row_source import UnreadableRow
-from synerise_profiles._core.files import AppendFile, FileId, PartFile, WrittenFile, file_id, named_scratch_file
+from synerise_profiles._core.files import (
+    AppendFile,
+    FileId,
+    PartFile,
+    WrittenFile,
+    file_id,
+    named_scratch_file,
+    read_at,
+)
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import checks_names
 
@@ -65,6 +73,7 @@ class LetterFile:
         self.left_parts = file.left_parts if isinstance(file, PartFile) else []
         self.head = head
         self.replaced_bytes: int | None = None
+        self.left_in = ""
         self._file: WrittenFile | None = file
         self._has_carried = False
         self._id: FileId | None = file.id
@@ -87,18 +96,24 @@ class LetterFile:
         """Write what was added to the file."""
         if self._file is None or not self._lines or self.problem is not None or os.getpid() != self._pid:
             return
-        content = b"".join(self._lines)
+        if self._write(self._file, b"".join(self._lines)):
+            self._lines.clear()
+            self._buffered_bytes = 0
+        else:  # what still fits
+            while self._lines and self._write(self._file, self._lines[0]):
+                del self._lines[0]
+
+    def _write(self, file: WrittenFile, content: bytes) -> bool:
         try:
-            end = self._file.write(content)
+            end = file.write(content)
         except OSError as error:
-            self.problem = error
-            return
+            self.problem = self.problem or error
+            return False
         if self._places and self._places[-1] == end - len(content):
             self._places[-1] = end
         else:
             self._places.extend((end - len(content), end))
-        self._lines.clear()
-        self._buffered_bytes = 0
+        return True
 
     def carry(self, lines: Iterable[bytes]) -> int:
         """Write lines of another file as they stand, which are not among those that were added; return their number."""
@@ -154,6 +169,7 @@ class LetterFile:
         try:
             if is_kept:
                 self.flush()
+            if is_kept and (self.problem is None or self._places or self._has_carried):
                 self._sort(file)
                 file.commit(self.replaced_bytes)
                 self.path = file.target
@@ -162,6 +178,7 @@ class LetterFile:
                 file.take_back(self._places[0] if is_one_piece else None)
         except OSError as error:
             self.problem = self.problem or error
+            self.left_in = f"; what was written is in {self.path.name}" if self.path.exists() else ""
         finally:
             self._file = None
             file.close()
@@ -218,7 +235,7 @@ class RejectionStore(Generic[T]):
         error = self.error
         if self._file is None or error is None:
             return None
-        return f"{self._file.name}, the file of dead letters, cannot be written: {error.strerror}"
+        return f"{self._file.name}, the file of dead letters, cannot be written: {error.strerror}{self._file.left_in}"
 
     def add(self, record: T, row: LetterRow) -> None:
         """Keep one record. `row` is its row, for the dead-letter file alone."""
@@ -324,20 +341,13 @@ def _data_of(record: attrs.AttrsInstance) -> dict[str, Any]:
 def _lines_between(descriptor: int, start: int, end: int) -> Iterator[bytes]:
     """Yield the lines of a part of a file. Each reader has a place of its own, though they share the descriptor."""
     rest = b""
-    while start < end and (content := _read_at(descriptor, min(_BUFFER_BYTES, end - start), start)):
+    while start < end and (content := read_at(descriptor, min(_BUFFER_BYTES, end - start), start)):
         start += len(content)
         *lines, rest = (rest + content).split(b"\n")
         for line in lines:
             yield line + b"\n"
     if rest:
         yield rest
-
-
-def _read_at(descriptor: int, size: int, place: int) -> bytes:
-    if sys.platform == "win32":
-        os.lseek(descriptor, place, os.SEEK_SET)
-        return os.read(descriptor, size)
-    return os.pread(descriptor, size, place)
 
 
 def _remove(path: Path) -> None:

@@ -15,7 +15,9 @@ import orjson
 
 from synerise_profiles._core.workflow import SendOutcome, SendRequests, Workflow, response_of
 from synerise_profiles.errors import NotFoundError
+from synerise_profiles_api.api.profiles import get
 from synerise_profiles_api.encoding import Model
+from synerise_profiles_api.errors import ResponseDecodingError
 from synerise_profiles_api.json_values import is_list, is_object
 from synerise_profiles_api.models import Profile
 from synerise_profiles_api.types import Request
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 Json = dict[str, Any]
+_NAMES = ("clientId", "uuid", "email", "phone", "customId")
 _MAX_CONCURRENT_READS = 4
 """Profiles that are read at the same time: modest, since the API publishes no rate limit."""
 _SAFE_NAME = re.compile(r"[^\W\d][\w .:-]{0,79}")
@@ -107,8 +110,22 @@ def read_profiles(requests: Iterable[Request[Profile]]) -> Workflow[list[SendOut
 
 
 def snapshot_or_none(outcome: SendOutcome[Profile]) -> Snapshot | None:
-    """Return what was read; None where the profile is not found. Raises any other failure."""
-    return None if isinstance(outcome, NotFoundError) else snapshot_of(response_of(outcome).body)
+    """Return what was read; None where the profile is not found.
+
+    Raises any other failure, and ResponseDecodingError for a profile that nothing names: none is read like that.
+    """
+    if isinstance(outcome, NotFoundError):
+        return None
+    response = response_of(outcome)
+    data = response.body.to_dict()
+    if all(data.get(name) is None for name in _NAMES):
+        raise ResponseDecodingError(
+            "the answer is no profile, since nothing in it names one; nothing is planned or merged by it",
+            operation=get.OPERATION.name,
+            status_code=response.status_code,
+            content=response.content,
+        )
+    return snapshot_of(response.body)
 
 
 def snapshot_of(profile: Model) -> Snapshot:

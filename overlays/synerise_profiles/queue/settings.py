@@ -25,6 +25,7 @@ from synerise_profiles._core.arguments import (
     seconds,
     whole_number,
 )
+from synerise_profiles._core.files import refused, scratch_file
 from synerise_profiles_api.errors import InvalidRequestError
 
 __all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "Salt", "WhenFull", "queue_settings"]
@@ -79,7 +80,12 @@ class QueueArguments(TypedDict, total=False):
 
 
 def _check_spill(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    letter_target(value, attribute.name, is_appended=True)
+    target = letter_target(value, attribute.name, is_appended=True)
+    if not target.exists():  # rights alone do not say whether a folder takes a file, such as one of the kernel's
+        try:
+            scratch_file(target.parent).close()
+        except OSError as error:
+            raise refused(attribute.name, f"is in a folder that cannot be written: {error.strerror}") from None
 
 
 _SALT: Final = SettingValidator(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -146,4 +147,8 @@ def _is_new_database(target: Path, noun: str, application_id: int, version: int)
             problem = f"the {noun} has version {found}, and this release reads version {version}"
             raise DatabaseFileError(problem, "version") from None
         return False
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DatabaseFileError(f"the {noun} cannot be made ({error.strerror})", "foreign") from None
     return True

@@ -19,7 +19,7 @@ from typing import Final, cast
 from .targets import refused
 from .writing import OPEN_FLAGS, OWNER_ONLY
 
-__all__ = ["SharedRecord", "refuse_foreign", "rename_file", "temporary_folder"]
+__all__ = ["SharedRecord", "read_at", "refuse_foreign", "rename_file", "temporary_folder"]
 
 if sys.platform != "win32":
     import fcntl
@@ -161,3 +161,11 @@ def _lock(descriptor: int) -> bool:
 def _unlock(descriptor: int) -> None:
     if sys.platform != "win32":
         fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def read_at(descriptor: int, size: int, place: int) -> bytes:
+    """Read so many bytes at most from a place of a file that others may read too."""
+    if sys.platform == "win32":
+        os.lseek(descriptor, place, os.SEEK_SET)
+        return os.read(descriptor, size)
+    return os.pread(descriptor, size, place)

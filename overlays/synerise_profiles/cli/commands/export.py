@@ -98,6 +98,8 @@ def status(task_id: str, as_json: bool) -> int:  # noqa: FBT001 - click passes f
 
     with open_client() as client:
         found = client.exports.get_status(task_id)
+    if isinstance(found, ExportStatus) and not found.status:
+        raise CommandError(f"{task_id}: the answer tells no status; ask again, or look for the export in the portal")
     document: Any = found.to_dict() if isinstance(found, ExportStatus) else found
     if as_json or not is_object(document):
         print_json(document)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synerise_profiles._readers.exact_json import LargeNumberError, load_exactly
+from synerise_profiles._readers.exact_json import LargeNumberError, RepeatedKeyError, load_decimals, load_exactly
 
 NUMBERS = st.integers(-(10**25), 10**25) | st.integers(-(2**63) - 3, -(2**63) + 3) | st.integers(2**64 - 3, 2**64 + 3)
 LEAVES = NUMBERS | st.floats(allow_nan=False, allow_infinity=False) | st.text() | NUMBERS.map(str)
@@ -40,6 +41,42 @@ def test_digits_are_kept_or_the_text_is_refused(value: object, padding: str) -> 
             load_exactly(text)
     else:
         assert load_exactly(text) == json.loads(text)
+
+
+@pytest.mark.parametrize("load", [load_exactly, load_decimals])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            '{"a":1,"a":2}',
+            '{"a": 1, "b": 2, "a": 1}',
+            '{"x":{"a":1,"a":2}}',
+            '[{"a":1,"a":2}]',
+            '{"b":[{"a":1,"a":2}]}',
+        ),
+        *('{"a" :1,"a" :2}', '{"\\u0061":1,"a":2}', '{"x":"\\":","a":1,"a":2}', '{"a":1,"a":2,"n":1.5e3,"m":7}'),
+        '{"a":1.12345678901234567890123,"a":2}',
+    ],
+)
+def test_a_key_twice_in_an_object_is_refused(load: Any, text: str) -> None:
+    """Readers keep the last value in silence; which one is meant is not known."""
+    with pytest.raises(RepeatedKeyError, match="has the key 'a' twice in one object") as caught:
+        load(text.encode())
+    assert caught.value.key == "a"
+
+
+@pytest.mark.parametrize("load", [load_exactly, load_decimals])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('{"a":1,"b":{"a":1}}', '[{"a":1},{"a":2}]', '{"a" :1,"b"\\t:2}', '{"a":"\\":\\"","b":"x\\":"}', '{"a:":":"}'),
+        *('{"\\":":1,"":2}', '{"a":"\\u0022:"}', '"\\":"', '{"a":{"b":{"c":[{"d":1},{"d":2}]}}}', '{"A":1,"a":2}'),
+    ],
+)
+def test_other_keys_pass(load: Any, text: str) -> None:
+    """However deep they stand, whatever texts look like names, and however blanks stand around colons."""
+    text = text.replace("\\t", "\t")
+    assert load(text.encode()) == json.loads(text)
 
 
 def test_the_field_is_named() -> None:

@@ -583,6 +583,7 @@ def test_a_line_that_was_cut_off_stays_behind_what_is_refused(replay: Replay, le
     [
         (line(version=2), "line 1 is a dead letter of version 2; this release reads version 1; send it by the release"),
         (b"id,town\n", "line 1 is no dead letter"),
+        (line().replace(b'"row":{', b'"row":{"city":"x","city":"y",'), "line 1 has the key 'city' twice in one object"),
         (line() + b'{"customId":"a"}\n', "line 2 is no dead letter"),
     ],
 )

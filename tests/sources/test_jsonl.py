@@ -70,6 +70,17 @@ def test_a_number_of_too_many_digits_costs_its_line(mapping):
     assert "17" in str(found[2])
 
 
+@pytest.mark.parametrize("mapping", [None, MAPPING], ids=["as it is", "mapped"])
+def test_a_key_twice_costs_its_line(mapping):
+    """One of the values would be lost; the line is refused, and the letter holds it."""
+    key = "customId" if mapping is None else "id"
+    file = lines(b'{"%b":"a","note":"x","note":"y"}\n' % key.encode(), {key: "b", "x": {"note": "z"}})
+    (_, refused), (_, row) = zip((1, 2), read_jsonl(file, mapping), strict=True)
+    assert refused.reason == "has the key 'note' twice in one object, so that one value would be lost; leave one"
+    assert refused.row.count("note") == 2
+    assert row["customId"] == "b"
+
+
 def test_a_mapping_reads_typed_values():
     """Numbers keep their type where anything goes; null and the empty text are empty cells."""
     rows = [

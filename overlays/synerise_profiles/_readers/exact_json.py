@@ -1,7 +1,9 @@
-"""JSON that is read without losing digits: a whole number beyond 64 bits is refused, where orjson makes a float of it.
+"""JSON that is read without losing anything: what orjson would change in silence is refused.
 
+That is a whole number beyond 64 bits, of which it makes a float, and a key that comes twice: it keeps the last one.
 Such numbers are ids: of SIM cards, of receipts. They are rare, so a text is first searched for so many digits in a row,
-by a sample of its bytes; only where there may be some, it is parsed a second time, exactly.
+by a sample of its bytes; only where there may be some, it is parsed a second time, exactly. Keys are counted: by the
+ends of names in the text, and where there are more of these than keys of the object, by those of the object as JSON.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import orjson
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 
-__all__ = ["LargeNumberError", "load_decimals", "load_exactly", "unread_json"]
+__all__ = ["LargeNumberError", "LossyJsonError", "RepeatedKeyError", "load_decimals", "load_exactly", "unread_json"]
 
 _MIN_DIGITS: Final = 19
 """Whole numbers with fewer digits fit into 64 bits."""
@@ -36,7 +38,22 @@ _TOO_DEEP: Final = "is nested too deep"
 _has_half: Final = re.compile(r"\\u[dD][89a-fA-F]").search
 
 
-class LargeNumberError(ValueError):
+_NAME_END: Final = b'":'
+
+
+class LossyJsonError(ValueError):
+    """A text of JSON holds what readers lose of it in silence."""
+
+
+class RepeatedKeyError(LossyJsonError):
+    """An object has a key twice, of which readers keep the last; `key` is its name."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"has the key {key!r} twice in one object, so that one value would be lost; leave one")
+
+
+class LargeNumberError(LossyJsonError):
     """A text of JSON holds a whole number beyond 64 bits; `field` is the way to it, where one is known."""
 
     def __init__(self, field: str) -> None:
@@ -48,8 +65,11 @@ class LargeNumberError(ValueError):
 
 
 def load_exactly(text: bytes) -> Any:
-    """Parse JSON; raise LargeNumberError for a whole number beyond 64 bits, orjson.JSONDecodeError for what is none."""
+    """Parse JSON; raise LossyJsonError for what would be lost of it, orjson.JSONDecodeError for what is none."""
     found = orjson.loads(text)
+    names = text.count(_NAME_END)
+    if names != (len(found) if found.__class__ is dict else 0):
+        _check_keys(text, found, names)
     if (
         _SAMPLE in text[::_STRIDE].translate(_DIGITS_AS_ZEROS)
         and _ALL in text.translate(_DIGITS_AS_ZEROS)
@@ -65,7 +85,25 @@ def load_decimals(text: bytes) -> Any:
     if _MANY_SAMPLE in text[::_MARK_STRIDE].translate(_MARKS_AS_ZEROS) and _MANY in text.translate(_MARKS_AS_ZEROS):
         load_exactly(text)
         return json.loads(text, parse_float=_float_or_decimal)
-    return orjson.loads(text)
+    found = orjson.loads(text)
+    names = text.count(_NAME_END)
+    if names != (len(found) if found.__class__ is dict else 0):
+        _check_keys(text, found, names)
+    return found
+
+
+def _check_keys(text: bytes, found: Any, names: int) -> None:
+    """Raise RepeatedKeyError where an object of the text has a key twice."""
+    if orjson.dumps(found).count(_NAME_END) != names:  # else those in texts, and those of objects inside, are all
+        json.loads(text, object_pairs_hook=_unique_keys, parse_int=_ignore, parse_float=_ignore)
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> None:
+    known = set[str]()
+    for key, _ in pairs:
+        if key in known:
+            raise RepeatedKeyError(key)
+        known.add(key)
 
 
 def unread_json(text: str) -> str | None:

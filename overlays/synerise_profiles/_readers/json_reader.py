@@ -17,7 +17,7 @@ import orjson
 from synerise_profiles._core.files import FileId
 
 from .block_reader import MAX_LINE_CHARS, InputFile, OpenedFile, PathOrFile
-from .exact_json import LargeNumberError, load_exactly
+from .exact_json import LossyJsonError, load_exactly
 from .file_form import check_json_array
 from .jsonl_reader import MAX_SAMPLE_ROWS, encoded_blocks, first_keys, json_problem
 
@@ -95,7 +95,7 @@ class JsonArrayReader:
                     continue
                 try:
                     found = loads(text)
-                except LargeNumberError as error:
+                except LossyJsonError as error:
                     yield refuse(str(error), text.decode())
                     continue
                 except orjson.JSONDecodeError as error:

@@ -13,7 +13,7 @@ from synerise_profiles._core.files import FileId
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .block_reader import MAX_LINE_CHARS, InputFile, OpenedFile, PathOrFile, split_blocks
-from .exact_json import LargeNumberError, load_exactly, unread_json
+from .exact_json import LossyJsonError, load_exactly, unread_json
 from .file_form import check_json_lines
 from .line_index import LineIndex
 
@@ -93,7 +93,7 @@ class JsonLinesReader:
                         if found is None:
                             yield refuse(*json_problem(line, error))
                             continue
-                    except LargeNumberError as error:
+                    except LossyJsonError as error:
                         yield refuse(str(error), line.decode())
                         continue
                     yield found if convert is None else convert(found)
@@ -112,7 +112,7 @@ def _appended_value(line: bytes) -> Any:
     """The value of a line with which a file begins, with its mark of UTF-8, that was appended to another; or None."""
     try:
         return load_exactly(line.removeprefix(_BOM)) if line.startswith(_BOM) else None
-    except (orjson.JSONDecodeError, LargeNumberError):
+    except (orjson.JSONDecodeError, LossyJsonError):
         return None
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import orjson
 
-from synerise_profiles._readers.exact_json import LargeNumberError, load_exactly
+from synerise_profiles._readers.exact_json import LossyJsonError, load_exactly
 from synerise_profiles._validation.rules import Rule
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
@@ -110,7 +110,7 @@ def convert_json(cell: Any) -> Any:
         return drop_nulls(cell)
     try:
         return load_exactly(cell.encode())
-    except LargeNumberError as error:
+    except LossyJsonError as error:
         raise BadCellError(str(error)) from None
     except (orjson.JSONDecodeError, UnicodeEncodeError):
         raise BadCellError("is not JSON") from None

@@ -67,6 +67,18 @@ class LazyGroup(click.Group):
         found: Mapping[str, click.Command] = import_module(f".commands.{module}", __package__).COMMANDS
         return found[cmd_name]
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command by its name; one that is not there is told with the one that is meant."""
+        if args[0] not in _MODULES and not args[0].startswith("-"):
+            import difflib  # noqa: PLC0415 - few calls need it
+
+            close = difflib.get_close_matches(args[0], _MODULES, n=1)
+            hint = f"Did you mean '{close[0]}'?" if close else "The help page lists all."
+            ctx.fail(f"No such command '{args[0]}'. {hint}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - likewise
         """List the commands by section."""
         longest = max(map(len, _MODULES))

@@ -8,6 +8,7 @@ stands in an environment variable, or in a file that its owner alone can read.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 import tomllib
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from .exit_status import CommandError
+from .flags import NUMBER
 
 if TYPE_CHECKING:
     from synerise_profiles import Synerise
@@ -33,6 +35,9 @@ CONNECTION_KEYS: Final = (*_PLACE, *_SECRETS, "workspace_guid", "timeout", "max_
 LIMIT_KEYS: Final = ("concurrency", "requests_per_second", "max_errors", "max_error_rate")
 """Keys of a named environment that are options of bulk runs, where no flag says otherwise."""
 _FILE_KEY: Final = "api_key_file"
+_SETTING: Final = re.compile(rf"(?<![\w=])(?:{'|'.join(CONNECTION_KEYS)})(?=:| and | or | are )")
+"""The name of a setting in a text of the library."""
+_NO_KEY: Final = "no API key: set SYNERISE_API_KEY, name a file by --api-key-file, or a named environment by --env"
 
 
 def settings_path() -> Path:
@@ -52,7 +57,7 @@ def connected(function: F) -> F:
         ("--region", {"metavar": "NAME", "help": "Region of the API, such as azure-eu."}),
         ("--base-url", {"metavar": "URL", "help": "Address of the API, instead of a region."}),
         ("--api-key-file", {"type": click.Path(dir_okay=False), "help": "File with the API key, mode 0600."}),
-        ("--timeout", {"type": float, "metavar": "SECONDS", "help": "For each step of a request (30)."}),
+        ("--timeout", {"type": NUMBER, "metavar": "SECONDS", "help": "For each step of a request (30)."}),
         ("--max-retries", {"type": int, "metavar": "N", "help": "How often a failed request is repeated."}),
     )
     for name, details in reversed(flags):
@@ -63,8 +68,26 @@ def connected(function: F) -> F:
 def open_client(**given: Any) -> Synerise:
     """Build the client of a command; arguments given here come first."""
     from synerise_profiles import Synerise  # noqa: PLC0415 - a help page does without
+    from synerise_profiles.errors import ConfigurationError  # noqa: PLC0415 - likewise
 
-    return Synerise.from_env(**_arguments(_flags()), **given)
+    flags = _flags()
+    arguments = _arguments(flags)
+    if not any(name in arguments or os.environ.get(f"SYNERISE_{name.upper()}", "").strip() for name in _SECRETS):
+        raise CommandError(_NO_KEY)
+    try:
+        return Synerise.from_env(**arguments, **given)
+    except ConfigurationError as error:
+        text = str(error).replace("or pass base_url", "or give --base-url")
+        raise CommandError(_SETTING.sub(lambda found: _origin(found[0], flags, arguments), text)) from None
+
+
+def _origin(name: str, flags: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
+    """Say where a setting was given: by a flag, in the chosen environment, or by a variable."""
+    if name in flags:
+        return f"--{name.replace('_', '-')}"
+    if name == "api_key" and _FILE_KEY in flags:
+        return str(flags[_FILE_KEY])
+    return name if name in arguments else f"SYNERISE_{name.upper()}"
 
 
 def default_limits() -> Mapping[str, Any]:
@@ -142,6 +165,9 @@ def _read_key(path: Path) -> str:
 
 
 def _check_mode(path: Path, what: str) -> None:
-    """Refuse a file with a key that others than its owner can read."""
-    if sys.platform != "win32" and stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+    """Refuse a file with a key that others than its owner can read, and what holds none."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        raise CommandError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'a device'}; name the file with the key")
+    if sys.platform != "win32" and stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO):
         raise CommandError(f"{path} {what} and others can read it; run: chmod 600 {path}")

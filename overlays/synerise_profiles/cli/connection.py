@@ -11,9 +11,7 @@ import os
 import re
 import stat
 import sys
-import tomllib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -22,6 +20,8 @@ from .exit_status import CommandError
 from .flags import NUMBER
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from synerise_profiles import Synerise
 
 __all__ = ["CONNECTION_KEYS", "LIMIT_KEYS", "connected", "default_limits", "open_client", "settings_path"]
@@ -42,6 +42,8 @@ _NO_KEY: Final = "no API key: set SYNERISE_API_KEY, name a file by --api-key-fil
 
 def settings_path() -> Path:
     """Return where the settings file stands unless `--settings` says otherwise: in the platform's folder."""
+    from pathlib import Path  # noqa: PLC0415 - a help page does without
+
     return Path(os.environ.get("SYNERISE_SETTINGS") or Path(click.get_app_dir("synerise-profiles")) / "settings.toml")
 
 
@@ -110,6 +112,8 @@ def _arguments(flags: Mapping[str, Any]) -> dict[str, Any]:
             chosen.pop(name, None)
     chosen |= {name: value for name, value in flags.items() if name in (*CONNECTION_KEYS, _FILE_KEY)}
     if _FILE_KEY in chosen:
+        from pathlib import Path  # noqa: PLC0415 - likewise
+
         chosen["api_key"] = _read_key(Path(chosen.pop(_FILE_KEY)))
     return {name: value for name, value in chosen.items() if name in CONNECTION_KEYS}
 
@@ -119,6 +123,9 @@ def _environment(flags: Mapping[str, Any]) -> Mapping[str, Any]:
     name = flags.get("env") or os.environ.get("SYNERISE_ENV")
     if not name:
         return {}
+    import tomllib  # noqa: PLC0415 - likewise
+    from pathlib import Path  # noqa: PLC0415 - likewise
+
     from synerise_profiles_api.json_values import is_object  # noqa: PLC0415 - a help page does without
 
     path = Path(flags.get("settings") or settings_path())

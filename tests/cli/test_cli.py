@@ -204,6 +204,8 @@ def test_a_command_loads_no_other(name: str) -> None:
     heavy = {
         "httpx",
         "orjson",
+        "shutil",
+        "tomllib",
         "rich",
         "synerise_profiles.client",
         "synerise_profiles.bulk",

@@ -93,6 +93,8 @@ def tag_assignments(tag_id: int) -> BatchOperation:
         return assign.request(value, tag_id)
 
     assign.request(0, tag_id)  # a tag that is no integer is the caller's mistake, not the rows'
+    if tag_id < 1:
+        raise InvalidRequestError("expected the id of a tag, a whole number from 1", field="tag_id")
     return _single_operation(assign.OPERATION, build)
 
 

@@ -11,13 +11,22 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-__all__ = ["Finding", "UnreadableFile", "WatchedNames", "python_files", "scan_file", "scan_paths", "scan_source"]
+__all__ = [
+    "PROGRAM_SUFFIXES",
+    "Finding",
+    "UnreadableFile",
+    "WatchedNames",
+    "python_files",
+    "scan_file",
+    "scan_paths",
+    "scan_source",
+]
 
 T = TypeVar("T")
 
 _PACKAGES = ("synerise_profiles", "synerise_profiles_api")
 _API_PREFIX = "synerise_profiles_api.api."
-_SUFFIXES = frozenset({".py", ".pyw", ".pyi", ".ipynb"})
+PROGRAM_SUFFIXES = frozenset({".py", ".pyw", ".pyi", ".ipynb"})
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 
@@ -67,7 +76,7 @@ def python_files(path: Path) -> Iterator[Path]:
             hidden = item.name.startswith(".") or item.name in _SKIPPED_FOLDERS or (item / "pyvenv.cfg").exists()
             if not hidden and not item.is_symlink():
                 yield from python_files(item)
-        elif item.suffix in _SUFFIXES:
+        elif item.suffix in PROGRAM_SUFFIXES:
             yield item
 
 

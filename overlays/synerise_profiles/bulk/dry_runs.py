@@ -32,7 +32,7 @@ _OPERATIONS: Final[Mapping[RowsFor, tuple[str, Callable[[], BatchOperation]]]] =
     "events": (EVENTS, operations.events),
     "transactions": (TRANSACTIONS, operations.transactions),
     "deletions": (DELETIONS, operations.profile_deletions),
-    "tags": (TAGS, lambda: operations.tag_assignments(0)),
+    "tags": (TAGS, lambda: operations.tag_assignments(1)),
 }
 
 

@@ -211,4 +211,5 @@ _ADVICE: Final[Mapping[FaultKind, str]] = {
     "damaged": f"what it says of rows is not taken; {_NEW_FILE_TEXT}",
     "locked": "another run may have it open; wait for its end",
     "unusable": "make room, and repeat the call with the same input and journal: it goes on where it stopped",
+    "forbidden": "give the name of a file in a folder that can be written",
 }

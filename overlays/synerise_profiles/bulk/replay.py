@@ -82,7 +82,7 @@ class _Method:
 
 @functools.cache
 def _methods() -> Mapping[str, _Method]:
-    tags = operations.tag_assignments(0)
+    tags = operations.tag_assignments(1)
     return {
         operations.profiles().operation.name: _Method(BatchArguments, lambda _: operations.profiles()),
         operations.events().operation.name: _Method(SaltedArguments, lambda _: operations.events()),

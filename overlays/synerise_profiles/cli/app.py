@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Generator, Mapping, Sequence
@@ -49,6 +50,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     },
 }
 """By section and name, in the order in which `--help` lists them: the module below `commands`, and a summary."""
+_MAX_WIDTH: Final = 120
 _MODULES: Final = {name: module for section in COMMANDS.values() for name, (module, _) in section.items()}
 
 
@@ -66,6 +68,18 @@ class LazyGroup(click.Group):
             return None
         found: Mapping[str, click.Command] = import_module(f".commands.{module}", __package__).COMMANDS
         return found[cmd_name]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command by its name; one that is not there is told with the one that is meant."""
+        if args[0] not in _MODULES and not args[0].startswith("-"):
+            import difflib  # noqa: PLC0415 - few calls need it
+
+            close = difflib.get_close_matches(args[0], _MODULES, n=1)
+            hint = f"Did you mean '{close[0]}'?" if close else "The help page lists all."
+            ctx.fail(f"No such command '{args[0]}'. {hint}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - likewise
         """List the commands by section."""
@@ -93,7 +107,7 @@ def _epilog() -> str:
 @click.group(
     cls=LazyGroup,
     epilog=_epilog(),
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(None, "--version", package_name=PROGRAM, message="%(prog)s %(version)s")
 def app() -> None:
@@ -105,7 +119,10 @@ def run(arguments: Sequence[str] | None) -> int:
     with _warnings_as_lines():
         try:
             status: Any = app.main(
-                None if arguments is None else list(arguments), prog_name=PROGRAM, standalone_mode=False
+                None if arguments is None else list(arguments),
+                prog_name=PROGRAM,
+                standalone_mode=False,
+                terminal_width=_help_width(),
             )
         except CommandError as error:
             error.show()
@@ -126,6 +143,19 @@ def run(arguments: Sequence[str] | None) -> int:
                 click.echo(f"{PROGRAM}: {line}", err=True)
             return described.status
     return status if isinstance(status, int) else 0
+
+
+def _help_width() -> int:
+    """Return the width of help pages. What asks for the width of a terminal loads half of the archive formats."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        width = int(columns)
+    else:
+        try:
+            width = os.get_terminal_size(sys.stdout.fileno()).columns
+        except (OSError, ValueError, AttributeError):
+            width = 0
+    return max(min(width or 80, _MAX_WIDTH) - 2, 50)
 
 
 @contextmanager

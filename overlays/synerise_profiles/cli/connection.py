@@ -8,18 +8,20 @@ stands in an environment variable, or in a file that its owner alone can read.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
-import tomllib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from .exit_status import CommandError
+from .flags import NUMBER
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from synerise_profiles import Synerise
 
 __all__ = ["CONNECTION_KEYS", "LIMIT_KEYS", "connected", "default_limits", "open_client", "settings_path"]
@@ -33,10 +35,15 @@ CONNECTION_KEYS: Final = (*_PLACE, *_SECRETS, "workspace_guid", "timeout", "max_
 LIMIT_KEYS: Final = ("concurrency", "requests_per_second", "max_errors", "max_error_rate")
 """Keys of a named environment that are options of bulk runs, where no flag says otherwise."""
 _FILE_KEY: Final = "api_key_file"
+_SETTING: Final = re.compile(rf"(?<![\w=])(?:{'|'.join(CONNECTION_KEYS)})(?=:| and | or | are )")
+"""The name of a setting in a text of the library."""
+_NO_KEY: Final = "no API key: set SYNERISE_API_KEY, name a file by --api-key-file, or a named environment by --env"
 
 
 def settings_path() -> Path:
     """Return where the settings file stands unless `--settings` says otherwise: in the platform's folder."""
+    from pathlib import Path  # noqa: PLC0415 - a help page does without
+
     return Path(os.environ.get("SYNERISE_SETTINGS") or Path(click.get_app_dir("synerise-profiles")) / "settings.toml")
 
 
@@ -52,7 +59,7 @@ def connected(function: F) -> F:
         ("--region", {"metavar": "NAME", "help": "Region of the API, such as azure-eu."}),
         ("--base-url", {"metavar": "URL", "help": "Address of the API, instead of a region."}),
         ("--api-key-file", {"type": click.Path(dir_okay=False), "help": "File with the API key, mode 0600."}),
-        ("--timeout", {"type": float, "metavar": "SECONDS", "help": "For each step of a request (30)."}),
+        ("--timeout", {"type": NUMBER, "metavar": "SECONDS", "help": "For each step of a request (30)."}),
         ("--max-retries", {"type": int, "metavar": "N", "help": "How often a failed request is repeated."}),
     )
     for name, details in reversed(flags):
@@ -63,8 +70,26 @@ def connected(function: F) -> F:
 def open_client(**given: Any) -> Synerise:
     """Build the client of a command; arguments given here come first."""
     from synerise_profiles import Synerise  # noqa: PLC0415 - a help page does without
+    from synerise_profiles.errors import ConfigurationError  # noqa: PLC0415 - likewise
 
-    return Synerise.from_env(**_arguments(_flags()), **given)
+    flags = _flags()
+    arguments = _arguments(flags)
+    if not any(name in arguments or os.environ.get(f"SYNERISE_{name.upper()}", "").strip() for name in _SECRETS):
+        raise CommandError(_NO_KEY)
+    try:
+        return Synerise.from_env(**arguments, **given)
+    except ConfigurationError as error:
+        text = str(error).replace("or pass base_url", "or give --base-url")
+        raise CommandError(_SETTING.sub(lambda found: _origin(found[0], flags, arguments), text)) from None
+
+
+def _origin(name: str, flags: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
+    """Say where a setting was given: by a flag, in the chosen environment, or by a variable."""
+    if name in flags:
+        return f"--{name.replace('_', '-')}"
+    if name == "api_key" and _FILE_KEY in flags:
+        return str(flags[_FILE_KEY])
+    return name if name in arguments else f"SYNERISE_{name.upper()}"
 
 
 def default_limits() -> Mapping[str, Any]:
@@ -87,6 +112,8 @@ def _arguments(flags: Mapping[str, Any]) -> dict[str, Any]:
             chosen.pop(name, None)
     chosen |= {name: value for name, value in flags.items() if name in (*CONNECTION_KEYS, _FILE_KEY)}
     if _FILE_KEY in chosen:
+        from pathlib import Path  # noqa: PLC0415 - likewise
+
         chosen["api_key"] = _read_key(Path(chosen.pop(_FILE_KEY)))
     return {name: value for name, value in chosen.items() if name in CONNECTION_KEYS}
 
@@ -96,6 +123,9 @@ def _environment(flags: Mapping[str, Any]) -> Mapping[str, Any]:
     name = flags.get("env") or os.environ.get("SYNERISE_ENV")
     if not name:
         return {}
+    import tomllib  # noqa: PLC0415 - likewise
+    from pathlib import Path  # noqa: PLC0415 - likewise
+
     from synerise_profiles_api.json_values import is_object  # noqa: PLC0415 - a help page does without
 
     path = Path(flags.get("settings") or settings_path())
@@ -142,6 +172,9 @@ def _read_key(path: Path) -> str:
 
 
 def _check_mode(path: Path, what: str) -> None:
-    """Refuse a file with a key that others than its owner can read."""
-    if sys.platform != "win32" and stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+    """Refuse a file with a key that others than its owner can read, and what holds none."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        raise CommandError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'a device'}; name the file with the key")
+    if sys.platform != "win32" and stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO):
         raise CommandError(f"{path} {what} and others can read it; run: chmod 600 {path}")

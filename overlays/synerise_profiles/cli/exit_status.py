@@ -9,7 +9,7 @@ import click
 
 from .interrupts import HUNG_UP, INTERRUPTED, TERMINATED, ending_of
 from .streams import UNREAD
-from .wording import as_flags
+from .wording import as_flags, flag_of
 
 __all__ = ["EXIT_STATUSES", "CommandError", "DescribedError", "database_problem", "describe_error"]
 
@@ -141,8 +141,4 @@ def _mapping_text(error: object) -> str | None:
 def _argument_text(error: object) -> str:
     """Name an argument of the library as its flag."""
     field, problem = str(getattr(error, "field", "")), as_flags(str(getattr(error, "problem", error)))
-    if not field:
-        return problem
-    field = "sql" if field == "query" else field
-    is_flag = field.isidentifier() and field.islower()
-    return f"{'--' + field.replace('_', '-') if is_flag else field}: {problem}"
+    return f"{flag_of(field)}: {problem}" if field else problem

@@ -18,6 +18,7 @@ __all__ = [
     "DELTA_FLAGS",
     "FILE_FLAGS",
     "FLAG_NAMES",
+    "NUMBER",
     "PLAN_FLAGS",
     "PROFILE_FLAGS",
     "REPLAY_FLAGS",
@@ -134,9 +135,17 @@ FLAG_NAMES: Final = frozenset(
 )
 """The names of all flags that are arguments of the library."""
 
+
+class _Number(click.types.FloatParamType):
+    """A number, called so in messages."""
+
+    name = "number"
+
+
+NUMBER: Final = _Number()
 _TYPES: Final[Mapping[Kind, Any]] = {
     "integer": int,
-    "number": float,
+    "number": NUMBER,
     "text": str,
     "names": str,
     "salt": str,
@@ -245,6 +254,9 @@ def _gone(text: str) -> str | dict[str, Any]:
     import json  # noqa: PLC0415 - few commands need it
 
     path, equals, value = text.partition("=")
+    is_tag = path == "tag" and value.isdecimal() and int(value) > 0
+    if not (text in ("ignore", "delete") or is_tag or (equals and path.strip() and path != "tag")):
+        raise click.BadParameter("expected ignore, delete, tag=ID or FIELD=VALUE", param_hint="--gone")
     if not equals:
         return text
     try:

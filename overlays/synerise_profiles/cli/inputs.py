@@ -26,6 +26,7 @@ from synerise_profiles.sources import (
 
 from .exit_status import CommandError
 from .flags import FILE_FLAGS, given_options
+from .wording import as_flags
 
 if TYPE_CHECKING:
     from synerise_profiles_api.types import Operation
@@ -56,8 +57,9 @@ _FORMAT_BY_SUFFIX: Final[Mapping[str, Format]] = {
 }
 _HEAD_BYTES: Final = 1 << 16
 _NOT_OF_CSV: Final = frozenset({"format", "sort"})
-_HINT: Final = "give --mapping or --set FIELD=COLUMN; suggest-mapping FILE --for {kind} writes a first mapping"
 """Flags of files that are no matter of how a CSV file is written."""
+_HINT: Final = "give --mapping or --set FIELD=COLUMN; suggest-mapping FILE --for {kind} writes a first mapping"
+_IDENTIFIERS_HINT: Final = "give --set customId=COLUMN, --set clientId=COLUMN or --mapping"
 
 
 class SourceChain:
@@ -181,19 +183,25 @@ def _open(path: str, kind: RowKind, options: Mapping[str, Any], mapping: RowMapp
     except MappingError as error:
         if error.file:
             raise
-        hint = [] if mapping is not None else [MappingIssue("", "", _HINT.format(kind=kind))]
+        hint = (
+            []
+            if mapping is not None
+            else [MappingIssue("", "", _IDENTIFIERS_HINT if kind == "identifiers" else _HINT.format(kind=kind))]
+        )
         raise MappingError([*error.issues, *hint], operation=error.operation, file=name) from None
     except InvalidRequestError as error:
         if error.field not in ("file", "paths"):
             raise
-        raise CommandError(f"{name}: {error.problem.removeprefix(path).strip()}") from None
+        raise CommandError(f"{name}: {as_flags(error.problem.removeprefix(path).strip())}") from None
 
 
 def _read(path: str, form: Format, kind: RowKind, options: Mapping[str, Any], mapping: RowMapping | None) -> Source:
     sort = bool(options.get("sort"))
     if form == "csv":
         csv = csv_options(path, options)
-        return read_csv(path, mapping or _make_same_names(kind, _csv_columns(path, csv)), sort=sort, **csv)
+        if mapping is None:
+            mapping = _make_same_names(kind, _csv_columns(path, csv))
+        return read_csv(path, mapping, sort=sort, **csv)
     if form == "parquet":
         if path == STANDARD_INPUT:
             raise CommandError("Parquet cannot be read from standard input; name the file")
@@ -263,6 +271,8 @@ def _csv_columns(path: str, csv: Mapping[str, Any]) -> Sequence[str]:
 
     with opened(path) as file:
         reader = CsvReader(io.BytesIO(_first_lines(file)) if path == STANDARD_INPUT else file, CsvFormat(**csv))
+        if not reader.columns:
+            raise InvalidRequestError("is empty: it has no header", field="file")
         return reader.columns
 
 

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -112,10 +111,16 @@ def shown_progress(*, as_json: bool) -> Generator[Callable[[Progress], object] |
     if as_json:
         yield None
         return
-    if sys.stderr.isatty() and find_spec("rich") is not None:
+    if sys.stderr.isatty() and _has_rich():
         from synerise_profiles import bulk  # noqa: PLC0415 - a help page does without
 
         with bulk.progress_bar() as show:
             yield show
         return
     yield ProgressLines(lambda text: click.echo(text, err=True))
+
+
+def _has_rich() -> bool:
+    from importlib.util import find_spec  # noqa: PLC0415 - a help page does without
+
+    return find_spec("rich") is not None

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["PAGE", "PLANS", "check_written_file"]
 
@@ -45,7 +47,7 @@ def _other_values(flag: str) -> Iterator[tuple[str, str]]:
             given: object = context.params.get(parameter.name or "")
             values = cast("Sequence[object]", given) if isinstance(given, tuple | list) else (given,)
             for value in values:
-                if isinstance(value, str | Path) and name != flag:
+                if isinstance(value, str | os.PathLike) and name != flag:
                     yield name, os.fspath(value)
         context = context.parent
 

@@ -65,7 +65,10 @@ def _is_gone(value: Any) -> bool:
     if not is_object(value):
         return False
     names: list[Any] = list(value)
-    return len(names) == 1 and (names[0] == "tag" or (isinstance(names[0], str) and bool(names[0].strip())))
+    if len(names) != 1 or not isinstance(names[0], str):
+        return False
+    tag: Any = value.get("tag", 1)
+    return bool(names[0].strip()) and isinstance(tag, int) and not isinstance(tag, bool) and tag >= 1
 
 
 @attrs.frozen(kw_only=True)

@@ -209,4 +209,5 @@ _ADVICE: Final[Mapping[FaultKind, str]] = {
     "damaged": f"nothing of it is believed; {_NEW_FILE_TEXT}",
     "locked": "another run has it open; wait for its end",
     "unusable": "make room, and repeat the call: what was confirmed is not sent again",
+    "forbidden": "give the name of a file in a folder that can be written",
 }

@@ -159,7 +159,7 @@ class RowMapping(EqualByDigest):
         deletions = operations.profile_deletions()
         whole = body_schema(operations.profiles().operation)
         schema = attrs.evolve(whole, properties={name: whole.properties[name] for name in deletions.identifiers})
-        facts = (deletions.operation, operations.tag_assignments(0).operation)
+        facts = (deletions.operation, operations.tag_assignments(1).operation)
         return cls("identifiers", deletions, schema, facts, columns, **options)
 
     @classmethod

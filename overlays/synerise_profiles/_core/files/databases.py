@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["DatabaseFile", "DatabaseFileError", "FaultKind", "database_error", "foreign_database"]
 
-FaultKind: TypeAlias = Literal["foreign", "version", "damaged", "locked", "unusable"]
+FaultKind: TypeAlias = Literal["foreign", "version", "damaged", "locked", "unusable", "forbidden"]
 _CLAIMED_BYTE: Final = 0x7FFF_FF00
 _SQLITE_MAGIC: Final = b"SQLite format 3\0"
+_FORBIDDEN_CODES: Final = ("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN")
+_FORBIDDEN_ERRORS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT})
+"""No room mends these: the file, or its folder, may not be written."""
 
 
 class DatabaseFileError(Exception):
@@ -129,7 +132,10 @@ def database_error(error: Exception, noun: str) -> DatabaseFileError:
     if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or isinstance(error, UnicodeDecodeError):
         return DatabaseFileError(f"the {noun} is damaged", "damaged")
     text = getattr(error, "strerror", None) or str(error)
-    return DatabaseFileError(f"the {noun} cannot be read or written ({text})", "unusable")
+    is_forbidden = code.startswith(_FORBIDDEN_CODES) or getattr(error, "errno", None) in _FORBIDDEN_ERRORS
+    return DatabaseFileError(
+        f"the {noun} cannot be read or written ({text})", "forbidden" if is_forbidden else "unusable"
+    )
 
 
 def _is_new_database(target: Path, noun: str, application_id: int, version: int) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -70,19 +71,32 @@ def call(
         raise CommandError(f"{name}: there is no such operation{_near(name, NAMES)}")
     module = load(resource, method)
     operation: Operation = module.OPERATION
-    request = _request(module, operation, arguments)
-    if curl:
-        with open_client(deprecations="ignore") as client:
-            write_line(_curl_text(request, client.options.base_url))
-        return DONE
-    if operation.irreversible:
-        confirm(f"{name} is irreversible.", is_sure=yes)
-    with open_client() as client:
-        content = client.send(request).content
+    with _told_by_argument():
+        request = _request(module, operation, arguments)
+        if curl:
+            with open_client(deprecations="ignore") as client:
+                write_line(_curl_text(request, client.options.base_url))
+            return DONE
+        if operation.irreversible:
+            confirm(f"{name} is irreversible.", is_sure=yes)
+        with open_client() as client:
+            content = client.send(request).content
     if operation.http_method == "GET":
         _print_content(content)
         return DONE
     return DONE if tell(lambda: _print_content(content), f"{name} was carried out") else REFUSED
+
+
+@contextmanager
+def _told_by_argument() -> Generator[None]:
+    """Name what is wrong by the argument of the operation, which is no flag."""
+    from synerise_profiles_api.errors import InvalidRequestError  # noqa: PLC0415 - a help page does without
+
+    try:
+        yield
+    except InvalidRequestError as error:
+        problem = error.problem.removesuffix(", or allow this one by allow_unknown")
+        raise CommandError(f"{error.field}: {problem}" if error.field else problem) from None
 
 
 def _request(module: ModuleType, operation: Operation, arguments: Sequence[str]) -> Request[Any]:

@@ -12,6 +12,7 @@ import click
 from synerise_profiles._core.wording import counted
 from synerise_profiles.cli.connection import connected, open_client
 from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError
+from synerise_profiles.cli.flags import NUMBER
 from synerise_profiles.cli.output import as_json_flag, print_json, write_line
 from synerise_profiles.cli.streams import tell
 
@@ -28,7 +29,7 @@ def _waiting(function: F) -> F:
     """Add the flags of an export that is waited for."""
     flags: tuple[tuple[str, dict[str, Any]], ...] = (
         ("--page-size", {"type": int, "metavar": "N", "help": "How many records to ask for at once."}),
-        ("--deadline", {"type": float, "metavar": "SECONDS", "help": "How long to order and wait at most (3600)."}),
+        ("--deadline", {"type": NUMBER, "metavar": "SECONDS", "help": "How long to order and wait at most (3600)."}),
         ("--output", {"required": True, "metavar": "FILE", "help": "File to write: .csv, .jsonl or .arrow."}),
     )
     for name, details in flags:
@@ -62,8 +63,17 @@ def run(body: str, output: str, **options: Any) -> int:
     """
     write = _writer(output)
     order = _order(body)
+    from synerise_profiles.errors import InvalidRequestError  # noqa: PLC0415 - a help page does without
+
     with open_client() as client:
-        return write(client.exports.run(order, **_given(options), progress=_announced()))
+        try:
+            found = client.exports.run(order, **_given(options), progress=_announced())
+        except InvalidRequestError as error:
+            model, _, field = error.field.partition(".")
+            if model != "ExportRequest":
+                raise
+            raise CommandError(f"--body: {field}: {error.problem}") from None
+        return write(found)
 
 
 @export.command()

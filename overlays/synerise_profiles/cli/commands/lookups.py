@@ -95,7 +95,8 @@ def _plain(model: Any) -> dict[str, Any]:
 
 def _profile(client: Synerise, identifier: str, by: str | None) -> dict[str, Any]:
     """Read a profile by an identifier of the kind that was said, or that it looks like."""
-    from synerise_profiles.identifiers import guess_identifier  # noqa: PLC0415 - a help page does without
+    from synerise_profiles.errors import InvalidRequestError  # noqa: PLC0415 - a help page does without
+    from synerise_profiles.identifiers import guess_identifier  # noqa: PLC0415 - likewise
 
     kind = by or guess_identifier(identifier)
     if kind is None:
@@ -107,7 +108,10 @@ def _profile(client: Synerise, identifier: str, by: str | None) -> dict[str, Any
             raise CommandError("a clientId is a number")
         return _plain(client.profiles.get(int(identifier)))
     names: dict[str, Any] = {"customId": "by-custom-id", "email": "by-email", "uuid": "by-uuid", "phone": "by-phone"}
-    return _plain(client.profiles.find(names[kind], identifier))
+    try:
+        return _plain(client.profiles.find(names[kind], identifier))
+    except InvalidRequestError as error:
+        raise CommandError(f"IDENTIFIER: {error.problem}") from None
 
 
 COMMANDS: Final[Mapping[str, click.Command]] = {"get": get, "events": events, "tags": tags}

@@ -116,15 +116,11 @@ def apply(
     Example:
       synerise-profiles merge apply plans.jsonl --actor e.nowak --audit merges.jsonl --yes
     """
-    from synerise_profiles.merges import (  # noqa: PLC0415 - a help page does without
-        MergePlanSet,
-        MergeSetResult,
-        MergeStoppedError,
-    )
+    from synerise_profiles.merges import MergeSetResult, MergeStoppedError  # noqa: PLC0415 - a help page does without
 
     with open_client() as client:
         _check_audit(audit, plans_file)
-        plans = MergePlanSet.read_jsonl(plans_file)
+        plans = _saved_plans(plans_file)
         confirm(f"{plans.summary()}. Merging is irreversible.", is_sure=yes)
         on_refusal: Literal["stop", "skip"] = "skip" if skip_refused else "stop"
         try:
@@ -136,6 +132,17 @@ def apply(
             raise CommandError(text, REFUSED) from None
     is_told = _tell_result(result, as_json=as_json)
     return DONE if is_told and result.complete else REFUSED
+
+
+def _saved_plans(path: str) -> MergePlanSet:
+    from synerise_profiles.errors import InvalidRequestError  # noqa: PLC0415 - a help page does without
+    from synerise_profiles.merges import MergePlanSet  # noqa: PLC0415 - likewise
+
+    try:
+        return MergePlanSet.read_jsonl(path)
+    except InvalidRequestError as error:
+        problem = error.problem.replace("set of plans that write_jsonl() wrote", "file that merge plan --save wrote")
+        raise CommandError(f"{path}: {problem}") from None
 
 
 def _check_audit(audit: str, plans_file: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import attrs
 import click
 
 from synerise_profiles._core.wording import counted
-from synerise_profiles.cli.exit_status import DONE, REFUSED
+from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError
 from synerise_profiles.cli.output import as_json_flag, print_json, write_line
 
 __all__ = ["COMMANDS"]
@@ -27,6 +28,7 @@ def permissions(paths: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001 -
     """
     from synerise_profiles.permissions import required_permissions  # noqa: PLC0415 - a help page does without
 
+    _check_programs(paths)
     report = required_permissions(paths)
     if as_json:
         print_json(attrs.asdict(report))
@@ -59,6 +61,7 @@ def deprecations(
     """
     from synerise_profiles.deprecations import find_deprecated  # noqa: PLC0415 - a help page does without
 
+    _check_programs(paths)
     found = find_deprecated(paths)
     if as_json:
         print_json(found)
@@ -69,8 +72,20 @@ def deprecations(
             write_line(f"{use['file']}:{use['line']}:{use['column']}: {use['name']}: {use['instead']}{when}{removed}")
         for item in found["unread"]:
             click.echo(f"{item['file']}:{item['line']}: {item['problem']}", err=True)
-        click.echo(f"{len(found['findings'])} found in {found['files']} files", err=True)
+        click.echo(f"{len(found['findings']):,} found in {counted(found['files'], 'file')}", err=True)
     return REFUSED if strict and (found["findings"] or found["unread"]) else DONE
+
+
+def _check_programs(paths: tuple[str, ...]) -> None:
+    """Refuse what holds no program: to find nothing there would look like an answer."""
+    from synerise_profiles._scanning.scan import PROGRAM_SUFFIXES, python_files  # noqa: PLC0415 - as above
+
+    for path in map(Path, paths):
+        if path.is_dir():
+            if next(iter(python_files(path)), None) is None:
+                raise CommandError(f"{path}: no Python program is in this folder")
+        elif not path.is_file() or path.suffix not in (*PROGRAM_SUFFIXES, ""):
+            raise CommandError(f"{path}: is no Python program; its name would end in .py")
 
 
 COMMANDS: Final[Mapping[str, click.Command]] = {"permissions": permissions, "deprecations": deprecations}

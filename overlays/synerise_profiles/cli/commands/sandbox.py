@@ -74,7 +74,8 @@ def sandbox(**options: Any) -> int:
     try:
         made.start()
     except (OSError, OverflowError) as error:
-        raise CommandError(f"cannot listen on {host} port {options['port']}: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise CommandError(f"cannot listen on {host} port {options['port']}: {reason}") from None
     try:
         click.echo(
             f"# workspace {made.workspace_guid}; start page {made.url}\n"

@@ -27,6 +27,7 @@ _ADVICE = {
     "damaged": "remove it to begin anew",
     "locked": "stop the sandbox that uses it, or give the name of another file",
     "unusable": "make room, or give the name of another file",
+    "forbidden": "give the name of a file in a folder that can be written",
 }
 DatabaseRow = tuple[Any, ...]
 

@@ -1,0 +1,134 @@
+"""What commands say of a mistake: in the words of the command line, with what to do; nothing of it is Python's."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+import click
+import pytest
+
+from synerise_profiles.cli import main
+from synerise_profiles.cli.app import COMMANDS, app
+from synerise_profiles.cli.flags import FLAG_NAMES
+from synerise_profiles.cli.wording import OTHER_FLAGS, as_flags, flag_of
+
+ROWS = "import profiles rows.csv --set customId=id"
+DELTA = "delta-sync rows.csv --set customId=id --key customId --state s.state"
+MISTAKES = {
+    "imprt": "Error: No such command 'imprt'. Did you mean 'import'?",
+    "import profile rows.csv": "Error: No such command 'profile'. Did you mean 'profiles'?",
+    "import profiles folder": "synerise-profiles: folder: no Parquet file is there",
+    "import profiles empty.csv": "synerise-profiles: empty.csv: is empty: it has no header",
+    "import profiles text.json --format csv": (
+        "synerise-profiles: text.json: is JSON, not CSV; its form is jsonl, or json if it is an array"
+    ),
+    "import profiles --sql ' ' --db rows.db --set customId=id": (
+        "synerise-profiles: --sql: has no rows; give a query that selects some"
+    ),
+    f"{ROWS} --skip-lines -1": "synerise-profiles: rows.csv: --skip-lines -1 is no number of lines",
+    f"{ROWS} --comment ''": "synerise-profiles: rows.csv: --comment '' cannot begin a comment; give a mark such as '#'",
+    f"{ROWS} --flush-after -1": (
+        "synerise-profiles: --flush-after: expected a positive number of seconds (inf for no limit)"
+    ),
+    f"{ROWS} --max-error-rate half": "Error: Invalid value for '--max-error-rate': 'half' is not a valid number.",
+    f"{ROWS} --timeout soon": "Error: Invalid value for '--timeout': 'soon' is not a valid number.",
+    f"{ROWS} --timeout -1": "synerise-profiles: --timeout: expected a positive number of seconds",
+    f"{ROWS} --base-url nonsense": "synerise-profiles: --base-url: is no whole URL; begin it with https://",
+    f"{ROWS} --journal a.db --dead-letter a.db": (
+        "synerise-profiles: --journal: is the same file as --dead-letter; give the name of another one"
+    ),
+    "import events rows.jsonl --default-time yesterday": (
+        "synerise-profiles: --default-time: expected a time in ISO 8601 with a zone: 2026-03-01T00:00:00Z"
+    ),
+    "delete rows.csv": "synerise-profiles:   give --set customId=COLUMN, --set clientId=COLUMN or --mapping",
+    "tag rows.csv --set clientId=id --tag-id 0 --yes": (
+        "synerise-profiles: --tag-id: expected the id of a tag, a whole number from 1"
+    ),
+    f"{DELTA} --gone tag=0": "Error: Invalid value for --gone: expected ignore, delete, tag=ID or FIELD=VALUE",
+    f"{DELTA} --gone keep": "Error: Invalid value for --gone: expected ignore, delete, tag=ID or FIELD=VALUE",
+    "get '' --by email": "synerise-profiles: IDENTIFIER: is empty; an empty id would address another resource",
+    "tags --api-key-file /dev/null": "synerise-profiles: /dev/null is a device; name the file with the key",
+    "merge plan --by custom_id --pairs rows.csv": (
+        "synerise-profiles: --pairs: line 1: there is no column 'duplicate'; "
+        "name it by --duplicate-column, --survivor-column"
+    ),
+    "merge apply rows.csv --actor x --audit a.jsonl": (
+        "synerise-profiles: rows.csv: is no file that merge plan --save wrote, or not all of it, or was altered"
+    ),
+    "export run --body text.json --output x.csv": "synerise-profiles: --body: fields: is required",
+    "call profiles.upsert custmId=5": (
+        "synerise-profiles: body.custmId: is not documented, and 'customId' is; mend the name"
+    ),
+    "call profiles.find identifier_type=by-email identifier_value=": (
+        "synerise-profiles: identifier_value: is empty; an empty id would address another resource"
+    ),
+    "permissions rows.csv": "synerise-profiles: rows.csv: is no Python program; its name would end in .py",
+    "deprecations folder": "synerise-profiles: folder: no Python program is in this folder",
+}
+"""What is typed, and the last line of the message."""
+SETTINGS = {
+    "SYNERISE_BASE_URL=nonsense": "SYNERISE_BASE_URL: is no whole URL; begin it with https://",
+    "SYNERISE_REGION=azur-eu": "SYNERISE_REGION: expected one of azure-eu, azure-us, gcp-eu; did you mean 'azure-eu'?",
+    "SYNERISE_TOKEN=x": "both SYNERISE_API_KEY and SYNERISE_TOKEN are given; expected exactly one way to sign in",
+    "SYNERISE_API_KEY=": (
+        "no API key: set SYNERISE_API_KEY, name a file by --api-key-file, or a named environment by --env"
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with what is named above, and a host that does not answer."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in (
+        ("rows.csv", "id\nc-1\n"),
+        ("rows.jsonl", "{}\n"),
+        ("empty.csv", ""),
+        ("text.json", '{"name": "x"}'),
+    ):
+        Path(name).write_text(text)
+    Path("folder").mkdir()
+    with sqlite3.connect("rows.db") as database:
+        database.execute("CREATE TABLE rows (id TEXT)")
+    monkeypatch.setenv("SYNERISE_API_KEY", "key")
+    monkeypatch.setenv("SYNERISE_BASE_URL", "http://127.0.0.1:9")
+
+
+def words(line: str) -> list[str]:
+    return [part.strip("'") for part in re.findall(r"'[^']*'|\S+", line)]
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_a_mistake_is_told_in_the_words_of_commands(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """By its flag or its file, with status 2; nothing is written to standard output."""
+    assert main(words(line)) == 2
+    output, error = capsys.readouterr()
+    assert (output, error.splitlines()[-1]) == ("", MISTAKES[line])
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_setting_is_told_by_where_it_was_given(
+    setting: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its variable, where that is how it was given."""
+    if not setting.startswith("SYNERISE_API"):
+        monkeypatch.delenv("SYNERISE_BASE_URL")
+    monkeypatch.setenv(*setting.split("=", 1))
+    assert main(["tags"]) == 2
+    assert capsys.readouterr().err == f"synerise-profiles: {SETTINGS[setting]}\n"
+
+
+def test_only_flags_are_called_so() -> None:
+    """Each name that a message writes as a flag is one of a command."""
+    found: set[str] = set()
+    groups: list[click.Command] = []
+    for section in COMMANDS.values():
+        groups += [command for name in section if (command := app.get_command(click.Context(app), name)) is not None]
+    for command in groups:
+        groups += command.commands.values() if isinstance(command, click.Group) else ()
+        found |= {option for item in command.params for option in (*item.opts, *item.secondary_opts)}
+    assert {flag_of(name) for name in (*FLAG_NAMES, *OTHER_FLAGS)} <= found
+    assert flag_of("identifier_value") == "identifier_value"
+    assert as_flags("name it by duplicate_column, or sort") == "name it by --duplicate-column, or sort"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import enum
 import uuid
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synerise_profiles._batching import operations
 from synerise_profiles._batching.ordering import HOLD_DISTANCE, IdentifierKeys, OrderGuard, PreparedRow
+from synerise_profiles._batching.row_keys import are_free, free_rows, keys_of_sent_row
 
 
 def guard_with(chunks: int, *, singly: bool) -> OrderGuard:
@@ -69,6 +72,32 @@ def test_columns_have_the_keys_of_their_rows(columns: dict[str, list[object]]) -
         assert {key for column in by_columns for key in column} == {key for row in rows for key in keys.of_row(row)}
     else:  # a phone number may be the only identifier of a row
         assert any(columns["phone"])
+
+
+NAME = st.sampled_from(["a", "a ", "b", "c", "", 1, 2, None])
+PROFILE = st.dictionaries(st.sampled_from(["customId", "email", "clientId", "phone", "city"]), NAME)
+EVENT = st.fixed_dictionaries(
+    {"eventSalt": st.sampled_from(["s", "t"]), "client": st.fixed_dictionaries({"customId": st.sampled_from("ab")})},
+    optional={"time": st.just("2026-01-01T00:00:00Z")},
+)
+
+
+@given(st.data(), st.sampled_from([(operations.profiles(), PROFILE), (operations.events(), EVENT)]))
+def test_rows_that_are_free_together_are_free_one_by_one(data: st.DataObject, kind: Any) -> None:
+    """A chunk that is cleared by a look at all of its rows has no row with a blocked key."""
+    operation, row = kind
+    held, rows = data.draw(st.lists(row, min_size=1, max_size=2)), data.draw(st.lists(row, min_size=1, max_size=4))
+    blocked = {key for each in held for key in keys_of_sent_row(operation, each)}
+    free = free_rows(((place, keys_of_sent_row(operation, each)) for place, each in enumerate(rows)), set(blocked))
+    if are_free(operation, rows, blocked):
+        assert len(free) == len(rows)
+
+
+def test_rows_of_other_profiles_are_free_together() -> None:
+    """Where nothing is shared, no row has to be looked at by itself, whichever fields the rows have."""
+    rows = [{"customId": f"c-{n}", **({"city": "x"} if n % 2 else {"email": f"{n}@example.com"})} for n in range(9)]
+    assert are_free(operations.profiles(), rows, {"c-10"})
+    assert not are_free(operations.profiles(), rows, {"3@example.com", "4@example.com"})
 
 
 def test_a_uuid_object_is_the_key_that_its_text_is() -> None:

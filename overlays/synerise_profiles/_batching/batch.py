@@ -130,6 +130,12 @@ class Chunk:
         """Parse a row from its bytes."""
         return orjson.loads(self.row_bytes(position))
 
+    def rows(self) -> list[Any]:
+        """Parse all rows of a batch together."""
+        self.build_body()
+        found: list[Any] = orjson.loads(self._body or b"[]")
+        return found
+
     def request(self, positions: Sequence[int] | None, *, with_digest: bool = False) -> Request[Any]:
         """Build the request of these rows, or of all for None; `with_digest` makes the digest on the way."""
         if self.requests is not None:

@@ -19,7 +19,7 @@ known. With the first one that is, the guard begins to remember the chunk of eac
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
@@ -318,16 +318,18 @@ class IdentifierKeys:
         return found if are_named or not any(columns.get(self._last_name or "", ())) else None
 
     def columns_of(self, rows: Sequence[Any]) -> dict[str, Sequence[Any]] | None:
-        """Return the identifiers of rows by columns; None if a row is no dict, or they have not all the same fields."""
+        """Return the identifiers of rows by columns, None for what a row has not; None if a row is no dict."""
         if set(map(type, rows)) != {dict}:
             return None
-        shapes: list[tuple[str, ...]] = [*map(_shape_of, rows)]
-        if shapes.count(shapes[0]) < len(shapes):
-            return None
-        return {name: list(map(itemgetter(name), rows)) for name in self._all_names if name in rows[0]}
+        names = frozenset[str]().union(*rows)
+        return {name: _column_of(name, rows) for name in self._all_names if name in names}
 
 
-_shape_of: Callable[[Iterable[str]], tuple[str, ...]] = tuple
+def _column_of(name: str, rows: Sequence[dict[str, Any]]) -> list[Any]:
+    try:
+        return list(map(itemgetter(name), rows))
+    except KeyError:
+        return [row.get(name) for row in rows]
 
 
 def _key_of(value: Any) -> Hashable | None:

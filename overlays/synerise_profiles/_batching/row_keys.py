@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +12,7 @@ from .operations import BatchOperation
 from .ordering import IdentifierKeys, Keys
 from .salting import RowSalter
 
-__all__ = ["free_rows", "keys_of_sent_row"]
+__all__ = ["are_free", "free_rows", "keys_of_sent_row"]
 
 
 def keys_of_sent_row(batch_operation: BatchOperation, row: Any) -> Keys:
@@ -32,6 +32,16 @@ def free_rows(rows: Iterable[tuple[int, Keys]], blocked: set[Hashable]) -> list[
         else:
             blocked.update(keys)
     return free
+
+
+def are_free(batch_operation: BatchOperation, rows: Sequence[Any], blocked: set[Hashable]) -> bool:
+    """Whether a look at all rows together shows that none has a blocked key; false where it does not show it."""
+    keys = _row_keys(batch_operation)
+    if isinstance(keys, RowSalter):
+        return keys.salts_of(rows).isdisjoint(map(RowSalter.salt_of_key, blocked))
+    known = keys.columns_of(rows)
+    columns = None if known is None else keys.of_columns(known)
+    return columns is not None and all(map(blocked.isdisjoint, columns))
 
 
 @lru_cache(maxsize=8)

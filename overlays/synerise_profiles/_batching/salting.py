@@ -9,7 +9,7 @@ made, and are one once they have the same time.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeAlias, cast
@@ -113,6 +113,15 @@ class RowSalter:
         """Return the key of an event that has its salt, by its fields as they are sent."""
         time = fields.get(self._time_field)
         return self._key(fields, fields.get(self._salt_field), None if time is None else moment_of(time))
+
+    def salts_of(self, rows: Iterable[Mapping[str, Any]]) -> set[str]:
+        """Return the salts of events that have theirs, as they stand in their keys."""
+        return {str(row.get(self._salt_field)) for row in rows}
+
+    @staticmethod
+    def salt_of_key(key: Any) -> str:
+        """Return the salt of the key of an event."""
+        return str(key[0])
 
     def _content_salt(self, fields: Mapping[str, Any], item: bytes, moment: int | str | None, suffix: str) -> str:
         try:

@@ -12,7 +12,7 @@ from collections.abc import Hashable
 import attrs
 
 from synerise_profiles._batching.bisection import ChunkState
-from synerise_profiles._batching.row_keys import free_rows
+from synerise_profiles._batching.row_keys import are_free, free_rows
 
 __all__ = ["UnsentKeys"]
 
@@ -33,11 +33,16 @@ class UnsentKeys:
         for position in range(len(state.chunk)) if unsent and is_sent_again else unsent:
             self.keys.update(state.row_keys(position))
 
+    def _are_all_free(self, state: ChunkState) -> bool:
+        """Whether no row of a chunk has a key of these, as far as is found without a look at each of them."""
+        chunk = state.chunk
+        return chunk.requests is None and are_free(chunk.batch_operation, chunk.rows(), self.keys)
+
     def hold_back(self, state: ChunkState) -> None:
         """Mark the rows of a chunk as unsent that are to be sent next, and would overtake another one."""
         while self.keys and state.pending:
             sub_batch = state.pending[-1]
-            if sub_batch.is_probe:
+            if sub_batch.is_probe or (sub_batch.is_whole and self._are_all_free(state)):
                 return
             free = free_rows(((position, state.row_keys(position)) for position in sub_batch.positions), self.keys)
             if len(free) == len(sub_batch.positions):

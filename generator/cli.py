@@ -116,8 +116,9 @@ def _diff(options: argparse.Namespace) -> int:
     from generator.changes.base import folder_state, revision_state  # noqa: PLC0415  # as above
     from generator.changes.report import report_changes  # noqa: PLC0415
 
+    # An empty name is no folder, though a path of it would be the current one.
     base = Path(options.base)
-    old = folder_state(base) if base.is_dir() else revision_state(options.root, options.base)
+    old = folder_state(base) if options.base and base.is_dir() else revision_state(options.root, options.base)
     report = report_changes(options.base, old, folder_state(options.root))
     print(report.to_markdown(), end="")
     return 0 if report.is_covered else 1

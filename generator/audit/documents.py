@@ -29,7 +29,7 @@ class Edition:
 def read_edition(path: Path, *, allow_index: bool = False) -> Edition:
     """Read a file; GeneratorFailure where it is no reference text or only a part of one, with the line of its end."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise GeneratorFailure([Finding(str(path), 1, "reference", f"cannot be read: {error}")]) from error
     return edition_of(text, path.name, allow_index=allow_index)
@@ -59,6 +59,8 @@ def _problem(text: str, reference: Reference, index: list[PrintedOperation]) -> 
         return f"is an index of {len(index)} operations without their details: compare it by --against"
     if not operations:
         return "is no reference text: no line opens an operation, as 'GET /path — Title' does"
+    if not reference.announced and reference.findings:
+        return f"lacks its beginning: nothing above its {len(operations)} operations says how many there are"
     announced = reference.announced or len(operations)
     if len(operations) < announced:
         within = f", within {operations[-1].key}" if reference.is_cut else ""

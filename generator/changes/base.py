@@ -40,6 +40,9 @@ def folder_state(folder: Path) -> State:
 
 def revision_state(root: Path, revision: str) -> State:
     """The committed state of a revision; GeneratorFailure where git does not know it or a file is missing."""
+    if not revision.strip():
+        # Of git it would be the index.
+        raise GeneratorFailure([Finding("BASE", 1, "changes", "is empty; name a git revision or a folder")])
     return _state(revision, {name: _shown(root, revision, name) for name in (BUNDLE_FILE, SURFACE_FILE, PROJECT_FILE)})
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+import tomllib
 from collections import Counter
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -66,6 +69,28 @@ def test_a_room_imports_the_rooms_before_it(name: str) -> None:
     others = {room(other) for other in imports(name)} - {room(name)}
 
     assert others <= MAY_IMPORT[room(name)]
+
+
+def test_what_is_imported_is_in_the_group_of_the_generator() -> None:
+    """An upgrade is rehearsed in an environment that has this group alone."""
+    groups = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    group = {_normalized(re.split(r"[<>=!~\[]", item)[0]) for item in groups["generator"]}
+    named: set[str] = set()
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                named.update(alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                named.add(node.module.partition(".")[0])
+    owners = packages_distributions()
+    foreign = {module: owners[module] for module in named - sys.stdlib_module_names - {"generator"}}
+
+    assert foreign
+    assert {module for module, names in foreign.items() if not group & set(map(_normalized, names))} == set()
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_imports_form_no_circle() -> None:

@@ -196,6 +196,27 @@ def test_a_text_that_was_cut_is_refused_wherever_it_ends(document: str) -> None:
             edition_of(document[:size], "page.txt")
 
 
+def test_a_text_without_its_beginning_is_refused(document: str) -> None:
+    """In one line, where what is left cannot be read by itself."""
+    with pytest.raises(GeneratorFailure, match="lacks its beginning: nothing above its 5 operations") as failure:
+        edition_of(document[document.index("POST /books —") - 1 :], "page.txt")
+
+    assert len(str(failure.value).splitlines()) == 1
+
+
+def test_a_mark_at_the_beginning_is_no_other_edition(
+    spec: Spec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Editors put a byte order mark before a text: the lock still describes it."""
+    command = ["--root", str(spec.folder.parent)]
+    marked = tmp_path / "marked.txt"
+    marked.write_text((DATA / "reference.txt").read_text(encoding="utf-8"), encoding="utf-8-sig")
+
+    assert main([*command, "lock", "--document", str(DATA / "reference.txt")]) == 0
+    assert main([*command, "audit", "--document", str(marked)]) == 0
+    assert "describes another document" not in capsys.readouterr().out
+
+
 def test_command_tells_changes_and_the_audit(spec: Spec, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """First what changed, then what the spec lacks, as text and as JSON; 1 where something is left to do."""
     new = DATA / "reference.txt"

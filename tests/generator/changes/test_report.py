@@ -113,7 +113,11 @@ def test_a_git_revision(base: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [("no-such-revision", "name a git revision or a folder"), ("--output=x", "name a git revision or a folder")],
+    [
+        ("no-such-revision", "name a git revision or a folder"),
+        ("--output=x", "name a git revision or a folder"),
+        ("", "is empty"),
+    ],
 )
 def test_what_is_no_base(base: Path, given: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown revision is one line that says what to name."""

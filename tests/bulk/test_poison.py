@@ -231,6 +231,23 @@ def test_rows_of_a_parked_one_wait_for_it() -> None:
             assert fresh == sorted(fresh)
 
 
+def test_a_replay_says_that_it_may_overwrite_later_rows(tmp_path: Path) -> None:
+    """Later rows of a profile arrive without the one at which the server breaks, so this comes last when it is sent."""
+    letters, is_mended = tmp_path / "letters.jsonl", False
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(500 if b'"city":"?"' in request.content and not is_mended else 202)
+
+    rows = [{"customId": f"c-{n % 15}", "city": "?" if n == 7 else str(n)} for n in range(30)]
+    transport = httpx.MockTransport(answer)
+    with Synerise(token="t", base_url="https://x", transport=transport, retry=FAST_RETRY) as client:
+        client.bulk.upsert_profiles(rows, dead_letter=letters)
+        is_mended = True
+        report = client.bulk.replay(letters)
+    assert (report.accepted, list(report.notes.values())) == (1, [1])
+    assert "it overwrites later rows of its profile" in next(iter(report.notes))
+
+
 def test_the_server_is_shown_to_be_up_by_a_row_that_was_accepted() -> None:
     """Behind the last row nothing is left that could pass: what was accepted last goes once more, counted once."""
     server = PoisonedServer({3})

@@ -123,8 +123,8 @@ def test_no_outage_convicts_a_healthy_row_at_length(tmp_path: Path) -> None:
     assert sum(1 for _ in check_blame(tmp_path, cases(range(40), range(31), 4))) == 40 * 31 * 4
 
 
-# An outage may begin while nothing but a row that broke is left to be proven: it is unsent then, and not refused, though
-# its batch had healthy rows. To mend it, the row that was accepted last has to be sent again until the outage is over.
+# An outage may begin while only a row that broke is left to be proven: it is unsent then, and not refused, although its
+# batch had healthy rows. To mend it, the row that was accepted last has to be sent again until the outage is over.
 @pytest.mark.xfail(reason="an outage at the end of a run leaves a row unsent at which the server breaks", strict=True)
 @pytest.mark.long
 def test_all_others_arrive_at_length(tmp_path: Path) -> None:

@@ -476,6 +476,23 @@ def test_letters_that_cannot_be_put_in_place_stay_beside_it(
     assert [letter["index"] for letter in read_dead_letter(part)] == [0]
 
 
+@pytest.mark.parametrize("place", ["alone", "behind", "between"])
+@pytest.mark.parametrize("other", [b"\n", b"my thesis\n", b'{"customId":"a"}\n', b"\xff\n"])
+def test_what_is_not_all_letters_is_not_replaced(client: Synerise, letters: Path, place: str, other: bytes) -> None:
+    """Every line is looked at; blank ones are nothing."""
+    client.bulk.upsert_profiles([BAD], dead_letter=letters)
+    line = letters.read_bytes()
+    content = {"alone": other, "behind": line + other, "between": line + other + line}[place]
+    letters.write_bytes(content)
+    if other == b"\n":
+        client.bulk.upsert_profiles([BAD], dead_letter=letters)
+        assert letters.read_bytes() == line
+        return
+    with pytest.raises(InvalidRequestError, match="dead_letter: is a file of something else than dead letters"):
+        client.bulk.upsert_profiles([BAD], dead_letter=letters)
+    assert letters.read_bytes() == content
+
+
 def test_a_folder_that_goes_away_is_told(client: Synerise, tmp_path: Path) -> None:
     """The run is over, so its report comes with the error."""
     folder = tmp_path / "folder"

@@ -123,10 +123,9 @@ def test_no_outage_convicts_a_healthy_row_at_length(tmp_path: Path) -> None:
     assert sum(1 for _ in check_blame(tmp_path, cases(range(40), range(31), 4))) == 40 * 31 * 4
 
 
-# Rows 3, 7 and 11 are of one profile, and the server breaks at row 3: a rerun of the journal begins with the batch of
-# row 3, and those of 7 and 11 wait for it. Nothing else is sent that could pass and show that the server is up, so that
-# these rows stay unsent in each rerun. To mend it, the rows of the next batch that wait for none have to go out.
-@pytest.mark.xfail(reason="reruns of a journal may leave rows unsent behind a row that broke", strict=True)
+# An outage may begin while only a row that broke is left to be proven: it is unsent then, and not refused, although its
+# batch had healthy rows. To mend it, the row that was accepted last has to be sent again until the outage is over.
+@pytest.mark.xfail(reason="an outage at the end of a run leaves a row unsent at which the server breaks", strict=True)
 @pytest.mark.long
 def test_all_others_arrive_at_length(tmp_path: Path) -> None:
     """The reruns end with all rows stored that neither broke nor wait for one."""
@@ -229,6 +228,23 @@ def test_rows_of_a_parked_one_wait_for_it() -> None:
             arrived = [number(row) for row in server.confirmed if row["customId"] == name]
             fresh = list(dict.fromkeys(arrived))
             assert fresh == sorted(fresh)
+
+
+def test_a_replay_says_that_it_may_overwrite_later_rows(tmp_path: Path) -> None:
+    """Later rows of a profile arrive without the one at which the server breaks, so this comes last when it is sent."""
+    letters, is_mended = tmp_path / "letters.jsonl", False
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(500 if b'"city":"?"' in request.content and not is_mended else 202)
+
+    rows = [{"customId": f"c-{n % 15}", "city": "?" if n == 7 else str(n)} for n in range(30)]
+    transport = httpx.MockTransport(answer)
+    with Synerise(token="t", base_url="https://x", transport=transport, retry=FAST_RETRY) as client:
+        client.bulk.upsert_profiles(rows, dead_letter=letters)
+        is_mended = True
+        report = client.bulk.replay(letters)
+    assert (report.accepted, list(report.notes.values())) == (1, [1])
+    assert "it overwrites later rows of its profile" in next(iter(report.notes))
 
 
 def test_the_server_is_shown_to_be_up_by_a_row_that_was_accepted() -> None:

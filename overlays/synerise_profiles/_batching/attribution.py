@@ -65,6 +65,7 @@ class Rejection:
 
 
 NOT_FOUND_TEXT: Final = "not found (404)"
+BREAKS_TEXT: Final = "the server breaks at this row, and takes others"
 # A place in a list, as servers write it in a field's name: `[3].client`, `items[3].client`.
 _INDEX_PATTERN = re.compile(r"^\w{0,40}\[(\d{1,6})\]\.?", re.ASCII)
 

@@ -24,6 +24,7 @@ from synerise_profiles._core.telemetry import describe_batch
 from synerise_profiles_api.types import Request
 
 from .attribution import (
+    BREAKS_TEXT,
     Attribution,
     ErrorEntry,
     Refusal,
@@ -197,7 +198,7 @@ class ChunkState:
     def mark_broken(self, sub_batch: SubBatch) -> None:
         """The server breaks at the only row of a sub-batch, and takes others."""
         effect = "it may have been applied" if sub_batch.maybe_applied else "it was not applied"
-        refusal = Refusal("server", f"{sub_batch.problem}; the server breaks at this row, and takes others; {effect}")
+        refusal = Refusal("server", f"{sub_batch.problem}; {BREAKS_TEXT}; {effect}")
         for position in sub_batch.positions:
             self.refused[position] = refusal
 

@@ -157,16 +157,24 @@ def letter_target(path: object, argument: str, *, is_appended: bool) -> Path:
     try:
         with target.open("rb") as lines:
             first = lines.readline()
+            # Where it is replaced, every line counts, so that no other content goes.
+            is_ours = _is_like_a_letter(first) and (is_appended or all(map(_is_like_a_letter, lines)))
     except FileNotFoundError:
         return target
     except OSError as error:
         raise refused(argument, f"cannot be read: {error.strerror}") from None
     version = _version_of(first)
-    if first.strip() and version is None and not first.startswith(LETTER_START):
+    if not is_ours:
         raise refused(argument, "is a file of something else than dead letters; give the name of another one")
     if is_appended and version not in (None, LETTER_VERSION):
         raise refused(argument, f"has dead letters of version {version}; this release writes version {LETTER_VERSION}")
     return target
+
+
+def _is_like_a_letter(line: bytes) -> bool:
+    """Whether it is blank or a letter, whole or cut off by a crash."""
+    is_cut = line.startswith(LETTER_START) or LETTER_START.startswith(line.rstrip(b"\n"))
+    return is_cut or _version_of(line) is not None or not line.strip()
 
 
 @attrs.frozen

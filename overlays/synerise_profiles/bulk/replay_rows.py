@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias, cast, get_args
 
 import orjson
 
-from synerise_profiles._batching.attribution import Rejection, Stage, count_note
+from synerise_profiles._batching.attribution import BREAKS_TEXT, Rejection, Stage, count_note
 from synerise_profiles._batching.letters import LetterRow, RowHolds, cells_of, problem_of
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_source import UnreadableRow
@@ -29,6 +29,10 @@ Transform: TypeAlias = Callable[[dict[str, Any]], Any]
 """Makes the row that is sent of a letter; None leaves the letter as it is."""
 _BEFORE: Final = "; before: "
 _NOT_MAPPED: Final = "holds fields, not cells: a mapping does not change it; edit the file, or give a transform"
+_OVERWRITES: Final = (
+    "is a row at which the server broke: it overwrites later rows of its profile, which arrived without it; send the "
+    "newest row of such a profile again"
+)
 _LETTER_KEYS: Final = frozenset({"operation", "stage", "row"})
 
 
@@ -93,6 +97,8 @@ class LetterRows:
             return self._keep(number, "its salt was to be made by a function of the call: give that as salt=")
         if self._mapping is not None and row == letter["row"]:
             count_note(self.notes, _NOT_MAPPED)
+        if self._operation.time_field is None and BREAKS_TEXT in str(letter.get("reason")):
+            count_note(self.notes, _OVERWRITES)
         return row
 
     def _row_of_cells(self, number: int, letter: Mapping[str, Any], row: Any) -> Any:

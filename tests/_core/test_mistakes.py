@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 import importlib
 import inspect
+import io
 import pydoc
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from synerise_profiles import AsyncSynerise, RetryPolicy, Synerise, models
 from synerise_profiles.bulk import dry_run, read_dead_letter
 from synerise_profiles.permissions import required_permissions
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sources import MappingError, RowMapping, field, read_csv, read_sql
+from synerise_profiles.sources import MappingError, RowMapping, field, read_arrow, read_csv, read_jsonl, read_sql
 from synerise_profiles_api.names import checks_names
 from tests.exports.support import order
 
@@ -43,6 +44,8 @@ def cli(*arguments: str) -> NoReturn:
 ORDER = order()
 CLIENT: Any = Synerise(token="t", base_url="https://localhost.invalid", max_retries=0)
 FIND = "profiles.find: identifier_type: expected one of 'by-custom-id', 'by-phone', 'by-uuid', 'by-email'"
+IDS = RowMapping.for_profiles({"Id": "customId"})
+READ = "profiles.upsert_batch: the rows cannot be read like this"
 GOT = "got an unexpected keyword argument"
 MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: Synerise(apikey="k"), f"Synerise() {GOT} 'apikey'; did you mean 'api_key'?"),
@@ -654,6 +657,53 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (
         lambda: CLIENT.profiles.upsert(),
         "Profiles.upsert() needs 'body'; it is called as Profiles.upsert(body)",
+    ),
+    (
+        lambda: read_csv(io.StringIO("Id\n"), {"Id": "customId"}),
+        "mapping: expected a RowMapping, got dict; RowMapping.for_profiles(columns) makes one",
+    ),
+    (
+        lambda: read_jsonl(io.StringIO("{}"), "m.toml"),
+        "mapping: expected a RowMapping, got str; RowMapping.load(path) makes one",
+    ),
+    (
+        lambda: read_csv("https://user:pw@example.com/x.csv", IDS),
+        "file: is an address https://, which is not opened here; download it, or give a file object that reads it",
+    ),
+    (lambda: read_jsonl('{"customId":"a"}\n'), "file: is text with line ends, no path; give io.StringIO(text)"),
+    (
+        lambda: read_csv(io.StringIO("Id\n"), IDS, delimiter='"'),
+        "file: delimiter='\"' is the mark of something else, too; give what stands between cells",
+    ),
+    (
+        lambda: read_csv(io.StringIO("Id\n"), IDS, delimiter=";", comment=";"),
+        "file: comment=';' cannot begin a comment; give a mark such as '#'",
+    ),
+    (
+        lambda: read_csv(io.StringIO("Id,Town\n"), RowMapping.for_profiles({"Id": "customId", "*": "city"})),
+        f"{READ}\n  column '*': is not there; a column with a star is a pattern where its field has one too: {{'*': 'attributes.*'}}",
+    ),
+    (
+        lambda: read_jsonl(
+            io.StringIO('{"Id":"a","at":{"city":"x"}}'), RowMapping.for_profiles({"Id": "customId", "at.city": "city"})
+        ),
+        f"{READ}\n  column 'at.city': is not there; a dot leads into no cell: take what stands inside 'at' by prepare=",
+    ),
+    (
+        lambda: read_csv(io.StringIO("Id\n"), RowMapping.for_profiles({"Id": field("customId", template="s-{ID}")})),
+        f"{READ}\n  column 'Id', field customId: takes cells of column 'ID', which is not there; did you mean 'Id'?",
+    ),
+    (
+        lambda: field("customId", template="s-{Id"),
+        "the rows cannot be read like this\n  field customId: a template has names of columns in braces, such as 'shop-{CustomerID}'",
+    ),
+    (
+        lambda: read_arrow("x.parquet", IDS),
+        "table: expected an object with the Arrow or the dataframe protocol, got str; files are read by read_parquet, read_csv and read_jsonl",
+    ),
+    (
+        lambda: read_arrow([{"Id": 1}], IDS),
+        "table: expected an object with the Arrow or the dataframe protocol, got list; pyarrow.Table.from_pylist makes one of rows",
     ),
     (lambda: read_sql("SELECT 1", None, None), "connection: expected an open connection of a database, got NoneType"),
     (lambda: cli("exprt"), "Error: No such command 'exprt'."),

@@ -179,7 +179,7 @@ class CsvReader:
         if problem is not None:
             return BadRecord(problem, _replace_surrogates(cells))
         if width not in (-1, len(cells)):
-            if self._format.ragged == "refuse" or any(cells[width:]):
+            if self._format.ragged == "refuse" or any(map(str.strip, cells[width:])):
                 return BadRecord(width_problem(len(cells), width), _replace_surrogates(cells))
             cells[width:] = [""] * (width - len(cells))
         return self._damage(cells, used, reading.blocks) if reading.blocks.is_damaged else None

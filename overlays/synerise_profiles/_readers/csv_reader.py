@@ -11,7 +11,7 @@ import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import attrs
 
@@ -64,8 +64,7 @@ class CsvReader:
     ) -> None:
         self._format = CsvFormat() if format is None else format
         self._format.check()
-        if isinstance(names, str) or not isinstance(names, Sequence | None):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidRequestError(f"names= is a list of texts, not {type(names).__name__}", field="file")
+        _check_names(names)
         self._has_header = names is None
         self.lines = LineIndex()
         self.notes: dict[str, int] = {}
@@ -190,6 +189,14 @@ class CsvReader:
                 reason = f"column {self.columns[position]!r} has bytes that are not {blocks.encoding}"
                 return BadRecord(f"{reason}; give the file's encoding", _replace_surrogates(cells), position)
         return None
+
+
+def _check_names(names: object) -> None:
+    """Raise InvalidRequestError for what is no list of names of columns, and not left out."""
+    if isinstance(names, str) or not isinstance(names, Sequence | None):
+        raise InvalidRequestError(f"names= is a list of texts, not {type(names).__name__}", field="file")
+    if not all(isinstance(name, str) for name in cast("Sequence[object]", names or ())):
+        raise InvalidRequestError("names= is a list of texts, and one of them is none", field="file")
 
 
 def _plain_record(cells: Sequence[str]) -> list[str]:

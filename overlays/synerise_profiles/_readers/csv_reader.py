@@ -76,6 +76,9 @@ class CsvReader:
             first.blocks.close()
             raise
         self._plain_header = _plain_record(self.columns)
+        start = "".join(self.columns[:1]).strip()[:1]
+        # How a record may begin that is no row: with nothing, a blank, or as the header does.
+        self._header_starts = frozenset(("", *_BLANKS, start, start.lower(), start.upper()))
         self._started: CsvPass | None = first
         if self._file.is_reusable:  # nothing stays open until it is read
             first.blocks.close()
@@ -109,7 +112,7 @@ class CsvReader:
             # `delta` is the line of a record, counted from 1, less its index, while each is one line.
             lines = self.lines = LineIndex(reading.done + 1)
             index, delta = -1, lines.first_line
-            may_be_no_row = self._header_starts()
+            may_be_no_row = self._header_starts
             while True:
                 reader, base = reading.reader, reading.base_line
                 try:
@@ -146,11 +149,6 @@ class CsvReader:
         except BaseException:
             blocks.close()
             raise
-
-    def _header_starts(self) -> frozenset[str]:
-        """Return how a record may begin that is no row: with nothing, a blank, or as the header does."""
-        start = "".join(self.columns[:1]).strip()[:1]
-        return frozenset(("", *_BLANKS, start, start.lower(), start.upper()))
 
     def _is_no_row(self, cells: list[str]) -> bool:
         """Whether a record is the header once more, which is counted, or has no cell with anything but blanks.

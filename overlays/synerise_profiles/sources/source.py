@@ -57,9 +57,9 @@ class Source(abc.ABC):
         """Raise InvalidRequestError for what is no mapping."""
         if isinstance(given, RowMapping) or (given is None and not self.needs_mapping):
             return
+        kind = type(given).__name__
         how = "RowMapping.load(path)" if isinstance(given, str | os.PathLike) else "RowMapping.for_profiles(columns)"
-        problem = f"expected a RowMapping, got {type(given).__name__}; {how} makes one"
-        raise InvalidRequestError(problem, field="mapping")
+        raise InvalidRequestError(f"expected a RowMapping, got {kind}; {how} makes one", field="mapping")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}{'' if self._mapping is None else f' by {self._mapping!r}'}>"

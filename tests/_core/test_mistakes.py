@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 import importlib
 import inspect
+import io
 import pydoc
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,16 @@ from synerise_profiles import AsyncSynerise, RetryPolicy, Synerise, models
 from synerise_profiles.bulk import dry_run, read_dead_letter
 from synerise_profiles.permissions import required_permissions
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sources import MappingError, RowMapping, field, read_csv, read_sql
+from synerise_profiles.sources import (
+    MappingError,
+    RowMapping,
+    field,
+    read_arrow,
+    read_csv,
+    read_jsonl,
+    read_parquet,
+    read_sql,
+)
 from synerise_profiles_api.names import checks_names
 from tests.exports.support import order
 
@@ -43,6 +53,10 @@ def cli(*arguments: str) -> NoReturn:
 ORDER = order()
 CLIENT: Any = Synerise(token="t", base_url="https://localhost.invalid", max_retries=0)
 FIND = "profiles.find: identifier_type: expected one of 'by-custom-id', 'by-phone', 'by-uuid', 'by-email'"
+FIELD: Any = field
+CITY = "the rows cannot be read like this\n  field city: "
+IDS = RowMapping.for_profiles({"Id": "customId"})
+READ = "profiles.upsert_batch: the rows cannot be read like this"
 GOT = "got an unexpected keyword argument"
 MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: Synerise(apikey="k"), f"Synerise() {GOT} 'apikey'; did you mean 'api_key'?"),
@@ -655,8 +669,87 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         lambda: CLIENT.profiles.upsert(),
         "Profiles.upsert() needs 'body'; it is called as Profiles.upsert(body)",
     ),
+    (
+        lambda: read_csv(io.StringIO("Id\n"), {"Id": "customId"}),
+        "mapping: expected a RowMapping, got dict; RowMapping.for_profiles(columns) makes one",
+    ),
+    (
+        lambda: read_jsonl(io.StringIO("{}"), "m.toml"),
+        "mapping: expected a RowMapping, got str; RowMapping.load(path) makes one",
+    ),
+    (
+        lambda: read_csv("https://user:pw@example.com/x.csv", IDS),
+        "file: is an address https://, which is not opened here; download it, or give a file object that reads it",
+    ),
+    (lambda: read_jsonl('{"customId":"a"}\n'), "file: is text with line ends, no path; give io.StringIO(text)"),
+    (
+        lambda: read_csv(io.StringIO("Id\n"), IDS, delimiter='"'),
+        "file: delimiter='\"' is the mark of something else, too; give what stands between cells",
+    ),
+    (
+        lambda: read_csv(io.StringIO("Id\n"), IDS, delimiter=";", comment=";"),
+        "file: comment=';' cannot begin a comment; give a mark such as '#'",
+    ),
+    (
+        lambda: read_csv(io.StringIO("Id,Town\n"), RowMapping.for_profiles({"Id": "customId", "*": "city"})),
+        f"{READ}\n  column '*': is not there; a column with a star is a pattern where its field has one too: {{'*': 'attributes.*'}}",
+    ),
+    (
+        lambda: read_jsonl(
+            io.StringIO('{"Id":"a","at":{"city":"x"}}'), RowMapping.for_profiles({"Id": "customId", "at.city": "city"})
+        ),
+        f"{READ}\n  column 'at.city': is not there; a dot leads into no cell: take what stands inside 'at' by prepare=",
+    ),
+    (
+        lambda: read_csv(io.StringIO("Id\n"), RowMapping.for_profiles({"Id": field("customId", template="s-{ID}")})),
+        f"{READ}\n  column 'Id', field customId: takes cells of column 'ID', which is not there; did you mean 'Id'?",
+    ),
+    (
+        lambda: field("customId", template="s-{Id"),
+        "the rows cannot be read like this\n  field customId: a template has names of columns in braces, such as 'shop-{CustomerID}'",
+    ),
+    (
+        lambda: FIELD("city", values=["M"]),
+        CITY + "values is a table of words and what each means, such as values={'M': 'MALE'}",
+    ),
+    (
+        lambda: FIELD("city", optional="no"),
+        CITY + "optional='no' is neither True nor False",
+    ),
+    (
+        lambda: FIELD("city", trim=1),
+        CITY + "trim=1 is neither True nor False",
+    ),
+    (
+        lambda: FIELD("city", decimal=5),
+        CITY + "decimal=5 is no text",
+    ),
+    (
+        lambda: FIELD("city", zone=5),
+        CITY + "zone is a name such as 'Europe/Warsaw', or what zoneinfo makes of one",
+    ),
+    (
+        lambda: FIELD("city", fallback=5),
+        CITY + "fallback is the name of a column, or a list of names",
+    ),
+    (
+        lambda: read_csv(io.StringIO("a\n"), IDS, names=[1]),
+        "file: names= is a list of texts, and one of them is none",
+    ),
+    (
+        lambda: read_parquet("x.parquet", IDS, filesystem=5),
+        "filesystem: expected a file system of pyarrow or fsspec, got int",
+    ),
+    (
+        lambda: read_arrow("x.parquet", IDS),
+        "table: expected an object with the Arrow or the dataframe protocol, got str; files are read by read_parquet, read_csv and read_jsonl",
+    ),
+    (
+        lambda: read_arrow([{"Id": 1}], IDS),
+        "table: expected an object with the Arrow or the dataframe protocol, got list; pyarrow.Table.from_pylist makes one of rows",
+    ),
     (lambda: read_sql("SELECT 1", None, None), "connection: expected an open connection of a database, got NoneType"),
-    (lambda: cli("exprt"), "Error: No such command 'exprt'."),
+    (lambda: cli("exprt"), "Error: No such command 'exprt'. Did you mean 'export'?"),
     (
         lambda: cli("call", "profiles.gte"),
         "synerise-profiles: profiles.gte: there is no such operation; did you mean profiles.get?",

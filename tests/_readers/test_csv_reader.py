@@ -38,6 +38,14 @@ def test_a_header_that_comes_again_in_another_dress_is_no_row(again, ragged):
     assert reader.notes == {"the header of the file came again, and is no row": 1}
 
 
+def test_surplus_cells_of_blanks_are_cut_where_rows_are_padded():
+    """What cannot be seen in a spreadsheet is no cell; anything else is."""
+    reader = CsvReader(io.StringIO("id,Town\n1,x, \n2\n3,x,\t,\xa0\n4,x,y\n"), CsvFormat(ragged="pad"))
+    *padded, refused = [record for _, record in records(reader)]
+    assert padded == [("1", "x"), ("2", ""), ("3", "x")]
+    assert refused.startswith("has 3 cells")
+
+
 def test_one_column_may_hold_its_name_in_other_letters():
     """A word that differs from the name of the only column by its case is a value."""
     reader = CsvReader(io.StringIO("tag\nTag\ntag\n tag \nTAG,\n"), CsvFormat(ragged="pad"))

@@ -449,6 +449,33 @@ def test_what_cannot_be_sent_is_told_with_its_line(
             assert letter.get(name) == expected.get(name)
 
 
+@pytest.mark.parametrize("cells", ["{half a lin", ["a", "Hel"], 5, [{"id": "a"}, 5]])
+def test_a_line_without_named_cells_keeps_its_reason(
+    client: Synerise, replay: Replay, letters: Path, cells: Any
+) -> None:
+    """A mapping reads cells by their names alone; what was wrong with the line of the file is told as before."""
+    letters.write_bytes(line(row_holds="cells", row={"cells": cells}))
+    mapping = RowMapping.for_profiles({"id": "customId"})
+    (rejection,) = replay(letters, mapping=mapping, dead_letter=letters).rejected
+    assert rejection.reason.startswith("line 1 holds no cells by the names of their columns: give transform=")
+    assert rejection.reason.endswith("; before: was bad")
+    (letter,) = read_dead_letter(letters)
+    assert letter["row"] == {"cells": cells}
+
+
+def test_the_mark_that_an_editor_writes_at_the_start_is_none_of_a_letter(
+    client: Synerise, replay: Replay, letters: Path
+) -> None:
+    """Letters are mended by hand, and some editors begin a file with the mark of UTF-8."""
+    letters.write_bytes(b"\xef\xbb\xbf" + line() + line(row={"email": 1}))
+    assert [letter["row"] for letter in read_dead_letter(letters)] == [{"customId": "a"}, {"email": 1}]
+    report = replay(letters, dead_letter=letters)
+    assert (report.accepted, report.by_stage["check"]) == (1, 1)
+    letters.write_bytes(b"\xef\xbb\xbf" + line(row={"email": 1}))
+    client.bulk.upsert_profiles([{"email": 2}], dead_letter=letters, dead_letter_mode="append")
+    assert len(list(read_dead_letter(letters))) == 2
+
+
 def test_a_mended_value_is_sent_though_its_letter_names_a_problem(client: Synerise, letters: Path) -> None:
     """What JSON could not carry is not sent as text, but what the function puts in its place is."""
     client.bulk.upsert_profiles([{"customId": "a", "attributes": {"n": float("inf")}}], dead_letter=letters)

@@ -113,6 +113,7 @@ def test_a_byte_order_mark_and_line_ends_of_windows_are_read(path):
         ('for = "profiles"\n[columns]\nid = "customId"\n[constants]\nsex = "MAN"\n', 5, "the constant"),
         ('for = "identifiers"\nempty = "null"\n[columns]\nid = "clientId"\n', 2, "no option of a mapping for ident"),
         ('for = "profiles"\n[columns]\nid = "customId\n', 3, "is not TOML: Illegal character"),
+        ('for = "profiles"\n[columns]\nCustomer ID = "customId"\n', 3, "a name with blanks, or with letters beyond"),
         ('for = "profiles"\n[columns]\nid = "customId"\nid = "email"\n', 4, "is not TOML: Cannot overwrite a value"),
         ('for = "profiles"\n[columns]\nid = { field = "sex", values = [["M"]] }\n', 3, "no pair of word and value"),
         ('for = "profiles"\n[where]\nid = { matches = "(" }\n[columns]\nid = "customId"\n', 3, "no regular expression"),

@@ -409,7 +409,7 @@ def test_cells_are_derived_from_others():
         (lambda: field("customId", template="shop"), "names no column"),
         (lambda: field("customId", template="{}"), "names of columns in braces"),
         (lambda: field("customId", template="{a!r}"), "names of columns in braces"),
-        (lambda: field("customId", template="{a"), "expected"),
+        (lambda: field("customId", template="{a"), "names of columns in braces"),
         (lambda: field("customId", fallback=[]), "a list of names"),
         (lambda: field("customId", "text", absolute=True), "are for numbers"),
         (lambda: RowMapping.for_profiles({"id": field("customId", negate=True)}), None),

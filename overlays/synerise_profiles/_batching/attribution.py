@@ -36,10 +36,10 @@ __all__ = [
     "attribute_by_value",
     "count_note",
     "first_unattributed",
+    "hidden_in_refused",
     "masked_identifier",
     "not_found_body",
     "parse_error_entries",
-    "refusal_reason",
 ]
 
 Stage: TypeAlias = Literal["check", "server", "ambiguous", "unsent"]
@@ -201,19 +201,18 @@ def count_note(notes: dict[str, int], text: str) -> None:
         notes[text] = notes.get(text, 0) + 1
 
 
-def refusal_reason(batch_operation: BatchOperation, row: bytes, refusal: Refusal) -> str:
-    """Return why a row was refused, and of which characters nobody sees them, where the identifiers refused have some.
+def hidden_in_refused(batch_operation: BatchOperation, row: bytes, stage: Stage, field: str | None) -> str:
+    """Return what to add to the reason of the server: the characters that nobody sees in the identifiers it refused.
 
     A server says that a value is not as documented, and to whoever looks at it, it is.
     """
-    reason = refusal.reason
-    if row.isascii() or refusal.stage == "unsent":
-        return reason
+    if row.isascii() or stage in ("check", "unsent"):
+        return ""
     holder = _holder(batch_operation, row)
-    names = batch_operation.identifiers
-    refused = refusal.field and refusal.field.rpartition(".")[2]
-    values = [holder.get(name) for name in names if refused in (None, "", name)] if is_object(holder) else []
-    return reason + invisible_text("".join(value for value in values if isinstance(value, str)))
+    refused = field and field.rpartition(".")[2]
+    names = [name for name in batch_operation.identifiers if refused in (None, "", name)]
+    values = [holder.get(name) for name in names] if is_object(holder) else []
+    return invisible_text("".join(value for value in values if isinstance(value, str)))
 
 
 def _holder(batch_operation: BatchOperation, row: bytes) -> Any:

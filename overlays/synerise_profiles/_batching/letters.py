@@ -14,6 +14,7 @@ import json
 import math
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from decimal import Decimal, InvalidOperation
@@ -216,6 +217,7 @@ def load_letter(line: bytes) -> Any:
     """Parse the line of a letter. Whole numbers beyond 64 bits in its row stand as text, and are among its problems."""
     from synerise_profiles._readers.exact_json import LargeNumberError, load_exactly  # noqa: PLC0415 - most read none
 
+    line = line.removeprefix(BOM_UTF8)  # of an editor, in which letters were mended
     try:
         return load_exactly(line)
     except LargeNumberError:
@@ -250,7 +252,7 @@ def _letter_of(line: bytes, number: int) -> dict[str, Any] | None:
 def _version_of(line: bytes, letter: Any = None) -> int | None:
     """Return the version of a letter; None if a line is none."""
     try:
-        letter = orjson.loads(line) if letter is None else letter
+        letter = orjson.loads(line.removeprefix(BOM_UTF8)) if letter is None else letter
     except orjson.JSONDecodeError:
         return LETTER_VERSION if _LETTER_PATTERN.match(line) else None
     if not is_object(letter) or not {"operation", "stage", "row"} <= letter.keys():

@@ -45,6 +45,7 @@ MAX_LINE_CHARS: Final = 8_000_000
 GZIP_MAGIC: Final = b"\x1f\x8b"
 _MIN_HEAD: Final = 512
 """So much of a file is looked at to say what it is."""
+_ADDRESS: Final = re.compile(r"(?!file:)[a-zA-Z][a-zA-Z0-9+.-]+://")
 STANDARD_INPUT: Final = "-"
 
 
@@ -67,6 +68,8 @@ class InputFile:
         self._path: Path | None = None
         self._file: Any = None
         if isinstance(given, str | os.PathLike):
+            if (problem := _no_path_problem(given)) is not None:
+                raise InvalidRequestError(problem, field="file")
             self._path = Path(given)
         elif callable(getattr(given, "read", None)):
             self._file = given
@@ -112,6 +115,15 @@ def standard_input() -> IO[Any]:
     if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]  # a program without a console
         raise InvalidRequestError("there is no standard input", field="file")
     return cast("IO[Any]", getattr(sys.stdin, "buffer", sys.stdin))
+
+
+def _no_path_problem(given: object) -> str | None:
+    """Say what a text is instead of a path: an address, or what would stand in a file."""
+    if isinstance(given, str) and (found := _ADDRESS.match(given)) is not None:
+        return f"is an address {found[0]}, which is not opened here; download it, or give a file object that reads it"
+    return (
+        "is text with line ends, no path; give io.StringIO(text)" if isinstance(given, str) and "\n" in given else None
+    )
 
 
 def _is_stream(path: Path) -> bool:

@@ -11,7 +11,7 @@ import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import attrs
 
@@ -64,8 +64,7 @@ class CsvReader:
     ) -> None:
         self._format = CsvFormat() if format is None else format
         self._format.check()
-        if isinstance(names, str) or not isinstance(names, Sequence | None):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidRequestError(f"names= is a list of texts, not {type(names).__name__}", field="file")
+        _check_names(names)
         self._has_header = names is None
         self.lines = LineIndex()
         self.notes: dict[str, int] = {}
@@ -77,6 +76,9 @@ class CsvReader:
             first.blocks.close()
             raise
         self._plain_header = _plain_record(self.columns)
+        start = "".join(self.columns[:1]).strip()[:1]
+        # How a record may begin that is no row: with nothing, a blank, or as the header does.
+        self._header_starts = frozenset(("", *_BLANKS, start, start.lower(), start.upper()))
         self._started: CsvPass | None = first
         if self._file.is_reusable:  # nothing stays open until it is read
             first.blocks.close()
@@ -110,7 +112,7 @@ class CsvReader:
             # `delta` is the line of a record, counted from 1, less its index, while each is one line.
             lines = self.lines = LineIndex(reading.done + 1)
             index, delta = -1, lines.first_line
-            may_be_no_row = self._header_starts()
+            may_be_no_row = self._header_starts
             while True:
                 reader, base = reading.reader, reading.base_line
                 try:
@@ -148,11 +150,6 @@ class CsvReader:
             blocks.close()
             raise
 
-    def _header_starts(self) -> frozenset[str]:
-        """Return how a record may begin that is no row: with nothing, a blank, or as the header does."""
-        start = "".join(self.columns[:1]).strip()[:1]
-        return frozenset(("", *_BLANKS, start, start.lower(), start.upper()))
-
     def _is_no_row(self, cells: list[str]) -> bool:
         """Whether a record is the header once more, which is counted, or has no cell with anything but blanks.
 
@@ -179,7 +176,7 @@ class CsvReader:
         if problem is not None:
             return BadRecord(problem, _replace_surrogates(cells))
         if width not in (-1, len(cells)):
-            if self._format.ragged == "refuse" or any(cells[width:]):
+            if self._format.ragged == "refuse" or any(map(str.strip, cells[width:])):
                 return BadRecord(width_problem(len(cells), width), _replace_surrogates(cells))
             cells[width:] = [""] * (width - len(cells))
         return self._damage(cells, used, reading.blocks) if reading.blocks.is_damaged else None
@@ -190,6 +187,14 @@ class CsvReader:
                 reason = f"column {self.columns[position]!r} has bytes that are not {blocks.encoding}"
                 return BadRecord(f"{reason}; give the file's encoding", _replace_surrogates(cells), position)
         return None
+
+
+def _check_names(names: object) -> None:
+    """Raise InvalidRequestError for what is no list of names of columns, and not left out."""
+    if isinstance(names, str) or not isinstance(names, Sequence | None):
+        raise InvalidRequestError(f"names= is a list of texts, not {type(names).__name__}", field="file")
+    if not all(isinstance(name, str) for name in cast("Sequence[object]", names or ())):
+        raise InvalidRequestError("names= is a list of texts, and one of them is none", field="file")
 
 
 def _plain_record(cells: Sequence[str]) -> list[str]:

@@ -220,7 +220,7 @@ class CsvFormat:
     def _problem(self) -> str | None:
         if (problem := _skip_problem(self.skip_lines)) is not None:
             return problem
-        if not _begins_comments(self.comment, self.quotechar):
+        if not _begins_comments(self.comment, self.quotechar, self.delimiter or _DEFAULT_DELIMITER):
             return f"comment={self.comment!r} cannot begin a comment; give a mark such as '#'"
         if self.ragged not in get_args(Ragged):
             return f"ragged={self.ragged!r} is none of {', '.join(get_args(Ragged))}"
@@ -230,12 +230,15 @@ class CsvFormat:
             csv.reader((), **self.dialect())
         except (LookupError, TypeError, ValueError) as error:
             return f"cannot be read like this: {error}"
+        delimiter = self.dialect()["delimiter"]
+        if delimiter in (self.quotechar, self.escapechar, "\n", "\r"):
+            return f"delimiter={delimiter!r} is the mark of something else, too; give what stands between cells"
         return None
 
 
-def _begins_comments(mark: object, quotechar: str | None) -> bool:
+def _begins_comments(mark: object, quotechar: str | None, delimiter: str | None) -> bool:
     """Whether lines that begin with a mark can be told from others; None stands for no comments."""
-    return mark is None or (isinstance(mark, str) and mark not in ("", quotechar))
+    return mark is None or (isinstance(mark, str) and mark not in ("", quotechar, delimiter))
 
 
 def _skip_problem(skip_lines: object) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from heapq import heappush, heappushpop
 from typing import Any
 
-from synerise_profiles._batching.attribution import Refusal, Rejection, Stage, masked_identifier, refusal_reason
+from synerise_profiles._batching.attribution import Refusal, Rejection, Stage, hidden_in_refused, masked_identifier
 from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.bisection import ChunkState, SubBatchTask
 from synerise_profiles._batching.deletion_audit import DeletionAudit
@@ -268,13 +268,12 @@ class OutcomeRecorder:
             sampled_row.reference = self._reference_of(chunk, position)
         for position in sorted(refused):
             refusal = refused[position]
-            row = chunk.row_bytes(position)
             self._add_rejection(
-                LetterRow(row),
+                LetterRow(chunk.row_bytes(position)),
                 index=chunk.indexes[position],
                 reference=self._reference_of(chunk, position),
                 stage=refusal.stage,
-                reason=refusal_reason(self._batch_operation, row, refusal),
+                reason=refusal.reason,
                 field=refusal.field,
                 group=refusal.group,
             )
@@ -307,7 +306,9 @@ class OutcomeRecorder:
         return self._located(chunk.indexes[position])
 
     def _add_rejection(self, row: LetterRow, **fields: Any) -> None:
-        self.report.add(Rejection(identifier=masked_identifier(self._batch_operation, row.json), **fields), row)
+        fields["reason"] += hidden_in_refused(self._batch_operation, row.json, fields["stage"], fields["field"])
+        identifier = masked_identifier(self._batch_operation, row.json)
+        self.report.add(Rejection(identifier=identifier, **fields), row)
         self.problem = self.problem or self.report.rejection_store.problem
         if self.problem is None and fields["stage"] != "unsent":
             self._check_error_limit()

@@ -28,6 +28,10 @@ __all__ = ["LetterRows", "Transform", "kept_letter", "letter_content"]
 Transform: TypeAlias = Callable[[dict[str, Any]], Any]
 """Makes the row that is sent of a letter; None leaves the letter as it is."""
 _BEFORE: Final = "; before: "
+_NO_NAMED_CELLS: Final = (
+    "holds no cells by the names of their columns: give transform=, a function that returns {'cells': {column: cell}}, "
+    "or import the mended file again"
+)
 _NOT_MAPPED: Final = "holds fields, not cells: a mapping does not change it; edit the file, or give a transform"
 _OVERWRITES: Final = (
     "is a row at which the server broke: it overwrites later rows of its profile, which arrived without it; send the "
@@ -113,6 +117,8 @@ class LetterRows:
             made = " or ".join(sorted(mapping.operation_names))
             reason = f"holds cells for {letter['operation']}, and the mapping is made for {made}"
             return self._keep(number, reason)
+        if not is_object(cells) and not (is_list(cells) and all(map(is_object, cells))):
+            return self._keep(number, _NO_NAMED_CELLS)
         if letter.get("mapping") not in (None, mapping.digest):
             count_note(self.notes, "read by another mapping than the one that could not read it")
         return read(cells)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from synerise_profiles._batching.attribution import Refusal, Rejection, masked_identifier, refusal_reason
+from synerise_profiles._batching.attribution import Refusal, Rejection, hidden_in_refused, masked_identifier
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.letters import LetterHead, LetterRow, letter_line, letter_target
 from synerise_profiles._core.files import AppendFile
@@ -145,7 +145,7 @@ def _rejection(chunk: Chunk, position: int, refusal: Refusal) -> Rejection:
     return Rejection(
         index=chunk.indexes[position],
         stage=refusal.stage,
-        reason=refusal_reason(chunk.batch_operation, row, refusal),
+        reason=refusal.reason + hidden_in_refused(chunk.batch_operation, row, refusal.stage, refusal.field),
         field=refusal.field,
         identifier=masked_identifier(chunk.batch_operation, row),
         group=refusal.group,

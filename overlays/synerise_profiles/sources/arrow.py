@@ -135,11 +135,12 @@ def _with_short_digits(arrow: Any, column: Any) -> Any:
     if arrow.types.is_float16(column.type):
         column = column.cast(arrow.float32())
     texts = _replace_floats(arrow, column.type, arrow.string())
-    return (
-        column
-        if texts is column.type
-        else column.cast(texts).cast(_replace_floats(arrow, column.type, arrow.float64()))
-    )
+    if texts is column.type:
+        return column
+    try:
+        return column.cast(texts).cast(_replace_floats(arrow, column.type, arrow.float64()))
+    except arrow.ArrowNotImplementedError:  # an older pyarrow does not cast all that is nested
+        return column
 
 
 def _replace_floats(arrow: Any, arrow_type: Any, other: Any) -> Any:

@@ -13,7 +13,6 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from synerise_profiles._readers.csv_reader import delimiter_hint
 from synerise_profiles._validation.rules import TextRule
 from synerise_profiles._validation.schema import Schema
 
@@ -30,7 +29,15 @@ from .datetime_formats import NUMBER_FORMATS
 from .datetimes import date_converter, datetime_converter
 from .derived_cells import cell_cleaner, derived_cell, signed_converter
 from .errors import MappingIssue
-from .fields import DATE_TYPES, PathStep, ResolvedField, accepted_types_text, close_names, find_target_field, parse_path
+from .fields import (
+    DATE_TYPES,
+    PathStep,
+    ResolvedField,
+    accepted_types_text,
+    find_target_field,
+    missing_column_problem,
+    parse_path,
+)
 from .row_builder import ColumnBinding, EmptyForm
 from .targets import Empty, Target
 
@@ -132,7 +139,7 @@ def bind_columns(
             column = _column_of(target, position, columns, positions) if is_derived else columns[position]
             binding = _bind(position, column, target, field, defaults, note)
             if is_derived:
-                binding = _derived(binding, target, field, columns, positions, defaults, issues)
+                binding = _derived(binding, target, field, positions, defaults, issues)
             found.append((field, binding))
         except _TypeMismatchError as error:
             issues.append(MappingIssue(columns[position].name, field.path, str(error)))
@@ -155,7 +162,11 @@ def _match(
     for name in (name for name in mapped if name not in patterns and name not in positions):
         if not all(item.target.optional for item in mapped[name]):
             any_there = not positions.keys().isdisjoint(mapped)
-            issues.append(MappingIssue(name, "", _missing_column(name, columns, any_there=any_there)))
+            issues.append(
+                MappingIssue(
+                    name, "", missing_column_problem(name, [column.name for column in columns], any_there=any_there)
+                )
+            )
     for name, position in positions.items():
         found = [(item.target, item.field) for item in mapped.get(name, ()) if item.field is not None]
         if name in patterns or (name not in mapped and not is_unnamed(name)):
@@ -183,17 +194,6 @@ def _match_pattern(
                 if field is not None and len(issues) == before:
                     yield target, field
             return
-
-
-def _missing_column(name: str, columns: Sequence[Column], *, any_there: bool) -> str:
-    if hint := delimiter_hint([column.name for column in columns]):
-        return f"is not there: {hint}"
-    close = close_names(name, (column.name for column in columns))
-    if close:
-        return f"is not there; did you mean {close}?"
-    if not any_there:
-        return f"is not there, nor is any other of the mapping, among {len(columns)} columns; is the header missing?"
-    return f"is not there, among {len(columns)} columns; an optional one is mapped with optional=True"
 
 
 def _bind(
@@ -240,7 +240,6 @@ def _derived(
     binding: ColumnBinding,
     target: Target,
     field: ResolvedField,
-    columns: Sequence[Column],
     positions: Mapping[str, int],
     defaults: CellDefaults,
     issues: list[MappingIssue],
@@ -248,8 +247,8 @@ def _derived(
     """Let the cells of a binding be derived from those of other columns."""
     for name in dict.fromkeys(target.sources):
         if name not in positions and not target.optional:
-            problem = _missing_column(name, columns, any_there=True)
-            issues.append(MappingIssue(binding.column, field.path, f"column {name!r} of its cells {problem}"))
+            problem = missing_column_problem(name, [*positions], any_there=True)
+            issues.append(MappingIssue(binding.column, field.path, f"takes cells of column {name!r}, which {problem}"))
     clean = cell_cleaner(
         trim=defaults.trim if target.trim is None else target.trim,
         null_values=defaults.null_values if target.null_values is None else target.null_values,

@@ -262,6 +262,8 @@ def _integer(cell: str) -> int:
 
 
 def _number(cell: str) -> int | float:
+    if cell.strip().lstrip("+-").isdigit():  # a float would round a large one
+        return _integer(cell)
     found = float(cell)
     if not isfinite(found):
         raise BadCellError(_TOO_LARGE)

@@ -19,7 +19,11 @@ __all__ = ["cell_cleaner", "derived_cell", "fallback_columns", "signed_converter
 def template_columns(template: str) -> tuple[str, ...]:
     """Return the names of the columns in a template; raises ValueError for what is none."""
     names: list[str] = []
-    for _, name, form, conversion in string.Formatter().parse(template):
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError:  # of a brace without its other one
+        parts = [("", "", "", None)]
+    for _, name, form, conversion in parts:
         if name is None:
             continue
         if not name or form or conversion:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
 
+from synerise_profiles._readers.csv_reader import delimiter_hint
 from synerise_profiles._validation.object_rules import rule_of
 from synerise_profiles._validation.schema import Schema
 from synerise_profiles_api.encoding import to_wire
@@ -32,6 +33,7 @@ __all__ = [
     "find_field",
     "find_target_field",
     "format_path",
+    "missing_column_problem",
     "parse_path",
 ]
 
@@ -151,6 +153,25 @@ def close_names(name: str, names: Iterable[str]) -> str:
     by_key = {known.casefold(): known for known in reversed(list(names)) if printable_name(known) != HIDDEN_NAME}
     found = difflib.get_close_matches(name.casefold(), by_key, n=3, cutoff=0.65)
     return " or ".join(repr(by_key[key]) for key in found)
+
+
+def missing_column_problem(name: str, columns: Sequence[str], *, any_there: bool) -> str:
+    """Say why a column is not found among those of a file; `any_there` says that another one of the mapping is."""
+    if hint := delimiter_hint(columns):
+        return f"is not there: {hint}"
+    if "*" in name:
+        return (
+            f"is not there; a column with a star is a pattern where its field has one too: {{{name!r}: 'attributes.*'}}"
+        )
+    head, dot, _ = name.partition(".")
+    if dot and head in columns:
+        return f"is not there; a dot leads into no cell: take what stands inside {head!r} by prepare="
+    close = close_names(name, columns)
+    if close:
+        return f"is not there; did you mean {close}?"
+    if not any_there:
+        return f"is not there, nor is any other of the mapping, among {len(columns)} columns; is the header missing?"
+    return f"is not there, among {len(columns)} columns; an optional one is mapped with optional=True"
 
 
 def find_target_field(

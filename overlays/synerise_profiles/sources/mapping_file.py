@@ -154,7 +154,8 @@ def _targets(file: MappingFile, column: str, given: object, issues: list[Mapping
 def _syntax_issue(error: tomllib.TOMLDecodeError) -> MappingIssue:
     found = _match_syntax_error(str(error))
     problem, line = (found[1], int(found[2] or 0)) if found else ("cannot be parsed", 0)
-    return MappingIssue("", "", f"is not TOML: {problem}", line)
+    hint = "; a name with blanks, or with letters beyond ASCII, stands in quotes" if "after a key" in problem else ""
+    return MappingIssue("", "", f"is not TOML: {problem}{hint}", line)
 
 
 def _key_lines(text: str) -> Iterator[tuple[KeyPath, tuple[int, int]]]:

@@ -273,6 +273,9 @@ def _locate(arrow: Any, path: str, filesystem: Any) -> tuple[Any, str]:
     if not path:
         raise InvalidRequestError("is empty; give the path of a file", field="paths")
     if filesystem is not None:
+        if not isinstance(filesystem, systems.FileSystem) and not hasattr(filesystem, "protocol"):
+            kind = type(filesystem).__name__
+            raise InvalidRequestError(f"expected a file system of pyarrow or fsspec, got {kind}", field="filesystem")
         is_arrow = isinstance(filesystem, systems.FileSystem)
         return filesystem if is_arrow else systems.PyFileSystem(systems.FSSpecHandler(filesystem)), path
     if not mark:

@@ -6,6 +6,7 @@ It is what the readers of the forms have in common: the check of the operation, 
 from __future__ import annotations
 
 import abc
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 
@@ -35,8 +36,11 @@ class Source(abc.ABC):
 
     unit: ClassVar[str] = "row"
     """What `locate` counts."""
+    needs_mapping: ClassVar[bool] = True
+    """Whether rows are made by a mapping alone; else they may be what stands in the file."""
 
     def __init__(self, mapping: RowMapping | None, *, sort: bool = False) -> None:
+        self._check_mapping(mapping)
         if sort and (mapping is None or not mapping.lines.group_by):
             raise InvalidRequestError("sorts the lines of orders; the mapping has no group_by", field="sort")
         self._mapping = mapping
@@ -48,6 +52,14 @@ class Source(abc.ABC):
         self._notes: dict[str, int] = {}
         self.columns: tuple[str, ...] = ()
         """The names of the columns, as far as they are known."""
+
+    def _check_mapping(self, given: object) -> None:
+        """Raise InvalidRequestError for what is no mapping."""
+        if isinstance(given, RowMapping) or (given is None and not self.needs_mapping):
+            return
+        kind = type(given).__name__
+        how = "RowMapping.load(path)" if isinstance(given, str | os.PathLike) else "RowMapping.for_profiles(columns)"
+        raise InvalidRequestError(f"expected a RowMapping, got {kind}; {how} makes one", field="mapping")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}{'' if self._mapping is None else f' by {self._mapping!r}'}>"

@@ -6,6 +6,7 @@ columns are wanted, and read no others; a stream gives all it has. None of the l
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
@@ -45,7 +46,7 @@ def open_table(arrow: Any, table: Any) -> Table:
         if isinstance(error, InvalidRequestError):
             raise
         raise InvalidRequestError(_table_problem(error), field="table") from None  # their texts quote values
-    problem = f"expected an object with the Arrow or the dataframe protocol, got {type(table).__name__}"
+    problem = f"expected an object with the Arrow or the dataframe protocol, got {type(table).__name__}{_hint(table)}"
     raise InvalidRequestError(problem, field="table")
 
 
@@ -171,6 +172,14 @@ def _open_batches(arrow: Any, table: object) -> Table | None:
 
 
 _OPENERS: Final = (_open_pyarrow, _open_reader, _open_lazy_frame, _open_protocol, _open_batches)
+
+
+def _hint(table: object) -> str:
+    """Say what to do with an object that is no table, where that is known."""
+    if isinstance(table, str | os.PathLike):
+        return "; files are read by read_parquet, read_csv and read_jsonl"
+    is_rows = isinstance(table, list) and bool(cast("list[object]", table)) and isinstance(table[0], dict)
+    return "; pyarrow.Table.from_pylist makes one of rows" if is_rows else ""
 
 
 def _table_problem(error: Exception) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import zoneinfo
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 import attrs
@@ -116,6 +116,11 @@ def field(
 
     Raises MappingError for an unknown type or zone, and for options that go with another type.
     """
+    flags = {"trim": trim, "optional": optional, "absolute": absolute, "negate": negate}
+    texts = {"decimal": decimal, "thousands": thousands, "separator": separator, "template": template}
+    wrong = list(_kind_problems({**flags, **texts}, values, zone, fallback))
+    if wrong:
+        raise MappingError(MappingIssue("", str(field), problem) for problem in wrong)
     problems = _problems(type, format, zone, separator, values, empty)
     problems += _date_problems(type, ambiguous, pivot_year, zone)
     problems += _derivation_problems(type, template, fallback, has_sign=absolute or negate)
@@ -145,6 +150,22 @@ def field(
         absolute=absolute,
         negate=negate,
     )
+
+
+def _kind_problems(
+    flags_and_texts: Mapping[str, object], values: object, zone: object, fallback: object
+) -> Iterator[str]:
+    """Yield what is wrong with options that are of another kind, whatever they hold."""
+    for name, value in flags_and_texts.items():
+        is_flag = name in ("trim", "optional", "absolute", "negate")
+        if value is not None and not isinstance(value, bool if is_flag else str):
+            yield f"{name}={value!r} is {'neither True nor False' if is_flag else 'no text'}"
+    if values is not None and not isinstance(values, Mapping):
+        yield "values is a table of words and what each means, such as values={'M': 'MALE'}"
+    if zone is not None and not isinstance(zone, str | datetime.tzinfo):
+        yield "zone is a name such as 'Europe/Warsaw', or what zoneinfo makes of one"
+    if fallback is not None and not isinstance(fallback, str | Sequence):
+        yield "fallback is the name of a column, or a list of names"
 
 
 def _problems(

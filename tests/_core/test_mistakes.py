@@ -15,8 +15,9 @@ import pytest
 
 from synerise_profiles import AsyncSynerise, RetryPolicy, Synerise, models
 from synerise_profiles.bulk import dry_run, read_dead_letter
+from synerise_profiles.exports import Backoff
 from synerise_profiles.permissions import required_permissions
-from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sandbox import Sandbox, SandboxOptions
 from synerise_profiles.sources import MappingError, RowMapping, field, read_csv, read_sql
 from synerise_profiles_api.names import checks_names
 from tests.exports.support import order
@@ -43,11 +44,23 @@ def cli(*arguments: str) -> NoReturn:
 ORDER = order()
 CLIENT: Any = Synerise(token="t", base_url="https://localhost.invalid", max_retries=0)
 FIND = "profiles.find: identifier_type: expected one of 'by-custom-id', 'by-phone', 'by-uuid', 'by-email'"
+REPORT: Any = dry_run([{"customId": "a"}], for_="profiles")
 GOT = "got an unexpected keyword argument"
 MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: Synerise(apikey="k"), f"Synerise() {GOT} 'apikey'; did you mean 'api_key'?"),
     (lambda: Synerise(api_key="k", time_out=3), f"Synerise() {GOT} 'time_out'; did you mean 'timeout'?"),
     (lambda: Synerise(token="t", baseurl="u"), f"Synerise() {GOT} 'baseurl'; did you mean 'base_url'?"),
+    (lambda: CLIENT.with_options(timeot=3), f"Synerise.with_options() {GOT} 'timeot'; did you mean 'timeout'?"),
+    (lambda: RetryPolicy(max_retires=3), f"RetryPolicy() {GOT} 'max_retires'; did you mean 'max_retries'?"),
+    (lambda: Backoff(frist=3), f"Backoff() {GOT} 'frist'; did you mean 'first'?"),
+    (lambda: SandboxOptions(dely=3), f"SandboxOptions() {GOT} 'dely'; did you mean 'delay'?"),
+    (
+        lambda: CLIENT.send("profiles.get"),
+        "request: expected what api.<resource>.<method>.request(...) returns, such as api.profiles.get.request(1)",
+    ),
+    (lambda: REPORT.acepted, "'Report' object has no attribute 'acepted'; did you mean 'accepted'?"),
+    (lambda: REPORT.write_htm, "'Report' object has no attribute 'write_htm'; did you mean 'write_html'?"),
+    (lambda: RetryPolicy().max_retry, "'RetryPolicy' object has no attribute 'max_retry'; did you mean 'max_retries'?"),
     (lambda: RowMapping.load("x", prepar=None), f"RowMapping.load() {GOT} 'prepar'; did you mean 'prepare'?"),
     (lambda: Sandbox(prot=1), f"Sandbox() {GOT} 'prot'; did you mean 'port'?"),
     (lambda: required_permissions(path=[]), f"required_permissions() {GOT} 'path'; did you mean 'paths'?"),
@@ -656,7 +669,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         "Profiles.upsert() needs 'body'; it is called as Profiles.upsert(body)",
     ),
     (lambda: read_sql("SELECT 1", None, None), "connection: expected an open connection of a database, got NoneType"),
-    (lambda: cli("exprt"), "Error: No such command 'exprt'."),
+    (lambda: cli("exprt"), "Error: No such command 'exprt'. Did you mean 'export'?"),
     (
         lambda: cli("call", "profiles.gte"),
         "synerise-profiles: profiles.gte: there is no such operation; did you mean profiles.get?",

@@ -765,6 +765,8 @@ def test_the_repr_of_public_objects_is_useful() -> None:
                 bare.append(f"{package}.{name}")
     assert bare == [".bulk.RowSource", ".events.EventBuilder"]  # a protocol, and the base of the builder
     assert repr(CLIENT.bulk) == f"<Bulk of {CLIENT!r}>"
+    assert repr(CLIENT.tags) == f"<Tags of {CLIENT!r}>"
+    assert repr(CLIENT.clock) == "<ServerClock, not measured yet>"
 
 
 def test_help_shows_no_private_argument() -> None:

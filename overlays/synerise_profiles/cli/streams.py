@@ -62,7 +62,7 @@ def guarded_streams() -> Generator[None]:
     with ExitStack() as stack:
         stack.callback(_restore, *before)
         if cast("TextIO | None", sys.stdin) is None:
-            sys.stdin = stack.enter_context(open(os.devnull, encoding="utf-8"))  # noqa: PTH123 - no path of a user
+            sys.stdin = stack.enter_context(open(os.devnull, encoding="utf-8"))  # noqa: PTH123, SIM115 - no path of a user
         sys.stdout = _guarded(sys.stdout, stack, raises=True)
         sys.stderr = _guarded(sys.stderr, stack, raises=False)
         yield
@@ -88,8 +88,7 @@ def _guarded(stream: TextIO, stack: ExitStack, *, raises: bool) -> TextIO:
         return stream
     encoding, errors = "utf-8", "backslashreplace"
     if number < 0:  # closed: what is written to a file for reading is refused as there
-        number = os.open(os.devnull, os.O_RDONLY)
-        stack.callback(os.close, number)
+        number = stack.enter_context(open(os.devnull, "rb", buffering=0)).fileno()  # noqa: PTH123, SIM115 - no path of a user
     else:
         stream.flush()
         encoding, errors = stream.encoding, stream.errors or errors

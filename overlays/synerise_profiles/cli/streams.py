@@ -62,7 +62,7 @@ def guarded_streams() -> Generator[None]:
     with ExitStack() as stack:
         stack.callback(_restore, *before)
         if cast("TextIO | None", sys.stdin) is None:
-            sys.stdin = stack.enter_context(open(os.devnull, encoding="utf-8"))  # noqa: PTH123, SIM115 - no path of a user
+            sys.stdin = stack.enter_context(open(os.devnull, encoding="utf-8"))  # noqa: PTH123 - no path of a user
         sys.stdout = _guarded(sys.stdout, stack, raises=True)
         sys.stderr = _guarded(sys.stderr, stack, raises=False)
         yield

@@ -155,6 +155,10 @@ class Resource(HintsNames):
             if not name.startswith("_") and inspect.isfunction(function):
                 setattr(cls, name, checks_names(function))
 
+    def __repr__(self) -> str:
+        client = getattr(getattr(self, "_send", None), "__self__", None)
+        return f"<{type(self).__name__}{'' if client is None else f' of {client!r}'}>"
+
 
 def _letters(name: str) -> str:
     return _SEPARATOR.sub("", name).casefold()

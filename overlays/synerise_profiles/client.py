@@ -35,7 +35,7 @@ from ._core.headers import checked_headers
 from ._core.retry import RetryPolicy
 from ._core.signatures import shows_options
 from ._core.timing import SYSTEM_TIMING, Timing
-from ._features import AsyncClientExtensions, ClientExtensions
+from ._features import AsyncClientExtensions, ClientExtensions, check_request
 from .deprecations import DeprecationPolicy, warn_deprecated
 
 if TYPE_CHECKING:
@@ -141,11 +141,12 @@ class Synerise(ClientExtensions):
         APIStatusError (AuthenticationError if the login is refused), APIConnectionError or
         ResponseDecodingError.
         """
-        _check_body(request)
+        check_request(request)
         if request.operation.deprecated:
             warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall())
         return self._connections.send(request, self._options)
 
+    @checks_names
     def with_options(
         self,
         *,
@@ -260,7 +261,7 @@ class AsyncSynerise(AsyncClientExtensions):
         APIStatusError (AuthenticationError if the login is refused), APIConnectionError or
         ResponseDecodingError.
         """
-        _check_body(request)
+        check_request(request)
         if request.operation.deprecated:
             # A task would run the coroutine without the frame of the caller.
             return self._send_deprecated(request, caller())
@@ -270,6 +271,7 @@ class AsyncSynerise(AsyncClientExtensions):
         warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall(), site)
         return await self._connections.send(request, self._options)
 
+    @checks_names
     def with_options(
         self,
         *,
@@ -338,11 +340,3 @@ def _copy_with(
         if isinstance(getattr(type(client), name, None), functools.cached_property):
             del result.__dict__[name]
     return result
-
-
-def _check_body(request: Request[Any]) -> None:
-    if request.body is not None:
-        # The schemas and their rules take a third of the time of a start, and are of no use before there is a body.
-        from synerise_profiles._validation.basic_rules import check_body_of  # noqa: PLC0415
-
-        check_body_of(request)

@@ -105,7 +105,7 @@ class UnconfirmedResponseError(ResponseDecodingError):
     """The status is one of success, but the body contradicts it: a page or a text instead of JSON, or an error.
 
     Mostly a proxy or a portal answered in the API's place. `problem` says by what the body contradicts, `content` keeps
-    it. `maybe_applied` is true, as nothing says what was done, except for a login, before which nothing else was sent.
+    it. `maybe_applied` is true, as nothing says what was done, except for a GET, which changes nothing, and a login.
     """
 
     def __init__(

@@ -230,15 +230,17 @@ def test_a_call_says_that_it_is_unconfirmed(call: Any) -> None:
 
     with (
         Synerise(token="t", transport=httpx.MockTransport(answer)) as client,
-        pytest.raises(UnconfirmedResponseError, match="may have been carried out") as caught,
+        pytest.raises(UnconfirmedResponseError) as caught,
     ):
         call(client)
     error = caught.value
+    is_write = sent[0].method != "GET"
+    assert str(error).endswith("may have been carried out" if is_write else "was not carried out")
     assert isinstance(error, ResponseDecodingError)
-    assert (error.maybe_applied, error.status_code, error.content) == (True, 200, b"<p>Dear anna@example.com</p>")
+    assert (error.maybe_applied, error.status_code, error.content) == (is_write, 200, b"<p>Dear anna@example.com</p>")
     assert "anna" not in str(error)
     copied = pickle.loads(pickle.dumps(error))
-    assert (str(copied), copied.maybe_applied, copied.problem) == (str(error), True, error.problem)
+    assert (str(copied), copied.maybe_applied, copied.problem) == (str(error), is_write, error.problem)
     assert len(sent) == 1
 
 
@@ -253,6 +255,16 @@ def test_a_login_that_is_answered_by_a_page() -> None:
     ):
         client.profiles.delete(1)
     assert (caught.value.operation, caught.value.maybe_applied, caught.value.content) == (LOGIN.name, False, b"")
+
+
+def test_a_read_that_is_answered_by_a_page() -> None:
+    """It changes nothing, so it is not said that it may have been carried out."""
+    with (
+        Synerise(token="t", transport=httpx.MockTransport(lambda _: httpx.Response(200, content=b"<html>"))) as client,
+        pytest.raises(UnconfirmedResponseError, match="was not carried out") as caught,
+    ):
+        client.profiles.get(1)
+    assert (caught.value.maybe_applied, caught.value.content) == (False, b"<html>")
 
 
 def test_a_hook_sees_why() -> None:

@@ -16,8 +16,9 @@ import pytest
 
 from synerise_profiles import AsyncSynerise, RetryPolicy, Synerise, models
 from synerise_profiles.bulk import dry_run, read_dead_letter
+from synerise_profiles.exports import Backoff
 from synerise_profiles.permissions import required_permissions
-from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sandbox import Sandbox, SandboxOptions
 from synerise_profiles.sources import (
     MappingError,
     RowMapping,
@@ -57,11 +58,23 @@ FIELD: Any = field
 CITY = "the rows cannot be read like this\n  field city: "
 IDS = RowMapping.for_profiles({"Id": "customId"})
 READ = "profiles.upsert_batch: the rows cannot be read like this"
+REPORT: Any = dry_run([{"customId": "a"}], for_="profiles")
 GOT = "got an unexpected keyword argument"
 MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: Synerise(apikey="k"), f"Synerise() {GOT} 'apikey'; did you mean 'api_key'?"),
     (lambda: Synerise(api_key="k", time_out=3), f"Synerise() {GOT} 'time_out'; did you mean 'timeout'?"),
     (lambda: Synerise(token="t", baseurl="u"), f"Synerise() {GOT} 'baseurl'; did you mean 'base_url'?"),
+    (lambda: CLIENT.with_options(timeot=3), f"Synerise.with_options() {GOT} 'timeot'; did you mean 'timeout'?"),
+    (lambda: RetryPolicy(max_retires=3), f"RetryPolicy() {GOT} 'max_retires'; did you mean 'max_retries'?"),
+    (lambda: Backoff(frist=3), f"Backoff() {GOT} 'frist'; did you mean 'first'?"),
+    (lambda: SandboxOptions(dely=3), f"SandboxOptions() {GOT} 'dely'; did you mean 'delay'?"),
+    (
+        lambda: CLIENT.send("profiles.get"),
+        "request: expected what api.<resource>.<method>.request(...) returns, such as api.profiles.get.request(1)",
+    ),
+    (lambda: REPORT.acepted, "'Report' object has no attribute 'acepted'; did you mean 'accepted'?"),
+    (lambda: REPORT.write_htm, "'Report' object has no attribute 'write_htm'; did you mean 'write_html'?"),
+    (lambda: RetryPolicy().max_retry, "'RetryPolicy' object has no attribute 'max_retry'; did you mean 'max_retries'?"),
     (lambda: RowMapping.load("x", prepar=None), f"RowMapping.load() {GOT} 'prepar'; did you mean 'prepare'?"),
     (lambda: Sandbox(prot=1), f"Sandbox() {GOT} 'prot'; did you mean 'port'?"),
     (lambda: required_permissions(path=[]), f"required_permissions() {GOT} 'path'; did you mean 'paths'?"),
@@ -845,6 +858,8 @@ def test_the_repr_of_public_objects_is_useful() -> None:
                 bare.append(f"{package}.{name}")
     assert bare == [".bulk.RowSource", ".events.EventBuilder"]  # a protocol, and the base of the builder
     assert repr(CLIENT.bulk) == f"<Bulk of {CLIENT!r}>"
+    assert repr(CLIENT.tags) == f"<Tags of {CLIENT!r}>"
+    assert repr(CLIENT.clock) == "<ServerClock, not measured yet>"
 
 
 def test_help_shows_no_private_argument() -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import attrs
 
+from synerise_profiles_api.names import HintsNames
+
 __all__ = ["DeletionVerification", "Missing", "Remaining", "Verification"]
 
 
 @attrs.frozen(kw_only=True)
-class Missing:
+class Missing(HintsNames):
     """A profile that was accepted, and is not stored as it was sent.
 
     `index` and `reference` name the row; `identifier` is masked; `fields` are those that differ, none where there is no
@@ -25,7 +27,7 @@ class Missing:
 
 
 @attrs.frozen(kw_only=True)
-class Verification:
+class Verification(HintsNames):
     """The result of reading profiles back: of `sample` profiles that were compared, `arrived` are as they were sent.
 
     Not in the sample are `skipped` ones (the identifier cannot stand in a path, or with `ordered=False` another row of
@@ -42,7 +44,7 @@ class Verification:
 
 
 @attrs.frozen(kw_only=True)
-class Remaining:
+class Remaining(HintsNames):
     """A profile whose deletion was accepted, and that still exists.
 
     `index` and `reference` name the row, by which the audit has the whole identifier; `identifier` is masked.
@@ -54,7 +56,7 @@ class Remaining:
 
 
 @attrs.frozen(kw_only=True)
-class DeletionVerification:
+class DeletionVerification(HintsNames):
     """The result of reading deleted profiles back: of `sample` profiles that were looked for, `gone` are gone.
 
     Not in the sample are `skipped` ones (their identifier cannot stand in a path) and `unread` ones, of which no

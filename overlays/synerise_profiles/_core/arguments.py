@@ -13,18 +13,19 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
-from synerise_profiles_api.names import closest_name
+from synerise_profiles_api.names import checks_names, closest_name
 
 __all__ = [
     "MakeError",
     "SettingValidator",
     "check_arguments",
+    "checks_init",
     "configuration_error",
     "instance_of",
     "invalid_request",
@@ -40,6 +41,8 @@ __all__ = [
     "text",
     "whole_number",
 ]
+
+C = TypeVar("C")
 
 
 def taken_by(arguments: type) -> frozenset[str]:
@@ -105,6 +108,12 @@ MakeError: TypeAlias = Callable[[str, str], SyneriseError]
 def configuration_error(name: str, problem: str) -> ConfigurationError:
     """Return the error of an argument of a client or of its retry policy."""
     return ConfigurationError(f"{name}: {problem}")
+
+
+def checks_init(cls: type[C]) -> type[C]:
+    """Make a class whose TypeError for an unknown argument names the one that is meant."""
+    cls.__init__ = checks_names(cls.__init__)  # type: ignore[method-assign]  # its signature stays
+    return cls
 
 
 def invalid_request(name: str, problem: str) -> InvalidRequestError:

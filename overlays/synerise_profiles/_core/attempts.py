@@ -217,7 +217,7 @@ class RequestAttempts(Generic[T]):
             operation=operation.name,
             status_code=response.status_code,
             content=b"" if is_login else response.content,
-            maybe_applied=not is_login,
+            maybe_applied=not (is_login or operation.http_method == "GET"),
         )
 
     def _transport_error(self, failure: TransportFailure, note: str) -> APIConnectionError:

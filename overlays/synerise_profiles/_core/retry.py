@@ -25,7 +25,9 @@ from typing import Final
 
 import attrs
 
-from .arguments import configuration_error, positive_seconds, seconds, whole_number
+from synerise_profiles_api.names import HintsNames
+
+from .arguments import checks_init, configuration_error, positive_seconds, seconds, whole_number
 
 __all__ = ["AttemptFailure", "RetryDecision", "RetryPolicy", "decide_retry", "parse_retry_after"]
 
@@ -41,8 +43,9 @@ _DELAY: Final = seconds(error=configuration_error)
 _DEADLINE: Final = positive_seconds(error=configuration_error)
 
 
+@checks_init
 @attrs.frozen(kw_only=True)
-class RetryPolicy:
+class RetryPolicy(HintsNames):
     """How failed requests are sent again. All times are seconds.
 
     Waits grow as `base_delay` * 2^n up to `max_delay`, each drawn at random between zero and that (full jitter). A

@@ -141,6 +141,11 @@ class _ClockReader:
         self._timing = timing
         self._state = ClockState()
 
+    def __repr__(self) -> str:
+        error = self.error
+        known = "not measured yet" if error is None else f"at most {error:.3f} s behind the server's"
+        return f"<{type(self).__name__}, {known}>"
+
     @property
     def error(self) -> float | None:
         """How many seconds `now` may be behind the server's clock; None before it was measured."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 import attrs
 
 from synerise_profiles._batching.attribution import NOT_FOUND_TEXT, Rejection, Stage
+from synerise_profiles_api.names import HintsNames
 
 __all__ = ["ReasonCount", "ReasonTally"]
 
@@ -20,7 +21,7 @@ _HIDDEN_TEXT: Final = "refused (the server's words are not shown)"
 
 
 @attrs.frozen(kw_only=True)
-class ReasonCount:
+class ReasonCount(HintsNames):
     """How many rows were rejected for a reason, and the `first` of them: their lines, else their indexes."""
 
     stage: Stage

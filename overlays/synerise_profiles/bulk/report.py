@@ -15,6 +15,7 @@ from synerise_profiles._batching.verification_result import DeletionVerification
 from synerise_profiles._core.error_chain import BULK_REPORT, held_report, related_errors
 from synerise_profiles._core.wording import counted
 from synerise_profiles_api.errors import SyneriseError
+from synerise_profiles_api.names import HintsNames
 
 from .dead_letter import RejectionStore
 from .reasons import ReasonCount, ReasonTally
@@ -31,7 +32,7 @@ __all__ = [
 
 
 @attrs.frozen(kw_only=True)
-class Progress:
+class Progress(HintsNames):
     """Where a run stands.
 
     `read`, `accepted`, `rejected` and `resumed` (settled by an earlier run) count rows, `requests` and `in_flight`
@@ -53,7 +54,7 @@ class Progress:
 
 
 @attrs.define(kw_only=True, eq=False)
-class Report:
+class Report(HintsNames):
     """What became of every row: `read` is `accepted` plus the rows in `rejected`.
 
     `by_stage` counts the rejected rows by who refused them. `notes` counts notes by their text: about rows that were

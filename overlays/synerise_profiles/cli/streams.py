@@ -88,8 +88,7 @@ def _guarded(stream: TextIO, stack: ExitStack, *, raises: bool) -> TextIO:
         return stream
     encoding, errors = "utf-8", "backslashreplace"
     if number < 0:  # closed: what is written to a file for reading is refused as there
-        number = os.open(os.devnull, os.O_RDONLY)
-        stack.callback(os.close, number)
+        number = stack.enter_context(open(os.devnull, "rb", buffering=0)).fileno()  # noqa: PTH123, SIM115 - no path of a user
     else:
         stream.flush()
         encoding, errors = stream.encoding, stream.errors or errors

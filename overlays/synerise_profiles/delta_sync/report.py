@@ -11,6 +11,7 @@ import orjson
 from synerise_profiles._core.wording import counted
 from synerise_profiles.bulk import Report, Verification
 from synerise_profiles_api.json_values import is_list, is_object
+from synerise_profiles_api.names import HintsNames
 
 if TYPE_CHECKING:
     from synerise_profiles._reports import RunPage
@@ -22,7 +23,7 @@ MAX_NAMED: Final = 10
 
 
 @attrs.define(kw_only=True, eq=False)
-class DeltaPlan:
+class DeltaPlan(HintsNames):
     """How a source differs from what was confirmed before.
 
     `read` rows are `new`, `changed`, `unchanged`, `held` (refused `max_attempts` times as they are) or `invalid`.

@@ -7,6 +7,8 @@ from typing import Any, Literal, TypeAlias, cast
 
 import attrs
 
+from synerise_profiles_api.names import HintsNames
+
 __all__ = ["Check", "CheckState", "Diagnosis"]
 
 CheckState: TypeAlias = Literal["ok", "note", "problem", "skipped"]
@@ -14,7 +16,7 @@ CheckState: TypeAlias = Literal["ok", "note", "problem", "skipped"]
 
 
 @attrs.frozen(kw_only=True)
-class Check:
+class Check(HintsNames):
     """What was found about one thing: `name` is host, key, permissions, clock or latency; `advice` says what to do."""
 
     name: str
@@ -24,7 +26,7 @@ class Check:
 
 
 @attrs.frozen(kw_only=True)
-class Diagnosis:
+class Diagnosis(HintsNames):
     """What `client.doctor()` found; as text it is for people, `to_dict()` is for machines.
 
     - `checks` are host, key, permissions, clock and latency, in this order; `ok` says that none is a problem.

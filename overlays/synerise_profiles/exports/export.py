@@ -16,6 +16,7 @@ from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.workflow import run_workflow, run_workflow_async
 from synerise_profiles_api.models import ExportRecord
+from synerise_profiles_api.names import HintsNames
 
 from .pagination import Paginator, row_of
 from .polling import ReadyExport
@@ -33,7 +34,7 @@ __all__ = ["AsyncExport", "Export"]
 _Path = str | os.PathLike[str]
 
 
-class _ExportBase:
+class _ExportBase(HintsNames):
     """What is known of an export before its records are read, and how a pass over them and a file are opened.
 
     Modules that write are imported where they are used: most programs iterate, or write in one way.

@@ -9,6 +9,7 @@ import attrs
 from attrs.validators import deep_mapping, optional
 
 from synerise_profiles._core.arguments import (
+    checks_init,
     instance_of,
     number,
     one_of,
@@ -17,6 +18,7 @@ from synerise_profiles._core.arguments import (
     whole_number,
 )
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.names import HintsNames
 
 from .status import ExportProgress, StatusMeaning
 
@@ -31,8 +33,9 @@ def _at_least_first(backoff: Backoff, attribute: attrs.Attribute[float], value: 
     number("seconds, at least `first`", backoff.first, error=_refused_poll).check(attribute.name, value)
 
 
+@checks_init
 @attrs.frozen(kw_only=True)
-class Backoff:
+class Backoff(HintsNames):
     """How long to wait between two polls of the status, in seconds: exponential backoff with full jitter.
 
     The n-th wait (from 0) is drawn at random between `first` and `first` * `factor`^n, or `most` if that is less, so

@@ -12,6 +12,7 @@ import attrs
 
 from synerise_profiles._core.openapi import openapi_document
 from synerise_profiles_api.api.exports import get_data
+from synerise_profiles_api.names import HintsNames
 
 __all__ = ["ExportProgress", "ExportSpec", "Stage", "StatusMeaning", "export_spec"]
 
@@ -21,7 +22,7 @@ StatusMeaning: TypeAlias = Literal["waiting", "ready", "failed"]
 
 
 @attrs.frozen(kw_only=True)
-class ExportProgress:
+class ExportProgress(HintsNames):
     """How far an export is: what the caller's `progress` function is given.
 
     `task_id` is known from the first call on, which comes before any waiting: keep it, and the export can be resumed

@@ -16,6 +16,7 @@ import attrs
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.names import HintsNames
 
 from .effects import Effects, effects_of, effects_to_dict
 from .key_type import By, Key
@@ -32,7 +33,7 @@ FORMAT_VERSION = 1
 
 
 @attrs.frozen(kw_only=True, repr=False, slots=False)
-class BasePlan:
+class BasePlan(HintsNames):
     """What merging `sources`, in this order, into `target` would do, as the profiles were at `made` (ISO 8601, UTC).
 
     `str(plan)` and `to_text()` mask identifiers, all but clientIds, and hide values; `to_text(show_values=True)`,

@@ -25,6 +25,7 @@ from synerise_profiles._reports import align_columns
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object
+from synerise_profiles_api.names import HintsNames
 
 from .key_type import By, key_type_of
 from .plan import AsyncMergePlan, AsyncPlanApplier, BasePlan, MergePlan, PlanApplier, shown_plan
@@ -105,7 +106,7 @@ class _PlanStore:
         return len(self._offsets)
 
 
-class BasePlanSet(Generic[P]):
+class BasePlanSet(HintsNames, Generic[P]):
     """Plans in the order in which they are applied; sized, and iterable as often as wanted, one at a time in memory.
 
     The plans are kept in a nameless temporary file once they take more than a few megabytes; `write_jsonl` keeps

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from synerise_profiles._core.wording import counted
+from synerise_profiles_api.names import HintsNames
 
 from .key_type import Key
 
@@ -28,7 +29,7 @@ _REASON_TEXTS: Mapping[Reason, str] = {
 
 
 @attrs.frozen(kw_only=True)
-class NotMerged:
+class NotMerged(HintsNames):
     """A source that is not merged.
 
     `reason` is `missing` (not found when planned), `gone` (since, and not by this plan), `replaced` (another profile
@@ -42,7 +43,7 @@ class NotMerged:
 
 
 @attrs.frozen(kw_only=True)
-class GroupResult:
+class GroupResult(HintsNames):
     """One request: its sources, how it ended, and the HTTP status of its answer.
 
     `looked` says that the answer left it open, and that the sources were read to find out.
@@ -55,7 +56,7 @@ class GroupResult:
 
 
 @attrs.frozen(kw_only=True)
-class MergeResult:
+class MergeResult(HintsNames):
     """What is merged and what is not.
 
     `merged` maps the id of each source to that of its target, those of earlier runs included (`resumed` counts them);
@@ -99,7 +100,7 @@ class MergeResult:
 
 
 @attrs.define(kw_only=True)
-class MergeSetResult:
+class MergeSetResult(HintsNames):
     """What is merged and what is not, of a set of plans.
 
     `merged` maps old ids to new ones; `refused` maps the target of each plan that was left out to why.
@@ -139,7 +140,7 @@ class MergeSetResult:
 
 
 @attrs.frozen(kw_only=True)
-class MergeProgress:
+class MergeProgress(HintsNames):
     """How far a call is: plans made or applied, of how many, and the profiles that were read or merged so far."""
 
     plans_done: int

@@ -7,11 +7,13 @@ from typing import Any
 
 import attrs
 
+from synerise_profiles_api.names import HintsNames
+
 __all__ = ["FlushResult", "QueueStats", "Undelivered"]
 
 
 @attrs.frozen(kw_only=True)
-class QueueStats:
+class QueueStats(HintsNames):
     """The counters of a queue at one moment. They are exact: `put` is `delivered + rejected + dropped + held`.
 
     - `delivered` rows were confirmed by the server. `rejected` ones were refused by it, or it breaks at them while it
@@ -46,7 +48,7 @@ class QueueStats:
 
 
 @attrs.frozen(kw_only=True)
-class FlushResult:
+class FlushResult(HintsNames):
     """The result of a flush: `left` of the rows that were put before it are still held. 0 is complete."""
 
     left: int
@@ -59,7 +61,7 @@ class FlushResult:
 
 
 @attrs.frozen(kw_only=True)
-class Undelivered:
+class Undelivered(HintsNames):
     """A row that is still held: its index in the order of puts, its operation, and its JSON as it is sent.
 
     `maybe_applied` says that it was sent, and that no answer said what became of it. Its salt and its time are in the

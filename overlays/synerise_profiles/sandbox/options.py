@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from synerise_profiles._core.arguments import checks_init
 
+
+@checks_init
 @dataclass(slots=True, kw_only=True)
 class SandboxOptions:
     """How the workspace behaves; every field may be changed while it runs.

@@ -114,6 +114,10 @@ class RowSalter:
         time = fields.get(self._time_field)
         return self._key(fields, fields.get(self._salt_field), None if time is None else moment_of(time))
 
+    def have_times(self, rows: Iterable[Mapping[str, Any]]) -> bool:
+        """Whether all rows have a time, or get the fixed one."""
+        return self._default_time is not None or all(self._time_field in row for row in rows)
+
     def salts_of(self, rows: Iterable[Mapping[str, Any]]) -> set[str]:
         """Return the salts of events that have theirs, as they stand in their keys."""
         return {str(row.get(self._salt_field)) for row in rows}

@@ -191,6 +191,24 @@ def test_good_events_are_not_prepared_one_by_one(more: dict[str, str], monkeypat
 
 
 @pytest.mark.parametrize("checks", ["basic", "strict"])
+def test_good_rows_of_all_shapes_are_cleared(checks: Checks) -> None:
+    """Where each row leaves out other fields, only one that names no profile has to be looked at by itself."""
+    rule = row_rule(operations.profiles(), checks, lambda _: None)
+    optional = [name for name in PROFILE if name != "customId"]
+    rows = [
+        {name: value for name, value in PROFILE.items() if name not in left_out}
+        for count in range(4)
+        for left_out in itertools.combinations(optional, count)
+    ]
+    del rows[-1]["customId"], rows[-1]["email"]
+    suspects = set[int]()
+    assert rule is not None
+    assert rule.check(PROFILE) is None  # names of attributes are learnt from the first rows
+    rule.check_block(rows, range(len(rows)), suspects)
+    assert suspects == {len(rows) - 1}
+
+
+@pytest.mark.parametrize("checks", ["basic", "strict"])
 @pytest.mark.parametrize("name", list(GOOD))
 def test_good_rows_are_cleared(name: str, checks: Checks) -> None:
     """A block of good rows has no suspects: none of them costs a check of its own."""

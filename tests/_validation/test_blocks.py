@@ -110,6 +110,7 @@ def taken(name: str, sources: Iterable[Iterable[Any]], checks: Checks, limits: t
         while (chunk := chunker.next_chunk(rows)) is not None:
             chunks.append(chunk)
     chunks += chunker.remaining_chunks()
+    notes += [str(chunker.preparer.notes(has_journal=False)), *(str(chunk.after) for chunk in chunks)]
     found = [(chunk.request(None).content, chunk.indexes, chunk.size, chunk.references) for chunk in chunks]
     for content, indexes, size, _ in found:
         assert len(content or b"") + chunk_time(chunks, indexes) == size
@@ -135,11 +136,76 @@ def test_a_block_is_treated_like_its_rows(name: str, checks: Checks, data: st.Da
     options: dict[str, Any] = {"reference": repr} if data.draw(st.booleans()) else {}
     if data.draw(st.booleans()):
         options["allow_null"] = {"attributes.a", "phone"}
+    if name != "profiles":
+        options["salt"] = data.draw(st.sampled_from([None, "night", ["client.customId"], str]))
+        options["keep_duplicates"] = options["salt"] is None and data.draw(st.booleans())
+        options["default_time"] = data.draw(st.sampled_from([None, "2026-11-01T00:00:00Z"]))
     together = taken(name, [rows], checks, limits, **options)
     one_by_one = taken(name, [[row] for row in rows], checks, limits, **options)
     assert together == one_by_one
     cut = data.draw(st.integers(0, len(rows)))
     assert taken(name, [rows[:cut], rows[cut:]], checks, limits, **options) == together
+
+
+@st.composite
+def salted_events(draw: st.DrawFn) -> list[Any]:
+    """Events with times, of a few profiles, of which most have a salt of their own, or none has one."""
+    has_salts, chance = draw(st.booleans()), draw(st.randoms(use_true_random=False))
+    rows: list[Any] = []
+    for n in range(draw(st.integers(8, 60))):
+        event = {**EVENT, "client": {"customId": f"c{n % 3}"}, "params": {"n": chance.randrange(40)}}
+        event |= {"time": f"2026-11-01T00:00:0{n % 3}Z", "eventSalt": f"s{n if chance.random() < 0.98 else 0}"}
+        if not has_salts and chance.random() < 0.99:
+            del event["eventSalt"]
+        if chance.random() < 0.02:
+            event["client"] = {"email": "jan@example.com"}
+        if chance.random() < 0.02:
+            del event["time"]
+        rows.append(ProfileBatchItem() if chance.random() < 0.01 else event)
+    return rows
+
+
+@settings(max_examples=150, deadline=None)
+@given(salted_events(), st.tuples(st.integers(1, 70), st.integers(900, 9000)), st.booleans())
+def test_events_get_their_salts_together(rows: list[Any], limits: tuple[int, int], keeps: bool) -> None:  # noqa: FBT001
+    """Salts, chunks, what waits for what and what is one event are the same, however many rows are read at a time."""
+    options: dict[str, Any] = {"keep_duplicates": keeps, "reference": repr}
+    together = taken("events", [rows], "basic", limits, **options)
+    assert together == taken("events", [[row] for row in rows], "basic", limits, **options)
+
+
+@pytest.mark.parametrize("more", [{}, {"eventSalt": "s"}])
+def test_good_events_are_not_prepared_one_by_one(more: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With times, and with salts of their own or none, they go into a chunk in one piece."""
+    monkeypatch.delattr("synerise_profiles.bulk.row_preparer.RowPreparer.prepare")
+    moment = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    rows = [
+        {**EVENT, "time": moment, **{name: f"{salt}{n}" for name, salt in more.items()}, "params": {"n": n}}
+        for n in range(40)
+    ]
+    for row in rows if not more else ():
+        del row["eventSalt"]
+    found, refused, _, read = taken("events", [rows], "basic", (500, 10**6))
+    assert [indexes for _, indexes, _, _ in found] == [list(range(40))]
+    assert (refused, read) == ([], 40)
+
+
+@pytest.mark.parametrize("checks", ["basic", "strict"])
+def test_good_rows_of_all_shapes_are_cleared(checks: Checks) -> None:
+    """Where each row leaves out other fields, only one that names no profile has to be looked at by itself."""
+    rule = row_rule(operations.profiles(), checks, lambda _: None)
+    optional = [name for name in PROFILE if name != "customId"]
+    rows = [
+        {name: value for name, value in PROFILE.items() if name not in left_out}
+        for count in range(4)
+        for left_out in itertools.combinations(optional, count)
+    ]
+    del rows[-1]["customId"], rows[-1]["email"]
+    suspects = set[int]()
+    assert rule is not None
+    assert rule.check(PROFILE) is None  # names of attributes are learnt from the first rows
+    rule.check_block(rows, range(len(rows)), suspects)
+    assert suspects == {len(rows) - 1}
 
 
 @pytest.mark.parametrize("checks", ["basic", "strict"])

@@ -72,6 +72,12 @@ class Chunk:
         self.indexes.append(index)
         self.size += len(item) + 1
 
+    def add_items(self, items: Sequence[bytes], indexes: Sequence[int]) -> None:
+        """Add rows that were written each by itself."""
+        self.pieces.extend(items)
+        self.size += sum(map(len, items)) + len(items)
+        self.indexes.extend(indexes)
+
     def add_many(self, json_array: bytes, indexes: Iterable[int]) -> None:
         """Add rows that were written as one JSON array; `size_after` says beforehand whether they fit."""
         self.size = self.size_after(json_array)

@@ -7,7 +7,7 @@ the stored value, and orjson writes a NaN as null.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
@@ -76,6 +76,23 @@ class RowEncoder:
         if checks_nulls and self._allow_null is not None and contains_null(item):
             return _reject_nulls(row, self._allow_null)
         return item
+
+    def encode_block(self, rows: Sequence[Any], *, checks_nulls: bool = True) -> list[bytes] | None:
+        """Write rows; None if one of them has to be looked at by itself."""
+        try:
+            items = [orjson.dumps(row, orjson_default, ORJSON_OPTIONS) for row in rows]
+        except TypeError:
+            return None
+        return None if checks_nulls and self._allow_null is not None and any(map(contains_null, items)) else items
+
+    def identifier_group_of_block(self, rows: Sequence[dict[str, Any]]) -> IdentifierGroup:
+        """Return by which identifiers all rows name their profiles; None if that differs, or does not matter."""
+        field = self.batch_operation.holder_field
+        holders: Sequence[Any] = rows if field is None else [row.get(field) for row in rows]
+        if not self.batch_operation.uniform_identifier or set(map(type, holders)) != {dict}:
+            return None
+        names = frozenset[str]().union(*holders)
+        return self._identifiers & names if sum(map(len, holders)) == len(names) * len(rows) else None
 
     def identifier_group_of(self, row: Any) -> IdentifierGroup:
         """Return by which identifiers a row names its profile, None where that does not matter.

@@ -39,6 +39,7 @@ __all__ = [
 MakeSalt: TypeAlias = Callable[[Any], str]
 """Makes the salt of a row that has none."""
 _CUSTOM_TYPE: Final = "custom"
+_SORTED: Final = ORJSON_OPTIONS | orjson.OPT_SORT_KEYS
 _NOT_CONTENT: Final = frozenset({"label", "type", "action", "eventSalt", "time", "recordedAt"})
 """Fields that the salt of the content does not hold: the label is not stored, and the others are part of the key."""
 
@@ -77,6 +78,7 @@ class RowSalter:
         has_action = batch_operation.schema is not None and "action" in batch_operation.schema.properties
         self._action = None if has_action else batch_operation.operation.resource
         self._make_salt = make_salt
+        self._content_field = _field(self._salt_field, "%s")
         self._is_random = is_random
         self._default_moment = None if default_time is None else moment_of(default_time)
         self._default_time = None if default_time is None else _field(self._time_field, default_time)
@@ -101,9 +103,10 @@ class RowSalter:
         if salt is UNSET:
             if self._make_salt is not None:
                 salt, is_given = self._make_salt(row), not self._is_random
+                item = append_fields(item, _field(self._salt_field, salt))
             else:
                 salt, is_given = self._content_salt(fields, item, moment, content_suffix), False
-            item = append_fields(item, _field(self._salt_field, salt))
+                item = append_fields(item, self._content_field % salt.encode())
         elif not salt:
             raise RefusedError(self._salt_field, "is empty; leave it out, and it is made")
         key = self._key(fields, salt, moment) if is_given else None
@@ -113,6 +116,10 @@ class RowSalter:
         """Return the key of an event that has its salt, by its fields as they are sent."""
         time = fields.get(self._time_field)
         return self._key(fields, fields.get(self._salt_field), None if time is None else moment_of(time))
+
+    def have_times(self, rows: Iterable[Mapping[str, Any]]) -> bool:
+        """Whether all rows have a time, or get the fixed one."""
+        return self._default_time is not None or all(self._time_field in row for row in rows)
 
     def salts_of(self, rows: Iterable[Mapping[str, Any]]) -> set[str]:
         """Return the salts of events that have theirs, as they stand in their keys."""
@@ -132,14 +139,14 @@ class RowSalter:
 
     def _key(self, fields: Mapping[str, Any], salt: object, moment: int | str | None) -> Hashable:
         holder = fields_of(fields.get(self._holder_field)) or {}
-        names = [name for name in self._identifiers if holder.get(name)]
-        return str(salt), moment, self._action or action_of(fields), *(f"{name} {holder[name]}" for name in names)
+        names = [f"{name} {value}" for name in self._identifiers if (value := holder.get(name))]
+        return str(salt), moment, self._action or action_of(fields), *names
 
 
 def content_salt(action: str, moment: int | str | None, fields: Mapping[str, Any], suffix: str = "") -> str:
     """Make a salt that is the same for the same event, so that an event that is sent twice is stored once."""
     content = {name: value for name, value in fields.items() if name not in _NOT_CONTENT}
-    data = orjson.dumps([action, moment, content, suffix], orjson_default, ORJSON_OPTIONS | orjson.OPT_SORT_KEYS)
+    data = orjson.dumps([action, moment, content, suffix], orjson_default, _SORTED)
     return sha256(data).hexdigest()[:32]
 
 
@@ -152,6 +159,8 @@ def action_of(fields: Mapping[str, Any]) -> str:
 
 def moment_of(time: object) -> int | str | None:
     """Return a time as milliseconds of the epoch, however it is written; a text that is no time as it is."""
+    if type(time) is str:
+        return _parsed_moment(time)
     if isinstance(time, datetime.datetime):
         return None if time.utcoffset() is None else round(time.timestamp() * 1000)
     return _parsed_moment(str(time))
@@ -237,4 +246,4 @@ def _parsed_moment(text: str) -> int | str | None:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError:
         return text
-    return text if moment.utcoffset() is None else round(moment.timestamp() * 1000)
+    return text if moment.tzinfo is None else round(moment.timestamp() * 1000)

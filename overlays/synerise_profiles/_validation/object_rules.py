@@ -1,7 +1,7 @@
 """Rules for objects: the names of their fields, what is required, the identifiers of a profile, and a rule a field.
 
 Most rows of an input have the same fields, their *shape*. So `check_block` plans once for a shape what is judged, and
-judges the fields as columns; where shapes differ, it groups the rows by them.
+judges the fields as columns; where shapes differ, a column has the values of those rows that have the field.
 """
 
 from __future__ import annotations
@@ -38,8 +38,6 @@ NAMES_NO_PROFILE: Final = "names no profile; give one of "
 
 Rows: TypeAlias = "Sequence[dict[str, Any]]"
 _OBJECT, _ARRAY = frozenset({"object"}), frozenset({"array"})
-_MIN_BLOCK_ROWS = 4
-"""Fewer rows of one shape are faster judged one by one."""
 _MAX_SHAPES = 1000
 """How many shapes an object rule plans for, before it starts anew."""
 _dict_values: Callable[[dict[str, Any]], Iterable[Any]] = dict[str, Any].values
@@ -242,7 +240,7 @@ class ObjectRule:
         return None
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
-        """Clear objects column by column, those of one shape together. Rare shapes are left to `check`."""
+        """Clear objects column by column."""
         self.identifier_columns = None
         rows, positions = _object_rows(values, positions, suspects)
         if not rows:
@@ -250,21 +248,7 @@ class ObjectRule:
         names = frozenset[str]().union(*rows)
         if sum(map(len, rows)) == len(names) * len(rows):
             return self._check_same_shape(names, rows, positions, suspects)
-        by_shape: dict[tuple[str, ...], tuple[list[dict[str, Any]], list[int]]] = {}
-        for shape, row, position in zip(map(tuple, rows), rows, positions, strict=True):
-            group = by_shape.get(shape)
-            if group is None:
-                group = by_shape[shape] = ([], [])
-            group[0].append(row)
-            group[1].append(position)
-        is_safe = True
-        for shape, (shape_rows, shape_positions) in by_shape.items():
-            if len(shape_rows) < _MIN_BLOCK_ROWS:
-                suspects.update(shape_positions)
-            elif not self._check_same_shape(frozenset(shape), shape_rows, shape_positions, suspects):
-                is_safe = False
-        self.identifier_columns = None
-        return is_safe
+        return self._check_mixed(names, rows, positions, suspects)
 
     def _check_same_shape(
         self, shape: frozenset[str], rows: Rows, positions: Sequence[int], suspects: set[int]
@@ -287,6 +271,28 @@ class ObjectRule:
                 )
         return is_safe and all(are_never_null(columns[name]) for name in plan.unruled_columns)
 
+    def _check_mixed(self, names: frozenset[str], rows: Rows, positions: Sequence[int], suspects: set[int]) -> bool:
+        """Clear objects of which some have fields that others have not; `names` has those of all."""
+        valid_names, required = self._property_names.valid_names, frozenset(self._required)
+        if required or not names <= valid_names:
+            pairs = list(zip(rows, positions, strict=True))
+            suspects.update(at for row, at in pairs if not required <= row.keys() <= valid_names)
+            pairs = [pair for pair in pairs if pair[1] not in suspects]
+            rows, positions = [row for row, _ in pairs], [at for _, at in pairs]
+        is_safe = self._is_complete
+        for name in names & valid_names:
+            rule = self._rules.get(name)
+            if rule is None and not is_safe:
+                continue
+            values, places = _column(name, rows, positions)
+            if values and not (are_never_null(values) if rule is None else rule.check_block(values, places, suspects)):
+                is_safe = False
+        if self._identifiers:
+            identifiers = [[row.get(name) for row in rows] for name in self._identifiers if name in names]
+            if not any(map(all, identifiers)):
+                suspects.update(at for at, *found in zip(positions, *identifiers, strict=True) if not any(found))
+        return is_safe
+
     def _make_plan(self, shape: frozenset[str]) -> _ShapePlan | None:
         """Make the plan of a shape; None if its objects have to be judged one by one."""
         if not shape <= self._property_names.valid_names:
@@ -302,6 +308,15 @@ class ObjectRule:
         columns = [(name, itemgetter(name)) for name in names]
         plan = self._shape_plans[shape] = _ShapePlan(columns, ruled, unruled, identifiers)
         return plan
+
+
+def _column(name: str, rows: Rows, positions: Sequence[int]) -> tuple[list[Any], Sequence[int]]:
+    """Return the values of a field in the rows that have it, with their positions."""
+    try:
+        return list(map(itemgetter(name), rows)), positions
+    except KeyError:
+        pairs = [(row[name], at) for row, at in zip(rows, positions, strict=True) if name in row]
+        return [value for value, _ in pairs], [at for _, at in pairs]
 
 
 def _object_rows(

@@ -178,10 +178,8 @@ class Chunker:
         """How many rows to read next: no more than the fullest chunk has room for, by the size of the rows before."""
         fullest = max((len(open_chunk.chunk) for open_chunk in self._open_chunks.values()), default=0)
         most = min(self._max_block_rows, self.batch_operation.max_items - fullest)
-        open_chunk = self._open_chunks.get(None)
-        if open_chunk is None or not self._encodes_blocks:
-            return most
-        fitting = int((self.batch_operation.max_bytes - open_chunk.chunk.size) / self._row_size)
+        largest = max((open_chunk.chunk.size for open_chunk in self._open_chunks.values()), default=0)
+        fitting = int((self.batch_operation.max_bytes - largest) / self._row_size)
         # Rows differ, so not quite as many as would fit if they did not.
         return most if most < fitting else max(fitting * 7 // 8, min(most, _SMALL_BLOCK_ROWS))
 
@@ -191,7 +189,8 @@ class Chunker:
             self._put_rows(block, _BlockScan(block, range(len(block)), is_safe=True))
             return
         scan = self._scan(block)
-        if self._encodes_blocks and not scan.suspects and self._put_together(block, scan):
+        puts = self._put_together if self._encodes_blocks else self._put_salted
+        if not scan.suspects and puts(block, scan):
             self._max_block_rows = min(_MAX_BLOCK_ROWS, 2 * self._max_block_rows)
             return
         is_clear = not (self._encodes_blocks or scan.suspects)
@@ -229,6 +228,26 @@ class Chunker:
             item = orjson.dumps(scan.rows[place], orjson_default, ORJSON_OPTIONS)
             known_by = references[place] if references else None
             open_chunk.put(PreparedRow(item, first + place, keys=keys, reference=known_by))
+        return True
+
+    def _put_salted(self, block: Sequence[Any], scan: _BlockScan) -> bool:
+        """Give rows their salts and put them together; false if they have to be put one by one."""
+        if scan.rows is not block or set(map(type, block)) != {dict}:  # models may be built, and tell how
+            return False
+        prepared = self.preparer.prepare_block(block, self.rows_read, is_safe=scan.is_safe)
+        if prepared is None:
+            return False
+        open_chunk = self._open_chunk(prepared.group)
+        guard, keys = open_chunk.guard, prepared.keys
+        if not open_chunk.has_room(prepared.items) or not (guard is None or not keys or guard.place_columns([keys])):
+            return False
+        # Asked for before a row is put: rows for which a function of the caller raises are not read.
+        references = list(map(self._options.reference, block)) if self._options.reference else ()
+        self.preparer.note_block(prepared)
+        first = self.rows_read
+        self.rows_read += len(block)
+        self._row_size = sum(map(len, prepared.items)) / len(block)
+        open_chunk.put_items(prepared.items, first, references)
         return True
 
     def _scan(self, block: Sequence[Any]) -> _BlockScan:

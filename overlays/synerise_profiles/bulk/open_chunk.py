@@ -70,11 +70,24 @@ class OpenChunk:
         """Put rows that were written as one JSON array, for which there is room; the guard knows them already."""
         chunk = self.chunk
         chunk.add_many(json_array, indexes)
-        if self._with_references:
-            chunk.references = chunk.references or []
-            chunk.references.extend(references)
+        self._add_references(references)
         if self._sample is not None:
             self._sample.offer(chunk, [fields_of(row) or {} for row in rows])
+        if len(chunk) >= self._batch_operation.max_items:
+            self.close()
+
+    def has_room(self, items: Sequence[bytes]) -> bool:
+        """Whether rows that were written each by itself fit, as many as they are."""
+        operation, size = self._batch_operation, self.chunk.size + sum(map(len, items)) + len(items)
+        return size <= operation.max_bytes and len(self.chunk) + len(items) <= operation.max_items
+
+    def put_items(self, items: Sequence[bytes], first: int, references: Sequence[Any]) -> None:
+        """Put rows that were written each by itself, for which there is room; the guard knows them already."""
+        chunk = self.chunk
+        chunk.add_items(items, range(first, first + len(items)))
+        self._add_references(references)
+        if self._sample is not None:
+            self._sample.offer(chunk, list(map(orjson.loads, items)))
         if len(chunk) >= self._batch_operation.max_items:
             self.close()
 
@@ -104,6 +117,11 @@ class OpenChunk:
         while self.has_rows:
             self.close()
 
+    def _add_references(self, references: Sequence[Any]) -> None:
+        if self._with_references:
+            self.chunk.references = self.chunk.references or []
+            self.chunk.references.extend(references)
+
     def _add(self, row: PreparedRow) -> None:
         chunk = self.chunk
         if row.identity is not None:
@@ -115,9 +133,7 @@ class OpenChunk:
             chunk.untimed_positions.append(len(chunk))
             chunk.size += row.time_bytes
         chunk.add(row.item, row.index)
-        if self._with_references:
-            chunk.references = chunk.references or []
-            chunk.references.append(row.reference)
+        self._add_references((row.reference,))
         if row.request is not None:
             chunk.requests = [row.request]
         if self._sample is not None:

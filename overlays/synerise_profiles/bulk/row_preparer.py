@@ -9,20 +9,20 @@ itself, so that memory stays below 32 MB.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from typing import IO, Any, Final, TypeAlias
 
 import attrs
 
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.ordering import IdentifierKeys, PreparedRow
-from synerise_profiles._batching.row_encoder import Checks, RefusedError, RowEncoder, timestamp_reserve
-from synerise_profiles._batching.salting import RowSalter, check_salt, salt_by
+from synerise_profiles._batching.row_encoder import Checks, IdentifierGroup, RefusedError, RowEncoder, timestamp_reserve
+from synerise_profiles._batching.salting import RowSalter, SaltedRow, check_salt, salt_by
 from synerise_profiles._core.files import scratch_file
 from synerise_profiles._validation.rules import Rule
 from synerise_profiles_api.encoding import Model
 
-__all__ = ["ChunkerOptions", "RepeatCounter", "RowPreparer", "SaltOption"]
+__all__ = ["ChunkerOptions", "PreparedBlock", "RepeatCounter", "RowPreparer", "SaltOption"]
 
 SaltOption: TypeAlias = str | Collection[str] | Callable[[Any], str] | None
 _BY_CONTENT: Final = "content"
@@ -55,6 +55,16 @@ class ChunkerOptions:
     flush_after: float | None = None
 
 
+@attrs.frozen(eq=False)
+class PreparedBlock:
+    """Rows that were written with their salts, of one identifier group; they all have a key each, or none has."""
+
+    items: Sequence[bytes]
+    group: IdentifierGroup
+    keys: Sequence[Hashable]
+    salted: Sequence[SaltedRow]
+
+
 class RowPreparer:
     """Prepares the rows of one run, and counts what the report says about their salts and times.
 
@@ -79,6 +89,7 @@ class RowPreparer:
         self._keeps_duplicates = options.keep_duplicates
         self._encoder = RowEncoder(batch_operation, options.allow_null if options.checks != "off" else None)
         self._salter = None if batch_operation.salt_field is None else _salter(batch_operation, options)
+        self._calls_function = callable(options.salt)
         self._timestamp_reserve = timestamp_reserve(batch_operation)
 
     def prepare(self, row: Any, index: int, *, is_suspect: bool, is_safe: bool) -> PreparedRow:
@@ -103,6 +114,41 @@ class RowPreparer:
             text = f"is {prepared.size + 1:,} bytes with its brackets; one request carries {limit:,}"
             raise RefusedError("", text)
         return prepared
+
+    def prepare_block(self, rows: Sequence[dict[str, Any]], first: int, *, is_safe: bool) -> PreparedBlock | None:
+        """Prepare rows that were checked and get salts; None if one of them has to be prepared by itself.
+
+        Nothing is noted of them before `note_block`. A function of the caller is asked for a salt once a row, so such
+        rows are prepared one by one, as are those that get the time of their chunk.
+        """
+        salter, suffixes = self._salter, [""] * len(rows)
+        if salter is None or self._calls_function or not salter.have_times(rows):
+            return None
+        group = self._encoder.identifier_group_of_block(rows)
+        if group is None and self._operation.uniform_identifier:
+            return None
+        items = self._encoder.encode_block(rows, checks_nulls=not is_safe)
+        if items is None:
+            return None
+        if self._keeps_duplicates:
+            suffixes = list(map(str, range(first, first + len(rows))))
+        try:
+            salted = list(map(salter.add_salt, rows, items, suffixes))
+        except RefusedError:
+            return None
+        keys = [row.key for row in salted if row.key is not None]
+        if any(row.is_untimed for row in salted) or len(keys) not in (0, len(rows)):
+            return None
+        return PreparedBlock([row.item for row in salted], group, keys if self._keeps_order else [], salted)
+
+    def note_block(self, block: PreparedBlock) -> None:
+        """Take note of the events of a block that goes into a chunk."""
+        add = self.repeats.add
+        for item, _, salt, moment, key in block.salted:
+            if key is not None:
+                add(key, item)
+            elif not self._keeps_duplicates:
+                add((salt, moment), None)
 
     def notes(self, *, has_journal: bool) -> dict[str, int]:
         """Return what the report says about salts and times, with the number of rows; to be called once, at the end."""

@@ -656,7 +656,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         "Profiles.upsert() needs 'body'; it is called as Profiles.upsert(body)",
     ),
     (lambda: read_sql("SELECT 1", None, None), "connection: expected an open connection of a database, got NoneType"),
-    (lambda: cli("exprt"), "Error: No such command 'exprt'."),
+    (lambda: cli("exprt"), "Error: No such command 'exprt'. Did you mean 'export'?"),
     (
         lambda: cli("call", "profiles.gte"),
         "synerise-profiles: profiles.gte: there is no such operation; did you mean profiles.get?",

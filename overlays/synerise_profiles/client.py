@@ -141,7 +141,8 @@ class Synerise(ClientExtensions):
         APIStatusError (AuthenticationError if the login is refused), APIConnectionError or
         ResponseDecodingError.
         """
-        check_request(request)
+        if type(request) is not Request or request.body is not None:
+            check_request(request)
         if request.operation.deprecated:
             warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall())
         return self._connections.send(request, self._options)
@@ -261,7 +262,8 @@ class AsyncSynerise(AsyncClientExtensions):
         APIStatusError (AuthenticationError if the login is refused), APIConnectionError or
         ResponseDecodingError.
         """
-        check_request(request)
+        if type(request) is not Request or request.body is not None:
+            check_request(request)
         if request.operation.deprecated:
             # A task would run the coroutine without the frame of the caller.
             return self._send_deprecated(request, caller())

@@ -142,7 +142,8 @@ class Bulk(ReplayMethods):
         check_call(method, rows, options, is_async=False)
         client, timing, on_finish = self._client, self._timing, options.get("on_finish")
         client_options = client.options
-        warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
+        if batch_operation.operation.deprecated:
+            warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
         # The engine decides about retries, for all its requests together.
         once = client.with_options(max_retries=0, deprecations="ignore")
         with (
@@ -243,7 +244,8 @@ class AsyncBulk(AsyncReplayMethods):
         check_call(method, rows, options, is_async=True)
         client, timing, on_finish = self._client, self._timing, options.get("on_finish")
         client_options = client.options
-        warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
+        if batch_operation.operation.deprecated:
+            warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
         # The engine decides about retries, for all its requests together.
         once = client.with_options(max_retries=0, deprecations="ignore")
         async with nullcontext(RunEnd()) if on_finish is None else finishing_async(on_finish) as run_end:

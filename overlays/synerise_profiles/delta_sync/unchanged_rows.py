@@ -5,7 +5,7 @@ Some rows are digested and compared at once where they are expected; only where 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -127,7 +127,8 @@ class UnchangedRows:
 
     def _undigested(self, place: int, row: Any, fields: Any) -> Digested:
         """Return a row that has no digest or no key, for the run to say why; with the key's number where it has one."""
-        key = (row.fields if row.__class__ is UnreadableRow else fields or {}).get(self._key)
+        known: Mapping[str, Any] = row.fields if isinstance(row, UnreadableRow) else fields or {}
+        key = known.get(self._key)
         if fields is not None and not _is_key(key):
             return place, row, None, _NO_KEY, b""
         try:

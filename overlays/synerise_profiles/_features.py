@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Unpack, cast
 
-from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import checks_names
 from synerise_profiles_api.resources import AsyncResources, Resources
-from synerise_profiles_api.types import UNSET, Request, Unset
+from synerise_profiles_api.types import UNSET, Unset
 
 from ._core.config import Options
 from ._core.connections import AsyncConnectionManager, ConnectionManager
@@ -31,20 +30,7 @@ if TYPE_CHECKING:
     from .merges import AsyncMerges, Merges
     from .queue import AsyncQueue, Queue, QueueArguments
 
-__all__ = ["AsyncClientExtensions", "ClientExtensions", "check_request"]
-
-_NO_REQUEST = "expected what api.<resource>.<method>.request(...) returns, such as api.profiles.get.request(1)"
-
-
-def check_request(request: Request[Any]) -> None:
-    """Raise InvalidRequestError for what `send` does not take, and for a body that no server would accept."""
-    if type(request) is not Request:
-        raise InvalidRequestError(_NO_REQUEST, field="request")
-    if request.body is not None:
-        # The schemas and their rules take a third of the time of a start, and are of no use before there is a body.
-        from ._validation.basic_rules import check_body_of  # noqa: PLC0415
-
-        check_body_of(request)
+__all__ = ["AsyncClientExtensions", "ClientExtensions"]
 
 
 def _queue_options() -> tuple[type, ...]:

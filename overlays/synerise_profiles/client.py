@@ -17,6 +17,7 @@ from synerise_profiles_api.callers import Site, caller
 from synerise_profiles_api.names import checks_names
 from synerise_profiles_api.types import Request, Response
 
+from ._core.arguments import refuse_argument
 from ._core.config import (
     AsyncClientArguments,
     ClientArguments,
@@ -35,7 +36,7 @@ from ._core.headers import checked_headers
 from ._core.retry import RetryPolicy
 from ._core.signatures import shows_options
 from ._core.timing import SYSTEM_TIMING, Timing
-from ._features import AsyncClientExtensions, ClientExtensions, check_request
+from ._features import AsyncClientExtensions, ClientExtensions
 from .deprecations import DeprecationPolicy, warn_deprecated
 
 if TYPE_CHECKING:
@@ -141,13 +142,11 @@ class Synerise(ClientExtensions):
         APIStatusError (AuthenticationError if the login is refused), APIConnectionError or
         ResponseDecodingError.
         """
-        if type(request) is not Request or request.body is not None:
-            check_request(request)
+        _check_body(request)
         if request.operation.deprecated:
             warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall())
         return self._connections.send(request, self._options)
 
-    @checks_names
     def with_options(
         self,
         *,
@@ -156,6 +155,7 @@ class Synerise(ClientExtensions):
         deadline: float | None = None,
         deprecations: DeprecationPolicy | None = None,
         headers: Mapping[str, str] | None = None,
+        **misspelt: Never,
     ) -> Self:
         """Return a copy with other options, which shares connections and token with this client.
 
@@ -164,7 +164,7 @@ class Synerise(ClientExtensions):
         Content-* and what else the client sets itself are refused. This client stays as it is. Closing the copy does
         nothing; closing this client closes both. Raises ConfigurationError.
         """
-        return _copy_with(self, timeout, max_retries, deadline, deprecations, headers)
+        return _copy_with(self, timeout, max_retries, deadline, deprecations, headers, misspelt)
 
     def close(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -262,8 +262,7 @@ class AsyncSynerise(AsyncClientExtensions):
         APIStatusError (AuthenticationError if the login is refused), APIConnectionError or
         ResponseDecodingError.
         """
-        if type(request) is not Request or request.body is not None:
-            check_request(request)
+        _check_body(request)
         if request.operation.deprecated:
             # A task would run the coroutine without the frame of the caller.
             return self._send_deprecated(request, caller())
@@ -273,7 +272,6 @@ class AsyncSynerise(AsyncClientExtensions):
         warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall(), site)
         return await self._connections.send(request, self._options)
 
-    @checks_names
     def with_options(
         self,
         *,
@@ -282,15 +280,10 @@ class AsyncSynerise(AsyncClientExtensions):
         deadline: float | None = None,
         deprecations: DeprecationPolicy | None = None,
         headers: Mapping[str, str] | None = None,
+        **misspelt: Never,
     ) -> Self:
-        """Return a copy with other options, which shares connections and token with this client.
-
-        `headers` are sent with every request of the copy and with its repetitions, but with no login, and take the
-        place of those that were given before; an X-Request-Id among them is logged with each attempt. Authorization,
-        Content-* and what else the client sets itself are refused. This client stays as it is. Closing the copy does
-        nothing; closing this client closes both. Raises ConfigurationError.
-        """
-        return _copy_with(self, timeout, max_retries, deadline, deprecations, headers)
+        """Return a copy with other options, as `Synerise.with_options` does. Raises ConfigurationError."""
+        return _copy_with(self, timeout, max_retries, deadline, deprecations, headers, misspelt)
 
     async def aclose(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -326,8 +319,11 @@ def _copy_with(
     deadline: float | None,
     deprecations: DeprecationPolicy | None,
     headers: Mapping[str, str] | None,
+    misspelt: Mapping[str, Never],
 ) -> C:
     """Return a copy with other options, which shares connections and token; what is None stays as it is."""
+    for name in misspelt:
+        refuse_argument(type(client).with_options, name)
     options = attrs.evolve(client.options, retry=override_policy(client.options.retry, max_retries, deadline))
     if timeout is not None:
         options = attrs.evolve(options, timeouts=checked_timeouts(timeout))
@@ -342,3 +338,11 @@ def _copy_with(
         if isinstance(getattr(type(client), name, None), functools.cached_property):
             del result.__dict__[name]
     return result
+
+
+def _check_body(request: Request[Any]) -> None:
+    if getattr(request, "body", request) is not None:
+        # The schemas and their rules take a third of the time of a start, and are of no use before there is a body.
+        from synerise_profiles._validation.basic_rules import check_body_of  # noqa: PLC0415
+
+        check_body_of(request)

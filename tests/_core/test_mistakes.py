@@ -65,7 +65,6 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: Synerise(api_key="k", time_out=3), f"Synerise() {GOT} 'time_out'; did you mean 'timeout'?"),
     (lambda: Synerise(token="t", baseurl="u"), f"Synerise() {GOT} 'baseurl'; did you mean 'base_url'?"),
     (lambda: CLIENT.with_options(timeot=3), f"Synerise.with_options() {GOT} 'timeot'; did you mean 'timeout'?"),
-    (lambda: RetryPolicy(max_retires=3), f"RetryPolicy() {GOT} 'max_retires'; did you mean 'max_retries'?"),
     (lambda: Backoff(frist=3), f"Backoff() {GOT} 'frist'; did you mean 'first'?"),
     (lambda: SandboxOptions(dely=3), f"SandboxOptions() {GOT} 'dely'; did you mean 'delay'?"),
     (

@@ -163,6 +163,9 @@ _rules: dict[str, Rule | None] = {}
 
 def check_body_of(request: Request[Any]) -> None:
     """Raise InvalidRequestError if the body of a request names no profile, or has a field that is a slip."""
+    if type(request) is not Request:
+        problem = "expected what api.<resource>.<method>.request(...) returns, such as api.profiles.get.request(1)"
+        raise InvalidRequestError(problem, field="request")
     operation, body = request.operation, request.body
     rule = _rules[operation.operation_id] if operation.operation_id in _rules else _make_rule(operation)
     if rule is None:

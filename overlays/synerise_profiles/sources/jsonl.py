@@ -63,7 +63,7 @@ class JsonLinesSource(Source):
     """The rows of a JSON Lines file; made by `read_jsonl`."""
 
     unit = "line"
-    needs_mapping = False
+    _needs_mapping = False
 
     def __init__(self, reader: JsonLinesReader, mapping: RowMapping | None, *, sort: bool = False) -> None:
         super().__init__(mapping, sort=sort)
@@ -92,7 +92,7 @@ class JsonSource(Source):
     """The rows of a JSON array; made by `read_json`."""
 
     unit = "element"
-    needs_mapping = False
+    _needs_mapping = False
 
     def __init__(self, reader: JsonArrayReader, mapping: RowMapping | None, *, sort: bool = False) -> None:
         super().__init__(mapping, sort=sort)

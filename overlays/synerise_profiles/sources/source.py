@@ -36,7 +36,7 @@ class Source(abc.ABC):
 
     unit: ClassVar[str] = "row"
     """What `locate` counts."""
-    needs_mapping: ClassVar[bool] = True
+    _needs_mapping: ClassVar[bool] = True
     """Whether rows are made by a mapping alone; else they may be what stands in the file."""
 
     def __init__(self, mapping: RowMapping | None, *, sort: bool = False) -> None:
@@ -55,7 +55,7 @@ class Source(abc.ABC):
 
     def _check_mapping(self, given: object) -> None:
         """Raise InvalidRequestError for what is no mapping."""
-        if isinstance(given, RowMapping) or (given is None and not self.needs_mapping):
+        if isinstance(given, RowMapping) or (given is None and not self._needs_mapping):
             return
         kind = type(given).__name__
         how = "RowMapping.load(path)" if isinstance(given, str | os.PathLike) else "RowMapping.for_profiles(columns)"

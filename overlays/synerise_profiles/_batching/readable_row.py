@@ -1,0 +1,104 @@
+"""A row as JSON can carry it, whatever is wrong with it: what cannot be carried stands as text, with the reason.
+
+Dead letters keep rows like this, so that each can be read and mended.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, cast
+
+import orjson
+
+from synerise_profiles._validation.rules import fields_of
+
+from .row_encoder import orjson_default
+
+__all__ = ["readable"]
+
+_MAX_DEPTH: Final = 200
+_INTEGERS: Final = range(-(2**63), 2**64)
+
+
+def readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...]) -> Any:
+    """Return what JSON can carry of a value; what stands as text is added to `problems`, with its path.
+
+    `inside` are the ids of the objects around it.
+    """
+    fields = fields_of(value)
+    if fields is not None or isinstance(value, list | tuple | AbstractSet):
+        own_id = id(cast("object", value))
+        if own_id in inside:
+            return _as_text("(the value around it)", path, problems, "a value that holds itself")
+        if len(inside) == _MAX_DEPTH:
+            return _as_text(_text(value), path, problems, f"nested in {_MAX_DEPTH} values")
+        inside = (*inside, own_id)
+        if fields is not None:
+            return _readable_fields(fields, path, problems, inside)
+        given = cast("list[Any]", value)
+        items = sorted(given, key=_text) if isinstance(value, AbstractSet) else given
+        return [readable(item, f"{path}[{place}]", problems, inside) for place, item in enumerate(items)]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _readable_text(value, path, problems)
+    if isinstance(value, int):
+        is_carried = value in _INTEGERS
+        return int(value) if is_carried else _as_text(_digits(value), path, problems, "a whole number beyond 64 bits")
+    if isinstance(value, float):
+        is_carried = math.isfinite(value)
+        return float(value) if is_carried else _as_text(_text(value), path, problems, "no finite number")
+    try:
+        found: Any = orjson.loads(orjson.dumps(orjson_default(value)))
+    except (TypeError, ValueError):
+        return _as_text(_text(value), path, problems, f"no value of JSON ({type(value).__name__})")
+    return found
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - a value of the caller's may fail in any way
+        return type(value).__name__
+
+
+def _readable_fields(fields: Mapping[Any, Any], path: str, problems: list[str], inside: tuple[int, ...]) -> Any:
+    found: dict[str, Any] = {}
+    for key, value in fields.items():
+        name = _readable_text(_text(key), path, problems)
+        if not isinstance(key, str):
+            problems.append(_problem(f"{path}.{name}" if path else name, "its key is no text"))
+        while name in found:
+            name += "'"
+        found[name] = readable(value, f"{path}.{name}" if path else name, problems, inside)
+    return found
+
+
+def _as_text(text: str, path: str, problems: list[str], what: str) -> str:
+    """Return what stands for a value, and note what the value was."""
+    problems.append(_problem(path, f"it is {what}"))
+    return _readable_text(text, path, problems)
+
+
+def _readable_text(text: str, path: str, problems: list[str]) -> str:
+    """Return a text whose halves of characters, which no file can hold, are escaped."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        problems.append(_problem(path, "it holds half a character"))
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def _digits(value: int) -> str:
+    """Return a whole number as text, in base 16 where Python refuses so many digits."""
+    try:
+        return str(value)
+    except ValueError:
+        return hex(value)
+
+
+def _problem(path: str, problem: str) -> str:
+    return f"{path or 'the row'}: {problem}"

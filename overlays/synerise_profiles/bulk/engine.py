@@ -15,10 +15,9 @@ from typing import Any, Final, TypeAlias
 
 from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.bisection import BisectBudget, ChunkState, SubBatchTask
-from synerise_profiles._batching.evidence import Evidence
 from synerise_profiles._batching.machine import DONE, Call, Machine, Read, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.poison_search import PoisonSearch
+from synerise_profiles._batching.poison_search import Evidence, PoisonSearch
 from synerise_profiles._batching.send_result import SendResult, as_not_found
 from synerise_profiles._batching.throttle import Pace, Throttle
 from synerise_profiles._core.retry import RetryPolicy

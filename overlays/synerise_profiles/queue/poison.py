@@ -24,7 +24,7 @@ import attrs
 
 from synerise_profiles._batching.batch import SubBatch
 from synerise_profiles._batching.bisection import ChunkState
-from synerise_profiles._batching.evidence import Evidence
+from synerise_profiles._batching.poison_search import Evidence
 from synerise_profiles._batching.row_keys import free_rows
 from synerise_profiles._batching.send_result import SendResult
 

@@ -54,11 +54,11 @@ _MIN_RATIO: Final = 1e6
 class Evidence:
     """Numbers the requests of one run, or of one operation of a queue, and keeps what became of them.
 
-    Who sends a sub-batch writes into it what `next_number` returns: its number, and that of the newest request that had
-    passed before, 0 if none had. Of one that broke it is kept how many had been sent when it broke last
+    Who sends a sub-batch counts it in `sent`, and writes into it its number, and that of the newest request that had
+    passed before, `last_passed`; 0 if none had. Who takes its answer counts it in `passed` unless it is of a lone row
+    that broke before, or calls `on_broken`. Of one that broke it is kept how many had been sent when it broke last
     (`broken_after`), whether it broke again after another one had passed (`broke_again`), and the trail of a lone row.
-    `last_passed` is the number of the newest request that passed, `last_accepted` the chunk whose row was accepted
-    last; `passed` and `broken` count requests but those with a row that broke alone before.
+    `last_accepted` is the chunk whose row was accepted last.
     """
 
     sent: int = 0
@@ -66,16 +66,6 @@ class Evidence:
     passed: int = 0
     broken: int = 0
     last_accepted: ChunkState | None = None
-
-    def next_number(self) -> tuple[int, int]:
-        """Number a request that is about to be sent; return the number, and that of the newest one that has passed."""
-        self.sent += 1
-        return self.sent, self.last_passed
-
-    def on_passed(self, sub_batch: SubBatch) -> None:
-        """Note that the server took a request, or refused its rows."""
-        self.last_passed = max(self.last_passed, sub_batch.number)
-        self.passed += not sub_batch.was_parked
 
     def on_broken(self, sub_batch: SubBatch) -> None:
         """Note that the server broke at a request, whether it is sent again or not."""

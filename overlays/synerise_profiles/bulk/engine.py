@@ -72,8 +72,7 @@ class Engine(Machine[BulkTask]):
         self._ready: deque[Chunk] = deque()
         self._awaiting_journal: list[Chunk] = []
         self._outstanding: set[BulkTask] = set()
-        self._chunk_count = self._failed_streak = 0
-        self._exhausted = self._done = False
+        self._chunk_count, self._failed_streak, self._exhausted, self._done = 0, 0, False, False
         self._started_at, self._evidence = timing.monotonic(), Evidence()
         self._search, self._unsent_keys = PoisonSearch(self._evidence), UnsentKeys(recorder.journal is not None)
         self.wants_rows_at_once = settings.flush_after is not None
@@ -223,7 +222,8 @@ class Engine(Machine[BulkTask]):
         )
 
     def _mark_sent(self, task: BulkTask) -> BulkTask:
-        task.sub_batch.mark_sent(task.sent_at, *self._evidence.next_number())
+        self._evidence.sent += 1
+        task.sub_batch.mark_sent(task.sent_at, self._evidence.sent, self._evidence.last_passed)
         self._outstanding.add(task)
         return task
 
@@ -265,7 +265,8 @@ class Engine(Machine[BulkTask]):
         self._failed_streak = 0
         if self._retries is not None:
             self._retries.end_outage()
-        self._evidence.on_passed(sub_batch)
+        self._evidence.last_passed = max(self._evidence.last_passed, sub_batch.number)
+        self._evidence.passed += not sub_batch.was_parked
         self._throttle.on_success()
         if self._search.is_on:
             self._search.on_success(self._states)

@@ -15,10 +15,9 @@ from typing import Any, Final, TypeAlias
 
 from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.bisection import BisectBudget, ChunkState, SubBatchTask
-from synerise_profiles._batching.evidence import Evidence
 from synerise_profiles._batching.machine import DONE, Call, Machine, Read, Signal, Wait
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.poison_search import PoisonSearch
+from synerise_profiles._batching.poison_search import Evidence, PoisonSearch
 from synerise_profiles._batching.send_result import SendResult, as_not_found
 from synerise_profiles._batching.throttle import Pace, Throttle
 from synerise_profiles._core.retry import RetryPolicy
@@ -73,8 +72,7 @@ class Engine(Machine[BulkTask]):
         self._ready: deque[Chunk] = deque()
         self._awaiting_journal: list[Chunk] = []
         self._outstanding: set[BulkTask] = set()
-        self._chunk_count = self._failed_streak = 0
-        self._exhausted = self._done = False
+        self._chunk_count, self._failed_streak, self._exhausted, self._done = 0, 0, False, False
         self._started_at, self._evidence = timing.monotonic(), Evidence()
         self._search, self._unsent_keys = PoisonSearch(self._evidence), UnsentKeys(recorder.journal is not None)
         self.wants_rows_at_once = settings.flush_after is not None
@@ -224,7 +222,8 @@ class Engine(Machine[BulkTask]):
         )
 
     def _mark_sent(self, task: BulkTask) -> BulkTask:
-        task.sub_batch.mark_sent(task.sent_at, *self._evidence.next_number())
+        self._evidence.sent += 1
+        task.sub_batch.mark_sent(task.sent_at, self._evidence.sent, self._evidence.last_passed)
         self._outstanding.add(task)
         return task
 
@@ -266,7 +265,8 @@ class Engine(Machine[BulkTask]):
         self._failed_streak = 0
         if self._retries is not None:
             self._retries.end_outage()
-        self._evidence.on_passed(sub_batch)
+        self._evidence.last_passed = max(self._evidence.last_passed, sub_batch.number)
+        self._evidence.passed += not sub_batch.was_parked
         self._throttle.on_success()
         if self._search.is_on:
             self._search.on_success(self._states)

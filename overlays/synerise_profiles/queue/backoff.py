@@ -17,7 +17,7 @@ from synerise_profiles._core.timing import Timing
 
 from .inflight import QueueTask
 
-__all__ = ["Backoff"]
+__all__ = ["QueueBackoff"]
 
 _MAX_BACKOFF_SECONDS: Final = 60.0
 """Seconds to which the waits grow where nothing can succeed until somebody mends it, such as an API key."""
@@ -27,7 +27,7 @@ _MAX_RETRY_AFTER_SECONDS: Final = 3600.0
 """How many seconds a server may ask to wait for."""
 
 
-class Backoff:
+class QueueBackoff:
     """Says after how many seconds a request is sent again."""
 
     def __init__(self, policy: RetryPolicy, timing: Timing) -> None:

@@ -32,7 +32,7 @@ from synerise_profiles._core.logging import Outage
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
 
-from .backoff import Backoff
+from .backoff import QueueBackoff
 from .buffer import EncodedRow, QueuedBatch
 from .channels import Channel
 from .inflight import AnswerResult, InflightBatch, QueueTask
@@ -72,7 +72,7 @@ class QueueCore:
         self.is_closed = self.is_stopped = False
         self.flush_mark = 0
         self._settings, self._pace, self._client_policy = settings, pace, policy
-        self._timing, self._backoff = timing, Backoff(policy, timing)
+        self._timing, self._backoff = timing, QueueBackoff(policy, timing)
         self._now, self.started_at = timing.monotonic, timing.monotonic()
         self._outage = Outage(timing.monotonic)
         self._clock_sub_batch = SubBatch(())

@@ -24,7 +24,7 @@ import attrs
 
 from synerise_profiles._batching.batch import SubBatch
 from synerise_profiles._batching.bisection import ChunkState
-from synerise_profiles._batching.evidence import Evidence
+from synerise_profiles._batching.poison_search import Evidence
 from synerise_profiles._batching.row_keys import free_rows
 from synerise_profiles._batching.send_result import SendResult
 
@@ -47,11 +47,13 @@ class PoisonedRowSearch:
 
     def on_sent(self, sub_batch: SubBatch) -> None:
         """Number a request that is sent."""
-        sub_batch.number, sub_batch.passed_before = self._evidence.next_number()
+        self._evidence.sent += 1
+        sub_batch.number, sub_batch.passed_before = self._evidence.sent, self._evidence.last_passed
 
     def on_success(self, sub_batch: SubBatch, batches: Iterable[InflightBatch]) -> None:
         """Take note that the server is up: what is parked or stuck is tried again at once."""
-        self._evidence.on_passed(sub_batch)
+        self._evidence.last_passed = max(self._evidence.last_passed, sub_batch.number)
+        self._evidence.passed += not sub_batch.was_parked
         for batch in batches:
             if batch.sub_batch is None:  # else its sender has it
                 _restore(batch.chunk_state)

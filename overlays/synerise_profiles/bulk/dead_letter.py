@@ -69,13 +69,11 @@ class LetterFile:
     def __init__(self, file: WrittenFile, head: LetterHead | None = None) -> None:
         self.problem: OSError | None = None
         self.path = file.path if isinstance(file, PartFile) else file.target
-        self.name = file.target.name
         self.left_parts = file.left_parts if isinstance(file, PartFile) else []
-        self.head = head
+        self.name, self.head = file.target.name, head
         self.replaced_bytes: int | None = None
-        self.left_in = ""
         self._file: WrittenFile | None = file
-        self._has_carried = False
+        self.left_in, self._has_carried = "", False
         self._id: FileId | None = file.id
         self._descriptor: int | None = None
         self._pid = os.getpid()
@@ -185,13 +183,9 @@ class LetterFile:
 
     def _sort(self, file: WrittenFile) -> None:
         """Put the lines in the order of the rows, which that of the responses is not, if they are not too many."""
-        end = self._places[-1] if self._places else 0
-        if (
-            self._has_carried
-            or not isinstance(file, PartFile)
-            or not 0 < end <= _MAX_SORTED_BYTES
-            or os.getpid() != self._pid
-        ):
+        if self._has_carried or not isinstance(file, PartFile) or os.getpid() != self._pid:
+            return
+        if not self._places or self._places[-1] > _MAX_SORTED_BYTES:
             return
         lines = list(self.lines())
         ordered = sorted(lines, key=lambda line: orjson.loads(line)["index"])

@@ -76,13 +76,15 @@ def open_run(
         if journal is not None:
             files.callback(journal.close)
         audit = None if settings.audit is None else files.enter_context(DeletionAudit(settings.audit, timing.wall))
-        head = LetterHead(
-            operation=operation.name,
-            arguments=journal_header if letter_target is None else {**journal_header, **settings.letter_arguments()},
-            mapping=getattr(source, "mapping_digest", None),
-        )
+        letters = None
         # From here on the run is accepted, and files are touched.
-        letters = None if letter_target is None else open_letters(letter_target, settings.dead_letter_mode, head)
+        if letter_target is not None:
+            head = LetterHead(
+                operation=operation.name,
+                arguments={**journal_header, **settings.letter_arguments()},
+                mapping=getattr(source, "mapping_digest", None),
+            )
+            letters = open_letters(letter_target, settings.dead_letter_mode, head)
         store = RejectionStore[Rejection](letters)
         unit = getattr(source, "unit", "row")
         report = Report(operation=operation.name, unit=unit, rejection_store=store, notes=store.notes)

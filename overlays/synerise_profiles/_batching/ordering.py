@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import chain
-from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -322,14 +321,7 @@ class IdentifierKeys:
         if set(map(type, rows)) != {dict}:
             return None
         names = frozenset[str]().union(*rows)
-        return {name: _column_of(name, rows) for name in self._all_names if name in names}
-
-
-def _column_of(name: str, rows: Sequence[dict[str, Any]]) -> list[Any]:
-    try:
-        return list(map(itemgetter(name), rows))
-    except KeyError:
-        return [row.get(name) for row in rows]
+        return {name: [row.get(name) for row in rows] for name in self._all_names if name in names}
 
 
 def _key_of(value: Any) -> Hashable | None:
@@ -342,7 +334,6 @@ def _key_of(value: Any) -> Hashable | None:
 
 
 _SPACES: Final = " \t\n\r\v\f\x1c\x1d\x1e\x1f"
-"""White space of ASCII."""
 
 
 def _keys_of_column(column: Sequence[Any]) -> Sequence[Hashable] | None:

@@ -132,8 +132,8 @@ class OpenChunk:
         if row.time_bytes:
             chunk.untimed_positions.append(len(chunk))
             chunk.size += row.time_bytes
-        chunk.add(row.item, row.index)
         self._add_references((row.reference,))
+        chunk.add(row.item, row.index)
         if row.request is not None:
             chunk.requests = [row.request]
         if self._sample is not None:

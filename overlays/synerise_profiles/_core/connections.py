@@ -84,7 +84,7 @@ class ConnectionManager:
         self._settings = settings
         self.timing = settings.timing
         self._given_transport = transport
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may meet it in its own thread
         self._transport: Transport | None = None
         self._pid = os.getpid()
         self.closeables: WeakSet[Closeable] = WeakSet()
@@ -128,7 +128,7 @@ class ConnectionManager:
 
         if self._pid != os.getpid():
             # A child of fork must not write to its parent's sockets, nor wait for locks that its threads held.
-            self._lock, self._transport, self._pid = threading.Lock(), None, os.getpid()
+            self._lock, self._transport, self._pid = threading.RLock(), None, os.getpid()
         with self._lock:
             if self.closed:
                 raise _closed_error(operation)
@@ -138,7 +138,8 @@ class ConnectionManager:
                 httpx_transport = open_httpx_transport(options) if given is None else given
                 transport = Transport(httpx_transport, RequestBuilder(options, origin_of(httpx_transport)), self.timing)
                 transport.auth = self._make_auth(transport)
-                self._transport = transport
+                if self._transport is None:  # else a signal's handler made one meanwhile
+                    self._transport = transport
             return self._transport
 
     def _make_auth(self, transport: Transport) -> Auth:

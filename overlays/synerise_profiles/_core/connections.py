@@ -6,6 +6,7 @@ be used: in a child of fork, and in another event loop.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
     import httpx
 
     from .auth import AsyncAuth, Auth
+    from .protocols import AsyncClientProtocol, ClientProtocol
     from .server_clock import AsyncServerClock, ServerClock
     from .transport import AsyncTransport, Transport
 
-__all__ = ["AsyncConnectionManager", "ConnectionManager", "ConnectionSettings"]
+__all__ = ["AsyncConnectionManager", "ConnectionManager", "ConnectionSettings", "warm_up", "warm_up_async"]
 
 T = TypeVar("T")
 
@@ -112,6 +114,16 @@ class ConnectionManager:
         self._open(operation)
         "localhost".encode("idna")
 
+    def warm_up(self) -> None:
+        """Do what the first request waits for besides its answer: load, and log in. What fails is the request's to say.
+
+        A request that its pace has let go must not wait for these: all that wait would leave at once afterwards.
+        """
+        with contextlib.suppress(Exception):
+            auth = self._open("warm_up").auth
+            if auth is not None:
+                auth.token()
+
     def close(self) -> None:
         """Close the connections, once what depends on them has ended."""
         for closeable in list(self.closeables):
@@ -183,6 +195,15 @@ class AsyncConnectionManager:
 
         return AsyncServerClock(lambda request: self.send(request, self._settings.options), self.timing, _current_loop)
 
+    async def warm_up(self) -> None:
+        """As `ConnectionManager.warm_up`, in the running event loop."""
+        with contextlib.suppress(Exception):
+            loop = _current_loop()
+            transport = self._transports.get(loop)
+            auth = (self._open(loop, "warm_up") if transport is None else transport).auth
+            if auth is not None:
+                await auth.token()
+
     async def aclose(self) -> None:
         """Close the connections of the running event loop; those of an event loop that has ended are gone."""
         for closeable in list(self.closeables):
@@ -231,6 +252,20 @@ class AsyncConnectionManager:
             return settings.read_token(await transport.send(login, options))
 
         return auth.AsyncLoginAuth(settings.token_cache, settings.timing.monotonic, log_in)
+
+
+def warm_up(client: ClientProtocol, per_second: float | None) -> None:
+    """Prepare a client for requests that keep a pace, so that the first ones keep it too; without one do nothing."""
+    connections = getattr(client, "_connections", None)
+    if per_second is not None and isinstance(connections, ConnectionManager):
+        connections.warm_up()
+
+
+async def warm_up_async(client: AsyncClientProtocol, per_second: float | None) -> None:
+    """As `warm_up`, for an async client."""
+    connections = getattr(client, "_connections", None)
+    if per_second is not None and isinstance(connections, AsyncConnectionManager):
+        await connections.warm_up()
 
 
 def _current_loop() -> object:

@@ -66,6 +66,11 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
     async def aclose(self) -> None:
         await _close_stream(self._stream)
 
+    def abandon(self) -> None:
+        """Close the socket of an event loop that has ended; trio leaves those that nobody closed to Python."""
+        if isinstance(self._stream, AsyncioStream):
+            self._stream.abandon()
+
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
@@ -173,6 +178,11 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
         for lease in self._idle.close():
             await lease.connection.aclose()
         await anyio.lowlevel.checkpoint()  # an event loop closes its sockets in its next round
+
+    def abandon(self) -> None:
+        """Close the connections, after the event loop to which they belong has ended."""
+        for lease in self._idle.close():
+            lease.stream.abandon()
 
     async def _take_place(self, seconds: float | None) -> None:
         try:

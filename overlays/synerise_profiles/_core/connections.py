@@ -205,10 +205,12 @@ class AsyncConnectionManager:
                 await auth.token()
 
     async def aclose(self) -> None:
-        """Close the connections of the running event loop; those of an event loop that has ended are gone."""
+        """Close the connections of the running event loop, and of those that have ended."""
         for closeable in list(self.closeables):
             await closeable.finish()
         self.closed = True
+        if self._transports:
+            self._abandon_ended()
         transport = self._transports.get(_current_loop())
         self._transports.clear()
         httpx_transport = self._given_transport if transport is None else transport.httpx_transport
@@ -226,9 +228,8 @@ class AsyncConnectionManager:
 
         if self.closed:
             raise _closed_error(operation)
-        for other in list(self._transports):
-            if getattr(other, "is_closed", bool)():
-                del self._transports[other]
+        if self._transports:
+            self._abandon_ended()
         options = self._settings.options
         given = self._given_transport
         httpx_transport = open_async_httpx_transport(options) if given is None else given
@@ -236,6 +237,16 @@ class AsyncConnectionManager:
         transport.auth = self._make_auth(transport)
         self._transports[loop] = transport
         return transport
+
+    def _abandon_ended(self) -> None:
+        """Close the connections of event loops that have ended, as `asyncio.run` ends one for each of its calls."""
+        from .async_connection_pool import AsyncLeasingTransport  # noqa: PLC0415 - loaded with the transport
+
+        for loop in list(self._transports):
+            if getattr(loop, "is_closed", bool)() and (transport := self._transports.pop(loop, None)) is not None:
+                pool = transport.httpx_transport
+                if isinstance(pool, AsyncLeasingTransport):  # else its owner closes it
+                    pool.abandon()
 
     def _make_auth(self, transport: AsyncTransport) -> AsyncAuth:
         from . import auth  # noqa: PLC0415 - loaded with the transport

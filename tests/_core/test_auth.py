@@ -337,14 +337,14 @@ def test_failed_login_fails_all_who_wait_for_it() -> None:
     assert flying.wait(10)
     sender: Any = synerise._connections._transport
     event = sender.auth._coordinator._pending.done
-    waiting = [0]
-    wait: Callable[[float | None], bool] = event.wait
+    waiting: set[int] = set()
+    wait: Callable[[], None] = event.wait
 
-    def counted_wait(timeout: float | None = None) -> bool:
-        waiting[0] += 1
-        if waiting[0] == 9:
+    def counted_wait() -> None:
+        waiting.add(threading.get_ident())
+        if len(waiting) == 9:
             landed.set()
-        return wait(timeout)
+        wait()
 
     event.wait = counted_wait
     others = [threading.Thread(target=call) for _ in range(9)]

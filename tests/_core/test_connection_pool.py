@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import gc
 import gzip
 import itertools
 import pickle
 import random
 import ssl
 import threading
+import warnings
 import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -23,7 +25,13 @@ import pytest
 from synerise_profiles import AsyncSynerise, Synerise
 from synerise_profiles._core.async_connection_pool import AsyncLeasingTransport
 from synerise_profiles._core.connection_pool import LeasingTransport
-from synerise_profiles.errors import APIConnectionError, APITimeoutError, ConfigurationError, SyneriseError
+from synerise_profiles.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    ConfigurationError,
+    SyneriseError,
+)
 from tests._core.support import (
     ONCE,
     Act,
@@ -362,6 +370,44 @@ async def test_kept_connection_that_breaks_is_replaced_where_that_is_safe(act: A
                     assert caught.value.maybe_applied
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("surplus", [answer(408, b"", "Connection: close"), answer(), b"\r\n"])
+async def test_connection_with_bytes_behind_a_response_is_not_used_again(surplus: bytes) -> None:
+    """A request that must not be sent twice goes out on a new connection, and does not fail as maybe applied."""
+    acts = [answer() + surplus, answer(200, b'{"n":2}')]
+    with Server(acts) as server, Synerise(token="t", base_url=server.url, max_retries=0) as client:
+        client.send(request())
+        assert b'{"n":2}' == client.send(MERGE).content
+        assert 2 == server.connections
+    with Server(acts) as server:
+        async with AsyncSynerise(token="t", base_url=server.url, max_retries=0) as asynchronous:
+            await asynchronous.send(request())
+            assert b'{"n":2}' == (await asynchronous.send(MERGE)).content
+            assert 2 == server.connections
+
+
+@pytest.mark.anyio
+async def test_farewell_to_an_idle_connection_is_no_answer() -> None:
+    """A 408 that crosses a read on a kept connection costs a new connection; one to a first request is its answer."""
+    acts = [answer(), answer(408, b"", "Connection: close"), answer(200, b'{"n":3}'), answer(408, b"")]
+    with Server(acts) as server, Synerise(token="t", base_url=server.url, max_retries=0) as client:
+        client.send(request())
+        got = client.send(request())
+        assert (1, b'{"n":3}') == (got.attempts, got.content)
+    with Server(acts) as server:
+        async with AsyncSynerise(token="t", base_url=server.url, max_retries=0) as asynchronous:
+            await asynchronous.send(request())
+            again = await asynchronous.send(request())
+            assert (1, b'{"n":3}') == (again.attempts, again.content)
+    for acts, sent in (([answer(408, b"")], request()), ([answer(), answer(408, b"")], MERGE)):
+        with Server(acts) as server, Synerise(token="t", base_url=server.url, max_retries=0) as client:
+            if len(acts) > 1:
+                client.send(request())
+            with pytest.raises(APIStatusError) as caught:
+                client.send(sent)
+            assert (408, len(acts)) == (caught.value.status_code, len(server.heads))
+
+
 def test_old_connections_are_closed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that was idle for too long is not used, and the oldest is closed when another is put back."""
     now = [100.0]
@@ -593,6 +639,49 @@ def test_each_event_loop_has_its_own_connections() -> None:
         runs = [("asyncio", False), ("trio", False), ("asyncio", True)]
         assert [200] * 3 == [anyio.run(call, is_last, backend=backend) for backend, is_last in runs]
         assert 3 == server.connections
+
+
+@pytest.mark.parametrize("is_tls", [False, True])
+def test_connections_of_ended_event_loops_are_closed(certificate: Path, *, is_tls: bool) -> None:
+    """One client for many `asyncio.run`: the next one, or `aclose`, closes the sockets of those before."""
+    context = ssl.create_default_context(cafile=certificate) if is_tls else False
+
+    async def calls(client: AsyncSynerise) -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(client.tags.list)
+
+    async def serve_and_run() -> None:
+        async with answering(server_context(certificate) if is_tls else None) as url:
+            client = AsyncSynerise(token="t", base_url=url, verify=context, timeout=10.0)
+            before = own_connections(url)
+            for _ in range(5):
+                await asyncio.to_thread(asyncio.run, calls(client))
+                assert before < own_connections(url) <= before + 4
+            await asyncio.to_thread(asyncio.run, client.aclose())
+            assert before == own_connections(url)
+
+    gc.collect()
+    gc.disable()
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ResourceWarning)
+            asyncio.run(serve_and_run())
+    finally:
+        gc.enable()
+    assert not [each for each in caught if issubclass(each.category, ResourceWarning)]
+
+
+def own_connections(url: str) -> int:
+    """How many connections of this process to a port of this machine are open."""
+    port = int(url.rpartition(":")[2])
+    lines = Path("/proc/self/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    inodes = {line.split()[9] for line in lines if line.split()[2].endswith(f":{port:04X}")}
+    found = 0
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found += str(path.readlink())[8:-1] in inodes
+    return found
 
 
 def test_transports_are_leased_unless_there_is_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

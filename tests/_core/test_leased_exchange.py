@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import gc
 import gzip
 import pickle
 import socket
 import threading
+import traceback
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,12 +19,14 @@ import pytest
 from synerise_profiles._core.async_connection_pool import AsyncLeasingTransport
 from synerise_profiles._core.connection_pool import LeasingTransport
 from synerise_profiles._core.response_reading import LazyHeaders
-from synerise_profiles.errors import APIStatusError
+from synerise_profiles.errors import APIConnectionError, APIStatusError
 from tests._core.support import Act, Server, answer, operation, request
 from tests._core.test_transport import client
 
 BOUNDS: dict[str, Any] = {"max_connections": 1, "max_response_bytes": 1_000_000}
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+BOMB = answer(200, gzip.compress(gzip.compress(b" " * 2_000_000, 0)), "Content-Encoding: gzip, gzip")
+CUT = answer(200, gzip.compress(b"[%s]" % (b"1," * 40_000), 0)[:-20], "Content-Encoding: gzip")
 RAW = [(b"Content-Type", b"application/json"), (b"X-Twice", b"1"), (b"x-twice", b"2")]
 
 
@@ -179,3 +184,39 @@ def test_headers_of_a_response_are_a_mapping_of_any_case() -> None:
     assert lazy == known
     for same in (copy.copy(lazy), copy.deepcopy(lazy), pickle.loads(pickle.dumps(lazy))):
         assert lazy == same
+
+
+@pytest.mark.parametrize("how", ["leased", "given"])
+@pytest.mark.parametrize("wire", [BOMB, CUT, answer(503), answer(400)])
+def test_failed_call_leaves_nothing_to_the_garbage_collector(wire: bytes, how: str) -> None:
+    """What a call that failed had in memory is gone with its error: nothing waits for a search for cycles."""
+    with Server([wire]) as server:
+        given = None if how == "leased" else httpx.HTTPTransport()
+        with client(base_url=server.url, max_response_bytes=100_000, max_retries=0, transport=given) as synerise:
+            with pytest.raises((APIStatusError, APIConnectionError)) as caught:
+                synerise.send(request())
+            assert largest_body(caught.value) <= 65_536  # one piece
+            gc.collect()
+            gc.disable()
+            found: weakref.ref[BaseException] | None = None
+            try:
+                synerise.send(request())
+            except (APIStatusError, APIConnectionError) as error:
+                found = weakref.ref(error)
+            finally:
+                gc.enable()
+            assert found is not None
+            assert found() is None
+
+
+def largest_body(error: BaseException) -> int:
+    """The size of the largest bytes that the frames of an exception, and of what it came of, hold."""
+    sizes = [0]
+    each: BaseException | None = error
+    while each is not None:
+        for frame, _ in traceback.walk_tb(each.__traceback__):
+            values = [value for value in frame.f_locals.values() if frame.f_code.co_filename != __file__]
+            parts = [part for value in values for part in (value if isinstance(value, list) else [value])]
+            sizes += [len(part) for part in parts if isinstance(part, bytes)]
+        each = each.__cause__ or each.__context__
+    return max(sizes)

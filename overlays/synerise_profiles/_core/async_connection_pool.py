@@ -24,8 +24,10 @@ from .leases import (
     CoreRequest,
     ExchangeState,
     IdleConnections,
+    came_too_early,
     core_request,
-    httpx_error,
+    httpx_error_type,
+    is_reusable,
     is_silent,
     is_usable,
     may_resend,
@@ -64,6 +66,11 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
     async def aclose(self) -> None:
         await _close_stream(self._stream)
 
+    def abandon(self) -> None:
+        """Close the socket of an event loop that has ended; trio leaves those that nobody closed to Python."""
+        if isinstance(self._stream, AsyncioStream):
+            self._stream.abandon()
+
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
@@ -92,23 +99,27 @@ class _AsyncResponseStream(httpx.AsyncByteStream):
         self._transport = transport
         self._lease: _AsyncLease | None = lease
         self._stream: Any = response.stream
+        self._is_sound = True
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for piece in self._stream:
                 yield piece
-        except Exception as error:
-            if (mapped := httpx_error(error)) is None:
+        except BaseException as error:
+            self._is_sound = False
+            if (error_type := httpx_error_type(error)) is None:
                 raise
-            raise mapped from error
+            raise error_type(str(error)) from error
 
     async def aclose(self) -> None:
         lease, self._lease = self._lease, None
         if lease is not None:
+            is_sound = False
             try:
                 await self._stream.aclose()
+                is_sound = self._is_sound
             finally:
-                await self._transport.give_back(lease)
+                await self._transport.give_back(lease, is_sound=is_sound)
 
 
 class AsyncLeasingTransport(httpx.AsyncBaseTransport):
@@ -151,13 +162,13 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
             return await self._exchange(message)
         except BaseException as error:
             self._places.release()
-            if (mapped := httpx_error(error)) is None:
+            if (error_type := httpx_error_type(error)) is None:
                 raise
-            raise mapped from error
+            raise error_type(str(error)) from error
 
-    async def give_back(self, lease: _AsyncLease) -> None:
-        """End a lease: keep the connection if its response was read to the end, close it otherwise."""
-        to_close = self._idle.put(lease) if lease.connection.is_idle() else [lease]
+    async def give_back(self, lease: _AsyncLease, *, is_sound: bool) -> None:
+        """End a lease: keep the connection if its response was read to the end without an exception, or close it."""
+        to_close = self._idle.put(lease) if is_sound and is_reusable(lease.connection) else [lease]
         self._places.release()
         for each in to_close:
             await each.connection.aclose()
@@ -167,6 +178,11 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
         for lease in self._idle.close():
             await lease.connection.aclose()
         await anyio.lowlevel.checkpoint()  # an event loop closes its sockets in its next round
+
+    def abandon(self) -> None:
+        """Close the connections, after the event loop to which they belong has ended."""
+        for lease in self._idle.close():
+            lease.stream.abandon()
 
     async def _take_place(self, seconds: float | None) -> None:
         try:
@@ -191,9 +207,11 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
                 await lease.connection.aclose()
                 if not may_resend(message, lease.state, error, was_kept=lease is kept):
                     raise
-                kept = None
             else:
-                return lease, response
+                if not came_too_early(message, response.status, was_kept=lease is kept):
+                    return lease, response
+                await lease.connection.aclose()
+            kept = None
 
     async def _take(self) -> _AsyncLease | None:
         while (lease := self._idle.take()) is not None:

@@ -8,6 +8,7 @@ once if the server closes a connection that is idle, or sends what nobody asked 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import socket
 import ssl
@@ -96,6 +97,17 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     def abort(self) -> None:
         """Close the connection at once, without sending what is still in its buffer."""
         self._transport.abort()
+
+    def abandon(self) -> None:
+        """Close the connection though its event loop has ended, which closes nothing any more."""
+        loop = cast("Any", self._loop)
+        with contextlib.suppress(Exception):  # an event loop of another kind closes its sockets by itself as it ends
+            # What closing leaves for the next round of the event loop is done at once: there is no next round.
+            loop.call_soon = lambda callback, *args, context=None: callback(*args)  # noqa: ARG005 - the loop's names
+            try:
+                self._transport.abort()
+            finally:
+                del loop.call_soon
 
     def get_extra_info(self, info: str) -> Any:
         return self._transport.get_extra_info({"client_addr": "sockname", "server_addr": "peername"}.get(info, info))

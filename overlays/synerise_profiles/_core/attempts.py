@@ -143,8 +143,9 @@ class RequestAttempts(Generic[T]):
         )
 
     def final_error(self) -> CallError:
-        """Return the error that ended the call."""
-        return cast("CallError", self.error)  # FAIL and RENEW_TOKEN come with one
+        """Hand over the error that ended the call; its traceback holds this object, which must not hold it too."""
+        error, self.error = self.error, None
+        return cast("CallError", error)  # FAIL and RENEW_TOKEN come with one
 
     def before_sending(self, *, signs: bool = False) -> CallersError:
         """Return a `with` block for what is done before an attempt is sent: a hook, or getting a token (`signs`)."""

@@ -5,17 +5,23 @@ the same time, the first one logs in and the others wait for its result, be it a
 cost one login, and a wrong API key one refusal instead of fifty. If the first one is cancelled there is no result, and
 one of those who waited takes over. `_LoginCoordinator` decides who does what; `LoginAuth` and `AsyncLoginAuth` only
 send and wait.
+
+In a thread a signal's handler may raise at any instruction, and may make a call that needs a token while the login
+below it goes on. So a login is over, too, once the object is gone that the one who does it has, and nobody waits for a
+login of his own thread.
 """
 
 from __future__ import annotations
 
 import inspect
 import threading
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
 
+from .places import Wakeup
 from .tokens import Token, TokenCache, bearer_token
 
 __all__ = [
@@ -30,22 +36,35 @@ __all__ = [
 ]
 
 
-class _WakeEvent(Protocol):
-    def set(self) -> object: ...
+EventT = TypeVar("EventT")
 
 
-EventT = TypeVar("EventT", bound=_WakeEvent)
+class _Performer:
+    """Whoever does a login has one, while that goes on."""
+
+    __slots__ = ("__weakref__", "thread")
+
+    def __init__(self, thread: int | None) -> None:
+        self.thread = thread
 
 
 class _PendingLogin(Generic[EventT]):
     """One login under way, and its result: a token or an error; neither if it was cancelled."""
 
-    __slots__ = ("done", "error", "token")
+    __slots__ = ("_performer", "done", "error", "is_over", "thread", "token")
 
-    def __init__(self, done: EventT) -> None:
+    def __init__(self, done: EventT, performer: _Performer) -> None:
         self.done = done
+        self.thread = performer.thread
         self.token: Token | None = None
         self.error: Exception | None = None
+        self.is_over = False
+        self._performer = weakref.ref(performer)
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody does it any more, though it has no result."""
+        return self._performer() is None
 
     def result(self) -> Token | None:
         if self.error is not None:
@@ -60,26 +79,30 @@ class _LoginCoordinator(Generic[EventT]):
         self.cache = cache
         self.clock = clock
         self._make_event = event
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may meet it in its own thread
         self._pending: _PendingLogin[EventT] | None = None
 
-    def acquire(self) -> tuple[_PendingLogin[EventT] | None, bool]:
+    def acquire(self, performer: _Performer) -> tuple[_PendingLogin[EventT] | None, bool]:
         """Return the login to wait for and whether this caller does it; no login if there is a token by now."""
         with self._lock:
             if self.cache.valid(self.clock()) is not None:
                 return None, False
-            if self._pending is not None:
-                return self._pending, False
-            self._pending = _PendingLogin(self._make_event())
-            return self._pending, True
+            pending = self._pending
+            if pending is not None and not pending.is_abandoned:
+                if performer.thread is None or pending.thread != performer.thread:
+                    return pending, False
+                return _PendingLogin(self._make_event(), performer), True  # in a handler, which interrupted that login
+            self._pending = pending = _PendingLogin(self._make_event(), performer)
+            return pending, True
 
     def finish(self, login: _PendingLogin[EventT]) -> None:
-        """End a login and wake those who wait for it."""
+        """End a login; then wake those who wait for it."""
         with self._lock:
-            self._pending = None
+            if self._pending is login:
+                self._pending = None
             if login.token is not None:
                 self.cache.current = login.token
-        login.done.set()
+            login.is_over = True
 
     def discard(self, token: Token) -> None:
         """Drop a token that the server refused, unless another one has taken its place."""
@@ -179,7 +202,7 @@ class LoginAuth:
     """A token for an API key, kept until it ends or is refused."""
 
     def __init__(self, cache: TokenCache, clock: Callable[[], float], log_in: Callable[[], Token]) -> None:
-        self._coordinator = _LoginCoordinator(cache, clock, threading.Event)
+        self._coordinator = _LoginCoordinator(cache, clock, Wakeup)
         self._log_in = log_in
 
     def token(self) -> Token:
@@ -189,18 +212,21 @@ class LoginAuth:
             token = coordinator.cache.valid(coordinator.clock())
             if token is not None:
                 return token
-            login, is_first = coordinator.acquire()
+            performer = _Performer(threading.get_ident())
+            login, is_first = coordinator.acquire(performer)
             if login is None:
                 continue
             if is_first:
                 token = self._perform_login(login)
             else:
-                login.done.wait()
+                while not (login.is_over or login.is_abandoned):
+                    login.done.wait()
+                login.done.wake()  # the next one who waits
                 token = login.result()
             if token is not None:
                 return token
 
-    def _perform_login(self, login: _PendingLogin[threading.Event]) -> Token | None:
+    def _perform_login(self, login: _PendingLogin[Wakeup]) -> Token | None:
         try:
             login.token = self._log_in()
         except Exception as error:
@@ -208,6 +234,7 @@ class LoginAuth:
             raise
         finally:
             self._coordinator.finish(login)
+            login.done.wake()
         return login.token
 
     def renew(self, refused: Token, /) -> Token | None:
@@ -230,7 +257,8 @@ class AsyncLoginAuth:
             token = coordinator.cache.valid(coordinator.clock())
             if token is not None:
                 return token
-            login, is_first = coordinator.acquire()
+            performer = _Performer(None)  # tasks share a thread
+            login, is_first = coordinator.acquire(performer)
             if login is None:
                 continue
             if is_first:
@@ -249,6 +277,7 @@ class AsyncLoginAuth:
             raise
         finally:
             self._coordinator.finish(login)
+            login.done.set()
         return login.token
 
     async def renew(self, refused: Token, /) -> Token | None:

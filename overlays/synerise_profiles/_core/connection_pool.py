@@ -3,14 +3,14 @@
 httpx's own pool walks over all its connections and requests whenever one of them changes, so that a call costs more
 the more there are. Here a call takes a free place and the connection on top of a stack. Its end gives both back,
 whatever the end is: a connection whose response was read to its end is kept, any other is closed. The rules are in
-`leases`.
+`leases`. A signal's handler may raise at any instruction, so a place is taken and given back under an object that is
+there before, and a connection is kept only once the whole exchange has returned normally.
 """
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from queue import Empty, SimpleQueue
 from typing import Any
 
 import httpcore
@@ -22,12 +22,15 @@ from .leases import (
     CoreRequest,
     ExchangeState,
     IdleConnections,
+    came_too_early,
     core_request,
-    httpx_error,
+    httpx_error_type,
+    is_reusable,
     is_silent,
     is_usable,
     may_resend,
 )
+from .places import Place, Places
 from .response_reading import ReadResponse, read_raw
 
 __all__ = ["LeasingTransport"]
@@ -80,29 +83,40 @@ class _Lease:
         return self.stream.is_quiet
 
 
+class _Call(Place):
+    """A call's place and its connection; dropping it gives up both."""
+
+    __slots__ = ("lease",)
+
+    def __init__(self) -> None:
+        self.lease: _Lease | None = None
+
+
 class _ResponseStream(httpx.SyncByteStream):
     """The body of a response; closing it gives the connection back."""
 
-    def __init__(self, transport: LeasingTransport, lease: _Lease, response: httpcore.Response) -> None:
+    def __init__(self, transport: LeasingTransport, call: _Call, stream: Any) -> None:
         self._transport = transport
-        self._lease: _Lease | None = lease
-        self._stream: Any = response.stream
+        self._call = call
+        self._stream = stream
+        self._is_sound = True
 
     def __iter__(self) -> Iterator[bytes]:
         try:
             yield from self._stream
-        except Exception as error:
-            if (mapped := httpx_error(error)) is None:
+        except BaseException as error:
+            self._is_sound = False
+            if (error_type := httpx_error_type(error)) is None:
                 raise
-            raise mapped from error
+            raise error_type(str(error)) from error
 
     def close(self) -> None:
-        lease, self._lease = self._lease, None
-        if lease is not None:
-            try:
-                self._stream.close()
-            finally:
-                self._transport.give_back(lease)
+        try:
+            self._stream.close()
+            if self._is_sound:
+                self._transport.keep(self._call)
+        finally:
+            self._transport.end(self._call)
 
 
 class LeasingTransport(httpx.BaseTransport):
@@ -114,73 +128,92 @@ class LeasingTransport(httpx.BaseTransport):
         self._target = ConnectTarget(base_url, context)
         self.origin = self._target.origin
         self._max_response_bytes = max_response_bytes
-        self._places: SimpleQueue[None] = SimpleQueue()
-        for _ in range(max_connections):
-            self._places.put(None)
+        self._places = Places(max_connections)
         self._idle: IdleConnections[_Lease] = IdleConnections()
         self._backend = httpcore.SyncBackend()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on a connection of its own; closing the response gives that back."""
-        lease, response = self._lease(core_request(request, self.origin))
-        stream = _ResponseStream(self, lease, response)
-        return httpx.Response(response.status, headers=response.headers, stream=stream)
+        call = _Call()
+        try:
+            response = self._send(call, core_request(request, self.origin))
+            stream = _ResponseStream(self, call, response.stream)
+            return httpx.Response(response.status, headers=response.headers, stream=stream)
+        except BaseException:
+            self.end(call)
+            raise
 
     def exchange(self, message: CoreRequest, max_bytes: int) -> ReadResponse:
         """Send a request in the terms of httpcore, and read its response to the end. Raises httpx.RequestError.
 
         It holds the seconds of each step as `timeout`, `deadline`, `repeatable` and `content_length` as extensions.
         """
-        lease, response = self._lease(message)
-        stream = _ResponseStream(self, lease, response)
+        call = _Call()
         try:
-            pieces = list(stream)
-        finally:
+            response = self._send(call, message)
+            stream: Any = response.stream
+            try:
+                pieces = list[bytes](stream)
+            except Exception as error:
+                if (error_type := httpx_error_type(error)) is None:
+                    raise
+                raise error_type(str(error)) from error
             stream.close()
+            self.keep(call)
+        finally:
+            self.end(call)
         return read_raw(response.status, response.headers, pieces, max_bytes)
 
-    def _lease(self, message: CoreRequest) -> tuple[_Lease, httpcore.Response]:
-        try:
-            self._places.get(timeout=message.extensions["timeout"].get("pool"))
-        except Empty:
-            raise httpx.PoolTimeout(NO_PLACE) from None
-        try:
-            return self._exchange(message)
-        except BaseException as error:
-            self._places.put(None)
-            if (mapped := httpx_error(error)) is None:
-                raise
-            raise mapped from error
+    def keep(self, call: _Call) -> None:
+        """Keep the connection of a call, whose exchange ended normally, if its response was read to the end."""
+        lease = call.lease
+        if lease is not None and is_reusable(lease.connection):
+            call.lease = None
+            for each in self._idle.put(lease):
+                each.connection.close()
 
-    def give_back(self, lease: _Lease) -> None:
-        """End a lease: keep the connection if its response was read to the end, close it otherwise."""
-        to_close = self._idle.put(lease) if lease.connection.is_idle() else [lease]
-        self._places.put(None)
-        for each in to_close:
-            each.connection.close()
+    def end(self, call: _Call) -> None:
+        """Give the place of a call back, and close its connection unless that is kept; once is enough."""
+        lease, call.lease = call.lease, None
+        self._places.give_back(call)
+        if lease is not None:
+            lease.connection.close()
 
     def close(self) -> None:
         """Close the connections; one that is in use is closed when its call has ended."""
         for lease in self._idle.close():
             lease.connection.close()
 
-    def _exchange(self, message: CoreRequest) -> tuple[_Lease, httpcore.Response]:
+    def _send(self, call: _Call, message: CoreRequest) -> httpcore.Response:
+        """Take a place, and send on a connection that is the call's from then on."""
+        if not self._places.take(call, message.extensions["timeout"].get("pool")):
+            raise httpx.PoolTimeout(NO_PLACE)
+        try:
+            return self._exchange(call, message)
+        except Exception as error:
+            if (error_type := httpx_error_type(error)) is None:
+                raise
+            raise error_type(str(error)) from error
+
+    def _exchange(self, call: _Call, message: CoreRequest) -> httpcore.Response:
         extensions = message.extensions
         deadline, length = extensions.get("deadline"), extensions["content_length"]
-        kept = self._take()
+        call.lease = kept = self._take()
         while True:
-            lease = kept or self._connect(extensions["timeout"].get("connect"), deadline)
+            if (lease := call.lease) is None:
+                call.lease = lease = self._connect(extensions["timeout"].get("connect"), deadline)
             lease.state.start(deadline, length)
             try:
                 response = lease.connection.handle_request(message)
                 lease.state.handle_head()
-            except BaseException as error:
-                lease.connection.close()
+            except Exception as error:
                 if not may_resend(message, lease.state, error, was_kept=lease is kept):
                     raise
-                kept = None
             else:
-                return lease, response
+                if not came_too_early(message, response.status, was_kept=lease is kept):
+                    return response
+            lease.connection.close()
+            call.lease = kept = None
 
     def _take(self) -> _Lease | None:
         while (lease := self._idle.take()) is not None:

@@ -6,6 +6,7 @@ be used: in a child of fork, and in another event loop.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
     import httpx
 
     from .auth import AsyncAuth, Auth
+    from .protocols import AsyncClientProtocol, ClientProtocol
     from .server_clock import AsyncServerClock, ServerClock
     from .transport import AsyncTransport, Transport
 
-__all__ = ["AsyncConnectionManager", "ConnectionManager", "ConnectionSettings"]
+__all__ = ["AsyncConnectionManager", "ConnectionManager", "ConnectionSettings", "warm_up", "warm_up_async"]
 
 T = TypeVar("T")
 
@@ -84,7 +86,7 @@ class ConnectionManager:
         self._settings = settings
         self.timing = settings.timing
         self._given_transport = transport
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may meet it in its own thread
         self._transport: Transport | None = None
         self._pid = os.getpid()
         self.closeables: WeakSet[Closeable] = WeakSet()
@@ -112,6 +114,16 @@ class ConnectionManager:
         self._open(operation)
         "localhost".encode("idna")
 
+    def warm_up(self) -> None:
+        """Do what the first request waits for besides its answer: load, and log in. What fails is the request's to say.
+
+        A request that its pace has let go must not wait for these: all that wait would leave at once afterwards.
+        """
+        with contextlib.suppress(Exception):
+            auth = self._open("warm_up").auth
+            if auth is not None:
+                auth.token()
+
     def close(self) -> None:
         """Close the connections, once what depends on them has ended."""
         for closeable in list(self.closeables):
@@ -128,7 +140,7 @@ class ConnectionManager:
 
         if self._pid != os.getpid():
             # A child of fork must not write to its parent's sockets, nor wait for locks that its threads held.
-            self._lock, self._transport, self._pid = threading.Lock(), None, os.getpid()
+            self._lock, self._transport, self._pid = threading.RLock(), None, os.getpid()
         with self._lock:
             if self.closed:
                 raise _closed_error(operation)
@@ -138,7 +150,8 @@ class ConnectionManager:
                 httpx_transport = open_httpx_transport(options) if given is None else given
                 transport = Transport(httpx_transport, RequestBuilder(options, origin_of(httpx_transport)), self.timing)
                 transport.auth = self._make_auth(transport)
-                self._transport = transport
+                if self._transport is None:  # else a signal's handler made one meanwhile
+                    self._transport = transport
             return self._transport
 
     def _make_auth(self, transport: Transport) -> Auth:
@@ -182,11 +195,22 @@ class AsyncConnectionManager:
 
         return AsyncServerClock(lambda request: self.send(request, self._settings.options), self.timing, _current_loop)
 
+    async def warm_up(self) -> None:
+        """As `ConnectionManager.warm_up`, in the running event loop."""
+        with contextlib.suppress(Exception):
+            loop = _current_loop()
+            transport = self._transports.get(loop)
+            auth = (self._open(loop, "warm_up") if transport is None else transport).auth
+            if auth is not None:
+                await auth.token()
+
     async def aclose(self) -> None:
-        """Close the connections of the running event loop; those of an event loop that has ended are gone."""
+        """Close the connections of the running event loop, and of those that have ended."""
         for closeable in list(self.closeables):
             await closeable.finish()
         self.closed = True
+        if self._transports:
+            self._abandon_ended()
         transport = self._transports.get(_current_loop())
         self._transports.clear()
         httpx_transport = self._given_transport if transport is None else transport.httpx_transport
@@ -204,9 +228,8 @@ class AsyncConnectionManager:
 
         if self.closed:
             raise _closed_error(operation)
-        for other in list(self._transports):
-            if getattr(other, "is_closed", bool)():
-                del self._transports[other]
+        if self._transports:
+            self._abandon_ended()
         options = self._settings.options
         given = self._given_transport
         httpx_transport = open_async_httpx_transport(options) if given is None else given
@@ -214,6 +237,16 @@ class AsyncConnectionManager:
         transport.auth = self._make_auth(transport)
         self._transports[loop] = transport
         return transport
+
+    def _abandon_ended(self) -> None:
+        """Close the connections of event loops that have ended, as `asyncio.run` ends one for each of its calls."""
+        from .async_connection_pool import AsyncLeasingTransport  # noqa: PLC0415 - loaded with the transport
+
+        for loop in list(self._transports):
+            if getattr(loop, "is_closed", bool)() and (transport := self._transports.pop(loop, None)) is not None:
+                pool = transport.httpx_transport
+                if isinstance(pool, AsyncLeasingTransport):  # else its owner closes it
+                    pool.abandon()
 
     def _make_auth(self, transport: AsyncTransport) -> AsyncAuth:
         from . import auth  # noqa: PLC0415 - loaded with the transport
@@ -230,6 +263,20 @@ class AsyncConnectionManager:
             return settings.read_token(await transport.send(login, options))
 
         return auth.AsyncLoginAuth(settings.token_cache, settings.timing.monotonic, log_in)
+
+
+def warm_up(client: ClientProtocol, per_second: float | None) -> None:
+    """Prepare a client for requests that keep a pace, so that the first ones keep it too; without one do nothing."""
+    connections = getattr(client, "_connections", None)
+    if per_second is not None and isinstance(connections, ConnectionManager):
+        connections.warm_up()
+
+
+async def warm_up_async(client: AsyncClientProtocol, per_second: float | None) -> None:
+    """As `warm_up`, for an async client."""
+    connections = getattr(client, "_connections", None)
+    if per_second is not None and isinstance(connections, AsyncConnectionManager):
+        await connections.warm_up()
 
 
 def _current_loop() -> object:

@@ -11,7 +11,6 @@ import select
 import socket
 import ssl
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Mapping, MutableMapping
@@ -28,8 +27,10 @@ __all__ = [
     "CoreRequest",
     "ExchangeState",
     "IdleConnections",
+    "came_too_early",
     "core_request",
-    "httpx_error",
+    "httpx_error_type",
+    "is_reusable",
     "is_silent",
     "is_usable",
     "may_resend",
@@ -40,6 +41,7 @@ _IDLE_SECONDS: Final = 5.0
 _MAX_HEAD_BYTES: Final = 1_000_000
 """What may arrive before the headers of a response are complete, answers 1xx included."""
 _MAX_JOINED_BYTES: Final = 64_000
+_REQUEST_TIMEOUT: Final = 408
 NO_PLACE: Final = "no connection became free in time"
 """Why a call gives up that waited for a place."""
 
@@ -76,34 +78,57 @@ class IdleConnections(Generic[L]):
 
     def __init__(self) -> None:
         self._stack: deque[L] = deque()
-        self._lock = threading.Lock()
         self._closed = False
+
+    # Each step is one of the deque's, which nothing cuts in two. A signal's handler may make calls of its own in the
+    # midst of any of these methods, and would wait without an end for a lock that the call below it holds.
 
     def take(self) -> L | None:
         """Take the connection that was used last; None if there is none."""
-        with self._lock:
-            return self._stack.pop() if self._stack else None
+        try:
+            return self._stack.pop()
+        except IndexError:
+            return None
 
     def put(self, lease: L) -> list[L]:
         """Put a connection on top; return those that have to be closed, itself if it came after the end."""
         lease.idle_since = now = time.monotonic()
-        with self._lock:
-            if self._closed:
-                return [lease]
-            self._stack.append(lease)
-            oldest = self._stack[0]
-            if now - oldest.idle_since <= _IDLE_SECONDS:
+        self._stack.append(lease)
+        if self._closed:
+            return self._take_all()
+        try:
+            if now - self._stack[0].idle_since <= _IDLE_SECONDS:
                 return []
-            del self._stack[0]
+            oldest = self._stack.popleft()
+        except IndexError:  # others took them all meanwhile
+            return []
+        if now - oldest.idle_since > _IDLE_SECONDS:
             return [oldest]
+        self._stack.appendleft(oldest)  # others took the old one
+        return self._take_all() if self._closed else []
 
     def close(self) -> list[L]:
         """Keep none from here on; return those that have to be closed."""
-        with self._lock:
-            self._closed = True
-            idle = list(self._stack)
-            self._stack.clear()
-            return idle
+        self._closed = True
+        return self._take_all()
+
+    def _take_all(self) -> list[L]:
+        idle: list[L] = []
+        while (lease := self.take()) is not None:
+            idle.append(lease)
+        return idle
+
+
+def is_reusable(connection: httpcore.HTTP11Connection | httpcore.AsyncHTTP11Connection) -> bool:
+    """Whether a connection can be kept: its response was read to its end, and nothing came behind it.
+
+    Bytes behind a response, such as a 408 at once, would be taken for the answer to the next request. They were read
+    with the response, so that the socket does not show them.
+    """
+    if not connection.is_idle():
+        return False
+    parser: Any = getattr(connection, "_h11_state", None)  # there is no public way to it
+    return parser is None or not parser.trailing_data[0]
 
 
 def is_usable(lease: Leasable) -> bool:
@@ -204,8 +229,19 @@ def may_resend(request: CoreRequest, state: ExchangeState, error: BaseException,
     """
     if not was_kept or state.received or not isinstance(error, httpcore.NetworkError | httpcore.RemoteProtocolError):
         return False
-    is_reading = request.method == b"GET" and bool(request.extensions.get("repeatable"))
-    return is_reading or not state.has_sent
+    return _is_reading(request) or not state.has_sent
+
+
+def came_too_early(request: CoreRequest, status: int, *, was_kept: bool) -> bool:
+    """Whether a response is the server's farewell to an idle connection, which it sent as the request went out.
+
+    Then what reads is sent again at once, on a new connection.
+    """
+    return was_kept and status == _REQUEST_TIMEOUT and _is_reading(request)
+
+
+def _is_reading(request: CoreRequest) -> bool:
+    return request.method == b"GET" and bool(request.extensions.get("repeatable"))
 
 
 def core_request(request: httpx.Request, origin: httpcore.Origin) -> CoreRequest:
@@ -226,7 +262,6 @@ def core_request(request: httpx.Request, origin: httpcore.Origin) -> CoreRequest
     )
 
 
-def httpx_error(error: BaseException) -> httpx.RequestError | None:
+def httpx_error_type(error: BaseException) -> type[httpx.RequestError] | None:
     """Return the exception of httpx that stands for one of httpcore's; None for any other."""
-    error_type = _HTTPX_ERRORS.get(type(error))
-    return None if error_type is None else error_type(str(error))
+    return _HTTPX_ERRORS.get(type(error))

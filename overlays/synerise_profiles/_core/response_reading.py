@@ -91,6 +91,7 @@ class BodyReader:
         """Take a piece. Raises ResponseTooLargeError or httpx.ReadTimeout."""
         self._size += len(piece)
         if self._size > self._max_bytes:
+            self._pieces.clear()  # the exception's traceback keeps what its frames hold
             raise ResponseTooLargeError("too many bytes")
         if time.monotonic() > self._deadline:
             raise httpx.ReadTimeout("the deadline has passed")
@@ -101,27 +102,39 @@ class BodyReader:
         if response.is_stream_consumed and not self._pieces:  # a transport that reads, and unpacks, by itself
             content = response.content
         else:
-            content = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-            content = _unpacked(content, response.headers.get("content-encoding", ""), self._max_bytes)
+            content = _unpacked(self._pieces, response.headers.get("content-encoding", ""), self._max_bytes)
         if len(content) > self._max_bytes:
+            del content
             raise ResponseTooLargeError("too many bytes")
         return ReadResponse(response.status_code, response.headers, content)
 
 
 def read_raw(status: int, raw: list[tuple[bytes, bytes]], pieces: list[bytes], max_bytes: int) -> ReadResponse:
-    """Return a whole response of a leasing transport, unpacked. Raises as `BodyReader.response` does."""
-    content, headers = pieces[0] if len(pieces) == 1 else b"".join(pieces), LazyHeaders(raw)
-    if content and any(name.lower() == b"content-encoding" for name, _ in raw):
-        content = _unpacked(content, headers["content-encoding"], max_bytes)
+    """Return a whole response of a leasing transport, unpacked; the pieces are gone then.
+
+    Raises as `BodyReader.response` does.
+    """
+    headers = LazyHeaders(raw)
+    is_packed = any(name.lower() == b"content-encoding" for name, _ in raw)
+    content = _unpacked(pieces, headers["content-encoding"] if is_packed else "", max_bytes)
     if len(content) > max_bytes:
+        del content
         raise ResponseTooLargeError("too many bytes")
     return ReadResponse(status, headers, content)
 
 
-def _unpacked(content: bytes, encodings: str, max_bytes: int) -> bytes:
-    if encodings and content:
+def _unpacked(pieces: list[bytes], encodings: str, max_bytes: int) -> bytes:
+    """Join and unpack a body, of which nothing is left in memory if that fails."""
+    content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    pieces.clear()
+    if not encodings or not content:
+        return content
+    try:
         for encoding in reversed(encodings.lower().split(",")):
             content = _unpack(content, encoding.strip(), max_bytes)
+    except httpx.RequestError as error:
+        content = b""
+        raise error.with_traceback(None) from None  # the frames of its traceback hold bodies
     return content
 
 

@@ -196,7 +196,7 @@ class ServerClock(_ClockReader):
     def __init__(self, send: Callable[[Request[Any]], Response[Any]], timing: Timing) -> None:
         super().__init__(timing)
         self._send = send
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may meet it in its own thread
         self._pid = os.getpid()
 
     def now(self) -> datetime.datetime:
@@ -214,7 +214,7 @@ class ServerClock(_ClockReader):
 
     def _measure(self) -> None:
         if self._pid != os.getpid():  # a child of fork must not wait for a lock that a thread of its parent held
-            self._lock, self._pid = threading.Lock(), os.getpid()
+            self._lock, self._pid = threading.RLock(), os.getpid()
         with self._lock:
             try:
                 while self._is_due():

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from synerise_profiles._batching import operations
+from synerise_profiles._core.connections import warm_up, warm_up_async
 from synerise_profiles._core.instruments import is_traced
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
@@ -152,6 +153,7 @@ class Bulk(ReplayMethods):
         ):
             with open_run(batch_operation, rows, options, client_options, timing, journal_header) as engine:
                 run_end.report = engine.report
+                warm_up(client, engine.settings.requests_per_second)
                 drive(engine, rows, once.send, timing)
             verifier = None if engine.sample is None else start_verification(engine, batch_operation, timing)
             if verifier is not None:
@@ -252,6 +254,7 @@ class AsyncBulk(AsyncReplayMethods):
             with feature_span(method, run_end) if is_traced() else nullcontext():
                 with open_run(batch_operation, rows, options, client_options, timing, journal_header) as engine:
                     run_end.report = engine.report
+                    await warm_up_async(client, engine.settings.requests_per_second)
                     await drive(engine, rows, once.send, timing)
                 verifier = None if engine.sample is None else start_verification(engine, batch_operation, timing)
                 if verifier is not None:

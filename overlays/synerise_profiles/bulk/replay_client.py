@@ -12,6 +12,7 @@ from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._core.arguments import check_arguments
+from synerise_profiles._core.connections import warm_up, warm_up_async
 from synerise_profiles._core.error_chain import attach_report
 from synerise_profiles._core.files import file_id, refused, target_of
 from synerise_profiles._core.signatures import shows_options
@@ -109,6 +110,7 @@ class ReplayMethods(Resource):
         ):
             run_end.report = replay.report
             for engine, rows in replay.runs():
+                warm_up(client, engine.settings.requests_per_second)
                 drive(engine, rows, once.send, timing)
         return replay.report
 
@@ -154,6 +156,7 @@ class AsyncReplayMethods(Resource):
             ):
                 run_end.report = replay.report
                 for engine, rows in replay.runs():
+                    await warm_up_async(client, engine.settings.requests_per_second)
                     await drive(engine, rows, once.send, timing)
         return replay.report
 

@@ -17,6 +17,7 @@ from anyio.lowlevel import cancel_shielded_checkpoint
 
 from synerise_profiles._batching.machine import DONE
 from synerise_profiles._batching.send_result import SendResult, result_of_exception, send_result_of
+from synerise_profiles._core.connections import warm_up_async
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
@@ -188,6 +189,7 @@ class AsyncQueue(HintsNames):
         self._state_changed = anyio.Event()
 
     async def _send_loop(self, group: TaskGroup) -> None:
+        await warm_up_async(self._client, self._settings.requests_per_second)
         while (step := self._core.next()) is not DONE:
             if isinstance(step, QueueTask):
                 group.start_soon(self._work, step)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack
 
 from synerise_profiles._batching.machine import DONE
 from synerise_profiles._batching.send_result import SendResult, result_of_exception, send_result_of
+from synerise_profiles._core.connections import warm_up
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
@@ -161,10 +162,9 @@ class Queue(HintsNames):
         Rows that other threads put meanwhile are not waited for. For the others, `on_rejected` and `on_error` have
         been called when it returns.
         """
-        deadline = self._now() + timeout
         if self._lock_owner == threading.get_ident():  # a signal's handler interrupted a put, which goes on after it
             return FlushResult(left=self._core.held, stats=self._stats())
-        return self._wait_until_settled(self._with_lock(self._core.flush), deadline)
+        return self._wait_until_settled(self._with_lock(self._core.flush), self._now() + timeout)
 
     def close(self, timeout: float | None = None) -> FlushResult:
         """Take no further rows, flush, and send no more; return after `timeout` seconds, `exit_timeout` by default.
@@ -262,6 +262,7 @@ class Queue(HintsNames):
         return True
 
     def _thread_main(self) -> None:
+        warm_up(self._client, self._settings.requests_per_second)
         with self._lock:
             thread = threading.current_thread()
             try:

@@ -27,13 +27,14 @@ class DeltaPlan(HintsNames):
     """How a source differs from what was confirmed before.
 
     `read` rows are `new`, `changed`, `unchanged`, `held` (refused `max_attempts` times as they are) or `invalid`.
-    Of these, `repeated` rows have the key of an earlier row, which they replace; `repeated_references` are the first of
-    them, by their index. An earlier row that was replaced before it was sent is `unchanged`. `gone` keys are in the
-    state, of which `known` ones were at the start, and not in the source; `gone_problem` says why nothing is done to
-    them, where that is so. `changed_fields` counts the rows in which a field changed, where `fields` was set, and
-    `cleared` those in which a field is empty that was sent before; `cleared_references` are the first of them, by their
-    index. `bytes` and `requests` are those of the rows to send; `seconds` is the time of reading, comparing and
-    sending. `sent` is the report of the rows to send, with the reasons of invalid ones.
+    Of the new ones, `back` are of profiles that were gone and got a mark or a tag. `repeated` rows have the key of an
+    earlier row, which they replace; `repeated_references` are the first of them, by their index. An earlier row that
+    was replaced before it was sent is `unchanged`. `gone` keys are in the state, of which `known` ones were at the
+    start, and not in the source; `gone_problem` says why nothing is done to them, where that is so. `changed_fields`
+    counts the rows in which a field changed, where `fields` was set, and `cleared` those in which a field is empty that
+    was sent before; `cleared_references` are the first of them, by their index. `bytes` and `requests` are those of the
+    rows to send; `seconds` is the time of reading, comparing and sending. `sent` is the report of the rows to send,
+    with the reasons of invalid ones.
     """
 
     read: int = 0
@@ -42,6 +43,7 @@ class DeltaPlan(HintsNames):
     unchanged: int = 0
     held: int = 0
     invalid: int = 0
+    back: int = 0
     repeated: int = 0
     repeated_references: list[Any] = attrs.field(factory=list[Any], repr=False)
     known: int = 0
@@ -57,7 +59,7 @@ class DeltaPlan(HintsNames):
 
     def summary(self) -> str:
         """Return one line of counts, without anything of the rows."""
-        names = ("new", "changed", "unchanged", "held", "invalid", "repeated", "gone")
+        names = ("new", "changed", "unchanged", "held", "invalid", "back", "repeated", "gone")
         found = [f"{getattr(self, name):,} {name}" for name in names if getattr(self, name) or name in names[:3]]
         size = f"{counted(self.bytes, 'byte')} in {counted(self.requests, 'request')}"
         text = f"{counted(self.read, 'row')} read: {', '.join(found)}; {size}"
@@ -70,6 +72,9 @@ class DeltaPlan(HintsNames):
         names = ("new", "changed", "unchanged", "held", "invalid")
         found = [f"{getattr(self, name):,} {name}" for name in names if getattr(self, name) or name in names[:3]]
         lines = [f"{counted(self.read, 'row')} read: {', '.join(found)}"]
+        if self.back:
+            verb = "is of a profile that was" if self.back == 1 else "are of profiles that were"
+            lines.append(f"  {self.back:,} of the new rows {verb} gone")
         if self.repeated:
             first = ", ".join(f"{index:,}" for index in self.repeated_references)
             repeated = counted(self.repeated, "row")

@@ -121,7 +121,10 @@ async def _async_blocks(
 
 
 class GoneRows:
-    """The rows to send for profiles that are gone. Those that the server takes are known no longer."""
+    """The rows to send for profiles that are gone. Those that the server takes are known no longer.
+
+    Of those that are not deleted it stays known which fields were sent, a field that marks them among these.
+    """
 
     def __init__(self, state: DeltaState, settings: DeltaSettings, numbers: Iterable[int]) -> None:
         self._state = state
@@ -143,15 +146,23 @@ class GoneRows:
         if taken and self._is_sampled:
             self._state.note_removed(taken)
         if taken:
-            self._state.write((), removed=taken)
+            self._state.write((), removed=taken, is_past=self._settings.gone != "delete")
 
     def put_back(self, indexes: Sequence[int]) -> int:
         """Let the state know these profiles again, in doubt, so that the next run takes them for gone; count them."""
         return self._state.put_back([self._handed_over[index] for index in indexes])
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield a row for each profile whose key is kept."""
-        for number in self._numbers:
-            key = self._state.key_of(number)
-            self._handed_over.append(number)
-            yield self._settings.gone_row(key)
+        """Yield a row for each profile whose key is kept; before that, it is written that the profile is in doubt.
+
+        So a row of it that comes again is sent, also as it was, whatever is known of the answer.
+        """
+        numbers, state, settings = iter(self._numbers), self._state, self._settings
+        field = settings.gone_field
+        sent = 0 if field is None else state.field_bit(field)
+        while block := [*islice(numbers, _BLOCK_ROWS)]:
+            rows = [settings.gone_row(state.key_of(number)) for number in block]
+            state.distrust(block, sent)
+            for number, row in zip(block, rows, strict=True):
+                self._handed_over.append(number)
+                yield row

@@ -19,7 +19,7 @@ __all__ = ["DeltaStateError", "DeltaStateMismatchError", "StateFile", "damaged",
 
 _APPLICATION_ID: Final = 0x53504453
 """Stands in the header of the file, and says that it is a state of this library."""
-_VERSION: Final = 4
+_VERSION: Final = 5
 _MAX_LOOKUP: Final = 2000
 _PAGE_CACHE_KIB: Final = 32_000
 _SCHEMA: Final = (
@@ -31,8 +31,11 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS refused (id INTEGER PRIMARY KEY, digest BLOB NOT NULL, attempts INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS keys (id INTEGER PRIMARY KEY, key BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS repeated (id INTEGER PRIMARY KEY)",
+    "CREATE TABLE IF NOT EXISTS past (id INTEGER PRIMARY KEY, value BLOB NOT NULL, marked INTEGER NOT NULL)",
 )
-_CONTENTS: Final = ("entries", "digests", "fields", "cleared", "refused", "keys", "repeated", "header")
+_KNOWN: Final = ("entries", "digests", "cleared", "refused", "keys", "repeated", "header")
+_SENT: Final = ("past", "fields")
+"""What says which fields were sent: it holds beyond a full run of the same input."""
 
 
 class DeltaStateError(SyneriseError):
@@ -68,6 +71,8 @@ class StateFile:
             raise _state_error(error) from None
         self._database = self._file.connection
         self._new_header: list[tuple[str, bytes]] = []
+        self.keeps_fields = False
+        """Whether a state that begins anew is of the same input, so that it stays known which fields were sent."""
         try:
             self.execute(f"PRAGMA cache_size = -{_PAGE_CACHE_KIB}")
             self.execute("PRAGMA synchronous = FULL")  # what is in doubt is so after a loss of power too
@@ -84,7 +89,7 @@ class StateFile:
             for statement in _SCHEMA:
                 self.execute(statement)
         stored: dict[str, bytes] = dict(self.execute("SELECT name, value FROM header"))
-        has_entries = bool(self.execute("SELECT 1 FROM entries LIMIT 1"))
+        has_entries = bool(self.execute("SELECT 1 FROM entries UNION ALL SELECT 1 FROM past LIMIT 1"))
         if not stored and has_entries:
             raise damaged()
         own = stored.get("secret") or os.urandom(32)
@@ -94,6 +99,7 @@ class StateFile:
         other = next((name for name in wanted if stored.get(name) != wanted[name]), None)
         if full or (other is not None and not has_entries):
             self._new_header = [*wanted.items(), *([("secret", own)] if secret is None else [])]
+            self.keeps_fields = all(stored.get(name) == wanted[name] for name in _OTHERS)
         elif other is not None:
             raise _mismatch(other, stored.get(other, b""))
         return digests
@@ -104,8 +110,13 @@ class StateFile:
         return bool(self._new_header)
 
     def begin_anew(self) -> None:
-        """Remove all that the file holds, and write the header of this run; inside a transaction."""
-        for table in _CONTENTS:
+        """Remove what the file holds, and write the header of this run; inside a transaction.
+
+        Which fields were sent is kept where it is of the same input.
+        """
+        if self.keeps_fields:
+            self.execute("INSERT OR REPLACE INTO past SELECT id, value, 0 FROM entries")
+        for table in _KNOWN if self.keeps_fields else (*_KNOWN, *_SENT):
             self.execute(f"DELETE FROM {table}")  # noqa: S608 - names of this module
         self.many("INSERT INTO header VALUES (?, ?)", self._new_header)
 
@@ -176,8 +187,7 @@ def _mismatch(name: str, stored: bytes) -> DeltaStateMismatchError:
     """Return the error of a state whose header says something else of a name than the call does."""
     if name in _OTHERS:
         made, advice = _OTHERS[name]
-    elif name == "key field":
-        made, advice = f"for the key field {stored.decode()}, and this call has another", "give that key field"
+        made = made.format(stored=stored.decode(errors="replace"))
     elif stored == b"true":
         made, advice = f"with {name}=True, and this call is without", f"give {name}=True too"
     else:
@@ -197,11 +207,12 @@ def _state_error(error: DatabaseFileError) -> DeltaStateError:
 
 _DIGEST_CHECK: Final = "key of the digests"
 _OTHERS: Final[Mapping[str, tuple[str, str]]] = {
+    "key field": ("for the key field {stored}, and this call has another", "give that key field"),
     "server": ("for another server, and confirms nothing of this one", "use a client of that server"),
     "mapping": ("from rows of another mapping, or of none", "read the rows by that mapping"),
     _DIGEST_CHECK: ("with another secret, or without one", "set SYNERISE_STATE_KEY as it was then"),
 }
-"""What is said of a header that differs: how the state was made, and what to do."""
+"""What is said of a header that is of another input: how the state was made, and what to do."""
 _NEW_FILE_TEXT: Final = "give the name of a file that is not there yet, with which all rows are sent"
 _ADVICE: Final[Mapping[FaultKind, str]] = {
     "foreign": "give the name of another file",

@@ -67,6 +67,8 @@ class Comparison:
         self.unidentified = 0
         """Rows of which the key could not be read: each may be one that is missed."""
         counts.known = state.count
+        self._keeps_keys = settings.keep_keys and state.count > 0
+        """Whether keys that are new may be other spellings of known ones."""
 
     def read(self, rows: Iterable[Any]) -> list[Digested]:
         """Read rows to their end; return those that have to be compared, as they are not known to be unchanged."""
@@ -143,16 +145,27 @@ class Comparison:
         return self._pending[index].place
 
     def gone(self) -> Iterator[int]:
-        """Yield the numbers of the entries of which no row was seen."""
+        """Yield the numbers of the entries of which no row was seen, nor one of another spelling of the key."""
         if self._unchanged.seen.count(1, 0, self._known_slots) == self.counts.known:
             return iter(())
-        return self._state.unseen(self._unchanged.seen)
+        unseen = self._state.unseen(self._unchanged.seen)
+        return self._without_respelled(unseen) if self._keeps_keys else unseen
+
+    def _without_respelled(self, unseen: Iterable[int]) -> Iterator[int]:
+        for number, is_respelled in self._state.spellings.without_respelled(unseen, self._unchanged.seen):
+            self.counts.respelled += is_respelled
+            if not is_respelled:
+                yield number
 
     def _changed_block(self, block: Sequence[Digested], *, are_last: bool = False) -> list[Any]:
         """Compare rows of different keys; `are_last` says that they have waited."""
         numbers = [number for _, _, number, _, _ in block if number is not None]
         state = self._state
         known = state.known(numbers) | (state.planned(numbers) if self._is_plan and self._sent else {})
+        if self._keeps_keys:
+            state.spellings.note_new(
+                key for _, _, number, key, _ in block if number is not None and number not in known
+            )
         past = state.past.masks(number for number in numbers if number not in known)
         stale = state.cleared(numbers)
         repeating = set[int]() if are_last else state.repeated(numbers)
@@ -164,7 +177,7 @@ class Comparison:
             if number is None or not digest:
                 if entry is not None:  # it is there, whatever is wrong with it
                     self._unchanged.mark_seen(entry, place)
-                to_send.append(self._unreadable(row, key, place))
+                to_send.append(self._unreadable(row, key if number is None else b"", place))
                 continue
             was_seen = not are_last and entry is not None and self._unchanged.mark_seen(entry, place)
             past_mask, is_back = past.get(number, (0, False))

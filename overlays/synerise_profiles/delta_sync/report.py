@@ -30,7 +30,8 @@ class DeltaPlan(HintsNames):
     Of the new ones, `back` are of profiles that were gone and got a mark or a tag. `repeated` rows have the key of an
     earlier row, which they replace; `repeated_references` are the first of them, by their index. An earlier row that
     was replaced before it was sent is `unchanged`. `gone` keys are in the state, of which `known` ones were at the
-    start, and not in the source; `gone_problem` says why nothing is done to them, where that is so. `changed_fields`
+    start, and not in the source; `respelled` ones are there in another spelling (case, white space, signs of a phone)
+    and are not gone. `gone_problem` says why nothing is done to them, where that is so. `changed_fields`
     counts the rows in which a field changed, where `fields` was set, and `cleared` those in which a field is empty that
     was sent before; `cleared_references` are the first of them, by their index. `bytes` and `requests` are those of the
     rows to send; `seconds` is the time of reading, comparing and sending. `sent` is the report of the rows to send,
@@ -48,6 +49,7 @@ class DeltaPlan(HintsNames):
     repeated_references: list[Any] = attrs.field(factory=list[Any], repr=False)
     known: int = 0
     gone: int = 0
+    respelled: int = 0
     gone_problem: str | None = None
     changed_fields: dict[str, int] = attrs.field(factory=dict[str, int])
     cleared: dict[str, int] = attrs.field(factory=dict[str, int])
@@ -65,7 +67,12 @@ class DeltaPlan(HintsNames):
         text = f"{counted(self.read, 'row')} read: {', '.join(found)}; {size}"
         for field, count in self.cleared.items():
             text += f"; {field} is empty in {counted(count, 'row')} and was sent before"
+        if self.respelled:
+            text += f"; {self._respelled()}"
         return text if self.gone_problem is None else f"{text}; {self.gone_problem}"
+
+    def _respelled(self) -> str:
+        return f"the spelling of {counted(self.respelled, 'key')} changed: nothing was done to the old ones"
 
     def to_text(self) -> str:
         """Return what was found in lines for people, without anything of the rows but the names of fields."""
@@ -85,6 +92,8 @@ class DeltaPlan(HintsNames):
             f"  {field} is empty in {counted(count, 'row')} and was sent before"
             for field, count in self.cleared.items()
         ]
+        if self.respelled:
+            lines.append(f"  {self._respelled()}")
         if self.gone:
             lines.append(
                 f"  {self.gone:,} of {counted(self.known, 'known profile')} {'is' if self.gone == 1 else 'are'} gone"

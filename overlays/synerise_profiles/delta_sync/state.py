@@ -34,6 +34,7 @@ from .confirmed_digests import ConfirmedDigests
 from .digest_blocks import DigestBlocks
 from .entries import DIGEST_BYTES, SLOT_BYTES, mask_bytes, read_sent_fields, sealed, sent_fields, unsealed
 from .past_fields import PastFields
+from .spellings import Spellings
 from .state_file import StateFile, damaged
 from .waiting_rows import WaitingRows
 
@@ -77,6 +78,7 @@ class DeltaState:
             self.digests = self._file.prepare(header, secret, full=full)
             self._hides_entries = self._file.is_to_begin_anew
             self.past = PastFields(self._file)
+            self.spellings = Spellings(self._file, self.digests, header["key field"])
             self._load()
         except BaseException:
             self._file.close()
@@ -200,8 +202,10 @@ class DeltaState:
                 [(number, sealed(number, value[DIGEST_BYTES:])) for number, value in entries],
             )
             self._file.many("INSERT OR REPLACE INTO keys VALUES (?, ?)", keys)
+            self.spellings.keep(keys)
             if is_past:
                 self.past.keep(removed)
+            self.spellings.forget(removed)
             for table in ("entries", "keys", "cleared", "repeated"):
                 self._file.many(f"DELETE FROM {table} WHERE id = ?", one)  # noqa: S608 - names of this module
             self._write_cleared(cleared)

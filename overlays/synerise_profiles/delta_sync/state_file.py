@@ -32,8 +32,9 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS keys (id INTEGER PRIMARY KEY, key BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS repeated (id INTEGER PRIMARY KEY)",
     "CREATE TABLE IF NOT EXISTS past (id INTEGER PRIMARY KEY, value BLOB NOT NULL, marked INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS spellings (folded INTEGER, id INTEGER, PRIMARY KEY (folded, id)) WITHOUT ROWID",
 )
-_KNOWN: Final = ("entries", "digests", "cleared", "refused", "keys", "repeated", "header")
+_KNOWN: Final = ("entries", "digests", "cleared", "refused", "keys", "spellings", "repeated", "header")
 _SENT: Final = ("past", "fields")
 """What says which fields were sent: it holds beyond a full run of the same input."""
 
@@ -132,12 +133,12 @@ class StateFile:
                 self._database.rollback()
             raise
 
-    def select(self, sql: str, ids: Iterable[int]) -> Iterator[Any]:
-        """Yield the rows of these ids."""
+    def select(self, sql: str, ids: Iterable[int], by: str = "id") -> Iterator[Any]:
+        """Yield the rows of these ids, which stand in the column `by`."""
         in_order = sorted(ids)
         for start in range(0, len(in_order), _MAX_LOOKUP):
             part = in_order[start : start + _MAX_LOOKUP]
-            yield from self.execute(f"{sql} WHERE id IN ({','.join('?' * len(part))})", *part)
+            yield from self.execute(f"{sql} WHERE {by} IN ({','.join('?' * len(part))})", *part)
 
     def cursor(self, sql: str) -> Iterator[Any]:
         """Yield the rows of a query as they are read."""

@@ -132,10 +132,10 @@ class UnchangedRows:
         if fields is not None and not _is_key(key):
             return place, row, None, _NO_KEY, b""
         try:
-            number = self._digests.number(orjson.dumps(key)) if _is_key(key) else None
+            key_bytes = orjson.dumps(key) if _is_key(key) else b""
         except TypeError:  # a text or a number that JSON cannot carry
-            number = None
-        return place, row, number, b"", b""
+            key_bytes = b""
+        return place, row, self._digests.number(key_bytes) if key_bytes else None, key_bytes, b""
 
     def _pass_over(self, start: int, end: int, place: int, block: Sequence[Any]) -> None:
         """Mark the rows as seen whose digests stand there; `place` is that of the first one, and in this block."""

@@ -38,9 +38,8 @@ class PastFields:
 
     def keep(self, numbers: Sequence[int]) -> None:
         """Keep what the entries of profiles say that are gone and stay on the server; inside a transaction."""
-        self._file.many(
-            "INSERT OR REPLACE INTO past SELECT id, value, 1 FROM entries WHERE id = ?", [(each,) for each in numbers]
-        )
+        found = self._file.select("SELECT id, value, 1 FROM entries", numbers)
+        self._file.put("past", [*found])
         self._is_empty = self._is_empty and not numbers
 
     def note_begun_anew(self) -> None:
@@ -50,7 +49,7 @@ class PastFields:
     def forget(self, numbers: Sequence[int]) -> None:
         """Forget profiles that are known; inside a transaction."""
         if not self._is_empty:
-            self._file.many("DELETE FROM past WHERE id = ?", [(number,) for number in numbers])
+            self._file.remove("past", numbers)
 
 
 def _mask(number: int, content: bytes) -> int:

@@ -101,7 +101,7 @@ class DeltaRun:
             "fields": settings.fields,
         }
         handled = sys.exception()
-        state = DeltaState(settings.state, header, secret, full=settings.full)
+        state = DeltaState(settings.state, header, secret, full=settings.full, is_plan=is_plan)
         report = DeltaReport(sent=Report(operation="profiles.upsert_batch"))
         run: DeltaRun | None = None
         try:

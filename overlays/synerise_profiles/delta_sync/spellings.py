@@ -40,12 +40,13 @@ class Spellings:
     def keep(self, keys: Iterable[tuple[int, bytes]]) -> None:
         """Keep the folded forms of keys; inside a transaction."""
         found = ((self._folded(key), number) for number, key in keys)
-        self._file.many("INSERT OR IGNORE INTO spellings VALUES (?, ?)", [pair for pair in found if pair[0] != pair[1]])
+        self._file.put("spellings", [pair for pair in found if pair[0] != pair[1]])
 
     def forget(self, numbers: Sequence[int]) -> None:
         """Forget keys that are still kept; inside a transaction."""
         found = [(self._folded(key), number) for number, key in self._keys(numbers)]
-        self._file.many("DELETE FROM spellings WHERE folded = ? AND id = ?", found)
+        removed = self._file.many("DELETE FROM spellings WHERE folded = ? AND id = ?", found)
+        self._file.count("spellings", -removed)
 
     def without_respelled(self, numbers: Iterable[int], seen: bytearray) -> Iterator[tuple[int, bool]]:
         """Yield the numbers of keys that were not seen, and whether another spelling of the key was."""

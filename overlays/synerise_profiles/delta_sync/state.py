@@ -32,7 +32,7 @@ import orjson
 
 from .confirmed_digests import ConfirmedDigests
 from .digest_blocks import DigestBlocks
-from .entries import DIGEST_BYTES, SLOT_BYTES, mask_bytes, read_sent_fields, sealed, sent_fields, unsealed
+from .entries import DIGEST_BYTES, SLOT_BYTES, read_sent_fields, sealed, sent_fields, unsealed
 from .past_fields import PastFields
 from .spellings import Spellings
 from .state_file import StateFile, damaged
@@ -72,8 +72,9 @@ class DeltaState:
         secret: bytes | None,
         *,
         full: bool = False,
+        is_plan: bool = False,
     ) -> None:
-        self._file = StateFile(path)
+        self._file = StateFile(path, is_plan=is_plan)
         try:
             self.digests = self._file.prepare(header, secret, full=full)
             self._hides_entries = self._file.is_to_begin_anew
@@ -92,7 +93,7 @@ class DeltaState:
         if not self._hides_entries or self._file.keeps_fields:
             self.names = [name for (name,) in self._file.execute("SELECT name FROM fields ORDER BY number")]
         if not self._hides_entries:
-            self.count = self._file.execute("SELECT count(*) FROM entries")[0][0]
+            self.count = self._file.number("entries")
             self._blocks.load()
             self.has_refused = bool(self._file.execute("SELECT 1 FROM refused LIMIT 1"))
             self.has_cleared = bool(self._file.execute("SELECT 1 FROM cleared LIMIT 1"))
@@ -126,7 +127,8 @@ class DeltaState:
         if not self.has_cleared or self._hides_entries:
             return {}
         found = self._file.select("SELECT id, mask FROM cleared", ids)
-        return {number: int.from_bytes(mask, "little") for number, mask in found}
+        doubt = bytes(DIGEST_BYTES)
+        return {number: read_sent_fields(doubt + _unsealed(number, content))[0] for number, content in found}
 
     def refused(self, ids: Iterable[int]) -> dict[int, tuple[bytes, int]]:
         """Return the digest of what was refused of these rows last, and how often."""
@@ -143,7 +145,7 @@ class DeltaState:
     def note_repeated(self, ids: Iterable[int]) -> None:
         """Remember whose key came twice, for the next run."""
         with self.changing():
-            self._file.many("INSERT OR IGNORE INTO repeated VALUES (?)", [(number,) for number in ids])
+            self._file.put("repeated", [(number,) for number in ids])
 
     def waiting_rows(self) -> WaitingRows:
         """Return a place for rows to wait until the source has come to its end."""
@@ -192,23 +194,20 @@ class DeltaState:
         `digests` are entries of which the digest alone changes. With `is_past` the profiles of `removed` stay on the
         server, and it stays known which of their fields were sent.
         """
-        one = [(number,) for number in removed]
         with self.changing():
-            stored = self._file.execute("SELECT count(*) FROM fields")[0][0]
-            self._file.many("INSERT INTO fields VALUES (?, ?)", [*enumerate(self.names)][stored:])
+            self._file.put("fields", [*enumerate(self.names)][self._file.number("fields") :])
             self._blocks.write([*(value for _, value in entries), *digests, *self._without_digests(removed)])
-            self._file.many(
-                "INSERT OR REPLACE INTO entries VALUES (?, ?)",
-                [(number, sealed(number, value[DIGEST_BYTES:])) for number, value in entries],
-            )
-            self._file.many("INSERT OR REPLACE INTO keys VALUES (?, ?)", keys)
+            self._file.put("entries", [(number, sealed(number, value[DIGEST_BYTES:])) for number, value in entries])
+            self._file.put("keys", keys)
             self.spellings.keep(keys)
             if is_past:
                 self.past.keep(removed)
             self.spellings.forget(removed)
             for table in ("entries", "keys", "cleared", "repeated"):
-                self._file.many(f"DELETE FROM {table} WHERE id = ?", one)  # noqa: S608 - names of this module
+                self._file.remove(table, removed)
             self._write_cleared(cleared)
+            tried = {number for number, _ in refused}
+            self._file.count("refused", len(tried - {*self.refused(tried)}))
             self._file.many(
                 "INSERT INTO refused VALUES (?, ?, 1) ON CONFLICT (id) DO UPDATE SET "
                 "attempts = CASE WHEN digest = excluded.digest THEN attempts + 1 ELSE 1 END, digest = excluded.digest",
@@ -216,7 +215,7 @@ class DeltaState:
             )
             self.past.forget(accepted)
             if self.has_refused:
-                self._file.many("DELETE FROM refused WHERE id = ?", [(number,) for number in accepted])
+                self._file.remove("refused", accepted)
         self.has_refused = self.has_refused or bool(refused)
 
     @contextmanager
@@ -275,7 +274,7 @@ class DeltaState:
 
     def pack(self) -> None:
         """Write the file anew, without the room between its entries, where there is too much of it."""
-        entries = self._file.execute("SELECT count(*) FROM entries")[0][0]
+        entries = self._file.number("entries")
         if entries < _MIN_PACKED_ENTRIES:
             return
         are_renumbered = self.slots - entries > self.slots * _MAX_FREE_SHARE
@@ -284,7 +283,8 @@ class DeltaState:
         packed_bytes = self._file.number("bytes an entry")
         if are_renumbered or not packed_bytes or self._file.size() > entries * packed_bytes * _MAX_GROWTH:
             self._file.execute("VACUUM")
-            self._file.set_number("bytes an entry", -(-self._file.size() // entries))
+            with self._file.transaction():
+                self._file.set_number("bytes an entry", -(-self._file.size() // entries))
 
     def close(self) -> None:
         """Close the file."""
@@ -316,9 +316,10 @@ class DeltaState:
 
     def _write_cleared(self, cleared: Sequence[tuple[int, int]]) -> None:
         if self.has_cleared:
-            self._file.many("DELETE FROM cleared WHERE id = ?", [(number,) for number, mask in cleared if not mask])
-        found = [(number, mask_bytes(mask)) for number, mask in cleared if mask]
-        self._file.many("INSERT OR REPLACE INTO cleared VALUES (?, ?)", found)
+            self._file.remove("cleared", [number for number, mask in cleared if not mask])
+        slot = bytes(SLOT_BYTES)  # there is none: it is written as an entry is
+        found = [(number, sealed(number, slot + sent_fields(mask))) for number, mask in cleared if mask]
+        self._file.put("cleared", found)
         self.has_cleared = self.has_cleared or bool(found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +95,23 @@ def test_flipped_bits_of_the_schema_and_the_header(client: Synerise, state: Path
         else:
             assert (found.gone, found.unchanged) == (20, 380), at
     assert said == {DAMAGED}
+
+
+@pytest.mark.parametrize("kind", ["removed", "replaced"])
+def test_a_state_that_goes_away_during_a_run(client: Synerise, state: Path, kind: str) -> None:
+    """The report says so, and nothing is done to profiles that seem to be gone."""
+    options: dict[str, Any] = {**OPTIONS, "state": state, "gone": "delete", "max_gone_rate": 1.0}
+    client.delta_sync.profiles(TABLE, **options)
+
+    def source() -> Iterator[dict[str, Any]]:
+        state.unlink()
+        if kind == "replaced":
+            state.write_bytes(b"another file")
+        yield from TABLE[1:]
+
+    report = client.delta_sync.profiles(source(), **options)
+    assert (report.gone, report.gone_sent) == (1, None)
+    for problem in (report.gone_problem, report.state_problem):
+        assert "was removed or replaced during the run" in str(problem)
+    assert str(report.state_problem) in report.to_text()
+    assert client.profiles.find("by-custom-id", "k0").city == "Hel"

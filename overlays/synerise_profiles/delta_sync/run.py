@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["DeltaRun"]
 
 _KEY_VARIABLE: Final = "SYNERISE_STATE_KEY"
+_REPLACED: Final = "the state was removed or replaced during the run"
 _OWN_NAMES: Final = (taken_by(PlanArguments) - {"checks", "allow_null", "allow_unknown"}) | {"audit"}
 _SHARED_NAMES: Final = {"allow_null", "verify_sample"}
 """What the comparison and the bulk run have to know."""
@@ -144,6 +145,9 @@ class DeltaRun:
         gone = array("q", self.comparison.gone())
         report.gone = len(gone)
         if settings.gone == "ignore" or not report.gone:
+            return None
+        if not self.is_plan and self.state.was_replaced():
+            report.gone_problem = f"{_REPLACED}: nothing was done to the profiles that seem to be gone"
             return None
         if self.comparison.unidentified:
             count = self.comparison.unidentified
@@ -250,6 +254,10 @@ class DeltaRun:
                 self.state.pack()
             except DeltaStateError as error:
                 report.state_problem = _state_problem(error)
+            if self.state.was_replaced():
+                report.state_problem = (
+                    f"the run is complete, but {_REPLACED}: what was confirmed since is not in the file that is there"
+                )
         self._complete_counts()
 
     def _complete_counts(self) -> None:

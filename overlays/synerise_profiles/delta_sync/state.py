@@ -286,6 +286,10 @@ class DeltaState:
             with self._file.transaction():
                 self._file.set_number("bytes an entry", -(-self._file.size() // entries))
 
+    def was_replaced(self) -> bool:
+        """Whether the file was removed or replaced meanwhile, so that the next run knows nothing of this one."""
+        return self._file.was_replaced()
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()

@@ -11,7 +11,15 @@ from typing import Any, Final
 
 import orjson
 
-from synerise_profiles._core.files import DatabaseFile, DatabaseFileError, FaultKind, database_error, refused, target_of
+from synerise_profiles._core.files import (
+    DatabaseFile,
+    DatabaseFileError,
+    FaultKind,
+    database_error,
+    file_id,
+    refused,
+    target_of,
+)
 from synerise_profiles_api.errors import SyneriseError
 
 from .entries import Digests
@@ -105,6 +113,7 @@ class StateFile:
         except (DatabaseFileError, OSError) as error:
             raise _state_error(error) if isinstance(error, DatabaseFileError) else _fault(error) from None
         self._database = self._file.connection
+        self._target, self._id = target, file_id(target)
         self._numbers: dict[str, int] = {}
         """How many rows each table has, and what else is counted; the header holds it, so that what is lost is seen."""
         self._is_changed = False
@@ -263,6 +272,10 @@ class StateFile:
         """Return how many bytes the file takes."""
         pages, page_bytes = self.execute("PRAGMA page_count"), self.execute("PRAGMA page_size")
         return int(pages[0][0]) * int(page_bytes[0][0])
+
+    def was_replaced(self) -> bool:
+        """Whether the file was removed, or another took its place, since it was opened."""
+        return file_id(self._target) != self._id
 
     def close(self) -> None:
         """Close the file."""

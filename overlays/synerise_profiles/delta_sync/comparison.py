@@ -8,7 +8,7 @@ in doubt before; `settle` is told by the bulk run what became of it.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -36,7 +36,8 @@ _NO_FIELD: Final = bytes(FIELD_DIGEST_BYTES)
 class Comparison:
     """Compares the rows of one source with a state; `counts` says what was found.
 
-    With `is_plan` the state is left as it is. `sample` is offered the rows that are unchanged.
+    With `is_plan` the state is left as it is. `sample` is offered the rows that are unchanged; `locate`
+    gives the reference of a row by its place in the source.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Comparison:
         *,
         is_plan: bool,
         sample: Sampler | None = None,
+        locate: Callable[[int], Any] = int,
     ) -> None:
         self.counts = counts
         self._state = state
@@ -54,7 +56,8 @@ class Comparison:
         self._is_plan = is_plan
         self._digests = state.digests
         self._max_attempts = settings.max_attempts or 0
-        self._unchanged = UnchangedRows(state, settings.key, counts, sample)
+        self._locate = locate
+        self._unchanged = UnchangedRows(state, settings.key, counts, sample, locate)
         self._sent = 0
         self._pending: dict[int, PendingRow] = {}
         self._latest: dict[int, PendingRow] = {}
@@ -332,7 +335,7 @@ class Comparison:
         for name in self._names(mask):
             counts.cleared[name] = counts.cleared.get(name, 0) + 1
         if len(counts.cleared_references) < MAX_NAMED:
-            counts.cleared_references.append(place)
+            counts.cleared_references.append(self._locate(place))
 
     def _names(self, mask: int) -> list[str]:
         return [self._state.names[number] for number in numbers_of(mask)]

@@ -28,12 +28,12 @@ class DeltaPlan(HintsNames):
 
     `read` rows are `new`, `changed`, `unchanged`, `held` (refused `max_attempts` times as they are) or `invalid`.
     Of the new ones, `back` are of profiles that were gone and got a mark or a tag. `repeated` rows have the key of an
-    earlier row, which they replace; `repeated_references` are the first of them, by their index. An earlier row that
+    earlier row, which they replace; `repeated_references` are the first of them, by line or index. An earlier row that
     was replaced before it was sent is `unchanged`. `gone` keys are in the state, of which `known` ones were at the
     start, and not in the source; `respelled` ones are there in another spelling (case, white space, signs of a phone)
     and are not gone. `gone_problem` says why nothing is done to them, where that is so. `changed_fields`
     counts the rows in which a field changed, where `fields` was set, and `cleared` those in which a field is empty that
-    was sent before; `cleared_references` are the first of them, by their index. `bytes` and `requests` are those of the
+    was sent before; `cleared_references` are the first of them, by the same. `bytes` and `requests` are those of the
     rows to send; `seconds` is the time of reading, comparing and sending. `sent` is the report of the rows to send,
     with the reasons of invalid ones.
     """
@@ -83,9 +83,11 @@ class DeltaPlan(HintsNames):
             verb = "is of a profile that was" if self.back == 1 else "are of profiles that were"
             lines.append(f"  {self.back:,} of the new rows {verb} gone")
         if self.repeated:
-            first = ", ".join(f"{index:,}" for index in self.repeated_references)
-            repeated = counted(self.repeated, "row")
-            lines.append(f"  {repeated} with the key of an earlier row, in place of that one: index {first}")
+            first = ", ".join(
+                f"{where:,}" if isinstance(where, int) else str(where) for where in self.repeated_references
+            )
+            repeated, unit = counted(self.repeated, "row"), "index" if self.sent.unit == "row" else self.sent.unit
+            lines.append(f"  {repeated} with the key of an earlier row, in place of that one: {unit} {first}")
         most = sorted(self.changed_fields.items(), key=lambda item: -item[1])
         lines += [f"  {field} changed in {counted(count, 'row')}" for field, count in most]
         lines += [

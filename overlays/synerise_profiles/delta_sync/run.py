@@ -13,7 +13,7 @@ import attrs
 
 from synerise_profiles._batching.deletion_audit import audit_target
 from synerise_profiles._batching.operations import profiles as profile_operation
-from synerise_profiles._batching.row_source import rows_problem
+from synerise_profiles._batching.row_source import RowSource, rows_problem
 from synerise_profiles._batching.verification import Verifier
 from synerise_profiles._core.arguments import check_arguments, taken_by
 from synerise_profiles._core.error_chain import attach_report as attach_bulk_report
@@ -108,7 +108,8 @@ class DeltaRun:
         try:
             size = settings.verify_sample
             sample = KnownSample(size, settings.key, state, timing.random) if size else None
-            comparison = Comparison(state, settings, report, is_plan=is_plan, sample=sample)
+            locate = source.locate if isinstance(source, RowSource) else int
+            comparison = Comparison(state, settings, report, is_plan=is_plan, sample=sample, locate=locate)
             run = cls(
                 settings=settings,
                 bulk_settings=bulk_settings,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,3 +116,23 @@ def test_a_state_that_goes_away_during_a_run(client: Synerise, state: Path, kind
         assert "was removed or replaced during the run" in str(problem)
     assert str(report.state_problem) in report.to_text()
     assert client.profiles.find("by-custom-id", "k0").city == "Hel"
+
+
+def test_threads_of_one_process(client: Synerise, state: Path) -> None:
+    """Of threads that begin a run of one state at once, one has it; the others are told that this process does."""
+    start, said = threading.Barrier(4), list[str]()
+
+    def run() -> None:
+        start.wait()
+        try:
+            client.delta_sync.profiles(TABLE, state=state, **OPTIONS)
+        except DeltaStateError as error:
+            said.append(str(error))
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(said) < 4
+    assert {text.partition(";")[0] for text in said} <= {"the state is in use by this process"}

@@ -60,9 +60,9 @@ class Spellings:
 
     def _seen_forms(self, forms: set[int], seen: bytearray) -> set[int]:
         """Return those of these folded forms of which a spelling was seen."""
-        found = (
-            {form for (form,) in self._file.select("SELECT id FROM temp.new_keys", forms)} if self._has_new else set()
-        )
+        found = set[int]()
+        if self._has_new:
+            found.update(form for (form,) in self._file.select("SELECT id FROM temp.new_keys", forms))
         form_of = {form: form for form in forms}
         pairs = self._file.select("SELECT id, folded FROM spellings", forms, by="folded")
         form_of |= dict(pairs)

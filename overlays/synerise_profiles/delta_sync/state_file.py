@@ -17,6 +17,7 @@ from synerise_profiles._core.files import (
     FaultKind,
     database_error,
     file_id,
+    memory_database,
     refused,
     target_of,
 )
@@ -77,13 +78,11 @@ class _NoFile:
     """Stands for the file of a plan where there is none: an empty database in memory, so that nothing is written."""
 
     def __init__(self, target: Path) -> None:
-        import sqlite3  # noqa: PLC0415 - most programs do without
-
         if not os.access(target.parent, os.W_OK | os.X_OK):
             raise DatabaseFileError(
                 "the state cannot be made (its folder is not there, or not to be written)", "foreign"
             )
-        self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self.connection = memory_database()
 
     def close(self) -> None:
         """Forget it."""

@@ -23,7 +23,9 @@ ROW: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {"firstName": VALUE}, optional={"city": VALUE, "attributes": NESTED}
 )
 TABLE = st.lists(st.tuples(st.integers(0, 6), ROW), max_size=12)
-NIGHT = st.tuples(TABLE, st.sampled_from(["well", "well", "lost answer", "refused", "crash", "breaks off"]))
+FATE = st.sampled_from(["well", "well", "lost answer", "refused", "crash", "breaks off"])
+NIGHT = st.tuples(TABLE, FATE, st.sampled_from([False, False, True]))
+MARK = {"attributes.active": False}
 
 
 class CrashError(BaseException):
@@ -53,7 +55,7 @@ def source(rows: list[dict[str, Any]], fate: str) -> Iterator[dict[str, Any]]:
 OPTIONS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "fields": st.booleans(),
-        "gone": st.sampled_from(["ignore", "delete"]),
+        "gone": st.sampled_from(["ignore", "delete", MARK]),
         "cleared": st.sampled_from(["report", "null"]),
     }
 )
@@ -80,7 +82,9 @@ NIGHTS = st.lists(NIGHT, min_size=1, max_size=5)
 
 @settings(max_examples=8)
 @given(nights=NIGHTS, chosen=OPTIONS)
-def test_any_nights(sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, str]], chosen: dict[str, Any]) -> None:
+def test_any_nights(
+    sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, str, bool]], chosen: dict[str, Any]
+) -> None:
     """Whatever happened before, a whole night leaves what its table says."""
     check_nights(sandbox, client, nights, chosen)
 
@@ -89,29 +93,32 @@ def test_any_nights(sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, 
 @settings(max_examples=100)
 @given(nights=NIGHTS, chosen=OPTIONS)
 def test_any_nights_at_length(
-    sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, str]], chosen: dict[str, Any]
+    sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, str, bool]], chosen: dict[str, Any]
 ) -> None:
     """The same for a hundred histories."""
     check_nights(sandbox, client, nights, chosen)
 
 
-def check_nights(sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, str]], chosen: dict[str, Any]) -> None:
+def check_nights(
+    sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, str, bool]], chosen: dict[str, Any]
+) -> None:
     """Whatever happened before, a whole night leaves what its table says, counts that add up, and nothing to send.
 
-    Profiles that are gone are not there any more where they are deleted, and empty fields where they are sent as null.
+    Profiles that are gone are not there any more where they are deleted, and have the mark where they get one. Empty
+    fields are not there where they are sent as null, nor is the mark of a profile that is back.
     """
-    options = {**chosen, "keep_keys": True, "allow_null": {"city"}}
-    if chosen["gone"] == "delete":
+    options = {**chosen, "keep_keys": True, "allow_null": {"city", "attributes.active"}}
+    if chosen["gone"] != "ignore":
         options["max_gone_rate"] = 1.0
     prefix = f"p{next(COUNTER)}-"
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"
         believed: dict[str, Any] = {}
-        for table, fate in [*nights, (nights[0][0], "well")]:
+        for table, fate, full in [*nights, (nights[0][0], "well", False)]:
             rows: list[dict[str, Any]] = [{"customId": f"{prefix}{n}", **row} for n, row in table]
             last = {row["customId"]: row for row in rows}
-            before = dict(believed)
-            report = run(sandbox, client, rows, fate, state, options)
+            before = {} if full else dict(believed)
+            report = run(sandbox, client, rows, fate, state, {**options, "full": full})
             if report is None:
                 believed = {}
                 continue
@@ -119,6 +126,7 @@ def check_nights(sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, str
             assert sum(parts) == report.read == len(rows)
             assert report.repeated == len(rows) - len(last)
             assert report.sent.read == report.new + report.changed
+            assert report.back <= report.new
             if not report.repeated and last.keys() <= before.keys():
                 assert report.sent.read == sum(before[key] != row for key, row in last.items())
             for key, row in last.items():
@@ -128,12 +136,15 @@ def check_nights(sandbox: Sandbox, client: Synerise, nights: list[tuple[Any, str
                 nested: dict[str, Any] = row.get("attributes", {})
                 held: dict[str, Any] = stored.get("attributes") or {}
                 assert {name: held.get(name) for name in nested} == nested
-                assert options["cleared"] == "report" or stored.get("city") == row.get("city")
-            if options["gone"] == "delete":
-                for key in before.keys() - last.keys():
+                if options["cleared"] == "null":
+                    assert (stored.get("city"), held.get("active")) == (row.get("city"), None)
+            for key in before.keys() - last.keys() if options["gone"] != "ignore" else ():
+                if options["gone"] == "delete":
                     with pytest.raises(NotFoundError):
                         client.profiles.find("by-custom-id", key)
-                    del before[key]
+                else:
+                    assert client.profiles.find("by-custom-id", key).to_dict()["attributes"]["active"] is False
+                del before[key]
             for table_again in (rows, [*last.values()]):
                 plan = client.delta_sync.plan(table_again, key="customId", state=state, **options)
                 assert (plan.requests, plan.unchanged) == (0, plan.read)

@@ -12,6 +12,7 @@ import pytest
 from synerise_profiles import AsyncSynerise, Synerise
 from synerise_profiles.delta_sync import DeltaReport
 from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sources import RowMapping, read_csv
 
 
 def row(key: str, name: str, **fields: Any) -> dict[str, Any]:
@@ -64,6 +65,21 @@ def test_repeated_rows_are_named(client: Synerise, state: Path) -> None:
         assert "12 rows with the key of an earlier row, in place of that one: index 12, 13" in report.to_text()
     again = [*table[12:], *table[12:14]]
     assert sync(client, again, state).repeated_references == [12, 13]
+
+
+def test_rows_of_a_file_are_named_by_their_lines(client: Synerise, state: Path, tmp_path: Path) -> None:
+    """Repeated rows and empty cells are known as refused rows are: by the line."""
+    path = tmp_path / "table.csv"
+    mapping = RowMapping.for_profiles({"id": "customId", "town": "city"})
+    for town in ("Hel", ""):
+        path.write_text(f"id,town\na,Hel\nb,{town}\na,Hel\n,Hel\n")
+        plan = client.delta_sync.plan(read_csv(path, mapping), key="customId", state=state)
+        report = sync(client, read_csv(path, mapping), state)
+        for found in (plan, report):
+            assert found.repeated_references == [4]
+            assert "in place of that one: line 4" in found.to_text()
+            assert found.cleared_references == ([] if town else [3])
+            assert [rejection.reference for rejection in found.sent.rejected] == [5]
 
 
 def test_the_last_row_changes(client: Synerise, state: Path) -> None:

@@ -10,6 +10,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -374,18 +375,53 @@ def test_a_row_that_is_no_json_is_not_gone(client: Synerise, state: Path) -> Non
     report = sync(client, [*rows(9), {"customId": "c-9", "attributes": {"n": object()}}], state, **options)
     assert (report.invalid, report.unchanged, report.gone) == (1, 9, 0)
 
+    first = (row for row in ({"customId": "c-9", "attributes": {"n": threading.Lock()}}, *rows(9)))
+    report = sync(client, first, state, **options)  # and cannot be copied
+    assert (report.invalid, report.unchanged, report.gone) == (1, 9, 0)
+
     report = sync(client, [*rows(9), {"customId": "c-9\ud800"}], state, **options)
     assert (report.invalid, report.gone, report.gone_sent) == (1, 1, None)
     assert "could not be read" in (report.gone_problem or "")
 
 
-def test_a_reused_object_is_refused(client: Synerise, state: Path) -> None:
-    """A source that fills one object anew for each row would send other content than was compared."""
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_a_reused_object(sandbox: Sandbox, state: Path, kind: str, *, is_nested: bool) -> None:
+    """A source may fill one object anew for each row, or one within it: rows are taken as they were yielded."""
 
     def reused() -> Iterator[dict[str, Any]]:
         row: dict[str, Any] = {}
+        inner: dict[str, Any] = {}
+        for n in range(3000):
+            inner["n"] = n
+            row = {} if is_nested else row
+            row |= {"customId": f"c-{n}", "attributes": inner}
+            yield row
+
+    async def awaited() -> DeltaReport:
+        async def generated() -> AsyncIterator[dict[str, Any]]:
+            for row in reused():
+                yield row
+
+        async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+            return await client.delta_sync.profiles(generated(), key="customId", state=state)
+
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        for expected in ((3000, 0, 0, 3), (0, 0, 3000, 0)):
+            found = asyncio.run(awaited()) if kind == "async" else sync(client, reused(), state)
+            assert counts(found) == expected
+        for n in (0, 1, 2999):
+            assert client.profiles.find("by-custom-id", f"c-{n}").to_dict()["attributes"] == {"n": n}
+
+
+def test_an_object_that_is_reused_later_is_refused(client: Synerise, state: Path) -> None:
+    """Where the first rows do not show it, other content than was compared would be sent."""
+
+    def reused() -> Iterator[dict[str, Any]]:
+        yield from rows(20)
+        row: dict[str, Any] = {}
         for n in range(10):
-            row["customId"] = f"c-{n}"
+            row["customId"] = f"d-{n}"
             yield row
 
     with pytest.raises(InvalidRequestError, match="dict"):

@@ -59,6 +59,7 @@ def delta_page(page: DeltaPage) -> str:
 
 def _facts(found: Mapping[str, Any]) -> str:
     pairs = [("known before", f"{found['known']:,} keys"), ("rows of a key that came before", f"{found['repeated']:,}")]
+    pairs += [("rows of profiles that were gone and marked", f"{found['back']:,}")] if found["back"] else []
     return facts([*pairs, ("requests", f"{found['requests']:,}"), ("bytes of bodies", f"{found['bytes']:,}")])
 
 

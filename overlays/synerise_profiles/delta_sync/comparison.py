@@ -8,10 +8,9 @@ in doubt before; `settle` is told by the bulk run what became of it.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import attrs
 import orjson
 
 from synerise_profiles._batching.attribution import Stage
@@ -26,40 +25,19 @@ from .report import MAX_NAMED, DeltaPlan
 from .settings import DeltaSettings
 from .state import DeltaState
 from .unchanged_rows import CANONICAL_OPTIONS, Sampler, UnchangedRows
-from .waiting_rows import Digested
+from .waiting_rows import DOUBT, Digested, PendingRow
 
 __all__ = ["Comparison"]
 
 _FIELDS_AT: Final = DIGEST_BYTES + SLOT_BYTES
-_DOUBT: Final = bytes(DIGEST_BYTES)
 _NO_FIELD: Final = bytes(FIELD_DIGEST_BYTES)
-
-
-@attrs.define(eq=False)
-class _Pending:
-    """A row that was handed over to be sent: its place in the source, and the entry that it will have."""
-
-    place: int
-    number: int = 0
-    slot: bytes = b""
-    is_new: bool = False
-    digest: bytes = _DOUBT
-    mask: int = 0
-    cleared: int = 0
-    before: bytes | None = None
-    field_digests: dict[int, bytes] = attrs.field(factory=dict[int, bytes])
-    fields: bytes = b""
-    """What the file says of the fields that were sent while the row is in doubt."""
-
-    def entry(self, digest: bytes, fields: bytes) -> bytes:
-        """The entry with a digest, and what it says of the fields that were sent."""
-        return digest + self.slot + fields
 
 
 class Comparison:
     """Compares the rows of one source with a state; `counts` says what was found.
 
-    With `is_plan` the state is left as it is. `sample` is offered the rows that are unchanged.
+    With `is_plan` the state is left as it is. `sample` is offered the rows that are unchanged; `locate`
+    gives the reference of a row by its place in the source.
     """
 
     def __init__(
@@ -70,6 +48,7 @@ class Comparison:
         *,
         is_plan: bool,
         sample: Sampler | None = None,
+        locate: Callable[[int], Any] = int,
     ) -> None:
         self.counts = counts
         self._state = state
@@ -77,10 +56,11 @@ class Comparison:
         self._is_plan = is_plan
         self._digests = state.digests
         self._max_attempts = settings.max_attempts or 0
-        self._unchanged = UnchangedRows(state, settings.key, counts, sample)
+        self._locate = locate
+        self._unchanged = UnchangedRows(state, settings.key, counts, sample, locate)
         self._sent = 0
-        self._pending: dict[int, _Pending] = {}
-        self._latest: dict[int, _Pending] = {}
+        self._pending: dict[int, PendingRow] = {}
+        self._latest: dict[int, PendingRow] = {}
         self._waiting = state.waiting_rows()
         self._repeated = array("q")
         """The keys of which a row was sent after one that was seen."""
@@ -90,6 +70,8 @@ class Comparison:
         self.unidentified = 0
         """Rows of which the key could not be read: each may be one that is missed."""
         counts.known = state.count
+        self._keeps_keys = settings.keep_keys and state.count > 0
+        """Whether keys that are new may be other spellings of known ones."""
 
     def read(self, rows: Iterable[Any]) -> list[Digested]:
         """Read rows to their end; return those that have to be compared, as they are not known to be unchanged."""
@@ -136,7 +118,7 @@ class Comparison:
             stage = refused.get(position)
             if stage == "check":
                 self._count_invalid(pending)
-            if pending.digest is _DOUBT:
+            if pending.digest is DOUBT:
                 continue
             is_latest = self._latest.get(pending.number) is pending
             if is_latest:
@@ -166,32 +148,43 @@ class Comparison:
         return self._pending[index].place
 
     def gone(self) -> Iterator[int]:
-        """Yield the numbers of the entries of which no row was seen."""
+        """Yield the numbers of the entries of which no row was seen, nor one of another spelling of the key."""
         if self._unchanged.seen.count(1, 0, self._known_slots) == self.counts.known:
             return iter(())
-        return self._state.unseen(self._unchanged.seen)
+        unseen = self._state.unseen(self._unchanged.seen)
+        return self._without_respelled(unseen) if self._keeps_keys else unseen
+
+    def _without_respelled(self, unseen: Iterable[int]) -> Iterator[int]:
+        for number, is_respelled in self._state.spellings.without_respelled(unseen, self._unchanged.seen):
+            self.counts.respelled += is_respelled
+            if not is_respelled:
+                yield number
 
     def _changed_block(self, block: Sequence[Digested], *, are_last: bool = False) -> list[Any]:
         """Compare rows of different keys; `are_last` says that they have waited."""
         numbers = [number for _, _, number, _, _ in block if number is not None]
         state = self._state
-        known = state.known(numbers)
-        if self._is_plan and self._sent:
-            known |= state.planned(numbers)
+        known = state.known(numbers) | (state.planned(numbers) if self._is_plan and self._sent else {})
+        if self._keeps_keys:
+            state.spellings.note_new(
+                key for _, _, number, key, _ in block if number is not None and number not in known
+            )
+        past = state.past.masks(number for number in numbers if number not in known)
         stale = state.cleared(numbers)
         repeating = set[int]() if are_last else state.repeated(numbers)
         refused = {} if self._settings.max_attempts is None else state.refused(numbers)
-        changed: list[tuple[_Pending, bytes, int]] = []
+        changed: list[tuple[PendingRow, bytes, int]] = []
         to_send: list[Any] = []
         for place, row, number, key, digest in block:
             entry = None if number is None else known.get(number)
             if number is None or not digest:
                 if entry is not None:  # it is there, whatever is wrong with it
                     self._unchanged.mark_seen(entry, place)
-                to_send.append(self._unreadable(row, key, place))
+                to_send.append(self._unreadable(row, key if number is None else b"", place))
                 continue
             was_seen = not are_last and entry is not None and self._unchanged.mark_seen(entry, place)
-            old_mask, old_fields = (0, b"") if entry is None else read_sent_fields(entry)
+            past_mask, is_back = past.get(number, (0, False))
+            old_mask, old_fields = (past_mask, b"") if entry is None else read_sent_fields(entry)
             latest = self._latest.get(number)
             last = latest.digest if latest is not None else entry and entry[:DIGEST_BYTES]
             is_unchanged = last == digest and not (stale and self._nulled(stale.get(number, 0)))
@@ -214,7 +207,7 @@ class Comparison:
                     self._unchanged.forget(entry)
                 if was_seen:
                     self._repeated.append(number)
-                pending = _Pending(place, number, is_new=last is None, digest=digest, before=entry)
+                pending = PendingRow(place, number, is_new=last is None, is_back=is_back, digest=digest, before=entry)
                 pending.slot = self._unchanged.new_slot() if entry is None else entry[DIGEST_BYTES:_FIELDS_AT]
                 to_send.append(self._with_masks(self._as_read(row, digest), pending, old_mask))
                 if old_fields and latest is None:
@@ -231,7 +224,7 @@ class Comparison:
             self._waiting.put(place, number, key, digest, self._content(row, digest))
         return not is_unchanged
 
-    def _write_ahead(self, changed: Sequence[tuple[_Pending, bytes, int]]) -> None:
+    def _write_ahead(self, changed: Sequence[tuple[PendingRow, bytes, int]]) -> None:
         """Write that the profiles of rows are in doubt, before one is sent; a plan remembers what it would send."""
         if not changed:
             return
@@ -245,9 +238,9 @@ class Comparison:
         for found, _, mask in changed:
             found.fields = sent_fields(mask)
             if found.before is not None and found.before[_FIELDS_AT:] == found.fields:
-                digests.append(found.entry(_DOUBT, found.fields))
+                digests.append(found.entry(DOUBT, found.fields))
             else:
-                entries.append((found.number, found.entry(_DOUBT, found.fields)))
+                entries.append((found.number, found.entry(DOUBT, found.fields)))
         keys = [(found.number, key) for found, key, _ in changed] if self._settings.keep_keys else ()
         self._state.write(entries, digests=digests, keys=keys)
 
@@ -265,7 +258,7 @@ class Comparison:
         self._content(row, digest)
         return row
 
-    def _sent_fields(self, pending: _Pending) -> bytes:
+    def _sent_fields(self, pending: PendingRow) -> bytes:
         """Write which fields of a row were sent, with their digests where these are kept."""
         found = pending.field_digests
         if not self._settings.fields:
@@ -273,27 +266,29 @@ class Comparison:
         # A field that is empty and was sent before stays as it was on the server, and has no digest of its own.
         return sent_fields(pending.mask, b"".join(found.get(number, _NO_FIELD) for number in numbers_of(pending.mask)))
 
-    def _hand_over(self, pending: _Pending) -> None:
+    def _hand_over(self, pending: PendingRow) -> None:
         self._pending[self._sent] = pending
         self._sent += 1
         if self._settings.verify_sample:
             self.sent_numbers.append(pending.number)
-        if pending.digest is not _DOUBT:
+        if pending.digest is not DOUBT:
             self.counts.new += pending.is_new
+            self.counts.back += pending.is_back
             self.counts.changed += not pending.is_new
             self._latest[pending.number] = pending
 
     def _unreadable(self, row: Any, reason: bytes, place: int) -> Any:
-        self._hand_over(_Pending(place))
+        self._hand_over(PendingRow(place))
         return UnreadableRow(self._settings.key, reason.decode(), row) if reason else row
 
-    def _count_invalid(self, pending: _Pending) -> None:
+    def _count_invalid(self, pending: PendingRow) -> None:
         self.counts.invalid += 1
-        if pending.digest is not _DOUBT:
+        if pending.digest is not DOUBT:
             self.counts.new -= pending.is_new
+            self.counts.back -= pending.is_back
             self.counts.changed -= not pending.is_new
 
-    def _with_masks(self, row: Any, pending: _Pending, old_mask: int) -> Any:
+    def _with_masks(self, row: Any, pending: PendingRow, old_mask: int) -> Any:
         """Note which fields are sent, and which were and are empty; return the row, with nulls for those if asked."""
         fields = row if row.__class__ is dict else fields_of(row) or {}
         nulls = 0
@@ -315,7 +310,7 @@ class Comparison:
         pending.mask |= pending.cleared
         return with_nulls(fields, self._names(nulled)) if nulled else row
 
-    def _note_changed_fields(self, pending: _Pending, mask: int, digests: bytes) -> None:
+    def _note_changed_fields(self, pending: PendingRow, mask: int, digests: bytes) -> None:
         """Count the fields that are not as they were confirmed."""
         size = FIELD_DIGEST_BYTES
         parts = (digests[at : at + size] for at in range(0, len(digests), size))
@@ -340,7 +335,7 @@ class Comparison:
         for name in self._names(mask):
             counts.cleared[name] = counts.cleared.get(name, 0) + 1
         if len(counts.cleared_references) < MAX_NAMED:
-            counts.cleared_references.append(place)
+            counts.cleared_references.append(self._locate(place))
 
     def _names(self, mask: int) -> list[str]:
         return [self._state.names[number] for number in numbers_of(mask)]

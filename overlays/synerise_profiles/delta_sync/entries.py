@@ -17,7 +17,6 @@ __all__ = [
     "FIELD_DIGEST_BYTES",
     "SLOT_BYTES",
     "Digests",
-    "mask_bytes",
     "read_sent_fields",
     "sealed",
     "sent_fields",
@@ -65,6 +64,8 @@ def sealed(number: int, value: bytes) -> bytes:
 
 def unsealed(number: int, content: bytes) -> bytes | None:
     """Return what the table says of an entry, without its checksum; None where that is another."""
+    if content.__class__ is not bytes:
+        return None
     value = content[:-_CHECKSUM_BYTES]
     return value if len(value) > SLOT_BYTES and sealed(number, value) == content else None
 
@@ -74,14 +75,14 @@ def slot_of(entry: bytes) -> int:
     return int.from_bytes(entry[DIGEST_BYTES : DIGEST_BYTES + SLOT_BYTES], "big")
 
 
-def mask_bytes(mask: int) -> bytes:
+def _mask_bytes(mask: int) -> bytes:
     """Write a mask in as few bytes as it takes."""
     return mask.to_bytes((mask.bit_length() + 7) // 8, "little")
 
 
 def sent_fields(mask: int, digests: bytes = b"") -> bytes:
     """Write which fields were sent, and the digests of these in their order, where they are kept."""
-    written = mask_bytes(mask)
+    written = _mask_bytes(mask)
     return bytes((len(written),)) + written + digests
 
 

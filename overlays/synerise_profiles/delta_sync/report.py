@@ -27,13 +27,15 @@ class DeltaPlan(HintsNames):
     """How a source differs from what was confirmed before.
 
     `read` rows are `new`, `changed`, `unchanged`, `held` (refused `max_attempts` times as they are) or `invalid`.
-    Of these, `repeated` rows have the key of an earlier row, which they replace; `repeated_references` are the first of
-    them, by their index. An earlier row that was replaced before it was sent is `unchanged`. `gone` keys are in the
-    state, of which `known` ones were at the start, and not in the source; `gone_problem` says why nothing is done to
-    them, where that is so. `changed_fields` counts the rows in which a field changed, where `fields` was set, and
-    `cleared` those in which a field is empty that was sent before; `cleared_references` are the first of them, by their
-    index. `bytes` and `requests` are those of the rows to send; `seconds` is the time of reading, comparing and
-    sending. `sent` is the report of the rows to send, with the reasons of invalid ones.
+    Of the new ones, `back` are of profiles that were gone and got a mark or a tag. `repeated` rows have the key of an
+    earlier row, which they replace; `repeated_references` are the first of them, by line or index. An earlier row that
+    was replaced before it was sent is `unchanged`. `gone` keys are in the state, of which `known` ones were at the
+    start, and not in the source; `respelled` ones are there in another spelling (case, white space, signs of a phone)
+    and are not gone. `gone_problem` says why nothing is done to them, where that is so. `changed_fields`
+    counts the rows in which a field changed, where `fields` was set, and `cleared` those in which a field is empty that
+    was sent before; `cleared_references` are the first of them, by the same. `bytes` and `requests` are those of the
+    rows to send; `seconds` is the time of reading, comparing and sending. `sent` is the report of the rows to send,
+    with the reasons of invalid ones.
     """
 
     read: int = 0
@@ -42,10 +44,12 @@ class DeltaPlan(HintsNames):
     unchanged: int = 0
     held: int = 0
     invalid: int = 0
+    back: int = 0
     repeated: int = 0
     repeated_references: list[Any] = attrs.field(factory=list[Any], repr=False)
     known: int = 0
     gone: int = 0
+    respelled: int = 0
     gone_problem: str | None = None
     changed_fields: dict[str, int] = attrs.field(factory=dict[str, int])
     cleared: dict[str, int] = attrs.field(factory=dict[str, int])
@@ -57,29 +61,41 @@ class DeltaPlan(HintsNames):
 
     def summary(self) -> str:
         """Return one line of counts, without anything of the rows."""
-        names = ("new", "changed", "unchanged", "held", "invalid", "repeated", "gone")
+        names = ("new", "changed", "unchanged", "held", "invalid", "back", "repeated", "gone")
         found = [f"{getattr(self, name):,} {name}" for name in names if getattr(self, name) or name in names[:3]]
         size = f"{counted(self.bytes, 'byte')} in {counted(self.requests, 'request')}"
         text = f"{counted(self.read, 'row')} read: {', '.join(found)}; {size}"
         for field, count in self.cleared.items():
             text += f"; {field} is empty in {counted(count, 'row')} and was sent before"
+        if self.respelled:
+            text += f"; {self._respelled()}"
         return text if self.gone_problem is None else f"{text}; {self.gone_problem}"
+
+    def _respelled(self) -> str:
+        return f"the spelling of {counted(self.respelled, 'key')} changed: nothing was done to the old ones"
 
     def to_text(self) -> str:
         """Return what was found in lines for people, without anything of the rows but the names of fields."""
         names = ("new", "changed", "unchanged", "held", "invalid")
         found = [f"{getattr(self, name):,} {name}" for name in names if getattr(self, name) or name in names[:3]]
         lines = [f"{counted(self.read, 'row')} read: {', '.join(found)}"]
+        if self.back:
+            verb = "is of a profile that was" if self.back == 1 else "are of profiles that were"
+            lines.append(f"  {self.back:,} of the new rows {verb} gone")
         if self.repeated:
-            first = ", ".join(f"{index:,}" for index in self.repeated_references)
-            repeated = counted(self.repeated, "row")
-            lines.append(f"  {repeated} with the key of an earlier row, in place of that one: index {first}")
+            first = ", ".join(
+                f"{where:,}" if isinstance(where, int) else str(where) for where in self.repeated_references
+            )
+            repeated, unit = counted(self.repeated, "row"), "index" if self.sent.unit == "row" else self.sent.unit
+            lines.append(f"  {repeated} with the key of an earlier row, in place of that one: {unit} {first}")
         most = sorted(self.changed_fields.items(), key=lambda item: -item[1])
         lines += [f"  {field} changed in {counted(count, 'row')}" for field, count in most]
         lines += [
             f"  {field} is empty in {counted(count, 'row')} and was sent before"
             for field, count in self.cleared.items()
         ]
+        if self.respelled:
+            lines.append(f"  {self._respelled()}")
         if self.gone:
             lines.append(
                 f"  {self.gone:,} of {counted(self.known, 'known profile')} {'is' if self.gone == 1 else 'are'} gone"

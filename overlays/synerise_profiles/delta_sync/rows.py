@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from copy import deepcopy
+from itertools import chain, islice
 from typing import Any, Final
 
 from anyio.lowlevel import checkpoint
 
 from synerise_profiles._batching.attribution import Stage
-from synerise_profiles._batching.row_source import RowSource
+from synerise_profiles._batching.row_source import BlockReader, RowSource, UnreadableRow
 from synerise_profiles._core.files import FileId
 from synerise_profiles_api.types import Operation
 
@@ -98,10 +99,31 @@ class AsyncChangedRows(_ComparedSource):
 
 
 def _blocks(source: Iterable[Any], comparison: Comparison) -> Iterator[list[Digested]]:
-    rows, counts, read = iter(source), comparison.counts, -1
+    # A chain, since it costs nothing for each row once the source is trusted.
+    rows, counts, read = chain.from_iterable(_as_yielded(source)), comparison.counts, -1
     while counts.read != read:
         read = counts.read
         yield comparison.read(islice(rows, _BLOCK_ROWS))
+
+
+def _as_yielded(source: Iterable[Any]) -> Iterator[Iterable[Any]]:
+    """Yield rows as they were yielded: one by one, as copies, until the source is known to fill no object anew."""
+    rows, reader = iter(source), BlockReader(is_fixed=isinstance(source, list | tuple))
+    while reader.reads_one_by_one:
+        block = reader.read(rows, 1)
+        if not block:
+            return
+        yield [_copied(row) for row in block]
+    yield rows
+
+
+def _copied(row: Any) -> Any:
+    if isinstance(row, UnreadableRow):
+        return row
+    try:
+        return deepcopy(row)
+    except Exception:  # noqa: BLE001 - whatever the value of a user does; the row is refused then, as it is no JSON
+        return row
 
 
 async def _async_blocks(
@@ -112,8 +134,10 @@ async def _async_blocks(
             yield block
         return
     found: list[Digested] = []
+    reader = BlockReader(is_fixed=False)
     async for row in source:
-        found += comparison.read((row,))
+        rows = [_copied(each) for each in reader.read(iter((row,)), 1)] if reader.reads_one_by_one else (row,)
+        found += comparison.read(rows)
         if comparison.counts.read % _BLOCK_ROWS == 0:
             yield found
             found = []
@@ -121,7 +145,10 @@ async def _async_blocks(
 
 
 class GoneRows:
-    """The rows to send for profiles that are gone. Those that the server takes are known no longer."""
+    """The rows to send for profiles that are gone. Those that the server takes are known no longer.
+
+    Of those that are not deleted it stays known which fields were sent, a field that marks them among these.
+    """
 
     def __init__(self, state: DeltaState, settings: DeltaSettings, numbers: Iterable[int]) -> None:
         self._state = state
@@ -143,15 +170,23 @@ class GoneRows:
         if taken and self._is_sampled:
             self._state.note_removed(taken)
         if taken:
-            self._state.write((), removed=taken)
+            self._state.write((), removed=taken, is_past=self._settings.gone != "delete")
 
     def put_back(self, indexes: Sequence[int]) -> int:
         """Let the state know these profiles again, in doubt, so that the next run takes them for gone; count them."""
         return self._state.put_back([self._handed_over[index] for index in indexes])
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield a row for each profile whose key is kept."""
-        for number in self._numbers:
-            key = self._state.key_of(number)
-            self._handed_over.append(number)
-            yield self._settings.gone_row(key)
+        """Yield a row for each profile whose key is kept; before that, it is written that the profile is in doubt.
+
+        So a row of it that comes again is sent, also as it was, whatever is known of the answer.
+        """
+        numbers, state, settings = iter(self._numbers), self._state, self._settings
+        field = settings.gone_field
+        sent = 0 if field is None else state.field_bit(field)
+        while block := [*islice(numbers, _BLOCK_ROWS)]:
+            rows = [settings.gone_row(state.key_of(number)) for number in block]
+            state.distrust(block, sent)
+            for number, row in zip(block, rows, strict=True):
+                self._handed_over.append(number)
+                yield row

@@ -13,7 +13,7 @@ import attrs
 
 from synerise_profiles._batching.deletion_audit import audit_target
 from synerise_profiles._batching.operations import profiles as profile_operation
-from synerise_profiles._batching.row_source import rows_problem
+from synerise_profiles._batching.row_source import RowSource, rows_problem
 from synerise_profiles._batching.verification import Verifier
 from synerise_profiles._core.arguments import check_arguments, taken_by
 from synerise_profiles._core.error_chain import attach_report as attach_bulk_report
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["DeltaRun"]
 
 _KEY_VARIABLE: Final = "SYNERISE_STATE_KEY"
+_REPLACED: Final = "the state was removed or replaced during the run"
 _OWN_NAMES: Final = (taken_by(PlanArguments) - {"checks", "allow_null", "allow_unknown"}) | {"audit"}
 _SHARED_NAMES: Final = {"allow_null", "verify_sample"}
 """What the comparison and the bulk run have to know."""
@@ -101,13 +102,14 @@ class DeltaRun:
             "fields": settings.fields,
         }
         handled = sys.exception()
-        state = DeltaState(settings.state, header, secret, full=settings.full)
+        state = DeltaState(settings.state, header, secret, full=settings.full, is_plan=is_plan)
         report = DeltaReport(sent=Report(operation="profiles.upsert_batch"))
         run: DeltaRun | None = None
         try:
             size = settings.verify_sample
             sample = KnownSample(size, settings.key, state, timing.random) if size else None
-            comparison = Comparison(state, settings, report, is_plan=is_plan, sample=sample)
+            locate = source.locate if isinstance(source, RowSource) else int
+            comparison = Comparison(state, settings, report, is_plan=is_plan, sample=sample, locate=locate)
             run = cls(
                 settings=settings,
                 bulk_settings=bulk_settings,
@@ -144,6 +146,9 @@ class DeltaRun:
         gone = array("q", self.comparison.gone())
         report.gone = len(gone)
         if settings.gone == "ignore" or not report.gone:
+            return None
+        if not self.is_plan and self.state.was_replaced():
+            report.gone_problem = f"{_REPLACED}: nothing was done to the profiles that seem to be gone"
             return None
         if self.comparison.unidentified:
             count = self.comparison.unidentified
@@ -250,6 +255,10 @@ class DeltaRun:
                 self.state.pack()
             except DeltaStateError as error:
                 report.state_problem = _state_problem(error)
+            if self.state.was_replaced():
+                report.state_problem = (
+                    f"the run is complete, but {_REPLACED}: what was confirmed since is not in the file that is there"
+                )
         self._complete_counts()
 
     def _complete_counts(self) -> None:

@@ -109,6 +109,11 @@ class DeltaSettings:
             problem = f"does not work by {self.key}: the operation names profiles by {' or '.join(allowed)}"
             raise InvalidRequestError(problem, field="gone")
 
+    @property
+    def gone_field(self) -> str | None:
+        """The path of the field by which profiles are marked that are gone."""
+        return None if isinstance(self.gone, str) or "tag" in self.gone else next(iter(self.gone))
+
     def gone_row(self, key: Any) -> Any:
         """Return the row that is sent for a key that is gone."""
         if isinstance(self.gone, str) or "tag" in self.gone:

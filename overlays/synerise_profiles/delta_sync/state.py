@@ -31,16 +31,16 @@ from typing import Any, Final
 import orjson
 
 from .confirmed_digests import ConfirmedDigests
-from .entries import DIGEST_BYTES, SLOT_BYTES, mask_bytes, read_sent_fields, sealed, sent_fields, slot_of, unsealed
+from .digest_blocks import DigestBlocks
+from .entries import DIGEST_BYTES, SLOT_BYTES, read_sent_fields, sealed, sent_fields, unsealed
+from .past_fields import PastFields
+from .spellings import Spellings
 from .state_file import StateFile, damaged
 from .waiting_rows import WaitingRows
 
 __all__ = ["DeltaState"]
 
 _RENUMBERED_AT_ONCE: Final = 2000
-_SLOTS_A_BLOCK: Final = 338
-"""So many digests fill a page of the database."""
-_BLOCK_BYTES: Final = _SLOTS_A_BLOCK * DIGEST_BYTES
 _MAX_GROWTH: Final = 1.15
 """A state that is larger by this than it was for as many entries when it was packed is packed at the end of a run."""
 _MAX_FREE_SHARE: Final = 0.2
@@ -72,36 +72,42 @@ class DeltaState:
         secret: bytes | None,
         *,
         full: bool = False,
+        is_plan: bool = False,
     ) -> None:
-        self._file = StateFile(path)
+        self._file = StateFile(path, is_plan=is_plan)
         try:
             self.digests = self._file.prepare(header, secret, full=full)
             self._hides_entries = self._file.is_to_begin_anew
+            self.past = PastFields(self._file)
+            self.spellings = Spellings(self._file, self.digests, header["key field"])
             self._load()
         except BaseException:
             self._file.close()
             raise
 
     def _load(self) -> None:
-        self.count = self.slots = 0
+        self.count = 0
         self.names: list[str] = []
-        self._content = bytearray()
+        self._blocks = DigestBlocks(self._file)
         self.has_refused = self.has_cleared = self._has_repeated = False
-        if not self._hides_entries:
-            self.count = self._file.execute("SELECT count(*) FROM entries")[0][0]
+        if not self._hides_entries or self._file.keeps_fields:
             self.names = [name for (name,) in self._file.execute("SELECT name FROM fields ORDER BY number")]
-            self._content = self._read_blocks()
-            self.slots = self._file.number("slots")
+        if not self._hides_entries:
+            self.count = self._file.number("entries")
+            self._blocks.load()
             self.has_refused = bool(self._file.execute("SELECT 1 FROM refused LIMIT 1"))
             self.has_cleared = bool(self._file.execute("SELECT 1 FROM cleared LIMIT 1"))
             self._has_repeated = bool(self._file.execute("SELECT 1 FROM repeated LIMIT 1"))
         self._numbers = {name: number for number, name in enumerate(self.names)}
-        if self.slots * DIGEST_BYTES > len(self._content):
-            raise damaged()
+
+    @property
+    def slots(self) -> int:
+        """How many digests have a place, those of no entry among them."""
+        return self._blocks.slots
 
     def confirmed(self) -> ConfirmedDigests:
         """Return the digests of the rows that were confirmed, but those of which a field was sent and is empty."""
-        found = ConfirmedDigests(bytearray(memoryview(self._content)[: self.slots * DIGEST_BYTES]))
+        found = ConfirmedDigests(self._blocks.copy())
         if self.has_cleared and not self._hides_entries:
             for number, content in self._file.cursor(_CLEARED_ENTRIES):
                 found.remove(int.from_bytes(_unsealed(number, content)[:SLOT_BYTES], "big"))
@@ -111,14 +117,18 @@ class DeltaState:
         """Return the entries of these numbers: the digest, the slot, and which fields were sent."""
         if self._hides_entries:
             return {}
-        return {number: self._entry(_unsealed(number, content)) for number, content in self._file.select(_ENTRIES, ids)}
+        return {
+            number: self._blocks.entry(_unsealed(number, content))
+            for number, content in self._file.select(_ENTRIES, ids)
+        }
 
     def cleared(self, ids: Iterable[int]) -> dict[int, int]:
         """Return which fields of these rows were sent once and are empty, by their masks."""
         if not self.has_cleared or self._hides_entries:
             return {}
         found = self._file.select("SELECT id, mask FROM cleared", ids)
-        return {number: int.from_bytes(mask, "little") for number, mask in found}
+        doubt = bytes(DIGEST_BYTES)
+        return {number: read_sent_fields(doubt + _unsealed(number, content))[0] for number, content in found}
 
     def refused(self, ids: Iterable[int]) -> dict[int, tuple[bytes, int]]:
         """Return the digest of what was refused of these rows last, and how often."""
@@ -135,17 +145,29 @@ class DeltaState:
     def note_repeated(self, ids: Iterable[int]) -> None:
         """Remember whose key came twice, for the next run."""
         with self.changing():
-            self._file.many("INSERT OR IGNORE INTO repeated VALUES (?)", [(number,) for number in ids])
+            self._file.put("repeated", [(number,) for number in ids])
 
     def waiting_rows(self) -> WaitingRows:
         """Return a place for rows to wait until the source has come to its end."""
         return WaitingRows(self._file)
 
-    def distrust(self, ids: Iterable[int]) -> int:
-        """Say of these rows that their profiles are in doubt, so that the next run sends them; return how many are."""
-        entries = [bytes(DIGEST_BYTES) + entry[DIGEST_BYTES:] for entry in self.known(ids).values()]
-        self.write((), digests=entries)
-        return len(entries)
+    def distrust(self, ids: Iterable[int], sent: int = 0) -> int:
+        """Say of these rows that their profiles are in doubt, so that their next rows are sent; return how many are.
+
+        `sent` is the mask of fields that are sent to these profiles beside their rows.
+        """
+        doubt, known = bytes(DIGEST_BYTES), self.known(ids)
+        if not sent:
+            self.write((), digests=[doubt + entry[DIGEST_BYTES:] for entry in known.values()])
+        else:
+            end, masks = DIGEST_BYTES + SLOT_BYTES, {number: read_sent_fields(known[number])[0] for number in known}
+            self.write(
+                [
+                    (number, doubt + known[number][DIGEST_BYTES:end] + sent_fields(masks[number] | sent))
+                    for number in known
+                ]
+            )
+        return len(known)
 
     def field_bit(self, name: str) -> int:
         """Return the bit of a field in the masks."""
@@ -161,6 +183,7 @@ class DeltaState:
         *,
         digests: Sequence[bytes] = (),
         removed: Sequence[int] = (),
+        is_past: bool = False,
         keys: Sequence[tuple[int, bytes]] = (),
         cleared: Sequence[tuple[int, int]] = (),
         refused: Sequence[tuple[int, bytes]] = (),
@@ -168,28 +191,31 @@ class DeltaState:
     ) -> None:
         """Write entries in one transaction: all of it survives the end of the process, or nothing of it is there.
 
-        `digests` are entries of which the digest alone changes.
+        `digests` are entries of which the digest alone changes. With `is_past` the profiles of `removed` stay on the
+        server, and it stays known which of their fields were sent.
         """
-        one = [(number,) for number in removed]
         with self.changing():
-            stored = self._file.execute("SELECT count(*) FROM fields")[0][0]
-            self._file.many("INSERT INTO fields VALUES (?, ?)", [*enumerate(self.names)][stored:])
-            self._write_digests([*(value for _, value in entries), *digests, *self._without_digests(removed)])
-            self._file.many(
-                "INSERT OR REPLACE INTO entries VALUES (?, ?)",
-                [(number, sealed(number, value[DIGEST_BYTES:])) for number, value in entries],
-            )
-            self._file.many("INSERT OR REPLACE INTO keys VALUES (?, ?)", keys)
+            self._file.put("fields", [*enumerate(self.names)][self._file.number("fields") :])
+            self._blocks.write([*(value for _, value in entries), *digests, *self._without_digests(removed)])
+            self._file.put("entries", [(number, sealed(number, value[DIGEST_BYTES:])) for number, value in entries])
+            self._file.put("keys", keys)
+            self.spellings.keep(keys)
+            if is_past:
+                self.past.keep(removed)
+            self.spellings.forget(removed)
             for table in ("entries", "keys", "cleared", "repeated"):
-                self._file.many(f"DELETE FROM {table} WHERE id = ?", one)  # noqa: S608 - names of this module
+                self._file.remove(table, removed)
             self._write_cleared(cleared)
+            tried = {number for number, _ in refused}
+            self._file.count("refused", len(tried - {*self.refused(tried)}))
             self._file.many(
                 "INSERT INTO refused VALUES (?, ?, 1) ON CONFLICT (id) DO UPDATE SET "
                 "attempts = CASE WHEN digest = excluded.digest THEN attempts + 1 ELSE 1 END, digest = excluded.digest",
                 refused,
             )
+            self.past.forget(accepted)
             if self.has_refused:
-                self._file.many("DELETE FROM refused WHERE id = ?", [(number,) for number in accepted])
+                self._file.remove("refused", accepted)
         self.has_refused = self.has_refused or bool(refused)
 
     @contextmanager
@@ -199,6 +225,8 @@ class DeltaState:
             if self._hides_entries:
                 self._file.begin_anew()
             yield
+        if self._hides_entries:
+            self.past.note_begun_anew()
         self._hides_entries = False
 
     def unseen(self, seen: bytearray) -> Iterator[int]:
@@ -246,7 +274,7 @@ class DeltaState:
 
     def pack(self) -> None:
         """Write the file anew, without the room between its entries, where there is too much of it."""
-        entries = self._file.execute("SELECT count(*) FROM entries")[0][0]
+        entries = self._file.number("entries")
         if entries < _MIN_PACKED_ENTRIES:
             return
         are_renumbered = self.slots - entries > self.slots * _MAX_FREE_SHARE
@@ -255,61 +283,27 @@ class DeltaState:
         packed_bytes = self._file.number("bytes an entry")
         if are_renumbered or not packed_bytes or self._file.size() > entries * packed_bytes * _MAX_GROWTH:
             self._file.execute("VACUUM")
-            self._file.set_number("bytes an entry", -(-self._file.size() // entries))
+            with self._file.transaction():
+                self._file.set_number("bytes an entry", -(-self._file.size() // entries))
+
+    def was_replaced(self) -> bool:
+        """Whether the file was removed or replaced meanwhile, so that the next run knows nothing of this one."""
+        return self._file.was_replaced()
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    def _read_blocks(self) -> bytearray:
-        content = bytearray()
-        for expected, (number, block) in enumerate(
-            self._file.cursor("SELECT number, block FROM digests ORDER BY number")
-        ):
-            if number != expected or len(block) != _BLOCK_BYTES:
-                raise damaged()
-            content += block
-        return content
-
-    def _entry(self, value: bytes) -> bytes:
-        """Put the digest of an entry before what the table says of it."""
-        at = int.from_bytes(value[:SLOT_BYTES], "big") * DIGEST_BYTES
-        if at + DIGEST_BYTES > len(self._content):
-            raise damaged()
-        return bytes(self._content[at : at + DIGEST_BYTES]) + value
 
     def _without_digests(self, ids: Sequence[int]) -> list[bytes]:
         """Return the entries of these numbers with zeros for their digests."""
         found = self._file.select(_ENTRIES, ids)
         return [bytes(DIGEST_BYTES) + value[:SLOT_BYTES] for _, value in found]
 
-    def _write_digests(self, entries: Sequence[bytes]) -> None:
-        """Write the blocks in which the digests of entries stand."""
-        content, blocks, last = self._content, set[int](), self.slots
-        for entry in entries:
-            slot = slot_of(entry)
-            block = slot // _SLOTS_A_BLOCK
-            while len(content) <= block * _BLOCK_BYTES:
-                blocks.add(len(content) // _BLOCK_BYTES)
-                content += bytes(_BLOCK_BYTES)
-            content[slot * DIGEST_BYTES : (slot + 1) * DIGEST_BYTES] = entry[:DIGEST_BYTES]
-            blocks.add(block)
-            last = max(last, slot + 1)
-        self._file.many(
-            "INSERT OR REPLACE INTO digests VALUES (?, ?)", [(block, self._block(block)) for block in blocks]
-        )
-        if last != self.slots:
-            self.slots = last
-            self._file.set_number("slots", last)
-
-    def _block(self, number: int) -> bytes:
-        return bytes(memoryview(self._content)[number * _BLOCK_BYTES : (number + 1) * _BLOCK_BYTES])
-
     def _renumber(self) -> None:
         """Give the slots anew, in their order, without those that are free."""
         with self._file.transaction():
-            old, self._content, self.slots = self._content, bytearray(), 0
-            self._file.execute("DELETE FROM digests")
+            old = self._blocks.copy()
+            self._blocks.clear()
             in_order = self._file.cursor(_ENTRIES_BY_SLOT)
             while part := list(islice(in_order, _RENUMBERED_AT_ONCE)):
                 entries: list[tuple[int, bytes]] = []
@@ -318,7 +312,7 @@ class DeltaState:
                     at = int.from_bytes(value[:SLOT_BYTES], "big") * DIGEST_BYTES
                     moved = slot.to_bytes(SLOT_BYTES, "big") + value[SLOT_BYTES:]
                     entries.append((number, bytes(old[at : at + DIGEST_BYTES]) + moved))
-                self._write_digests([entry for _, entry in entries])
+                self._blocks.write([entry for _, entry in entries])
                 self._file.many(
                     "UPDATE entries SET value = ? WHERE id = ?",
                     [(sealed(number, entry[DIGEST_BYTES:]), number) for number, entry in entries],
@@ -326,9 +320,10 @@ class DeltaState:
 
     def _write_cleared(self, cleared: Sequence[tuple[int, int]]) -> None:
         if self.has_cleared:
-            self._file.many("DELETE FROM cleared WHERE id = ?", [(number,) for number, mask in cleared if not mask])
-        found = [(number, mask_bytes(mask)) for number, mask in cleared if mask]
-        self._file.many("INSERT OR REPLACE INTO cleared VALUES (?, ?)", found)
+            self._file.remove("cleared", [number for number, mask in cleared if not mask])
+        slot = bytes(SLOT_BYTES)  # there is none: it is written as an entry is
+        found = [(number, sealed(number, slot + sent_fields(mask))) for number, mask in cleared if mask]
+        self._file.put("cleared", found)
         self.has_cleared = self.has_cleared or bool(found)
 
 

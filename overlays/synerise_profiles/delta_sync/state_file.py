@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,16 @@ from typing import Any, Final
 
 import orjson
 
-from synerise_profiles._core.files import DatabaseFile, DatabaseFileError, FaultKind, database_error, refused, target_of
+from synerise_profiles._core.files import (
+    DatabaseFile,
+    DatabaseFileError,
+    FaultKind,
+    database_error,
+    file_id,
+    memory_database,
+    refused,
+    target_of,
+)
 from synerise_profiles_api.errors import SyneriseError
 
 from .entries import Digests
@@ -19,20 +29,28 @@ __all__ = ["DeltaStateError", "DeltaStateMismatchError", "StateFile", "damaged",
 
 _APPLICATION_ID: Final = 0x53504453
 """Stands in the header of the file, and says that it is a state of this library."""
-_VERSION: Final = 4
+_VERSION: Final = 5
 _MAX_LOOKUP: Final = 2000
 _PAGE_CACHE_KIB: Final = 32_000
 _SCHEMA: Final = (
-    "CREATE TABLE IF NOT EXISTS header (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, value BLOB NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS digests (number INTEGER PRIMARY KEY, block BLOB NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS fields (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
-    "CREATE TABLE IF NOT EXISTS cleared (id INTEGER PRIMARY KEY, mask BLOB NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS refused (id INTEGER PRIMARY KEY, digest BLOB NOT NULL, attempts INTEGER NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS keys (id INTEGER PRIMARY KEY, key BLOB NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS repeated (id INTEGER PRIMARY KEY)",
+    "CREATE TABLE header (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE entries (id INTEGER PRIMARY KEY, value BLOB NOT NULL)",
+    "CREATE TABLE digests (number INTEGER PRIMARY KEY, block BLOB NOT NULL)",
+    "CREATE TABLE fields (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    "CREATE TABLE cleared (id INTEGER PRIMARY KEY, mask BLOB NOT NULL)",
+    "CREATE TABLE refused (id INTEGER PRIMARY KEY, digest BLOB NOT NULL, attempts INTEGER NOT NULL)",
+    "CREATE TABLE keys (id INTEGER PRIMARY KEY, key BLOB NOT NULL)",
+    "CREATE TABLE repeated (id INTEGER PRIMARY KEY)",
+    "CREATE TABLE past (id INTEGER PRIMARY KEY, value BLOB NOT NULL, marked INTEGER NOT NULL)",
+    "CREATE TABLE spellings (folded INTEGER, id INTEGER, PRIMARY KEY (folded, id)) WITHOUT ROWID",
 )
-_CONTENTS: Final = ("entries", "digests", "fields", "cleared", "refused", "keys", "repeated", "header")
+_COUNTED: Final = ("entries", "keys", "fields", "past", "cleared", "refused", "repeated", "spellings")
+_OF_THE_SYSTEM: Final = tuple(
+    f"SQLITE_{name}" for name in ("BUSY", "LOCKED", "FULL", "IOERR", "READONLY", "PERM", "CANTOPEN", "NOMEM")
+)
+_KNOWN: Final = ("entries", "digests", "cleared", "refused", "keys", "spellings", "repeated", "header")
+_SENT: Final = ("past", "fields")
+"""What says which fields were sent: it holds beyond a full run of the same input."""
 
 
 class DeltaStateError(SyneriseError):
@@ -56,21 +74,55 @@ def state_target(path: object) -> Path:
     return target_of(path, "state")
 
 
+class _NoFile:
+    """Stands for the file of a plan where there is none: an empty database in memory, so that nothing is written."""
+
+    def __init__(self, target: Path) -> None:
+        if not os.access(target.parent, os.W_OK | os.X_OK):
+            raise DatabaseFileError(
+                "the state cannot be made (its folder is not there, or not to be written)", "foreign"
+            )
+        self.connection = memory_database()
+
+    def close(self) -> None:
+        """Forget it."""
+        self.connection.close()
+
+
+def _size_of(target: Path) -> int:
+    """Return the size of a file, 0 where the log of a run that broke off may have a part of it."""
+    log = target.with_name(f"{target.name}-wal")
+    return target.stat().st_size if target.exists() and not (log.exists() and log.stat().st_size) else 0
+
+
 class StateFile:
     """The tables of a state, and its header, which says for what it was made. What is wrong is a DeltaStateError."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, is_plan: bool = False) -> None:
+        target = state_target(path)
+        self._file: DatabaseFile | _NoFile
         try:
-            self._file = DatabaseFile(
-                state_target(path), "state", application_id=_APPLICATION_ID, version=_VERSION, is_exclusive=True
-            )
-        except DatabaseFileError as error:
-            raise _state_error(error) from None
+            size = _size_of(target)
+            if is_plan and not (target.exists() and target.stat().st_size):
+                self._file = _NoFile(target)
+            else:
+                self._file = DatabaseFile(
+                    target, "state", application_id=_APPLICATION_ID, version=_VERSION, is_exclusive=True
+                )
+        except (DatabaseFileError, OSError) as error:
+            raise _state_error(error) if isinstance(error, DatabaseFileError) else _fault(error) from None
         self._database = self._file.connection
+        self._target, self._id = target, file_id(target)
+        self._numbers: dict[str, int] = {}
+        """How many rows each table has, and what else is counted; the header holds it, so that what is lost is seen."""
+        self._is_changed = False
         self._new_header: list[tuple[str, bytes]] = []
+        self.keeps_fields = False
+        """Whether a state that begins anew is of the same input, so that it stays known which fields were sent."""
         try:
             self.execute(f"PRAGMA cache_size = -{_PAGE_CACHE_KIB}")
             self.execute("PRAGMA synchronous = FULL")  # what is in doubt is so after a loss of power too
+            self._check_size(size)
         except BaseException:
             self._file.close()
             raise
@@ -80,13 +132,9 @@ class StateFile:
 
         What is there stays until `begin_anew`, also with `full`. A state without entries fits every header.
         """
-        with self.transaction():
-            for statement in _SCHEMA:
-                self.execute(statement)
-        stored: dict[str, bytes] = dict(self.execute("SELECT name, value FROM header"))
-        has_entries = bool(self.execute("SELECT 1 FROM entries LIMIT 1"))
-        if not stored and has_entries:
-            raise damaged()
+        self._prepare_tables()
+        stored = self._stored_header()
+        has_entries = bool(self.number("entries") or self.number("past"))
         own = stored.get("secret") or os.urandom(32)
         digests = Digests(own if secret is None else secret)
         wanted = {name: orjson.dumps(value) for name, value in header.items()}
@@ -94,9 +142,40 @@ class StateFile:
         other = next((name for name in wanted if stored.get(name) != wanted[name]), None)
         if full or (other is not None and not has_entries):
             self._new_header = [*wanted.items(), *([("secret", own)] if secret is None else [])]
+            self.keeps_fields = all(stored.get(name) == wanted[name] for name in _OTHERS)
         elif other is not None:
             raise _mismatch(other, stored.get(other, b""))
         return digests
+
+    def _check_size(self, size: int) -> None:
+        if size % int(self.execute("PRAGMA page_size")[0][0]):
+            raise damaged()
+
+    def _prepare_tables(self) -> None:
+        """Make the tables where there is none; else see that they are those of this library."""
+        found = [sql for (sql,) in self.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")]
+        if not found:
+            with self.transaction():
+                for statement in _SCHEMA:
+                    self.execute(statement)
+        elif found != [*_SCHEMA]:
+            raise damaged()
+
+    def _stored_header(self) -> dict[str, bytes]:
+        """Read the header, and see that it and the tables hold what was written last."""
+        stored: dict[str, bytes] = dict(self.execute("SELECT name, value FROM header"))
+        found = {table: self.execute(f"SELECT count(*) FROM {table}")[0][0] for table in _COUNTED}  # noqa: S608 - own names
+        if stored and stored.get(_SUM) == self._sum():  # else nothing in it is believed, whatever it is
+            self._numbers = orjson.loads(stored[_NUMBERS])
+        if bool(stored) != bool(self._numbers) or any(self.number(table) != found[table] for table in _COUNTED):
+            raise damaged()
+        return stored
+
+    def _sum(self) -> bytes:
+        """Return a checksum of the header and the names of fields."""
+        header = self.execute(f"SELECT name, value FROM header WHERE name != '{_SUM}' ORDER BY name")  # noqa: S608 - likewise
+        names = self.execute("SELECT number, name FROM fields ORDER BY number")
+        return hashlib.blake2b(repr((header, names)).encode(), digest_size=8).digest()
 
     @property
     def is_to_begin_anew(self) -> bool:
@@ -104,9 +183,16 @@ class StateFile:
         return bool(self._new_header)
 
     def begin_anew(self) -> None:
-        """Remove all that the file holds, and write the header of this run; inside a transaction."""
-        for table in _CONTENTS:
+        """Remove what the file holds, and write the header of this run; inside a transaction.
+
+        Which fields were sent is kept where it is of the same input.
+        """
+        if self.keeps_fields:
+            self.execute("INSERT OR REPLACE INTO past SELECT id, value, 0 FROM entries")
+        for table in _KNOWN if self.keeps_fields else (*_KNOWN, *_SENT):
             self.execute(f"DELETE FROM {table}")  # noqa: S608 - names of this module
+        kept = {table: self.execute(f"SELECT count(*) FROM {table}")[0][0] for table in _SENT}  # noqa: S608 - likewise
+        self._numbers, self._is_changed = kept, True
         self.many("INSERT INTO header VALUES (?, ?)", self._new_header)
 
     @contextmanager
@@ -115,69 +201,94 @@ class StateFile:
         self.execute("BEGIN IMMEDIATE")
         try:
             yield
+            if self._is_changed:
+                self.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", _NUMBERS, orjson.dumps(self._numbers))
+                self.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", _SUM, self._sum())
             self.execute("COMMIT")
+            self._is_changed = False
         except BaseException:
             if self._database.in_transaction:
                 self._database.rollback()
             raise
 
-    def select(self, sql: str, ids: Iterable[int]) -> Iterator[Any]:
-        """Yield the rows of these ids."""
+    def select(self, sql: str, ids: Iterable[int], by: str = "id") -> Iterator[Any]:
+        """Yield the rows of these ids, which stand in the column `by`."""
         in_order = sorted(ids)
         for start in range(0, len(in_order), _MAX_LOOKUP):
             part = in_order[start : start + _MAX_LOOKUP]
-            yield from self.execute(f"{sql} WHERE id IN ({','.join('?' * len(part))})", *part)
+            yield from self.execute(f"{sql} WHERE {by} IN ({','.join('?' * len(part))})", *part)
 
     def cursor(self, sql: str) -> Iterator[Any]:
         """Yield the rows of a query as they are read."""
         try:
             yield from self._database.execute(sql)
         except (self._database.Error, UnicodeDecodeError) as error:
-            raise _state_error(database_error(error, "state")) from None
+            raise _fault(error) from None
 
-    def many(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
-        """Execute a statement for each of the values."""
+    def put(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Write rows of a table, in place of those with the same first column."""
+        if rows:
+            values = f"INTO {table} VALUES ({','.join('?' * len(rows[0]))})"
+            added = self.many(f"INSERT OR IGNORE {values}", rows)
+            self.count(table, added)
+            if added < len(rows):
+                self.many(f"INSERT OR REPLACE {values}", rows)
+
+    def remove(self, table: str, ids: Iterable[int]) -> None:
+        """Remove rows of a table."""
+        self.count(table, -self.many(f"DELETE FROM {table} WHERE id = ?", [(number,) for number in ids]))  # noqa: S608 - own names
+
+    def count(self, table: str, added: int) -> None:
+        """Take note of how many rows a table has more than before, inside a transaction."""
+        if added:
+            self.set_number(table, self.number(table) + added)
+
+    def many(self, sql: str, values: Sequence[Sequence[Any]]) -> int:
+        """Execute a statement for each of the values; return how many rows it wrote or removed."""
         if values:
             try:
-                self._database.executemany(sql, values)
+                return self._database.executemany(sql, values).rowcount
             except (self._database.Error, UnicodeDecodeError) as error:
-                raise _state_error(database_error(error, "state")) from None
+                raise _fault(error) from None
+        return 0
 
     def execute(self, sql: str, *values: Any) -> list[Any]:
         """Execute a statement and return its rows."""
         try:
             return self._database.execute(sql, values).fetchall()
         except (self._database.Error, UnicodeDecodeError) as error:
-            raise _state_error(database_error(error, "state")) from None
+            raise _fault(error) from None
 
     def number(self, name: str) -> int:
         """Return a number of the header, 0 if it is not there."""
-        found = self.execute("SELECT value FROM header WHERE name = ?", name)
-        return int(found[0][0]) if found else 0
+        return self._numbers.get(name, 0)
 
     def set_number(self, name: str, value: int) -> None:
-        """Write a number into the header."""
-        self.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", name, str(value))
+        """Write a number into the header, inside a transaction."""
+        self._numbers[name], self._is_changed = value, True
 
     def size(self) -> int:
         """Return how many bytes the file takes."""
         pages, page_bytes = self.execute("PRAGMA page_count"), self.execute("PRAGMA page_size")
         return int(pages[0][0]) * int(page_bytes[0][0])
 
+    def was_replaced(self) -> bool:
+        """Whether the file was removed, or another took its place, since it was opened."""
+        return file_id(self._target) != self._id
+
     def close(self) -> None:
         """Close the file."""
         try:
             self._file.close()
         except (self._database.Error, UnicodeDecodeError) as error:
-            raise _state_error(database_error(error, "state")) from None
+            raise _fault(error) from None
 
 
 def _mismatch(name: str, stored: bytes) -> DeltaStateMismatchError:
     """Return the error of a state whose header says something else of a name than the call does."""
     if name in _OTHERS:
         made, advice = _OTHERS[name]
-    elif name == "key field":
-        made, advice = f"for the key field {stored.decode()}, and this call has another", "give that key field"
+        made = made.format(stored=stored.decode(errors="replace"))
     elif stored == b"true":
         made, advice = f"with {name}=True, and this call is without", f"give {name}=True too"
     else:
@@ -191,17 +302,28 @@ def damaged() -> DeltaStateError:
     return _state_error(DatabaseFileError("the state is damaged", "damaged"))
 
 
+def _fault(error: Exception) -> DeltaStateError:
+    """Return the error of what SQLite or the system raised. What is not of the system can come of damage alone."""
+    code = getattr(error, "sqlite_errorname", None)
+    if code is not None and not code.startswith(_OF_THE_SYSTEM):
+        return damaged()
+    return damaged() if "decode" in str(error) else _state_error(database_error(error, "state"))
+
+
 def _state_error(error: DatabaseFileError) -> DeltaStateError:
     return DeltaStateError(f"{error}; {_ADVICE[error.kind]}")
 
 
+_NUMBERS: Final = "numbers"
+_SUM: Final = "sum"
 _DIGEST_CHECK: Final = "key of the digests"
 _OTHERS: Final[Mapping[str, tuple[str, str]]] = {
+    "key field": ("for the key field {stored}, and this call has another", "give that key field"),
     "server": ("for another server, and confirms nothing of this one", "use a client of that server"),
     "mapping": ("from rows of another mapping, or of none", "read the rows by that mapping"),
     _DIGEST_CHECK: ("with another secret, or without one", "set SYNERISE_STATE_KEY as it was then"),
 }
-"""What is said of a header that differs: how the state was made, and what to do."""
+"""What is said of a header that is of another input: how the state was made, and what to do."""
 _NEW_FILE_TEXT: Final = "give the name of a file that is not there yet, with which all rows are sent"
 _ADVICE: Final[Mapping[FaultKind, str]] = {
     "foreign": "give the name of another file",

@@ -5,7 +5,7 @@ Some rows are digested and compared at once where they are expected; only where 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -37,8 +37,11 @@ class Sampler(Protocol):
 class UnchangedRows:
     """Passes over the rows that are as they were confirmed, and marks those as seen; counts them."""
 
-    def __init__(self, state: DeltaState, key: str, counts: DeltaPlan, sample: Sampler | None) -> None:
+    def __init__(
+        self, state: DeltaState, key: str, counts: DeltaPlan, sample: Sampler | None, locate: Callable[[int], Any]
+    ) -> None:
         self._sample = sample
+        self._locate = locate
         self._digests = state.digests
         self._key = key
         self._counts = counts
@@ -132,10 +135,10 @@ class UnchangedRows:
         if fields is not None and not _is_key(key):
             return place, row, None, _NO_KEY, b""
         try:
-            number = self._digests.number(orjson.dumps(key)) if _is_key(key) else None
+            key_bytes = orjson.dumps(key) if _is_key(key) else b""
         except TypeError:  # a text or a number that JSON cannot carry
-            number = None
-        return place, row, number, b"", b""
+            key_bytes = b""
+        return place, row, self._digests.number(key_bytes) if key_bytes else None, key_bytes, b""
 
     def _pass_over(self, start: int, end: int, place: int, block: Sequence[Any]) -> None:
         """Mark the rows as seen whose digests stand there; `place` is that of the first one, and in this block."""
@@ -155,7 +158,7 @@ class UnchangedRows:
         counts = self._counts
         counts.repeated += 1
         if len(counts.repeated_references) < MAX_NAMED:
-            counts.repeated_references.append(place)
+            counts.repeated_references.append(self._locate(place))
 
     def note_moved(self, entry: bytes, *, is_clean: bool) -> None:
         """Take note of a row that was unchanged and not found. Where the last rows were lost, expect more behind it."""

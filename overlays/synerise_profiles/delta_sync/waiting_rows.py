@@ -11,11 +11,16 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
+import attrs
 import orjson
 
+from .entries import DIGEST_BYTES
 from .state_file import StateFile
 
-__all__ = ["Digested", "WaitingRows"]
+__all__ = ["DOUBT", "Digested", "PendingRow", "WaitingRows"]
+
+DOUBT: Final = bytes(DIGEST_BYTES)
+"""Stands for the digest of a row while its profile is in doubt."""
 
 Digested: TypeAlias = tuple[int, Any, int | None, bytes, bytes]
 """The place of a row, the row, the number of its key, the key and the digest.
@@ -28,6 +33,28 @@ _TABLE: Final = (
     "(id INTEGER PRIMARY KEY, place INTEGER NOT NULL, key BLOB NOT NULL, digest BLOB NOT NULL, content BLOB NOT NULL)"
 )
 _BLOCK_ROWS: Final = 2000
+
+
+@attrs.define(eq=False)
+class PendingRow:
+    """A row that was handed over to be sent: its place in the source, and the entry that it will have."""
+
+    place: int
+    number: int = 0
+    slot: bytes = b""
+    is_new: bool = False
+    is_back: bool = False
+    digest: bytes = DOUBT
+    mask: int = 0
+    cleared: int = 0
+    before: bytes | None = None
+    field_digests: dict[int, bytes] = attrs.field(factory=dict[int, bytes])
+    fields: bytes = b""
+    """What the file says of the fields that were sent while the row is in doubt."""
+
+    def entry(self, digest: bytes, fields: bytes) -> bytes:
+        """The entry with a digest, and what it says of the fields that were sent."""
+        return digest + self.slot + fields
 
 
 class WaitingRows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -35,6 +36,7 @@ class DatabaseFileError(Exception):
         self.kind: FaultKind = kind
 
 
+_opening: Final = threading.Lock()
 _open_databases: set[FileId] = set()
 # Databases that this process has open. Such a file is not opened again, not even to read its header: closing it would
 # let go of the locks that SQLite holds.
@@ -62,10 +64,8 @@ class DatabaseFile:
 
         self._id: FileId | None = None
         self._claim = -1
-        if file_id(target) in _open_databases:
-            raise DatabaseFileError(f"the {noun} is in use by this process", "locked")
         try:
-            is_new = _is_new_database(target, noun, application_id, version)
+            is_new = self._take(target, noun, application_id, version)
             self.connection = sqlite3.connect(
                 target, isolation_level=None, timeout=1.0, check_same_thread=False, cached_statements=256
             )
@@ -78,9 +78,17 @@ class DatabaseFile:
             if isinstance(error, OSError | sqlite3.Error | UnicodeDecodeError):
                 raise database_error(error, noun) from None
             raise
-        self._id = file_id(target)
-        if self._id is not None:
-            _open_databases.add(self._id)
+
+    def _take(self, target: Path, noun: str, application_id: int, version: int) -> bool:
+        """Take a file for this object, of all in this process; return whether it is new."""
+        with _opening:
+            if file_id(target) in _open_databases:
+                raise DatabaseFileError(f"the {noun} is in use by this process", "locked")
+            is_new = _is_new_database(target, noun, application_id, version)
+            self._id = file_id(target)
+            if self._id is not None:
+                _open_databases.add(self._id)
+        return is_new
 
     def _prepare(self, header: tuple[int, int] | None, *, is_exclusive: bool) -> None:
         execute = self.connection.execute

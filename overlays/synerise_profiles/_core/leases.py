@@ -94,8 +94,8 @@ class IdleConnections(Generic[L]):
         """Put a connection on top; return those that have to be closed, itself if it came after the end."""
         lease.idle_since = now = time.monotonic()
         self._stack.append(lease)
-        if self._closed:
-            return self._take_all()
+        if rest := self._left_at_end():
+            return rest
         try:
             if now - self._stack[0].idle_since <= _IDLE_SECONDS:
                 return []
@@ -105,12 +105,15 @@ class IdleConnections(Generic[L]):
         if now - oldest.idle_since > _IDLE_SECONDS:
             return [oldest]
         self._stack.appendleft(oldest)  # others took the old one
-        return self._take_all() if self._closed else []
+        return self._left_at_end()
 
     def close(self) -> list[L]:
         """Keep none from here on; return those that have to be closed."""
         self._closed = True
         return self._take_all()
+
+    def _left_at_end(self) -> list[L]:
+        return self._take_all() if self._closed else []
 
     def _take_all(self) -> list[L]:
         idle: list[L] = []

@@ -115,7 +115,7 @@ def _check_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     shown = [
         item for name, item in signature.parameters.items() if not name.startswith("_") and name not in ("self", "cls")
     ]
-    needed = [item.name for item in shown if item.default is item.empty]
+    needed = [item.name for item in shown if item.default is item.empty and item.kind is not item.VAR_POSITIONAL]
     words = [f"{item.name}=" if item.kind is item.KEYWORD_ONLY else item.name for item in shown if item.name in needed]
     if not words and shown:
         words = [f"{shown[0].name}="]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from synerise_profiles import Synerise
+from synerise_profiles.cli.streams import OutputLostError
 from synerise_profiles.sandbox import Sandbox
 from tests.cli.support import PROGRAM, environment
 
@@ -136,3 +139,18 @@ def test_a_closed_terminal_ends_a_run_as_sigterm_does(folder: Path, sandbox: San
     assert process.returncode == 129, error
     assert error.splitlines()[-1] == "synerise-profiles: the terminal was closed"
     assert "unsent: the run ended: interrupted; it may have been applied" in output
+
+
+@pytest.mark.parametrize(
+    ("error", "is_file", "is_unread"),
+    [
+        (errno.EPIPE, False, True),  # the reader of a pipe has gone
+        (errno.EIO, False, True),  # the terminal was closed
+        (errno.EIO, True, False),  # a bad disk
+        (errno.ENOSPC, True, False),
+        (errno.EBADF, False, False),
+    ],
+)
+def test_output_that_nobody_reads_is_not_output_that_was_lost(error: int, is_file: bool, is_unread: bool) -> None:
+    """A file on a failing disk gives the error of a closed terminal, and loses what somebody wants."""
+    assert OutputLostError(OSError(error, os.strerror(error)), is_file=is_file).is_unread is is_unread

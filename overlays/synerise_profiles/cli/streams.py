@@ -11,6 +11,7 @@ import errno
 import io
 import os
 import select
+import stat
 import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,17 +21,18 @@ __all__ = ["UNREAD", "OutputLostError", "guarded_streams", "tell"]
 
 UNREAD: Final = 128 + 13
 """The status of a program that SIGPIPE ends: nobody reads its output any more."""
-_READER_GONE: Final = frozenset({errno.EPIPE, errno.EIO})
-"""The other end of the pipe was closed, or the terminal."""
 
 
 class OutputLostError(Exception):
-    """Standard output cannot be written; only the first piece that is lost raises it."""
+    """Standard output cannot be written; only the first piece that is lost raises it.
 
-    def __init__(self, error: OSError) -> None:
+    `is_unread` says that the other end of a pipe was closed, or the terminal, which gives the error of a bad disk.
+    """
+
+    def __init__(self, error: OSError, *, is_file: bool) -> None:
         is_closed = error.errno == errno.EBADF
         super().__init__(f"standard output {'is closed' if is_closed else f'cannot be written: {error.strerror}'}")
-        self.is_unread = error.errno in _READER_GONE
+        self.is_unread = error.errno == errno.EPIPE or (error.errno == errno.EIO and not is_file)
 
 
 class _GuardedFile(io.FileIO):
@@ -48,11 +50,17 @@ class _GuardedFile(io.FileIO):
         except OSError as error:
             self._is_lost = True
             if self._raises:
-                raise OutputLostError(error) from None
+                raise OutputLostError(error, is_file=self._is_file()) from None
             return self.write(data)
         if written is None:  # it does not block, and is full
             select.select([], [self], [])
         return written or 0
+
+    def _is_file(self) -> bool:
+        try:
+            return stat.S_ISREG(os.fstat(self.fileno()).st_mode)
+        except OSError:
+            return False
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import orjson
 
 from synerise_profiles._core.workflow import SendOutcome, SendRequests, Workflow, response_of
 from synerise_profiles.errors import NotFoundError
+from synerise_profiles.identifiers import PROFILE_IDENTIFIERS
 from synerise_profiles_api.api.profiles import get
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import ResponseDecodingError
@@ -37,7 +38,6 @@ __all__ = [
 ]
 
 Json = dict[str, Any]
-_NAMES = ("clientId", "uuid", "email", "phone", "customId")
 _MAX_CONCURRENT_READS = 4
 """Profiles that are read at the same time: modest, since the API publishes no rate limit."""
 _SAFE_NAME = re.compile(r"[^\W\d][\w .:-]{0,79}")
@@ -118,7 +118,7 @@ def snapshot_or_none(outcome: SendOutcome[Profile]) -> Snapshot | None:
         return None
     response = response_of(outcome)
     data = response.body.to_dict()
-    if all(data.get(name) is None for name in _NAMES):
+    if all(data.get(name) is None for name in PROFILE_IDENTIFIERS):
         raise ResponseDecodingError(
             "the answer is no profile, since nothing in it names one; nothing is planned or merged by it",
             operation=get.OPERATION.name,

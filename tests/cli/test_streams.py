@@ -151,6 +151,6 @@ def test_a_closed_terminal_ends_a_run_as_sigterm_does(folder: Path, sandbox: San
         (errno.EBADF, False, False),
     ],
 )
-def test_output_that_nobody_reads_is_not_output_that_was_lost(error: int, is_file: bool, is_unread: bool) -> None:
+def test_output_that_nobody_reads_is_not_lost(error: int, is_file: bool, is_unread: bool) -> None:  # noqa: FBT001
     """A file on a failing disk gives the error of a closed terminal, and loses what somebody wants."""
     assert OutputLostError(OSError(error, os.strerror(error)), is_file=is_file).is_unread is is_unread

@@ -610,6 +610,16 @@ async def test_missing_certificate_file_is_a_configuration_error(
             await asynchronous.tags.list()
 
 
+def test_variable_for_certificates_that_names_another_kind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder in the place of a file, or a file in that of a folder, is told from one that is missing."""
+    (tmp_path / "file").write_text("x")
+    for variable, named, kind in (("SSL_CERT_FILE", tmp_path, "file"), ("SSL_CERT_DIR", tmp_path / "file", "folder")):
+        with monkeypatch.context() as patch, Synerise(token="t", base_url="https://127.0.0.1:9") as client:
+            patch.setenv(variable, str(named))
+            with pytest.raises(ConfigurationError, match=f"{variable}: what it names is no {kind};"):
+                client.send(request())
+
+
 def test_file_without_certificates_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A file that is not PEM is refused by the variable's name."""
     path = tmp_path / "certificates.pem"

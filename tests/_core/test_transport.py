@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import re
 import ssl
 from collections.abc import Sequence
 from typing import Any
@@ -254,7 +255,9 @@ async def test_slow_answer_is_a_timeout() -> None:
     """An answer that takes too long is a timeout, and the request may have been carried out."""
     for outcome, _, sent in await both([silence], request(operation=ONCE, repeatable=False), timeout=(5, 0.1, 5, 5)):
         assert isinstance(outcome, APITimeoutError)
-        assert ("no answer in time", True, 1) == (outcome.problem, outcome.maybe_applied, sent)
+        assert outcome.problem.startswith("no answer from 127.0.0.1:")
+        assert outcome.problem.endswith(" (base_url) in time")
+        assert (True, 1) == (outcome.maybe_applied, sent)
 
 
 @pytest.mark.anyio
@@ -568,6 +571,50 @@ async def test_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch)
         assert [b"CONNECT api.example.com:443 HTTP/1.1"] * 2 == [head.split(b"\r\n")[0] for head in server.heads]
         assert "pass" not in f"{caught.value!r}{caught.value.__cause__!r}"
         assert b"Bearer" not in b"".join(server.heads)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("status", "words", "requests"),
+    [(407, "it answered 407, so the credentials in the URL of the proxy", 1), (403, "it answered 403", 2)],
+)
+async def test_proxy_that_refuses_is_told_by_its_status(status: int, words: str, requests: int) -> None:
+    """What the proxy answered is told, but nothing that it wrote; with wrong credentials it is not asked again."""
+    with Server([answer(status)]) as server:
+        arguments: dict[str, Any] = {"base_url": "https://api.example.com", "max_retries": 1, "proxy": server.url}
+        with client(**arguments) as synerise, pytest.raises(APIConnectionError) as caught:
+            synerise.send(request())
+        assert f"the proxy made no connection to api.example.com (base_url): {words}" in caught.value.problem
+        assert "Any" not in caught.value.problem
+        assert requests == len(server.heads)
+        async with AsyncSynerise(token="t", **arguments) as asynchronous:
+            with pytest.raises(APIConnectionError, match=words):
+                await asynchronous.send(request())
+
+
+@pytest.mark.anyio
+async def test_proxy_that_cannot_be_reached_is_not_taken_for_the_host() -> None:
+    """Where the proxy's name is not found, or nothing listens at its address, the text says that it is the proxy's."""
+    for proxy, words in (
+        ("http://user:secret@proxy.invalid:9", "the name of the proxy was not found"),
+        (unused_url(), "it was refused, nothing listens at the address of the proxy"),
+    ):
+        arguments: dict[str, Any] = {"base_url": "https://api.example.com", "max_retries": 0, "proxy": proxy}
+        with client(**arguments) as synerise, pytest.raises(APIConnectionError) as caught:
+            synerise.send(request())
+        assert f"to api.example.com (base_url) could be made through the proxy: {words}" in caught.value.problem
+        async with AsyncSynerise(token="t", **arguments) as asynchronous:
+            with pytest.raises(APIConnectionError, match=words):
+                await asynchronous.send(request())
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("act", [reset, hang_up, silence])
+async def test_error_after_connecting_names_the_host(act: Act) -> None:
+    """Also where a connection was there, the text says to which host, and what led to it."""
+    for outcome, _, _ in await both([act], request(operation=ONCE, repeatable=False), timeout=(5, 0.1, 5, 5)):
+        assert isinstance(outcome, APIConnectionError)
+        assert re.search(r"127\.0\.0\.1:\d+ \(base_url\)", outcome.problem)
 
 
 def test_proxy_without_a_scheme_is_taken_as_http(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,29 @@ def test_rows_that_belong_together(tmp_path: Path) -> None:
         SinkOptions.parse({"mapping": path, **more}, ["id", "n", "at", BUCKET_COLUMN])
 
 
+def test_a_stream_is_told_of_foreach_batch(tmp_path: Path) -> None:
+    """A stream cannot be brought together as a whole; the error says where the call stands."""
+    given = {"mapping": mapping_file(tmp_path, PROFILES)}
+    with pytest.raises(
+        InvalidRequestError, match=r"by foreachBatch\(function\), with repartition\(df, mapping"
+    ) as caught:
+        SinkOptions.parse(given, ["id"], is_stream=True)
+    assert "mapping" == caught.value.field
+
+
+def test_modes_that_would_replace_what_is_stored(tmp_path: Path) -> None:
+    """Overwriting is refused, and so is a stream of events that sends all of them again; one of profiles may."""
+    profiles = {"mapping": mapping_file(tmp_path, PROFILES)}
+    with pytest.raises(InvalidRequestError, match=r"mode\('append'\)") as caught:
+        SinkOptions.parse(profiles, MOVED, overwrite=True)
+    assert "mode" == caught.value.field
+    SinkOptions.parse(profiles, MOVED, is_stream=True, overwrite=True)
+    events = {"mapping": mapping_file(tmp_path, EVENTS), "salt": "params.n"}
+    with pytest.raises(InvalidRequestError, match=r"outputMode\('append'\)") as caught:
+        SinkOptions.parse(events, ["id", "n", "at"], is_stream=True, overwrite=True)
+    assert "outputMode" == caught.value.field
+
+
 def test_a_mapping_with_a_mistake(tmp_path: Path) -> None:
     """It is told with its line, as everywhere."""
     with pytest.raises(MappingError, match="line 4"):

@@ -12,6 +12,7 @@ import contextlib
 import math
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import anyio
@@ -103,7 +104,7 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         loop = cast("Any", self._loop)
         with contextlib.suppress(Exception):  # an event loop of another kind closes its sockets by itself as it ends
             # What closing leaves for the next round of the event loop is done at once: there is no next round.
-            loop.call_soon = lambda callback, *args, context=None: callback(*args)  # noqa: ARG005 - the loop's names
+            loop.call_soon = _call_at_once
             try:
                 self._transport.abort()
             finally:
@@ -127,6 +128,10 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             self._wake = None
             if timer is not None:
                 timer.cancel()
+
+
+def _call_at_once(callback: Callable[..., object], *args: object, context: object = None) -> None:  # noqa: ARG001
+    callback(*args)
 
 
 def _give_up(wake: asyncio.Future[bool]) -> None:

@@ -6,9 +6,12 @@ A text names the host and what led to it, but nothing that was sent or received:
 from __future__ import annotations
 
 import errno
+import os
+import re
 import socket
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, cast
 from urllib.parse import urlsplit
 
@@ -22,7 +25,7 @@ from .config import Options
 from .response_reading import ResponseTooLargeError
 from .retry import AttemptFailure
 
-__all__ = ["transport_failure"]
+__all__ = ["certificate_problem", "transport_failure"]
 
 _SENT: Final = AttemptFailure()
 _UNSENT: Final = AttemptFailure(maybe_received=False)
@@ -32,17 +35,19 @@ _PERMANENT_UNSENT: Final = attrs.evolve(_UNSENT, permanent=True)
 _FAILURES_BY_EXCEPTION: Final[tuple[tuple[type[httpx.RequestError], str, AttemptFailure], ...]] = (
     (httpx.ConnectTimeout, "no connection to {target} in time", _UNSENT),
     (httpx.PoolTimeout, "all connections were busy for too long (max_connections)", _UNSENT),
-    (httpx.WriteTimeout, "the request could not be sent in time", _SENT),
-    (httpx.TimeoutException, "no answer in time", _SENT),
+    (httpx.WriteTimeout, "the request could not be sent to {target} in time", _SENT),
+    (httpx.TimeoutException, "no answer from {target} in time", _SENT),
     (httpx.ConnectError, "no connection to {target} could be made", _UNSENT),
     (httpx.ProxyError, "the proxy made no connection to {target}", _UNSENT),
     (httpx.UnsupportedProtocol, "the URL's scheme is not supported", _PERMANENT_UNSENT),
     (httpx.LocalProtocolError, "the request is not valid HTTP", _PERMANENT_SENT),
-    (httpx.RemoteProtocolError, "the server closed the connection early, or its answer is not valid HTTP", _SENT),
+    (httpx.RemoteProtocolError, "{target} closed the connection early, or its answer is not valid HTTP", _SENT),
     (httpx.DecodingError, "the answer cannot be decompressed", _SENT),
     (ResponseTooLargeError, "the answer is larger than max_response_bytes allows", _PERMANENT_SENT),
 )
 _UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
+_CREDENTIALS_REFUSED: Final = "407"
+_CREDENTIALS_HINT: Final = "so the credentials in the URL of the proxy (proxy=..., or HTTPS_PROXY) are missing or wrong"
 _CERTIFICATE_HINT: Final = (
     "the certificates to trust are those of SSL_CERT_FILE or SSL_CERT_DIR, or of the context passed as verify"
 )
@@ -50,17 +55,22 @@ _CERTIFICATE_HINT: Final = (
 
 def transport_failure(error: httpx.RequestError, options: Options, *, via_proxy: bool) -> TransportFailure:
     """Say what an exception of a transport means."""
-    problem, meaning = "the connection broke", _SENT
+    target = _target(options)
+    problem, meaning = f"the connection to {target} broke", _SENT
     for exception_type, text, its_meaning in _FAILURES_BY_EXCEPTION:
         if isinstance(error, exception_type):
-            problem, meaning = text.format(target=_target(options)), its_meaning
+            problem, meaning = text.format(target=target), its_meaning
             break
     if isinstance(error, httpx.ConnectError):
-        cause, is_permanent = _connect_cause(error)
+        cause, is_permanent = _connect_cause(error, "the proxy" if via_proxy else "the host")
         if cause:
             problem = f"{problem}{' through the proxy' if via_proxy else ''}: {cause}"
         if is_permanent:
             meaning = _PERMANENT_UNSENT
+    elif isinstance(error, httpx.ProxyError) and (status := _proxy_status(error)):
+        problem = f"{problem}: it answered {status}"
+        if status == _CREDENTIALS_REFUSED:
+            problem, meaning = f"{problem}, {_CREDENTIALS_HINT}", _PERMANENT_UNSENT
     return TransportFailure(
         problem=problem,
         meaning=meaning,
@@ -69,14 +79,30 @@ def transport_failure(error: httpx.RequestError, options: Options, *, via_proxy:
     )
 
 
+def certificate_problem() -> str | None:
+    """Say which variable of the environment names no certificates; None if there is nothing wrong with them."""
+    for variable, kind, fits in (("SSL_CERT_FILE", "file", Path.is_file), ("SSL_CERT_DIR", "folder", Path.is_dir)):
+        name = os.environ.get(variable)
+        if name and not fits(Path(name)):
+            problem = f"is no {kind}" if Path(name).exists() else "is not there"
+            return f"{variable}: what it names {problem}; correct the variable, or unset it"
+    return None
+
+
 def _target(options: Options) -> str:
     """Name the host, and what led to it."""
     regions = [name for name, url in settings.REGIONS.items() if url == options.base_url]
     return f"{urlsplit(options.base_url).netloc} ({f'region {regions[0]}' if regions else 'base_url'})"
 
 
-def _connect_cause(error: BaseException) -> tuple[str, bool]:
-    """Return why no connection could be made, in words, and whether it will be so again."""
+def _proxy_status(error: httpx.ProxyError) -> str:
+    """Return the status by which a proxy refused, if it speaks HTTP. The rest of its text is left out."""
+    found = re.match(r"\d{3}(?= )", str(error))
+    return "" if found is None else found[0]
+
+
+def _connect_cause(error: BaseException, peer: str) -> tuple[str, bool]:
+    """Return why no connection to `peer` could be made, in words, and whether it will be so again."""
     for each in _chain(error):
         if isinstance(each, ssl.SSLCertVerificationError):
             reason = f" ({each.verify_message})" if getattr(each, "verify_message", "") else ""
@@ -84,11 +110,12 @@ def _connect_cause(error: BaseException) -> tuple[str, bool]:
         if isinstance(each, ssl.SSLError):
             return "TLS could not be agreed on", False
         if isinstance(each, socket.gaierror):
-            return "the name of the host was not found", False
+            return f"the name of {peer} was not found", False
         if isinstance(each, ConnectionRefusedError):
-            return "it was refused, nothing listens there", False
+            where = "there" if peer == "the host" else f"at the address of {peer}"
+            return f"it was refused, nothing listens {where}", False
         if isinstance(each, OSError) and each.errno in _UNREACHABLE:
-            return "the host or the network cannot be reached", False
+            return f"{peer} or the network cannot be reached", False
     return "", False
 
 

@@ -8,7 +8,6 @@ for each request, which costs time. Nothing of that is needed: a client has one 
 from __future__ import annotations
 
 import inspect
-import os
 import ssl
 import sys
 import time
@@ -29,7 +28,7 @@ from .attempts import NextAction, RequestAttempts
 from .auth import AsyncAuth, Auth
 from .base_url import is_loopback
 from .config import Options
-from .connection_failures import transport_failure
+from .connection_failures import certificate_problem, transport_failure
 from .connection_pool import LeasingTransport
 from .instruments import is_traced
 from .leases import CoreRequest
@@ -301,10 +300,9 @@ def ssl_context(options: Options) -> ssl.SSLContext:
     if isinstance(options.verify, ssl.SSLContext):
         return options.verify
     if options.verify:
-        for variable, exists in (("SSL_CERT_FILE", os.path.isfile), ("SSL_CERT_DIR", os.path.isdir)):
-            path = os.environ.get(variable)
-            if path and not exists(path):
-                raise ConfigurationError(f"{variable}: what it names is not there; correct the variable, or unset it")
+        problem = certificate_problem()
+        if problem is not None:
+            raise ConfigurationError(problem)
     try:
         return httpx.create_ssl_context(verify=options.verify)
     except OSError:  # an SSLError is one

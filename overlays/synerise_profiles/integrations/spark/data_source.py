@@ -61,17 +61,18 @@ class SyneriseDataSource(DataSource):
         """Return the name of the format."""
         return "synerise"
 
-    def writer(self, schema: Any, overwrite: bool) -> SyneriseWriter:  # noqa: ARG002, FBT001 - as PySpark calls it
+    def writer(self, schema: Any, overwrite: bool) -> SyneriseWriter:  # noqa: FBT001 - as PySpark calls it
         """Make the writer of a batch write; raises for what cannot work, before a task begins."""
-        return SyneriseWriter(self._plan(schema))
+        return SyneriseWriter(self._plan(schema, overwrite=overwrite))
 
-    def streamWriter(self, schema: Any, overwrite: bool) -> SyneriseStreamWriter:  # noqa: ARG002, FBT001, N802 - likewise
-        """Make the writer of a streaming query."""
-        return SyneriseStreamWriter(self._plan(schema, is_stream=True))
+    def streamWriter(self, schema: Any, overwrite: bool) -> SyneriseStreamWriter:  # noqa: FBT001, N802 - likewise
+        """Make the writer of a streaming query; raises as `writer` does."""
+        return SyneriseStreamWriter(self._plan(schema, is_stream=True, overwrite=overwrite))
 
-    def _plan(self, schema: Any, *, is_stream: bool = False) -> WritePlan:
+    def _plan(self, schema: Any, *, overwrite: bool, is_stream: bool = False) -> WritePlan:
         import_pyarrow("spark")  # this process has the Python of the workers
-        options = SinkOptions.parse(dict(self.options), list(schema.fieldNames()), is_stream=is_stream)
+        columns = list(schema.fieldNames())
+        options = SinkOptions.parse(dict(self.options), columns, is_stream=is_stream, overwrite=overwrite)
         given: dict[str, Any] = dict(options.place)
         key = self.read_key()
         if key is not None:

@@ -70,14 +70,18 @@ class SinkOptions:
     place: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     @classmethod
-    def parse(cls, given: Mapping[str, str], columns: list[str], *, is_stream: bool = False) -> SinkOptions:
-        """Read the options of a write of a frame with these columns.
+    def parse(
+        cls, given: Mapping[str, str], columns: list[str], *, is_stream: bool = False, overwrite: bool = False
+    ) -> SinkOptions:
+        """Read the options of a write of a frame with these columns; `overwrite` says its mode, or a stream's.
 
         Raises InvalidRequestError by the option's name, MappingError for what is wrong with the mapping, before
         anything is sent: for keys that would differ in a task that is tried again, too.
         """
         options = _known(given)
         mapping = _mapping(options)
+        if overwrite:
+            _refuse_overwriting(mapping, is_stream=is_stream)
         bulk = _bulk_arguments(options)
         if mapping.kind == "profiles":
             for option in ("salt", "defaultTime"):
@@ -85,7 +89,7 @@ class SinkOptions:
                     raise refused(option, "is for events and transactions; profiles have neither salt nor time")
         else:
             _check_keys(mapping, options)
-        _check_partitions(mapping, columns)
+        _check_partitions(mapping, columns, is_stream=is_stream)
         _check_arguments(mapping, bulk)
         _check_files(options, is_stream=is_stream)
         return cls(
@@ -179,6 +183,15 @@ def check_folder(folder: str, machine: str) -> None:
         raise refused("rejects", f"is a folder that {machine} may not write to")
 
 
+def _refuse_overwriting(mapping: RowMapping, *, is_stream: bool) -> None:
+    """Refuse a mode that would replace what is stored: the API only adds. A stream of profiles sends whole states."""
+    if not is_stream:
+        raise refused("mode", "is overwrite, and nothing that is stored can be replaced; write with mode('append')")
+    if mapping.kind != "profiles":
+        problem = "is complete, which sends with each micro-batch what was sent before; use outputMode('append')"
+        raise refused("outputMode", problem)
+
+
 def _check_keys(mapping: RowMapping, options: Mapping[str, str]) -> None:
     """Refuse keys that are not of the row alone: Spark sends the rows of a failed task again."""
     salt, time = mapping.operations[0].retry_keys[:2]
@@ -192,13 +205,18 @@ def _check_keys(mapping: RowMapping, options: Mapping[str, str]) -> None:
         raise refused("defaultTime", f"{problem}, such as '2024-06-01T00:00:00Z', the same when the job runs again")
 
 
-def _check_partitions(mapping: RowMapping, columns: list[str]) -> None:
+def _check_partitions(mapping: RowMapping, columns: list[str], *, is_stream: bool) -> None:
     """Refuse a frame whose rows of one profile, or lines of one order, may be in two tasks."""
     if BUCKET_COLUMN in columns or (mapping.kind != "profiles" and not mapping.lines.group_by):
         return
     what = "rows of one profile keep their order" if mapping.kind == "profiles" else "lines of one order are together"
+    call = "repartition(df, mapping, order_by=...)"
+    how = (
+        f"which a stream is not: write each micro-batch by foreachBatch(function), with {call} inside the function"
+        if is_stream
+        else f"write {call}"
+    )
     raise refused(
         "mapping",
-        f"needs a frame whose {what}; write repartition(df, mapping, order_by=...) in the place of df, from "
-        "synerise_profiles.integrations.spark",
+        f"needs a frame whose {what}; {how} in the place of df, from synerise_profiles.integrations.spark",
     )

@@ -493,6 +493,32 @@ def test_what_is_not_all_letters_is_not_replaced(client: Synerise, letters: Path
     assert letters.read_bytes() == content
 
 
+@pytest.mark.parametrize("mode", ["replace", "append"])
+@pytest.mark.parametrize(
+    "content", [b'{\n  "shop": 1\n}\n', b"{\n}\n", b"{\n", b"{", b'{"', b'{"version":\n', b"\n\nmine\n"]
+)
+def test_the_beginning_of_other_json_is_no_letter(client: Synerise, letters: Path, content: bytes, mode: Any) -> None:
+    """A brace alone begins all that is JSON: nobody's settings are replaced, and no row is written behind them."""
+    letters.write_bytes(content)
+    with pytest.raises(InvalidRequestError, match="dead_letter: is a file of something else than dead letters"):
+        client.bulk.upsert_profiles([BAD], dead_letter=letters, dead_letter_mode=mode)
+    with pytest.raises(InvalidRequestError, match="spill: is a file of something else than dead letters"):
+        client.queue(spill=letters)
+    assert letters.read_bytes() == content
+
+
+def test_letters_are_appended_behind_one_that_was_cut_off(client: Synerise, letters: Path) -> None:
+    """Wherever it was, as long as it or another one tells that the file is of letters."""
+    client.bulk.upsert_profiles([BAD], dead_letter=letters)
+    line = letters.read_bytes()
+    for content in (line[:11], line[:30], line[:60], line + line[:1], line[:1] + b"\n" + line, b"\n" + line[:20]):
+        letters.write_bytes(content)
+        client.bulk.upsert_profiles([BAD], dead_letter=letters, dead_letter_mode="append")
+        found = letters.read_bytes()
+        assert found.startswith(content)
+        assert len(list(read_dead_letter(letters))) == content.count(line) + 1
+
+
 def test_a_folder_that_goes_away_is_told(client: Synerise, tmp_path: Path) -> None:
     """The run is over, so its report comes with the error."""
     folder = tmp_path / "folder"

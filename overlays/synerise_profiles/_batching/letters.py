@@ -15,7 +15,7 @@ import math
 import os
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, TypeAlias, cast
@@ -54,6 +54,8 @@ RowHolds: TypeAlias = Literal["fields", "cells"]
 _LETTER_PATTERN: Final = re.compile(rb'\{"version":\d+,"operation":"[\w.]*","row_holds":"')
 LETTER_START: Final = b'{"version":%d,"operation":"' % LETTER_VERSION
 """What every letter begins with: a line that a crash cut off before its end says nothing."""
+_TELLING_START: Final = b'{"version":'
+"""What other JSON hardly begins with, let alone ends with."""
 _PART_OF_ORDER: Final = (
     "is a part of an order, and would replace the whole one: give transform=, a function that returns all lines of the "
     "order, or import the mended file again with sort=True"
@@ -154,25 +156,46 @@ def letter_target(path: object, argument: str, *, is_appended: bool) -> Path:
     target = target_of(path, argument, is_appended=is_appended)
     try:
         with target.open("rb") as lines:
-            first = lines.readline()
             # Where it is replaced, every line counts, so that no other content goes.
-            is_ours = _is_like_a_letter(first) and (is_appended or all(map(_is_like_a_letter, lines)))
+            version = _version_in(lines, is_first_enough=is_appended)
     except FileNotFoundError:
         return target
     except OSError as error:
         raise refused(argument, f"cannot be read: {error.strerror}") from None
-    version = _version_of(first)
-    if not is_ours:
-        raise refused(argument, "is a file of something else than dead letters; give the name of another one")
+    except _NoLettersError:
+        raise refused(argument, "is a file of something else than dead letters; give the name of another one") from None
     if is_appended and version not in (None, LETTER_VERSION):
         raise refused(argument, f"has dead letters of version {version}; this release writes version {LETTER_VERSION}")
     return target
 
 
-def _is_like_a_letter(line: bytes) -> bool:
-    """Whether it is blank or a letter, whole or cut off by a crash."""
-    is_cut = line.startswith(LETTER_START) or LETTER_START.startswith(line.rstrip(b"\n"))
-    return is_cut or _version_of(line) is not None or not line.strip()
+class _NoLettersError(Exception):
+    """A file has other lines than letters."""
+
+
+def _version_in(lines: Iterable[bytes], *, is_first_enough: bool) -> int | None:
+    """Return the version of the first letter, whole or cut off by a crash; None if all lines are blank.
+
+    Raises _NoLettersError for a line that is neither. One too short to be told from other JSON, such as a lone brace,
+    may be the rest of a letter only where there is another letter.
+    """
+    version, is_known, is_in_doubt = None, False, False
+    for line in lines:
+        if not line.strip():
+            continue
+        found = _version_of(line)
+        if found is not None or line.startswith(LETTER_START):
+            version = version if is_known else found
+            is_known = True
+            if is_first_enough:
+                break
+        elif not LETTER_START.startswith(line.rstrip(b"\n")):
+            raise _NoLettersError
+        else:
+            is_in_doubt = is_in_doubt or not line.startswith(_TELLING_START) or line.endswith(b"\n")
+    if is_in_doubt and not is_known:
+        raise _NoLettersError
+    return version
 
 
 @attrs.frozen

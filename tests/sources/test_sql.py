@@ -106,16 +106,65 @@ def test_more_rows_than_are_fetched_at_once(lite):
         ("insert into people values (9, 1, null) returning id, x", "INSERT"),
         ("delete from people", "DELETE"),
         ("explain select 1", "EXPLAIN"),
+        ("# note\nDelete from people", "DELETE"),
+        ("\ufeffdelete from people", "DELETE"),
     ],
 )
 def test_a_statement_that_writes_is_refused_before_it_does(lite, tmp_path, monkeypatch, statement, word):
     """Nothing is written, neither to the database nor to a file beside it."""
     monkeypatch.chdir(tmp_path)
     before = lite.total_changes, list(lite.execute("select * from sqlite_master"))
-    with pytest.raises(InvalidRequestError, match=f"query: begins with {word}, and selects no rows; give a SELECT"):
+    with pytest.raises(InvalidRequestError, match=f"query: begins with {word}, and is no query; give a SELECT"):
         read_sql(statement, lite, MAPPING)
     assert (lite.total_changes, list(lite.execute("select * from sqlite_master"))) == before
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "with old as (select 1 as i) delete from people where id in (select i from old) returning id, x",
+        "/* a note */ ; With a(x) as (values (?)) Insert into people (id) select x from a returning id",
+        "with a as (select 1) update people set x = 'z' returning id, x",
+        "with a as (select 1) replace into people select 5, 6 returning id",
+    ],
+)
+@pytest.mark.parametrize("text_factory", [str, bytes])
+def test_sqlite_says_itself_what_writes(lite, statement, text_factory):
+    """Whatever a statement begins with; the connection stays as it was made."""
+    lite.text_factory = text_factory
+    lite.row_factory = lambda cursor, row: {
+        column[0]: cell for column, cell in zip(cursor.description, row, strict=True)
+    }
+    lite.commit()
+    before = lite.total_changes
+    with pytest.raises(InvalidRequestError, match="query: writes to the database, and is no query; give a SELECT"):
+        read_sql(statement, lite, MAPPING, params=[9] if "?" in statement else None)
+    assert (lite.total_changes, lite.in_transaction) == (before, False)
+    lite.execute("delete from people")
+
+
+def test_a_pragma_of_sqlite_takes_no_effect(lite):
+    """SQLite sets some when it only looks at them."""
+    for statement in ("pragma user_version = 5", "pragma user_version(5)", "pragma foreign_keys = on"):
+        with pytest.raises(InvalidRequestError, match="query: has no rows"):
+            read_sql(statement, lite, MAPPING)
+    assert lite.execute("pragma user_version").fetchone() == (0,)
+    assert lite.execute("pragma foreign_keys").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("begin", ["/* step */ " * 60, "-- step\n" * 60, "/* step " * 60, "/**/" * 60])
+def test_a_query_behind_many_comments_is_looked_at_at_once(lite, begin):
+    """Each of them is looked at once, and one without an end too."""
+    with pytest.raises((sqlite3.OperationalError, InvalidRequestError)):
+        read_sql(begin + '"quoted', lite, MAPPING)
+
+
+@pytest.mark.parametrize("text", ['/* a */ "x" /* b */ delete', "/* a */ $$ /* */ drop", "/* 1 */ [x] /* */ update"])
+def test_what_stands_in_quotes_is_no_first_word(lite, text):
+    """The database says what is wrong with such a text."""
+    with pytest.raises(sqlite3.OperationalError):
+        read_sql(text, lite, MAPPING)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +174,11 @@ def test_a_statement_that_writes_is_refused_before_it_does(lite, tmp_path, monke
         ("export database 'copy'", "begins with EXPORT"),
         ("select 1 as id; copy (select 1) to 'copy.csv'", "is several statements"),
         ("with x as (select 1) insert into people select * from x", "is a statement of INSERT"),
+        ("with a as (insert into people values ($1) returning id) select id from a", "writes to the database"),
+        ("with a as (copy people to 'copy.csv') select 1 as id", "writes to the database"),
         ("set threads = 1", "is a statement of SET"),
+        ("pragma enable_profiling", "is a statement of PRAGMA"),
+        ("begin", "is a statement of TRANSACTION"),
         ("", "has no rows"),
     ],
 )
@@ -136,7 +189,7 @@ def test_duckdb_executes_no_other_statement_than_a_query(tmp_path, monkeypatch, 
     with duckdb.connect() as connection:
         connection.sql("create table people (id int)")
         with pytest.raises(InvalidRequestError, match=f"query: {problem}"):
-            read_sql(statement, connection, MAPPING)
+            read_sql(statement, connection, MAPPING, params=[1] if "$1" in statement else None)
         assert connection.sql("from people").fetchall() == []
     assert list(tmp_path.iterdir()) == []
 
@@ -146,6 +199,7 @@ def test_duckdb_executes_no_other_statement_than_a_query(tmp_path, monkeypatch, 
     [
         "from (values ('1', 6)) as t(id, x)",
         "values ('1', 6)",
+        "select '1' as id, 6 as x where 'delete' != 'update \"name\": \"INSERT'",
         "(select '1' as id, 6 as x)",
         "/* c */ with t as (select '1' as id, 6 as x) table t",
         "pivot (select '1' as id, 'x' as k, 6 as v) on k using sum(v)",
@@ -211,6 +265,24 @@ def test_rows_of_postgres(server):
     source = read_sql(WIDE, server, MAPPING, params=[True])
     assert list(source) == [{"customId": "customer-1", "attributes": EXPECTED}]
     assert list(source) == [{"customId": "customer-1", "attributes": EXPECTED}]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "with a as (delete from pg_temp.people returning id) select id from a",
+        "select id into pg_temp.others from pg_temp.people",
+        "do $$ begin delete from pg_temp.people; end $$",
+        "call pg_temp.empty()",
+    ],
+)
+def test_postgres_writes_nothing(server, statement):
+    """A cursor on the server takes queries alone."""
+    server.autocommit = True
+    server.execute("create temporary table if not exists people as select 'a' as id")
+    with pytest.raises(Exception, match=r"no query|syntax|INTO|data-modifying"):
+        read_sql(statement, server, MAPPING)
+    assert server.execute("select id from pg_temp.people").fetchall() == [("a",)]
 
 
 def test_postgres_is_read_without_a_transaction_too(server):

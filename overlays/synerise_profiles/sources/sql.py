@@ -48,31 +48,23 @@ _KINDS: Final[Sequence[tuple[type[object], str]]] = (
     (dict, "struct"),
     (list, "list"),
 )
-_WRITING_WORDS: Final = frozenset(
+_OTHER_WORDS: Final = frozenset(
     (
-        *(
-            "alter",
-            "analyze",
-            "attach",
-            "checkpoint",
-            "commit",
-            "copy",
-            "create",
-            "delete",
-            "detach",
-            "drop",
-            "explain",
-        ),
-        *("export", "grant", "import", "insert", "install", "load", "merge", "prepare", "refresh", "reindex"),
-        *("replace", "revoke", "rollback", "truncate", "update", "vacuum"),
+        *("alter", "analyze", "attach", "checkpoint", "commit", "copy", "create", "delete", "detach", "do", "drop"),
+        *("explain", "export", "grant", "import", "insert", "install", "load", "merge", "prepare", "refresh"),
+        *("reindex", "rename", "replace", "revoke", "rollback", "truncate", "update", "vacuum"),
     )
 )
-"""With these begins no query that rows come from, but what writes to a database, or to files beside it."""
+"""With these begins no query, but mostly what writes to a database, or to files beside it."""
 _find_first_word: Final = re.compile(
-    r"(?:[\s(;]|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*([a-z]+)", re.IGNORECASE | re.DOTALL
+    r"(?:[\s(;\ufeff]|(?:--|#)[^\n]*(?:\n|\Z)|/\*(?!!)(?:(?!\*/).)*\*/)*+([a-z]+)", re.IGNORECASE | re.DOTALL
 ).match
-_DUCKDB_QUERIES: Final = frozenset({"SELECT", "PRAGMA", "CALL", "MULTI"})
+_has_writing_word: Final = re.compile(r"\b(?:copy|delete|insert|merge|update)\b", re.IGNORECASE).search
+_DUCKDB_QUERIES: Final = frozenset({"SELECT", "CALL", "MULTI"})
 """What DuckDB calls the statements that have rows; PIVOT is of several in one."""
+_DUCKDB_WRITES: Final = re.compile(r'"name": *"(?:batch[ _])?(?:copy|delete|insert|merge|update)', re.IGNORECASE)
+"""Steps of its plans that write."""
+_SQLITE: Final = frozenset({"sqlite3", "pysqlite3"})
 _FETCH_ROWS: Final = 2000
 """So many rows are fetched at a time; the types of columns are those of the first."""
 
@@ -85,10 +77,15 @@ def read_sql(
 
     `query` and `params` are handed to the driver as they are. The query is executed at once, and its columns checked
     against the mapping: raises MappingError; InvalidRequestError for what is no connection, and for a statement that
-    writes, such as COPY or ATTACH, or has no rows; and what the driver raises. Rows are fetched as the run takes them.
+    has no rows, or is seen to be no query; and what the driver raises. Rows are fetched as the run takes them.
     Nothing is read whole where the driver can do without: PostgreSQL is read by a cursor on the server; connect to
     MySQL with a class of cursors that streams. ADBC and DuckDB give Arrow's types, which needs pyarrow
     (`pip install 'synerise-profiles[arrow]'`).
+
+    A statement is refused before it is executed if it begins with a word such as COPY, DELETE or ATTACH. SQLite (not by
+    ADBC) and DuckDB are asked too whether it writes, as WITH can before a DELETE, and psycopg's cursors on the server
+    take nothing that does. Any other database executes what begins with another word: WITH, SELECT ... INTO, CALL or
+    SET; and functions and procedures do everywhere what they do. Connect as a user who may only read.
 
     The connection is used by the thread that starts the run. Use it for nothing else meanwhile; it is left open, and so
     is its transaction. Reading the rows again executes the query again, and a journal goes on only where they come in
@@ -154,6 +151,7 @@ def _fetch(cursor: Any, query: Any, params: SqlParams) -> _Blocks:
     The cursor is closed at the end, or when what is left of the rows is dropped.
     """
     try:
+        _check_sqlite(cursor, query, params)
         cursor.execute(query) if params is None else cursor.execute(query, params)
         # A cursor on the server knows its columns when it has fetched.
         is_on_server = bool(getattr(cursor, "name", None))
@@ -170,22 +168,50 @@ def _fetch(cursor: Any, query: Any, params: SqlParams) -> _Blocks:
 
 
 def _check_selects(query: object) -> None:
-    """Refuse a statement that writes, before it does."""
+    """Refuse what begins as no query does, before it is executed."""
     found = _find_first_word(query) if isinstance(query, str) else None
-    if found is not None and found[1].lower() in _WRITING_WORDS:
-        raise InvalidRequestError(f"begins with {found[1].upper()}, and selects no rows; give a SELECT", field="query")
+    if found is not None and found[1].lower() in _OTHER_WORDS:
+        raise _no_query_error(f"begins with {found[1].upper()}")
 
 
-def _check_duckdb(query: object) -> None:
+def _check_sqlite(cursor: Any, query: object, params: SqlParams) -> None:
+    """Refuse what writes to a database of SQLite, by the program that it makes of it; nothing is executed."""
+    packages = {kind.__module__.partition(".")[0] for kind in type(cursor).__mro__}
+    found = _find_first_word(query) if isinstance(query, str) and not _SQLITE.isdisjoint(packages) else None
+    if found is None:
+        return
+    if found[1].lower() == "pragma":  # which takes effect when it is compiled
+        raise _no_rows_error()
+    text = f"{found.string[: found.start(1)]}EXPLAIN {found.string[found.start(1) :]}"
+    explaining = cursor.connection.cursor()
+    with closing(explaining):
+        explaining.row_factory = None
+        explaining.execute(text) if params is None else explaining.execute(text, params)
+        # A transaction is begun to write if its second operand says so.
+        if any(step[1] in ("Transaction", b"Transaction") and step[3] for step in explaining):
+            raise _no_query_error("writes to the database")
+
+
+def _check_duckdb(connection: Any, query: object, params: SqlParams) -> None:
     """Refuse what DuckDB would take for another statement than one query; it executes all that it is given."""
-    extract = getattr(import_module("duckdb"), "extract_statements", None)
+    duckdb = import_module("duckdb")
+    extract = getattr(duckdb, "extract_statements", None)
     if extract is None or not isinstance(query, str):
         return
     kinds = [statement.type.name.removesuffix("_STATEMENT") for statement in extract(query)]
     if len(kinds) > 1:
         raise InvalidRequestError("is several statements; give one that selects rows", field="query")
     if kinds and kinds[0] not in _DUCKDB_QUERIES:
-        raise InvalidRequestError(f"is a statement of {kinds[0]}, and selects no rows; give a SELECT", field="query")
+        raise _no_query_error(f"is a statement of {kinds[0]}")
+    if kinds == ["SELECT"] and _has_writing_word(query):  # maybe in a column's name, or a text
+        with suppress(duckdb.Error):  # the query itself will say why
+            plan = connection.sql(f"EXPLAIN (FORMAT JSON) {query.lstrip(' ;')}", params=params).fetchall()
+            if _DUCKDB_WRITES.search(str(plan[0][1])):
+                raise _no_query_error("writes to the database")
+
+
+def _no_query_error(what: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{what}, and is no query; give a SELECT", field="query")
 
 
 def _no_rows_error() -> InvalidRequestError:
@@ -201,7 +227,7 @@ def _by_position(rows: list[Any], names: tuple[str, ...]) -> list[Any]:
 
 def _duckdb_batches(connection: Any, query: Any, params: SqlParams) -> Iterator[Any]:
     """Yield the schema of a query of DuckDB, and then its batches, which are computed as they are read."""
-    _check_duckdb(query)
+    _check_duckdb(connection, query, params)
     relation = connection.sql(query, params=params)
     if relation is None:
         raise _no_rows_error()

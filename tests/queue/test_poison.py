@@ -187,6 +187,28 @@ def test_no_flaky_server_convicts_a_healthy_row() -> None:
     check_flaky_servers((0.3, 0.6, 0.85), range(12))
 
 
+@pytest.mark.parametrize("fate", ["500 after", "lost before"])
+def test_probes_that_break_speak_for_the_row(fate: str) -> None:
+    """Where the server breaks at most probes too, that it broke at a lone row as often as it passed is chance."""
+    rig = Rig(items=1)
+    rig.put(profile(0))
+    rig.core.flush()
+    rig.drain()
+    rig.put(profile(1))
+    rig.core.flush()
+    probes = 0
+    while probes < 60 and rig.core.held:
+        step = rig.step()
+        if isinstance(step, QueueTask):
+            probes += step.sub_batch.is_probe
+            rig.answer(step, "well" if step.sub_batch.is_probe and probes % 4 == 0 else fate)
+        else:
+            assert isinstance(step, Wait)
+            rig.clock.now += step.seconds or 0.0
+            rig.core.flush()
+    assert (rig.rejected, rig.core.held) == ([], 1)
+
+
 @pytest.mark.long
 def test_no_flaky_server_convicts_a_healthy_row_at_length() -> None:
     """With all rates, many times."""

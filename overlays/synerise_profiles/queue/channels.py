@@ -188,6 +188,7 @@ class Channel:
         if sub_batch.is_probe:
             self._probe, self._next_probe_at = None, now + delay
             self._failed_probes += 1
+            self._search.on_probe_failure(sub_batch, result)
             return
         if not (result.may_be_about_a_row or result.is_busy or result.is_unreadable_partial):
             batch.chunk_state.pending.append(sub_batch)

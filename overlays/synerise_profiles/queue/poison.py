@@ -60,6 +60,11 @@ class PoisonedRowSearch:
                 if batch.is_stuck:
                     batch.is_stuck, batch.due_at = False, 0.0
 
+    def on_probe_failure(self, sub_batch: SubBatch, result: SendResult) -> None:
+        """Take note that a probe failed: where the server broke at it, it breaks at others too."""
+        if result.may_be_about_a_row or result.is_busy:
+            self._evidence.on_broken(sub_batch)
+
     def take(self, batch: InflightBatch, sub_batch: SubBatch, result: SendResult) -> bool:
         """Take a sub-batch at which the server broke; return whether the batch goes on without a pause."""
         state = batch.chunk_state

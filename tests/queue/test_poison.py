@@ -209,6 +209,26 @@ def test_probes_that_break_speak_for_the_row(fate: str) -> None:
     assert (rig.rejected, rig.core.held) == ([], 1)
 
 
+@pytest.mark.parametrize(("age", "is_sent"), [(1.0, True), (3600.0, False)])
+def test_a_row_of_long_ago_is_not_sent_once_more(age: float, is_sent: bool) -> None:  # noqa: FBT001
+    """Others may have written its profile since: then a poisoned row is held until another one passes."""
+    rig = Rig(items=1)
+    rig.put(profile(0))
+    rig.core.flush()
+    rig.drain()
+    rig.clock.now += age
+    rig.put(profile(1, poisoned=True))
+    rig.core.flush()
+    for _ in range(60):
+        step = rig.step()
+        if isinstance(step, QueueTask):
+            rig.answer(step)
+        elif isinstance(step, Wait):
+            rig.clock.now += min(step.seconds or 0.0, 0.1)
+    assert (rig.server.order.count(0) > 1) is is_sent
+    assert (rig.rejected == [1]) is is_sent
+
+
 @pytest.mark.long
 def test_no_flaky_server_convicts_a_healthy_row_at_length() -> None:
     """With all rates, many times."""

@@ -15,6 +15,7 @@ from synerise_profiles._readers import block_reader
 from synerise_profiles.bulk import UnreadableRow
 from synerise_profiles.sources import MappingError, RowMapping, field, read_csv
 
+PLAIN_CODES = RowMapping.for_profiles({"pl": "customId", "eur": "attributes.note"})
 PLAIN = RowMapping.for_profiles({"id": "customId", "note": "attributes.note"})
 TYPED = RowMapping.for_profiles({"id": "customId", "n": field("attributes.n", "integer")})
 
@@ -311,6 +312,15 @@ def test_a_line_without_an_end_does_not_fill_the_memory(monkeypatch):
     assert "is longer than" in found[1][1]
     assert found[2][1] == {"customId": "c", "attributes": {"note": "3"}}
     assert len(rows_with_lines(read_csv(io.StringIO(text.rstrip("3\nc,")), PLAIN))) == 2
+
+
+def test_a_row_like_the_names_that_were_given_is_a_row() -> None:
+    """A file without a header cannot repeat it: only the names as they are given are taken for one."""
+    source = read_csv(io.StringIO("PL,EUR\n pl,eur\npl,x\n"), PLAIN_CODES, names=["pl", "eur"])
+    assert rows_with_lines(source) == [
+        (1, {"customId": "PL", "attributes": {"note": "EUR"}}),
+        (3, {"customId": "pl", "attributes": {"note": "x"}}),
+    ]
 
 
 def test_dialects():

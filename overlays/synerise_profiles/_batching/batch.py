@@ -204,6 +204,11 @@ class SubBatch:
     broke_again: bool = False
     trail: Trail | None = None
 
+    @property
+    def fails_alone(self) -> bool:
+        """Whether the server took others after it had failed at this, or between two of its failures."""
+        return self.others_pass or self.broke_again
+
     def mark_sent(self, sent_at: float, number: int, passed_before: int) -> None:
         """Note that it is sent: when, as which request of all, and after which of those that passed."""
         self.attempts += 1

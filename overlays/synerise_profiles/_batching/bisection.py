@@ -70,6 +70,8 @@ class ChunkState:
     pending: list[SubBatch] = attrs.field(factory=list[SubBatch])
     refused: dict[int, Refusal] = attrs.field(factory=dict[int, Refusal])
     accepted_parts: list[Sequence[int]] = attrs.field(factory=list[Sequence[int]])
+    last_answer_accepts: bool = False
+    """Whether the last answer accepted a row that was not accepted before."""
     parked: list[SubBatch] = attrs.field(factory=list[SubBatch])
     due: float = 0.0
     sent: SubBatch | None = None
@@ -117,6 +119,7 @@ class ChunkState:
 
     def take_answer(self, sub_batch: SubBatch, result: SendResult, *, is_accepted: bool) -> None:
         """Take a response that says what became of the rows. Of a row that goes once more that is known already."""
+        self.last_answer_accepts, count = False, len(self.accepted_parts)
         if sub_batch.is_probe:
             return
         if not is_accepted:
@@ -125,6 +128,7 @@ class ChunkState:
             self.accept_partially(sub_batch, result.content)
         else:
             self.accepted_parts.append(sub_batch.positions)
+        self.last_answer_accepts = any(self.accepted_parts[count:])
 
     def accept_partially(self, sub_batch: SubBatch, content: bytes) -> None:
         """Rows of a sub-batch were accepted and others refused, by the list in the body of a 207."""
@@ -165,8 +169,7 @@ class ChunkState:
             return False
         self.budget.requests_left -= 2
         middle = len(positions) // 2
-        others_pass = sub_batch.others_pass or sub_batch.broke_again
-        like = SubBatch((), is_half=True, maybe_applied=sub_batch.maybe_applied, others_pass=others_pass)
+        like = SubBatch((), is_half=True, maybe_applied=sub_batch.maybe_applied, others_pass=sub_batch.fails_alone)
         self.pending += [attrs.evolve(like, positions=half) for half in (positions[middle:], positions[:middle])]
         return True
 

@@ -110,8 +110,7 @@ class SendResult:
 
     def may_be_about(self, sub_batch: SubBatch) -> bool:
         """Whether a row of this sub-batch may be why it failed: also if the server is too busy for it alone."""
-        others_pass = sub_batch.others_pass or sub_batch.broke_again
-        return self.may_be_about_a_row or (self.is_busy and others_pass)
+        return self.may_be_about_a_row or (self.is_busy and sub_batch.fails_alone)
 
     @property
     def description(self) -> str:

@@ -154,7 +154,7 @@ class CsvReader:
         """Whether a record is the header once more, which is counted, or has no cell with anything but blanks.
 
         Blanks around its cells, empty cells behind them, and the case of letters make no other header; but one column
-        may well hold a word that differs from its name by its case.
+        may well hold a word that differs from its name by its case, and so may rows of a file without a header.
         """
         header = self._plain_header
         first = cells[0].strip()
@@ -163,7 +163,11 @@ class CsvReader:
         texts = _plain_record(cells)
         if texts == [""]:
             return True
-        if texts != header or (len(texts) == 1 and first != self.columns[0].strip()):
+        if texts != header:
+            return False
+        # One column may hold such a word, and names that were given are those of no header that could come again.
+        is_exact = len(texts) == 1 or not self._has_header
+        if is_exact and any(cell.strip() != name.strip() for cell, name in zip(cells, self.columns, strict=False)):
             return False
         self.notes[_REPEATED_HEADER] = self.notes.get(_REPEATED_HEADER, 0) + 1
         return True

@@ -144,7 +144,7 @@ class Engine(Machine[BulkTask]):
         if is_success or result.refuses_rows or (is_absent and operation.build_request is not None):
             self._on_success(sub_batch)
             chunk_state.take_answer(sub_batch, as_not_found(result) if is_absent else result, is_accepted=is_success)
-            if chunk_state.accepted_parts and chunk_state.accepted_parts[-1]:
+            if chunk_state.last_answer_accepts:
                 self._evidence.last_accepted = chunk_state
         else:
             self._on_failure(task, result, now)

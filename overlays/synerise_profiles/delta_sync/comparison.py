@@ -19,13 +19,13 @@ from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .entries import DIGEST_BYTES, FIELD_DIGEST_BYTES, SLOT_BYTES, read_sent_fields, sent_fields
+from .entries import DIGEST_BYTES, DOUBT, FIELD_DIGEST_BYTES, SLOT_BYTES, read_sent_fields, sent_fields
 from .field_paths import numbers_of, paths_of, with_nulls
 from .report import MAX_NAMED, DeltaPlan
 from .settings import DeltaSettings
 from .state import DeltaState
 from .unchanged_rows import CANONICAL_OPTIONS, Sampler, UnchangedRows
-from .waiting_rows import DOUBT, Digested, PendingRow
+from .waiting_rows import Digested, PendingRow
 
 __all__ = ["Comparison"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from .entries import DIGEST_BYTES, SLOT_BYTES, slot_of
+from .entries import DIGEST_BYTES, slot_of, stored_slot
 from .state_file import StateFile, damaged
 
 __all__ = ["DigestBlocks"]
@@ -40,7 +40,7 @@ class DigestBlocks:
 
     def entry(self, value: bytes) -> bytes:
         """Put the digest of an entry before what the table says of it."""
-        at = int.from_bytes(value[:SLOT_BYTES], "big") * DIGEST_BYTES
+        at = stored_slot(value) * DIGEST_BYTES
         if at + DIGEST_BYTES > len(self._content):
             raise damaged()
         return bytes(self._content[at : at + DIGEST_BYTES]) + value

@@ -14,6 +14,7 @@ from .confirmed_digests import DIGEST_BYTES
 
 __all__ = [
     "DIGEST_BYTES",
+    "DOUBT",
     "FIELD_DIGEST_BYTES",
     "SLOT_BYTES",
     "Digests",
@@ -21,12 +22,16 @@ __all__ = [
     "sealed",
     "sent_fields",
     "slot_of",
+    "stored_mask",
+    "stored_slot",
     "unsealed",
 ]
 
 SLOT_BYTES: Final = 4
 _CHECKSUM_BYTES: Final = 2
 FIELD_DIGEST_BYTES: Final = 2
+DOUBT: Final = bytes(DIGEST_BYTES)
+"""Stands for the digest of a row while its profile is in doubt."""
 
 
 class Digests:
@@ -72,7 +77,17 @@ def unsealed(number: int, content: bytes) -> bytes | None:
 
 def slot_of(entry: bytes) -> int:
     """Return the slot of an entry."""
-    return int.from_bytes(entry[DIGEST_BYTES : DIGEST_BYTES + SLOT_BYTES], "big")
+    return stored_slot(entry[DIGEST_BYTES:])
+
+
+def stored_slot(value: bytes) -> int:
+    """Return the slot of what the table says of an entry."""
+    return int.from_bytes(value[:SLOT_BYTES], "big")
+
+
+def stored_mask(value: bytes) -> int:
+    """Return which fields were sent, by what the table says of an entry."""
+    return read_sent_fields(DOUBT + value)[0]
 
 
 def _mask_bytes(mask: int) -> bytes:

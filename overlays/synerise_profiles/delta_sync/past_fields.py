@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .entries import DIGEST_BYTES, read_sent_fields, unsealed
+from .entries import stored_mask, unsealed
 from .state_file import StateFile, damaged
 
 __all__ = ["PastFields"]
@@ -56,4 +56,4 @@ def _mask(number: int, content: bytes) -> int:
     value = unsealed(number, content)
     if value is None:
         raise damaged()
-    return read_sent_fields(bytes(DIGEST_BYTES) + value)[0]
+    return stored_mask(value)

@@ -15,7 +15,7 @@ from unicodedata import normalize
 
 import orjson
 
-from .entries import SLOT_BYTES, Digests
+from .entries import Digests, stored_slot
 from .state_file import StateFile, damaged
 
 __all__ = ["Spellings"]
@@ -67,7 +67,7 @@ class Spellings:
         pairs = self._file.select("SELECT id, folded FROM spellings", forms, by="folded")
         form_of |= dict(pairs)
         for number, content in self._file.select("SELECT id, value FROM entries", form_of):
-            slot = int.from_bytes(content[:SLOT_BYTES], "big")
+            slot = stored_slot(content)
             if slot < len(seen) and seen[slot]:
                 found.add(form_of[number])
         return found

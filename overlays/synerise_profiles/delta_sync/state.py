@@ -32,7 +32,17 @@ import orjson
 
 from .confirmed_digests import ConfirmedDigests
 from .digest_blocks import DigestBlocks
-from .entries import DIGEST_BYTES, SLOT_BYTES, read_sent_fields, sealed, sent_fields, unsealed
+from .entries import (
+    DIGEST_BYTES,
+    DOUBT,
+    SLOT_BYTES,
+    read_sent_fields,
+    sealed,
+    sent_fields,
+    stored_mask,
+    stored_slot,
+    unsealed,
+)
 from .past_fields import PastFields
 from .spellings import Spellings
 from .state_file import StateFile, damaged
@@ -110,7 +120,7 @@ class DeltaState:
         found = ConfirmedDigests(self._blocks.copy())
         if self.has_cleared and not self._hides_entries:
             for number, content in self._file.cursor(_CLEARED_ENTRIES):
-                found.remove(int.from_bytes(_unsealed(number, content)[:SLOT_BYTES], "big"))
+                found.remove(stored_slot(_unsealed(number, content)))
         return found
 
     def known(self, ids: Iterable[int]) -> dict[int, bytes]:
@@ -127,8 +137,7 @@ class DeltaState:
         if not self.has_cleared or self._hides_entries:
             return {}
         found = self._file.select("SELECT id, mask FROM cleared", ids)
-        doubt = bytes(DIGEST_BYTES)
-        return {number: read_sent_fields(doubt + _unsealed(number, content))[0] for number, content in found}
+        return {number: stored_mask(_unsealed(number, content)) for number, content in found}
 
     def refused(self, ids: Iterable[int]) -> dict[int, tuple[bytes, int]]:
         """Return the digest of what was refused of these rows last, and how often."""
@@ -156,14 +165,14 @@ class DeltaState:
 
         `sent` is the mask of fields that are sent to these profiles beside their rows.
         """
-        doubt, known = bytes(DIGEST_BYTES), self.known(ids)
+        known = self.known(ids)
         if not sent:
-            self.write((), digests=[doubt + entry[DIGEST_BYTES:] for entry in known.values()])
+            self.write((), digests=[DOUBT + entry[DIGEST_BYTES:] for entry in known.values()])
         else:
             end, masks = DIGEST_BYTES + SLOT_BYTES, {number: read_sent_fields(known[number])[0] for number in known}
             self.write(
                 [
-                    (number, doubt + known[number][DIGEST_BYTES:end] + sent_fields(masks[number] | sent))
+                    (number, DOUBT + known[number][DIGEST_BYTES:end] + sent_fields(masks[number] | sent))
                     for number in known
                 ]
             )
@@ -234,7 +243,7 @@ class DeltaState:
         if self._hides_entries:
             return
         for number, content in self._file.cursor(_ENTRIES):
-            slot = int.from_bytes(content[:SLOT_BYTES], "big")
+            slot = stored_slot(content)
             if slot >= len(seen) or not seen[slot]:
                 _unsealed(number, content)
                 yield number
@@ -265,9 +274,9 @@ class DeltaState:
         entries: list[tuple[int, bytes]] = []
         keys: list[tuple[int, bytes]] = []
         for number, content, key in self._file.select("SELECT id, value, key FROM temp.removed", ids):
-            mask, _ = read_sent_fields(bytes(DIGEST_BYTES) + _unsealed(number, content))
+            mask = stored_mask(_unsealed(number, content))
             slot = (self.slots + len(entries)).to_bytes(SLOT_BYTES, "big")
-            entries.append((number, bytes(DIGEST_BYTES) + slot + sent_fields(mask)))
+            entries.append((number, DOUBT + slot + sent_fields(mask)))
             keys.append((number, key))
         self.write(entries, keys=keys)
         return len(entries)
@@ -297,7 +306,7 @@ class DeltaState:
     def _without_digests(self, ids: Sequence[int]) -> list[bytes]:
         """Return the entries of these numbers with zeros for their digests."""
         found = self._file.select(_ENTRIES, ids)
-        return [bytes(DIGEST_BYTES) + value[:SLOT_BYTES] for _, value in found]
+        return [DOUBT + value[:SLOT_BYTES] for _, value in found]
 
     def _renumber(self) -> None:
         """Give the slots anew, in their order, without those that are free."""
@@ -309,7 +318,7 @@ class DeltaState:
                 entries: list[tuple[int, bytes]] = []
                 for slot, (number, content) in enumerate(part, self.slots):
                     value = _unsealed(number, content)
-                    at = int.from_bytes(value[:SLOT_BYTES], "big") * DIGEST_BYTES
+                    at = stored_slot(value) * DIGEST_BYTES
                     moved = slot.to_bytes(SLOT_BYTES, "big") + value[SLOT_BYTES:]
                     entries.append((number, bytes(old[at : at + DIGEST_BYTES]) + moved))
                 self._blocks.write([entry for _, entry in entries])

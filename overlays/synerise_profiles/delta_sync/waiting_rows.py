@@ -14,13 +14,10 @@ from typing import Any, Final, TypeAlias
 import attrs
 import orjson
 
-from .entries import DIGEST_BYTES
+from .entries import DOUBT
 from .state_file import StateFile
 
-__all__ = ["DOUBT", "Digested", "PendingRow", "WaitingRows"]
-
-DOUBT: Final = bytes(DIGEST_BYTES)
-"""Stands for the digest of a row while its profile is in doubt."""
+__all__ = ["Digested", "PendingRow", "WaitingRows"]
 
 Digested: TypeAlias = tuple[int, Any, int | None, bytes, bytes]
 """The place of a row, the row, the number of its key, the key and the digest.

@@ -38,6 +38,8 @@ _NEXT_PARSE_SECONDS: Final = 0.01
 _SCAN_SECONDS: Final = 1.0
 """Seconds from one search that finds none to the next."""
 
+_MAX_PROBE_AGE_SECONDS: Final = 30.0
+"""A row that was accepted longer ago is not sent once more: others may have written its profile since."""
 _BUSY_FACTOR: Final = 1.5
 """So much longer waits what the server is too busy for than all else: others go first, and tell whether it is."""
 
@@ -78,6 +80,7 @@ class Channel:
         self.failing: str | None = None
         self._search = PoisonedRowSearch(max_retries)
         self._last_accepted: InflightBatch | None = None
+        self._accepted_at = 0.0
         self._probe: SubBatch | None = None
         self._failed_probes = 0
         self._next_probe_at = 0.0
@@ -138,7 +141,7 @@ class Channel:
             is_stuck = is_stuck or batch.is_stuck
             if batch.sub_batch is None:
                 yield max(batch.due_at, earliest, self._next_stuck_at if batch.is_stuck else 0.0)
-        if self._may_probe:
+        if self._may_probe(now):
             yield max(self._next_probe_at, earliest)
         if self._may_seal():
             for buffer in self.nonempty_buffers():
@@ -153,10 +156,10 @@ class Channel:
     def take_probe(self, now: float) -> QueueTask | None:
         """Return what shows whether the server is up, where all in flight is stuck and nothing else can be sent.
 
-        It is the row that was accepted last, once more, which overwrites nothing newer: nothing else is sent meanwhile.
+        It is the row that was accepted last, once more, if that was a moment ago: nothing else is sent meanwhile.
         """
         last = self._last_accepted
-        if last is None or not self._may_probe or now < self._next_probe_at:
+        if last is None or not self._may_probe(now) or now < self._next_probe_at:
             return None
         part = next((part for part in reversed(last.chunk_state.accepted_parts) if part), None)
         if part is None or not self.throttle.take(now):
@@ -170,14 +173,14 @@ class Channel:
         self.requests_in_flight += 1
         self._search.on_sent(sub_batch)
 
-    def on_success(self, batch: InflightBatch, sub_batch: SubBatch) -> None:
+    def on_success(self, batch: InflightBatch, sub_batch: SubBatch, now: float) -> None:
         """Take note that a request passed."""
         self.throttle.on_success()
         self.failing, self._probe = None, None
         self._next_scan_at = self._next_probe_at = 0.0
         self._failed_probes = 0
-        if batch.chunk_state.accepted_parts and batch.chunk_state.accepted_parts[-1]:
-            self._last_accepted = batch
+        if batch.chunk_state.last_answer_accepts:
+            self._last_accepted, self._accepted_at = batch, now
         self._search.on_success(sub_batch, self.inflight_batches)
 
     def on_failure(
@@ -221,11 +224,11 @@ class Channel:
         yield from (row[0] for buffer in self.nonempty_buffers() for row in buffer)
         yield from (index for batch in self.inflight_batches for index in batch.open_indexes())
 
-    @property
-    def _may_probe(self) -> bool:
+    def _may_probe(self, now: float) -> bool:
         """Whether all in flight is stuck, so that only a row that was accepted can show whether the server is up."""
         is_stuck = bool(self.inflight_batches) and all(batch.is_stuck for batch in self.inflight_batches)
-        return is_stuck and self._last_accepted is not None and not self.requests_in_flight
+        is_recent = self._last_accepted is not None and now - self._accepted_at <= _MAX_PROBE_AGE_SECONDS
+        return is_stuck and is_recent and not self.requests_in_flight
 
     def _must_wait(self, buffer: Buffer) -> bool:
         """Whether there is no room in flight for the oldest batch, or it has a row that would overwrite one in flight.

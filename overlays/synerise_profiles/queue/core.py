@@ -152,7 +152,7 @@ class QueueCore:
             batch.sub_batch = None
         error = None
         if is_conclusive:
-            channel.on_success(batch, task.sub_batch)
+            channel.on_success(batch, task.sub_batch, now)
             if self._outage.is_on:
                 self._outage.end(channel.batch_operation.operation)
         else:

@@ -9,7 +9,8 @@ once without a pause. Where something passed between its last break and its send
 nothing did, it is parked and another part of the batch is tried, of rows that may overtake the parked ones. If nothing
 passes, the batch is stuck: its parts are tried in turn, with the pauses that a batch has in an outage, and halved to a
 few parts at most. Then the next rows may be sent that may overtake the stuck ones; the others stay in the buffer. Where
-there are none, the row that was accepted last is sent once more, to see whether the server is up.
+there are none, the row that was accepted last is sent once more, to see whether the server is up, if that was a moment
+ago: later, others may have written its profile.
 
 A batch that the server is too busy for is stuck too, as a whole; only if it takes others meanwhile, and again not this
 one, it is halved.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -220,8 +221,11 @@ def test_queries_of_sqlite_and_duckdb(tmp_path: Path, client: Synerise, env: dic
     assert "profiles of the query" in refused(tmp_path, *leavers)[0]
     assert call(tmp_path, *leavers, "--yes", env=env).returncode == 0
     assert call(tmp_path, "get", "c-1", env=env).returncode == 1
-    for statement, problem in (("DROP TABLE customers", "begins with DROP"), ("PRAGMA user_version = 5", "readonly")):
+    for statement, problem in (("DROP TABLE customers", "begins with DROP"), ("PRAGMA user_version = 5", "no rows")):
         assert problem in refused(tmp_path, *leavers[:2], statement, *leavers[3:])[0]
+    with contextlib.closing(sqlite3.connect(tmp_path / "crm.db")) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (0,)
+        assert database.execute("SELECT count(*) FROM customers").fetchone() == (2,)
 
 
 def test_queries_that_cannot_be_read(tmp_path: Path) -> None:

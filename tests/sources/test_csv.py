@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synerise_profiles import InvalidRequestError
-from synerise_profiles._readers import block_reader
+from synerise_profiles._readers import block_reader, csv_pass
 from synerise_profiles.bulk import UnreadableRow
 from synerise_profiles.sources import MappingError, RowMapping, field, read_csv
 
@@ -153,6 +154,40 @@ def test_the_line_in_which_a_bare_quote_is_closed_is_refused_too():
     """It is the rest of a cell that began a line above."""
     found = rows_with_lines(read_csv(io.StringIO('id,note\na,he said "hi\nthere",x\nb,12" wide\n'), PLAIN))
     assert [isinstance(row, dict) for _, row in found] == [False, False, True]
+
+
+@pytest.mark.parametrize("bad", [b'x,rura 12" stal,1\n', b"x,\xa3,1\n"])
+def test_a_doubtful_record_costs_no_more_than_its_block(monkeypatch, bad):
+    """Where records lie across blocks, the lines below a bare quote or a bad byte are split a few times at most."""
+    split, kept = [], []
+
+    def count(text, newline):
+        split.append(len(text))
+        return io.StringIO(text, newline=newline)
+
+    def keep(reading, begin, end):
+        kept.append(len(reading._kept))
+        return lines_between(reading, begin, end)
+
+    lines_between = csv_pass.CsvPass._lines_between
+    monkeypatch.setattr(csv_pass, "io", SimpleNamespace(StringIO=count))
+    monkeypatch.setattr(csv_pass.CsvPass, "_lines_between", keep)
+    monkeypatch.setattr(block_reader, "_BLOCK_BYTES", 400)
+    data = b"id,note,n\n" + bad + b"".join(b'c-%d,"ul. Dluga\n81-000\nPolska",1\n' % n for n in range(1000))
+    assert len(list(read_csv(io.BytesIO(data), PLAIN))) == 1001
+    assert sum(split) < 3 * len(data)
+    assert max(kept) <= 2
+    if b'"' in bad:
+        assert len(kept) < 40  # no further records are looked at than those of the first block
+
+
+@pytest.mark.parametrize("block", [12, 16, 1 << 18])
+def test_a_bare_quote_is_closed_in_the_next_block_too(monkeypatch, block):
+    """What is refused does not depend on where the blocks end."""
+    monkeypatch.setattr(block_reader, "_BLOCK_BYTES", block)
+    data = b'id,note\na,he said "hi\nthere",x\nb,12" wide\nc,3\nd,5" x\n'
+    found = rows_with_lines(read_csv(io.BytesIO(data), PLAIN))
+    assert [line for line, row in found if not isinstance(row, dict)] == [2, 3]
 
 
 @pytest.mark.parametrize("note", ['12" pipe', 'the "big" one', '5" x 7"', 'say ""hi""', "it's", '12"'])

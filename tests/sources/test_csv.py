@@ -378,6 +378,22 @@ def test_an_impossible_dialect_is_refused(options, problem):
 
 
 @pytest.mark.parametrize(
+    "mapping",
+    [
+        RowMapping.for_profiles({"id": "customId"}, null_values=["NULL", "\\N"]),
+        RowMapping.for_profiles({"id": "customId", "note": field("attributes.note", null_values=["\\N"])}),
+    ],
+)
+def test_a_word_for_nothing_that_escapes_would_hide_is_refused(mapping):
+    """It is read as the letter behind the mark, and must not be sent as one."""
+    text = "id\tnote\n1\t\\N\n"
+    with pytest.raises(InvalidRequestError, match=r"null_values has '\\\\N', which is never found with escapechar"):
+        read_csv(io.StringIO(text), mapping, delimiter="\t", escapechar="\\")
+    assert list(read_csv(io.StringIO(text), mapping, delimiter="\t")) == [{"customId": "1"}]
+    assert list(read_csv(io.StringIO(text), mapping, delimiter="\t", escapechar="^")) == [{"customId": "1"}]
+
+
+@pytest.mark.parametrize(
     ("data", "problem"),
     [
         (b"", "the file is empty: it has no header"),

@@ -323,6 +323,14 @@ def test_a_file_in_another_encoding_is_read_by_its_name(encoding):
     ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_wide_text_without_its_mark_is_told_whatever_letters_it_has(encoding):
+    """Letters beyond Latin-1 in its first lines hide nothing."""
+    data = "id,town\n1,Łódź\n".encode(encoding)
+    with pytest.raises(InvalidRequestError, match=f"is UTF-16 without its mark; read it by encoding='{encoding}'"):
+        read_csv(io.BytesIO(data), PLAIN)
+
+
 def test_a_wide_encoding_without_its_mark_is_one_error():
     """Which byte comes first is not guessed."""
     with pytest.raises(InvalidRequestError, match="does not begin with a mark of its byte order"):

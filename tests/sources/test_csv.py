@@ -219,6 +219,10 @@ def test_a_blank_after_the_delimiter():
         ("Customers of May\n\n", {"skip_lines": 2}, 4),
         ('a "title", with a quote"\n', {"skip_lines": 1}, 3),
         ("sep=,\nCustomers\n", {"skip_lines": 2}, 4),
+        ("\n \nsep=,\n", {}, 5),
+        ("\ufeff# made by crm\n\nsep=,\n", {"comment": "#"}, 5),
+        ("sep=,\n\n# made by crm\n", {"comment": "#"}, 5),
+        ("Customers\n\nsep=,\n", {"skip_lines": 1}, 5),
         ("Customers\nsep=,\n", {"skip_lines": 1}, 4),
         ('# made by "crm\n#\n', {"comment": "#"}, 4),
         (",,,\n\n", {}, 4),
@@ -240,6 +244,9 @@ def test_the_line_sep_names_the_delimiter_unless_one_is_given():
     """As spreadsheets write it; the line is no header either way."""
     expected = [(3, {"customId": "a", "attributes": {"note": "1"}})]
     assert rows_with_lines(read_csv(io.StringIO("sep=;\r\nid;note\r\na;1\r\n"), PLAIN)) == expected
+    below = "# made by crm\nsep=;\nid;note\na;1\n"
+    assert rows_with_lines(read_csv(io.StringIO(below), PLAIN, comment="#")) == [(4, expected[0][1])]
+    assert rows_with_lines(read_csv(io.StringIO("\n" + below[14:]), PLAIN)) == [(4, expected[0][1])]
     assert rows_with_lines(read_csv(io.StringIO("sep=\t\nid\tnote\na\t1\n"), PLAIN)) == expected
     assert rows_with_lines(read_csv(io.StringIO("sep=;\nid,note\na,1\n"), PLAIN, delimiter=",")) == expected
 

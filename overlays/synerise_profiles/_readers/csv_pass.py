@@ -172,17 +172,17 @@ class CsvPass:
             line = line.removeprefix(_BYTE_ORDER_MARK)
             # Below the lines that are skipped, only blank ones and comments have come so far.
             may_name = self.base_line in (0, skip_lines) or (delimiter is None and self.base_line > skip_lines)
-            named = delimiter_of_sep_line(line) if may_name else None
-            if self.base_line >= skip_lines and named is None and not self._is_no_record(line):
+            is_no_record = self.base_line >= skip_lines and (
+                not line.strip() or (self._comment is not None and line.startswith(self._comment))
+            )
+            named = delimiter_of_sep_line(line) if may_name and not is_no_record else None
+            if self.base_line >= skip_lines and named is None and not is_no_record:
                 self._rest = line + lines.read()
                 break
             delimiter = named or delimiter
             self.base_line += 1
         self.done = self.base_line
         return delimiter
-
-    def _is_no_record(self, line: str) -> bool:
-        return not line.strip() or (self._comment is not None and line.startswith(self._comment))
 
     def _new_reader(self, lines: Iterable[str]) -> _StandardReader:
         return csv.reader(lines, strict=True, **self._dialect)

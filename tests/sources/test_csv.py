@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synerise_profiles import InvalidRequestError
-from synerise_profiles._readers import block_reader
+from synerise_profiles._readers import block_reader, csv_pass
 from synerise_profiles.bulk import UnreadableRow
 from synerise_profiles.sources import MappingError, RowMapping, field, read_csv
 
@@ -156,6 +157,40 @@ def test_the_line_in_which_a_bare_quote_is_closed_is_refused_too():
     assert [isinstance(row, dict) for _, row in found] == [False, False, True]
 
 
+@pytest.mark.parametrize("bad", [b'x,rura 12" stal,1\n', b"x,\xa3,1\n"])
+def test_a_doubtful_record_costs_no_more_than_its_block(monkeypatch, bad):
+    """Where records lie across blocks, the lines below a bare quote or a bad byte are split a few times at most."""
+    split, kept = [], []
+
+    def count(text, newline):
+        split.append(len(text))
+        return io.StringIO(text, newline=newline)
+
+    def keep(reading, begin, end):
+        kept.append(len(reading._kept))
+        return lines_between(reading, begin, end)
+
+    lines_between = csv_pass.CsvPass._lines_between
+    monkeypatch.setattr(csv_pass, "io", SimpleNamespace(StringIO=count))
+    monkeypatch.setattr(csv_pass.CsvPass, "_lines_between", keep)
+    monkeypatch.setattr(block_reader, "_BLOCK_BYTES", 400)
+    data = b"id,note,n\n" + bad + b"".join(b'c-%d,"ul. Dluga\n81-000\nPolska",1\n' % n for n in range(1000))
+    assert len(list(read_csv(io.BytesIO(data), PLAIN))) == 1001
+    assert sum(split) < 3 * len(data)
+    assert max(kept) <= 2
+    if b'"' in bad:
+        assert len(kept) < 40  # no further records are looked at than those of the first block
+
+
+@pytest.mark.parametrize("block", [12, 16, 1 << 18])
+def test_a_bare_quote_is_closed_in_the_next_block_too(monkeypatch, block):
+    """What is refused does not depend on where the blocks end."""
+    monkeypatch.setattr(block_reader, "_BLOCK_BYTES", block)
+    data = b'id,note\na,he said "hi\nthere",x\nb,12" wide\nc,3\nd,5" x\n'
+    found = rows_with_lines(read_csv(io.BytesIO(data), PLAIN))
+    assert [line for line, row in found if not isinstance(row, dict)] == [2, 3]
+
+
 @pytest.mark.parametrize("note", ['12" pipe', 'the "big" one', '5" x 7"', 'say ""hi""', "it's", '12"'])
 def test_a_bare_quote_that_moves_nothing_is_a_letter(note):
     """An inch is no reason to refuse a row."""
@@ -185,6 +220,10 @@ def test_a_blank_after_the_delimiter():
         ("Customers of May\n\n", {"skip_lines": 2}, 4),
         ('a "title", with a quote"\n', {"skip_lines": 1}, 3),
         ("sep=,\nCustomers\n", {"skip_lines": 2}, 4),
+        ("\n \nsep=,\n", {}, 5),
+        ("\ufeff# made by crm\n\nsep=,\n", {"comment": "#"}, 5),
+        ("sep=,\n\n# made by crm\n", {"comment": "#"}, 5),
+        ("Customers\n\nsep=,\n", {"skip_lines": 1}, 5),
         ("Customers\nsep=,\n", {"skip_lines": 1}, 4),
         ('# made by "crm\n#\n', {"comment": "#"}, 4),
         (",,,\n\n", {}, 4),
@@ -206,6 +245,9 @@ def test_the_line_sep_names_the_delimiter_unless_one_is_given():
     """As spreadsheets write it; the line is no header either way."""
     expected = [(3, {"customId": "a", "attributes": {"note": "1"}})]
     assert rows_with_lines(read_csv(io.StringIO("sep=;\r\nid;note\r\na;1\r\n"), PLAIN)) == expected
+    below = "# made by crm\nsep=;\nid;note\na;1\n"
+    assert rows_with_lines(read_csv(io.StringIO(below), PLAIN, comment="#")) == [(4, expected[0][1])]
+    assert rows_with_lines(read_csv(io.StringIO("\n" + below[14:]), PLAIN)) == [(4, expected[0][1])]
     assert rows_with_lines(read_csv(io.StringIO("sep=\t\nid\tnote\na\t1\n"), PLAIN)) == expected
     assert rows_with_lines(read_csv(io.StringIO("sep=;\nid,note\na,1\n"), PLAIN, delimiter=",")) == expected
 
@@ -289,6 +331,14 @@ def test_a_file_in_another_encoding_is_read_by_its_name(encoding):
     ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_wide_text_without_its_mark_is_told_whatever_letters_it_has(encoding):
+    """Letters beyond Latin-1 in its first lines hide nothing."""
+    data = "id,town\n1,Łódź\n".encode(encoding)
+    with pytest.raises(InvalidRequestError, match=f"is UTF-16 without its mark; read it by encoding='{encoding}'"):
+        read_csv(io.BytesIO(data), PLAIN)
+
+
 def test_a_wide_encoding_without_its_mark_is_one_error():
     """Which byte comes first is not guessed."""
     with pytest.raises(InvalidRequestError, match="does not begin with a mark of its byte order"):
@@ -350,6 +400,22 @@ def test_an_impossible_dialect_is_refused(options, problem):
     """Before the file is opened."""
     with pytest.raises(InvalidRequestError, match=problem):
         read_csv(io.StringIO("id\n"), PLAIN, **options)
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        RowMapping.for_profiles({"id": "customId"}, null_values=["NULL", "\\N"]),
+        RowMapping.for_profiles({"id": "customId", "note": field("attributes.note", null_values=["\\N"])}),
+    ],
+)
+def test_a_word_for_nothing_that_escapes_would_hide_is_refused(mapping):
+    """It is read as the letter behind the mark, and must not be sent as one."""
+    text = "id\tnote\n1\t\\N\n"
+    with pytest.raises(InvalidRequestError, match=r"null_values has '\\\\N', which is never found with escapechar"):
+        read_csv(io.StringIO(text), mapping, delimiter="\t", escapechar="\\")
+    assert list(read_csv(io.StringIO(text), mapping, delimiter="\t")) == [{"customId": "1"}]
+    assert list(read_csv(io.StringIO(text), mapping, delimiter="\t", escapechar="^")) == [{"customId": "1"}]
 
 
 @pytest.mark.parametrize(

@@ -269,11 +269,36 @@ def test_no_order_goes_out_without_a_line_that_may_be_of_it(bad, sort):
     assert sum(isinstance(row, UnreadableRow) for row in rows) >= 2
 
 
-def test_a_line_without_a_key_is_of_no_order():
-    """A line of sums below an order refuses itself alone."""
-    order, alone = orders([LINES[0], ("", "SUM", "", 1, "9", "", ""), LINES[1]])
-    assert brief(order) == ("1", ["tea", "cup"], 0.3)
-    assert alone.reason == "column 'No', by which lines are grouped, is empty"
+@pytest.mark.parametrize("sort", [False, True])
+def test_a_line_without_a_key_may_be_of_the_orders_beside_it(sort):
+    """As in merged cells: no order goes without it, unless lines are refused alone or the line is left out."""
+    merged = [LINES[0], ("", *LINES[1][1:]), LINES[2], ("9", *LINES[3][1:])]
+    rows = orders(merged, sort=sort)
+    assert [brief(row)[0] for row in rows if isinstance(row, dict)] == ["9"]
+    bad = [row for row in rows if isinstance(row, UnreadableRow)]
+    assert len(bad) == 3
+    assert all(row.part_of_order for row in bad)
+    assert any("column 'No', by which lines are grouped, is empty; leave out by where=" in row.reason for row in bad)
+    assert sum("may be of this order" in row.reason for row in bad) == 2
+    sums = [LINES[0], ("", "SUM", "", 1, "9", "", ""), LINES[1]]
+    kept = [row for row in orders(sums, sort=sort, bad_line="refuse_line") if isinstance(row, dict)]
+    assert kept == orders(sums, sort=sort, where={"No": {"empty": False}})
+    assert [brief(row) for row in kept] == [("1", ["tea", "cup"], 0.3)]
+
+
+@pytest.mark.parametrize("sort", [False, True])
+@pytest.mark.parametrize("key", [1.5, True, ["1"]])
+def test_a_line_whose_key_has_a_wrong_type_may_be_of_the_orders_beside_it(sort, key):
+    """It is mended to any key: its letter is a part of an order, and the orders beside it do not go without it."""
+    names = HEADER.strip().split(",")
+    lines = [LINES[0], LINES[1], (key, *LINES[3][1:]), LINES[2], ("9", *LINES[3][1:])]
+    text = "\n".join(json.dumps(dict(zip(names, line, strict=True))) for line in lines)
+    rows = list(read_jsonl(io.StringIO(text), mapping(), sort=sort))
+    assert [brief(row)[0] for row in rows if isinstance(row, dict)] == ["9"]
+    bad = [row for row in rows if isinstance(row, UnreadableRow)]
+    assert len(bad) == 3
+    assert all(row.part_of_order for row in bad)
+    assert sum("column 'No' " in row.reason for row in bad) == 1
 
 
 def test_an_order_over_the_limits_is_refused_with_its_size():

@@ -61,8 +61,8 @@ class CsvPass:
         delimiter = self._skip_preamble(format.skip_lines)
         self._dialect = format.dialect(delimiter)
         self._quotes = QuoteCheck(self._dialect)
-        self._kept: list[tuple[int, str]] = []
-        self._lines_at_hand: tuple[int, list[str]] = (-1, [])
+        self._kept: list[_KeptBlock] = []
+        self._is_suspicious = False  # the newest of these blocks
         self._lines: Iterator[str] = chain.from_iterable(self._line_blocks())
         self.reader = self._new_reader(self._lines)
 
@@ -100,7 +100,11 @@ class CsvPass:
 
     def quote_problem(self, begin: int) -> str | None:
         """Say what is wrong with the quotes of the record that begins on a line and ends where reading stands."""
-        return self._quotes.problem("".join(self._lines_between(begin, self.line)).removeprefix(_BYTE_ORDER_MARK))
+        text = "".join(self._lines_between(begin, self.line)).removeprefix(_BYTE_ORDER_MARK)
+        problem = self._quotes.problem(text)
+        if begin >= self._kept[-1].start and not self._quotes.is_open:
+            self.needs_look = self._is_suspicious  # a block is not looked at for what stands in the one above it
+        return problem
 
     def skip_bad_record(self, error: Exception, width: int) -> tuple[str, str | None]:
         """Go on below a record that cannot be read, at the next line that fits.
@@ -120,7 +124,7 @@ class CsvPass:
         text = "".join(self._lines_between(begin, begin + 1) + swallowed[:start])
         if start < len(swallowed):
             self.base_line = begin + 1 + start
-            self.needs_look = True
+            self.needs_look = self._is_suspicious = True
             self.reader = self._new_reader(chain(self._filtered(swallowed[start:]), self._lines))
         self.done = begin + 1 + start
         return _csv_problem(error, begin + 1, self.done), text.rstrip("\r\n")[:_MAX_TEXT]
@@ -166,8 +170,13 @@ class CsvPass:
                 lines = io.StringIO(block, newline="")
                 continue
             line = line.removeprefix(_BYTE_ORDER_MARK)
-            named = delimiter_of_sep_line(line) if self.base_line in (0, skip_lines) else None
-            if self.base_line >= skip_lines and named is None:
+            # Below the lines that are skipped, only blank ones and comments have come so far.
+            may_name = self.base_line in (0, skip_lines) or (delimiter is None and self.base_line > skip_lines)
+            is_no_record = self.base_line >= skip_lines and (
+                not line.strip() or (self._comment is not None and line.startswith(self._comment))
+            )
+            named = delimiter_of_sep_line(line) if may_name and not is_no_record else None
+            if self.base_line >= skip_lines and named is None and not is_no_record:
                 self._rest = line + lines.read()
                 break
             delimiter = named or delimiter
@@ -186,11 +195,11 @@ class CsvPass:
                 return
             start = self.line
             is_amid = self.done < start
-            if not is_amid:
-                self._kept.clear()
-            self._kept.append((start, block))
-            is_suspicious = self.blocks.is_damaged or self._quotes.is_suspicious(block)
-            self.needs_look = is_suspicious or (is_amid and self.needs_look)
+            self._kept.append(_KeptBlock(start, block))
+            while len(self._kept) > 1 and self._kept[1].start <= self.done:
+                del self._kept[0]
+            self._is_suspicious = self.blocks.is_damaged or self._quotes.is_suspicious(block)
+            self.needs_look = self._is_suspicious or self._quotes.is_open or (is_amid and self.needs_look)
             lines = io.StringIO(block, newline="")
             is_filtered = _BYTE_ORDER_MARK in block or (self._comment is not None and self._comment in block)
             yield self._filtered(lines) if is_filtered else lines
@@ -211,12 +220,25 @@ class CsvPass:
     def _lines_between(self, begin: int, end: int) -> list[str]:
         """The lines of the record at hand, from one up to another."""
         found: list[str] = []
-        for start, block in self._kept:
-            if self._lines_at_hand[0] != start:
-                self._lines_at_hand = start, list(io.StringIO(block, newline=""))
-            lines = self._lines_at_hand[1]
-            found += lines[max(begin - start, 0) : max(end - start, 0)]
+        for block in self._kept:
+            if block.start < end:
+                found += block.lines()[max(begin - block.start, 0) : end - block.start]
         return found
+
+
+class _KeptBlock:
+    """A block that the record at hand may be in, with the line on which it begins; its lines are split once."""
+
+    def __init__(self, start: int, text: str) -> None:
+        self.start = start
+        self._text = text
+        self._lines: list[str] | None = None
+
+    def lines(self) -> list[str]:
+        """Return its lines."""
+        if self._lines is None:
+            self._lines = list(io.StringIO(self._text, newline=""))
+        return self._lines
 
 
 def _csv_problem(error: csv.Error, begin: int, end: int) -> str:
@@ -244,6 +266,8 @@ class QuoteCheck:
     def __init__(self, dialect: Mapping[str, Any]) -> None:
         self._delimiter, self._quote = dialect["delimiter"], dialect["quotechar"] or ""
         self._skips_blanks = bool(dialect["skipinitialspace"])
+        self.is_open = False
+        """Whether the record that was looked at last has a bare quote that the next one may close."""
         if not self._quote:
             return
         escape_mark = dialect["escapechar"] or ""
@@ -257,7 +281,6 @@ class QuoteCheck:
         self._match_cell = re.compile(rf"{lead}(?:{quoted}(?={end})|({plain}))(?:{end})", re.DOTALL).match
         self._opens = re.compile(f"{quote}(?=[^\\s{quote}])").search
         self._opens_after_blank = re.compile(f"(?:^|[^\\w{quote}]){quote}(?=[^\\s{quote}])").search
-        self._is_open = False
 
     def is_suspicious(self, block: str) -> bool:
         """Whether a block may have a bare quote that makes a record doubtful."""
@@ -274,7 +297,7 @@ class QuoteCheck:
         """Say what is wrong with the quotes of a record, which is given as it stands; None if nothing is."""
         if not self._quote:
             return None
-        was_open, self._is_open = self._is_open, False
+        was_open, self.is_open = self.is_open, False
         odd: list[str] = []
         for cell in self._unquoted_cells(record):
             if not self._skips_blanks and cell.lstrip(" \t").startswith(self._quote):
@@ -285,8 +308,8 @@ class QuoteCheck:
             return None
         if len(odd) == 1:
             # The other one may stand in the next line.
-            self._is_open = not was_open and self._opens_after_blank(odd[0]) is not None
-            return _PROBLEM if self._is_open or was_open else None
+            self.is_open = not was_open and self._opens_after_blank(odd[0]) is not None
+            return _PROBLEM if self.is_open or was_open else None
         return _PROBLEM if self._opens(odd[0]) is not None else None
 
     def has_odd_cell(self, record: str) -> bool:

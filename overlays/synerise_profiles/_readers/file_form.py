@@ -159,7 +159,8 @@ def _wide_encoding(head: bytes) -> tuple[str, str] | None:
     sample = head[:_SAMPLE_BYTES]
     for offset, name in ((1, "utf-16-le"), (0, "utf-16-be")):
         zeros, others = sample[offset::2], sample[1 - offset :: 2]
-        if len(sample) > 3 and not any(zeros) and all(others):
+        # Letters beyond Latin-1 have no zero; the delimiters and digits between them do.
+        if len(sample) > 3 and 2 * zeros.count(0) > len(zeros) and all(others):
             return "is UTF-16 without its mark", name
     return None
 

@@ -1,7 +1,8 @@
 """From the records of a file to rows, where a mapping chooses lines (`where=`), prepares them or groups them.
 
 A mapping without these does not come here: its records are rows. Lines of one order stand next to each other, or they
-are sorted on disk first. A line whose key cannot be read may be of the order above or below it, so it refuses both.
+are sorted on disk first. A line whose key is empty or cannot be read may be of the order above or below it, so it
+refuses both.
 """
 
 from __future__ import annotations
@@ -32,13 +33,17 @@ _MAX_BAD_LINES: Final = 1000
 _LOST: Final = re.compile("[\ufffd\ud800-\udfff]")
 """What stands in the place of bytes that could not be read."""
 _CELL_ENDS: Final = re.compile(r'[,;\t|"\r\n]+')
+_KEY_TYPES: Final = frozenset({str, int})
+"""What any key may be; of others it depends on the field that they go to."""
 _LEFT_OUT_BY_WHERE: Final = "left out by where="
 _LEFT_OUT_BY_PREPARE: Final = "left out by prepare="
 _COMES_AGAIN: Final = (
     "lines with this key came before, further up, and went as an order of their own: they are not adjacent, "
     "so read them with sort=True"
 )
-_MAY_BE_OF_IT: Final = "a line that cannot be read may be of this order: it is refused by itself, mend it first"
+_MAY_BE_OF_IT: Final = (
+    "a line that cannot be read, or has no key, may be of this order: it is refused by itself, mend it first"
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -92,6 +97,17 @@ class LinePlan:
             parts = [cell_of(prepared) for cell_of in self.key_cells]
         texts = [str(self.clean(part)) for part in parts]
         return "\0".join(texts) if all(texts) else ""
+
+    def has_wrong_key(self, record: Any, prepared: Any) -> bool:
+        """Whether the key of a line is refused for its type, as a decimal number is where a text is meant."""
+        if prepared.__class__ is UnreadableRow:
+            return False
+        cells = self.cells_of(prepared) if self.prepare is None else prepared
+        if all(cells.get(name).__class__ in _KEY_TYPES for name in self.key_columns):
+            return False
+        row = self.row(record, prepared)
+        refused = tuple(f"column {name!r} " for name in self.key_columns)
+        return isinstance(row, UnreadableRow) and row.reason.startswith(refused)
 
 
 @attrs.define
@@ -152,30 +168,32 @@ class LineAssembler:
         above, key = object(), ""
         for number, record, prepared in chosen:
             if cell_of is None or prepared.__class__ is UnreadableRow:
-                yield plan.key(prepared), number, (record, prepared)
+                own = "" if plan.has_wrong_key(record, prepared) else plan.key(prepared)
+                yield own, number, (record, prepared)
                 continue
             part = cell_of(prepared)
             if part != above:
-                above, key = part, plan.key(prepared)
+                above, key = part, "" if plan.has_wrong_key(record, prepared) else plan.key(prepared)
             yield key, number, (record, prepared)
 
     def _watched(self, lines: Iterable[Line]) -> Iterator[Line]:
-        """Note, while lines are sorted, of which orders one that cannot be read may be.
+        """Note, while lines are sorted, of which orders one that has no key, or cannot be read, may be.
 
-        That is: of those beside it in the file, and of those whose key stands in its cells.
+        That is: of those beside it in the file, and of those whose key stands in the cells of what cannot be read.
         """
-        above, is_unreadable = "", False
+        above, is_keyless = "", False
         for line in lines:
             key, _, (_, prepared) = line
             if key:
-                if is_unreadable:
+                if is_keyless:
                     self._suspected.add(key)
-                above, is_unreadable = key, False
-            elif prepared.__class__ is UnreadableRow:
-                is_unreadable = True
+                above, is_keyless = key, False
+            else:
+                is_keyless = True
                 self._suspected.add(above)
-                for cell in _cells_of_any(prepared.row):
-                    self._suspected_parts.add(str(self._plan.clean(cell)))
+                if prepared.__class__ is UnreadableRow:
+                    for cell in _cells_of_any(prepared.row):
+                        self._suspected_parts.add(str(self._plan.clean(cell)))
             yield line
 
     def _is_suspected(self, key: str) -> bool:
@@ -242,13 +260,12 @@ class LineAssembler:
         return opened
 
     def _keyless(self, open_order: _OpenOrder | None, number: int, record: Any, row: Row) -> tuple[UnreadableRow, str]:
-        """Refuse a line without a key; if it cannot be read, return what that means for the orders beside it, too."""
-        beside = ""
-        if isinstance(row, UnreadableRow):
-            beside = "" if self._is_sorted else self._beside(number)
-            self._refuse(open_order, beside)
-        else:
-            row = self._without_key(record)
+        """Refuse a line without a key; return what that means for the orders beside it, too."""
+        problem = "cannot be read"
+        if not isinstance(row, UnreadableRow):
+            row, problem = self._without_key(record), "has no key"
+        beside = "" if self._is_sorted else f"{self._place(number)} beside it {problem}, and may be of this order"
+        self._refuse(open_order, beside)
         row = attrs.evolve(row, part_of_order=True)
         if open_order is not None:
             open_order.bad.append((number, row))
@@ -293,10 +310,8 @@ class LineAssembler:
 
     def _without_key(self, record: Any) -> UnreadableRow:
         names = " or ".join(map(repr, self._plan.key_columns))
-        return UnreadableRow("", f"column {names}, by which lines are grouped, is empty", _cells(self._plan, record))
-
-    def _beside(self, number: int) -> str:
-        return f"{self._place(number)} beside it cannot be read, and may be of this order"
+        reason = f"column {names}, by which lines are grouped, is empty; leave out by where= what is of no order"
+        return UnreadableRow("", reason, _cells(self._plan, record))
 
     def _place(self, number: int) -> str:
         place = self._locate(number)

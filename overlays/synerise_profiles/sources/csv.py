@@ -15,6 +15,7 @@ from synerise_profiles._readers.block_reader import PathOrFile
 from synerise_profiles._readers.csv_pass import CsvHeaderError
 from synerise_profiles._readers.csv_reader import BadRecord, CsvReader
 from synerise_profiles._readers.file_form import CsvFormat, Ragged
+from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import checks_names
 
 from .columns import Column
@@ -77,7 +78,10 @@ def read_csv(
         raise _header_error(error.problem, mapping) from None
     if names is None and not reader.columns:
         raise _header_error("the file is empty: it has no header", mapping)
-    return CsvSource(reader, mapping, sort=sort)
+    source = CsvSource(reader, mapping, sort=sort)
+    if escapechar:
+        _check_null_words(mapping, escapechar)
+    return source
 
 
 class CsvSource(Source):
@@ -135,6 +139,17 @@ class CsvSource(Source):
 
 def _as_it_is(cells: list[str]) -> Any:
     return cells
+
+
+def _check_null_words(mapping: RowMapping, escapechar: str) -> None:
+    """Raise InvalidRequestError for a word for nothing that stands in no cell once its escapes are read."""
+    for word in sorted(mapping.null_words):
+        if escapechar in word:
+            problem = (
+                f"null_values has {word!r}, which is never found with escapechar={escapechar!r}: the mark is taken off "
+                "cells first. Export NULL as another word, or leave out escapechar if no cell has escapes"
+            )
+            raise InvalidRequestError(problem, field="escapechar")
 
 
 def _header_error(problem: str, mapping: RowMapping) -> MappingError:

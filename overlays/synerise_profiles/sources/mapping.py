@@ -122,6 +122,8 @@ class RowMapping(EqualByDigest):
         self.is_plain = self.lines.is_plain  # every line is a row
         self._computed = self.lines.computed
         self.targets = {name: self._targets_of(name, given) for name, given in columns.items()}
+        own_words = (target.null_values or () for found in self.targets.values() for target in found)
+        self.null_words = frozenset(self._defaults.null_values).union(*own_words)
         self._mapped = {name: self._mapped_targets(name, targets) for name, targets in self.targets.items()}
         self._constants = list(self._find_constants(constants or {}))
         self._check()

@@ -425,6 +425,28 @@ def test_derived_cells_that_make_no_sense_are_refused(make, problem):
         make()
 
 
+@pytest.mark.parametrize("column", ["Qty", "Price", "Name"])
+@pytest.mark.parametrize("group_by", ["No", None])
+def test_what_prepare_gives_that_is_no_number_is_told_with_its_column(column, group_by):
+    """NaN is no empty cell where a function gives it, nor the text `nan`: the field and the reason are told."""
+    make = plain_mapping if group_by is None else mapping
+    columns = {**COLUMNS, "Name": field("products[].name", "text"), "Sku": "products[].sku"}
+    made = make(columns, prepare=lambda cells: {**cells, column: float("nan")})
+    (bad,) = read_csv(io.StringIO(text_of(LINES[:1])), made)
+    assert bad.reason.removeprefix("line 2: ") == f"column {column!r} is not finite"
+    assert bad.field
+
+
+@pytest.mark.parametrize("option", ["where", "prepare"])
+def test_what_a_function_raises_has_a_note_with_the_line(option):
+    """The exception stays itself, and the note says which line it was, without a cell of it."""
+    functions = {"where": {"No": lambda cell: int(cell) > 0}, "prepare": lambda cells: {**cells, "x": int(cells["No"])}}
+    lines = [LINES[0], ("secret", *LINES[1][1:])]
+    with pytest.raises(ValueError, match="invalid literal for int") as caught:
+        list(read_csv(io.StringIO(text_of(lines)), mapping(**{option: functions[option]})))
+    assert caught.value.__notes__ == [f"raised by {option}= of the mapping at line 3"]
+
+
 def test_prepare_gives_cells_or_leaves_a_line_out():
     """A function over a line's cells: others, None, or an UnreadableRow; letters hold what stands in the file."""
 

@@ -437,6 +437,17 @@ def test_what_prepare_gives_that_is_no_number_is_told_with_its_column(column, gr
     assert bad.field
 
 
+@pytest.mark.parametrize("group_by", ["No", None])
+def test_a_line_that_cannot_be_read_is_a_row_where_cells_are_prepared_too(group_by):
+    """It never comes to the function, and the letter has its cells."""
+    make = plain_mapping if group_by is None else mapping
+    bad, good = read_csv(io.StringIO(HEADER + "1,tea\n" + text_of(LINES[2:3]).split("\n", 1)[1]), make(prepare=dict))
+    if group_by is None:
+        assert good["orderId"] == "2"
+    assert bad.reason.startswith("has 2 cells, and there are 7 columns")
+    assert bad.row == ["1", "tea"]
+
+
 @pytest.mark.parametrize("option", ["where", "prepare"])
 def test_what_a_function_raises_has_a_note_with_the_line(option):
     """The exception stays itself, and the note says which line it was, without a cell of it."""

@@ -74,7 +74,9 @@ class LinePlan:
     def row(self, record: Any, prepared: Any) -> Row:
         """Make the row of a record."""
         row = prepared if prepared.__class__ is UnreadableRow else self.convert(prepared)
-        if self.prepare is not None and isinstance(row, UnreadableRow):  # a letter holds what stands in the file
+        if (
+            self.prepare is not None and isinstance(row, UnreadableRow) and row is not record
+        ):  # a letter holds what stands in the file
             return attrs.evolve(row, row=self.cells_of(record))
         return row
 

@@ -211,8 +211,8 @@ def test_totals_that_are_given_are_checked():
     (row,) = orders(LINES[:2], columns=columns, constants=constants)
     assert (row.field, row.reason) == (
         "revenue",
-        "is 0.10, but finalUnitPrice times quantity sums up to 0.30, a difference of -0.20; mend it, or leave it out",
-    ) or row.field == "revenue"
+        "is not the sum of finalUnitPrice times quantity; mend it, or leave it out",
+    )
     (row,) = orders(
         [LINES[0], ("1", *LINES[1][1:3], 1, *LINES[1][4:])],
         columns=columns,

@@ -210,6 +210,16 @@ def test_a_name_that_is_not_free_has_a_comment(tmp_path):
     assert lines["id"].startswith('"attributes.own_id"  # no name for a field of one\'s own; if it names the person')
 
 
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_the_delimiter_of_a_header_in_quotes_is_guessed_too(tmp_path, mark):
+    """Exports put all cells in quotes; a header that no delimiter reads is refused as before."""
+    _, lines = suggest(tmp_path, f'"id"{mark}"town"\n"1"{mark}"Hel"\n"2"{mark}"Gd"\n')
+    assert lines["town"].startswith('"city"')
+    assert f"delimiter={mark!r}" in (tmp_path / "map.toml").read_text()
+    with pytest.raises(InvalidRequestError, match="the header cannot be read as CSV"):
+        suggest(tmp_path, '"id"x"town"\n1,2\n')
+
+
 def test_a_column_that_is_there_twice(tmp_path):
     """A mapping that names it would open no file: it is left out, with a comment."""
     path, lines = suggest(tmp_path, "number,email,email\nc-1,a@example.com,b@example.com\nc-2,c@example.com,\n")

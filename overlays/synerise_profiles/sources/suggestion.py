@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import attrs
 
 from synerise_profiles._batching import operations
+from synerise_profiles._readers.csv_pass import CsvHeaderError
 from synerise_profiles._readers.csv_reader import BadRecord, CsvReader, delimiter_hint
 from synerise_profiles._readers.file_form import CsvFormat
 from synerise_profiles._validation.schema import Schema, body_schema
@@ -116,11 +117,18 @@ def suggest_mapping(
     """
     if for_ not in get_args(SuggestedFor):
         raise InvalidRequestError(f"is none of {', '.join(get_args(SuggestedFor))}", field="for_")
-    reader = CsvReader(file, CsvFormat(encoding=encoding, delimiter=delimiter, skip_lines=skip_lines))
+    format_ = CsvFormat(encoding=encoding, delimiter=delimiter, skip_lines=skip_lines)
+    try:
+        reader = CsvReader(file, format_)
+    except CsvHeaderError:
+        delimiter = _mark_between_quotes(file, format_)
+        if delimiter is None:
+            raise
+        reader = CsvReader(file, attrs.evolve(format_, delimiter=delimiter))
     mark = re.search(r"'(\\?.)'", delimiter_hint(reader.columns)) if delimiter is None else None
     if mark is not None:
         delimiter = "\t" if mark[1] == "\\t" else mark[1]
-        reader = CsvReader(file, CsvFormat(encoding=encoding, delimiter=delimiter, skip_lines=skip_lines))
+        reader = CsvReader(file, attrs.evolve(format_, delimiter=delimiter))
     if not any(name.strip() for name in reader.columns):
         raise InvalidRequestError("is empty: it has no header", field="file")
     places = range(len(reader.columns))
@@ -129,6 +137,17 @@ def suggest_mapping(
     bad = [record for record in found if isinstance(record, BadRecord)]
     check_sample(reader.columns, records, bad, encoding=encoding.removesuffix("-sig"))
     return _text(for_, reader.columns, records, delimiter, [*doubts(reader.columns, records, bad)])
+
+
+def _mark_between_quotes(file: str | os.PathLike[str], format_: CsvFormat) -> str | None:
+    """Return the mark by which a header in quotes can be read, where the comma is not the one; or None."""
+    for mark in ";\t|" if format_.delimiter is None else "":
+        try:
+            if len(CsvReader(file, attrs.evolve(format_, delimiter=mark)).columns) > 1:
+                return mark
+        except CsvHeaderError:
+            continue
+    return None
 
 
 def _as_it_is(bad: BadRecord) -> BadRecord:

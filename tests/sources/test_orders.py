@@ -430,8 +430,10 @@ def test_derived_cells_that_make_no_sense_are_refused(make, problem):
 def test_what_prepare_gives_that_is_no_number_is_told_with_its_column(column, group_by):
     """NaN is no empty cell where a function gives it, nor the text `nan`: the field and the reason are told."""
     make = plain_mapping if group_by is None else mapping
-    columns = {**COLUMNS, "Name": field("products[].name", "text"), "Sku": "products[].sku"}
-    made = make(columns, prepare=lambda cells: {**cells, column: float("nan")})
+    columns = {"Name": field("products[].name", "text"), "Sku": "products[].sku"}
+    made = make(
+        columns if group_by is None else {**COLUMNS, **columns}, prepare=lambda cells: {**cells, column: float("nan")}
+    )
     (bad,) = read_csv(io.StringIO(text_of(LINES[:1])), made)
     assert bad.reason.removeprefix("line 2: ") == f"column {column!r} is not finite"
     assert bad.field

@@ -71,8 +71,10 @@ def test_order_lines_are_grouped(tmp_path):
 
 def test_cancellations_among_order_lines_are_asked_about(tmp_path):
     """Negative quantities and marked orders get a `where` to uncomment, and the order its salt; both can be loaded."""
-    header = "InvoiceNo,StockCode,Quantity,InvoiceDate,UnitPrice,CustomerID\n"
-    lines = [f"{number},A,{{}},13/12/2010 08:26,2.55,17850\n" for number in ("536365", "536365", "536366", "C536379")]
+    header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID\n"
+    lines = [
+        f"{number},A,Tea,{{}},13/12/2010 08:26,2.55,17850\n" for number in ("536365", "536365", "536366", "C536379")
+    ]
     path, _ = suggest(tmp_path, header + "".join(map(str.format, lines, (2, 3, 1, -1))), for_="transactions")
     text = (tmp_path / "map.toml").read_text(encoding="utf-8")
     assert "lines with a negative Quantity: 1; with C before the number in InvoiceNo: 1" in text

@@ -233,12 +233,17 @@ COLUMNS = {
 NAMES = {name: field(f"attributes.{name}", name) for name in COLUMNS}
 
 
+def _shown(cell):
+    return None if cell != cell else cell  # noqa: PLR0124 - NaN
+
+
 @given(st.lists(st.tuples(*(st.none() | cells for cells, _ in COLUMNS.values())), max_size=5))
 def test_files_and_tables_give_the_same_rows(cells):
     """One mapping that names its types makes the same rows of a CSV file and of a typed table.
 
-    A row without any cell is a blank line of a file, and no row.
+    A row without any cell, or with blanks alone, is a blank line of a file, and no row.
     """
+    cells = [row for row in cells if row[0] is None or row[0].strip() or not {None}.issuperset(map(_shown, row[1:]))]
     columns = list(zip(*cells, strict=True)) or [()] * len(COLUMNS)
     arrays = [pa.array(values, kind) for values, (_, kind) in zip(columns, COLUMNS.values(), strict=True)]
     out = io.StringIO(newline="")

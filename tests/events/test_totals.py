@@ -118,6 +118,32 @@ def test_weighed_goods_may_be_rounded() -> None:
         order(product("3.25", 2), revenue="7.00")
 
 
+@pytest.mark.parametrize(
+    ("change", "field", "reason"),
+    [
+        (
+            {"revenue": {"amount": 7123, "currency": "PLN"}},
+            "revenue",
+            "is not the sum of finalUnitPrice times quantity",
+        ),
+        ({"value": {"amount": 8123, "currency": "PLN"}}, "value", "is more than the revenue: it is the total"),
+        (
+            {"discountAmount": {"amount": 1, "currency": "XTS"}},
+            "discountAmount",
+            "is in another currency than products",
+        ),
+    ],
+)
+def test_a_reason_has_no_amounts(change: dict[str, Any], field: str, reason: str) -> None:
+    """Reasons of rows are in summaries and logs; what the builder raises in the caller's own code shows them."""
+    right = order(product("3.25", 2)).to_dict()
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.create_transactions([{**right, **change}], checks="strict")
+    (rejected,) = report.rejected
+    assert (rejected.field, rejected.reason[: len(reason)]) == (field, reason)
+    assert not any(secret in rejected.reason for secret in ("123", "6.5", "XTS"))
+
+
 def test_value_is_revenue_or_less() -> None:
     """Before taxes it is the sum of the net prices, where each product has one; never more than after taxes."""
     net = {"amount": "10.00", "currency": "PLN"}

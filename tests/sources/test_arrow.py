@@ -121,6 +121,43 @@ def test_a_type_that_does_not_fit_is_one_error(column, target, problem):
     assert problem in issue.problem
 
 
+def test_a_map_with_a_key_twice_is_a_row_that_cannot_be_read():
+    """As in JSON: one of the values would be lost; the rows beside it are read, and the key is not told."""
+    column = pa.array(
+        [[("a", 1)], [("jan@example.com", 1), ("jan@example.com", 2)], None], pa.map_(pa.string(), pa.int64())
+    )
+    first, bad, last = rows(table(x=column), {"x": "attributes.x"})
+    assert first["attributes"] == {"x": {"a": 1}}
+    assert last == {"customId": "1"}
+    assert bad.field == "attributes.x"
+    assert bad.reason.startswith("column 'x' has a key or a name twice in one object, so that one value would be lost")
+    assert "jan" not in bad.reason
+
+
+def test_a_struct_with_a_name_twice_is_told_by_that():
+    """At once where the mapping names the column, and by the row where a function sees all cells; at any depth."""
+    twice = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["n", "n"])
+    for column in (twice, pa.ListArray.from_arrays([0, 1], twice)):
+        with pytest.raises(MappingError, match=r"with one name twice \(rename one\), which JSON cannot carry"):
+            rows(table(x=column), {"x": "attributes.x"})
+        assert rows(table(x=column), {}) == [{"customId": "1"}]
+        (bad,) = rows(table(x=column), {}, prepare=dict)
+        assert "column 'x' has a key or a name twice" in bad.reason
+
+
+def test_a_column_of_polars_that_arrow_has_no_type_for_is_named():
+    """Not only that the frame cannot be read; lazy frames likewise."""
+    polars = pytest.importorskip("polars", reason="polars is not installed")
+    if not hasattr(polars, "Int128"):
+        pytest.skip("this polars has no Int128")
+    frame = polars.DataFrame({"id": ["1"], "m": polars.Series([2**70], dtype=polars.Int128)})
+    for given_ in (frame, frame.lazy()):
+        with pytest.raises(
+            InvalidRequestError, match=r"^table: column 'm' is of the type Int128, which pyarrow does not"
+        ):
+            read_arrow(given_, RowMapping.for_profiles({"id": "customId"}))
+
+
 def test_a_documented_list_and_object_take_typed_columns():
     """Tags as a list, agreements as a struct."""
     data = table(tags=pa.array([["vip"]]), agr=pa.array([{"email": True, "sms": None}]))
@@ -196,12 +233,17 @@ COLUMNS = {
 NAMES = {name: field(f"attributes.{name}", name) for name in COLUMNS}
 
 
+def _shown(cell):
+    return None if cell != cell else cell  # noqa: PLR0124 - NaN
+
+
 @given(st.lists(st.tuples(*(st.none() | cells for cells, _ in COLUMNS.values())), max_size=5))
 def test_files_and_tables_give_the_same_rows(cells):
     """One mapping that names its types makes the same rows of a CSV file and of a typed table.
 
-    A row without any cell is a blank line of a file, and no row.
+    A row without any cell, or with blanks alone, is a blank line of a file, and no row.
     """
+    cells = [row for row in cells if row[0] is None or row[0].strip() or not {None}.issuperset(map(_shown, row[1:]))]
     columns = list(zip(*cells, strict=True)) or [()] * len(COLUMNS)
     arrays = [pa.array(values, kind) for values, (_, kind) in zip(columns, COLUMNS.values(), strict=True)]
     out = io.StringIO(newline="")

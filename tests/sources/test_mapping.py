@@ -357,3 +357,33 @@ def test_options_of_a_wrong_type_are_issues(option):
     """They are told by their name, with what was given."""
     with pytest.raises(MappingError, match=rf"{option} is .*, not int"):
         RowMapping.for_events({"id": "client.customId"}, **{option: 3})
+
+
+@pytest.mark.parametrize(
+    ("columns", "constants", "missing"),
+    [
+        ({"s": "products[].sku", "q": "products[].quantity"}, {}, ["products[].finalUnitPrice", "products[].name"]),
+        (
+            {"s": "products[].sku", "d": "discountAmount.amount"},
+            {},
+            ["discountAmount.currency", "products[].finalUnitPrice"],
+        ),
+        ({"all": field("products", "json")}, {}, []),
+    ],
+)
+@pytest.mark.parametrize("group_by", [None, "o"])
+def test_what_every_order_would_lack_is_told_at_once(columns, constants, missing, group_by):
+    """A required field of an object of which other fields are given; what grouping computes is not asked for."""
+    given_ = {"o": ["orderId", "eventSalt"], "at": "recordedAt", "who": "client.customId", **columns}
+    fixed = {"paymentInfo.method": "CARD", "source": "POS", **constants}
+    totals = {"revenue.currency": "PLN", "value.currency": "PLN"}
+    if group_by is None:
+        given_ |= {"r": ["revenue.amount", "value.amount"]}
+    found = set()
+    try:
+        RowMapping.for_transactions(given_, constants={**fixed, **totals}, group_by=group_by)
+    except MappingError as error:
+        found = {issue.field for issue in error.issues}
+    assert found >= set(missing)
+    assert bool(found) == bool(missing)
+    assert not any(name.startswith(("revenue", "value")) for name in found)

@@ -201,6 +201,85 @@ def test_all_issues_of_a_file_are_told_at_once(path):
     assert (str(again), again.file) == (str(error), error.file)
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ('for = "profiles"\n[columns]\nid = "customID"\nd = { field = "birthDate", typ = "date" }\n', [4, 3]),
+        (
+            'for = "profiles"\ntrimm = true\n[columns]\nid = "customID"\nx = { field = "city", type = "lst" }\n',
+            [2, 5, 4],
+        ),
+        ('for = "identifiers"\nempty = "null"\n[columns]\nid = "clientID"\n', [2, 4]),
+        ('for = "profiles"\n[columns]\nid = 7\n[constants]\n"attributes.x" = nan\nsx = "MALE"\n', [3, 6, 5]),
+        ('for = "profiles"\n[columns]\nid = { field = "customId", zone = "Mars" }\nb = "birthDat"\n', [3, 4]),
+        ('for = "profiles"\n[columns]\nid = { field = "customId", typ = "text" }\n', [3]),
+    ],
+)
+def test_a_misspelt_word_hides_nothing_else(path, text, lines):
+    """Words, values of options, fields and constants are told together; what was left out is not said to be missing."""
+    assert [issue.line for issue in problems(path, text).issues] == lines
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            '[columns]\nid = "customId"\nfor = "profiles"\n',
+            "line 3, column 'for': stands below [columns], and is part of",
+        ),
+        (
+            '[constants]\nsex = "MALE"\nfor = "events"\n[columns]\nid = "customId"\n',
+            "line 3: for stands below [constants]",
+        ),
+        ('[columns]\nid = "customId"\n', 'needs for = above all tables, such as for = "profiles"'),
+        (
+            'for = "profiles"\n[[columns]]\nid = "customId"\n',
+            "line 2: columns is a list; give a table: [columns], in single",
+        ),
+        ('for = "profiles"\ncolumns = []\n', "line 2: columns is a list; give a table: [columns], in single brackets"),
+        (
+            'for = "profiles"\n[[where]]\na = "b"\n[columns]\nid = "customId"\n',
+            "line 2: where is a list; give a table: [where]",
+        ),
+    ],
+)
+def test_what_stands_in_the_wrong_place_is_told_with_its_line(path, text, expected):
+    """TOML takes `for` below a header for a part of that table, and double brackets for a list of tables."""
+    (issue,) = problems(path, text).issues
+    assert str(issue).startswith(expected)
+
+
+@pytest.mark.parametrize("minutes", [120, -210, 0, 0.5])
+def test_an_offset_is_a_zone_that_survives_the_file(path, minutes):
+    """As `datetime.timezone` writes it, whatever name it has; it reads the same times."""
+    zone = datetime.timezone(datetime.timedelta(minutes=minutes), "CEST")
+    mapping = RowMapping.for_profiles({"id": "customId", "at": field("attributes.at", "datetime", zone=zone)})
+    mapping.write_toml(path)
+    again = RowMapping.load(path)
+    assert again == mapping
+    text = "id,at\n1,2026-01-01T10:00:00\n"
+    assert list(read_csv(io.StringIO(text), again)) == list(read_csv(io.StringIO(text), mapping))
+
+
+@pytest.mark.parametrize("name", ["UTC+25:00", "UTC+02", "UTC+02:00x", "UTC-02:61", "GMT+02:00"])
+def test_what_is_no_offset_is_no_zone(name):
+    """An offset has hours and minutes, below a day."""
+    with pytest.raises(MappingError, match="there is no zone"):
+        field("attributes.at", "datetime", zone=name)
+
+
+def test_a_zone_without_a_name_is_not_written(path):
+    """A zone of another library may have no name by which it could be read again."""
+
+    class Zone(datetime.tzinfo):
+        def utcoffset(self, moment, /):
+            return datetime.timedelta(hours=1)
+
+    mapping = RowMapping.for_profiles({"id": "customId", "at": field("attributes.at", "datetime", zone=Zone())})
+    with pytest.raises(InvalidRequestError, match=r"columns\.at: holds a Zone, and cannot be written as TOML"):
+        mapping.write_toml(path)
+
+
 def test_a_column_that_a_file_of_rows_lacks_is_told_with_the_line_of_the_mapping(path):
     """What is found only when the rows are opened is told with the line too."""
     mapping = load(path, PROFILES)

@@ -16,7 +16,7 @@ from synerise_profiles.sources.targets import field
 
 KINDS = {
     "text": st.sampled_from(["", " ", "x", " 7 ", "no", "6.5"]),
-    "json": st.sampled_from([None, "", " ", "x", 7, 6.5, True, [1], {"a": None}]),
+    "json": st.sampled_from([None, "", " ", "x", 7, 6.5, math.nan, True, [1], {"a": None}]),
     "integer": st.sampled_from([None, 0, 1, 2**60]),
     "float": st.sampled_from([None, math.nan, 0.0, 6.5, math.inf]),
 }

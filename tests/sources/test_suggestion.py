@@ -71,8 +71,10 @@ def test_order_lines_are_grouped(tmp_path):
 
 def test_cancellations_among_order_lines_are_asked_about(tmp_path):
     """Negative quantities and marked orders get a `where` to uncomment, and the order its salt; both can be loaded."""
-    header = "InvoiceNo,StockCode,Quantity,InvoiceDate,UnitPrice,CustomerID\n"
-    lines = [f"{number},A,{{}},13/12/2010 08:26,2.55,17850\n" for number in ("536365", "536365", "536366", "C536379")]
+    header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID\n"
+    lines = [
+        f"{number},A,Tea,{{}},13/12/2010 08:26,2.55,17850\n" for number in ("536365", "536365", "536366", "C536379")
+    ]
     path, _ = suggest(tmp_path, header + "".join(map(str.format, lines, (2, 3, 1, -1))), for_="transactions")
     text = (tmp_path / "map.toml").read_text(encoding="utf-8")
     assert "lines with a negative Quantity: 1; with C before the number in InvoiceNo: 1" in text
@@ -158,6 +160,66 @@ def test_lines_above_the_header(tmp_path):
     with pytest.raises(InvalidRequestError, match="in most of its lines than in its header, of 1; say by skip_lines"):
         suggest_mapping(path)
     assert 'email = "email"' in suggest_mapping(path, skip_lines=3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "jan@example.com,17,Hel\nola@example.com,18,Gd\n",
+        "Jan,+48 600 100 200\nOla,+48 600 100 201\n",
+        "17850,Hel,2\n17851,Gd,3\n",
+        "Hel,24.10.1987\nGd,01.02.1990\n",
+        "1,2\n3,4\n",
+    ],
+)
+def test_a_file_without_a_header_is_refused(tmp_path, text):
+    """Its first row would stand in the draft; the error says what to do, and holds no cell."""
+    with pytest.raises(InvalidRequestError, match="file: has no header: its first line looks like a row") as caught:
+        suggest(tmp_path, text)
+    assert not any(cell in str(caught.value) for cell in ("jan", "600", "17850", "1987"))
+
+
+def test_names_that_are_numbers_are_asked_about(tmp_path):
+    """Years may be names; then the draft is made, with a question."""
+    suggest(tmp_path, "id,2024,2025\na,3,4\nb,5,6\n")
+    assert "# Names of columns are numbers: is the first line a header?" in (tmp_path / "map.toml").read_text()
+    suggest(tmp_path, "id,month\na,3\nb,5\n")
+    assert "is the first line a header?" not in (tmp_path / "map.toml").read_text()
+
+
+def test_a_line_above_the_header_is_no_column(tmp_path):
+    """Several cells below one, or cells below no name: the first is refused, and the second asked about."""
+    with pytest.raises(InvalidRequestError, match=r"one column in its first line, and several .* say by skip_lines"):
+        suggest(tmp_path, "Report of May\n\nid;town\n1;Hel\n2;Gd\n")
+    suggest(tmp_path, "Report of May,\n\nid,town\n1,Hel\n2,Gd\n")
+    assert "# Columns without a name, which are left out: 1." in (tmp_path / "map.toml").read_text()
+    suggest(tmp_path, 'place\n"Polna 1, Hel"\n"Polna 2, Hel"\n')
+
+
+def test_another_encoding_is_told_by_its_name(tmp_path):
+    """Neither the delimiter nor lines above the header are blamed; a few such lines are asked about."""
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"id;town\n" + "1;Łódź\n".encode("cp1250") * 9)
+    with pytest.raises(InvalidRequestError, match=r"^file: has bytes that are not utf-8 in most .* such as cp1250$"):
+        suggest_mapping(path)
+    path.write_bytes(b"id;town\n" + "1;Łódź\n".encode("cp1250") + b"2;Hel\n" * 9)
+    assert "# Lines with bytes that are not of the encoding: 1." in suggest_mapping(path)
+
+
+def test_a_name_that_is_not_free_has_a_comment(tmp_path):
+    """`id` beside an address: it is no attribute, and may be what names the person."""
+    _, lines = suggest(tmp_path, "id,email\nc-1,a@example.com\nc-2,b@example.com\n")
+    assert lines["id"].startswith('"attributes.own_id"  # no name for a field of one\'s own; if it names the person')
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_the_delimiter_of_a_header_in_quotes_is_guessed_too(tmp_path, mark):
+    """Exports put all cells in quotes; a header that no delimiter reads is refused as before."""
+    _, lines = suggest(tmp_path, f'"id"{mark}"town"\n"1"{mark}"Hel"\n"2"{mark}"Gd"\n')
+    assert lines["town"].startswith('"city"')
+    assert f"delimiter={mark!r}" in (tmp_path / "map.toml").read_text()
+    with pytest.raises(InvalidRequestError, match="the header cannot be read as CSV"):
+        suggest(tmp_path, '"id"x"town"\n1,2\n')
 
 
 def test_a_column_that_is_there_twice(tmp_path):

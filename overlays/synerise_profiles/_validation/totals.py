@@ -47,25 +47,27 @@ def price_products(
     discount: Amount | Unset,
     excluded_positions: Collection[int] = (),
     has_net_value: bool = False,
+    show_amounts: bool = True,
 ) -> PricedProducts:
     """Read products and totals. Products at `excluded_positions` do not count, such as cancelled ones.
 
     Revenue is the sum of finalUnitPrice times quantity: left out, it is computed; given, it has to be that sum. Value
     is the revenue if it is left out; given, it has to be the revenue, or less: the sum of netUnitPrice times quantity
-    where each product has one. With `has_net_value`, a value that is left out is that sum too.
+    where each product has one. With `has_net_value`, a value that is left out is that sum too. Without `show_amounts`
+    errors say what is wrong without the amounts: reasons why rows are refused reach logs and reports.
     """
     given_type = type(products)
     if issubclass(given_type, str | bytes | Mapping | Model) or not hasattr(given_type, "__iter__"):
         raise InvalidRequestError(f"is no sequence of products: {given_type.__name__}", field="products")
     items = [_read_item(item, f"products[{position}]") for position, item in enumerate(products)]
-    currency = _SingleCurrency()
+    currency = _SingleCurrency(show_codes=show_amounts)
     for item in items:
         for field, amount in item.amounts.items():
             currency.require_same(f"{item.path}.{field}", amount.currency)
         for field, code in item.free_currencies:
             currency.require_same(f"{item.path}.{field}", code)
     counted = [item for position, item in enumerate(items) if position not in excluded_positions]
-    totals = _PriceTotals(counted, currency)
+    totals = _PriceTotals(counted, currency, show_amounts=show_amounts)
     total = totals.revenue(revenue)
     return PricedProducts(
         products=[item.product for item in items],
@@ -93,17 +95,20 @@ class _PricedItem:
 class _SingleCurrency:
     """The one currency of a transaction, and the field that had it first."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, show_codes: bool) -> None:
         self.code: str | None = None
         self._first_field = ""
+        self._show_codes = show_codes
 
     def require_same(self, field: str, code: str) -> None:
         """Refuse a second currency."""
         if self.code is None:
             self.code, self._first_field = code, field
         elif code != self.code:
-            problem = f"is in {code}, and {self._first_field} in {self.code}; a transaction has one currency"
-            raise InvalidRequestError(problem, field=field)
+            problem = f"is in another currency than {self._first_field}"
+            if self._show_codes:
+                problem = f"is in {code}, and {self._first_field} in {self.code}"
+            raise InvalidRequestError(f"{problem}; a transaction has one currency", field=field)
 
     def read_amount(self, value: Amount, field: str) -> Money:
         """Read an amount of the transaction itself."""
@@ -118,6 +123,7 @@ class _PriceTotals:
 
     items: list[_PricedItem]
     currency: _SingleCurrency
+    show_amounts: bool = attrs.field(kw_only=True)
 
     def revenue(self, given: Amount | Unset) -> Money:
         """Return the sum of the final prices; if a total is given, it has to be that."""
@@ -140,8 +146,10 @@ class _PriceTotals:
         if self.items and all(_NET_PRICE_FIELD in item.amounts for item in self.items):
             self._require_sum(money, _NET_PRICE_FIELD, "value")
         elif cast("Decimal", money.amount) > cast("Decimal", revenue.amount):
-            problem = f"is {money.amount}, more than the revenue of {revenue.amount}: it is the total before taxes"
-            raise InvalidRequestError(problem, field="value")
+            problem = "is more than the revenue"
+            if self.show_amounts:
+                problem = f"is {money.amount}, more than the revenue of {revenue.amount}"
+            raise InvalidRequestError(f"{problem}: it is the total before taxes", field="value")
         return money
 
     def net_total(self) -> Money:
@@ -166,7 +174,10 @@ class _PriceTotals:
         rounded = sum(_EXACT_CONTEXT.quantize(item.total(price), unit) != item.total(price) for item in self.items)
         difference = _EXACT_CONTEXT.subtract(given, total)
         if abs(difference) > unit / 2 * rounded:
-            problem = f"is {given:f}, but {price} times quantity sums up to {total:f}, a difference of {difference:+f}"
+            problem = f"is not the sum of {price} times quantity"
+            if self.show_amounts:
+                sums = f"{price} times quantity sums up to {total:f}, a difference of {difference:+f}"
+                problem = f"is {given:f}, but {sums}"
             raise InvalidRequestError(f"{problem}; mend it, or leave it out", field=field)
 
 

@@ -106,6 +106,7 @@ def _price(row: Mapping[str, Any], excluded: Sequence[int]) -> FieldProblem | No
             value=row.get("value", UNSET),
             discount=row.get("discountAmount", UNSET),
             excluded_positions=excluded,
+            show_amounts=False,
         )
     except InvalidRequestError as error:
         return error.field, error.problem

@@ -5,9 +5,11 @@ How a table gives its batches is found by `tables`. Here the columns become Pyth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, Final, Self
+
+import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.optional_deps import import_pyarrow
@@ -50,7 +52,7 @@ class ArrowSource(Source):
         super().__init__(mapping, sort=sort)
         self._arrow = arrow
         self._table = table
-        columns = [Column(field.name, cell_kind(arrow, field.type), str(field.type)) for field in table.schema]
+        columns = [Column(field.name, cell_kind(arrow, field.type), _type_text(field.type)) for field in table.schema]
         self.columns = tuple(column.name for column in columns)
         # Only columns that are used are read, where a table allows that, and become Python objects.
         is_prepared = mapping.lines.prepare is not None
@@ -100,16 +102,32 @@ class ArrowSource(Source):
 
     def _unreadable(self, cells: tuple[Any, ...]) -> UnreadableRow | None:
         """Return what stands for a row with a cell that is no Python object; None if all are."""
-        bad = next((position for position, cell in enumerate(cells) if cell is _UNREADABLE), None)
+        bad = next((position for position, cell in enumerate(cells) if isinstance(cell, _UnreadableCell)), None)
         if bad is None:
             return None
-        row = {name: LOST_BYTES if cell is _UNREADABLE else cell for name, cell in zip(self._names, cells, strict=True)}
+        named = zip(self._names, cells, strict=True)
+        row = {name: LOST_BYTES if isinstance(cell, _UnreadableCell) else cell for name, cell in named}
         path = "" if self._row_builder is None else self._row_builder.path_of(bad)
-        problem = "holds what cannot be read: text that is not UTF-8, or a date beyond the year 9999"
-        return UnreadableRow(path, f"column {self._names[bad]!r} {problem}", row, mapping=self.mapping_digest)
+        return UnreadableRow(
+            path, f"column {self._names[bad]!r} {cells[bad].problem}", row, mapping=self.mapping_digest
+        )
 
 
-_UNREADABLE: Final = object()
+@attrs.frozen
+class _UnreadableCell:
+    """Stands for a cell that is no Python object."""
+
+    problem: str
+
+
+class _TwiceError(ValueError):
+    """A map has a key twice."""
+
+
+_LOST: Final = _UnreadableCell("holds what cannot be read: text that is not UTF-8, or a date beyond the year 9999")
+_TWICE: Final = _UnreadableCell(
+    "has a key or a name twice in one object, so that one value would be lost; leave one, or rename one"
+)
 
 
 def _as_it_is(cells: tuple[Any, ...]) -> Any:
@@ -126,8 +144,16 @@ def _values(arrow: Any, column: Any) -> list[Any]:
         column = _with_short_digits(arrow, column)
     cells: list[Any] = column.to_pylist()
     if arrow.types.is_map(arrow_type):
-        return [None if cell is None else dict(cell) for cell in cells]
+        return [None if cell is None else _object_of(cell) for cell in cells]
     return cells
+
+
+def _object_of(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of the pairs of a map, in which Arrow lets a key come twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _TwiceError
+    return found
 
 
 def _with_short_digits(arrow: Any, column: Any) -> Any:
@@ -167,8 +193,8 @@ def _replace_floats(arrow: Any, arrow_type: Any, other: Any) -> Any:
 def _value(arrow: Any, column: Any, row: int) -> Any:
     try:
         return _values(arrow, column.slice(row, 1))[0]
-    except (ValueError, OverflowError):
-        return _UNREADABLE
+    except (ValueError, OverflowError) as error:
+        return _TWICE if isinstance(error, _TwiceError) or _has_name_twice(column.type) else _LOST
 
 
 _CELL_KINDS: Final = (
@@ -203,6 +229,8 @@ def cell_kind(arrow: Any, arrow_type: Any) -> str:
 
 def _is_plain(arrow: Any, arrow_type: Any) -> bool:
     """Whether what is in a list, a struct or a map is something that JSON carries."""
+    if _has_name_twice(arrow_type):
+        return False
     inner = [arrow_type.field(number).type for number in range(arrow_type.num_fields)]
     if arrow.types.is_map(arrow_type):
         inner = [arrow_type.key_type, arrow_type.item_type]
@@ -213,6 +241,17 @@ def _is_plain(arrow: Any, arrow_type: Any) -> bool:
         if is_nano or arrow.types.is_map(other) or cell_kind(arrow, other) in ("other", "local_datetime"):
             return False
     return True
+
+
+def _has_name_twice(arrow_type: Any) -> bool:
+    """Whether a type is or holds a struct with one name twice, of which Python makes no dictionary."""
+    fields = [arrow_type.field(number) for number in range(arrow_type.num_fields)]
+    names = {field.name for field in fields}
+    return len(names) < len(fields) or any(_has_name_twice(field.type) for field in fields)
+
+
+def _type_text(arrow_type: Any) -> str:
+    return f"{arrow_type}, with one name twice (rename one)" if _has_name_twice(arrow_type) else str(arrow_type)
 
 
 def _never(_: Any) -> bool:

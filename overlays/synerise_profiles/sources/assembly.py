@@ -79,7 +79,9 @@ class LinePlan:
     def row(self, record: Any, prepared: Any) -> Row:
         """Make the row of a record."""
         row = prepared if prepared.__class__ is UnreadableRow else self.convert(prepared)
-        if self.prepare is not None and isinstance(row, UnreadableRow):  # a letter holds what stands in the file
+        if (
+            self.prepare is not None and isinstance(row, UnreadableRow) and row is not record
+        ):  # a letter holds what stands in the file
             return attrs.evolve(row, row=self.cells_of(record))
         return row
 
@@ -209,11 +211,18 @@ class LineAssembler:
         for number, record in enumerate(records):
             if record.__class__ is UnreadableRow:
                 yield number, record, record
-            elif tests and not plan.chooses(record):
+                continue
+            option = "where"
+            try:
+                is_chosen = not tests or plan.chooses(record)
+                option = "prepare"
+                prepared = plan.prepared(record) if is_chosen and is_prepared else record
+            except Exception as error:  # it is the caller's own, and stays itself
+                error.add_note(f"raised by {option}= of the mapping at {self._place(number)}")
+                raise
+            if not is_chosen:
                 self._note(_LEFT_OUT_BY_WHERE)
-            elif not is_prepared:
-                yield number, record, record
-            elif (prepared := plan.prepared(record)) is None:
+            elif prepared is None:
                 self._note(_LEFT_OUT_BY_PREPARE)
             else:
                 yield number, record, prepared

@@ -86,6 +86,8 @@ def convert_plain_text(cell: Any) -> str:
 
 
 def _float_text(cell: float) -> str:
+    if not isfinite(cell):
+        raise BadCellError("is not finite")
     if not cell.is_integer():
         return repr(cell)
     if abs(cell) >= _MAX_EXACT_INTEGER:

@@ -176,6 +176,7 @@ def _exact_totals(holder: dict[str, Any], path: FieldPath, given: Sequence[str])
             revenue=holder["revenue"] if "revenue" in given else UNSET,
             value=holder["value"] if "value" in given else UNSET,
             discount=holder.get("discountAmount", UNSET),
+            show_amounts=False,
         )
         for name, money in (("revenue", priced.revenue), ("value", priced.value)):
             holder[name] = {"amount": to_wire(cast("Decimal", money.amount)), "currency": money.currency}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from hashlib import sha256
-from typing import cast, get_args
+from typing import Final, cast, get_args
 
 import attrs
 import orjson
@@ -32,6 +32,7 @@ __all__ = [
     "target_issue",
 ]
 
+_IS_MISSING: Final = "is required, and no column or constant gives it"
 Given = Sequence[tuple[str, ResolvedField]]
 """Columns and their fields; a constant has no column."""
 
@@ -66,12 +67,32 @@ def missing_required(
     tops = {path[0] for path in paths}.union(computed)
     for name in schema.required:
         if name not in tops:
-            yield MappingIssue("", name, "is required, and no column or constant gives it")
+            yield MappingIssue("", name, _IS_MISSING)
+    for path in _missing_inside(given, computed):
+        yield MappingIssue("", path, _IS_MISSING)
     holder = () if operation.holder_field is None else (operation.holder_field,)
     wanted = {(*holder, name) for name in operation.identifiers}
     if not paths & wanted and holder not in paths:
         names = ", ".join(".".join(path) for path in sorted(wanted))
         yield MappingIssue("", "", f"no row would name a profile; map a column to one of {names}")
+
+
+def _missing_inside(given: Given, computed: Collection[str]) -> Iterator[str]:
+    """Yield the required fields that objects lack of which other fields are given: no row would be taken with one."""
+    known: set[tuple[str, ...]] = set()
+    for _, resolved in given:
+        whole = tuple(step.name for step in resolved.steps)
+        known.update(whole[:length] for length in range(1, len(whole) + 1))
+    wanted: dict[tuple[str, ...], str] = {}
+    for _, resolved in given:
+        for depth, schema in enumerate(resolved.parents[1:], 1):
+            steps = resolved.steps[:depth]
+            if schema is None or steps[0].name in computed:
+                continue
+            path = ".".join(f"{step.name}[]" if step.is_entry else step.name for step in steps)
+            names = tuple(step.name for step in steps)
+            wanted |= {(*names, name): f"{path}.{name}" for name in schema.required}
+    return (path for names, path in wanted.items() if names not in known)
 
 
 def given_issues(

@@ -21,30 +21,35 @@ from synerise_profiles_api.json_values import is_list, is_object
 
 from .errors import MappingError, MappingIssue
 from .mapping_options import OPTIONS_OF_KIND, MappingKind
-from .mapping_schema import KeyPath, schema_problems
-from .targets import FieldTarget, Target, field, zone_name
+from .mapping_schema import KeyPath, Problem, schema_problems
+from .targets import FieldTarget, Target, field, is_zone, zone_name
 from .toml_writer import NotTomlError, toml_line, toml_table
 
 __all__ = ["MappingFile", "located_in", "mapping_text", "read_mapping_file"]
 
 _OPTIONS: Final = frozenset[str]().union(*OPTIONS_OF_KIND.values())
+_LIST_FOR_TABLE: Final = "is a list; give a table"
 _ABOVE: Final = "; if the option is meant, it stands above [columns]"
 _match_syntax_error: Final = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL).fullmatch
 
 
 @attrs.frozen(kw_only=True)
 class MappingFile:
-    """A mapping file that was read: `columns` and `options` are the arguments of the method that `kind` names."""
+    """A mapping file that was read: `columns` and `options` are the arguments of the method that `kind` names.
+
+    `issues` are what is wrong with it; then what they are about is left out of the arguments.
+    """
 
     name: str
     text: str = attrs.field(repr=False)
     kind: MappingKind = "profiles"
     columns: Mapping[str, FieldTarget] = attrs.field(factory=dict[str, FieldTarget])
     options: dict[str, Any] = attrs.field(factory=dict[str, Any])
+    issues: Sequence[MappingIssue] = ()
 
     def locate(self, issues: Iterable[MappingIssue]) -> list[MappingIssue]:
         """Add to each issue the line on which it stands, as far as that is known."""
-        places = dict(_key_lines(self.text))
+        places = _places_of(self.text)
         found: list[MappingIssue] = []
         for issue in issues:
             of_where = issue.problem.startswith("where")
@@ -65,20 +70,23 @@ class MappingFile:
     def issue(self, path: KeyPath, problem: str) -> MappingIssue:
         """Make an issue of what is wrong at a place in the file."""
         names = [part for part in path if isinstance(part, str)]
-        column, inner = ("", names) if names[:1] != ["columns"] else ("".join(names[1:2]), names[2:])
+        column, inner = ("".join(names[1:2]), names[2:]) if names[:1] == ["columns"] and names[1:] else ("", names)
+        if len(path) == 1 and problem == _LIST_FOR_TABLE:
+            problem += f": [{path[0]}], in single brackets"
         if column and problem.startswith("needs"):
             problem += "; a column whose name has dots stands in quotes"
         elif inner and not problem.startswith("has no option"):
             problem = f"{inner[-1]} {problem}"
         problem += _ABOVE if column in _OPTIONS else ""
-        line = self._line(dict(_key_lines(self.text)), path, names[::-1])
+        line = self._line(_places_of(self.text), path, names[::-1])
         return MappingIssue(column, "", problem, line)
 
     def _line(self, places: Mapping[KeyPath, tuple[int, int]], path: KeyPath, words: Sequence[str]) -> int:
         """Return the line of a key, or of the first of these words in its value; 0 where it is not there."""
+        wanted = path
         while path and path not in places:
             path = path[:-1]
-        if not path or path == ("columns",):
+        if not path or path == ("columns",) != wanted:
             return 0
         first, last = places[path]
         lines = self.text.split("\n")
@@ -91,7 +99,7 @@ class MappingFile:
 
 
 def read_mapping_file(path: str | os.PathLike[str]) -> MappingFile:
-    """Read a mapping file; raises MappingError, with all that is wrong with it, and OSError."""
+    """Read a mapping file; raises MappingError for one of which nothing more can be known, and OSError."""
     name = os.fspath(path)
     try:
         text = Path(path).read_text("utf-8-sig")
@@ -103,12 +111,16 @@ def read_mapping_file(path: str | os.PathLike[str]) -> MappingFile:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise MappingError([_syntax_issue(error)], file=name) from None
-    issues = [file.issue(*problem) for problem in schema_problems(content)]
-    if issues:
+    wrong = [*_for_below(content)] or [*schema_problems(content)]
+    issues = [file.issue(*problem) for problem in wrong]
+    given: object = content.get("columns")
+    kind: MappingKind = content.get("for", "")
+    if not is_object(given) or kind not in OPTIONS_OF_KIND:
         raise MappingError(issues, file=name)
-    kind: MappingKind = content.pop("for")
-    given = content.pop("columns")
-    unfit = sorted(content.keys() - OPTIONS_OF_KIND[kind])
+    bad = {path[1] for path, _ in wrong if path[0] == "columns"}
+    given = {column: targets for column, targets in given.items() if column not in bad}
+    options = {option: value for option, value in content.items() if option not in ("for", "columns")}
+    unfit = sorted(options.keys() & _OPTIONS - OPTIONS_OF_KIND[kind])
     issues += [file.issue((option,), f"is no option of a mapping for {kind}") for option in unfit]
     issues += [
         file.issue(("columns", column), "is false, which leaves out a column of this name; that is written []")
@@ -116,18 +128,34 @@ def read_mapping_file(path: str | os.PathLike[str]) -> MappingFile:
         if given[column] is False and column in _OPTIONS
     ]
     columns = {column: _targets(file, column, targets, issues) for column, targets in given.items()}
-    if issues:
-        raise MappingError(issues, file=name)
-    return attrs.evolve(file, kind=kind, columns=columns, options=content)
+    left_out = {path[0] for path, _ in wrong} | options.keys() - OPTIONS_OF_KIND[kind]
+    options = {option: value for option, value in options.items() if option not in left_out}
+    return attrs.evolve(file, kind=kind, columns=columns, options=options, issues=issues)
+
+
+def _for_below(content: Mapping[str, Any]) -> Iterator[Problem]:
+    """Say that `for =` stands in a table, where TOML has all that is below its header."""
+    for table, inside in content.items():
+        if "for" not in content and is_object(inside) and inside.get("for") in tuple(OPTIONS_OF_KIND):
+            yield (table, "for"), f"stands below [{table}], and is part of it; for = stands above all tables"
 
 
 @contextmanager
 def located_in(file: MappingFile) -> Generator[None]:
-    """Add the lines of a file to the issues of a mapping that is made from it."""
+    """Add the lines of a file to the issues of a mapping that is made from it, and to these those of the file."""
+    issues, operation = list(file.issues), ""
     try:
         yield
     except MappingError as error:
-        raise file.error(error.issues, error.operation) from None
+        wrong = {issue.column for issue in file.issues}
+        constants = file.options.get("constants", {})
+        # What was left out may be what is said to be missing.
+        sure = [
+            found for found in error.issues if found.column not in wrong and (found.column or found.field in constants)
+        ]
+        issues, operation = [*issues, *(sure if issues else error.issues)], error.operation
+    if issues:
+        raise file.error(issues, operation) from None
 
 
 def _targets(file: MappingFile, column: str, given: object, issues: list[MappingIssue]) -> FieldTarget:
@@ -178,6 +206,15 @@ def _key_lines(text: str) -> Iterator[tuple[KeyPath, tuple[int, int]]]:
         for path in _paths(found, ()):
             yield path, (start, number)
         begun = ""
+
+
+def _places_of(text: str) -> dict[KeyPath, tuple[int, int]]:
+    """Return the lines of each key; of a table, those of its header."""
+    places: dict[KeyPath, tuple[int, int]] = {}
+    for path, lines in _key_lines(text):
+        if len(path) > 1 or path not in places:
+            places[path] = lines
+    return places
 
 
 def _paths(value: object, path: KeyPath) -> Iterator[KeyPath]:
@@ -232,7 +269,7 @@ def _target_value(target: Target) -> object:
         if value == attribute.default and type(value) is type(attribute.default):
             continue
         if attribute.name == "zone":
-            value = zone_name(value)
+            value = name if is_zone(name := zone_name(value) or "") else value  # one without a name is refused
         elif attribute.name == "values":
             value = _words_value(value)
         found[attribute.name] = value

@@ -23,6 +23,7 @@ __all__ = ["KeyPath", "Problem", "mapping_schema", "schema_problems"]
 KeyPath: TypeAlias = tuple[str | int, ...]
 """Where a value stands in a mapping file: keys, and positions in lists."""
 Problem: TypeAlias = tuple[KeyPath, str]
+_FOR_HINT: Final = ' above all tables, such as for = "profiles"'
 _SCHEMA_FILE: Final = "row-mapping.schema.json"
 _TYPE_TEXTS: Final = {
     "string": "a text",
@@ -82,7 +83,7 @@ def _table_problems(
     required: Sequence[str] = schema.get("required", ())
     for name in required:
         if name not in value:
-            yield path, f"needs {name} ="
+            yield path, f"needs {name} =" + (_FOR_HINT if name == "for" else "")
 
 
 def _branches(schema: Mapping[str, Any], shared: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -72,7 +72,7 @@ class ColumnBinding:
             cell = cell.strip()
         if isinstance(cell, str) and cell in self.null_values:
             cell = ""
-        is_nan = isinstance(cell, float) and cell != cell  # noqa: PLR0124 - NaN
+        is_nan = self.empty_form == "float" and cell != cell  # noqa: PLR0124 - NaN
         if cell is None or cell == "" or is_nan:
             if self.empty == "null":
                 return None

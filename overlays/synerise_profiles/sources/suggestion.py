@@ -16,13 +16,15 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import attrs
 
 from synerise_profiles._batching import operations
-from synerise_profiles._readers.csv_reader import CsvReader, delimiter_hint
+from synerise_profiles._readers.csv_pass import CsvHeaderError
+from synerise_profiles._readers.csv_reader import BadRecord, CsvReader, delimiter_hint
 from synerise_profiles._readers.file_form import CsvFormat
 from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import checks_names, near_name
 
 from .fields import DATE_TYPES, UnknownFieldError, find_field, parse_path
+from .suggestion_checks import check_sample, doubts
 from .toml_writer import toml_key, toml_line, toml_value
 from .value_guesses import NULL_WORDS, Guess, guess_values, is_unique
 
@@ -111,30 +113,54 @@ def suggest_mapping(
 
     `delimiter` is guessed too where it is left out; `skip_lines` is how many lines stand above the header. What it
     returns is read by `RowMapping.load` once the lines that begin with `# MISSING` are filled in. Raises
-    InvalidRequestError for a file that is no CSV, or empty, and OSError.
+    InvalidRequestError for a file that is no CSV, is empty or has no header, and OSError.
     """
     if for_ not in get_args(SuggestedFor):
         raise InvalidRequestError(f"is none of {', '.join(get_args(SuggestedFor))}", field="for_")
-    reader = CsvReader(file, CsvFormat(encoding=encoding, delimiter=delimiter, skip_lines=skip_lines))
+    format_ = CsvFormat(encoding=encoding, delimiter=delimiter, skip_lines=skip_lines)
+    try:
+        reader = CsvReader(file, format_)
+    except CsvHeaderError:
+        delimiter = _mark_between_quotes(file, format_)
+        if delimiter is None:
+            raise
+        reader = CsvReader(file, attrs.evolve(format_, delimiter=delimiter))
     mark = re.search(r"'(\\?.)'", delimiter_hint(reader.columns)) if delimiter is None else None
     if mark is not None:
         delimiter = "\t" if mark[1] == "\\t" else mark[1]
-        reader = CsvReader(file, CsvFormat(encoding=encoding, delimiter=delimiter, skip_lines=skip_lines))
+        reader = CsvReader(file, attrs.evolve(format_, delimiter=delimiter))
     if not any(name.strip() for name in reader.columns):
         raise InvalidRequestError("is empty: it has no header", field="file")
     places = range(len(reader.columns))
-    found = list(islice(reader.records(list, lambda _: None, used=places), _SAMPLE_ROWS))
-    records = [cells for cells in found if cells]
-    if len(records) < len(found) / 2:
-        problem = (
-            f"has another number of cells in most of its lines than in its header, of {len(reader.columns)}; say by "
-            "skip_lines how many lines stand above the header, and by delimiter what is between the cells"
-        )
-        raise InvalidRequestError(problem, field="file")
-    return _text(for_, reader.columns, records, delimiter)
+    found: list[list[str] | BadRecord] = list(islice(reader.records(list, _as_it_is, used=places), _SAMPLE_ROWS))
+    records = [cells for cells in found if not isinstance(cells, BadRecord)]
+    bad = [record for record in found if isinstance(record, BadRecord)]
+    check_sample(reader.columns, records, bad, encoding=encoding.removesuffix("-sig"))
+    return _text(for_, reader.columns, records, delimiter, [*doubts(reader.columns, records, bad)])
 
 
-def _text(for_: SuggestedFor, columns: Sequence[str], records: Sequence[Sequence[str]], delimiter: str | None) -> str:
+def _mark_between_quotes(file: str | os.PathLike[str], format_: CsvFormat) -> str | None:
+    """Return the mark by which a header in quotes can be read, where the comma is not the one; or None."""
+    for mark in ";\t|" if format_.delimiter is None else "":
+        try:
+            if len(CsvReader(file, attrs.evolve(format_, delimiter=mark)).columns) > 1:
+                return mark
+        except CsvHeaderError:
+            continue
+    return None
+
+
+def _as_it_is(bad: BadRecord) -> BadRecord:
+    return bad
+
+
+def _text(
+    for_: SuggestedFor,
+    columns: Sequence[str],
+    records: Sequence[Sequence[str]],
+    delimiter: str | None,
+    comments: Sequence[str],
+) -> str:
     schema = body_schema(_OPERATIONS[for_]().operation)
     words = sorted({cell.strip() for cells in records for cell in cells if cell.strip().casefold() in NULL_WORDS})
     samples = {
@@ -146,7 +172,7 @@ def _text(for_: SuggestedFor, columns: Sequence[str], records: Sequence[Sequence
     lines = [f"# A draft from the header and {len(records):,} rows: each comment is a guess to look at.\n"]
     if delimiter is not None:
         lines.append(f"# The file is read with delimiter={delimiter!r}.\n")
-    lines.append(toml_line("for", for_))
+    lines += [*comments, toml_line("for", for_)]
     lines += [f"null_values = {toml_value(words)}  # words for nothing\n"] if words else []
     lines += _group_line(for_, drafts, samples)
     lines += ["\n[columns]\n", *(draft.line(schema) for draft in drafts)]
@@ -179,7 +205,10 @@ def _drafts(for_: SuggestedFor, samples: Mapping[str, Sequence[str]], rows: int,
         for draft in free[:1]:
             draft.path, draft.reason = identifier, "looks like an identifier: each row has another one"
     for draft in drafts:
-        draft.path = draft.path or _own_path(for_, draft.column, taken, schema)
+        if not draft.path:
+            draft.path = _own_path(for_, draft.column, taken, schema)
+            if draft.path.startswith(f"{_OWN_FIELDS[for_]}.own_") and not _letters(draft.column).startswith("own"):
+                draft.reason = f"no name for a field of one's own; if it names the person, map it to {identifier}"
         taken.add(draft.path)
     return drafts
 
@@ -220,7 +249,7 @@ def _group_line(for_: SuggestedFor, drafts: Sequence[_Draft], samples: Mapping[s
     """Yield the option for order lines, where an order comes more than once."""
     order = next((draft.column for draft in drafts if draft.path == "orderId" and for_ == "transactions"), None)
     if order is not None and len(set(samples[order])) < len(samples[order]):
-        yield f"group_by = {toml_value(order)}  # an order has several lines; sort=True where they are apart\n"
+        yield f"group_by = {toml_value(order)}  # an order has several lines; where they are apart: sort=True, --sort\n"
 
 
 def _order_hints(for_: SuggestedFor, drafts: Sequence[_Draft], samples: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -17,6 +17,8 @@ import attrs
 
 from synerise_profiles_api.errors import InvalidRequestError
 
+from .errors import printable_name
+
 __all__ = ["Table", "duckdb_reader", "open_dataset", "open_table", "tell_breaks"]
 
 Batches: TypeAlias = "Callable[[Sequence[str]], Iterable[Any]]"
@@ -45,7 +47,9 @@ def open_table(arrow: Any, table: Any) -> Table:
     except (arrow.ArrowException, TypeError, ValueError, NotImplementedError, RuntimeError) as error:
         if isinstance(error, InvalidRequestError):
             raise
-        raise InvalidRequestError(_table_problem(error), field="table") from None  # their texts quote values
+        raise InvalidRequestError(
+            _table_problem(arrow, table, error), field="table"
+        ) from None  # their texts quote values
     problem = f"expected an object with the Arrow or the dataframe protocol, got {type(table).__name__}{_hint(table)}"
     raise InvalidRequestError(problem, field="table")
 
@@ -182,7 +186,7 @@ def _hint(table: object) -> str:
     return "; pyarrow.Table.from_pylist makes one of rows" if is_rows else ""
 
 
-def _table_problem(error: Exception) -> str:
+def _table_problem(arrow: Any, table: Any, error: Exception) -> str:
     """Say why an object could not be taken as a table."""
     text = " ".join(map(str, error.args))
     if text.startswith("Duplicate column names"):
@@ -190,4 +194,21 @@ def _table_problem(error: Exception) -> str:
     found = re.search(r"Conversion failed for column (\S+) with type object", text)
     if found is not None:
         return f"column {found[1]!r} holds values of several types; make it one, such as .astype('string')"
+    for series in _series_of(table):
+        try:
+            arrow.chunked_array(series)
+        except (arrow.ArrowException, TypeError, ValueError, NotImplementedError):
+            return (
+                f"column {printable_name(series.name)} is of the type {series.dtype}, which pyarrow does not have; "
+                "cast it, such as to text"
+            )
     return f"cannot be read as a table: {type(error).__name__}"
+
+
+def _series_of(table: Any) -> Iterable[Any]:
+    """Return the columns of a frame of polars, lazy or not, without their rows; none of any other table."""
+    if type(table).__module__.partition(".")[0] != "polars" or not hasattr(table, "head"):
+        return ()
+    frame = table.head(0).collect() if hasattr(table, "collect") else table.head(0)
+    found: Iterable[Any] = frame.iter_columns() if hasattr(frame, "iter_columns") else ()
+    return found

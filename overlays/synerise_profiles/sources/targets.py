@@ -7,6 +7,7 @@ ignored without a word.
 from __future__ import annotations
 
 import datetime
+import re
 import zoneinfo
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, cast, get_args
@@ -20,7 +21,7 @@ from .datetimes import Ambiguous
 from .derived_cells import fallback_columns, template_columns
 from .errors import MappingError, MappingIssue
 
-__all__ = ["Empty", "FieldTarget", "Target", "TypeName", "field", "null_values_problem", "zone_name"]
+__all__ = ["Empty", "FieldTarget", "Target", "TypeName", "field", "is_zone", "null_values_problem", "zone_name"]
 
 TypeName: TypeAlias = Literal[
     "auto", "text", "integer", "number", "decimal", "boolean", "datetime", "date", "json", "list"
@@ -100,9 +101,9 @@ def field(
     - `datetime` and `date`: ISO 8601, or `format`, as strptime takes it or by name: `unix` and `unix_ms` are seconds
       and milliseconds since 1970, `excel` the days of spreadsheets, `iso` ISO 8601. A list of formats reads each
       cell by the one that fits, and refuses a cell that two of them read differently. `zone`, such as
-      `Europe/Warsaw`, is that of values without one; `ambiguous` says what a time means that comes twice in it, when
-      clocks are put back: `earliest`, `latest` or `refuse`. `pivot_year` is the last year that two digits mean: 2026
-      makes 26 of this century and 27 of the last.
+      `Europe/Warsaw` or `UTC+02:00`, is that of values without one; `ambiguous` says what a time means that comes
+      twice in it, when clocks are put back: `earliest`, `latest` or `refuse`. `pivot_year` is the last year that two
+      digits mean: 2026 makes 26 of this century and 27 of the last.
 
     `decimal` and `thousands` are the marks in numbers: `decimal=",", thousands=" "`. `values` gives the value of each
     word, and refuses other words: `values={"M": "MALE", "F": "FEMALE"}`. `null_values` are texts that mean an empty
@@ -134,7 +135,7 @@ def field(
         field=field,
         type=type,
         format=format if format is None or isinstance(format, str) else tuple(format),
-        zone=zoneinfo.ZoneInfo(zone) if isinstance(zone, str) else zone,
+        zone=_zone_of(zone) if isinstance(zone, str) else zone,
         ambiguous=ambiguous,
         pivot_year=pivot_year,
         separator=separator,
@@ -194,7 +195,7 @@ def _problems(
         found.append("a list needs its separator, such as separator=';'")
     if values is not None and type_name != "auto":
         found.append("values are sent as they are; leave the type out")
-    if isinstance(zone, str) and not _is_zone(zone):
+    if isinstance(zone, str) and not is_zone(zone):
         found.append(
             f"there is no zone {zone!r}; give one such as 'Europe/Warsaw', or pip install tzdata where there are none"
         )
@@ -243,12 +244,22 @@ def null_values_problem(null_values: object) -> str | None:
 
 def zone_name(zone: datetime.tzinfo | None) -> str | None:
     """Return the name by which `zone=` gives this zone, so that zones can be compared in any process."""
+    if isinstance(zone, datetime.timezone):  # which may have any name
+        zone = datetime.timezone(zone.utcoffset(None))
     return None if zone is None else str(zone)
 
 
-def _is_zone(name: str) -> bool:
+def is_zone(name: str) -> bool:
+    """Whether `zone=` takes this name."""
     try:
-        zoneinfo.ZoneInfo(name)
+        _zone_of(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         return False
     return True
+
+
+def _zone_of(name: str) -> datetime.tzinfo:
+    """Return the zone of a name, such as Europe/Warsaw or, as `datetime.timezone` writes offsets, UTC+02:00."""
+    if re.match(r"UTC[+-][0-9]{2}:[0-5][0-9]", name):
+        return cast("datetime.tzinfo", datetime.datetime.fromisoformat(f"2000-01-01T00:00:00{name[3:]}").tzinfo)
+    return zoneinfo.ZoneInfo(name)

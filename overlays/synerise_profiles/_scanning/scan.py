@@ -32,10 +32,17 @@ _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 @attrs.frozen
 class WatchedNames(Generic[T]):
-    """What is looked for, with a fact about each: methods by (resource, method), other names by their full name."""
+    """What is looked for, with a fact about each: methods by (resource, method), other names by their full name.
+
+    `results` says for methods whose result has watched methods itself under which name, as if it were a resource, these
+    stand in `methods`. `choices` are facts about an argument by (resource, method, argument, value): the resource "" is
+    any object, the value "" any that is not false, and of a dictionary its first key counts.
+    """
 
     methods: Mapping[tuple[str, str], T]
     names: Mapping[str, T]
+    results: Mapping[tuple[str, str], str] = attrs.field(factory=dict[tuple[str, str], str])
+    choices: Mapping[tuple[str, str, str, str], T] = attrs.field(factory=dict[tuple[str, str, str, str], T])
 
     @property
     def resources(self) -> frozenset[str]:
@@ -181,6 +188,9 @@ class _Visitor(ast.NodeVisitor, Generic[T]):
                 self._bind(node.targets, node.value)
             elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
                 self._bind([node.target], node.value)
+            elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+                if self._resource(node.iter) in self._watched.results.values():
+                    self._bind([node.target], node.iter)
             elif isinstance(node, ast.Import):
                 for alias in node.names:
                     if alias.name.partition(".")[0] in _PACKAGES:
@@ -217,6 +227,13 @@ class _Visitor(ast.NodeVisitor, Generic[T]):
         if isinstance(node, ast.Name):
             meaning = self._resolve(node.id)
             return meaning if meaning in self._resources else None
+        if isinstance(node, ast.Await):
+            return self._resource(node.value)
+        if isinstance(node, ast.Subscript):  # an item of a result; a resource with [...] is some other thing
+            whole = self._resource(node.value)
+            return whole if whole in self._watched.results.values() else None
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            return self._watched.results.get((self._resource(node.func.value) or "", node.func.attr))
         name = _constant_getattr(node)
         return name if name in self._resources else None
 
@@ -238,7 +255,17 @@ class _Visitor(ast.NodeVisitor, Generic[T]):
         name = _constant_getattr(node)
         if name is not None and (resource := self._resource(node.args[0])) is not None:
             self._report_method(resource, name, node.args[1], at_start=True)
+        for callee in (node.func, *node.args):  # a function that is handed on gets the named arguments too
+            if isinstance(callee, ast.Attribute):
+                self._report_choices(self._resource(callee.value) or "", callee.attr, node.keywords)
         self.generic_visit(node)
+
+    def _report_choices(self, resource: str, method: str, arguments: Iterable[ast.keyword]) -> None:
+        for argument in arguments:
+            for value in dict.fromkeys((_constant_text(argument.value), "")):
+                subject = self._watched.choices.get((resource, method, argument.arg or "", value))
+                if subject is not None and not _is_false(argument.value):
+                    self._report(subject, argument.value, at_start=True)
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -303,3 +330,14 @@ def _constant_getattr(node: ast.expr) -> str | None:
     ):
         return node.args[1].value
     return None
+
+
+def _constant_text(node: ast.expr) -> str:
+    """A constant text, or the first key of a dictionary that is one."""
+    if isinstance(node, ast.Dict) and node.keys:
+        node = node.keys[0] or node
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def _is_false(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and not node.value

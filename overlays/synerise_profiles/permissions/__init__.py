@@ -25,6 +25,8 @@ _BULK: Final[Mapping[str, tuple[str, ...]]] = {
     "delete_profiles": ("profiles.delete", "profiles.delete_by_custom_id"),
     "assign_tag": ("tags.assign",),
 }
+_READS: Final = ("profiles.get", "profiles.find")
+_MERGES: Final = (*_READS, "profiles.merge_by_id", "profiles.merge_by_custom_id")
 _FEATURES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     **{("bulk", method): names for method, names in _BULK.items()},
     ("bulk", "replay"): tuple(chain.from_iterable(_BULK.values())),  # letters may be of any of them
@@ -34,12 +36,24 @@ _FEATURES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("transactions", "put"): ("transactions.create_batch",),
     ("exports", "run"): ("exports.create", "exports.get_status", "exports.get_data"),
     ("exports", "resume"): ("exports.get_status", "exports.get_data"),
-    ("merges", "plan"): ("profiles.get", "profiles.find"),
-    ("merges", "plan_many"): ("profiles.get", "profiles.find"),
-    ("merges", "apply"): ("profiles.get", "profiles.find", "profiles.merge_by_id", "profiles.merge_by_custom_id"),
-    ("merges", "apply_many"): ("profiles.get", "profiles.find", "profiles.merge_by_id", "profiles.merge_by_custom_id"),
+    ("merges", "plan"): _READS,
+    ("merges", "plan_many"): _READS,
+    ("merges", "apply"): _MERGES,
+    ("merges", "apply_many"): _MERGES,
+    ("mergeplan", "apply"): _MERGES,
+    ("mergeplanset", "apply"): _MERGES,
 }
-"""The operations behind the methods of features, those of queues (`put`) among them."""
+"""The operations behind the methods of features, those of queues (`put`) and of plans among them."""
+_RESULTS: Final = {("merges", "plan"): "mergeplan", ("merges", "plan_many"): "mergeplanset"}
+_CHOICES: Final[Mapping[tuple[str, str, str, str], tuple[str, ...]]] = {
+    ("bulk", "upsert_profiles", "verify_sample", ""): _READS,
+    ("bulk", "delete_profiles", "verify_sample", ""): _READS,
+    ("delta_sync", "profiles", "verify_sample", ""): _READS,
+    ("delta_sync", "profiles", "gone", "delete"): _BULK["delete_profiles"],
+    ("delta_sync", "profiles", "gone", "tag"): _BULK["assign_tag"],
+    ("", "apply", "audit", ""): _MERGES,  # a plan from elsewhere: merging alone has to be told of an audit
+}
+"""The operations that an argument of a method adds."""
 
 
 @attrs.frozen(kw_only=True)
@@ -72,9 +86,9 @@ class PermissionReport:
 def required_permissions(paths: Iterable[str | os.PathLike[str]]) -> PermissionReport:
     """Find the permissions that programs need: files, notebooks and folders of Python.
 
-    Methods are recognised by their resource and name, whatever the client is called; a method that code makes up at run
-    time is not seen. What `verify_sample` reads back is counted where profiles are read. Raises InvalidRequestError for
-    a path that is not there.
+    Methods are recognised by their resource and name, whatever the client is called, and arguments that need further
+    operations (`verify_sample`, `gone`) where they are written by name; a method or an argument that code makes up at
+    run time, such as `**options`, is not seen. Raises InvalidRequestError for a path that is not there.
     """
     places = [Path(path) for path in paths]
     for path in places:
@@ -84,7 +98,7 @@ def required_permissions(paths: Iterable[str | os.PathLike[str]]) -> PermissionR
     watched: dict[tuple[str, str], tuple[str, ...]] = {
         (item.resource, item.method): (name,) for name, item in operations.items()
     }
-    found, unread, files = scan_paths(places, WatchedNames({**watched, **_FEATURES}, {}))
+    found, unread, files = scan_paths(places, WatchedNames({**watched, **_FEATURES}, {}, _RESULTS, _CHOICES))
     uses: dict[str, dict[str, None]] = {}
     for finding in found:
         for name in finding.subject:

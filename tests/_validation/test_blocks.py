@@ -257,6 +257,24 @@ def test_one_odd_value_among_good_ones(name: str, way: tuple[Any, ...], checks: 
         assert taken(name, [rows], checks, (1000, 10**6)) == one_by_one
 
 
+@pytest.mark.parametrize("checks", ["basic", "strict"])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_an_event_has_an_action_or_a_known_type(checks: Checks, mixed: bool) -> None:  # noqa: FBT001
+    """Without an action, an event of no documented type is refused; with one its type is the caller's word."""
+    kind = {name: value for name, value in EVENT.items() if name != "action"}
+    bad = [kind, *({**kind, "type": value} for value in ["cancelled-transactions", "custom", 5, ["searched"], "x"])]
+    good = [{**kind, "type": "searched"}, {**EVENT, "type": "of-tomorrow"}, EVENT]
+    for row in bad:
+        rows = [*([EVENT] * 10 if mixed else []), *[row] * 10, *(good if mixed else [])]
+        found = taken("events", [rows], checks, (1000, 10**6))
+        assert found == taken("events", [[each] for each in rows], checks, (1000, 10**6))
+        assert len(found[1]) == 10
+        field, reason = found[1][0][2:]
+        assert field == ("action" if row.get("type", "custom") == "custom" else "type")
+        assert ("did you mean 'cancelled-transaction'?" in reason) is (row.get("type") == "cancelled-transactions")
+    assert taken("events", [good], checks, (1000, 10**6))[1] == []
+
+
 @pytest.mark.parametrize(("model", "name"), [(ProfileBatchItem, "profiles"), (BatchEvent, "events")])
 def test_models_are_written_like_mappings(model: Any, name: str) -> None:
     """A block of models has the fates of the same rows as mappings."""

@@ -24,10 +24,10 @@ from synerise_profiles_api.invisible import (
 from synerise_profiles_api.json_values import as_written, is_list
 from synerise_profiles_api.types import Operation, Request
 
-from .object_rules import ObjectRule, PropertyNames, rule_of
+from .object_rules import ObjectRule, rule_of
 from .rules import FieldProblem, ListRule, Note, Rule, is_printable_ascii, type_rule
 from .schema import Schema, body_schema
-from .unknown_names import NamesRule, UnknownNames
+from .unknown_names import NamesRule, PropertyNames, UnknownNames
 
 __all__ = ["basic_rule", "check_body_of", "identifier_rules"]
 

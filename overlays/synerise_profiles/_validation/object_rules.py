@@ -18,7 +18,6 @@ from synerise_profiles_api.json_values import conversion_hint
 from synerise_profiles_api.types import UNSET
 
 from .rules import (
-    MAX_CACHED_TEXTS,
     FieldProblem,
     ListRule,
     Note,
@@ -28,8 +27,9 @@ from .rules import (
     fields_of,
     value_rule,
 )
-from .schema import Schema, compile_pattern
-from .unknown_names import UnknownNames
+from .schema import Schema
+from .unknown_names import PropertyNames
+from .value_choice import ValueChoiceRule
 
 __all__ = ["IS_REQUIRED", "NAMES_NO_PROFILE", "FreeFormRule", "ObjectRule", "rule_of"]
 
@@ -53,50 +53,6 @@ def rule_of(schema: Schema, note: Note, path: str = "", allow_unknown: Collectio
     if types == _ARRAY:
         return ListRule(None if schema.items is None else rule_of(schema.items, note, path, allow_unknown))
     return value_rule(schema)
-
-
-class PropertyNames:
-    """Which names the fields of an object may have. Valid ones are remembered, since rows have the same ones.
-
-    Without `has_patterns` it is asked of names that the caller chooses neither what they hold nor whether the server
-    ignores them.
-    """
-
-    def __init__(
-        self,
-        schema: Schema,
-        note: Note,
-        path: str,
-        allow_unknown: Collection[str] = (),
-        *,
-        has_patterns: bool = True,
-    ) -> None:
-        self._unknown_names = UnknownNames(schema.properties, allow_unknown, note, path)
-        self.valid_names: set[str] = set(self._unknown_names.known)
-        self._matchers = [compile_pattern(pattern) for pattern in schema.name_patterns if has_patterns]
-        self._reserved_names = schema.reserved_names
-        self._allows_additional = schema.allows_additional
-        self._note = note
-        self._path = path
-
-    def check(self, row: Mapping[str, Any], value: object) -> FieldProblem | None:
-        """Judge the names of one object, `value`; note those that the server ignores, or that are not documented."""
-        for name in row:
-            if name in self.valid_names:
-                continue
-            if name.__class__ is not str:
-                return "", f"has a key of type {type(name).__name__}; keys are text"
-            if not all(match(name) for match in self._matchers):
-                return "", "has a name with characters that are refused in names"
-            if name in self._reserved_names:
-                self._note(f"{self._path}{name}: a reserved name, the server ignores it")
-            elif not self._allows_additional:
-                problem = self._unknown_names.check(name, value)
-                if problem is not None:
-                    return problem
-            elif len(self.valid_names) < MAX_CACHED_TEXTS:
-                self.valid_names.add(name)
-        return None
 
 
 class FreeFormRule:
@@ -192,6 +148,7 @@ class ObjectRule:
         is_complete: bool = True,
     ) -> None:
         self._required = schema.required
+        self._choice = None if schema.value_choice is None else ValueChoiceRule(schema.value_choice)
         self._rules = {name: rule for name, rule in rules.items() if rule is not None}
         self._property_names = property_names
         self._identifiers = identifiers or schema.identifiers
@@ -227,6 +184,8 @@ class ObjectRule:
         if self._identifiers and not any(row.get(name) for name in self._identifiers):
             return "", f"{NAMES_NO_PROFILE}{', '.join(self._identifiers)}"
         problem = _missing_field(self._required, row)
+        if problem is None and self._choice is not None:
+            problem = self._choice.check_row(row)
         if problem is not None:
             return problem
         find = self._rules.get
@@ -279,6 +238,8 @@ class ObjectRule:
             suspects.update(at for row, at in pairs if not required <= row.keys() <= valid_names)
             pairs = [pair for pair in pairs if pair[1] not in suspects]
             rows, positions = [row for row, _ in pairs], [at for _, at in pairs]
+        if self._choice is not None:
+            self._choice.mark_rows(rows, positions, suspects)
         is_safe = self._is_complete
         for name in names & valid_names:
             rule = self._rules.get(name)
@@ -301,6 +262,10 @@ class ObjectRule:
         if not shape.issuperset(self._required) or (self._identifiers and not identifiers):
             return None
         ruled = [(name, rule) for name, rule in self._rules.items() if name in shape]
+        if self._choice is not None and self._choice.required not in shape:
+            if self._choice.field not in shape:
+                return None
+            ruled.append((self._choice.field, self._choice))
         unruled = [name for name in shape if name not in self._rules] if self._is_complete else []
         names = dict.fromkeys((*(name for name, _ in ruled), *identifiers, *unruled))
         if len(self._shape_plans) >= _MAX_SHAPES:

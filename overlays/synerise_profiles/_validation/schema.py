@@ -16,9 +16,19 @@ from synerise_profiles._core.openapi import openapi_document
 from synerise_profiles_api.json_values import is_object
 from synerise_profiles_api.types import Operation
 
-__all__ = ["Schema", "allows_printable_ascii", "body_schema", "compile_pattern", "schema_of"]
+__all__ = ["Schema", "ValueChoice", "allows_printable_ascii", "body_schema", "compile_pattern", "schema_of"]
 
 Json = dict[str, Any]
+
+
+@attrs.frozen
+class ValueChoice:
+    """A field that is required where another one, `field`, has none of some values; `excluded` are not among them."""
+
+    required: str
+    field: str
+    values: tuple[str, ...]
+    excluded: tuple[str, ...]
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -39,6 +49,7 @@ class Schema:
     exclusive_minimum: float | None
     required: tuple[str, ...]
     required_choices: tuple[str, ...]
+    value_choice: ValueChoice | None
     properties: Mapping[str, Schema]
     items: Schema | None
     name_patterns: tuple[str, ...]
@@ -103,6 +114,7 @@ def _merge_schema(node: Json) -> Schema:
         exclusive_minimum=_first_value(parts, "exclusiveMinimum"),
         required=tuple(name for part in parts for name in part.get("required", ())),
         required_choices=_required_choices(parts),
+        value_choice=next(filter(None, map(_value_choice, parts)), None),
         properties=properties,
         items=None if items is None else _merge_schema(items),
         name_patterns=tuple(pattern for inner in names for part in _flatten(inner) for pattern in _patterns_in(part)),
@@ -136,11 +148,29 @@ def _required_choices(parts: list[Json]) -> tuple[str, ...]:
     """Return the fields of which at least one is required, as a doubly negated `anyOf` or as the identifiers say."""
     found: list[str] = []
     for part in parts:
-        choices = part.get("not", {}).get("not", {}).get("anyOf", ())
+        choices = _choices(part)
         # A choice that lists values asks for more than names.
         if not any("enum" in field for choice in choices for field in choice.get("properties", {}).values()):
             found += [name for choice in choices for name in choice.get("required", ())]
     return tuple(dict.fromkeys(_first_value(parts, "x-identifiers") or found))
+
+
+def _value_choice(part: Json) -> ValueChoice | None:
+    """Return the choice between the presence of a field and the listed values of another one, as `anyOf` says it."""
+    names = [name for choice in _choices(part) for name in choice["required"]]
+    fields = [item for choice in _choices(part) for item in choice.get("properties", {}).items()]
+    listed = {name: node for name, node in fields if "enum" in node}
+    needed = [name for name in names if name not in listed]
+    for name, node in listed.items():
+        excluded = tuple(node.get("not", {}).get("enum", ()))
+        return ValueChoice(needed[0], name, tuple(set(node["enum"]).difference(excluded)), excluded)
+    return None
+
+
+def _choices(part: Json) -> list[Json]:
+    """Return the choices of a doubly negated `anyOf`."""
+    found: list[Json] = part.get("not", {}).get("not", {}).get("anyOf", [])
+    return found
 
 
 def _patterns_in(part: Json) -> tuple[str, ...]:

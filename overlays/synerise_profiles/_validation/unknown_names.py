@@ -14,10 +14,10 @@ from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import near_name
 
-from .rules import FieldProblem, Rule, fields_of
-from .schema import schema_of
+from .rules import MAX_CACHED_TEXTS, FieldProblem, Note, Rule, fields_of
+from .schema import Schema, compile_pattern, schema_of
 
-__all__ = ["CELLS_NAME", "NamesRule", "UnknownNames", "refuse_reserved_names"]
+__all__ = ["CELLS_NAME", "NamesRule", "PropertyNames", "UnknownNames", "refuse_reserved_names"]
 
 CELLS_NAME: Final = "cells"
 """The name under which a dead letter holds the cells of its source: they are no fields, and are never sent as such."""
@@ -64,6 +64,50 @@ _CELLS_TEXT: Final = (
     "holds the cells of a source, as dead letters keep them, and no fields; send them by client.bulk.replay, or read "
     "them by read_dead_letter with their mapping"
 )
+
+
+class PropertyNames:
+    """Which names the fields of an object may have. Valid ones are remembered, since rows have the same ones.
+
+    Without `has_patterns` it is asked of names that the caller chooses neither what they hold nor whether the server
+    ignores them.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        note: Note,
+        path: str,
+        allow_unknown: Collection[str] = (),
+        *,
+        has_patterns: bool = True,
+    ) -> None:
+        self._unknown_names = UnknownNames(schema.properties, allow_unknown, note, path)
+        self.valid_names: set[str] = set(self._unknown_names.known)
+        self._matchers = [compile_pattern(pattern) for pattern in schema.name_patterns if has_patterns]
+        self._reserved_names = schema.reserved_names
+        self._allows_additional = schema.allows_additional
+        self._note = note
+        self._path = path
+
+    def check(self, row: Mapping[str, Any], value: object) -> FieldProblem | None:
+        """Judge the names of one object, `value`; note those that the server ignores, or that are not documented."""
+        for name in row:
+            if name in self.valid_names:
+                continue
+            if name.__class__ is not str:
+                return "", f"has a key of type {type(name).__name__}; keys are text"
+            if not all(match(name) for match in self._matchers):
+                return "", "has a name with characters that are refused in names"
+            if name in self._reserved_names:
+                self._note(f"{self._path}{name}: a reserved name, the server ignores it")
+            elif not self._allows_additional:
+                problem = self._unknown_names.check(name, value)
+                if problem is not None:
+                    return problem
+            elif len(self.valid_names) < MAX_CACHED_TEXTS:
+                self.valid_names.add(name)
+        return None
 
 
 class NamesRule:

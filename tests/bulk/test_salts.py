@@ -29,7 +29,7 @@ TRANSACTIONS = operations.transactions()
 
 
 def visit(n: int, **more: Any) -> dict[str, Any]:
-    return {"label": "Visit", "action": "shop.visit", "client": {"customId": f"c{n}"}, "params": {"n": n}, **more}
+    return {"label": "Visit", "action": "shop.visit", "client": {"customId": f"c{n}"}, "params": {"n": n}} | more
 
 
 @pytest.fixture
@@ -240,3 +240,21 @@ def test_salts_of_sets_are_the_same_in_every_process() -> None:
     }
     assert len(found) == 1
     assert '"eventSalt":"' in found.pop()
+
+
+def test_further_identifiers_of_a_profile_do_not_make_another_event() -> None:
+    """An event whose profile is named with an e-mail address beside its customId has the key of the one without."""
+    salter = RowSalter(EVENTS)
+    named = [{"customId": "k", **more} for more in ({}, {"email": "a@example.com"}, {"email": "b@example.com"})]
+    keys = {salter.add_salt(visit(1, eventSalt="s", time=NOON, client=client), b"{}").key for client in named}
+    assert len(keys) == 1
+
+
+def test_a_salt_with_half_an_emoji_costs_its_row_alone() -> None:
+    """A salt function whose text is no Unicode has that row refused by name; as a text for all rows it is refused."""
+    server = Server()
+    run = Run(EVENTS, [visit(0), visit(1)], server, salt=lambda row: "\ud83d" if row["params"]["n"] else "s")
+    run.finish()
+    assert [(item.index, item.field) for item in run.report.rejected] == [(1, "eventSalt")]
+    with pytest.raises(InvalidRequestError):
+        Run(EVENTS, [visit(0)], server, salt="\ud83d")

@@ -18,6 +18,7 @@ import orjson
 
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import NO_UNICODE
 from synerise_profiles_api.operations import NAMES, load
 from synerise_profiles_api.types import UNSET, Operation
 
@@ -139,8 +140,9 @@ class RowSalter:
 
     def _key(self, fields: Mapping[str, Any], salt: object, moment: int | str | None) -> Hashable:
         holder = fields_of(fields.get(self._holder_field)) or {}
-        names = [f"{name} {value}" for name in self._identifiers if (value := holder.get(name))]
-        return str(salt), moment, self._action or action_of(fields), *names
+        # One identifier names the profile; with the others beside it, it is still the same event.
+        named = next((f"{name} {value}" for name in self._identifiers if (value := holder.get(name))), None)
+        return str(salt), moment, self._action or action_of(fields), named
 
 
 def content_salt(action: str, moment: int | str | None, fields: Mapping[str, Any], suffix: str = "") -> str:
@@ -182,6 +184,8 @@ def salt_by(choice: str | Collection[str] | Callable[[Any], Any], salt_field: st
         if isinstance(salt, bool) or not isinstance(salt, str | int) or salt == "":
             problem = f"the salt function returned no text: {type(salt).__name__}; all such rows would be one event"
             raise RefusedError(salt_field, problem)
+        if isinstance(salt, str) and not _is_unicode(salt):
+            raise RefusedError(salt_field, f"the salt function returned a text that {NO_UNICODE}")
         return str(salt)
 
     return make_salt
@@ -190,7 +194,7 @@ def salt_by(choice: str | Collection[str] | Callable[[Any], Any], salt_field: st
 def is_salt(value: object) -> bool:
     """Whether a value is a choice that `salt_by` takes: a text that says something, a function, or names of fields."""
     if isinstance(value, str):
-        return bool(value.strip())
+        return bool(value.strip()) and _is_unicode(value)
     if callable(value):
         return True
     if not isinstance(value, list | tuple):
@@ -217,6 +221,14 @@ def _salt_of_fields(row: Any, names: Collection[str]) -> str:
             raise RefusedError(name, problem)
         values.append(value)
     return str(values[0]) if len(values) == 1 else orjson.dumps(values).decode()
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _value_at(row: Any, path: str) -> Any:

@@ -8,12 +8,12 @@ and the run goes on.
 from __future__ import annotations
 
 from .arrow import ArrowSource, read_arrow
-from .assembly import Prepare
 from .conditions import Condition, ConditionTable
 from .csv import CsvSource, read_csv
 from .errors import MappingError, MappingIssue
 from .grouping import BadLine, Combine
 from .jsonl import JsonLinesSource, JsonSource, read_json, read_jsonl
+from .line_plan import Prepare
 from .mapping import RowMapping
 from .mapping_options import CellArguments, GroupArguments, MappingArguments
 from .mapping_schema import mapping_schema

@@ -8,33 +8,27 @@ refuses both.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias, cast
 
 import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
 
-from .conditions import CellTest
-from .grouping import BadLine, Grouping, Order
+from .grouping import Grouping, Order
+from .line_plan import Cells, LinePlan
 from .line_store import RowPositions, SeenKeys, sort_lines
 from .row_builder import Row
 
-__all__ = ["LineAssembler", "LinePlan", "Prepare", "read_lines"]
+__all__ = ["LineAssembler"]
 
-Cells: TypeAlias = "dict[str, Any]"
-Prepare: TypeAlias = "Callable[[Cells], Mapping[str, Any] | UnreadableRow | None]"
 Line: TypeAlias = "tuple[str, int, tuple[Any, Any]]"
 """The key of a line, its number, its record, and what is converted of it."""
 _MAX_LETTER_LINES: Final = 50_000
 """A letter holds all lines of its order, but not without end."""
 _MAX_BAD_LINES: Final = 1000
 """So many lines that are refused by themselves wait for the order above them; then it ends there."""
-_LOST: Final = re.compile("[\ufffd\ud800-\udfff]")
-"""What stands in the place of bytes that could not be read."""
 _CELL_ENDS: Final = re.compile(r'[,;\t|"\r\n]+')
-_KEY_TYPES: Final = frozenset({str, int})
-"""What any key may be; of others it depends on the field that they go to."""
 _LEFT_OUT_BY_WHERE: Final = "left out by where="
 _LEFT_OUT_BY_PREPARE: Final = "left out by prepare="
 _COMES_AGAIN: Final = (
@@ -44,72 +38,6 @@ _COMES_AGAIN: Final = (
 _MAY_BE_OF_IT: Final = (
     "a line that cannot be read, or has no key, may be of this order: it is refused by itself, mend it first"
 )
-
-
-@attrs.frozen(kw_only=True)
-class LinePlan:
-    """How records become rows. `cells_of` gives the cells of a record by the names of their columns.
-
-    `convert` makes a row of a record, or with `prepare` of what that returns. `key_columns` and `grouping` are set
-    where lines are grouped; `clean` is for the cells of a key.
-    """
-
-    cells_of: Callable[[Any], Cells]
-    convert: Callable[[Any], Row]
-    tests: Sequence[tuple[Callable[[Any], Any], CellTest]] = ()
-    prepare: Prepare | None = None
-    key_columns: Sequence[str] = ()
-    key_cells: Sequence[Callable[[Any], Any]] = ()
-    clean: Callable[[Any], Any] = str
-    grouping: Grouping | None = None
-    bad_line: BadLine = "refuse_order"
-
-    def chooses(self, record: Any) -> bool:
-        """Whether a record is one of the lines that are wanted."""
-        return all(test(cell_of(record)) for cell_of, test in self.tests)
-
-    def prepared(self, record: Any) -> Any:
-        """Return what `convert` takes of a record; None if it is left out, an UnreadableRow if it is refused."""
-        if self.prepare is None:
-            return record
-        cells = self.cells_of(record)
-        found = self.prepare(cells)
-        return attrs.evolve(found, row=cells) if isinstance(found, UnreadableRow) and found.row is None else found
-
-    def row(self, record: Any, prepared: Any) -> Row:
-        """Make the row of a record."""
-        row = prepared if prepared.__class__ is UnreadableRow else self.convert(prepared)
-        if (
-            self.prepare is not None and isinstance(row, UnreadableRow) and row is not record
-        ):  # a letter holds what stands in the file
-            return attrs.evolve(row, row=self.cells_of(record))
-        return row
-
-    def key(self, prepared: Any) -> str:
-        """Return the key of a line; an empty text where it is empty, or cannot be read."""
-        if prepared.__class__ is UnreadableRow:
-            cells = prepared.row
-            known = isinstance(cells, dict) and all(name in cells for name in self.key_columns)
-            parts = [cast("Cells", cells)[name] for name in self.key_columns] if known else []
-            if any(_LOST.search(str(part)) for part in parts):
-                return ""
-        elif self.prepare is not None:
-            parts = [prepared.get(name) for name in self.key_columns]
-        else:
-            parts = [cell_of(prepared) for cell_of in self.key_cells]
-        texts = [str(self.clean(part)) for part in parts]
-        return "\0".join(texts) if all(texts) else ""
-
-    def has_wrong_key(self, record: Any, prepared: Any) -> bool:
-        """Whether the key of a line is refused for its type, as a decimal number is where a text is meant."""
-        if prepared.__class__ is UnreadableRow:
-            return False
-        cells = self.cells_of(prepared) if self.prepare is None else prepared
-        if all(cells.get(name).__class__ in _KEY_TYPES for name in self.key_columns):
-            return False
-        row = self.row(record, prepared)
-        refused = tuple(f"column {name!r} " for name in self.key_columns)
-        return isinstance(row, UnreadableRow) and row.reason.startswith(refused)
 
 
 @attrs.define
@@ -314,13 +242,13 @@ class LineAssembler:
         if open_order.order.lines > len(open_order.records):
             is_part = True
             reason += f"; its letter holds the first {len(open_order.records):,} lines"
-        lines = [_cells(self._plan, record) for record in open_order.records]
+        lines = [self._plan.letter(record) for record in open_order.records]
         return UnreadableRow(field, reason, lines, part_of_order=is_part)
 
     def _without_key(self, record: Any) -> UnreadableRow:
         names = " or ".join(map(repr, self._plan.key_columns))
         reason = f"column {names}, by which lines are grouped, is empty; leave out by where= what is of no order"
-        return UnreadableRow("", reason, _cells(self._plan, record))
+        return UnreadableRow("", reason, self._plan.letter(record))
 
     def _place(self, number: int) -> str:
         place = self._locate(number)
@@ -332,27 +260,3 @@ def _cells_of_any(row: Any) -> Iterable[Any]:
     if isinstance(row, dict):
         return cast("Cells", row).values()
     return _CELL_ENDS.split(row) if isinstance(row, str) else row or ()
-
-
-def read_lines(plan: LinePlan, lines: Sequence[Cells]) -> Row:
-    """Make the row of lines that belong together, as a letter holds them: one, or all of an order."""
-    order = None if plan.grouping is None else Order(plan.grouping)
-    for cells in lines:
-        prepared = plan.prepared(cells)
-        if prepared is None:
-            continue
-        row = plan.row(cells, prepared)
-        if order is None:
-            return row
-        if isinstance(row, UnreadableRow):
-            return attrs.evolve(row, row=list(lines))
-        order.add(row)
-    if order is None or not order.lines:
-        return UnreadableRow("", "is left out by prepare=", list(lines))
-    result = order.finish()
-    return result if isinstance(result, dict) else UnreadableRow(*result, list(lines))
-
-
-def _cells(plan: LinePlan, record: Any) -> Any:
-    """Return what a letter holds of a line."""
-    return record.row if isinstance(record, UnreadableRow) else plan.cells_of(record)

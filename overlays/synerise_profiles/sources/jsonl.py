@@ -21,9 +21,9 @@ from synerise_profiles._readers.jsonl_reader import JsonLinesReader
 from synerise_profiles_api.json_values import is_object
 from synerise_profiles_api.names import checks_names
 
-from .assembly import LinePlan
 from .columns import Column, Note
 from .errors import MappingError
+from .line_plan import LinePlan
 from .mapping import RowMapping
 from .row_builder import Row, RowBuilder
 from .source import Source

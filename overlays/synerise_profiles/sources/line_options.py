@@ -13,13 +13,13 @@ from synerise_profiles_api.api.events import cancelled_transaction
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object
 
-from .assembly import LinePlan, Prepare
 from .columns import CellDefaults
 from .conditions import CellTest, Condition, condition_test
 from .derived_cells import cell_cleaner
 from .errors import MappingIssue
 from .fields import ResolvedField, close_names
 from .grouping import TOTAL_FIELDS, BadLine, Combine, FieldPath, Grouping, entry_list_of
+from .line_plan import LinePlan, Prepare
 from .mapping_options import MappingKind
 from .row_builder import Row
 

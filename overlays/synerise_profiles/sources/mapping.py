@@ -22,7 +22,6 @@ from synerise_profiles_api.json_values import is_list, is_object
 from synerise_profiles_api.names import checks_names
 from synerise_profiles_api.types import Operation
 
-from .assembly import LinePlan, Prepare, read_lines
 from .cell_reader import CellReader
 from .columns import Column, MappedTarget, Note, bind_columns, is_pattern, is_unnamed
 from .conditions import Condition
@@ -31,6 +30,7 @@ from .errors import MappingError, MappingIssue
 from .fields import ResolvedField, UnknownFieldError, constant_problem, find_field, find_target_field, parse_path
 from .grouping import BadLine, Combine
 from .line_options import EqualByDigest, LineOptions
+from .line_plan import LinePlan, Prepare, read_lines
 from .mapping_checks import (
     argument_issues,
     cell_defaults,

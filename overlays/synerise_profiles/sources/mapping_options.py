@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, TypedDict
 
-from .assembly import Prepare
 from .conditions import Condition
 from .grouping import BadLine, Combine
+from .line_plan import Prepare
 from .targets import Empty
 
 __all__ = ["OPTIONS_OF_KIND", "CellArguments", "GroupArguments", "MappingArguments", "MappingKind"]

@@ -14,8 +14,9 @@ from synerise_profiles._core.files import FileId
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
 
-from .assembly import LineAssembler, LinePlan
+from .assembly import LineAssembler
 from .empty_columns import with_empty_columns
+from .line_plan import LinePlan
 from .mapping import RowMapping
 from .row_builder import Row
 

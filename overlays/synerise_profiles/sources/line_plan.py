@@ -1,0 +1,113 @@
+"""How the records of a file become rows where a mapping chooses its lines, prepares them or groups them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
+
+import attrs
+
+from synerise_profiles._batching.row_source import UnreadableRow
+
+from .conditions import CellTest
+from .grouping import BadLine, Grouping, Order
+from .row_builder import Row
+
+__all__ = ["Cells", "LinePlan", "Prepare", "read_lines"]
+
+Cells: TypeAlias = "dict[str, Any]"
+Prepare: TypeAlias = "Callable[[Cells], Mapping[str, Any] | UnreadableRow | None]"
+_LOST: Final = re.compile("[\ufffd\ud800-\udfff]")
+"""What stands in the place of bytes that could not be read."""
+_KEY_TYPES: Final = frozenset({str, int})
+"""What any key may be; of others it depends on the field that they go to."""
+
+
+@attrs.frozen(kw_only=True)
+class LinePlan:
+    """How records become rows. `cells_of` gives the cells of a record by the names of their columns.
+
+    `convert` makes a row of a record, or with `prepare` of what that returns. `key_columns` and `grouping` are set
+    where lines are grouped; `clean` is for the cells of a key.
+    """
+
+    cells_of: Callable[[Any], Cells]
+    convert: Callable[[Any], Row]
+    tests: Sequence[tuple[Callable[[Any], Any], CellTest]] = ()
+    prepare: Prepare | None = None
+    key_columns: Sequence[str] = ()
+    key_cells: Sequence[Callable[[Any], Any]] = ()
+    clean: Callable[[Any], Any] = str
+    grouping: Grouping | None = None
+    bad_line: BadLine = "refuse_order"
+
+    def chooses(self, record: Any) -> bool:
+        """Whether a record is one of the lines that are wanted."""
+        return all(test(cell_of(record)) for cell_of, test in self.tests)
+
+    def prepared(self, record: Any) -> Any:
+        """Return what `convert` takes of a record; None if it is left out, an UnreadableRow if it is refused."""
+        if self.prepare is None:
+            return record
+        cells = self.cells_of(record)
+        found = self.prepare(cells)
+        return attrs.evolve(found, row=cells) if isinstance(found, UnreadableRow) and found.row is None else found
+
+    def row(self, record: Any, prepared: Any) -> Row:
+        """Make the row of a record."""
+        row = prepared if prepared.__class__ is UnreadableRow else self.convert(prepared)
+        if (
+            self.prepare is not None and isinstance(row, UnreadableRow) and row is not record
+        ):  # a letter holds what stands in the file
+            return attrs.evolve(row, row=self.cells_of(record))
+        return row
+
+    def key(self, prepared: Any) -> str:
+        """Return the key of a line; an empty text where it is empty, or cannot be read."""
+        if prepared.__class__ is UnreadableRow:
+            cells = prepared.row
+            known = isinstance(cells, dict) and all(name in cells for name in self.key_columns)
+            parts = [cast("Cells", cells)[name] for name in self.key_columns] if known else []
+            if any(_LOST.search(str(part)) for part in parts):
+                return ""
+        elif self.prepare is not None:
+            parts = [prepared.get(name) for name in self.key_columns]
+        else:
+            parts = [cell_of(prepared) for cell_of in self.key_cells]
+        texts = [str(self.clean(part)) for part in parts]
+        return "\0".join(texts) if all(texts) else ""
+
+    def has_wrong_key(self, record: Any, prepared: Any) -> bool:
+        """Whether the key of a line is refused for its type, as a decimal number is where a text is meant."""
+        if prepared.__class__ is UnreadableRow:
+            return False
+        cells = self.cells_of(prepared) if self.prepare is None else prepared
+        if all(cells.get(name).__class__ in _KEY_TYPES for name in self.key_columns):
+            return False
+        row = self.row(record, prepared)
+        refused = tuple(f"column {name!r} " for name in self.key_columns)
+        return isinstance(row, UnreadableRow) and row.reason.startswith(refused)
+
+    def letter(self, record: Any) -> Any:
+        """Return what a letter holds of a line."""
+        return record.row if isinstance(record, UnreadableRow) else self.cells_of(record)
+
+
+def read_lines(plan: LinePlan, lines: Sequence[Cells]) -> Row:
+    """Make the row of lines that belong together, as a letter holds them: one, or all of an order."""
+    order = None if plan.grouping is None else Order(plan.grouping)
+    for cells in lines:
+        prepared = plan.prepared(cells)
+        if prepared is None:
+            continue
+        row = plan.row(cells, prepared)
+        if order is None:
+            return row
+        if isinstance(row, UnreadableRow):
+            return attrs.evolve(row, row=list(lines))
+        order.add(row)
+    if order is None or not order.lines:
+        return UnreadableRow("", "is left out by prepare=", list(lines))
+    result = order.finish()
+    return result if isinstance(result, dict) else UnreadableRow(*result, list(lines))

@@ -524,11 +524,11 @@ def test_reset_forgets_rows_and_counters_but_not_the_clock() -> None:
     ("row", "field"),
     [
         ({"label": "v", "action": "a.b", "client": {}}, "client"),
-        ({"label": "v", "client": {"customId": "c"}, "params": {"x": None}}, "params.x"),
-        ({"label": "v", "client": {"customId": "c"}, "params": {"x": float("nan")}}, "params.x"),
-        ({"label": "v", "client": {"customId": "c"}, "eventSalt": ""}, "eventSalt"),
-        ({"label": "v", "client": {"customId": "c"}, "time": ""}, "time"),
-        ({"label": "v", "client": {"customId": "c"}, "params": {"x": "y" * 1_000_000}}, ""),
+        ({"label": "v", "action": "a.b", "client": {"customId": "c"}, "params": {"x": None}}, "params.x"),
+        ({"label": "v", "action": "a.b", "client": {"customId": "c"}, "params": {"x": float("nan")}}, "params.x"),
+        ({"label": "v", "action": "a.b", "client": {"customId": "c"}, "eventSalt": ""}, "eventSalt"),
+        ({"label": "v", "action": "a.b", "client": {"customId": "c"}, "time": ""}, "time"),
+        ({"label": "v", "action": "a.b", "client": {"customId": "c"}, "params": {"x": "y" * 1_000_000}}, ""),
         ("text", ""),
     ],
 )

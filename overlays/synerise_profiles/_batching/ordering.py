@@ -19,7 +19,7 @@ known. With the first one that is, the guard begins to remember the chunk of eac
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -101,10 +101,9 @@ class OrderGuard:
         self._after = -1
         self._settle_order: deque[tuple[int, int]] = deque()
 
-    @property
-    def holds_rows(self) -> bool:
-        """Whether rows are held back."""
-        return bool(self._held)
+    def held_indexes(self) -> Iterator[int]:
+        """Yield the indexes of the rows that are held back."""
+        return (row.index for held in self._held.values() for row in held.rows)
 
     def place_columns(self, columns: Sequence[Sequence[Hashable]]) -> bool:
         """Put rows into the open chunk, given their keys by columns; false if a key is known, then none is put."""

@@ -162,6 +162,8 @@ class Engine(Machine[BulkTask]):
         self._outstanding.clear()
         if not self._done:
             self._finish(self._timing.monotonic())
+        elif self.problem is not None:
+            self._mark_rest_unsent(self.problem)
 
     @property
     def _can_start(self) -> bool:
@@ -265,11 +267,8 @@ class Engine(Machine[BulkTask]):
         self._failed_streak = 0
         if self._retries is not None:
             self._retries.end_outage()
-        self._evidence.last_passed = max(self._evidence.last_passed, sub_batch.number)
-        self._evidence.passed += not sub_batch.was_parked
         self._throttle.on_success()
-        if self._search.is_on:
-            self._search.on_success(self._states)
+        self._search.on_success(sub_batch, self._states)
 
     def _on_server_time(self, task: ServerTimeTask, result: SendResult, now: float) -> None:
         if result.is_success and task.assigner.record(task, now, result.content):
@@ -281,10 +280,9 @@ class Engine(Machine[BulkTask]):
             task.assigner.due = now + delay
 
     def _retry_delay(self, task: BulkTask, result: SendResult, now: float) -> float | None:
-        operation = self._batch_operation.operation
+        operation, passed = self._batch_operation.operation, self._evidence.last_passed > 0
         self._retries = self._retries or Retries(operation, self._policy, self._throttle, self._timing)
-        had_success = self._evidence.last_passed > 0
-        return self._retries.delay(task.sub_batch, task.sent_at, result, now, had_success=had_success)
+        return self._retries.delay(task.sub_batch, task.sent_at, result, now, had_success=passed)
 
     def _take_chunk(self, chunk: Chunk) -> None:
         """Take a full chunk. It is not sent if the journal has it, nor before all of the journal was compared."""
@@ -327,8 +325,6 @@ class Engine(Machine[BulkTask]):
                 self.fail(error)
             if self.problem is not None:
                 self._mark_rest_unsent(self.problem)
-                # What ended the run may have come between the reading of a row and its check.
-                self.report.read = self.report.accepted + self.report.rejected_count()
             if self._batch_operation.salt_field is not None:
                 self.report.notes |= self._chunker.preparer.notes(has_journal=self._recorder.journal is not None)
             self.report.complete = self.problem is None and not self.report.by_stage["unsent"]
@@ -338,8 +334,11 @@ class Engine(Machine[BulkTask]):
         return DONE
 
     def _mark_rest_unsent(self, problem: str) -> None:
-        """Report all rows that were read and have no fate yet as unsent."""
-        waiting = (*self._ready, *self._awaiting_journal, *self._chunker.remaining_chunks())
+        """Report all rows that the source gave and that have no fate yet as unsent."""
+        unplaced = self._chunker.take_unplaced(self.unread_rows())
+        waiting = (*self._ready, *self._awaiting_journal, *self._chunker.open_chunks())
+        self._ready.clear()
+        self._awaiting_journal.clear()
         states = {id(chunk): ChunkState.of(chunk, self._budget) for chunk in waiting}
         states |= {id(state.chunk): state for state in self._states if not state.is_recorded}
         for state in states.values():
@@ -348,3 +347,4 @@ class Engine(Machine[BulkTask]):
             state.mark_rest_unsent(f"the run ended: {problem}")
             self._recorder.record(state)
         self._states.clear()
+        self._recorder.record_unread(unplaced, f"the run ended: {problem}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -69,8 +69,8 @@ class OpenChunk:
     ) -> None:
         """Put rows that were written as one JSON array, for which there is room; the guard knows them already."""
         chunk = self.chunk
-        chunk.add_many(json_array, indexes)
         self._add_references(references)
+        chunk.add_many(json_array, indexes)
         if self._sample is not None:
             self._sample.offer(chunk, [fields_of(row) or {} for row in rows])
         if len(chunk) >= self._batch_operation.max_items:
@@ -84,8 +84,8 @@ class OpenChunk:
     def put_items(self, items: Sequence[bytes], first: int, references: Sequence[Any]) -> None:
         """Put rows that were written each by itself, for which there is room; the guard knows them already."""
         chunk = self.chunk
-        chunk.add_items(items, range(first, first + len(items)))
         self._add_references(references)
+        chunk.add_items(items, range(first, first + len(items)))
         if self._sample is not None:
             self._sample.offer(chunk, list(map(orjson.loads, items)))
         if len(chunk) >= self._batch_operation.max_items:
@@ -109,7 +109,13 @@ class OpenChunk:
     @property
     def has_rows(self) -> bool:
         """Whether there are rows that were not emitted, in the chunk or held back."""
-        return bool(len(self.chunk)) or (self.guard is not None and self.guard.holds_rows)
+        return any(True for _ in self.indexes())
+
+    def indexes(self) -> Iterator[int]:
+        """Yield the indexes of the rows that were not emitted."""
+        yield from self.chunk.indexes
+        if self.guard is not None:
+            yield from self.guard.held_indexes()
 
     def close_all(self) -> None:
         """Emit what is left, the rows that are held back included."""

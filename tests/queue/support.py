@@ -122,6 +122,7 @@ class Server:
         self.style = style
         self.is_mended = False
         self.poison_status = 500
+        self.retry_after: float | None = None
         self.stored: dict[Any, Any] = {}
         self.sizes: list[tuple[int, int]] = []
         """Rows and bytes of each batch."""
@@ -147,7 +148,8 @@ class Server:
     def _answer(self, rows: list[Any]) -> tuple[SendResult, list[Any]]:
         if not self.is_mended and any(map(is_poisoned, rows)):
             status = self.poison_status
-            return SendResult(status=status, failure=AttemptFailure(status_code=status)), []
+            failure = AttemptFailure(status_code=status, retry_after=self.retry_after)
+            return SendResult(status=status, failure=failure), []
         if any(map(is_garbled, rows)):
             return send_result_of(GARBLED), [row for row in rows if not is_garbled(row) and not is_bad(row)]
         bad = [position for position, row in enumerate(rows) if is_bad(row)]

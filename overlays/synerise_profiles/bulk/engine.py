@@ -145,7 +145,7 @@ class Engine(Machine[BulkTask]):
             self._on_success(sub_batch)
             chunk_state.take_answer(sub_batch, as_not_found(result) if is_absent else result, is_accepted=is_success)
             if chunk_state.last_answer_accepts:
-                self._evidence.last_accepted = chunk_state
+                self._evidence.on_accepted(chunk_state, now)
         else:
             self._on_failure(task, result, now)
         chunk_state.sent = None
@@ -174,7 +174,8 @@ class Engine(Machine[BulkTask]):
         return after < 0 or all(after < state.chunk.number for state in self._states)
 
     def _open_states(self) -> list[ChunkState]:
-        return [state for state in self._states if state.pending and state.sent is None]
+        # Those too of which nothing is left, since the search gave up the last of it when another one passed.
+        return [state for state in self._states if state.sent is None and not state.is_waiting]
 
     def _next_task(self, now: float) -> BulkTask | None:
         while True:
@@ -194,8 +195,7 @@ class Engine(Machine[BulkTask]):
                 chunk_state = ChunkState.of(self._ready[0], self._budget)
                 self._states.append(chunk_state)
                 self._ready.popleft()
-            if self._unsent_keys.keys:
-                self._unsent_keys.hold_back(chunk_state)
+            self._unsent_keys.hold_back(chunk_state)
             if chunk_state.pending:
                 return self._send(chunk_state, now)
             self._settle(chunk_state, now)
@@ -206,7 +206,7 @@ class Engine(Machine[BulkTask]):
             return False
         if not self._states or not all(state.is_waiting for state in self._states):
             return False
-        probe = self._search.probe(self._budget)
+        probe = self._search.probe(self._budget, now)
         for state in tuple(self._states) if probe is None else ():
             self._search.give_up(state)
             self._settle(state, now)

@@ -14,6 +14,7 @@ import orjson
 from synerise_profiles._batching.batch import SubBatch
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.ordering import Keys
+from synerise_profiles._batching.poison_search import MAX_PROBE_AGE_SECONDS
 from synerise_profiles._batching.row_encoder import IdentifierGroup, timestamp_reserve
 from synerise_profiles._batching.row_keys import free_rows, keys_of_sent_row
 from synerise_profiles._batching.send_result import SendResult
@@ -38,8 +39,6 @@ _NEXT_PARSE_SECONDS: Final = 0.01
 _SCAN_SECONDS: Final = 1.0
 """Seconds from one search that finds none to the next."""
 
-_MAX_PROBE_AGE_SECONDS: Final = 30.0
-"""A row that was accepted longer ago is not sent once more: others may have written its profile since."""
 _BUSY_FACTOR: Final = 1.5
 """So much longer waits what the server is too busy for than all else: others go first, and tell whether it is."""
 
@@ -227,7 +226,7 @@ class Channel:
     def _may_probe(self, now: float) -> bool:
         """Whether all in flight is stuck, so that only a row that was accepted can show whether the server is up."""
         is_stuck = bool(self.inflight_batches) and all(batch.is_stuck for batch in self.inflight_batches)
-        is_recent = self._last_accepted is not None and now - self._accepted_at <= _MAX_PROBE_AGE_SECONDS
+        is_recent = self._last_accepted is not None and now - self._accepted_at <= MAX_PROBE_AGE_SECONDS
         return is_stuck and is_recent and not self.requests_in_flight
 
     def _must_wait(self, buffer: Buffer) -> bool:

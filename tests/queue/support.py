@@ -127,6 +127,7 @@ class Server:
         self.sizes: list[tuple[int, int]] = []
         """Rows and bytes of each batch."""
         self.order: list[int] = []
+        self.arrived: list[Any] = []
 
     def __call__(self, content: bytes | None, fate: str = "well") -> SendResult:
         is_carried_out, instead = (True, None) if fate == "well" else FATES[fate]()
@@ -143,6 +144,7 @@ class Server:
             key = (row.get("eventSalt"), row.get("time"), number(row))
             self.stored[key] = row
             self.order.append(number(row))
+            self.arrived.append(row)
         return instead or result
 
     def _answer(self, rows: list[Any]) -> tuple[SendResult, list[Any]]:

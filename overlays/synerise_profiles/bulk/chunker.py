@@ -20,10 +20,11 @@ import orjson
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.ordering import IdentifierKeys, Keys, OrderGuard, PreparedRow
+from synerise_profiles._batching.ordering import IdentifierKeys, Keys, OrderGuard
 from synerise_profiles._batching.row_encoder import (
     ORJSON_OPTIONS,
     IdentifierGroup,
+    PreparedRow,
     RefusedError,
     contains_null,
     orjson_default,
@@ -265,6 +266,7 @@ class Chunker:
             return False
         # Asked for before a row is put: rows for which a function of the caller raises are not read.
         references = list(map(self._options.reference, block)) if self._options.reference else ()
+        open_chunk.follow(self._open_chunks.values(), keys)
         self.preparer.note_block(prepared)
         first = self.rows_read
         self._row_size = sum(map(len, prepared.items)) / len(block)
@@ -327,7 +329,9 @@ class Chunker:
             else:
                 if reference is not None:
                     prepared.reference = reference(row)
-                self._open_chunk(prepared.group).put(prepared)
+                open_chunk = self._open_chunk(prepared.group)
+                open_chunk.follow(self._open_chunks.values(), prepared.keys)
+                open_chunk.put(prepared)
                 self.rows_read += 1
             if self.is_halted or self._full_chunks:
                 self._pending_rows = block[place + 1 :]

@@ -57,8 +57,8 @@ class Evidence:
     """Numbers the requests of one run, or of one operation of a queue, and keeps what became of them.
 
     Who sends a sub-batch counts it in `sent`, and writes into it its number, and that of the newest request that had
-    passed before, `last_passed`; 0 if none had. Who takes its answer calls `on_passed` or `on_broken`. `passed` leaves
-    out lone rows that broke before. Of one that broke it is kept how many had been sent when it broke last
+    passed before, `last_passed`; 0 if none had. Who takes its answer counts it in `passed` unless it is of a lone row
+    that broke before, or calls `on_broken`. Of one that broke it is kept how many had been sent when it broke last
     (`broken_after`), whether it broke again after another one had passed (`broke_again`), and the trail of a lone row.
     `last_accepted` is the chunk whose row was accepted last, at `accepted_at`.
     """
@@ -69,15 +69,6 @@ class Evidence:
     broken: int = 0
     last_accepted: ChunkState | None = None
     accepted_at: float = 0.0
-
-    def on_accepted(self, state: ChunkState, now: float) -> None:
-        """Note the chunk of which a row was accepted."""
-        self.last_accepted, self.accepted_at = state, now
-
-    def on_passed(self, sub_batch: SubBatch) -> None:
-        """Note that a request passed."""
-        self.last_passed = max(self.last_passed, sub_batch.number)
-        self.passed += not sub_batch.was_parked
 
     def on_broken(self, sub_batch: SubBatch) -> None:
         """Note that the server broke at a request, whether it is sent again or not."""
@@ -118,12 +109,11 @@ class PoisonSearch:
     _broken_streak: int = 0
     _probe_failed: bool = False
 
-    def on_success(self, sub_batch: SubBatch, states: Iterable[ChunkState]) -> None:
+    def on_success(self, states: Iterable[ChunkState]) -> None:
         """Take note that the server is up: what of these chunks waits for that goes on."""
-        self._evidence.on_passed(sub_batch)
         self._probe_failed = False
         self._broken_streak = 0
-        for state in states if self.is_on else ():
+        for state in states:
             if state.is_waiting:
                 self.resume(state)
 

@@ -45,7 +45,8 @@ def drive(machine: Machine[T], rows: Iterable[Any], send: _SendFunction, timing:
         finally:
             if watch is not None:
                 watch.stop()
-        machine.close()
+        if watch is not None:  # a row may have come since the end
+            machine.close()
     except BaseException as error:
         machine.fail(error)
         try:

@@ -275,7 +275,8 @@ class Chunker:
         return True
 
     def _scan(self, block: Sequence[Any]) -> _BlockScan:
-        block = fields_of_rows(block)
+        if set(map(type, block)) != {dict}:
+            block = fields_of_rows(block)
         if self._rule is None:
             return _BlockScan(block, (), is_safe=not self._checks_nulls)
         suspects = set[int]()

@@ -98,9 +98,9 @@ class Engine(Machine[BulkTask]):
         if task is not None:
             return task
         if not self._states and not self._ready:
-            return self._finish(now) if self._exhausted else Read(self._read_delay(None, now))
+            return self._finish(now) if self._exhausted else Read(self._chunker.read_delay(None, now))
         pause = self._pause(now)
-        return pause if self._exhausted or self._ready else Read(self._read_delay(pause.seconds, now))
+        return pause if self._exhausted or self._ready else Read(self._chunker.read_delay(pause.seconds, now))
 
     def read(self, rows: Iterable[Any]) -> bool:
         """Read rows until a chunk is full, or the run has to end; false if they end before. Then call `end`."""
@@ -145,7 +145,7 @@ class Engine(Machine[BulkTask]):
             self._on_success(sub_batch)
             chunk_state.take_answer(sub_batch, as_not_found(result) if is_absent else result, is_accepted=is_success)
             if chunk_state.last_answer_accepts:
-                self._evidence.on_accepted(chunk_state, now)
+                self._evidence.last_accepted, self._evidence.accepted_at = chunk_state, now
         else:
             self._on_failure(task, result, now)
         chunk_state.sent = None
@@ -195,7 +195,8 @@ class Engine(Machine[BulkTask]):
                 chunk_state = ChunkState.of(self._ready[0], self._budget)
                 self._states.append(chunk_state)
                 self._ready.popleft()
-            self._unsent_keys.hold_back(chunk_state)
+            if self._unsent_keys.keys:
+                self._unsent_keys.hold_back(chunk_state)
             if chunk_state.pending:
                 return self._send(chunk_state, now)
             self._settle(chunk_state, now)
@@ -228,9 +229,6 @@ class Engine(Machine[BulkTask]):
         task.sub_batch.mark_sent(task.sent_at, self._evidence.sent, self._evidence.last_passed)
         self._outstanding.add(task)
         return task
-
-    def _read_delay(self, seconds: float | None, now: float) -> float | None:
-        return self._chunker.read_delay(seconds, now) if self.wants_rows_at_once else seconds
 
     def _pause(self, now: float) -> Wait:
         """Until when nothing can be done but to wait for a response."""
@@ -267,8 +265,11 @@ class Engine(Machine[BulkTask]):
         self._failed_streak = 0
         if self._retries is not None:
             self._retries.end_outage()
+        self._evidence.last_passed = max(self._evidence.last_passed, sub_batch.number)
+        self._evidence.passed += not sub_batch.was_parked
         self._throttle.on_success()
-        self._search.on_success(sub_batch, self._states)
+        if self._search.is_on:
+            self._search.on_success(self._states)
 
     def _on_server_time(self, task: ServerTimeTask, result: SendResult, now: float) -> None:
         if result.is_success and task.assigner.record(task, now, result.content):
@@ -337,8 +338,7 @@ class Engine(Machine[BulkTask]):
         """Report all rows that the source gave and that have no fate yet as unsent."""
         unplaced = self._chunker.take_unplaced(self.unread_rows())
         waiting = (*self._ready, *self._awaiting_journal, *self._chunker.open_chunks())
-        self._ready.clear()
-        self._awaiting_journal.clear()
+        self._ready, self._awaiting_journal = deque(), []
         states = {id(chunk): ChunkState.of(chunk, self._budget) for chunk in waiting}
         states |= {id(state.chunk): state for state in self._states if not state.is_recorded}
         for state in states.values():

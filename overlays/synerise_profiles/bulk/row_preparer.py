@@ -117,8 +117,9 @@ class RowPreparer:
         if build_request is not None:
             prepared.request = build_request(row)
         limit = self._operation.max_bytes
-        if prepared.size >= limit:
-            text = f"is {prepared.size + 1:,} bytes with its brackets; one request carries {limit:,}"
+        size = len(prepared.item) + prepared.time_bytes + 2
+        if size > limit:
+            text = f"is {size:,} bytes with its brackets; one request carries {limit:,}"
             raise RefusedError("", text)
         return prepared
 

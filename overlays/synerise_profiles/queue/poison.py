@@ -53,7 +53,8 @@ class PoisonedRowSearch:
 
     def on_success(self, sub_batch: SubBatch, batches: Iterable[InflightBatch]) -> None:
         """Take note that the server is up: what is parked or stuck is tried again at once."""
-        self._evidence.on_passed(sub_batch)
+        self._evidence.last_passed = max(self._evidence.last_passed, sub_batch.number)
+        self._evidence.passed += not sub_batch.was_parked
         for batch in batches:
             if batch.sub_batch is None:  # else its sender has it
                 _restore(batch.chunk_state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import random
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -314,3 +316,15 @@ def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
         assert (caught.value.kind, path.read_bytes()) == (kind, content)
     path.write_bytes(b"")
     DatabaseFile(path, "thing", application_id=7, version=2).close()
+
+
+def test_a_database_that_may_not_be_made_is_forbidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One cause has one kind: missing rights, whether the file is there or is to be made."""
+
+    def deny(path: Any, flags: int, *_: Any) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(os, "open", deny)
+    with pytest.raises(DatabaseFileError) as caught:
+        DatabaseFile(tmp_path / "night.db", "journal", application_id=1, version=1)
+    assert caught.value.kind == "forbidden"

@@ -146,6 +146,25 @@ def test_options_that_do_not_apply_are_refused_by_name(name: str) -> None:
         call(client)
 
 
+@pytest.mark.parametrize("name", ["progress", "reference"])
+def test_a_coroutine_function_that_nobody_awaits_is_refused(name: str) -> None:
+    """By its name and before anything is sent, by both clients."""
+
+    async def function(_: Any) -> None: ...
+
+    async def main() -> None:
+        async with AsyncSynerise(token="t", base_url="http://localhost:1") as client:
+            await client.bulk.upsert_profiles([{"customId": "a"}], **{name: function})  # type: ignore[arg-type]
+
+    with pytest.raises(InvalidRequestError, match=rf"^{name}: expected a function that is no coroutine function"):
+        asyncio.run(main())
+    with (
+        Synerise(token="t", base_url="http://localhost:1") as client,
+        pytest.raises(InvalidRequestError, match=rf"^{name}: expected a function that is no coroutine function"),
+    ):
+        client.bulk.upsert_profiles([{"customId": "a"}], **{name: function})  # type: ignore[arg-type]
+
+
 def test_nothing_is_deleted_by_a_refused_call() -> None:
     """A deletion with an option that means nothing to it deletes nothing."""
     with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:

@@ -301,3 +301,62 @@ def test_the_last_row_of_each_profile_stays(seed: int, concurrency: int, people:
 async def run_async(options: Any, rows: list[dict[str, Any]], concurrency: int) -> Report:
     async with AsyncSynerise(**options) as client:
         return await client.bulk.upsert_profiles(iter(rows), concurrency=concurrency)
+
+
+CLIENT_SHAPES = (("customId",), ("email",), ("customId", "email"), ("customId", "phone"))
+
+
+def event_keys(row: Mapping[str, Any]) -> set[Any]:
+    """What an event with its salt writes: it under each identifier of its profile."""
+    return {(row["eventSalt"], name, value) for name, value in row["client"].items()}
+
+
+def keyed_events(chance: random.Random, count: int, people: int, stretch: int) -> list[dict[str, Any]]:
+    """Events with their salts, of profiles that are named now by one identifier and now by two, in stretches."""
+    rows: list[dict[str, Any]] = []
+    while len(rows) < count:
+        shape = chance.choice(CLIENT_SHAPES)
+        for _ in range(chance.randint(1, stretch)):
+            who = chance.randrange(people)
+            client = {name: f"{name}-{who}" for name in shape}
+            more = {"label": "x", "action": "a.b", "time": "2023-01-01T00:00:00Z", "params": {"n": len(rows)}}
+            rows.append({**more, "eventSalt": f"s-{who % 7}", "client": client})
+    return rows
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    items=st.sampled_from([2, 7, 30]),
+    people=st.sampled_from([2, 20, 300]),
+    stretch=st.sampled_from([1, 4, 60]),
+    concurrency=st.integers(1, 6),
+)
+def test_groups_of_identifiers_keep_the_order_together(
+    seed: int, items: int, people: int, stretch: int, concurrency: int
+) -> None:
+    """An event whose profile is named with and without its e-mail address goes in two requests, one after the other."""
+    rows = keyed_events(random.Random(seed), 150, people, stretch)
+    server = Server()
+    run = Run(
+        attrs.evolve(operations.events(), max_items=items),
+        rows,
+        server,
+        seed=seed,
+        concurrency=concurrency,
+        policy=ONCE,
+    )
+    for in_flight in run.steps():
+        sent = [keys for task in in_flight if isinstance(task, SubBatchTask) for keys in [keys_in(task)]]
+        assert all(first.isdisjoint(second) for at, first in enumerate(sent) for second in sent[:at])
+    assert (run.report.accepted, fates(run.report)) == (len(rows), {})
+    last: dict[Any, int] = {}
+    for row in server.stored:
+        for key in event_keys(row):
+            assert last.get(key, -1) < row["params"]["n"]
+            last[key] = row["params"]["n"]
+
+
+def keys_in(task: SubBatchTask) -> set[Any]:
+    chunk = task.chunk_state.chunk
+    return {key for position in task.sub_batch.positions for key in event_keys(chunk.row(position))}

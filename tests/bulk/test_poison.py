@@ -291,3 +291,70 @@ def test_a_deletion_is_never_sent_again_to_see_whether_the_server_is_up() -> Non
         report = client.bulk.delete_profiles([1, 2, 3])
     assert report.by_stage["unsent"] == 1
     assert sorted(map(sent.count, set(sent))) == [1, 1, 2]
+
+
+def pleading(seconds: float) -> SendResult:
+    """A server that is too busy, and says for how long."""
+    return SendResult(status=503, failure=AttemptFailure(status_code=503, retry_after=seconds))
+
+
+@pytest.mark.parametrize("asked", [60.0, 500.0])
+def test_retry_after_is_kept_for_rows_in_doubt_too(asked: float) -> None:
+    """No request follows a 503 before the time that it asks for is over, or the cap, also where it is about one row."""
+    times: list[tuple[float, bool]] = []
+
+    class Timed(PoisonedServer):
+        def __call__(self, content: bytes | None) -> SendResult:
+            result = super().__call__(content)
+            times.append((run.clock.now, result.status == 503))
+            return result
+
+    policy = RetryPolicy(max_retries=1, retry_after_cap=100.0)
+    server = Timed({3}, pleading(asked))
+    run = Run(small(8, 10**6), [profile(n) for n in range(120)], server, policy=policy, concurrency=1)
+    report = run.finish()
+    assert fates(report) == {"server": [3]} if asked < 100 else {} != fates(report)
+    waits = [after - before for (before, is_busy), (after, _) in itertools.pairwise(times) if is_busy]
+    assert len(waits) > 2
+    assert min(waits) >= min(asked, 100.0)
+
+
+@pytest.mark.parametrize("fails", [{1}, {1, 3}, {2}])
+def test_what_a_server_was_too_busy_for_is_sent_once_more_as_it_was(fails: set[int]) -> None:
+    """A batch that met a busy moment is not taken apart, but sent again whole when another one has passed."""
+    server = PoisonedServer(set())
+    server.fault = lambda: (False, busy(503)) if len(server.bodies) in fails else None
+    rows, policy = [profile(n) for n in range(64)], RetryPolicy(max_retries=0)
+    report = Run(small(8, 10**6), rows, server, policy=policy, concurrency=2, max_bisect_requests=0).finish()
+    assert (report.accepted, fates(report)) == (64, {})
+    assert {len(orjson.loads(body)) for body in server.bodies} == {8}
+
+
+@pytest.mark.parametrize(("age", "is_found"), [(1.0, True), (3600.0, False)])
+def test_no_row_of_long_ago_is_sent_once_more(*, age: float, is_found: bool) -> None:
+    """The row that was accepted last shows whether the server is up only if that was moments ago."""
+    server = PoisonedServer({9})
+
+    def answer_late() -> None:
+        if len(server.bodies) == 10:
+            run.clock.now += age
+
+    server.fault = answer_late
+    run = Run(small(1, 10**6), [profile(n) for n in range(10)], server, policy=ONCE, concurrency=1)
+    assert fates(run.finish()) == ({"server": [9]} if is_found else {"unsent": [9]})
+    assert (len(server.stored) > 9) == is_found
+
+
+@pytest.mark.parametrize("budget", [0, 20, 400, 5000])
+def test_the_budget_bounds_the_search(budget: int) -> None:
+    """Halves, lone rows that are sent once more, and the row that was accepted last are all requests of the budget."""
+    poison = set(range(7, 900, 9))
+    server = PoisonedServer(poison)
+    rows, policy = [profile(n) for n in range(2000)], RetryPolicy(max_retries=0)
+    run = Run(small(10, 10**6), rows, server, policy=policy, concurrency=4, max_bisect_requests=budget)
+    report = run.finish()
+    assert len(server.bodies) <= 200 + budget
+    found = fates(report)
+    assert set(found.get("server", ())) <= poison
+    assert poison & set(range(report.read)) <= {*found.get("server", ()), *found.get("unsent", ())}
+    assert budget < 5000 or found == {"server": sorted(poison)}

@@ -316,6 +316,13 @@ def test_the_async_client_builds_the_same(sandbox: Sandbox) -> None:
 # --- salt
 
 
+def test_a_salt_that_is_no_unicode_is_refused() -> None:
+    """Half an emoji cannot be sent, as bulk and queue say of it too."""
+    with pytest.raises(InvalidRequestError, match="half of an emoji") as caught:
+        events.searched(client=JAN, params={"a": 1}, time=NOON, salt="s-\ud83d")
+    assert caught.value.field == "salt"
+
+
 def test_a_salt_by_content_is_the_same_for_the_same_event() -> None:
     """The label is not stored and does not count; zones do not count; everything else does."""
 

@@ -122,10 +122,12 @@ class Server:
         self.style = style
         self.is_mended = False
         self.poison_status = 500
+        self.retry_after: float | None = None
         self.stored: dict[Any, Any] = {}
         self.sizes: list[tuple[int, int]] = []
         """Rows and bytes of each batch."""
         self.order: list[int] = []
+        self.arrived: list[Any] = []
 
     def __call__(self, content: bytes | None, fate: str = "well") -> SendResult:
         is_carried_out, instead = (True, None) if fate == "well" else FATES[fate]()
@@ -142,12 +144,14 @@ class Server:
             key = (row.get("eventSalt"), row.get("time"), number(row))
             self.stored[key] = row
             self.order.append(number(row))
+            self.arrived.append(row)
         return instead or result
 
     def _answer(self, rows: list[Any]) -> tuple[SendResult, list[Any]]:
         if not self.is_mended and any(map(is_poisoned, rows)):
             status = self.poison_status
-            return SendResult(status=status, failure=AttemptFailure(status_code=status)), []
+            failure = AttemptFailure(status_code=status, retry_after=self.retry_after)
+            return SendResult(status=status, failure=failure), []
         if any(map(is_garbled, rows)):
             return send_result_of(GARBLED), [row for row in rows if not is_garbled(row) and not is_bad(row)]
         bad = [position for position, row in enumerate(rows) if is_bad(row)]

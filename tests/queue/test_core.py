@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from synerise_profiles import InvalidRequestError
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.machine import DONE, Signal, Wait
+from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles.queue.core import QueueCore
 from synerise_profiles.queue.inflight import QueueTask
@@ -52,7 +53,7 @@ class Rig:
             self.in_flight.append(step)
         return step
 
-    def answer(self, task: QueueTask, fate: str = "well") -> None:
+    def answer(self, task: QueueTask, fate: str = "well") -> SendResult:
         self.in_flight.remove(task)
         result = self.server(task.request().content, fate)
         is_conclusive = task.apply_response(result)
@@ -62,6 +63,7 @@ class Rig:
         for position, _ in answer_result.refused:
             assert answer_result.chunk is not None
             self.rejected.append(answer_result.chunk.indexes[position])
+        return result
 
     def drain(self, max_steps: int = 5000) -> None:
         """Let everything go well until nothing is left."""

@@ -454,3 +454,31 @@ def test_no_outage_convicts_a_healthy_row() -> None:
 def test_no_outage_convicts_a_healthy_row_at_length() -> None:
     """The same from every request on, with every length."""
     check_outages(outage_cases(range(30), range(31), 3))
+
+
+def test_retry_after_is_kept_for_rows_in_doubt_too() -> None:
+    """No request follows a 503 before the time that it asks for is over, also where it is about one row alone."""
+    rig = Rig(items=8)
+    rig.server.poison_status, rig.server.retry_after = 503, 30.0
+    rig.put(profile(1000))
+    rig.core.flush()
+    rig.drain()  # the server is known to be up
+    for n in range(16):
+        rig.put(profile(n, poisoned=n == 3))
+    rig.core.flush()
+    held_until, answers = 0.0, 0
+    for _ in range(2000):
+        step = rig.step()
+        if isinstance(step, QueueTask):
+            assert rig.clock.now >= held_until
+            if rig.answer(step).status == 503:
+                held_until, answers = rig.clock.now + 30.0, answers + 1
+        elif isinstance(step, Wait):
+            if not rig.core.held:
+                break
+            if step.seconds is None or step.seconds > 30.0:  # nothing is left by which the server could be seen
+                rig.put(profile(2000 + answers))
+                rig.core.flush()
+            rig.clock.now += step.seconds or 0.0
+    assert answers > 3
+    assert (rig.core.held, rig.rejected) == (0, [4])

@@ -350,8 +350,8 @@ def test_a_spill_that_cannot_be_written_is_refused_when_the_queue_is_made(tmp_pa
     queue = queue_to_dead_server(spill=late, exit_timeout=0.1)
     queue.profiles.put({"customId": "c"})
     late.write_text("keep me")
-    with pytest.warns(UndeliveredWarning, match="could not be written to the spill file"), queue:
-        pass
+    with pytest.warns(UndeliveredWarning, match="could not be written to the spill file"):
+        queue.close()
     assert late.read_text() == other.read_text() == "keep me"
 
 

@@ -41,6 +41,7 @@ async def drive(
     async with anyio.create_task_group() as group:
         pool = _TaskPool[T](send, group)
         source = _source_of(rows, group, pool.notify)
+        machine.unread_rows = source.take_unread
         try:
             await _run(machine, source, pool, timing)
         except BaseException as error:
@@ -58,6 +59,7 @@ async def drive(
             group.cancel_scope.cancel()
         finally:
             source.close()
+    machine.close()
     failure = failure or machine.failure
     if failure is not None:
         raise failure
@@ -111,6 +113,10 @@ class _ReadyRows:
         """Ask for so many further rows at most; false if there are none."""
         return False
 
+    def take_unread(self) -> list[Any]:
+        """Take out the rows that came from an async iterable and were not read."""
+        return []
+
     def close(self) -> None:
         """Read nothing more."""
 
@@ -128,6 +134,7 @@ class _FetchedRows(_ReadyRows):
         self._notify = notify
         self._more_requested = anyio.Event()
         self._max_rows = 0
+        self._fetched: list[Any] = []
         self._scope = anyio.CancelScope()
         self._ended = False
         self._failure: BaseException | None = None
@@ -144,6 +151,12 @@ class _FetchedRows(_ReadyRows):
         self._more_requested.set()
         return True
 
+    def take_unread(self) -> list[Any]:
+        """Take out the rows that were fetched and not read."""
+        unread = [*self.rows(), *self._fetched]
+        self._fetched = []
+        return unread
+
     def close(self) -> None:
         """Read nothing more."""
         self._scope.cancel()
@@ -153,17 +166,17 @@ class _FetchedRows(_ReadyRows):
             while not self._ended:
                 await self._more_requested.wait()
                 self._more_requested = anyio.Event()
-                self._rows = iter(await self._fetch())
+                await self._fetch()
+                self._rows, self._fetched = iter(self._fetched), []
                 self.is_waiting = False
                 self._notify()
 
-    async def _fetch(self) -> list[Any]:
-        fetched: list[Any] = []
+    async def _fetch(self) -> None:
         try:
             if self._iterator is None:
                 self._iterator = aiter(self._source)
-            while len(fetched) < self._max_rows:
-                fetched.append(await anext(self._iterator))
+            while len(self._fetched) < self._max_rows:
+                self._fetched.append(await anext(self._iterator))
         except StopAsyncIteration:
             self._ended = True
         except anyio.get_cancelled_exc_class() as error:
@@ -172,7 +185,6 @@ class _FetchedRows(_ReadyRows):
             self._ended, self._failure = True, error  # the source itself was cancelled
         except BaseException as error:  # noqa: BLE001 - raised when it is asked for more
             self._ended, self._failure = True, error
-        return fetched
 
 
 def _source_of(rows: Iterable[Any] | AsyncIterable[Any], group: TaskGroup, notify: Callable[[], None]) -> _ReadyRows:

@@ -21,6 +21,7 @@ from synerise_profiles._core.files import AppendFile, refused, target_of
 from synerise_profiles.identifiers import first_identifier
 from synerise_profiles_api.json_values import is_object
 
+from .attribution import Stage
 from .bisection import ChunkState
 
 __all__ = ["DeletionAudit", "audit_target"]
@@ -88,9 +89,9 @@ class DeletionAudit:
                 line |= {"fate": refusal.stage, "reason": refusal.reason}
             self._write(index, line)
 
-    def record_refusal(self, index: int, row: bytes, reason: str) -> None:
-        """Write that a row was refused by the checks, so that nothing was sent."""
-        self._write(index, {**_named(row), "fate": "check", "reason": reason})
+    def record_refusal(self, index: int, row: bytes, reason: str, fate: Stage = "check") -> None:
+        """Write that a row was refused by the checks, or not come to, so that nothing was sent."""
+        self._write(index, {**_named(row), "fate": fate, "reason": reason})
 
     def sync(self) -> None:
         """Bring the lines to the disk."""

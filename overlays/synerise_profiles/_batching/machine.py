@@ -77,6 +77,9 @@ class Machine(Protocol[T]):
         """How many rows may be taken from the source before `read` gets them: reading on may change a row."""
         ...
 
+    unread_rows: Callable[[], Iterable[Any]] = tuple
+    """Set by a driver: takes out the rows that it has from the source and that `read` did not get."""
+
     wants_rows_at_once: bool = False
     """Whether `read` is to get each row as it comes, and `next` to be asked while the next one is waited for."""
 
@@ -104,5 +107,5 @@ class Machine(Protocol[T]):
         ...
 
     def close(self) -> None:
-        """End now, whatever is in flight. At the end it does nothing."""
+        """End now, whatever is in flight. At the end it only takes note of unread rows."""
         ...

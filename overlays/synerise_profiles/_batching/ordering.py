@@ -19,7 +19,7 @@ known. With the first one that is, the guard begins to remember the chunk of eac
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -27,11 +27,10 @@ import attrs
 
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.json_values import as_written
-from synerise_profiles_api.types import Request
 
-from .row_encoder import IdentifierGroup
+from .row_encoder import PreparedRow
 
-__all__ = ["HOLD_DISTANCE", "IdentifierKeys", "Keys", "OrderGuard", "PreparedRow"]
+__all__ = ["HOLD_DISTANCE", "IdentifierKeys", "Keys", "OrderGuard"]
 
 Keys: TypeAlias = Sequence[Hashable]
 """What a row writes: two rows with one of them in common must keep their order."""
@@ -39,30 +38,6 @@ HOLD_DISTANCE: Final = 8
 """How many chunks a row is held back. It decides which rows go together, so a journal is of one distance."""
 _LAST_IDENTIFIER: Final = "phone"
 """The identifier that names a profile only where no other one is given."""
-
-
-@attrs.define(eq=False, repr=False)
-class PreparedRow:
-    """A row that was checked and written, as it goes into a chunk, or is held back for one.
-
-    `time_bytes` is what a time will add to it; `identity` is the key and the content of an event that waits for its
-    time. Of a row that is held back, `after` is the last chunk that it follows.
-    """
-
-    item: bytes
-    index: int
-    group: IdentifierGroup = None
-    keys: Keys = ()
-    time_bytes: int = 0
-    request: Request[Any] | None = None
-    reference: Any = None
-    identity: tuple[Hashable, Hashable] | None = None
-    after: int = -1
-
-    @property
-    def size(self) -> int:
-        """How many bytes it adds to a body."""
-        return len(self.item) + self.time_bytes + 1
 
 
 @attrs.define(eq=False, repr=False)
@@ -101,10 +76,9 @@ class OrderGuard:
         self._after = -1
         self._settle_order: deque[tuple[int, int]] = deque()
 
-    @property
-    def holds_rows(self) -> bool:
-        """Whether rows are held back."""
-        return bool(self._held)
+    def held_indexes(self) -> Iterator[int]:
+        """Yield the indexes of the rows that are held back."""
+        return (row.index for held in self._held.values() for row in held.rows)
 
     def place_columns(self, columns: Sequence[Sequence[Hashable]]) -> bool:
         """Put rows into the open chunk, given their keys by columns; false if a key is known, then none is put."""
@@ -188,12 +162,20 @@ class OrderGuard:
         Returns the number of the chunk up to which all have to be settled before this one is sent; -1 if none has to.
         """
         bound = max(self._after, self._old_born_at - 1) if self._is_used else -1
-        after = next((number for own, number in reversed(self._settle_order) if own <= bound), -1)
+        after = self.run_number(bound)
         if chunk_number is not None:
             self._settle_order.append((self.number, chunk_number))
         while len(self._settle_order) > 1 and self._settle_order[1][0] < self._old_born_at:
             self._settle_order.popleft()
         return after
+
+    def last_number(self, keys: Keys) -> int:
+        """Return the number of the last chunk that has a row with one of these keys, or will have one; -1 for none."""
+        return max((last for key in keys if (last := self._last(key)) is not None), default=-1)
+
+    def run_number(self, number: int) -> int:
+        """Return the number in the run of the last chunk up to this one; -1 if there is none."""
+        return next((found for own, found in reversed(self._settle_order) if own <= number), -1)
 
     def open_next(self) -> list[PreparedRow]:
         """Begin the next chunk; return the rows that were held back for it, which fit into it."""

@@ -22,7 +22,7 @@ What the server broke at is halved, and each half is tried once, down to the row
 another request has passed, and is then sent once more, again and again until it passes, or until it is proven that the
 server breaks at it: then it is refused. Rows of its profile wait behind it. Where nothing else is left that could pass,
 the row that was accepted last is sent once more; where there is none, it breaks, or the budget is spent, the parked row
-is unsent. A deletion is never sent again for that.
+is unsent. A deletion is never sent again for that. Each sending of a lone row after its first is of the budget too.
 
 Where nothing has passed yet, one half of a chunk is parked until the other was tried. If that breaks too, it is halved
 all the same, since both may have such a row; a server that is down costs `_MAX_BROKEN_REQUESTS` this way. What the
@@ -42,10 +42,12 @@ from .batch import SubBatch, Trail
 from .bisection import BisectBudget, ChunkState
 from .send_result import SendResult
 
-__all__ = ["Evidence", "PoisonSearch"]
+__all__ = ["MAX_PROBE_AGE_SECONDS", "Evidence", "PoisonSearch"]
 
 _MAX_BROKEN_REQUESTS: Final = 20
 """At so many requests in a row the server may break while a row is looked for: twice the halvings of a full batch."""
+MAX_PROBE_AGE_SECONDS: Final = 30.0
+"""A row that was accepted longer ago is not sent once more: others may have written its profile since."""
 _MIN_RATIO: Final = 1e6
 """How many times likelier what was seen has to be if the server breaks at the row."""
 
@@ -58,7 +60,7 @@ class Evidence:
     passed before, `last_passed`; 0 if none had. Who takes its answer counts it in `passed` unless it is of a lone row
     that broke before, or calls `on_broken`. Of one that broke it is kept how many had been sent when it broke last
     (`broken_after`), whether it broke again after another one had passed (`broke_again`), and the trail of a lone row.
-    `last_accepted` is the chunk whose row was accepted last.
+    `last_accepted` is the chunk whose row was accepted last, at `accepted_at`.
     """
 
     sent: int = 0
@@ -66,6 +68,7 @@ class Evidence:
     passed: int = 0
     broken: int = 0
     last_accepted: ChunkState | None = None
+    accepted_at: float = 0.0
 
     def on_broken(self, sub_batch: SubBatch) -> None:
         """Note that the server broke at a request, whether it is sent again or not."""
@@ -157,13 +160,13 @@ class PoisonSearch:
             if chunk_state.is_waiting and self._may_go_on:
                 self._send(chunk_state, chunk_state.unpark(lambda part: len(part.positions) > 1 and not part.is_busy))
 
-    def probe(self, budget: BisectBudget) -> ChunkState | None:
+    def probe(self, budget: BisectBudget, now: float) -> ChunkState | None:
         """Return what shows whether the server is up: the row that was accepted last; None if that cannot be sent.
 
-        Sent once more it overwrites nothing newer.
+        Sent once more it overwrites nothing newer of this run.
         """
-        last_accepted = self._evidence.last_accepted
-        if last_accepted is None or last_accepted.chunk.requests is not None:
+        last_accepted, age = self._evidence.last_accepted, now - self._evidence.accepted_at
+        if last_accepted is None or last_accepted.chunk.requests is not None or age > MAX_PROBE_AGE_SECONDS:
             return None
         part = next((part for part in reversed(last_accepted.accepted_parts) if part), None)
         if part is None or self._probe_failed or not budget.spend():
@@ -187,8 +190,11 @@ class PoisonSearch:
     def _send(self, chunk_state: ChunkState, parts: list[SubBatch]) -> None:
         for part in reversed(parts):
             part.others_pass = part.others_pass or self._evidence.has_passed_since(part)
-            if part.broken_after is None or len(part.positions) == 1:
+            is_lone = len(part.positions) == 1
+            if part.broken_after is None or part.is_busy or (is_lone and chunk_state.budget.spend()):
                 chunk_state.pending.append(part)
+            elif is_lone:
+                chunk_state.mark_unsent(part, f"{self._unsent_problem(part)}; {_NO_MORE_TEXT}")
             else:
                 self._halve(chunk_state, part)
 
@@ -209,6 +215,7 @@ class PoisonSearch:
 
 
 _OPEN_TEXT: Final = "so the server may break at this row, or be down"
+_NO_MORE_TEXT: Final = "it was not sent once more, since max_bisect_requests is spent"
 _SPENT_TEXT: Final = "which of these rows it broke at was not looked for, since max_bisect_requests is spent"
 
 

@@ -19,7 +19,8 @@ def keys_of_sent_row(batch_operation: BatchOperation, row: Any) -> Keys:
     """Return the identifiers of a profile, or the key of an event; two rows with one in common keep their order."""
     keys = _row_keys(batch_operation)
     if isinstance(keys, RowSalter):
-        return (keys.key_of(fields_of(row) or {}),)
+        fields = fields_of(row) or {}
+        return keys.keys_of(fields, keys.key_of(fields))
     return keys.of_row(row)
 
 

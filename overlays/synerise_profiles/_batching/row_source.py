@@ -18,13 +18,14 @@ from typing import Any, Final, Protocol, runtime_checkable
 import attrs
 import orjson
 
+from synerise_profiles._batching.letters import LetterRow, letter_row
 from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import conversion_hint
 from synerise_profiles_api.types import Operation
 
-__all__ = ["BlockReader", "RowSource", "UnreadableRow", "rows_problem"]
+__all__ = ["BlockReader", "RowSource", "UnreadableRow", "letter_of", "rows_problem"]
 
 _READERS = "read_csv or read_jsonl of synerise_profiles.sources"
 
@@ -48,6 +49,13 @@ class UnreadableRow:
     mapping: str | None = attrs.field(default=None, repr=False)
     part_of_order: bool = attrs.field(default=False, repr=False)
     fields: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
+
+
+def letter_of(row: Any) -> LetterRow:
+    """Write a row of an input for its dead letter; of one that could not be read what could be."""
+    if not isinstance(row, UnreadableRow):
+        return letter_row(row)
+    return attrs.evolve(letter_row(row.row, "cells", row.mapping), part_of_order=row.part_of_order)
 
 
 @runtime_checkable
@@ -101,6 +109,7 @@ def rows_problem(rows: object, *, takes_async: bool) -> str | None:
 
 _FIRST_ROWS: Final = 16
 """How many rows are read one by one before a source is trusted."""
+_LOST_TEXT: Final = "is lost, since the source filled its object anew before it was written"
 _UNCHANGEABLE_TYPES: Final = (int, str, bytes, UnreadableRow, type(None))
 
 
@@ -113,28 +122,37 @@ class BlockReader:
     def __init__(self, *, is_fixed: bool, reads_singly: bool = False) -> None:
         self._watches = not is_fixed
         self._reuses = reads_singly
-        self._rows_read = 0
         # While the first rows are read, all of them; after it, the objects of a suspended block that came twice.
         self._watched: list[tuple[Any, bytes | None]] = []
-        self._suspended: list[Any] = []
+        # The last block, also one that was not returned, and the index of its first row.
+        self._block: list[Any] = []
+        self._first_index = 0
+        self._is_suspended = False
 
     @property
     def reads_one_by_one(self) -> bool:
         """Whether a row has to be written before the next one is read."""
-        return self._reuses or bool(self._suspended) or (self._watches and self._rows_read < _FIRST_ROWS)
+        return self._reuses or self._is_suspended or (self._watches and self._rows_read < _FIRST_ROWS)
+
+    def take_last(self) -> tuple[int, list[Any]]:
+        """Take out what was read last, returned or not; return the index of its first row too."""
+        first, block = self._first_index, self._block
+        self._first_index, self._block, self._is_suspended = self._rows_read, [], False
+        return first, block
 
     def read(self, rows: Iterator[Any], size: int) -> list[Any]:
         """Read a block of no more than `size` rows; an empty one at their end. What was read is kept if they raise.
 
         Raises InvalidRequestError if the content of a row is lost.
         """
-        block, before = self._suspended, len(self._suspended)
+        if not self._is_suspended:
+            self._first_index, self._block = self._rows_read, []
+        block, before = self._block, len(self._block)
         block.extend(islice(rows, 1 if self.reads_one_by_one else size))
         count = len(block) - before
         if not count:
             return []
-        self._suspended = []
-        self._rows_read += count
+        self._is_suspended = False
         if before:
             self._refuse_if_lost(block)
         elif self._watches and not self._reuses:
@@ -146,10 +164,15 @@ class BlockReader:
 
     def rest(self) -> list[Any]:
         """Return what was read and not returned, at the end of the source or after it has raised."""
-        block, self._suspended = self._suspended, []
+        block = self._block if self._is_suspended else []
+        self._is_suspended = False
         if self._watched and any(first is second for first, second in pairwise(block)):
             raise self._lost_error(block)
         return block
+
+    @property
+    def _rows_read(self) -> int:
+        return self._first_index + len(self._block)
 
     def _watch(self, row: Any) -> None:
         """Look at one of the first rows: whether it is an object that came before, or has changed the one before."""
@@ -166,7 +189,7 @@ class BlockReader:
         counts = Counter(map(id, block))
         twice = {id(row): row for row in block if counts[id(row)] > 1 and not isinstance(row, _UNCHANGEABLE_TYPES)}
         if twice:
-            self._suspended = block
+            self._is_suspended = True
             self._watched = [(row, _snapshot(row)) for row in twice.values()]
         return bool(twice)
 
@@ -178,10 +201,11 @@ class BlockReader:
         self._reuses = True
 
     def _lost_error(self, block: list[Any]) -> InvalidRequestError:
-        first_index = self._rows_read - len(block)
-        seen = dict[int, int]()
-        pairs = ((seen.setdefault(id(row), place), place) for place, row in enumerate(block))
+        seen, first_index = dict[int, int](), self._first_index
+        pairs = [(seen.setdefault(id(row), place), place) for place, row in enumerate(block)]
         first, second = next((pair for pair in pairs if pair[0] != pair[1]), (0, 0))
+        for lost in {place for pair in pairs if pair[0] != pair[1] for place in pair}:
+            block[lost] = UnreadableRow("", _LOST_TEXT)
         return InvalidRequestError(
             f"rows {first_index + first} and {first_index + second} are one object, which the source fills anew for "
             "each row, so that the first content is lost; yield a new mapping for each row, such as dict(row)",

@@ -45,6 +45,8 @@ def drive(machine: Machine[T], rows: Iterable[Any], send: _SendFunction, timing:
         finally:
             if watch is not None:
                 watch.stop()
+        if watch is not None:  # a row may have come since the end
+            machine.close()
     except BaseException as error:
         machine.fail(error)
         try:
@@ -109,6 +111,8 @@ class _SourceWatch(Generic[T]):
         self._is_locked = False
         self._wakeup = threading.Event()
         self._delay: float | None = None
+        self._unread: list[Any] = []
+        machine.unread_rows = self._take_unread
         self._calls: list[Call] = []
         self._is_over = self._is_done = False
         self._failure: BaseException | None = None
@@ -130,9 +134,12 @@ class _SourceWatch(Generic[T]):
                 self._is_locked = self._lock.acquire()
             while self._calls:
                 _call(self._machine, self._calls.pop(0))
-            if row is _END or self._ends_early():
+            if row is _END:
                 return
-            yield row
+            self._unread.append(row)
+            if self._ends_early():
+                return
+            yield self._unread.pop()
 
     def stop(self) -> None:
         """End the thread; from then on the machine is with the caller's thread alone."""
@@ -141,6 +148,10 @@ class _SourceWatch(Generic[T]):
         self._unlock()
         if self._thread.ident is not None:
             self._thread.join()
+
+    def _take_unread(self) -> list[Any]:
+        unread, self._unread = self._unread, []
+        return unread
 
     def _unlock(self) -> None:
         if self._is_locked:

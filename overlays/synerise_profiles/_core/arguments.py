@@ -11,6 +11,7 @@ ConfigurationError, a call that cannot be made an InvalidRequestError.
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Never, TypeAlias, TypeVar
@@ -33,6 +34,7 @@ __all__ = [
     "number",
     "one_of",
     "optional_function",
+    "optional_plain_function",
     "positive_seconds",
     "refuse_argument",
     "refuse_unchecked",
@@ -217,6 +219,16 @@ def instance_of(*types: type, expected: str, error: MakeError = invalid_request)
 def optional_function(*, error: MakeError = invalid_request) -> SettingValidator:
     """Expect a function or None."""
     return SettingValidator(lambda value: value is None or callable(value), "expected a function", error)
+
+
+def optional_plain_function(*, error: MakeError = invalid_request) -> SettingValidator:
+    """Expect a function whose result is not awaited, or None."""
+
+    def is_plain(value: Any) -> bool:
+        return not any(map(inspect.iscoroutinefunction, (value, type(value).__call__)))
+
+    problem = "expected a function that is no coroutine function, since what it returns is not awaited"
+    return SettingValidator(lambda value: value is None or (callable(value) and is_plain(value)), problem, error)
 
 
 def name_collection(*, error: MakeError = invalid_request) -> SettingValidator:

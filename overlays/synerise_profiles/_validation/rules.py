@@ -32,6 +32,7 @@ __all__ = [
     "TextRule",
     "are_never_null",
     "fields_of",
+    "fields_of_rows",
     "is_printable_ascii",
     "type_rule",
     "value_rule",
@@ -75,6 +76,17 @@ def fields_of(value: Any) -> Mapping[str, Any] | None:
     if isinstance(value, Mapping):
         return cast("Mapping[str, Any]", value)
     return None
+
+
+def fields_of_rows(rows: Sequence[Any]) -> Sequence[Any]:
+    """Turn models into the fields that are set, once: the checks and the encoder would each do it."""
+    types: set[type[Any]] = set(map(type, rows))
+    row_type = types.pop()
+    if row_type is dict and not types:
+        return rows
+    if issubclass(row_type, Model) and not types:
+        return [row._fields() for row in rows]  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
+    return [row if (fields := fields_of(row)) is None else fields for row in rows]
 
 
 def are_never_null(values: Sequence[Any]) -> bool:

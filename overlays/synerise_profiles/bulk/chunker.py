@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -17,22 +18,22 @@ import attrs
 import orjson
 
 from synerise_profiles._batching.batch import Chunk
-from synerise_profiles._batching.letters import LetterRow, letter_row
+from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.ordering import IdentifierKeys, Keys, OrderGuard, PreparedRow
+from synerise_profiles._batching.ordering import IdentifierKeys, Keys, OrderGuard
 from synerise_profiles._batching.row_encoder import (
     ORJSON_OPTIONS,
     IdentifierGroup,
+    PreparedRow,
     RefusedError,
     contains_null,
     orjson_default,
     row_rule,
 )
-from synerise_profiles._batching.row_source import BlockReader, UnreadableRow
+from synerise_profiles._batching.row_source import BlockReader, UnreadableRow, letter_of
 from synerise_profiles._batching.sampling import Sample
 from synerise_profiles._validation.object_rules import ObjectRule
-from synerise_profiles._validation.rules import Note, fields_of
-from synerise_profiles_api.encoding import Model
+from synerise_profiles._validation.rules import Note, fields_of_rows
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .open_chunk import OpenChunk
@@ -130,13 +131,34 @@ class Chunker:
 
     def remaining_chunks(self) -> list[Chunk]:
         """Close and return the open chunks, in the order of their first rows."""
-        self._pending_rows = [*self._pending_rows, *self._reader.rest()]
-        while self._pending_rows:
-            block, self._pending_rows = self._pending_rows, ()
-            try:
-                self._put_block(block)
-            except BaseException:  # noqa: BLE001 - of a function of the caller, and the run has ended already
-                break
+        self._put_rest([*self._pending_rows, *self._reader.rest()])
+        return self.open_chunks()
+
+    def take_unplaced(self, unread: Iterable[Any]) -> list[tuple[int, Any]]:
+        """Take out the rows that are in no chunk, with their indexes, where a run cannot go on; then those not read."""
+        first, block = self._reader.take_last()
+        first = first if block else self.rows_read
+        rows = dict(enumerate([*block, *unread], first))
+        # An interruption may have come between the placing of a row and its count.
+        if not any(index >= self.rows_read for index in self._placed()):
+            with suppress(BaseException):  # of a function of the caller, perhaps again
+                self._put_rest([row for index, row in rows.items() if index >= self.rows_read])
+        placed, last, self.rows_read = self._placed(), self.rows_read, first + len(rows)
+        return [(index, row) for index, row in rows.items() if index >= last and index not in placed]
+
+    def _placed(self) -> set[int]:
+        """Return the indexes of the rows that are in a chunk that was not taken."""
+        placed = {index for chunk in self._full_chunks for index in chunk.indexes}
+        return placed.union(*(open_chunk.indexes() for open_chunk in self._open_chunks.values()))
+
+    def _put_rest(self, rows: Sequence[Any]) -> None:
+        while rows:
+            self._pending_rows = ()
+            self._put_block(rows)
+            rows = self._pending_rows
+
+    def open_chunks(self) -> list[Chunk]:
+        """Close and return the chunks as they are."""
         for open_chunk in self._in_order():
             open_chunk.close_all()
         self._open_chunks.clear()
@@ -213,10 +235,10 @@ class Chunker:
             return False
         # Asked for before a row is put: rows for which a function of the caller raises are not read.
         references = list(map(self._options.reference, block)) if self._options.reference else ()
-        self.rows_read += len(block)
         self._row_size = len(json_array) / len(block)
         if not held:
             open_chunk.put_many(json_array, range(first, first + len(block)), references, scan.rows)
+            self.rows_read += len(block)
             return True
         free = [place for place in range(len(block)) if place not in held]
         rows = [scan.rows[place] for place in free]
@@ -228,6 +250,7 @@ class Chunker:
             item = orjson.dumps(scan.rows[place], orjson_default, ORJSON_OPTIONS)
             known_by = references[place] if references else None
             open_chunk.put(PreparedRow(item, first + place, keys=keys, reference=known_by))
+        self.rows_read += len(block)
         return True
 
     def _put_salted(self, block: Sequence[Any], scan: _BlockScan) -> bool:
@@ -243,15 +266,17 @@ class Chunker:
             return False
         # Asked for before a row is put: rows for which a function of the caller raises are not read.
         references = list(map(self._options.reference, block)) if self._options.reference else ()
+        open_chunk.follow(self._open_chunks.values(), keys)
         self.preparer.note_block(prepared)
         first = self.rows_read
-        self.rows_read += len(block)
         self._row_size = sum(map(len, prepared.items)) / len(block)
         open_chunk.put_items(prepared.items, first, references)
+        self.rows_read += len(block)
         return True
 
     def _scan(self, block: Sequence[Any]) -> _BlockScan:
-        block = _as_fields(block)
+        if set(map(type, block)) != {dict}:
+            block = fields_of_rows(block)
         if self._rule is None:
             return _BlockScan(block, (), is_safe=not self._checks_nulls)
         suspects = set[int]()
@@ -305,8 +330,10 @@ class Chunker:
             else:
                 if reference is not None:
                     prepared.reference = reference(row)
+                open_chunk = self._open_chunk(prepared.group)
+                open_chunk.follow(self._open_chunks.values(), prepared.keys)
+                open_chunk.put(prepared)
                 self.rows_read += 1
-                self._open_chunk(prepared.group).put(prepared)
             if self.is_halted or self._full_chunks:
                 self._pending_rows = block[place + 1 :]
                 return
@@ -316,20 +343,8 @@ class Chunker:
         reason = error.reason if isinstance(error, RefusedError) else error.problem
         if isinstance(row, UnreadableRow):  # it carries its own reason
             reference, field, reason = row.reference, row.field, row.reason
-            content = attrs.evolve(letter_row(row.row, "cells", row.mapping), part_of_order=row.part_of_order)
-        else:
-            content = letter_row(row)
-            reference = None if self._options.reference is None else self._options.reference(row)
+        elif self._options.reference is not None:
+            reference = self._options.reference(row)
+        content = letter_of(row)
         self.rows_read += 1
         self.is_halted = not self._refuse(index, reference, content, field, reason)
-
-
-def _as_fields(block: Sequence[Any]) -> Sequence[Any]:
-    """Turn models into the fields that are set, once: the checks and the encoder would each do it."""
-    types: set[type[Any]] = set(map(type, block))
-    row_type = types.pop()
-    if row_type is dict and not types:
-        return block
-    if issubclass(row_type, Model) and not types:
-        return [row._fields() for row in block]  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
-    return [row if (fields := fields_of(row)) is None else fields for row in block]

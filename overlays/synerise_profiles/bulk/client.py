@@ -71,7 +71,8 @@ class Bulk(ReplayMethods):
       a row of `synerise_profiles.sources` is known by its line.
     - `max_errors`, `max_error_rate`: with more rejected rows, or a larger share of them (from 0 to 1, counted from
       1,000 rows on), the run ends.
-    - `max_bisect_requests`: how many requests may be spent on finding the refused rows of a refused batch (1,000).
+    - `max_bisect_requests`: how many requests may be spent on finding the refused rows of refused batches, and rows at
+      which the server breaks (1,000).
     - `dead_letter`: a JSONL file of the rejected rows, as they were given, personal data included. It replaces a file
       of dead letters at the end of the run, and no other file; `dead_letter_mode="append"` adds to it instead.
     - `journal`: a file by which the same call goes on where it stopped. It holds no rows.

@@ -98,9 +98,9 @@ class Engine(Machine[BulkTask]):
         if task is not None:
             return task
         if not self._states and not self._ready:
-            return self._finish(now) if self._exhausted else Read(self._read_delay(None, now))
+            return self._finish(now) if self._exhausted else Read(self._chunker.read_delay(None, now))
         pause = self._pause(now)
-        return pause if self._exhausted or self._ready else Read(self._read_delay(pause.seconds, now))
+        return pause if self._exhausted or self._ready else Read(self._chunker.read_delay(pause.seconds, now))
 
     def read(self, rows: Iterable[Any]) -> bool:
         """Read rows until a chunk is full, or the run has to end; false if they end before. Then call `end`."""
@@ -145,7 +145,7 @@ class Engine(Machine[BulkTask]):
             self._on_success(sub_batch)
             chunk_state.take_answer(sub_batch, as_not_found(result) if is_absent else result, is_accepted=is_success)
             if chunk_state.last_answer_accepts:
-                self._evidence.last_accepted = chunk_state
+                self._evidence.last_accepted, self._evidence.accepted_at = chunk_state, now
         else:
             self._on_failure(task, result, now)
         chunk_state.sent = None
@@ -162,6 +162,8 @@ class Engine(Machine[BulkTask]):
         self._outstanding.clear()
         if not self._done:
             self._finish(self._timing.monotonic())
+        elif self.problem is not None:
+            self._mark_rest_unsent(self.problem)
 
     @property
     def _can_start(self) -> bool:
@@ -172,7 +174,8 @@ class Engine(Machine[BulkTask]):
         return after < 0 or all(after < state.chunk.number for state in self._states)
 
     def _open_states(self) -> list[ChunkState]:
-        return [state for state in self._states if state.pending and state.sent is None]
+        # Those too of which nothing is left, since the search gave up the last of it when another one passed.
+        return [state for state in self._states if state.sent is None and not state.is_waiting]
 
     def _next_task(self, now: float) -> BulkTask | None:
         while True:
@@ -204,7 +207,7 @@ class Engine(Machine[BulkTask]):
             return False
         if not self._states or not all(state.is_waiting for state in self._states):
             return False
-        probe = self._search.probe(self._budget)
+        probe = self._search.probe(self._budget, now)
         for state in tuple(self._states) if probe is None else ():
             self._search.give_up(state)
             self._settle(state, now)
@@ -226,9 +229,6 @@ class Engine(Machine[BulkTask]):
         task.sub_batch.mark_sent(task.sent_at, self._evidence.sent, self._evidence.last_passed)
         self._outstanding.add(task)
         return task
-
-    def _read_delay(self, seconds: float | None, now: float) -> float | None:
-        return self._chunker.read_delay(seconds, now) if self.wants_rows_at_once else seconds
 
     def _pause(self, now: float) -> Wait:
         """Until when nothing can be done but to wait for a response."""
@@ -281,10 +281,9 @@ class Engine(Machine[BulkTask]):
             task.assigner.due = now + delay
 
     def _retry_delay(self, task: BulkTask, result: SendResult, now: float) -> float | None:
-        operation = self._batch_operation.operation
+        operation, passed = self._batch_operation.operation, self._evidence.last_passed > 0
         self._retries = self._retries or Retries(operation, self._policy, self._throttle, self._timing)
-        had_success = self._evidence.last_passed > 0
-        return self._retries.delay(task.sub_batch, task.sent_at, result, now, had_success=had_success)
+        return self._retries.delay(task.sub_batch, task.sent_at, result, now, had_success=passed)
 
     def _take_chunk(self, chunk: Chunk) -> None:
         """Take a full chunk. It is not sent if the journal has it, nor before all of the journal was compared."""
@@ -327,8 +326,6 @@ class Engine(Machine[BulkTask]):
                 self.fail(error)
             if self.problem is not None:
                 self._mark_rest_unsent(self.problem)
-                # What ended the run may have come between the reading of a row and its check.
-                self.report.read = self.report.accepted + self.report.rejected_count()
             if self._batch_operation.salt_field is not None:
                 self.report.notes |= self._chunker.preparer.notes(has_journal=self._recorder.journal is not None)
             self.report.complete = self.problem is None and not self.report.by_stage["unsent"]
@@ -338,8 +335,10 @@ class Engine(Machine[BulkTask]):
         return DONE
 
     def _mark_rest_unsent(self, problem: str) -> None:
-        """Report all rows that were read and have no fate yet as unsent."""
-        waiting = (*self._ready, *self._awaiting_journal, *self._chunker.remaining_chunks())
+        """Report all rows that the source gave and that have no fate yet as unsent."""
+        unplaced = self._chunker.take_unplaced(self.unread_rows())
+        waiting = (*self._ready, *self._awaiting_journal, *self._chunker.open_chunks())
+        self._ready, self._awaiting_journal = deque(), []
         states = {id(chunk): ChunkState.of(chunk, self._budget) for chunk in waiting}
         states |= {id(state.chunk): state for state in self._states if not state.is_recorded}
         for state in states.values():
@@ -348,3 +347,4 @@ class Engine(Machine[BulkTask]):
             state.mark_rest_unsent(f"the run ended: {problem}")
             self._recorder.record(state)
         self._states.clear()
+        self._recorder.record_unread(unplaced, f"the run ended: {problem}")

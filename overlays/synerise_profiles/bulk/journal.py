@@ -61,12 +61,13 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str], header: dict[str, Any]) -> None:
+        self._name = str(path)
         try:
             self._file = DatabaseFile(
                 journal_target(path), "journal", application_id=_APPLICATION_ID, version=_VERSION, is_exclusive=True
             )
         except DatabaseFileError as error:
-            raise _journal_error(error) from None
+            raise _journal_error(error, self._name) from None
         self._database = self._file.connection
         self._key = hashlib.sha256(orjson.dumps(header, option=orjson.OPT_SORT_KEYS)).digest()
         try:
@@ -99,7 +100,7 @@ class Journal:
         if row is None:
             return None
         if row[5] != self._checksum(number, *row[:5]):
-            raise _damaged()
+            raise _damaged(self._name)
         entries: list[list[Any]] = [] if row[4] is None else orjson.loads(row[4])
         refused = {int(entry[0]): Refusal(*entry[1:]) for entry in entries}
         return JournalEntry(first_index=row[0], last_index=row[1], digest=row[2], accepted=row[3], refused=refused)
@@ -118,7 +119,7 @@ class Journal:
         """Return the time that an earlier run gave to rows of a chunk; None if it gave none."""
         row = self._one("SELECT time, checksum FROM times WHERE number = ?", number)
         if row is not None and row[1] != self._checksum(number, row[0]):
-            raise _damaged()
+            raise _damaged(self._name)
         return None if row is None else row[0]
 
     def record_time(self, number: int, time: str) -> None:
@@ -158,7 +159,7 @@ class Journal:
         try:
             self._file.close()
         except (self._database.Error, UnicodeDecodeError) as error:
-            raise _journal_error(database_error(error, "journal")) from None
+            raise _journal_error(database_error(error, "journal"), self._name) from None
 
     def _prepare(self, header: dict[str, Any]) -> None:
         self._execute("BEGIN IMMEDIATE")
@@ -168,7 +169,7 @@ class Journal:
             text = orjson.dumps(value).decode()
             known = self._value(name)
             if known is None and self._one("SELECT 1 FROM chunks") is not None:
-                raise _damaged()
+                raise _damaged(self._name)
             if known is None:
                 self._execute("INSERT INTO run VALUES (?, ?)", name, text)
             elif known != text:
@@ -193,15 +194,15 @@ class Journal:
         try:
             return self._database.execute(sql, values).fetchall()
         except (self._database.Error, UnicodeDecodeError) as error:
-            raise _journal_error(database_error(error, "journal")) from None
+            raise _journal_error(database_error(error, "journal"), self._name) from None
 
 
-def _journal_error(error: DatabaseFileError) -> JournalError:
-    return JournalError(f"{error}; {_ADVICE[error.kind]}")
+def _journal_error(error: DatabaseFileError, name: str) -> JournalError:
+    return JournalError(f"{error}; {_ADVICE[error.kind]}. The file is {name}")
 
 
-def _damaged() -> JournalError:
-    return _journal_error(DatabaseFileError("the journal is damaged", "damaged"))
+def _damaged(name: str) -> JournalError:
+    return _journal_error(DatabaseFileError("the journal is damaged", "damaged"), name)
 
 
 _NEW_FILE_TEXT: Final = "give the name of a file that is not there yet, with which all rows are sent"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from typing import Any
 
 import orjson
 
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.ordering import OrderGuard, PreparedRow
+from synerise_profiles._batching.ordering import Keys, OrderGuard
+from synerise_profiles._batching.row_encoder import PreparedRow
 from synerise_profiles._batching.sampling import Sample
 from synerise_profiles._validation.rules import fields_of
 
@@ -44,6 +45,18 @@ class OpenChunk:
         self._repeats = repeats
         self._contents: dict[Hashable, Hashable] = {}
         self._with_references = with_references
+        self._after_others = -1
+
+    def follow(self, others: Collection[OpenChunk], keys: Keys) -> None:
+        """Let rows with these keys come after those of other groups, whose chunks are closed up to the last of them."""
+        for other in others if keys and len(others) > 1 else ():
+            guard = other.guard
+            if other is self or guard is None:
+                continue
+            last = guard.last_number(keys)
+            while guard.number <= last:
+                other.close()
+            self._after_others = max(self._after_others, guard.run_number(last))
 
     def put(self, row: PreparedRow) -> None:
         """Put a row that is not too large, or hold it back; what is full is closed."""
@@ -69,8 +82,8 @@ class OpenChunk:
     ) -> None:
         """Put rows that were written as one JSON array, for which there is room; the guard knows them already."""
         chunk = self.chunk
-        chunk.add_many(json_array, indexes)
         self._add_references(references)
+        chunk.add_many(json_array, indexes)
         if self._sample is not None:
             self._sample.offer(chunk, [fields_of(row) or {} for row in rows])
         if len(chunk) >= self._batch_operation.max_items:
@@ -84,8 +97,8 @@ class OpenChunk:
     def put_items(self, items: Sequence[bytes], first: int, references: Sequence[Any]) -> None:
         """Put rows that were written each by itself, for which there is room; the guard knows them already."""
         chunk = self.chunk
-        chunk.add_items(items, range(first, first + len(items)))
         self._add_references(references)
+        chunk.add_items(items, range(first, first + len(items)))
         if self._sample is not None:
             self._sample.offer(chunk, list(map(orjson.loads, items)))
         if len(chunk) >= self._batch_operation.max_items:
@@ -101,7 +114,7 @@ class OpenChunk:
             self._contents.clear()
             if guard is None:
                 return
-            chunk.after = guard.close(number)
+            chunk.after = max(guard.close(number), self._after_others)
             for row in guard.open_next():
                 self._add(row)
             is_full = len(self.chunk) >= self._batch_operation.max_items
@@ -109,7 +122,13 @@ class OpenChunk:
     @property
     def has_rows(self) -> bool:
         """Whether there are rows that were not emitted, in the chunk or held back."""
-        return bool(len(self.chunk)) or (self.guard is not None and self.guard.holds_rows)
+        return any(True for _ in self.indexes())
+
+    def indexes(self) -> Iterator[int]:
+        """Yield the indexes of the rows that were not emitted."""
+        yield from self.chunk.indexes
+        if self.guard is not None:
+            yield from self.guard.held_indexes()
 
     def close_all(self) -> None:
         """Emit what is left, the rows that are held back included."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from heapq import heappush, heappushpop
 from typing import Any
 
@@ -18,6 +19,7 @@ from synerise_profiles._batching.deletion_audit import DeletionAudit
 from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.machine import Call
 from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.row_source import UnreadableRow, letter_of
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.confirmation import unlisted_note
@@ -108,6 +110,21 @@ class OutcomeRecorder:
             self.settled.add((index,))
         self._tell((index,), {0: "check"})
         return not self.must_end
+
+    def record_unread(self, rows: Iterable[tuple[int, Any]], reason: str) -> None:
+        """Write down the rows, by their indexes, that a run did not come to, and that all rows have their fate."""
+        for index, row in rows:
+            letter, reference, function = letter_of(row), None, self._settings.reference
+            if isinstance(row, UnreadableRow):
+                self.record_refusal(index, row.reference, letter, row.field, row.reason)
+                continue
+            with suppress(BaseException):  # the run has ended already, perhaps by this
+                reference = self._located(index) if function is None else function(row)
+            self._add_rejection(letter, index=index, reference=reference, stage="unsent", reason=reason, field=None)
+            if self._audit is not None:
+                self.write_audit(self._audit.record_refusal, index, letter.json, reason, "unsent")
+            self._tell((index,), {0: "unsent"})
+        self.report.read = self.report.accepted + self.report.rejected_count()
 
     @property
     def must_end(self) -> bool:
@@ -259,8 +276,7 @@ class OutcomeRecorder:
         try:
             return self._locate(index)
         except Exception as error:  # noqa: BLE001 - as above
-            self._keep_failure(error)
-            return None
+            return self._keep_failure(error)
 
     def _record_refused(self, chunk: Chunk, refused: dict[int, Refusal]) -> None:
         for position, sampled_row in chunk.sampled:

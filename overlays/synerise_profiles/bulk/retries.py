@@ -31,8 +31,12 @@ class Retries:
         `had_success` says that others were accepted.
         """
         failure = result.failure
+        throttle, is_throttled = self._throttle, result.status in (429, 503)
         if (sub_batch.is_half or sub_batch.was_parked) and result.may_be_about(sub_batch):  # it is tried once
             sub_batch.maybe_applied = sub_batch.maybe_applied or result.may_be_about_a_row
+            if is_throttled and failure is not None and failure.retry_after is not None:
+                throttle.on_throttled(now, sent_at)
+                self._hold(failure, now)
             return None
         # The client has renewed its token once already. Where others were accepted, the new one may have expired too.
         is_token = result.status == 401 and had_success
@@ -40,9 +44,7 @@ class Retries:
             return None
         if is_token:
             failure = AttemptFailure(maybe_received=False)
-        is_throttled = result.status in (429, 503)
         sub_batch.maybe_applied = sub_batch.maybe_applied or (failure.maybe_received and not is_throttled)
-        throttle = self._throttle
         attempt = throttle.on_throttled(now, sent_at) if is_throttled else sub_batch.attempts
         decision = decide_retry(
             self._policy,
@@ -54,9 +56,16 @@ class Retries:
         )
         if decision.delay is not None:
             self._log(result, decision.delay, sub_batch.attempts, sent_at)
-            if is_throttled:
-                throttle.hold_until(now + decision.delay)
+        if is_throttled:
+            self._hold(failure, now, decision.delay)
         return decision.delay
+
+    def _hold(self, failure: AttemptFailure, now: float, delay: float | None = None) -> None:
+        """Hold all requests back, for what the server asks for also if this one is not sent again as it is."""
+        if failure.retry_after is not None:
+            delay = min(failure.retry_after, self._policy.retry_after_cap)
+        if delay is not None:
+            self._throttle.hold_until(now + delay)
 
     def end_outage(self) -> None:
         """Note that the server takes requests again."""

@@ -15,8 +15,15 @@ from typing import IO, Any, Final, TypeAlias
 import attrs
 
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.ordering import IdentifierKeys, PreparedRow
-from synerise_profiles._batching.row_encoder import Checks, IdentifierGroup, RefusedError, RowEncoder, timestamp_reserve
+from synerise_profiles._batching.ordering import IdentifierKeys
+from synerise_profiles._batching.row_encoder import (
+    Checks,
+    IdentifierGroup,
+    PreparedRow,
+    RefusedError,
+    RowEncoder,
+    timestamp_reserve,
+)
 from synerise_profiles._batching.salting import RowSalter, SaltedRow, check_salt, salt_by
 from synerise_profiles._core.files import scratch_file
 from synerise_profiles._validation.rules import Rule
@@ -110,8 +117,9 @@ class RowPreparer:
         if build_request is not None:
             prepared.request = build_request(row)
         limit = self._operation.max_bytes
-        if prepared.size >= limit:
-            text = f"is {prepared.size + 1:,} bytes with its brackets; one request carries {limit:,}"
+        size = len(prepared.item) + prepared.time_bytes + 2
+        if size > limit:
+            text = f"is {size:,} bytes with its brackets; one request carries {limit:,}"
             raise RefusedError("", text)
         return prepared
 
@@ -139,6 +147,8 @@ class RowPreparer:
         keys = [row.key for row in salted if row.key is not None]
         if any(row.is_untimed for row in salted) or len(keys) not in (0, len(rows)):
             return None
+        if self._keeps_order and keys and group is not None and len(group) > 1:
+            keys = [key for fields in map(salter.keys_of, rows, keys) for key in fields]
         return PreparedBlock([row.item for row in salted], group, keys if self._keeps_order else [], salted)
 
     def note_block(self, block: PreparedBlock) -> None:
@@ -166,7 +176,7 @@ class RowPreparer:
         if isinstance(row, Model):
             self.has_built_rows = True
         if key is not None and self._keeps_order:
-            prepared.keys = (key,)
+            prepared.keys = salter.keys_of(row, key)
         identity = (salt, moment) if key is None else key
         if is_untimed:
             # Its time will be that of its chunk, so only there can it be one event with another row.

@@ -24,6 +24,7 @@ from synerise_profiles._core.arguments import (
     number,
     one_of,
     optional_function,
+    optional_plain_function,
     positive_seconds,
     refuse_unchecked,
     refuse_without,
@@ -172,8 +173,8 @@ class BulkSettings:
     dead_letter: str | os.PathLike[str] | None = None
     dead_letter_mode: DeadLetterMode = attrs.field(default="replace", validator=one_of(*get_args(DeadLetterMode)))
     journal: str | os.PathLike[str] | None = None
-    progress: Callable[[Progress], object] | None = attrs.field(default=None, validator=optional_function())
-    reference: Callable[[Any], Any] | None = attrs.field(default=None, validator=optional_function())
+    progress: Callable[[Progress], object] | None = attrs.field(default=None, validator=optional_plain_function())
+    reference: Callable[[Any], Any] | None = attrs.field(default=None, validator=optional_plain_function())
     ordered: bool = attrs.field(default=True, validator=instance_of(bool, expected="True or False"))
     checks: Checks = attrs.field(default="basic", validator=one_of(*get_args(Checks)))
     allow_null: Collection[str] = attrs.field(default=(), validator=name_collection())

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 from synerise_profiles._batching.salting import content_salt, moment_of
 from synerise_profiles._core.server_clock import TimeBounds
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import NO_UNICODE, surrogate_path
 from synerise_profiles_api.types import UNSET, Unset
 
 __all__ = ["ReadTimeBounds", "salt_of", "time_of"]
@@ -49,6 +50,8 @@ def salt_of(salt: object, time: object, wire: Mapping[str, Any], *, action: str,
         raise InvalidRequestError(f"is not a text: {type(salt).__name__}", field="salt")
     if not salt or salt.isspace():
         raise InvalidRequestError("is empty; a salt is unique in the workspace", field="salt")
+    if surrogate_path(salt) is not None:
+        raise InvalidRequestError(NO_UNICODE, field="salt")
     if salt == "unique":
         return uuid.uuid4().hex
     if salt != "content":

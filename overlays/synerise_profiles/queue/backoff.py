@@ -39,13 +39,13 @@ class QueueBackoff:
     def delay(self, task: QueueTask, result: SendResult, throttle: Throttle | None, now: float) -> float:
         """Return the seconds; a server that is too busy gets nothing of the channel of this throttle before.
 
-        One that is too busy for these rows alone, and takes others, holds nothing up.
+        One that is too busy for these rows alone, and takes others, holds nothing up, unless it says for how long.
         """
         sub_batch, failure = task.sub_batch, result.failure
         if failure is None or result.is_final:
             return self.growing_delay(task)
         is_alone = (sub_batch.others_pass or sub_batch.was_parked) and result.may_be_about(sub_batch)
-        is_throttled = result.status in (429, 503) and not is_alone
+        is_throttled = result.status in (429, 503) and not (is_alone and failure.retry_after is None)
         was_received = failure.maybe_received and result.status not in (429, 503)
         sub_batch.maybe_applied = sub_batch.maybe_applied or was_received
         attempt = sub_batch.attempts

@@ -7,7 +7,7 @@ sorted when it is sent, and a put tells at once whether a request is due.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from synerise_profiles._batching.row_encoder import IdentifierGroup
@@ -18,13 +18,13 @@ __all__ = ["Buffer", "EncodedRow", "QueuedBatch", "QueuedRow"]
 class EncodedRow(NamedTuple):
     """A row that is to be held: its JSON, its group of identifiers, and whether it lacks a time.
 
-    Rows with the same `key` overwrite each other, so that they must not be in two requests at once.
+    Rows with one of the same `keys` overwrite each other, so that they must not be in two requests at once.
     """
 
     item: bytes
     group: IdentifierGroup
     is_untimed: bool
-    key: Hashable | None = None
+    keys: Sequence[Hashable] = ()
 
 
 QueuedRow: TypeAlias = tuple[int, float, bytes, bool]
@@ -125,6 +125,10 @@ class Buffer:
     def __iter__(self) -> Iterator[QueuedRow]:
         for batch in self.batches:
             yield from batch.rows
+
+    def has_keys(self, keys: Collection[Hashable], before: int) -> bool:
+        """Whether a row with one of these keys waits in a batch that was begun before the row with this index."""
+        return any(batch.rows[0][0] < before and not batch.keys.isdisjoint(keys) for batch in self.batches)
 
     def __bool__(self) -> bool:
         return bool(self.batches)

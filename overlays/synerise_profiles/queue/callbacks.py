@@ -99,7 +99,7 @@ def report_end(
 ) -> None:
     """Log the counts of a closed queue, which was open for so many seconds, and see to what it could not deliver.
 
-    That is appended to the spill file; warn where nobody reads the result of `close`.
+    That is appended to the spill file; warn where nobody reads the result of `close`, or that file is not written.
     """
     LOGGER.info(
         "queue closed after %.1f s: %s put, %d delivered (%.0f rows/s), %d rejected, %d dropped, %d left; "
@@ -122,7 +122,7 @@ def report_end(
             _append_dead_letters(settings.spill, rows)
             where = "; they were written to the spill file"
         except (OSError, InvalidRequestError) as error:
-            where = f"; they could not be written to the spill file ({type(error).__name__})"
+            warn, where = True, f"; they could not be written to the spill file ({type(error).__name__})"
     text = f"{len(rows):,} of {stats.put:,} rows were left in the queue{where}"
     LOGGER.warning("%s", text)
     if warn:

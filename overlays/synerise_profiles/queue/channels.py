@@ -6,7 +6,7 @@ does not hold up the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Hashable, Iterator
 from typing import Final, NamedTuple
 
 import orjson
@@ -14,6 +14,7 @@ import orjson
 from synerise_profiles._batching.batch import SubBatch
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.ordering import Keys
+from synerise_profiles._batching.poison_search import MAX_PROBE_AGE_SECONDS
 from synerise_profiles._batching.row_encoder import IdentifierGroup, timestamp_reserve
 from synerise_profiles._batching.row_keys import free_rows, keys_of_sent_row
 from synerise_profiles._batching.send_result import SendResult
@@ -38,8 +39,6 @@ _NEXT_PARSE_SECONDS: Final = 0.01
 _SCAN_SECONDS: Final = 1.0
 """Seconds from one search that finds none to the next."""
 
-_MAX_PROBE_AGE_SECONDS: Final = 30.0
-"""A row that was accepted longer ago is not sent once more: others may have written its profile since."""
 _BUSY_FACTOR: Final = 1.5
 """So much longer waits what the server is too busy for than all else: others go first, and tell whether it is."""
 
@@ -227,7 +226,7 @@ class Channel:
     def _may_probe(self, now: float) -> bool:
         """Whether all in flight is stuck, so that only a row that was accepted can show whether the server is up."""
         is_stuck = bool(self.inflight_batches) and all(batch.is_stuck for batch in self.inflight_batches)
-        is_recent = self._last_accepted is not None and now - self._accepted_at <= _MAX_PROBE_AGE_SECONDS
+        is_recent = self._last_accepted is not None and now - self._accepted_at <= MAX_PROBE_AGE_SECONDS
         return is_stuck and is_recent and not self.requests_in_flight
 
     def _must_wait(self, buffer: Buffer) -> bool:
@@ -239,7 +238,18 @@ class Channel:
         if not self._limits.allows(batch, self.inflight_batches):
             return True
         keys = batch.keys
-        return bool(keys) and any(not keys.isdisjoint(other.keys) for other in self.inflight_batches)
+        if not keys:
+            return False
+        is_elsewhere = self.is_elsewhere(keys, buffer, buffer.head[0])
+        return is_elsewhere or any(not keys.isdisjoint(other.keys) for other in self.inflight_batches)
+
+    def is_elsewhere(self, keys: Collection[Hashable], buffer: Buffer, before: int) -> bool:
+        """Whether an older row with one of these keys waits in another buffer: this one's then begins a batch.
+
+        So of two batches of two groups that share a key, the one that was begun first has the older rows of both.
+        """
+        others = self._buffers.values() if len(self._buffers) > 1 else ()
+        return any(other is not buffer and other.has_keys(keys, before) for other in others)
 
     def _may_seal(self) -> bool:
         """Whether another batch may be sealed. Stuck ones leave room for others, by which the server is seen."""
@@ -253,26 +263,30 @@ class Channel:
         known, self._scanned_keys = self._scanned_keys, {}
         left, parsed = _MAX_SCANNED_ROWS, 0
         blocked = {key for batch in self.inflight_batches for key in batch.open_keys()}
-        for buffer in sorted(self.nonempty_buffers(), key=lambda buffer: buffer.head[0]):
-            for batch in buffer.batches:
-                if self._due_time(buffer, batch, flush_mark) > now or left <= 0:
+        waiting = ((buffer, batch) for buffer in self.nonempty_buffers() for batch in buffer.batches)
+        for buffer, batch in sorted(waiting, key=lambda found: found[1].rows[0][0]):
+            if left <= 0:
+                break
+            if self._due_time(buffer, batch, flush_mark) > now:
+                blocked |= batch.keys
+                continue
+            rows: list[tuple[int, Keys]] = []
+            for index, _, item, _ in batch.rows:
+                keys = known.get(index)
+                if keys is None and parsed == _MAX_PARSED_ROWS:
                     break
-                rows: list[tuple[int, Keys]] = []
-                for index, _, item, _ in batch.rows:
-                    keys = known.get(index)
-                    if keys is None and parsed == _MAX_PARSED_ROWS:
-                        break
-                    if keys is None:
-                        parsed += 1
-                        keys = keys_of_sent_row(self.batch_operation, orjson.loads(item))
-                    self._scanned_keys[index] = keys
-                    rows.append((index, keys))
-                free, left = free_rows(rows, blocked), left - len(rows)
-                if free and self._limits.allows(batch, self.inflight_batches):
-                    return Selection(buffer, batch, frozenset(free))
-                if len(rows) < len(batch.rows):
-                    self._next_scan_at = now + _NEXT_PARSE_SECONDS
-                    return None
+                if keys is None:
+                    parsed += 1
+                    keys = keys_of_sent_row(self.batch_operation, orjson.loads(item))
+                self._scanned_keys[index] = keys
+                rows.append((index, keys))
+            free, left = free_rows(rows, blocked), left - len(rows)
+            if free and self._limits.allows(batch, self.inflight_batches):
+                return Selection(buffer, batch, frozenset(free))
+            if len(rows) < len(batch.rows):
+                self._next_scan_at = now + _NEXT_PARSE_SECONDS
+                return None
+            blocked.update(key for _, keys in rows for key in keys)
         self.defer_scan(now)
         return None
 

@@ -82,7 +82,7 @@ class QueueCore:
     def put(self, channel: Channel, encoded_row: EncodedRow) -> bool | None:
         """Hold a row; None if there is no room, else whether something may be due earlier than it was before."""
         settings = self._settings
-        item, group, is_untimed, key = encoded_row
+        item, group, is_untimed, keys = encoded_row
         buffer = channel.buffer_for(group)
         size = buffer.size_of(item, is_untimed=is_untimed)
         if self.held >= settings.max_items or self.held_bytes + size > settings.max_bytes:
@@ -93,12 +93,12 @@ class QueueCore:
                 self.dropped += 1
                 return False
         row = (self.put_count, self._now(), item, is_untimed)
-        batch = buffer.batch_for(size)
+        batch = None if keys and channel.is_elsewhere(keys, buffer, self.put_count) else buffer.batch_for(size)
         is_due = batch is None or buffer.fills(batch, size)
         target: deque[Any] = buffer.batches if batch is None else batch.rows
         new_batch = QueuedBatch(row, size) if batch is None else batch
-        if key is not None:
-            new_batch.keys.add(key)
+        if keys:
+            new_batch.keys.update(keys)
         addition = new_batch if batch is None else row
         # Below, the one call comes last. Python looks for signals after calls, so Ctrl-C, or a signal's handler that
         # raises, finds the row held and counted, or neither.

@@ -7,7 +7,7 @@ the queue, and the bytes that are held are known exactly.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -72,17 +72,19 @@ class QueueRowEncoder:
     def _encode_checked(self, row: Any) -> EncodedRow:
         if self._check is not None and (problem := self._check(row)) is not None:
             raise RefusedError(*problem)
-        encoder, is_untimed, key = self._encoder, False, None
+        encoder, is_untimed = self._encoder, False
+        keys: Sequence[Hashable] = ()
         item = encoder.encode(row)
         if self._salter is not None:
             item, is_untimed, _, _, key = self._salter.add_salt(row, item)
+            # Without a time it gets that of its put, which no other row has.
+            keys = () if key is None or is_untimed else self._salter.keys_of(row, key)
         size = len(item) + self._timestamp_reserve if is_untimed else len(item)
         if size > self._max_row_bytes:
             raise RefusedError(
                 "", f"is {size:,} bytes; a request or the whole queue takes no more than {self._max_row_bytes:,}"
             )
-        # Without a time it gets that of its put, which no other row has.
-        return EncodedRow(item, encoder.identifier_group_of(row), is_untimed, None if is_untimed else key)
+        return EncodedRow(item, encoder.identifier_group_of(row), is_untimed, keys)
 
 
 def _salter(batch_operation: BatchOperation, salt: Salt) -> RowSalter:

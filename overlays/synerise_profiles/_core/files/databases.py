@@ -164,5 +164,6 @@ def _is_new_database(target: Path, noun: str, application_id: int, version: int)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise DatabaseFileError(f"the {noun} cannot be made ({error.strerror})", "foreign") from None
+        kind: Final = "forbidden" if error.errno in _FORBIDDEN_ERRORS else "foreign"
+        raise DatabaseFileError(f"the {noun} cannot be made ({error.strerror})", kind) from None
     return True

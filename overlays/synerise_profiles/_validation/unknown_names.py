@@ -6,10 +6,10 @@ is refused. Any other unknown name may be one that the API has learned since: it
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from synerise_profiles._core.wording import looks_like_a_name
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import near_name
@@ -21,7 +21,6 @@ __all__ = ["CELLS_NAME", "NamesRule", "PropertyNames", "UnknownNames", "refuse_r
 
 CELLS_NAME: Final = "cells"
 """The name under which a dead letter holds the cells of its source: they are no fields, and are never sent as such."""
-_PLAIN_NAME: Final = re.compile(r"[\w .\-]{1,64}")
 _MAX_REMEMBERED: Final = 1000
 
 
@@ -55,7 +54,7 @@ class UnknownNames:
                 self._meant_names[name] = meant
         if meant is not None:
             return name, f"is not documented, and {meant!r} is; mend the name, or allow this one by allow_unknown"
-        shown = name if _PLAIN_NAME.fullmatch(name) else "a key that is not shown"
+        shown = name if looks_like_a_name(name) else "a key that is not shown"
         self._note(f"{self._path}{shown}: not in the documentation")
         return None
 

@@ -14,7 +14,7 @@ from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._core.arguments import check_arguments
 from synerise_profiles._core.connections import warm_up, warm_up_async
 from synerise_profiles._core.error_chain import attach_report
-from synerise_profiles._core.files import file_id, refused, target_of
+from synerise_profiles._core.files import file_id, refuse_same_files, refused, target_of
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles_api.errors import InvalidRequestError
@@ -218,4 +218,5 @@ def _letter_target(settings: BulkSettings, file: ReplayFile) -> Path | None:
     if is_appended and file_id(target) == file.id:
         text = "is the file that is replayed: without dead_letter_mode='append' it is replaced at the end"
         raise refused("dead_letter", text)
+    refuse_same_files(settings.written_files(), {})
     return letter_target(settings.dead_letter, "dead_letter", is_appended=is_appended)

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from synerise_profiles._batching.attribution import Rejection
-from synerise_profiles._batching.deletion_audit import DeletionAudit, audit_target
+from synerise_profiles._batching.deletion_audit import DeletionAudit
 from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.row_source import RowSource
 from synerise_profiles._batching.throttle import Pace
 from synerise_profiles._batching.verification import DeletionVerifier, Verifier
 from synerise_profiles._core.error_chain import attach_report, endings
-from synerise_profiles._core.files import refuse_same_files, target_of
+from synerise_profiles._core.files import refuse_same_files
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.wording import counted, raised_text
@@ -207,23 +207,13 @@ def _closing_store(store: RejectionStore[Rejection], report: Report, source: Row
 
 def _check_files(settings: BulkSettings, source: RowSource | None) -> Path | None:
     """Refuse files that cannot be written, or that are one; return that of the dead letters. Nothing is touched."""
-    if settings.journal is None and settings.dead_letter is None and settings.audit is None:
+    targets = settings.written_files()
+    if not targets:
         return None
-    targets: dict[str, Path | None] = {"dead_letter": None, "journal": None, "audit": None}
-    if settings.audit is not None:
-        targets["audit"] = audit_target(settings.audit)
-    if settings.journal is not None:
-        from .journal import journal_target  # noqa: PLC0415 - as below
-
-        settings.check_journal()
-        targets["journal"] = journal_target(settings.journal)
-    if settings.dead_letter is not None:
-        is_appended = settings.dead_letter_mode == "append"
-        targets["dead_letter"] = target_of(settings.dead_letter, "dead_letter", is_appended=is_appended)
     refuse_same_files(targets, {"the file that the rows are read from": getattr(source, "input_id", None)})
     if settings.dead_letter is not None:
         letter_target(settings.dead_letter, "dead_letter", is_appended=settings.dead_letter_mode == "append")
-    return targets["dead_letter"]
+    return targets.get("dead_letter")
 
 
 def _open_pace(settings: BulkSettings, base_url: str) -> Pace | None:

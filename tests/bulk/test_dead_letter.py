@@ -358,6 +358,7 @@ ODD_ROWS: list[tuple[Any, Any, str]] = [
     ({"a": float("nan"), "b": [float("inf")]}, {"a": "nan", "b": ["inf"]}, "b[0]: it is no finite number"),
     ({"a": b"\xff"}, {"a": "b'\\xff'"}, "a: it is no value of JSON (bytes)"),
     ({"a": Unprintable()}, {"a": "Unprintable"}, "no value of JSON"),
+    ({"a": {1, "b"}}, {"a": [1, "b"]}, "a: it is a set of values that have no order of their own"),
     ({1: 2}, {"1": 2}, "its key is no text"),
     (None, "", "nothing of it could be kept"),
     ("a text", "a text", ""),

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
+from synerise_profiles._batching import operations
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.row_encoder import Checks
@@ -17,6 +18,7 @@ from synerise_profiles._core.error_chain import attach_report
 from synerise_profiles._core.files import file_id, refuse_same_files, refused, target_of
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
+from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import Resource
 
@@ -206,6 +208,9 @@ def _checked_settings(options: Mapping[str, Any], timing: Timing) -> BulkSetting
     own = ("mapping", "transform")
     settings = BulkSettings(**{name: value for name, value in options.items() if name not in own})
     settings.check_time(timing)
+    if settings.allow_null:  # which operations the letters are of is not known yet
+        schemas = [make().schema for make in (operations.profiles, operations.events, operations.transactions)]
+        refuse_unknown_nulls(settings.allow_null, settings.allow_unknown, schemas)
     return settings
 
 

@@ -25,6 +25,7 @@ from synerise_profiles._core.files import refuse_same_files
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.wording import counted, raised_text
+from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .dead_letter import RejectionStore, open_letters
@@ -63,6 +64,7 @@ def open_run(
     `journal_header` is what, beside the settings, another call with the same journal must have in common with this one.
     """
     settings, operation = BulkSettings(**options), batch_operation.operation
+    refuse_unknown_nulls(settings.allow_null, settings.allow_unknown, [batch_operation.schema])
     if settings.default_time is not None:
         settings.check_time(timing)
     source = rows if isinstance(rows, RowSource) else None

@@ -21,6 +21,7 @@ from synerise_profiles._core.error_chain import endings
 from synerise_profiles._core.files import refuse_same_files
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.wording import counted
+from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 from synerise_profiles.bulk import (
     BatchArguments,
     BulkArguments,
@@ -92,6 +93,7 @@ class DeltaRun:
         settings = DeltaSettings(**{key: options[key] for key in options if key in _OWN_NAMES | _SHARED_NAMES})
         bulk_options = {key: value for key, value in options.items() if key not in _OWN_NAMES}
         bulk_settings = BulkSettings(**bulk_options)  # refuses what cannot work before the state is opened
+        refuse_unknown_nulls(bulk_settings.allow_null, bulk_settings.allow_unknown, [profile_operation().schema])
         _check_files(options, bulk_settings, source)
         secret = os.environ.get(_KEY_VARIABLE, "").encode() or None
         header = {

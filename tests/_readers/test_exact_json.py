@@ -79,6 +79,9 @@ def test_a_key_that_may_be_somebodys_is_not_told(key: str) -> None:
     with pytest.raises(RepeatedKeyError, match="has a key that is not shown twice in one object") as caught:
         load_exactly(orjson.dumps({"x": {key: 1, "b": 2}}).replace(b'"b"', orjson.dumps(key)))
     assert key not in str(caught.value)
+    with pytest.raises(LargeNumberError, match="has a whole number beyond 64 bits, which would lose digits") as large:
+        load_exactly(b'{"x":{%b:89480000000000012345}}' % orjson.dumps(key))
+    assert key not in str(large.value)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", ":", '"', "\\"]), st.text('":\\ a', max_size=4))), st.data())

@@ -40,6 +40,7 @@ _MANY: Final = b"0" * _MIN_LOSSY_CHARS
 _BLANK: Final = b" "
 _BACKSLASH: Final = ord("\\")
 _TOO_DEEP: Final = "is nested too deep"
+_PLACE: Final = re.compile(r"\[\d+\]")
 _has_half: Final = re.compile(r"\\u[dD][89a-fA-F]").search
 
 
@@ -61,7 +62,7 @@ class LargeNumberError(LossyJsonError):
 
     def __init__(self, field: str) -> None:
         self.field = field
-        where = f" in {field}" if field else ""
+        where = f" in {field}" if looks_like_a_name(_PLACE.sub("", field)) else ""
         super().__init__(
             f"has a whole number beyond 64 bits{where}, which would lose digits; write it as text, in quotes"
         )

@@ -171,12 +171,13 @@ def open_replay(path: object, options: Mapping[str, Any], client_options: Option
     file = ReplayFile(path)
     try:
         target = _letter_target(settings, file)
+        pace = settings.open_pace(client_options.base_url)
         head = LetterHead(operation=METHOD)
         letters = None if target is None else open_letters(target, mode, head)
         if letters is not None and str(target) == file.path:
             letters.replaced_bytes = file.size
         store = RejectionStore[Rejection](letters)
-        replay = Replay(file, store, letters, options, client_options, timing)
+        replay = Replay(file, store, letters, options, client_options, timing, pace)
         replay.report.add_notes({**file.notes, **store.notes})
         is_kept = True
         try:

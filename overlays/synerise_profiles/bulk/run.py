@@ -18,7 +18,6 @@ from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.deletion_audit import DeletionAudit
 from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.row_source import RowSource
-from synerise_profiles._batching.throttle import Pace
 from synerise_profiles._batching.verification import DeletionVerifier, Verifier
 from synerise_profiles._core.error_chain import attach_report, endings
 from synerise_profiles._core.files import refuse_same_files
@@ -69,7 +68,7 @@ def open_run(
         settings.check_time(timing)
     source = rows if isinstance(rows, RowSource) else None
     letter_target = _check_files(settings, source)
-    pace = _open_pace(settings, client_options.base_url)
+    pace = settings.open_pace(client_options.base_url)
     if source is not None:
         with reported(Report(operation=operation.name)):  # it may read the beginning of a file
             source.check(operation)
@@ -216,14 +215,6 @@ def _check_files(settings: BulkSettings, source: RowSource | None) -> Path | Non
     if settings.dead_letter is not None:
         letter_target(settings.dead_letter, "dead_letter", is_appended=settings.dead_letter_mode == "append")
     return targets.get("dead_letter")
-
-
-def _open_pace(settings: BulkSettings, base_url: str) -> Pace | None:
-    if settings.rate_budget is None:
-        return None
-    from synerise_profiles._batching.shared_pace import open_pace  # noqa: PLC0415 - most runs do without
-
-    return open_pace(settings.requests_per_second, settings.rate_budget, base_url)
 
 
 def _open_journal(

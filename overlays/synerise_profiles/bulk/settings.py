@@ -18,6 +18,7 @@ from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._batching.row_source import rows_problem
 from synerise_profiles._batching.salting import is_salt
 from synerise_profiles._batching.sampling import Sample
+from synerise_profiles._batching.throttle import Pace
 from synerise_profiles._core.arguments import (
     SettingValidator,
     check_arguments,
@@ -222,6 +223,14 @@ class BulkSettings:
 
             found["rate_budget"] = budget_target(self.rate_budget)
         return {argument: target for argument, target in found.items() if target is not None}
+
+    def open_pace(self, base_url: str) -> Pace | None:
+        """Open the file of the rate that several processes share; None where a run has its rate for itself."""
+        if self.rate_budget is None:
+            return None
+        from synerise_profiles._batching.shared_pace import open_pace  # noqa: PLC0415 - most runs do without
+
+        return open_pace(self.requests_per_second, self.rate_budget, base_url)
 
     def check_time(self, timing: Timing) -> None:
         """Raise InvalidRequestError for a default time that is in the future."""

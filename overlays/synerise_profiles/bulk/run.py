@@ -63,12 +63,13 @@ def open_run(
     `journal_header` is what, beside the settings, another call with the same journal must have in common with this one.
     """
     settings, operation = BulkSettings(**options), batch_operation.operation
-    refuse_unknown_nulls(settings.allow_null, settings.allow_unknown, [batch_operation.schema])
+    if settings.allow_null:
+        refuse_unknown_nulls(settings.allow_null, settings.allow_unknown, [batch_operation.schema])
     if settings.default_time is not None:
         settings.check_time(timing)
     source = rows if isinstance(rows, RowSource) else None
     letter_target = _check_files(settings, source)
-    pace = settings.open_pace(client_options.base_url)
+    pace = None if settings.rate_budget is None else settings.open_pace(client_options.base_url)
     if source is not None:
         with reported(Report(operation=operation.name)):  # it may read the beginning of a file
             source.check(operation)

@@ -38,7 +38,7 @@ def readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...]
         if fields is not None:
             return _readable_fields(fields, path, problems, inside)
         given = cast("list[Any]", value)
-        items = _ordered(value, path, problems) if isinstance(value, AbstractSet) else given
+        items = _ordered(given, path, problems) if isinstance(value, AbstractSet) else given
         return [readable(item, f"{path}[{place}]", problems, inside) for place, item in enumerate(items)]
     if value is None or isinstance(value, bool):
         return value
@@ -57,7 +57,7 @@ def readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...]
     return found
 
 
-def _ordered(values: AbstractSet[Any], path: str, problems: list[str]) -> list[Any]:
+def _ordered(values: list[Any], path: str, problems: list[str]) -> list[Any]:
     try:
         return sorted(values)
     except TypeError:

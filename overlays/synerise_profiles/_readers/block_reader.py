@@ -155,7 +155,8 @@ class OpenedFile:
 def _read_head(read: Callable[[], bytes | str]) -> bytes | str:
     """Read the first part, and more where it is too short to say what a file is: a pipe gives what it has."""
     first: Any = read()
-    line_end = b"\n" if isinstance(first, bytes) else "\n"
+    part: Any
+    line_end: Any = b"\n" if isinstance(first, bytes) else "\n"
     while (len(first) < _MIN_HEAD or (len(first) < _BLOCK_BYTES and line_end not in first.lstrip())) and (
         part := read()
     ):

@@ -16,6 +16,7 @@ import orjson
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles._readers.exact_json import LossyJsonError, load_exactly
+from synerise_profiles_api.json_values import is_list
 from synerise_profiles_api.names import checks_names
 
 from .cell_reader import LOST_BYTES
@@ -213,10 +214,11 @@ def _value(arrow: Any, column: Any, reading: _Reading | None, row: int) -> Any:
 
 def _decimals(cells: list[Any]) -> list[Any]:
     """Read texts as decimals, at any depth of lists."""
-    return [
-        Decimal(cell) if isinstance(cell, str) else _decimals(cell) if isinstance(cell, list) else cell
-        for cell in cells
-    ]
+    return [_decimal_of(cell) for cell in cells]
+
+
+def _decimal_of(cell: object) -> Any:
+    return Decimal(cell) if isinstance(cell, str) else _decimals(cell) if is_list(cell) else cell
 
 
 def _parsed(cells: list[Any]) -> list[Any]:

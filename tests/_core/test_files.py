@@ -8,12 +8,13 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,24 @@ def test_two_roles_of_one_file_are_refused(tmp_path: Path) -> None:
     for other in ("new", "./new", "new-wal"):
         with pytest.raises(InvalidRequestError, match="b: is the same file as a"):
             refuse_same_files({"a": target_of(new, "a"), "b": target_of(tmp_path / other, "b")}, {})
+    with pytest.raises(InvalidRequestError, match="b: is the same file as a"):
+        refuse_same_files({"a": target_of(tmp_path / "new-wal", "a"), "b": target_of(new, "b")}, {})
+    (tmp_path / "new-shm").touch()
+    with pytest.raises(InvalidRequestError, match="b: is the same file as the input"):
+        refuse_same_files({"b": target_of(new, "b")}, {"the input": file_id(tmp_path / "new-shm")})
     refuse_same_files({"a": target_of(file, "a"), "b": target_of(new, "b"), "c": None}, {"the input": None})
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+def test_no_file_that_a_database_keeps_is_written(tmp_path: Path, suffix: str) -> None:
+    """Whoever opens the database would take it for its own, or remove it."""
+    with closing(sqlite3.connect(tmp_path / "any.db")) as database:
+        database.execute("CREATE TABLE t (a)")
+    (tmp_path / "text").write_text("no database")
+    with pytest.raises(InvalidRequestError, match=r"role: is a file that the database any\.db keeps; give the name"):
+        target_of(tmp_path / f"any.db{suffix}", "role")
+    for other in ("text", "none", "", "any.db-copy"):
+        assert target_of(tmp_path / f"{other}{suffix}", "role").name == f"{other}{suffix}"
 
 
 def test_after_a_failure_the_file_is_as_it_was(tmp_path: Path) -> None:

@@ -344,6 +344,32 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         "allow_null: expected a collection of names, such as {'firstName'}",
     ),
     (
+        lambda: CLIENT.bulk.upsert_profiles([], allow_null={"fristName"}),
+        "allow_null: 'fristName' is no documented field; 'firstName' is meant",
+    ),
+    (
+        lambda: CLIENT.bulk.create_transactions(
+            [], allow_null=["paymentInfo.method", "products[0].sku", "revenue.amout"]
+        ),
+        "allow_null: 'revenue.amout' is no documented field; 'revenue.amount' is meant",
+    ),
+    (
+        lambda: dry_run([], allow_null={"attributes.any", "loyalty"}),
+        "allow_null: 'loyalty' is no documented field; name it in allow_unknown too, if the rows have it",
+    ),
+    (
+        lambda: CLIENT.delta_sync.plan([], key="customId", state="unused", allow_null={"citty"}),
+        "allow_null: 'citty' is no documented field; 'city' is meant",
+    ),
+    (
+        lambda: CLIENT.queue(allow_null={"params.any", "city", "metadata.any", "revenue", "citty"}),
+        "allow_null: 'citty' is no documented field; 'city' is meant",
+    ),
+    (
+        lambda: CLIENT.bulk.replay(__file__, allow_null={"params.any", "city", "revenue", "citty"}),
+        "allow_null: 'citty' is no documented field; 'city' is meant",
+    ),
+    (
         lambda: CLIENT.bulk.upsert_profiles([], allow_null=True),
         "allow_null: expected a collection of names, such as {'firstName'}",
     ),

@@ -58,6 +58,39 @@ def test_a_slow_pipe_gives_what_it_has():
         assert next(rows) == {"customId": "b"}
 
 
+class Trickle(io.RawIOBase):
+    """A file that gives some bytes at a time, as a slow pipe does."""
+
+    def __init__(self, data):
+        self._data = memoryview(data)
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        part, self._data = self._data[: min(100, len(buffer))], self._data[min(100, len(buffer)) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
+@pytest.mark.parametrize(
+    ("reader", "data", "problem"),
+    [
+        (
+            read_jsonl,
+            b"column;" * 200 + b"\n" + b"cell;" * 200 + b"\n",
+            "is no JSON Lines: no line begins with an object",
+        ),
+        (read_jsonl, b"\n" * 700 + b'[{"customId":"a"}]', "is a JSON array, not JSON Lines"),
+        (read_csv, b"\n" * 700 + b'[{"id":"a"}]', "is JSON, not CSV"),
+    ],
+)
+def test_of_a_slow_pipe_the_first_line_is_waited_for(reader, data, problem):
+    """What it is another form of is one error, however few bytes come at a time."""
+    with pytest.raises(InvalidRequestError, match=problem):
+        reader(io.BufferedReader(Trickle(data), 128), MAPPING)
+
+
 def test_without_a_standard_input(monkeypatch):
     """A program may have none, or one of text alone."""
     monkeypatch.setattr(sys, "stdin", None)

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synerise_profiles._readers.exact_json import LargeNumberError, RepeatedKeyError, load_decimals, load_exactly
+from synerise_profiles._readers.exact_json import (
+    LargeNumberError,
+    LossyJsonError,
+    RepeatedKeyError,
+    load_decimals,
+    load_exactly,
+)
 
 NUMBERS = st.integers(-(10**25), 10**25) | st.integers(-(2**63) - 3, -(2**63) + 3) | st.integers(2**64 - 3, 2**64 + 3)
 LEAVES = NUMBERS | st.floats(allow_nan=False, allow_infinity=False) | st.text() | NUMBERS.map(str)
@@ -56,6 +62,8 @@ def test_digits_are_kept_or_the_text_is_refused(value: object, padding: str) -> 
         ),
         *('{"a" :1,"a" :2}', '{"\\u0061":1,"a":2}', '{"x":"\\":","a":1,"a":2}', '{"a":1,"a":2,"n":1.5e3,"m":7}'),
         '{"a":1.12345678901234567890123,"a":2}',
+        *('{"x" : {"a":1,"a":2}}', '{"a":1,"a":2,"b":"x\\u0022:y"}', '{"a":1,"a":2,"b" :3}', '{"a":1,"a":2,"b"\t:3}'),
+        *('{"a":1,"a":{},"b":"x\\"\\u003ay"}', '{"a":1,"a":2,"b":"\\u003A"}', '{"b":[{"a":1,"a":2}], "c" :"\\":"}'),
     ],
 )
 def test_a_key_twice_in_an_object_is_refused(load: Any, text: str) -> None:
@@ -63,6 +71,46 @@ def test_a_key_twice_in_an_object_is_refused(load: Any, text: str) -> None:
     with pytest.raises(RepeatedKeyError, match="has the key 'a' twice in one object") as caught:
         load(text.encode())
     assert caught.value.key == "a"
+
+
+@pytest.mark.parametrize("key", ["jan.kowalski@example.com", "48600100200", "+48 600 100 200", "c-90010112345"])
+def test_a_key_that_may_be_somebodys_is_not_told(key: str) -> None:
+    """Where objects are keyed by people, the key is personal data, and reasons of rejections stand in reports."""
+    with pytest.raises(RepeatedKeyError, match="has a key that is not shown twice in one object") as caught:
+        load_exactly(orjson.dumps({"x": {key: 1, "b": 2}}).replace(b'"b"', orjson.dumps(key)))
+    assert key not in str(caught.value)
+    with pytest.raises(LargeNumberError, match="has a whole number beyond 64 bits, which would lose digits") as large:
+        load_exactly(b'{"x":{%b:89480000000000012345}}' % orjson.dumps(key))
+    assert key not in str(large.value)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", ":", '"', "\\"]), st.text('":\\ a', max_size=4))), st.data())
+def test_no_text_hides_a_key_that_comes_twice(pairs: list[tuple[str, str]], data: st.DataObject) -> None:
+    """However its texts are spelled, an object is refused if it has a key twice, and only then."""
+    spelled = [[_spelled(text, data) for text in pair] for pair in pairs]
+    colon = data.draw(st.sampled_from([":", ": ", " :", "\t: "]))
+    text = "{" + ",".join(colon.join(pair) for pair in spelled) + "}"
+    if len(dict(pairs)) < len(pairs):
+        with pytest.raises(RepeatedKeyError):
+            load_exactly(text.encode())
+    else:
+        assert load_exactly(text.encode()) == dict(pairs)
+
+
+def _spelled(text: str, data: st.DataObject) -> str:
+    """A text as JSON, some of whose characters are escapes."""
+    chars = (f"\\u{ord(char):04x}" if data.draw(st.booleans()) else json.dumps(char)[1:-1] for char in text)
+    return f'"{"".join(chars)}"'
+
+
+@pytest.mark.parametrize("load", [load_exactly, load_decimals])
+@pytest.mark.parametrize(
+    "text", ["[" * 300 + "]" * 300, '{"a":' * 300 + "1" + "}" * 300, "[" * 1000 + "{}" + "]" * 1000]
+)
+def test_what_is_nested_deeper_than_can_be_sent_is_refused(load: Any, text: str) -> None:
+    """It is one bad line, and ends no run."""
+    with pytest.raises(LossyJsonError, match="is nested too deep"):
+        load(text.encode())
 
 
 @pytest.mark.parametrize("load", [load_exactly, load_decimals])

@@ -141,6 +141,25 @@ def test_the_file_that_is_read_is_not_written(client: Synerise, letters: Path, n
     assert letters.read_bytes() == night
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"journal": "a.db"}, {"dead_letter": "a.db-wal"}),
+        ({"journal": "a.db-journal"}, {"dead_letter": "a.db"}),
+        ({"rate_budget": "a", "requests_per_second": 5}, {"dead_letter": "a"}),
+        ({"rate_budget": "a.db-wal", "requests_per_second": 5}, {"journal": "a.db"}),
+    ],
+)
+def test_one_file_has_one_role(
+    client: Synerise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one: Any, other: Any
+) -> None:
+    """No two files of a run are one, a file that SQLite keeps beside a journal included; nothing is made."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidRequestError, match="is the same file as"):
+        client.bulk.upsert_profiles([], **one, **other)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_empty_file_and_a_new_one_are_taken(client: Synerise, letters: Path) -> None:
     """A new one is for its owner; one that is there keeps its mode."""
     client.bulk.upsert_profiles([BAD], dead_letter=letters)
@@ -339,6 +358,7 @@ ODD_ROWS: list[tuple[Any, Any, str]] = [
     ({"a": float("nan"), "b": [float("inf")]}, {"a": "nan", "b": ["inf"]}, "b[0]: it is no finite number"),
     ({"a": b"\xff"}, {"a": "b'\\xff'"}, "a: it is no value of JSON (bytes)"),
     ({"a": Unprintable()}, {"a": "Unprintable"}, "no value of JSON"),
+    ({"a": {1, "b"}}, {"a": [1, "b"]}, "a: it is a set of values that have no order of their own"),
     ({1: 2}, {"1": 2}, "its key is no text"),
     (None, "", "nothing of it could be kept"),
     ("a text", "a text", ""),

@@ -148,7 +148,9 @@ def test_what_ends_a_run_leaves_a_line_for_each_row_that_was_read(client: Syneri
     assert all("applied" in entry["reason"] for entry in found if entry["fate"] == "unsent")
 
 
-@pytest.mark.parametrize("content", ["customId\nc-0\n", '{"entry":"started","plan":"p"}\n', '{"customId":"c-0"}\n'])
+@pytest.mark.parametrize(
+    "content", ["customId\nc-0\n", '{"entry":"started","plan":"p"}\n', '{"customId":"c-0"}\n', "{", "{\n"]
+)
 def test_a_file_that_is_no_audit_is_left_alone(client: Synerise, audit: Path, content: str) -> None:
     """It is refused by the argument, the file stays as it is, and nothing is deleted."""
     client.profiles.upsert({"customId": "c-0"})

@@ -187,6 +187,21 @@ def event(n: int, **more: Any) -> dict[str, Any]:
     return {"label": "Visit", "action": "shop.visit", "client": {"customId": f"c{n}"}, "params": {"n": n}, **more}
 
 
+def test_the_rate_of_a_replay_is_shared(client: Synerise, replay: Replay, letters: Path, tmp_path: Path) -> None:
+    """Its requests are counted in the file that other processes look at; no file of the replay can be that one."""
+    client.bulk.upsert_profiles([{"city": "Hel"}], dead_letter=letters)
+    budget: dict[str, Any] = {"rate_budget": tmp_path / "rate", "requests_per_second": 1000}
+    with pytest.raises(InvalidRequestError, match="rate_budget: is the same file as dead_letter"):
+        replay(letters, dead_letter=tmp_path / "rate", **budget)
+    with pytest.raises(InvalidRequestError, match="rate_budget: is a file of another kind"):
+        replay(letters, rate_budget=letters, requests_per_second=1000)
+    assert not (tmp_path / "rate").exists()
+    client.bulk.upsert_profiles([], **budget)
+    before = (tmp_path / "rate").read_bytes()
+    assert replay(letters, transform=lambda letter: {**letter["row"], "customId": "c"}, **budget).accepted == 1
+    assert (tmp_path / "rate").read_bytes() != before
+
+
 def test_a_file_that_mixes_operations_sends_each_row_by_its_own_method(
     client: Synerise, replay: Replay, letters: Path
 ) -> None:

@@ -32,6 +32,7 @@ def rows(tmp_path: Path) -> Path:
     [
         ["--dead-letter", "x"],
         ["--journal", "x"],
+        ["--journal", "x-wal"],
         ["--mapping", "x"],
         ["--dead-letter", "sub/../x"],
     ],

@@ -57,6 +57,31 @@ def test_a_call_that_is_refused_leaves_the_old_state(
     assert known(client, state) == 30
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"dead_letter": "state.db-wal"},
+        {"dead_letter": "state.db"},
+        {"rate_budget": "state.db-shm", "requests_per_second": 5},
+        {
+            "rate_budget": "gone.jsonl",
+            "requests_per_second": 5,
+            "audit": "gone.jsonl",
+            "gone": "delete",
+            "keep_keys": True,
+        },
+    ],
+)
+def test_one_file_has_one_role(
+    client: Synerise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any]
+) -> None:
+    """No two files of a run are one, a file that SQLite keeps beside the state included; nothing is made."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidRequestError, match="is the same file as"):
+        client.delta_sync.profiles(TABLE, key="customId", state="state.db", **other)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_that_breaks_off_knows_what_was_confirmed(client: Synerise, sandbox: Sandbox, state: Path) -> None:
     """Once rows are sent, the state knows those that the server took, and nothing of what it knew before."""
     client.delta_sync.profiles(TABLE, key="customId", state=state)

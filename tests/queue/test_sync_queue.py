@@ -380,6 +380,15 @@ def test_flush_does_not_wait_for_what_is_put_meanwhile(sandbox: Sandbox, client:
         producer.join()
 
 
+def test_a_spill_is_no_file_of_another_role(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows would be written into the record of the rate; nothing is made."""
+    monkeypatch.chdir(tmp_path)
+    for spill, budget in (("left", "left"), ("left-wal", "./left")):
+        with pytest.raises(InvalidRequestError, match=r"^spill: is the same file as rate_budget"):
+            queue_to_dead_server(spill=spill, rate_budget=budget, requests_per_second=5)
+    assert not list(tmp_path.iterdir())
+
+
 def test_closing_the_client_flushes_its_queues(sandbox: Sandbox) -> None:
     """Those of its copies too; the connections are closed last."""
     with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:

@@ -314,19 +314,55 @@ def test_a_source_that_is_never_read_leaves_no_cursor(server):
     assert server.execute("select count(*) from pg_cursors").fetchone() == (0,)
 
 
-def test_rows_of_postgres_by_adbc(socket):
-    """As by a cursor; a numeric comes as the text that it is, so its type is named."""
+# Types of which Arrow says less than PostgreSQL does.
+BY_ANY_DRIVER = """
+    select id, price, prices, extra, plain, token from (values
+        ('a', 1.50, array[1.5, null, 2], '{"x": 1.10, "y": 9007199254740993, "z": null}'::jsonb, '"text"'::json,
+         '6f1f9d05-6b8c-4f0c-9f0e-3b5a6d9e2c11'::uuid),
+        ('b', null, null, 'null', ' null ', null),
+        ('c', 1e30, '{}', '{"y": [{"x": null}, 2]}', '7', null),
+        ('d', 'NaN', null, null, '[]', null)
+    ) as rows(id, price, prices, extra, plain, token) order by id
+"""
+
+
+@pytest.fixture
+def by_adbc(socket):
     adbc = pytest.importorskip("adbc_driver_postgresql.dbapi", reason="adbc-driver-postgresql is not installed")
-    mapping = RowMapping.for_profiles(
-        {"id": "customId", "price": field("attributes.price", "decimal"), "extra": field("attributes.extra", "json")}
-        | {"token": None, "*": "attributes.*"}
-    )
     with adbc.connect(f"postgresql:///postgres?host={socket}&user=tester") as connection:
-        source = read_sql(WIDE.replace("%s", "$1"), connection, mapping, params=[True])
-        expected = {name: value for name, value in EXPECTED.items() if name != "token"}
-        expected["extra"] = {"big": 2**60, "none": None}
-        assert list(source) == [{"customId": "customer-1", "attributes": expected}]
-        assert len(list(source)) == 1
+        yield connection
+
+
+def test_rows_of_postgres_by_adbc(by_adbc):
+    """As by a cursor."""
+    source = read_sql(WIDE.replace("%s", "$1"), by_adbc, MAPPING, params=[True])
+    assert list(source) == [{"customId": "customer-1", "attributes": EXPECTED}]
+    assert len(list(source)) == 1
+
+
+@pytest.mark.parametrize("price", ["attributes.price", field("attributes.price", "text")])
+def test_the_driver_changes_no_row(server, by_adbc, price):
+    """Numbers, JSON and UUIDs are the same by ADBC, which gives them as texts, as by psycopg's cursor."""
+    mapping = RowMapping.for_profiles({"id": "customId", "price": price, "*": "attributes.*"})
+    rows, others = (list(read_sql(BY_ANY_DRIVER, connection, mapping)) for connection in (server, by_adbc))
+    assert [str(row) for row in rows] == [str(row) for row in others]
+    assert rows[0]["attributes"]["extra"] == {"x": 1.1, "y": 9007199254740993}
+    assert rows[1] == {"customId": "b"}
+
+
+def test_money_by_adbc_is_refused(by_adbc):
+    """It is given as a count of cents, which would be a hundred times too much."""
+    with pytest.raises(MappingError, match=r"holds money of PostgreSQL as a count of its smallest unit, .*; cast it"):
+        read_sql("select 'a' as id, 1.50::money as price", by_adbc, MAPPING)
+
+
+def test_json_of_postgres_that_would_lose_digits_is_one_bad_row(by_adbc):
+    """It names the number; the other rows are read."""
+    query = f"select 'a' as id, '{{\"n\": {10 * BIG}}}'::jsonb as x union all select 'b', '1' order by 1"
+    bad, row = read_sql(query, by_adbc, MAPPING)
+    assert isinstance(bad, UnreadableRow)
+    assert (bad.field, row) == ("attributes.x", {"customId": "b", "attributes": {"x": 1}})
+    assert "has a whole number beyond 64 bits in n" in bad.reason
 
 
 def test_rows_of_duckdb():

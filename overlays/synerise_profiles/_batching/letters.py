@@ -250,11 +250,11 @@ def load_letter(line: bytes) -> Any:
 
 
 def _letter_of(line: bytes, number: int) -> dict[str, Any] | None:
-    from synerise_profiles._readers.exact_json import RepeatedKeyError  # noqa: PLC0415 - as in `load_letter`
+    from synerise_profiles._readers.exact_json import LossyJsonError  # noqa: PLC0415 - as in `load_letter`
 
     try:
         letter: Any = load_letter(line)
-    except RepeatedKeyError as error:
+    except LossyJsonError as error:
         raise InvalidRequestError(f"line {number} {error}", field="path") from None
     except orjson.JSONDecodeError:
         if line.startswith(LETTER_START) or LETTER_START.startswith(line.rstrip(b"\n")):

@@ -38,7 +38,7 @@ def readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...]
         if fields is not None:
             return _readable_fields(fields, path, problems, inside)
         given = cast("list[Any]", value)
-        items = sorted(given, key=_text) if isinstance(value, AbstractSet) else given
+        items = _ordered(given, path, problems) if isinstance(value, AbstractSet) else given
         return [readable(item, f"{path}[{place}]", problems, inside) for place, item in enumerate(items)]
     if value is None or isinstance(value, bool):
         return value
@@ -55,6 +55,14 @@ def readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...]
     except (TypeError, ValueError):
         return _as_text(_text(value), path, problems, f"no value of JSON ({type(value).__name__})")
     return found
+
+
+def _ordered(values: list[Any], path: str, problems: list[str]) -> list[Any]:
+    try:
+        return sorted(values)
+    except TypeError:
+        problems.append(_problem(path, "it is a set of values that have no order of their own"))
+        return sorted(values, key=_text)
 
 
 def _text(value: Any) -> str:

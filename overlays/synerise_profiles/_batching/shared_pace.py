@@ -21,7 +21,7 @@ import attrs
 from synerise_profiles._core.files import SharedRecord, refuse_foreign, target_of, temporary_folder
 from synerise_profiles_api.errors import InvalidRequestError
 
-__all__ = ["OWN_FILE", "Schedule", "SharedPace", "open_pace"]
+__all__ = ["OWN_FILE", "Schedule", "SharedPace", "budget_target", "open_pace"]
 
 OWN_FILE: Final = "file"
 """As `rate_budget`: a file that the library finds by itself, one for each user of the machine and each server."""
@@ -104,6 +104,11 @@ def open_pace(per_second: float | None, budget: str | os.PathLike[str], base_url
         return SharedPace(_own_path(base_url), per_second)
     refuse_foreign(budget, "rate_budget")
     return SharedPace(target_of(budget, "rate_budget", is_appended=True), per_second)
+
+
+def budget_target(budget: str | os.PathLike[str]) -> Path | None:
+    """Return the file of a budget, None for that which the library finds by itself; nothing is touched."""
+    return None if budget == OWN_FILE else target_of(budget, "rate_budget", is_appended=True)
 
 
 def _own_path(base_url: str) -> Path:

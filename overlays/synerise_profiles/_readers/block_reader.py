@@ -44,7 +44,7 @@ MAX_LINE_CHARS: Final = 8_000_000
 """No line is longer: a request carries an eighth of it, so what is longer is no row."""
 GZIP_MAGIC: Final = b"\x1f\x8b"
 _MIN_HEAD: Final = 512
-"""So much of a file is looked at to say what it is."""
+"""So much of a file at least is looked at to say what it is, and its first line that is not blank, within a block."""
 _ADDRESS: Final = re.compile(r"(?!file:)[a-zA-Z][a-zA-Z0-9+.-]+://")
 STANDARD_INPUT: Final = "-"
 
@@ -155,7 +155,11 @@ class OpenedFile:
 def _read_head(read: Callable[[], bytes | str]) -> bytes | str:
     """Read the first part, and more where it is too short to say what a file is: a pipe gives what it has."""
     first: Any = read()
-    while len(first) < _MIN_HEAD and (part := read()):
+    part: Any
+    line_end: Any = b"\n" if isinstance(first, bytes) else "\n"
+    while (len(first) < _MIN_HEAD or (len(first) < _BLOCK_BYTES and line_end not in first.lstrip())) and (
+        part := read()
+    ):
         first += part
     return cast("bytes | str", first)
 

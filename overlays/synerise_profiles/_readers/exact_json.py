@@ -2,8 +2,10 @@
 
 That is a whole number beyond 64 bits, of which it makes a float, and a key that comes twice: it keeps the last one.
 Such numbers are ids: of SIM cards, of receipts. They are rare, so a text is first searched for so many digits in a row,
-by a sample of its bytes; only where there may be some, it is parsed a second time, exactly. Keys are counted: by the
-ends of names in the text, and where there are more of these than keys of the object, by those of the object as JSON.
+by a sample of its bytes; only where there may be some, it is parsed a second time, exactly. Of a key that comes twice
+a colon is lost, so the colons of the text are counted, and those of what was found when it is written again. Where
+that is the text itself but for blanks, as it is for most programs that write JSON, nothing was lost, and nothing is
+searched.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any, Final
 
 import orjson
 
+from synerise_profiles._core.wording import looks_like_a_name
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 
@@ -34,11 +37,11 @@ _MARK_STRIDE: Final = 5
 _MANY_SAMPLE: Final = b"0" * (_MIN_LOSSY_CHARS // _MARK_STRIDE)
 _MANY: Final = b"0" * _MIN_LOSSY_CHARS
 
+_BLANK: Final = b" "
+_BACKSLASH: Final = ord("\\")
 _TOO_DEEP: Final = "is nested too deep"
+_PLACE: Final = re.compile(r"\[\d+\]")
 _has_half: Final = re.compile(r"\\u[dD][89a-fA-F]").search
-
-
-_NAME_END: Final = b'":'
 
 
 class LossyJsonError(ValueError):
@@ -50,7 +53,8 @@ class RepeatedKeyError(LossyJsonError):
 
     def __init__(self, key: str) -> None:
         self.key = key
-        super().__init__(f"has the key {key!r} twice in one object, so that one value would be lost; leave one")
+        shown = f"the key {key!r}" if looks_like_a_name(key) else "a key that is not shown"
+        super().__init__(f"has {shown} twice in one object, so that one value would be lost; leave one")
 
 
 class LargeNumberError(LossyJsonError):
@@ -58,7 +62,7 @@ class LargeNumberError(LossyJsonError):
 
     def __init__(self, field: str) -> None:
         self.field = field
-        where = f" in {field}" if field else ""
+        where = f" in {field}" if looks_like_a_name(_PLACE.sub("", field)) else ""
         super().__init__(
             f"has a whole number beyond 64 bits{where}, which would lose digits; write it as text, in quotes"
         )
@@ -67,12 +71,17 @@ class LargeNumberError(LossyJsonError):
 def load_exactly(text: bytes) -> Any:
     """Parse JSON; raise LossyJsonError for what would be lost of it, orjson.JSONDecodeError for what is none."""
     found = orjson.loads(text)
-    names = text.count(_NAME_END)
-    if names != (len(found) if found.__class__ is dict else 0):
-        _check_keys(text, found, names)
+    try:
+        written = orjson.dumps(found)
+    except TypeError:  # it reads deeper than it writes, so it could not be sent either
+        raise LossyJsonError(_TOO_DEEP) from None
+    if written == text or written.translate(None, _BLANK) == text.translate(None, _BLANK):
+        return found
+    _check_keys(text, written)
     if (
-        _SAMPLE in text[::_STRIDE].translate(_DIGITS_AS_ZEROS)
-        and _ALL in text.translate(_DIGITS_AS_ZEROS)
+        # Counting costs half of asking whether it is in there.
+        text[::_STRIDE].translate(_DIGITS_AS_ZEROS).count(_SAMPLE)
+        and text.translate(_DIGITS_AS_ZEROS).count(_ALL)
         and (field := _large_number(text)) is not None
     ):
         raise LargeNumberError(field)
@@ -81,21 +90,30 @@ def load_exactly(text: bytes) -> Any:
 
 def load_decimals(text: bytes) -> Any:
     """Parse JSON as `load_exactly` does; a number with more digits than a float keeps is a Decimal."""
+    found = orjson.loads(text)
+    try:
+        written = orjson.dumps(found)
+    except TypeError:  # it reads deeper than it writes, so it could not be sent either
+        raise LossyJsonError(_TOO_DEEP) from None
+    if written == text or written.translate(None, _BLANK) == text.translate(None, _BLANK):
+        return found
+    _check_keys(text, written)
     # Whoever has no run of so many digits has none of a whole number beyond 64 bits either.
-    if _MANY_SAMPLE in text[::_MARK_STRIDE].translate(_MARKS_AS_ZEROS) and _MANY in text.translate(_MARKS_AS_ZEROS):
+    sample = text[::_MARK_STRIDE].translate(_MARKS_AS_ZEROS)
+    if sample.count(_MANY_SAMPLE) and text.translate(_MARKS_AS_ZEROS).count(_MANY):
         load_exactly(text)
         return json.loads(text, parse_float=_float_or_decimal)
-    found = orjson.loads(text)
-    names = text.count(_NAME_END)
-    if names != (len(found) if found.__class__ is dict else 0):
-        _check_keys(text, found, names)
     return found
 
 
-def _check_keys(text: bytes, found: Any, names: int) -> None:
-    """Raise RepeatedKeyError where an object of the text has a key twice."""
-    if orjson.dumps(found).count(_NAME_END) != names:  # else those in texts, and those of objects inside, are all
-        json.loads(text, object_pairs_hook=_unique_keys, parse_int=_ignore, parse_float=_ignore)
+def _check_keys(text: bytes, written: bytes) -> None:
+    """Raise RepeatedKeyError where an object of the text has a key twice; `written` is what was found of it, as JSON.
+
+    Nothing makes up for a colon that was lost, but one that the text spells as an escape.
+    """
+    if written.count(b":") == text.count(b":") and not (_BACKSLASH in text and text.count(b"\\u003")):
+        return
+    json.loads(text, object_pairs_hook=_unique_keys, parse_int=_ignore, parse_float=_ignore)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> None:

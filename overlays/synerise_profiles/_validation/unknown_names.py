@@ -10,19 +10,21 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from synerise_profiles._core.wording import looks_like_a_name
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.names import near_name
+from synerise_profiles_api.names import closest_name, near_name
 
 from .rules import MAX_CACHED_TEXTS, FieldProblem, Note, Rule, fields_of
 from .schema import Schema, compile_pattern, schema_of
 
-__all__ = ["CELLS_NAME", "NamesRule", "PropertyNames", "UnknownNames", "refuse_reserved_names"]
+__all__ = ["CELLS_NAME", "NamesRule", "PropertyNames", "UnknownNames", "refuse_reserved_names", "refuse_unknown_nulls"]
 
 CELLS_NAME: Final = "cells"
 """The name under which a dead letter holds the cells of its source: they are no fields, and are never sent as such."""
-_PLAIN_NAME: Final = re.compile(r"[\w .\-]{1,64}")
 _MAX_REMEMBERED: Final = 1000
+_PLACE: Final = re.compile(r"\[\d+\]")
+"""Of an item in a list."""
 
 
 class UnknownNames:
@@ -55,7 +57,7 @@ class UnknownNames:
                 self._meant_names[name] = meant
         if meant is not None:
             return name, f"is not documented, and {meant!r} is; mend the name, or allow this one by allow_unknown"
-        shown = name if _PLAIN_NAME.fullmatch(name) else "a key that is not shown"
+        shown = name if looks_like_a_name(name) else "a key that is not shown"
         self._note(f"{self._path}{shown}: not in the documentation")
         return None
 
@@ -176,3 +178,33 @@ def refuse_reserved_names(params: Mapping[str, Any], field: str) -> None:
     for name in schema_of("EventParams").reserved_names.intersection(params):
         problem = "is reserved for the system: the server ignores it; choose another name"
         raise InvalidRequestError(problem, field=f"{field}.{name}")
+
+
+def refuse_unknown_nulls(
+    allow_null: Iterable[str], allow_unknown: Collection[str], schemas: Iterable[Schema | None]
+) -> None:
+    """Refuse a field that may be null, and that no row of these schemas has: a slip would reject each row it is for."""
+    known = [schema for schema in schemas if schema is not None]
+    for name in allow_null:
+        if name in allow_unknown:
+            continue
+        problems = [_unknown_problem(name, schema) for schema in known]
+        if problems and None not in problems:
+            problem = max(filter(None, problems), key=lambda text: "meant" in text)
+            raise InvalidRequestError(f"{name!r} {problem}", field="allow_null")
+
+
+def _unknown_problem(name: str, schema: Schema) -> str | None:
+    path: list[str] = []
+    for part in _PLACE.sub("", name).split("."):
+        schema = schema.items or schema
+        if part not in schema.properties:
+            if schema.allows_additional:
+                return None
+            meant = closest_name(part, schema.properties)
+            if meant is not None:
+                return f"is no documented field; {'.'.join([*path, meant])!r} is meant"
+            return "is no documented field; name it in allow_unknown too, if the rows have it"
+        path.append(part)
+        schema = schema.properties[part]
+    return None

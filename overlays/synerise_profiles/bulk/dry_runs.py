@@ -17,6 +17,7 @@ from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_source import RowSource
 from synerise_profiles._core.arguments import one_of
+from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 
 from .chunker import Chunker
 from .finish import RunEnd, finishing
@@ -50,6 +51,7 @@ def dry_run(rows: Iterable[Any], *, for_: RowsFor = "profiles", **options: Any) 
     check_call(method, rows, options, is_async=False)
     settings = attrs.evolve(BulkSettings(**options), journal=None, dead_letter=None, audit=None, verify_sample=0)
     batch_operation = make()
+    refuse_unknown_nulls(settings.allow_null, settings.allow_unknown, [batch_operation.schema])
     if isinstance(rows, RowSource):
         rows.check(batch_operation.operation)
     report = Report(operation=batch_operation.operation.name, unit=getattr(rows, "unit", "row"), is_dry=True)

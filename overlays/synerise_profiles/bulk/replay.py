@@ -32,6 +32,7 @@ from .settings import SALT_FUNCTION, BatchArguments, BulkArguments, BulkSettings
 
 if TYPE_CHECKING:
     from synerise_profiles._batching.operations import BatchOperation
+    from synerise_profiles._batching.throttle import Pace
     from synerise_profiles._core.config import Options
     from synerise_profiles._core.timing import Timing
 
@@ -146,6 +147,7 @@ class Replay:
         options: Mapping[str, Any],
         client_options: Options,
         timing: Timing,
+        pace: Pace | None,
     ) -> None:
         self.report = ReplayReport(operation=METHOD, rejection_store=store, complete=True)
         self.left = 0
@@ -160,6 +162,7 @@ class Replay:
         self._progress = self._options.pop("progress", None)
         self._client_options = client_options
         self._timing = timing
+        self._pace = pace
         self._started_at = timing.monotonic()
         self._waiting = list(file.groups)
         self._unread_from = 0
@@ -258,7 +261,7 @@ class Replay:
         rows = LetterRows(self._file, group, batch_operation, self._mapping, self._transform, needs_salt=needs_salt)
         recorder = ReplayRecorder(batch_operation, settings, rows, self)
         recorder.report.notes = rows.notes
-        return Engine(batch_operation, settings, recorder, timing, client_options.retry), rows
+        return Engine(batch_operation, settings, recorder, timing, client_options.retry, pace=self._pace), rows
 
     def _keep_all(self, group: LetterGroup) -> None:
         part = self.new_part(group.operation)

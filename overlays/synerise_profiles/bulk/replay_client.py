@@ -8,15 +8,17 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
+from synerise_profiles._batching import operations
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._core.arguments import check_arguments
 from synerise_profiles._core.connections import warm_up, warm_up_async
 from synerise_profiles._core.error_chain import attach_report
-from synerise_profiles._core.files import file_id, refused, target_of
+from synerise_profiles._core.files import file_id, refuse_same_files, refused, target_of
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
+from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import Resource
 
@@ -169,12 +171,13 @@ def open_replay(path: object, options: Mapping[str, Any], client_options: Option
     file = ReplayFile(path)
     try:
         target = _letter_target(settings, file)
+        pace = settings.open_pace(client_options.base_url)
         head = LetterHead(operation=METHOD)
         letters = None if target is None else open_letters(target, mode, head)
         if letters is not None and str(target) == file.path:
             letters.replaced_bytes = file.size
         store = RejectionStore[Rejection](letters)
-        replay = Replay(file, store, letters, options, client_options, timing)
+        replay = Replay(file, store, letters, options, client_options, timing, pace)
         replay.report.add_notes({**file.notes, **store.notes})
         is_kept = True
         try:
@@ -206,6 +209,9 @@ def _checked_settings(options: Mapping[str, Any], timing: Timing) -> BulkSetting
     own = ("mapping", "transform")
     settings = BulkSettings(**{name: value for name, value in options.items() if name not in own})
     settings.check_time(timing)
+    if settings.allow_null:  # which operations the letters are of is not known yet
+        schemas = [make().schema for make in (operations.profiles, operations.events, operations.transactions)]
+        refuse_unknown_nulls(settings.allow_null, settings.allow_unknown, schemas)
     return settings
 
 
@@ -218,4 +224,5 @@ def _letter_target(settings: BulkSettings, file: ReplayFile) -> Path | None:
     if is_appended and file_id(target) == file.id:
         text = "is the file that is replayed: without dead_letter_mode='append' it is replaced at the end"
         raise refused("dead_letter", text)
+    refuse_same_files(settings.written_files(), {})
     return letter_target(settings.dead_letter, "dead_letter", is_appended=is_appended)

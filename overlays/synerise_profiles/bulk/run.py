@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from synerise_profiles._batching.attribution import Rejection
-from synerise_profiles._batching.deletion_audit import DeletionAudit, audit_target
+from synerise_profiles._batching.deletion_audit import DeletionAudit
 from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.row_source import RowSource
-from synerise_profiles._batching.throttle import Pace
 from synerise_profiles._batching.verification import DeletionVerifier, Verifier
 from synerise_profiles._core.error_chain import attach_report, endings
-from synerise_profiles._core.files import refuse_same_files, target_of
+from synerise_profiles._core.files import refuse_same_files
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.wording import counted, raised_text
+from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .dead_letter import RejectionStore, open_letters
@@ -63,11 +63,13 @@ def open_run(
     `journal_header` is what, beside the settings, another call with the same journal must have in common with this one.
     """
     settings, operation = BulkSettings(**options), batch_operation.operation
+    if settings.allow_null:
+        refuse_unknown_nulls(settings.allow_null, settings.allow_unknown, [batch_operation.schema])
     if settings.default_time is not None:
         settings.check_time(timing)
     source = rows if isinstance(rows, RowSource) else None
     letter_target = _check_files(settings, source)
-    pace = _open_pace(settings, client_options.base_url)
+    pace = None if settings.rate_budget is None else settings.open_pace(client_options.base_url)
     if source is not None:
         with reported(Report(operation=operation.name)):  # it may read the beginning of a file
             source.check(operation)
@@ -207,31 +209,13 @@ def _closing_store(store: RejectionStore[Rejection], report: Report, source: Row
 
 def _check_files(settings: BulkSettings, source: RowSource | None) -> Path | None:
     """Refuse files that cannot be written, or that are one; return that of the dead letters. Nothing is touched."""
-    if settings.journal is None and settings.dead_letter is None and settings.audit is None:
+    targets = settings.written_files()
+    if not targets:
         return None
-    targets: dict[str, Path | None] = {"dead_letter": None, "journal": None, "audit": None}
-    if settings.audit is not None:
-        targets["audit"] = audit_target(settings.audit)
-    if settings.journal is not None:
-        from .journal import journal_target  # noqa: PLC0415 - as below
-
-        settings.check_journal()
-        targets["journal"] = journal_target(settings.journal)
-    if settings.dead_letter is not None:
-        is_appended = settings.dead_letter_mode == "append"
-        targets["dead_letter"] = target_of(settings.dead_letter, "dead_letter", is_appended=is_appended)
     refuse_same_files(targets, {"the file that the rows are read from": getattr(source, "input_id", None)})
     if settings.dead_letter is not None:
         letter_target(settings.dead_letter, "dead_letter", is_appended=settings.dead_letter_mode == "append")
-    return targets["dead_letter"]
-
-
-def _open_pace(settings: BulkSettings, base_url: str) -> Pace | None:
-    if settings.rate_budget is None:
-        return None
-    from synerise_profiles._batching.shared_pace import open_pace  # noqa: PLC0415 - most runs do without
-
-    return open_pace(settings.requests_per_second, settings.rate_budget, base_url)
+    return targets.get("dead_letter")
 
 
 def _open_journal(

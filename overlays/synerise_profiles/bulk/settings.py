@@ -6,16 +6,19 @@ import datetime
 import inspect
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, TypedDict, get_args
 
 import attrs
 from attrs.validators import optional
 
+from synerise_profiles._batching.deletion_audit import audit_target
 from synerise_profiles._batching.ordering import HOLD_DISTANCE
 from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._batching.row_source import rows_problem
 from synerise_profiles._batching.salting import is_salt
 from synerise_profiles._batching.sampling import Sample
+from synerise_profiles._batching.throttle import Pace
 from synerise_profiles._core.arguments import (
     SettingValidator,
     check_arguments,
@@ -32,6 +35,7 @@ from synerise_profiles._core.arguments import (
     taken_by,
     whole_number,
 )
+from synerise_profiles._core.files import target_of
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.errors import InvalidRequestError
 
@@ -197,6 +201,37 @@ class BulkSettings:
         """Raise InvalidRequestError for what does not go together with a journal."""
         if self.flush_after is not None:
             raise InvalidRequestError(_FLUSH_TEXT, field="flush_after")
+
+    def written_files(self) -> dict[str, Path]:
+        """Return the files that a run writes, by argument; nothing is touched.
+
+        Raises InvalidRequestError for one that cannot be written, and for a journal that does not go together with the
+        rest.
+        """
+        found: dict[str, Path | None] = {}
+        if self.dead_letter is not None:
+            is_appended = self.dead_letter_mode == "append"
+            found["dead_letter"] = target_of(self.dead_letter, "dead_letter", is_appended=is_appended)
+        if self.journal is not None:
+            from .journal import journal_target  # noqa: PLC0415 - a database
+
+            self.check_journal()
+            found["journal"] = journal_target(self.journal)
+        if self.audit is not None:
+            found["audit"] = audit_target(self.audit)
+        if self.rate_budget is not None:
+            from synerise_profiles._batching.shared_pace import budget_target  # noqa: PLC0415 - most runs do without
+
+            found["rate_budget"] = budget_target(self.rate_budget)
+        return {argument: target for argument, target in found.items() if target is not None}
+
+    def open_pace(self, base_url: str) -> Pace | None:
+        """Open the file of the rate that several processes share; None where a run has its rate for itself."""
+        if self.rate_budget is None:
+            return None
+        from synerise_profiles._batching.shared_pace import open_pace  # noqa: PLC0415 - most runs do without
+
+        return open_pace(self.requests_per_second, self.rate_budget, base_url)
 
     def check_time(self, timing: Timing) -> None:
         """Raise InvalidRequestError for a default time that is in the future."""

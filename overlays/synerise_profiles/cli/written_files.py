@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final, cast
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, cast
 
 import click
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["PAGE", "PLANS", "check_written_file"]
 
@@ -23,12 +22,16 @@ PLANS: Final = (b'{"format":', "plans")
 
 def check_written_file(flag: str, path: str, kind: tuple[bytes, str]) -> None:
     """Refuse by its flag a file that cannot be written, is another one of the command, or is of another kind."""
-    from synerise_profiles._core.files import PartFile, refused, target_of  # noqa: PLC0415 - a help page does without
+    from synerise_profiles._core.files import (  # noqa: PLC0415 - a help page does without
+        PartFile,
+        refuse_same_files,
+        refused,
+        target_of,
+    )
 
     target = target_of(path, flag)
-    other = next((name for name, value in _other_values(flag) if _is_same(target, value)), None)
-    if other is not None:
-        raise refused(flag, f"is the same file as {other}; give the name of another one")
+    for other, value in _other_values(flag):
+        refuse_same_files({other: value, flag: target}, {})
     begin, name = kind
     if target.exists():
         with target.open("rb") as file:
@@ -38,7 +41,7 @@ def check_written_file(flag: str, path: str, kind: tuple[bytes, str]) -> None:
     PartFile(target, flag).discard()
 
 
-def _other_values(flag: str) -> Iterator[tuple[str, str]]:
+def _other_values(flag: str) -> Iterator[tuple[str, Path]]:
     """Yield what was given on the command line beside a flag: any of it may name a file."""
     context: click.Context | None = click.get_current_context()
     while context is not None:
@@ -48,17 +51,6 @@ def _other_values(flag: str) -> Iterator[tuple[str, str]]:
             values = cast("Sequence[object]", given) if isinstance(given, tuple | list) else (given,)
             for value in values:
                 if isinstance(value, str | os.PathLike) and name != flag:
-                    yield name, os.fspath(value)
+                    with suppress(OSError, ValueError):  # of a text that cannot name a file
+                        yield name, Path(os.path.realpath(value))
         context = context.parent
-
-
-def _is_same(target: Path, value: str) -> bool:
-    from synerise_profiles._core.files import file_id  # noqa: PLC0415 - as above
-
-    try:
-        if os.path.normcase(os.path.realpath(value)) == os.path.normcase(target):
-            return True
-    except (OSError, ValueError):
-        return False
-    found = file_id(target)
-    return found is not None and found == file_id(value)

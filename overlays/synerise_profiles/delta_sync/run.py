@@ -7,7 +7,7 @@ import sys
 from array import array
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -18,9 +18,10 @@ from synerise_profiles._batching.verification import Verifier
 from synerise_profiles._core.arguments import check_arguments, taken_by
 from synerise_profiles._core.error_chain import attach_report as attach_bulk_report
 from synerise_profiles._core.error_chain import endings
-from synerise_profiles._core.files import file_id, refuse_same_files
+from synerise_profiles._core.files import refuse_same_files
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.wording import counted
+from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 from synerise_profiles.bulk import (
     BatchArguments,
     BulkArguments,
@@ -92,7 +93,8 @@ class DeltaRun:
         settings = DeltaSettings(**{key: options[key] for key in options if key in _OWN_NAMES | _SHARED_NAMES})
         bulk_options = {key: value for key, value in options.items() if key not in _OWN_NAMES}
         bulk_settings = BulkSettings(**bulk_options)  # refuses what cannot work before the state is opened
-        _check_files(options, source)
+        refuse_unknown_nulls(bulk_settings.allow_null, bulk_settings.allow_unknown, [profile_operation().schema])
+        _check_files(options, bulk_settings, source)
         secret = os.environ.get(_KEY_VARIABLE, "").encode() or None
         header = {
             "key field": settings.key,
@@ -276,13 +278,9 @@ def _state_problem(error: DeltaStateError) -> str:
     return f"the run is complete, but the state could not be packed: {error}"
 
 
-def _check_files(options: Mapping[str, Any], source: Any) -> None:
-    """Refuse a state that is the input, the audit or the file of the dead letters. Nothing is touched."""
-    letters = options.get("dead_letter")
-    targets = {"state": state_target(options["state"])}
+def _check_files(options: Mapping[str, Any], settings: BulkSettings, source: Any) -> None:
+    """Refuse a state or an audit that is the input, or another file that the run writes. Nothing is touched."""
+    targets = {**settings.written_files(), "state": state_target(options["state"])}
     if options.get("audit") is not None:
         targets["audit"] = audit_target(options["audit"])
-    inputs = {"the file that the rows are read from": getattr(source, "input_id", None)}
-    if isinstance(letters, str | os.PathLike):
-        inputs["dead_letter"] = file_id(cast("str | os.PathLike[str]", letters))
-    refuse_same_files(targets, inputs)
+    refuse_same_files(targets, {"the file that the rows are read from": getattr(source, "input_id", None)})

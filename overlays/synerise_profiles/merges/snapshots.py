@@ -6,13 +6,13 @@ Snapshots compare as JSON and not as Python values: 1 is not true.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
 import orjson
 
+from synerise_profiles._core.wording import looks_like_a_name
 from synerise_profiles._core.workflow import SendOutcome, SendRequests, Workflow, response_of
 from synerise_profiles.errors import NotFoundError
 from synerise_profiles.identifiers import PROFILE_IDENTIFIERS
@@ -40,7 +40,6 @@ __all__ = [
 Json = dict[str, Any]
 _MAX_CONCURRENT_READS = 4
 """Profiles that are read at the same time: modest, since the API publishes no rate limit."""
-_SAFE_NAME = re.compile(r"[^\W\d][\w .:-]{0,79}")
 """Matches a name of an attribute, and not data in the place of one, such as a phone number or an address."""
 _SEPARATE_FIELDS = ("clientId", "uuid", "attributes", "tags")
 # Fields that hold nothing that a merge could lose: one is derived, one documented as meaningless, and one filled in the
@@ -196,7 +195,7 @@ def _changes(
     prefix: str, planned: Mapping[str, Any], now: Mapping[str, Any], merged: Iterable[Snapshot]
 ) -> Iterator[str]:
     for name in sorted(planned.keys() | now.keys()):
-        shown = prefix + (name if _SAFE_NAME.fullmatch(name) else "(a name that is not shown)")
+        shown = prefix + (name if looks_like_a_name(name) else "(a name that is not shown)")
         if name not in now:
             yield f"{shown} is gone"
         elif name not in planned:

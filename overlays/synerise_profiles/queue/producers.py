@@ -22,6 +22,7 @@ from synerise_profiles._core.instruments import observe_queue
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._validation.rules import Note
+from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
 
 from .buffer import EncodedRow
@@ -114,6 +115,8 @@ class QueueParts:
 
     def __init__(self, settings: QueueSettings, options: Options, timing: Timing) -> None:
         batch_operations = (operations.events(), operations.profiles(), operations.transactions())
+        schemas = [batch_operation.schema for batch_operation in batch_operations]
+        refuse_unknown_nulls(settings.allow_null, settings.allow_unknown, schemas)
         self.notes: dict[str, int] = {}
         note = partial(count_note, self.notes)
         pace = _open_pace(settings, options.base_url)

@@ -25,7 +25,7 @@ from synerise_profiles._core.arguments import (
     seconds,
     whole_number,
 )
-from synerise_profiles._core.files import refused, scratch_file
+from synerise_profiles._core.files import refuse_same_files, refused, scratch_file
 from synerise_profiles_api.errors import InvalidRequestError
 
 __all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "Salt", "WhenFull", "queue_settings"]
@@ -122,6 +122,11 @@ class QueueSettings:
     def __attrs_post_init__(self) -> None:
         refuse_without(self, {"rate_budget": "requests_per_second"})
         refuse_unchecked(self, self.checks)
+        if self.spill is not None and self.rate_budget is not None:
+            from synerise_profiles._batching.shared_pace import budget_target  # noqa: PLC0415 - most queues do without
+
+            spill = letter_target(self.spill, "spill", is_appended=True)
+            refuse_same_files({"rate_budget": budget_target(self.rate_budget), "spill": spill}, {})
         if self.when_full == "raise" and self.put_timeout != attrs.fields(QueueSettings).put_timeout.default:
             raise InvalidRequestError(
                 "has no effect with when_full='raise', which waits for nothing", field="put_timeout"

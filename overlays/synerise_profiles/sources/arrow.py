@@ -6,17 +6,22 @@ How a table gives its batches is found by `tables`. Here the columns become Pyth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from itertools import repeat
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 import attrs
+import orjson
 
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.optional_deps import import_pyarrow
+from synerise_profiles._readers.exact_json import LossyJsonError, load_exactly
+from synerise_profiles_api.json_values import is_list
 from synerise_profiles_api.names import checks_names
 
 from .cell_reader import LOST_BYTES
 from .columns import Column
+from .converters import drop_nulls
 from .mapping import RowMapping
 from .row_builder import Row
 from .source import Source
@@ -24,6 +29,8 @@ from .tables import Table, open_table
 
 __all__ = ["ArrowSource", "cell_kind", "read_arrow"]
 
+_Reading: TypeAlias = "Callable[[list[Any]], list[Any]]"
+"""Makes values of a column's cells, where Arrow's type says less of them than its field."""
 _SLICE_ROWS: Final = 4096
 """So many rows are Python objects at a time, however large a batch is."""
 
@@ -52,7 +59,7 @@ class ArrowSource(Source):
         super().__init__(mapping, sort=sort)
         self._arrow = arrow
         self._table = table
-        columns = [Column(field.name, cell_kind(arrow, field.type), _type_text(field.type)) for field in table.schema]
+        columns = [_column_of(arrow, field) for field in table.schema]
         self.columns = tuple(column.name for column in columns)
         # Only columns that are used are read, where a table allows that, and become Python objects.
         is_prepared = mapping.lines.prepare is not None
@@ -60,6 +67,8 @@ class ArrowSource(Source):
         used |= {self.columns.index(name) for name in mapping.lines.columns(self.columns)}
         used_columns = [columns[position] for position in sorted(used)]
         self._names = [column.name for column in used_columns]
+        readings = {field.name: _reading_of(field) for field in table.schema}
+        self._readings = [readings[name] for name in self._names]
         self._row_builder = None if is_prepared else mapping.row_builder(used_columns, self._note)
         if not mapping.is_plain:
             self._plan = mapping.line_plan(self._row_builder, self._names)
@@ -91,12 +100,14 @@ class ArrowSource(Source):
         for batch in self._table.batches(self._names):
             for start in range(0, batch.num_rows, _SLICE_ROWS):
                 part = batch.slice(start, _SLICE_ROWS)
-                columns = [part.column(name) for name in self._names]
+                columns = [
+                    (part.column(name), reading) for name, reading in zip(self._names, self._readings, strict=True)
+                ]
                 convert = convert_all
                 try:
-                    cells = [_values(self._arrow, column) for column in columns]
+                    cells = [_values(self._arrow, *column) for column in columns]
                 except (ValueError, OverflowError):  # one of them is no Python object, such as text that is not UTF-8
-                    cells = [[_value(self._arrow, column, row) for row in range(len(column))] for column in columns]
+                    cells = [[_value(self._arrow, *column, row) for row in range(len(column[0]))] for column in columns]
                     convert = convert_some
                 yield from map(convert, zip(*cells, strict=True) if cells else repeat((), part.num_rows))
 
@@ -134,7 +145,7 @@ def _as_it_is(cells: tuple[Any, ...]) -> Any:
     return cells
 
 
-def _values(arrow: Any, column: Any) -> list[Any]:
+def _values(arrow: Any, column: Any, reading: _Reading | None) -> list[Any]:
     """The cells of a column as Python objects."""
     arrow_type = column.type
     if arrow.types.is_timestamp(arrow_type) and arrow_type.unit == "ns":
@@ -145,7 +156,7 @@ def _values(arrow: Any, column: Any) -> list[Any]:
     cells: list[Any] = column.to_pylist()
     if arrow.types.is_map(arrow_type):
         return [None if cell is None else _object_of(cell) for cell in cells]
-    return cells
+    return cells if reading is None else reading(cells)
 
 
 def _object_of(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -190,11 +201,65 @@ def _replace_floats(arrow: Any, arrow_type: Any, other: Any) -> Any:
     return make(inner[0], arrow_type.list_size) if types.is_fixed_size_list(arrow_type) else make(inner[0])
 
 
-def _value(arrow: Any, column: Any, row: int) -> Any:
+def _value(arrow: Any, column: Any, reading: _Reading | None, row: int) -> Any:
     try:
-        return _values(arrow, column.slice(row, 1))[0]
+        return _values(arrow, column.slice(row, 1), reading)[0]
+    except LossyJsonError as error:
+        return _UnreadableCell(str(error))
+    except orjson.JSONDecodeError:
+        return _UnreadableCell("is not JSON")
     except (ValueError, OverflowError) as error:
         return _TWICE if isinstance(error, _TwiceError) or _has_name_twice(column.type) else _LOST
+
+
+def _decimals(cells: list[Any]) -> list[Any]:
+    """Read texts as decimals, at any depth of lists."""
+    return [_decimal_of(cell) for cell in cells]
+
+
+def _decimal_of(cell: object) -> Any:
+    return Decimal(cell) if isinstance(cell, str) else _decimals(cell) if is_list(cell) else cell
+
+
+def _parsed(cells: list[Any]) -> list[Any]:
+    """Read texts as JSON, in which null means that there is nothing."""
+    return [drop_nulls(load_exactly(cell.encode())) if isinstance(cell, str) else cell for cell in cells]
+
+
+_TYPE_KEYS: Final = (b"POSTGRESQL:type", b"ADBC:postgresql:typname")
+"""Under one of these ADBC says which type of PostgreSQL a column has."""
+_READINGS: Final[dict[bytes, _Reading]] = {
+    b"numeric": _decimals,
+    b"_numeric": _decimals,
+    b"json": _parsed,
+    b"jsonb": _parsed,
+}
+
+
+def _reading_of(field: Any) -> _Reading | None:
+    """Return how the cells of a field are read; None where they are what Arrow makes of them."""
+    name = _extension_of(field.type)
+    return _parsed if name == "arrow.json" else _READINGS.get(_database_type(field))
+
+
+def _column_of(arrow: Any, field: Any) -> Column:
+    """Say what a field holds."""
+    if _database_type(field) == b"money":
+        return Column(field.name, "other", "money of PostgreSQL as a count of its smallest unit")
+    reading = _reading_of(field)
+    if reading is _parsed:
+        return Column(field.name, "json", "JSON")
+    is_decimal = reading is _decimals and cell_kind(arrow, field.type) == "text"
+    return Column(field.name, "decimal" if is_decimal else cell_kind(arrow, field.type), _type_text(field.type))
+
+
+def _database_type(field: Any) -> bytes:
+    metadata: dict[bytes, bytes] = field.metadata or {}
+    return next((metadata[key] for key in _TYPE_KEYS if key in metadata), b"")
+
+
+def _extension_of(arrow_type: Any) -> str:
+    return str(getattr(arrow_type, "extension_name", ""))
 
 
 _CELL_KINDS: Final = (
@@ -216,6 +281,8 @@ def cell_kind(arrow: Any, arrow_type: Any) -> str:
     types = arrow.types
     if types.is_dictionary(arrow_type):
         return cell_kind(arrow, arrow_type.value_type)
+    if _extension_of(arrow_type) == "arrow.uuid":
+        return "uuid"
     if isinstance(arrow_type, arrow.BaseExtensionType):
         return cell_kind(arrow, arrow_type.storage_type)
     if types.is_timestamp(arrow_type):

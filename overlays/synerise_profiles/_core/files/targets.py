@@ -15,6 +15,8 @@ __all__ = ["FileId", "file_id", "refuse_same_files", "refused", "target_of"]
 FileId: TypeAlias = tuple[int, int]
 """Device and number of a file: two names of one file have the same."""
 _SQLITE_SUFFIXES: Final = ("-wal", "-shm", "-journal")
+"""Of the files that SQLite keeps beside a database."""
+_SQLITE_HEAD: Final = b"SQLite format 3\0"
 
 
 def target_of(path: object, argument: str, *, is_appended: bool = False) -> Path:
@@ -44,7 +46,23 @@ def target_of(path: object, argument: str, *, is_appended: bool = False) -> Path
         raise refused(argument, "is a file that may not be written")
     if not (is_appended and found is not None) and not os.access(target.parent, os.W_OK | os.X_OK):
         raise refused(argument, "is in a folder that cannot be written")
+    database = _database_of(target)
+    if database is not None:
+        raise refused(argument, f"is a file that the database {database.name} keeps; give the name of another one")
     return target
+
+
+def _database_of(target: Path) -> Path | None:
+    """Return the database that keeps a file of this name beside it; None where there is none."""
+    for suffix in _SQLITE_SUFFIXES:
+        if target.name.endswith(suffix) and target.name != suffix:
+            database = target.with_name(target.name.removesuffix(suffix))
+            try:
+                with database.open("rb") as file:
+                    return database if file.read(len(_SQLITE_HEAD)) == _SQLITE_HEAD else None
+            except OSError:
+                return None
+    return None
 
 
 def _stat_or_none(path: Path) -> os.stat_result | None:
@@ -66,18 +84,29 @@ def file_id(file: str | os.PathLike[str] | int) -> FileId | None:
 def refuse_same_files(targets: Mapping[str, Path | None], inputs: Mapping[str, FileId | None]) -> None:
     """Raise InvalidRequestError where two arguments name one file, or one names what is read.
 
+    Where one is a database, SQLite's files beside it are its own too.
+
     `targets` are files that are written, by argument; `inputs` those that are read, by what they are called.
     """
     known: dict[object, str] = {found: name for name, found in inputs.items() if found is not None}
+    kept: dict[object, str] = {}
     for argument, target in targets.items():
         if target is None:
             continue
-        keys = {os.path.normcase(target), file_id(target)} - {None}
+        keys = _keys_of(target)
+        beside = {key for suffix in _SQLITE_SUFFIXES for key in _keys_of(Path(f"{target}{suffix}"))}
         other = next((known[key] for key in keys if key in known), None)
+        other = next((known[key] for key in beside if key in known), None) if other is None else other
+        other = next((kept[key] for key in keys if key in kept), None) if other is None else other
         if other is not None:
             raise refused(argument, f"is the same file as {other}; give the name of another one")
         known.update(dict.fromkeys(keys, argument))
-        known.update((os.path.normcase(f"{target}{suffix}"), argument) for suffix in _SQLITE_SUFFIXES)
+        kept.update(dict.fromkeys(beside, argument))
+
+
+def _keys_of(target: Path) -> set[object]:
+    found = file_id(target)
+    return {os.path.normcase(target)} if found is None else {os.path.normcase(target), found}
 
 
 def refused(argument: str, problem: str) -> InvalidRequestError:

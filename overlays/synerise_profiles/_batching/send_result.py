@@ -47,6 +47,18 @@ class SendResult:
     failure: AttemptFailure | None = None
     error: Exception | None = None
     headers: Mapping[str, str] | None = None
+    is_success: bool = attrs.field(init=False)
+    """Whether rows were accepted: a status of success that nothing contradicts."""
+    is_partial: bool = attrs.field(init=False)
+    """Whether it is a success whose body lists rows that were refused."""
+
+    @is_success.default
+    def _confirms(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300 and not self.is_unconfirmed
+
+    @is_partial.default
+    def _lists_refusals(self) -> bool:
+        return self.is_success and self.status is not None and holds_refusals(self.status, self.content)
 
     @property
     def trace_id(self) -> str | None:
@@ -56,19 +68,9 @@ class SendResult:
         return None if self.headers is None else request_id_in(self.headers)
 
     @property
-    def is_success(self) -> bool:
-        """Whether rows were accepted: a status of success that nothing contradicts."""
-        return self.status is not None and 200 <= self.status < 300 and not self.is_unconfirmed
-
-    @property
     def is_unconfirmed(self) -> bool:
         """Whether it is a success by its status alone, since its body contradicts it."""
         return isinstance(self.error, UnconfirmedResponseError)
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether it is a success whose body lists rows that were refused."""
-        return self.status is not None and holds_refusals(self.status, self.content)
 
     @property
     def is_unreadable_partial(self) -> bool:

@@ -201,7 +201,8 @@ def _closing_store(store: RejectionStore[Rejection], report: Report, source: Row
             error.add_note(_ROW_ERROR_NOTE)
         raise
     finally:
-        report.add_notes(getattr(source, "notes", None) or {})
+        if notes := getattr(source, "notes", None):
+            report.add_notes(notes)
         store.close(is_kept=is_kept)
 
 

@@ -80,7 +80,7 @@ class ChunkState:
     @classmethod
     def of(cls, chunk: Chunk, budget: BisectBudget) -> ChunkState:
         """Begin with the whole chunk as the only sub-batch."""
-        return cls(chunk, budget, [SubBatch(range(len(chunk)), is_whole=True)])
+        return cls(chunk, budget, [SubBatch(range(len(chunk.indexes)), is_whole=True)])
 
     @property
     def in_flight(self) -> bool:

@@ -116,24 +116,25 @@ class BlockReader:
         self._rows_read = 0
         # While the first rows are read, all of them; after it, the objects of a suspended block that came twice.
         self._watched: list[tuple[Any, bytes | None]] = []
-        self._suspended: list[Any] = []
+        self.suspended: list[Any] = []
+        """What was read and not returned."""
 
     @property
     def reads_one_by_one(self) -> bool:
         """Whether a row has to be written before the next one is read."""
-        return self._reuses or bool(self._suspended) or (self._watches and self._rows_read < _FIRST_ROWS)
+        return self._reuses or bool(self.suspended) or (self._watches and self._rows_read < _FIRST_ROWS)
 
     def read(self, rows: Iterator[Any], size: int) -> list[Any]:
         """Read a block of no more than `size` rows; an empty one at their end. What was read is kept if they raise.
 
         Raises InvalidRequestError if the content of a row is lost.
         """
-        block, before = self._suspended, len(self._suspended)
+        block, before = self.suspended, len(self.suspended)
         block.extend(islice(rows, 1 if self.reads_one_by_one else size))
         count = len(block) - before
         if not count:
             return []
-        self._suspended = []
+        self.suspended = []
         self._rows_read += count
         if before:
             self._refuse_if_lost(block)
@@ -146,7 +147,7 @@ class BlockReader:
 
     def rest(self) -> list[Any]:
         """Return what was read and not returned, at the end of the source or after it has raised."""
-        block, self._suspended = self._suspended, []
+        block, self.suspended = self.suspended, []
         if self._watched and any(first is second for first, second in pairwise(block)):
             raise self._lost_error(block)
         return block
@@ -166,7 +167,7 @@ class BlockReader:
         counts = Counter(map(id, block))
         twice = {id(row): row for row in block if counts[id(row)] > 1 and not isinstance(row, _UNCHANGEABLE_TYPES)}
         if twice:
-            self._suspended = block
+            self.suspended = block
             self._watched = [(row, _snapshot(row)) for row in twice.values()]
         return bool(twice)
 

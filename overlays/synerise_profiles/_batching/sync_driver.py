@@ -60,12 +60,14 @@ def drive(machine: Machine[T], rows: Iterable[Any], send: _SendFunction, timing:
 
 
 def _run(machine: Machine[T], rows: Iterable[Any], pool: _ThreadPool[T], timing: Timing) -> None:
-    iterator: Iterator[Any] | None = None
+    iterator: Iterator[Any] = iter(())
+    try:
+        iterator = iter(rows)
+    except Exception as error:  # noqa: BLE001 - raised in the end
+        machine.fail(error)
     while (step := machine.next()) is not DONE:
         if isinstance(step, Read):
             try:
-                if iterator is None:
-                    iterator = iter(rows)
                 if not machine.read(iterator):
                     machine.end()
             except Exception as error:  # noqa: BLE001 - raised in the end

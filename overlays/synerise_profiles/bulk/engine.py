@@ -110,7 +110,7 @@ class Engine(Machine[BulkTask]):
             self.report.read = self._chunker.rows_read
         if chunk is not None:
             self._take_chunk(chunk)
-        return chunk is not None or self._recorder.must_end
+        return chunk is not None or self._chunker.is_halted
 
     def end(self) -> None:
         """Take note that the input has ended."""

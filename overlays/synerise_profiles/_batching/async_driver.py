@@ -89,6 +89,7 @@ async def _run(machine: Machine[T], source: _ReadyRows, pool: _TaskPool[T], timi
             pool.start(step)
         elif pool.in_flight:
             await pool.deliver(machine, step.seconds)
+            continue
         else:
             await timing.sleep_async(step.seconds or 0.0)
         pool.deliver_now(machine)

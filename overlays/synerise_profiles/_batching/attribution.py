@@ -21,7 +21,6 @@ import orjson
 
 from synerise_profiles.identifiers import first_identifier, mask
 from synerise_profiles_api.invisible import invisible_text
-from synerise_profiles_api.json_values import is_list, is_object
 
 from .operations import BatchOperation
 
@@ -35,14 +34,13 @@ __all__ = [
     "attribute_by_index",
     "attribute_by_value",
     "count_note",
-    "first_unattributed",
     "hidden_in_refused",
     "masked_identifier",
     "not_found_body",
-    "parse_error_entries",
 ]
 
 Stage: TypeAlias = Literal["check", "server", "ambiguous", "unsent"]
+_Json: TypeAlias = "dict[str, _Json] | list[_Json] | str | int | float | None"
 
 
 @attrs.frozen(kw_only=True)
@@ -91,29 +89,34 @@ class ErrorEntry:
 
 @attrs.frozen
 class Attribution:
-    """Refused rows by position, and the positions among which the rest of the refused ones must be."""
+    """Refused rows by position, and the positions among which the rest of the refused ones must be.
+
+    `unnamed` is the entry that is reported for rows that no entry names.
+    """
 
     refused: Mapping[int, ErrorEntry]
     suspects: Sequence[int]
+    unnamed: ErrorEntry
 
 
-def parse_error_entries(content: bytes) -> list[ErrorEntry] | None:
-    """Read the entries of a 207's list or of an error body; None if it is neither."""
+_NO_ENTRY: Final = ErrorEntry(None, "refused without a reason")
+
+
+def _parse_error_entries(content: bytes) -> list[ErrorEntry]:
+    """Read the entries of a 207's list or of an error body; there are none if it is neither."""
     try:
-        data: Any = orjson.loads(content)
+        data: _Json = orjson.loads(content)
     except orjson.JSONDecodeError:
-        return None
-    if is_object(data):
+        return []
+    if isinstance(data, dict):
         message = str(data.get("message") or data.get("error") or "")
         data = data.get("errors") or [{"message": message}]
-    if not is_list(data):
-        return None
-    return [_error_entry(entry) for entry in data if is_object(entry)]
+    return [_error_entry(entry) for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
 
 
 def not_found_body(content: bytes) -> bytes:
     """Return the body of a 404 as one that says so, before the server's own words."""
-    entries = parse_error_entries(content) or [ErrorEntry(None, "")]
+    entries = _parse_error_entries(content) or [ErrorEntry(None, "")]
     return orjson.dumps({"message": f"{NOT_FOUND_TEXT}: {entries[0].message}"})
 
 
@@ -123,24 +126,31 @@ def _error_entry(entry: Mapping[str, Any]) -> ErrorEntry:
     return ErrorEntry(str(field) if field else None, str(message), entry.get("rejectedValue"))
 
 
-def attribute_by_index(entries: Sequence[ErrorEntry], size: int) -> dict[int, ErrorEntry]:
-    """Find the refused rows where the server itself names their places; empty unless every entry does."""
-    found: dict[int, ErrorEntry] = {}
+def attribute_by_index(content: bytes, positions: Sequence[int]) -> Attribution:
+    """Find the refused rows of a request that was refused as a whole, by the body of the response.
+
+    They are those whose places the server itself names. Unless every entry does, all rows are suspects.
+    """
+    entries = _parse_error_entries(content)
+    refused: dict[int, ErrorEntry] = {}
     for entry in entries:
         match = _INDEX_PATTERN.match(entry.field or "")
-        if match is None or int(match[1]) >= size:
-            return {}
+        if match is None or int(match[1]) >= len(positions):
+            refused.clear()
+            break
         field = (entry.field or "")[match.end() :]
-        found.setdefault(int(match[1]), attrs.evolve(entry, field=field or None))
-    return found
+        refused.setdefault(positions[int(match[1])], attrs.evolve(entry, field=field or None))
+    suspects = [position for position in positions if position not in refused]
+    return Attribution(refused, suspects, entries[0] if entries else _NO_ENTRY)
 
 
-def attribute_by_value(entries: Sequence[ErrorEntry], rows: Mapping[int, Any]) -> Attribution:
+def attribute_by_value(content: bytes, rows: Mapping[int, Any]) -> Attribution:
     """Find the refused rows of a partly accepted request, whose entries have a field and a value but no place.
 
     Where as many rows have the value as there are entries about it, or a single one has it, these are the rows. Where
     more have it, they are suspects; where none has it, every other row is.
     """
+    entries = _parse_error_entries(content)
     groups: dict[tuple[str, str], list[ErrorEntry]] = {}
     for entry in entries:
         groups.setdefault((entry.field or "", _text(entry.value)), []).append(entry)
@@ -157,22 +167,25 @@ def attribute_by_value(entries: Sequence[ErrorEntry], rows: Mapping[int, Any]) -
         else:
             are_all_suspect = True
     candidates = rows.keys() if are_all_suspect else suspects
-    return Attribution(refused, sorted(position for position in candidates if position not in refused))
+    taken = {id(entry) for entry in refused.values()}
+    left = [entry for entry in entries if id(entry) not in taken] or entries
+    rest = sorted(position for position in candidates if position not in refused)
+    return Attribution(refused, rest, left[0] if left else _NO_ENTRY)
 
 
-def _values_at(row: Any, field: str) -> Iterator[str]:
+def _values_at(row: _Json, field: str) -> Iterator[str]:
     """Yield what a row has in a field, whose name may be a path with dots.
 
     A key that holds dots itself is found as well, so there may be several values.
     """
-    if not is_object(row):
+    if not isinstance(row, dict):
         return
     if field in row:
         yield _text(row[field])
     for key, value in row.items():
         if field.startswith(f"{key}."):
             rest = field[len(key) + 1 :]
-            if is_list(value):
+            if isinstance(value, list):
                 head, _, tail = rest.partition(".")
                 if head.isdecimal() and int(head) < len(value):
                     yield from _values_at(value[int(head)], tail) if tail else iter([_text(value[int(head)])])
@@ -183,13 +196,6 @@ def _values_at(row: Any, field: str) -> Iterator[str]:
 def _text(value: Any) -> str:
     """Bring both sides into one form: the server may write a number or a boolean as text."""
     return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-
-
-def first_unattributed(entries: Sequence[ErrorEntry], attributed: Mapping[int, ErrorEntry]) -> ErrorEntry:
-    """Choose the entry that is reported for rows that no entry names."""
-    taken = {id(entry) for entry in attributed.values()}
-    left = [entry for entry in entries if id(entry) not in taken]
-    return next(iter(left or entries), ErrorEntry(None, "refused without a reason"))
 
 
 _MAX_NOTES = 1000
@@ -211,17 +217,18 @@ def hidden_in_refused(batch_operation: BatchOperation, row: bytes, stage: Stage,
     holder = _holder(batch_operation, row)
     refused = field and field.rpartition(".")[2]
     names = [name for name in batch_operation.identifiers if refused in (None, "", name)]
-    values = [holder.get(name) for name in names] if is_object(holder) else []
+    values = [holder.get(name) for name in names] if isinstance(holder, dict) else []
     return invisible_text("".join(value for value in values if isinstance(value, str)))
 
 
-def _holder(batch_operation: BatchOperation, row: bytes) -> Any:
+def _holder(batch_operation: BatchOperation, row: bytes) -> _Json:
     """Return what of a row names its profile."""
     try:
-        found: Any = orjson.loads(row)
+        found: _Json = orjson.loads(row)
     except orjson.JSONDecodeError:
         return None
-    return found.get(batch_operation.holder_field) if batch_operation.holder_field and is_object(found) else found
+    field = batch_operation.holder_field
+    return found.get(field) if field and isinstance(found, dict) else found
 
 
 def masked_identifier(batch_operation: BatchOperation, row: bytes) -> str | None:
@@ -229,5 +236,5 @@ def masked_identifier(batch_operation: BatchOperation, row: bytes) -> str | None
     found = _holder(batch_operation, row)
     if isinstance(found, int):
         return f"clientId {mask(found)}"
-    named = first_identifier(found, batch_operation.identifiers) if is_object(found) else None
+    named = first_identifier(found, batch_operation.identifiers) if isinstance(found, dict) else None
     return None if named is None else f"{named[0]} {mask(named[1])}"

@@ -18,7 +18,7 @@ import orjson
 
 from synerise_profiles_api.types import Request
 
-from .operations import BatchOperation, batch_request
+from .operations import UNPARSED, BatchOperation
 from .row_encoder import append_fields
 
 __all__ = ["Chunk", "SampledRow", "SubBatch", "Trail", "find_row_ends"]
@@ -146,13 +146,15 @@ class Chunk:
         """Build the request of these rows, or of all for None; `with_digest` makes the digest on the way."""
         if self.requests is not None:
             return self.requests[0]
-        if positions is not None:
-            items = [self.row_bytes(position) for position in positions]
-            return batch_request(self.batch_operation.operation, b"[" + b",".join(items) + b"]")
-        self.build_body()
-        if with_digest:
-            self.digest()
-        return batch_request(self.batch_operation.operation, self._body or b"")
+        if positions is None:
+            self.build_body()
+            content = self._body or b""
+            if with_digest:
+                self.digest()
+        else:
+            content = b"[" + b",".join([self.row_bytes(position) for position in positions]) + b"]"
+        operation = self.batch_operation.operation
+        return Request(operation=operation, path=operation.path, content=content, repeatable=True, parse=UNPARSED)
 
     def build_body(self) -> None:
         """Join the pieces into the body and let go of them, so that no row is in memory twice."""

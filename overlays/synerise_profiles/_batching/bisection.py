@@ -30,8 +30,6 @@ from .attribution import (
     Refusal,
     attribute_by_index,
     attribute_by_value,
-    first_unattributed,
-    parse_error_entries,
 )
 from .batch import Chunk, SubBatch
 from .ordering import Keys
@@ -82,7 +80,7 @@ class ChunkState:
     @classmethod
     def of(cls, chunk: Chunk, budget: BisectBudget) -> ChunkState:
         """Begin with the whole chunk as the only sub-batch."""
-        return cls(chunk, budget, [SubBatch(range(len(chunk)), is_whole=True)])
+        return cls(chunk, budget, [SubBatch(range(len(chunk.indexes)), is_whole=True)])
 
     @property
     def in_flight(self) -> bool:
@@ -132,14 +130,13 @@ class ChunkState:
 
     def accept_partially(self, sub_batch: SubBatch, content: bytes) -> None:
         """Rows of a sub-batch were accepted and others refused, by the list in the body of a 207."""
-        entries = parse_error_entries(content) or []
         rows = {position: self.chunk.row(position) for position in sub_batch.positions}
-        attribution = attribute_by_value(entries, rows)
+        attribution = attribute_by_value(content, rows)
         self._mark_refused(attribution.refused)
         suspects = attribution.suspects
         doubtful = {*attribution.refused, *suspects}
         # Something was refused, so a lone suspect is what was, even if other rows were in the request.
-        if self._bisect(suspects, first_unattributed(entries, attribution.refused)):
+        if self._bisect(suspects, attribution.unnamed):
             followers = self._followers(sub_batch.positions, attribution)
             if followers:
                 doubtful.update(followers)
@@ -148,15 +145,13 @@ class ChunkState:
 
     def refuse(self, sub_batch: SubBatch, content: bytes) -> None:
         """A sub-batch was refused as a whole, with this body."""
-        entries = parse_error_entries(content) or []
-        found = attribute_by_index(entries, len(sub_batch.positions))
-        if not found:
-            self._bisect(sub_batch.positions, first_unattributed(entries, {}))
+        attribution = attribute_by_index(content, sub_batch.positions)
+        refused, rest = attribution.refused, attribution.suspects
+        if not refused:
+            self._bisect(sub_batch.positions, attribution.unnamed)
             return
-        refused = {sub_batch.positions[place]: entry for place, entry in found.items()}
-        rest = [position for position in sub_batch.positions if position not in refused]
         if rest and not self.budget.spend():
-            self._mark_ambiguous(sub_batch.positions, first_unattributed(entries, {}))
+            self._mark_ambiguous(sub_batch.positions, attribution.unnamed)
             return
         self._mark_refused(refused)
         if rest:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from functools import cache
+from operator import attrgetter
 from typing import Any, Final
 
 import attrs
@@ -27,8 +29,8 @@ from synerise_profiles_api.models import ServerTime
 from synerise_profiles_api.types import Operation, RawResponse, Request
 
 __all__ = [
+    "UNPARSED",
     "BatchOperation",
-    "batch_request",
     "events",
     "parse_server_time",
     "profile_deletions",
@@ -37,6 +39,10 @@ __all__ = [
     "tag_assignments",
     "transactions",
 ]
+
+
+UNPARSED: Final[Callable[[RawResponse], bytes]] = attrgetter("content")
+"""Leaves a body as it is: the machine reads it, since a batch that was applied must not fail for its response."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -63,21 +69,25 @@ class BatchOperation:
     not_found_is_success: bool = False
 
 
+@cache
 def profiles() -> BatchOperation:
     """Profiles to create or update (`profiles.upsert_batch`)."""
     return _batch_operation(upsert_batch.OPERATION, PROFILE_IDENTIFIERS, None)
 
 
+@cache
 def events() -> BatchOperation:
     """Events of any type (`events.send_batch`)."""
     return _batch_operation(send_batch.OPERATION, CLIENT_IDENTIFIERS, "client")
 
 
+@cache
 def transactions() -> BatchOperation:
     """Purchases (`transactions.create_batch`)."""
     return _batch_operation(create_batch.OPERATION, CLIENT_IDENTIFIERS, "client")
 
 
+@cache
 def profile_deletions() -> BatchOperation:
     """Profiles to delete, one request each (`profiles.delete`, `profiles.delete_by_custom_id`)."""
     return _single_operation(delete.OPERATION, _delete_request, not_found_is_success=True)
@@ -98,15 +108,10 @@ def tag_assignments(tag_id: int) -> BatchOperation:
     return _single_operation(assign.OPERATION, build)
 
 
-def batch_request(operation: Operation, content: bytes) -> Request[None]:
-    """Build the request of a batch from a body that was checked and counted; nothing parses its response on the way."""
-    return Request(operation=operation, path=operation.path, content=content, repeatable=True, parse=_ignore_body)
-
-
 def server_time_request() -> Request[Any]:
     """Build the request for the server's time (`events.server_time`)."""
     request = server_time.request()
-    return Request(operation=request.operation, path=request.path, repeatable=True, parse=_ignore_body)
+    return Request(operation=request.operation, path=request.path, repeatable=True, parse=UNPARSED)
 
 
 def parse_server_time(content: bytes) -> datetime.datetime | None:
@@ -141,7 +146,7 @@ def _single_operation(
 ) -> BatchOperation:
     def build_request(row: Any) -> Request[Any]:
         try:
-            return attrs.evolve(build(row), parse=_ignore_body)
+            return attrs.evolve(build(row), parse=UNPARSED)
         except InvalidRequestError as error:
             raise InvalidRequestError(error.problem, field=_PUBLISHED.get(error.field, error.field)) from None
 
@@ -171,7 +176,3 @@ def _identifier_of(row: Any, names: tuple[str, ...]) -> tuple[str | None, Any]:
     if isinstance(row, int):
         return "clientId", row
     return first_identifier(fields_of(row) or {}, names) or (None, None)
-
-
-def _ignore_body(_: RawResponse) -> None:
-    """Parse nothing: the machine reads the bytes, since a batch that was applied must not fail for its response."""

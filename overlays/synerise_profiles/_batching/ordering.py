@@ -71,7 +71,9 @@ class OrderGuard:
         self._is_quiet = True
         self._held: dict[int, _HeldChunk] = {}
         self._held_keys: dict[Hashable, int] = {}
-        self._held_rows = self._held_bytes = 0
+        self._held_bytes = 0
+        self.held_rows = 0
+        """How many rows are held back."""
         self._is_used = False
         self._after = -1
         self._settle_order: deque[tuple[int, int]] = deque()
@@ -145,14 +147,14 @@ class OrderGuard:
         held = self._held.setdefault(target, _HeldChunk())
         held.rows.append(row)
         held.size += size
-        self._held_rows += 1
+        self.held_rows += 1
         self._held_bytes += size
         self._held_keys.update(dict.fromkeys(row.keys, target))
 
     def is_over(self, rows: int = 0, size: int = 0) -> bool:
         """Whether more is held back than may be, with so many further rows and bytes: then the open chunk is closed."""
         return (
-            self._held_rows + rows > max(1, HOLD_DISTANCE * self._max_items // 2)
+            self.held_rows + rows > max(1, HOLD_DISTANCE * self._max_items // 2)
             or self._held_bytes + size > HOLD_DISTANCE * self._max_bytes // 2
         )
 
@@ -193,7 +195,7 @@ class OrderGuard:
                 young[key] = self.number
                 if self._held_keys.get(key) == self.number:
                     del self._held_keys[key]
-        self._held_rows -= len(held.rows)
+        self.held_rows -= len(held.rows)
         self._held_bytes -= held.size - 1
         return held.rows
 
@@ -272,7 +274,7 @@ class IdentifierKeys:
         """Return the keys of one row, which has fields or is a clientId."""
         if isinstance(row, int):
             return (row,)
-        fields = fields_of(row)
+        fields = row if row.__class__ is dict else fields_of(row)
         if fields is None:
             return ()
         keys: list[Hashable] = []

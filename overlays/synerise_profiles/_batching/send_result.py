@@ -38,6 +38,14 @@ _BUSY_STATUSES: Final = frozenset({408, 499, 501, 503, 505})
 """Statuses that are not about the rows: the server is too busy, or does not know the operation."""
 
 
+def _confirms(result: SendResult) -> bool:
+    return result.status is not None and 200 <= result.status < 300 and not result.is_unconfirmed
+
+
+def _lists_refusals(result: SendResult) -> bool:
+    return result.is_success and result.status is not None and holds_refusals(result.status, result.content)
+
+
 @attrs.frozen(kw_only=True, repr=False)
 class SendResult:
     """A response with its status, or the failure that came instead; `error` is what was raised, if anything was."""
@@ -47,6 +55,10 @@ class SendResult:
     failure: AttemptFailure | None = None
     error: Exception | None = None
     headers: Mapping[str, str] | None = None
+    is_success: bool = attrs.field(init=False, default=attrs.Factory(_confirms, takes_self=True))
+    """Whether rows were accepted: a status of success that nothing contradicts."""
+    is_partial: bool = attrs.field(init=False, default=attrs.Factory(_lists_refusals, takes_self=True))
+    """Whether it is a success whose body lists rows that were refused."""
 
     @property
     def trace_id(self) -> str | None:
@@ -56,19 +68,9 @@ class SendResult:
         return None if self.headers is None else request_id_in(self.headers)
 
     @property
-    def is_success(self) -> bool:
-        """Whether rows were accepted: a status of success that nothing contradicts."""
-        return self.status is not None and 200 <= self.status < 300 and not self.is_unconfirmed
-
-    @property
     def is_unconfirmed(self) -> bool:
         """Whether it is a success by its status alone, since its body contradicts it."""
         return isinstance(self.error, UnconfirmedResponseError)
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether it is a success whose body lists rows that were refused."""
-        return self.status is not None and holds_refusals(self.status, self.content)
 
     @property
     def is_unreadable_partial(self) -> bool:

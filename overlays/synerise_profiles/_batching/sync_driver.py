@@ -62,12 +62,14 @@ def drive(machine: Machine[T], rows: Iterable[Any], send: _SendFunction, timing:
 
 
 def _run(machine: Machine[T], rows: Iterable[Any], pool: _ThreadPool[T], timing: Timing) -> None:
-    iterator: Iterator[Any] | None = None
+    iterator: Iterator[Any] = iter(())
+    try:
+        iterator = iter(rows)
+    except Exception as error:  # noqa: BLE001 - raised in the end
+        machine.fail(error)
     while (step := machine.next()) is not DONE:
         if isinstance(step, Read):
             try:
-                if iterator is None:
-                    iterator = iter(rows)
                 if not machine.read(iterator):
                     machine.end()
             except Exception as error:  # noqa: BLE001 - raised in the end
@@ -76,11 +78,13 @@ def _run(machine: Machine[T], rows: Iterable[Any], pool: _ThreadPool[T], timing:
             _call(machine, step)
         elif not isinstance(step, Wait | Signal):
             pool.start(step)
-        elif pool.in_flight:
+        elif pool.open_tasks:
             pool.deliver(machine, step.seconds)
+            continue
         else:
             timing.sleep(step.seconds or 0.0)
-        pool.deliver(machine, 0.0)
+        if pool.open_tasks:
+            pool.deliver(machine, 0.0)
 
 
 def _call(machine: Machine[Any], call: Call) -> None:
@@ -202,26 +206,22 @@ class _ThreadPool(Generic[T]):
         self._tasks: SimpleQueue[T | None] = SimpleQueue()
         self._results: deque[tuple[T, SendResult, BaseException | None]] = deque()
         self._wakeups: SimpleQueue[None] = SimpleQueue()
-        self._open: set[int] = set()
+        self.open_tasks: set[int] = set()
+        """The requests that have no result yet that the machine has, by their ids."""
         self._threads: list[threading.Thread] = []
         # As in a task: what the caller's functions and its traces know of the run, they know in each thread.
         self._context = contextvars.copy_context()
 
-    @property
-    def in_flight(self) -> int:
-        """How many requests have no result yet that the machine has."""
-        return len(self._open)
-
     def start(self, task: T) -> None:
         """Send a request in a thread."""
-        if self.in_flight >= len(self._threads):
+        if len(self.open_tasks) >= len(self._threads):
             # Daemons: the end of the program, or an interruption, does not wait for a server.
             run = self._context.copy().run
             thread = threading.Thread(target=run, args=(self._work,), name="synerise-bulk", daemon=True)
             thread.start()
             self._threads.append(thread)
         self._tasks.put(task)
-        self._open.add(id(task))  # last: what is not sent would be waited for in vain
+        self.open_tasks.add(id(task))  # last: what is not sent would be waited for in vain
 
     def deliver(self, machine: Machine[T], seconds: float | None) -> None:
         """Pass the results that are there to the machine; wait for the first one so many seconds, None without end."""
@@ -235,18 +235,18 @@ class _ThreadPool(Generic[T]):
             if failure is not None:
                 machine.fail(failure)
             machine.on_result(task, result)
-            self._open.discard(id(task))
+            self.open_tasks.discard(id(task))
             self._results.popleft()
 
     def deliver_all(self, machine: Machine[T]) -> None:
         """Wait for all that is in flight, and pass its results to the machine."""
-        while self._open:
+        while self.open_tasks:
             self.deliver(machine, None)
 
     def close(self) -> None:
         """Let the threads end; wait a little for them unless one is still sending."""
         self._tasks.put(None)
-        if not self.in_flight:
+        if not self.open_tasks:
             for thread in self._threads:
                 thread.join(_MAX_JOIN_SECONDS)
 

@@ -166,8 +166,8 @@ class Transport:
             raise call.final_error()
 
     def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
-        reader = BodyReader(max_bytes, request.extensions["deadline"])
         response = self.httpx_transport.handle_request(request)
+        reader = BodyReader(max_bytes, request.extensions["deadline"])
         try:
             if not response.is_stream_consumed:
                 for piece in cast("httpx.SyncByteStream", response.stream):
@@ -235,8 +235,8 @@ class AsyncTransport:
             raise call.final_error()
 
     async def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
-        reader = BodyReader(max_bytes, request.extensions["deadline"])
         response = await self.httpx_transport.handle_async_request(request)
+        reader = BodyReader(max_bytes, request.extensions["deadline"])
         try:
             if not response.is_stream_consumed:
                 pieces = aiter(cast("httpx.AsyncByteStream", response.stream))

@@ -21,8 +21,6 @@ from typing import IO, Any, AnyStr, Final, TypeAlias, cast
 from synerise_profiles._core.files import FileId, file_id
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .file_form import check_container
-
 __all__ = [
     "GZIP_MAGIC",
     "MAX_LINE_CHARS",
@@ -91,7 +89,7 @@ class InputFile:
             return None
 
     def open(self) -> OpenedFile:
-        """Open it, and read its first part. Raises InvalidRequestError for what is no file of text."""
+        """Open it, and read its first part, by which `file_form` says what it is."""
         if self._was_read and not self.is_reusable:
             raise InvalidRequestError("was read before; give a path, or open it again", field="file")
         self._was_read = True
@@ -141,8 +139,6 @@ class OpenedFile:
         self._own = file if is_own else None
         read = _decompressed(file, name)
         self.head = _read_head(read)
-        if isinstance(self.head, bytes):
-            check_container(self.head)
         parts = iter((self.head,))
         self.read: Callable[[], bytes | str] = lambda: next(parts, None) or read()
 

@@ -77,8 +77,10 @@ _is_indented: Final = re.compile(rb'\s*\{[ \t]*\r?\n[ \t]*"').match
 _SAMPLE_BYTES: Final = 64
 
 
-def check_container(head: bytes) -> None:
+def check_container(head: bytes | str) -> None:
     """Raise InvalidRequestError for a file that holds no text, or stands for another one."""
+    if isinstance(head, str):
+        return
     for signature, name, advice in _SIGNATURES:
         if head.startswith(signature) and (signature not in _COULD_BE_TEXT or _has_binary(head)):
             raise _wrong_form(f"is {name}; {advice}")
@@ -98,6 +100,7 @@ def check_parquet(head: bytes) -> None:
 
 def check_csv(head: bytes | str, encoding: str, *, has_header: bool) -> None:
     """Raise InvalidRequestError for what is no CSV, or of a wide encoding as which it is not read."""
+    check_container(head)
     is_wide = encoding.lower().replace("_", "").replace("-", "").startswith(("utf16", "utf32"))
     wide = None if isinstance(head, str) or is_wide else _wide_encoding(head)
     if wide is not None:
@@ -110,6 +113,7 @@ def check_csv(head: bytes | str, encoding: str, *, has_header: bool) -> None:
 
 def check_json_lines(head: bytes | str) -> None:
     """Raise InvalidRequestError for what is no JSON Lines but an array, JSON over several lines, CSV or a page."""
+    check_container(head)
     text = _json_text(head)
     first, _, rest = text.partition(b"\n")
     is_first_whole, goes_on = _is_whole(first), bool(rest.strip())

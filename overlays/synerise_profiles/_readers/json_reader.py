@@ -18,7 +18,7 @@ from synerise_profiles._core.files import FileId
 
 from .block_reader import MAX_LINE_CHARS, InputFile, OpenedFile, PathOrFile
 from .exact_json import LossyJsonError, load_exactly
-from .file_form import check_json_array
+from .file_form import check_container, check_json_array
 from .jsonl_reader import MAX_SAMPLE_ROWS, encoded_blocks, first_keys, json_problem
 
 __all__ = ["JsonArrayReader"]
@@ -106,6 +106,7 @@ class JsonArrayReader:
     def _start(self) -> tuple[OpenedFile, Iterator[bytes]]:
         opened = self._file.open()
         try:
+            check_container(opened.head)
             if opened.head.strip():
                 check_json_array(opened.head)
             buffer = _Buffer(encoded_blocks(opened.read))

@@ -198,7 +198,7 @@ class Chunker:
 
     def _block_size(self) -> int:
         """How many rows to read next: no more than the fullest chunk has room for, by the size of the rows before."""
-        fullest = max((len(open_chunk.chunk) for open_chunk in self._open_chunks.values()), default=0)
+        fullest = max((len(open_chunk.chunk.indexes) for open_chunk in self._open_chunks.values()), default=0)
         most = min(self._max_block_rows, self.batch_operation.max_items - fullest)
         largest = max((open_chunk.chunk.size for open_chunk in self._open_chunks.values()), default=0)
         fitting = int((self.batch_operation.max_bytes - largest) / self._row_size)

@@ -53,6 +53,7 @@ DeadLetterMode: TypeAlias = Literal["replace", "append"]
 _MAX_MEMORY_ITEMS: Final = 1000
 _BUFFER_BYTES: Final = 1 << 16
 _MAX_SORTED_BYTES: Final = 1 << 23
+_LEFT_TEXT: Final = "{} was left by a run that was killed, and is removed with its letters"
 _REPLACED_TEXT: Final = (
     "the file of these rejections was replaced by a later run; a report that was pickled reads it by its name: read it "
     "before the next run, or give each run a file of its own"
@@ -69,7 +70,9 @@ class LetterFile:
     def __init__(self, file: WrittenFile, head: LetterHead | None = None) -> None:
         self.problem: OSError | None = None
         self.path = file.path if isinstance(file, PartFile) else file.target
-        self.left_parts = file.left_parts if isinstance(file, PartFile) else []
+        left_names = file.left_parts if isinstance(file, PartFile) else []
+        self.notes = dict.fromkeys(map(_LEFT_TEXT.format, left_names), 1)
+        """Notes about what a run that was killed has left beside the file; its letters are not in this one."""
         self.name, self.head = file.target.name, head
         self.replaced_bytes: int | None = None
         self._file: WrittenFile | None = file
@@ -212,11 +215,9 @@ class RejectionStore(Generic[T]):
         self._is_all_in_memory = True
         self._file = letters
 
-    @property
-    def notes(self) -> dict[str, int]:
-        """Notes about what a run that was killed has left beside the file; its letters are not in the new one."""
-        names = [] if self._file is None else self._file.left_parts
-        return {f"{name} was left by a run that was killed, and is removed with its letters": 1 for name in names}
+    def write_to(self, letters: LetterFile) -> None:
+        """Write the records to a dead-letter file as well; called before the first one."""
+        self._file = letters
 
     @property
     def error(self) -> OSError | None:

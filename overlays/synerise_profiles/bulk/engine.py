@@ -110,7 +110,7 @@ class Engine(Machine[BulkTask]):
             self.report.read = self._chunker.rows_read
         if chunk is not None:
             self._take_chunk(chunk)
-        return chunk is not None or self._recorder.must_end
+        return chunk is not None or self._chunker.is_halted
 
     def end(self) -> None:
         """Take note that the input has ended."""
@@ -140,7 +140,6 @@ class Engine(Machine[BulkTask]):
         chunk_state, sub_batch, operation = task.chunk_state, task.sub_batch, self._batch_operation
         chunk_state.last_result, is_absent = result, result.status == 404
         is_success = result.is_success or (is_absent and sub_batch.maybe_applied and operation.not_found_is_success)
-        self._recorder.note_response(task, result, now, is_success=is_success)
         if is_success or result.refuses_rows or (is_absent and operation.build_request is not None):
             self._on_success(sub_batch)
             chunk_state.take_answer(sub_batch, as_not_found(result) if is_absent else result, is_accepted=is_success)
@@ -150,6 +149,7 @@ class Engine(Machine[BulkTask]):
             self._on_failure(task, result, now)
         chunk_state.sent = None
         self._settle(chunk_state, now)
+        self._recorder.note_response(task, result, now, is_success=is_success)
 
     def fail(self, error: BaseException) -> None:
         """Take note of what ends the run: nothing more is started."""

@@ -74,7 +74,7 @@ class OpenChunk:
         if guard is not None:
             guard.place(row.keys)
         self._add(row)
-        if len(self.chunk) >= self._batch_operation.max_items:
+        if len(self.chunk.indexes) >= self._batch_operation.max_items:
             self.close()
 
     def put_many(
@@ -109,7 +109,7 @@ class OpenChunk:
         is_full = True
         while is_full:
             chunk, guard = self.chunk, self.guard
-            number = self._emit(chunk) if len(chunk) else None
+            number = self._emit(chunk) if chunk.indexes else None
             self.chunk = Chunk(self._batch_operation)
             self._contents.clear()
             if guard is None:
@@ -117,12 +117,12 @@ class OpenChunk:
             chunk.after = max(guard.close(number), self._after_others)
             for row in guard.open_next():
                 self._add(row)
-            is_full = len(self.chunk) >= self._batch_operation.max_items
+            is_full = len(self.chunk.indexes) >= self._batch_operation.max_items
 
     @property
     def has_rows(self) -> bool:
         """Whether there are rows that were not emitted, in the chunk or held back."""
-        return any(True for _ in self.indexes())
+        return bool(self.chunk.indexes) or (self.guard is not None and self.guard.held_rows > 0)
 
     def indexes(self) -> Iterator[int]:
         """Yield the indexes of the rows that were not emitted."""
@@ -149,7 +149,7 @@ class OpenChunk:
                 self._repeats.add_known(self._contents[key], content)
             self._contents[key] = content
         if row.time_bytes:
-            chunk.untimed_positions.append(len(chunk))
+            chunk.untimed_positions.append(len(chunk.indexes))
             chunk.size += row.time_bytes
         self._add_references((row.reference,))
         chunk.add(row.item, row.index)

@@ -283,11 +283,11 @@ class OutcomeRecorder:
             sampled_row.is_accepted = position not in refused
             sampled_row.reference = self._reference_of(chunk, position)
         for position in sorted(refused):
-            refusal = refused[position]
+            refusal, reference = refused[position], self._reference_of(chunk, position)
             self._add_rejection(
                 LetterRow(chunk.row_bytes(position)),
                 index=chunk.indexes[position],
-                reference=self._reference_of(chunk, position),
+                reference=reference,
                 stage=refusal.stage,
                 reason=refusal.reason,
                 field=refusal.field,
@@ -326,12 +326,11 @@ class OutcomeRecorder:
         identifier = masked_identifier(self._batch_operation, row.json)
         self.report.add(Rejection(identifier=identifier, **fields), row)
         self.problem = self.problem or self.report.rejection_store.problem
-        if self.problem is None and fields["stage"] != "unsent":
-            self._check_error_limit()
+        if self._thresholds is not None and self.problem is None and fields["stage"] != "unsent":
+            self._check_error_limit(self._thresholds)
 
-    def _check_error_limit(self) -> None:
-        if self._thresholds is not None:
-            self.problem = self.limit_problem = self._thresholds.problem(*self._refused_and_settled())
+    def _check_error_limit(self, thresholds: Thresholds) -> None:
+        self.problem = self.limit_problem = thresholds.problem(*self._refused_and_settled())
 
     def _refused_and_settled(self) -> tuple[int, int]:
         """How many rows were refused, and how many were refused or accepted."""

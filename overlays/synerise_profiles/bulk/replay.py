@@ -18,6 +18,7 @@ import attrs
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.attribution import Rejection, Stage
 from synerise_profiles._batching.letters import LetterHead, LetterRow
+from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.arguments import taken_by
 from synerise_profiles.deprecations import warn_deprecated
 from synerise_profiles_api.errors import InvalidRequestError
@@ -122,11 +123,11 @@ class ReplayRecorder(OutcomeRecorder):
             super()._add_rejection(row, **fields)
             return
         self.problem = self.problem or self.report.rejection_store.problem
-        if self.problem is None:
-            self._check_error_limit()
+        if self._thresholds is not None and self.problem is None:
+            self._check_error_limit(self._thresholds)
 
-    def _check_error_limit(self) -> None:
-        super()._check_error_limit()
+    def _check_error_limit(self, thresholds: Thresholds) -> None:
+        super()._check_error_limit(thresholds)
         self._replay.limit_problem = self.limit_problem
 
     def _refused_and_settled(self) -> tuple[int, int]:

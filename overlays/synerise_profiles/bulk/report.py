@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import islice
-from typing import Any, overload
+from typing import Any, get_args, overload
 
 import attrs
 
@@ -75,7 +76,7 @@ class Report(HintsNames):
     bytes_sent: int = 0
     seconds: float = 0.0
     complete: bool = False
-    by_stage: dict[Stage, int] = attrs.field(factory=lambda: {"check": 0, "server": 0, "ambiguous": 0, "unsent": 0})
+    by_stage: dict[Stage, int] = attrs.field(factory=partial(dict.fromkeys, get_args(Stage), 0))
     notes: dict[str, int] = attrs.field(factory=dict[str, int])
     verification: Verification | None = None
     deletion_verification: DeletionVerification | None = None

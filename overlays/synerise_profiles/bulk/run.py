@@ -70,15 +70,16 @@ def open_run(
     source = rows if isinstance(rows, RowSource) else None
     letter_target = _check_files(settings, source)
     pace = None if settings.rate_budget is None else settings.open_pace(client_options.base_url)
+    report = Report(operation=operation.name, unit=getattr(source, "unit", "row"))
+    store = report.rejection_store
     if source is not None:
-        with reported(Report(operation=operation.name)):  # it may read the beginning of a file
+        with reported(report):  # it may read the beginning of a file
             source.check(operation)
     with ExitStack() as files:
         journal = _open_journal(batch_operation, settings, {"base_url": client_options.base_url, **journal_header})
         if journal is not None:
             files.callback(journal.close)
         audit = None if settings.audit is None else files.enter_context(DeletionAudit(settings.audit, timing.wall))
-        letters = None
         # From here on the run is accepted, and files are touched.
         if letter_target is not None:
             head = LetterHead(
@@ -87,9 +88,8 @@ def open_run(
                 mapping=getattr(source, "mapping_digest", None),
             )
             letters = open_letters(letter_target, settings.dead_letter_mode, head)
-        store = RejectionStore[Rejection](letters)
-        unit = getattr(source, "unit", "row")
-        report = Report(operation=operation.name, unit=unit, rejection_store=store, notes=store.notes)
+            report.add_notes(letters.notes)
+            store.write_to(letters)
         locate = None if source is None else source.locate
         are_ours = source is not None and type(source).__module__.startswith("synerise_profiles.")
         explain, settle = getattr(source, "explain", None), getattr(source, "settle", None)
@@ -203,7 +203,8 @@ def _closing_store(store: RejectionStore[Rejection], report: Report, source: Row
             error.add_note(_ROW_ERROR_NOTE)
         raise
     finally:
-        report.add_notes(getattr(source, "notes", None) or {})
+        if notes := getattr(source, "notes", None):
+            report.add_notes(notes)
         store.close(is_kept=is_kept)
 
 

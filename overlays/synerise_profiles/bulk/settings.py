@@ -133,10 +133,8 @@ _SALT: Final = SettingValidator(
 )
 
 
-def _time_text(value: Any) -> str | None:
+def _time_text(value: Any) -> str:
     """Write a time as it is sent; raise InvalidRequestError for what is none."""
-    if value is None:
-        return None
     try:
         moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
@@ -185,7 +183,7 @@ class BulkSettings:
     allow_unknown: Collection[str] = attrs.field(default=(), validator=name_collection())
     salt: SaltOption = attrs.field(default=None, validator=optional(_SALT))
     keep_duplicates: bool = attrs.field(default=False, validator=instance_of(bool, expected="True or False"))
-    default_time: str | None = attrs.field(default=None, converter=_time_text)
+    default_time: str | None = attrs.field(default=None, converter=attrs.converters.optional(_time_text))
     audit: str | os.PathLike[str] | None = None
     verify_sample: int = attrs.field(default=0, validator=whole_number(0))
     verify_within: float = attrs.field(default=30.0, validator=seconds())

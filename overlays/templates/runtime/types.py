@@ -67,6 +67,10 @@ class MergeLimits:
     max_path_bytes: int
 
 
+def _method_name(operation: Operation) -> str:
+    return f"{operation.resource}.{operation.method}"
+
+
 @attrs.frozen(kw_only=True)
 class Operation:
     """The facts of one operation, as the spec states them.
@@ -105,10 +109,8 @@ class Operation:
     deprecated_reason: str | None = None
     refusals: tuple[tuple[int, str], ...] = ()
 
-    @property
-    def name(self) -> str:
-        """Name of the client's method, such as `profiles.get`."""
-        return f"{self.resource}.{self.method}"
+    name: str = attrs.field(init=False, default=attrs.Factory(_method_name, takes_self=True))
+    """Name of the client's method, such as `profiles.get`."""
 
 
 RawJson: TypeAlias = dict[str, Any] | list[Any] | str | float | bool

@@ -37,7 +37,7 @@ _CHECK_FLAGS: Final = tuple(flag for flag in PROFILE_FLAGS if flag.name in ("che
 )
 @click.option("--mapping", metavar="FILE", help="Mapping of columns to fields, a TOML file; with --for.")
 @click.option("--set", "renamings", multiple=True, metavar="FIELD=COLUMN", help="Column of a field; may be repeated.")
-@click.option("--strict", is_flag=True, help="End with status 1 if any row is refused or touched.")
+@click.option("--strict", is_flag=True, help="End with status 1 also if any row is touched by the change.")
 @flagged(_CHECK_FLAGS)
 @flagged(FILE_FLAGS)
 @as_json_flag
@@ -52,8 +52,8 @@ def check(
 ) -> int:
     """Say what of a file would be refused, and which identifiers the change of identifiers touches. Sends nothing.
 
-    After it accents count, white space at the ends is trimmed, uuids are unique. An event or a transaction names
-    its profile in `client`. Identifiers are masked.
+    Status 1 says that rows would be refused. After the change accents count, white space at the ends is trimmed, uuids
+    are unique. An event or a transaction names its profile in `client`. Identifiers are masked.
 
     \b
     Example:
@@ -72,7 +72,7 @@ def check(
     else:
         status = _check_rows(file, for_, mapping, renamings, file_options, options, found)
     found.print_counts()
-    return REFUSED if strict and (found.touched or status) else DONE
+    return REFUSED if strict and found.touched else status
 
 
 class _Findings:

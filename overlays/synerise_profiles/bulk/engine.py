@@ -20,7 +20,7 @@ from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.poison_search import Evidence, PoisonSearch
 from synerise_profiles._batching.send_result import SendResult, as_not_found
 from synerise_profiles._batching.throttle import Pace, Throttle
-from synerise_profiles._core.retry import RetryPolicy
+from synerise_profiles._core.retry import OutageState, RetryPolicy
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.wording import raised_text
 
@@ -55,15 +55,16 @@ class Engine(Machine[BulkTask]):
         *,
         rows_are_fixed: bool = False,
         pace: Pace | None = None,
+        outage: OutageState | None = None,
     ) -> None:
         self.report = recorder.report
         self.problem: str | None = None
         self.error: Exception | None = None
         self.failure: BaseException | None = None
         self._batch_operation, self.settings, self._recorder = batch_operation, settings, recorder
-        self._timing, self._policy, self._budget = timing, policy, BisectBudget(settings.max_bisect_requests)
+        self._timing, self._budget = timing, BisectBudget(settings.max_bisect_requests)
         self._throttle = Throttle(settings.concurrency, settings.requests_per_second, pace)
-        self._retries: Retries | None = None
+        self._retries = Retries(batch_operation.operation, policy, self._throttle, timing, outage)
         options = settings.chunker_options(rows_are_fixed=rows_are_fixed)
         self.sample = settings.sample_of(batch_operation.identifiers, timing.random)
         self._chunker = Chunker(batch_operation, options, recorder.record_refusal, recorder.report.note, self.sample)
@@ -263,8 +264,7 @@ class Engine(Machine[BulkTask]):
 
     def _on_success(self, sub_batch: SubBatch) -> None:
         self._failed_streak = 0
-        if self._retries is not None:
-            self._retries.end_outage()
+        self._retries.end_outage()
         self._evidence.last_passed = max(self._evidence.last_passed, sub_batch.number)
         self._evidence.passed += not sub_batch.was_parked
         self._throttle.on_success()
@@ -281,8 +281,6 @@ class Engine(Machine[BulkTask]):
             task.assigner.due = now + delay
 
     def _retry_delay(self, task: BulkTask, result: SendResult, now: float) -> float | None:
-        operation = self._batch_operation.operation
-        self._retries = self._retries or Retries(operation, self._policy, self._throttle, self._timing)
         had_success = self._evidence.last_passed > 0
         return self._retries.delay(task.sub_batch, task.sent_at, result, now, had_success=had_success)
 

@@ -9,7 +9,7 @@ from synerise_profiles._batching.batch import SubBatch
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Throttle
 from synerise_profiles._core.logging import Outage
-from synerise_profiles._core.retry import AttemptFailure, RetryPolicy, decide_retry
+from synerise_profiles._core.retry import AttemptFailure, OutageState, RetryPolicy, decide_retry
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Operation
 
@@ -19,8 +19,15 @@ __all__ = ["Retries"]
 class Retries:
     """Decides about the requests of one run."""
 
-    def __init__(self, operation: Operation, policy: RetryPolicy, throttle: Throttle, timing: Timing) -> None:
-        self._outage: Outage | None = None
+    def __init__(
+        self,
+        operation: Operation,
+        policy: RetryPolicy,
+        throttle: Throttle,
+        timing: Timing,
+        outage: OutageState | None = None,
+    ) -> None:
+        self._outage = Outage(timing.monotonic, outage)
         self._operation, self._policy, self._throttle, self._timing = operation, policy, throttle, timing
 
     def delay(
@@ -60,9 +67,8 @@ class Retries:
 
     def end_outage(self) -> None:
         """Note that the server takes requests again."""
-        if self._outage is not None and self._outage.is_on:
+        if self._outage.is_on:
             self._outage.end(self._operation)
 
     def _log(self, result: SendResult, delay: float, attempts: int, sent_at: float) -> None:
-        self._outage = self._outage or Outage(self._timing.monotonic)
         self._outage.log_retry(self._operation, result.status, result.description, delay, attempts, sent_at)

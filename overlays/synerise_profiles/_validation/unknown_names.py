@@ -12,15 +12,25 @@ from typing import Any, Final
 
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.names import near_name
+from synerise_profiles_api.names import closest_name, near_name
 
 from .rules import MAX_CACHED_TEXTS, FieldProblem, Note, Rule, fields_of
 from .schema import Schema, compile_pattern, schema_of
 
-__all__ = ["CELLS_NAME", "NamesRule", "PropertyNames", "UnknownNames", "refuse_reserved_names"]
+__all__ = [
+    "ALLOW_UNKNOWN",
+    "CELLS_NAME",
+    "IS_REQUIRED",
+    "NamesRule",
+    "PropertyNames",
+    "UnknownNames",
+    "refuse_reserved_names",
+]
 
 CELLS_NAME: Final = "cells"
 """The name under which a dead letter holds the cells of its source: they are no fields, and are never sent as such."""
+ALLOW_UNKNOWN: Final = ", or allow this one by allow_unknown"
+IS_REQUIRED: Final = "is required"
 _PLAIN_NAME: Final = re.compile(r"[\w .\-]{1,64}")
 _MAX_REMEMBERED: Final = 1000
 
@@ -54,7 +64,7 @@ class UnknownNames:
             if len(self._meant_names) < _MAX_REMEMBERED:
                 self._meant_names[name] = meant
         if meant is not None:
-            return name, f"is not documented, and {meant!r} is; mend the name, or allow this one by allow_unknown"
+            return name, f"is not documented, and {meant!r} is; mend the name{ALLOW_UNKNOWN}"
         shown = name if _PLAIN_NAME.fullmatch(name) else "a key that is not shown"
         self._note(f"{self._path}{shown}: not in the documentation")
         return None
@@ -107,6 +117,15 @@ class PropertyNames:
                     return problem
             elif len(self.valid_names) < MAX_CACHED_TEXTS:
                 self.valid_names.add(name)
+        return None
+
+    def missing_field(self, required: Sequence[str], row: Mapping[str, Any]) -> FieldProblem | None:
+        """Return the first field that a row lacks, and the unknown name that seems to be meant for it."""
+        for name in required:
+            if name not in row:
+                unknown = [key for key in row if key not in self._unknown_names.known and _PLAIN_NAME.fullmatch(key)]
+                found = closest_name(name, unknown)
+                return name, IS_REQUIRED if found is None else f"{IS_REQUIRED}; is {found!r} meant for it?"
         return None
 
 

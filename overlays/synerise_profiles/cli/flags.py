@@ -132,8 +132,8 @@ FLAG_NAMES: Final = frozenset(
     {"mapping", "sql", "db"}.union(
         flag.name for flags in (PROFILE_FLAGS, SALTED_FLAGS, DELETION_FLAGS, DELTA_FLAGS, FILE_FLAGS) for flag in flags
     )
-)
-"""The names of all flags that are arguments of the library."""
+) - {"format"}
+"""The names of all flags that are arguments of the library, to which a `format` is a key of a mapping."""
 
 
 class _Number(click.types.FloatParamType):

@@ -17,6 +17,7 @@ from synerise_profiles_api.callers import Site, caller
 from synerise_profiles_api.names import checks_names
 from synerise_profiles_api.types import Request, Response
 
+from ._core.arguments import refuse_argument
 from ._core.config import (
     AsyncClientArguments,
     ClientArguments,
@@ -33,7 +34,7 @@ from ._core.config import (
 from ._core.connections import AsyncConnectionManager, ConnectionManager, ConnectionSettings
 from ._core.headers import checked_headers
 from ._core.retry import RetryPolicy
-from ._core.signatures import shows_options
+from ._core.signatures import hides_others, shows_options
 from ._core.timing import SYSTEM_TIMING, Timing
 from ._features import AsyncClientExtensions, ClientExtensions
 from .deprecations import DeprecationPolicy, warn_deprecated
@@ -146,7 +147,7 @@ class Synerise(ClientExtensions):
             warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall())
         return self._connections.send(request, self._options)
 
-    @checks_names
+    @hides_others
     def with_options(
         self,
         *,
@@ -155,6 +156,7 @@ class Synerise(ClientExtensions):
         deadline: float | None = None,
         deprecations: DeprecationPolicy | None = None,
         headers: Mapping[str, str] | None = None,
+        **misspelt: Never,
     ) -> Self:
         """Return a copy with other options, which shares connections and token with this client.
 
@@ -163,7 +165,7 @@ class Synerise(ClientExtensions):
         Content-* and what else the client sets itself are refused. This client stays as it is. Closing the copy does
         nothing; closing this client closes both. Raises ConfigurationError.
         """
-        return _copy_with(self, timeout, max_retries, deadline, deprecations, headers)
+        return _copy_with(self, timeout, max_retries, deadline, deprecations, headers, misspelt)
 
     def close(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -271,7 +273,7 @@ class AsyncSynerise(AsyncClientExtensions):
         warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall(), site)
         return await self._connections.send(request, self._options)
 
-    @checks_names
+    @hides_others
     def with_options(
         self,
         *,
@@ -280,9 +282,10 @@ class AsyncSynerise(AsyncClientExtensions):
         deadline: float | None = None,
         deprecations: DeprecationPolicy | None = None,
         headers: Mapping[str, str] | None = None,
+        **misspelt: Never,
     ) -> Self:
         """Return a copy with other options, as `Synerise.with_options` does. Raises ConfigurationError."""
-        return _copy_with(self, timeout, max_retries, deadline, deprecations, headers)
+        return _copy_with(self, timeout, max_retries, deadline, deprecations, headers, misspelt)
 
     async def aclose(self) -> None:
         """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
@@ -318,8 +321,11 @@ def _copy_with(
     deadline: float | None,
     deprecations: DeprecationPolicy | None,
     headers: Mapping[str, str] | None,
+    misspelt: Mapping[str, Never],
 ) -> C:
     """Return a copy with other options, which shares connections and token; what is None stays as it is."""
+    for name in misspelt:
+        refuse_argument(type(client).with_options, name)
     options = attrs.evolve(client.options, retry=override_policy(client.options.retry, max_retries, deadline))
     if timeout is not None:
         options = attrs.evolve(options, timeouts=checked_timeouts(timeout))

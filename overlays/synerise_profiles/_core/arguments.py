@@ -13,13 +13,13 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Never, TypeAlias, TypeVar
 
 import attrs
 
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
-from synerise_profiles_api.names import checks_names, closest_name
+from synerise_profiles_api.names import checks_names, closest_name, meant
 
 __all__ = [
     "MakeError",
@@ -34,6 +34,7 @@ __all__ = [
     "one_of",
     "optional_function",
     "positive_seconds",
+    "refuse_argument",
     "refuse_unchecked",
     "refuse_without",
     "seconds",
@@ -114,6 +115,14 @@ def checks_init(cls: type[C]) -> type[C]:
     """Make a class whose TypeError for an unknown argument names the one that is meant."""
     cls.__init__ = checks_names(cls.__init__)  # type: ignore[method-assign]  # its signature stays
     return cls
+
+
+def refuse_argument(function: Callable[..., Any], name: str) -> Never:
+    """Raise the TypeError of an argument that a function does not take, with the one that is meant."""
+    import inspect  # noqa: PLC0415 - is needed for an error alone
+
+    known = inspect.getfullargspec(function).kwonlyargs
+    raise TypeError(f"{function.__qualname__}() got an unexpected keyword argument {name!r}; {meant(name, known)}")
 
 
 def invalid_request(name: str, problem: str) -> InvalidRequestError:

@@ -77,7 +77,7 @@ class FreeFormRule:
             for key, item in row.items():
                 if isinstance(item, str) and (problem := self._text_rule.check(item)) is not None:
                     return key, problem[1]
-        return self._property_names.missing_field(self._required, row)
+        return _missing_field(self._required, row, self._property_names)
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
         """Clear objects whose names are all valid."""
@@ -182,7 +182,7 @@ class ObjectRule:
             return problem
         if self._identifiers and not any(row.get(name) for name in self._identifiers):
             return "", f"{NAMES_NO_PROFILE}{', '.join(self._identifiers)}"
-        problem = names.missing_field(self._required, row)
+        problem = _missing_field(self._required, row, names)
         if problem is None and self._choice is not None:
             problem = self._choice.check_row(row)
         if problem is not None:
@@ -303,3 +303,8 @@ def _object_rows(
 
 def _not_an_object(value: Any) -> FieldProblem:
     return "", f"is neither a model nor a mapping: {type(value).__name__}{conversion_hint(value)}"
+
+
+def _missing_field(required: Sequence[str], row: Mapping[str, Any], names: PropertyNames) -> FieldProblem | None:
+    missing = next((name for name in required if name not in row), None)
+    return None if missing is None else (missing, names.missing_problem(missing, row))

@@ -119,14 +119,11 @@ class PropertyNames:
                 self.valid_names.add(name)
         return None
 
-    def missing_field(self, required: Sequence[str], row: Mapping[str, Any]) -> FieldProblem | None:
-        """Return the first field that a row lacks, and the unknown name that seems to be meant for it."""
-        for name in required:
-            if name not in row:
-                unknown = [key for key in row if key not in self._unknown_names.known and _PLAIN_NAME.fullmatch(key)]
-                found = closest_name(name, unknown)
-                return name, IS_REQUIRED if found is None else f"{IS_REQUIRED}; is {found!r} meant for it?"
-        return None
+    def missing_problem(self, name: str, row: Mapping[str, Any]) -> str:
+        """Say that a row lacks a field, and which unknown name seems to be meant for it."""
+        unknown = [key for key in row if key not in self._unknown_names.known and _PLAIN_NAME.fullmatch(key)]
+        found = closest_name(name, unknown)
+        return IS_REQUIRED if found is None else f"{IS_REQUIRED}; is {found!r} meant for it?"
 
 
 class NamesRule:

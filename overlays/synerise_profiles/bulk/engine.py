@@ -62,9 +62,9 @@ class Engine(Machine[BulkTask]):
         self.error: Exception | None = None
         self.failure: BaseException | None = None
         self._batch_operation, self.settings, self._recorder = batch_operation, settings, recorder
-        self._timing, self._budget = timing, BisectBudget(settings.max_bisect_requests)
+        self._timing, self._policy, self._budget = timing, policy, BisectBudget(settings.max_bisect_requests)
         self._throttle = Throttle(settings.concurrency, settings.requests_per_second, pace)
-        self._retries = Retries(batch_operation.operation, policy, self._throttle, timing, outage)
+        self._retries: Retries | None = None
         options = settings.chunker_options(rows_are_fixed=rows_are_fixed)
         self.sample = settings.sample_of(batch_operation.identifiers, timing.random)
         self._chunker = Chunker(batch_operation, options, recorder.record_refusal, recorder.report.note, self.sample)
@@ -73,7 +73,7 @@ class Engine(Machine[BulkTask]):
         self._ready: deque[Chunk] = deque()
         self._awaiting_journal: list[Chunk] = []
         self._outstanding: set[BulkTask] = set()
-        self._chunk_count, self._failed_streak, self._exhausted, self._done = 0, 0, False, False
+        self._outage, self._chunk_count, self._failed_streak, self._exhausted, self._done = outage, 0, 0, False, False
         self._started_at, self._evidence = timing.monotonic(), Evidence()
         self._search, self._unsent_keys = PoisonSearch(self._evidence), UnsentKeys(recorder.journal is not None)
         self.wants_rows_at_once = settings.flush_after is not None
@@ -264,7 +264,8 @@ class Engine(Machine[BulkTask]):
 
     def _on_success(self, sub_batch: SubBatch) -> None:
         self._failed_streak = 0
-        self._retries.end_outage()
+        if self._retries is not None:
+            self._retries.end_outage()
         self._evidence.last_passed = max(self._evidence.last_passed, sub_batch.number)
         self._evidence.passed += not sub_batch.was_parked
         self._throttle.on_success()
@@ -281,8 +282,9 @@ class Engine(Machine[BulkTask]):
             task.assigner.due = now + delay
 
     def _retry_delay(self, task: BulkTask, result: SendResult, now: float) -> float | None:
-        had_success = self._evidence.last_passed > 0
-        return self._retries.delay(task.sub_batch, task.sent_at, result, now, had_success=had_success)
+        operation = self._batch_operation.operation
+        self._retries = self._retries or Retries(operation, self._policy, self._throttle, self._timing, self._outage)
+        return self._retries.delay(task.sub_batch, task.sent_at, result, now, last_passed=self._evidence.last_passed)
 
     def _take_chunk(self, chunk: Chunk) -> None:
         """Take a full chunk. It is not sent if the journal has it, nor before all of the journal was compared."""

@@ -31,18 +31,18 @@ class Retries:
         self._operation, self._policy, self._throttle, self._timing = operation, policy, throttle, timing
 
     def delay(
-        self, sub_batch: SubBatch, sent_at: float, result: SendResult, now: float, *, had_success: bool
+        self, sub_batch: SubBatch, sent_at: float, result: SendResult, now: float, *, last_passed: int
     ) -> float | None:
         """Return the seconds until a request is sent again; None if it is not.
 
-        `had_success` says that others were accepted.
+        `last_passed` is the number of the last one that was accepted, 0 without any.
         """
         failure = result.failure
         if (sub_batch.is_half or sub_batch.was_parked) and result.may_be_about(sub_batch):  # it is tried once
             sub_batch.maybe_applied = sub_batch.maybe_applied or result.may_be_about_a_row
             return None
         # The client has renewed its token once already. Where others were accepted, the new one may have expired too.
-        is_token = result.status == 401 and had_success
+        is_token = result.status == 401 and last_passed > 0
         if failure is None or (result.is_final and not is_token):
             return None
         if is_token:

@@ -99,6 +99,7 @@ def _moment(text: str | None, flag: str) -> str | None:
 
     if text is None:
         return None
+    moment: datetime | None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -90,6 +90,9 @@ MISTAKES = {
     "tag rows.csv --set customId=id --tag-id 5 --yes": (
         "synerise-profiles: a tag is put on by clientId alone; give --set clientId=COLUMN or a --mapping with it"
     ),
+    "tag rows.csv --mapping ids.toml --tag-id 5 --yes": (
+        "synerise-profiles: a tag is put on by clientId alone; give --set clientId=COLUMN or a --mapping with it"
+    ),
     "permissions rows.csv": "synerise-profiles: rows.csv: is no Python program; its name would end in .py",
     "deprecations folder": "synerise-profiles: folder: no Python program is in this folder",
 }
@@ -112,6 +115,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("rows.csv", "id\nc-1\n"),
         ("rows.jsonl", "{}\n"),
         ("empty.csv", ""),
+        ("ids.toml", 'for = "identifiers"\n[columns]\nid = "customId"\n'),
         ("text.json", '{"name": "x"}'),
         ("list.json", '[{"name": "x"}]'),
         ("a.arrow", "ARROW1\0\0"),

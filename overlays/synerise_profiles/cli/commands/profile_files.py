@@ -118,7 +118,7 @@ def _refuse_without_client_id(rows: Any, values: Mapping[str, Any]) -> None:
 
     if values["mapping"] is not None:
         targets = RowMapping.load(values["mapping"]).targets.values()
-        fields = {target.path for found in targets for target in found}
+        fields = {target.field for found in targets for target in found}
     else:
         fields = {*parse_renamings(values["renamings"])} or {*getattr(rows, "columns", ())}
     if fields and "clientId" not in fields:

@@ -26,6 +26,7 @@ from .json_values import (
     surrogate_path,
     unwritable_problem,
 )
+from .names import missing_problem
 from .reading import ReadableModel
 from .types import UNSET, Operation
 
@@ -149,7 +150,7 @@ def list_content(operation: Operation, items: list[Any]) -> tuple[bytes, Any]:
 def pop_required(data: dict[str, Any], model: str, key: str) -> Any:
     """Take a field that a request model cannot do without."""
     if key not in data:
-        raise InvalidRequestError("is required", field=f"{model}.{key}")
+        raise InvalidRequestError(missing_problem(key, data), field=f"{model}.{key}")
     return data.pop(key)
 
 

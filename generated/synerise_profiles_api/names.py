@@ -9,11 +9,13 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-__all__ = ["HintsNames", "Resource", "checks_names", "closest_name", "meant", "near_name"]
+__all__ = ["HintsNames", "Resource", "checks_names", "closest_name", "meant", "missing_problem", "near_name"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MIN_LETTERS: Final = 6
 """Shorter names have too many neighbours for a single edit to be a slip."""
+_MIN_SWAPPED_LETTERS: Final = 4
+"""Two letters of a name that are swapped make no other word, but in the shortest ones."""
 _MAX_LISTED: Final = 30
 _SEPARATOR: Final = re.compile(r"[\s_.\-]+")
 
@@ -21,16 +23,23 @@ _SEPARATOR: Final = re.compile(r"[\s_.\-]+")
 def near_name(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is meant by another one, None if it is near none.
 
-    Near is a name that is the same without case and separators, or that has six letters and differs by one edit: a
-    letter more, less, another one, or two that are swapped. Digits make another name: `phone2` is near nothing.
+    Near is a name that is the same without case and separators, or that differs by two neighbours that are swapped, in
+    names of four letters (`tiem`), or by a letter more, less or another one, where one of the two names has six
+    (`parms`). Digits make another name: `phone2` is near nothing.
     """
     names, given = tuple(known), _letters(name)
     for other in names:
         if _letters(other) == given:
             return other
-    if sum(map(str.isalpha, given)) < _MIN_LETTERS:
+    if _count(given) < _MIN_SWAPPED_LETTERS:
         return None
-    return next((other for other in names if _is_one_edit(given, _letters(other))), None)
+    return next((other for other in names if _is_slip(given, _letters(other))), None)
+
+
+def missing_problem(name: str, given: Iterable[Any]) -> str:
+    """Say that a key is required, and which of the given ones is meant for it."""
+    found = near_name(name, (key for key in given if isinstance(key, str) and key.isidentifier()))
+    return "is required" if found is None else f"is required; is {found!r} meant for it?"
 
 
 def closest_name(name: str, known: Collection[str]) -> str | None:
@@ -164,14 +173,21 @@ def _letters(name: str) -> str:
     return _SEPARATOR.sub("", name).casefold()
 
 
-def _is_one_edit(given: str, known: str) -> bool:
+def _count(name: str) -> int:
+    return sum(map(str.isalpha, name))
+
+
+def _is_slip(given: str, known: str) -> bool:
     if abs(len(given) - len(known)) > 1 or _digits(given) != _digits(known):
         return False
     start = next(
         (place for place, (a, b) in enumerate(zip(given, known, strict=False)) if a != b), min(map(len, (given, known)))
     )
     a, b = given[start:], known[start:]
-    return a[1:] == b or a == b[1:] or a[1:] == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
+    if a[:2] == b[1::-1] and a[2:] == b[2:]:
+        return _count(known) >= _MIN_SWAPPED_LETTERS
+    is_one_edit = a[1:] == b or a == b[1:] or a[1:] == b[1:]
+    return is_one_edit and max(_count(given), _count(known)) >= _MIN_LETTERS
 
 
 def _digits(name: str) -> list[str]:

@@ -34,7 +34,7 @@ from ._core.config import (
 from ._core.connections import AsyncConnectionManager, ConnectionManager, ConnectionSettings
 from ._core.headers import checked_headers
 from ._core.retry import RetryPolicy
-from ._core.signatures import shows_options
+from ._core.signatures import hides_others, shows_options
 from ._core.timing import SYSTEM_TIMING, Timing
 from ._features import AsyncClientExtensions, ClientExtensions
 from .deprecations import DeprecationPolicy, warn_deprecated
@@ -147,6 +147,7 @@ class Synerise(ClientExtensions):
             warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall())
         return self._connections.send(request, self._options)
 
+    @hides_others
     def with_options(
         self,
         *,
@@ -272,6 +273,7 @@ class AsyncSynerise(AsyncClientExtensions):
         warn_deprecated(request.operation, self._options.deprecations, self._connections.timing.wall(), site)
         return await self._connections.send(request, self._options)
 
+    @hides_others
     def with_options(
         self,
         *,

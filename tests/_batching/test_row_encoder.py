@@ -23,6 +23,9 @@ from tests.bulk.support import Run, Server
 PROFILES, EVENTS, TRANSACTIONS = operations.profiles(), operations.events(), operations.transactions()
 
 
+MEND = "mend the name, or allow this one by allow_unknown"
+
+
 def refusal(
     row: Any, batch_operation: operations.BatchOperation = PROFILES, **settings: Any
 ) -> tuple[str | None, str] | None:
@@ -198,6 +201,33 @@ def test_slips_are_refused(checks: str) -> None:
     inner = {"customId": "c", "agreements": {"webpush": True}}
     assert refusal(inner, checks=checks) == ("agreements.webpush", problem.replace("firstName", "webPush"))
     assert refusal(inner, checks=checks, allow_unknown={"agreements.webpush"}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("emial", "email"),
+        ("phnoe", "phone"),
+        ("ctiy", "city"),
+        ("tasg", "tags"),
+        ("adress", "address"),
+        ("phone2", None),
+        ("emil", None),
+        ("mail", None),
+        ("tag", None),
+        ("sxe", None),
+    ],
+)
+def test_short_names_are_slips_where_letters_are_swapped(name: str, meant: str | None) -> None:
+    """In names of four and five letters a swap counts; a letter more, less or another one only in those of six."""
+    found = refusal({"customId": "c", name: "x"})
+    assert found == (None if meant is None else (name, f"is not documented, and {meant!r} is; {MEND}"))
+    assert refusal({"action": "a.b", "label": "v", "client": {"customId": "c"}, "parms": {}}, EVENTS) == (
+        "parms",
+        f"is not documented, and 'params' is; {MEND}",
+    )
+    lacking = {"action": "a.b", "lbl": "v", "client": {"customId": "c"}}
+    assert refusal(lacking, EVENTS) == ("label", "is required; is 'lbl' meant for it?")
 
 
 @pytest.mark.parametrize("checks", BOTH)

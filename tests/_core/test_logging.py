@@ -88,7 +88,10 @@ def own(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 
 def test_one_line_an_attempt_and_one_a_retry(caplog: pytest.LogCaptureFixture) -> None:
-    """DEBUG has every attempt with the path's template, WARNING every retry with its reason and delay."""
+    """DEBUG has every attempt with the path's template, WARNING every retry with its reason and delay.
+
+    INFO says that a host that was away answers again.
+    """
     caplog.set_level(logging.DEBUG, "synerise_profiles")
     transport, _ = mock(
         httpx.ConnectError("refused"),
@@ -106,8 +109,9 @@ def test_one_line_an_attempt_and_one_a_retry(caplog: pytest.LogCaptureFixture) -
         ),
         (
             "WARNING",
-            f"things.get: {unmade}; attempt 2 follows in 0.50 s",
+            f"things.get: {unmade}; it is tried again, the next time in 0.50 s",
         ),
+        ("INFO", "things.get: the server answers again, after 0.5 s and 1 failed request"),
         ("DEBUG", "things.get GET /v4/things/{id}: 429 in 0 ms (attempt 2)"),
         ("WARNING", "things.get: 429; attempt 3 follows in 2.00 s"),
         ("DEBUG", "things.get GET /v4/things/{id}: 401 in 0 ms (attempt 3)"),

@@ -61,6 +61,7 @@ READ = "profiles.upsert_batch: the rows cannot be read like this"
 REPORT: Any = dry_run([{"customId": "a"}], for_="profiles")
 GOT = "got an unexpected keyword argument"
 MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
+    (lambda: CLIENT.with_options(timeot=3), f"Synerise.with_options() {GOT} 'timeot'; did you mean 'timeout'?"),
     (lambda: Synerise(apikey="k"), f"Synerise() {GOT} 'apikey'; did you mean 'api_key'?"),
     (lambda: Synerise(api_key="k", time_out=3), f"Synerise() {GOT} 'time_out'; did you mean 'timeout'?"),
     (lambda: Synerise(token="t", baseurl="u"), f"Synerise() {GOT} 'baseurl'; did you mean 'base_url'?"),
@@ -104,8 +105,8 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (
         lambda: CLIENT.profiles.upsert({"custmId": "a"}),
         (
-            "profiles.upsert: body.custmId: is not documented, and 'customId' is; mend the name, or allow this one by "
-            "allow_unknown"
+            "profiles.upsert: body.custmId: is not documented, and 'customId' is; mend the name, or give it among the "
+            "additional_properties of a model"
         ),
     ),
     (lambda: models.ProfileInput(customId="a"), f"ProfileInput() {GOT} 'customId'; did you mean 'custom_id'?"),
@@ -250,11 +251,11 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: CLIENT.profiles.upsert({"customId": "a", "fristName": "Jan"}),
-        "profiles.upsert: body.fristName: is not documented, and 'firstName' is; mend the name, or allow this one by allow_unknown",
+        "profiles.upsert: body.fristName: is not documented, and 'firstName' is; mend the name, or give it among the additional_properties of a model",
     ),
     (
         lambda: CLIENT.profiles.upsert({"customId": "a", "first_name": "Jan"}),
-        "profiles.upsert: body.first_name: is not documented, and 'firstName' is; mend the name, or allow this one by allow_unknown",
+        "profiles.upsert: body.first_name: is not documented, and 'firstName' is; mend the name, or give it among the additional_properties of a model",
     ),
     (
         lambda: CLIENT.profiles.upsert({"customId": "a", "attributes": {"score": float("nan")}}),
@@ -280,7 +281,23 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: CLIENT.events.custom({"action": "shop.visit", "label": "Visit", "client": {"emial": "a@b.pl"}}),
-        "events.custom: body.client: names no profile; give one of id, uuid, customId, email",
+        "events.custom: body.client.emial: is not documented, and 'email' is; mend the name, or give it among the additional_properties of a model",
+    ),
+    (
+        lambda: CLIENT.events.custom({"action": "shop.visit", "lable": "Visit", "client": {"customId": "a"}}),
+        "events.custom: body.lable: is not documented, and 'label' is; mend the name, or give it among the additional_properties of a model",
+    ),
+    (
+        lambda: CLIENT.events.custom({"action": "shop.visit", "lbl": "Visit", "client": {"customId": "a"}}),
+        "events.custom: body.label: is required; is 'lbl' meant for it?",
+    ),
+    (
+        lambda: CLIENT.events.custom({"action": "a.b", "label": "c", "client": {"customId": "a"}, "parms": {}}),
+        "events.custom: body.parms: is not documented, and 'params' is; mend the name, or give it among the additional_properties of a model",
+    ),
+    (
+        lambda: models.CustomEvent.from_dict({"action": "a.b", "lable": "c", "client": {"customId": "a"}}),
+        "CustomEvent.label: is required; is 'lable' meant for it?",
     ),
     (
         lambda: CLIENT.events.custom(
@@ -905,3 +922,10 @@ def test_a_type_error_of_a_function_itself_is_left_as_it_is() -> None:
         divide("4")
     with pytest.raises(TypeError, match=r"divide\(\) needs 'value'; it is called as .*divide\(value, \.\.\.\)"):
         divide(by=2)
+
+
+def test_help_of_a_copy_shows_its_options_alone() -> None:
+    """No argument that is there for misspelt ones."""
+    for kind in (Synerise, AsyncSynerise):
+        names = inspect.signature(kind.with_options).parameters
+        assert list(names) == ["self", "timeout", "max_retries", "deadline", "deprecations", "headers"]

@@ -12,7 +12,7 @@ import attrs
 import httpx
 import pytest
 
-from synerise_profiles import AsyncSynerise, RetryPolicy, Synerise
+from synerise_profiles import APIConnectionError, AsyncSynerise, RetryPolicy, Synerise
 from synerise_profiles._core.logging import Outage
 from synerise_profiles._core.timing import SYSTEM_TIMING
 from synerise_profiles.bulk import BulkStoppedError, UnreadableRow
@@ -167,6 +167,52 @@ def test_a_bulk_run_warns_once_of_a_host_that_is_away(log: pytest.LogCaptureFixt
     (warning,) = lines(log, logging.WARNING)
     assert warning.startswith("profiles.upsert_batch: no connection to ")
     assert len([line for line in lines(log) if "answers again" in line]) == 1
+
+
+def away_at_first(failures: int) -> httpx.MockTransport:
+    """A host that is away for so many requests; then it logs in and takes rows."""
+    numbers = itertools.count(1)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if next(numbers) <= failures:
+            raise AWAY
+        return httpx.Response(200, json={"token": "a.b.c"}) if "auth" in request.url.path else httpx.Response(202)
+
+    return httpx.MockTransport(answer)
+
+
+@pytest.mark.parametrize("run", ["bulk", "queue", "calls"])
+def test_a_login_that_waits_for_the_host_warns_with_what_waits_for_it(run: str, log: pytest.LogCaptureFixture) -> None:
+    """The login before the rows, the run and calls of the same client: one warning for all of them, one line after."""
+    timing = attrs.evolve(SYSTEM_TIMING, sleep=lambda _seconds: None)
+    policy = RetryPolicy(base_delay=0.001)
+    with Synerise(api_key="key", transport=away_at_first(9), retry=policy, _timing=timing) as client:
+        if run == "bulk":
+            assert client.bulk.upsert_profiles([profile(n) for n in range(5000)]).accepted == 5000
+        elif run == "queue":
+            with client.queue() as queue:
+                queue.profiles.put(profile(1))
+        else:
+            for _ in range(2):
+                with pytest.raises(APIConnectionError):
+                    client.profiles.upsert(profile(1))
+            client.profiles.upsert(profile(1))
+
+    (warning,) = lines(log, logging.WARNING)
+    assert warning.startswith("auth.login: no connection to ")
+    (back,) = [line for line in lines(log) if "answers again" in line]
+    assert back.startswith("auth.login: ")
+
+
+def test_calls_one_after_another_warn_once_of_a_host_that_is_away(log: pytest.LogCaptureFixture) -> None:
+    """Twenty calls with three retries each: one warning, since who calls gets an error each time."""
+    timing = attrs.evolve(SYSTEM_TIMING, sleep=lambda _seconds: None)
+    with Synerise(token="a.b.c", transport=flaky(10**6), _timing=timing) as client:
+        for _ in range(20):
+            with pytest.raises(APIConnectionError):
+                client.profiles.upsert(profile(1))
+
+    assert len(lines(log, logging.WARNING)) == 1
 
 
 def test_a_request_from_before_the_server_answered_again_begins_no_other_outage(log: pytest.LogCaptureFixture) -> None:

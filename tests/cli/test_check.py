@@ -164,3 +164,18 @@ def test_what_cannot_be_read(
 def test_what_cannot_be_parsed(arguments: list[str]) -> None:
     """Usage and status 2."""
     assert cli.main(["check", *arguments]) == 2
+
+
+@pytest.mark.parametrize("command", ["check {path} --for profiles", "import profiles {path} --dry-run"])
+@pytest.mark.parametrize("more", ["", "--json"])
+def test_rows_that_would_be_refused_are_status_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, more: str
+) -> None:
+    """As the table of statuses says, without any flag; a row that the change touches is none of them."""
+    path = tmp_path / "c.csv"
+    arguments = f"{command.format(path=path)} --set birthDate=born --set customId=id {more}".split()
+    path.write_text("id,born\n1,1990-02-28\n2,1990-02-31\n", encoding="utf-8")
+    assert cli.main(arguments) == 1
+    path.write_text("id,born\n1 ,1990-02-28\n", encoding="utf-8")
+    assert cli.main(arguments) == 0
+    capsys.readouterr()

@@ -475,3 +475,15 @@ def test_completion(tmp_path: Path, shell: str) -> None:
     done = call(tmp_path, "completion", shell, env=environment())
     assert done.returncode == 0
     assert b"_SYNERISE_PROFILES_COMPLETE" in done.stdout
+
+
+def test_events_of_a_time_range_may_be_given_by_days(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A day alone is its start in UTC; the API takes no day."""
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        client.profiles.upsert({"customId": "c-1", "email": "a@example.com"})
+        for day in ("2026-03-01", "2026-03-03"):
+            event = {"label": day, "action": "a.b", "client": {"customId": "c-1"}, "time": f"{day}T00:00:00.000Z"}
+            client.events.custom(event)
+    range_ = "--time-from", "2026-03-02", "--time-to", "2026-03-04"
+    done = call(tmp_path, "events", "a@example.com", *range_, "--json", env=environment(sandbox))
+    assert [found["time"][:10] for found in json.loads(done.stdout)] == ["2026-03-03"]

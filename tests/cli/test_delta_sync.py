@@ -170,7 +170,7 @@ def test_gone_profiles(tmp_path: Path, client: Synerise, typed: Typed) -> None:
     assert typed("get", "c-98")[0] == 1
     write(tmp_path / "c.csv", 20)
     status, said = typed(*words, "--gone", "delete", "--yes")
-    assert (status, "max_gone_rate" in said) == (1, True), said
+    assert (status, "--max-gone-rate 0.02" in said) == (1, True), said
     assert typed("get", "c-90")[0] == 0
 
 

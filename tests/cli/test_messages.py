@@ -64,6 +64,35 @@ MISTAKES = {
     "call profiles.find identifier_type=by-email identifier_value=": (
         "synerise-profiles: identifier_value: is empty; an empty id would address another resource"
     ),
+    "call profiles.upsert emial=x": "synerise-profiles: body.emial: is not documented, and 'email' is; mend the name",
+    "check text.json --format csv": (
+        "synerise-profiles: text.json: is JSON, not CSV; its form is jsonl, or json if it is an array"
+    ),
+    "check list.json --format jsonl": "synerise-profiles: list.json: is a JSON array, not JSON Lines; its form is json",
+    "check rows.csv --format json": "synerise-profiles: rows.csv: is no JSON array; if it is CSV, its form is csv",
+    "check a.arrow": "synerise-profiles: a.arrow: is an Arrow or Feather file; write it as Parquet",
+    f"{ROWS.replace('rows.csv', 'q.csv')}": (
+        "synerise-profiles: q.csv: the header has a quote after a blank; take out the blanks before quotes"
+    ),
+    "import profiles u.jsonl": (
+        "synerise-profiles: u.jsonl: begins with the mark of UTF-16, and JSON is UTF-8; write it as UTF-8"
+    ),
+    "merge plan --by custom_id --into a b a": (
+        "synerise-profiles: --into: the profile that stays is among those to merge; leave it out there"
+    ),
+    "merge plan --by custom_id --pairs text.json": "synerise-profiles: --pairs: is JSON, not CSV; give a CSV file",
+    "events a@example.com --time-from yesterday": (
+        "synerise-profiles: --time-from: expected a day, or a time in ISO 8601 with a zone: 2026-03-01T00:00:00Z"
+    ),
+    "events a@example.com --time-to 2026-03-01T08:00": (
+        "synerise-profiles: --time-to: expected a day, or a time in ISO 8601 with a zone: 2026-03-01T00:00:00Z"
+    ),
+    "tag rows.csv --set customId=id --tag-id 5 --yes": (
+        "synerise-profiles: a tag is put on by clientId alone; give --set clientId=COLUMN or a --mapping with it"
+    ),
+    "tag rows.csv --mapping ids.toml --tag-id 5 --yes": (
+        "synerise-profiles: a tag is put on by clientId alone; give --set clientId=COLUMN or a --mapping with it"
+    ),
     "permissions rows.csv": "synerise-profiles: rows.csv: is no Python program; its name would end in .py",
     "deprecations folder": "synerise-profiles: folder: no Python program is in this folder",
 }
@@ -86,14 +115,34 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("rows.csv", "id\nc-1\n"),
         ("rows.jsonl", "{}\n"),
         ("empty.csv", ""),
+        ("ids.toml", 'for = "identifiers"\n[columns]\nid = "customId"\n'),
         ("text.json", '{"name": "x"}'),
+        ("list.json", '[{"name": "x"}]'),
+        ("a.arrow", "ARROW1\0\0"),
+        ("q.csv", 'id, "b"\n'),
     ):
         Path(name).write_text(text)
+    Path("u.jsonl").write_text("{}\n", encoding="utf-16")
     Path("folder").mkdir()
     with sqlite3.connect("rows.db") as database:
         database.execute("CREATE TABLE rows (id TEXT)")
     monkeypatch.setenv("SYNERISE_API_KEY", "key")
     monkeypatch.setenv("SYNERISE_BASE_URL", "http://127.0.0.1:9")
+
+
+PYTHON_WORD = re.compile(r"\b[a-z_]+=(?![A-Z=])|\bread_[a-z]+|\bclient\.\w+\.\w+|\.?\w+\(|RowMapping")
+"""What only who programs knows: an argument, a function, a class."""
+
+
+def options_of(typed: list[str]) -> set[str]:
+    """The flags of a command."""
+    command: click.Command = app
+    for word in typed:
+        found = command.get_command(click.Context(command), word) if isinstance(command, click.Group) else None
+        if found is None:
+            break
+        command = found
+    return {option for item in command.params for option in (*item.opts, *item.secondary_opts)}
 
 
 def words(line: str) -> list[str]:
@@ -106,6 +155,39 @@ def test_a_mistake_is_told_in_the_words_of_commands(line: str, capsys: pytest.Ca
     assert main(words(line)) == 2
     output, error = capsys.readouterr()
     assert (output, error.splitlines()[-1]) == ("", MISTAKES[line])
+    assert not PYTHON_WORD.search(error)
+    named = set(re.findall(r"--[a-z][a-z-]+", error.replace("that merge plan --save wrote", "")))
+    assert named <= {*options_of(words(line)), "--help"}
+
+
+SAID_BY_PROGRAMS = {
+    "skip_lines=-1 is no number of lines": "--skip-lines -1 is no number of lines",
+    "give mapping=, the RowMapping; before: x": "give --mapping, the mapping file; before: x",
+    "holds no cells by the names of their columns: give transform=, a function that returns {'cells': {column: cell}}, "
+    "or import the mended file again": "holds no cells by the names of their columns: import the mended file again",
+    "is not a date in ISO 8601; say what it is by format=": (
+        "is not a date in ISO 8601; say what it is by `format` in a mapping file"
+    ),
+    "is a number; say what it counts by format='unix', 'unix_ms' or 'excel'": (
+        "is a number; say what it counts in a mapping file: format = 'unix', 'unix_ms' or 'excel'"
+    ),
+    "it goes on at the server, and client.exports.resume('7f-3') waits for it again. If this status means that the "
+    "export has ended, say what it means by statuses={'X': 'failed'}": (
+        "it goes on at the server, and `synerise-profiles export resume 7f-3` waits for it again."
+    ),
+    "  and 7 more; write_html() and write_jsonl() hold all of them": "  and 7 more; --html and --save hold all of them",
+    "more than max_gone_rate=0.02: nothing was done": "more than --max-gone-rate 0.02: nothing was done",
+    "needs keep_keys=True: without the keys": "needs --keep-keys: without the keys",
+    "is gone; until then take times of events from client.clock or client.builder()": "is gone",
+}
+"""What the library says, and what a command says instead."""
+
+
+@pytest.mark.parametrize("text", SAID_BY_PROGRAMS)
+def test_what_is_said_to_programs_is_said_to_who_types(text: str) -> None:
+    """Names of arguments as flags, keys of mapping files as such, and of what only a program can do nothing."""
+    assert as_flags(text) == SAID_BY_PROGRAMS[text]
+    assert not PYTHON_WORD.search(as_flags(text))
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

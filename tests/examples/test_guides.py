@@ -26,6 +26,7 @@ import httpx
 import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise, SyneriseDeprecationWarning
+from synerise_profiles.bulk import dry_run
 from synerise_profiles.cli import main
 from synerise_profiles.integrations.spark import options as spark_options
 from synerise_profiles.sandbox import Sandbox
@@ -120,6 +121,7 @@ PRINTED = {
         r"^1 1$",
         r"^4 line 4: column 'Qty' is not a number$",
         r"^1$",
+        r"^1 cancellation$",
         r"^\['shop-7', '12'\]$",
         r"^2 buyers$",
         r"delimiter=';'",
@@ -363,6 +365,14 @@ def test_each_promise_names_its_test() -> None:
 def test_the_front_page_is_short() -> None:
     """Who opens README reads it to its end: it has at most 250 lines."""
     assert len(PAGES["README.md"].read_text(encoding="utf-8").splitlines()) <= 250
+
+
+def test_the_keys_of_a_report_are_named() -> None:
+    """Each key of `to_dict()` stands in the table of the page about reports, and no other one."""
+    page = (GUIDES / "reports.md").read_text("utf-8")
+    table = page[page.index("| key | says |") :].split("\n\n")[0]
+    named = {name for line in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert named == dry_run([{"customId": "a"}], for_="profiles").to_dict().keys()
 
 
 def test_every_error_has_its_help() -> None:

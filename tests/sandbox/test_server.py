@@ -301,3 +301,10 @@ def test_public_names() -> None:
     assert set(package.__all__) <= set(dir(package))
     with pytest.raises(AttributeError, match="nothing_here"):
         _ = package.nothing_here
+
+
+def test_a_sandbox_on_all_addresses_tells_one_that_can_be_opened() -> None:
+    """0.0.0.0 is no address to connect to: its URL is that of this machine."""
+    with Sandbox(host="0.0.0.0") as sandbox:
+        assert sandbox.url.startswith("http://127.0.0.1:")
+        assert httpx.get(sandbox.url).status_code == 200

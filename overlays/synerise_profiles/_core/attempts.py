@@ -29,8 +29,8 @@ from .config import MAX_WAIT_SECONDS, AttemptResult, Options
 from .confirmation import contradiction
 from .headers import request_id_of
 from .instruments import count_throttling, is_traced
-from .logging import LOGGER, log_attempt, log_retry, log_token_renewal
-from .retry import AttemptFailure, decide_retry, parse_retry_after
+from .logging import LOGGER, Outage, log_attempt, log_retry, log_token_renewal
+from .retry import AttemptFailure, decide_retry, is_away, parse_retry_after
 from .status_errors import connection_error, status_error, token_was_refused
 from .timing import Timing
 from .tokens import LOGIN, Token
@@ -101,6 +101,8 @@ class RequestAttempts(Generic[T]):
         """Say what follows a complete response; `token` is what the request was signed with."""
         self._response, self._problem = response, None
         status = response.status_code
+        if self.options.outage.is_on and not is_away(status):
+            self._outage().end(self.request.operation)
         if LOGGER.isEnabledFor(logging.DEBUG):
             self._log_attempt(status)
         if 200 <= status < 300:
@@ -192,7 +194,7 @@ class RequestAttempts(Generic[T]):
             return NextAction.FAIL
         self.error = None
         self.delay = decision.delay
-        log_retry(self.request.operation, outcome, decision.delay, self.attempts)
+        self._log_retry(failure, outcome)
         if failure.status_code in (429, 503) and is_traced():
             count_throttling(decision.delay)
         return NextAction.RETRY
@@ -239,6 +241,18 @@ class RequestAttempts(Generic[T]):
     def _log_attempt(self, outcome: int | str) -> None:
         request_id = request_id_of(self.options.headers)
         log_attempt(self.request.operation, outcome, self._attempt_seconds(), self.attempts, request_id)
+
+    def _log_retry(self, failure: AttemptFailure, outcome: int | str) -> None:
+        operation, status = self.request.operation, failure.status_code
+        # A login stands before all else that waits for the host; of other calls no connection alone proves it away.
+        if is_away(status) if operation is LOGIN else status is None and not failure.maybe_received:
+            sent_at = self._attempt_started
+            self._outage().log_retry(operation, status, str(outcome), self.delay, self.attempts, sent_at)
+        else:
+            log_retry(operation, outcome, self.delay, self.attempts)
+
+    def _outage(self) -> Outage:
+        return Outage(self.timing.monotonic, self.options.outage)
 
     def _attempt_seconds(self) -> float:
         return self.timing.monotonic() - self._attempt_started

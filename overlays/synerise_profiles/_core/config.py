@@ -20,7 +20,7 @@ from synerise_profiles_api.types import Operation, Request
 
 from .arguments import SettingValidator, configuration_error, instance_of, number, one_of, text, whole_number
 from .base_url import checked_base_url
-from .retry import RetryPolicy
+from .retry import OutageState, RetryPolicy
 
 if TYPE_CHECKING:
     import httpx
@@ -121,6 +121,7 @@ class Options:
         default="warn", validator=one_of(*get_args(DeprecationPolicy), error=configuration_error)
     )
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    outage: OutageState = attrs.field(factory=OutageState, eq=False, repr=False)
 
     @property
     def is_plain(self) -> bool:

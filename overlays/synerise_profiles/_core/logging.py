@@ -7,9 +7,10 @@ statuses, counts and durations are logged, never values or paths: those may be p
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from .retry import OutageState, is_away
 
 if TYPE_CHECKING:
     from synerise_profiles_api.types import Operation
@@ -26,8 +27,6 @@ __all__ = [
 
 LOGGER = logging.getLogger("synerise_profiles")
 LOGGER.addHandler(logging.NullHandler())
-_AWAY_STATUSES: Final = frozenset({502, 503, 504})
-"""What a gateway answers for a server that is not there."""
 
 
 def log_attempt(operation: Operation, outcome: int | str, seconds: float, attempt: int, request_id: str | None) -> None:
@@ -67,14 +66,18 @@ def log_stale_clock(operation: Operation, failure: str) -> None:
 class Outage:
     """Keeps a host that is away from filling the log: one WARNING when that begins, one line when it answers again.
 
-    `is_on` says that it is away; then `end` is to be called with the first answer. `clock` returns seconds.
+    `is_on` says that it is away; then `end` is to be called with the first answer. `clock` returns seconds; `state` is
+    shared by all that talks to the host.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.is_on = False
+    def __init__(self, clock: Callable[[], float], state: OutageState | None = None) -> None:
         self._clock = clock
-        self._since = self._ended = -math.inf
-        self._failures = 0
+        self._state = OutageState() if state is None else state
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the host is away."""
+        return self._state.is_on
 
     def log_retry(
         self, operation: Operation, status: int | None, outcome: str, delay: float, attempt: int, sent_at: float
@@ -83,20 +86,21 @@ class Outage:
 
         A request that was sent before the server answered again, and fails after that, begins no other outage.
         """
-        if status is not None and status not in _AWAY_STATUSES:
+        if not is_away(status):
             log_retry(operation, outcome, delay, attempt)
             return
-        if not self.is_on and sent_at >= self._ended:
-            self.is_on, self._since, self._failures = True, self._clock(), 0
+        if self._state.begin(sent_at, self._clock):
             LOGGER.warning("%s: %s; it is tried again, the next time in %.2f s", operation.name, outcome, delay)
         else:
             LOGGER.debug("%s: %s; attempt %d follows in %.2f s", operation.name, outcome, attempt + 1, delay)
-        self._failures += 1
 
     def end(self, operation: Operation) -> None:
         """Log that the host answers again."""
-        self.is_on, self._ended = False, self._clock()
-        seconds = self._ended - self._since
+        seconds, failures = self._state.end(self._clock())
         LOGGER.info(
-            "%s: the server answers again, after %.1f s and %d failed requests", operation.name, seconds, self._failures
+            "%s: the server answers again, after %.1f s and %d failed request%s",
+            operation.name,
+            seconds,
+            failures,
+            "" if failures == 1 else "s",
         )

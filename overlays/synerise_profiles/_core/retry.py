@@ -29,7 +29,15 @@ from synerise_profiles_api.names import HintsNames
 
 from .arguments import configuration_error, positive_seconds, seconds, whole_number
 
-__all__ = ["AttemptFailure", "RetryDecision", "RetryPolicy", "decide_retry", "parse_retry_after"]
+__all__ = [
+    "AttemptFailure",
+    "OutageState",
+    "RetryDecision",
+    "RetryPolicy",
+    "decide_retry",
+    "is_away",
+    "parse_retry_after",
+]
 
 _ALWAYS_SAFE_STATUSES: Final = frozenset({429, 503})
 """The server says that it has not begun: safe for every operation."""
@@ -37,6 +45,8 @@ _TRANSIENT_STATUSES: Final = frozenset({408, 499})
 """Statuses below 500 that a gateway sends when a connection was too slow."""
 _PERMANENT_STATUSES: Final = frozenset({501, 505})
 """Server errors that another attempt cannot mend."""
+_AWAY_STATUSES: Final = frozenset({502, 503, 504})
+"""What a gateway answers for a server that is not there."""
 _DELAY_SECONDS_PATTERN: Final = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
 _COUNT: Final = whole_number(0, error=configuration_error)
 _DELAY: Final = seconds(error=configuration_error)
@@ -57,6 +67,40 @@ class RetryPolicy(HintsNames):
     max_delay: float = attrs.field(default=8.0, validator=_DELAY)
     retry_after_cap: float = attrs.field(default=60.0, validator=_DELAY)
     deadline: float = attrs.field(default=300.0, validator=_DEADLINE)
+
+
+@attrs.define(eq=False)
+class OutageState:
+    """Whether the host of a client is away, and since when; one for all its calls, runs and queues.
+
+    A program that asks it in many threads may be told of the same beginning twice.
+    """
+
+    is_on: bool = False
+    since: float = -math.inf
+    ended: float = -math.inf
+    failures: int = 0
+
+    def begin(self, sent_at: float, clock: Callable[[], float]) -> bool:
+        """Note that a request failed; whether that is the beginning.
+
+        A request that was sent before the server answered again, and fails after that, begins nothing.
+        """
+        begins = not self.is_on and sent_at >= self.ended
+        if begins:
+            self.is_on, self.since, self.failures = True, clock(), 0
+        self.failures += 1
+        return begins
+
+    def end(self, now: float) -> tuple[float, int]:
+        """Note that the host answers; return the seconds that it was away, and the requests that failed."""
+        self.is_on, self.ended = False, now
+        return now - self.since, self.failures
+
+
+def is_away(status: int | None) -> bool:
+    """Whether a failure looks as if the host was away: no answer (None), or one that a gateway gives for it."""
+    return status is None or status in _AWAY_STATUSES
 
 
 @attrs.frozen(kw_only=True)

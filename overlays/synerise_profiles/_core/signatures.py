@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, cast
 
 import attrs
 
-__all__ = ["shows_options"]
+__all__ = ["hides_others", "shows_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _REQUIRED: Final = inspect.Parameter.empty
@@ -36,6 +36,12 @@ def shows_options(load: Callable[[], Sequence[Any]], **defaults: object) -> Call
         return function
 
     return decorate
+
+
+def hides_others(function: F) -> F:
+    """Leave out of the signature the arguments that a method takes only to say which one is meant by them."""
+    cast("Any", function).__signature__ = _LazySignature(lambda: _with_options(function, {}, {}))
+    return function
 
 
 class _LazySignature(inspect.Signature):

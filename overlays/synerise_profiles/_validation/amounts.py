@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias, cast
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import Money
+from synerise_profiles_api.names import missing_problem
 
 __all__ = ["Amount", "amount_of", "money", "read_money"]
 
@@ -66,7 +67,7 @@ def read_money(value: object, field: str, currency: str | None = None) -> Money:
         given = cast("Mapping[str, Any]", value)
         missing = [name for name in ("amount", "currency") if name not in given]
         if missing:
-            raise InvalidRequestError("is required", field=f"{field}.{missing[0]}")
+            raise InvalidRequestError(missing_problem(missing[0], given), field=f"{field}.{missing[0]}")
         amount, code = given["amount"], given["currency"]
     elif currency is None:
         raise InvalidRequestError("has no currency; give money(amount, currency)", field=field)

@@ -27,7 +27,7 @@ from synerise_profiles_api.types import Operation, Request
 from .object_rules import ObjectRule, rule_of
 from .rules import FieldProblem, ListRule, Note, Rule, is_printable_ascii, type_rule
 from .schema import Schema, body_schema
-from .unknown_names import NamesRule, PropertyNames, UnknownNames
+from .unknown_names import ALLOW_UNKNOWN, NamesRule, PropertyNames, UnknownNames
 
 __all__ = ["basic_rule", "check_body_of", "identifier_rules"]
 
@@ -183,7 +183,10 @@ def _refuse(rule: Rule, operation: Operation, value: Any, field: str) -> None:
     problem = rule.check(value)
     if problem is not None:
         path = _POSITION.sub(r"[\1]", f".{problem[0]}") if problem[0] else ""
-        raise InvalidRequestError(problem[1], operation=operation.name, field=field + path)
+        text = problem[1].removesuffix(ALLOW_UNKNOWN)
+        if text != problem[1]:  # a single call has no such argument
+            text = f"{text}, or give it among the additional_properties of a model"
+        raise InvalidRequestError(text, operation=operation.name, field=field + path)
 
 
 def _make_rule(operation: Operation) -> Rule | None:

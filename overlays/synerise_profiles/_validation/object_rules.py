@@ -31,9 +31,8 @@ from .schema import Schema
 from .unknown_names import PropertyNames
 from .value_choice import ValueChoiceRule
 
-__all__ = ["IS_REQUIRED", "NAMES_NO_PROFILE", "FreeFormRule", "ObjectRule", "rule_of"]
+__all__ = ["NAMES_NO_PROFILE", "FreeFormRule", "ObjectRule", "rule_of"]
 
-IS_REQUIRED: Final = "is required"
 NAMES_NO_PROFILE: Final = "names no profile; give one of "
 
 Rows: TypeAlias = "Sequence[dict[str, Any]]"
@@ -78,7 +77,7 @@ class FreeFormRule:
             for key, item in row.items():
                 if isinstance(item, str) and (problem := self._text_rule.check(item)) is not None:
                     return key, problem[1]
-        return _missing_field(self._required, row)
+        return _missing_field(self._required, row, self._property_names)
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
         """Clear objects whose names are all valid."""
@@ -183,7 +182,7 @@ class ObjectRule:
             return problem
         if self._identifiers and not any(row.get(name) for name in self._identifiers):
             return "", f"{NAMES_NO_PROFILE}{', '.join(self._identifiers)}"
-        problem = _missing_field(self._required, row)
+        problem = _missing_field(self._required, row, names)
         if problem is None and self._choice is not None:
             problem = self._choice.check_row(row)
         if problem is not None:
@@ -306,5 +305,6 @@ def _not_an_object(value: Any) -> FieldProblem:
     return "", f"is neither a model nor a mapping: {type(value).__name__}{conversion_hint(value)}"
 
 
-def _missing_field(required: Sequence[str], row: Mapping[str, Any]) -> FieldProblem | None:
-    return next(((name, IS_REQUIRED) for name in required if name not in row), None)
+def _missing_field(required: Sequence[str], row: Mapping[str, Any], names: PropertyNames) -> FieldProblem | None:
+    missing = next((name for name in required if name not in row), None)
+    return None if missing is None else (missing, names.missing_problem(missing, row))

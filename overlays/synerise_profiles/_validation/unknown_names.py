@@ -18,10 +18,21 @@ from synerise_profiles_api.names import closest_name, near_name
 from .rules import MAX_CACHED_TEXTS, FieldProblem, Note, Rule, fields_of
 from .schema import Schema, compile_pattern, schema_of
 
-__all__ = ["CELLS_NAME", "NamesRule", "PropertyNames", "UnknownNames", "refuse_reserved_names", "refuse_unknown_nulls"]
+__all__ = [
+    "ALLOW_UNKNOWN",
+    "CELLS_NAME",
+    "IS_REQUIRED",
+    "NamesRule",
+    "PropertyNames",
+    "UnknownNames",
+    "refuse_reserved_names",
+    "refuse_unknown_nulls",
+]
 
 CELLS_NAME: Final = "cells"
 """The name under which a dead letter holds the cells of its source: they are no fields, and are never sent as such."""
+ALLOW_UNKNOWN: Final = ", or allow this one by allow_unknown"
+IS_REQUIRED: Final = "is required"
 _MAX_REMEMBERED: Final = 1000
 _PLACE: Final = re.compile(r"\[\d+\]")
 """Of an item in a list."""
@@ -56,7 +67,7 @@ class UnknownNames:
             if len(self._meant_names) < _MAX_REMEMBERED:
                 self._meant_names[name] = meant
         if meant is not None:
-            return name, f"is not documented, and {meant!r} is; mend the name, or allow this one by allow_unknown"
+            return name, f"is not documented, and {meant!r} is; mend the name{ALLOW_UNKNOWN}"
         shown = name if looks_like_a_name(name) else "a key that is not shown"
         self._note(f"{self._path}{shown}: not in the documentation")
         return None
@@ -110,6 +121,12 @@ class PropertyNames:
             elif len(self.valid_names) < MAX_CACHED_TEXTS:
                 self.valid_names.add(name)
         return None
+
+    def missing_problem(self, name: str, row: Mapping[str, Any]) -> str:
+        """Say that a row lacks a field, and which unknown name seems to be meant for it."""
+        unknown = [key for key in row if key not in self._unknown_names.known and looks_like_a_name(key)]
+        found = closest_name(name, unknown)
+        return IS_REQUIRED if found is None else f"{IS_REQUIRED}; is {found!r} meant for it?"
 
 
 class NamesRule:

@@ -1,9 +1,8 @@
 """The state machine of a run: what to read, send and wait for, and what responses mean. Without I/O, for any driver.
 
-A run keeps a window of chunks on their way, each with one request in flight at a time. It sends before it reads, so
-that no more rows are read than the window needs. It does not repeat what was accepted (but see `PoisonSearch.probe`):
-of a chunk that was refused in part only the rows in doubt are sent again. What decides about less stands by itself:
-`Chunker`, `ChunkState` (attribution), `Throttle`, `TimestampAssigner`, `PoisonSearch`, and `OutcomeRecorder`.
+A run keeps a window of chunks on their way, each with one request in flight, and sends before it reads any further. It
+does not repeat what was accepted (but see `PoisonSearch.probe`): of a chunk that was refused in part only the rows in
+doubt are sent again. What decides about less stands by itself, as `Chunker` and `ChunkState` (attribution).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.poison_search import Evidence, PoisonSearch
 from synerise_profiles._batching.send_result import SendResult, as_not_found
 from synerise_profiles._batching.throttle import Pace, Throttle
-from synerise_profiles._core.retry import RetryPolicy
+from synerise_profiles._core.retry import OutageState, RetryPolicy
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.wording import raised_text
 
@@ -55,6 +54,7 @@ class Engine(Machine[BulkTask]):
         *,
         rows_are_fixed: bool = False,
         pace: Pace | None = None,
+        outage: OutageState | None = None,
     ) -> None:
         self.report = recorder.report
         self.problem: str | None = None
@@ -72,7 +72,7 @@ class Engine(Machine[BulkTask]):
         self._ready: deque[Chunk] = deque()
         self._awaiting_journal: list[Chunk] = []
         self._outstanding: set[BulkTask] = set()
-        self._chunk_count, self._failed_streak, self._exhausted, self._done = 0, 0, False, False
+        self._outage, self._chunk_count, self._failed_streak, self._exhausted, self._done = outage, 0, 0, False, False
         self._started_at, self._evidence = timing.monotonic(), Evidence()
         self._search, self._unsent_keys = PoisonSearch(self._evidence), UnsentKeys(recorder.journal is not None)
         self.wants_rows_at_once = settings.flush_after is not None
@@ -281,9 +281,9 @@ class Engine(Machine[BulkTask]):
             task.assigner.due = now + delay
 
     def _retry_delay(self, task: BulkTask, result: SendResult, now: float) -> float | None:
-        operation, passed = self._batch_operation.operation, self._evidence.last_passed > 0
-        self._retries = self._retries or Retries(operation, self._policy, self._throttle, self._timing)
-        return self._retries.delay(task.sub_batch, task.sent_at, result, now, had_success=passed)
+        operation, passed = self._batch_operation.operation, self._evidence.last_passed
+        self._retries = self._retries or Retries(operation, self._policy, self._throttle, self._timing, self._outage)
+        return self._retries.delay(task.sub_batch, task.sent_at, result, now, last_passed=passed)
 
     def _take_chunk(self, chunk: Chunk) -> None:
         """Take a full chunk. It is not sent if the journal has it, nor before all of the journal was compared."""

@@ -262,7 +262,8 @@ class Replay:
         rows = LetterRows(self._file, group, batch_operation, self._mapping, self._transform, needs_salt=needs_salt)
         recorder = ReplayRecorder(batch_operation, settings, rows, self)
         recorder.report.notes = rows.notes
-        return Engine(batch_operation, settings, recorder, timing, client_options.retry, pace=self._pace), rows
+        policy, outage = client_options.retry, client_options.outage
+        return Engine(batch_operation, settings, recorder, timing, policy, outage=outage, pace=self._pace), rows
 
     def _keep_all(self, group: LetterGroup) -> None:
         part = self.new_part(group.operation)

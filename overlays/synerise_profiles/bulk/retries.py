@@ -9,7 +9,7 @@ from synerise_profiles._batching.batch import SubBatch
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Throttle
 from synerise_profiles._core.logging import Outage
-from synerise_profiles._core.retry import AttemptFailure, RetryPolicy, decide_retry
+from synerise_profiles._core.retry import AttemptFailure, OutageState, RetryPolicy, decide_retry
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Operation
 
@@ -19,16 +19,23 @@ __all__ = ["Retries"]
 class Retries:
     """Decides about the requests of one run."""
 
-    def __init__(self, operation: Operation, policy: RetryPolicy, throttle: Throttle, timing: Timing) -> None:
-        self._outage: Outage | None = None
+    def __init__(
+        self,
+        operation: Operation,
+        policy: RetryPolicy,
+        throttle: Throttle,
+        timing: Timing,
+        outage: OutageState | None = None,
+    ) -> None:
+        self._outage = Outage(timing.monotonic, outage)
         self._operation, self._policy, self._throttle, self._timing = operation, policy, throttle, timing
 
     def delay(
-        self, sub_batch: SubBatch, sent_at: float, result: SendResult, now: float, *, had_success: bool
+        self, sub_batch: SubBatch, sent_at: float, result: SendResult, now: float, *, last_passed: int
     ) -> float | None:
         """Return the seconds until a request is sent again; None if it is not.
 
-        `had_success` says that others were accepted.
+        `last_passed` is the number of the last one that was accepted, 0 without any.
         """
         failure = result.failure
         throttle, is_throttled = self._throttle, result.status in (429, 503)
@@ -39,7 +46,7 @@ class Retries:
                 self._hold(failure, now)
             return None
         # The client has renewed its token once already. Where others were accepted, the new one may have expired too.
-        is_token = result.status == 401 and had_success
+        is_token = result.status == 401 and last_passed > 0
         if failure is None or (result.is_final and not is_token):
             return None
         if is_token:
@@ -69,9 +76,8 @@ class Retries:
 
     def end_outage(self) -> None:
         """Note that the server takes requests again."""
-        if self._outage is not None and self._outage.is_on:
+        if self._outage.is_on:
             self._outage.end(self._operation)
 
     def _log(self, result: SendResult, delay: float, attempts: int, sent_at: float) -> None:
-        self._outage = self._outage or Outage(self._timing.monotonic)
         self._outage.log_retry(self._operation, result.status, result.description, delay, attempts, sent_at)

@@ -104,6 +104,7 @@ def open_run(
             client_options.retry,
             rows_are_fixed=isinstance(rows, list | tuple),
             pace=pace,
+            outage=client_options.outage,
         )
         with reported(report):
             try:

@@ -80,8 +80,8 @@ def _describe_library_error(error: BaseException) -> DescribedError | None:
     if isinstance(error, errors.InvalidRequestError):
         return DescribedError(_mapping_text(error) or _argument_text(error), USAGE)
     if isinstance(error, errors.ConfigurationError):
-        return DescribedError(str(error), USAGE)
-    return _describe_feature_error(error) or DescribedError(str(error), _status_of(error))
+        return DescribedError(as_flags(str(error)), USAGE)
+    return _describe_feature_error(error) or DescribedError(as_flags(str(error)), _status_of(error))
 
 
 def _describe_feature_error(error: Exception) -> DescribedError | None:
@@ -99,7 +99,7 @@ def _describe_feature_error(error: Exception) -> DescribedError | None:
     if isinstance(error, bulk.JournalError):
         return DescribedError(f"--journal: {as_flags(str(error))}", USAGE)
     if isinstance(error, exports.ExportTimeoutError):
-        return DescribedError(str(error), STOPPED)
+        return DescribedError(as_flags(str(error)), STOPPED)
     return None
 
 

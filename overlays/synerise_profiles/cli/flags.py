@@ -55,7 +55,11 @@ BULK_FLAGS: Final = (
     Flag("requests_per_second", "number", "How many requests may begin in a second."),
     Flag("rate_budget", "text", "Share that rate with other processes: `file`, or the name of a file."),
     Flag("max_errors", "integer", "End the run with more rejected rows than this."),
-    Flag("max_error_rate", "number", "End the run with a larger share of rejected rows, from 0 to 1."),
+    Flag(
+        "max_error_rate",
+        "number",
+        "End the run with a larger share of rejected rows (0 to 1), from 1,000 rows on.",
+    ),
     Flag("dead_letter", "file", "Write rejected rows here, personal data included."),
     Flag(
         "dead_letter_mode", "choice", "Replace the dead letters that are there, or add to them.", ("replace", "append")
@@ -132,8 +136,8 @@ FLAG_NAMES: Final = frozenset(
     {"mapping", "sql", "db"}.union(
         flag.name for flags in (PROFILE_FLAGS, SALTED_FLAGS, DELETION_FLAGS, DELTA_FLAGS, FILE_FLAGS) for flag in flags
     )
-)
-"""The names of all flags that are arguments of the library."""
+) - {"format"}
+"""The names of all flags that are arguments of the library, to which a `format` is a key of a mapping."""
 
 
 class _Number(click.types.FloatParamType):

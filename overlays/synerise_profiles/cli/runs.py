@@ -87,7 +87,9 @@ def write_page(report: Report | DeltaPlan, page: str | None, *, show_values: boo
             report.write_html(page, show_values=show_values)
     except (OSError, SyneriseError) as error:
         reason = getattr(error, "strerror", None) or getattr(error, "problem", None) or type(error).__name__
-        click.echo(f"--report: the page could not be written: {reason}; what was sent is as told above", err=True)
+        click.echo(
+            f"--report: the page could not be written: {as_flags(reason)}; what was sent is as told above", err=True
+        )
         return False
     return True
 
@@ -135,7 +137,7 @@ def _read_back_lines(report: Report) -> Iterator[str]:
             yield f"still exists: {report.unit} {where}, {remaining.identifier}"
     for found in (verification, deletions):
         if found is not None and found.problem:
-            yield found.problem
+            yield as_flags(found.problem)
 
 
 def print_reasons(report: Report, *, show_values: bool) -> None:

@@ -120,7 +120,7 @@ class QueueParts:
         self.notes: dict[str, int] = {}
         note = partial(count_note, self.notes)
         pace = _open_pace(settings, options.base_url)
-        self.core = QueueCore(batch_operations, settings, options.retry, timing, pace)
+        self.core = QueueCore(batch_operations, settings, options.retry, timing, pace, options.outage)
         observe_queue(self.core)
         LOGGER.info("queue started: up to %d rows, %d requests at a time", settings.max_items, settings.concurrency)
         encoders = [QueueRowEncoder(batch_operation, settings, note) for batch_operation in batch_operations]

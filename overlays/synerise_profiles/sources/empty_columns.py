@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from synerise_profiles._validation.object_rules import IS_REQUIRED, NAMES_NO_PROFILE
+from synerise_profiles._validation.object_rules import NAMES_NO_PROFILE
+from synerise_profiles._validation.unknown_names import IS_REQUIRED
 
 from .targets import Target
 
@@ -36,7 +37,7 @@ def with_empty_columns(field: str, reason: str, targets: Mapping[str, Sequence[T
 
 def _missing_fields(field: str, reason: str) -> Iterator[str]:
     """Yield the fields of which a reason says that one, or all, are missing."""
-    if reason == IS_REQUIRED:
+    if reason.startswith(IS_REQUIRED):
         yield field
     elif reason.startswith(NAMES_NO_PROFILE):
         for name in reason.removeprefix(NAMES_NO_PROFILE).split(", "):

@@ -18,6 +18,7 @@ from synerise_profiles.cli.connection import connected, open_client
 from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError
 from synerise_profiles.cli.output import confirm, print_bytes, print_json, print_table, write_line
 from synerise_profiles.cli.streams import tell
+from synerise_profiles.cli.wording import as_flags
 
 if TYPE_CHECKING:
     from synerise_profiles_api.types import Operation, Request
@@ -95,8 +96,8 @@ def _told_by_argument() -> Generator[None]:
     try:
         yield
     except InvalidRequestError as error:
-        problem = error.problem.removesuffix(", or allow this one by allow_unknown")
-        raise CommandError(f"{error.field}: {problem}" if error.field else problem) from None
+        problem = error.problem.removesuffix(", or give it among the additional_properties of a model")
+        raise CommandError(f"{error.field}: {as_flags(problem)}" if error.field else as_flags(problem)) from None
 
 
 def _request(module: ModuleType, operation: Operation, arguments: Sequence[str]) -> Request[Any]:

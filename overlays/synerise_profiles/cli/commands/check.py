@@ -17,6 +17,7 @@ from synerise_profiles._core.wording import counted
 from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError
 from synerise_profiles.cli.flags import FILE_FLAGS, PROFILE_FLAGS, flagged, given_options
 from synerise_profiles.cli.output import as_json_flag, print_json, write_line
+from synerise_profiles.cli.wording import as_flags
 
 if TYPE_CHECKING:
     from synerise_profiles.cli.inputs import RowKind
@@ -37,7 +38,7 @@ _CHECK_FLAGS: Final = tuple(flag for flag in PROFILE_FLAGS if flag.name in ("che
 )
 @click.option("--mapping", metavar="FILE", help="Mapping of columns to fields, a TOML file; with --for.")
 @click.option("--set", "renamings", multiple=True, metavar="FIELD=COLUMN", help="Column of a field; may be repeated.")
-@click.option("--strict", is_flag=True, help="End with status 1 if any row is refused or touched.")
+@click.option("--strict", is_flag=True, help="End with status 1 also if any row is touched by the change.")
 @flagged(_CHECK_FLAGS)
 @flagged(FILE_FLAGS)
 @as_json_flag
@@ -52,8 +53,8 @@ def check(
 ) -> int:
     """Say what of a file would be refused, and which identifiers the change of identifiers touches. Sends nothing.
 
-    After it accents count, white space at the ends is trimmed, uuids are unique. An event or a transaction names
-    its profile in `client`. Identifiers are masked.
+    Status 1 says that rows would be refused. After the change accents count, white space at the ends is trimmed, uuids
+    are unique. An event or a transaction names its profile in `client`. Identifiers are masked.
 
     \b
     Example:
@@ -72,7 +73,7 @@ def check(
     else:
         status = _check_rows(file, for_, mapping, renamings, file_options, options, found)
     found.print_counts()
-    return REFUSED if strict and (found.touched or status) else DONE
+    return REFUSED if strict and found.touched else status
 
 
 class _Findings:
@@ -225,7 +226,7 @@ def _read(path: str, options: Mapping[str, Any], columns: Collection[str]) -> Ro
     except OSError as error:
         raise CommandError(f"cannot read {path}: {getattr(error, 'strerror', None) or type(error).__name__}") from None
     except InvalidRequestError as error:
-        raise CommandError(f"{path}: {error.problem}") from None
+        raise CommandError(f"{path}: {as_flags(error.problem)}") from None
 
 
 def _csv_rows(path: str, file: Any, options: Mapping[str, Any], columns: Collection[str]) -> Rows:
@@ -239,7 +240,7 @@ def _csv_rows(path: str, file: Any, options: Mapping[str, Any], columns: Collect
     if hint:
         raise CommandError(f"{path}: {hint}; say it by --delimiter")
     records = reader.records(
-        lambda cells: dict(zip(names, cells, strict=False)), lambda bad: bad.reason, used=used, is_ragged=True
+        lambda cells: dict(zip(names, cells, strict=False)), lambda bad: as_flags(bad.reason), used=used, is_ragged=True
     )
     for index, row in enumerate(records):
         line = reader.lines.locate(index)
@@ -254,7 +255,7 @@ def _json_rows(path: str, file: Any, form: str) -> Rows:
 
     lines = None if form == "json" else JsonLinesReader(file)
     reader = JsonArrayReader(file) if lines is None else lines
-    for index, row in enumerate(reader.records(None, lambda reason, _: CommandError(reason))):
+    for index, row in enumerate(reader.records(None, lambda reason, _: CommandError(as_flags(reason)))):
         place = index if lines is None else lines.lines.locate(index)
         if not isinstance(row, dict):
             problem = row.message if isinstance(row, CommandError) else "is not an object"

@@ -22,6 +22,7 @@ from synerise_profiles.cli.flags import (
 from synerise_profiles.cli.output import as_json_flag, confirm, print_json, shown_progress, write_line
 from synerise_profiles.cli.runs import check_page, print_reasons, print_report, status_of, write_page
 from synerise_profiles.cli.streams import tell
+from synerise_profiles.cli.wording import as_flags
 
 if TYPE_CHECKING:
     from synerise_profiles import Synerise
@@ -141,7 +142,8 @@ def _tell(report: DeltaReport, *, as_json: bool, show_values: bool, problem: str
 
 def _print_found(found: DeltaPlan) -> None:
     """Print what was found, a line for each thing."""
-    for line in found.to_text().splitlines():
+    text, problem = found.to_text(), found.gone_problem
+    for line in (text if problem is None else text.replace(problem, as_flags(problem))).splitlines():
         write_line(line)
 
 

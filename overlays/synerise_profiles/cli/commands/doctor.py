@@ -10,6 +10,7 @@ import click
 from synerise_profiles.cli.connection import connected, open_client
 from synerise_profiles.cli.exit_status import DONE, REFUSED, UNREACHABLE
 from synerise_profiles.cli.output import as_json_flag, print_json, write_line
+from synerise_profiles.cli.wording import as_flags
 
 __all__ = ["COMMANDS"]
 
@@ -35,7 +36,7 @@ def doctor(methods: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001 - cl
     if as_json:
         print_json(found.to_dict())
     else:
-        write_line(str(found))
+        write_line(as_flags(str(found)))
     if any(check.name in _UNREACHABLE_BY for check in found.problems):
         return UNREACHABLE
     return DONE if found.ok else REFUSED

@@ -15,6 +15,7 @@ from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError
 from synerise_profiles.cli.flags import NUMBER
 from synerise_profiles.cli.output import as_json_flag, print_json, write_line
 from synerise_profiles.cli.streams import tell
+from synerise_profiles.cli.wording import as_flags
 
 if TYPE_CHECKING:
     from synerise_profiles.exports import Export, ExportProgress
@@ -72,7 +73,7 @@ def run(body: str, output: str, **options: Any) -> int:
             model, _, field = error.field.partition(".")
             if model != "ExportRequest":
                 raise
-            raise CommandError(f"--body: {field}: {error.problem}") from None
+            raise CommandError(f"--body: {field}: {as_flags(error.problem)}") from None
         return write(found)
 
 

@@ -10,6 +10,7 @@ import click
 from synerise_profiles.cli.connection import connected, open_client
 from synerise_profiles.cli.exit_status import DONE, CommandError
 from synerise_profiles.cli.output import as_json_flag, print_json, print_table
+from synerise_profiles.cli.wording import as_flags
 
 if TYPE_CHECKING:
     from synerise_profiles import Synerise
@@ -41,9 +42,11 @@ def get(identifier: str, by: str | None) -> int:
 @click.argument("identifier")
 @_by_option
 @click.option("--action", metavar="TEXT", help="Only events with this action, such as transaction.charge.")
-@click.option("--time-from", metavar="TIME", help="Begin of the time range, in ISO 8601 (the oldest event).")
-@click.option("--time-to", metavar="TIME", help="End of the time range, in ISO 8601 (now).")
-@click.option("--limit", type=int, metavar="N", help="How many events to show.")
+@click.option(
+    "--time-from", metavar="TIME", help="Begin of the time range, in ISO 8601; a day alone is its start in UTC."
+)
+@click.option("--time-to", metavar="TIME", help="End of the time range, likewise (now).")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="How many events to show.")
 @as_json_flag
 @connected
 def events(identifier: str, by: str | None, as_json: bool, **filters: Any) -> int:  # noqa: FBT001 - click passes flags by name
@@ -53,6 +56,8 @@ def events(identifier: str, by: str | None, as_json: bool, **filters: Any) -> in
     Example:
       synerise-profiles events jan.kowalski@example.com --action transaction.charge --limit 5
     """
+    for name in ("time_from", "time_to"):
+        filters[name] = _moment(filters[name], f"--{name.replace('_', '-')}")
     with open_client(deprecations="ignore") as client:
         profile = _profile(client, identifier, by)
         given = {name: value for name, value in filters.items() if value is not None}
@@ -88,6 +93,24 @@ def tags(as_json: bool) -> int:  # noqa: FBT001 - click passes flags by name
     return DONE
 
 
+def _moment(text: str | None, flag: str) -> str | None:
+    """Return a time that the API takes: it refuses a day alone, and a time without a zone."""
+    from datetime import datetime  # noqa: PLC0415 - a help page does without
+
+    if text is None:
+        return None
+    moment: datetime | None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is not None and len(text) <= len("2026-03-01"):
+        return f"{moment.date().isoformat()}T00:00:00Z"
+    if moment is None or moment.tzinfo is None:
+        raise CommandError(f"{flag}: expected a day, or a time in ISO 8601 with a zone: 2026-03-01T00:00:00Z")
+    return text
+
+
 def _plain(model: Any) -> dict[str, Any]:
     found: dict[str, Any] = model.to_dict()
     return found
@@ -111,7 +134,7 @@ def _profile(client: Synerise, identifier: str, by: str | None) -> dict[str, Any
     try:
         return _plain(client.profiles.find(names[kind], identifier))
     except InvalidRequestError as error:
-        raise CommandError(f"IDENTIFIER: {error.problem}") from None
+        raise CommandError(f"IDENTIFIER: {as_flags(error.problem)}") from None
 
 
 COMMANDS: Final[Mapping[str, click.Command]] = {"get": get, "events": events, "tags": tags}

@@ -11,6 +11,7 @@ from synerise_profiles.cli.connection import connected, open_client
 from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError
 from synerise_profiles.cli.output import as_json_flag, confirm, print_json, write_line
 from synerise_profiles.cli.streams import tell
+from synerise_profiles.cli.wording import as_flags, as_typed
 from synerise_profiles.cli.written_files import PAGE, PLANS, check_written_file
 
 if TYPE_CHECKING:
@@ -71,25 +72,31 @@ def plan(sources: tuple[str, ...], **options: Any) -> int:
             plans.write_html(options["html"], show_values=options["show_values"])
         if options["save"] is not None:
             plans.write_jsonl(options["save"])
-        write_line(plans.to_text(show_values=options["show_values"]))
+        write_line(as_typed(plans.to_text(show_values=options["show_values"])))
     return DONE
 
 
 def _plans(client: Synerise, sources: tuple[str, ...], options: Mapping[str, Any]) -> MergePlanSet:
+    from synerise_profiles.errors import InvalidRequestError  # noqa: PLC0415 - a help page does without
+
     by = options["by"]
     if options["pairs"] is not None:
-        return client.merges.plan_many(
-            options["pairs"],
-            by=by,
-            on_chain=options["on_chain"],
-            duplicate_column=options["duplicate_column"],
-            survivor_column=options["survivor_column"],
-            encoding=options["encoding"],
-            skip_lines=options["skip_lines"],
-            **{name: options[name] for name in ("delimiter", "comment") if options[name] is not None},
-        )
+        names = "on_chain", "duplicate_column", "survivor_column", "encoding", "skip_lines", "delimiter", "comment"
+        given = {name: options[name] for name in names if options[name] is not None}
+        try:
+            return client.merges.plan_many(options["pairs"], by=by, **given)
+        except InvalidRequestError as error:
+            problem, marker, _ = error.problem.partition("; read it by ")
+            if not marker:
+                raise
+            raise CommandError(f"--pairs: {problem}; give a CSV file") from None
     target, *merged = (_key(text, by) for text in (options["into"], *sources))
-    return client.merges.plan_many([(source, target) for source in merged], by=by)
+    if target in merged:
+        raise CommandError("--into: the profile that stays is among those to merge; leave it out there")
+    try:
+        return client.merges.plan_many([(source, target) for source in merged], by=by)
+    except InvalidRequestError as error:
+        raise CommandError(f"ID: {as_flags(error.problem)}") from None
 
 
 @merge.command()
@@ -128,7 +135,7 @@ def apply(
         except MergeStoppedError as error:
             if isinstance(error.result, MergeSetResult):
                 _tell_result(error.result, as_json=as_json)
-            text = f"{error.problem}. What is not merged is named in the audit; run it again to go on"
+            text = f"{as_flags(error.problem)}. What is not merged is named in the audit; run it again to go on"
             raise CommandError(text, REFUSED) from None
     is_told = _tell_result(result, as_json=as_json)
     return DONE if is_told and result.complete else REFUSED
@@ -142,7 +149,7 @@ def _saved_plans(path: str) -> MergePlanSet:
         return MergePlanSet.read_jsonl(path)
     except InvalidRequestError as error:
         problem = error.problem.replace("set of plans that write_jsonl() wrote", "file that merge plan --save wrote")
-        raise CommandError(f"{path}: {problem}") from None
+        raise CommandError(f"{path}: {as_flags(problem)}") from None
 
 
 def _check_audit(audit: str, plans_file: str) -> None:
@@ -160,7 +167,7 @@ def _tell_result(result: MergeSetResult, *, as_json: bool) -> bool:
         return tell(lambda: print_json({"summary": summary, "complete": result.complete, "refused": reasons}), summary)
     is_told = tell(lambda: write_line(summary), summary)
     for reason in reasons:
-        click.echo(f"refused: {reason}", err=True)
+        click.echo(f"refused: {as_flags(reason)}", err=True)
     return is_told
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from synerise_profiles.cli.connection import connected, default_limits, open_client
+from synerise_profiles.cli.exit_status import CommandError
 from synerise_profiles.cli.flags import (
     BULK_FLAGS,
     DELETION_FLAGS,
@@ -84,7 +85,7 @@ def tag(
     yes: bool,  # noqa: FBT001 - likewise
     **values: Any,
 ) -> int:
-    """Put a tag on the profiles of files, one request each. A row has a clientId.
+    """Put a tag on the profiles of files, one request each. A row has a clientId; `get` shows that of a profile.
 
     \b
     Example:
@@ -92,6 +93,7 @@ def tag(
     """
     options = dict(default_limits()) | given_options(BULK_FLAGS, values)
     rows = _rows(files, values)
+    _refuse_without_client_id(rows, values)
     if dry_run:
         return _dry_run(rows, "tags", options, values)
     check_page(values["page"], rows)
@@ -107,6 +109,20 @@ def _rows(files: tuple[str, ...], values: Mapping[str, Any]) -> Any:
     from synerise_profiles.cli.inputs import rows_of  # noqa: PLC0415 - a help page does without
 
     return rows_of(files, "identifiers", values)
+
+
+def _refuse_without_client_id(rows: Any, values: Mapping[str, Any]) -> None:
+    """Refuse rows of which no field is a clientId, as far as that can be told before they are read."""
+    from synerise_profiles.cli.inputs import parse_renamings  # noqa: PLC0415 - a help page does without
+    from synerise_profiles.sources import RowMapping  # noqa: PLC0415 - likewise
+
+    if values["mapping"] is not None:
+        targets = RowMapping.load(values["mapping"]).targets.values()
+        fields = {target.field for found in targets for target in found}
+    else:
+        fields = {*parse_renamings(values["renamings"])} or {*getattr(rows, "columns", ())}
+    if fields and "clientId" not in fields:
+        raise CommandError("a tag is put on by clientId alone; give --set clientId=COLUMN or a --mapping with it")
 
 
 def _dry_run(rows: Any, for_: str, options: Mapping[str, Any], values: Mapping[str, Any]) -> int:

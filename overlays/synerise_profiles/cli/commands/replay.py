@@ -14,6 +14,7 @@ from synerise_profiles.cli.exit_status import CommandError
 from synerise_profiles.cli.flags import REPLAY_FLAGS, flagged, given_options, report_option, show_values_option
 from synerise_profiles.cli.output import as_json_flag, confirm
 from synerise_profiles.cli.runs import check_page, run_rows
+from synerise_profiles.cli.wording import as_flags
 
 __all__ = ["COMMANDS"]
 
@@ -71,7 +72,7 @@ def _deletions(path: str) -> int:
     try:
         return sum(letter["operation"] == "profiles.delete" for letter in read_dead_letter(path))
     except InvalidRequestError as error:
-        raise CommandError(f"{path}: {error.problem}") from None
+        raise CommandError(f"{path}: {as_flags(error.problem)}") from None
 
 
 def _again(letters: str, options: Mapping[str, Any]) -> str:

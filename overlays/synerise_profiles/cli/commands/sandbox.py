@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from synerise_profiles.cli.exit_status import CommandError
+from synerise_profiles.cli.wording import as_flags
 from synerise_profiles_api.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _make_sandbox(options: Mapping[str, Any]) -> Sandbox:
     try:
         return Sandbox(host=options["host"], port=options["port"], options=behaviour, **credentials, **chosen)
     except InvalidRequestError as error:
-        raise CommandError(f"cannot keep the state in {options['state']}: {error.problem}") from None
+        raise CommandError(f"cannot keep the state in {options['state']}: {as_flags(error.problem)}") from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -10,6 +10,7 @@ import click
 
 from synerise_profiles.cli.exit_status import DONE, CommandError
 from synerise_profiles.cli.output import print_bytes
+from synerise_profiles.cli.wording import as_flags
 
 if TYPE_CHECKING:
     from synerise_profiles.sources import SuggestedFor
@@ -50,7 +51,7 @@ def suggest_mapping(
     try:
         text = suggest(file, for_=for_, **csv_options(file, given))
     except InvalidRequestError as error:
-        raise CommandError(f"{file}: {error.problem}") from None
+        raise CommandError(f"{file}: {as_flags(error.problem)}") from None
     if output is None:
         print_bytes(text.encode())
         return DONE

@@ -1,4 +1,4 @@
-"""The transport: builds the HTTP request, sends it over httpx, and drives `RequestAttempts`, sync and async.
+"""The transport: sends requests over httpx, and drives `RequestAttempts`, sync and async.
 
 httpx's transports are driven directly, without `httpx.Client`: that logs every URL, and here a URL may hold an e-mail
 address; it keeps cookies, which would carry state from one call into the next; and it merges headers and cookies anew
@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import inspect
 import ssl
-import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from typing import Any, Final, TypeVar, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -20,7 +19,6 @@ import httpcore
 import httpx
 
 from synerise_profiles.errors import ConfigurationError
-from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Request, Response
 
 from .async_connection_pool import AsyncLeasingTransport
@@ -31,7 +29,7 @@ from .config import Options
 from .connection_failures import certificate_problem, transport_failure
 from .connection_pool import LeasingTransport
 from .instruments import is_traced
-from .leases import CoreRequest
+from .request_building import RequestBuilder
 from .response_reading import BodyReader, ReadResponse
 from .telemetry import OperationSpan
 from .timing import Timing
@@ -39,7 +37,6 @@ from .tokens import Token
 
 __all__ = [
     "AsyncTransport",
-    "RequestBuilder",
     "Transport",
     "find_proxy",
     "open_async_httpx_transport",
@@ -49,63 +46,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-_MAX_TARGET_LENGTH: Final = 50_000  # longer ones are left to httpx, which knows what a URL may hold
-_JSON_HEADER: Final = (b"Content-Type", b"application/json")
-_METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
-
-
-class RequestBuilder:
-    """Builds requests of a client's base URL and constant headers; in httpcore's terms for a leasing `origin`."""
-
-    def __init__(self, options: Options, origin: httpcore.Origin | None) -> None:
-        self.base_url = options.base_url
-        self._target_prefix = urlsplit(options.base_url).path
-        self._origin = origin
-        agent = _user_agent() if options.user_agent is None else f"{_user_agent()} {options.user_agent}"
-        self.headers: list[tuple[bytes, bytes]] = [
-            (b"Host", httpx.URL(options.base_url).netloc),
-            (b"User-Agent", agent.encode("ascii")),
-            (b"Accept-Encoding", b"gzip, deflate"),
-        ]
-
-    def build(
-        self,
-        request: Request[Any],
-        token: Token | None,
-        timeouts: Mapping[str, float | None],
-        deadline: float,
-        further_headers: Mapping[str, str],
-    ) -> httpx.Request | CoreRequest:
-        """Build one request; `timeouts` are the seconds of each step, `deadline` is a moment of the monotonic clock."""
-        operation, content = request.operation, request.content
-        headers = self.headers.copy()
-        headers.append((b"Accept", operation.accept.encode("ascii")))
-        further = (*operation.headers, *further_headers.items())
-        headers += [(name.encode("ascii"), value.encode("ascii")) for name, value in further]
-        if token is not None:
-            headers.append((b"Authorization", token.header))
-        if content is not None:
-            headers += (_JSON_HEADER, (b"Content-Length", b"%d" % len(content)))
-        elif operation.http_method in _METHODS_WITH_BODY:
-            headers.append((b"Content-Length", b"0"))
-        path = f"{request.path}?{request.query}" if request.query else request.path
-        extensions: dict[str, Any] = {"timeout": timeouts, "deadline": deadline, "repeatable": request.repeatable}
-        method, origin = operation.http_method, self._origin
-        try:
-            if origin is None:
-                # Other transports are given content: some take a stream, even an empty one, for a body in chunks.
-                url = httpx.URL(self.base_url + path)
-                return httpx.Request(method, url, headers=headers, content=content, extensions=extensions)
-            target = f"{self._target_prefix}{path}".encode("ascii")
-            if len(path) > _MAX_TARGET_LENGTH:
-                target = httpx.URL(self.base_url + path).raw_path
-        except (httpx.InvalidURL, UnicodeEncodeError):
-            problem = "the path and query are too long or not a URL"
-            raise InvalidRequestError(problem, operation=operation.name) from None
-        extensions["content_length"] = 0 if content is None else len(content)
-        url_parts = httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target)
-        return CoreRequest(method, url_parts, headers=headers, content=content, extensions=extensions)
 
 
 class Transport:
@@ -329,17 +269,6 @@ def _unusable_proxy(error: Exception) -> ConfigurationError:
     if isinstance(error, ImportError):
         return ConfigurationError("proxy: a SOCKS proxy needs the package socksio (pip install 'httpx[socks]')")
     return ConfigurationError("proxy: the URL of the proxy (proxy=..., or HTTPS_PROXY, ALL_PROXY) cannot be used")
-
-
-def _user_agent() -> str:
-    from importlib import metadata  # noqa: PLC0415 - takes longer than building the client
-
-    try:
-        version = metadata.version("synerise-profiles")
-    except metadata.PackageNotFoundError:  # run from a source tree
-        version = "0"
-    python = ".".join(map(str, sys.version_info[:3]))
-    return f"synerise-profiles/{version} Python/{python} httpx/{httpx.__version__}"
 
 
 async def _await_if_needed(outcome: object) -> None:

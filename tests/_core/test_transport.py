@@ -15,7 +15,7 @@ import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
 from synerise_profiles._core.config import AttemptResult
-from synerise_profiles._core.transport import find_proxy
+from synerise_profiles._core.opening import find_proxy
 from synerise_profiles.errors import (
     APIConnectionError,
     APIStatusError,

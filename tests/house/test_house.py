@@ -28,7 +28,7 @@ MAY_IMPORT_HTTPX = {
         "connection_failures",
         "connection_pool",
         "leases",
-        "request_building",
+        "opening",
         "response_reading",
         "transport",
     )

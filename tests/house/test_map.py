@@ -20,7 +20,7 @@ PATH = re.compile(r"[\w./-]+/[\w./-]*|[\w.-]+\.(?:py|md|toml|yaml|txt|jinja)|Mak
 CLASS = re.compile(r"(?:[A-Z]+[a-z0-9]+)+[A-Z]?")
 TEST = re.compile(r"(tests/[\w/.]+)(?:::(\w+))?")
 REQUESTS = {
-    "idempotency header": "_core/request_building.py",
+    "idempotency header": "_core/transport.py",
     "new event": "spec/paths/events.yaml",
     "new region": "spec/openapi.yaml",
     "read Parquet": "sources/",
@@ -28,7 +28,7 @@ REQUESTS = {
     "tag rule in the sandbox": "sandbox/handlers/tags.py",
     "default window": "bulk/settings.py",
     "rename a field of a model": "spec/components/",
-    "PATCH": "_core/request_building.py",
+    "PATCH": "_core/transport.py",
     "log request ids": "_core/logging.py",
     "drop Python 3.11": "pyproject.toml",
     "another HTTP library": "_core/transport.py",

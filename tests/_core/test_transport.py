@@ -15,7 +15,7 @@ import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
 from synerise_profiles._core.config import AttemptResult
-from synerise_profiles._core.transport import find_proxy
+from synerise_profiles._core.opening import find_proxy
 from synerise_profiles.errors import (
     APIConnectionError,
     APIStatusError,
@@ -130,6 +130,37 @@ def test_headers_of_a_request_with_a_body() -> None:
     assert agent.startswith("synerise-profiles/")
     assert agent.endswith(f" httpx/{httpx.__version__} shop/2")
     assert body == received
+
+
+def test_headers_are_those_of_their_own_request() -> None:
+    """A request has the headers of its operation, body, token and options, whatever was sent before on the client."""
+    tokens = iter("abcdefg")
+    post = operation(http_method="POST")
+    versioned = operation(http_method="POST", headers=(("Api-Version", "4.4"),), accept="text/csv")
+    with Server([answer()] * 7) as server, client(base_url=server.url, token=lambda: next(tokens)) as synerise:
+        copy = synerise.with_options(headers={"X-Request-Id": "r-1"})
+        for sender, facts, content in (
+            (synerise, post, b"{}"),
+            (synerise, post, b'{"a":1}'),
+            (synerise, versioned, b"{}"),
+            (copy, post, b"{}"),
+            (synerise, post, None),
+            (synerise, operation(), None),
+            (synerise, post, b"{}"),
+        ):
+            sender.send(request(operation=facts, content=content))
+        heads = [dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:]) for head in server.heads]
+    names = ("Accept", "Api-Version", "Authorization", "Content-Length", "Content-Type", "X-Request-Id")
+    json = "application/json"
+    assert [tuple(head.get(name) for name in names) for head in heads] == [
+        (json, None, "Bearer a", "2", json, None),
+        (json, None, "Bearer b", "7", json, None),
+        ("text/csv", "4.4", "Bearer c", "2", json, None),
+        (json, None, "Bearer d", "2", json, "r-1"),
+        (json, None, "Bearer e", "0", None, None),
+        (json, None, "Bearer f", None, None, None),
+        (json, None, "Bearer g", "2", json, None),
+    ]
 
 
 @pytest.mark.parametrize(("method", "length"), [("GET", None), ("DELETE", None), ("POST", "0"), ("PUT", "0")])

@@ -28,6 +28,7 @@ MAY_IMPORT_HTTPX = {
         "connection_failures",
         "connection_pool",
         "leases",
+        "opening",
         "response_reading",
         "transport",
     )

@@ -148,7 +148,7 @@ def test_dependencies_are_few_and_the_extras(metadata):
     required = metadata.get_all("Requires-Dist")
     plain = {re.match(r"[\w-]+", item)[0] for item in required if "extra ==" not in item}
 
-    assert plain == {"anyio", "attrs", "httpcore", "httpx", "orjson", "sniffio", "typing-extensions"}
+    assert plain == {"anyio", "attrs", "h11", "httpcore", "httpx", "orjson", "sniffio", "typing-extensions"}
     assert set(metadata.get_all("Provides-Extra")) == set(CONFIG["project"]["optional-dependencies"])
 
 

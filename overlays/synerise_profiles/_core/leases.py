@@ -13,7 +13,7 @@ import ssl
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, MutableMapping
+from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import httpcore
@@ -22,9 +22,11 @@ import httpx
 from .response_reading import ResponseTooLargeError
 
 __all__ = [
+    "NO_CONTENT",
     "NO_PLACE",
     "ConnectTarget",
     "CoreRequest",
+    "CoreTarget",
     "ExchangeState",
     "IdleConnections",
     "came_too_early",
@@ -217,10 +219,59 @@ class ExchangeState:
         return left if timeout is None or left < timeout else timeout
 
 
-class CoreRequest(httpcore.Request):
-    """A request in the terms of httpcore; it says in its extensions how long it may take, and its content's length."""
+class CoreTarget(httpcore.URL):
+    """The target of a request to a host that is known; httpcore's own URL makes its origin anew each time."""
 
+    def __init__(self, origin: httpcore.Origin, target: bytes) -> None:
+        self.scheme = origin.scheme
+        self.host = origin.host
+        self.port = origin.port
+        self.target = target
+        self._origin = origin
+
+    @property
+    def origin(self) -> httpcore.Origin:
+        """The host."""
+        return self._origin
+
+
+class CoreRequest(httpcore.Request):
+    """A request in the terms of httpcore; it says in its extensions how long it may take, and its content's length.
+
+    What it is made of is taken as it is: httpcore's own goes through all of it, for callers who may give texts.
+    """
+
+    headers: Any
     extensions: MutableMapping[str, Any]
+
+    def __init__(
+        self,
+        method: bytes,
+        url: CoreTarget,
+        *,
+        headers: Sequence[tuple[bytes, bytes]],
+        stream: Any,
+        extensions: MutableMapping[str, Any],
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.stream = stream
+        self.extensions = extensions
+
+
+class _NoContent:
+    """The content of a request without any, sync and async: nothing, where httpcore's own is an empty piece."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
+
+NO_CONTENT: Final = _NoContent()
 
 
 def may_resend(request: CoreRequest, state: ExchangeState, error: BaseException, *, was_kept: bool) -> bool:
@@ -249,19 +300,13 @@ def _is_reading(request: CoreRequest) -> bool:
 
 def core_request(request: httpx.Request, origin: httpcore.Origin) -> CoreRequest:
     """Return the request in the terms of httpcore."""
-    extensions = request.extensions
-    stream: Any = request.stream
+    length = int(request.headers.get("content-length", "0"))
     return CoreRequest(
-        request.method,
-        httpcore.URL(
-            scheme=origin.scheme,
-            host=origin.host,
-            port=origin.port,
-            target=request.url.raw_path,
-        ),
+        request.method.encode("ascii"),
+        CoreTarget(origin, request.url.raw_path),
         headers=request.headers.raw,
-        content=stream,
-        extensions={"timeout": {}, **extensions, "content_length": int(request.headers.get("content-length", "0"))},
+        stream=request.stream,
+        extensions={"timeout": {}, **request.extensions, "content_length": length},
     )
 
 

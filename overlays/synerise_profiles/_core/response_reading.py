@@ -58,6 +58,11 @@ class LazyHeaders(Mapping[str, str]):
         return self._parsed
 
     def __getitem__(self, name: str) -> str:
+        if self._parsed is None:
+            wanted = name.lower().encode("utf-8", "surrogatepass")
+            found = b", ".join([value for other, value in self._raw if other.lower() == wanted])
+            if found.isascii() and found:
+                return found.decode("ascii")
         return self._headers()[name]
 
     def __contains__(self, name: object) -> bool:
@@ -115,7 +120,7 @@ def read_raw(status: int, raw: list[tuple[bytes, bytes]], pieces: list[bytes], m
     Raises as `BodyReader.response` does.
     """
     headers = LazyHeaders(raw)
-    is_packed = any(name.lower() == b"content-encoding" for name, _ in raw)
+    is_packed = b"content-encoding" in [name.lower() for name, _ in raw]
     content = _unpacked(pieces, headers["content-encoding"] if is_packed else "", max_bytes)
     if len(content) > max_bytes:
         del content

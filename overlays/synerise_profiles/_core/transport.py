@@ -8,30 +8,28 @@ for each request, which costs time. Nothing of that is needed: a client has one 
 from __future__ import annotations
 
 import inspect
-import ssl
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
+import h11
 import httpcore
 import httpx
 
-from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Request, Response
 
 from .async_connection_pool import AsyncLeasingTransport
 from .attempts import NextAction, RequestAttempts
 from .auth import AsyncAuth, Auth
-from .base_url import is_loopback
 from .config import Options
-from .connection_failures import certificate_problem, transport_failure
+from .connection_failures import transport_failure
 from .connection_pool import LeasingTransport
 from .instruments import is_traced
-from .leases import CoreRequest
+from .leases import NO_CONTENT, CoreRequest, CoreTarget
+from .opening import find_proxy
 from .response_reading import BodyReader, ReadResponse
 from .telemetry import OperationSpan
 from .timing import Timing
@@ -41,17 +39,14 @@ __all__ = [
     "AsyncTransport",
     "RequestBuilder",
     "Transport",
-    "find_proxy",
-    "open_async_httpx_transport",
-    "open_httpx_transport",
     "origin_of",
-    "ssl_context",
 ]
 
 T = TypeVar("T")
 
 _MAX_TARGET_LENGTH: Final = 50_000  # longer ones are left to httpx, which knows what a URL may hold
 _JSON_HEADER: Final = (b"Content-Type", b"application/json")
+_MAX_CHECKED_HEADERS: Final = 128
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -68,6 +63,7 @@ class RequestBuilder:
             (b"User-Agent", agent.encode("ascii")),
             (b"Accept-Encoding", b"gzip, deflate"),
         ]
+        self._checked: dict[Hashable, Sequence[tuple[bytes, bytes]]] = {}
 
     def build(
         self,
@@ -78,24 +74,14 @@ class RequestBuilder:
         further_headers: Mapping[str, str],
     ) -> httpx.Request | CoreRequest:
         """Build one request; `timeouts` are the seconds of each step, `deadline` is a moment of the monotonic clock."""
-        operation, content = request.operation, request.content
-        headers = self.headers.copy()
-        headers.append((b"Accept", operation.accept.encode("ascii")))
-        further = (*operation.headers, *further_headers.items())
-        headers += [(name.encode("ascii"), value.encode("ascii")) for name, value in further]
-        if token is not None:
-            headers.append((b"Authorization", token.header))
-        if content is not None:
-            headers += (_JSON_HEADER, (b"Content-Length", b"%d" % len(content)))
-        elif operation.http_method in _METHODS_WITH_BODY:
-            headers.append((b"Content-Length", b"0"))
+        operation, content, origin = request.operation, request.content, self._origin
         path = f"{request.path}?{request.query}" if request.query else request.path
         extensions: dict[str, Any] = {"timeout": timeouts, "deadline": deadline, "repeatable": request.repeatable}
-        method, origin = operation.http_method, self._origin
         try:
             if origin is None:
                 # Other transports are given content: some take a stream, even an empty one, for a body in chunks.
-                url = httpx.URL(self.base_url + path)
+                url, headers = httpx.URL(self.base_url + path), self._headers_of(request, token, further_headers)
+                method = operation.http_method
                 return httpx.Request(method, url, headers=headers, content=content, extensions=extensions)
             target = f"{self._target_prefix}{path}".encode("ascii")
             if len(path) > _MAX_TARGET_LENGTH:
@@ -104,8 +90,48 @@ class RequestBuilder:
             problem = "the path and query are too long or not a URL"
             raise InvalidRequestError(problem, operation=operation.name) from None
         extensions["content_length"] = 0 if content is None else len(content)
-        url_parts = httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target)
-        return CoreRequest(method, url_parts, headers=headers, content=content, extensions=extensions)
+        return CoreRequest(
+            operation.http_method.encode("ascii"),
+            CoreTarget(origin, target),
+            headers=self._checked_headers(request, token, further_headers),
+            stream=httpx.ByteStream(content) if content else NO_CONTENT,
+            extensions=extensions,
+        )
+
+    def _headers_of(
+        self, request: Request[Any], token: Token | None, further_headers: Mapping[str, str]
+    ) -> list[tuple[bytes, bytes]]:
+        operation, content = request.operation, request.content
+        headers = [*self.headers, (b"Accept", operation.accept.encode("ascii"))]
+        further = (*operation.headers, *further_headers.items())
+        headers += [(name.encode("ascii"), value.encode("ascii")) for name, value in further]
+        if token is not None:
+            headers.append((b"Authorization", token.header))
+        if content is not None:
+            headers += (_JSON_HEADER, (b"Content-Length", b"%d" % len(content)))
+        elif operation.http_method in _METHODS_WITH_BODY:
+            headers.append((b"Content-Length", b"0"))
+        return headers
+
+    def _checked_headers(
+        self, request: Request[Any], token: Token | None, further_headers: Mapping[str, str]
+    ) -> Sequence[tuple[bytes, bytes]]:
+        """Return headers in the form in which h11 has looked at them, which it looks at once for many requests."""
+        operation, content = request.operation, request.content
+        length = None if content is None else len(content)
+        own = (operation.http_method, operation.accept, operation.headers)
+        key = (own, length, token and token.header, *further_headers.items())
+        checked = self._checked.get(key)
+        if checked is None:
+            headers = self._headers_of(request, token, further_headers)
+            try:
+                checked = h11.Request(method=operation.http_method, target=b"/", headers=headers).headers
+            except h11.LocalProtocolError:
+                return headers  # the connection says the same, where it is told
+            if len(self._checked) >= _MAX_CHECKED_HEADERS:
+                self._checked.clear()
+            self._checked[key] = checked
+        return checked
 
 
 class Transport:
@@ -251,84 +277,9 @@ class AsyncTransport:
         return reader.response(response)
 
 
-def open_httpx_transport(options: Options) -> httpx.BaseTransport:
-    """Open the transport of a sync client; connections follow with the first request."""
-    proxy = find_proxy(options)
-    if proxy is None:
-        context = None if options.is_plain else ssl_context(options)
-        return LeasingTransport(
-            options.base_url,
-            context,
-            max_connections=options.max_connections,
-            max_response_bytes=options.max_response_bytes,
-        )
-    try:
-        return httpx.HTTPTransport(verify=ssl_context(options), proxy=proxy, limits=_limits(options))
-    except (ImportError, ValueError, httpx.InvalidURL) as error:
-        raise _unusable_proxy(error) from None
-
-
-def open_async_httpx_transport(options: Options) -> httpx.AsyncBaseTransport:
-    """Open the transport of an async client in an event loop; connections follow with the first request."""
-    proxy = find_proxy(options)
-    if proxy is None:
-        context = None if options.is_plain else ssl_context(options)
-        return AsyncLeasingTransport(
-            options.base_url,
-            context,
-            max_connections=options.max_connections,
-            max_response_bytes=options.max_response_bytes,
-        )
-    try:
-        return httpx.AsyncHTTPTransport(verify=ssl_context(options), proxy=proxy, limits=_limits(options))
-    except (ImportError, ValueError, httpx.InvalidURL) as error:
-        raise _unusable_proxy(error) from None
-
-
 def origin_of(httpx_transport: object) -> httpcore.Origin | None:
     """Return the one host of a transport that leases connections; None for any other transport."""
     return httpx_transport.origin if isinstance(httpx_transport, LeasingTransport | AsyncLeasingTransport) else None
-
-
-def _limits(options: Options) -> httpx.Limits:
-    # As many idle connections as busy ones: a pool of threads would otherwise open new ones for most of its requests.
-    return httpx.Limits(max_connections=options.max_connections, max_keepalive_connections=options.max_connections)
-
-
-def ssl_context(options: Options) -> ssl.SSLContext:
-    """Return the context that connections are verified by. Raises ConfigurationError if a variable's file is bad."""
-    if isinstance(options.verify, ssl.SSLContext):
-        return options.verify
-    if options.verify:
-        problem = certificate_problem()
-        if problem is not None:
-            raise ConfigurationError(problem)
-    try:
-        return httpx.create_ssl_context(verify=options.verify)
-    except OSError:  # an SSLError is one
-        problem = "the file that it names cannot be read as certificates in PEM; correct the variable, or unset it"
-        raise ConfigurationError(f"SSL_CERT_FILE: {problem}") from None
-
-
-def find_proxy(options: Options) -> str | None:
-    """Return the proxy for the one host that a client talks to; those of the environment cannot reach this machine."""
-    if options.proxy is not None:
-        return options.proxy
-    parts = urlsplit(options.base_url)
-    if is_loopback(parts.hostname or ""):
-        return None
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(parts.netloc):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def _unusable_proxy(error: Exception) -> ConfigurationError:
-    # The exceptions of httpx may quote the proxy's URL with its password, so they are not chained.
-    if isinstance(error, ImportError):
-        return ConfigurationError("proxy: a SOCKS proxy needs the package socksio (pip install 'httpx[socks]')")
-    return ConfigurationError("proxy: the URL of the proxy (proxy=..., or HTTPS_PROXY, ALL_PROXY) cannot be used")
 
 
 def _user_agent() -> str:

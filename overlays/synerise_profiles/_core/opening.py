@@ -1,0 +1,94 @@
+"""Opens the transport of a client: its own connections, or httpx's where there is a proxy; and what TLS needs."""
+
+from __future__ import annotations
+
+import ssl
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from synerise_profiles.errors import ConfigurationError
+
+from .async_connection_pool import AsyncLeasingTransport
+from .base_url import is_loopback
+from .config import Options
+from .connection_failures import certificate_problem
+from .connection_pool import LeasingTransport
+
+__all__ = ["find_proxy", "open_async_httpx_transport", "open_httpx_transport", "ssl_context"]
+
+
+def open_httpx_transport(options: Options) -> httpx.BaseTransport:
+    """Open the transport of a sync client; connections follow with the first request."""
+    proxy = find_proxy(options)
+    if proxy is None:
+        context = None if options.is_plain else ssl_context(options)
+        return LeasingTransport(
+            options.base_url,
+            context,
+            max_connections=options.max_connections,
+            max_response_bytes=options.max_response_bytes,
+        )
+    try:
+        return httpx.HTTPTransport(verify=ssl_context(options), proxy=proxy, limits=_limits(options))
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise _unusable_proxy(error) from None
+
+
+def open_async_httpx_transport(options: Options) -> httpx.AsyncBaseTransport:
+    """Open the transport of an async client in an event loop; connections follow with the first request."""
+    proxy = find_proxy(options)
+    if proxy is None:
+        context = None if options.is_plain else ssl_context(options)
+        return AsyncLeasingTransport(
+            options.base_url,
+            context,
+            max_connections=options.max_connections,
+            max_response_bytes=options.max_response_bytes,
+        )
+    try:
+        return httpx.AsyncHTTPTransport(verify=ssl_context(options), proxy=proxy, limits=_limits(options))
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise _unusable_proxy(error) from None
+
+
+def _limits(options: Options) -> httpx.Limits:
+    # As many idle connections as busy ones: a pool of threads would otherwise open new ones for most of its requests.
+    return httpx.Limits(max_connections=options.max_connections, max_keepalive_connections=options.max_connections)
+
+
+def ssl_context(options: Options) -> ssl.SSLContext:
+    """Return the context that connections are verified by. Raises ConfigurationError if a variable's file is bad."""
+    if isinstance(options.verify, ssl.SSLContext):
+        return options.verify
+    if options.verify:
+        problem = certificate_problem()
+        if problem is not None:
+            raise ConfigurationError(problem)
+    try:
+        return httpx.create_ssl_context(verify=options.verify)
+    except OSError:  # an SSLError is one
+        problem = "the file that it names cannot be read as certificates in PEM; correct the variable, or unset it"
+        raise ConfigurationError(f"SSL_CERT_FILE: {problem}") from None
+
+
+def find_proxy(options: Options) -> str | None:
+    """Return the proxy for the one host that a client talks to; those of the environment cannot reach this machine."""
+    if options.proxy is not None:
+        return options.proxy
+    parts = urlsplit(options.base_url)
+    if is_loopback(parts.hostname or ""):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.netloc):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _unusable_proxy(error: Exception) -> ConfigurationError:
+    # The exceptions of httpx may quote the proxy's URL with its password, so they are not chained.
+    if isinstance(error, ImportError):
+        return ConfigurationError("proxy: a SOCKS proxy needs the package socksio (pip install 'httpx[socks]')")
+    return ConfigurationError("proxy: the URL of the proxy (proxy=..., or HTTPS_PROXY, ALL_PROXY) cannot be used")

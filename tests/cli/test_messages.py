@@ -19,6 +19,8 @@ DELTA = "delta-sync rows.csv --set customId=id --key customId --state s.state"
 MISTAKES = {
     "imprt": "Error: No such command 'imprt'. Did you mean 'import'?",
     "import profile rows.csv": "Error: No such command 'profile'. Did you mean 'profiles'?",
+    "merge plans": "Error: No such command 'plans'. Did you mean 'plan'?",
+    "export zzz": "Error: No such command 'zzz'. The help page lists all.",
     "import profiles folder": "synerise-profiles: folder: no Parquet file is there",
     "import profiles empty.csv": "synerise-profiles: empty.csv: is empty: it has no header",
     "import profiles text.json --format csv": (

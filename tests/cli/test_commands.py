@@ -14,6 +14,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def prepare(folder: Path, client: Synerise) -> None:
     (folder / "rejected.jsonl").write_text(text.replace('"birthDate":1', '"city":"Hel"'), encoding="utf-8")
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    with sqlite3.connect(folder / "crm.db") as database:
+    with closing(sqlite3.connect(folder / "crm.db")) as database, database:
         database.execute("CREATE TABLE customers AS SELECT 'c-1' AS id")
     (folder / "src").mkdir()
     (folder / "src" / "job.py").write_text("client.tags.list()\n", encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -92,7 +93,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         Path(name).write_text(text)
     Path("folder").mkdir()
-    with sqlite3.connect("rows.db") as database:
+    with closing(sqlite3.connect("rows.db")) as database, database:
         database.execute("CREATE TABLE rows (id TEXT)")
     monkeypatch.setenv("SYNERISE_API_KEY", "key")
     monkeypatch.setenv("SYNERISE_BASE_URL", "http://127.0.0.1:9")

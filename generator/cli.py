@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from difflib import unified_diff
 from pathlib import Path
+from typing import Any
 
 from generator.audit.deviations import Deviation, load_deviations
 from generator.errors import GeneratorFailure
@@ -37,23 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="apply the rules and compare generated/ with what build would write")
     check.add_argument("--rules-only", action="store_true", help="leave generated/ out")
     check.set_defaults(run=_check)
-    audit_command = commands.add_parser("audit", help="compare the specification with the reference text")
-    audit_command.add_argument("--document", type=Path, required=True, help="the reference text")
-    audit_command.add_argument("--against", type=Path, help="an older edition, or an index of it: tell what changed")
-    audit_command.add_argument("--spec", type=Path, help="folder of the specification (default: the project's)")
-    audit_command.add_argument(
-        "--deviations",
-        type=Path,
-        action="append",
-        help="declared differences; may be repeated (default: the project's)",
-    )
-    audit_command.add_argument("--json", action="store_true", help="print the report as JSON")
-    audit_command.set_defaults(run=_audit)
-    lock = commands.add_parser("lock", help="write spec/reference.lock: the sentences that the spec's rules rest on")
-    lock.add_argument(
-        "--document", type=Path, help="the reference text; left out, only the rules are brought up to date"
-    )
-    lock.set_defaults(run=_lock)
+    _add_audit(commands)
     surface = commands.add_parser("surface", help="write surface.txt: every public name with its signature")
     surface.add_argument("--check", action="store_true", help="compare it instead, and show what differs")
     surface.set_defaults(run=_surface)
@@ -71,6 +56,27 @@ def _parser() -> argparse.ArgumentParser:
     site.add_argument("--check", action="store_true", help="look for links that lead nowhere in FOLDER/html")
     site.set_defaults(run=_site)
     return parser
+
+
+def _add_audit(commands: Any) -> None:  # argparse gives what adds parsers no public name
+    """Add the commands that read a reference text."""
+    audit_command = commands.add_parser("audit", help="compare the specification with the reference text")
+    audit_command.add_argument("--document", type=Path, required=True, help="the reference text")
+    audit_command.add_argument("--against", type=Path, help="an older edition, or an index of it: tell what changed")
+    audit_command.add_argument("--spec", type=Path, help="folder of the specification (default: the project's)")
+    audit_command.add_argument(
+        "--deviations",
+        type=Path,
+        action="append",
+        help="declared differences; may be repeated (default: the project's)",
+    )
+    audit_command.add_argument("--json", action="store_true", help="print the report as JSON")
+    audit_command.set_defaults(run=_audit)
+    lock = commands.add_parser("lock", help="write spec/reference.lock: the sentences that the spec's rules rest on")
+    lock.add_argument(
+        "--document", type=Path, help="the reference text; left out, only the rules are brought up to date"
+    )
+    lock.set_defaults(run=_lock)
 
 
 def _build(options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def test_a_fate_is_in_the_journal_before_it_is_told(upsert: Upsert, tmp_path: Pa
     def check(through: int) -> None:
         told.append(through)
         shutil.copy(journal, copy)
-        with sqlite3.connect(copy) as database:
+        with closing(sqlite3.connect(copy)) as database, database:
             (last,) = database.execute("SELECT max(last) FROM chunks").fetchone()
         assert last >= through - 1
 

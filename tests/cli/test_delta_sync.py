@@ -8,6 +8,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -89,7 +90,7 @@ def test_every_source(tmp_path: Path, typed: Typed) -> None:
     """Parquet and a query are compared as a CSV file is: where a row comes from makes no difference."""
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     parquet.write_table(arrow.table({"id": ["a", "b"], "town": ["Hel", None]}), tmp_path / "c.parquet")
-    with sqlite3.connect(tmp_path / "crm.db") as database:
+    with closing(sqlite3.connect(tmp_path / "crm.db")) as database, database:
         database.execute("CREATE TABLE c AS SELECT 'a' AS id, 'Hel' AS town UNION SELECT 'b', 'Gdynia'")
     (tmp_path / "map.toml").write_text('for = "profiles"\n[columns]\nid = "customId"\ntown = "city"\n')
     words = ["--mapping", "map.toml", "--key", "customId", "--state", "c.state"]

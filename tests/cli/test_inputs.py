@@ -6,6 +6,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -203,7 +204,7 @@ def test_parquet_that_cannot_be_read(tmp_path: Path) -> None:
 def test_queries_of_sqlite_and_duckdb(tmp_path: Path, client: Synerise, env: dict[str, str]) -> None:
     """By columns with the publisher's names, `--set` or a mapping; nothing is written to the database."""
     duckdb = pytest.importorskip("duckdb")
-    with sqlite3.connect(tmp_path / "crm.db") as database:
+    with closing(sqlite3.connect(tmp_path / "crm.db")) as database, database:
         database.execute("CREATE TABLE customers AS SELECT 'c-1' AS id, 'Gdynia' AS town UNION SELECT 'c-2', NULL")
     with duckdb.connect(tmp_path / "crm.duckdb") as other:
         other.execute("CREATE TABLE customers AS SELECT 'c-3' AS id, 'Sopot' AS town")

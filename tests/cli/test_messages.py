@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -19,6 +20,8 @@ DELTA = "delta-sync rows.csv --set customId=id --key customId --state s.state"
 MISTAKES = {
     "imprt": "Error: No such command 'imprt'. Did you mean 'import'?",
     "import profile rows.csv": "Error: No such command 'profile'. Did you mean 'profiles'?",
+    "merge plans": "Error: No such command 'plans'. Did you mean 'plan'?",
+    "export zzz": "Error: No such command 'zzz'. The help page lists all.",
     "import profiles folder": "synerise-profiles: folder: no Parquet file is there",
     "import profiles empty.csv": "synerise-profiles: empty.csv: is empty: it has no header",
     "import profiles text.json --format csv": (
@@ -124,7 +127,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Path(name).write_text(text)
     Path("u.jsonl").write_text("{}\n", encoding="utf-16")
     Path("folder").mkdir()
-    with sqlite3.connect("rows.db") as database:
+    with closing(sqlite3.connect("rows.db")) as database, database:
         database.execute("CREATE TABLE rows (id TEXT)")
     monkeypatch.setenv("SYNERISE_API_KEY", "key")
     monkeypatch.setenv("SYNERISE_BASE_URL", "http://127.0.0.1:9")

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -142,11 +143,11 @@ def test_slots_are_given_anew(client: Synerise, state: Path) -> None:
     options: dict[str, Any] = {"keep_keys": True, "gone": {"attributes.active": False}, "max_gone_rate": 1.0}
     table = rows(13_500)
     sync(client, table, state, **options)
-    with sqlite3.connect(state) as database:
+    with closing(sqlite3.connect(state)) as database, database:
         before = database.execute("SELECT count(*) FROM digests").fetchone()
     database.close()
     sync(client, table[3400:], state, **options)
-    with sqlite3.connect(state) as database:
+    with closing(sqlite3.connect(state)) as database, database:
         after = database.execute("SELECT count(*) FROM digests").fetchone()
     database.close()
     assert (before, after) == ((40,), (30,))
@@ -294,7 +295,7 @@ def test_a_key_that_was_changed_in_the_file_is_not_deleted(client: Synerise, sta
     """A kept key is believed only where it is the one that its entry was made for; the state is refused else."""
     options = {"keep_keys": True, "gone": "delete"}
     sync(client, rows(100), state, **options)
-    with sqlite3.connect(state) as database:
+    with closing(sqlite3.connect(state)) as database, database:
         database.execute("UPDATE keys SET key = '\"c-99\"'")
     database.close()
     with pytest.raises(DeltaStateError, match="damaged"):

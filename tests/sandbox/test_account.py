@@ -83,8 +83,14 @@ def test_passwords_are_kept_hashed() -> None:
 
 def test_a_password_is_changed_by_who_knows_it(sandbox: Sandbox, signed_in: httpx.Client) -> None:
     """The old password is checked: a wrong or missing one is 400, like a missing new one."""
-    for sent in ({"oldPassword": "wrong", "password": "new"}, {"password": "new"}, {"oldPassword": SECRET}):
-        assert signed_in.post(CHANGE_PASSWORD, json=sent).status_code == 400
+    for sent, field in (
+        ({"oldPassword": "wrong", "password": "new"}, "oldPassword"),
+        ({"password": "new"}, "oldPassword"),
+        ({"oldPassword": SECRET}, "password"),
+        ({"oldPassword": SECRET, "password": ""}, "password"),
+    ):
+        answer = signed_in.post(CHANGE_PASSWORD, json=sent)
+        assert (answer.status_code, [entry["field"] for entry in answer.json()["errors"]]) == (400, [field])
     assert signs_in(sandbox)
     answer = signed_in.post(CHANGE_PASSWORD, json={"oldPassword": SECRET, "password": "new"})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")

@@ -317,6 +317,20 @@ def test_an_origin_counts_with_its_scheme(sandbox: Sandbox, origin: str, status:
     assert found[0] == status
 
 
+@pytest.mark.parametrize("name", ["Host", "Origin"])
+def test_a_header_twice_hides_nothing(sandbox: Sandbox, name: str) -> None:
+    """Of two hosts or origins neither is believed alone, whichever comes first."""
+    host = sandbox.url.removeprefix("http://")
+    own = {"Host": host, "Origin": f"http://{host}"}
+    foreign = {"Host": "evil.example", "Origin": "http://evil.example"}
+    for first, second in ((own, foreign), (foreign, own)):
+        fields = [("Host", host), (name, first[name]), (name, second[name])]
+        lines = "".join(f"{key}: {value}\r\n" for key, value in fields[name == "Host" :])
+        with closing(socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2])))) as connection:
+            connection.sendall(f"GET /_sandbox/state HTTP/1.1\r\n{lines}Connection: close\r\n\r\n".encode())
+            assert connection.makefile("rb").readline().split()[1] in (b"400", b"403")
+
+
 def test_the_clock(sandbox: Sandbox, control: httpx.Client) -> None:
     """It is read, stopped, set and moved."""
     sent = {"stopped": True, "set": "2031-05-01T12:00:00Z", "advance": 30.5}

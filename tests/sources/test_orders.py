@@ -151,6 +151,7 @@ def test_lines_that_are_not_adjacent_are_refused_or_sorted():
 @pytest.mark.parametrize("sort", [False, True])
 def test_every_reader_groups(sort, tmp_path):
     """Files, tables, frames and queries give the same orders, and say where each begins."""
+    duckdb = pytest.importorskip("duckdb")
     lines = LINES if sort else [LINES[0], LINES[1], LINES[3], LINES[2]]
     names = HEADER.strip().split(",")
     objects = [dict(zip(names, line, strict=True)) for line in lines]
@@ -158,7 +159,7 @@ def test_every_reader_groups(sort, tmp_path):
     table = pa.table({name: [found[name] for found in objects] for name in names})
     pq.write_table(table, tmp_path / "lines.parquet", row_group_size=1)
     database = sqlite3.connect(":memory:")
-    opened = pytest.importorskip("duckdb").connect()
+    opened = duckdb.connect()
     connections = [contextlib.closing(database), contextlib.closing(opened)]
     database.execute('create table lines (No, Sku, Name, Qty, Price, "When", Who)')
     database.executemany("insert into lines values (?,?,?,?,?,?,?)", lines)

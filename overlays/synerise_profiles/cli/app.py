@@ -14,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from .exit_status import EXIT_STATUSES, REFUSED, CommandError, describe_error
+from .groups import SuggestingGroup
 from .streams import UNREAD, OutputLostError
 
 __all__ = ["COMMANDS", "PROGRAM", "app", "run"]
@@ -54,7 +55,7 @@ _MAX_WIDTH: Final = 120
 _MODULES: Final = {name: module for section in COMMANDS.values() for name, (module, _) in section.items()}
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """A group whose commands are loaded when they are called: listing them loads none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - they are the same everywhere
@@ -68,18 +69,6 @@ class LazyGroup(click.Group):
             return None
         found: Mapping[str, click.Command] = import_module(f".commands.{module}", __package__).COMMANDS
         return found[cmd_name]
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command by its name; one that is not there is told with the one that is meant."""
-        if args[0] not in _MODULES and not args[0].startswith("-"):
-            import difflib  # noqa: PLC0415 - few calls need it
-
-            close = difflib.get_close_matches(args[0], _MODULES, n=1)
-            hint = f"Did you mean '{close[0]}'?" if close else "The help page lists all."
-            ctx.fail(f"No such command '{args[0]}'. {hint}")
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - likewise
         """List the commands by section."""

@@ -13,6 +13,7 @@ from synerise_profiles._core.wording import counted
 from synerise_profiles.cli.connection import connected, open_client
 from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError
 from synerise_profiles.cli.flags import NUMBER
+from synerise_profiles.cli.groups import SuggestingGroup
 from synerise_profiles.cli.output import as_json_flag, print_json, write_line
 from synerise_profiles.cli.streams import tell
 from synerise_profiles.cli.wording import as_flags
@@ -38,7 +39,7 @@ def _waiting(function: F) -> F:
     return function
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def export() -> None:
     """Order an export of profiles, wait for it, and write its records to a file.
 

@@ -20,6 +20,7 @@ from synerise_profiles.cli.flags import (
     report_option,
     show_values_option,
 )
+from synerise_profiles.cli.groups import SuggestingGroup
 from synerise_profiles.cli.output import as_json_flag
 from synerise_profiles.cli.runs import check_page, run_rows
 
@@ -36,7 +37,7 @@ _METHODS: Final[Mapping[ImportedKind, str]] = {
 }
 
 
-@click.group(name="import")
+@click.group(name="import", cls=SuggestingGroup)
 def import_group() -> None:
     """Send the rows of files in batches: CSV, JSON Lines or JSON, plain or gzip, and Parquet; or those of a query.
 

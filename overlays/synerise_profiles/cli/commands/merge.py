@@ -9,6 +9,7 @@ import click
 
 from synerise_profiles.cli.connection import connected, open_client
 from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError
+from synerise_profiles.cli.groups import SuggestingGroup
 from synerise_profiles.cli.output import as_json_flag, confirm, print_json, write_line
 from synerise_profiles.cli.streams import tell
 from synerise_profiles.cli.wording import as_flags, as_typed
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def merge() -> None:
     """Merge profiles by a plan that says first what would be copied and lost. Merging is irreversible.
 

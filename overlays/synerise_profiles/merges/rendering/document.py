@@ -57,11 +57,7 @@ def document_of(plan: ShownPlan, *, show_values: bool) -> PlanDocument:
     effects = plan.effects
     count = plan.found
     title = f"Merge {count} source{'' if count == 1 else 's'} into one target, by {plan.by}. Irreversible."
-    facts = (
-        ("fingerprint", plan.fingerprint),
-        ("read at", plan.made),
-        ("from", printable(plan.base_url)),
-    )
+    facts = (("fingerprint", plan.fingerprint), ("read at", plan.made), ("from", printable(plan.base_url)))
     tables = (
         builder.members_table(),
         builder.table(

@@ -88,11 +88,9 @@ def request_email_change_v1(request: RequestContext) -> HandlerResponse:
     """The older form knows passwords alone; all that it refuses is 400."""
     profile = request.own_profile()
     account = request.context.accounts.get(profile.client_id)
-    email = request.sent.get("email")
+    email = request.sent["email"]
     if account is None or not account.check_password(request.sent.get("password")):
         raise RefusedRequest(400, "Invalid credentials.")
-    if email is None:
-        raise RefusedRequest(400, "The new address is missing.", [error_entry("email", "is required")])
     if not request.context.options.unique_emails or profile.anonymous:
         raise RefusedRequest(400)
     refuse(_taken(request.context, profile, email))
@@ -103,10 +101,7 @@ def request_email_change_v1(request: RequestContext) -> HandlerResponse:
 def confirm_email_change(request: RequestContext) -> HandlerResponse:
     """The token changes the address, and the agreement if one was sent; it works once, and for its profile."""
     profile = request.own_profile()
-    token = request.sent.get("token")
-    if token is None:
-        refuse([error_entry("token", "is required")])
-    pending = request.context.accounts.pending(_EMAIL, token)
+    pending = request.context.accounts.pending(_EMAIL, request.sent["token"])
     if pending is None or pending["clientId"] != profile.client_id:
         raise RefusedRequest(403)
     refuse(_taken(request.context, profile, pending["email"]))

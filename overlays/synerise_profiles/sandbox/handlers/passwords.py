@@ -43,12 +43,9 @@ def confirm_reset(request: RequestContext) -> HandlerResponse:
 def change(request: RequestContext) -> HandlerResponse:
     """Replace the password of the token's profile; the old one is checked."""
     account = request.context.accounts.get(request.own_profile().client_id)
-    password = request.sent.get("password")
-    if not password:
-        raise RefusedRequest(400, "The new password is missing.", [error_entry("password", "is required")])
-    if account is None or not account.check_password(request.sent.get("oldPassword")):
+    if account is None or not account.check_password(request.sent["oldPassword"]):
         raise RefusedRequest(400, "Invalid password.", [error_entry("oldPassword", "is not the current password")])
-    account.password = hash_password(password)
+    account.password = hash_password(request.sent["password"])
     request.context.accounts.save(account)
     return HandlerResponse(applied=1)
 

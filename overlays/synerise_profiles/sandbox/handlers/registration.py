@@ -58,7 +58,7 @@ def resend_pin(request: RequestContext) -> HandlerResponse:
 
 def activate(request: RequestContext) -> HandlerResponse:
     """The token of the message activates the account; a used one is a conflict, an unknown one is refused."""
-    token = request.sent.get("token")
+    token = request.sent["token"]
     accounts = request.context.accounts
     if accounts.is_token_used(_ACTIVATION, token):
         raise RefusedRequest(409, "The account is active already.")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from .messages import HTTPRequest, HTTPResponse
+from .messages import Header, HTTPRequest, HTTPResponse
 
 ASGIMessage = MutableMapping[str, Any]
 ASGIReceive = Callable[[], Awaitable[ASGIMessage]]
@@ -28,11 +28,19 @@ async def read_request(scope: ASGIMessage, receive: ASGIReceive) -> HTTPRequest 
         scope["method"],
         raw_path,
         scope["query_string"],
-        dict(scope["headers"]),
+        _by_name(scope["headers"]),
         content,
         scheme=scope.get("scheme", "http"),
         local_address=str((scope.get("server") or ("",))[0]),
     )
+
+
+def _by_name(sent: list[Header]) -> dict[bytes, bytes]:
+    """The header fields; the values of one that is repeated are joined, so that none of them is overlooked."""
+    fields = dict(sent)
+    if len(fields) < len(sent):
+        fields = {name: b", ".join(value for other, value in sent if other == name) for name in fields}
+    return fields
 
 
 async def send_response(http_response: HTTPResponse, date: bytes, send: ASGISend) -> None:

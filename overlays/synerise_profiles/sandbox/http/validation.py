@@ -231,7 +231,12 @@ def _entries(error: jsonschema_rs.ValidationError) -> Iterable[Json]:
     field = ".".join(str(part) for part in error.instance_path)
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Not):
         negated: Any = kind.schema
-        return [_unmet(field, negated["not"], error.instance)]
+        condition = negated["not"]
+        if "required" in condition:
+            sent: Any = error.instance
+            missing = [name for name in condition["required"] if not sent.get(name)]
+            return [error_entry(f"{field}.{name}".lstrip("."), "is required") for name in missing]
+        return [_unmet(field, condition, error.instance)]
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
         return [error_entry(f"{field}.{kind.property}".lstrip("."), "is required")]
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Pattern):

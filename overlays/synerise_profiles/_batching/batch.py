@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Final
 from zlib import crc32
@@ -19,9 +19,33 @@ import orjson
 from synerise_profiles_api.types import Request
 
 from .operations import UNPARSED, BatchOperation
-from .row_encoder import append_fields
+from .row_encoder import IdentifierGroup, append_fields
 
-__all__ = ["Chunk", "SampledRow", "SubBatch", "Trail", "find_row_ends"]
+__all__ = ["Chunk", "PreparedRow", "SampledRow", "SubBatch", "Trail", "find_row_ends"]
+
+
+@attrs.define(eq=False, repr=False)
+class PreparedRow:
+    """A row that was checked and written, as it goes into a chunk, or is held back for one.
+
+    `time_bytes` is what a time will add to it; `identity` is the key and the content of an event that waits for its
+    time. Of a row that is held back, `after` is the last chunk that it follows.
+    """
+
+    item: bytes
+    index: int
+    group: IdentifierGroup = None
+    keys: Sequence[Hashable] = ()
+    time_bytes: int = 0
+    request: Request[Any] | None = None
+    reference: Any = None
+    identity: tuple[Hashable, Hashable] | None = None
+    after: int = -1
+
+    @property
+    def size(self) -> int:
+        """How many bytes it adds to a body."""
+        return len(self.item) + self.time_bytes + 1
 
 
 @attrs.define(eq=False, repr=False)

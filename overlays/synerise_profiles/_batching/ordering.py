@@ -28,7 +28,7 @@ import attrs
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.json_values import as_written
 
-from .row_encoder import PreparedRow
+from .batch import PreparedRow
 
 __all__ = ["HOLD_DISTANCE", "IdentifierKeys", "Keys", "OrderGuard"]
 

@@ -7,11 +7,10 @@ the stored value, and orjson writes a NaN as null.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
-import attrs
 import orjson
 
 from synerise_profiles._validation.basic_rules import basic_rule, identifier_rules
@@ -21,7 +20,6 @@ from synerise_profiles._validation.totals_rule import TotalsRule
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import NO_UNICODE, conversion_hint, is_list, is_object, surrogate_path
-from synerise_profiles_api.types import Request
 
 from .operations import BatchOperation
 
@@ -55,30 +53,6 @@ class RefusedError(Exception):
         self.field = field
         self.reason = reason
         super().__init__(reason)
-
-
-@attrs.define(eq=False, repr=False)
-class PreparedRow:
-    """A row that was checked and written, as it goes into a chunk, or is held back for one.
-
-    `time_bytes` is what a time will add to it; `identity` is the key and the content of an event that waits for its
-    time. Of a row that is held back, `after` is the last chunk that it follows.
-    """
-
-    item: bytes
-    index: int
-    group: IdentifierGroup = None
-    keys: Sequence[Hashable] = ()
-    time_bytes: int = 0
-    request: Request[Any] | None = None
-    reference: Any = None
-    identity: tuple[Hashable, Hashable] | None = None
-    after: int = -1
-
-    @property
-    def size(self) -> int:
-        """How many bytes it adds to a body."""
-        return len(self.item) + self.time_bytes + 1
 
 
 class RowEncoder:

@@ -127,17 +127,18 @@ class BlockReader:
         # The last block, also one that was not returned, and the index of its first row.
         self._block: list[Any] = []
         self._first_index = 0
-        self._is_suspended = False
+        self.is_suspended = False
+        """Whether something was read and not returned."""
 
     @property
     def reads_one_by_one(self) -> bool:
         """Whether a row has to be written before the next one is read."""
-        return self._reuses or self._is_suspended or (self._watches and self._rows_read < _FIRST_ROWS)
+        return self._reuses or self.is_suspended or (self._watches and self._rows_read < _FIRST_ROWS)
 
     def take_last(self) -> tuple[int, list[Any]]:
         """Take out what was read last, returned or not; return the index of its first row too."""
         first, block = self._first_index, self._block
-        self._first_index, self._block, self._is_suspended = self._rows_read, [], False
+        self._first_index, self._block, self.is_suspended = self._rows_read, [], False
         return first, block
 
     def read(self, rows: Iterator[Any], size: int) -> list[Any]:
@@ -145,14 +146,14 @@ class BlockReader:
 
         Raises InvalidRequestError if the content of a row is lost.
         """
-        if not self._is_suspended:
+        if not self.is_suspended:
             self._first_index, self._block = self._rows_read, []
         block, before = self._block, len(self._block)
         block.extend(islice(rows, 1 if self.reads_one_by_one else size))
         count = len(block) - before
         if not count:
             return []
-        self._is_suspended = False
+        self.is_suspended = False
         if before:
             self._refuse_if_lost(block)
         elif self._watches and not self._reuses:
@@ -164,8 +165,8 @@ class BlockReader:
 
     def rest(self) -> list[Any]:
         """Return what was read and not returned, at the end of the source or after it has raised."""
-        block = self._block if self._is_suspended else []
-        self._is_suspended = False
+        block = self._block if self.is_suspended else []
+        self.is_suspended = False
         if self._watched and any(first is second for first, second in pairwise(block)):
             raise self._lost_error(block)
         return block
@@ -189,7 +190,7 @@ class BlockReader:
         counts = Counter(map(id, block))
         twice = {id(row): row for row in block if counts[id(row)] > 1 and not isinstance(row, _UNCHANGEABLE_TYPES)}
         if twice:
-            self._is_suspended = True
+            self.is_suspended = True
             self._watched = [(row, _snapshot(row)) for row in twice.values()]
         return bool(twice)
 

@@ -121,10 +121,11 @@ class RowSalter:
     def keys_of(self, row: Any, key: Hashable) -> Sequence[Hashable]:
         """Return what an event with this key writes: it under each identifier, since another may have one of them."""
         holder = fields_of((fields_of(row) or {}).get(self._holder_field)) or {}
-        if not isinstance(key, tuple) or len(holder) < 2:
+        if len(holder) < 2:
             return (key,)
         named = [f"{name} {value}" for name in self._identifiers if (value := holder.get(name))]
-        return [(*key[:-1], each) for each in named] or (key,)
+        event = cast("tuple[Hashable, ...]", key)[:-1]
+        return [(*event, each) for each in named] or (key,)
 
     def have_times(self, rows: Iterable[Mapping[str, Any]]) -> bool:
         """Whether all rows have a time, or get the fixed one."""

@@ -17,14 +17,13 @@ from typing import Any, Final, TypeAlias
 import attrs
 import orjson
 
-from synerise_profiles._batching.batch import Chunk
+from synerise_profiles._batching.batch import Chunk, PreparedRow
 from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.ordering import IdentifierKeys, Keys, OrderGuard
 from synerise_profiles._batching.row_encoder import (
     ORJSON_OPTIONS,
     IdentifierGroup,
-    PreparedRow,
     RefusedError,
     contains_null,
     orjson_default,
@@ -131,7 +130,7 @@ class Chunker:
 
     def remaining_chunks(self) -> list[Chunk]:
         """Close and return the open chunks, in the order of their first rows."""
-        self._put_rest([*self._pending_rows, *self._reader.rest()])
+        self._put_rest([*self._pending_rows, *(self._reader.rest() if self._reader.is_suspended else ())])
         return self.open_chunks()
 
     def take_unplaced(self, unread: Iterable[Any]) -> list[tuple[int, Any]]:

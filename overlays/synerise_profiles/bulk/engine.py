@@ -1,8 +1,7 @@
 """The state machine of a run: what to read, send and wait for, and what responses mean. Without I/O, for any driver.
 
-A run keeps a window of chunks on their way, each with one request in flight, and sends before it reads any further. It
-does not repeat what was accepted (but see `PoisonSearch.probe`): of a chunk that was refused in part only the rows in
-doubt are sent again. What decides about less stands by itself, as `Chunker` and `ChunkState` (attribution).
+A run keeps a window of chunks on their way, each with one request in flight, and sends before it reads on. What was
+accepted is not repeated (but see `PoisonSearch.probe`): of a chunk that was refused in part only the rows in doubt.
 """
 
 from __future__ import annotations
@@ -97,10 +96,12 @@ class Engine(Machine[BulkTask]):
         task = self._next_task(now) if self._states or self._ready else None
         if task is not None:
             return task
-        if not self._states and not self._ready:
-            return self._finish(now) if self._exhausted else Read(self._chunker.read_delay(None, now))
-        pause = self._pause(now)
-        return pause if self._exhausted or self._ready else Read(self._chunker.read_delay(pause.seconds, now))
+        if not self._states and not self._ready and self._exhausted:
+            return self._finish(now)
+        pause = self._pause(now) if self._states or self._ready else Wait(None)
+        if self._exhausted or self._ready:
+            return pause
+        return Read(self._chunker.read_delay(pause.seconds, now) if self.wants_rows_at_once else pause.seconds)
 
     def read(self, rows: Iterable[Any]) -> bool:
         """Read rows until a chunk is full, or the run has to end; false if they end before. Then call `end`."""
@@ -220,9 +221,8 @@ class Engine(Machine[BulkTask]):
             return None
         sub_batch = chunk_state.take_next()
         self.report.bytes_sent += chunk_state.chunk.size_of(sub_batch)
-        return self._mark_sent(
-            SubBatchTask(sub_batch, now, chunk_state, with_digest=self._recorder.journal is not None)
-        )
+        task = SubBatchTask(sub_batch, now, chunk_state, with_digest=self._recorder.journal is not None)
+        return self._mark_sent(task)
 
     def _mark_sent(self, task: BulkTask) -> BulkTask:
         self._evidence.sent += 1

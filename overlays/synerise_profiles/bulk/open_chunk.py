@@ -7,10 +7,9 @@ from typing import Any
 
 import orjson
 
-from synerise_profiles._batching.batch import Chunk
+from synerise_profiles._batching.batch import Chunk, PreparedRow
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.ordering import Keys, OrderGuard
-from synerise_profiles._batching.row_encoder import PreparedRow
 from synerise_profiles._batching.sampling import Sample
 from synerise_profiles._validation.rules import fields_of
 

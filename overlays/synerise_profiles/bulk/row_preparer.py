@@ -14,12 +14,12 @@ from typing import IO, Any, Final, TypeAlias
 
 import attrs
 
+from synerise_profiles._batching.batch import PreparedRow
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.ordering import IdentifierKeys
 from synerise_profiles._batching.row_encoder import (
     Checks,
     IdentifierGroup,
-    PreparedRow,
     RefusedError,
     RowEncoder,
     timestamp_reserve,

@@ -113,15 +113,21 @@ def open_run(
             finally:
                 if audit is not None:
                     recorder.write_audit(audit.sync)
-            problem = engine.problem or recorder.problem or store.problem
-            if recorder.journal_error is not None:
-                raise recorder.journal_error
-            if problem is not None:
-                if engine.problem is None:  # it came when the file was closed
-                    LOGGER.info("%s: bulk run stopped (a file of it cannot be written)", operation.name)
-                is_limit = problem == recorder.limit_problem
-                error = BulkStoppedError(problem, report, too_many_rejected=is_limit)
-                raise error from engine.error or recorder.audit_error or store.error
+            _raise_what_stopped(engine, recorder, store, engine.problem or recorder.problem or store.problem)
+
+
+def _raise_what_stopped(
+    engine: Engine, recorder: OutcomeRecorder, store: RejectionStore[Rejection], problem: str | None
+) -> None:
+    """Raise why a run ended early, if it did."""
+    if recorder.journal_error is not None:
+        raise recorder.journal_error
+    if problem is None:
+        return
+    if engine.problem is None:  # it came when the file was closed
+        LOGGER.info("%s: bulk run stopped (a file of it cannot be written)", engine.report.operation)
+    error = BulkStoppedError(problem, engine.report, too_many_rejected=problem == recorder.limit_problem)
+    raise error from engine.error or recorder.audit_error or store.error
 
 
 @contextmanager

@@ -84,8 +84,7 @@ class DeltaRun:
         is_async: bool = False,
     ) -> Generator[DeltaRun]:
         """Check a call and open its state; close that in the end, however it ends."""
-        is_plan = method == "plan"
-        name = f"delta_sync.{method}"
+        is_plan, name = method == "plan", f"delta_sync.{method}"
         check_arguments(name, options, PlanArguments if is_plan else DeltaArguments, required=("key", "state"))
         problem = rows_problem(source, takes_async=is_async)
         if problem is not None:

@@ -154,8 +154,8 @@ class Sandbox:
         """Where this machine finds it, such as http://127.0.0.1:54321, also if it listens on all addresses."""
         if self._socket is None:
             raise RuntimeError("the sandbox is not running; use it as a context manager or call start()")
-        host, port = self._socket.getsockname()[:2]
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - nobody can connect to these
+        address, port = self._socket.getsockname()[:2]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, str(address))  # noqa: S104 - nobody can connect to these
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     @property

@@ -134,6 +134,23 @@ def test_texts_lists_and_states_that_are_read() -> None:
     assert contradiction(list_tags.OPERATION, 200, b'{"error":"quota"}') is not None
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'[{"error":"Service unavailable","status":503}]',
+        b'[{"status":500,"message":"x","path":"/"},{"errorCode":"e","code":1}]',
+        b"[]x",
+        b'[{"id":1},{"id"',
+    ],
+)
+def test_a_list_of_errors_is_no_list_of_records(content: bytes) -> None:
+    """Also where a list is read: it is refused at once, and not waited on or taken for records."""
+    for operation in (get_data.OPERATION, get_status.OPERATION, list_tags.OPERATION):
+        assert contradiction(operation, 200, content) is not None
+    for harmless in (b'[{"id":1,"error":"x"}]', b'[{"error":"x","status":500},{"id":2}]', b"[]", b"[null]"):
+        assert contradiction(get_data.OPERATION, 200, harmless) is None
+
+
 def test_refusals_in_a_list() -> None:
     """A batch reads a list of refused fields as that of a 207, whatever its status; elsewhere it contradicts."""
     refusals = b'[{"field":"email","message":"is bad","rejectedValue":"x"}]'

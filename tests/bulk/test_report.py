@@ -246,3 +246,18 @@ def test_a_replay_tells_its_end_too(tmp_path: Path, *, is_async: bool) -> None:
         report = asyncio.run(replay()) if is_async else client.bulk.replay(path, on_finish=seen.append)
     assert seen == [report]
     assert report.to_dict()["by_operation"] == {"profiles.upsert_batch": {"read": 1, "accepted": 0, "rejected": 1}}
+
+
+def test_no_file_of_a_report_takes_the_place_of_the_letters(tmp_path: Path) -> None:
+    """They hold the rows that were refused, which the report has not."""
+    letters = tmp_path / "letters.jsonl"
+    transport = httpx.MockTransport(lambda _: httpx.Response(202))
+    with Synerise(token="a.b.c", transport=transport) as client:
+        report = client.bulk.upsert_profiles([{"customId": "a"}, {"attributes": {}}], dead_letter=letters)
+        again = client.bulk.replay(letters, dead_letter=letters)
+    before = letters.read_bytes()
+    for found in (report, again):
+        for write in (found.write_html, found.write_json, found.write_parquet):
+            with pytest.raises(InvalidRequestError, match="same file as the dead letters of this run"):
+                write(letters)
+    assert letters.read_bytes() == before

@@ -83,3 +83,28 @@ def test_a_page_of_another_shape_is_no_end(body: Any) -> None:
         assert client.exports.get_data("t-1", offset=0, limit=2) == body
         with pytest.raises(ResponseDecodingError, match="expected a JSON list of records"):
             list(client.exports.run(order()))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [{"error": "Service unavailable", "status": 503}],
+        [None],
+        [{}],
+        [{"id": 2}, None],
+        [{"id": 2}, {"error": "x", "status": 500}],
+    ],
+)
+def test_what_is_no_record_moves_none(body: Any) -> None:
+    """The next page begins behind the records that came, so one that is none would hide a record that follows."""
+
+    def page(offset: int, _: int) -> httpx.Response | None:
+        return answer(body) if offset == 2 else None
+
+    with Server(numbered(5), page=page).client() as client:
+        export = client.exports.run(order(), page_size=2)
+        with pytest.raises(ResponseDecodingError):
+            list(export)
+    lists = [{"id": number, "list": [None, [None]], "word": ",null"} for number in range(3)]
+    with Server(lists).client() as client:
+        assert len(list(client.exports.run(order(), page_size=2))) == 3

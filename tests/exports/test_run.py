@@ -316,6 +316,31 @@ def test_an_unknown_task(any_client: AnyClient) -> None:
         any_client.call("resume", "none")
 
 
+@pytest.mark.parametrize("operation", ["exports.get_status", "exports.get_data"])
+def test_an_error_of_a_hook_names_the_task(shop: Shop, operation: str) -> None:
+    """Also where it was raised after the last answer that was needed."""
+
+    def hook(attempt: Any) -> None:
+        if attempt.operation.name == operation:
+            raise ValueError("of the hook")
+
+    with shop.client(on_response=hook) as client, pytest.raises(ValueError, match="of the hook") as caught:
+        list(client.exports.run(order()))
+    assert "client.exports.resume(" in "".join(caught.value.__notes__)
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_a_hook_that_raises_stop_iteration_ends_no_export(shop: Shop, tmp_path: Path, number: int) -> None:
+    """What would end the loop over the records in silence is raised, and the file of the night before stays."""
+    path = tmp_path / "records.jsonl"
+    path.write_text("of the night before", encoding="utf-8")
+    calls = iter(range(number - 1))
+    hooked = shop.client(on_response=lambda _: next(calls))
+    with hooked as client, pytest.raises(RuntimeError, match="StopIteration"):
+        client.exports.run(order(), page_size=2).write_jsonl(path)
+    assert path.read_text(encoding="utf-8") == "of the night before"
+
+
 def test_an_interruption_names_the_task(shop: Shop) -> None:
     """Ctrl-C while waiting leaves the task id behind, in a note."""
     shop.sandbox.options.export_time = 60

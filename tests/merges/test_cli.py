@@ -94,7 +94,7 @@ def test_pairs(sandbox: Sandbox, client: Synerise, tmp_path: Path, capsys: pytes
         (["merge", "plan", "--by", "id", "--into", "1"], "give --into ID"),
         (["merge", "plan", "--by", "id", "1"], "give --into ID"),
         (["merge", "plan", "--by", "id", "--into", "1", "jan"], "every id is a number"),
-        (["merge", "plan", "--by", "custom_id", "--into", "jan", "jan"], "its own survivor"),
+        (["merge", "plan", "--by", "custom_id", "--into", "jan", "jan"], "is among those to merge"),
         (["merge", "plan", "--by", "custom_id", "--pairs", "nowhere.csv"], "No such file"),
         (["merge", "apply", "nowhere.jsonl", "--actor", "a", "--audit", "b"], "No such file"),
     ],

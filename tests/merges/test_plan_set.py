@@ -409,3 +409,18 @@ def test_a_set_does_not_grow_in_memory(client: Synerise) -> None:
     assert sum(1 for _ in plans) == 600
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000
     assert plans[599] == plan
+
+
+def test_no_file_of_the_plans_takes_the_place_of_the_pairs(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
+    """Under whatever name: what was read is still needed."""
+    numbered(client, 2)
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("duplicate,survivor\ns-1,s-0\n", encoding="utf-8")
+    (tmp_path / "link").symlink_to(pairs)
+    plans = client.merges.plan_many(pairs, by="custom_id")
+    for path in (pairs, tmp_path / "link"):
+        for write in (plans.write_jsonl, plans.write_html):
+            with pytest.raises(InvalidRequestError, match="same file as the file of the pairs"):
+                write(path)
+    assert pairs.read_text(encoding="utf-8").startswith("duplicate")
+    plans.write_jsonl(tmp_path / "plans.jsonl")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from synerise_profiles import APIConnectionError, Synerise
-from synerise_profiles.merges import MergeChangedError, MergePlan, MergeResult, MergeStoppedError
+from synerise_profiles.merges import MergeChangedError, MergePlan, MergeRefusedError, MergeResult, MergeStoppedError
 from synerise_profiles.sandbox import Sandbox
 from tests.merges.support import FakeSleep, ids, merges, stored
 
@@ -225,3 +226,47 @@ def test_a_source_that_goes_elsewhere_meanwhile(sandbox: Sandbox, client: Syneri
         other.merges.apply(plan, audit=None, actor="anna")
     assert "1 of 2 sources are still there, 1 belong to another profile now" in str(caught.value)
     assert reasons(caught.value.result) == {"janek": "gone", "jasiek": "failed"}
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, StopIteration])
+def test_a_hook_that_raises_after_a_merge_starts_no_other(
+    sandbox: Sandbox, client: Synerise, tmp_path: Path, kind: type[BaseException]
+) -> None:
+    """The group that was answered is merged; of the next one nothing is said, and the audit says where it stopped."""
+    plan = plan_of(client)
+    path = tmp_path / "audit.jsonl"
+
+    def fail() -> None:
+        raise kind("of the hook")
+
+    raised = RuntimeError if kind is StopIteration else kind
+    with hooked(sandbox, after=fail) as other, pytest.raises(raised):
+        other.merges.apply(plan, actor="anna", audit=path, group_size=1)
+    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [entry["entry"] for entry in entries] == ["started", "group-sent", "group-answered", "stopped"]
+    assert entries[-1]["merged"] == [["janek", "jan"]]
+    assert entries[-1]["not_merged"] == [{"source": "jasiek", "reason": "unsent"}]
+    # Nobody merged it, though it is gone when the plan is applied again.
+    client.profiles.delete(client.profiles.find("by-custom-id", "jasiek").client_id)
+    with pytest.raises(MergeRefusedError):
+        client.merges.apply(plan, actor="anna", audit=path)
+    assert len(merges(sandbox)) == 1
+
+
+def test_a_merge_that_was_interrupted_is_of_unknown_fate(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
+    """Its answer was not awaited: the audit says so, and not that it was never sent."""
+    plan = plan_of(client)
+    path = tmp_path / "audit.jsonl"
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with hooked(sandbox, before=interrupt) as other, pytest.raises(KeyboardInterrupt):
+        other.merges.apply(plan, actor="anna", audit=path, group_size=1)
+    stopped = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
+    assert stopped["entry"] == "stopped"
+    assert {item["source"]: item["reason"] for item in stopped["not_merged"]} == {
+        "janek": "unknown",
+        "jasiek": "unsent",
+    }
+    assert client.merges.apply(plan, actor="anna", audit=path).complete

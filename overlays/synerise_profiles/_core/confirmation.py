@@ -31,6 +31,9 @@ __all__ = ["contradiction", "holds_refusals", "unlisted_note"]
 _ERROR_KEYS: Final = ("error", "errors", "errorCode")
 _JUDGED_KEYS: Final = (*_ERROR_KEYS, "status", "success")
 _FAILED_STATES: Final = frozenset({"error", "fail", "failed", "failure"})
+_COMMON_ERROR_FIELDS: Final = frozenset({"code", "detail", "success", "title", "type", "description", "requestId"})
+_MAX_ERROR_BYTES: Final = 65_536
+"""A longer list has records."""
 _PROBLEM_TYPE: Final = "application/problem+"
 _PAGE_STARTS: Final = (b"<!doctype", b"<html")
 
@@ -45,7 +48,7 @@ def contradiction(operation: Operation, status: int, content: bytes, content_typ
     if content_type.strip().lower().startswith(_PROBLEM_TYPE):
         return "the body is a description of a problem"
     is_read = operation.http_method == "GET"
-    if is_read and text[:1] == b"[" and status != 207:  # reading it says whether it is a list
+    if is_read and status != 207 and _is_long_list(text):  # reading it says whether it is JSON
         return None
     try:
         data = _parse(text)
@@ -57,15 +60,7 @@ def contradiction(operation: Operation, status: int, content: bytes, content_typ
         return _problem_of_207(operation, data)
     if is_object(data) and any(_is_error(found, is_read=is_read) for found in _readings(text, data)):
         return "the body is an error"
-    if is_read or not is_list(data):
-        return None
-    if _are_errors(data):
-        return "the body is a list of errors"
-    items = [item for item in data if item is not None]
-    refused = sum(refusals_in(status, [item]) is not None for item in items)
-    if refused and operation.batch is None:
-        return "the body is a list of refusals"
-    return "the body has refusals and other entries" if 0 < refused < len(items) else None
+    return _problem_of_list(operation, status, data, is_read=is_read) if is_list(data) else None
 
 
 def holds_refusals(status: int, content: bytes) -> bool:
@@ -149,8 +144,42 @@ def _problem_of_207(operation: Operation, data: object) -> str | None:
     return None if refusals_in(207, data) else "a 207 whose list does not say what was refused"
 
 
-def _are_errors(data: list[Any]) -> bool:
-    """Whether they are errors that name no field, so that they are about no row."""
+def _is_long_list(text: bytes) -> bool:
+    """Whether it is a list that is too long for errors, so that it need not be parsed here too."""
+    return text[:1] == b"[" and len(text) > _MAX_ERROR_BYTES
+
+
+def _problem_of_list(operation: Operation, status: int, data: list[Any], *, is_read: bool) -> str | None:
+    """Say by what a list contradicts a status of success; None if it does not."""
+    if _are_errors(data, is_read=is_read):
+        return "the body is a list of errors"
+    if is_read:
+        return None
+    items = [item for item in data if item is not None]
+    refused = sum(refusals_in(status, [item]) is not None for item in items)
+    if refused and operation.batch is None:
+        return "the body is a list of refusals"
+    return "the body has refusals and other entries" if 0 < refused < len(items) else None
+
+
+def _are_errors(data: list[Any], *, is_read: bool) -> bool:
+    """Whether they are errors that name no field, so that they are about no row.
+
+    What is read may have fields of any name; it is an error only where it has nothing that an error has not.
+    """
     return bool(data) and all(
-        is_object(item) and not item.get("field") and _is_error(item, is_read=False) for item in data
+        is_object(item)
+        and not item.get("field")
+        and _is_error(item, is_read=False)
+        and (not is_read or item.keys() <= _error_fields())
+        for item in data
     )
+
+
+@cache
+def _error_fields() -> frozenset[str]:
+    """The documented names of an error, and what else frameworks put into theirs."""
+    try:
+        return _COMMON_ERROR_FIELDS.union(openapi_document()["components"]["schemas"]["ErrorBody"]["properties"])
+    finally:
+        openapi_document.cache_clear()  # it is large

@@ -1,14 +1,15 @@
 """Workflows: calls that depend on each other, as sans-I/O generators, and the sync and the async driver that run them.
 
-A workflow is a generator. It yields steps (`SendRequest`, `SendRequests`, `Pause`, `Notify`), is sent the answer to
-each, and returns its result, such as a plan of merges or an export that is ready. It decides everything, and neither
-sends nor waits; `run_workflow` and `run_workflow_async` do that, and decide nothing. So the logic stands once for both
-clients.
+A workflow is a generator. It yields steps (`SendRequest`, `SendRequests`, `Pause`, `Notify`, `Checkpoint`), is sent the
+answer to each, and returns its result, such as a plan of merges or an export that is ready. It decides everything, and
+neither sends nor waits; `run_workflow` and `run_workflow_async` do that, and decide nothing. So the logic stands once
+for both clients.
 
 A request that fails is answered with its exception, since each of several may fail by itself, and a failure may be what
 the workflow wants to know (404: the profile is gone); `response_of` raises it. Everything else that goes wrong during a
 step (Ctrl-C, a cancellation, an error of the caller's function) is thrown into the workflow at its `yield`, so that its
-`with` and `finally` blocks run before the driver raises it.
+`with` and `finally` blocks run before the driver raises it. What a hook raised after an answer is thrown in at the
+`yield` that follows: where another request would come next, a `Checkpoint` stands before it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from .protocols import AsyncClientProtocol, ClientProtocol
 from .timing import Timing
 
 __all__ = [
+    "Checkpoint",
     "Notify",
     "Pause",
     "SendOutcome",
@@ -82,7 +84,12 @@ class Notify:
     argument: Any
 
 
-Step: TypeAlias = SendRequest | SendRequests | Pause | Notify
+@attrs.frozen
+class Checkpoint:
+    """Do nothing; answered with None. What the last answer means is written down, and nothing else has begun."""
+
+
+Step: TypeAlias = SendRequest | SendRequests | Pause | Notify | Checkpoint
 Workflow: TypeAlias = Generator[Step, Any, T]
 
 
@@ -101,52 +108,72 @@ class _HookFailure:
     outcome: SendOutcome[Any] | None
 
 
+@attrs.frozen
+class _End:
+    """A workflow has returned its result."""
+
+    result: Any
+
+
 def run_workflow(workflow: Workflow[T], client: ClientProtocol, timing: Timing) -> T:
     """Carry out the steps of a workflow and return its result. Several requests at a time take a thread each."""
-    try:
-        step = next(workflow)
-        while True:
-            try:
-                answer = _take(step, client, timing)
-            except BaseException as error:  # noqa: BLE001 - the workflow raises it again, or knows better
-                step = workflow.throw(error)
-            else:
-                step = _resume(workflow, answer)
-    except StopIteration as end:
-        return cast("T", end.value)
+    step = _proceed(workflow.send, None)
+    while not isinstance(step, _End):
+        try:
+            answer = _take(step, client, timing)
+        except BaseException as error:  # noqa: BLE001 - the workflow raises it again, or knows better
+            step = _proceed(workflow.throw, error)
+        else:
+            step = _resume(workflow, answer)
+    return cast("T", step.result)
 
 
 async def run_workflow_async(workflow: Workflow[T], client: AsyncClientProtocol, timing: Timing) -> T:
     """Carry out the steps of a workflow and return its result, on asyncio or trio."""
+    step = _proceed(workflow.send, None)
+    while not isinstance(step, _End):
+        try:
+            answer = await _take_async(step, client, timing)
+        except BaseException as error:  # noqa: BLE001 - the workflow raises it again, or knows better
+            step = _proceed(workflow.throw, error)
+        else:
+            step = _resume(workflow, answer)
+    return cast("T", step.result)
+
+
+def _proceed(resume: Callable[[Any], Step], argument: Any) -> Step | _End:
+    """Let a workflow go on to its next step. A StopIteration that is thrown in leaves it as a RuntimeError."""
     try:
-        step = next(workflow)
-        while True:
-            try:
-                answer = await _take_async(step, client, timing)
-            except BaseException as error:  # noqa: BLE001 - the workflow raises it again, or knows better
-                step = workflow.throw(error)
-            else:
-                step = _resume(workflow, answer)
+        return resume(argument)
     except StopIteration as end:
-        return cast("T", end.value)
+        return _End(end.value)
 
 
-def _resume(workflow: Workflow[Any], answer: Any) -> Step:
+def _resume(workflow: Workflow[Any], answer: Any) -> Step | _End:
     """Let a workflow take an answer; where a hook raised after it, raise that in the workflow then."""
     if isinstance(answer, list):
         answers = cast("list[object]", answer)
         failed = next((item for item in answers if isinstance(item, _HookFailure)), None)
-        return workflow.send(answers) if failed is None else workflow.throw(failed.error)
+        return _proceed(workflow.send, answers) if failed is None else _proceed(workflow.throw, failed.error)
     if not isinstance(answer, _HookFailure):
-        return workflow.send(answer)
+        return _proceed(workflow.send, answer)
     if answer.outcome is not None:
         try:
-            workflow.send(answer.outcome)
-        except StopIteration:
-            raise answer.error from None
+            step = _proceed(workflow.send, answer.outcome)
         except BaseException as stopped:
-            raise answer.error from stopped
-    return workflow.throw(answer.error)
+            raise _as_raised(answer.error) from stopped
+        if isinstance(step, _End):
+            raise _as_raised(answer.error)
+    return _proceed(workflow.throw, answer.error)
+
+
+def _as_raised(error: BaseException) -> BaseException:
+    """Return an exception as it leaves a generator: a StopIteration would end the loop of whoever iterates."""
+    if not isinstance(error, StopIteration):
+        return error
+    raised = RuntimeError("a function of the caller raised StopIteration")
+    raised.__cause__ = error
+    return raised
 
 
 def _take(step: Step, client: ClientProtocol, timing: Timing) -> Any:
@@ -156,7 +183,7 @@ def _take(step: Step, client: ClientProtocol, timing: Timing) -> Any:
         return _send_all(step, client)
     if isinstance(step, Pause):
         timing.sleep(step.seconds)
-    else:
+    elif isinstance(step, Notify):
         step.callback(step.argument)
     return None
 
@@ -168,7 +195,7 @@ async def _take_async(step: Step, client: AsyncClientProtocol, timing: Timing) -
         return await _send_all_async(step, client)
     if isinstance(step, Pause):
         await timing.sleep_async(step.seconds)
-    else:
+    elif isinstance(step, Notify):
         result = step.callback(step.argument)
         if inspect.isawaitable(result):
             await cast("Awaitable[object]", result)

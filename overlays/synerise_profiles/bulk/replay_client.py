@@ -178,6 +178,7 @@ def open_replay(path: object, options: Mapping[str, Any], client_options: Option
             letters.replaced_bytes = file.size
         store = RejectionStore[Rejection](letters)
         replay = Replay(file, store, letters, options, client_options, timing, pace)
+        replay.report.dead_letter = target
         replay.report.add_notes({**file.notes, **({} if letters is None else letters.notes)})
         is_kept = True
         try:

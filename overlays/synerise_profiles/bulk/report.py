@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, get_args, overload
 
 import attrs
@@ -64,6 +65,7 @@ class Report(HintsNames):
     `verification` is the result of reading a sample back, where that was asked for; `deletion_verification` that of a
     run of deletions. `is_dry` says that nothing was sent, `settings` how the run was set, `timings` its rate, its
     slowest requests and the throttling. `unit` is what the references of rejections count: a `row`, or a `line`.
+    `dead_letter` is the file of the dead letters; no file of the report takes its place.
     """
 
     operation: str
@@ -81,6 +83,7 @@ class Report(HintsNames):
     verification: Verification | None = None
     deletion_verification: DeletionVerification | None = None
     rejection_store: RejectionStore[Rejection] = attrs.field(factory=RejectionStore[Rejection], repr=False)
+    dead_letter: Path | None = attrs.field(default=None, repr=False)
     is_dry: bool = attrs.field(default=False, repr=False)
     settings: dict[str, object] = attrs.field(factory=dict[str, object], repr=False)
     timings: RunTimings = attrs.field(factory=RunTimings, repr=False)
@@ -181,7 +184,7 @@ class Report(HintsNames):
         """
         from .report_files import write_json  # noqa: PLC0415 - likewise
 
-        write_json(self.to_dict(show_values=show_values), path)
+        write_json(self.to_dict(show_values=show_values), path, self.dead_letter)
 
     def write_parquet(self, path: str | os.PathLike[str]) -> None:
         """Write the rejected rows to a Parquet file: the fields of a `Rejection` as columns, `reference` as text.
@@ -191,7 +194,7 @@ class Report(HintsNames):
         """
         from .report_files import write_parquet  # noqa: PLC0415 - likewise
 
-        write_parquet(self.rejected, path)
+        write_parquet(self.rejected, path, self.dead_letter)
 
     def write_html(self, path: str | os.PathLike[str], *, show_values: bool = False) -> None:
         """Write a page about the run: funnel, rejections, rate, throttling, slowest batches, settings and versions.
@@ -202,7 +205,8 @@ class Report(HintsNames):
         from .report_files import write_page  # noqa: PLC0415 - likewise
 
         document = self.to_dict(show_values=show_values)
-        write_page(document, path, settings=self.settings, timings=self.timings, is_dry=self.is_dry)
+        options: dict[str, Any] = {"settings": self.settings, "timings": self.timings, "is_dry": self.is_dry}
+        write_page(document, path, self.dead_letter, **options)
 
     def raise_for_rejected(self) -> None:
         """Raise RejectedRowsError if a row was not accepted."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import orjson
 
-from synerise_profiles._core.files import replaced_file
+from synerise_profiles._core.files import FileId, file_id, replaced_file
 from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles._reports import RunPage, page_versions, run_page
 from synerise_profiles._reports.plain_json import plain_text, plain_value
@@ -30,23 +31,29 @@ def json_of(document: Mapping[str, Any]) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
 
 
-def write_json(document: Mapping[str, Any], path: object) -> None:
-    """Write the mapping of a report to a file."""
-    with replaced_file(path) as file:
+def write_json(document: Mapping[str, Any], path: object, letters: Path | None) -> None:
+    """Write the mapping of a report to a file; here and below not over `letters`, the run's dead letters."""
+    with replaced_file(path, kept=_kept(letters)) as file:
         file.write(json_of(document))
 
 
 def write_page(
-    document: Mapping[str, Any], path: object, *, settings: Mapping[str, Any], timings: RunTimings, is_dry: bool
+    document: Mapping[str, Any],
+    path: object,
+    letters: Path | None,
+    *,
+    settings: Mapping[str, Any],
+    timings: RunTimings,
+    is_dry: bool,
 ) -> None:
     """Write the page of a run to a file; `document` is the mapping of its report."""
     rates = timings.rate_points
     page = RunPage(report=document, settings=settings, versions=page_versions(), rates=rates, is_dry=is_dry)
-    with replaced_file(path) as file:
+    with replaced_file(path, kept=_kept(letters)) as file:
         file.write(run_page(page).encode())
 
 
-def write_parquet(rejected: Iterable[Rejection], path: object) -> None:
+def write_parquet(rejected: Iterable[Rejection], path: object, letters: Path | None) -> None:
     """Write rejected rows to a Parquet file, some thousand at a time."""
     arrow = import_pyarrow()
     parquet = import_module("pyarrow.parquet")
@@ -54,10 +61,14 @@ def write_parquet(rejected: Iterable[Rejection], path: object) -> None:
     columns = [("index", number), ("stage", text), ("field", text), ("reason", text)]
     columns += [("identifier", text), ("reference", text), ("group", number)]
     schema = arrow.schema(columns)
-    with replaced_file(path) as file, parquet.ParquetWriter(file, schema) as writer:
+    with replaced_file(path, kept=_kept(letters)) as file, parquet.ParquetWriter(file, schema) as writer:
         rejections = iter(rejected)
         while rows := list(islice(_parquet_rows(rejections), _ROWS_PER_GROUP)):
             writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
+
+
+def _kept(letters: Path | None) -> dict[str, FileId | None]:
+    return {} if letters is None else {"the dead letters of this run": file_id(letters)}
 
 
 def _parquet_rows(rejections: Iterator[Rejection]) -> Iterator[dict[str, Any]]:

@@ -90,6 +90,7 @@ def open_run(
             letters = open_letters(letter_target, settings.dead_letter_mode, head)
             report.add_notes(letters.notes)
             store.write_to(letters)
+            report.dead_letter = letter_target
         locate = None if source is None else source.locate
         are_ours = source is not None and type(source).__module__.startswith("synerise_profiles.")
         explain, settle = getattr(source, "explain", None), getattr(source, "settle", None)

@@ -7,11 +7,15 @@ or comes twice, and a page may be asked for again.
 
 from __future__ import annotations
 
+import re
+from codecs import BOM_UTF8
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+import orjson
 
 from synerise_profiles._core.logging import LOGGER
-from synerise_profiles._core.workflow import Notify, SendOutcome, SendRequest, Workflow, response_of
+from synerise_profiles._core.workflow import Checkpoint, Notify, SendOutcome, SendRequest, Workflow, response_of
 from synerise_profiles.errors import ResponseDecodingError
 from synerise_profiles_api.api.exports import get_data
 from synerise_profiles_api.models import ExportRecord
@@ -25,6 +29,7 @@ from .status import ExportProgress, export_spec
 __all__ = ["Paginator", "row_of"]
 
 Row = dict[str, Any]
+_NULL_ITEM: Final = re.compile(rb"[\[,]\s*null\b")
 
 
 class Paginator:
@@ -46,6 +51,7 @@ class Paginator:
             request = get_data.request(task_id, offset=self._records_read, limit=self._page_size)
             outcome: SendOutcome[list[ExportRecord] | RawJson | None] = yield SendRequest(request)
             page = self._add_page(response_of(outcome))
+            yield Checkpoint()
             if not page:
                 seconds = self._clock() - self._started
                 rate = self._records_read / seconds if seconds > 0 else 0.0
@@ -80,9 +86,13 @@ class Paginator:
 
 
 def _records(response: Response[list[ExportRecord] | RawJson | None]) -> list[ExportRecord]:
-    """Return the records of a page; a body of another shape is an error here, since an empty page would be the end."""
+    """Return the records of a page; a body of another shape is an error here, since an empty page would be the end.
+
+    What is no record, as a null or an error in its place, would move the records behind it.
+    """
     body: list[Any] | None = response.body if isinstance(response.body, list) else None
-    if body is None or not all(isinstance(item, ExportRecord) for item in body):
+    are_records = body is not None and all(isinstance(item, ExportRecord) and item.id is not None for item in body)
+    if body is None or not are_records or _has_null(response.content):
         raise ResponseDecodingError(
             "expected a JSON list of records; read the page by client.exports.get_data, which returns it as it came",
             operation=response.operation.name,
@@ -90,6 +100,11 @@ def _records(response: Response[list[ExportRecord] | RawJson | None]) -> list[Ex
             content=response.content,
         )
     return body
+
+
+def _has_null(content: bytes) -> bool:
+    """Whether the list has a null, which reading leaves out."""
+    return _NULL_ITEM.search(content) is not None and None in orjson.loads(content.removeprefix(BOM_UTF8))
 
 
 def row_of(record: ExportRecord) -> Row:

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from synerise_profiles._core.workflow import Notify, Pause, SendOutcome, SendRequest, Workflow, response_of
+from synerise_profiles._core.workflow import Checkpoint, Notify, Pause, SendOutcome, SendRequest, Workflow, response_of
 from synerise_profiles.errors import APIConnectionError, NotFoundError, ResponseDecodingError
 from synerise_profiles_api.api.exports import create, get_status
 from synerise_profiles_api.errors import InvalidRequestError
@@ -148,6 +148,7 @@ class _Poller:
         # Another body than the inferred one tells no status, and is waited on like any status that is not known.
         self._answer = answer if isinstance(answer, ExportStatus) else ExportStatus()
         self._status = self._answer.status
+        yield Checkpoint()
         return None
 
     def _meaning(self) -> StatusMeaning:

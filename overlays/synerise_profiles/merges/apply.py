@@ -16,7 +16,8 @@ from typing import cast
 import attrs
 
 from synerise_profiles._core.logging import log_uncertain_merge
-from synerise_profiles._core.workflow import Notify, SendOutcome, SendRequest, Workflow
+from synerise_profiles._core.wording import raised_text
+from synerise_profiles._core.workflow import Checkpoint, Notify, SendOutcome, SendRequest, Workflow
 from synerise_profiles.errors import APIConnectionError, APIStatusError, ConfigurationError, ResponseDecodingError
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
 from synerise_profiles_api.models import Profile
@@ -61,16 +62,20 @@ def apply_plan(plan: BasePlan, base_url: str, settings: ApplySettings, log: Audi
     run.start(group_size, settings)
     groups = key_type.groups(preflight.ready, plan.target.key, group_size)
     for number, group in enumerate(groups, 1):
+        place = f"group {number} of {len(groups)}"
         try:
             failure = yield from run.merge(number, group)
+            if failure is None and settings.progress is not None:
+                done = int(number == len(groups))
+                yield Notify(settings.progress, MergeProgress(plans_done=done, plans=1, profiles=len(run.merged)))
         except AuditError as error:
             failure = "the audit cannot be written", error
+        except BaseException as error:  # of a function of the caller, or an interruption
+            run.stop(f"{place}: {raised_text(error)}")
+            raise
         if failure is not None:
-            problem = f"group {number} of {len(groups)}: {failure[0]}"
+            problem = f"{place}: {failure[0]}"
             raise MergeStoppedError(problem, run.stop(problem)) from failure[1]
-        if settings.progress is not None:
-            done = int(number == len(groups))
-            yield Notify(settings.progress, MergeProgress(plans_done=done, plans=1, profiles=len(run.merged)))
     return (yield from run.finish())
 
 
@@ -115,6 +120,7 @@ class _PlanRun:
         self._groups: list[GroupResult] = []
         self._not_merged: dict[Key, Reason] = dict(preflight.left_out)
         self._snapshots = dict(plan.found)
+        self._unanswered: tuple[Key, ...] = ()
 
     def start(self, group_size: int, settings: ApplySettings) -> None:
         """Write to the audit who merges what: names of attributes, no values."""
@@ -144,11 +150,13 @@ class _PlanRun:
         """Merge one group; return why it failed, if it did."""
         target = self._plan.target.key
         self._write("group-sent", group=number, target=target, sources=list(group))
+        self._unanswered = group
         answer: SendOutcome[Profile | RawJson | None] = yield SendRequest(self._key_type.merge_request(group, target))
         outcome = _confirmed(answer)
         if isinstance(outcome, Response):
             self._add_merged(group, outcome.status_code)
             self._write("group-answered", group=number, answer=_response_record(outcome), **self._id_maps(group))
+            yield Checkpoint()
             return None
         status = outcome.status_code if isinstance(outcome, APIStatusError) else None
         if _was_not_carried_out(outcome):
@@ -207,6 +215,7 @@ class _PlanRun:
 
     def _result(self, unexpected: tuple[str, ...]) -> MergeResult:
         reasons: dict[Key, Reason] = {key: "unsent" for key in self._preflight.ready if key not in self.merged}
+        reasons |= {key: "unknown" for key in self._unanswered if key not in self.merged}
         reasons |= self._not_merged
         order = [member.key for member in self._plan.sources if member.key in reasons]
         return MergeResult(

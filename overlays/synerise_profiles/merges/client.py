@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
 from synerise_profiles._core.arguments import check_arguments, taken_by
+from synerise_profiles._core.files import file_id
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
@@ -118,7 +119,7 @@ class Merges(Resource):
         resolved = _resolve_pairs(factory, pairs, options)
         plans = MergePlanSet(by, self)
         self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")), "merges.plan_many")
-        return _with_pair_counts(plans, resolved)
+        return _with_pair_counts(plans, resolved, pairs)
 
     @shows_options(lambda: (ApplyArguments, ApplySettings))
     def apply(self, plan: BasePlan, **options: Unpack[ApplyArguments]) -> MergeResult:
@@ -193,7 +194,7 @@ class AsyncMerges(Resource):
         resolved = _resolve_pairs(factory, pairs, options)
         plans = AsyncMergePlanSet(by, self)
         await self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")), "merges.plan_many")
-        return _with_pair_counts(plans, resolved)
+        return _with_pair_counts(plans, resolved, pairs)
 
     @shows_options(lambda: (ApplyArguments, ApplySettings))
     async def apply(self, plan: BasePlan, **options: Unpack[ApplyArguments]) -> MergeResult:
@@ -255,6 +256,7 @@ def _resolve_pairs(factory: PlanFactory, pairs: PairSource, options: PlanManyArg
     return resolve_pairs(pairs, factory.key_type, options.get("on_chain", _PLAN_MANY_DEFAULTS["on_chain"]), columns)
 
 
-def _with_pair_counts(plans: S, resolved: ResolvedPairs) -> S:
+def _with_pair_counts(plans: S, resolved: ResolvedPairs, pairs: PairSource) -> S:
+    plans.source = file_id(pairs) if isinstance(pairs, str | os.PathLike) else None
     plans.counts.chained, plans.counts.repeated = resolved.chained, resolved.repeated
     return plans

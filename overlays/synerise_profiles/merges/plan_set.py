@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeV
 import attrs
 import orjson
 
-from synerise_profiles._core.files import replaced_file, spooled_file
+from synerise_profiles._core.files import FileId, replaced_file, spooled_file
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.wording import counted
 from synerise_profiles._reports import align_columns
@@ -116,6 +116,8 @@ class BasePlanSet(HintsNames, Generic[P]):
     def __init__(self, by: By, make: Callable[[Mapping[str, Any]], P]) -> None:
         self.by: By = by
         self.counts = PlanSetCounts()
+        self.source: FileId | None = None
+        """The file that the pairs were read from; no file of the plans takes its place."""
         self._make = make
         self._store = _PlanStore()
         self._checksum = hashlib.sha256()
@@ -164,7 +166,7 @@ class BasePlanSet(HintsNames, Generic[P]):
 
     def write_html(self, path: str | os.PathLike[str], *, show_values: bool = False) -> None:
         """Write a page for sign-off of all plans. With `show_values` it holds personal data."""
-        with replaced_file(path) as file:
+        with replaced_file(path, kept={"the file of the pairs": self.source}) as file:
             file.writelines(part.encode() for part in self._html_parts(show_values=show_values))
 
     def to_html(self, *, show_values: bool = False) -> str:
@@ -177,7 +179,7 @@ class BasePlanSet(HintsNames, Generic[P]):
 
     def write_jsonl(self, path: str | os.PathLike[str]) -> None:
         """Write all plans as JSON lines, personal data included; the file is for its owner alone (mode 0600)."""
-        with replaced_file(path) as file:
+        with replaced_file(path, kept={"the file of the pairs": self.source}) as file:
             file.write(orjson.dumps(self._header()) + b"\n")
             file.writelines(self._store.json_line(index) for index in range(len(self)))
 

@@ -9,14 +9,14 @@ import re
 import stat
 import sys
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Self, cast
 
 from synerise_profiles._core.logging import LOGGER
 
-from .targets import FileId, file_id, refused, target_of
+from .targets import FileId, file_id, refuse_same_files, refused, target_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -180,9 +180,17 @@ class PartFile(WrittenFile):
 
 
 @contextmanager
-def replaced_file(path: object, argument: str = "path") -> Generator[IO[bytes]]:
-    """Open a file that takes the place of `path` when the block ends well; else `path` stays as it was."""
-    part = PartFile(target_of(path, argument), argument)
+def replaced_file(
+    path: object, argument: str = "path", *, kept: Mapping[str, FileId | None] | None = None
+) -> Generator[IO[bytes]]:
+    """Open a file that takes the place of `path` when the block ends well; else `path` stays as it was.
+
+    `kept` are files that are needed, by what they are called: none of them is replaced.
+    """
+    target = target_of(path, argument)
+    if kept:
+        refuse_same_files({argument: target}, kept)
+    part = PartFile(target, argument)
     try:
         with part.stream() as file:
             yield file

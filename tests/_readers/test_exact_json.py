@@ -145,3 +145,8 @@ def test_numbers_that_python_does_not_read_are_refused(text: bytes) -> None:
 def test_fractions_are_floats_as_everywhere(text: bytes) -> None:
     """A number with a fraction or an exponent is a float in every reader."""
     assert load_exactly(text) == float(text)
+
+
+def test_an_exponent_beyond_decimals_is_read() -> None:
+    """A number whose exponent no Decimal has is the zero that every reader makes of it."""
+    assert load_decimals(b"[1.00000000000000000001e-99999999999999999999]") == [0.0]

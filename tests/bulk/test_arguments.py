@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -163,6 +164,63 @@ def test_a_coroutine_function_that_nobody_awaits_is_refused(name: str) -> None:
         pytest.raises(InvalidRequestError, match=rf"^{name}: expected a function that is no coroutine function"),
     ):
         client.bulk.upsert_profiles([{"customId": "a"}], **{name: function})  # type: ignore[arg-type]
+
+
+class _Awaited:
+    async def __call__(self, *_: Any) -> str:
+        return "s"
+
+
+async def _awaited(*_: Any) -> str:
+    return "s"
+
+
+@pytest.mark.parametrize("function", [_awaited, functools.partial(_awaited, 1), _Awaited()])
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("salt", lambda client, **options: client.bulk.send_events([], **options)),
+        ("on_settled", lambda client, **options: client.bulk.send_events([], **options)),
+        ("on_finish", lambda client, **options: client.bulk.send_events([], **options)),
+        ("salt", lambda client, **options: client.queue(**options)),
+        ("on_error", lambda client, **options: client.queue(**options)),
+        ("on_rejected", lambda client, **options: client.queue(**options)),
+    ],
+)
+def test_the_sync_client_refuses_functions_that_it_cannot_await(
+    name: str, call: Callable[..., Any], function: Any
+) -> None:
+    """A coroutine that is never awaited would be a callback that is never called: it is refused by its name."""
+    with (
+        Synerise(token="t", base_url="http://localhost:1") as client,
+        pytest.raises(InvalidRequestError, match=rf"{name}: .*coroutine function"),
+    ):
+        call(client, **{name: function})
+
+
+def test_the_async_queue_refuses_a_salt_that_has_to_be_awaited() -> None:
+    """A salt is made while a row is put, which does not wait; callbacks may be coroutine functions."""
+
+    async def main() -> None:
+        async with AsyncSynerise(token="t", base_url="http://localhost:1") as client:
+            async with client.queue(on_error=_awaited, on_rejected=_awaited):
+                pass
+            with pytest.raises(InvalidRequestError, match=r"salt: .*coroutine function"):
+                client.queue(salt=_awaited)
+            with pytest.raises(InvalidRequestError, match=r"salt: .*coroutine function"):
+                await client.bulk.send_events([], salt=_awaited)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ["allow_null", "allow_unknown"])
+@pytest.mark.parametrize("value", [{1}, b"x", b"", [None], ["firstName", 2], bytearray(b"x"), "firstName", 5])
+def test_names_of_fields_are_texts(name: str, value: Any) -> None:
+    """What is no collection of names is refused by the argument's name, by bulk and queue."""
+    with Synerise(token="t", base_url="http://localhost:1") as client:
+        for call in (lambda: client.bulk.upsert_profiles([], **{name: value}), lambda: client.queue(**{name: value})):
+            with pytest.raises(InvalidRequestError, match=f"{name}: expected a collection of names"):
+                call()
 
 
 def test_nothing_is_deleted_by_a_refused_call() -> None:

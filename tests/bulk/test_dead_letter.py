@@ -22,7 +22,8 @@ from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import LetterHead, LetterRow
 from synerise_profiles.bulk import BulkStoppedError, JournalMismatchError, UnreadableRow, read_dead_letter
-from synerise_profiles.bulk.dead_letter import RejectionStore, open_letters
+from synerise_profiles.bulk.dead_letter import LetterFile, RejectionStore, open_letters
+from synerise_profiles.bulk.report import parse_rejection
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sources import RowMapping, field, read_csv, read_jsonl
 
@@ -478,6 +479,53 @@ def test_a_full_disk_takes_no_letters_of_the_night_before(sandbox: Sandbox, clie
     assert "File too large" in run_program(sandbox, "tiny", tmp_path).stdout
     assert (tmp_path / "letters.jsonl").read_bytes() == before
     assert names(tmp_path) == ["letters.jsonl"]
+
+
+@pytest.mark.parametrize("mode", ["replace", "append"])
+def test_a_disk_that_is_full_from_the_first_letter_on_leaves_a_report(
+    client: Synerise, letters: Path, monkeypatch: pytest.MonkeyPatch, mode: Any
+) -> None:
+    """Not a single letter could be written, and each rejection is read from the report, again and again."""
+    real_write = os.write
+
+    def fail(descriptor: int, content: Any) -> int:
+        if b'"reason"' in bytes(content):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real_write(descriptor, content)
+
+    rows = [{"customId": f"c{n}", "attributes": {"a": "x" * 50}} if n % 4 else BAD for n in range(3000)]
+    monkeypatch.setattr(os, "write", fail)
+    with pytest.raises(BulkStoppedError, match="No space left on device") as caught:
+        client.bulk.upsert_profiles(rows, dead_letter=letters, dead_letter_mode=mode)
+    monkeypatch.undo()
+    report = caught.value.report
+    for _ in range(2):
+        assert len(list(report.rejected)) == len(report.rejected) > 1000
+    assert report.to_dict()["rejected"]
+    assert "refused" in report.summary()
+    report.write_html(letters.with_suffix(".html"))
+    assert len(list(pickle.loads(pickle.dumps(report)).rejected)) == len(report.rejected)
+
+
+@pytest.mark.parametrize("mode", ["replace", "append"])
+@pytest.mark.parametrize("can_hold", [True, False])
+def test_letters_that_are_taken_back_can_still_be_read(
+    letters: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: Any,
+    can_hold: bool,  # noqa: FBT001 - of the table
+) -> None:
+    """A run that was refused leaves the file as it was, and its report names each row that it rejected."""
+    if not can_hold:  # as where no file that is open loses its name
+        monkeypatch.setattr(LetterFile, "keep_open", lambda _: None)
+    store = RejectionStore[Rejection](open_letters(letters, mode, LetterHead(operation="a")), max_in_memory=2)
+    for index in range(2000):
+        store.add(Rejection(index=index, stage="check", reason="no" * 40), LetterRow(b"{}"))
+    store.flush()
+    store.close(is_kept=False)
+    for _ in range(2):
+        assert [each.index for each in store.read(parse_rejection)] == list(range(2000))
+    assert not letters.exists() or letters.read_bytes() == b""
 
 
 def test_letters_that_cannot_be_put_in_place_stay_beside_it(

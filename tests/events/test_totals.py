@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, Rounded, localcontext
 from typing import Any
 
 import orjson
@@ -142,6 +142,58 @@ def test_a_reason_has_no_amounts(change: dict[str, Any], field: str, reason: str
     (rejected,) = report.rejected
     assert (rejected.field, rejected.reason[: len(reason)]) == (field, reason)
     assert not any(secret in rejected.reason for secret in ("123", "6.5", "XTS"))
+
+
+@pytest.mark.parametrize(
+    ("price", "quantity"),
+    [
+        (1e28, 2),
+        (1e308, 2),
+        (1e-300, 1e308),
+        (5e-324, 5e-324),
+        (Decimal("1E+300"), Decimal("1.5")),
+        pytest.param(10**400, 2, id="long"),
+        (Decimal("0E-999999"), 2),
+        (Decimal("1E+999999999"), 2),
+        (Decimal("1E-999999999"), 2),
+        ("9", 2**62),
+        ([9], 2**62),
+    ],
+)
+@pytest.mark.parametrize("checks", ["basic", "strict"])
+def test_a_price_of_any_size_costs_its_row_alone(price: Any, quantity: Any, checks: Any) -> None:
+    """Whatever its amounts are, a row is judged: the run goes on, and the queue says the same of it."""
+    right = order(product("3.25", 2)).to_dict()
+    good = {"amount": 1.5, "currency": "PLN"}
+    wrong = {**right, "products": [product(price, quantity)], "revenue": good, "value": good}
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.create_transactions([right, wrong, right], checks=checks)
+        assert (report.read, report.by_stage["unsent"]) == (3, 0)
+        is_refused = report.by_stage["check"] == 1
+        assert is_refused or checks == "basic"
+        if is_refused:
+            with pytest.raises(InvalidRequestError):
+                client.queue(checks=checks).transactions.put(wrong)
+
+
+def test_the_totals_do_not_depend_on_the_precision_of_the_caller() -> None:
+    """A context of two digits, in which the program may compute, changes no verdict."""
+    with localcontext(Context(prec=2, traps=[Inexact, Rounded])):
+        assert amount(order(product("3.25", 2.5), revenue="8.13").revenue) == Decimal("8.13")
+        with pytest.raises(InvalidRequestError):
+            order(product("3.25", 2.5), revenue="8.14")
+
+
+def test_a_product_without_a_name_is_noted_as_that() -> None:
+    """What basic checks note of a product is what is wrong with it."""
+    row = order(product("3.25", 2)).to_dict()
+    del row["products"][0]["name"]
+    row["revenue"] = row["value"] = {"amount": 99, "currency": "PLN"}
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.create_transactions([row, row])
+    assert [note for note in report.notes if "strict" in note] == [
+        "products[].name: is required; strict checks refuse such rows"
+    ]
 
 
 def test_value_is_revenue_or_less() -> None:

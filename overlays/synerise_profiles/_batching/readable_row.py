@@ -19,7 +19,8 @@ from .row_encoder import orjson_default
 __all__ = ["readable"]
 
 _MAX_DEPTH: Final = 200
-_INTEGERS: Final = range(-(2**63), 2**64)
+_MIN_INTEGER: Final = -(2**63)
+_MAX_INTEGER: Final = 2**64 - 1
 
 
 def readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...]) -> Any:
@@ -45,8 +46,9 @@ def readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...]
     if isinstance(value, str):
         return _readable_text(value, path, problems)
     if isinstance(value, int):
-        is_carried = value in _INTEGERS
-        return int(value) if is_carried else _as_text(_digits(value), path, problems, "a whole number beyond 64 bits")
+        value = int(value)  # of a subclass, such as IntEnum
+        is_carried = _MIN_INTEGER <= value <= _MAX_INTEGER
+        return value if is_carried else _as_text(_digits(value), path, problems, "a whole number beyond 64 bits")
     if isinstance(value, float):
         is_carried = math.isfinite(value)
         return float(value) if is_carried else _as_text(_text(value), path, problems, "no finite number")

@@ -14,7 +14,7 @@ import difflib
 import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Never, TypeAlias, TypeVar
+from typing import Any, Never, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -30,11 +30,12 @@ __all__ = [
     "configuration_error",
     "instance_of",
     "invalid_request",
+    "is_coroutine_function",
     "name_collection",
+    "no_coroutine_function",
     "number",
     "one_of",
     "optional_function",
-    "optional_plain_function",
     "positive_seconds",
     "refuse_argument",
     "refuse_unchecked",
@@ -221,17 +222,24 @@ def optional_function(*, error: MakeError = invalid_request) -> SettingValidator
     return SettingValidator(lambda value: value is None or callable(value), "expected a function", error)
 
 
-def optional_plain_function(*, error: MakeError = invalid_request) -> SettingValidator:
-    """Expect a function whose result is not awaited, or None."""
-
-    def is_plain(value: Any) -> bool:
-        return not any(map(inspect.iscoroutinefunction, (value, type(value).__call__)))
-
+def no_coroutine_function(*, error: MakeError = invalid_request) -> SettingValidator:
+    """Expect anything but a function whose result would have to be awaited."""
     problem = "expected a function that is no coroutine function, since what it returns is not awaited"
-    return SettingValidator(lambda value: value is None or (callable(value) and is_plain(value)), problem, error)
+    return SettingValidator(lambda value: not is_coroutine_function(value), problem, error)
+
+
+def is_coroutine_function(value: object) -> bool:
+    """Whether what a function returns has to be awaited; so has that of an object which is called as one."""
+    return any(map(inspect.iscoroutinefunction, (value, getattr(type(value), "__call__", None))))  # noqa: B004
 
 
 def name_collection(*, error: MakeError = invalid_request) -> SettingValidator:
     """Expect several names: a single text would be taken for a collection of its letters."""
     problem = "expected a collection of names, such as {'firstName'}"
-    return SettingValidator(lambda value: isinstance(value, Collection) and not isinstance(value, str), problem, error)
+
+    def is_names(value: Any) -> bool:
+        if not isinstance(value, Collection) or isinstance(value, str | bytes | bytearray):
+            return False
+        return all(isinstance(name, str) for name in cast("Collection[object]", value))
+
+    return SettingValidator(is_names, problem, error)

@@ -149,7 +149,11 @@ def _refuse_constant(name: str) -> float:
 
 
 def _float_or_decimal(text: str) -> float | Decimal:
-    number, exact = float(text), Decimal(text)
+    number = float(text)
+    try:
+        exact = Decimal(text)
+    except ArithmeticError:  # an exponent beyond what a Decimal has: nothing but zero is left of it
+        return number
     return number if Decimal(repr(number)) == exact else exact
 
 

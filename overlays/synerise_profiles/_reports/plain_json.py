@@ -8,7 +8,8 @@ import attrs
 
 __all__ = ["json_form", "plain_text", "plain_value"]
 
-_INT64: Final = range(-(2**63), 2**63)
+_MIN_INTEGER: Final = -(2**63)
+_MAX_INTEGER: Final = 2**63 - 1
 
 
 def json_form(item: attrs.AttrsInstance) -> dict[str, Any]:
@@ -31,7 +32,13 @@ def plain_value(value: object) -> str | int | float | bool | None:
     """Return a reference as JSON can hold it: what is no text, number or boolean stands as text."""
     if value is None or isinstance(value, bool | float):
         return value
-    return value if isinstance(value, int) and value in _INT64 else plain_text(str(value))
+    # A range would be walked number by number for a subclass of int.
+    if isinstance(value, int) and _MIN_INTEGER <= value <= _MAX_INTEGER:
+        return value
+    try:
+        return plain_text(str(value))
+    except Exception:  # noqa: BLE001 - a value of the caller's may fail in any way
+        return type(value).__name__
 
 
 def plain_text(text: str) -> str:

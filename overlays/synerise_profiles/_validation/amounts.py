@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any, Final, TypeAlias, cast
 
 from synerise_profiles_api.encoding import to_wire
@@ -15,10 +15,12 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import Money
 from synerise_profiles_api.names import missing_problem
 
-__all__ = ["Amount", "amount_of", "money", "read_money"]
+__all__ = ["EXACT", "Amount", "amount_of", "money", "read_money"]
 
 Amount: TypeAlias = Money | Mapping[str, Any] | Decimal | str | int
 """Money, or its amount alone where the currency is known already."""
+EXACT: Final = Context(prec=2000)
+"""More digits than sums and products of doubles have: none is lost, whatever the context of the caller."""
 _AMOUNT_PATTERN: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _CURRENCY_PATTERN: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 

@@ -6,7 +6,7 @@ A total that is not the sum of its items would be stored as it is and falsify ev
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from decimal import Context, Decimal
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final, cast
 
@@ -17,14 +17,15 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import Money, Product
 from synerise_profiles_api.types import UNSET, Unset
 
-from .amounts import Amount, amount_of, read_money
+from .amounts import EXACT, Amount, amount_of, read_money
 from .rules import fields_of
 from .schema import Schema, schema_of
 from .unknown_names import refuse_reserved_names
 
 __all__ = ["PricedProducts", "price_products"]
 
-_EXACT_CONTEXT: Final = Context(prec=100)
+_MAX_PLACES: Final = 400
+"""Decimals beyond these are zeros: no double has them."""
 _PRICE_FIELD: Final = "finalUnitPrice"
 _NET_PRICE_FIELD: Final = "netUnitPrice"
 
@@ -89,7 +90,7 @@ class _PricedItem:
 
     def total(self, price: str) -> Decimal:
         """Return a price times the quantity, without rounding."""
-        return _EXACT_CONTEXT.multiply(cast("Decimal", self.amounts[price].amount), self.quantity)
+        return EXACT.multiply(cast("Decimal", self.amounts[price].amount), self.quantity)
 
 
 class _SingleCurrency:
@@ -163,17 +164,17 @@ class _PriceTotals:
     def _sum(self, price: str) -> Decimal:
         total = Decimal(0)
         for item in self.items:
-            total = _EXACT_CONTEXT.add(total, item.total(price))
+            total = EXACT.add(total, item.total(price))
         return total
 
     def _require_sum(self, money: Money, price: str, field: str) -> None:
         """Require that a given total is the sum; items with more decimals than it may each have been rounded."""
         given, total = cast("Decimal", money.amount), self._sum(price)
         places = max([_decimal_places(given), *(_decimal_places(item.amounts[price].amount) for item in self.items)])
-        unit = Decimal(1).scaleb(-places)
-        rounded = sum(_EXACT_CONTEXT.quantize(item.total(price), unit) != item.total(price) for item in self.items)
-        difference = _EXACT_CONTEXT.subtract(given, total)
-        if abs(difference) > unit / 2 * rounded:
+        unit = Decimal((0, (1,), -places))
+        rounded = sum(EXACT.quantize(item.total(price), unit) != item.total(price) for item in self.items)
+        difference = EXACT.subtract(given, total)
+        if difference.copy_abs() > EXACT.multiply(EXACT.divide(unit, Decimal(2)), Decimal(rounded)):
             problem = f"is not the sum of {price} times quantity"
             if self.show_amounts:
                 sums = f"{price} times quantity sums up to {total:f}, a difference of {difference:+f}"
@@ -232,4 +233,4 @@ def _discount(given: Amount | Unset, currency: _SingleCurrency) -> Money | Unset
 
 def _decimal_places(amount: object) -> int:
     exponent = cast("Decimal", amount).as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
+    return min(max(0, -exponent), _MAX_PLACES) if isinstance(exponent, int) else 0

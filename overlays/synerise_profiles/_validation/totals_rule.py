@@ -19,6 +19,7 @@ from .totals import price_products
 __all__ = ["TotalsRule"]
 
 _FLOAT_ERROR: Final = 1e-6
+_TOTALS: Final = frozenset({"revenue", "value", "discountAmount"})
 _POSITION: Final = re.compile(r"\[[0-9]+\]")
 
 
@@ -39,7 +40,10 @@ class TotalsRule:
         if wrong is None or self._is_strict:
             return wrong
         field = _POSITION.sub("[]", wrong[0])
-        self._note(f"{field}: totals do not add up, or are in several currencies; strict checks refuse such rows")
+        what = wrong[1].partition(";")[0]
+        if field in _TOTALS or "currency" in what:
+            what = "totals do not add up, or are in several currencies"
+        self._note(f"{field}: {what}; strict checks refuse such rows")
         return None
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
@@ -64,12 +68,13 @@ def _adds_up(value: Any) -> bool:
             for field in item.values():
                 if field.__class__ is not str and _other_currency(field, code):
                     return False
-            total += _money(item["finalUnitPrice"])[0] * item["quantity"]
+            # Added to a float first, so that a text or a list is never repeated.
+            total += (0.0 + _money(item["finalUnitPrice"])[0]) * item["quantity"]
             if net != revenue:
-                net_total += _money(item["netUnitPrice"])[0] * item["quantity"]
+                net_total += (0.0 + _money(item["netUnitPrice"])[0]) * item["quantity"]
         is_value = net == revenue or bool(abs(net_total - net) < _FLOAT_ERROR)
         return is_value and bool(abs(total - revenue) < _FLOAT_ERROR)
-    except (TypeError, KeyError, AttributeError):
+    except (TypeError, KeyError, AttributeError, ArithmeticError):
         return False
 
 

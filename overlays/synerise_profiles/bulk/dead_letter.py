@@ -40,8 +40,8 @@ from synerise_profiles._core.files import (
     PartFile,
     WrittenFile,
     file_id,
+    lines_between,
     named_scratch_file,
-    read_at,
 )
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import checks_names
@@ -119,8 +119,7 @@ class LetterFile:
     def carry(self, lines: Iterable[bytes]) -> int:
         """Write lines of another file as they stand, which are not among those that were added; return their number."""
         self.flush()
-        file, count = self._file, 0
-        self._has_carried = True
+        file, count, self._has_carried = self._file, 0, True
         for line in lines:
             if file is None or self.problem is not None:
                 break
@@ -137,10 +136,15 @@ class LetterFile:
         Raises OSError if the file is another one by now and `keep_open` was not called in this process.
         """
         self.flush()
+        yield from self._written()
+        yield from list(self._lines)
+
+    def _written(self) -> Iterator[bytes]:
+        if not self._places:  # then there may be no file
+            return
         with self._opened() as descriptor:
             for start, end in zip(self._places[::2], self._places[1::2], strict=True):
-                yield from _lines_between(descriptor, start, end)
-        yield from list(self._lines)
+                yield from lines_between(descriptor, start, end)
 
     def keep_open(self) -> None:
         """Hold the file open, so that its lines can be read after a later run has put another one in its place."""
@@ -175,14 +179,23 @@ class LetterFile:
                 file.commit(self.replaced_bytes)
                 self.path = file.target
             else:
-                is_one_piece = len(self._places) == 2 and self._places[1] == file.size
-                file.take_back(self._places[0] if is_one_piece else None)
+                start = self._places[0] if len(self._places) == 2 and self._places[1] == file.size else None
+                self._hold(file)
+                file.take_back(start)
         except OSError as error:
             self.problem = self.problem or error
             self.left_in = f"; what was written is in {self.path.name}" if self.path.exists() else ""
         finally:
             self._file = None
             file.close()
+
+    def _hold(self, file: WrittenFile) -> None:
+        """Keep readable what is taken back: in the part that loses its name, where a system allows it, or in memory."""
+        if isinstance(file, PartFile):
+            self.keep_open()
+        if self._descriptor is None:
+            self._lines = [*self._written(), *self._lines]
+            self._places = array("Q")
 
     def _sort(self, file: WrittenFile) -> None:
         """Put the lines in the order of the rows, which that of the responses is not, if they are not too many."""
@@ -238,8 +251,7 @@ class RejectionStore(Generic[T]):
             self._in_memory.append(record)
         else:
             self._is_all_in_memory = False
-            if self._file is None:
-                self._file = self._open_temporary()
+            self._file = self._file or self._open_temporary()
         if self._file is not None:
             self._file.add(_data_of(record), row)
 
@@ -331,18 +343,6 @@ def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None =
 
 def _data_of(record: attrs.AttrsInstance) -> dict[str, Any]:
     return {key: value for key, value in attrs.asdict(record).items() if value is not None}
-
-
-def _lines_between(descriptor: int, start: int, end: int) -> Iterator[bytes]:
-    """Yield the lines of a part of a file. Each reader has a place of its own, though they share the descriptor."""
-    rest = b""
-    while start < end and (content := read_at(descriptor, min(_BUFFER_BYTES, end - start), start)):
-        start += len(content)
-        *lines, rest = (rest + content).split(b"\n")
-        for line in lines:
-            yield line + b"\n"
-    if rest:
-        yield rest
 
 
 def _remove(path: Path) -> None:

@@ -104,7 +104,7 @@ class ReplayMethods(Resource):
 
         client, timing, on_finish = self._client, self._timing, options.get("on_finish")
         once = client.with_options(max_retries=0, deprecations="ignore")
-        refuse_coroutine_function(METHOD, on_finish)
+        refuse_coroutine_function(METHOD, "on_finish", on_finish)
         with (
             nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end,
             feature_span(METHOD, run_end),

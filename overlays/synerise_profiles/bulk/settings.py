@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import inspect
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -23,11 +22,12 @@ from synerise_profiles._core.arguments import (
     SettingValidator,
     check_arguments,
     instance_of,
+    is_coroutine_function,
     name_collection,
+    no_coroutine_function,
     number,
     one_of,
     optional_function,
-    optional_plain_function,
     positive_seconds,
     refuse_unchecked,
     refuse_without,
@@ -175,13 +175,17 @@ class BulkSettings:
     dead_letter: str | os.PathLike[str] | None = None
     dead_letter_mode: DeadLetterMode = attrs.field(default="replace", validator=one_of(*get_args(DeadLetterMode)))
     journal: str | os.PathLike[str] | None = None
-    progress: Callable[[Progress], object] | None = attrs.field(default=None, validator=optional_plain_function())
-    reference: Callable[[Any], Any] | None = attrs.field(default=None, validator=optional_plain_function())
+    progress: Callable[[Progress], object] | None = attrs.field(
+        default=None, validator=[optional_function(), no_coroutine_function()]
+    )
+    reference: Callable[[Any], Any] | None = attrs.field(
+        default=None, validator=[optional_function(), no_coroutine_function()]
+    )
     ordered: bool = attrs.field(default=True, validator=instance_of(bool, expected="True or False"))
     checks: Checks = attrs.field(default="basic", validator=one_of(*get_args(Checks)))
     allow_null: Collection[str] = attrs.field(default=(), validator=name_collection())
     allow_unknown: Collection[str] = attrs.field(default=(), validator=name_collection())
-    salt: SaltOption = attrs.field(default=None, validator=optional(_SALT))
+    salt: SaltOption = attrs.field(default=None, validator=optional((no_coroutine_function(), _SALT)))
     keep_duplicates: bool = attrs.field(default=False, validator=instance_of(bool, expected="True or False"))
     default_time: str | None = attrs.field(default=None, converter=attrs.converters.optional(_time_text))
     audit: str | os.PathLike[str] | None = None
@@ -298,7 +302,8 @@ _ARGUMENTS: Final[Mapping[str, type]] = {
 def check_call(method: str, rows: object, options: Mapping[str, Any], *, is_async: bool) -> None:
     """Refuse what is no list of rows, and options that mean nothing to a method, before anything is opened."""
     if not is_async:
-        refuse_coroutine_function(method, options.get("on_finish"))
+        for name in ("on_finish", "on_settled"):
+            refuse_coroutine_function(method, name, options.get(name))
     others = {other: taken_by(kind) for other, kind in _ARGUMENTS.items() if other != method}
     check_arguments(method, options, _ARGUMENTS[method], others)
     if method == DELETIONS and options.get("verify_sample") and options.get("audit") is None:
@@ -314,8 +319,8 @@ def check_call(method: str, rows: object, options: Mapping[str, Any], *, is_asyn
         raise InvalidRequestError(problem, operation=method, field="rows")
 
 
-def refuse_coroutine_function(method: str, on_finish: object) -> None:
+def refuse_coroutine_function(method: str, name: str, function: object) -> None:
     """Raise InvalidRequestError where the sync client would have to await a function."""
-    if inspect.iscoroutinefunction(on_finish):
+    if is_coroutine_function(function):
         words = "is a coroutine function; only AsyncSynerise can await it"
-        raise InvalidRequestError(words, operation=method, field="on_finish")
+        raise InvalidRequestError(words, operation=method, field=name)

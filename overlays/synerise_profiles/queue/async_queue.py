@@ -51,7 +51,7 @@ class AsyncQueue(HintsNames):
 
     @shows_options(lambda: (QueueArguments, QueueSettings))
     def __init__(self, client: AsyncClientProtocol, timing: Timing, **options: Unpack[QueueArguments]) -> None:
-        self._settings = queue_settings(options)
+        self._settings = queue_settings(options, is_async=True)
         self._client = client.with_options(max_retries=0)
         self._now = timing.monotonic
         parts = QueueParts(self._settings, client.options, timing)

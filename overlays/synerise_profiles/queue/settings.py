@@ -16,7 +16,9 @@ from synerise_profiles._batching.salting import is_salt
 from synerise_profiles._core.arguments import (
     SettingValidator,
     check_arguments,
+    is_coroutine_function,
     name_collection,
+    no_coroutine_function,
     number,
     one_of,
     optional_function,
@@ -113,7 +115,7 @@ class QueueSettings:
     checks: Checks = attrs.field(default="basic", validator=one_of(*get_args(Checks)))
     allow_null: Collection[str] = attrs.field(default=(), validator=name_collection())
     allow_unknown: Collection[str] = attrs.field(default=(), validator=name_collection())
-    salt: Salt = attrs.field(default="random", validator=_SALT)
+    salt: Salt = attrs.field(default="random", validator=[no_coroutine_function(), _SALT])
     on_rejected: OnRejected | None = attrs.field(default=None, validator=optional_function())
     on_error: OnError | None = attrs.field(default=None, validator=optional_function())
     exit_timeout: float = attrs.field(default=10.0, validator=seconds())
@@ -133,7 +135,11 @@ class QueueSettings:
             )
 
 
-def queue_settings(options: QueueArguments) -> QueueSettings:
+def queue_settings(options: QueueArguments, *, is_async: bool) -> QueueSettings:
     """Make the settings of keyword arguments; raise InvalidRequestError for one that a queue does not take."""
     check_arguments("queue", options, QueueArguments)
+    for name in () if is_async else ("on_rejected", "on_error"):
+        if is_coroutine_function(options.get(name)):
+            words = "is a coroutine function; only the queue of AsyncSynerise can await it"
+            raise InvalidRequestError(words, field=name)
     return QueueSettings(**options)

@@ -49,7 +49,7 @@ class Queue(HintsNames):
     """
 
     def __init__(self, client: ClientProtocol, timing: Timing, **options: Unpack[QueueArguments]) -> None:
-        self._settings = queue_settings(options)
+        self._settings = queue_settings(options, is_async=False)
         self._client = client.with_options(max_retries=0)
         self._now = timing.monotonic
         parts = QueueParts(self._settings, client.options, timing)

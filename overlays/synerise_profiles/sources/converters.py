@@ -46,6 +46,9 @@ _MAX_EXACT_DIGITS: Final = 16
 _MIN_INTEGER: Final = -(2**63)
 _MAX_INTEGER: Final = 2**64 - 1
 """Whole numbers beyond are more than a JSON number may be."""
+_MAX_INTEGER_DIGITS: Final = 30
+_MAX_DECIMAL_PLACES: Final = 400
+"""More than any double has, before or after the point."""
 _MAX_CACHED_NUMBERS: Final = 4096
 """Amounts and prices repeat from row to row."""
 _MAX_EXACT_INTEGER: Final = 2**53
@@ -57,15 +60,15 @@ def convert_text(cell: Any) -> str:
     if cell.__class__ is str:
         return cell
     if cell.__class__ is int:
-        return str(cell)
+        return _integer_text(cell)
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, int):
-        return str(int(cell))
+        return _integer_text(cell)
     if isinstance(cell, float):
         return _float_text(cell)
     if isinstance(cell, Decimal):
-        return f"{cell:f}"
+        return _decimal_text(cell)
     if isinstance(cell, datetime.date):
         return cell.isoformat()
     if isinstance(cell, UUID):
@@ -73,6 +76,22 @@ def convert_text(cell: Any) -> str:
     if isinstance(cell, str):
         return str.__str__(cell)
     raise BadCellError(f"is no text but a {type(cell).__name__}")
+
+
+def _integer_text(cell: int) -> str:
+    try:
+        return str(int(cell))
+    except ValueError:  # more digits than Python writes
+        raise BadCellError(_TOO_LARGE) from None
+
+
+def _decimal_text(cell: Decimal) -> str:
+    exponent = cell.as_tuple().exponent
+    if not isinstance(exponent, int):
+        raise BadCellError("is not finite")
+    if max(cell.adjusted(), -exponent) > _MAX_DECIMAL_PLACES:
+        raise BadCellError("is a decimal number of too many digits for a text")
+    return f"{cell:f}"
 
 
 def convert_plain_text(cell: Any) -> str:
@@ -258,7 +277,7 @@ def _number_pattern(type_name: str, decimal: str, thousands: str) -> re.Pattern[
 
 def _integer(cell: str) -> int:
     digits = cell.partition(".")[0]
-    if len(digits) > 30:
+    if len(digits) > _MAX_INTEGER_DIGITS:
         raise BadCellError(_TOO_LARGE)
     return _in_range(int(digits))
 
@@ -277,7 +296,7 @@ def _decimal(cell: str | float | Decimal) -> int | float:
         number = float(cell)  # so few digits come back as they were
         return int(number) if number.is_integer() else number
     try:
-        found: int | float = to_wire(Decimal(repr(cell) if isinstance(cell, float) else cell))
+        found: int | float = to_wire(Decimal(repr(float(cell)) if isinstance(cell, float) else cell))
     except InvalidOperation:
         raise BadCellError("is not a number") from None
     except InvalidRequestError:
@@ -292,6 +311,8 @@ def _convert_number(type_name: str, cell: float | Decimal) -> int | float:
     if not (cell.is_finite() if isinstance(cell, Decimal) else isfinite(cell)):
         raise BadCellError("is not finite")
     if type_name == "integer":
+        if isinstance(cell, Decimal) and cell.adjusted() > _MAX_INTEGER_DIGITS:
+            raise BadCellError(_TOO_LARGE)
         if cell != int(cell):
             raise BadCellError(_NUMBER_PROBLEMS["integer"])
         if isinstance(cell, float) and abs(cell) >= _MAX_EXACT_INTEGER:

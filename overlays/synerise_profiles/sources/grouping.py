@@ -8,13 +8,14 @@ all lines that give it, unless `combine=` says what else is done. The totals are
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias, cast
 
 import orjson
 
 from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
+from synerise_profiles._validation.amounts import EXACT
 from synerise_profiles._validation.rules import FieldProblem
 from synerise_profiles._validation.totals import price_products
 from synerise_profiles_api.encoding import to_wire
@@ -31,7 +32,6 @@ BadLine: TypeAlias = Literal["refuse_order", "refuse_line"]
 FieldPath: TypeAlias = tuple[str, ...]
 TOTAL_FIELDS: Final = ("revenue", "value")
 _PRODUCTS: Final = "products"
-_EXACT: Final = Context(prec=100)
 _LINES_BETWEEN_SIZES: Final = 500
 """The size of an order is looked at after so many lines each."""
 
@@ -127,10 +127,11 @@ class Order:
             if value is None:
                 continue
             if how == "sum":
-                if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+                total = _sum(self._combined.get(path, Decimal(0)), value)
+                if total is None:
                     self.refuse(".".join(path), "is no number, and cannot be summed")
                     return
-                self._combined[path] = _EXACT.add(self._combined.get(path, Decimal(0)), _decimal(value))
+                self._combined[path] = total
             elif how == "last" or path not in self._combined:
                 self._combined[path] = value
 
@@ -187,7 +188,7 @@ def _exact_totals(holder: dict[str, Any], path: FieldPath, given: Sequence[str])
 
 def _priced(products: Iterable[Any]) -> tuple[Decimal, str] | None:
     """Return the sum of the prices and their currency; None where that is not as plain as that."""
-    total, currency, add = Decimal(0), None, _EXACT.add
+    total, currency, add = Decimal(0), None, EXACT.add
     try:
         for product in products:
             price = product["finalUnitPrice"]
@@ -208,15 +209,27 @@ def _is_money(money: Any, total: Decimal, currency: str) -> bool:
         return False
 
 
+def _sum(total: Decimal, number: object) -> Decimal | None:
+    """Add a number to a total; None for what is none, or is none that JSON could hold."""
+    if isinstance(number, bool) or not isinstance(number, int | float | Decimal):
+        return None
+    try:
+        return EXACT.add(total, _decimal(number))
+    except ArithmeticError:
+        return None
+
+
 @lru_cache(maxsize=4096)
 def _decimal(number: float | Decimal) -> Decimal:
     """Return a number as it is written; prices and quantities repeat."""
-    return number if isinstance(number, Decimal) else Decimal(repr(number))
+    if isinstance(number, int):
+        return Decimal(int(number))
+    return number if isinstance(number, Decimal) else Decimal(repr(float(number)))
 
 
 @lru_cache(maxsize=4096)
 def _exact_product(price: float, quantity: float) -> Decimal:
-    return _EXACT.multiply(_decimal(price), _decimal(quantity))
+    return EXACT.multiply(_decimal(price), _decimal(quantity))
 
 
 def _merge(row: dict[str, Any], other: Mapping[str, Any]) -> FieldPath | None:

@@ -10,7 +10,7 @@ link is followed. A part is locked while it is written, so one that is not locke
 from __future__ import annotations
 
 from .databases import DatabaseFile, DatabaseFileError, FaultKind, database_error, foreign_database
-from .shared import SharedRecord, read_at, refuse_foreign, rename_file, temporary_folder
+from .shared import SharedRecord, lines_between, refuse_foreign, rename_file, temporary_folder
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 from .writing import (
     AppendFile,
@@ -37,9 +37,9 @@ __all__ = [
     "database_error",
     "file_id",
     "foreign_database",
+    "lines_between",
     "memory_database",
     "named_scratch_file",
-    "read_at",
     "refuse_foreign",
     "refuse_same_files",
     "refused",

@@ -11,7 +11,7 @@ import stat
 import sys
 import tempfile
 import weakref
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, cast
@@ -19,12 +19,13 @@ from typing import Final, cast
 from .targets import refused
 from .writing import OPEN_FLAGS, OWNER_ONLY
 
-__all__ = ["SharedRecord", "read_at", "refuse_foreign", "rename_file", "temporary_folder"]
+__all__ = ["SharedRecord", "lines_between", "refuse_foreign", "rename_file", "temporary_folder"]
 
 if sys.platform != "win32":
     import fcntl
 
 _HEAD_BYTES: Final = 16
+_BUFFER_BYTES: Final = 1 << 16
 
 
 def temporary_folder() -> Path:
@@ -163,8 +164,19 @@ def _unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-def read_at(descriptor: int, size: int, place: int) -> bytes:
-    """Read so many bytes at most from a place of a file that others may read too."""
+def lines_between(descriptor: int, start: int, end: int) -> Iterator[bytes]:
+    """Yield the lines of a part of a file. Each reader has a place of its own, though they share the descriptor."""
+    rest = b""
+    while start < end and (content := _read_at(descriptor, min(_BUFFER_BYTES, end - start), start)):
+        start += len(content)
+        *lines, rest = (rest + content).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+    if rest:
+        yield rest
+
+
+def _read_at(descriptor: int, size: int, place: int) -> bytes:
     if sys.platform == "win32":
         os.lseek(descriptor, place, os.SEEK_SET)
         return os.read(descriptor, size)

@@ -24,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synerise_profiles import AsyncSynerise, AttemptResult, InvalidRequestError, Synerise
+from synerise_profiles._batching import async_driver
 from synerise_profiles.bulk import BulkStoppedError, Progress, Report, report_of
 from synerise_profiles.sources import RowMapping, read_csv
 from tests.bulk.support import Clock, fates
@@ -380,6 +381,33 @@ def test_sigterm_while_the_loop_is_idle() -> None:
     assert report is not None
     assert (report.read, report.by_stage["unsent"]) == (1, 1)
     assert "The run ended early" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("kind", [TerminatedError, SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("name", ["_FetchedRows._fetch", "_TaskPool._work", "_TaskPool.notify"])
+def test_a_handler_that_cuts_into_a_task_of_the_run(
+    monkeypatch: pytest.MonkeyPatch, name: str, kind: type[BaseException]
+) -> None:
+    """What it raises there ends the run as itself, in no group, and has the report."""
+    owner, method = name.split(".")
+    failure, calls = kind(), itertools.count()
+    before = getattr(getattr(async_driver, owner), method)
+
+    def struck(*arguments: Any) -> Any:
+        if next(calls) == 0:
+            raise failure
+        return before(*arguments)
+
+    async def rows() -> AsyncIterator[Any]:
+        for n in range(30):
+            yield profile(n, "x" * 90_000)
+
+    monkeypatch.setattr(getattr(async_driver, owner), method, struck)
+    server = Stored()
+    with pytest.raises(kind) as caught:
+        async_run(server, rows())
+    assert caught.value is failure
+    assert report_of(caught.value) is not None
 
 
 def test_an_error_that_was_handled_before_has_no_report() -> None:

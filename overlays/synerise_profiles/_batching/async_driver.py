@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -38,31 +38,40 @@ async def drive(
     cancelled = anyio.get_cancelled_exc_class()
     # Raised after the group has ended, which would wrap it otherwise.
     failure: BaseException | None = None
-    async with anyio.create_task_group() as group:
-        pool = _TaskPool[T](send, group)
-        source = _source_of(rows, group, pool.notify)
-        machine.unread_rows = source.take_unread
-        try:
-            await _run(machine, source, pool, timing)
-        except BaseException as error:
-            machine.fail(error)
+    try:
+        async with anyio.create_task_group() as group:
+            pool = _TaskPool[T](send, group)
+            source = _source_of(rows, group, pool.notify)
+            machine.unread_rows = source.take_unread
             try:
-                if isinstance(error, Exception) and not isinstance(error, cancelled):
-                    await pool.deliver_all(machine)
-                else:  # results that are there count
-                    pool.deliver_now(machine)
+                await _run(machine, source, pool, timing)
+            except BaseException as error:
+                machine.fail(error)
+                try:
+                    if isinstance(error, Exception) and not isinstance(error, cancelled):
+                        await pool.deliver_all(machine)
+                    else:  # results that are there count
+                        pool.deliver_now(machine)
+                finally:
+                    machine.close()
+                if isinstance(error, cancelled):
+                    raise
+                failure = error
+                group.cancel_scope.cancel()
             finally:
-                machine.close()
-            if isinstance(error, cancelled):
-                raise
-            failure = error
-            group.cancel_scope.cancel()
-        finally:
-            source.close()
+                source.close()
+    except BaseExceptionGroup as struck:  # a signal's handler raised within a task
+        failure = failure or _first_of(struck)
     machine.close()
     failure = failure or machine.failure
     if failure is not None:
         raise failure
+
+
+def _first_of(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error
 
 
 async def _run(machine: Machine[T], source: _ReadyRows, pool: _TaskPool[T], timing: Timing) -> None:

@@ -10,6 +10,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synerise_profiles import AsyncSynerise, AttemptResult, InvalidRequestError, Synerise
+from synerise_profiles._batching import async_driver
 from synerise_profiles.bulk import BulkStoppedError, Progress, Report, report_of
 from synerise_profiles.sources import RowMapping, read_csv
 from tests.bulk.support import Clock, fates
@@ -63,8 +65,8 @@ def sync_run(server: Stored, rows: Any, *, client: dict[str, Any] | None = None,
 
 def async_run(server: Stored, rows: Any, *, client: dict[str, Any] | None = None, **options: Any) -> Report:
     async def main() -> Report:
-        arguments = {"token": "t", "_timing": Clock().timing, **(client or {})}
-        async with AsyncSynerise(transport=server.transport, **arguments) as given_client:
+        arguments = {"token": "t", "_timing": Clock().timing, "transport": server.transport, **(client or {})}
+        async with AsyncSynerise(**arguments) as given_client:
             return await given_client.bulk.upsert_profiles(rows, **options)
 
     return asyncio.run(main())
@@ -72,8 +74,8 @@ def async_run(server: Stored, rows: Any, *, client: dict[str, Any] | None = None
 
 def trio_run(server: Stored, rows: Any, *, client: dict[str, Any] | None = None, **options: Any) -> Report:
     async def main() -> Report:
-        arguments = {"token": "t", "_timing": Clock().timing, **(client or {})}
-        async with AsyncSynerise(transport=server.transport, **arguments) as given_client:
+        arguments = {"token": "t", "_timing": Clock().timing, "transport": server.transport, **(client or {})}
+        async with AsyncSynerise(**arguments) as given_client:
             return await given_client.bulk.upsert_profiles(rows, **options)
 
     return trio.run(main)
@@ -161,6 +163,41 @@ def test_answers_that_come_later_are_counted(run: Any) -> None:
     report = ended_by(caught.value, server)
     assert report.accepted == len(server.rows) > 0
     assert calls == sorted(calls)
+
+
+def exit_group() -> BaseExceptionGroup[BaseException]:
+    return BaseExceptionGroup("all", [SystemExit(3)])
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("make", [SystemExit, GeneratorExit, exit_group])
+@pytest.mark.parametrize("place", ["progress", "on_settled", "reference", "source"])
+def test_what_is_in_flight_is_awaited_whatever_is_raised(run: Any, make: Any, place: str) -> None:
+    """A function of the caller that wants to end the program leaves no row in doubt."""
+    failure = make()
+    count = itertools.count()
+
+    def fail(*_: Any) -> Any:
+        if place != "reference" or next(count) == 75:
+            raise failure
+
+    def rows() -> Iterator[Any]:
+        yield from (profile(n, "x" * 90_000) for n in range(80))  # ten to a batch
+        if place == "source":
+            fail()
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        await anyio.sleep(0.01)
+        return server(request)
+
+    server = Stored((lambda _: time.sleep(0.01)) if run is sync_run else (lambda _: None))
+    options: dict[str, Any] = {} if place == "source" else {place: fail}
+    client = {} if run is sync_run else {"transport": httpx.MockTransport(slow)}
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - each kind
+        run(server, rows(), client=client, concurrency=4, **options)
+    assert caught.value is failure
+    report = ended_by(caught.value, server)
+    assert report.accepted == len(server.rows) > 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -344,6 +381,33 @@ def test_sigterm_while_the_loop_is_idle() -> None:
     assert report is not None
     assert (report.read, report.by_stage["unsent"]) == (1, 1)
     assert "The run ended early" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("kind", [TerminatedError, SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("name", ["_FetchedRows._fetch", "_TaskPool._work", "_TaskPool.notify"])
+def test_a_handler_that_cuts_into_a_task_of_the_run(
+    monkeypatch: pytest.MonkeyPatch, name: str, kind: type[BaseException]
+) -> None:
+    """What it raises there ends the run as itself, in no group, and has the report."""
+    owner, method = name.split(".")
+    failure, calls = kind(), itertools.count()
+    before = getattr(getattr(async_driver, owner), method)
+
+    def struck(*arguments: Any) -> Any:
+        if next(calls) == 0:
+            raise failure
+        return before(*arguments)
+
+    async def rows() -> AsyncIterator[Any]:
+        for n in range(30):
+            yield profile(n, "x" * 90_000)
+
+    monkeypatch.setattr(getattr(async_driver, owner), method, struck)
+    server = Stored()
+    with pytest.raises(kind) as caught:
+        async_run(server, rows())
+    assert caught.value is failure
+    assert report_of(caught.value) is not None
 
 
 def test_an_error_that_was_handled_before_has_no_report() -> None:

@@ -304,3 +304,33 @@ def test_what_ends_the_program_leaves_the_block_as_itself(
     assert type(caught.value) is kind
     stats = queues[0].stats()
     assert (stats.put, stats.delivered, stats.rejected, stats.callback_errors) == (2, 1, 1, 1)
+
+
+@both
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_what_a_token_callable_raises_before_the_first_request_leaves_the_block_as_itself(
+    sandbox: Sandbox, backend: str, kind: type[BaseException]
+) -> None:
+    """A queue with a pace asks for the token first; what is held is delivered, and the exception is in no group."""
+    queues: list[Any] = []
+    failures = [kind()]
+
+    def token() -> str:
+        if failures:
+            raise failures.pop()
+        return sandbox.token()
+
+    async def main() -> None:
+        async with (
+            AsyncSynerise(token=token, base_url=sandbox.url) as client,
+            client.queue(flush_after=0, requests_per_second=100) as queue,
+        ):
+            queues.append(queue)
+            await queue.profiles.put(profile(1))
+            await anyio.sleep_forever()
+
+    with pytest.raises(kind) as caught:
+        anyio.run(main, backend=backend)
+    assert type(caught.value) is kind
+    stats = queues[0].stats()
+    assert (stats.put, stats.delivered, stats.held) == (1, 1, 0)

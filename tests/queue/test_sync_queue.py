@@ -509,11 +509,11 @@ def test_closing_without_loss_warns_of_nothing(sandbox: Sandbox, client: Syneris
     assert arrived(sandbox) == {1: 1}
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
 def test_an_interruption_of_a_hook_sends_nothing_twice(sandbox: Sandbox, kind: type[BaseException]) -> None:
-    """The thread that it was raised in ends, another one goes on; what was answered before it counts."""
+    """It is told to `on_error`, and the queue goes on; what was answered before it counts."""
     raised: list[BaseException] = []
+    told: list[BaseException] = []
 
     def interrupt(result: Any) -> None:
         if result.operation.name == "events.send_batch" and not raised:
@@ -521,7 +521,7 @@ def test_an_interruption_of_a_hook_sends_nothing_twice(sandbox: Sandbox, kind: t
             raise raised[0]
 
     with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, on_response=interrupt) as client:
-        with client.queue(flush_after=0) as queue:
+        with client.queue(flush_after=0, on_error=told.append) as queue:
             queue.events.put(event(1))
             assert queue.flush().complete
             queue.events.put(event(2))
@@ -529,3 +529,50 @@ def test_an_interruption_of_a_hook_sends_nothing_twice(sandbox: Sandbox, kind: t
         stats = queue.stats()
     sent = [exchange for exchange in sandbox.log if exchange.operation == "events.send_batch"]
     assert (stats.delivered, stats.callback_errors, len(sent)) == (2, 1, 2)
+    assert told == raised
+
+
+class _Handler(logging.Handler):
+    """One that raises."""
+
+    def __init__(self, fail: Callable[..., object]) -> None:
+        super().__init__()
+        self.emit = fail
+
+
+@pytest.mark.parametrize("kind", [KeyError, SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration])
+@pytest.mark.parametrize("place", ["on_rejected", "on_error", "on_request", "on_response", "token", "logger"])
+def test_nothing_that_is_raised_in_the_background_stops_a_queue(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, place: str, kind: type[BaseException]
+) -> None:
+    """Whatever a function of the caller raises, all that the server takes is delivered, and each row has its fate."""
+    ended: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", ended.append)
+    failures = [kind(), kind()]
+
+    def fail(*_: Any) -> str:
+        if failures:
+            raise failures.pop()
+        return sandbox.token()
+
+    if place == "on_error":
+        sandbox.faults.status(500, operation="profiles.upsert_batch", times=2)
+    hooks: dict[str, Any] = {place: fail} if place in ("on_request", "on_response", "token") else {}
+    credentials = {} if place == "token" else {"api_key": sandbox.api_key}
+    callbacks: dict[str, Any] = {place: fail} if place in ("on_rejected", "on_error") else {}
+    handler = _Handler(fail)
+    if place == "logger":
+        logging.getLogger("synerise_profiles").addHandler(handler)
+    try:
+        with Synerise(base_url=sandbox.url, retry=FAST_RETRY, **credentials, **hooks) as client:
+            queue = client.queue(flush_items=20, flush_after=0.01, requests_per_second=500, **callbacks)
+            for n in range(60):
+                queue.profiles.put(profile(n, **({} if n % 10 else {"birthDate": "24.10."})))
+            result = queue.close()
+    finally:
+        logging.getLogger("synerise_profiles").removeHandler(handler)
+    stats = result.stats
+    assert (stats.put, stats.delivered, stats.rejected, result.left) == (60, 54, 6, 0)
+    assert not failures
+    assert stats.callback_errors > 0 or place == "token"  # what is raised before the first request is asked for again
+    assert ended == []

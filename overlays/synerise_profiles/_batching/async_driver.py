@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -32,40 +32,50 @@ async def drive(
 ) -> None:
     """Run a machine to its end.
 
-    An error of the rows, or of a function of the caller, is raised as it is, once the requests in flight are answered;
-    a cancellation waits for nothing.
+    What the rows, or a function of the caller, raise is raised as it is, once the requests in flight are answered;
+    a cancellation and Ctrl-C wait for nothing.
     """
     cancelled = anyio.get_cancelled_exc_class()
     # Raised after the group has ended, which would wrap it otherwise.
     failure: BaseException | None = None
-    async with anyio.create_task_group() as group:
-        pool = _TaskPool[T](send, group)
-        source = _source_of(rows, group, pool.notify)
-        machine.unread_rows = source.take_unread
-        try:
-            await _run(machine, source, pool, timing)
-        except BaseException as error:
-            machine.fail(error)
+    try:
+        async with anyio.create_task_group() as group:
+            pool = _TaskPool[T](send, group)
+            source = _source_of(rows, group, pool.notify)
+            machine.unread_rows = source.take_unread
             try:
-                if isinstance(error, Exception) and not isinstance(error, cancelled):
-                    await pool.deliver_all(machine)
-                else:  # results that are there count
-                    pool.deliver_now(machine)
+                await _run(machine, source, pool, timing)
+            except BaseException as error:
+                machine.fail(error)
+                try:
+                    if isinstance(error, Exception) and not isinstance(error, cancelled):
+                        await pool.deliver_all(machine)
+                    else:  # results that are there count
+                        pool.deliver_now(machine)
+                finally:
+                    machine.close()
+                if isinstance(error, cancelled):
+                    raise
+                failure = error
+                group.cancel_scope.cancel()
             finally:
-                machine.close()
-            if isinstance(error, cancelled):
-                raise
-            failure = error
-            group.cancel_scope.cancel()
-        finally:
-            source.close()
+                source.close()
+    except BaseExceptionGroup as struck:  # a signal's handler raised within a task
+        failure = failure or _first_of(struck)
     machine.close()
     failure = failure or machine.failure
     if failure is not None:
         raise failure
 
 
+def _first_of(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error
+
+
 async def _run(machine: Machine[T], source: _ReadyRows, pool: _TaskPool[T], timing: Timing) -> None:
+    cancelled = anyio.get_cancelled_exc_class()
     while (step := machine.next()) is not DONE:
         if isinstance(step, Read):
             if source.is_waiting:  # meanwhile results are taken, and what is due is sent
@@ -74,17 +84,14 @@ async def _run(machine: Machine[T], source: _ReadyRows, pool: _TaskPool[T], timi
                 try:
                     if not machine.read(source.rows()) and not source.request_more(machine.max_ready_rows):
                         machine.end()
-                except Exception as error:  # noqa: BLE001 - raised in the end
+                except (KeyboardInterrupt, cancelled):
+                    raise
+                except BaseException as error:  # noqa: BLE001 - raised in the end
                     machine.fail(error)
             # Reading takes a few milliseconds, in which no other task can run.
             await checkpoint()
         elif isinstance(step, Call):
-            try:
-                result = step.function(step.argument)
-                if inspect.isawaitable(result):
-                    await result
-            except Exception as error:  # noqa: BLE001 - raised in the end
-                machine.fail(error)
+            await _call(machine, step)
         elif not isinstance(step, Wait | Signal):
             pool.start(step)
         elif pool.in_flight:
@@ -93,6 +100,18 @@ async def _run(machine: Machine[T], source: _ReadyRows, pool: _TaskPool[T], timi
         else:
             await timing.sleep_async(step.seconds or 0.0)
         pool.deliver_now(machine)
+
+
+async def _call(machine: Machine[Any], call: Call) -> None:
+    """Call a function of the caller's."""
+    try:
+        result = call.function(call.argument)
+        if inspect.isawaitable(result):
+            await result
+    except (KeyboardInterrupt, anyio.get_cancelled_exc_class()):
+        raise
+    except BaseException as error:  # noqa: BLE001 - raised in the end
+        machine.fail(error)
 
 
 class _ReadyRows:

@@ -34,8 +34,8 @@ _SendFunction = Callable[[Request[Any]], Response[Any]]
 def drive(machine: Machine[T], rows: Iterable[Any], send: _SendFunction, timing: Timing) -> None:
     """Run a machine to its end.
 
-    An error of the rows, or of a function of the caller, is raised as it is, once the requests in flight are answered;
-    Ctrl-C waits for nothing.
+    What the rows, or a function of the caller, raise is raised as it is, once the requests in flight are answered;
+    Ctrl-C waits for nothing, nor does what else comes from outside and is no Exception.
     """
     pool = _ThreadPool[T](send)
     watch = _SourceWatch(machine, pool) if machine.wants_rows_at_once else None
@@ -72,7 +72,9 @@ def _run(machine: Machine[T], rows: Iterable[Any], pool: _ThreadPool[T], timing:
             try:
                 if not machine.read(iterator):
                     machine.end()
-            except Exception as error:  # noqa: BLE001 - raised in the end
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - raised in the end
                 machine.fail(error)
         elif isinstance(step, Call):
             _call(machine, step)
@@ -91,7 +93,9 @@ def _call(machine: Machine[Any], call: Call) -> None:
     """Call a function of the caller's."""
     try:
         result = call.function(call.argument)
-    except Exception as error:  # noqa: BLE001 - raised in the end
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - raised in the end
         machine.fail(error)
         return
     if inspect.isawaitable(result):

@@ -63,7 +63,7 @@ class OutcomeRecorder:
         self.journal_error: JournalError | None = None
         self.audit_error: OSError | None = None
         self._audit = audit
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         """What the caller's function, or a file, raised first; what is to be written down goes on all the same."""
         self._batch_operation, self._settings = batch_operation, settings
         self._locate, self._explain = locate, explain
@@ -249,7 +249,7 @@ class OutcomeRecorder:
             )
             try:
                 self._settings.progress(progress)
-            except Exception as error:  # noqa: BLE001 - the run ends by it, once what is in flight is answered
+            except BaseException as error:  # noqa: BLE001 - the run ends by it, once what is in flight is answered
                 self._keep_failure(error)
 
     def _count_rows(self) -> None:
@@ -263,12 +263,13 @@ class OutcomeRecorder:
         if self._settle is not None:
             try:
                 self._settle(indexes, refused)
-            except Exception as error:  # noqa: BLE001 - as above
+            except BaseException as error:  # noqa: BLE001 - as above
                 self._keep_failure(error)
 
-    def _keep_failure(self, error: Exception) -> None:
-        if self.failure is None:
-            self.failure = error
+    def _keep_failure(self, error: BaseException) -> None:
+        if isinstance(error, KeyboardInterrupt):  # it waits for nothing
+            raise error
+        self.failure = self.failure or error
 
     def _located(self, index: int) -> Any:
         if self._locate is None:

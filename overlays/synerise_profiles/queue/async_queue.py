@@ -189,7 +189,12 @@ class AsyncQueue(HintsNames):
         self._state_changed = anyio.Event()
 
     async def _send_loop(self, group: TaskGroup) -> None:
-        await warm_up_async(self._client, self._settings.requests_per_second)
+        try:
+            await warm_up_async(self._client, self._settings.requests_per_second)
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # noqa: BLE001 - a token callable's; as below
+            self._interrupt(error)
         while (step := self._core.next()) is not DONE:
             if isinstance(step, QueueTask):
                 group.start_soon(self._work, step)
@@ -204,9 +209,12 @@ class AsyncQueue(HintsNames):
         except anyio.get_cancelled_exc_class():
             raise
         except BaseException as error:  # noqa: BLE001 - the block raises it as it is, where the group would wrap it
-            self._interruption = self._interruption or error
-            if self._task_group is not None:
-                self._task_group.cancel_scope.cancel()
+            self._interrupt(error)
+
+    def _interrupt(self, error: BaseException) -> None:
+        self._interruption = self._interruption or error
+        if self._task_group is not None:
+            self._task_group.cancel_scope.cancel()
 
     async def _send(self, task: QueueTask) -> None:
         result, is_conclusive = SendResult(failure=AttemptFailure(), error=InterruptedError()), False
@@ -218,7 +226,7 @@ class AsyncQueue(HintsNames):
             except BaseException as error:  # noqa: BLE001 - the core knows what it means; an interruption is raised below
                 result, hook_error = result_of_exception(request, error)
             is_conclusive = task.apply_response(result)
-            task.count_unlisted(result, self._notes)
+            task.count(result, self._notes)
         finally:  # even if it is cancelled, what was to be sent stays held
             answer_result = self._core.on_result(task, result, is_conclusive=is_conclusive, hook_error=hook_error)
             self._work_available.set()

@@ -9,7 +9,9 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from synerise_profiles._batching.attribution import Refusal, Rejection, hidden_in_refused, masked_identifier
 from synerise_profiles._batching.batch import Chunk
@@ -23,7 +25,7 @@ from .inflight import AnswerResult
 from .settings import OnRejected, QueueSettings
 from .stats import QueueStats, Undelivered
 
-__all__ = ["Callbacks", "UndeliveredWarning", "report_end"]
+__all__ = ["Callbacks", "UndeliveredWarning", "log_raised", "report_end"]
 
 
 class UndeliveredWarning(RuntimeWarning):
@@ -38,17 +40,19 @@ class Callbacks:
 
     What one raises goes to `after_error`, and from there to `on_error`, unless that raised it: whatever they do, the
     queue goes on. `errors` counts it. What a hook of the client raised comes first. What is no Exception is raised
-    once all calls are made.
+    once all calls are made, unless that would end a thread in the background, where nobody would hear of it.
     """
 
-    def __init__(self, settings: QueueSettings, answer_result: AnswerResult) -> None:
+    def __init__(self, settings: QueueSettings, answer_result: AnswerResult, *, is_background: bool = False) -> None:
         self.errors = 0
+        self._told: type[BaseException] = BaseException if is_background else Exception
         self._interruption: BaseException | None = None
         self._on_error = settings.on_error
-        self._calls: deque[partial[object]] = deque()
+        self._calls: deque[partial[Any]] = deque()
         chunk = answer_result.chunk
         if answer_result.refused and chunk is not None:
-            LOGGER.warning("%s: %d rows were refused", chunk.batch_operation.operation.name, len(answer_result.refused))
+            name, count = chunk.batch_operation.operation.name, len(answer_result.refused)
+            self._calls.append(partial(LOGGER.warning, "%s: %d rows were refused", name, count))
             if settings.on_rejected is not None:
                 for position, refusal in answer_result.refused:
                     rejection = partial(_rejection, chunk, position, refusal)
@@ -79,13 +83,18 @@ class Callbacks:
     def after_error(self, call: partial[object] | None, error: BaseException) -> None:
         """Count and log what a call raised, or a hook if it is None, and call `on_error` with it next."""
         self.errors += 1
-        # Its text may hold a row.
-        LOGGER.error("a function that a queue calls (a hook, on_rejected or on_error) raised %s", type(error).__name__)
+        log_raised(error)
         on_error = self._on_error
-        if call is not None and not isinstance(error, Exception):
+        if not isinstance(error, self._told):
             self._interruption = self._interruption or error
-        if on_error is not None and isinstance(error, Exception) and (call is None or call.func != on_error):
+        elif on_error is not None and (call is None or call.func != on_error):
             self._calls.appendleft(partial(on_error, error))
+
+
+def log_raised(error: BaseException) -> None:
+    """Log that a function which the queue calls raised; its text may hold a row."""
+    with suppress(BaseException):  # a handler of the log is the program's too
+        LOGGER.error("a function that a queue calls (a hook, on_rejected or on_error) raised %s", type(error).__name__)
 
 
 def _call_on_rejected(

@@ -6,7 +6,7 @@ that sending it again overwrites what the first sending may have stored.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -17,18 +17,19 @@ from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.bisection import BisectBudget, ChunkState
 from synerise_profiles._batching.operations import BatchOperation, server_time_request
 from synerise_profiles._batching.row_keys import keys_of_sent_row
-from synerise_profiles._batching.send_result import SendResult
+from synerise_profiles._batching.send_result import SendResult, result_of_exception, send_result_of
 from synerise_profiles._core.confirmation import unlisted_note
 from synerise_profiles._core.instruments import count_rows, is_traced
+from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.server_clock import ClockOffset
 from synerise_profiles._core.telemetry import describe_batch
-from synerise_profiles_api.types import Request
+from synerise_profiles_api.types import Request, Response
 
 from .buffer import QueuedBatch, QueuedRow
 from .stats import Undelivered
 from .timestamps import with_timestamps
 
-__all__ = ["AnswerResult", "InflightBatch", "QueueTask"]
+__all__ = ["AnswerResult", "InflightBatch", "QueueTask", "TaskOutcome"]
 
 
 class InflightBatch:
@@ -162,18 +163,42 @@ class QueueTask:
         is_conclusive = result.is_success or result.refuses_rows
         if is_conclusive:
             self.inflight_batch.chunk_state.take_answer(self.sub_batch, result, is_accepted=result.is_success)
-        if is_traced():
-            self.inflight_batch.count_fates()
         return is_conclusive
 
-    def count_unlisted(self, result: SendResult, notes: dict[str, int]) -> None:
-        """Count a response that confirms rows and is not documented so."""
-        if self.inflight_batch is None or result.status is None or not result.is_success:
+    def count(self, result: SendResult, notes: dict[str, int]) -> None:
+        """Count what an answer says for metrics, and a response that confirms rows and is not documented so."""
+        if self.inflight_batch is None:
+            return
+        if is_traced():
+            self.inflight_batch.count_fates()
+        if result.status is None or not result.is_success:
             return
         operation = self.inflight_batch.chunk_state.chunk.batch_operation.operation
         note = unlisted_note(operation, result.status, result.content)
         if note is not None:
             count_note(notes, note)
+
+
+@attrs.define(eq=False)
+class TaskOutcome:
+    """What came of a task, however far its sending came: by default nothing is known of its rows, which stay held."""
+
+    task: QueueTask
+    result: SendResult = attrs.field(factory=lambda: SendResult(failure=AttemptFailure()), init=False)
+    is_conclusive: bool = attrs.field(default=False, init=False)
+    error: BaseException | None = attrs.field(default=None, init=False)
+    """What a hook raised, or anything else that is not about the request."""
+
+    def send(self, send: Callable[[Request[Any]], Response[Any]], notes: dict[str, int]) -> None:
+        """Send the request, and work out what the answer means; keep an error that is not about it."""
+        request = self.task.request()
+        try:
+            answer = send_result_of(send(request))
+        except BaseException as error:  # noqa: BLE001 - the core knows what it means
+            answer, self.error = result_of_exception(request, error)
+        self.is_conclusive = self.task.apply_response(answer)
+        self.result = answer
+        self.task.count(answer, notes)
 
 
 @attrs.frozen

@@ -35,7 +35,7 @@ __all__ = ["OnError", "OnRejected", "QueueArguments", "QueueSettings", "Salt", "
 WhenFull: TypeAlias = Literal["block", "drop_oldest", "raise"]
 Salt: TypeAlias = str | Collection[str] | Callable[[Any], str]
 OnRejected: TypeAlias = Callable[[Rejection, Mapping[str, Any]], object]
-OnError: TypeAlias = Callable[[Exception], object]
+OnError: TypeAlias = Callable[[BaseException], object]
 
 
 class QueueArguments(TypedDict, total=False):
@@ -53,7 +53,7 @@ class QueueArguments(TypedDict, total=False):
       `random` for each put, or made from their `content`, or a text for all rows, names of fields, or a function.
     - `on_rejected(rejection, row)` is called for each row that the server refuses, or breaks at while it takes others,
       `on_error(error)` for each request that did not succeed and is tried again, and with what a hook or `on_rejected`
-      raised.
+      raised. In the sync queue that may be what is no Exception too, such as SystemExit; it stops nothing.
     - `exit_timeout`: seconds for flushing when the queue is left, its client closed or the program ended (10).
     - `spill`: a file to which rows are appended that could not be delivered by then, personal data included.
 

@@ -9,20 +9,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack
 
 from synerise_profiles._batching.machine import DONE
-from synerise_profiles._batching.send_result import SendResult, result_of_exception, send_result_of
 from synerise_profiles._core.connections import warm_up
-from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.names import HintsNames
 
 from .buffer import EncodedRow
-from .callbacks import Callbacks, report_end
+from .callbacks import Callbacks, log_raised, report_end
 from .channels import Channel
-from .inflight import AnswerResult, QueueTask
+from .inflight import AnswerResult, QueueTask, TaskOutcome
 from .producers import QueueClosedError, QueueFullError, QueueParts, QueueProducer
 from .settings import QueueArguments, queue_settings
 from .shutdown import register
@@ -38,6 +37,8 @@ __all__ = ["Queue"]
 T = TypeVar("T")
 _MAX_IDLE_SECONDS: Final = 30.0
 """Seconds after which a thread without work ends; the next row starts another one."""
+_PAUSE_SECONDS: Final = 1.0
+"""Seconds that a thread pauses after what should not happen."""
 
 
 class Queue(HintsNames):
@@ -262,16 +263,23 @@ class Queue(HintsNames):
         return True
 
     def _thread_main(self) -> None:
-        warm_up(self._client, self._settings.requests_per_second)
+        with suppress(BaseException):  # a token callable's: the first request tells it
+            warm_up(self._client, self._settings.requests_per_second)
         with self._lock:
             thread = threading.current_thread()
-            try:
-                self._threads.add(thread)
+            self._threads.add(thread)
+            while True:
                 self._lock_owner = threading.get_ident()
-                self._send_loop(None)
-            finally:
-                self._lock_owner = 0
-                self._threads.discard(thread)
+                try:
+                    self._send_loop(None)
+                    break
+                except BaseException as error:  # noqa: BLE001 - nobody would hear of it, nor of the rows
+                    self._core.callback_errors += 1
+                    log_raised(error)
+                finally:
+                    self._lock_owner = 0
+                self._work_available.wait(_PAUSE_SECONDS)
+            self._threads.discard(thread)
 
     def _send_loop(self, deadline: float | None) -> None:
         """Do what the core says, holding the lock except while sending; until the deadline, or until idle for long."""
@@ -296,33 +304,25 @@ class Queue(HintsNames):
         """Send one request, which may take `left` seconds, without the lock; then call the caller's functions."""
         # Another thread has to see to what becomes due while this one is busy.
         is_needed = left is None and self._wake_thread()
-        result, is_conclusive = SendResult(failure=AttemptFailure(), error=InterruptedError()), False
-        hook_error: BaseException | None = None
+        sent = TaskOutcome(task)
+        self._release()
         try:
-            self._release()
             if is_needed:
                 self._start_thread()
             client = self._client if left is None else self._client.with_options(timeout=left, deadline=left)
-            request = task.request()
-            try:
-                result = send_result_of(client.send(request))
-            except BaseException as error:  # noqa: BLE001 - the core knows what it means; an interruption ends this thread
-                result, hook_error = result_of_exception(request, error)
-            is_conclusive = task.apply_response(result)
-            task.count_unlisted(result, self._notes)
-            if hook_error is not None and not isinstance(hook_error, Exception):
-                raise hook_error
-        finally:  # even if this thread is ended from outside, what it was to send stays held and is sent by another
-            self._acquire()
-            answer_result = self._core.on_result(task, result, is_conclusive=is_conclusive, hook_error=hook_error)
+            sent.send(client.send, self._notes)
+        except BaseException as error:  # noqa: BLE001 - it is told as a hook's is
+            sent.error = sent.error or error
+        self._acquire()
+        answer_result = self._core.on_result(task, sent.result, is_conclusive=sent.is_conclusive, hook_error=sent.error)
+        self._notify_waiters()
+        if answer_result.needs_callbacks:
+            self._run_callbacks(answer_result, is_background=left is None)
             self._notify_waiters()
-            if answer_result.needs_callbacks:
-                self._run_callbacks(answer_result)
-                self._notify_waiters()
 
-    def _run_callbacks(self, answer_result: AnswerResult) -> None:
+    def _run_callbacks(self, answer_result: AnswerResult, *, is_background: bool) -> None:
         """Call the caller's functions; the lock, which is held here, is released while they run."""
-        me, callbacks = threading.get_ident(), Callbacks(self._settings, answer_result)
+        me, callbacks = threading.get_ident(), Callbacks(self._settings, answer_result, is_background=is_background)
         self._callback_threads.add(me)
         try:
             self._release()

@@ -46,7 +46,8 @@ class ResponseDecodingError(SyneriseError):
         self.operation = operation
         self.status_code = status_code
         self.content = content
-        super().__init__(f"{operation}: status {status_code}, {len(content)} bytes: {problem}")
+        size = "1 byte" if len(content) == 1 else f"{len(content)} bytes"
+        super().__init__(f"{operation}: status {status_code}, {size}: {problem}")
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild_decoding, (self.problem, self.operation, self.status_code, self.content)

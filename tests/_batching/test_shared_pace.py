@@ -345,3 +345,18 @@ def test_a_queue_keeps_its_rate(tmp_path: Path, budget: str | None) -> None:
             assert step.seconds
             clock.now += step.seconds
     assert [moment - began[0] for moment in began] == pytest.approx([0, 0.25, 0.5])
+
+
+def test_a_slower_rate_in_the_file_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who waits for a process with a much slower rate learns why; like rates are not worth a line."""
+    slow, fast, like = (SharedPace(tmp_path / "rate", rate) for rate in (0.1, 50, 0.11))
+    assert slow.take(100.0)
+    assert like.delay(100.1) > 9
+    assert caplog.records == []
+    assert fast.delay(100.1) > 9
+    assert fast.delay(100.2) > 9
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "sends at most 0.1 requests a second, this one 50" in record.getMessage()
+    for pace in (slow, fast, like):
+        pace.close()

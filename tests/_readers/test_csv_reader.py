@@ -73,7 +73,7 @@ def test_reading_goes_on_below_a_bad_record():
     assert records(CsvReader(io.BytesIO(data)), used=[1]) == [
         (2, ("1", "2")),
         (3, "has a quote in the wrong place"),
-        (4, "has 1 cells, and there are 2 columns; is a cell with the delimiter not quoted?"),
+        (4, "has 1 cell, and there are 2 columns; is a cell with the delimiter not quoted?"),
         (5, "column 'b' has bytes that are not utf-8-sig; give the file's encoding"),
         (6, ("\udcff", "7")),
         (7, ("8", "9")),

@@ -178,7 +178,9 @@ def test_a_dry_run_has_the_same_page(tmp_path: Path) -> None:
     text = " ".join(" ".join(HtmlPage(path.read_text(encoding="utf-8")).texts).split())
     assert "Dry run of profiles.upsert_batch" in text
     assert "would be sent 1" in text
+    assert "refused by the checks 1" in text
     assert "accepted" not in text
+    assert "server" not in text
 
 
 def test_a_run_that_ended_early_says_so() -> None:

@@ -56,7 +56,7 @@ def test_no_file_is_touched(tmp_path: Path) -> None:
 
 def test_limits_and_arguments_are_those_of_the_run() -> None:
     """A run that would stop does so here, and an argument that the method does not take is refused."""
-    with pytest.raises(BulkStoppedError, match="more than 1 rows") as stopped:
+    with pytest.raises(BulkStoppedError, match="more than 1 row was rejected") as stopped:
         dry_run([{}, {}, {}], max_errors=1)
     assert stopped.value.too_many_rejected
     with pytest.raises(InvalidRequestError, match="salt"):

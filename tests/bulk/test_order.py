@@ -270,6 +270,17 @@ def test_order_can_be_let_go_of() -> None:
     assert chunked(rows, 3, 1000) != chunked(rows, 3, 1000, order_window=0)
 
 
+@settings(max_examples=40, deadline=None)
+@given(rows=repeating_rows(), style=st.sampled_from(STYLES), draws=st.lists(st.integers(0, 7), max_size=20))
+def test_one_request_at_a_time_keeps_the_exact_order(rows: list[dict[str, Any]], style: str, draws: list[int]) -> None:
+    """With `concurrency=1, ordered=False` rows arrive in the order of the input, whatever names their profiles."""
+    server = Server(is_bad, style, trouble(draws))
+    Run(small(10, 10_000), rows, server, concurrency=1, ordered=False).finish()
+    found = list(dict.fromkeys(map(number, server.stored)))
+    assert found == sorted(found)
+    assert found == [number(row) for row in rows if not is_bad(row)]
+
+
 @settings(max_examples=4, deadline=None)
 @given(
     seed=st.integers(0, 10**6),

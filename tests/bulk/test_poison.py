@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -358,3 +359,31 @@ def test_the_budget_bounds_the_search(budget: int) -> None:
     assert set(found.get("server", ())) <= poison
     assert poison & set(range(report.read)) <= {*found.get("server", ()), *found.get("unsent", ())}
     assert budget < 5000 or found == {"server": sorted(poison)}
+
+
+@pytest.mark.parametrize(("count", "most", "cost"), [(1, 13, 40), (3, 13, 100), (10, 35, 400), (30, 35, 1000)])
+@pytest.mark.parametrize("concurrency", [1, 4, 8])
+def test_what_poisoned_rows_cost(count: int, most: int, cost: int, concurrency: int) -> None:
+    """How often a row is sent alone, and how many requests all of them cost, is what the guide says."""
+    poison = {2000 // (count + 1) * n for n in range(1, count + 1)}
+    server = PoisonedServer(poison)
+    rows, policy = [profile(n) for n in range(2000)], RetryPolicy(max_retries=0)
+    report = Run(small(10, 10**6), rows, server, policy=policy, concurrency=concurrency).finish()
+    assert fates(report) == {"server": sorted(poison)}
+    sent = [orjson.loads(body) for body in server.bodies]
+    alone = Counter(found[0]["attributes"]["n"] for found in sent if len(found) == 1)
+    assert max(alone[n] for n in poison) <= most
+    assert len(sent) - 200 <= cost
+
+
+def test_a_hundred_poisoned_rows_spend_the_budget() -> None:
+    """Those that are not found are unsent, with all rows of the batch or half that was not searched, and say why."""
+    poison = {19 * n for n in range(1, 101)}
+    server = PoisonedServer(poison)
+    rows, policy = [profile(n) for n in range(2000)], RetryPolicy(max_retries=0)
+    report = Run(small(10, 10**6), rows, server, policy=policy, concurrency=4).finish()
+    found = fates(report)
+    assert 15 <= len(found["server"]) <= 40
+    assert poison <= {*found["server"], *found["unsent"]}
+    assert len(found["unsent"]) > 100
+    assert any("max_bisect_requests" in rejection.reason for rejection in report.rejected)

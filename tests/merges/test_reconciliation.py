@@ -69,7 +69,7 @@ def test_a_merge_that_was_not_carried_out_stops_it(
     """The sources are still there after a while; it is not sent again by this call, but by the next one."""
     plan = plan_of(client)
     broken(sandbox)
-    with pytest.raises(MergeStoppedError, match="1 of 1 sources are still there") as caught:
+    with pytest.raises(MergeStoppedError, match="1 of 1 source is still there") as caught:
         plan.apply(audit=None, actor="anna", group_size=1)
     assert reasons(caught.value.result) == {"janek": "failed", "jasiek": "unsent"}
     assert len(merges(sandbox)) == 1
@@ -224,7 +224,7 @@ def test_a_source_that_goes_elsewhere_meanwhile(sandbox: Sandbox, client: Syneri
 
     with hooked(sandbox, before=race) as other, pytest.raises(MergeStoppedError) as caught:
         other.merges.apply(plan, audit=None, actor="anna")
-    assert "1 of 2 sources are still there, 1 belong to another profile now" in str(caught.value)
+    assert "1 of 2 sources are still there, 1 belongs to another profile now" in str(caught.value)
     assert reasons(caught.value.result) == {"janek": "gone", "jasiek": "failed"}
 
 

@@ -73,7 +73,7 @@ def test_errors_survive_a_pickle():
     assert (refused.problem, refused.operation, refused.field) == ("is empty", "a.b", "c")
     assert str(refused) == "a.b: c: is empty"
     assert (unread.problem, unread.operation, unread.status_code, unread.content) == ("no JSON", "a.b", 200, b"<")
-    assert str(unread) == "a.b: status 200, 1 bytes: no JSON"
+    assert str(unread) == "a.b: status 200, 1 byte: no JSON"
 
 
 def test_errors_have_one_root():

@@ -76,7 +76,7 @@ def test_a_bad_row_is_one_row_with_its_line():
     assert rows_with_lines(read_csv(io.StringIO(text), TYPED)) == [
         (2, {"customId": "a", "attributes": {"n": 1}}),
         (3, "column 'n' is not a whole number"),
-        (5, "has 1 cells, and there are 2 columns; is a cell with the delimiter not quoted?"),
+        (5, "has 1 cell, and there are 2 columns; is a cell with the delimiter not quoted?"),
         (6, "has 3 cells, and there are 2 columns; is a cell with the delimiter not quoted?"),
         (7, "has a quote in the wrong place"),
         (8, {"customId": "f\ng", "attributes": {"n": 2}}),
@@ -100,7 +100,7 @@ def test_a_quote_that_is_never_closed_is_no_row():
     found = rows_with_lines(read_csv(io.StringIO(long), PLAIN))
     assert [line for line, _ in found] == [2, 3, 4, 5]
     assert found[0][1] == "has a cell of more than 131,072 characters; is a quote not closed?"
-    assert "cells" in found[2][1]
+    assert "has 1 cell, and there are 2 columns" in found[2][1]
     assert found[3][1] == {"customId": "d", "attributes": {"note": "4"}}
 
 

@@ -19,6 +19,7 @@ from typing import Final
 import attrs
 
 from synerise_profiles._core.files import SharedRecord, refuse_foreign, target_of, temporary_folder
+from synerise_profiles._core.logging import LOGGER
 from synerise_profiles_api.errors import InvalidRequestError
 
 __all__ = ["OWN_FILE", "Schedule", "SharedPace", "budget_target", "open_pace"]
@@ -31,6 +32,8 @@ _TOLERANCE_SECONDS: Final = 0.025
 _MAX_TOLERANT_INTERVAL_SECONDS: Final = 0.1
 _LOCKED_SECONDS: Final = 0.002
 """Seconds until a lock is tried again that another process has."""
+_SLOW_FACTOR: Final = 2.0
+"""Another process is told of that takes so many times as long between two requests as this one."""
 
 
 @attrs.frozen
@@ -65,10 +68,17 @@ class SharedPace:
         self._interval = 1.0 / per_second
         self._record = SharedRecord(target, "rate_budget", _HEAD)
         self._locked_until = 0.0
+        self._is_slow_told = False
 
     def delay(self, now: float) -> float:
         """Seconds until the next request may begin; another process may be faster then."""
-        return max(self._schedule().delay(now), self._locked_until - now)
+        schedule = self._schedule()
+        seconds = schedule.delay(now)
+        if seconds > self._interval and schedule.interval > _SLOW_FACTOR * self._interval and not self._is_slow_told:
+            self._is_slow_told = True
+            text = "rate_budget: another process with this file sends at most %.3g requests a second, this one %.3g"
+            LOGGER.warning(text + "; requests wait for the slower one", 1 / schedule.interval, 1 / self._interval)
+        return max(seconds, self._locked_until - now)
 
     def take(self, now: float) -> bool:
         """Begin a request now; false where it is too early, or the file is locked. Raises OSError for a full disk."""

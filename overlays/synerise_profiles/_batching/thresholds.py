@@ -9,6 +9,8 @@ from typing import Final
 
 import attrs
 
+from synerise_profiles._core.wording import were
+
 __all__ = ["Thresholds"]
 
 _MIN_RATE_ROWS: Final = 1000
@@ -25,7 +27,7 @@ class Thresholds:
     def problem(self, rejected: int, settled: int) -> str | None:
         """Say that too many rows were rejected, of those that were rejected or accepted; None if they are not."""
         if self.max_errors is not None and rejected > self.max_errors:
-            return f"more than {self.max_errors:,} rows were rejected"
+            return f"more than {were(self.max_errors, 'row')} rejected"
         rate = self.max_error_rate
         if rate is not None and settled >= _MIN_RATE_ROWS and rejected > rate * settled:
             return f"more than {rate:.1%} of the rows were rejected"

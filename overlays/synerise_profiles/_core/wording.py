@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["counted", "looks_like_a_name", "raised_text"]
+__all__ = ["counted", "looks_like_a_name", "raised_text", "were"]
 
 _NAME: Final = re.compile(r"(?!.*\d{5})[^\W\d][\w .:-]{0,79}")
 
@@ -13,6 +13,11 @@ _NAME: Final = re.compile(r"(?!.*\d{5})[^\W\d][\w .:-]{0,79}")
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun, which takes an s but for one."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def were(count: int, noun: str) -> str:
+    """Return a count with its noun and was, or were."""
+    return f"{counted(count, noun)} {'was' if count == 1 else 'were'}"
 
 
 def raised_text(error: BaseException) -> str:

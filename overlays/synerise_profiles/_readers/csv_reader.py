@@ -16,6 +16,7 @@ from typing import Final, TypeVar, cast
 import attrs
 
 from synerise_profiles._core.files import FileId
+from synerise_profiles._core.wording import counted
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .block_reader import InputFile, LongLineError, PathOrFile, TextBlocks
@@ -217,7 +218,8 @@ def delimiter_hint(columns: Sequence[str]) -> str:
 
 def width_problem(count: int, width: int) -> str:
     """Say what is wrong with a record that has another number of cells than there are columns."""
-    return f"has {count} cells, and there are {width} columns; is a cell with the delimiter not quoted?"
+    there = f"there {'is' if width == 1 else 'are'} {counted(width, 'column')}"
+    return f"has {counted(count, 'cell')}, and {there}; is a cell with the delimiter not quoted?"
 
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")

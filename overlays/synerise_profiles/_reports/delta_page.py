@@ -8,6 +8,8 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from synerise_profiles._core.wording import counted
+
 from .charts import Bar, bars
 from .page import facts, html_page
 from .plain_text import printable
@@ -58,7 +60,10 @@ def delta_page(page: DeltaPage) -> str:
 
 
 def _facts(found: Mapping[str, Any]) -> str:
-    pairs = [("known before", f"{found['known']:,} keys"), ("rows of a key that came before", f"{found['repeated']:,}")]
+    pairs = [
+        ("known before", counted(found["known"], "key")),
+        ("rows of a key that came before", f"{found['repeated']:,}"),
+    ]
     pairs += [("rows of profiles that were gone and marked", f"{found['back']:,}")] if found["back"] else []
     return facts([*pairs, ("requests", f"{found['requests']:,}"), ("bytes of bodies", f"{found['bytes']:,}")])
 

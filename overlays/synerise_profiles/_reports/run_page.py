@@ -135,10 +135,11 @@ def _funnel(page: RunPage) -> str:
         items.append(Bar("sent and answered", checked - stages["unsent"], read))
         items.append(Bar("accepted", report["accepted"], read, "good"))
     texts = {"check": "refused by the checks", "server": "refused by the server"}
+    always = ("check",) if page.is_dry else texts
     items += [
         Bar(str(texts.get(stage, stage)), count, read, "lost")
         for stage, count in stages.items()
-        if count or stage in texts
+        if count or stage in always
     ]
     return bars(items)
 

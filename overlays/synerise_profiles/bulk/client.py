@@ -59,9 +59,11 @@ class Bulk(ReplayMethods):
 
     - `concurrency`: requests in flight (8, at most 100). `requests_per_second`: how many may begin in a second;
       with `rate_budget="file"` of all processes of the machine that say so, or of those with the same file.
-    - `ordered` (True): rows of one profile are never in two requests at once, and arrive in the order of the input; so
-      do events and transactions of one key. A row that repeats an identifier of one of the last batches is held back
-      for a later one. False sends rows in batches as they come, and a later batch may overtake an earlier one.
+    - `ordered` (True): rows that share an identifier are never in two requests at once, and arrive in the order of the
+      input; so do events and transactions of one key. A row that repeats an identifier of one of the last batches is
+      held back for a later one, and rows that name the same profile by another identifier may overtake it. False sends
+      rows in batches as they come, and a later batch may overtake an earlier one; with `concurrency=1` none does, which
+      is the exact order of the input.
     - `checks`: `basic` looks for what would name no profile or the wrong one, for nulls and NaN; `strict` keeps every
       documented rule; `off` trusts the rows entirely: a NaN is then sent as null, which deletes.
     - `allow_null`: names of the fields that may be null, such as {"firstName", "attributes.score"}.

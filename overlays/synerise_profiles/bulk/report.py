@@ -256,7 +256,7 @@ class Rejected:
         return found if places.step > 0 else found[::-1]
 
     def __repr__(self) -> str:
-        return f"<{len(self)} rejected rows>"
+        return f"<{counted(len(self), 'rejected row')}>"
 
 
 _STAGE_TEXTS: Mapping[Stage, str] = {

@@ -65,7 +65,7 @@ BULK_FLAGS: Final = (
         "dead_letter_mode", "choice", "Replace the dead letters that are there, or add to them.", ("replace", "append")
     ),
     Flag("journal", "file", "Go on where the same command stopped; holds no rows."),
-    Flag("ordered", "switch", "Keep the rows of a profile in the order of the input."),
+    Flag("ordered", "switch", "Keep rows that share an identifier in the order of the input."),
     Flag("flush_after", "number", "Send rows of a slow input after so many seconds, without others."),
 )
 BATCH_FLAGS: Final = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import orjson
 
-from synerise_profiles._core.wording import counted
+from synerise_profiles._core.wording import counted, were
 from synerise_profiles.bulk import Report, Verification
 from synerise_profiles_api.json_values import is_list, is_object
 from synerise_profiles_api.names import HintsNames
@@ -170,11 +170,12 @@ class DeltaReport(DeltaPlan):
         if checked:
             count, unread = sum(part.sample for part in checked), sum(part.unread for part in checked)
             found.append(
-                f"{count:,} profiles were read back, {self.distrusted:,} of them are not as they should be"
-                f"{' and are sent again by the next run' if self.distrusted else ''}"
+                f"{were(count, 'profile')} read back, {self.distrusted:,} of them "
+                f"{'is not as it' if self.distrusted == 1 else 'are not as they'} should be"
+                f"{', and sent again by the next run' if self.distrusted else ''}"
             )
             if unread:
-                found.append(f"{unread:,} profiles could not be read back")
+                found.append(f"{counted(unread, 'profile')} could not be read back")
         if self.not_deleted:
             text = counted(self.not_deleted, "deleted profile")
             found.append(f"{text} still there when looked for; the next run deletes what is")

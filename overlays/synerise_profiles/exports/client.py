@@ -12,6 +12,7 @@ from synerise_profiles._core.arguments import check_arguments
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
+from synerise_profiles._core.wording import counted
 from synerise_profiles._core.workflow import Workflow, logged_workflow, run_workflow, run_workflow_async
 from synerise_profiles_api.resources import exports
 
@@ -189,4 +190,4 @@ def _logged(workflow: Workflow[ReadyExport], timing: Timing) -> Workflow[ReadyEx
 
 def _readiness(ready: ReadyExport, _seconds: float) -> str:
     count = "" if ready.estimated_count is None else f", about {ready.estimated_count:,} of them"
-    return f"its records can be read{count}, after {ready.checks} checks of its status"
+    return f"its records can be read{count}, after {counted(ready.checks, 'check')} of its status"

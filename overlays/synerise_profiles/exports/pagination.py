@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from synerise_profiles._core.logging import LOGGER
+from synerise_profiles._core.wording import counted
 from synerise_profiles._core.workflow import Checkpoint, Notify, SendOutcome, SendRequest, Workflow, response_of
 from synerise_profiles.errors import ResponseDecodingError
 from synerise_profiles_api.api.exports import get_data
@@ -55,7 +56,8 @@ class Paginator:
             if not page:
                 seconds = self._clock() - self._started
                 rate = self._records_read / seconds if seconds > 0 else 0.0
-                LOGGER.info("export: %d records read in %.1f s (%.0f/s)", self._records_read, seconds, rate)
+                count = counted(self._records_read, "record")
+                LOGGER.info("export: %s read in %.1f s (%.0f/s)", count, seconds, rate)
             if page and self._progress is not None:
                 yield Notify(self._progress, self._progress_now())
         return page

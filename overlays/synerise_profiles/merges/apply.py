@@ -16,7 +16,7 @@ from typing import cast
 import attrs
 
 from synerise_profiles._core.logging import log_uncertain_merge
-from synerise_profiles._core.wording import raised_text
+from synerise_profiles._core.wording import counted, raised_text
 from synerise_profiles._core.workflow import Checkpoint, Notify, SendOutcome, SendRequest, Workflow
 from synerise_profiles.errors import APIConnectionError, APIStatusError, ConfigurationError, ResponseDecodingError
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
@@ -307,9 +307,10 @@ def _describe_states(states: dict[Key, SourceState]) -> str:
     values = list(states.values())
     if "unknown" in values:
         return "the server could not be asked what became of it; apply the plan again, which looks first"
-    text = f"{values.count('there')} of {len(values)} sources are still there"
+    verb = "is" if len(values) == 1 else "are"
+    text = f"{values.count('there')} of {counted(len(values), 'source')} {verb} still there"
     other = values.count("elsewhere")
-    return f"{text}, {other} belong to another profile now" if other else text
+    return f"{text}, {other} belong{'s' if other == 1 else ''} to another profile now" if other else text
 
 
 def _unexpected(predicted: Snapshot, outcome: SendOutcome[Profile]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 import attrs
 
 from synerise_profiles._core.signatures import shows_options
+from synerise_profiles._core.wording import counted, were
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import HintsNames
@@ -99,7 +100,7 @@ class BasePlan(HintsNames):
         warnings: list[str] = []
         gone = sum(not member.found for member in self.sources)
         if gone:
-            warnings.append(f"{gone} of {len(self.sources)} sources were not found and will not be merged")
+            warnings.append(f"{gone} of {were(len(self.sources), 'source')} not found and will not be merged")
         warnings += [f"{name} is not given by a source, and is given by the target" for name in effects.consents]
         if effects.contested:
             names = ", ".join(effects.contested)
@@ -166,8 +167,8 @@ class BasePlan(HintsNames):
         return self.to_text()
 
     def __repr__(self) -> str:
-        name, count = type(self).__name__, len(self.sources)
-        return f"<{name} {self.fingerprint[:12]}: {len(self.found)} of {count} sources into one target, by {self.by}>"
+        name, count = type(self).__name__, counted(len(self.sources), "source")
+        return f"<{name} {self.fingerprint[:12]}: {len(self.found)} of {count} into one target, by {self.by}>"
 
     def _content(self) -> dict[str, Any]:
         return {

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import orjson
 
-from synerise_profiles._core.wording import looks_like_a_name
+from synerise_profiles._core.wording import counted, looks_like_a_name
 from synerise_profiles._core.workflow import SendOutcome, SendRequests, Workflow, response_of
 from synerise_profiles.errors import NotFoundError
 from synerise_profiles.identifiers import PROFILE_IDENTIFIERS
@@ -61,7 +61,8 @@ class Snapshot:
     tags: tuple[str, ...]
 
     def __repr__(self) -> str:
-        counts = f"{len(self.properties)} properties, {len(self.attributes)} attributes, {len(self.tags)} tags"
+        counts = f"{'1 property' if len(self.properties) == 1 else f'{len(self.properties)} properties'}, "
+        counts += f"{counted(len(self.attributes), 'attribute')}, {counted(len(self.tags), 'tag')}"
         return f"<Snapshot: {counts}>"
 
     def to_dict(self) -> Json:

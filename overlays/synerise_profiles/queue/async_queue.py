@@ -180,9 +180,7 @@ class AsyncQueue(HintsNames):
             raise QueueClosedError("the queue is closed")
 
     def _queue_full_error(self) -> QueueFullError:
-        core = self._core
-        core.count_rejected_put()
-        return QueueFullError(f"the queue is full: it holds {core.held:,} rows, {core.held_bytes:,} bytes")
+        return QueueFullError(self._core.count_rejected_put())
 
     def _notify_waiters(self) -> None:
         self._state_changed.set()

@@ -18,7 +18,7 @@ from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.letters import LetterHead, LetterRow, letter_line, letter_target
 from synerise_profiles._core.files import AppendFile
 from synerise_profiles._core.logging import LOGGER
-from synerise_profiles._core.wording import counted
+from synerise_profiles._core.wording import counted, were
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .inflight import AnswerResult
@@ -51,8 +51,8 @@ class Callbacks:
         self._calls: deque[partial[Any]] = deque()
         chunk = answer_result.chunk
         if answer_result.refused and chunk is not None:
-            name, count = chunk.batch_operation.operation.name, len(answer_result.refused)
-            self._calls.append(partial(LOGGER.warning, "%s: %d rows were refused", name, count))
+            name, refused = chunk.batch_operation.operation.name, were(len(answer_result.refused), "row")
+            self._calls.append(partial(LOGGER.warning, "%s: %s refused", name, refused))
             if settings.on_rejected is not None:
                 for position, refusal in answer_result.refused:
                     rejection = partial(_rejection, chunk, position, refusal)
@@ -132,7 +132,7 @@ def report_end(
             where = "; they were written to the spill file"
         except (OSError, InvalidRequestError) as error:
             warn, where = True, f"; they could not be written to the spill file ({type(error).__name__})"
-    text = f"{len(rows):,} of {stats.put:,} rows were left in the queue{where}"
+    text = f"{len(rows):,} of {were(stats.put, 'row')} left in the queue{where}"
     LOGGER.warning("%s", text)
     if warn:
         warnings.warn(text, UndeliveredWarning, stacklevel=2)

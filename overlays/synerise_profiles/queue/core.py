@@ -31,6 +31,7 @@ from synerise_profiles._batching.throttle import Pace
 from synerise_profiles._core.logging import Outage
 from synerise_profiles._core.retry import OutageState, RetryPolicy
 from synerise_profiles._core.timing import Timing
+from synerise_profiles._core.wording import counted
 
 from .backoff import QueueBackoff
 from .buffer import EncodedRow, QueuedBatch
@@ -112,9 +113,10 @@ class QueueCore:
         target.append(addition)
         return is_due
 
-    def count_rejected_put(self) -> None:
-        """Count a row for which there was no room in time."""
+    def count_rejected_put(self) -> str:
+        """Count a row for which there was no room in time, and say what the queue holds."""
         self.full += 1
+        return f"the queue is full: it holds {counted(self.held, 'row')}, {counted(self.held_bytes, 'byte')}"
 
     def next(self) -> QueueStep:
         """Return what to do next: a task to send, a wait, or DONE."""

@@ -110,8 +110,7 @@ class Queue(HintsNames):
             return is_due is not None
 
         if not self._wait_for(is_put, deadline):
-            self._with_lock(core.count_rejected_put)
-            raise QueueFullError(f"the queue is full: it holds {core.held:,} rows, {core.held_bytes:,} bytes")
+            raise QueueFullError(self._with_lock(core.count_rejected_put))
 
     def _put(self, channel: Channel, encoded_row: EncodedRow) -> bool | None:
         if self._core.is_closed:

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias, cast
 import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._core.wording import counted
 
 from .grouping import Grouping, Order
 from .line_plan import Cells, LinePlan
@@ -241,7 +242,7 @@ class LineAssembler:
         is_part = open_order.is_part
         if open_order.order.lines > len(open_order.records):
             is_part = True
-            reason += f"; its letter holds the first {len(open_order.records):,} lines"
+            reason += f"; its letter holds the first {counted(len(open_order.records), 'line')}"
         lines = [self._plan.letter(record) for record in open_order.records]
         return UnreadableRow(field, reason, lines, part_of_order=is_part)
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import attrs
 
+from synerise_profiles._core.wording import counted
 from synerise_profiles._readers.csv_reader import delimiter_hint
 from synerise_profiles._validation.object_rules import rule_of
 from synerise_profiles._validation.schema import Schema
@@ -169,9 +170,10 @@ def missing_column_problem(name: str, columns: Sequence[str], *, any_there: bool
     close = close_names(name, columns)
     if close:
         return f"is not there; did you mean {close}?"
+    among = counted(len(columns), "column")
     if not any_there:
-        return f"is not there, nor is any other of the mapping, among {len(columns)} columns; is the header missing?"
-    return f"is not there, among {len(columns)} columns; an optional one is mapped with optional=True"
+        return f"is not there, nor is any other of the mapping, among {among}; is the header missing?"
+    return f"is not there, among {among}; an optional one is mapped with optional=True"
 
 
 def find_target_field(

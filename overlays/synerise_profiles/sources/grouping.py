@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 import orjson
 
 from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
+from synerise_profiles._core.wording import counted
 from synerise_profiles._validation.amounts import EXACT
 from synerise_profiles._validation.rules import FieldProblem
 from synerise_profiles._validation.totals import price_products
@@ -109,7 +110,7 @@ class Order:
         """Return the row of the order, or the field and the reason why there is none."""
         if self._size > self._grouping.max_bytes:
             limit = self._grouping.max_bytes
-            return "", f"has {self.lines:,} lines of {self._size:,} bytes; one request carries {limit:,}"
+            return "", f"has {counted(self.lines, 'line')} of {self._size:,} bytes; one request carries {limit:,}"
         if self.problem is not None:
             return self.problem
         for path, value in self._combined.items():

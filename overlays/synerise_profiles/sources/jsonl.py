@@ -14,6 +14,7 @@ import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import FileId
+from synerise_profiles._core.wording import counted
 from synerise_profiles._readers.block_reader import PathOrFile
 from synerise_profiles._readers.exact_json import load_decimals, load_exactly
 from synerise_profiles._readers.json_reader import JsonArrayReader
@@ -169,7 +170,7 @@ class _ObjectMapper:
         if self._grows and not found.keys() <= self._names.keys():
             try:
                 if len(self._names) + len(found) > _MAX_COLUMNS:
-                    reason = f"has new keys, after {len(self._names):,} others in this file"
+                    reason = f"has new keys, after {counted(len(self._names), 'other')} in this file"
                     return UnreadableRow("", reason, found, mapping=self._mapping.digest)
                 self.builder = self._extend_columns(name for name in found if name not in self._names)
             except MappingError as error:

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import attrs
 
 from synerise_profiles._batching import operations
+from synerise_profiles._core.wording import counted
 from synerise_profiles._readers.csv_pass import CsvHeaderError
 from synerise_profiles._readers.csv_reader import BadRecord, CsvReader, delimiter_hint
 from synerise_profiles._readers.file_form import CsvFormat
@@ -169,7 +170,7 @@ def _text(
         if name.strip() and columns.count(name) == 1
     }
     drafts = _drafts(for_, samples, len(records), schema)
-    lines = [f"# A draft from the header and {len(records):,} rows: each comment is a guess to look at.\n"]
+    lines = [f"# A draft from the header and {counted(len(records), 'row')}: each comment is a guess to look at.\n"]
     if delimiter is not None:
         lines.append(f"# The file is read with delimiter={delimiter!r}.\n")
     lines += [*comments, toml_line("for", for_)]

@@ -10,6 +10,7 @@ import orjson
 
 from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.files import AppendFile, replaced_file, target_of
+from synerise_profiles._core.wording import counted
 from synerise_profiles.bulk import Report
 
 __all__ = ["TaskSummary", "WriteSummary", "write_report"]
@@ -82,7 +83,7 @@ class WriteSummary:
         """What is wrong with the whole; None where every task is done, within the thresholds and by itself."""
         failed = len(self.tasks) - len(self.done)
         if failed:
-            return f"{failed} of {len(self.tasks)} tasks failed; what they sent is not counted"
+            return f"{failed} of {counted(len(self.tasks), 'task')} failed; what they sent is not counted"
         by_stage = _summed(task.by_stage for task in self.done)
         refused = sum(by_stage.values()) - by_stage.get("unsent", 0)
         accepted = sum(task.accepted for task in self.done)
@@ -136,12 +137,12 @@ class WriteSummary:
     def __str__(self) -> str:
         found = self.to_dict()
         stages = [f"{count:,} {stage}" for stage, count in found["by_stage"].items()]
-        counts = [f"{found['read']:,} rows read", f"{found['accepted']:,} accepted", *stages]
+        counts = [f"{counted(found['read'], 'row')} read", f"{found['accepted']:,} accepted", *stages]
         reasons = [
             f"{item['rows']:,} x {': '.join(filter(None, (item['field'], item['reason'])))}"
             for item in found["reasons"][:_MAX_SHOWN]
         ]
-        return "; ".join([f"{self.operation}: {', '.join(counts)}", f"{found['tasks']} tasks", *reasons])
+        return "; ".join([f"{self.operation}: {', '.join(counts)}", counted(found["tasks"], "task"), *reasons])
 
 
 def write_report(summary: WriteSummary, path: str) -> None:

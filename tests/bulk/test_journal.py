@@ -447,3 +447,25 @@ def test_a_journal_that_cannot_be_made_asks_for_another_name(client: Synerise) -
     """Room would not help where no file can be made."""
     with pytest.raises(JournalError, match=r"cannot be made \(.*\); give the name of a file in a folder"):
         client.bulk.upsert_profiles([profile(0)], journal="/sys/night.db")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE chunks RENAME COLUMN accepted TO acceptee",
+        "ALTER TABLE run RENAME COLUMN value TO valve",
+        "ALTER TABLE chunks ADD COLUMN z; DELETE FROM chunks",
+        "DROP TABLE sent; CREATE TABLE sent (x)",
+    ],
+)
+def test_a_journal_of_other_columns_is_damaged(tmp_path: Path, statement: str) -> None:
+    """No room mends it: the advice is to give the name of a new file."""
+    path = tmp_path / "night.db"
+    events = [{"label": "l", "action": "a.b", "client": {"customId": f"c-{n}"}} for n in range(3)]
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        client.bulk.send_events(events, journal=path)
+        database = sqlite3.connect(path)
+        database.executescript(statement + "; DELETE FROM run WHERE name = 'finished'")
+        database.close()
+        with pytest.raises(JournalError, match=r"the journal is damaged; .* a file that is not there yet"):
+            client.bulk.send_events(events, journal=path, concurrency=1)

@@ -258,3 +258,31 @@ def test_a_salt_with_half_an_emoji_costs_its_row_alone() -> None:
     assert [(item.index, item.field) for item in run.report.rejected] == [(1, "eventSalt")]
     with pytest.raises(InvalidRequestError):
         Run(EVENTS, [visit(0)], server, salt="\ud83d")
+
+
+class _Odd(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+    def __format__(self, _: str) -> str:
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize("checks", ["strict", "basic", "off"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"eventSalt": _Odd("s")},
+        {"time": _Odd("2026-01-01T00:00:00Z")},
+        {"client": {"customId": _Odd("c"), "email": _Odd("a@example.com")}},
+        {"action": _Odd("a.b")},
+    ],
+)
+def test_a_text_of_a_class_of_its_own_is_what_json_has_of_it(change: dict[str, Any], checks: Any) -> None:
+    """It ends no run, whatever its class makes of it."""
+    row = {"label": "l", "action": "a.b", "client": {"customId": "c"}, "eventSalt": "s", **change}
+    server = Server()
+    report = Run(operations.events(), [row, {**row, "eventSalt": "t"}], server, checks=checks).finish()
+    assert (report.accepted, list(report.rejected)) == (2, [])

@@ -123,7 +123,7 @@ class RowSalter:
         holder = fields_of((fields_of(row) or {}).get(self._holder_field)) or {}
         if len(holder) < 2:
             return (key,)
-        named = [f"{name} {value}" for name in self._identifiers if (value := holder.get(name))]
+        named = [f"{name} {_text(value)}" for name in self._identifiers if (value := holder.get(name))]
         event = cast("tuple[Hashable, ...]", key)[:-1]
         return [(*event, each) for each in named] or (key,)
 
@@ -133,7 +133,7 @@ class RowSalter:
 
     def salts_of(self, rows: Iterable[Mapping[str, Any]]) -> set[str]:
         """Return the salts of events that have theirs, as they stand in their keys."""
-        return {str(row.get(self._salt_field)) for row in rows}
+        return {_text(row.get(self._salt_field)) for row in rows}
 
     @staticmethod
     def salt_of_key(key: Any) -> str:
@@ -150,8 +150,8 @@ class RowSalter:
     def _key(self, fields: Mapping[str, Any], salt: object, moment: int | str | None) -> Hashable:
         holder = fields_of(fields.get(self._holder_field)) or {}
         # One identifier names the profile; with the others beside it, it is still the same event.
-        named = next((f"{name} {value}" for name in self._identifiers if (value := holder.get(name))), None)
-        return str(salt), moment, self._action or action_of(fields), named
+        named = next((f"{name} {_text(value)}" for name in self._identifiers if (value := holder.get(name))), None)
+        return _text(salt), moment, self._action or action_of(fields), named
 
 
 def content_salt(action: str, moment: int | str | None, fields: Mapping[str, Any], suffix: str = "") -> str:
@@ -165,7 +165,7 @@ def action_of(fields: Mapping[str, Any]) -> str:
     """Return what an item of a batch is stored as: by its type where that names an event, else by its action."""
     kind = fields.get("type", _CUSTOM_TYPE)
     found = None if kind is _CUSTOM_TYPE or not isinstance(kind, str) else _actions_by_type().get(kind)
-    return str(found or fields.get("action") or kind)
+    return _text(found or fields.get("action") or kind)
 
 
 def moment_of(time: object) -> int | str | None:
@@ -174,7 +174,7 @@ def moment_of(time: object) -> int | str | None:
         return _parsed_moment(time)
     if isinstance(time, datetime.datetime):
         return None if time.utcoffset() is None else round(time.timestamp() * 1000)
-    return _parsed_moment(str(time))
+    return _parsed_moment(_text(time))
 
 
 def salt_by(choice: str | Collection[str] | Callable[[Any], Any], salt_field: str) -> MakeSalt:
@@ -230,6 +230,11 @@ def _salt_of_fields(row: Any, names: Collection[str]) -> str:
             raise RefusedError(name, problem)
         values.append(value)
     return str(values[0]) if len(values) == 1 else orjson.dumps(values).decode()
+
+
+def _text(value: object) -> str:
+    """Write a value as text; a text of a class of its own is what JSON has of it, whatever that class makes of it."""
+    return str.__str__(value) if isinstance(value, str) else str(value)
 
 
 def _is_unicode(text: str) -> bool:

@@ -321,6 +321,6 @@ def check_call(method: str, rows: object, options: Mapping[str, Any], *, is_asyn
 
 def refuse_coroutine_function(method: str, name: str, function: object) -> None:
     """Raise InvalidRequestError where the sync client would have to await a function."""
-    if is_coroutine_function(function):
+    if function is not None and is_coroutine_function(function):
         words = "is a coroutine function; only AsyncSynerise can await it"
         raise InvalidRequestError(words, operation=method, field=name)

@@ -23,6 +23,9 @@ __all__ = ["DatabaseFile", "DatabaseFileError", "FaultKind", "database_error", "
 FaultKind: TypeAlias = Literal["foreign", "version", "damaged", "locked", "unusable", "forbidden"]
 _CLAIMED_BYTE: Final = 0x7FFF_FF00
 _SQLITE_MAGIC: Final = b"SQLite format 3\0"
+_DAMAGED_CODES: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")
+_SCHEMA_CODES: Final = frozenset({"SQLITE_ERROR", "SQLITE_SCHEMA"})
+"""Our statements fit our tables: one that does not was written by nobody here, as where a column is missing."""
 _FORBIDDEN_CODES: Final = ("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN")
 _FORBIDDEN_ERRORS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT})
 """No room mends these: the file, or its folder, may not be written."""
@@ -137,7 +140,8 @@ def database_error(error: Exception, noun: str) -> DatabaseFileError:
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return DatabaseFileError(f"the {noun} is in use by another process", "locked")
     # SQLite quotes what is damaged, and Python cannot always decode that.
-    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or isinstance(error, UnicodeDecodeError):
+    is_damaged = code.startswith(_DAMAGED_CODES) or code in _SCHEMA_CODES
+    if is_damaged or isinstance(error, UnicodeDecodeError):
         return DatabaseFileError(f"the {noun} is damaged", "damaged")
     text = getattr(error, "strerror", None) or str(error)
     is_forbidden = code.startswith(_FORBIDDEN_CODES) or getattr(error, "errno", None) in _FORBIDDEN_ERRORS

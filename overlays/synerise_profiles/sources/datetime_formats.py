@@ -40,6 +40,9 @@ def format_problem(format: object) -> str | None:  # noqa: A002 - as strptime ca
     if not isinstance(format, str) or "%" not in format:
         return f"the format {format!r} is none; {advice}"
     given = frozenset(_find_directives(format))
+    if "%Z" in given:
+        advice = "read an offset by %z, 'UTC' or 'GMT' behind ISO 8601 by iso, or leave it out and give zone="
+        return f"the format {format!r} has %Z, the name of a zone, which strptime reads and ignores; {advice}"
     if not any(parts <= given for parts in _WHOLE_DATES):
         return f"the format {format!r} lacks the year, the month or the day: a whole date takes such as '%d.%m.%Y'"
     try:

@@ -113,6 +113,22 @@ def test_a_stray_quote_at_the_end_of_a_long_cell_gives_no_rows_of_its_lines():
     ]
 
 
+@pytest.mark.parametrize("between", [1, 5000])
+@pytest.mark.parametrize(
+    "cell",
+    ['"multi\nline"', '"a, ""b""\nc"', '"1, 2\n\n3"', '"multi\r\nline"'],
+    ids=["plain", "doubled", "comma", "crlf"],
+)
+def test_one_open_quote_costs_one_row_where_a_cell_of_several_lines_comes_below(between, cell):
+    """The quote that seems to close it opens a cell that goes on, so the lines above are rows."""
+    text = 'id,note,n\na,"open,1\n' + "".join(f"b{number},x,2\n" for number in range(between))
+    found = rows_with_lines(read_csv(io.StringIO(f"{text}c,{cell},3\nd,y,4\n", newline=""), PLAIN))
+    assert [line for line, row in found if not isinstance(row, dict)] == [2]
+    assert found[0][1] == "has a quote in the wrong place"
+    assert [row["customId"] for _, row in found[1:]] == [*(f"b{number}" for number in range(between)), "c", "d"]
+    assert found[-2][1]["attributes"]["note"] == cell[1:-1].replace('""', '"')
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.integers(0, 29), st.sampled_from([16, 64, 1 << 18]))
 def test_one_open_quote_costs_one_row(quoted, bad, block):

@@ -290,6 +290,25 @@ def test_a_header_that_comes_again_is_no_row_and_is_counted(header):
     assert source.notes == {"the header of the file came again, and is no row": 2}
 
 
+@pytest.mark.parametrize("block", [1, 16, 1 << 18])
+@pytest.mark.parametrize("sep", ["sep=;", "\ufeffsep=;", '"sep=;"', "SEP=;;"])
+@pytest.mark.parametrize("options", [{}, {"ragged": "pad"}])
+def test_a_line_sep_that_comes_again_with_the_header_is_no_row(monkeypatch, sep, block, options):
+    """Files of a spreadsheet were put together; one that stands above no header is a row as any other."""
+    monkeypatch.setattr(block_reader, "_BLOCK_BYTES", block)
+    monkeypatch.setattr(block_reader, "_MIN_HEAD", 1)
+    text = f"{sep}\nid;note\na;1\n{sep}\n\ufeffid;note\nb;2\nsep=;\nid;other\nsep=;\n"
+    source = read_csv(io.BytesIO(text.encode()), PLAIN, **options)
+    assert [(line, row["customId"]) for line, row in rows_with_lines(source)] == [
+        (3, "a"),
+        (6, "b"),
+        (7, "sep="),
+        (8, "id"),
+        (9, "sep="),
+    ]
+    assert source.notes == {"the header of the file came again, and is no row": 1}
+
+
 def test_lines_of_delimiters_alone_are_no_rows():
     """Spreadsheets write them below a table."""
     assert rows_with_lines(read_csv(io.StringIO('id,note\n,\na,1\n"",""\n,,,,\n\n'), PLAIN)) == [

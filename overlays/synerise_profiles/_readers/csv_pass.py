@@ -103,6 +103,20 @@ class CsvPass:
             self.needs_look = self._is_suspicious  # a block is not looked at for what stands in the one above it
         return problem
 
+    def cells_below_sep_line(self, begin: int) -> list[str]:
+        """Return the cells of the line below the record that begins on a line, if that is a line `sep=;`; else none."""
+        record = "".join(self._lines_between(begin, self.done))
+        if delimiter_of_sep_line(record.removeprefix(_BYTE_ORDER_MARK)) is None:
+            return []
+        below = self._lines_between(self.done, self.done + 1)
+        if not below:
+            self._rest = self._rest or self.blocks.read()
+            below = io.StringIO(self._rest or "", newline="").readlines(1)
+        try:
+            return next(self._new_reader(line.removeprefix(_BYTE_ORDER_MARK) for line in below), [])
+        except csv.Error:
+            return []
+
     def skip_bad_record(self, error: Exception, width: int) -> tuple[str, str | None]:
         """Go on below a record that cannot be read, at the next line that fits.
 

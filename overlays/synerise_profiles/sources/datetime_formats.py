@@ -13,7 +13,17 @@ from typing import Final, TypeAlias
 
 from .errors import BadCellError
 
-__all__ = ["ISO", "NUMBER_FORMATS", "Parser", "date_width", "format_problem", "formats_of", "has_zone", "parser_of"]
+__all__ = [
+    "ISO",
+    "NUMBER_FORMATS",
+    "Parser",
+    "date_width",
+    "format_problem",
+    "formats_of",
+    "has_short_year",
+    "has_zone",
+    "parser_of",
+]
 
 Parser: TypeAlias = Callable[[str | float], datetime.datetime]
 ISO: Final = "iso"
@@ -71,6 +81,11 @@ _WHOLE_DATES: Final = (
 def has_zone(format: str) -> bool:  # noqa: A002 - as strptime calls it
     """Whether texts of this format may state their zone."""
     return format == ISO or format in _UNITS_PER_SECOND or "%z" in format
+
+
+def has_short_year(format: object) -> bool:  # noqa: A002 - as strptime calls it
+    """Whether texts of this format have years of two digits."""
+    return isinstance(format, str) and "%y" in _find_directives(format)
 
 
 def parser_of(formats: tuple[str, ...], name: str, *, decimal: str = ".", pivot_year: int | None = None) -> Parser:
@@ -200,11 +215,11 @@ def _format_parser(format: str, pivot_year: int | None) -> Callable[[str], datet
 
 def _strptime_parser(format: str, pivot_year: int | None) -> Callable[[str], datetime.datetime]:  # noqa: A002
     last = _LAST_SHORT_YEAR if pivot_year is None else pivot_year
-    has_short_year = re.search("%y", re.sub("%%", "", format)) is not None
+    is_short = has_short_year(format)
 
     def parse(text: str) -> datetime.datetime:
         found = datetime.datetime.strptime(text, format)  # noqa: DTZ007 - the zone is set by the caller
-        return found.replace(year=last - (last - found.year) % 100) if has_short_year else found
+        return found.replace(year=last - (last - found.year) % 100) if is_short else found
 
     return parse
 

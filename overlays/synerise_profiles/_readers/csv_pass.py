@@ -4,23 +4,27 @@ The lines of a block go to that reader as they stand, at the speed of C. What ne
 quotes, bytes of another encoding) is searched for in the whole block first, and its records are looked at one by one
 only where there is any. The blocks of the record at hand are kept: a quote that is not closed swallows the lines below
 it, and they are read again.
+
+The standard library takes a quote within an unquoted cell for a letter. Most often it is one, an inch or a nickname.
+But `1,the "big, red" one` was meant as two cells and is read as three, and `1, "Hel"` keeps its quotes.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Final, Protocol
+from typing import Any, Final
 
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .block_reader import LongLineError, TextBlocks
+from .csv_resync import StandardReader, csv_problem, next_fitting
 from .file_form import CsvFormat, delimiter_of_sep_line
-from .quote_check import QuoteCheck
 
-__all__ = ["CsvHeaderError", "CsvPass"]
+__all__ = ["CsvHeaderError", "CsvPass", "QuoteCheck"]
 
 _BYTE_ORDER_MARK: Final = "\ufeff"
 _MAX_TEXT: Final = 65_536
@@ -29,17 +33,6 @@ _MAX_TEXT: Final = 65_536
 
 class CsvHeaderError(InvalidRequestError):
     """The names of the columns cannot be read."""
-
-
-class _StandardReader(Protocol):
-    """What is used of a reader of the standard library, whose type has no public name here."""
-
-    @property
-    def line_num(self) -> int: ...
-
-    def __iter__(self) -> Iterator[list[str]]: ...
-
-    def __next__(self) -> list[str]: ...
 
 
 class CsvPass:
@@ -131,37 +124,14 @@ class CsvPass:
             self.reader = self._new_reader(self._lines)
             return str(error), None
         swallowed = self._lines_between(begin + 1, end)
-        start = self._next_fitting(swallowed, width)
+        start = next_fitting(swallowed, width, self._new_reader, self._quotes)
         text = "".join(self._lines_between(begin, begin + 1) + swallowed[:start])
         if start < len(swallowed):
             self.base_line = begin + 1 + start
             self.needs_look = self._is_suspicious = True
             self.reader = self._new_reader(chain(self._filtered(swallowed[start:]), self._lines))
         self.done = begin + 1 + start
-        return _csv_problem(error, begin + 1, self.done), text.rstrip("\r\n")[:_MAX_TEXT]
-
-    def _next_fitting(self, lines: list[str], width: int) -> int:
-        """The number of the first of the lines that were swallowed with which a record begins.
-
-        Where the last of them is broken by itself, it is its quote that is wrong, and those above may be one cell; one
-        whose last cell goes on below it is not.
-        """
-        if lines and (not self._quotes.has_odd_cell(lines[-1]) or self._quotes.goes_on(lines[-1])):
-            for number in range(len(lines)):
-                if self._fits(lines[number:], width):
-                    return number
-        return len(lines)
-
-    def _fits(self, lines: list[str], width: int) -> bool:
-        """Whether a record begins with the first of these lines; one that goes on below the last of them may."""
-        reader = self._new_reader(lines)
-        try:
-            cells = next(reader)
-        except csv.Error as error:
-            return "end of data" in str(error)
-        return (len(cells) == width or not any(cells)) and not self._quotes.has_odd_cell(
-            "".join(lines[: reader.line_num])
-        )
+        return csv_problem(error, begin + 1, self.done), text.rstrip("\r\n")[:_MAX_TEXT]
 
     def _skip_preamble(self, skip_lines: int) -> str | None:
         """Pass over the lines above the header; return the delimiter that one of them names."""
@@ -196,7 +166,7 @@ class CsvPass:
         self.done = self.base_line
         return delimiter
 
-    def _new_reader(self, lines: Iterable[str]) -> _StandardReader:
+    def _new_reader(self, lines: Iterable[str]) -> StandardReader:
         return csv.reader(lines, strict=True, **self._dialect)
 
     def _line_blocks(self) -> Iterator[Iterable[str]]:
@@ -253,16 +223,103 @@ class _KeptBlock:
         return self._lines
 
 
-def _csv_problem(error: csv.Error, begin: int, end: int) -> str:
-    """Say what is wrong with a record, in words of our own; `begin` and `end` are its lines, counted from 1."""
-    text = str(error)
-    if "limit" in text:
-        problem = f"has a cell of more than {csv.field_size_limit():,} characters; is a quote not closed?"
-    elif "end of data" in text:
-        problem = "has a quote that is not closed"
-    else:
-        problem = "has a quote in the wrong place"
-    count = end - begin
-    if count <= 0:
-        return problem
-    return f"{problem} (lines {begin:,} to {end:,}: {count:,} below it {'is' if count == 1 else 'are'} lost with it)"
+class QuoteCheck:
+    """Finds bare quotes of a dialect that make a record doubtful.
+
+    `is_suspicious` says whether a block of text may have any: a search that costs next to nothing, so that records are
+    looked at one by one in such blocks alone.
+    """
+
+    def __init__(self, dialect: Mapping[str, Any]) -> None:
+        self._delimiter, self._quote = dialect["delimiter"], dialect["quotechar"] or ""
+        self._skips_blanks = bool(dialect["skipinitialspace"])
+        self.is_open = False
+        """Whether the record that was looked at last has a bare quote that the next one may close."""
+        if not self._quote:
+            return
+        escape_mark = dialect["escapechar"] or ""
+        self._classes = _byte_classes(self._quote, self._delimiter + escape_mark)
+        delimiter, quote, escape = map(re.escape, (self._delimiter, self._quote, escape_mark))
+        escaped = f"{escape}.|" if escape else ""
+        opened = f"{quote}(?:{escaped}{quote}{quote}|[^{quote}{escape}])*+"
+        quoted = opened + quote
+        plain = f"(?:{escaped}[^{delimiter}\r\n{escape}])*"
+        lead = " *" if self._skips_blanks else ""
+        end = rf"{delimiter}|[\r\n]+|\Z"
+        self._match_cell = re.compile(rf"{lead}(?:{quoted}(?={end})|({plain}))(?:{end})", re.DOTALL).match
+        self._match_open_cell = re.compile(lead + opened, re.DOTALL).fullmatch
+        self._opens = re.compile(f"{quote}(?=[^\\s{quote}])").search
+        self._opens_after_blank = re.compile(f"(?:^|[^\\w{quote}]){quote}(?=[^\\s{quote}])").search
+
+    def is_suspicious(self, block: str) -> bool:
+        """Whether a block may have a bare quote that makes a record doubtful."""
+        if not self._quote or self._quote not in block:
+            return False
+        if self._skips_blanks:
+            block = block.replace(f"{self._delimiter} {self._quote}", self._delimiter + self._quote)
+        if not self._quote.isascii():
+            return True
+        # A quote that opens or closes a cell has the cell's end at one side, one that is doubled has a quote there.
+        return _BARE_QUOTE in block.encode("utf-8", "surrogatepass").translate(self._classes)
+
+    def problem(self, record: str) -> str | None:
+        """Say what is wrong with the quotes of a record, which is given as it stands; None if nothing is."""
+        if not self._quote:
+            return None
+        was_open, self.is_open = self.is_open, False
+        odd: list[str] = []
+        for cell in self._unquoted_cells(record):
+            if not self._skips_blanks and cell.lstrip(" \t").startswith(self._quote):
+                return "has a quote after a blank; skipinitialspace=True reads such cells"
+            if cell.count(self._quote) % 2:
+                odd.append(cell)
+        if not odd:
+            return None
+        if len(odd) == 1:
+            # The other one may stand in the next line.
+            self.is_open = not was_open and self._opens_after_blank(odd[0]) is not None
+            return _PROBLEM if self.is_open or was_open else None
+        return _PROBLEM if self._opens(odd[0]) is not None else None
+
+    def has_odd_cell(self, record: str) -> bool:
+        """Whether an unquoted cell of a record has an odd number of quotes, as the end of a quoted one has."""
+        return bool(self._quote) and any(cell.count(self._quote) % 2 for cell in self._unquoted_cells(record))
+
+    def goes_on(self, record: str) -> bool:
+        """Whether a record ends within a quoted cell, and its quotes are in order up to there."""
+        end = 0
+        while (found := self._match_cell(record, end)) is not None and found.end() > end:
+            if found[1] and found[1].count(self._quote) % 2:
+                return self._match_open_cell(record, end) is not None
+            end = found.end()
+        return False
+
+    def _unquoted_cells(self, record: str) -> Iterator[str]:
+        """The cells with quotes in them that are not quoted themselves."""
+        position = 0
+        while position < len(record):
+            found = self._match_cell(record, position)
+            if found is None or found.end() == position:
+                return
+            position = found.end()
+            if found[1] and self._quote in found[1]:
+                yield found[1]
+
+
+def _byte_classes(quote: str, ends: str) -> bytes:
+    """The table by which each byte of a text is a quote, an end of a cell, or anything else.
+
+    Delimiters beyond ASCII are anything else, so that the quotes beside them are looked at.
+    """
+    table = bytearray(_OTHER * 256)
+    for mark in (*ends, "\r", "\n"):
+        if mark.isascii():
+            table[ord(mark)] = _END[0]
+    if quote.isascii():
+        table[ord(quote)] = _QUOTE[0]
+    return bytes(table)
+
+
+_OTHER, _QUOTE, _END = b"a", b'"', b","
+_BARE_QUOTE = _OTHER + _QUOTE + _OTHER
+_PROBLEM = "has a quote in the wrong place: within a cell that does not begin with one"

@@ -106,8 +106,8 @@ class CsvPass:
             self._rest = self._rest or self.blocks.read()
             below = io.StringIO(self._rest or "", newline="").readlines(1)
         try:
-            return next(self._new_reader(line.removeprefix(_BYTE_ORDER_MARK) for line in below), [])
-        except csv.Error:
+            return next(self._new_reader(line.removeprefix(_BYTE_ORDER_MARK) for line in below))
+        except (csv.Error, StopIteration):
             return []
 
     def skip_bad_record(self, error: Exception, width: int) -> tuple[str, str | None]:

@@ -69,11 +69,12 @@ PRINTED = {
         r"^API_BATCH_CLIENT_CREATE ",
     ],
     "dead-letters.md": [
-        r"^profiles\.upsert_batch: 3 rows read, 1 accepted, 1 refused by the checks, 1 refused by the server; ",
-        r"^bulk\.replay: 2 rows read, 2 accepted; ",
-        r"^\['Gdynia', 'Hel', 'Sopot'\]$",
+        r"^profiles\.upsert_batch: 4 rows read, 1 accepted, 2 refused by the checks, 1 refused by the server; ",
+        r"^bulk\.replay: 3 rows read, 3 accepted; ",
+        r"^\['Gdynia', 'Hel', 'Sopot', 'Reda'\]$",
         r"^profiles\.upsert_batch cells column 'Born' is not a date of the form %d\.%m\.%Y$",
         r"^profiles\.upsert_batch fields ",
+        r"^profiles\.upsert_batch cells has 2 cells, and there are 4 columns",
     ],
     "deletions.md": [
         r"^profiles\.delete: 31 rows read, 30 accepted, 1 refused by the server, 0 of 10 looked for still exist; ",

@@ -113,6 +113,22 @@ def test_a_stray_quote_at_the_end_of_a_long_cell_gives_no_rows_of_its_lines():
     ]
 
 
+@pytest.mark.parametrize("between", [1, 5000])
+@pytest.mark.parametrize(
+    "cell",
+    ['"multi\nline"', '"a, ""b""\nc"', '"1, 2\n\n3"', '"multi\r\nline"'],
+    ids=["plain", "doubled", "comma", "crlf"],
+)
+def test_one_open_quote_costs_one_row_where_a_cell_of_several_lines_comes_below(between, cell):
+    """The quote that seems to close it opens a cell that goes on, so the lines above are rows."""
+    text = 'id,note,n\na,"open,1\n' + "".join(f"b{number},x,2\n" for number in range(between))
+    found = rows_with_lines(read_csv(io.StringIO(f"{text}c,{cell},3\nd,y,4\n", newline=""), PLAIN))
+    assert [line for line, row in found if not isinstance(row, dict)] == [2]
+    assert found[0][1] == "has a quote in the wrong place"
+    assert [row["customId"] for _, row in found[1:]] == [*(f"b{number}" for number in range(between)), "c", "d"]
+    assert found[-2][1]["attributes"]["note"] == cell[1:-1].replace('""', '"')
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.integers(0, 29), st.sampled_from([16, 64, 1 << 18]))
 def test_one_open_quote_costs_one_row(quoted, bad, block):
@@ -272,6 +288,25 @@ def test_a_header_that_comes_again_is_no_row_and_is_counted(header):
         (6, {"customId": "id", "attributes": {"note": "other"}}),
     ]
     assert source.notes == {"the header of the file came again, and is no row": 2}
+
+
+@pytest.mark.parametrize("block", [1, 16, 1 << 18])
+@pytest.mark.parametrize("sep", ["sep=;", "\ufeffsep=;", '"sep=;"', "SEP=;;"])
+@pytest.mark.parametrize("options", [{}, {"ragged": "pad"}])
+def test_a_line_sep_that_comes_again_with_the_header_is_no_row(monkeypatch, sep, block, options):
+    """Files of a spreadsheet were put together; one that stands above no header is a row as any other."""
+    monkeypatch.setattr(block_reader, "_BLOCK_BYTES", block)
+    monkeypatch.setattr(block_reader, "_MIN_HEAD", 1)
+    text = f"{sep}\nid;note\na;1\n{sep}\n\ufeffid;note\nb;2\nsep=;\nid;other\nsep=;\n"
+    source = read_csv(io.BytesIO(text.encode()), PLAIN, **options)
+    assert [(line, row["customId"]) for line, row in rows_with_lines(source)] == [
+        (3, "a"),
+        (6, "b"),
+        (7, "sep="),
+        (8, "id"),
+        (9, "sep="),
+    ]
+    assert source.notes == {"the header of the file came again, and is no row": 1}
 
 
 def test_lines_of_delimiters_alone_are_no_rows():

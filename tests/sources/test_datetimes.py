@@ -109,6 +109,9 @@ def test_times_that_come_twice_in_a_table():
         ({"ambiguous": "both", "zone": "UTC"}, "ambiguous='both' is none of earliest, latest, refuse"),
         ({"ambiguous": "latest"}, "ambiguous is for local times"),
         ({"pivot_year": 26}, "pivot_year=26 is no year of four digits"),
+        ({"pivot_year": 2030, "format": ["iso", "%d.%m.%Y"], "zone": "UTC"}, "give a format= that has %y"),
+        ({"pivot_year": 2030, "format": "%d.%m.%%y%Y", "zone": "UTC"}, "give a format= that has %y"),
+        ({"pivot_year": 2030, "zone": "UTC"}, "give a format= that has %y"),
         ({"format": []}, "format is an empty list"),
         ({"format": "excel"}, "the format excel has no zone"),
         ({"format": ["iso", "%d.%m.%Y %H:%M"]}, "the format %d.%m.%Y %H:%M has no zone"),
@@ -136,3 +139,18 @@ def test_a_format_without_a_whole_date_is_refused_when_it_is_given(format_):
 def test_a_format_of_a_whole_date_is_taken(format_):
     """By its month and day, by the day of the year, or by the week."""
     assert field("attributes.x", "date", format=format_).format == format_
+
+
+@pytest.mark.parametrize("format_", ["%Y-%m-%d %H:%M:%S %Z", ["iso", "%d.%m.%Y %H:%M %Z"], "%Z %Y-%m-%dT%H:%M%z"])
+def test_the_name_of_a_zone_is_no_part_of_a_format(tmp_path, format_):
+    """It would be read and ignored, and the moment taken for one of `zone=`."""
+    with pytest.raises(MappingError, match=r"has %Z, the name of a zone, .* read an offset by %z, .* give zone="):
+        field("time", format=format_, zone="Europe/Warsaw")
+    path = tmp_path / "mapping.toml"
+    path.write_text(
+        'for = "events"\nconstants = { label = "V", action = "shop.visit" }\n[columns]\nid = "client.customId"\n'
+        f't = {{ field = "time", format = {format_!r}, zone = "Europe/Warsaw" }}\n'
+    )
+    with pytest.raises(MappingError, match="has %Z"):
+        RowMapping.load(path)
+    assert field("attributes.x", "date", format="%Y-%m-%d %%Z").format == "%Y-%m-%d %%Z"

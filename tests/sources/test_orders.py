@@ -373,6 +373,8 @@ def test_lines_are_chosen_by_their_cells():
         ({"group_by": None, "combine": {"recordedAt": "first"}}, "give group_by"),
         ({"combine": {"recordedAT": "first"}}, "did you mean 'recordedAt'"),
         ({"combine": {"products[].sku": "first"}}, "stands in a list"),
+        ({"combine": {"recordedAt": "sum"}}, "takes a date and time, and combine='sum' adds numbers"),
+        ({"combine": {"client.customId": "sum"}}, "takes a text, and combine='sum' adds numbers"),
         ({"combine": {"recordedAt": "frist"}}, "none of agree, first, last, sum"),
         ({"bad_line": "skip"}, "none of refuse_order, refuse_line"),
         ({"group_by": [""]}, "the name of a column"),

@@ -198,6 +198,32 @@ def test_files_of_another_form(folder, content, problem):
         read_parquet(folder, MAPPING)
 
 
+@pytest.mark.parametrize(
+    "pattern", ["", "*", "data", "data/*.parquet", "data/day=1", "data/**/*.parquet", "../*/data/*"]
+)
+@pytest.mark.parametrize(
+    ("mark", "advice"),
+    [
+        ("_delta_log/00000000000000000000.json", r"Delta, .* read it by read_arrow\(deltalake\.DeltaTable\(path\)"),
+        ("metadata/v1.metadata.json", r"Iceberg, .* read it by read_arrow\(table\.scan\(\)"),
+    ],
+)
+def test_the_folder_of_a_table_is_refused(tmp_path, pattern, mark, advice):
+    """Its files hold rows that were deleted; files that are named one by one, and neighbours, are read."""
+    table = tmp_path / "table"
+    write(table / "a.parquet", id=[1])
+    write(table / "data" / "b.parquet", id=[2])
+    write(table / "data" / "day=1" / "c.parquet", id=[3])
+    (table / mark).parent.mkdir()
+    (table / mark).write_text("{}")
+    with pytest.raises(InvalidRequestError, match=f"paths: lead into a table of {advice}"):
+        read_parquet(table / pattern, MAPPING)
+    assert ids(read_parquet([table / "a.parquet", table / "data" / "b.parquet"], MAPPING)) == ["1", "2"]
+    write(tmp_path / "plain" / "metadata" / "a.parquet", id=[4])
+    assert ids(read_parquet(tmp_path / "plain", MAPPING)) == ["4"]
+    assert ids(read_parquet(f"{tmp_path}/p*/**/*.parquet", MAPPING)) == ["4"]
+
+
 def test_a_file_system_of_fsspec(folder):
     """Where it is installed, its file systems are taken as they are."""
     fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")

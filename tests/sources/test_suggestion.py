@@ -124,6 +124,14 @@ def test_events_files_of_another_kind_and_odd_headers(tmp_path):
         suggest_mapping(tmp_path / "book.csv")
 
 
+def test_a_column_that_is_called_user_names_the_person(tmp_path):
+    """Without it no event would name a profile."""
+    _, lines = suggest(
+        tmp_path, "user,when,what\nu-1,2026-01-01T00:00:00Z,a\nu-1,2026-01-02T00:00:00Z,b\n", for_="events"
+    )
+    assert lines["user"].startswith('"client.customId"')
+
+
 def test_no_cell_gets_into_the_file(tmp_path):
     """A mapping file is reviewed and kept: it holds names of columns, and nothing of the people."""
     out = io.StringIO()

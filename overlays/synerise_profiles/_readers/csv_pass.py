@@ -16,11 +16,12 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .block_reader import LongLineError, TextBlocks
+from .csv_resync import StandardReader, csv_problem, next_fitting
 from .file_form import CsvFormat, delimiter_of_sep_line
 
 __all__ = ["CsvHeaderError", "CsvPass", "QuoteCheck"]
@@ -32,17 +33,6 @@ _MAX_TEXT: Final = 65_536
 
 class CsvHeaderError(InvalidRequestError):
     """The names of the columns cannot be read."""
-
-
-class _StandardReader(Protocol):
-    """What is used of a reader of the standard library, whose type has no public name here."""
-
-    @property
-    def line_num(self) -> int: ...
-
-    def __iter__(self) -> Iterator[list[str]]: ...
-
-    def __next__(self) -> list[str]: ...
 
 
 class CsvPass:
@@ -106,6 +96,20 @@ class CsvPass:
             self.needs_look = self._is_suspicious  # a block is not looked at for what stands in the one above it
         return problem
 
+    def cells_below_sep_line(self, begin: int) -> list[str]:
+        """Return the cells of the line below the record that begins on a line, if that is a line `sep=;`; else none."""
+        record = "".join(self._lines_between(begin, self.done))
+        if delimiter_of_sep_line(record.removeprefix(_BYTE_ORDER_MARK)) is None:
+            return []
+        below = self._lines_between(self.done, self.done + 1)
+        if not below:
+            self._rest = self._rest or self.blocks.read()
+            below = io.StringIO(self._rest or "", newline="").readlines(1)
+        try:
+            return next(self._new_reader(line.removeprefix(_BYTE_ORDER_MARK) for line in below))
+        except (csv.Error, StopIteration):
+            return []
+
     def skip_bad_record(self, error: Exception, width: int) -> tuple[str, str | None]:
         """Go on below a record that cannot be read, at the next line that fits.
 
@@ -120,36 +124,14 @@ class CsvPass:
             self.reader = self._new_reader(self._lines)
             return str(error), None
         swallowed = self._lines_between(begin + 1, end)
-        start = self._next_fitting(swallowed, width)
+        start = next_fitting(swallowed, width, self._new_reader, self._quotes)
         text = "".join(self._lines_between(begin, begin + 1) + swallowed[:start])
         if start < len(swallowed):
             self.base_line = begin + 1 + start
             self.needs_look = self._is_suspicious = True
             self.reader = self._new_reader(chain(self._filtered(swallowed[start:]), self._lines))
         self.done = begin + 1 + start
-        return _csv_problem(error, begin + 1, self.done), text.rstrip("\r\n")[:_MAX_TEXT]
-
-    def _next_fitting(self, lines: list[str], width: int) -> int:
-        """The number of the first of the lines that were swallowed with which a record begins.
-
-        Where the last of them is broken by itself, it is its quote that is wrong, and those above may be one cell.
-        """
-        if lines and not self._quotes.has_odd_cell(lines[-1]):
-            for number in range(len(lines)):
-                if self._fits(lines[number:], width):
-                    return number
-        return len(lines)
-
-    def _fits(self, lines: list[str], width: int) -> bool:
-        """Whether a record begins with the first of these lines; one that goes on below the last of them may."""
-        reader = self._new_reader(lines)
-        try:
-            cells = next(reader)
-        except csv.Error as error:
-            return "end of data" in str(error)
-        return (len(cells) == width or not any(cells)) and not self._quotes.has_odd_cell(
-            "".join(lines[: reader.line_num])
-        )
+        return csv_problem(error, begin + 1, self.done), text.rstrip("\r\n")[:_MAX_TEXT]
 
     def _skip_preamble(self, skip_lines: int) -> str | None:
         """Pass over the lines above the header; return the delimiter that one of them names."""
@@ -184,7 +166,7 @@ class CsvPass:
         self.done = self.base_line
         return delimiter
 
-    def _new_reader(self, lines: Iterable[str]) -> _StandardReader:
+    def _new_reader(self, lines: Iterable[str]) -> StandardReader:
         return csv.reader(lines, strict=True, **self._dialect)
 
     def _line_blocks(self) -> Iterator[Iterable[str]]:
@@ -241,21 +223,6 @@ class _KeptBlock:
         return self._lines
 
 
-def _csv_problem(error: csv.Error, begin: int, end: int) -> str:
-    """Say what is wrong with a record, in words of our own; `begin` and `end` are its lines, counted from 1."""
-    text = str(error)
-    if "limit" in text:
-        problem = f"has a cell of more than {csv.field_size_limit():,} characters; is a quote not closed?"
-    elif "end of data" in text:
-        problem = "has a quote that is not closed"
-    else:
-        problem = "has a quote in the wrong place"
-    count = end - begin
-    if count <= 0:
-        return problem
-    return f"{problem} (lines {begin:,} to {end:,}: {count:,} below it {'is' if count == 1 else 'are'} lost with it)"
-
-
 class QuoteCheck:
     """Finds bare quotes of a dialect that make a record doubtful.
 
@@ -274,11 +241,13 @@ class QuoteCheck:
         self._classes = _byte_classes(self._quote, self._delimiter + escape_mark)
         delimiter, quote, escape = map(re.escape, (self._delimiter, self._quote, escape_mark))
         escaped = f"{escape}.|" if escape else ""
-        quoted = f"{quote}(?:{escaped}{quote}{quote}|[^{quote}{escape}])*+{quote}"
+        opened = f"{quote}(?:{escaped}{quote}{quote}|[^{quote}{escape}])*+"
+        quoted = opened + quote
         plain = f"(?:{escaped}[^{delimiter}\r\n{escape}])*"
         lead = " *" if self._skips_blanks else ""
         end = rf"{delimiter}|[\r\n]+|\Z"
         self._match_cell = re.compile(rf"{lead}(?:{quoted}(?={end})|({plain}))(?:{end})", re.DOTALL).match
+        self._match_open_cell = re.compile(lead + opened, re.DOTALL).fullmatch
         self._opens = re.compile(f"{quote}(?=[^\\s{quote}])").search
         self._opens_after_blank = re.compile(f"(?:^|[^\\w{quote}]){quote}(?=[^\\s{quote}])").search
 
@@ -315,6 +284,15 @@ class QuoteCheck:
     def has_odd_cell(self, record: str) -> bool:
         """Whether an unquoted cell of a record has an odd number of quotes, as the end of a quoted one has."""
         return bool(self._quote) and any(cell.count(self._quote) % 2 for cell in self._unquoted_cells(record))
+
+    def goes_on(self, record: str) -> bool:
+        """Whether a record ends within a quoted cell, and its quotes are in order up to there."""
+        end = 0
+        while (found := self._match_cell(record, end)) is not None and found.end() > end:
+            if found[1] and found[1].count(self._quote) % 2:
+                return self._match_open_cell(record, end) is not None
+            end = found.end()
+        return False
 
     def _unquoted_cells(self, record: str) -> Iterator[str]:
         """The cells with quotes in them that are not quoted themselves."""

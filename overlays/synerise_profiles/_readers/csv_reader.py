@@ -31,6 +31,7 @@ _BLANKS: Final = (
     " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
+_SEP_START: Final = "sep="
 R = TypeVar("R")
 B = TypeVar("B")
 
@@ -78,8 +79,8 @@ class CsvReader:
             raise
         self._plain_header = _plain_record(self.columns)
         start = "".join(self.columns[:1]).strip()[:1]
-        # How a record may begin that is no row: with nothing, a blank, or as the header does.
-        self._header_starts = frozenset(("", *_BLANKS, start, start.lower(), start.upper()))
+        # How a record may begin that is no row: with nothing, a blank, or as the header or a line `sep=` does.
+        self._header_starts = frozenset(("", *_BLANKS, start, start.lower(), start.upper(), *"sS"))
         self._started: CsvPass | None = first
         if self._file.is_reusable:  # nothing stays open until it is read
             first.blocks.close()
@@ -120,7 +121,7 @@ class CsvReader:
                     for cells in reader:
                         start = reading.done
                         reading.done = base + reader.line_num
-                        if not cells or (cells[0][:1] in may_be_no_row and self._is_no_row(cells)):
+                        if not cells or (cells[0][:1] in may_be_no_row and self._is_no_row(cells, reading, start)):
                             continue
                         index += 1
                         if start - index + 1 != delta:
@@ -151,27 +152,33 @@ class CsvReader:
             blocks.close()
             raise
 
-    def _is_no_row(self, cells: list[str]) -> bool:
+    def _is_no_row(self, cells: list[str], reading: CsvPass, begin: int) -> bool:
         """Whether a record is the header once more, which is counted, or has no cell with anything but blanks.
+
+        A line `sep=;` above such a header is no row either.
+        """
+        first = cells[0].strip().lower()
+        if first and first != self._plain_header[0]:  # nearly all rows that come here
+            return first.startswith(_SEP_START) and self._is_header(reading.cells_below_sep_line(begin))
+        if not first and _plain_record(cells) == [""]:
+            return True
+        if not self._is_header(cells):
+            return False
+        self.notes[_REPEATED_HEADER] = self.notes.get(_REPEATED_HEADER, 0) + 1
+        return True
+
+    def _is_header(self, cells: list[str]) -> bool:
+        """Whether these are the cells of the header.
 
         Blanks around its cells, empty cells behind them, and the case of letters make no other header; but one column
         may well hold a word that differs from its name by its case, and so may rows of a file without a header.
         """
-        header = self._plain_header
-        first = cells[0].strip()
-        if first and first.lower() != header[0]:  # nearly all rows that come here
-            return False
-        texts = _plain_record(cells)
-        if texts == [""]:
-            return True
-        if texts != header:
+        if _plain_record(cells) != self._plain_header:
             return False
         # One column may hold such a word, and names that were given are those of no header that could come again.
-        is_exact = len(texts) == 1 or not self._has_header
-        if is_exact and any(cell.strip() != name.strip() for cell, name in zip(cells, self.columns, strict=False)):
-            return False
-        self.notes[_REPEATED_HEADER] = self.notes.get(_REPEATED_HEADER, 0) + 1
-        return True
+        is_exact = len(self._plain_header) == 1 or not self._has_header
+        pairs = zip(cells, self.columns, strict=False)
+        return not is_exact or all(cell.strip() == name.strip() for cell, name in pairs)
 
     def _bad_record(
         self, cells: list[str], width: int, used: Sequence[int], reading: CsvPass, start: int

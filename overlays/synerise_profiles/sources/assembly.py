@@ -33,7 +33,7 @@ _CELL_ENDS: Final = re.compile(r'[,;\t|"\r\n]+')
 _LEFT_OUT_BY_WHERE: Final = "left out by where="
 _LEFT_OUT_BY_PREPARE: Final = "left out by prepare="
 _COMES_AGAIN: Final = (
-    "lines with this key came before, further up, and went as an order of their own: they are not adjacent, "
+    "lines with this key came before, further up, and were taken for an order of their own: they are not adjacent, "
     "so read them with sort=True"
 )
 _MAY_BE_OF_IT: Final = (

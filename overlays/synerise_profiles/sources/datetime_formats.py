@@ -13,7 +13,17 @@ from typing import Final, TypeAlias
 
 from .errors import BadCellError
 
-__all__ = ["ISO", "NUMBER_FORMATS", "Parser", "date_width", "format_problem", "formats_of", "has_zone", "parser_of"]
+__all__ = [
+    "ISO",
+    "NUMBER_FORMATS",
+    "Parser",
+    "date_width",
+    "format_problem",
+    "formats_of",
+    "has_short_year",
+    "has_zone",
+    "parser_of",
+]
 
 Parser: TypeAlias = Callable[[str | float], datetime.datetime]
 ISO: Final = "iso"
@@ -40,6 +50,9 @@ def format_problem(format: object) -> str | None:  # noqa: A002 - as strptime ca
     if not isinstance(format, str) or "%" not in format:
         return f"the format {format!r} is none; {advice}"
     given = frozenset(_find_directives(format))
+    if "%Z" in given:
+        advice = "read an offset by %z, 'UTC' or 'GMT' behind ISO 8601 by iso, or leave it out and give zone="
+        return f"the format {format!r} has %Z, the name of a zone, which strptime reads and ignores; {advice}"
     if not any(parts <= given for parts in _WHOLE_DATES):
         return f"the format {format!r} lacks the year, the month or the day: a whole date takes such as '%d.%m.%Y'"
     try:
@@ -68,6 +81,11 @@ _WHOLE_DATES: Final = (
 def has_zone(format: str) -> bool:  # noqa: A002 - as strptime calls it
     """Whether texts of this format may state their zone."""
     return format == ISO or format in _UNITS_PER_SECOND or "%z" in format
+
+
+def has_short_year(format: object) -> bool:  # noqa: A002 - as strptime calls it
+    """Whether texts of this format have years of two digits."""
+    return isinstance(format, str) and "%y" in _find_directives(format)
 
 
 def parser_of(formats: tuple[str, ...], name: str, *, decimal: str = ".", pivot_year: int | None = None) -> Parser:
@@ -197,11 +215,11 @@ def _format_parser(format: str, pivot_year: int | None) -> Callable[[str], datet
 
 def _strptime_parser(format: str, pivot_year: int | None) -> Callable[[str], datetime.datetime]:  # noqa: A002
     last = _LAST_SHORT_YEAR if pivot_year is None else pivot_year
-    has_short_year = re.search("%y", re.sub("%%", "", format)) is not None
+    is_short = has_short_year(format)
 
     def parse(text: str) -> datetime.datetime:
         found = datetime.datetime.strptime(text, format)  # noqa: DTZ007 - the zone is set by the caller
-        return found.replace(year=last - (last - found.year) % 100) if has_short_year else found
+        return found.replace(year=last - (last - found.year) % 100) if is_short else found
 
     return parse
 

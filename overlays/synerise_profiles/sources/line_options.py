@@ -17,7 +17,7 @@ from .columns import CellDefaults
 from .conditions import CellTest, Condition, condition_test
 from .derived_cells import cell_cleaner
 from .errors import MappingIssue
-from .fields import ResolvedField, close_names
+from .fields import ResolvedField, accepted_types_text, close_names
 from .grouping import TOTAL_FIELDS, BadLine, Combine, FieldPath, Grouping, entry_list_of
 from .line_plan import LinePlan, Prepare
 from .mapping_options import MappingKind
@@ -25,6 +25,7 @@ from .row_builder import Row
 
 __all__ = ["EqualByDigest", "LineOptions"]
 
+_NUMBERS: Final = frozenset({"integer", "number"})
 _TOTALS_OF_KIND: Final[Mapping[MappingKind, FieldPath]] = {"transactions": (), "events": ("params",)}
 _PRODUCTS: Final = "products"
 
@@ -73,7 +74,7 @@ class LineOptions:
 
     def issues(self, kind: MappingKind, fields: Iterable[ResolvedField]) -> Iterable[MappingIssue]:
         """Yield what is wrong with these options for a mapping to these fields."""
-        paths = {field.path for field in fields if entry_list_of(field) is None}
+        paths = {field.path: field.schema for field in fields if entry_list_of(field) is None}
         for column in self.where:
             try:
                 self._test(column, CellDefaults())
@@ -96,6 +97,8 @@ class LineOptions:
                 close = close_names(path, paths)
                 problem = "combine names a field that no column gives, or that stands in a list"
                 yield MappingIssue("", path, f"{problem}; did you mean {close}?" if close else problem)
+            elif how == "sum" and (schema := paths[path]) is not None and schema.types and not schema.types & _NUMBERS:
+                yield MappingIssue("", path, f"takes {accepted_types_text(schema)}, and combine='sum' adds numbers")
 
     def columns(self, names: Iterable[str]) -> list[str]:
         """Return which of these columns are read beside those that are mapped."""

@@ -29,6 +29,7 @@ from synerise_profiles_api.names import checks_names
 from .arrow import ArrowSource, cell_kind
 from .errors import MappingError, MappingIssue
 from .mapping import RowMapping
+from .table_folders import check_table_folders
 from .tables import Table, open_dataset
 
 __all__ = ["ParquetPaths", "ParquetSource", "read_parquet"]
@@ -49,11 +50,12 @@ def read_parquet(
     time. Numbers keep their digits where one file has integers and another one doubles or decimals.
 
     The schemas of all files are read at once. Raises MappingError for columns that are not there, do not fit, or are of
-    other kinds in two files; InvalidRequestError for paths that lead to no file, and for files of another
-    form; OSError for what cannot be opened; and ModuleNotFoundError where pyarrow is not installed, which comes with
-    `pip install 'synerise-profiles[arrow]'`. `locate` returns the number of a row in its file, counted from 0, with the
-    file's name in front where there are several: "day=1/a.parquet, row 17". `sort` brings the lines of each order
-    together, on disk, for a mapping with `group_by`.
+    other kinds in two files; InvalidRequestError for paths that lead to no file, for files of another form, and for
+    folders and patterns within a table of Delta or Iceberg, which `read_arrow` reads; OSError for what does not open;
+    and ModuleNotFoundError where pyarrow is not installed, which comes with `pip install 'synerise-profiles[arrow]'`.
+    `locate` returns the number of a row in its file, counted from 0, with the file's name in front where there are
+    several: "day=1/a.parquet, row 17". `sort` brings the lines of each order together, on disk, for a mapping with
+    `group_by`.
     """
     arrow = import_pyarrow()
     return ParquetSource(arrow, _find_files(arrow, paths, filesystem), mapping, sort=sort)
@@ -304,11 +306,14 @@ def _expand(system: Any, path: str) -> Iterator[str]:
     if kind == systems.FileType.NotFound and len(fixed) == len(steps):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     folder = systems.FileSelector("/".join(fixed), allow_not_found=True, recursive=len(pattern) > 1)
-    for info in system.get_file_info(folder):
+    listed, found = system.get_file_info(folder), list[str]()
+    for info in listed:
         below = info.path.split("/")[len(fixed) :]
         is_hidden = any(step.startswith(("_", ".")) and "=" not in step for step in below)
         if info.type == systems.FileType.File and not is_hidden and _fits(below, pattern):
-            yield info.path
+            found.append(info.path)
+    check_table_folders(system, "/".join(fixed).rstrip("/"), listed, found)
+    yield from found
 
 
 def _fits(steps: Sequence[str], pattern: Sequence[str]) -> bool:

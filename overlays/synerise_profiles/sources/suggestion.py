@@ -40,7 +40,7 @@ _OPERATIONS: Final = {
 }
 _OWN_FIELDS: Final[Mapping[str, str]] = {"profiles": "attributes", "events": "params", "transactions": "metadata"}
 """Where fields go that are the caller's own."""
-_PERSON: Final = "customerid clientid userid customer client nrklienta idklienta klient kundennummer"
+_PERSON: Final = "customerid clientid userid customer client user nrklienta idklienta klient kundennummer"
 _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "profiles": {
         "customId": _PERSON,

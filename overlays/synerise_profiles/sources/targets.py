@@ -16,7 +16,7 @@ import attrs
 
 from synerise_profiles_api.names import checks_names
 
-from .datetime_formats import format_problem, formats_of
+from .datetime_formats import format_problem, formats_of, has_short_year
 from .datetimes import Ambiguous
 from .derived_cells import fallback_columns, template_columns
 from .errors import MappingError, MappingIssue
@@ -123,7 +123,7 @@ def field(
     if wrong:
         raise MappingError(MappingIssue("", str(field), problem) for problem in wrong)
     problems = _problems(type, format, zone, separator, values, empty)
-    problems += _date_problems(type, ambiguous, pivot_year, zone)
+    problems += _date_problems(type, ambiguous, pivot_year, zone, format)
     problems += _derivation_problems(type, template, fallback, has_sign=absolute or negate)
     if (problem := null_values_problem(null_values)) is not None:
         problems.append(problem)
@@ -203,7 +203,11 @@ def _problems(
 
 
 def _date_problems(
-    type_name: object, ambiguous: object, pivot_year: object, zone: str | datetime.tzinfo | None
+    type_name: object,
+    ambiguous: object,
+    pivot_year: object,
+    zone: str | datetime.tzinfo | None,
+    format: str | Sequence[str] | None,  # noqa: A002
 ) -> list[str]:
     found: list[str] = []
     if ambiguous not in get_args(Ambiguous):
@@ -214,6 +218,8 @@ def _date_problems(
         found.append(f"pivot_year={pivot_year!r} is no year of four digits")
     if pivot_year is not None and type_name not in ("auto", "date", "datetime"):
         found.append(f"pivot_year is for dates; the type is {type_name}")
+    elif pivot_year is not None and not any(map(has_short_year, formats_of(format))):
+        found.append("pivot_year is for years of two digits; give a format= that has %y")
     return found
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from contextlib import nullcontext
+from typing import Any, Final, Generic, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -24,6 +25,8 @@ from .send_result import SendResult, result_of_exception, send_result_of
 __all__ = ["drive"]
 
 T = TypeVar("T", bound=Task)
+_MAX_CALL_SECONDS: Final = 1.0
+"""For so long a function of the caller's is awaited at the end of a run that was ended from outside."""
 _AsyncSendFunction = Callable[[Request[Any]], Awaitable[Response[Any]]]
 
 
@@ -38,28 +41,30 @@ async def drive(
     cancelled = anyio.get_cancelled_exc_class()
     # Raised after the group has ended, which would wrap it otherwise.
     failure: BaseException | None = None
-    async with anyio.create_task_group() as group:
-        pool = _TaskPool[T](send, group)
-        source = _source_of(rows, group, pool.notify)
-        machine.unread_rows = source.take_unread
-        try:
-            await _run(machine, source, pool, timing)
-        except BaseException as error:
-            machine.fail(error)
+    try:
+        async with anyio.create_task_group() as group:
+            pool = _TaskPool[T](send, group)
+            source = _source_of(rows, group, pool.notify)
+            machine.unread_rows = source.take_unread
             try:
-                if isinstance(error, Exception) and not isinstance(error, cancelled):
-                    await pool.deliver_all(machine)
-                else:  # results that are there count
-                    pool.deliver_now(machine)
+                await _run(machine, source, pool, timing)
+            except BaseException as error:
+                machine.fail(error)
+                try:
+                    if isinstance(error, Exception) and not isinstance(error, cancelled):
+                        await pool.deliver_all(machine)
+                    else:  # results that are there count
+                        pool.deliver_now(machine)
+                finally:
+                    machine.close()  # before the group waits for tasks that it cancels
+                if isinstance(error, cancelled):
+                    raise
+                failure = error
+                group.cancel_scope.cancel()
             finally:
-                machine.close()
-            if isinstance(error, cancelled):
-                raise
-            failure = error
-            group.cancel_scope.cancel()
-        finally:
-            source.close()
-    machine.close()
+                source.close()
+    finally:
+        await _finish(machine)
     failure = failure or machine.failure
     if failure is not None:
         raise failure
@@ -79,12 +84,7 @@ async def _run(machine: Machine[T], source: _ReadyRows, pool: _TaskPool[T], timi
             # Reading takes a few milliseconds, in which no other task can run.
             await checkpoint()
         elif isinstance(step, Call):
-            try:
-                result = step.function(step.argument)
-                if inspect.isawaitable(result):
-                    await result
-            except Exception as error:  # noqa: BLE001 - raised in the end
-                machine.fail(error)
+            await _call(machine, step)
         elif not isinstance(step, Wait | Signal):
             pool.start(step)
         elif pool.in_flight:
@@ -93,6 +93,27 @@ async def _run(machine: Machine[T], source: _ReadyRows, pool: _TaskPool[T], timi
         else:
             await timing.sleep_async(step.seconds or 0.0)
         pool.deliver_now(machine)
+
+
+async def _finish(machine: Machine[Any]) -> None:
+    """End a machine, and make the calls that are due then, also where it was cancelled."""
+    machine.close()
+    while isinstance(step := machine.next(), Call):
+        with anyio.move_on_after(_MAX_CALL_SECONDS, shield=True) if machine.failure else nullcontext():
+            await _call(machine, step)
+
+
+async def _call(machine: Machine[Any], call: Call) -> None:
+    """Call a function of the caller's, which may be a coroutine function."""
+    try:
+        result = call.function(call.argument)
+        if inspect.isawaitable(result):
+            await result
+    except BaseException as error:
+        call.on_failure()
+        machine.fail(error)
+        if not isinstance(error, Exception):
+            raise
 
 
 class _ReadyRows:

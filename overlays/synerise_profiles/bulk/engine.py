@@ -155,7 +155,6 @@ class Engine(Machine[BulkTask]):
     def fail(self, error: BaseException) -> None:
         """Take note of what ends the run: nothing more is started."""
         self.failure = self.failure or error
-        self._recorder.settled = None  # nothing more is told
         self._stop(raised_text(error), None)
 
     def close(self) -> None:

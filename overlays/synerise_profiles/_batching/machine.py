@@ -113,6 +113,6 @@ class Machine(Protocol[T]):
     def close(self) -> None:
         """End now, whatever is in flight. At the end it only takes note of unread rows.
 
-        To be called in any case; the calls that `next` says then, if any, are still to be made.
+        The calls that `next` says then, if any, are still to be made.
         """
         ...

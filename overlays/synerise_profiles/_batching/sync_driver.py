@@ -45,7 +45,8 @@ def drive(machine: Machine[T], rows: Iterable[Any], send: _SendFunction, timing:
         finally:
             if watch is not None:
                 watch.stop()
-        _finish(machine, watch)
+        if watch is not None:  # a row may have come since the end
+            _finish(machine, watch)
     except BaseException as error:
         machine.fail(error)
         try:

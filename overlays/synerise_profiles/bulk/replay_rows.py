@@ -122,8 +122,8 @@ class LetterRows:
             return self._keep(number, _NO_NAMED_CELLS)
         if letter.get("mapping") not in (None, mapping.digest):
             count_note(self.notes, "read by another mapping than the one that could not read it")
-        made = read(cells)
-        return made if isinstance(made, UnreadableRow) or self._has_salt(made) else self._keep(number, _NO_SALT)
+        found = read(cells)
+        return found if isinstance(found, UnreadableRow) or self._has_salt(found) else self._keep(number, _NO_SALT)
 
     def _has_salt(self, row: Any) -> bool:
         """Whether the row has a salt, or gets the one that it would have got."""

@@ -48,7 +48,12 @@ def upsert(request: pytest.FixtureRequest, sandbox: Sandbox, client: Synerise) -
     if request.param == "sync":
         return client.bulk.upsert_profiles
 
+    async def awaited(rows: Any) -> AsyncIterator[Any]:
+        for row in rows:
+            yield row
+
     async def run(rows: Any, options: dict[str, Any]) -> Report:
+        rows = awaited(rows) if "flush_after" in options else rows
         async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url, max_retries=0) as async_client:
             return await async_client.bulk.upsert_profiles(rows, **options)
 
@@ -210,6 +215,24 @@ def test_values_that_cannot_work_are_refused(client: Synerise, name: Any, value:
     """By name, before anything is sent."""
     with pytest.raises(InvalidRequestError, match=name):
         client.bulk.upsert_profiles([], **{name: value})
+
+
+def test_the_async_client_takes_no_source_that_it_cannot_wait_for_with_flush_after(sandbox: Sandbox) -> None:
+    """It is refused before a row is read, with what to give; a list is never waited for."""
+    read: list[int] = []
+
+    def rows() -> Iterator[Any]:
+        read.append(1)
+        yield {"customId": "a"}
+
+    async def main() -> None:
+        async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+            with pytest.raises(InvalidRequestError, match="flush_after: needs rows from an async iterable, such as"):
+                await client.bulk.upsert_profiles(rows(), flush_after=1.0)
+            assert (await client.bulk.upsert_profiles([{"customId": "a"}], flush_after=1.0)).accepted == 1
+
+    asyncio.run(main())
+    assert read == []
 
 
 def test_flush_after_does_not_go_with_a_journal(client: Synerise, tmp_path: Path) -> None:

@@ -315,6 +315,28 @@ def test_a_salt_function_has_to_be_given_again(keeps_bodies: Sandbox, client: Sy
     assert [row["eventSalt"] for row in sent_events(keeps_bodies)] == ["own", "n1"]
 
 
+def test_cells_whose_salt_a_function_made_need_it_again(
+    keeps_bodies: Sandbox, replay: Replay, client: Synerise, letters: Path
+) -> None:
+    """The row that the mapping makes would get another salt; one whose cells have a salt does without."""
+    columns = {"id": "client.customId", "n": field("params.n", "integer"), "salt": "eventSalt"}
+    mapping = RowMapping.for_events(columns, constants={"label": "Visit", "action": "shop.visit"})
+    path, time = letters.with_name("rows.csv"), "2024-05-01T10:00:00Z"
+    path.write_text("id,n,salt\np,zz,\np,zz,own\n", encoding="utf-8")
+
+    def salt(row: Any) -> str:
+        return f"n{row['params']['n']}"
+
+    client.bulk.send_events(read_csv(path, mapping), salt=salt, default_time=time, dead_letter=letters)
+    letters.write_text(letters.read_text(encoding="utf-8").replace("zz", "7"), encoding="utf-8")
+    report = replay(letters, mapping=mapping, dead_letter=letters)
+    assert report.accepted == 1
+    (rejection,) = report.rejected
+    assert rejection.reason.startswith("line 1 its salt was to be made by a function of the call: give that as salt=")
+    assert replay(letters, mapping=mapping, salt=salt).accepted == 1
+    assert [row["eventSalt"] for row in sent_events(keeps_bodies)] == ["own", "n7"]
+
+
 def refuse_all(client: Synerise, letters: Path, count: int, **more: Any) -> None:
     rows = ({"customId": f"c{n}", "birthDate": "24.10.1987"} for n in range(count))
     client.bulk.upsert_profiles(rows, dead_letter=letters, reference=lambda row: f"ref {row['customId']}", **more)

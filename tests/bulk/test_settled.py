@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,7 +48,12 @@ def upsert(request: pytest.FixtureRequest, sandbox: Sandbox, client: Synerise) -
     if request.param == "sync":
         return client.bulk.upsert_profiles
 
+    async def awaited(rows: Any) -> AsyncIterator[Any]:
+        for row in rows:
+            yield row
+
     async def run(rows: Any, options: dict[str, Any]) -> Report:
+        rows = awaited(rows) if "flush_after" in options else rows
         async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url, max_retries=0) as async_client:
             return await async_client.bulk.upsert_profiles(rows, **options)
 
@@ -211,6 +217,24 @@ def test_values_that_cannot_work_are_refused(client: Synerise, name: Any, value:
         client.bulk.upsert_profiles([], **{name: value})
 
 
+def test_the_async_client_takes_no_source_that_it_cannot_wait_for_with_flush_after(sandbox: Sandbox) -> None:
+    """It is refused before a row is read, with what to give; a list is never waited for."""
+    read: list[int] = []
+
+    def rows() -> Iterator[Any]:
+        read.append(1)
+        yield {"customId": "a"}
+
+    async def main() -> None:
+        async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+            with pytest.raises(InvalidRequestError, match="flush_after: needs rows from an async iterable, such as"):
+                await client.bulk.upsert_profiles(rows(), flush_after=1.0)
+            assert (await client.bulk.upsert_profiles([{"customId": "a"}], flush_after=1.0)).accepted == 1
+
+    asyncio.run(main())
+    assert read == []
+
+
 def test_flush_after_does_not_go_with_a_journal(client: Synerise, tmp_path: Path) -> None:
     """The reason is told, and no file is made."""
     with pytest.raises(InvalidRequestError, match="flush_after: does not go together with journal=: the journal knows"):
@@ -358,3 +382,113 @@ def test_rows_of_one_profile_keep_their_order_when_chunks_are_sent_in_part(steps
     for key in {row["customId"] for row in rows}:
         numbers = [row["attributes"]["n"] for row in server.stored if row["customId"] == key]
         assert numbers == sorted(numbers)
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+@pytest.mark.parametrize("options", [{}, {"flush_after": 60.0}, {"dead_letter": "a"}, {"journal": "b"}], ids=str)
+def test_what_is_settled_is_told_before_an_error_of_the_source_leaves(
+    upsert: Upsert, tmp_path: Path, error: type[BaseException], options: dict[str, Any]
+) -> None:
+    """The last call names all rows that were accepted or refused before the first that was not sent."""
+    told: list[int] = []
+    files = {name: tmp_path / value if isinstance(value, str) else value for name, value in options.items()}
+
+    def rows() -> Iterator[Any]:
+        for n in range(5500):
+            yield {"customId": f"c{n}"} if n % 1000 != 7 else {}
+        raise error("the broker is away")
+
+    with pytest.raises(error, match="the broker is away") as caught:
+        upsert(rows(), on_settled=told.append, concurrency=1, **files)
+    report = report_of(caught.value)
+    assert report is not None
+    first_unsent = min(item.index for item in report.rejected if item.stage == "unsent")
+    assert told == sorted(set(told))
+    assert told[-1] == first_unsent >= report.accepted
+
+
+@pytest.mark.parametrize("by", ["progress", "stop", "max_errors"])
+def test_what_is_settled_is_told_however_a_run_ends(upsert: Upsert, sandbox: Sandbox, by: str) -> None:
+    """A function that raises, a server that takes nothing more, too many errors: never beyond an unsent row."""
+    told: list[int] = []
+    options: dict[str, Any] = {"max_errors": 3} if by == "max_errors" else {"concurrency": 1}
+
+    def stop(progress: Any) -> None:
+        if progress.accepted >= 3000:
+            raise LookupError
+
+    def rows() -> Iterator[Any]:
+        for n in range(20_000):
+            if n == 5000 and by == "stop":
+                sandbox.faults.status(403, operation="profiles.upsert_batch")
+            yield {} if by == "max_errors" and n > 4000 else {"customId": f"c{n}"}
+
+    if by == "progress":
+        options["progress"] = stop
+    with pytest.raises((LookupError, BulkStoppedError)) as caught:
+        upsert(rows(), on_settled=told.append, **options)
+    report = report_of(caught.value)
+    assert report is not None
+    unsent = {item.index for item in report.rejected if item.stage == "unsent"}
+    assert told[-1] == min(unsent, default=report.read) >= 3000
+
+
+@pytest.mark.parametrize("options", [{}, {"flush_after": 60.0}], ids=str)
+def test_an_interruption_does_not_keep_what_was_settled_from_being_told(upsert: Upsert, options: Any) -> None:
+    """Ctrl-C comes when an answer was taken, and before it is told."""
+    told: list[int] = []
+
+    def interrupt(progress: Any) -> None:
+        if progress.accepted == 2000 and not progress.rejected:
+            raise KeyboardInterrupt
+
+    rows = ({"customId": f"c{n}"} for n in range(20_000))
+    with pytest.raises(KeyboardInterrupt):
+        upsert(rows, on_settled=told.append, concurrency=1, progress=interrupt, **options)
+    assert told[-1] == 2000
+
+
+def test_a_coroutine_function_is_awaited_at_the_end_though_the_run_is_cancelled(sandbox: Sandbox) -> None:
+    """What it awaits is not cancelled with the run."""
+    told: list[int] = []
+
+    async def commit(through: int) -> None:
+        await asyncio.sleep(0)
+        told.append(through)
+
+    async def main() -> None:
+        async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+            with pytest.raises(asyncio.CancelledError), anyio.CancelScope() as scope:  # noqa: PT012
+
+                def cancel(progress: Any) -> None:
+                    if progress.accepted == 2000 and not progress.rejected:
+                        scope.cancel()
+                        raise asyncio.CancelledError
+
+                rows = ({"customId": f"c{n}"} for n in range(20_000))
+                await client.bulk.upsert_profiles(rows, on_settled=commit, concurrency=1, progress=cancel)
+
+    asyncio.run(main())
+    assert told[-1] == 2000
+
+
+@pytest.mark.parametrize("error", [LookupError, KeyboardInterrupt])
+def test_a_function_that_has_raised_is_called_no_more(
+    upsert: Upsert, sandbox: Sandbox, error: type[BaseException]
+) -> None:
+    """Also where rows of a slow source are settled meanwhile, and where it is Ctrl-C that came within it."""
+    told: list[int] = []
+
+    def fail(through: int) -> None:
+        told.append(through)
+        raise error("away")
+
+    def rows() -> Iterator[Any]:
+        for n in range(3000):
+            yield {"customId": f"c{n}"}
+
+    for options in ({}, {"flush_after": 0.001}):
+        told.clear()
+        with pytest.raises(error, match="away"):
+            upsert(rows(), on_settled=fail, **options)
+        assert len(told) == 1

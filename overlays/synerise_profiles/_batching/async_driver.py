@@ -8,7 +8,8 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar, cast
+from contextlib import nullcontext
+from typing import Any, Final, Generic, TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -24,6 +25,8 @@ from .send_result import SendResult, result_of_exception, send_result_of
 __all__ = ["drive"]
 
 T = TypeVar("T", bound=Task)
+_MAX_CALL_SECONDS: Final = 1.0
+"""For so long a function of the caller's is awaited at the end of a run that was ended from outside."""
 _AsyncSendFunction = Callable[[Request[Any]], Awaitable[Response[Any]]]
 
 
@@ -53,7 +56,7 @@ async def drive(
                     else:  # results that are there count
                         pool.deliver_now(machine)
                 finally:
-                    machine.close()
+                    machine.close()  # before the group waits for tasks that it cancels
                 if isinstance(error, cancelled):
                     raise
                 failure = error
@@ -62,7 +65,8 @@ async def drive(
                 source.close()
     except BaseExceptionGroup as struck:  # a signal's handler raised within a task
         failure = failure or _first_of(struck)
-    machine.close()
+    finally:
+        await _finish(machine)
     failure = failure or machine.failure
     if failure is not None:
         raise failure
@@ -102,15 +106,25 @@ async def _run(machine: Machine[T], source: _ReadyRows, pool: _TaskPool[T], timi
         pool.deliver_now(machine)
 
 
+async def _finish(machine: Machine[Any]) -> None:
+    """End a machine, and make the calls that are due then, also where it was cancelled."""
+    machine.close()
+    while isinstance(step := machine.next(), Call):
+        with anyio.move_on_after(_MAX_CALL_SECONDS, shield=True) if machine.failure else nullcontext():
+            await _call(machine, step)
+
+
 async def _call(machine: Machine[Any], call: Call) -> None:
-    """Call a function of the caller's."""
+    """Call a function of the caller's, which may be a coroutine function."""
     try:
         result = call.function(call.argument)
         if inspect.isawaitable(result):
             await result
     except (KeyboardInterrupt, anyio.get_cancelled_exc_class()):
+        call.on_failure()
         raise
     except BaseException as error:  # noqa: BLE001 - raised in the end
+        call.on_failure()
         machine.fail(error)
 
 

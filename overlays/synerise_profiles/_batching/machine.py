@@ -52,10 +52,14 @@ class Wait:
 
 @attrs.frozen
 class Call:
-    """Call a function of the caller's, in the thread or the task that reads; what it raises goes to `fail`."""
+    """Call a function of the caller's, in the thread or the task that reads; what it raises goes to `fail`.
+
+    `on_failure` is called first then: the machine says no such step again.
+    """
 
     function: Callable[[Any], object]
     argument: Any
+    on_failure: Callable[[], None]
 
 
 class Task(Protocol):
@@ -107,5 +111,8 @@ class Machine(Protocol[T]):
         ...
 
     def close(self) -> None:
-        """End now, whatever is in flight. At the end it only takes note of unread rows."""
+        """End now, whatever is in flight. At the end it only takes note of unread rows.
+
+        The calls that `next` says then, if any, are still to be made.
+        """
         ...

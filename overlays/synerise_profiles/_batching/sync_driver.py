@@ -46,14 +46,14 @@ def drive(machine: Machine[T], rows: Iterable[Any], send: _SendFunction, timing:
             if watch is not None:
                 watch.stop()
         if watch is not None:  # a row may have come since the end
-            machine.close()
+            _finish(machine, watch)
     except BaseException as error:
         machine.fail(error)
         try:
             # Ctrl-C waits for nothing; results that are there count.
             pool.deliver_all(machine) if isinstance(error, Exception) else pool.deliver(machine, 0.0)
         finally:
-            machine.close()
+            _finish(machine, watch)
         raise
     finally:
         pool.close()
@@ -89,20 +89,34 @@ def _run(machine: Machine[T], rows: Iterable[Any], pool: _ThreadPool[T], timing:
             pool.deliver(machine, 0.0)
 
 
-def _call(machine: Machine[Any], call: Call) -> None:
-    """Call a function of the caller's."""
+def _finish(machine: Machine[T], watch: _SourceWatch[T] | None) -> None:
+    """End a machine, and make the calls that are due then."""
+    machine.close()
+    if watch is not None:
+        watch.make_calls()
+    while isinstance(step := machine.next(), Call):
+        _call(machine, step)
+
+
+def _call(machine: Machine[Any], call: Call) -> bool:
+    """Call a function of the caller's; false if it has raised."""
     try:
         result = call.function(call.argument)
     except KeyboardInterrupt:
+        call.on_failure()
         raise
     except BaseException as error:  # noqa: BLE001 - raised in the end
+        call.on_failure()
         machine.fail(error)
-        return
+        return False
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()
         problem = "a coroutine function is for AsyncSynerise; give a function that returns when it is done"
+        call.on_failure()
         machine.fail(InvalidRequestError(problem, field="on_settled"))
+        return False
+    return True
 
 
 class _SourceWatch(Generic[T]):
@@ -140,8 +154,7 @@ class _SourceWatch(Generic[T]):
                 row = next(iterator, _END)
             finally:
                 self._is_locked = self._lock.acquire()
-            while self._calls:
-                _call(self._machine, self._calls.pop(0))
+            self.make_calls()
             if row is _END:
                 return
             self._unread.append(row)
@@ -156,6 +169,11 @@ class _SourceWatch(Generic[T]):
         self._unlock()
         if self._thread.ident is not None:
             self._thread.join()
+
+    def make_calls(self) -> None:
+        """Make the calls that have fallen due; after one that raises, no other."""
+        calls, self._calls = self._calls, []
+        all(_call(self._machine, call) for call in calls)
 
     def _take_unread(self) -> list[Any]:
         unread, self._unread = self._unread, []

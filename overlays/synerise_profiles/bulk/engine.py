@@ -155,14 +155,13 @@ class Engine(Machine[BulkTask]):
     def fail(self, error: BaseException) -> None:
         """Take note of what ends the run: nothing more is started."""
         self.failure = self.failure or error
-        self._recorder.settled = None  # nothing more is told
         self._stop(raised_text(error), None)
 
     def close(self) -> None:
         """End now: what is in flight is unsent, and may have been applied."""
         self._outstanding.clear()
         if not self._done:
-            self._finish(self._timing.monotonic())
+            self._finish(self._timing.monotonic(), is_asked=False)
         elif self.problem is not None:
             self._mark_rest_unsent(self.problem)
 
@@ -316,23 +315,24 @@ class Engine(Machine[BulkTask]):
             self.problem, self.error = problem, error
             self._recorder.keeps_unsent = False  # it is to come again
 
-    def _finish(self, now: float) -> BulkStep:
-        if not self._done:
-            self._done = True
-            try:
-                if self.problem is None:
-                    self._recorder.record_end(self._chunk_count)
-            except Exception as error:  # noqa: BLE001 - the driver raises it
-                self.fail(error)
-            if self.problem is not None:
-                self._mark_rest_unsent(self.problem)
-            if self._batch_operation.salt_field is not None:
-                self.report.notes |= self._chunker.preparer.notes(has_journal=self._recorder.journal is not None)
-            self.report.complete = self.problem is None and not self.report.by_stage["unsent"]
-            self.report.timings.held_seconds = self._throttle.held_seconds
-            self._recorder.report_progress(0, now - self._started_at)
-            self.failure = self.failure or self._recorder.failure
-        return DONE
+    def _finish(self, now: float, *, is_asked: bool = True) -> BulkStep:
+        if self._done:
+            return DONE
+        self._done = True
+        try:
+            if self.problem is None:
+                self._recorder.record_end(self._chunk_count)
+        except Exception as error:  # noqa: BLE001 - the driver raises it
+            self.fail(error)
+        if self.problem is not None:
+            self._mark_rest_unsent(self.problem)
+        if self._batch_operation.salt_field is not None:
+            self.report.notes |= self._chunker.preparer.notes(has_journal=self._recorder.journal is not None)
+        self.report.complete = self.problem is None and not self.report.by_stage["unsent"]
+        self.report.timings.held_seconds = self._throttle.held_seconds
+        self._recorder.report_progress(0, now - self._started_at)
+        self.failure = self.failure or self._recorder.failure
+        return self.next() if is_asked and self._recorder.settled is not None else DONE
 
     def _mark_rest_unsent(self, problem: str) -> None:
         """Report all rows that the source gave and that have no fate yet as unsent."""

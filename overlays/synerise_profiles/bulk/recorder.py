@@ -79,13 +79,13 @@ class OutcomeRecorder:
         self.keeps_unsent = journal is None and settings.dead_letter is not None
         self.keeps_unsent = self.keeps_unsent and settings.dead_letter_mode == "append"
         most, rate = settings.max_errors, settings.max_error_rate
-        is_bounded = most is not None or rate is not None
-        self._thresholds = Thresholds(max_errors=most, max_error_rate=rate) if is_bounded else None
+        is_free = most is None and rate is None
+        self._thresholds = None if is_free else Thresholds(max_errors=most, max_error_rate=rate)
 
     def next_settled(self) -> Call | None:
         """Return the call that tells the caller of further rows that have their fate, once that is written down."""
         settled, function = self.settled, self._settings.on_settled
-        if settled is None or function is None or settled.through <= settled.told or self.failure is not None:
+        if settled is None or function is None or not settled.has_news:
             return None
         self.report.rejection_store.flush()
         if self.journal is not None and self._write_journal(self.journal.flush) is None:
@@ -93,7 +93,7 @@ class OutcomeRecorder:
         if self.report.rejection_store.problem is not None:
             return None
         settled.told = settled.through
-        return Call(function, settled.told)
+        return Call(function, settled.told, settled.end)
 
     def record_refusal(self, index: int, reference: Any, row: LetterRow, field: str, reason: str) -> bool:
         """Write down a row that the checks refused; return whether to read on."""
@@ -152,19 +152,14 @@ class OutcomeRecorder:
             )
             self._write_journal(self.journal.record, chunk.number, entry)
         if self.settled is not None:
-            held: set[int] = (
-                set()
-                if self.keeps_unsent
-                else {at for at, item in chunk_state.refused.items() if item.stage == "unsent"}
-            )
+            held = set[int]()
+            if not self.keeps_unsent:
+                held.update(at for at, item in chunk_state.refused.items() if item.stage == "unsent")
             if not held or self.journal is None:
                 self.settled.add(index for at, index in enumerate(chunk.indexes) if at not in held)
 
     def note_response(self, task: SubBatchTask, result: SendResult, now: float, *, is_success: bool) -> None:
-        """Count a response that confirms rows and is not documented so, one that was throttled, and one that was slow.
-
-        `is_success` says that it confirms its rows.
-        """
+        """Count a response that confirms rows and is not documented so, one that was throttled or slow."""
         timings, seconds, status = self.report.timings, now - task.sent_at, result.status
         timings.throttled += status in _THROTTLED
         if len(timings.slowest) < MAX_SLOWEST or seconds > timings.slowest[0].seconds:
@@ -188,12 +183,11 @@ class OutcomeRecorder:
         entry = journal.entry(chunk.number)
         if entry is None:
             if journal.is_finished:
-                raise JournalMismatchError(_MISMATCH_TEXT.format("the input has more rows than the one that was sent"))
+                raise self._mismatch("the input has more rows than the one that was sent")
             return False
         if (entry.first_index, entry.last_index, entry.digest) != (chunk.indexes[0], chunk.indexes[-1], chunk.digest()):
             cause = _BUILT_ROWS_TEXT if rows_are_built else ""
-            problem = f"rows {entry.first_index} to {entry.last_index} differ{cause}"
-            raise JournalMismatchError(_MISMATCH_TEXT.format(problem))
+            raise self._mismatch(f"rows {entry.first_index} to {entry.last_index} differ{cause}")
         self.report.resumed += len(chunk)
         self.report.accepted += entry.accepted
         self._record_refused(chunk, entry.refused)
@@ -202,6 +196,10 @@ class OutcomeRecorder:
         if self.settled is not None:
             self.settled.add(chunk.indexes)
         return True
+
+    def _mismatch(self, problem: str) -> JournalMismatchError:
+        self.settled = None  # the fates are those of other rows
+        return JournalMismatchError(_MISMATCH_TEXT.format(problem))
 
     def record_on_its_way(self, chunk: Chunk, sub_batch: SubBatch) -> bool:
         """Write down that a deletion is about to be sent; false if that cannot be written, so that it must not be.
@@ -224,7 +222,7 @@ class OutcomeRecorder:
         if self.journal is None:
             return
         if chunks <= self.journal.last_number:
-            raise JournalMismatchError(_MISMATCH_TEXT.format("the input has fewer rows than the one that was sent"))
+            raise self._mismatch("the input has fewer rows than the one that was sent")
         if not self.report.by_stage["unsent"] and self.journal_error is None:
             self.journal.mark_finished()
 

@@ -33,6 +33,7 @@ _NO_NAMED_CELLS: Final = (
     "or import the mended file again"
 )
 _NOT_MAPPED: Final = "holds fields, not cells: a mapping does not change it; edit the file, or give a transform"
+_NO_SALT: Final = "its salt was to be made by a function of the call: give that as salt="
 _OVERWRITES: Final = (
     "is a row at which the server broke: it overwrites later rows of its profile, which arrived without it; send the "
     "newest row of such a profile again"
@@ -97,8 +98,8 @@ class LetterRows:
             return self._row_of_cells(number, letter, row)
         if letter["row_holds"] == "cells" and row == letter["row"]:
             return self._keep(number, "says that its row holds cells, and there are none in it")
-        if self._needs_salt and self._operation.salt_field not in fields:
-            return self._keep(number, "its salt was to be made by a function of the call: give that as salt=")
+        if not self._has_salt(row):
+            return self._keep(number, _NO_SALT)
         if self._mapping is not None and row == letter["row"]:
             count_note(self.notes, _NOT_MAPPED)
         if self._operation.time_field is None and BREAKS_TEXT in str(letter.get("reason")):
@@ -121,7 +122,12 @@ class LetterRows:
             return self._keep(number, _NO_NAMED_CELLS)
         if letter.get("mapping") not in (None, mapping.digest):
             count_note(self.notes, "read by another mapping than the one that could not read it")
-        return read(cells)
+        found = read(cells)
+        return found if isinstance(found, UnreadableRow) or self._has_salt(found) else self._keep(number, _NO_SALT)
+
+    def _has_salt(self, row: Any) -> bool:
+        """Whether the row has a salt, or gets the one that it would have got."""
+        return not self._needs_salt or self._operation.salt_field in (fields_of(row) or {})
 
     def _keep(self, number: int, reason: str | None) -> UnreadableRow:
         self.kept[number] = reason

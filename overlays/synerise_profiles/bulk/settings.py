@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypedDict, get_args
 
@@ -150,8 +150,10 @@ _FLUSH_TEXT: Final = (
     "does not go together with journal=: the journal knows rows again by the batches that they are in, which have to "
     "depend on the rows alone, and not on how fast they come"
 )
-
-
+_NOT_ASYNC_TEXT: Final = (
+    "needs rows from an async iterable, such as an async generator: the event loop stands still while another one is "
+    "waited for, so that nothing can be sent meanwhile; give one, or use Synerise"
+)
 _COMPANIONS: Final = {
     "dead_letter_mode": "dead_letter",
     "rate_budget": "requests_per_second",
@@ -317,6 +319,9 @@ def check_call(method: str, rows: object, options: Mapping[str, Any], *, is_asyn
     problem = rows_problem(rows, takes_async=is_async)
     if problem is not None:
         raise InvalidRequestError(problem, operation=method, field="rows")
+    is_awaited = not is_async or isinstance(rows, AsyncIterable | list | tuple)
+    if options.get("flush_after") is not None and not is_awaited:
+        raise InvalidRequestError(_NOT_ASYNC_TEXT, operation=method, field="flush_after")
 
 
 def refuse_coroutine_function(method: str, name: str, function: object) -> None:

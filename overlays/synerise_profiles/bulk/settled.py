@@ -19,8 +19,19 @@ class SettledRows:
 
     through: int = 0
     told: int = 0
+    is_ended: bool = False
+    """Nothing more is told, since the caller's function has raised."""
     _ends: dict[int, int] = attrs.field(init=False, factory=dict[int, int])
     _starts: dict[int, int] = attrs.field(init=False, factory=dict[int, int])
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to tell."""
+        return self.through > self.told and not self.is_ended
+
+    def end(self) -> None:
+        """Tell nothing more."""
+        self.is_ended = True
 
     def add(self, indexes: Iterable[int]) -> None:
         """Take note that rows have their fate; each is given once."""

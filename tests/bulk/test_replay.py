@@ -553,6 +553,34 @@ def test_a_row_that_the_mapping_cannot_read_stays_a_letter_of_cells(
     assert (fields["row"]["email"], fields["mapping"], fields["stage"]) == ("none", MAPPING.digest, "server")
 
 
+def test_an_order_that_is_refused_again_names_its_mapping(client: Synerise, letters: Path, tmp_path: Path) -> None:
+    """So that whoever replays the new letters knows which mapping reads their cells."""
+    path = tmp_path / "lines.csv"
+    path.write_text("No,Sku,Price,Count,Day\n1,a,2,1,2026-01-01\n1,b,2,1,2026-01-02\n", encoding="utf-8")
+    mapping = RowMapping.for_transactions(
+        {
+            "No": "orderId",
+            "Sku": "products[].sku",
+            "Price": field("products[].finalUnitPrice.amount", "decimal"),
+            "Count": field("products[].quantity", "integer"),
+            "Day": field("recordedAt", format="%Y-%m-%d", zone="UTC"),
+        },
+        group_by="No",
+        constants={
+            "client.customId": "a",
+            "source": "POS",
+            "products[].name": "x",
+            "products[].finalUnitPrice.currency": "PLN",
+            "paymentInfo.method": "CASH",
+        },
+    )
+    client.bulk.create_transactions(read_csv(path, mapping), dead_letter=letters)
+    for _ in range(2):
+        (letter,) = read_dead_letter(letters)
+        assert (letter["field"], letter["mapping"]) == ("recordedAt", mapping.digest)
+        client.bulk.replay(letters, mapping=mapping, dead_letter=letters)
+
+
 @pytest.mark.parametrize("made", [{}, [], "x", 7, {"customId": "k", "birthDate": "still bad"}])
 def test_what_a_transform_spoils_keeps_the_row_that_it_had(
     client: Synerise, replay: Replay, letters: Path, tmp_path: Path, made: Any

@@ -110,7 +110,7 @@ def test_the_caller_is_told_in_order(upsert: Upsert) -> None:
 
 
 def test_a_coroutine_function_is_awaited_by_the_async_client_alone(sandbox: Sandbox, client: Synerise) -> None:
-    """The sync one refuses it as what it is; no fate is changed by that."""
+    """The sync one refuses it as what it is, before anything is sent."""
     told: list[int] = []
 
     async def commit(through: int) -> None:
@@ -123,11 +123,12 @@ def test_a_coroutine_function_is_awaited_by_the_async_client_alone(sandbox: Sand
 
     asyncio.run(main())
     assert told == [1]
-    with pytest.raises(InvalidRequestError, match="on_settled: a coroutine function is for AsyncSynerise") as caught:
-        client.bulk.upsert_profiles([{"customId": "a"}], on_settled=commit)
-    report = report_of(caught.value)
-    assert report is not None
-    assert report.accepted == 1
+    with pytest.raises(
+        InvalidRequestError, match="on_settled: is a coroutine function; only AsyncSynerise can await it"
+    ) as caught:
+        client.bulk.upsert_profiles([{"customId": "b"}], on_settled=commit)
+    assert report_of(caught.value) is None
+    assert len(sandbox.store.profiles) == 1
 
 
 def test_what_the_function_raises_reaches_the_caller_as_itself(upsert: Upsert) -> None:

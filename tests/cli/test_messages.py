@@ -67,6 +67,10 @@ MISTAKES = {
     "call profiles.find identifier_type=by-email identifier_value=": (
         "synerise-profiles: identifier_value: is empty; an empty id would address another resource"
     ),
+    "call profiles.upsert customId=a customId=b": (
+        "synerise-profiles: customId: is given twice; leave one out, or give a list by customId:=[...]"
+    ),
+    "tags --settings away.toml": "synerise-profiles: --settings away.toml: there is no such file",
     "call profiles.upsert emial=x": "synerise-profiles: body.emial: is not documented, and 'email' is; mend the name",
     "check text.json --format csv": (
         "synerise-profiles: text.json: is JSON, not CSV; its form is jsonl, or json if it is an array"

@@ -118,7 +118,8 @@ class ReplayRecorder(OutcomeRecorder):
             may_be_stored = self._batch_operation.salt_field and fields["stage"] in ("ambiguous", "unsent")
             if rows.are_transformed and not may_be_stored:  # one that may be keeps the salt that it got
                 row = letter_content(letter)
-            self._replay.set_head(rows.group, None if row.holds == "cells" else letter.get("mapping"))
+            mapping = rows.mapping_digest if row.holds == "cells" else letter.get("mapping")
+            self._replay.set_head(rows.group, mapping)
             fields |= {"index": rows.group.line_of(number) - 1, "reference": letter.get("reference")}
             super()._add_rejection(row, **fields)
             return

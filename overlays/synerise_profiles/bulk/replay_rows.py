@@ -64,6 +64,7 @@ class LetterRows:
         self._file = file
         self._operation = batch_operation
         self._mapping = mapping
+        self.mapping_digest = None if mapping is None else mapping.digest
         self._read_cells = None if mapping is None else mapping.cell_reader()
         self._transform = transform
         self._needs_salt = needs_salt

@@ -122,6 +122,10 @@ def _environment(flags: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the named environment that was chosen; nothing where none was."""
     name = flags.get("env") or os.environ.get("SYNERISE_ENV")
     if not name:
+        from pathlib import Path  # noqa: PLC0415 - a help page does without
+
+        if "settings" in flags and not Path(flags["settings"]).is_file():
+            raise CommandError(f"--settings {flags['settings']}: there is no such file")
         return {}
     import tomllib  # noqa: PLC0415 - likewise
     from pathlib import Path  # noqa: PLC0415 - likewise

@@ -9,17 +9,23 @@ link is followed. A part is locked while it is written, so one that is not locke
 
 from __future__ import annotations
 
-from .databases import DatabaseFile, DatabaseFileError, FaultKind, database_error, foreign_database
+from .databases import (
+    DatabaseFile,
+    DatabaseFileError,
+    FaultKind,
+    database_error,
+    foreign_database,
+    memory_database,
+    scratch_database,
+)
 from .shared import SharedRecord, lines_between, refuse_foreign, rename_file, temporary_folder
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 from .writing import (
     AppendFile,
     PartFile,
     WrittenFile,
-    memory_database,
     named_scratch_file,
     replaced_file,
-    scratch_database,
     scratch_file,
     scratch_folder,
     spooled_file,

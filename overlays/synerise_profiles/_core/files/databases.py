@@ -18,7 +18,15 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["DatabaseFile", "DatabaseFileError", "FaultKind", "database_error", "foreign_database"]
+__all__ = [
+    "DatabaseFile",
+    "DatabaseFileError",
+    "FaultKind",
+    "database_error",
+    "foreign_database",
+    "memory_database",
+    "scratch_database",
+]
 
 FaultKind: TypeAlias = Literal["foreign", "version", "damaged", "locked", "unusable", "forbidden"]
 _CLAIMED_BYTE: Final = 0x7FFF_FF00
@@ -171,3 +179,17 @@ def _is_new_database(target: Path, noun: str, application_id: int, version: int)
         kind: Final = "forbidden" if error.errno in _FORBIDDEN_ERRORS else "foreign"
         raise DatabaseFileError(f"the {noun} cannot be made ({error.strerror})", kind) from None
     return True
+
+
+def scratch_database() -> sqlite3.Connection:
+    """Open a database in a file of SQLite's own, which nobody else can open and which goes with the connection."""
+    import sqlite3  # noqa: PLC0415 - a run without a database does without
+
+    return sqlite3.connect("", isolation_level=None)
+
+
+def memory_database() -> sqlite3.Connection:
+    """Open a database in memory, for all threads of this process."""
+    import sqlite3  # noqa: PLC0415 - likewise
+
+    return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, cached_statements=256)

@@ -12,14 +12,11 @@ import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, Self, cast
+from typing import IO, Final, Self, cast
 
 from synerise_profiles._core.logging import LOGGER
 
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
-
-if TYPE_CHECKING:
-    import sqlite3
 
 __all__ = [
     "OPEN_FLAGS",
@@ -27,10 +24,8 @@ __all__ = [
     "AppendFile",
     "PartFile",
     "WrittenFile",
-    "memory_database",
     "named_scratch_file",
     "replaced_file",
-    "scratch_database",
     "scratch_file",
     "scratch_folder",
     "spooled_file",
@@ -315,20 +310,6 @@ def _locked(descriptor: int) -> Generator[None]:
         yield
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-def scratch_database() -> sqlite3.Connection:
-    """Open a database in a file of SQLite's own, which nobody else can open and which goes with the connection."""
-    import sqlite3  # noqa: PLC0415 - likewise
-
-    return sqlite3.connect("", isolation_level=None)
-
-
-def memory_database() -> sqlite3.Connection:
-    """Open a database in memory, for all threads of this process."""
-    import sqlite3  # noqa: PLC0415 - likewise
-
-    return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, cached_statements=256)
 
 
 def scratch_file(folder: Path | None = None) -> IO[bytes]:

@@ -106,6 +106,8 @@ def _request(module: ModuleType, operation: Operation, arguments: Sequence[str])
     body: dict[str, Any] = {}
     for text in arguments:
         key, value = _parse(text)
+        if key in given or key in body:
+            raise CommandError(f"{key}: is given twice; leave one out, or give a list by {key}:=[...]")
         parameter = signature.parameters.get(key)
         if parameter is not None:
             given[key] = _converted(key, value, str(parameter.annotation))

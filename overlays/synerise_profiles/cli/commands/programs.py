@@ -22,6 +22,8 @@ __all__ = ["COMMANDS"]
 def permissions(paths: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001 - click passes flags by name
     """List the permissions that the API key of a program needs at least. The program is read, not run.
 
+    Ends with status 1 if a file cannot be read: more permissions may be needed.
+
     \b
     Example:
       synerise-profiles permissions src/
@@ -30,9 +32,10 @@ def permissions(paths: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001 -
 
     _check_programs(paths)
     report = required_permissions(paths)
+    status = REFUSED if report.unread else DONE
     if as_json:
         print_json(attrs.asdict(report))
-        return DONE
+        return status
     for item in report.permissions:
         write_line(f"{item.permission}{' (and PII permissions, under PII protection)' if item.pii else ''}")
         write_line(f"  {', '.join(item.operations)}: {', '.join(item.places)}")
@@ -41,12 +44,12 @@ def permissions(paths: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001 -
     for text in report.unread:
         click.echo(text, err=True)
     click.echo(f"{counted(len(report.permissions), 'permission')} for {counted(report.files, 'file')}", err=True)
-    return DONE
+    return status
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(exists=True))
-@click.option("--strict", is_flag=True, help="End with status 1 if anything is found or cannot be read.")
+@click.option("--strict", is_flag=True, help="End with status 1 also if anything is found.")
 @as_json_flag
 def deprecations(
     paths: tuple[str, ...],
@@ -54,6 +57,8 @@ def deprecations(
     as_json: bool,  # noqa: FBT001 - likewise
 ) -> int:
     """List where programs use what is deprecated or was removed, and what to use instead. Programs are read, not run.
+
+    Ends with status 1 if a file cannot be read.
 
     \b
     Example:
@@ -73,7 +78,7 @@ def deprecations(
         for item in found["unread"]:
             click.echo(f"{item['file']}:{item['line']}: {item['problem']}", err=True)
         click.echo(f"{len(found['findings']):,} found in {counted(found['files'], 'file')}", err=True)
-    return REFUSED if strict and (found["findings"] or found["unread"]) else DONE
+    return REFUSED if found["unread"] or (strict and found["findings"]) else DONE
 
 
 def _check_programs(paths: tuple[str, ...]) -> None:

@@ -22,7 +22,7 @@ from .json_values import (
     conversion_hint,
     is_list,
     plain,
-    printable,
+    shown_key,
     surrogate_path,
     unwritable_problem,
 )
@@ -247,7 +247,7 @@ def _wire_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
         try:
             result[str.__str__(key)] = _wire(item)
         except InvalidValueError as error:
-            error.steps.append(f".{printable(key)}")
+            error.steps.append(f".{shown_key(key)}")
             raise
     return result
 

@@ -354,6 +354,17 @@ def test_one_verdict_for_an_identifier(roads: Roads, name: str) -> None:
     assert len({verdict[0] for verdict in found.values()}) == 1, found
 
 
+@pytest.mark.parametrize("key", ["jan.kowalski@example.com", "48600700800", "+48 600 700 800"])
+@pytest.mark.parametrize("value", [float("nan"), 2**70, object(), "\ud83d", {"x": object()}, [1, {"y": 1j}]])
+def test_a_key_that_may_be_somebodys_is_not_told(roads: Roads, key: str, value: object) -> None:
+    """Where objects are keyed by people; the way to the value is told all the same."""
+    found = roads.profile({"customId": "marked", "attributes": {key: value}})
+    assert {verdict for verdict, _ in found.values()} == {"refused"}
+    for _, (field, problem) in found.values():
+        assert field.startswith("attributes.(a key that is not shown)")
+        assert key not in field + problem
+
+
 ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "no identifier": ({"firstName": "marked", "attributes": {"v": 1}}, ""),
     "a number for a text": ({"customId": 17, "attributes": {"v": 1}}, "customId"),

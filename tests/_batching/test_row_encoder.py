@@ -65,7 +65,7 @@ ALWAYS: list[tuple[Any, operations.BatchOperation, str | None, str]] = [
     ({"customId": "c", "attributes": {"a": float("inf")}}, PROFILES, "attributes.a", "is NaN"),
     ({"customId": "c", "attributes": {"a": NAIVE}}, PROFILES, "attributes.a", "without a zone"),
     ({"customId": "c", "attributes": {"a": "\ud800"}}, PROFILES, "attributes.a", "half of an emoji"),
-    ({"customId": "c", "attributes": {"a": object()}}, PROFILES, "attributes.a", "is a object"),
+    ({"customId": "c", "attributes": {"a": object()}}, PROFILES, "attributes.a", "is an object"),
     ({"customId": "c", "attributes": {1: 2}}, PROFILES, "attributes", "has a key of type int"),
     ({"customId": "c", "attributes": {"a": 2**70}}, PROFILES, "attributes.a", "beyond 64 bits"),
     ({"customId": "c", "attributes": {"a": {1, "b"}}}, PROFILES, "attributes.a", "no order of their own"),

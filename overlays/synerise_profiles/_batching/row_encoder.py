@@ -19,7 +19,7 @@ from synerise_profiles._validation.rules import Note, Rule, fields_of
 from synerise_profiles._validation.totals_rule import TotalsRule
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import NO_UNICODE, conversion_hint, is_list, is_object, surrogate_path
+from synerise_profiles_api.json_values import NO_UNICODE, conversion_hint, is_list, is_object, shown_key, surrogate_path
 
 from .operations import BatchOperation
 
@@ -162,23 +162,24 @@ def _dump(wire: Any) -> bytes:
 def _reject_nulls(row: Any, allow_null: Collection[str]) -> bytes:
     """Refuse nulls that are not allowed by name, and NaN; return the bytes without fields that are UNSET."""
     wire = _as_wire(row)
-    for path in _null_paths(wire, ""):
+    for path, shown in _null_paths(wire, "", ""):
         if path not in allow_null:
             reason = "is null, which deletes the stored value; leave the field out, or allow it by allow_null"
-            raise RefusedError(path, reason)
+            raise RefusedError(shown, reason)
     return _dump(wire)
 
 
-def _null_paths(value: Any, path: str) -> Iterator[str]:
-    """Yield the path of each null of plain JSON."""
+def _null_paths(value: Any, path: str, shown: str) -> Iterator[tuple[str, str]]:
+    """Yield the path of each null of plain JSON, and the path as messages show it."""
     if value is None:
-        yield path
+        yield path, shown
     elif is_list(value):
         for index, item in enumerate(value):
-            yield from _null_paths(item, f"{path}[{index}]")
+            yield from _null_paths(item, f"{path}[{index}]", f"{shown}[{index}]")
     elif is_object(value):
         for key, item in value.items():
-            yield from _null_paths(item, f"{path}.{key}" if path else key)
+            dot = "." if path else ""
+            yield from _null_paths(item, f"{path}{dot}{key}", f"{shown}{dot}{shown_key(key)}")
 
 
 def _identifier_holder(row: Any, holder_field: str | None) -> Any:

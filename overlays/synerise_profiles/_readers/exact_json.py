@@ -18,9 +18,9 @@ from typing import Any, Final
 
 import orjson
 
-from synerise_profiles._core.wording import looks_like_a_name
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import looks_like_a_name
 
 __all__ = ["LargeNumberError", "LossyJsonError", "RepeatedKeyError", "load_decimals", "load_exactly", "unread_json"]
 

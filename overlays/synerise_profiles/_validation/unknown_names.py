@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from synerise_profiles._core.wording import looks_like_a_name
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import looks_like_a_name
 from synerise_profiles_api.names import closest_name, near_name
 
 from .rules import MAX_CACHED_TEXTS, FieldProblem, Note, Rule, fields_of

@@ -13,6 +13,7 @@ from synerise_profiles._validation.schema import body_schema
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, problem
 from synerise_profiles_api.encoding import body_content
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import shown_key
 from synerise_profiles_api.types import Operation
 
 __all__ = ["check_body", "naming_operation"]
@@ -78,7 +79,7 @@ def _null_paths(value: Any, path: str) -> Iterator[str]:
         yield path
     elif isinstance(value, dict):
         for key, item in cast("dict[str, Any]", value).items():
-            yield from _null_paths(item, f"{path}.{key}" if path else key)
+            yield from _null_paths(item, f"{path}.{shown_key(key)}" if path else shown_key(key))
     elif isinstance(value, list):
         for index, item in enumerate(cast("Iterable[Any]", value)):
             yield from _null_paths(item, f"{path}[{index}]")

@@ -12,14 +12,14 @@ from typing import Any
 import attrs
 import orjson
 
-from synerise_profiles._core.wording import counted, looks_like_a_name
+from synerise_profiles._core.wording import counted
 from synerise_profiles._core.workflow import SendOutcome, SendRequests, Workflow, response_of
 from synerise_profiles.errors import NotFoundError
 from synerise_profiles.identifiers import PROFILE_IDENTIFIERS
 from synerise_profiles_api.api.profiles import get
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import ResponseDecodingError
-from synerise_profiles_api.json_values import is_list, is_object
+from synerise_profiles_api.json_values import is_list, is_object, looks_like_a_name
 from synerise_profiles_api.models import Profile
 from synerise_profiles_api.types import Request
 

@@ -6,6 +6,7 @@ import datetime
 import decimal
 import enum
 import math
+import re
 import uuid
 from typing import Any, TypeGuard
 
@@ -20,14 +21,16 @@ __all__ = [
     "conversion_hint",
     "is_list",
     "is_object",
+    "looks_like_a_name",
     "objects_in",
     "plain",
-    "printable",
     "refusals_in",
+    "shown_key",
     "surrogate_path",
     "unwritable_problem",
 ]
 
+_NAME = re.compile(r"(?!.*\d{5})[^\W\d][\w .:-]{0,79}")
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
 TOO_LARGE = "is a whole number beyond 64 bits, of which JSON readers lose digits; send it as text"
 NOT_FINITE = "is NaN or infinite, which JSON cannot carry; leave the field out"
@@ -152,15 +155,21 @@ def conversion_hint(value: object) -> str:
 def unwritable_problem(value: object) -> str:
     """Say that a value is of no type that is written as JSON, and what makes it one."""
     kind = type(value)
+    name = f"{'an' if kind.__name__[0] in 'aeiouAEIOU' else 'a'} {kind.__name__}"
     for marks, noun, call in _CONVERSIONS:
         if all(hasattr(kind, mark) for mark in marks):
-            return f"is a {kind.__name__}, {noun}; {call}"
-    return f"is a {kind.__name__}, which JSON cannot carry; convert it to text or a number"
+            return f"is {name}, {noun}; {call}"
+    return f"is {name}, which JSON cannot carry; convert it to text or a number"
 
 
-def printable(name: str) -> str:
-    """Return a name that can be printed, whatever it holds."""
-    return name.encode("utf-8", "backslashreplace").decode()
+def looks_like_a_name(key: str) -> bool:
+    """Whether a key of somebody's data may be told: where objects are keyed by people it is an address or a number."""
+    return _NAME.fullmatch(key) is not None
+
+
+def shown_key(key: str) -> str:
+    """Return a key as a step of the way to a value, for messages."""
+    return key if looks_like_a_name(key) else "(a key that is not shown)"
 
 
 def surrogate_path(value: Any) -> str | None:
@@ -171,7 +180,7 @@ def surrogate_path(value: Any) -> str | None:
         for key, item in value.items():
             found = "" if surrogate_path(key) is not None else surrogate_path(item)
             if found is not None:
-                return f".{printable(key)}{found}"
+                return f".{shown_key(key)}{found}"
     elif is_list(value):
         for index, item in enumerate(value):
             if (found := surrogate_path(item)) is not None:

@@ -110,16 +110,16 @@ async def _finish(machine: Machine[Any]) -> None:
     """End a machine, and make the calls that are due then, also where it was cancelled."""
     machine.close()
     while isinstance(step := machine.next(), Call):
-        with anyio.move_on_after(_MAX_CALL_SECONDS, shield=True) if machine.failure else nullcontext():
-            await _call(machine, step)
+        await _call(machine, step)
 
 
 async def _call(machine: Machine[Any], call: Call) -> None:
-    """Call a function of the caller's, which may be a coroutine function."""
+    """Call a function of the caller's, which may be a coroutine function; of a run that fails it is not cancelled."""
     try:
-        result = call.function(call.argument)
-        if inspect.isawaitable(result):
-            await result
+        with anyio.move_on_after(_MAX_CALL_SECONDS, shield=True) if machine.failure else nullcontext():
+            result = call.function(call.argument)
+            if inspect.isawaitable(result):
+                await result
     except (KeyboardInterrupt, anyio.get_cancelled_exc_class()):
         call.on_failure()
         raise

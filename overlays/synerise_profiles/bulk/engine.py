@@ -84,11 +84,11 @@ class Engine(Machine[BulkTask]):
     def next(self) -> BulkStep:
         """Say what to do next. Asked again at once, it may say the same: only a task and a call are said once."""
         now = self._timing.monotonic()
-        if self._recorder.settled is not None and (call := self._recorder.next_settled()) is not None:
-            return call
         self._stop(self._recorder.problem, None)
         if self._recorder.failure is not None:
             self.fail(self._recorder.failure)
+        if self._recorder.settled is not None and (call := self._recorder.next_settled()) is not None:
+            return call
         if self.problem is not None:
             return Wait(None) if self._outstanding else self._finish(now)
         for chunk in self._chunker.flush_due(now) if self.wants_rows_at_once and not self._ready else ():

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .retry import OutageState, is_away
+from .wording import counted
 
 if TYPE_CHECKING:
     from synerise_profiles_api.types import Operation
@@ -97,10 +98,5 @@ class Outage:
     def end(self, operation: Operation) -> None:
         """Log that the host answers again."""
         seconds, failures = self._state.end(self._clock())
-        LOGGER.info(
-            "%s: the server answers again, after %.1f s and %d failed request%s",
-            operation.name,
-            seconds,
-            failures,
-            "" if failures == 1 else "s",
-        )
+        failed = counted(failures, "failed request")
+        LOGGER.info("%s: the server answers again, after %.1f s and %s", operation.name, seconds, failed)

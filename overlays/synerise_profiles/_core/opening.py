@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -18,37 +20,31 @@ from .connection_pool import LeasingTransport
 
 __all__ = ["find_proxy", "open_async_httpx_transport", "open_httpx_transport", "ssl_context"]
 
+T = TypeVar("T")
+
 
 def open_httpx_transport(options: Options) -> httpx.BaseTransport:
     """Open the transport of a sync client; connections follow with the first request."""
-    proxy = find_proxy(options)
-    if proxy is None:
-        context = None if options.is_plain else ssl_context(options)
-        return LeasingTransport(
-            options.base_url,
-            context,
-            max_connections=options.max_connections,
-            max_response_bytes=options.max_response_bytes,
-        )
-    try:
-        return httpx.HTTPTransport(verify=ssl_context(options), proxy=proxy, limits=_limits(options))
-    except (ImportError, ValueError, httpx.InvalidURL) as error:
-        raise _unusable_proxy(error) from None
+    return _open(options, LeasingTransport, httpx.HTTPTransport)
 
 
 def open_async_httpx_transport(options: Options) -> httpx.AsyncBaseTransport:
     """Open the transport of an async client in an event loop; connections follow with the first request."""
+    return _open(options, AsyncLeasingTransport, httpx.AsyncHTTPTransport)
+
+
+def _open(options: Options, leasing: Callable[..., T], by_httpx: Callable[..., T]) -> T:
     proxy = find_proxy(options)
     if proxy is None:
         context = None if options.is_plain else ssl_context(options)
-        return AsyncLeasingTransport(
+        return leasing(
             options.base_url,
             context,
             max_connections=options.max_connections,
             max_response_bytes=options.max_response_bytes,
         )
     try:
-        return httpx.AsyncHTTPTransport(verify=ssl_context(options), proxy=proxy, limits=_limits(options))
+        return by_httpx(verify=ssl_context(options), proxy=proxy, limits=_limits(options))
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         raise _unusable_proxy(error) from None
 

@@ -20,7 +20,7 @@ import orjson
 
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import looks_like_a_name
+from synerise_profiles_api.json_values import HIDDEN_KEY, looks_like_a_name
 
 __all__ = ["LargeNumberError", "LossyJsonError", "RepeatedKeyError", "load_decimals", "load_exactly", "unread_json"]
 
@@ -53,7 +53,7 @@ class RepeatedKeyError(LossyJsonError):
 
     def __init__(self, key: str) -> None:
         self.key = key
-        shown = f"the key {key!r}" if looks_like_a_name(key) else "a key that is not shown"
+        shown = f"the key {key!r}" if looks_like_a_name(key) else HIDDEN_KEY
         super().__init__(f"has {shown} twice in one object, so that one value would be lost; leave one")
 
 
@@ -68,8 +68,11 @@ class LargeNumberError(LossyJsonError):
         )
 
 
-def load_exactly(text: bytes) -> Any:
-    """Parse JSON; raise LossyJsonError for what would be lost of it, orjson.JSONDecodeError for what is none."""
+def load_exactly(text: bytes, *, keeps_decimals: bool = False) -> Any:
+    """Parse JSON; raise LossyJsonError for what would be lost of it, orjson.JSONDecodeError for what is none.
+
+    With `keeps_decimals` a number with more digits than a float keeps is a Decimal.
+    """
     found = orjson.loads(text)
     try:
         written = orjson.dumps(found)
@@ -85,25 +88,16 @@ def load_exactly(text: bytes) -> Any:
         and (field := _large_number(text)) is not None
     ):
         raise LargeNumberError(field)
+    if keeps_decimals:
+        sample = text[::_MARK_STRIDE].translate(_MARKS_AS_ZEROS)
+        if sample.count(_MANY_SAMPLE) and text.translate(_MARKS_AS_ZEROS).count(_MANY):
+            return json.loads(text, parse_float=_float_or_decimal)
     return found
 
 
 def load_decimals(text: bytes) -> Any:
-    """Parse JSON as `load_exactly` does; a number with more digits than a float keeps is a Decimal."""
-    found = orjson.loads(text)
-    try:
-        written = orjson.dumps(found)
-    except TypeError:  # it reads deeper than it writes, so it could not be sent either
-        raise LossyJsonError(_TOO_DEEP) from None
-    if written == text or written.translate(None, _BLANK) == text.translate(None, _BLANK):
-        return found
-    _check_keys(text, written)
-    # Whoever has no run of so many digits has none of a whole number beyond 64 bits either.
-    sample = text[::_MARK_STRIDE].translate(_MARKS_AS_ZEROS)
-    if sample.count(_MANY_SAMPLE) and text.translate(_MARKS_AS_ZEROS).count(_MANY):
-        load_exactly(text)
-        return json.loads(text, parse_float=_float_or_decimal)
-    return found
+    """Parse JSON as `load_exactly` does, with decimals."""
+    return load_exactly(text, keeps_decimals=True)
 
 
 def _check_keys(text: bytes, written: bytes) -> None:

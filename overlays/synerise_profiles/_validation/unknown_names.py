@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import looks_like_a_name
+from synerise_profiles_api.json_values import HIDDEN_KEY, looks_like_a_name
 from synerise_profiles_api.names import closest_name, near_name
 
 from .rules import MAX_CACHED_TEXTS, FieldProblem, Note, Rule, fields_of
@@ -68,7 +68,7 @@ class UnknownNames:
                 self._meant_names[name] = meant
         if meant is not None:
             return name, f"is not documented, and {meant!r} is; mend the name{ALLOW_UNKNOWN}"
-        shown = name if looks_like_a_name(name) else "a key that is not shown"
+        shown = name if looks_like_a_name(name) else HIDDEN_KEY
         self._note(f"{self._path}{shown}: not in the documentation")
         return None
 

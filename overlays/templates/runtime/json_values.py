@@ -11,6 +11,7 @@ import uuid
 from typing import Any, TypeGuard
 
 __all__ = [
+    "HIDDEN_KEY",
     "MAX_INTEGER",
     "MIN_INTEGER",
     "NOT_FINITE",
@@ -30,6 +31,7 @@ __all__ = [
     "unwritable_problem",
 ]
 
+HIDDEN_KEY = "a key that is not shown"
 _NAME = re.compile(r"(?!.*\d{5})[^\W\d][\w .:-]{0,79}")
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
 TOO_LARGE = "is a whole number beyond 64 bits, of which JSON readers lose digits; send it as text"
@@ -169,7 +171,7 @@ def looks_like_a_name(key: str) -> bool:
 
 def shown_key(key: str) -> str:
     """Return a key as a step of the way to a value, for messages."""
-    return key if looks_like_a_name(key) else "(a key that is not shown)"
+    return key if looks_like_a_name(key) else f"({HIDDEN_KEY})"
 
 
 def surrogate_path(value: Any) -> str | None:

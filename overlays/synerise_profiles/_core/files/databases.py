@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from .targets import FileId, file_id
+from .targets import SQLITE_MAGIC, FileId, file_id
 from .writing import OPEN_FLAGS, OWNER_ONLY
 
 if sys.platform != "win32":
@@ -30,7 +30,6 @@ __all__ = [
 
 FaultKind: TypeAlias = Literal["foreign", "version", "damaged", "locked", "unusable", "forbidden"]
 _CLAIMED_BYTE: Final = 0x7FFF_FF00
-_SQLITE_MAGIC: Final = b"SQLite format 3\0"
 _DAMAGED_CODES: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")
 _SCHEMA_CODES: Final = frozenset({"SQLITE_ERROR", "SQLITE_SCHEMA"})
 """Our statements fit our tables: one that does not was written by nobody here, as where a column is missing."""
@@ -166,7 +165,7 @@ def _is_new_database(target: Path, noun: str, application_id: int, version: int)
             header = file.read(100)
         if not header:
             return True
-        if not header.startswith(_SQLITE_MAGIC) or int.from_bytes(header[68:72], "big") != application_id:
+        if not header.startswith(SQLITE_MAGIC) or int.from_bytes(header[68:72], "big") != application_id:
             version_text = f" (version {found})" if (found := int.from_bytes(header[60:64], "big")) else ""
             raise DatabaseFileError(f"the file is no {noun}{version_text}", "foreign") from None
         if (found := int.from_bytes(header[60:64], "big")) != version:

@@ -10,13 +10,13 @@ from typing import Final, TypeAlias, cast
 
 from synerise_profiles_api.errors import InvalidRequestError
 
-__all__ = ["FileId", "file_id", "refuse_same_files", "refused", "target_of"]
+__all__ = ["SQLITE_MAGIC", "FileId", "file_id", "refuse_same_files", "refused", "target_of"]
 
 FileId: TypeAlias = tuple[int, int]
 """Device and number of a file: two names of one file have the same."""
 _SQLITE_SUFFIXES: Final = ("-wal", "-shm", "-journal")
 """Of the files that SQLite keeps beside a database."""
-_SQLITE_HEAD: Final = b"SQLite format 3\0"
+SQLITE_MAGIC: Final = b"SQLite format 3\0"
 
 
 def target_of(path: object, argument: str, *, is_appended: bool = False) -> Path:
@@ -59,7 +59,7 @@ def _database_of(target: Path) -> Path | None:
             database = target.with_name(target.name.removesuffix(suffix))
             try:
                 with database.open("rb") as file:
-                    return database if file.read(len(_SQLITE_HEAD)) == _SQLITE_HEAD else None
+                    return database if file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC else None
             except OSError:
                 return None
     return None

@@ -49,7 +49,7 @@ class ChunkerOptions:
     """What the caller chose about reading and checking rows; a part of `BulkSettings`.
 
     `order_window` is for how many chunks the keys of rows are remembered, so that their order is kept; 0 lets go of it.
-    `rows_are_fixed` says that the rows are a list or a tuple. After `flush_after` seconds rows go without others.
+    `rows_are_fixed` says that reading on changes no row. After `flush_after` seconds rows go without others.
     """
 
     checks: Checks = "basic"

@@ -207,12 +207,6 @@ class RowMapping(EqualByDigest):
         operation = batch_operation.operation
         return cls(kind, batch_operation, body_schema(operation), (operation,), columns, **options)
 
-    def check(self, operation: Operation) -> None:
-        """Raise InvalidRequestError if the mapping is made for another operation."""
-        if operation not in self.operations:
-            made = " or ".join(known.name for known in self.operations)
-            raise InvalidRequestError(f"the mapping of these rows is made for {made}", operation=operation.name)
-
     @property
     def operation_names(self) -> frozenset[str]:
         """The names of the operations that its rows are made for."""
@@ -331,8 +325,8 @@ class RowMapping(EqualByDigest):
 
     def unnamed_columns(self, columns: Sequence[str]) -> Iterator[str]:
         """Yield a note about each column that only a pattern could mean, and which has no name."""
-        for position, name in enumerate(columns, 1):
-            if self.has_patterns and name not in self.targets and is_unnamed(name):
+        for position, name in enumerate(columns if self.has_patterns else (), 1):
+            if name not in self.targets and is_unnamed(name):
                 yield f"column {position} has no name, and is not read"
 
     @property

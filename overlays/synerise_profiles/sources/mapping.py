@@ -17,7 +17,6 @@ from synerise_profiles._batching import operations
 from synerise_profiles._core.files import replaced_file
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._validation.schema import Schema, body_schema
-from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_list, is_object
 from synerise_profiles_api.names import checks_names
 from synerise_profiles_api.types import Operation

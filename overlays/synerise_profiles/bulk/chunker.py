@@ -95,7 +95,7 @@ class Chunker:
     @property
     def next_block_size(self) -> int:
         """How many rows are wanted next: they are to be read no further before these were passed to `next_chunk`."""
-        return 1 if self._reader.reads_one_by_one else self._block_size()
+        return self._reader.most(self._block_size())
 
     def next_chunk(self, rows: Iterable[Any]) -> Chunk | None:
         """Read rows until a chunk is full; None when they end before, or when refusals end the run."""
@@ -130,7 +130,8 @@ class Chunker:
 
     def remaining_chunks(self) -> list[Chunk]:
         """Close and return the open chunks, in the order of their first rows."""
-        self._put_rest([*self._pending_rows, *(self._reader.rest() if self._reader.is_suspended else ())])
+        self._reader.end()
+        self._put_rest(self._pending_rows)
         return self.open_chunks()
 
     def take_unplaced(self, unread: Iterable[Any]) -> list[tuple[int, Any]]:

@@ -149,7 +149,7 @@ def list_content(operation: Operation, items: list[Any]) -> tuple[bytes, Any]:
 
 def pop_required(data: dict[str, Any], model: str, key: str) -> Any:
     """Take a field that a request model cannot do without."""
-    if key not in data:
+    if data.get(key, UNSET) is UNSET:
         raise InvalidRequestError(missing_problem(key, data), field=f"{model}.{key}")
     return data.pop(key)
 

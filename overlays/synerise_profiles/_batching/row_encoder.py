@@ -7,7 +7,7 @@ the stored value, and orjson writes a NaN as null.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
@@ -67,11 +67,16 @@ class RowEncoder:
         self._identifiers = frozenset(batch_operation.identifiers)
         self._groups: dict[tuple[str, ...], frozenset[str]] = {}
 
-    def encode(self, row: Any, *, checks_nulls: bool = True) -> bytes:
-        """Write a row, or raise RefusedError. Without `checks_nulls` nulls and NaN are not looked for."""
+    def encode(self, row: Any, *, checks_nulls: bool = True, check: Callable[[Any], object] | None = None) -> bytes:
+        """Write a row, or raise RefusedError. Without `checks_nulls` nulls and NaN are not looked for.
+
+        `check` is called first with a row that is not written as it is, such as one with a field that is UNSET.
+        """
         try:
             item = orjson.dumps(row, orjson_default, ORJSON_OPTIONS)
         except TypeError:
+            if check is not None:
+                check(row)
             item = _encode_fallback(row)
         if checks_nulls and self._allow_null is not None and contains_null(item):
             return _reject_nulls(row, self._allow_null)

@@ -14,6 +14,7 @@ import attrs
 
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_missing
 from synerise_profiles_api.models import Money, Product
 from synerise_profiles_api.types import UNSET, Unset
 
@@ -188,7 +189,7 @@ def _read_item(item: object, path: str) -> _PricedItem:
         raise InvalidRequestError(f"is neither a model nor a mapping: {type(item).__name__}", field=path)
     fields, schema, names = dict(fields), schema_of(Product.__name__), _money_fields()
     for name in schema.required:
-        if fields.get(name) in (None, UNSET, ""):
+        if is_missing(fields.get(name)):
             raise InvalidRequestError("is required", field=f"{path}.{name}")
     refuse_reserved_names(fields, path)
     amounts = {

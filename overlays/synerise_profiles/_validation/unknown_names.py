@@ -108,8 +108,9 @@ class PropertyNames:
         for name in row:
             if name in self.valid_names:
                 continue
-            if name.__class__ is not str:
+            if not isinstance(name, str):
                 return "", f"has a key of type {type(name).__name__}; keys are text"
+            name = str.__str__(name)  # noqa: PLW2901 - the text as which a key of a class of its own is written
             if not all(match(name) for match in self._matchers):
                 return "", "has a name with characters that are refused in names"
             if name in self._reserved_names:

@@ -107,10 +107,10 @@ class RowPreparer:
         Raises RefusedError or InvalidRequestError. A row that is no suspect was checked; where it is safe, it holds no
         null either.
         """
-        if is_suspect and self._rule is not None and (problem := self._rule.check(row)) is not None:
-            raise RefusedError(*problem)
+        if is_suspect:
+            self._check(row)
         encoder, build_request = self._encoder, self._operation.build_request
-        item = encoder.encode(row, checks_nulls=is_suspect or not is_safe)
+        item = encoder.encode(row, checks_nulls=is_suspect or not is_safe, check=None if is_suspect else self._check)
         prepared = PreparedRow(item, index, encoder.identifier_group_of(row))
         if self._salter is not None:
             self._add_salt(row, prepared, self._salter)
@@ -124,6 +124,11 @@ class RowPreparer:
             text = f"is {size:,} bytes with its brackets; one request carries {limit:,}"
             raise RefusedError("", text)
         return prepared
+
+    def _check(self, row: Any) -> None:
+        """Raise RefusedError if the rule refuses a row."""
+        if self._rule is not None and (problem := self._rule.check(row)) is not None:
+            raise RefusedError(*problem)
 
     def prepare_block(self, rows: Sequence[dict[str, Any]], first: int, *, is_safe: bool) -> PreparedBlock | None:
         """Prepare rows that were checked and get salts; None if one of them has to be prepared by itself.

@@ -10,6 +10,8 @@ import re
 import uuid
 from typing import Any, TypeGuard
 
+from .types import UNSET
+
 __all__ = [
     "HIDDEN_KEY",
     "MAX_INTEGER",
@@ -20,7 +22,9 @@ __all__ = [
     "InvalidValueError",
     "as_written",
     "conversion_hint",
+    "is_given",
     "is_list",
+    "is_missing",
     "is_object",
     "looks_like_a_name",
     "objects_in",
@@ -188,6 +192,19 @@ def surrogate_path(value: Any) -> str | None:
             if (found := surrogate_path(item)) is not None:
                 return f"[{index}]{found}"
     return None
+
+
+def is_missing(value: object) -> bool:
+    """Whether a field has no value: it is UNSET, null or an empty text."""
+    return value is UNSET or value is None or (isinstance(value, str) and not value)
+
+
+def is_given(value: object) -> bool:
+    """Whether a value is true. One whose truth cannot be told, such as an array, is: what is wrong with it is told."""
+    try:
+        return bool(value)
+    except Exception:  # noqa: BLE001 - whatever the value of a caller does
+        return True
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:

@@ -18,6 +18,7 @@ __all__ = [
     "MAX_INTEGER",
     "MIN_INTEGER",
     "NOT_FINITE",
+    "NO_MOMENT",
     "NO_UNICODE",
     "TOO_LARGE",
     "InvalidValueError",
@@ -26,6 +27,7 @@ __all__ = [
     "is_given",
     "is_list",
     "is_missing",
+    "is_moment",
     "is_object",
     "looks_like_a_name",
     "objects_in",
@@ -41,6 +43,7 @@ _NAME = re.compile(r"(?!.*\d{5})[^\W\d][\w .:-]{0,79}")
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
 TOO_LARGE = "is a whole number beyond 64 bits, of which JSON readers lose digits; send it as text"
 NOT_FINITE = "is NaN or infinite, which JSON cannot carry; leave the field out"
+NO_MOMENT = "is no moment (NaT); leave the field out"
 NO_UNICODE = "holds half of an emoji (a lone surrogate), which is no Unicode; mend the text where it was decoded"
 _CONVERSIONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
@@ -99,8 +102,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, uuid.UUID):
         return str(value)
     if isinstance(value, datetime.datetime):
-        if value != value:  # noqa: PLR0124  # the NaT of pandas is a datetime
-            raise InvalidValueError("is no moment (NaT); leave the field out")
+        if not is_moment(value):
+            raise InvalidValueError(NO_MOMENT)
         if value.tzinfo is None or value.utcoffset() is None:
             raise InvalidValueError("is a datetime without a zone; attach one, such as datetime.timezone.utc")
         return value.isoformat()
@@ -189,6 +192,11 @@ def surrogate_path(value: Any) -> str | None:
             if (found := surrogate_path(item)) is not None:
                 return f"[{index}]{found}"
     return None
+
+
+def is_moment(value: datetime.datetime) -> bool:
+    """Whether a datetime is one: the NaT of pandas is of that type, and raises at whatever is asked of it."""
+    return value == value  # noqa: PLR0124
 
 
 def is_missing(value: object) -> bool:

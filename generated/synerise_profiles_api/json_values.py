@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import collections
 import datetime
 import decimal
 import enum
@@ -86,8 +87,9 @@ def plain(value: Any) -> Any:
     """Return the text, number or truth value as which a value is written; the value itself where there is none.
 
     This is the one list of what is written as JSON beside JSON's own types, models, mappings, sequences and sets: the
-    value of an enum member, a UUID as text, a date or a datetime with a zone in ISO 8601, an exact Decimal, a scalar of
-    numpy, and subclasses of text and numbers. Raises InvalidValueError for one of these that JSON cannot carry.
+    value of an enum member, a UUID or a UserString as text, a date or a datetime with a zone in ISO 8601, an exact
+    Decimal, a scalar of numpy, and subclasses of text and numbers. Raises InvalidValueError for one of these that JSON
+    cannot carry.
     """
     if isinstance(value, str):
         return str.__str__(value)  # the text itself: str() of an enum is its name
@@ -99,7 +101,7 @@ def plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, enum.Enum):
         return value.value
-    if isinstance(value, uuid.UUID):
+    if isinstance(value, uuid.UUID | collections.UserString):
         return str(value)
     if isinstance(value, datetime.datetime):
         if not is_moment(value):

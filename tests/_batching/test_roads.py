@@ -245,6 +245,7 @@ ODD: dict[str, Any] = {
     "datetime64": Scalar(0, "M"),
     "array": Vector(0, "i"),
     "no truth": NoTruth(),
+    "UserString": collections.UserString("t"),
     "cycle": cycle(),
     "deep": deep(100),
     "too deep": deep(300),
@@ -378,6 +379,41 @@ def test_one_verdict_for_an_identifier(roads: Roads, name: str) -> None:
     """A value of an identifier is of the documented kind on every road, or on none."""
     found = roads.profile({"email": "marked@example.com", "customId": _value(name), "attributes": {"v": 1}})
     assert len({verdict[0] for verdict in found.values()}) == 1, found
+
+
+@pytest.mark.parametrize("wrap", [dict, types.MappingProxyType, collections.UserDict, collections.ChainMap])
+def test_without_checks_a_mapping_is_written_as_a_dict_is(roads: Roads, wrap: Any) -> None:
+    """A NaN is a null then, whatever kind of mapping it is in, or around it."""
+    plain = {"customId": "marked", "attributes": {"v": math.nan}}
+    for row in ({**plain, "attributes": wrap(plain["attributes"])}, wrap(plain)):
+        found = {road: verdict for road, verdict in roads.profile(row, checks="off").items() if "call" not in road}
+        assert set(found.values()) == {("written", b'{"v":null}')}
+
+
+class Currency(enum.Enum):
+    PLN = "PLN"
+
+
+@pytest.mark.parametrize("amount", [10, decimal.Decimal(10), Scalar(10, "i")])
+@pytest.mark.parametrize("currency", ["PLN", Currency.PLN])
+def test_one_verdict_for_money(roads: Roads, amount: Any, currency: Any) -> None:
+    """Amounts and currencies are what is written of them, also where a builder sums them."""
+    price = {"amount": amount, "currency": currency}
+    client, moment = {"customId": "c"}, datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    item: Any = {"sku": "a", "name": "b", "quantity": amount, "finalUnitPrice": price}
+    built = events.transaction(
+        client=client, order_id="o", payment="CASH", source="POS", products=[item], time=moment, salt="s"
+    )
+    assert built.to_dict()["revenue"] == {"amount": 100, "currency": "PLN"}
+    total = {"amount": Scalar(100, "i"), "currency": currency}
+    row = {"client": client, "orderId": "o", "source": "POS", "recordedAt": moment, "paymentInfo": {"method": "CASH"}}
+    row |= {"products": [item], "revenue": total, "value": total}
+    report = roads._client.bulk.create_transactions([row], checks="strict")
+    assert not report.rejected
+    assert not report.notes
+    wrong = {**row, "revenue": {"amount": 7, "currency": "PLN"}}
+    (refused,) = roads._client.bulk.create_transactions([wrong], checks="strict").rejected
+    assert (refused.field, refused.reason) == ("revenue", "is not the sum of finalUnitPrice times quantity; mend it")
 
 
 PRICE = {"amount": 1, "currency": "PLN"}

@@ -7,9 +7,9 @@ the stored value, and orjson writes a NaN as null.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 import orjson
 
@@ -137,7 +137,8 @@ def orjson_default(value: Any) -> Any:
     """Turn a value that orjson does not know into one that it does; a set is sorted, and so the same in any process."""
     if isinstance(value, Model):
         return value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
-    return to_wire(value)
+    # What stands in a mapping is written as it is in a dict, also where nulls and NaN are not looked for.
+    return dict(cast("Mapping[Any, Any]", value)) if isinstance(value, Mapping) else to_wire(value)
 
 
 def _encode_fallback(row: Any) -> bytes:

@@ -10,6 +10,7 @@ content may be lost, and the run stops.
 from __future__ import annotations
 
 import os
+from collections import UserString
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, Protocol, runtime_checkable
@@ -89,15 +90,15 @@ def rows_problem(rows: object, *, takes_async: bool) -> str | None:
     kind = type(rows).__name__
     if isinstance(rows, RowSource):
         return None
-    if isinstance(rows, str | os.PathLike):
+    if isinstance(rows, str | UserString | os.PathLike):
         return f"is a {kind}, and no list of rows; a file is read by {_READERS}"
     if isinstance(rows, bytes | bytearray | memoryview):
         return f"is a {kind}, and no list of rows; parse it first, such as by orjson.loads"
     if isinstance(rows, Mapping | Model) or conversion_hint(rows).startswith("; call .m"):
         return f"is one row, of type {kind}; give a list of rows"
-    if hasattr(rows, "read"):
+    if hasattr(rows, "read") or hasattr(rows, "readline"):
         return f"is an open file, and no list of rows; read it by {_READERS}"
-    if any(hasattr(rows, name) for name in ("__dataframe__", "__arrow_c_stream__", "iterrows")):
+    if any(hasattr(rows, name) for name in ("__dataframe__", "__arrow_c_stream__", "iterrows", "collect_schema")):
         return f"is a table, of type {kind}; read it by read_arrow of synerise_profiles.sources"
     if isinstance(rows, AsyncIterable):
         return None if takes_async else f"is an async iterable, of type {kind}; give it to AsyncSynerise"

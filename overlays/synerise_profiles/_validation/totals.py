@@ -14,7 +14,7 @@ import attrs
 
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import is_missing
+from synerise_profiles_api.json_values import as_written, is_missing
 from synerise_profiles_api.models import Money, Product
 from synerise_profiles_api.types import UNSET, Unset
 
@@ -23,8 +23,10 @@ from .rules import fields_of
 from .schema import Schema, schema_of
 from .unknown_names import refuse_reserved_names
 
-__all__ = ["PricedProducts", "price_products"]
+__all__ = ["OR_LEAVE_OUT", "PricedProducts", "price_products"]
 
+OR_LEAVE_OUT: Final = ", or leave it out"
+"""Ends what is said of a total that is computed where it is left out; a row has to have it."""
 _MAX_PLACES: Final = 400
 """Decimals beyond these are zeros: no double has them."""
 _PRICE_FIELD: Final = "finalUnitPrice"
@@ -180,7 +182,7 @@ class _PriceTotals:
             if self.show_amounts:
                 sums = f"{price} times quantity sums up to {total:f}, a difference of {difference:+f}"
                 problem = f"is {given:f}, but {sums}"
-            raise InvalidRequestError(f"{problem}; mend it, or leave it out", field=field)
+            raise InvalidRequestError(f"{problem}; mend it{OR_LEAVE_OUT}", field=field)
 
 
 def _read_item(item: object, path: str) -> _PricedItem:
@@ -197,7 +199,7 @@ def _read_item(item: object, path: str) -> _PricedItem:
     }
     free = [(name, code) for name, value in fields.items() if name not in names and (code := _free_currency(value))]
     quantity = fields["quantity"]
-    if isinstance(quantity, str):
+    if isinstance(as_written(quantity), str):
         raise InvalidRequestError("is a text; give a number", field=f"{path}.quantity")
     amount = amount_of(quantity, f"{path}.quantity")
     return _PricedItem(
@@ -219,7 +221,7 @@ def _money_fields() -> tuple[str, ...]:
 def _free_currency(value: object) -> str | None:
     """Return the currency of a free property that has the form of money: a transaction has one currency with it too."""
     fields = fields_of(value)
-    code = None if fields is None or "amount" not in fields else fields.get("currency")
+    code = None if fields is None or "amount" not in fields else as_written(fields.get("currency"))
     return code if isinstance(code, str) else None
 
 

@@ -15,7 +15,7 @@ from synerise_profiles_api.json_values import is_missing
 from synerise_profiles_api.types import UNSET
 
 from .rules import FieldProblem, Note, Rule, fields_of
-from .totals import price_products
+from .totals import OR_LEAVE_OUT, price_products
 
 __all__ = ["TotalsRule"]
 
@@ -115,5 +115,5 @@ def _price(row: Mapping[str, Any], excluded: Sequence[int]) -> FieldProblem | No
             show_amounts=False,
         )
     except InvalidRequestError as error:
-        return error.field, error.problem
+        return error.field, error.problem.removesuffix(OR_LEAVE_OUT)
     return None

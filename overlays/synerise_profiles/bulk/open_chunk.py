@@ -61,17 +61,13 @@ class OpenChunk:
         """Put a row that is not too large, or hold it back; what is full is closed."""
         size, limit = row.size, self._batch_operation.max_bytes
         guard = self.guard if row.keys else None
-        while True:
+        while self.chunk.size + size > limit or not (guard is None or guard.place(row.keys)):
             if guard is not None and guard.target(row.keys) != guard.number:
                 guard.hold(row)
                 while guard.is_over():
                     self.close()
                 return
-            if self.chunk.size + size <= limit:
-                break
             self.close()
-        if guard is not None:
-            guard.place(row.keys)
         self._add(row)
         if len(self.chunk.indexes) >= self._batch_operation.max_items:
             self.close()

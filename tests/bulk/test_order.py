@@ -401,6 +401,18 @@ def test_chunks_of_groups_depend_on_the_rows_alone(seed: int, items: int, people
     assert sorted(index for _, _, indexes in found[0] for index in indexes) == list(range(len(rows)))
 
 
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), items=st.sampled_from([2, 7, 30]), people=st.sampled_from([2, 20, 300]))
+def test_a_chunk_waits_for_all_that_have_its_keys(seed: int, items: int, people: int) -> None:
+    """Also for one of another group that is so long ago that its keys are forgotten."""
+    rows = keyed_events(random.Random(seed), 800, people, stretch=8)
+    last: dict[Any, int] = {}
+    for chunk in event_chunks(rows, items):
+        keys = {key for index in chunk.indexes for key in event_keys(rows[index])}
+        assert max((last.get(key, -1) for key in keys), default=-1) <= chunk.after < chunk.number
+        last |= dict.fromkeys(keys, chunk.number)
+
+
 def event_chunks(rows: list[dict[str, Any]], items: int, **options: Any) -> list[Chunk]:
     operation = attrs.evolve(operations.events(), max_items=items)
     chunker = Chunker(operation, ChunkerOptions(**options), lambda *_: True, lambda _: None)

@@ -175,8 +175,11 @@ class OrderGuard:
         return after
 
     def last_number(self, keys: Keys) -> int:
-        """Return the number of the last chunk that has a row with one of these keys, or will have one; -1 for none."""
-        return max((last for key in keys if (last := self._last(key)) is not None), default=-1)
+        """Return the number of the last chunk that may have a row with one of these keys, or will; -1 for none.
+
+        Where none is known, it is that of the last one whose keys are forgotten.
+        """
+        return max((last for key in keys if (last := self._last(key)) is not None), default=self._old_born_at - 1)
 
     def run_number(self, number: int) -> int:
         """Return the number in the run of the last chunk up to this one; -1 if there is none."""

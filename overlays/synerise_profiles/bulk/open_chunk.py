@@ -50,20 +50,21 @@ class OpenChunk:
 
     def follow(self, others: Collection[OpenChunk], keys: Keys) -> None:
         """Let rows with these keys come after those of other groups; a chunk that follows this one may close it."""
-        for other in self._to_follow(others, keys):
-            if other.depends_on(self):
-                self._close_for_followers(others)
-            self._follows[other] = max(self._follows.get(other, -1), _last_number(other, keys))
+        if not self.can_follow(others, keys):
+            for other in others:
+                while other.waits_for(self):
+                    self.close()
+        for other in others if keys and len(others) > 1 else ():
+            if other is not self:
+                self._follows[other] = max(self._follows.get(other, -1), _last_number(other, keys))
 
     def can_follow(self, others: Collection[OpenChunk], keys: Keys) -> bool:
         """Whether `follow` leaves this chunk open."""
-        return not any(other.depends_on(self) for other in self._to_follow(others, keys))
-
-    def _to_follow(self, others: Collection[OpenChunk], keys: Keys) -> list[OpenChunk]:
-        """Return the other groups that have rows with these keys."""
-        if not keys or len(others) < 2:
-            return []
-        return [other for other in others if other is not self and _last_number(other, keys) >= 0]
+        return (
+            not keys
+            or len(others) < 2
+            or not any(other is not self and _is_ahead(other, keys) and other.depends_on(self) for other in others)
+        )
 
     def waits_for(self, other: OpenChunk) -> bool:
         """Whether a chunk of another group has to be closed before this one."""
@@ -74,21 +75,14 @@ class OpenChunk:
         waited_for = [each for each in self._follows if self.waits_for(each)]
         return other in waited_for or any(each.depends_on(other) for each in waited_for)
 
-    def _close_for_followers(self, others: Collection[OpenChunk]) -> None:
-        for other in others:
-            while other.waits_for(self):
-                self.close()
-
     def _close_followed(self) -> None:
         """Close the chunks that this one comes after."""
         for other, last in self._follows.items():
             while self.waits_for(other):
                 other.close()
             if (guard := other.guard) is not None:
-                number = guard.run_number(last)
-                # Of a chunk that was closed so long ago that its number is forgotten, the last one stands for it.
-                number = guard.run_number(guard.number) if number < 0 else number
-                self._after_others = max(self._after_others, number)
+                # For a chunk that is forgotten by now the last one stands that is.
+                self._after_others = max(self._after_others, guard.run_number(max(last, guard.last_number(()))))
         self._follows.clear()
 
     def put(self, row: PreparedRow) -> None:
@@ -191,5 +185,10 @@ class OpenChunk:
 
 
 def _last_number(open_chunk: OpenChunk, keys: Keys) -> int:
-    """Return the number of the last chunk of a group that has a row with one of these keys; -1 for none."""
+    """Return the number of the last chunk of a group that may have a row with one of these keys; -1 for none."""
     return -1 if open_chunk.guard is None else open_chunk.guard.last_number(keys)
+
+
+def _is_ahead(open_chunk: OpenChunk, keys: Keys) -> bool:
+    """Whether a row of a group with one of these keys is in a chunk that is not closed yet."""
+    return open_chunk.guard is not None and _last_number(open_chunk, keys) >= open_chunk.guard.number

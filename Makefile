@@ -131,6 +131,7 @@ $(SITE_READY): pyproject.toml constraints.txt
 site: $(READY) $(SITE_READY) ## all pages as one static site with a search, in build/site/html; it needs no network
 	@$(BIN)/python -m generator site build/site
 	@$(SITE_VENV)/bin/zensical build --strict --config-file build/site/zensical.toml
+	@rm -f build/site/html/404.html
 	@$(BIN)/python -m generator site build/site --check
 	@echo "open build/site/html/index.html"
 

@@ -25,7 +25,6 @@ __all__ = [
     "InvalidValueError",
     "as_written",
     "conversion_hint",
-    "is_given",
     "is_list",
     "is_missing",
     "is_moment",
@@ -204,14 +203,6 @@ def is_moment(value: datetime.datetime) -> bool:
 def is_missing(value: object) -> bool:
     """Whether a field has no value: it is UNSET, null or an empty text."""
     return value is UNSET or value is None or (isinstance(value, str) and not value)
-
-
-def is_given(value: object) -> bool:
-    """Whether a value is true. One whose truth cannot be told, such as an array, is: what is wrong with it is told."""
-    try:
-        return bool(value)
-    except Exception:  # noqa: BLE001 - whatever the value of a caller does
-        return True
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:

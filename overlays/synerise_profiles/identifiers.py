@@ -20,7 +20,7 @@ from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.identifiers import IDENTIFIER_CHANGE, IDENTIFIERS, Identifier
 from synerise_profiles_api.invisible import control_problem, invisible_characters, invisible_text, is_blank
-from synerise_profiles_api.json_values import is_missing
+from synerise_profiles_api.types import UNSET
 
 if TYPE_CHECKING:
     import sqlite3
@@ -102,9 +102,13 @@ def first_identifier(
     fields = _fields_of(row)
     for name in names:
         value = fields.get(name)
-        if not is_missing(value):
+        if not _is_missing(value):
             return name, value
     return None
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value is UNSET or (isinstance(value, str) and not value)
 
 
 def guess_identifier(text: str) -> str | None:
@@ -330,7 +334,7 @@ def _owner_digest(fields: Mapping[str, Any], names: Sequence[str]) -> bytes:
     parts: list[str] = []
     for name in names:
         value = fields.get(name)
-        if name not in ("uuid", "phone") and not is_missing(value):
+        if name not in ("uuid", "phone") and not _is_missing(value):
             parts += (name, str(value).strip())
     return _digest(parts) if parts else b""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
@@ -138,7 +138,10 @@ def orjson_default(value: Any) -> Any:
     if isinstance(value, Model):
         return value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
     # What stands in a mapping is written as it is in a dict, also where nulls and NaN are not looked for.
-    return dict(cast("Mapping[Any, Any]", value)) if isinstance(value, Mapping) else to_wire(value)
+    if isinstance(value, Mapping):
+        fields: Mapping[Any, Any] = value
+        return dict(fields)
+    return to_wire(value)
 
 
 def _encode_fallback(row: Any) -> bytes:

@@ -25,7 +25,16 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import conversion_hint
 from synerise_profiles_api.types import Operation
 
-__all__ = ["BlockReader", "RowSource", "UnreadableRow", "changed_error", "letter_of", "rows_are_fixed", "rows_problem"]
+__all__ = [
+    "MAX_BLOCK_ROWS",
+    "BlockReader",
+    "RowSource",
+    "UnreadableRow",
+    "changed_error",
+    "letter_of",
+    "rows_are_fixed",
+    "rows_problem",
+]
 
 _READERS = "read_csv or read_jsonl of synerise_profiles.sources"
 
@@ -115,8 +124,8 @@ def rows_are_fixed(rows: object) -> bool:
 
 _FIRST_ROWS: Final = 16
 """How many rows are read one by one before a source is trusted."""
-_MAX_BLOCK_ROWS: Final = 250
-"""How many rows a block has at most; so objects that are filled in turn are lost only if they are fewer."""
+MAX_BLOCK_ROWS: Final = 250
+"""How many rows are read, checked and written together at most."""
 _LOST_TEXT: Final = "is lost, since the source filled its object anew before it was written"
 _MAY_BE_LOST_TEXT: Final = "may be lost, since the source changes its rows after it has yielded them"
 _UNCHANGEABLE_TYPES: Final = (int, str, bytes, UnreadableRow, type(None))
@@ -129,7 +138,8 @@ class BlockReader:
     """
 
     def __init__(self, *, is_fixed: bool, reads_singly: bool = False) -> None:
-        self._watches = not (is_fixed or reads_singly)
+        self.watches = not (is_fixed or reads_singly)
+        """Whether rows may be changed by reading on."""
         self._reads_singly = reads_singly
         # The objects of the first rows, by their ids, which are not given again while the objects are kept.
         self._seen: dict[int, Any] = {}
@@ -142,18 +152,18 @@ class BlockReader:
     @property
     def reads_one_by_one(self) -> bool:
         """Whether a row has to be written before the next one is read."""
-        return self._reads_singly or (self._watches and self._rows_read < _FIRST_ROWS)
+        return self._reads_singly or (self.watches and self._rows_read < _FIRST_ROWS)
 
     def most(self, size: int) -> int:
         """Return how many of so many rows are read together: fewer than were read before."""
         if self.reads_one_by_one:
             return 1
-        return min(size, self._rows_read - 1, _MAX_BLOCK_ROWS) if self._watches else size
+        return min(size, self._rows_read - 1, MAX_BLOCK_ROWS) if self.watches else size
 
     def take_last(self) -> tuple[int, list[Any]]:
         """Take out what was read last, returned or not; return the index of its first row too."""
         first, block = self._first_index, self._block
-        if self._watches and block:
+        if self.watches and block:
             if self._last is not None and self._last[0] is not block[-1]:  # the source has failed within the block
                 self._mark_changed(block)
             self._mark_lost(block)
@@ -169,13 +179,13 @@ class BlockReader:
         self._first_index, self._block = self._rows_read, []
         block = self._block
         block.extend(islice(rows, size))
-        if self._watches:
+        if self.watches:
             self._watch(block)
         return block
 
     def end(self) -> None:
         """Raise InvalidRequestError if the row that was read last was changed when the source came to its end."""
-        if self._watches and self._rows_read > _FIRST_ROWS and self._has_changed_last():
+        if self.watches and self._rows_read > _FIRST_ROWS and self._has_changed_last():
             raise changed_error(self._rows_read - 1)
 
     @property
@@ -195,7 +205,7 @@ class BlockReader:
                 field="rows",
             )
         if self._comes_again(block, ids) or (not is_trusted and self._has_changed_last()):
-            self._watches, self._reads_singly = False, True
+            self.watches, self._reads_singly = False, True
             self._seen.clear()
         elif block:
             row = block[-1]
@@ -220,7 +230,7 @@ class BlockReader:
         a block before one of them comes again in a later one.
         """
         seen = self._seen
-        if self._first_index > _MAX_BLOCK_ROWS:
+        if self._first_index > MAX_BLOCK_ROWS:
             seen.clear()
             return False
         if not ids.isdisjoint(seen):

@@ -241,7 +241,7 @@ def _salt_of_fields(row: Any, names: Collection[str]) -> str:
 
 def _text(value: object) -> str:
     """Return the text of a value as JSON has it, whatever its class makes of it."""
-    return value if value.__class__ is str else str(_written(value))
+    return value if type(value) is str else str(_written(value))
 
 
 def _written(value: object) -> Any:

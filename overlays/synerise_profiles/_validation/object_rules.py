@@ -7,6 +7,7 @@ judges the fields as columns; where shapes differ, a column has the values of th
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from operator import itemgetter
 from types import MappingProxyType
@@ -14,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from synerise_profiles_api.json_values import conversion_hint, is_given
+from synerise_profiles_api.json_values import conversion_hint
 from synerise_profiles_api.types import UNSET
 
 from .rules import (
@@ -182,7 +183,7 @@ class ObjectRule:
         names = self._property_names
         if not row.keys() <= names.valid_names and (problem := names.check(row, value)) is not None:
             return problem
-        if self._identifiers and not any(is_given(row.get(name)) for name in self._identifiers):
+        if self._identifiers and not _has_one([row.get(name) for name in self._identifiers]):
             return "", self.names_no_profile
         problem = _missing_field(self._required, row, names)
         if problem is None and self._choice is not None:
@@ -275,12 +276,18 @@ class ObjectRule:
 
 def _mark_unnamed(columns: Sequence[Sequence[Any]], positions: Sequence[int], suspects: set[int]) -> None:
     """Mark the objects that have no identifier; that each has one is nearly always seen by a look at a column."""
-    try:
+    with suppress(Exception):  # the truth of one value cannot be told: its own rule refuses it
         if any(map(all, columns)):
             return
-    except Exception:  # noqa: BLE001, S110 - the truth of one value cannot be told: its own rule refuses it
-        pass
-    suspects.update(at for at, *found in zip(positions, *columns, strict=True) if not any(map(is_given, found)))
+    suspects.update(at for at, *found in zip(positions, *columns, strict=True) if not _has_one(found))
+
+
+def _has_one(identifiers: Sequence[Any]) -> bool:
+    """Whether one of them is true. One whose truth cannot be told, such as an array, is refused by its own rule."""
+    try:
+        return any(identifiers)
+    except Exception:  # noqa: BLE001 - whatever the value of a caller does
+        return True
 
 
 def _column(name: str, rows: Rows, positions: Sequence[int]) -> tuple[list[Any], Sequence[int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
@@ -105,7 +105,7 @@ class PropertyNames:
 
     def check(self, row: Mapping[str, Any], value: object) -> FieldProblem | None:
         """Judge the names of one object, `value`; note those that the server ignores, or that are not documented."""
-        for name in row:
+        for name in cast("Iterable[Any]", row):
             if name in self.valid_names:
                 continue
             if not isinstance(name, str):

@@ -139,8 +139,7 @@ def orjson_default(value: Any) -> Any:
         return value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
     # What stands in a mapping is written as it is in a dict, also where nulls and NaN are not looked for.
     if isinstance(value, Mapping):
-        fields: Mapping[Any, Any] = value
-        return dict(fields)
+        return dict[Any, Any](value)  # pyright: ignore[reportUnknownArgumentType]  # its keys are looked at by orjson
     return to_wire(value)
 
 

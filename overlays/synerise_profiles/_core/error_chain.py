@@ -60,6 +60,8 @@ def held_report(error: BaseException, name: str) -> object:
 
 def attach_report(error: BaseException, report: CountedReport) -> None:
     """Let `bulk.report_of` find the report of the run that this exception ended, and add its counts to its text."""
+    if held_report(error, BULK_REPORT) is report:
+        return
     words = "The run is complete" if report.complete else "The run ended early"
     hold_report(error, BULK_REPORT, report, f"{words}: {report.counts()}" if report.read else "")
 

@@ -1,4 +1,4 @@
-"""The dead-letter file of a run, and the store of rejections behind its report.
+"""The dead-letter file of a run, which the store of its rejections reads again.
 
 How rejections are kept. A run may reject millions of rows, and its report has to name each of them in bounded memory.
 So a rejection store keeps up to 1,000 in a list; once there are more, all are read from a file of JSON Lines, as often
@@ -19,9 +19,8 @@ import weakref
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
-import attrs
 import orjson
 
 from synerise_profiles._batching.letters import (
@@ -41,16 +40,13 @@ from synerise_profiles._core.files import (
     WrittenFile,
     file_id,
     lines_between,
-    named_scratch_file,
 )
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import checks_names
 
-__all__ = ["DeadLetterMode", "LetterFile", "RejectionStore", "open_letters", "read_dead_letter"]
+__all__ = ["DeadLetterMode", "LetterFile", "open_letters", "read_dead_letter"]
 
-T = TypeVar("T", bound=attrs.AttrsInstance)
 DeadLetterMode: TypeAlias = Literal["replace", "append"]
-_MAX_MEMORY_ITEMS: Final = 1000
 _BUFFER_BYTES: Final = 1 << 16
 _MAX_SORTED_BYTES: Final = 1 << 23
 _LEFT_TEXT: Final = "{} was left by a run that was killed, and is removed with its letters"
@@ -82,38 +78,46 @@ class LetterFile:
         self._pid = os.getpid()
         # Where the lines are in the file: starts and ends in turn, since others may append to it too.
         self._places: array[int] = array("Q")
-        self._lines: list[bytes] = []
-        self._buffered_bytes = 0
+        self._end = 0 if isinstance(file, AppendFile) else file.size
+        self.waiting_lines: list[bytes] = []
+        """Lines that were added and are not in the file yet, of `waiting_bytes` together."""
+        self.waiting_bytes = 0
 
-    def add(self, record: Mapping[str, Any], row: LetterRow) -> None:
-        """Add the line of a record."""
-        line = letter_row(record).json + b"\n" if self.head is None else letter_line(self.head, record, row)
-        self._lines.append(line)
-        self._buffered_bytes += len(line)
-        if self._buffered_bytes >= _BUFFER_BYTES:
+    def line_of(self, record: Mapping[str, Any], row: LetterRow) -> bytes:
+        """Write the line of a record."""
+        return letter_row(record).json + b"\n" if self.head is None else letter_line(self.head, record, row)
+
+    def flush_if_full(self) -> None:
+        """Write what was added to the file, once it is enough."""
+        if self.waiting_bytes >= _BUFFER_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Write what was added to the file."""
-        if self._file is None or not self._lines or self.problem is not None or os.getpid() != self._pid:
+        if self._file is None or not self.waiting_lines or self.problem is not None or os.getpid() != self._pid:
             return
-        if self._write(self._file, b"".join(self._lines)):
-            self._lines.clear()
-            self._buffered_bytes = 0
-        else:  # what still fits
-            while self._lines and self._write(self._file, self._lines[0]):
-                del self._lines[0]
+        if not self._write(self._file, len(self.waiting_lines)):  # what still fits
+            while self.waiting_lines and self._write(self._file, 1):
+                pass
 
-    def _write(self, file: WrittenFile, content: bytes) -> bool:
+    def _write(self, file: WrittenFile, count: int) -> bool:
+        """Write the first lines; false if that fails. An interruption leaves them as written once, or as waiting."""
+        content, rest = b"".join(self.waiting_lines[:count]), self.waiting_lines[count:]
         try:
+            if not isinstance(file, AppendFile):  # that one is written by others too
+                file.cut_to(self._end)
             end = file.write(content)
         except OSError as error:
             self.problem = self.problem or error
             return False
-        if self._places and self._places[-1] == end - len(content):
+        start, size = end - len(content), sum(map(len, rest))
+        segment, is_next = array("Q", (start, end)), bool(self._places) and self._places[-1] == start
+        # No call from here on, so that no signal's handler is called between.
+        if is_next:
             self._places[-1] = end
         else:
-            self._places.extend((end - len(content), end))
+            self._places += segment
+        self._end, self.waiting_lines, self.waiting_bytes = end, rest, size
         return True
 
     def carry(self, lines: Iterable[bytes]) -> int:
@@ -124,7 +128,7 @@ class LetterFile:
             if file is None or self.problem is not None:
                 break
             try:
-                file.write(line)
+                self._end = file.write(line)
             except OSError as error:
                 self.problem = error
             count += 1
@@ -137,7 +141,7 @@ class LetterFile:
         """
         self.flush()
         yield from self._written()
-        yield from list(self._lines)
+        yield from list(self.waiting_lines)
 
     def _written(self) -> Iterator[bytes]:
         if not self._places:  # then there may be no file
@@ -167,7 +171,10 @@ class LetterFile:
             yield file.fileno()
 
     def close(self, *, is_kept: bool) -> None:
-        """Write what is left and close the file, or leave the file that was there as it was."""
+        """Write what is left and close the file, or leave the file that was there as it was.
+
+        Where an interruption cut in, a second call does the rest.
+        """
         file = self._file
         if file is None:
             return
@@ -185,16 +192,15 @@ class LetterFile:
         except OSError as error:
             self.problem = self.problem or error
             self.left_in = f"; what was written is in {self.path.name}" if self.path.exists() else ""
-        finally:
-            self._file = None
-            file.close()
+        file.close()
+        self._file = None
 
     def _hold(self, file: WrittenFile) -> None:
         """Keep readable what is taken back: in the part that loses its name, where a system allows it, or in memory."""
         if isinstance(file, PartFile):
             self.keep_open()
         if self._descriptor is None:
-            self._lines = [*self._written(), *self._lines]
+            self.waiting_lines = [*self._written(), *self.waiting_lines]
             self._places = array("Q")
 
     def _sort(self, file: WrittenFile) -> None:
@@ -216,80 +222,15 @@ class LetterFile:
         return {**self.__dict__, "_file": None, "_descriptor": None}
 
 
-class RejectionStore(Generic[T]):
-    """Keeps any number of records in bounded memory: in a list, and in a file once they are many.
-
-    `letters` is the dead-letter file; None stands for a temporary file, made when it is needed.
-    """
-
-    def __init__(self, letters: LetterFile | None = None, max_in_memory: int = _MAX_MEMORY_ITEMS) -> None:
-        self._max_in_memory = max_in_memory
-        self._in_memory: list[T] = []
-        self._is_all_in_memory = True
-        self._file = letters
-
-    def write_to(self, letters: LetterFile) -> None:
-        """Write the records to a dead-letter file as well; called before the first one."""
-        self._file = letters
-
-    @property
-    def error(self) -> OSError | None:
-        """What the system said when the dead-letter file could not be written."""
-        return None if self._file is None else self._file.problem
-
-    @property
-    def problem(self) -> str | None:
-        """Why the dead-letter file could not be written."""
-        error = self.error
-        if self._file is None or error is None:
-            return None
-        return f"{self._file.name}, the file of dead letters, cannot be written: {error.strerror}{self._file.left_in}"
-
-    def add(self, record: T, row: LetterRow) -> None:
-        """Keep one record. `row` is its row, for the dead-letter file alone."""
-        if self._is_all_in_memory and len(self._in_memory) < self._max_in_memory:
-            self._in_memory.append(record)
-        else:
-            self._is_all_in_memory = False
-            self._file = self._file or self._open_temporary()
-        if self._file is not None:
-            self._file.add(_data_of(record), row)
-
-    def read(self, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
-        """Yield every record; `parse` makes one from the data of a line of the file."""
-        if self._is_all_in_memory or self._file is None:
-            yield from list(self._in_memory)
-            return
-        for line in self._file.lines():
-            yield parse(orjson.loads(line))
-
-    def flush(self) -> None:
-        """Hand to the operating system what was written, so that it survives the process."""
-        if self._file is not None:
-            self._file.flush()
-
-    def close(self, *, is_kept: bool = True) -> None:
-        """Close the file; its records can still be read. With `is_kept` false the file that was there stays."""
-        if self._is_all_in_memory:
-            self._in_memory.sort(key=lambda record: _data_of(record)["index"])
-        if self._file is not None:
-            self._file.close(is_kept=is_kept)
-            if not self._is_all_in_memory:
-                self._file.keep_open()
-
-    def _open_temporary(self) -> LetterFile:
-        file = named_scratch_file("synerise-bulk-")
-        weakref.finalize(self, _remove, file.target)
-        letters = LetterFile(file)
-        for record in self._in_memory:
-            letters.add(_data_of(record), LetterRow(b""))
-        return letters
-
-
 def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead) -> LetterFile:
     """Open a dead-letter file, to be replaced at the end of a run or appended to as the run goes on."""
     file = AppendFile(target, "dead_letter", is_locked=False) if mode == "append" else PartFile(target, "dead_letter")
-    return LetterFile(file, head)
+    try:
+        return LetterFile(file, head)
+    except BaseException:  # an interruption
+        file.take_back(None)
+        file.close()
+        raise
 
 
 class CellMapping(Protocol):
@@ -339,12 +280,3 @@ def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None =
             is_part = bool(letter.get("part_of_order"))
             row = UnreadableRow("", problem, cells, mapping=letter.get("mapping"), part_of_order=is_part)
         yield {**letter, "row": row, "row_holds": "cells" if isinstance(row, UnreadableRow) else "fields"}
-
-
-def _data_of(record: attrs.AttrsInstance) -> dict[str, Any]:
-    return {key: value for key, value in attrs.asdict(record).items() if value is not None}
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()

@@ -26,10 +26,11 @@ from synerise_profiles._core.wording import counted, raised_text
 from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .dead_letter import RejectionStore, open_letters
+from .dead_letter import LetterFile, open_letters
 from .engine import Engine
 from .journal_protocol import JournalMismatchError, JournalProtocol
 from .recorder import OutcomeRecorder
+from .rejection_store import RejectionStore
 from .report import BulkStoppedError, Report
 from .settings import BulkSettings
 
@@ -79,6 +80,7 @@ class BulkRun:
         self._journal_header, self._rows_are_fixed = journal_header, isinstance(rows, list | tuple)
         self._journal: JournalProtocol | None = None
         self._audit: DeletionAudit | None = None
+        self._letters: LetterFile | None = None
         self._opened: tuple[Engine, OutcomeRecorder] | None = None
         self._is_logged = self._is_told = False
         self._to_close = [self._close_journal, self._close_audit, self._sync_audit, self._close_letters, self._log_end]
@@ -188,9 +190,9 @@ class BulkRun:
             arguments={**self._journal_header, **self._settings.letter_arguments()},
             mapping=getattr(self._source, "mapping_digest", None),
         )
-        letters = open_letters(target, self._settings.dead_letter_mode, head)
-        self.report.add_notes(letters.notes)
+        letters = self._letters = open_letters(target, self._settings.dead_letter_mode, head)
         self.report.rejection_store.write_to(letters)
+        self.report.add_notes(letters.notes)
         self.report.dead_letter = target
 
     def _close_letters(self, error: BaseException | None) -> None:
@@ -205,6 +207,8 @@ class BulkRun:
             notes = getattr(self._source, "notes", None)
             if notes:
                 self.report.add_notes(notes)
+        if self._letters is not None:  # an interruption may have come before the store had them
+            self.report.rejection_store.write_to(self._letters)
         self.report.rejection_store.close(is_kept=is_kept)
 
     def _sync_audit(self, _: BaseException | None) -> None:

@@ -12,7 +12,7 @@ from synerise_profiles._batching import operations
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.row_encoder import Checks
-from synerise_profiles._core.arguments import check_arguments
+from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function
 from synerise_profiles._core.connections import warm_up, warm_up_async
 from synerise_profiles._core.error_chain import attach_report
 from synerise_profiles._core.files import file_id, refuse_same_files, refused, target_of
@@ -30,7 +30,7 @@ from .replay_file import ReplayFile
 from .replay_rows import Transform
 from .report import BulkStoppedError, Progress, Report
 from .row_preparer import SaltOption
-from .settings import BulkSettings, refuse_coroutine_function
+from .settings import BulkSettings
 
 if TYPE_CHECKING:
     import datetime

@@ -29,6 +29,7 @@ from synerise_profiles._core.arguments import (
     one_of,
     optional_function,
     positive_seconds,
+    refuse_coroutine_function,
     refuse_unchecked,
     refuse_without,
     seconds,
@@ -58,7 +59,6 @@ __all__ = [
     "ProfileArguments",
     "SaltedArguments",
     "check_call",
-    "refuse_coroutine_function",
 ]
 
 SALT_FUNCTION: Final = "salt_function"
@@ -322,10 +322,3 @@ def check_call(method: str, rows: object, options: Mapping[str, Any], *, is_asyn
     is_awaited = not is_async or isinstance(rows, AsyncIterable | list | tuple)
     if options.get("flush_after") is not None and not is_awaited:
         raise InvalidRequestError(_NOT_ASYNC_TEXT, operation=method, field="flush_after")
-
-
-def refuse_coroutine_function(method: str, name: str, function: object) -> None:
-    """Raise InvalidRequestError where the sync client would have to await a function."""
-    if function is not None and is_coroutine_function(function):
-        words = "is a coroutine function; only AsyncSynerise can await it"
-        raise InvalidRequestError(words, operation=method, field=name)

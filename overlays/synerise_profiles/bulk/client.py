@@ -163,7 +163,11 @@ class Bulk(ReplayMethods):
                     verifier.add_result(run.report)
             run.call_on_finish()
         except BaseException as error:
-            end_by(run, batch_operation, error)
+            try:
+                end_by(run, batch_operation, error)
+            except BaseException as interruption:
+                end_by(run, batch_operation, interruption)
+                raise
             if run is not None:
                 with raised_as_itself(run.report, error):
                     run.call_on_finish()
@@ -271,7 +275,11 @@ class AsyncBulk(AsyncReplayMethods):
                     verifier.add_result(run.report)
             await awaited(run.call_on_finish())
         except BaseException as error:
-            end_by(run, batch_operation, error)
+            try:
+                end_by(run, batch_operation, error)
+            except BaseException as interruption:
+                end_by(run, batch_operation, interruption)
+                raise
             if run is not None:
                 with raised_as_itself(run.report, error):
                     await awaited(run.call_on_finish())

@@ -159,21 +159,22 @@ class BulkRun:
 
     def end_by(self, error: BaseException) -> None:
         """Close what is open, and attach the report to what ended the run, or to why a loop cancelled it."""
-        try:
-            self._close(error)
-        finally:
-            for ending in endings(error, self._handled):
-                attach_report(ending, self.report)
+        failed: object = None
+        while self._to_close:
+            try:
+                self._close(error)
+            except Exception:  # noqa: BLE001 - what ended the run is raised
+                step = self._to_close[-1]
+                if step is failed:  # twice: a file that cannot be closed
+                    self._to_close.pop()
+                failed = step
+        for ending in endings(error, self._handled):
+            attach_report(ending, self.report)
 
     def _close(self, error: BaseException | None) -> None:
-        steps = self._to_close
-        while steps:
-            try:
-                steps[-1](error)
-            except Exception:
-                if error is None:
-                    raise
-            steps.pop()
+        while self._to_close:
+            self._to_close[-1](error)
+            self._to_close.pop()
 
     def _log_end(self, error: BaseException | None) -> None:
         if self._opened is None or not self._is_logged or not LOGGER.isEnabledFor(logging.INFO):

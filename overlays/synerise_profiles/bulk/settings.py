@@ -22,7 +22,6 @@ from synerise_profiles._core.arguments import (
     SettingValidator,
     check_arguments,
     instance_of,
-    is_coroutine_function,
     name_collection,
     no_coroutine_function,
     number,

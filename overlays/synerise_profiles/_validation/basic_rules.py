@@ -8,6 +8,7 @@ the server, or to the strict checks.
 from __future__ import annotations
 
 import datetime
+import decimal
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -110,7 +111,7 @@ class _KeyRule:
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
         written = value if isinstance(value, str) else as_written(value)
-        is_empty = isinstance(written, str | int | float | list | tuple | Mapping) and not written
+        is_empty = isinstance(written, str | int | float | decimal.Decimal | list | tuple | Mapping) and not written
         return ("", EMPTY_TEXT) if is_empty else None
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:

@@ -106,15 +106,20 @@ class ReplayMethods(Resource):
         client, timing, on_finish = self._client, self._timing, options.get("on_finish")
         once = client.with_options(max_retries=0, deprecations="ignore")
         refuse_coroutine_function(METHOD, "on_finish", on_finish)
-        with (
-            nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end,
-            feature_span(METHOD, run_end),
-            open_replay(path, options, client.options, timing) as replay,
-        ):
-            run_end.report = replay.report
-            for engine, rows in replay.runs():
-                warm_up(client, engine.settings.requests_per_second)
-                drive(engine, rows, once.send, timing)
+        replay: Replay | None = None
+        try:
+            with (
+                nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end,
+                feature_span(METHOD, run_end),
+                open_replay(path, options, client.options, timing) as replay,
+            ):
+                run_end.report = replay.report
+                for engine, rows in replay.runs():
+                    warm_up(client, engine.settings.requests_per_second)
+                    drive(engine, rows, once.send, timing)
+        except BaseException as error:
+            _attach_report(error, replay)
+            raise
         return replay.report
 
 
@@ -152,15 +157,20 @@ class AsyncReplayMethods(Resource):
 
         client, timing, on_finish = self._client, self._timing, options.get("on_finish")
         once = client.with_options(max_retries=0, deprecations="ignore")
-        async with nullcontext(RunEnd()) if on_finish is None else finishing_async(on_finish) as run_end:
-            with (
-                feature_span(METHOD, run_end),
-                open_replay(path, options, client.options, timing) as replay,
-            ):
-                run_end.report = replay.report
-                for engine, rows in replay.runs():
-                    await warm_up_async(client, engine.settings.requests_per_second)
-                    await drive(engine, rows, once.send, timing)
+        replay: Replay | None = None
+        try:
+            async with nullcontext(RunEnd()) if on_finish is None else finishing_async(on_finish) as run_end:
+                with (
+                    feature_span(METHOD, run_end),
+                    open_replay(path, options, client.options, timing) as replay,
+                ):
+                    run_end.report = replay.report
+                    for engine, rows in replay.runs():
+                        await warm_up_async(client, engine.settings.requests_per_second)
+                        await drive(engine, rows, once.send, timing)
+        except BaseException as error:
+            _attach_report(error, replay)
+            raise
         return replay.report
 
 
@@ -196,6 +206,14 @@ def open_replay(path: object, options: Mapping[str, Any], client_options: Option
             raise BulkStoppedError(store.problem, replay.report) from store.error
     finally:
         file.close()
+
+
+def _attach_report(error: BaseException, replay: Replay | None) -> None:
+    """Attach the report to what ended a replay, also where it cut in while that began or ended, but to no refusal."""
+    if replay is not None:
+        attach_report(error, replay.report)
+    elif not isinstance(error, InvalidRequestError | OSError):
+        attach_report(error, ReplayReport(operation=METHOD))
 
 
 def _checked_settings(options: Mapping[str, Any], timing: Timing) -> BulkSettings:

@@ -22,8 +22,7 @@ from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import LetterHead, LetterRow
 from synerise_profiles.bulk import BulkStoppedError, JournalMismatchError, UnreadableRow, read_dead_letter
-from synerise_profiles.bulk.dead_letter import LetterFile, open_letters
-from synerise_profiles.bulk.rejection_store import RejectionStore
+from synerise_profiles.bulk.dead_letter import LetterFile, RejectionStore, open_letters
 from synerise_profiles.bulk.report import parse_rejection
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sources import RowMapping, field, read_csv, read_jsonl

@@ -147,11 +147,12 @@ class Bulk(ReplayMethods):
         client, timing = self._client, self._timing
         run: BulkRun | None = None
         try:
+            client_options = client.options
             if batch_operation.operation.deprecated:
-                warn_deprecated(batch_operation.operation, client.options.deprecations, timing.wall())
+                warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
             # The engine decides about retries, for all its requests together.
             once = client.with_options(max_retries=0, deprecations="ignore")
-            run = BulkRun(batch_operation, rows, options, client.options, timing, journal_header)
+            run = BulkRun(batch_operation, rows, options, client_options, timing, journal_header)
             with feature_span(method, run) if is_traced() else nullcontext():
                 engine = run.open()
                 warm_up(client, engine.settings.requests_per_second)
@@ -259,11 +260,12 @@ class AsyncBulk(AsyncReplayMethods):
         client, timing = self._client, self._timing
         run: BulkRun | None = None
         try:
+            client_options = client.options
             if batch_operation.operation.deprecated:
-                warn_deprecated(batch_operation.operation, client.options.deprecations, timing.wall())
+                warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
             # The engine decides about retries, for all its requests together.
             once = client.with_options(max_retries=0, deprecations="ignore")
-            run = BulkRun(batch_operation, rows, options, client.options, timing, journal_header)
+            run = BulkRun(batch_operation, rows, options, client_options, timing, journal_header)
             with feature_span(method, run) if is_traced() else nullcontext():
                 engine = run.open()
                 await warm_up_async(client, engine.settings.requests_per_second)

@@ -1,4 +1,4 @@
-"""The dead-letter file of a run, which the store of its rejections reads again.
+"""The dead-letter file of a run, and the store of rejections behind its report.
 
 How rejections are kept. A run may reject millions of rows, and its report has to name each of them in bounded memory.
 So a rejection store keeps up to 1,000 in a list; once there are more, all are read from a file of JSON Lines, as often
@@ -7,6 +7,8 @@ the row as it was given, so that rows can be mended and sent again. Without one 
 rows and is removed with the store. In the list, and in a dead-letter file of up to 8 MB that is replaced, they stand in
 the order of the rows once the run has ended; else in that of the responses. What cannot be written, as the disk is
 full, stays in memory: no rejection is lost. The file has what there was room for, and replaces none if that is nothing.
+A rejection is counted and kept whole or not at all, whatever cuts in: an interpreter calls the handler of a signal at
+calls alone, so what belongs together is stored without one in between, and what is left to do is done by the next call.
 """
 
 from __future__ import annotations
@@ -19,20 +21,17 @@ import weakref
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
+import attrs
 import orjson
 
 from synerise_profiles._batching.letters import (
     LetterHead,
     LetterRow,
-    cells_of,
     letter_line,
     letter_row,
-    problem_of,
-    read_letters,
 )
-from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import (
     AppendFile,
     FileId,
@@ -40,13 +39,14 @@ from synerise_profiles._core.files import (
     WrittenFile,
     file_id,
     lines_between,
+    named_scratch_file,
 )
-from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.names import checks_names
 
-__all__ = ["DeadLetterMode", "LetterFile", "open_letters", "read_dead_letter"]
+__all__ = ["DeadLetterMode", "LetterFile", "RejectionStore", "open_letters"]
 
 DeadLetterMode: TypeAlias = Literal["replace", "append"]
+T = TypeVar("T", bound=attrs.AttrsInstance)
+_MAX_MEMORY_ITEMS: Final = 1000
 _BUFFER_BYTES: Final = 1 << 16
 _MAX_SORTED_BYTES: Final = 1 << 23
 _LEFT_TEXT: Final = "{} was left by a run that was killed, and is removed with its letters"
@@ -222,6 +222,96 @@ class LetterFile:
         return {**self.__dict__, "_file": None, "_descriptor": None}
 
 
+class RejectionStore(Generic[T]):
+    """Keeps records and the lines of them. `letters` is the dead-letter file; None stands for a temporary file.
+
+    `entering` is what is being kept: a record, and its row for the dead-letter file alone.
+    """
+
+    def __init__(self, letters: LetterFile | None = None, max_in_memory: int = _MAX_MEMORY_ITEMS) -> None:
+        self.entering: tuple[T, LetterRow] | None = None
+        self._max_in_memory = max_in_memory
+        self._in_memory: list[T] = []
+        self._is_all_in_memory = True
+        self._file = letters
+
+    def write_to(self, letters: LetterFile) -> None:
+        """Write the records to a dead-letter file as well; called before the first one."""
+        self._file = letters
+
+    @property
+    def error(self) -> OSError | None:
+        """What the system said when the dead-letter file could not be written."""
+        return None if self._file is None else self._file.problem
+
+    @property
+    def problem(self) -> str | None:
+        """Why the dead-letter file could not be written."""
+        error = self.error
+        if self._file is None or error is None:
+            return None
+        return f"{self._file.name}, the file of dead letters, cannot be written: {error.strerror}{self._file.left_in}"
+
+    def add(self, record: T, row: LetterRow) -> None:
+        """Keep one record. `row` is its row, for the dead-letter file alone."""
+        self.enter()
+        self.entering = record, row
+        self.enter()
+
+    def enter(self) -> None:
+        """Keep what is entering, if anything is, or was when an interruption cut in."""
+        if self.entering is None:
+            return
+        record, row = self.entering
+        if self._is_all_in_memory and len(self._in_memory) >= self._max_in_memory:
+            spilled = self._file or self._open_temporary()
+            self._file, self._is_all_in_memory = spilled, False
+        file = self._file
+        line = b"" if file is None else file.line_of(_data_of(record), row)
+        size = len(line)
+        # No call from here on, so that no signal's handler is called between.
+        if self._is_all_in_memory:
+            self._in_memory += (record,)
+        if file is not None:
+            file.waiting_lines += (line,)
+            file.waiting_bytes += size
+        self.entering = None
+        if file is not None:
+            file.flush_if_full()
+
+    def read(self, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
+        """Yield every record; `parse` makes one from the data of a line of the file."""
+        self.enter()
+        if self._is_all_in_memory or self._file is None:
+            yield from list(self._in_memory)
+            return
+        for line in self._file.lines():
+            yield parse(orjson.loads(line))
+
+    def flush(self) -> None:
+        """Hand to the operating system what was written, so that it survives the process."""
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self, *, is_kept: bool = True) -> None:
+        """Close the file; its records can still be read. With `is_kept` false the file that was there stays."""
+        self.enter()
+        if self._is_all_in_memory:
+            self._in_memory.sort(key=lambda record: _data_of(record)["index"])
+        if self._file is not None:
+            self._file.close(is_kept=is_kept)
+            if not self._is_all_in_memory:
+                self._file.keep_open()
+
+    def _open_temporary(self) -> LetterFile:
+        file = named_scratch_file("synerise-bulk-")
+        weakref.finalize(self, _remove, file.target)
+        letters = LetterFile(file)
+        letters.waiting_lines = [letters.line_of(_data_of(record), LetterRow(b"")) for record in self._in_memory]
+        letters.waiting_bytes = sum(map(len, letters.waiting_lines))
+        return letters
+
+
 def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead) -> LetterFile:
     """Open a dead-letter file, to be replaced at the end of a run or appended to as the run goes on."""
     file = AppendFile(target, "dead_letter", is_locked=False) if mode == "append" else PartFile(target, "dead_letter")
@@ -233,50 +323,10 @@ def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead) -> Letter
         raise
 
 
-class CellMapping(Protocol):
-    """A mapping that reads rows of cells by the names of their columns, as `sources.RowMapping` does."""
-
-    @property
-    def operation_names(self) -> frozenset[str]:
-        """The operations that its rows are made for."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """What tells mappings apart."""
-        ...
-
-    def cell_reader(self) -> Callable[[object], dict[str, Any] | UnreadableRow]:
-        """Make a function of the cells that returns the row, or what stands for one that cannot be read."""
-        ...
+def _data_of(record: attrs.AttrsInstance) -> dict[str, Any]:
+    return {key: value for key, value in attrs.asdict(record).items() if value is not None}
 
 
-@checks_names
-def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a dead-letter file, or of a queue's spill, as mappings with the fields of a `Rejection`.
-
-    `line["row"]` is the row as it was given; `client.bulk.replay` mends rows and sends each by the method of its
-    `line["operation"]`. `line["row_holds"]` says whether these are the `fields` of the API or the cells of the source,
-    of whose mapping `line["mapping"]` is the digest: the row is `{"cells": ...}` then, which no method sends. With a
-    `mapping`, the one of the source or a better one, cells are read by it: `line["row"]` is what would have been sent,
-    or an `UnreadableRow` where no row can be made of them, and `line["row_holds"]` is `cells` still.
-
-    Raises OSError where there is no such file, InvalidRequestError for a line that is no dead letter, and for cells of
-    an operation that the mapping is not made for.
-    """
-    read = None if mapping is None else mapping.cell_reader()
-    for letter in read_letters(path):
-        if mapping is None or read is None or letter["row_holds"] != "cells":
-            yield letter
-            continue
-        if letter["operation"] not in mapping.operation_names:
-            made = " or ".join(sorted(mapping.operation_names))
-            text = f"the mapping is made for {made}, and a letter holds cells for {letter['operation']}"
-            raise InvalidRequestError(text, field="mapping")
-        cells, problem = cells_of(letter, letter["row"]), problem_of(letter)
-        if problem is None:
-            row = read(cells)
-        else:
-            is_part = bool(letter.get("part_of_order"))
-            row = UnreadableRow("", problem, cells, mapping=letter.get("mapping"), part_of_order=is_part)
-        yield {**letter, "row": row, "row_holds": "cells" if isinstance(row, UnreadableRow) else "fields"}
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()

@@ -11,9 +11,7 @@ from contextlib import suppress
 from heapq import heappush, heappushpop
 from typing import Any
 
-import attrs
-
-from synerise_profiles._batching.attribution import Refusal, Rejection, Stage, hidden_in_refused, masked_identifier
+from synerise_profiles._batching.attribution import Rejection, Stage, hidden_in_refused, masked_identifier
 from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.bisection import ChunkState, SubBatchTask
 from synerise_profiles._batching.deletion_audit import DeletionAudit
@@ -24,13 +22,14 @@ from synerise_profiles._batching.row_source import UnreadableRow, letter_of
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.confirmation import unlisted_note
+from synerise_profiles._core.instruments import is_traced
 
+from .counting import CountedChunk, RowCounter
 from .journal_protocol import JournalEntry, JournalError, JournalMismatchError, JournalProtocol, mismatch_error
-from .progress import RunProgress
-from .report import Report
+from .report import Progress, Report
 from .settings import SHOWN_SETTINGS, BulkSettings
 from .settled import SettledRows
-from .timings import MAX_SLOWEST, SlowBatch
+from .timings import FIRST_GAP, MAX_SLOWEST, SlowBatch
 
 __all__ = ["OutcomeRecorder"]
 
@@ -38,15 +37,6 @@ _MAX_FIRST_REASONS = 3
 _THROTTLED = frozenset({429, 503})
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_.]{0,79}")
 """A path of names alone. Any other may hold a key of the caller's that is personal."""
-
-
-@attrs.define
-class _CountedChunk:
-    """A chunk whose accepted rows are counted; so many of the refused ones are written down."""
-
-    chunk: Chunk
-    refused: Mapping[int, Refusal]
-    recorded: int = 0
 
 
 class OutcomeRecorder:
@@ -77,14 +67,14 @@ class OutcomeRecorder:
         """What the caller's function, or a file, raised first; what is to be written down goes on all the same."""
         self._batch_operation, self._settings = batch_operation, settings
         self._locate, self._explain = locate, explain
-        self._progress = RunProgress(report, settings.progress)
+        self._next_point, self._row_counter = FIRST_GAP, RowCounter()
         report.settings = {name: getattr(settings, name) for name in SHOWN_SETTINGS}
         self._reasons_are_ours = reasons_are_ours
         self.first_reasons: list[str] = []
         """Why the checks refused the first rows, in words of this library, which may be logged."""
         self._settle = settle
         self.settled = None if settings.on_settled is None else SettledRows()
-        self._counted: _CountedChunk | None = None
+        self._counted: CountedChunk | None = None
         self._adding: tuple[int, int] | None = None
         """The row whose rejection was added last, and how many there were before it."""
         self.resumed_last: Chunk | None = None
@@ -151,7 +141,7 @@ class OutcomeRecorder:
         if chunk_state.is_recorded:
             return
         report, chunk, accepted = self.report, chunk_state.chunk, chunk_state.accepted
-        counted = _CountedChunk(chunk, chunk_state.refused)
+        counted = CountedChunk(chunk, chunk_state.refused)
         # With the next two lines, as there is no call between: of what is counted the rest is written down at the end.
         chunk_state.is_recorded = True
         self._counted = counted
@@ -207,13 +197,13 @@ class OutcomeRecorder:
             raise self._mismatch(
                 f"rows {entry.first_index} to {entry.last_index} differ", rows_are_built=rows_are_built
             )
-        report, rows, counted = self.report, len(chunk), _CountedChunk(chunk, entry.refused)
+        report, rows, counted = self.report, len(chunk), CountedChunk(chunk, entry.refused)
         # As in `record`.
         self._counted, self.resumed_last = counted, chunk
         report.resumed += rows
         report.accepted += entry.accepted
         self._record_refused()
-        self._progress.skip(entry)
+        self._row_counter.skip(entry)
         if self.settled is not None:
             self.settled.add(chunk.indexes)
         return True
@@ -249,10 +239,27 @@ class OutcomeRecorder:
 
     def report_progress(self, in_flight: int, seconds: float) -> None:
         """Call the caller's `progress` function with where the run stands."""
-        try:
-            self._progress.tell(in_flight, seconds)
-        except BaseException as error:  # noqa: BLE001 - the run ends by it, once what is in flight is answered
-            self._keep_failure(error)
+        report = self.report
+        report.seconds = seconds
+        if is_traced() and not report.is_dry:
+            self._row_counter.count(report)
+        if seconds >= self._next_point:
+            settled = report.accepted + report.rejected_count() - report.resumed
+            self._next_point = report.timings.add_point(seconds, settled)
+        if self._settings.progress is not None:
+            progress = Progress(
+                read=report.read,
+                accepted=report.accepted,
+                rejected=report.rejected_count(),
+                resumed=report.resumed,
+                requests=report.requests,
+                in_flight=in_flight,
+                seconds=seconds,
+            )
+            try:
+                self._settings.progress(progress)
+            except BaseException as error:  # noqa: BLE001 - the run ends by it, once what is in flight is answered
+                self._keep_failure(error)
 
     def _tell(self, indexes: Sequence[int], refused: Mapping[int, Stage]) -> None:
         if self._settle is not None:
@@ -284,15 +291,9 @@ class OutcomeRecorder:
             sampled_row.reference = self._reference_of(chunk, position)
         for position in sorted(counted.refused)[counted.recorded :]:
             refusal, reference = counted.refused[position], self._reference_of(chunk, position)
-            self._add_once(
-                LetterRow(chunk.row_bytes(position)),
-                index=chunk.indexes[position],
-                reference=reference,
-                stage=refusal.stage,
-                reason=refusal.reason,
-                field=refusal.field,
-                group=refusal.group,
-            )
+            row, index = LetterRow(chunk.row_bytes(position)), chunk.indexes[position]
+            told = {"stage": refusal.stage, "reason": refusal.reason, "field": refusal.field, "group": refusal.group}
+            self._add_once(row, index=index, reference=reference, **told)
             counted.recorded += 1
         if counted.refused:
             self.report.rejection_store.flush()
@@ -300,7 +301,7 @@ class OutcomeRecorder:
 
     def _add_once(self, row: LetterRow, *, index: int, **fields: Any) -> None:
         """Add the rejection of a row, unless an interruption came behind it and all is done again."""
-        count = self.report.rejected_count()
+        count = sum(self.report.by_stage.values())
         if self._adding is not None and self._adding[0] == index and self._adding[1] < count:
             return
         self._adding = index, count

@@ -23,10 +23,10 @@ from synerise_profiles._core.arguments import taken_by
 from synerise_profiles.deprecations import warn_deprecated
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .dead_letter import CellMapping, LetterFile
+from .dead_letter import LetterFile, RejectionStore
 from .engine import Engine
+from .letter_reader import CellMapping
 from .recorder import OutcomeRecorder
-from .rejection_store import RejectionStore
 from .replay_file import LetterGroup, ReplayFile
 from .replay_rows import LetterRows, Transform, kept_letter, letter_content
 from .report import BulkStoppedError, Progress, Report

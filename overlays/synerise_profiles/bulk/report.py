@@ -19,8 +19,8 @@ from synerise_profiles._core.wording import counted
 from synerise_profiles_api.errors import SyneriseError
 from synerise_profiles_api.names import HintsNames
 
+from .dead_letter import RejectionStore
 from .reasons import ReasonCount, ReasonTally
-from .rejection_store import RejectionStore
 from .timings import RunTimings
 
 __all__ = [
@@ -216,7 +216,8 @@ class Report(HintsNames):
     def add(self, rejection: Rejection, row: LetterRow) -> None:
         """Count and keep one rejection; `row` goes to the dead-letter file alone."""
         store, by_stage, stage = self.rejection_store, self.by_stage, rejection.stage
-        store.enter()
+        if store.entering is not None:  # an interruption cut in
+            store.enter()
         store.entering = rejection, row
         by_stage[stage] += 1  # with the line before, as there is no call between
         store.enter()

@@ -26,11 +26,10 @@ from synerise_profiles._core.wording import counted, raised_text
 from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .dead_letter import LetterFile, open_letters
+from .dead_letter import LetterFile, RejectionStore, open_letters
 from .engine import Engine
 from .journal_protocol import JournalMismatchError, JournalProtocol
 from .recorder import OutcomeRecorder
-from .rejection_store import RejectionStore
 from .report import BulkStoppedError, Report
 from .settings import BulkSettings
 
@@ -81,6 +80,7 @@ class BulkRun:
         self._journal: JournalProtocol | None = None
         self._audit: DeletionAudit | None = None
         self._letters: LetterFile | None = None
+        self._letter_problem: str | None = None
         self._opened: tuple[Engine, OutcomeRecorder] | None = None
         self._is_logged = self._is_told = False
         self._to_close = [self._close_journal, self._close_audit, self._sync_audit, self._close_letters, self._log_end]
@@ -131,8 +131,8 @@ class BulkRun:
         self._close(None)
         if self._opened is not None:
             engine, recorder = self._opened
-            store = self.report.rejection_store
-            _raise_what_stopped(engine, recorder, store, engine.problem or recorder.problem or store.problem)
+            problem = engine.problem or recorder.problem or self._letter_problem
+            _raise_what_stopped(engine, recorder, self.report.rejection_store, problem)
 
     def start_verification(self) -> Verifier | DeletionVerifier | None:
         """Begin to read a sample of the run back, where that was asked for and the run came to an end."""
@@ -210,7 +210,9 @@ class BulkRun:
                 self.report.add_notes(notes)
         if self._letters is not None:  # an interruption may have come before the store had them
             self.report.rejection_store.write_to(self._letters)
-        self.report.rejection_store.close(is_kept=is_kept)
+        store = self.report.rejection_store
+        store.close(is_kept=is_kept)
+        self._letter_problem = store.problem
 
     def _sync_audit(self, _: BaseException | None) -> None:
         if self._opened is not None and self._audit is not None:

@@ -304,7 +304,8 @@ def check_call(method: str, rows: object, options: Mapping[str, Any], *, is_asyn
     """Refuse what is no list of rows, and options that mean nothing to a method, before anything is opened."""
     if not is_async:
         for name in ("on_finish", "on_settled"):
-            refuse_coroutine_function(method, name, options.get(name))
+            if name in options:
+                refuse_coroutine_function(method, name, options[name])
     others = {other: taken_by(kind) for other, kind in _ARGUMENTS.items() if other != method}
     check_arguments(method, options, _ARGUMENTS[method], others)
     if method == DELETIONS and options.get("verify_sample") and options.get("audit") is None:

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -99,10 +99,8 @@ class DeletionAudit:
         self._file.sync()
         self._synced_at = time.monotonic()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the file, which unlocks it."""
         self._file.close()
 
     def _write(self, index: int, values: Line) -> None:

@@ -29,7 +29,7 @@ from synerise_profiles_api.types import Request, Response
 from .attribution import not_found_body
 from .batch import SubBatch
 
-__all__ = ["SendResult", "as_not_found", "result_of_exception", "send_result_of"]
+__all__ = ["SendResult", "as_not_found", "result_of_exception", "result_of_unbuilt", "send_result_of"]
 
 _ROW_REFUSAL_STATUSES: Final = frozenset({400, 409, 413, 422, 424})
 """Statuses that are about the rows; any other one below 500 is about the caller or the operation."""
@@ -164,6 +164,13 @@ def result_of_exception(request: Request[Any], error: BaseException) -> tuple[Se
     if isinstance(error, SyneriseError):
         return send_result_of(error), None
     return SendResult(failure=AttemptFailure()), error
+
+
+def result_of_unbuilt(error: BaseException) -> tuple[SendResult, BaseException | None]:
+    """Make the result of a request that could not be built, and return what of it is not about the request."""
+    if isinstance(error, SyneriseError):
+        return send_result_of(error), None
+    return SendResult(failure=AttemptFailure(maybe_received=False)), error
 
 
 def _without_bom(content: bytes) -> bytes:

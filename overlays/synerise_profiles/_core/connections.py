@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import attrs
 
-from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
 from synerise_profiles_api.types import Request, Response
 
 from . import tokens
@@ -119,7 +119,7 @@ class ConnectionManager:
 
         A request that its pace has let go must not wait for these: all that wait would leave at once afterwards.
         """
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(SyneriseError):  # not what a signal's handler raises
             auth = self._open("warm_up").auth
             if auth is not None:
                 auth.token()
@@ -198,7 +198,7 @@ class AsyncConnectionManager:
 
     async def warm_up(self) -> None:
         """As `ConnectionManager.warm_up`, in the running event loop."""
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(SyneriseError):  # not what a signal's handler raises
             loop = _current_loop()
             transport = self._transports.get(loop)
             auth = (self._open(loop, "warm_up") if transport is None else transport).auth

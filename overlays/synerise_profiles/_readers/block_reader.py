@@ -41,6 +41,8 @@ _BLOCK_BYTES: Final = 1 << 18
 MAX_LINE_CHARS: Final = 8_000_000
 """No line is longer: a request carries an eighth of it, so what is longer is no row."""
 GZIP_MAGIC: Final = b"\x1f\x8b"
+_GZIP_SUFFIX: Final = ".gz"
+_CUT_TEXT: Final = "the gzip file{} is cut off: its end is missing; fetch it again"
 _MIN_HEAD: Final = 512
 """So much of a file at least is looked at to say what it is, and its first line that is not blank, within a block."""
 _ADDRESS: Final = re.compile(r"(?!file:)[a-zA-Z][a-zA-Z0-9+.-]+://")
@@ -181,6 +183,8 @@ def _decompressed(file: IO[Any], name: str) -> Callable[[], bytes | str]:
     first = read()
     if isinstance(first, bytes) and len(first) < len(GZIP_MAGIC):
         first += cast("bytes", read())
+        if name.lower().endswith(_GZIP_SUFFIX) and GZIP_MAGIC.startswith(first):
+            raise DamagedFileError(_CUT_TEXT.format(f" {name}"), field="file")
     if isinstance(first, str) or not first.startswith(GZIP_MAGIC):
         parts = iter((first,))
         return lambda: next(parts, None) or read()
@@ -191,7 +195,7 @@ def _decompressed(file: IO[Any], name: str) -> Callable[[], bytes | str]:
         try:
             return packed.read(_BLOCK_BYTES)
         except EOFError:
-            problem = f"the gzip file{place} is cut off: its end is missing; fetch it again"
+            problem = _CUT_TEXT.format(place)
         except (gzip.BadGzipFile, zlib.error):
             problem = f"the gzip file{place} is damaged, or has something else behind its end; fetch it again"
         raise DamagedFileError(problem, field="file")

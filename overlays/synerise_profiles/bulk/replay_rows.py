@@ -20,7 +20,7 @@ from synerise_profiles._validation.unknown_names import CELLS_NAME
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_list, is_object
 
-from .dead_letter import CellMapping
+from .letter_reader import CellMapping
 from .replay_file import LetterGroup, ReplayFile
 
 __all__ = ["LetterRows", "Transform", "kept_letter", "letter_content"]

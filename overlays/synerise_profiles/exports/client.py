@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
-from synerise_profiles._core.arguments import check_arguments
+from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
@@ -72,6 +72,7 @@ class ExportsClient(exports.Exports):
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
         check_arguments("exports.run", options, ExportArguments)
+        refuse_coroutine_function("exports.run", "progress", options.get("progress"))
         settings = ExportSettings(**options)
         workflow = order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random)
         return self._export(workflow, settings, "exports.run")
@@ -96,6 +97,7 @@ class ExportsClient(exports.Exports):
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
         check_arguments("exports.resume", options, ExportArguments)
+        refuse_coroutine_function("exports.resume", "progress", options.get("progress"))
         settings = ExportSettings(**options)
         workflow = resume_export(task_id, settings, export_spec(), self._timing.monotonic, self._timing.random)
         return self._export(workflow, settings, "exports.resume")

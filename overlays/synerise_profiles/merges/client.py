@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
-from synerise_profiles._core.arguments import check_arguments, taken_by
+from synerise_profiles._core.arguments import check_arguments, optional_function, refuse_coroutine_function, taken_by
 from synerise_profiles._core.files import file_id
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
@@ -116,6 +116,8 @@ class Merges(Resource):
         """
         factory = self._factory(by)
         check_arguments("merges.plan_many", options, PlanManyArguments)
+        optional_function().check("progress", options.get("progress"))
+        refuse_coroutine_function("merges.plan_many", "progress", options.get("progress"))
         resolved = _resolve_pairs(factory, pairs, options)
         plans = MergePlanSet(by, self)
         self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")), "merges.plan_many")
@@ -147,6 +149,7 @@ class Merges(Resource):
             asked for by uuid.
         """
         check_arguments("merges.apply", options, ApplyArguments, _ONLY_MANY, required=_REQUIRED)
+        refuse_coroutine_function("merges.apply", "progress", options.get("progress"))
         with _open_audit(options, self._timing) as (settings, audit):
             workflow = apply_plan(plan, self._client.options.base_url, settings, audit)
             return self._run(_logged(workflow, self._timing), "merges.apply")
@@ -159,6 +162,7 @@ class Merges(Resource):
         MergeStoppedError, "skip" leaves it out; the result has the reasons. A group that fails always stops.
         """
         check_arguments("merges.apply_many", options, ApplyManyArguments, required=_REQUIRED)
+        refuse_coroutine_function("merges.apply_many", "progress", options.get("progress"))
         with _open_audit(options, self._timing) as (settings, audit):
             workflow = apply_plans(plans, len(plans), self._client.options.base_url, settings, audit)
             return self._run(_logged(workflow, self._timing), "merges.apply_many")
@@ -191,6 +195,7 @@ class AsyncMerges(Resource):
         """Make a plan for each survivor of many duplicates; see `Merges.plan_many`."""
         factory = self._factory(by)
         check_arguments("merges.plan_many", options, PlanManyArguments)
+        optional_function().check("progress", options.get("progress"))
         resolved = _resolve_pairs(factory, pairs, options)
         plans = AsyncMergePlanSet(by, self)
         await self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")), "merges.plan_many")

@@ -205,7 +205,9 @@ class Trail:
 
 @attrs.define(eq=False)
 class SubBatch:
-    """Rows of a chunk that go in one request, by their positions; `attempts` counts how often it was sent.
+    """Rows of a chunk that go in one request, by their positions; `attempts` counts how often it was sent, or was to be.
+
+    Of these, at `failed_logins` the login failed that it needed.
 
     `is_half` says that the server broke at the sub-batch that these are half of, and `is_probe` that its row was
     accepted, and is sent once more to see whether the server is up. `was_parked` says of a lone row that it broke alone
@@ -221,6 +223,7 @@ class SubBatch:
     is_busy: bool = False
     others_pass: bool = False
     attempts: int = 0
+    failed_logins: int = 0
     started_at: float = 0.0
     maybe_applied: bool = False
     problem: str = ""

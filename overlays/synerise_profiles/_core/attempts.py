@@ -63,10 +63,11 @@ class TransportFailure:
 class RequestAttempts(Generic[T]):
     """One call with all its attempts: the state between them, and the decision after each.
 
-    A refused token is renewed once a call, and the attempt that it cost is no retry.
+    A refused token is renewed once a call, and the attempt that it cost is no retry. The deadline counts from `began`,
+    a moment of the monotonic clock; without it from now.
     """
 
-    def __init__(self, options: Options, timing: Timing, request: Request[T]) -> None:
+    def __init__(self, options: Options, timing: Timing, request: Request[T], began: float | None = None) -> None:
         self.options = options
         self.timing = timing
         self.request = request
@@ -78,13 +79,13 @@ class RequestAttempts(Generic[T]):
         self._maybe_applied = False
         self._response: RawResponse | None = None
         self._problem: str | None = None
-        self._call_started = self._attempt_started = timing.monotonic()
+        self.call_started = self._attempt_started = timing.monotonic() if began is None else began
 
     def start_attempt(self) -> Mapping[str, float | None]:
         """Begin an attempt: return the seconds that each of its steps may take."""
         self._attempt_started = self.timing.monotonic()
         policy = self.options.retry
-        seconds_left = policy.deadline - (self._attempt_started - self._call_started)
+        seconds_left = policy.deadline - (self._attempt_started - self.call_started)
         if seconds_left <= 0:
             problem = f"the deadline of {policy.deadline:g} s has passed"
             raise self._connection_error(problem, timed_out=True)
@@ -186,7 +187,7 @@ class RequestAttempts(Generic[T]):
             failure,
             repeatable=self.request.repeatable,
             attempt=self.attempts - self._token_renewals,
-            elapsed=self.timing.monotonic() - self._call_started,
+            elapsed=self.timing.monotonic() - self.call_started,
             random=self.timing.random,
         )
         if decision.delay is None:

@@ -24,7 +24,7 @@ from synerise_profiles._core.wording import raised_text
 
 from .chunker import Chunker
 from .recorder import OutcomeRecorder
-from .retries import Retries
+from .retries import Retries, count_request
 from .settings import BulkSettings
 from .timestamps import ServerTimeTask, TimestampAssigner
 from .unsent_keys import UnsentKeys
@@ -133,8 +133,7 @@ class Engine(Machine[BulkTask]):
             return
         now = self._timing.monotonic()
         self._outstanding.discard(task)
-        self.report.requests += 1
-        self.report.retries += task.sub_batch.attempts > 1
+        count_request(self.report, task, result)
         if isinstance(task, ServerTimeTask):
             self._on_server_time(task, result, now)
             return

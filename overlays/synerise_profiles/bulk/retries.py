@@ -6,6 +6,7 @@ A request that the server is too busy for holds the others back too. One that br
 from __future__ import annotations
 
 from synerise_profiles._batching.batch import SubBatch
+from synerise_profiles._batching.bisection import SubBatchTask
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Throttle
 from synerise_profiles._core.logging import Outage
@@ -13,7 +14,19 @@ from synerise_profiles._core.retry import AttemptFailure, OutageState, RetryPoli
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Operation
 
-__all__ = ["Retries"]
+from .report import Report
+from .timestamps import ServerTimeTask
+
+__all__ = ["Retries", "count_request"]
+
+
+def count_request(report: Report, task: SubBatchTask | ServerTimeTask, result: SendResult) -> None:
+    """Count a request that had a result. Where its login failed, nothing was sent."""
+    requests, retries = result.sendings(task.sub_batch)
+    report.requests += requests
+    report.retries += retries
+    if not requests and isinstance(task, SubBatchTask):
+        report.bytes_sent -= task.chunk_state.chunk.size_of(task.sub_batch)
 
 
 class Retries:
@@ -80,4 +93,5 @@ class Retries:
             self._outage.end(self._operation)
 
     def _log(self, result: SendResult, delay: float, attempts: int, sent_at: float) -> None:
-        self._outage.log_retry(self._operation, result.status, result.description, delay, attempts, sent_at)
+        operation = result.operation_of(self._operation)
+        self._outage.log_retry(operation, result.status, result.problem, delay, attempts, sent_at)

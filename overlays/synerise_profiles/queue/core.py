@@ -144,8 +144,9 @@ class QueueCore:
         """
         now, batch = self._now(), task.inflight_batch
         self._requests_in_flight -= 1
-        self.requests += 1
-        self.retries += task.sub_batch.attempts > 1
+        requests, retries = result.sendings(task.sub_batch)
+        self.requests += requests
+        self.retries += retries
         if batch is None:
             return attrs.evolve(self._on_clock_result(task, result, now), hook_error=hook_error)
         channel = next(channel for channel in self.channels if batch.is_of(channel.batch_operation))
@@ -161,8 +162,9 @@ class QueueCore:
         else:
             delay = self._backoff.delay(task, result, channel.throttle, now)
             channel.on_failure(batch, task.sub_batch, result, now, delay)
-            error, operation, attempts = result.error, channel.batch_operation.operation, task.sub_batch.attempts
-            self._outage.log_retry(operation, result.status, result.description, delay, attempts, task.sent_at)
+            error, operation = result.error, result.operation_of(channel.batch_operation.operation)
+            attempts = task.sub_batch.attempts
+            self._outage.log_retry(operation, result.status, result.problem, delay, attempts, task.sent_at)
         if task.sub_batch.is_probe:
             return AnswerResult(None, error=error, hook_error=hook_error)
         refused = self._count_settled(batch)

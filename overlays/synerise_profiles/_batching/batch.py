@@ -234,6 +234,11 @@ class SubBatch:
     trail: Trail | None = None
 
     @property
+    def is_repeated(self) -> bool:
+        """Whether it was sent before the last time."""
+        return self.attempts - self.failed_logins > 1
+
+    @property
     def fails_alone(self) -> bool:
         """Whether the server took others after it had failed at this, or between two of its failures."""
         return self.others_pass or self.broke_again

@@ -122,13 +122,6 @@ class SendResult:
         """Whether a row of this sub-batch may be why it failed: also if the server is too busy for it alone."""
         return self.may_be_about_a_row or (self.is_busy and sub_batch.fails_alone)
 
-    def sendings(self, sub_batch: SubBatch) -> tuple[int, int]:
-        """Return how many requests were sent for it, and how many of them are retries; of a failed login take note."""
-        if self.is_of_login:
-            sub_batch.failed_logins += 1
-            return 0, 0
-        return 1, int(sub_batch.attempts - sub_batch.failed_logins > 1)
-
     def operation_of(self, sent: Operation) -> Operation:
         """Return what the result is of: the operation that was to be sent, or the login that it needed."""
         return LOGIN if self.is_of_login else sent

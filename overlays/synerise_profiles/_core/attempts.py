@@ -246,11 +246,12 @@ class RequestAttempts(Generic[T]):
     def _log_retry(self, failure: AttemptFailure, outcome: int | str) -> None:
         operation, status = self.request.operation, failure.status_code
         # A login stands before all else that waits for the host; of other calls no connection alone proves it away.
+        request_id = request_id_of(self.options.headers)
         if is_away(status) if operation is LOGIN else status is None and not failure.maybe_received:
-            sent_at = self._attempt_started
-            self._outage().log_retry(operation, status, str(outcome), self.delay, self.attempts, sent_at)
+            told = (operation, status, str(outcome), self.delay, self.attempts, self._attempt_started)
+            self._outage().log_retry(*told, request_id=request_id)
         else:
-            log_retry(operation, outcome, self.delay, self.attempts)
+            log_retry(operation, outcome, self.delay, self.attempts, request_id)
 
     def _outage(self) -> Outage:
         return Outage(self.timing.monotonic, self.options.outage)

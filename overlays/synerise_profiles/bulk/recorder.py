@@ -71,8 +71,9 @@ class OutcomeRecorder:
         report.settings = {name: getattr(settings, name) for name in SHOWN_SETTINGS}
         self._reasons_are_ours = reasons_are_ours
         self.first_reasons: list[str] = []
-        self._counted: Counter[str] = Counter()
         """Why the checks refused the first rows, in words of this library, which may be logged."""
+        self.refused_fields: Counter[str] = Counter()  # by the server
+        self._counted: Counter[str] = Counter()
         self._settle = settle
         self.settled = None if settings.on_settled is None else SettledRows()
         # A letter that is appended is there whatever becomes of the run, and so is the fate of an unsent row then.
@@ -283,6 +284,7 @@ class OutcomeRecorder:
             sampled_row.reference = self._reference_of(chunk, position)
         for position in sorted(refused):
             refusal, reference = refused[position], self._reference_of(chunk, position)
+            self.refused_fields.update([refusal.field] if refusal.field and refusal.stage == "server" else [])
             self._add_rejection(
                 LetterRow(chunk.row_bytes(position)),
                 index=chunk.indexes[position],

@@ -87,15 +87,16 @@ def checks_names(function: F) -> F:
     """Make a function whose TypeError for an unknown keyword argument names the one that is meant.
 
     That for a missing argument, or one too many by position, says how the function is called. One that takes any
-    argument looks at its names itself. A private argument is not in the signature that `help` shows.
+    argument stays as it is. A private argument is not in the signature that `help` shows.
     """
     code = inspect.unwrap(function).__code__
+    if code.co_flags & inspect.CO_VARKEYWORDS:
+        return function
     known = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
-    takes_any = bool(code.co_flags & inspect.CO_VARKEYWORDS)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not takes_any and not known.issuperset(kwargs):
+        if not known.issuperset(kwargs):
             _check_names(function, kwargs, known)
         try:
             return function(*args, **kwargs)
@@ -105,7 +106,7 @@ def checks_names(function: F) -> F:
 
     @functools.wraps(function)
     async def begin(*args: Any, **kwargs: Any) -> Any:
-        if not takes_any and not known.issuperset(kwargs):
+        if not known.issuperset(kwargs):
             _check_names(function, kwargs, known)
         try:
             found = function(*args, **kwargs)
@@ -193,8 +194,8 @@ class Resource(HintsNames):
                 return []
             import difflib  # noqa: PLC0415 - is needed for an error alone
 
-            verb = next(iter(difflib.get_close_matches(name.split("_")[0], [*chain(*_VERBS)], n=1, cutoff=0.8)), "")
-            same = next((verbs for verbs in _VERBS if verb in verbs), ())
+            verbs = difflib.get_close_matches(name.split("_", maxsplit=1)[0], [*chain(*_VERBS)], n=1, cutoff=0.8)
+            same = next((group for group in _VERBS if verbs and verbs[0] in group), ())
             return [other for other in same if other in known][:1]
 
     def __repr__(self) -> str:

@@ -152,14 +152,16 @@ class Transport:
         The deadline counts from `began`, a moment of the monotonic clock; without it from now.
         """
         if not is_traced():
-            return self._send(request, RequestAttempts(options, self._timing, request, began), None)
+            return self._send(request, options, began, None)
         with OperationSpan(request, options.base_url) as span:
-            return self._send(request, RequestAttempts(options, self._timing, request, began), span)
+            return self._send(request, options, began, span)
 
-    def _send(self, request: Request[T], call: RequestAttempts[T], span: OperationSpan | None) -> Response[T]:
-        options = call.options
+    def _send(
+        self, request: Request[T], options: Options, began: float | None, span: OperationSpan | None
+    ) -> Response[T]:
         exchange = self._exchange if span is None else span.observed(self._exchange)
         auth = self.auth if request.operation.authenticated else None
+        call = RequestAttempts(options, self._timing, request, began)
         token: Token | None = None
         if auth is not None:
             with call.before_sending(signs=True):
@@ -224,14 +226,16 @@ class AsyncTransport:
         The deadline counts from `began`, a moment of the monotonic clock; without it from now.
         """
         if not is_traced():
-            return await self._send(request, RequestAttempts(options, self._timing, request, began), None)
+            return await self._send(request, options, began, None)
         with OperationSpan(request, options.base_url) as span:
-            return await self._send(request, RequestAttempts(options, self._timing, request, began), span)
+            return await self._send(request, options, began, span)
 
-    async def _send(self, request: Request[T], call: RequestAttempts[T], span: OperationSpan | None) -> Response[T]:
-        options = call.options
+    async def _send(
+        self, request: Request[T], options: Options, began: float | None, span: OperationSpan | None
+    ) -> Response[T]:
         exchange = self._exchange if span is None else span.observed_async(self._exchange)
         auth = self.auth if request.operation.authenticated else None
+        call = RequestAttempts(options, self._timing, request, began)
         token: Token | None = None
         if auth is not None:
             with call.before_sending(signs=True):

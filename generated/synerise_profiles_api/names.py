@@ -208,7 +208,7 @@ def methods_of_parts(owner: object, name: str, parts: Iterable[str]) -> list[str
     """Return the methods of an object's parts that a name means, such as `profiles.upsert` for `upsert_profile`."""
     wanted, found = _words(name), list[str]()
     for part in parts:
-        for method in dir(type(getattr(owner, part))):
+        for method in dir(cast("object", getattr(owner, part))):
             if not method.startswith("_") and wanted in (_words(f"{part}_{method}"), _words(method)):
                 found.append(f"{part}.{method}")
     return found if "_" in name else []

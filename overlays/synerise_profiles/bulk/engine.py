@@ -131,7 +131,7 @@ class Engine(Machine[BulkTask]):
         now = self._timing.monotonic()
         self._outstanding.discard(task)
         self.report.requests += 1
-        self.report.retries += task.sub_batch.attempts > 1
+        self.report.retries += task.sub_batch.attempts > 1 + task.sub_batch.failed_logins
         if isinstance(task, ServerTimeTask):
             self._on_server_time(task, result, now)
             return
@@ -277,9 +277,9 @@ class Engine(Machine[BulkTask]):
             task.assigner.due = now + delay
 
     def _retry_delay(self, task: BulkTask, result: SendResult, now: float) -> float | None:
-        operation, passed = self._batch_operation.operation, self._evidence.last_passed
-        self._retries = self._retries or Retries(operation, self._policy, self._throttle, self._timing, self._outage)
-        return self._retries.delay(task.sub_batch, task.sent_at, result, now, last_passed=passed)
+        shared = self._policy, self._throttle, self._timing, self._outage
+        self._retries = self._retries or Retries(self._batch_operation.operation, self.report, *shared)
+        return self._retries.delay(task, result, now, last_passed=self._evidence.last_passed)
 
     def _take_chunk(self, chunk: Chunk) -> None:
         """Take a full chunk. It is not sent if the journal has it, nor before all of the journal was compared."""

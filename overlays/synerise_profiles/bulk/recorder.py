@@ -6,6 +6,7 @@ It sees every rejection, so it also knows when there are too many of them for th
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from heapq import heappush, heappushpop
@@ -58,8 +59,7 @@ class OutcomeRecorder:
         self.report = report
         self.journal = journal
         self.problem: str | None = None
-        self.limit_problem: str | None = None
-        """The problem, where it is that too many rows were rejected."""
+        self.limit_problem: str | None = None  # the problem, where it is that too many rows were rejected
         self.journal_error: JournalError | None = None
         self.audit_error: OSError | None = None
         self._audit = audit
@@ -70,15 +70,14 @@ class OutcomeRecorder:
         self._next_point, self._row_counter = FIRST_GAP, RowCounter()
         report.settings = {name: getattr(settings, name) for name in SHOWN_SETTINGS}
         self._reasons_are_ours = reasons_are_ours
-        self.first_reasons: list[str] = []
-        """Why the checks refused the first rows, in words of this library, which may be logged."""
+        self.first_reasons: list[str] = []  # of the checks, in words of this library, which may be logged
+        self.refused_fields: Counter[str] = Counter()  # by the server
         self._settle = settle
         self.settled = None if settings.on_settled is None else SettledRows()
         self._counted: CountedChunk | None = None
         self._adding: dict[Stage, tuple[int, int]] = {}
         """By stage the row whose rejection was added last, and how many there were before it."""
-        self.resumed_last: Chunk | None = None
-        """The last chunk that an earlier run settled."""
+        self.resumed_last: Chunk | None = None  # the last that an earlier run settled
         # A letter that is appended is there whatever becomes of the run, and so is the fate of an unsent row then.
         self.keeps_unsent = journal is None and settings.dead_letter is not None
         self.keeps_unsent = self.keeps_unsent and settings.dead_letter_mode == "append"
@@ -292,6 +291,7 @@ class OutcomeRecorder:
         for position in sorted(counted.refused)[counted.recorded :]:
             refusal, reference = counted.refused[position], self._reference_of(chunk, position)
             row, index = LetterRow(chunk.row_bytes(position)), chunk.indexes[position]
+            self.refused_fields.update([refusal.field] if refusal.field and refusal.stage == "server" else [])
             told = {"reason": refusal.reason, "field": refusal.field, "group": refusal.group}
             self._add_once(row, index=index, reference=reference, stage=refusal.stage, **told)
             counted.recorded += 1

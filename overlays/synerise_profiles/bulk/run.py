@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BulkRun", "end_by"]
 
+_MAX_LOGGED_FIELDS: Final = 5
 _STAGE_WORDS: Final = {"check": "refused by the checks", "server": "refused by the server"}
 _MAYBE_PERSONAL: Final = re.compile(r"@|\d{5}|\d{3}[ -]\d{3}")
 """What no reason of a check holds, unless it quotes a name that the caller gave."""
@@ -183,7 +184,7 @@ class BulkRun:
         problem = engine.problem if error is None else raised_text(error)
         if recorder.journal_error is not None or self.report.rejection_store.problem is not None:
             problem = "the journal or the dead letters cannot be written"  # the error's text may hold a path
-        _log_end(self.report, recorder.first_reasons, problem)
+        _log_end(self.report, recorder, problem)
 
     def _open_letters(self, target: Path) -> None:
         head = LetterHead(
@@ -260,7 +261,7 @@ def _log_start(engine: Engine, settings: BulkSettings) -> None:
     )
 
 
-def _log_end(report: Report, first_reasons: Sequence[str], problem: str | None) -> None:
+def _log_end(report: Report, recorder: OutcomeRecorder, problem: str | None) -> None:
     # Not the summary, which gives reasons that may hold what a caller or a server wrote.
     found = ((stage, count) for stage, count in report.by_stage.items() if count)
     stages = "".join(f", {count:,} {_STAGE_WORDS.get(stage, stage)}" for stage, count in found)
@@ -269,9 +270,15 @@ def _log_end(report: Report, first_reasons: Sequence[str], problem: str | None) 
     parts.append(f"{counted(report.requests, 'request')}, {report.retries:,} of them retries")
     if report.resumed:
         parts.append(f"{counted(report.resumed, 'row')} settled by an earlier run")
-    reasons = [reason for reason in dict.fromkeys(first_reasons) if not _MAYBE_PERSONAL.search(reason)]
+    first_reasons = dict.fromkeys(recorder.first_reasons)
+    reasons = [reason for reason in first_reasons if not _MAYBE_PERSONAL.search(reason)]
     if reasons:
         parts.append(f"the checks say: {'; '.join(reasons)}")
+    # Below its first name a field may have a key of the caller's own.
+    fields = dict.fromkeys(field.partition(".")[0] for field, _ in recorder.refused_fields.most_common())
+    names = [name for name in fields if name.isalpha()][:_MAX_LOGGED_FIELDS]
+    if names:
+        parts.append(f"the server refused: {', '.join(names)}")
     ending = "ended" if problem is None else f"stopped ({problem})"
     LOGGER.info("%s: bulk run %s: %s", report.operation, ending, "; ".join(parts))
 

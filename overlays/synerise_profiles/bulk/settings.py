@@ -254,7 +254,8 @@ class BulkSettings:
         """Return what chooses the rows that are read back; None where none are."""
         if not self.verify_sample:
             return None
-        return Sample(self.verify_sample, identifiers, random, is_ordered=self.ordered)
+        keeps_first = self.audit is not None  # of deletions: the second one of a profile finds nothing
+        return Sample(self.verify_sample, identifiers, random, is_ordered=self.ordered, keeps_first=keeps_first)
 
     def chunker_options(self, *, rows_are_fixed: bool) -> ChunkerOptions:
         """Return the part that is about reading and checking rows."""

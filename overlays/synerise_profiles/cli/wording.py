@@ -49,6 +49,8 @@ _PHRASES: Final[Mapping[str, str]] = {
     " (proxy=..., or HTTPS_PROXY": " (HTTPS_PROXY",
     ", or of the context passed as verify": "",
     " (max_connections)": "",
+    "JournalMismatchError was raised": "the journal belongs to another input",
+    "JournalError was raised": "the journal cannot be read or written",
     "and by delimiter what": "and by --delimiter what",
 }
 """What is said to who writes programs, and to who types commands."""

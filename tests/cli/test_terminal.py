@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from synerise_profiles import NotFoundError, Synerise
+from synerise_profiles.cli import main
 from synerise_profiles.sandbox import Sandbox
 from tests.cli.support import PROGRAM, call, environment
 
@@ -37,9 +38,9 @@ def client(sandbox: Sandbox) -> Iterator[Synerise]:
 
 
 def on_terminal(
-    folder: Path, *words: str, env: dict[str, str], answer: bytes | signal.Signals = b"", program: list[str] = PROGRAM
+    folder: Path, *words: str, env: dict[str, str], answer: bytes = b"", program: list[str] = PROGRAM
 ) -> tuple[int, str]:
-    """Run a command on a terminal of its own, answer its question, or send a signal then; return status and text."""
+    """Run a command on a terminal of its own, answer its question; return its status and what was shown."""
     ours, its = os.openpty()
     env = {**env, "TERM": "xterm"}
     streams = {"stdin": its, "stdout": its, "stderr": its}
@@ -53,10 +54,7 @@ def on_terminal(
                     break
                 shown += part
                 if answer and b"Go on?" in shown:
-                    if isinstance(answer, bytes):
-                        os.write(ours, answer)
-                    else:
-                        process.send_signal(answer)
+                    os.write(ours, answer)
                     answer = b""
         except OSError:  # so Linux says that nobody has the other end open any more
             pass
@@ -93,19 +91,43 @@ def test_a_table_is_drawn_on_a_terminal_alone(tmp_path: Path) -> None:
         (b"y\n", 0, "1 row read, 1 accepted"),
         (b"n\n", 2, "nothing was done"),
         (b"\x04", 2, "synerise-profiles: the question was not answered"),
-        (signal.SIGINT, 130, "synerise-profiles: interrupted"),
-        (signal.SIGTERM, 143, "synerise-profiles: terminated"),
     ],
 )
 def test_what_cannot_be_undone_is_asked(
-    tmp_path: Path, sandbox: Sandbox, client: Synerise, answer: bytes | signal.Signals, status: int, said: str
+    tmp_path: Path, sandbox: Sandbox, client: Synerise, answer: bytes, status: int, said: str
 ) -> None:
-    """Yes does it; no, the end of the input, Ctrl-C and SIGTERM do nothing, and say which it was."""
+    """Yes does it; no, or the end of the input, does nothing, and says which it was."""
     client.profiles.upsert({"customId": "leaver"})
     (tmp_path / "leavers.csv").write_text("id\nleaver\n")
     found, shown = on_terminal(tmp_path, *DELETE, env=environment(sandbox), answer=answer)
     assert (found, said in shown) == (status, True), shown
     assert exists(client, "leaver") is (status != 0)
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_at_a_question_is_told(
+    tmp_path: Path,
+    sandbox: Sandbox,
+    client: Synerise,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+    status: int,
+    said: str,
+) -> None:
+    """By its name and its own status, and nothing is done."""
+    client.profiles.upsert({"customId": "leaver"})
+    (tmp_path / "leavers.csv").write_text("id\nleaver\n")
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment(sandbox).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: signal.raise_signal(number))
+    assert main(DELETE) == status
+    assert capsys.readouterr().err.endswith(f"synerise-profiles: {said}\n")
+    assert exists(client, "leaver")
 
 
 @pytest.mark.parametrize("has_rich", [True, False])

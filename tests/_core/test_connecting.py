@@ -58,11 +58,10 @@ def test_a_socks_proxy_needs_a_package() -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("port", ["99999", "port"])
-def test_a_proxy_that_cannot_be_used_is_told(port: str) -> None:
+def test_a_proxy_that_cannot_be_used_is_told() -> None:
     """Without its address, which may hold a password."""
     with pytest.raises(ConfigurationError) as caught:
-        Synerise(token="t", base_url="https://example.invalid", proxy=f"http://me:secret@proxy:{port}").tags.list()
+        Synerise(token="t", base_url="https://example.invalid", proxy="http://me:secret@proxy:port").tags.list()
     assert "proxy" in str(caught.value)
     assert "secret" not in str(caught.value)
 

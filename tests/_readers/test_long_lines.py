@@ -16,7 +16,7 @@ from synerise_profiles.bulk import UnreadableRow
 from synerise_profiles.sources import RowMapping, read_csv, read_json, read_jsonl
 
 MAPPING = RowMapping.for_profiles({"id": "customId"})
-LONG = "x" * (MAX_LINE_CHARS + 10)
+LONG = "x" * (2 * MAX_LINE_CHARS)
 
 
 def test_a_header_that_is_too_long_is_no_header() -> None:

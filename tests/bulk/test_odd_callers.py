@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
 from synerise_profiles.bulk import BulkStoppedError, UnreadableRow, read_dead_letter, report_of
 from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sources import read_csv
+from tests.sources.test_orders import LINES, plain_mapping, text_of
 
 
 @pytest.fixture
@@ -99,3 +102,30 @@ def test_letters_of_numbers_stay_what_they_are(client: Synerise, tmp_path: Path)
     client.bulk.upsert_profiles([{"customId": "c-1", "attributes": {"n": float("nan")}}], dead_letter=letters)
     (letter,) = map(json.loads, letters.read_text().splitlines())
     assert letter["stage"] == "check"
+
+
+def test_a_number_that_no_json_holds_is_refused_among_others(client: Synerise) -> None:
+    """By its own row, however many good ones are judged with it."""
+    rows: list[Any] = list(read_csv(io.StringIO(text_of(LINES[:3])), plain_mapping()))
+    rows = [json.loads(json.dumps(row)) for row in rows * 20]
+    rows[7]["products"][0]["quantity"] = 10**400
+    report = client.bulk.create_transactions(rows)
+    (rejection,) = report.rejected
+    assert (rejection.index, rejection.stage) == (7, "check")
+    assert "quantity" in str(rejection.field)
+    assert report.accepted == len(rows) - 1
+
+
+@pytest.mark.parametrize("hook", ["on_request", "on_response"])
+def test_a_hook_that_raises_stop_iteration_ends_no_loop(sandbox: Sandbox, hook: str) -> None:
+    """It would be taken for the end of what is iterated; it is an error that says so."""
+
+    def stop(*_: object) -> None:
+        raise StopIteration
+
+    hooks: Any = {hook: stop}
+    with (
+        Synerise(api_key=sandbox.api_key, base_url=sandbox.url, **hooks) as hooked,
+        pytest.raises(RuntimeError, match="raised StopIteration"),
+    ):
+        hooked.merges.plan_many([("a", "b")], by="custom_id")

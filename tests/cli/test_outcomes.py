@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
@@ -175,3 +177,36 @@ def test_merges_are_told_as_json(client: Synerise, capsys: pytest.CaptureFixture
     assert (document["complete"], document["refused"]) == (True, [])
     _, err = told(capsys, 2, "merge", "plan", "--by", "custom_id", "--into", "a", "")
     assert err.startswith("synerise-profiles: ID: ")
+
+
+def test_a_defect_is_seen_whole(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no message describes is raised, with its traceback."""
+
+    def fail(**_: object) -> Synerise:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Synerise, "from_env", fail)
+    with pytest.raises(ZeroDivisionError):
+        main(["tags"])
+
+
+class Interrupting(MetaPathFinder):
+    """Ctrl-C in the midst of loading a module."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "synerise_profiles.cli.app":
+            raise KeyboardInterrupt
+
+
+def test_what_ends_a_command_before_it_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C is told in a line; a module that is missing is a defect, unless it is click."""
+    monkeypatch.delitem(sys.modules, "synerise_profiles.cli.app")
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+        assert main(["tags"]) == 130
+    assert capsys.readouterr() == ("", "synerise-profiles: interrupted\n")
+    monkeypatch.setitem(sys.modules, "synerise_profiles.cli.app", None)
+    with pytest.raises(ModuleNotFoundError, match=r"synerise_profiles\.cli\.app"):
+        main(["tags"])

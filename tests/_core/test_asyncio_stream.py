@@ -16,7 +16,8 @@ from synerise_profiles._core import asyncio_stream
 from synerise_profiles._core.asyncio_stream import AsyncioStream, connect_asyncio
 from synerise_profiles._core.leases import NO_CONTENT, IdleConnections, is_silent
 
-SIZE = 8_000_000
+SIZE = 32_000_000
+"""More than the buffers of a socket hold."""
 
 
 @pytest.fixture
@@ -57,9 +58,9 @@ def test_what_nobody_reads_stays_with_the_server(listener: socket.socket) -> Non
                 await asyncio.sleep(0)
             assert len(stream._buffer) < asyncio_stream._MAX_BUFFERED_BYTES + 1_000_000
             assert not stream.is_quiet
-            got = b""
+            got = bytearray()
             while len(got) < len(content):
-                got += await stream.read(100_000, 30)
+                got += await stream.read(1_000_000, 30)
             assert got == content
             sender.join()
             assert stream.is_quiet

@@ -146,7 +146,7 @@ def test_an_export_that_takes_too_long_says_how_to_go_on(
     with Sandbox(options=SandboxOptions(export_time=1e6)) as slow:
         monkeypatch.setenv("SYNERISE_API_KEY", slow.api_key)
         monkeypatch.setenv("SYNERISE_BASE_URL", slow.url)
-        words = ("export", "run", "--body", "order.json", "--output", "x.csv", "--deadline", "0.5")
+        words = ("export", "run", "--body", "order.json", "--output", "x.csv", "--deadline", "2")
         _, err = told(capsys, 4, *words)
     ordered, problem = err.splitlines()
     task = ordered.removeprefix("ordered: ")

@@ -152,3 +152,19 @@ def test_a_bundle_that_is_broken_is_told(tmp_path: Path, capsys: pytest.CaptureF
     status, text = report(base, broken, capsys)
     assert status == 1
     assert text.startswith(f"{broken}:1: [changes] cannot be read: ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("default: 1", "default: one", "spec/components/book.yaml:10: [parser] "),
+        ("enum: [SOFT, HARD]", "enum: [SOFT, 2]", "spec/components/book.yaml:44: [parser] "),
+    ],
+)
+def test_what_the_parser_refuses_of_a_schema_is_told_at_it(spec: Spec, old: str, new: str, place: str) -> None:
+    """By its file and its line, and in one line."""
+    with pytest.raises(GeneratorFailure) as caught:
+        parse(spec.edit(BOOK, old, new).bundle())
+    finding = str(caught.value.findings[0])
+    assert finding.startswith(place)
+    assert "\n" not in finding

@@ -182,7 +182,8 @@ def _exact_totals(holder: dict[str, Any], path: FieldPath, given: Sequence[str])
             show_amounts=False,
         )
         for name, money in (("revenue", priced.revenue), ("value", priced.value)):
-            if (holder.get(name) or {}).get("currency", money.currency) != money.currency:
+            given_money: Mapping[str, Any] = holder.get(name) or {}
+            if given_money.get("currency", money.currency) != money.currency:
                 return _path_text(path, f"{name}.currency"), _OTHER_CURRENCY
             holder[name] = {"amount": to_wire(cast("Decimal", money.amount)), "currency": money.currency}
     except InvalidRequestError as error:

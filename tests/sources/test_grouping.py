@@ -8,9 +8,9 @@ import json
 import pytest
 
 from synerise_profiles import Synerise
-from synerise_profiles.bulk import UnreadableRow
+from synerise_profiles.bulk import UnreadableRow, read_dead_letter
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sources import line_store, read_csv, read_jsonl
+from synerise_profiles.sources import assembly, line_store, read_csv, read_jsonl
 from tests.sources.test_orders import COLUMNS, CONSTANTS, LINES, brief, mapping, orders, text_of
 
 LINE = {"No": "1", "Sku": "tea", "Name": "Tea", "Qty": 1, "Price": 0.1, "When": "2026-01-01T08:00:00Z", "Who": "anna"}
@@ -126,3 +126,45 @@ def test_sorted_orders_that_are_refused_are_told_by_their_first_lines(monkeypatc
         assert (report.read, report.accepted) == (9, 4)
         firsts = {number: numbers.index(number) + 2 for number in (1, 3, 5, 7, 9)}
         assert [item.reference for item in report.rejected] == list(firsts.values())
+
+
+def test_a_letter_does_not_hold_lines_without_end(monkeypatch):
+    """It says how many it holds, and is a part; an order that is good has all its lines."""
+    monkeypatch.setattr(assembly, "_MAX_LETTER_LINES", 2)
+    good, bad = LINES[0], (*LINES[0][:3], "one", *LINES[0][4:])
+    (row,) = orders([good] * 4)
+    assert len(row["products"]) == 4
+    (row,) = orders([good, good, good, bad])
+    assert (len(row.row), row.part_of_order) == (2, True)
+    assert row.reason.endswith("; its letter holds the first 2 lines")
+
+
+def test_an_order_does_not_wait_for_ever_for_what_stands_between_its_lines(monkeypatch):
+    """After so many lines without a key it has ended; what comes of it later was not adjacent."""
+    monkeypatch.setattr(assembly, "_MAX_BAD_LINES", 2)
+    keyless = ("", *LINES[0][1:])
+    found = orders([LINES[0], keyless, LINES[1], keyless, keyless, LINES[2], LINES[3]], bad_line="refuse_line")
+    assert [brief(row) if isinstance(row, dict) else row.part_of_order for row in found] == [
+        ("1", ["tea", "cup"], 0.3),
+        True,
+        True,
+        True,
+        ("2", ["jug"], 3.15),
+        True,
+    ]
+    assert "they are not adjacent" in found[-1].reason
+
+
+def test_letters_of_lines_are_read_as_their_mapping_says(tmp_path):
+    """What is still bad keeps all its lines; what is left out by now says so; without orders a line is a row."""
+    letters = tmp_path / "letters.jsonl"
+    bad = (*LINES[0][:3], "one", *LINES[0][4:])
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        client.bulk.create_transactions(read_csv(io.StringIO(text_of([bad, LINES[1]])), mapping()), dead_letter=letters)
+        (letter,) = read_dead_letter(letters, mapping())
+        assert isinstance(letter["row"], UnreadableRow)
+        assert [cells["Sku"] for cells in letter["row"].row] == ["tea", "cup"]
+        (letter,) = read_dead_letter(letters, mapping(prepare=lambda cells: None))
+        assert letter["row"].reason == "is left out by prepare="
+        (letter,) = read_dead_letter(letters, mapping(prepare=lambda cells: cells if cells["Sku"] == "cup" else None))
+        assert brief(letter["row"]) == ("1", ["cup"], 0.2)

@@ -129,3 +129,34 @@ def test_a_hook_that_raises_stop_iteration_ends_no_loop(sandbox: Sandbox, hook: 
         pytest.raises(RuntimeError, match="raised StopIteration"),
     ):
         hooked.merges.plan_many([("a", "b")], by="custom_id")
+
+
+@pytest.mark.parametrize("error", [StopIteration, ValueError])
+def test_a_hook_that_raises_after_any_answer_of_an_export(sandbox: Sandbox, error: type[Exception]) -> None:
+    """Whichever of them it is, the error comes out, and that of an iterator as another one."""
+    body = {
+        "name": "all",
+        "fields": ["id", "email"],
+        "agreementFilter": "EMAIL",
+        "segmentationHash": "07243772-008a-42e1-ba37-c3807cebde8f",
+        "excludedIds": [],
+    }
+
+    def run(last: int) -> int:
+        calls = 0
+
+        def hook(*_: object) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == last:
+                raise error
+
+        with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, on_response=hook) as hooked:
+            list(hooked.exports.run(body))
+        return calls
+
+    count = run(0)
+    assert count > 2
+    for last in range(1, count + 1):
+        with pytest.raises(RuntimeError if error is StopIteration else error):
+            run(last)
